@@ -1,0 +1,317 @@
+/* peri.data: generators, readers, and the loader of mini-batches; peri.save and peri.load. What is
+ * best in Lua (mnist) is in lua/data.lua. */
+#include "bind.h"
+#include "data/data.h"
+#include "kernels/kernels.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- arguments ---- */
+
+static int64_t check_count(lua_State *L, int index, const char *operation) {
+  int whole = 0;
+  lua_Integer n = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
+  if (!whole || n < 1) bind_error(L, operation, "n must be a whole number from 1, got %s", bind_describe(L, index));
+  return n;
+}
+
+static const char *check_path(lua_State *L, int index, const char *operation) {
+  if (lua_type(L, index) != LUA_TSTRING) bind_error(L, operation, "path must be a string, got %s", bind_describe(L, index));
+  const char *path = lua_tostring(L, index);
+  if (strlen(path) != lua_rawlen(L, index)) bind_error(L, operation, "path holds a zero byte");
+  return path;
+}
+
+/* A seed as an option has 53 bits, which a double holds. */
+#define SEED_OPTION {"seed", PERI_OPTION_INTEGER, 0, 0, 9007199254740992.0, NULL, "of the generator"}
+
+/* ---- generators ---- */
+
+static int circles(lua_State *L) {
+  static const peri_option options[] = {{"noise", PERI_OPTION_NUMBER, 0, 0, 1e6, NULL, "standard deviation on both coordinates"},
+                                        {"factor", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "radius of the inner circle"},
+                                        SEED_OPTION,
+                                        {NULL}};
+  static const char *const also[] = {"dtype", NULL};
+  bind_state *S = bind_here(L);
+  double values[3];
+  int64_t n = check_count(L, 1, "circles");
+  bind_options(L, 2, "circles", options, also, values);
+  peri_dtype dtype = PERI_FLOAT32;
+  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, "circles");
+  peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
+  bind_check(L, S, peri_data_circles(S->context, n, values[0], values[1], (uint64_t)values[2], dtype, x, y));
+  bind_charge(L, S);
+  return 2;
+}
+
+static int digits(lua_State *L) {
+  static const peri_option options[] = {SEED_OPTION, {NULL}};
+  bind_state *S = bind_here(L);
+  double values[1];
+  int64_t n = check_count(L, 1, "digits");
+  bind_options(L, 2, "digits", options, NULL, values);
+  peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
+  bind_check(L, S, peri_data_digits(S->context, n, (uint64_t)values[0], x, y));
+  bind_charge(L, S);
+  return 2;
+}
+
+/* ---- IDX ---- */
+
+static int read_idx(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *path = check_path(L, 1, "read_idx");
+  peri_tensor **x = bind_new_tensor(L, S);
+  bind_check(L, S, peri_idx_read(S->context, path, x));
+  bind_charge(L, S);
+  return 1;
+}
+
+static int write_idx(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *path = check_path(L, 1, "write_idx");
+  bind_check(L, S, peri_idx_write(S->context, path, bind_check_tensor(L, S, 2, "write_idx", "x")));
+  return 0;
+}
+
+/* ---- the loader ----
+ * `for x, y in loader do`: the loader is the iterator; a call without control value begins an epoch,
+ * whose order is a function of (seed, epoch) alone. Batches in order are views, shuffled ones are
+ * gathered in one pass over each tensor. */
+
+#define MAX_LOADED 16
+
+typedef struct loader {
+  peri_context *context;
+  int tensors;
+  peri_tensor *tensor[MAX_LOADED]; /* contiguous */
+  int64_t n, batch_size, next;
+  bool shuffle, drop_last;
+  uint64_t seed, epoch;
+  int64_t *order; /* n positions from 0 when shuffling */
+} loader;
+
+#define LOADER_TYPE "perilune.data.loader"
+
+static int close_loader(lua_State *L) {
+  loader *l = lua_touserdata(L, 1);
+  for (int i = 0; i < l->tensors; i++) peri_tensor_release(&l->tensor[i]);
+  l->tensors = 0;
+  if (l->order != NULL) peri_free(l->context, l->order, (size_t)l->n * sizeof *l->order);
+  l->order = NULL;
+  return 0;
+}
+
+static peri_status start_epoch(loader *l) {
+  l->next = 0;
+  if (!l->shuffle) return PERI_OK;
+  uint64_t first = PERI_STREAM_LOADER + (l->epoch << 40);
+  PERI_TRY(peri_permutation(l->context, l->n, l->seed, first, l->order));
+  l->epoch++;
+  return PERI_OK;
+}
+
+static peri_status take_batch(const loader *l, int i, int64_t count, peri_tensor **out) {
+  peri_tensor *x = l->tensor[i];
+  peri_layout layout = x->layout;
+  layout.shape[0] = count;
+  if (!l->shuffle) {
+    layout.numel = x->layout.shape[0] == 0 ? 0 : x->layout.numel / x->layout.shape[0] * count;
+    layout.offset = peri_tensor_offset(x) + l->next * layout.strides[0];
+    return peri_tensor_view(x, &layout, out);
+  }
+  peri_layout_set(&layout, layout.dtype, layout.ndim, layout.shape);
+  PERI_TRY(peri_tensor_empty(l->context, &layout, out));
+  size_t bytes = (size_t)(x->layout.numel / l->n) * peri_dtype_size(layout.dtype);
+  peri_status status = peri_gather_rows(l->context, count, bytes, x->data, l->order + l->next, (*out)->data);
+  if (status != PERI_OK) peri_tensor_release(out);
+  return status;
+}
+
+static int next_batch(lua_State *L) {
+  bind_state *S = bind_here(L);
+  loader *l = lua_touserdata(L, 1); /* only __call of loaders leads here */
+  if (lua_isnil(L, 3)) bind_check(L, S, start_epoch(l));
+  int64_t count = peri_min(l->batch_size, l->n - l->next);
+  if (count <= 0 || (l->drop_last && count < l->batch_size)) return 0;
+  peri_tensor **handles[MAX_LOADED];
+  luaL_checkstack(L, l->tensors + 4, "loader");
+  for (int i = 0; i < l->tensors; i++) handles[i] = bind_new_tensor(L, S);
+  for (int i = 0; i < l->tensors; i++) {
+    int tries = 0;
+    peri_status status;
+    do {
+      status = take_batch(l, i, count, handles[i]);
+    } while (bind_retry(L, S, status, &tries));
+    bind_check(L, S, status);
+  }
+  l->next += count;
+  bind_charge(L, S);
+  return l->tensors;
+}
+
+static int loader_length(lua_State *L) {
+  const loader *l = lua_touserdata(L, 1);
+  lua_pushinteger(L, l->drop_last ? l->n / l->batch_size : (l->n + l->batch_size - 1) / l->batch_size);
+  return 1;
+}
+
+/* The tensors at the entries of the table at index 1, all with the same first size. */
+static void load_tensors(lua_State *L, bind_state *S, loader *l) {
+  int count = lua_istable(L, 1) ? (int)lua_rawlen(L, 1) : 0;
+  if (count < 1 || count > MAX_LOADED) bind_error(L, "loader", "the first argument must be a table of 1 to %d tensors, got %s", MAX_LOADED, bind_describe(L, 1));
+  for (int i = 0; i < count; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "tensor %d", i + 1);
+    lua_rawgeti(L, 1, i + 1);
+    peri_tensor *x = bind_check_tensor(L, S, -1, "loader", name);
+    lua_pop(L, 1);
+    if (x->layout.ndim == 0) bind_error(L, "loader", "%s has no dimensions", name);
+    if (i > 0 && x->layout.shape[0] != l->n) {
+      bind_error(L, "loader", "%s has %I rows but tensor 1 has %I", name, (lua_Integer)x->layout.shape[0], (lua_Integer)l->n);
+    }
+    l->n = x->layout.shape[0];
+    bind_check(L, S, peri_tensor_contiguous(x, &l->tensor[i]));
+    l->tensors++;
+  }
+}
+
+static int new_loader(lua_State *L) {
+  static const peri_option options[] = {{"batch_size", PERI_OPTION_INTEGER, 1, 1, 9007199254740992.0, NULL, "rows in a batch"},
+                                        {"shuffle", PERI_OPTION_BOOL, 0, 0, 0, NULL, "a new order in each epoch"},
+                                        {"seed", PERI_OPTION_INTEGER, -1, -1, 9007199254740992.0, NULL, "of the orders; drawn from the default stream when left out"},
+                                        {"drop_last", PERI_OPTION_BOOL, 0, 0, 0, NULL, "leave out a last batch that is short"},
+                                        {NULL}};
+  bind_state *S = bind_here(L);
+  double values[4];
+  bind_options(L, 2, "loader", options, NULL, values);
+  loader *l = lua_newuserdatauv(L, sizeof *l, 0);
+  *l = (loader){.context = S->context};
+  luaL_setmetatable(L, LOADER_TYPE);
+  load_tensors(L, S, l);
+  l->batch_size = (int64_t)values[0];
+  l->shuffle = values[1] != 0;
+  l->drop_last = values[3] != 0;
+  l->seed = values[2] >= 0 ? (uint64_t)values[2] : l->shuffle ? peri_stream_u64(&S->context->stream) : 0;
+  void *order = NULL;
+  if (l->shuffle) bind_check(L, S, peri_alloc_array(S->context, (size_t)l->n, sizeof *l->order, &order));
+  l->order = order;
+  l->next = l->n;
+  return 1;
+}
+
+/* ---- peri.save and peri.load ---- */
+
+typedef struct named_list {
+  bind_state *S;
+  peri_named_tensors list;
+} named_list;
+
+static int close_list(lua_State *L) {
+  named_list *n = lua_touserdata(L, 1);
+  peri_named_tensors_release(n->S->context, &n->list);
+  return 0;
+}
+
+/* peri.load(path) -> {name = tensor}, metadata */
+static int load(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *path = check_path(L, 1, "load");
+  named_list *n = lua_newuserdatauv(L, sizeof *n, 0);
+  *n = (named_list){.S = S};
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  bind_check(L, S, peri_safetensors_read(S->context, path, &n->list));
+  lua_createtable(L, 0, n->list.n < 1000000 ? (int)n->list.n : 0);
+  for (size_t i = 0; i < n->list.n; i++) {
+    peri_tensor **handle = bind_new_tensor(L, S);
+    *handle = peri_tensor_retain(n->list.tensors[i]);
+    lua_setfield(L, -2, n->list.names[i]);
+  }
+  lua_createtable(L, 0, 0);
+  for (size_t i = 0; i < n->list.metadata_n; i++) {
+    lua_pushstring(L, n->list.values[i]);
+    lua_setfield(L, -2, n->list.keys[i]);
+  }
+  bind_charge(L, S);
+  return 2;
+}
+
+/* Counts the pairs of the table at index, whose keys must be strings. */
+static size_t count_pairs(lua_State *L, int index, const char *what) {
+  size_t n = 0;
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1), n++) {
+    if (lua_type(L, -2) != LUA_TSTRING) bind_error(L, "save", "%s must have strings as keys, got %s", what, bind_describe(L, -2));
+  }
+  return n;
+}
+
+/* peri.save(path, {name = tensor}, {metadata strings}) */
+static int save(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *path = check_path(L, 1, "save");
+  if (!lua_istable(L, 2)) return bind_error(L, "save", "tensors must be a table of names and tensors, got %s", bind_describe(L, 2));
+  if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return bind_error(L, "save", "metadata must be a table of strings, got %s", bind_describe(L, 3));
+  lua_settop(L, 3);
+  size_t n = count_pairs(L, 2, "tensors"), m = lua_istable(L, 3) ? count_pairs(L, 3, "metadata") : 0;
+  const char **words = lua_newuserdatauv(L, (n + 2 * m + 1) * sizeof *words, 0);
+  peri_tensor **tensors = lua_newuserdatauv(L, (n + 1) * sizeof *tensors, 0);
+  size_t i = 0;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1), i++) { /* the strings stay alive as keys of the table */
+    words[i] = lua_tostring(L, -2);
+    tensors[i] = bind_check_tensor(L, S, -1, "save", words[i]);
+  }
+  i = n;
+  for (lua_pushnil(L); m > 0 && lua_next(L, 3); lua_pop(L, 1), i++) {
+    words[i] = lua_tostring(L, -2);
+    if (lua_type(L, -1) != LUA_TSTRING) bind_error(L, "save", "metadata %s must be a string, got %s", words[i], bind_describe(L, -1));
+    words[i + m] = lua_tostring(L, -1);
+  }
+  bind_check(L, S, peri_safetensors_write(S->context, path, n, words, tensors, m, words + n, words + n + m));
+  return 0;
+}
+
+/* ---- registration ---- */
+
+static const bind_function functions[] = {
+    {"circles", circles,
+     "data.circles(n, {noise = 0, factor = 0.5, seed = 0, dtype = 'float32'}) -> X, y\n"
+     "Two concentric rings, as scikit-learn's make_circles: X is n x 2, y int64: 1 on the outer ring (radius 1), 2 on the inner (radius factor)."},
+    {"digits", digits,
+     "data.digits(n, {seed = 0}) -> X, y\nHandwritten-like digits of 28 x 28 pixels: X is n x 784 float32 in [0, 1], y int64: the digit + 1. Image i "
+     "depends on (seed, i) alone."},
+    {"loader", new_loader,
+     "data.loader(tensors, {batch_size = 1, shuffle = false, seed =, drop_last = false}) -> loader\n"
+     "`for x, y in loader do` gives mini-batches of the tensors' rows; each `for` is an epoch, whose order depends on (seed, epoch) alone. Batches in "
+     "order are views. #loader is the number of batches."},
+    {"read_idx", read_idx, "data.read_idx(path) -> tensor\nReads an IDX file (the MNIST family), plain or compressed with gzip."},
+    {"write_idx", write_idx, "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
+    {NULL, NULL, NULL}};
+
+void bind_open_data(lua_State *L, bind_state *S) {
+  luaL_newmetatable(L, LOADER_TYPE);
+  lua_pushcfunction(L, close_loader);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, loader_length);
+  lua_setfield(L, -2, "__len");
+  bind_push_function(L, S, next_batch, 0);
+  lua_setfield(L, -2, "__call");
+  lua_pop(L, 1);
+  lua_newtable(L);
+  bind_set_documented(L, S, functions);
+}
+
+void bind_open_files(lua_State *L, bind_state *S) {
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_list);
+  lua_setfield(L, -2, "__gc");
+  bind_push_function(L, S, load, 1);
+  bind_document(L, "load(path) -> tensors, metadata\nReads a safetensors file: a table of names and tensors, and its metadata, a table of strings. Nothing in "
+                   "the file is executed.");
+  lua_setfield(L, -2, "load");
+  bind_push_function(L, S, save, 0);
+  bind_document(L, "save(path, tensors, metadata)\nWrites a table of names and tensors (what state_dict gives) as safetensors, whole or not at all.");
+  lua_setfield(L, -2, "save");
+}

@@ -1,0 +1,407 @@
+-- Pictures: figures of lines, points, images and contours, drawn by gnuplot.
+--
+-- A figure is a list of layers (plot/layers.lua). gnuplot is started without a shell, gets commands and
+-- data blocks on its standard input and answers with the picture, which is saved here: no file name ever
+-- reaches it. What a user wrote goes out through plot/script.lua and nothing else, so that data never
+-- become a command; what comes in is checked by plot/input.lua.
+
+local peri = ...
+local process = peri._process
+local input = peri._load("plot.input")
+local out = peri._load("plot.script", input, process)
+local layers = peri._load("plot.layers", input, out, peri._load("plot.contour"))
+local add_regions = peri._load("plot.regions", peri, input)
+
+local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
+local clean, wrapped, NUMBER, CHARACTER = out.clean, out.wrapped, out.NUMBER, out.CHARACTER
+local LAYERS, INK = layers.LAYERS, layers.INK
+local new_box, has_place, padded, log_padded = layers.new_box, layers.has_place, layers.padded, layers.log_padded
+
+-- ---- figures ----
+
+local Figure = {__name = "figure"}
+Figure.__index = Figure
+
+local FIGURE_OPTIONS = {
+  title = kinds.text, width = kinds.pixels, height = kinds.pixels, xlabel = kinds.text, ylabel = kinds.text,
+  xlim = kinds.limits, ylim = kinds.limits, xscale = kinds.scale, yscale = kinds.scale,
+  legend = kinds.either(kinds.off, kinds.place), grid = kinds.boolean, axes = kinds.boolean,
+  aspect = kinds.either(kinds.one_of{equal = true, auto = true}, kinds.positive),
+}
+
+local function new_figure(given)
+  local figure = options("plot.figure", given, FIGURE_OPTIONS)
+  figure.width, figure.height = figure.width or 640, figure.height or 480
+  figure.legend = figure.legend == nil and "best" or figure.legend
+  for _, axis in ipairs{"x", "y"} do
+    local lim = figure[axis .. "lim"]
+    if figure[axis .. "scale"] == "log" and lim and (lim[1] <= 0 or lim[2] <= 0) then
+      fail("plot.figure: %slim is {%g, %g} on a log axis (expected positive numbers)", axis, lim[1], lim[2])
+    end
+  end
+  figure.layers = {}
+  return setmetatable(figure, Figure)
+end
+
+local function check_figure(self, method)
+  if getmetatable(self) ~= Figure then
+    fail("plot.%s: called with %s (expected figure:%s(...))", method, shown(self), method)
+  end
+end
+
+for name, row in pairs(LAYERS) do
+  Figure[name] = public(function(self, ...)
+    check_figure(self, name)
+    local layer = row.new(...)
+    layer.kind = row
+    if layer.fills then
+      if self.xscale == "log" or self.yscale == "log" then fail("plot.%s: the axes must be linear", name) end
+      for _, other in ipairs(self.layers) do
+        if other.fills then fail("plot.%s: the figure has an image already (one for each figure)", name) end
+      end
+    end
+    self.layers[#self.layers + 1] = layer
+    return self
+  end)
+end
+
+-- Where the layers lie, with room around, for regions that say no extent.
+local function natural_extent(figure)
+  local box = new_box(false, false)
+  for _, layer in ipairs(figure.layers) do layer.kind.span(layer, box) end
+  if not box.x1 then fail("plot.regions: extent is missing (expected {xmin, xmax, ymin, ymax}, or points before)") end
+  local x1, x2 = padded(box.x1, box.x2, 0.08)
+  local y1, y2 = padded(box.y1, box.y2, 0.08)
+  return {x1, x2, y1, y2}
+end
+
+-- figure:regions{predict = f, ...}; f gets an n x 2 tensor and gives n values (plot/regions.lua).
+Figure.regions = public(function(self, given)
+  check_figure(self, "regions")
+  return add_regions(self, given, natural_extent)
+end)
+
+function Figure:__tostring() return ("figure %dx%d with %d layers"):format(self.width, self.height, #self.layers) end
+
+-- The limits of both axes: given ones, else those of the layers; curves get a little room, images none.
+local function figure_limits(figure)
+  local box = new_box(figure.xscale == "log", figure.yscale == "log")
+  local filled, picture, only_lines = false, false, true
+  for _, layer in ipairs(figure.layers) do
+    layer.kind.span(layer, box)
+    filled = filled or layer.fills
+    picture = picture or layer.picture
+    only_lines = only_lines and layer.kind == LAYERS.line
+  end
+  local room = filled and 0 or 0.05
+  box.x1, box.x2 = (box.log_x and log_padded or padded)(box.x1, box.x2, only_lines and 0.015 or room)
+  box.y1, box.y2 = (box.log_y and log_padded or padded)(box.y1, box.y2, room)
+  if picture then box.y1, box.y2 = box.y2, box.y1 end -- row 1 on top
+  if figure.xlim then box.x1, box.x2 = figure.xlim[1], figure.xlim[2] end
+  if figure.ylim then box.y1, box.y2 = figure.ylim[1], figure.ylim[2] end
+  box.filled = filled
+  return box
+end
+
+-- ---- the legend's place ----
+
+local function figure_labels(figure)
+  local labels = {}
+  for _, layer in ipairs(figure.layers) do
+    for _, label in ipairs(layer.labels) do
+      if label ~= "" then labels[#labels + 1] = label end
+    end
+  end
+  return labels
+end
+
+local function position(low, high, v, log)
+  if log then low, high, v = math.log(low), math.log(high), math.log(v) end
+  return (v - low) / (high - low)
+end
+
+-- How many points (of curves: also of the segments between them) lie in each corner's w x h share.
+local function corner_hits(figure, box, w, h)
+  local hits = {["top right"] = 0, ["top left"] = 0, ["bottom right"] = 0, ["bottom left"] = 0}
+  local function count_in(x, y)
+    if x < 0 or x > 1 or y < 0 or y > 1 then return end
+    for corner in pairs(hits) do
+      local beside = corner:find("right") and x > 1 - w or corner:find("left") and x < w
+      local level = corner:find("top") and y > 1 - h or corner:find("bottom") and y < h
+      if beside and level then hits[corner] = hits[corner] + 1 end
+    end
+  end
+  local steps = 12
+  for _, layer in ipairs(figure.layers) do
+    for _, c in ipairs(layer.kind.curves(layer)) do
+      local last_x, last_y
+      for i = 1, #c[1] do
+        local x, y
+        if has_place(box, c[1][i], c[2][i]) then
+          x, y = position(box.x1, box.x2, c[1][i], box.log_x), position(box.y1, box.y2, c[2][i], box.log_y)
+          count_in(x, y)
+          local far = last_x and not c[3] and (math.abs(x - last_x) > 0.05 or math.abs(y - last_y) > 0.05)
+          for s = 1, far and steps - 1 or 0 do
+            count_in(last_x + (x - last_x) * s / steps, last_y + (y - last_y) * s / steps)
+          end
+        end
+        last_x, last_y = x, y
+      end
+    end
+  end
+  return hits
+end
+
+local function label_width(labels)
+  local longest = 0
+  for _, label in ipairs(labels) do longest = math.max(longest, utf8.len(clean(label))) end
+  return longest * CHARACTER * 12 + 70
+end
+
+-- The first free corner; when none is free, below the plot.
+local function legend_place(figure, box, labels, width, height)
+  if figure.legend ~= "best" then return figure.legend end
+  if box.filled then return "below" end
+  local w, h = label_width(labels) / (width - 90), (#labels * 18 + 16) / (height - 100)
+  local hits = corner_hits(figure, box, w, h)
+  for _, corner in ipairs{"top right", "top left", "bottom right", "bottom left"} do
+    if hits[corner] == 0 and w < 0.9 and h < 0.9 then return corner end
+  end
+  return "below"
+end
+
+-- ---- a figure as gnuplot's commands ----
+
+-- On a log axis gnuplot marks powers of ten alone. Over less than three of them more is wanted: 1 2 5, or
+-- steps of one; over a fraction of one, equal steps.
+local function log_ticks(low, high)
+  if high / low > 1000 then return nil end
+  for _, steps in ipairs{{1, 2, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9}} do
+    local ticks = {}
+    for power = math.floor(math.log(low, 10)), math.ceil(math.log(high, 10)) do
+      for _, step in ipairs(steps) do
+        local at = step * 10.0 ^ power
+        if at >= low and at <= high then ticks[#ticks + 1] = out.num(at) end
+      end
+    end
+    if #ticks >= 3 then return ticks end
+  end
+  local power = 10.0 ^ math.floor(math.log(high - low, 10))
+  local step = (high - low) / power < 3 and power / 2 or power
+  local ticks = {}
+  for i = math.ceil(low / step), math.floor(high / step) do ticks[#ticks + 1] = out.num(i * step) end
+  return ticks
+end
+
+local function write_axes(figure, script, box)
+  local bare = figure.axes == false
+  script:add("set tics out nomirror scale 0.6 font ',12' textcolor rgb '%s'", INK)
+  script:add(bare and "unset border" or "set border %d lc rgb '%s' lw 1", box.filled and 15 or 3, INK)
+  if bare then script:add("unset tics") end
+  for _, axis in ipairs{"x", "y", "cb"} do script:add("set format %s '%%g'", axis) end
+  for _, axis in ipairs{"x", "y"} do
+    local label = figure[axis .. "label"]
+    if label then
+      local room = axis == "x" and script.width - 80 or script.height - 80
+      script:add("set %slabel %s", axis, wrapped(label, room, 13))
+    end
+    local low, high = box[axis .. "1"], box[axis .. "2"]
+    if figure[axis .. "scale"] == "log" then
+      script:add("set logscale %s", axis)
+      local ticks = log_ticks(math.min(low, high), math.max(low, high))
+      if ticks then script:add("set %stics (%s)", axis, table.concat(ticks, ", ")) end
+    end
+    script:numbers("set %srange [" .. NUMBER .. ":" .. NUMBER .. "]", axis, low, high)
+  end
+  local grid = figure.grid
+  if grid == nil then grid = not box.filled end
+  if grid and not script.text then script:add("set grid back lt 1 lc rgb '%s' lw 1 dt 1", "#e4e4e4") end
+  local aspect = figure.aspect
+  for _, layer in ipairs(figure.layers) do aspect = aspect or layer.aspect end
+  if aspect == "equal" then
+    script:add("set size ratio -1")
+  elseif type(aspect) == "number" then
+    script:numbers("set size ratio %.6g", aspect)
+  end
+end
+
+local function write_legend(figure, script, box)
+  local labels = figure_labels(figure)
+  if not figure.legend or #labels == 0 then
+    script:add("unset key")
+    return
+  end
+  local place = legend_place(figure, box, labels, script.width, script.height)
+  local where = "inside " .. place .. " vertical opaque"
+  if place == "right" then
+    where = "outside right top vertical"
+  elseif place == "above" or place == "below" then
+    local columns = math.max(1, math.min(#labels, math.floor((script.width - 80) / label_width(labels))))
+    where = ("outside center %s horizontal maxcols %d"):format(place == "above" and "top" or "bottom", columns)
+    if place == "below" and not script.text then -- gnuplot's own margin lets the axis label touch the legend
+      local rows = math.ceil(#labels / columns)
+      script:numbers("set bmargin %.3g", 2.4 + (figure.xlabel and 1.7 or 0) + 1.25 * rows)
+    end
+  end
+  local look = "Left reverse noenhanced samplen 2.5 spacing 1.15 width 1 font ',12'"
+  script:add("set key %s %s textcolor rgb '%s'", where, look, INK)
+end
+
+-- One panel. Images lie under everything else; the rest keeps the order in which it was added.
+local function write_figure(figure, script)
+  local box = figure_limits(figure)
+  if figure.title then
+    script:add("set title %s font ',15' textcolor rgb '#000000'", wrapped(figure.title, script.width - 60, 15))
+  end
+  script:add("unset colorbox")
+  write_axes(figure, script, box)
+  write_legend(figure, script, box)
+  local under, over, cycle = {}, {}, 0
+  for _, layer in ipairs(figure.layers) do
+    if layer.kind.cycles then cycle = cycle + 1 end
+    local list = layer.fills and under or over
+    for _, element in ipairs(layer.kind.draw(layer, script, box, cycle)) do list[#list + 1] = element end
+  end
+  local elements = table.move(over, 1, #over, #under + 1, under)
+  script:add("plot %s", #elements > 0 and table.concat(elements, ", ") or "NaN notitle")
+end
+
+-- ---- pages of several panels ----
+
+local Page = {__name = "page"}
+Page.__index = Page
+
+local PAGE_OPTIONS = {
+  title = kinds.text, rows = kinds.count, cols = kinds.count, width = kinds.pixels, height = kinds.pixels,
+}
+
+local function new_page(given)
+  local figures, named = {}, {}
+  for key, value in pairs(type(given) == "table" and given or {}) do
+    if math.type(key) ~= "integer" then named[key] = value end
+  end
+  for i, figure in ipairs(type(given) == "table" and given or {}) do
+    if getmetatable(figure) ~= Figure then fail("plot.page: panel %d is %s (expected a figure)", i, shown(figure)) end
+    figures[i] = figure
+  end
+  if #figures == 0 then fail("plot.page: there are no panels (expected a list of figures)") end
+  local page = options("plot.page", named, PAGE_OPTIONS)
+  page.cols = page.cols or math.ceil(page.rows and #figures / page.rows or math.sqrt(#figures))
+  page.rows = page.rows or math.ceil(#figures / page.cols)
+  if page.rows * page.cols < #figures then
+    fail("plot.page: %d figures do not fit in %d rows of %d", #figures, page.rows, page.cols)
+  end
+  page.figures = figures
+  page.width = page.width or math.min(10000, page.cols * figures[1].width)
+  page.height = page.height or math.min(10000, page.rows * figures[1].height)
+  return setmetatable(page, Page)
+end
+
+function Page:__tostring()
+  return ("page of %d figures in %d rows of %d"):format(#self.figures, self.rows, self.cols)
+end
+
+-- A figure or a page.
+local function write_picture(picture, script)
+  if not picture.figures then
+    script.width, script.height = picture.width, picture.height
+    write_figure(picture, script)
+    return
+  end
+  local title = picture.title and "title " .. wrapped(picture.title, picture.width - 60, 17) .. " font ',17'" or ""
+  script:add("set multiplot layout %d,%d %s", picture.rows, picture.cols, title)
+  script.width, script.height = picture.width // picture.cols, picture.height // picture.rows
+  for _, figure in ipairs(picture.figures) do
+    script:add("reset")
+    write_figure(figure, script)
+  end
+  script:add("unset multiplot")
+end
+
+-- ---- saving and showing ----
+
+local function save(picture, paths, given)
+  local opts = options("plot.save", given, {scale = kinds.positive})
+  if type(paths) == "string" then paths = {paths} end
+  if type(paths) ~= "table" or #paths == 0 then
+    fail("plot.save: the path is %s (expected a file name or a list of them)", shown(paths))
+  end
+  local s = opts.scale or 2
+  if picture.width * s * picture.height * s > 1e8 then
+    fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
+  end
+  local formats, wanted = {}, {}
+  for i, path in ipairs(paths) do
+    if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
+      fail("plot.save: path %d is %s (expected a file name)", i, shown(path))
+    end
+    local format = (path:match("%.(%w+)$") or ""):lower()
+    if not out.FORMATS[format] then
+      local known = table.concat(input.sorted_keys(out.FORMATS), ", .")
+      fail("plot.save: '%s' has no known extension (known: .%s)", clean(path), known)
+    end
+    if not wanted[format] then formats[#formats + 1] = format end
+    wanted[format], wanted[i] = true, format
+  end
+  local pictures = out.render("plot.save", picture, write_picture, formats, s)
+  for i, path in ipairs(paths) do
+    local folder = path:match("^(.+)/[^/]*$")
+    local ok, message = true, nil
+    if folder then ok, message = process.mkdir(folder) end
+    if ok then ok, message = process.write(path, pictures[wanted[i]]) end
+    if not ok then fail("plot.save: %s", message) end
+  end
+  return picture
+end
+
+-- An image in text: darker letters for higher values, two per pixel, since letters are tall.
+local RAMP = {" ", ".", ":", "-", "=", "+", "*", "#", "%", "@"}
+
+local function image_text(figure, layer)
+  local step = math.max(1, math.ceil(layer.columns / 39))
+  local lines = {figure.title and clean(figure.title)}
+  for i = 1, #layer.rows, step do
+    local letters = {}
+    for j = 1, layer.columns, step do
+      local v = (layer.rows[i][j] - layer.low) / (layer.high - layer.low)
+      v = v == v and math.max(0, math.min(1, v)) or 0
+      letters[#letters + 1] = RAMP[math.floor(v * (#RAMP - 1) + 0.5) + 1]:rep(2)
+    end
+    local line = table.concat(letters):gsub("%s+$", "")
+    -- A function on a grid has its first row at the bottom.
+    if layer.picture then lines[#lines + 1] = line else table.insert(lines, figure.title and 2 or 1, line) end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function as_text(where, picture)
+  if picture.figures then
+    local parts = {picture.title and clean(picture.title) .. "\n"}
+    for _, figure in ipairs(picture.figures) do parts[#parts + 1] = as_text(where, figure) end
+    return table.concat(parts, "\n")
+  end
+  local layer = #picture.layers == 1 and picture.layers[1]
+  if layer and layer.kind == LAYERS.image then return image_text(picture, layer) end
+  return out.render(where, picture, write_picture, {"txt"}, 1).txt
+end
+
+local function show(picture)
+  print((as_text("plot.show", picture):gsub("\n$", "")))
+  return picture
+end
+
+for class, name in pairs{[Figure] = "figure", [Page] = "page"} do
+  class.save = public(function(self, ...)
+    if getmetatable(self) ~= class then fail("plot.save: called with %s (expected %s:save(...))", shown(self), name) end
+    return save(self, ...)
+  end)
+  class.show = public(function(self)
+    if getmetatable(self) ~= class then fail("plot.show: called with %s (expected %s:show())", shown(self), name) end
+    return show(self)
+  end)
+end
+
+return {
+  figure = public(new_figure),
+  page = public(new_page),
+}

@@ -1,0 +1,273 @@
+-- What comes into a picture: checks of options and data, and the errors that they raise.
+
+-- ---- errors ----
+-- Inside, a failure is a table, so that the public functions can put the position of the script's
+-- line before the message; whatever else is raised (by a predict function, say) passes as it is.
+
+local Failure = {}
+
+local function fail(message, ...) error(setmetatable({text = message:format(...)}, Failure), 0) end
+
+local function public(f)
+  return function(...)
+    local ok, result = pcall(f, ...)
+    if ok then return result end
+    if getmetatable(result) == Failure then error(result.text, 2) end
+    error(result, 0)
+  end
+end
+
+-- What a tensor, or anything else with a method totable, gives as Lua tables; other values as they are.
+local function as_table(value)
+  if type(value) ~= "table" and type(value) ~= "userdata" then return value end
+  local known, totable = pcall(function() return value.totable end)
+  if known and totable then return totable(value) end
+  return value
+end
+
+local function is_data(value)
+  if type(value) == "table" then return value[1] ~= nil or value.totable ~= nil end
+  return type(value) == "userdata"
+end
+
+-- A value as an error message shows it.
+local function shown(value)
+  if type(value) == "string" then return "'" .. value:sub(1, 60):gsub("%c", "?") .. "'" end
+  if type(value) == "table" or type(value) == "userdata" then return "a " .. type(value) end
+  return tostring(value)
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = tostring(key) end
+  table.sort(keys)
+  return keys
+end
+
+-- ---- colours ----
+
+-- Okabe and Ito (2008): eight colours that people with any form of colour blindness can tell apart.
+local COLORS = {
+  blue = "#0072b2", red = "#d55e00", green = "#009e73", purple = "#cc79a7", orange = "#e69f00",
+  sky = "#56b4e9", yellow = "#f0e442", black = "#000000", gray = "#808080", white = "#ffffff",
+}
+local CYCLE = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442"}
+
+-- Low to high, evenly spaced.
+local PALETTES = {
+  blues = {"#f7fbff", "#9ecae1", "#3182bd", "#08306b"},
+  gray = {"#000000", "#ffffff"},
+  ink = {"#ffffff", "#000000"},
+  diverging = {"#0072b2", "#ffffff", "#d55e00"},
+  heat = {"#10244f", "#3f5480", "#7f7f7f", "#bfa864", "#fde74c"},
+}
+
+local function hex(value)
+  if type(value) ~= "string" then return nil end
+  return COLORS[value] or (value:match("^#%x%x%x%x%x%x$") and value:lower())
+end
+
+-- The colour with a share of white in it.
+local function tint(color, white)
+  local mixed = color:sub(2):gsub("%x%x", function(byte)
+    return ("%02x"):format(math.floor(tonumber(byte, 16) * (1 - white) + 255 * white + 0.5))
+  end)
+  return "#" .. mixed
+end
+
+local function cycle_color(i) return CYCLE[(i - 1) % #CYCLE + 1] end
+
+-- ---- options ----
+-- A kind of option: what it expects, and a function that gives the value to keep, or nil.
+
+local function kind(expected, read) return {expected = expected, read = read} end
+
+local function finite(x) return type(x) == "number" and x - x == 0 end
+
+-- Two numbers that an axis can tell apart.
+local function apart(a, b) return math.abs(a - b) > 1e-9 * math.max(math.abs(a), math.abs(b)) end
+
+local function one_of(names)
+  return kind("one of " .. table.concat(sorted_keys(names), ", "),
+    function(v) return names[v] ~= nil and v or nil end)
+end
+
+local function whole(low, high)
+  return kind(("a whole number from %d to %d"):format(low, high), function(v)
+    v = math.type(v) and math.tointeger(v)
+    if v and v >= low and v <= high then return v end
+  end)
+end
+
+local function list_of(item)
+  return kind("a list, each " .. item.expected, function(values)
+    values = as_table(values)
+    if type(values) ~= "table" or #values == 0 then return nil end
+    local list = {}
+    for i, value in ipairs(values) do
+      list[i] = item.read(value)
+      if list[i] == nil then return nil end
+    end
+    return list
+  end)
+end
+
+local function either(a, b)
+  return kind(a.expected .. " or " .. b.expected, function(v)
+    local kept = a.read(v)
+    if kept == nil then kept = b.read(v) end
+    return kept
+  end)
+end
+
+local STYLES = {solid = "1", dashed = "(8,5)", dotted = "(2,4)"}
+-- gnuplot's point types: open, filled.
+local MARKERS = {
+  circle = {6, 7}, square = {4, 5}, triangle = {8, 9}, triangle_down = {10, 11}, diamond = {12, 13},
+  cross = {2, 2}, plus = {1, 1},
+}
+-- Where a legend may be.
+local PLACES = {
+  best = true, above = true, below = true, right = true,
+  ["top right"] = true, ["top left"] = true, ["bottom right"] = true, ["bottom left"] = true,
+}
+
+local kinds = {list_of = list_of, either = either, one_of = one_of}
+kinds.text = kind("a string", function(v)
+  if type(v) == "string" or type(v) == "number" then return tostring(v) end
+end)
+kinds.boolean = kind("true or false", function(v) if type(v) == "boolean" then return v end end)
+kinds.off = kind("false", function(v) if v == false then return v end end)
+kinds.number = kind("a finite number", function(v) if finite(v) then return v end end)
+kinds.positive = kind("a positive number", function(v) if finite(v) and v > 0 then return v end end)
+kinds.pixels = whole(50, 10000)
+kinds.count = whole(1, 1000)
+kinds.resolution = whole(2, 2000)
+kinds.color = kind("a colour: #rrggbb or one of " .. table.concat(sorted_keys(COLORS), ", "), hex)
+kinds.none = kind("'none'", function(v) if v == "none" then return v end end)
+kinds.limits = kind("{low, high}, two different numbers", function(v)
+  if type(v) == "table" and #v == 2 and finite(v[1]) and finite(v[2]) and apart(v[1], v[2]) then
+    return {v[1], v[2]}
+  end
+end)
+kinds.extent = kind("{xmin, xmax, ymin, ymax}", function(v)
+  if type(v) ~= "table" or #v ~= 4 then return nil end
+  for i = 1, 4 do if not finite(v[i]) then return nil end end
+  if v[1] < v[2] and v[3] < v[4] and apart(v[1], v[2]) and apart(v[3], v[4]) then return {v[1], v[2], v[3], v[4]} end
+end)
+kinds.palette = either(
+  kind("one of " .. table.concat(sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end),
+  kind("a list of at least two colours", function(v)
+    local list = list_of(kinds.color).read(v)
+    if list and #list >= 2 then return list end
+  end))
+kinds.data = kind("a tensor or a list", function(v) if is_data(v) then return v end end)
+kinds.callable = kind("a function", function(v)
+  local meta = type(v) ~= "function" and getmetatable(v)
+  if type(v) == "function" or (type(meta) == "table" and meta.__call) then return v end
+end)
+kinds.scale = one_of{linear = true, log = true}
+kinds.style = one_of(STYLES)
+kinds.marker = one_of(MARKERS)
+kinds.place = one_of(PLACES)
+
+-- Checks the options that were given, in the order of their names, and returns a copy.
+local function options(where, given, known)
+  if given ~= nil and type(given) ~= "table" then
+    fail("%s: the options are %s (expected a table)", where, shown(given))
+  end
+  local kept, names, values = {}, {}, {}
+  for name, value in pairs(given or {}) do
+    names[#names + 1] = tostring(name)
+    values[tostring(name)] = value
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local want = known[name]
+    if not want then
+      fail("%s: unknown option '%s' (known: %s)", where, name:sub(1, 60), table.concat(sorted_keys(known), ", "))
+    end
+    kept[name] = want.read(values[name])
+    if kept[name] == nil then
+      fail("%s: %s is %s (expected %s)", where, name, shown(values[name]), want.expected)
+    end
+  end
+  return kept
+end
+
+-- ---- numbers in ----
+
+local function plain(where, name, value)
+  value = as_table(value)
+  if type(value) ~= "table" then
+    fail("%s: %s is %s (expected a tensor or a list of numbers)", where, name, shown(value))
+  end
+  if #value == 0 then fail("%s: %s is empty", where, name) end
+  return value
+end
+
+-- A list of numbers from a tensor or a list of n, n x 1 or 1 x n.
+local function vector(where, name, value)
+  local list = plain(where, name, value)
+  if type(list[1]) == "table" then
+    if #list == 1 then
+      list = list[1]
+    else
+      local column = {}
+      for i, row in ipairs(list) do
+        if type(row) ~= "table" or #row ~= 1 then
+          fail("%s: %s has two dimensions (expected one)", where, name)
+        end
+        column[i] = row[1]
+      end
+      list = column
+    end
+  end
+  for i = 1, #list do
+    if type(list[i]) ~= "number" then
+      fail("%s: %s[%d] is %s (expected a number)", where, name, i, shown(list[i]))
+    end
+  end
+  return list
+end
+
+-- A list of rows of equal length, of numbers.
+local function matrix(where, name, value)
+  local rows = plain(where, name, value)
+  local columns
+  for i = 1, #rows do
+    local row = rows[i]
+    if type(row) ~= "table" then fail("%s: %s has one dimension (expected two)", where, name) end
+    columns = columns or #row
+    if #row ~= columns or columns == 0 then
+      fail("%s: row %d of %s has %d numbers (expected %d)", where, i, name, #row, math.max(columns, 1))
+    end
+    for j = 1, columns do
+      if type(row[j]) ~= "number" then
+        fail("%s: %s[%d][%d] is %s (expected a number)", where, name, i, j, shown(row[j]))
+      end
+    end
+  end
+  return rows, columns
+end
+
+-- (y), (y, options), (x, y) or (x, y, options): lists x and y, and the options.
+local function curve(where, a, b, c)
+  local y = vector(where, (c ~= nil or is_data(b)) and "x" or "y", a)
+  if c == nil and not is_data(b) then
+    local x = {}
+    for i = 1, #y do x[i] = i end
+    return x, y, b
+  end
+  local x = y
+  y = vector(where, "y", b)
+  if #x ~= #y then fail("%s: x has %d numbers but y has %d", where, #x, #y) end
+  return x, y, c
+end
+
+return {
+  fail = fail, public = public, shown = shown, sorted_keys = sorted_keys, is_data = is_data, finite = finite,
+  apart = apart,
+  kinds = kinds, options = options, plain = plain, vector = vector, matrix = matrix, curve = curve,
+  tint = tint, cycle_color = cycle_color, PALETTES = PALETTES, STYLES = STYLES, MARKERS = MARKERS,
+}

@@ -1,0 +1,17 @@
+/* The Lua files of bindings/lua, embedded by the build as they are: a module needs no files beside it.
+ * bindings/lua/nn/module.lua has the name "nn.module"; texts end with a zero byte that size leaves out.
+ * The table is generated (cmake/embed_lua.cmake) and ends with a NULL name. */
+#ifndef PERI_LUA_SOURCES_H
+#define PERI_LUA_SOURCES_H
+
+#include <stddef.h>
+
+struct peri_lua_source {
+  const char *name;
+  const char *text;
+  size_t size;
+};
+
+extern const struct peri_lua_source peri_lua_sources[];
+
+#endif

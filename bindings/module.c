@@ -1,0 +1,207 @@
+/* The module's table: what `require "perilune"` returns. Nothing global is set. */
+#include "bind.h"
+#include "lua_sources.h"
+#include "process.h"
+#include "rows.h"
+#include "kernels/kernels.h"
+
+#include <cblas.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- settings ---- */
+
+static int manual_seed(lua_State *L) {
+  int whole = 0;
+  lua_Integer seed = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
+  if (!whole) return bind_error(L, "manual_seed", "seed must be a whole number, got %s", bind_describe(L, 1));
+  peri_manual_seed(bind_here(L)->context, (uint64_t)seed);
+  return 0;
+}
+
+static int set_num_threads(lua_State *L) {
+  int whole = 0;
+  lua_Integer n = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
+  if (!whole || n < 1) return bind_error(L, "set_num_threads", "n must be a whole number from 1, got %s", bind_describe(L, 1));
+  peri_set_threads(bind_here(L)->context, n > 1024 ? 1024 : (int)n);
+  return 0;
+}
+
+static int get_num_threads(lua_State *L) {
+  lua_pushinteger(L, peri_threads(bind_here(L)->context));
+  return 1;
+}
+
+/* ---- facts ---- */
+
+static int now(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  lua_pushnumber(L, (lua_Number)t.tv_sec + 1e-9 * (lua_Number)t.tv_nsec);
+  return 1;
+}
+
+static int build_info(lua_State *L) {
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, peri_version());
+  lua_setfield(L, -2, "version");
+#ifdef __clang__
+  lua_pushliteral(L, "clang " __clang_version__);
+#else
+  lua_pushliteral(L, "gcc " __VERSION__);
+#endif
+  lua_setfield(L, -2, "compiler");
+  lua_pushstring(L, bind_here(L)->context->kernels->name);
+  lua_setfield(L, -2, "kernels");
+  lua_pushstring(L, openblas_get_config());
+  lua_setfield(L, -2, "openblas");
+  lua_pushstring(L, openblas_get_corename());
+  lua_setfield(L, -2, "openblas_core");
+  return 1;
+}
+
+/* peri.memory(): bytes that tensors and workspaces use, their peak, and the limit */
+static int memory(lua_State *L) {
+  const peri_context *context = bind_here(L)->context;
+  lua_createtable(L, 0, 3);
+  lua_pushinteger(L, (lua_Integer)context->in_use);
+  lua_setfield(L, -2, "in_use");
+  lua_pushinteger(L, (lua_Integer)context->peak);
+  lua_setfield(L, -2, "peak");
+  lua_pushinteger(L, (lua_Integer)context->limit);
+  lua_setfield(L, -2, "limit");
+  return 1;
+}
+
+/* ---- for the parts that are written in Lua ---- */
+
+/* peri._raise(message): an error with the position of the script, not of the module's own Lua code */
+static int raise_message(lua_State *L) {
+  return bind_error(L, NULL, "%s", luaL_checkstring(L, 1));
+}
+
+/* peri._document(name, doc, function, table): puts a documented function into a table */
+static int document(lua_State *L) {
+  lua_settop(L, 4);
+  lua_pushvalue(L, 3);
+  bind_document_value(L, 2);
+  lua_setfield(L, 4, luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* peri.documentation(value): the text of a function of the module, or nil */
+static int documentation(lua_State *L) {
+  lua_settop(L, 1);
+  bind_push_document(L, 1);
+  return 1;
+}
+
+/* ---- for tests ---- */
+
+/* peri._fail_after(n): n further allocations succeed, then none; negative: off. For tests. */
+static int fail_after(lua_State *L) {
+  bind_here(L)->context->fail_after = luaL_checkinteger(L, 1);
+  return 0;
+}
+
+/* ---- parts that are loaded when they are first asked for ---- */
+
+static const struct {
+  const char *name;
+  void (*open)(lua_State *L, bind_state *S);
+} parts[] = {{"nn", bind_open_nn}, {"optim", bind_open_optim}, {"data", bind_open_data}, {"svm", bind_open_svm}};
+
+/* Pushes the chunk of an embedded file ("plot", "plot.input"); false when there is none. */
+static bool push_source(lua_State *L, const char *name) {
+  for (const struct peri_lua_source *source = peri_lua_sources; source->name != NULL; source++) {
+    if (strcmp(source->name, name) != 0) continue;
+    lua_pushfstring(L, "=perilune/%s.lua", name);
+    if (luaL_loadbufferx(L, source->text, source->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
+    lua_remove(L, -2);
+    return true;
+  }
+  return false;
+}
+
+/* The chunk NAME is called with the module's table, and the table that C has begun (or nil) at
+ * `begun`, and gives the part. */
+static bool load_source(lua_State *L, const char *name, int module, int begun) {
+  if (!push_source(L, name)) return false;
+  lua_pushvalue(L, module);
+  lua_pushvalue(L, begun);
+  lua_call(L, 2, 1);
+  return true;
+}
+
+/* peri._load(name, ...): what the embedded file gives when it is called with the arguments */
+static int load_piece(lua_State *L) {
+  int top = lua_gettop(L);
+  if (!push_source(L, luaL_checkstring(L, 1))) return luaL_error(L, "no part %s", lua_tostring(L, 1));
+  lua_replace(L, 1);
+  lua_call(L, top - 1, 1);
+  return 1;
+}
+
+static int open_part(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  lua_settop(L, 2);
+  for (size_t i = 0; i < PERI_COUNT(parts) && lua_gettop(L) == 2; i++) {
+    if (strcmp(parts[i].name, name) == 0) parts[i].open(L, S);
+  }
+  if (lua_gettop(L) == 2 && strcmp(name, "_process") == 0) peri_open_process(L);
+  bool begun = lua_gettop(L) > 2;
+  if (!begun) lua_pushnil(L);
+  if (!load_source(L, name, 1, 3) && !begun) return 0;
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 1, name);
+  return 1;
+}
+
+/* ---- opening ---- */
+
+static const luaL_Reg functions[] = {{"manual_seed", manual_seed}, {"set_num_threads", set_num_threads}, {"get_num_threads", get_num_threads},
+                                     {"now", now},                 {"build_info", build_info},           {"memory", memory},
+                                     {"_fail_after", fail_after},  {"_raise", raise_message},            {"_document", document},         {"_load", load_piece},
+                                     {"documentation", documentation}, {NULL, NULL}};
+
+int luaopen_perilune(lua_State *L) {
+  bind_state *S = bind_open(L, NULL);
+  lua_newtable(L);
+  int module = lua_gettop(L);
+  bind_open_tensor(L, S);
+  lua_settop(L, module);
+  bind_set_functions(L, S, functions);
+  bind_open_files(L, S);
+  lua_pushstring(L, peri_version());
+  lua_setfield(L, module, "version");
+  lua_createtable(L, 0, 1);
+  bind_push_function(L, S, open_part, 0);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, module);
+  return 1;
+}
+
+/* ---- for hosts ---- */
+
+void peri_lua_open(lua_State *L, const peri_options *options) {
+  bind_open(L, options);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "perilune") == LUA_TTABLE) {
+    lua_remove(L, -2);
+    return;
+  }
+  lua_pop(L, 1);
+  luaopen_perilune(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "perilune");
+  lua_remove(L, -2);
+}
+
+void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) { bind_push_tensor(L, bind_open(L, NULL), tensor); }
+
+peri_tensor *peri_lua_to_tensor(lua_State *L, int index) { return bind_to_tensor(L, bind_open(L, NULL), index); }
+
+peri_tensor *peri_lua_check_tensor(lua_State *L, int index) {
+  return bind_check_tensor(L, bind_open(L, NULL), index, "tensor", "the argument");
+}

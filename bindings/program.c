@@ -1,0 +1,328 @@
+/* The standalone program: what lua 5.4 takes on the command line, and --threads.
+ *
+ * The module waits in package.preload and nothing of it runs until a script requires it, so an empty
+ * script costs no more than Lua itself. Scripts get no global that lua would not give them. */
+#include "program.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <perilune/lua.h>
+#include <perilune/perilune.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A signal handler has no argument of ours: these three are what it needs to know. */
+static lua_State *volatile running_state;
+static peri_context *volatile running_context;
+static int wanted_threads; /* --threads; 0 leaves the context's own choice */
+
+typedef struct command_line {
+  int script; /* index of the script in argv, argc when there is none */
+  bool interactive, version, ignore_environment, execute, help, long_version;
+  const char *bad;    /* the option that is wrong, or NULL */
+  const char *reason; /* what is wrong with it */
+} command_line;
+
+static void say(const char *message) {
+  fflush(stdout);
+  fprintf(stderr, "perilune: %s\n", message);
+}
+
+/* ---- interruption ---- */
+
+static void stop(lua_State *L, lua_Debug *activation) {
+  (void)activation;
+  lua_sethook(L, NULL, 0, 0);
+  peri_context *context = running_context;
+  if (context) peri_clear_cancel(context); /* delivered: a script that catches the error goes on */
+  luaL_error(L, "interrupted!");
+}
+
+static void interrupt(int number) {
+  signal(number, SIG_DFL);
+  peri_context *context = running_context;
+  if (context) peri_cancel(context);
+  lua_sethook(running_state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+int peri_program_call(lua_State *L, int arguments, int results, int handler) {
+  struct sigaction action = {.sa_handler = interrupt}, previous;
+  sigemptyset(&action.sa_mask);
+  running_state = L;
+  sigaction(SIGINT, &action, &previous); /* no SA_RESTART: a read that waits is interrupted too */
+  int status = lua_pcall(L, arguments, results, handler);
+  sigaction(SIGINT, &previous, NULL);
+  lua_sethook(L, NULL, 0, 0);
+  if (running_context) peri_clear_cancel(running_context);
+  return status;
+}
+
+/* ---- calls and their errors ---- */
+
+/* Message handler: any error value becomes text, with a traceback unless the value has its own text. */
+static int explain(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  if (!message) {
+    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
+    message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  }
+  luaL_traceback(L, L, message, 1);
+  return 1;
+}
+
+/* Reports the error on top of the stack unless status is LUA_OK; true when it is. */
+static bool report(lua_State *L, int status) {
+  if (status == LUA_OK) return true;
+  const char *message = lua_tostring(L, -1);
+  say(message ? message : "(error object is not a string)");
+  lua_pop(L, 1);
+  return false;
+}
+
+static int call(lua_State *L, int arguments, int results) {
+  int base = lua_gettop(L) - arguments;
+  lua_pushcfunction(L, explain);
+  lua_insert(L, base);
+  int status = peri_program_call(L, arguments, results, base);
+  lua_remove(L, base);
+  return status;
+}
+
+static bool run_text(lua_State *L, const char *text, const char *name) {
+  int status = luaL_loadbuffer(L, text, strlen(text), name);
+  return report(L, status == LUA_OK ? call(L, 0, 0) : status);
+}
+
+/* A NULL path is the standard input. */
+static bool run_file(lua_State *L, const char *path) {
+  int status = luaL_loadfile(L, path);
+  return report(L, status == LUA_OK ? call(L, 0, 0) : status);
+}
+
+/* ---- what is run before the script ---- */
+
+static bool run_environment(lua_State *L) {
+  const char *name = "=LUA_INIT_5_4";
+  const char *text = getenv(name + 1);
+  if (!text) text = getenv((name = "=LUA_INIT") + 1);
+  if (!text) return true;
+  return text[0] == '@' ? run_file(L, text + 1) : run_text(L, text, name);
+}
+
+/* -l name, or -l global=name; the global of "name-suffix" is "name". */
+static bool require_library(lua_State *L, const char *argument) {
+  const char *equals = strchr(argument, '=');
+  const char *name = equals ? equals + 1 : argument;
+  const char *global_end = equals ? equals : argument + strcspn(argument, "-");
+  lua_pushlstring(L, argument, (size_t)(global_end - argument));
+  lua_getglobal(L, "require");
+  lua_pushstring(L, name);
+  if (!report(L, call(L, 1, 1))) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_pushglobaltable(L);
+  lua_insert(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  return true;
+}
+
+/* Executes -e, -l and -W in their order. */
+static bool run_options(lua_State *L, char **argv, int end) {
+  for (int i = 1; i < end; i++) {
+    char option = argv[i][1];
+    if (option == 'W') lua_warning(L, "@on", 0);
+    if (option == '-' && strcmp(argv[i], "--threads") == 0) i++;
+    if (option != 'e' && option != 'l') continue;
+    const char *argument = argv[i][2] ? argv[i] + 2 : argv[++i];
+    if (!(option == 'e' ? run_text(L, argument, "=(command line)") : require_library(L, argument))) return false;
+  }
+  return true;
+}
+
+/* ---- the command line ---- */
+
+static const char usage[] = "usage: perilune [options] [script [args]]\n"
+                            "  -e stat       execute string 'stat'\n"
+                            "  -i            enter interactive mode after executing 'script'\n"
+                            "  -l mod        require library 'mod' into global 'mod'\n"
+                            "  -l g=mod      require library 'mod' into global 'g'\n"
+                            "  -v            show version information\n"
+                            "  -E            ignore environment variables\n"
+                            "  -W            turn warnings on\n"
+                            "  --threads N   compute with N threads\n"
+                            "  --version     show version information and leave\n"
+                            "  --help        show this text and leave\n"
+                            "  --            stop handling options\n"
+                            "  -             stop handling options and execute stdin\n"
+                            "Without script and options a terminal gets the interactive mode.\n";
+
+static bool parse_threads(const char *text) {
+  char *end;
+  long n = text ? strtol(text, &end, 10) : 0;
+  if (n < 1 || n > 1024 || *end) return false;
+  wanted_threads = (int)n;
+  return true;
+}
+
+/* A long option at argv[i]; gives the index of its last word, or 0 when it is wrong. */
+static int parse_long(command_line *line, char **argv, int i) {
+  const char *name = argv[i];
+  line->bad = name;
+  line->reason = "unrecognized option";
+  if (strcmp(name, "--help") == 0) {
+    line->help = true;
+  } else if (strcmp(name, "--version") == 0) {
+    line->long_version = true;
+  } else if (strncmp(name, "--threads", 9) == 0 && (name[9] == '=' || !name[9])) {
+    line->reason = "a number from 1 to 1024 is needed after";
+    if (!parse_threads(name[9] ? name + 10 : argv[i + 1])) return 0;
+    if (!name[9]) i++;
+  } else {
+    return 0;
+  }
+  line->bad = NULL;
+  return i;
+}
+
+/* One word of short form at argv[i]; gives the index of its last word, or 0 when it is wrong. */
+static int parse_short(command_line *line, char **argv, int i) {
+  const char *word = argv[i];
+  line->bad = word;
+  line->reason = "unrecognized option";
+  if (word[1] == 'e' || word[1] == 'l') {
+    line->execute |= word[1] == 'e';
+    line->reason = "an argument is needed after";
+    if (!word[2] && (!argv[i + 1] || argv[i + 1][0] == '-')) return 0;
+    if (!word[2]) i++;
+  } else if (word[2] || !strchr("iEvW", word[1])) {
+    return 0;
+  }
+  line->interactive |= word[1] == 'i';
+  line->version |= word[1] == 'i' || word[1] == 'v';
+  line->ignore_environment |= word[1] == 'E';
+  line->bad = NULL;
+  return i;
+}
+
+static command_line parse(int argc, char **argv) {
+  command_line line = {.script = argc};
+  for (int i = 1; i < argc; i++) {
+    line.script = i;
+    if (argv[i][0] != '-' || !argv[i][1]) return line; /* a script, or "-" */
+    if (strcmp(argv[i], "--") == 0) {
+      line.script = i + 1;
+      return line;
+    }
+    i = argv[i][1] == '-' ? parse_long(&line, argv, i) : parse_short(&line, argv, i);
+    if (line.bad) return line;
+  }
+  line.script = argc;
+  return line;
+}
+
+/* ---- the script ---- */
+
+/* The global arg: the script at 0, its arguments from 1, all that stands before it below 0. */
+static void set_arg(lua_State *L, int argc, char **argv, int script) {
+  if (script == argc) script = 0;
+  lua_createtable(L, argc - script, script + 1);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - script);
+  }
+  lua_setglobal(L, "arg");
+}
+
+static int push_arguments(lua_State *L) {
+  if (lua_getglobal(L, "arg") != LUA_TTABLE) return luaL_error(L, "'arg' is not a table");
+  int n = (int)luaL_len(L, -1);
+  luaL_checkstack(L, n + 3, "too many arguments to script");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, -i, i);
+  lua_remove(L, -(n + 1));
+  return n;
+}
+
+static bool run_script(lua_State *L, char **argv, int script) {
+  const char *path = argv[script];
+  if (strcmp(path, "-") == 0 && strcmp(argv[script - 1], "--") != 0) path = NULL;
+  int status = luaL_loadfile(L, path);
+  if (status == LUA_OK) status = call(L, push_arguments(L), 0);
+  return report(L, status);
+}
+
+/* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
+static int open_module(lua_State *L) {
+  int results = luaopen_perilune(L);
+  running_context = peri_lua_context(L);
+  if (wanted_threads) peri_set_threads(running_context, wanted_threads);
+  return results;
+}
+
+static void open_state(lua_State *L, const command_line *line, int argc, char **argv) {
+  if (line->ignore_environment) {
+    lua_pushboolean(L, true); /* package.path and package.cpath then keep their defaults */
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  luaL_openlibs(L);
+  set_arg(L, argc, argv, line->script);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, open_module);
+  lua_setfield(L, -2, "perilune");
+  lua_pop(L, 1);
+}
+
+static void print_version(void) {
+  printf("Perilune %s, %s\n", PERI_VERSION, LUA_RELEASE);
+  fflush(stdout);
+}
+
+static bool run(lua_State *L, int argc, char **argv) {
+  command_line line = parse(argc, argv);
+  if (line.bad) {
+    say(lua_pushfstring(L, "%s '%s'", line.reason, line.bad));
+    fputs(usage, stderr);
+    return false;
+  }
+  if (line.help) return fputs(usage, stdout) >= 0;
+  bool terminal = isatty(STDIN_FILENO);
+  bool alone = line.script == argc && !line.interactive && !line.execute && !line.version;
+  if (line.long_version || (line.version && (terminal || !line.interactive)) || (alone && terminal)) print_version();
+  if (line.long_version) return true;
+  open_state(L, &line, argc, argv);
+  if (!line.ignore_environment && !run_environment(L)) return false;
+  if (!run_options(L, argv, line.script)) return false;
+  if (line.script < argc && !run_script(L, argv, line.script)) {
+    if (!line.interactive) return false;
+  }
+  if (line.interactive || (alone && terminal)) {
+    peri_repl(L, terminal);
+  } else if (alone) {
+    return run_file(L, NULL);
+  }
+  return true;
+}
+
+static int protected_main(lua_State *L) {
+  lua_pushboolean(L, run(L, (int)lua_tointeger(L, 1), lua_touserdata(L, 2)));
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  lua_State *L = luaL_newstate();
+  if (!L) {
+    say("cannot create a Lua state: not enough memory");
+    return EXIT_FAILURE;
+  }
+  lua_pushcfunction(L, protected_main);
+  lua_pushinteger(L, argc);
+  lua_pushlightuserdata(L, argv);
+  bool done = report(L, lua_pcall(L, 2, 1, 0)) && lua_toboolean(L, -1);
+  running_context = NULL; /* closing the state ends the context */
+  lua_close(L);
+  return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}

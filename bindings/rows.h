@@ -1,0 +1,16 @@
+/* The operation table as Lua functions. */
+#ifndef PERI_BIND_ROWS_H
+#define PERI_BIND_ROWS_H
+
+#include "bind.h"
+
+/* Puts every row into the module's table, the methods and the metatable (stack positions). */
+void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta);
+/* How many outputs scripts see. */
+int bind_shown_outputs(const peri_op *op);
+/* The first element as a Lua value. */
+void bind_push_element(lua_State *L, const peri_tensor *x);
+/* peri.ops() */
+int bind_list_ops(lua_State *L);
+
+#endif

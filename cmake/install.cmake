@@ -1,0 +1,35 @@
+# cmake --install build --prefix P: headers, libraries, pkg-config files, the CMake package, the Lua module
+# and the program. Nothing in the result knows P: it may be moved.
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/perilune)
+set(lua_module_dir lib/lua/5.4) # where LUA_CPATH and package.cpath look, whatever the system's libdir
+
+install(TARGETS perilune_runtime EXPORT perilune-targets)
+install(DIRECTORY runtime/include/perilune DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+set(pc_files perilune.pc)
+if(PERILUNE_LUA)
+  install(TARGETS perilune_module EXPORT perilune-targets)
+  install(TARGETS perilune)
+  install(DIRECTORY bindings/include/perilune DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  file(RELATIVE_PATH module_target /${lua_module_dir}
+       /${CMAKE_INSTALL_LIBDIR}/libperilune_lua.so.${PROJECT_VERSION_MAJOR})
+  install(CODE "
+    set(directory \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${lua_module_dir}\")
+    file(MAKE_DIRECTORY \"\${directory}\")
+    file(CREATE_LINK ${module_target} \"\${directory}/perilune.so\" SYMBOLIC)
+    message(STATUS \"Installing: \${directory}/perilune.so\")")
+  list(APPEND pc_files perilune-lua.pc)
+endif()
+install(EXPORT perilune-targets NAMESPACE perilune:: DESTINATION ${package_dir})
+
+configure_package_config_file(cmake/perilune-config.cmake.in ${PROJECT_BINARY_DIR}/perilune-config.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/perilune-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/perilune-config.cmake ${PROJECT_BINARY_DIR}/perilune-config-version.cmake
+        DESTINATION ${package_dir})
+
+file(RELATIVE_PATH PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" PC_PREFIX "${PC_PREFIX}")
+foreach(file IN LISTS pc_files)
+  configure_file(cmake/${file}.in ${PROJECT_BINARY_DIR}/${file} @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

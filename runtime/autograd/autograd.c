@@ -1,0 +1,524 @@
+/* Nodes, and the walk back through them. */
+#include "autograd/autograd.h"
+#include "ops/ops.h"
+#include "ops/rows.h"
+
+typedef struct peri_edge {
+  peri_node *node;   /* what computed the input, or */
+  peri_tensor *leaf; /* the leaf that the input is; both NULL: no gradient wanted */
+  int output;
+  peri_layout layout; /* the input's, to which its gradient is summed */
+} peri_edge;
+
+struct peri_node {
+  size_t references;
+  const peri_op *op;
+  uint64_t number;
+  size_t bytes; /* of this block: the node, its edges, its arguments, their versions */
+  int edges, params;
+  bool freed; /* by an earlier backward: edges and saved tensors are gone */
+  bool visited;
+  peri_node *next;                         /* in a walk's list, or among the dying */
+  peri_tensor *incoming[PERI_MAX_OUTPUTS]; /* gradients of the outputs while a walk runs */
+  peri_tensor *outputs[PERI_MAX_OUTPUTS];  /* saved */
+  uint64_t output_versions[PERI_MAX_OUTPUTS];
+  int64_t note[4];
+  peri_arg *args;
+  uint64_t *versions; /* of the saved arguments */
+  peri_edge edge[];
+};
+
+/* ---- recording ---- */
+
+static int count_edges(const peri_call *call, int params) {
+  for (int i = 0; i < params; i++) {
+    if (call->op->params[i].kind == PERI_KIND_TENSORS) return call->args[i].count;
+  }
+  while (params > 0 && call->args[params - 1].tensor == NULL) params--;
+  return params;
+}
+
+static peri_tensor *edge_input(const peri_call *call, int edge) {
+  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
+    if (call->op->params[i].kind == PERI_KIND_TENSORS) return call->args[i].tensors[edge];
+  }
+  return call->args[edge].tensor;
+}
+
+static void record_edge(peri_edge *edge, peri_tensor *input) {
+  *edge = (peri_edge){.node = NULL};
+  if (input == NULL) return;
+  edge->layout = input->layout;
+  if (!input->requires_grad) return;
+  edge->output = input->output;
+  if (input->node != NULL) {
+    edge->node = input->node;
+    input->node->references++;
+  } else {
+    edge->leaf = peri_tensor_retain(input);
+  }
+}
+
+static peri_status save_outputs(peri_node *node, peri_call *call) {
+  for (int i = 0; i < call->op->outputs; i++) {
+    peri_tensor *output = call->outputs[i].tensor;
+    if (!(call->op->saves & PERI_SAVE_OUTPUT(i)) || output == NULL) continue;
+    PERI_TRY(peri_tensor_detach(output, &node->outputs[i]));
+    node->output_versions[i] = output->storage->version;
+  }
+  return PERI_OK;
+}
+
+peri_status peri_node_record(peri_call *call) {
+  int params = peri_op_params(call->op), edges = count_edges(call, params);
+  size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
+  size_t bytes = edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t));
+  void *block;
+  PERI_TRY(peri_alloc(call->context, bytes, &block));
+  peri_node *node = block;
+  memset(node, 0, sizeof *node);
+  node->references = 1;
+  node->op = call->op;
+  node->number = call->context->next_node++;
+  node->bytes = bytes;
+  node->edges = edges;
+  node->params = params;
+  node->args = (peri_arg *)((char *)block + edge_bytes);
+  node->versions = (uint64_t *)(node->args + params);
+  memcpy(node->note, call->note, sizeof node->note);
+  for (int i = 0; i < params; i++) {
+    node->args[i] = call->args[i];
+    node->args[i].tensor = node->args[i].tensor != NULL && (call->op->saves & PERI_SAVE_INPUT(i))
+                               ? peri_tensor_retain(call->args[i].tensor)
+                               : NULL;
+    node->args[i].tensors = NULL;
+    if (node->args[i].tensor != NULL) node->versions[i] = node->args[i].tensor->storage->version;
+  }
+  for (int i = 0; i < edges; i++) record_edge(&node->edge[i], edge_input(call, i));
+  peri_status status = save_outputs(node, call);
+  for (int i = 0; status == PERI_OK && i < call->op->outputs; i++) {
+    peri_tensor *output = call->outputs[i].tensor;
+    if (output == NULL || !peri_is_float(output->layout.dtype)) continue;
+    output->requires_grad = true;
+    output->base_requires_grad = false;
+    output->node = node;
+    output->output = i;
+    node->references++;
+  }
+  peri_node_release(call->context, node);
+  return status;
+}
+
+/* ---- releasing ---- */
+
+/* Lets go of edges and saved tensors. Nodes that die by it go to the context's list. */
+static void free_node_contents(peri_context *context, peri_node *node) {
+  if (node->freed) return;
+  node->freed = true;
+  for (int i = 0; i < node->params; i++) peri_tensor_release(&node->args[i].tensor);
+  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->outputs[i]);
+  for (int i = 0; i < node->edges; i++) {
+    peri_tensor_release(&node->edge[i].leaf);
+    if (node->edge[i].node != NULL) peri_node_release(context, node->edge[i].node);
+    node->edge[i].node = NULL;
+  }
+}
+
+void peri_node_release(peri_context *context, peri_node *node) {
+  if (--node->references > 0) return;
+  node->next = context->dying_nodes;
+  context->dying_nodes = node;
+  if (context->burying) return;
+  context->burying = true;
+  while ((node = context->dying_nodes) != NULL) {
+    context->dying_nodes = node->next;
+    free_node_contents(context, node);
+    peri_free(context, node, node->bytes);
+  }
+  context->burying = false;
+}
+
+/* ---- the walk ---- */
+
+typedef struct walk {
+  peri_context *context;
+  peri_node *nodes; /* every node that the root depends on, latest first */
+  int leaves;
+  peri_tensor **leaf; /* those whose incoming gradient is set */
+  size_t leaf_capacity;
+  /* peri.grad: */
+  int captures;
+  peri_tensor *const *inputs;
+  peri_tensor **captured;
+  bool create_graph;
+} walk;
+
+/* Collects the reachable nodes; the list is unordered. */
+static peri_status collect(walk *w, peri_node *root) {
+  peri_node *stack = root;
+  const peri_node *freed = NULL;
+  root->visited = true;
+  root->next = NULL;
+  while (stack != NULL) {
+    peri_node *node = stack;
+    stack = node->next;
+    node->next = w->nodes;
+    w->nodes = node;
+    if (node->freed) freed = node;
+    for (int i = 0; i < node->edges; i++) {
+      peri_node *before = node->edge[i].node;
+      if (node->edge[i].leaf != NULL) w->leaf_capacity++;
+      if (before == NULL || before->visited) continue;
+      before->visited = true;
+      before->next = stack;
+      stack = before;
+    }
+  }
+  if (freed == NULL) return PERI_OK;
+  return peri_fail(w->context, PERI_ERR_STATE,
+                   "backward: the graph of %s was freed by an earlier backward (pass retain_graph = true there)",
+                   freed->op->name);
+}
+
+static peri_node *merge(peri_node *a, peri_node *b) {
+  peri_node *head = NULL, **tail = &head;
+  while (a != NULL && b != NULL) {
+    peri_node **later = a->number > b->number ? &a : &b;
+    *tail = *later;
+    tail = &(*tail)->next;
+    *later = (*later)->next;
+  }
+  *tail = a != NULL ? a : b;
+  return head;
+}
+
+/* Latest first: an order in which every node comes before what it depends on. Bottom-up merge sort. */
+static peri_node *sort_nodes(peri_node *nodes) {
+  peri_node *run[64] = {NULL};
+  while (nodes != NULL) {
+    peri_node *one = nodes;
+    nodes = nodes->next;
+    one->next = NULL;
+    int level = 0;
+    for (; level < 63 && run[level] != NULL; level++) {
+      one = merge(run[level], one);
+      run[level] = NULL;
+    }
+    run[level] = one;
+  }
+  peri_node *sorted = NULL;
+  for (int level = 0; level < 64; level++) sorted = merge(run[level], sorted);
+  return sorted;
+}
+
+/* Adds a gradient to what has arrived; takes the reference in *gradient. */
+static peri_status accumulate(walk *w, peri_tensor **slot, peri_tensor **gradient) {
+  if (*slot == NULL) {
+    *slot = *gradient;
+    *gradient = NULL;
+    return PERI_OK;
+  }
+  peri_call call;
+  peri_call_open(&call, w->context, &peri_op_add);
+  call.args[0].tensor = *slot;
+  call.args[1].tensor = *gradient;
+  call.in_place = !w->create_graph && (*slot)->references == 1 && (*slot)->storage->references == 1;
+  peri_status status = peri_call_run(&call);
+  peri_tensor_release(gradient);
+  if (status != PERI_OK) return status;
+  peri_tensor_release(slot);
+  *slot = call.outputs[0].tensor;
+  return PERI_OK;
+}
+
+/* Where an input was broadcast, its gradient is summed; and it has the input's dtype. */
+static peri_status fit_gradient(walk *w, const peri_layout *layout, peri_tensor **gradient) {
+  peri_tensor *g = *gradient;
+  if (g->layout.dtype == layout->dtype && peri_same_shape(&g->layout, layout)) return PERI_OK;
+  peri_backward backward = {.context = w->context, .answers = gradient, .create_graph = w->create_graph};
+  peri_formula formula;
+  peri_formula_begin(&backward, &formula);
+  peri_value value = peri_of(g);
+  int64_t dims[PERI_MAX_DIMS];
+  int count = 0, shift = g->layout.ndim - layout->ndim;
+  for (int d = 0; d < g->layout.ndim; d++) {
+    if (d < shift || (layout->shape[d - shift] == 1 && g->layout.shape[d] != 1)) dims[count++] = d;
+  }
+  if (count > 0) value = peri_step_sum(&backward, value, count, dims, true);
+  if (shift > 0) value = peri_step_reshape(&backward, value, layout->ndim, layout->shape);
+  if (g->layout.dtype != layout->dtype) value = peri_step_convert(&backward, value, layout->dtype);
+  peri_answer(&backward, 0, value);
+  peri_status status = peri_formula_end(&backward);
+  if (status == PERI_OK) peri_tensor_release(&g);
+  return status;
+}
+
+static peri_status deliver(walk *w, const peri_edge *edge, peri_tensor **gradient) {
+  PERI_TRY(fit_gradient(w, &edge->layout, gradient));
+  if (edge->node != NULL) return accumulate(w, &edge->node->incoming[edge->output], gradient);
+  if (edge->leaf->incoming == NULL) w->leaf[w->leaves++] = edge->leaf;
+  return accumulate(w, &edge->leaf->incoming, gradient);
+}
+
+static peri_status check_version(walk *w, const peri_node *node, const char *what, uint64_t saved, uint64_t now) {
+  if (saved == now) return PERI_OK;
+  return peri_fail(w->context, PERI_ERR_STATE,
+                   "backward: %s of %s was changed in place after it was computed (version %llu, now %llu)", what,
+                   node->op->name, (unsigned long long)saved, (unsigned long long)now);
+}
+
+static peri_status check_versions(walk *w, const peri_node *node) {
+  for (int i = 0; i < node->params; i++) {
+    const peri_tensor *saved = node->args[i].tensor;
+    if (saved == NULL) continue;
+    PERI_TRY(check_version(w, node, node->op->params[i].name, node->versions[i], saved->storage->version));
+  }
+  for (int i = 0; i < node->op->outputs; i++) {
+    const peri_tensor *saved = node->outputs[i];
+    if (saved == NULL) continue;
+    PERI_TRY(check_version(w, node, "the result", node->output_versions[i], saved->storage->version));
+  }
+  return PERI_OK;
+}
+
+/* The saved output as part of the graph, so that a formula over it can be recorded. */
+static peri_status attach_outputs(walk *w, peri_node *node, peri_tensor *outputs[PERI_MAX_OUTPUTS]) {
+  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) {
+    outputs[i] = NULL;
+    if (node->outputs[i] == NULL) continue;
+    if (!w->create_graph) {
+      outputs[i] = peri_tensor_retain(node->outputs[i]);
+      continue;
+    }
+    PERI_TRY(peri_tensor_detach(node->outputs[i], &outputs[i]));
+    outputs[i]->requires_grad = true;
+    outputs[i]->node = node;
+    outputs[i]->output = i;
+    node->references++;
+  }
+  return PERI_OK;
+}
+
+static peri_status run_grad(walk *w, peri_node *node, peri_backward *backward, peri_tensor **answers) {
+  peri_formula formula;
+  PERI_TRY(check_versions(w, node));
+  peri_status status = attach_outputs(w, node, backward->outputs);
+  if (status == PERI_OK) {
+    peri_formula_begin(backward, &formula);
+    status = node->op->grad(backward);
+    peri_status steps = peri_formula_end(backward);
+    if (status == PERI_OK) status = steps;
+  }
+  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&backward->outputs[i]);
+  for (int i = 0; status == PERI_OK && i < node->edges; i++) {
+    if (answers[i] != NULL && backward->needs[i]) status = deliver(w, &node->edge[i], &answers[i]);
+  }
+  for (int i = 0; i < node->edges; i++) peri_tensor_release(&answers[i]);
+  return status;
+}
+
+static void capture_node(walk *w, const peri_node *node) {
+  for (int i = 0; i < w->captures; i++) {
+    const peri_tensor *input = w->inputs[i];
+    if (input->node == node && node->incoming[input->output] != NULL && w->captured[i] == NULL) {
+      w->captured[i] = peri_tensor_retain(node->incoming[input->output]);
+    }
+  }
+}
+
+#define FEW_EDGES 8
+
+static peri_status visit_node(walk *w, peri_node *node) {
+  bool any = false;
+  for (int i = 0; i < node->op->outputs; i++) any |= node->incoming[i] != NULL;
+  if (!any) return PERI_OK;
+  capture_node(w, node);
+  const peri_layout *few_layouts[FEW_EDGES], **layouts = few_layouts;
+  peri_tensor *few_answers[FEW_EDGES], **answers = few_answers;
+  bool few_needs[FEW_EDGES], *needs = few_needs;
+  void *block = NULL;
+  size_t each = sizeof *layouts + sizeof *answers + sizeof *needs, bytes = (size_t)node->edges * each;
+  if (node->edges > FEW_EDGES) {
+    PERI_TRY(peri_alloc(w->context, bytes, &block));
+    layouts = block;
+    answers = (peri_tensor **)(layouts + node->edges);
+    needs = (bool *)(answers + node->edges);
+  }
+  for (int i = 0; i < node->edges; i++) {
+    layouts[i] = &node->edge[i].layout;
+    answers[i] = NULL;
+    needs[i] = node->edge[i].node != NULL || node->edge[i].leaf != NULL;
+  }
+  peri_backward backward = {.context = w->context,
+                            .op = node->op,
+                            .edges = node->edges,
+                            .create_graph = w->create_graph,
+                            .args = node->args,
+                            .note = node->note,
+                            .layouts = layouts,
+                            .needs = needs,
+                            .answers = answers};
+  memcpy(backward.grad_outputs, node->incoming, sizeof node->incoming);
+  peri_status status = run_grad(w, node, &backward, answers);
+  peri_free(w->context, block, bytes);
+  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->incoming[i]);
+  return status;
+}
+
+/* ---- from the root ---- */
+
+static peri_status first_gradient(walk *w, peri_tensor *root, peri_tensor *gradient, peri_tensor **out) {
+  char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
+  if (!root->requires_grad) {
+    return peri_fail(w->context, PERI_ERR_STATE, "backward: the tensor does not require grad and was not computed from one that does");
+  }
+  if (gradient == NULL) {
+    if (root->layout.numel != 1) {
+      return peri_fail(w->context, PERI_ERR_ARGUMENT, "backward: the tensor is %s; without a gradient it must have one element",
+                       peri_shape_text(root->layout.ndim, root->layout.shape, a));
+    }
+    peri_layout layout;
+    peri_layout_set(&layout, root->layout.dtype, root->layout.ndim, root->layout.shape);
+    return peri_tensor_full(w->context, &layout, 1, out);
+  }
+  if (!peri_same_shape(&root->layout, &gradient->layout)) {
+    return peri_fail(w->context, PERI_ERR_ARGUMENT, "backward: gradient is %s but the tensor is %s",
+                     peri_shape_text(gradient->layout.ndim, gradient->layout.shape, a),
+                     peri_shape_text(root->layout.ndim, root->layout.shape, b));
+  }
+  *out = peri_tensor_retain(gradient);
+  return w->create_graph ? PERI_OK : fit_gradient(w, &root->layout, out);
+}
+
+static peri_status walk_back(walk *w, peri_tensor *root, peri_tensor **gradient) {
+  void *block;
+  if (root->node != NULL) PERI_TRY(collect(w, root->node));
+  w->leaf_capacity += root->node == NULL;
+  PERI_TRY(peri_alloc_array(w->context, w->leaf_capacity, sizeof *w->leaf, &block));
+  w->leaf = block;
+  if (root->node == NULL) {
+    w->leaf[w->leaves++] = root;
+    return accumulate(w, &root->incoming, gradient);
+  }
+  w->nodes = sort_nodes(w->nodes);
+  PERI_TRY(accumulate(w, &root->node->incoming[root->output], gradient));
+  for (peri_node *node = w->nodes; node != NULL; node = node->next) {
+    PERI_TRY(peri_check_cancel(w->context));
+    PERI_TRY(visit_node(w, node));
+  }
+  return PERI_OK;
+}
+
+static void capture_leaves(walk *w) {
+  for (int i = 0; i < w->captures; i++) {
+    peri_tensor *input = w->inputs[i];
+    if (input->node == NULL && input->incoming != NULL) w->captured[i] = peri_tensor_retain(input->incoming);
+  }
+}
+
+/* A new .grad must be the leaf's own: contiguous, and shared with nobody. */
+static peri_status prepare_leaf(peri_tensor *leaf) {
+  peri_tensor *g = leaf->incoming;
+  bool own_already = g->contiguous && g->references == 1 && g->storage->references == 1;
+  if (leaf->grad != NULL ? !peri_tensors_overlap(leaf->grad, g) : own_already) return PERI_OK;
+  peri_layout layout;
+  peri_tensor *own;
+  peri_layout_set(&layout, g->layout.dtype, g->layout.ndim, g->layout.shape);
+  PERI_TRY(peri_tensor_empty(peri_tensor_context(g), &layout, &own));
+  peri_status status = peri_tensor_copy_into(own, g);
+  if (status != PERI_OK) {
+    peri_tensor_release(&own);
+    return status;
+  }
+  peri_tensor_release(&leaf->incoming);
+  leaf->incoming = own;
+  return PERI_OK;
+}
+
+/* Nothing here can fail: memory is there, and an addition in place is not cancelled. */
+static void commit_leaf(peri_context *context, peri_tensor *leaf) {
+  if (leaf->grad == NULL) {
+    leaf->grad = leaf->incoming;
+    leaf->incoming = NULL;
+    return;
+  }
+  peri_call call;
+  peri_call_open(&call, context, &peri_op_add);
+  call.args[0].tensor = leaf->grad;
+  call.args[1].tensor = leaf->incoming;
+  call.in_place = true;
+  call.context->shielded = true;
+  if (peri_call_run(&call) == PERI_OK) peri_tensor_release(&call.outputs[0].tensor);
+  call.context->shielded = false;
+}
+
+static void end_walk(walk *w, bool free_graph) {
+  for (int i = 0; i < w->leaves; i++) peri_tensor_release(&w->leaf[i]->incoming);
+  peri_free(w->context, w->leaf, w->leaf_capacity * sizeof *w->leaf);
+  for (peri_node *node = w->nodes; node != NULL; node = node->next) {
+    node->references++; /* so that the list holds while contents go */
+    node->visited = false;
+    for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->incoming[i]);
+  }
+  for (peri_node *node = w->nodes, *next; node != NULL; node = next) {
+    next = node->next;
+    if (free_graph) free_node_contents(w->context, node);
+    peri_node_release(w->context, node);
+  }
+}
+
+static peri_status run(walk *w, peri_tensor *root, peri_tensor *gradient) {
+  peri_tensor *first = NULL;
+  bool grad_mode = w->context->grad_mode;
+  w->context->grad_mode = w->create_graph;
+  peri_status status = first_gradient(w, root, gradient, &first);
+  if (status == PERI_OK) status = walk_back(w, root, &first);
+  peri_tensor_release(&first);
+  w->context->grad_mode = grad_mode;
+  return status;
+}
+
+peri_status peri_backward_run(peri_tensor *root, peri_tensor *gradient, bool retain_graph) {
+  peri_context *context = peri_tensor_context(root);
+  walk w = {.context = context};
+  peri_status status = run(&w, root, gradient);
+  for (int i = 0; status == PERI_OK && i < w.leaves; i++) status = prepare_leaf(w.leaf[i]);
+  if (status == PERI_OK) {
+    bool grad_mode = context->grad_mode;
+    context->grad_mode = false;
+    for (int i = 0; i < w.leaves; i++) commit_leaf(context, w.leaf[i]);
+    context->grad_mode = grad_mode;
+  }
+  end_walk(&w, status == PERI_OK && !retain_graph);
+  return status;
+}
+
+peri_status peri_grad_run(peri_tensor *root, peri_tensor *gradient, int n, peri_tensor *const *inputs,
+                          bool retain_graph, bool create_graph, peri_tensor **grads) {
+  peri_context *context = peri_tensor_context(root);
+  for (int i = 0; i < n; i++) {
+    grads[i] = NULL;
+    if (!inputs[i]->requires_grad) {
+      return peri_fail(context, PERI_ERR_STATE, "grad: input %d does not require grad", i + 1);
+    }
+  }
+  walk w = {.context = context, .captures = n, .inputs = inputs, .captured = grads, .create_graph = create_graph};
+  peri_status status = run(&w, root, gradient);
+  if (status == PERI_OK) capture_leaves(&w);
+  end_walk(&w, status == PERI_OK && !retain_graph && !create_graph);
+  for (int i = 0; status != PERI_OK && i < n; i++) peri_tensor_release(&grads[i]);
+  return status;
+}
+
+peri_status peri_require_grad(peri_tensor *x, bool requires_grad) {
+  peri_context *context = peri_tensor_context(x);
+  if (x->node != NULL && !requires_grad) {
+    return peri_fail(context, PERI_ERR_STATE, "requires_grad: the tensor was computed while recording (use detach)");
+  }
+  if (requires_grad && !peri_is_float(x->layout.dtype)) {
+    return peri_fail(context, PERI_ERR_ARGUMENT, "requires_grad: the tensor is %s (expected float32 or float64)",
+                     peri_dtype_name(x->layout.dtype));
+  }
+  x->requires_grad = requires_grad;
+  return PERI_OK;
+}

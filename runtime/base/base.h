@@ -1,0 +1,98 @@
+/* What everything else stands on: the context with its error message, memory budget, cancellation
+ * flag, thread team and random stream. Nothing here knows a tensor. */
+#ifndef PERI_BASE_H
+#define PERI_BASE_H
+
+#include <perilune/perilune.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define PERI_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define PERI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline int64_t peri_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t peri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Return early with a failing status. */
+#define PERI_TRY(expression)                             \
+  do {                                                   \
+    peri_status peri_try_status_ = (expression);         \
+    if (peri_try_status_ != PERI_OK) return peri_try_status_; \
+  } while (0)
+
+/* ---- random streams ----
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011). Block c of seed s is four 32-bit words that
+ * depend on (s, c) alone, so element i of a draw does not depend on who computes it. */
+typedef struct peri_stream {
+  uint64_t seed;
+  uint64_t block; /* the next unused block */
+} peri_stream;
+
+void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]);
+/* Takes n blocks off the stream and returns the first of them. */
+static inline uint64_t peri_stream_take(peri_stream *stream, uint64_t n) {
+  uint64_t first = stream->block;
+  stream->block += n;
+  return first;
+}
+uint64_t peri_stream_u64(peri_stream *stream);                  /* takes one block */
+uint64_t peri_stream_below(peri_stream *stream, uint64_t bound); /* uniform in [0, bound), unbiased */
+double peri_stream_uniform(peri_stream *stream);                /* uniform in [0, 1), 53 bits */
+double peri_stream_normal(peri_stream *stream);                 /* Box-Muller; takes one block */
+
+/* ---- the context ---- */
+#define PERI_FREE_CLASSES 36
+#define PERI_MESSAGE_SIZE 1024
+
+struct peri_kernels;
+
+struct peri_context {
+  const struct peri_kernels *kernels; /* the variant for this processor */
+  int threads;
+  bool grad_mode; /* operations record */
+  atomic_bool cancelled;
+  bool shielded;    /* a write in place has begun: the flag waits until it is done */
+  uint64_t next_node; /* autograd: nodes are numbered in the order of recording */
+  struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
+  bool burying;                  /* autograd: somebody is taking them apart */
+  size_t references; /* one for the owner, one for each storage */
+
+  size_t limit, in_use, peak; /* bytes */
+  size_t since_collection;    /* bytes allocated since the binding last ran the collector */
+  int64_t fail_after;         /* tests: allocations that still succeed; negative is off */
+  struct peri_free_block *free_blocks[PERI_FREE_CLASSES];
+
+  peri_stream stream;
+  char message[PERI_MESSAGE_SIZE];
+};
+
+/* Sets the message and returns the status, so that a check is one line. */
+peri_status peri_fail(peri_context *context, peri_status status, const char *format, ...) PERI_PRINTF(3, 4);
+
+/* ---- memory ----
+ * 64-byte aligned, uninitialised, drawn from the budget. The size is given back on release, so that
+ * blocks carry no header. *out is NULL on failure, and for zero bytes. */
+peri_status peri_alloc(peri_context *context, size_t bytes, void **out);
+void peri_free(peri_context *context, void *block, size_t bytes); /* block may be NULL */
+/* count * size with the overflow check; the rest as peri_alloc. */
+peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out);
+
+/* ---- cancellation and threads ---- */
+static inline bool peri_cancelled(const peri_context *context) {
+  return atomic_load_explicit(&context->cancelled, memory_order_relaxed) && !context->shielded;
+}
+/* PERI_OK, or PERI_ERR_CANCELLED with its message. */
+peri_status peri_check_cancel(peri_context *context);
+
+/* Runs body(arg, piece) for piece = 0 .. pieces-1 on the context's team. The caller chooses pieces
+ * from the problem alone, never from the number of threads, writes disjoint outputs and combines
+ * partial results itself in piece order: then the bits do not depend on the threads. Between pieces
+ * the cancellation flag is polled; a piece is at most about 20 ms of work. Calls from inside a body
+ * run serially. The body must not allocate, nor touch the context beyond peri_cancelled and kernels.
+ * Tiny work: pass pieces = 1, and no thread is woken. */
+typedef void (*peri_body)(void *arg, int64_t piece);
+peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg);
+/* Inside a body: which worker runs it, below peri_threads(context); for scratch space only. */
+int peri_worker(void);
+
+#endif

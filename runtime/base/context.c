@@ -1,0 +1,118 @@
+/* Contexts, messages and the thread team. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cblas.h>
+
+#define MAX_THREADS 256
+
+const char *peri_version(void) { return PERI_VERSION; }
+
+/* An OpenMP team does not survive fork(): its workers exist in the parent alone. The child computes
+ * with one thread. This and OpenBLAS's thread count are the only process-wide state. */
+static atomic_bool forked;
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+
+static void mark_forked(void) { atomic_store(&forked, true); }
+static void prepare_process(void) { pthread_atfork(NULL, NULL, mark_forked); }
+
+static int default_threads(void) {
+  const char *wanted = getenv("PERILUNE_NUM_THREADS");
+  if (wanted != NULL) {
+    char *end;
+    long threads = strtol(wanted, &end, 10);
+    if (end != wanted && *end == '\0' && threads >= 1) return threads > MAX_THREADS ? MAX_THREADS : (int)threads;
+  }
+  return omp_get_num_procs();
+}
+
+static size_t machine_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 32;
+}
+
+peri_status peri_context_new(const peri_options *options, peri_context **out) {
+  *out = NULL;
+  peri_options chosen = {0};
+  if (options != NULL) memcpy(&chosen, options, options->size < sizeof chosen ? options->size : sizeof chosen);
+  peri_context *context = calloc(1, sizeof *context);
+  if (context == NULL) return PERI_ERR_MEMORY;
+  pthread_once(&process_once, prepare_process);
+  if (!chosen.keep_blas_threads) openblas_set_num_threads(1);
+  context->kernels = peri_kernels_select();
+  context->grad_mode = true;
+  context->references = 1;
+  context->limit = chosen.memory_limit != 0 ? chosen.memory_limit : machine_memory();
+  context->fail_after = -1;
+  peri_set_threads(context, chosen.threads > 0 ? chosen.threads : default_threads());
+  peri_manual_seed(context, 0);
+  *out = context;
+  return PERI_OK;
+}
+
+void peri_context_retain(peri_context *context) { context->references++; }
+
+void peri_context_drop(peri_context *context) {
+  if (--context->references > 0) return;
+  peri_memory_close(context);
+  free(context);
+}
+
+void peri_context_release(peri_context **context) {
+  if (*context == NULL) return;
+  peri_context_drop(*context);
+  *context = NULL;
+}
+
+peri_status peri_fail(peri_context *context, peri_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(context->message, sizeof context->message, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+const char *peri_message(const peri_context *context) { return context->message; }
+
+void peri_manual_seed(peri_context *context, uint64_t seed) {
+  context->stream = (peri_stream){.seed = seed, .block = 0};
+}
+
+void peri_set_threads(peri_context *context, int threads) {
+  context->threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+}
+
+int peri_threads(const peri_context *context) { return context->threads; }
+
+/* ---- cancellation ---- */
+
+void peri_cancel(peri_context *context) { atomic_store(&context->cancelled, true); }
+void peri_clear_cancel(peri_context *context) { atomic_store(&context->cancelled, false); }
+
+peri_status peri_check_cancel(peri_context *context) {
+  return peri_cancelled(context) ? peri_fail(context, PERI_ERR_CANCELLED, "interrupted") : PERI_OK;
+}
+
+/* ---- the team ---- */
+
+int peri_worker(void) { return omp_get_thread_num(); }
+
+peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg) {
+  int threads = context->threads < pieces ? context->threads : (int)pieces;
+  if (threads > 1 && !omp_in_parallel() && !atomic_load_explicit(&forked, memory_order_relaxed)) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+      if (!peri_cancelled(context)) body(arg, piece);
+    }
+  } else {
+    for (int64_t piece = 0; piece < pieces && !peri_cancelled(context); piece++) body(arg, piece);
+  }
+  return peri_check_cancel(context);
+}

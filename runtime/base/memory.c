@@ -1,0 +1,103 @@
+/* Memory within a budget. Blocks up to 64 KB come in size classes, four to each power of two, and
+ * go back to a list of their class: a training step takes the same blocks again and again. Larger
+ * ones are the system's, which maps and unmaps them. */
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CACHE_BLOCKS 0 /* a cached block would hide a use after release */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CACHE_BLOCKS 0
+#endif
+#endif
+#ifndef CACHE_BLOCKS
+#define CACHE_BLOCKS 1
+#endif
+
+#define ALIGNMENT 64
+#define LARGEST_CLASS (64 * 1024)
+
+typedef struct peri_free_block {
+  struct peri_free_block *next;
+} peri_free_block;
+
+/* Class c < 4 holds (c + 1) * 64 bytes; then each power of two from 256 on is cut into quarters. */
+static inline int size_class(size_t bytes, size_t *rounded) {
+  if (bytes <= 256) {
+    int class = (int)((bytes + 63) / 64) - 1;
+    *rounded = (size_t)(class + 1) * 64;
+    return class;
+  }
+  int power = 63 - __builtin_clzll((unsigned long long)(bytes - 1)); /* 2^power < bytes <= 2^(power+1) */
+  size_t quarter = (size_t)1 << (power - 2);
+  size_t quarters = (bytes - ((size_t)1 << power) + quarter - 1) / quarter; /* 1 to 4 */
+  *rounded = ((size_t)1 << power) + quarters * quarter;
+  return 4 + (power - 8) * 4 + (int)quarters - 1;
+}
+
+static peri_status out_of_memory(peri_context *context, size_t bytes) {
+  return peri_fail(context, PERI_ERR_MEMORY, "out of memory: asked %zu bytes, in use %zu, limit %zu", bytes,
+                   context->in_use, context->limit);
+}
+
+static inline peri_free_block *cached(peri_context *context, int class) {
+  peri_free_block *block = context->free_blocks[class];
+  if (block != NULL) context->free_blocks[class] = block->next;
+  return block;
+}
+
+peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
+  *out = NULL;
+  if (bytes == 0) return PERI_OK;
+  if (context->fail_after >= 0 && context->fail_after-- == 0) {
+    context->fail_after = 0; /* and so does every later one */
+    return out_of_memory(context, bytes);
+  }
+  if (bytes > context->limit || context->in_use > context->limit - bytes) return out_of_memory(context, bytes);
+  void *block = NULL;
+  if (bytes <= LARGEST_CLASS) {
+    size_t rounded;
+    int class = size_class(bytes, &rounded);
+    block = cached(context, class);
+    if (block == NULL) block = aligned_alloc(ALIGNMENT, rounded);
+  } else {
+    block = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+  }
+  if (block == NULL) return out_of_memory(context, bytes);
+  context->in_use += bytes;
+  context->since_collection += bytes;
+  if (context->in_use > context->peak) context->peak = context->in_use;
+  *out = block;
+  return PERI_OK;
+}
+
+peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out) {
+  size_t bytes;
+  *out = NULL;
+  if (__builtin_mul_overflow(count, size, &bytes)) return out_of_memory(context, SIZE_MAX);
+  return peri_alloc(context, bytes, out);
+}
+
+void peri_free(peri_context *context, void *block, size_t bytes) {
+  if (block == NULL) return;
+  context->in_use -= bytes;
+  if (CACHE_BLOCKS && bytes <= LARGEST_CLASS) {
+    size_t rounded;
+    int class = size_class(bytes, &rounded);
+    ((peri_free_block *)block)->next = context->free_blocks[class];
+    context->free_blocks[class] = block;
+  } else {
+    free(block);
+  }
+}
+
+void peri_memory_close(peri_context *context) {
+  for (int class = 0; class < PERI_FREE_CLASSES; class++) {
+    for (peri_free_block *block; (block = cached(context, class)) != NULL;) free(block);
+  }
+}
+
+size_t peri_memory_in_use(const peri_context *context) { return context->in_use; }
+size_t peri_memory_peak(const peri_context *context) { return context->peak; }

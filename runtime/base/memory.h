@@ -1,0 +1,13 @@
+/* The allocator's side of a context's life. */
+#ifndef PERI_MEMORY_H
+#define PERI_MEMORY_H
+
+#include "base/base.h"
+
+/* A context lives as long as its owner or one of its storages. */
+void peri_context_retain(peri_context *context);
+void peri_context_drop(peri_context *context);
+/* Gives every cached block back to the system. */
+void peri_memory_close(peri_context *context);
+
+#endif

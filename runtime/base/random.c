@@ -1,0 +1,62 @@
+/* Random streams.
+ *
+ * Philox4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as
+ * 1, 2, 3", SC 2011. The 128-bit counter holds the block number in its low half and zero in its
+ * high half; the key is the seed. */
+#include "base/base.h"
+
+#include <math.h>
+
+void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]) {
+  uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = 0, c3 = 0;
+  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  for (int round = 0; round < 10; round++) {
+    uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
+    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+    c1 = (uint32_t)p1;
+    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+    c3 = (uint32_t)p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+static void next_pair(peri_stream *stream, uint64_t pair[2]) {
+  uint32_t words[4];
+  peri_philox(stream->seed, peri_stream_take(stream, 1), words);
+  pair[0] = words[0] | (uint64_t)words[1] << 32;
+  pair[1] = words[2] | (uint64_t)words[3] << 32;
+}
+
+uint64_t peri_stream_u64(peri_stream *stream) {
+  uint64_t pair[2];
+  next_pair(stream, pair);
+  return pair[0];
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+/* The high half of random * bound is uniform once the low halves that some results get once more
+ * often than others are refused (D. Lemire, "Fast random integer generation in an interval", 2019). */
+uint64_t peri_stream_below(peri_stream *stream, uint64_t bound) {
+  uint64_t refused = -bound % bound;
+  for (;;) {
+    wide product = (wide)peri_stream_u64(stream) * bound;
+    if ((uint64_t)product >= refused) return (uint64_t)(product >> 64);
+  }
+}
+
+double peri_stream_uniform(peri_stream *stream) { return (double)(peri_stream_u64(stream) >> 11) * 0x1p-53; }
+
+/* G. Box, M. Muller, "A note on the generation of random normal deviates", 1958. The radius takes its
+ * uniform number from (0, 1], so that its logarithm is finite. */
+double peri_stream_normal(peri_stream *stream) {
+  uint64_t pair[2];
+  next_pair(stream, pair);
+  double u = (double)((pair[0] >> 11) + 1) * 0x1p-53, turn = (double)(pair[1] >> 11) * 0x1p-53;
+  return sqrt(-2 * log(u)) * cos(6.283185307179586476925 * turn);
+}

@@ -1,0 +1,89 @@
+/* Data: generators of small data sets, and readers and writers of file formats.
+ *
+ * A reader trusts nothing that a file says: every count is checked with overflow-safe products
+ * against the file's length before anything is allocated, and what does not fit is PERI_ERR_IO with
+ * the file, the offset and what was expected. Nothing in a file is executed or used as a path. A
+ * writer replaces a file whole or leaves it as it was. The context's cancellation flag stops a long
+ * read or write. Every output is a new reference, and is NULL (or empty) on failure. */
+#ifndef PERI_DATA_H
+#define PERI_DATA_H
+
+#include "base/base.h"
+
+/* ---- whole files ---- */
+
+/* Reads a regular file into memory of the context's budget; the caller gives *bytes back with
+ * peri_free(context, *bytes, *size). An empty file gives NULL and 0. */
+peri_status peri_file_read(peri_context *context, const char *path, void **bytes, size_t *size);
+
+/* Makes the n chunks, one after the other, the content of path: they go to a temporary file in the
+ * same folder, which is flushed and renamed, then the folder is flushed. A reader sees the old file or
+ * the new one, whole; on any error (a full disk too) the old file stays and the temporary is removed.
+ * The mode of an existing file is kept; a symbolic link stays and its target is replaced; a file that
+ * may not be written, or is no regular file, is left alone. */
+peri_status peri_file_write_atomic(peri_context *context, const char *path, const void *const *chunks,
+                                   const size_t *sizes, int n);
+
+/* ---- IDX (the MNIST family) ----
+ * Two zero bytes, the element type, the rank, big-endian 32-bit sizes, big-endian elements.
+ *   0x08 ubyte -> uint8    0x09 sbyte -> int64     0x0B short  -> int64
+ *   0x0C int   -> int64    0x0D float -> float32   0x0E double -> float64 */
+
+/* Reads IDX, plain or compressed with gzip (told apart by content), 1 to 8 dimensions. A compressed
+ * file is inflated straight into the tensor that its header announces, never further. */
+peri_status peri_idx_read(peri_context *context, const char *path, peri_tensor **out);
+/* The same from memory; name stands for the file in messages. */
+peri_status peri_idx_parse(peri_context *context, const char *name, const void *bytes, size_t size, peri_tensor **out);
+/* Writes a uint8 tensor of 1 to 8 dimensions, uncompressed. */
+peri_status peri_idx_write(peri_context *context, const char *path, peri_tensor *tensor);
+
+/* ---- safetensors (weights and checkpoints) ----
+ * An 8-byte little-endian header length (at most 100,000,000), a JSON header, the tensors' bytes.
+ * F32 F64 I64 U8 BOOL are float32 float64 int64 uint8 bool; F16 and BF16 are widened to float32,
+ * I8 I16 I32 U16 U32 to int64, and U64 where every value fits. */
+
+/* Tensors in the order of their bytes in the file, and the pairs of __metadata__ in the order of the
+ * header. Strings are UTF-8. */
+typedef struct peri_named_tensors {
+  size_t n;
+  char **names;
+  peri_tensor **tensors;
+  size_t metadata_n;
+  char **keys, **values;
+  size_t block_size; /* arrays and strings are one block, at names */
+} peri_named_tensors;
+
+peri_status peri_safetensors_read(peri_context *context, const char *path, peri_named_tensors *out);
+/* The same from memory; name stands for the file in messages. */
+peri_status peri_safetensors_parse(peri_context *context, const char *name, const void *bytes, size_t size,
+                                   peri_named_tensors *out);
+/* Releases the tensors and the block; the list is then empty. Idempotent. */
+void peri_named_tensors_release(peri_context *context, peri_named_tensors *list);
+
+/* Writes n named tensors and metadata_n pairs (0 writes no __metadata__). Names and keys are unique
+ * UTF-8. The file is sorted by element size, largest first, then by name, so every tensor is aligned. */
+peri_status peri_safetensors_write(peri_context *context, const char *path, size_t n, const char *const *names,
+                                   peri_tensor *const *tensors, size_t metadata_n, const char *const *keys,
+                                   const char *const *values);
+
+/* ---- generators ---- */
+
+/* Two concentric rings, as scikit-learn's make_circles: n/2 points evenly spaced on the unit circle and
+ * n - n/2 on the circle of radius factor, shuffled, with Gaussian noise of standard deviation noise
+ * on both coordinates. *x is n x 2 of dtype (float32 or float64); *y is int64, n: 1 outer, 2 inner.
+ * n >= 1, noise >= 0, 0 <= factor < 1. */
+peri_status peri_data_circles(peri_context *context, int64_t n, double noise, double factor, uint64_t seed,
+                              peri_dtype dtype, peri_tensor **x, peri_tensor **y);
+
+/* Handwritten-like digits, white on black, 28 x 28. *x is n x 784 float32, each value k/255; *y is int64,
+ * n: the digit + 1. Image i depends on (seed, i) alone: a smaller set is a prefix of a larger one
+ * of the same seed. Images 10k to 10k + 9 show each digit once, in random order. n >= 1. */
+peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, peri_tensor **x, peri_tensor **y);
+
+/* The number of the first Philox block that a generator draws from. Every generator has its own part
+ * of a seed's stream, so that weights and data of equal seed share no random number. */
+#define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
+#define PERI_STREAM_DIGITS ((uint64_t)2 << 60)
+#define PERI_STREAM_LOADER ((uint64_t)3 << 60)
+
+#endif

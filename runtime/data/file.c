@@ -1,0 +1,152 @@
+/* Whole files: reading one within the budget, and replacing one so that no reader ever sees half. */
+#include "data/data.h"
+#include "data/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+peri_status peri_file_read(peri_context *context, const char *path, void **bytes, size_t *size) {
+  *bytes = NULL;
+  *size = 0;
+  peri_reader reader;
+  PERI_TRY(peri_reader_open(context, "read", path, &reader));
+  void *block = NULL;
+  peri_status status = peri_alloc(context, (size_t)reader.size, &block);
+  if (status == PERI_OK) status = peri_reader_read(&reader, block, reader.size, "the file");
+  if (status == PERI_OK) {
+    *bytes = block;
+    *size = (size_t)reader.size;
+  } else {
+    peri_free(context, block, (size_t)reader.size);
+  }
+  peri_reader_close(&reader);
+  return status;
+}
+
+/* ---- replacing a file ---- */
+
+#define TEMPORARY_NAMES 10000
+
+/* One replacement under way: the folder is held open, so that the temporary, the rename and the flush
+ * are all of the same folder even if a path to it changes meanwhile. */
+typedef struct replacement {
+  peri_context *context;
+  const char *path;     /* as the caller wrote it, for messages */
+  char *target;         /* with symbolic links resolved; malloc'ed by realpath, else NULL */
+  const char *base;     /* the last component of the target */
+  int folder, file;     /* descriptors, -1 when closed */
+  char temporary[64];   /* its name in the folder, "" when there is none */
+  bool replaces;        /* there is an old file, of this mode: */
+  mode_t mode;
+} replacement;
+
+static peri_status fail(const replacement *r, const char *action, int number) {
+  return peri_fail(r->context, PERI_ERR_IO, "write: " PERI_PATH_TEXT ": %s: %s", r->path, action,
+                   peri_system_error(number));
+}
+
+/* What stands at the path may be nothing or a regular file that may be written. */
+static peri_status examine(replacement *r) {
+  struct stat status;
+  if (lstat(r->path, &status) != 0) {
+    if (errno == ENOENT) return PERI_OK;
+    return fail(r, "cannot be examined", errno);
+  }
+  if (S_ISLNK(status.st_mode)) {
+    r->target = realpath(r->path, NULL);
+    if (r->target == NULL) return fail(r, "the symbolic link cannot be followed", errno);
+    if (stat(r->target, &status) != 0) return fail(r, "cannot be examined", errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return peri_fail(r->context, PERI_ERR_IO, "write: " PERI_PATH_TEXT ": is %s (expected a file)", r->path,
+                     S_ISDIR(status.st_mode) ? "a directory" : "a pipe, socket or device");
+  }
+  if (faccessat(AT_FDCWD, r->path, W_OK, AT_EACCESS) != 0) return fail(r, "may not be written", errno);
+  r->replaces = true;
+  r->mode = status.st_mode & 07777;
+  return PERI_OK;
+}
+
+static peri_status open_folder(replacement *r) {
+  const char *path = r->target != NULL ? r->target : r->path;
+  const char *slash = strrchr(path, '/');
+  r->base = slash != NULL ? slash + 1 : path;
+  if (*r->base == '\0') {
+    return peri_fail(r->context, PERI_ERR_IO, "write: \"" PERI_PATH_TEXT "\" names no file", r->path);
+  }
+  size_t length = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+  void *block;
+  PERI_TRY(peri_alloc(r->context, length + 1, &block));
+  char *name = block;
+  memcpy(name, slash == NULL ? "." : path, length);
+  name[length] = '\0';
+  r->folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int number = errno;
+  peri_free(r->context, block, length + 1);
+  return r->folder < 0 ? fail(r, "its folder cannot be opened", number) : PERI_OK;
+}
+
+/* Not mkstemp, whose files nobody else may read: the process's umask shall decide, as for any file. */
+static peri_status create_temporary(replacement *r) {
+  for (int i = 0; i < TEMPORARY_NAMES; i++) {
+    char name[sizeof r->temporary];
+    snprintf(name, sizeof name, ".perilune-%ld-%d.tmp", (long)getpid(), i);
+    r->file = openat(r->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (r->file >= 0) {
+      memcpy(r->temporary, name, sizeof name);
+      return PERI_OK;
+    }
+    if (errno != EEXIST) break;
+  }
+  return fail(r, "no temporary file can be made in its folder", errno);
+}
+
+static peri_status write_chunk(replacement *r, const unsigned char *bytes, uint64_t n) {
+  while (n > 0) {
+    PERI_TRY(peri_check_cancel(r->context));
+    ssize_t done = write(r->file, bytes, (size_t)(n < PERI_IO_SLICE ? n : PERI_IO_SLICE));
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) return fail(r, "cannot be written", done < 0 ? errno : ENOSPC);
+    bytes += done;
+    n -= (uint64_t)done;
+  }
+  return PERI_OK;
+}
+
+static peri_status write_all(replacement *r, const void *const *chunks, const size_t *sizes, int n) {
+  if (r->replaces && fchmod(r->file, r->mode) != 0) return fail(r, "its mode cannot be kept", errno);
+  for (int i = 0; i < n; i++) PERI_TRY(write_chunk(r, chunks[i], sizes[i]));
+  if (fsync(r->file) != 0) return fail(r, "cannot be flushed to the disk", errno);
+  int file = r->file;
+  r->file = -1;
+  return close(file) != 0 ? fail(r, "cannot be closed", errno) : PERI_OK;
+}
+
+static peri_status put_in_place(replacement *r) {
+  if (renameat(r->folder, r->temporary, r->folder, r->base) != 0) return fail(r, "cannot be replaced", errno);
+  r->temporary[0] = '\0';
+  /* Some file systems cannot flush a folder and say EINVAL: there is nothing more to be had there. */
+  if (fsync(r->folder) != 0 && errno != EINVAL) {
+    return fail(r, "is written, but its folder cannot be flushed to the disk", errno);
+  }
+  return PERI_OK;
+}
+
+peri_status peri_file_write_atomic(peri_context *context, const char *path, const void *const *chunks,
+                                   const size_t *sizes, int n) {
+  replacement r = {.context = context, .path = path, .folder = -1, .file = -1};
+  peri_status status = examine(&r);
+  if (status == PERI_OK) status = open_folder(&r);
+  if (status == PERI_OK) status = create_temporary(&r);
+  if (status == PERI_OK) status = write_all(&r, chunks, sizes, n);
+  if (status == PERI_OK) status = put_in_place(&r);
+  if (r.file >= 0) close(r.file);
+  if (r.temporary[0] != '\0') unlinkat(r.folder, r.temporary, 0);
+  if (r.folder >= 0) close(r.folder);
+  free(r.target);
+  return status;
+}

@@ -1,0 +1,242 @@
+/* The sequential reader: files through pread, memory, and gzip through zlib, whose own memory is
+ * drawn from the context's budget too. */
+#include "data/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define INPUT_SIZE 65536
+
+typedef struct peri_inflater {
+  z_stream stream;
+  bool ended; /* the current gzip member is complete, its checksum verified */
+  unsigned char input[INPUT_SIZE];
+} peri_inflater;
+
+const char *peri_system_error(int number) { return strerror_l(number, uselocale((locale_t)0)); }
+
+peri_status peri_reader_fail(const peri_reader *reader, uint64_t offset, const char *format, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": offset %llu%s: %s", reader->operation,
+                   reader->name, (unsigned long long)offset, reader->inflater != NULL ? " (inflated)" : "", text);
+}
+
+/* ---- opening ---- */
+
+static peri_status check_regular(peri_context *context, const char *operation, const char *path, int fd,
+                                 uint64_t *size) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) {
+    return peri_fail(context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": cannot be examined: %s", operation, path,
+                     peri_system_error(errno));
+  }
+  if (S_ISDIR(status.st_mode)) {
+    return peri_fail(context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": is a directory (expected a file)", operation, path);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return peri_fail(context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": is a pipe, socket or device (expected a file)",
+                     operation, path);
+  }
+  *size = (uint64_t)status.st_size;
+  return PERI_OK;
+}
+
+peri_status peri_reader_open(peri_context *context, const char *operation, const char *path, peri_reader *out) {
+  *out = (peri_reader){.context = context, .operation = operation, .name = path, .fd = -1};
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) {
+    return peri_fail(context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": cannot be opened: %s", operation, path,
+                     peri_system_error(errno));
+  }
+  peri_status status = check_regular(context, operation, path, fd, &out->size);
+  if (status != PERI_OK) {
+    close(fd);
+    return status;
+  }
+  out->fd = fd;
+  return PERI_OK;
+}
+
+void peri_reader_open_memory(peri_context *context, const char *operation, const char *name, const void *bytes,
+                             size_t size, peri_reader *out) {
+  *out = (peri_reader){
+      .context = context, .operation = operation, .name = name, .memory = bytes, .fd = -1, .size = size};
+}
+
+void peri_reader_close(peri_reader *reader) {
+  if (reader->inflater != NULL) {
+    inflateEnd(&reader->inflater->stream);
+    peri_free(reader->context, reader->inflater, sizeof *reader->inflater);
+    reader->inflater = NULL;
+  }
+  if (reader->fd >= 0) close(reader->fd);
+  reader->fd = -1;
+}
+
+/* ---- the file's own bytes ---- */
+
+/* The next n raw bytes; the caller has seen that the file has them. */
+static peri_status read_raw(peri_reader *reader, unsigned char *to, uint64_t n) {
+  if (reader->fd < 0) {
+    if (n > 0) memcpy(to, reader->memory + reader->raw_at, (size_t)n);
+    reader->raw_at += n;
+    return PERI_OK;
+  }
+  while (n > 0) {
+    PERI_TRY(peri_check_cancel(reader->context));
+    size_t slice = (size_t)(n < PERI_IO_SLICE ? n : PERI_IO_SLICE);
+    ssize_t got = pread(reader->fd, to, slice, (off_t)reader->raw_at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return peri_reader_fail(reader, reader->raw_at, "cannot be read: %s", peri_system_error(errno));
+    if (got == 0) {
+      return peri_reader_fail(reader, reader->raw_at, "the file ends here, cut while being read (expected %llu bytes)",
+                              (unsigned long long)reader->size);
+    }
+    to += got;
+    n -= (uint64_t)got;
+    reader->raw_at += (uint64_t)got;
+  }
+  return PERI_OK;
+}
+
+/* ---- gzip ---- */
+
+/* peri_free wants the size back and zlib does not keep it: it stands in front of the block. */
+#define SIZE_ROOM 64
+
+static void *zlib_alloc(void *context, unsigned items, unsigned size) {
+  size_t bytes = (size_t)items * size + SIZE_ROOM;
+  void *block;
+  if (peri_alloc(context, bytes, &block) != PERI_OK) return NULL;
+  memcpy(block, &bytes, sizeof bytes);
+  return (unsigned char *)block + SIZE_ROOM;
+}
+
+static void zlib_free(void *context, void *address) {
+  unsigned char *block = (unsigned char *)address - SIZE_ROOM;
+  size_t bytes;
+  memcpy(&bytes, block, sizeof bytes);
+  peri_free(context, block, bytes);
+}
+
+peri_status peri_reader_detect_gzip(peri_reader *reader) {
+  unsigned char magic[2];
+  if (reader->size < sizeof magic) return PERI_OK;
+  PERI_TRY(read_raw(reader, magic, sizeof magic));
+  reader->raw_at = 0;
+  if (magic[0] != 0x1f || magic[1] != 0x8b) return PERI_OK;
+  void *block;
+  PERI_TRY(peri_alloc(reader->context, sizeof(peri_inflater), &block));
+  peri_inflater *inflater = block;
+  inflater->ended = false;
+  inflater->stream = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = reader->context};
+  int code = inflateInit2(&inflater->stream, 15 + 16); /* the largest window, gzip's wrapping */
+  if (code != Z_OK) {
+    peri_free(reader->context, inflater, sizeof *inflater);
+    if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY; /* peri_alloc has said it */
+    return peri_reader_fail(reader, 0, "zlib cannot be started (code %d)", code);
+  }
+  reader->inflater = inflater;
+  return PERI_OK;
+}
+
+static peri_status refill(peri_reader *reader) {
+  peri_inflater *inflater = reader->inflater;
+  uint64_t left = reader->size - reader->raw_at;
+  uint64_t n = left < INPUT_SIZE ? left : INPUT_SIZE;
+  PERI_TRY(read_raw(reader, inflater->input, n));
+  inflater->stream.next_in = inflater->input;
+  inflater->stream.avail_in = (uInt)n;
+  return PERI_OK;
+}
+
+/* A gzip file is one or more members, each with its own header and checksum. */
+static peri_status next_member(peri_reader *reader) {
+  peri_inflater *inflater = reader->inflater;
+  if (inflateReset(&inflater->stream) != Z_OK) return peri_reader_fail(reader, reader->at, "zlib cannot be reset");
+  inflater->ended = false;
+  return PERI_OK;
+}
+
+/* Up to n inflated bytes: *got < n only at the end of the last member. */
+static peri_status read_inflated(peri_reader *reader, unsigned char *to, uint64_t n, uint64_t *got) {
+  peri_inflater *inflater = reader->inflater;
+  z_stream *stream = &inflater->stream;
+  *got = 0;
+  for (;;) {
+    PERI_TRY(peri_check_cancel(reader->context));
+    if (stream->avail_in == 0) PERI_TRY(refill(reader));
+    if (inflater->ended) {
+      if (stream->avail_in == 0 || *got == n) return PERI_OK;
+      PERI_TRY(next_member(reader));
+    }
+    if (stream->avail_in == 0) return peri_reader_fail(reader, reader->at, "the gzip stream is cut here");
+    uInt slice = (uInt)(n - *got < PERI_IO_SLICE ? n - *got : PERI_IO_SLICE);
+    stream->next_out = to + *got;
+    stream->avail_out = slice;
+    int code = inflate(stream, Z_NO_FLUSH);
+    *got += slice - stream->avail_out;
+    reader->at += slice - stream->avail_out;
+    if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY;
+    if (code == Z_STREAM_END) inflater->ended = true;
+    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
+      return peri_reader_fail(reader, reader->at, "the gzip stream is corrupt: %s",
+                              stream->msg != NULL ? stream->msg : "not deflate data");
+    }
+    if (*got == n && !inflater->ended) return PERI_OK;
+  }
+}
+
+/* ---- the data ---- */
+
+uint64_t peri_reader_capacity(const peri_reader *reader) {
+  if (reader->inflater == NULL) return reader->size;
+  uint64_t capacity;
+  /* Deflate's densest code: 258 bytes in two bits. */
+  return __builtin_mul_overflow(reader->size, (uint64_t)1032, &capacity) ? UINT64_MAX : capacity;
+}
+
+peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const char *what) {
+  if (reader->inflater == NULL) {
+    uint64_t left = reader->size - reader->raw_at;
+    if (n > left) {
+      return peri_reader_fail(reader, reader->at, "the file ends after %llu more bytes (expected %llu of %s)",
+                              (unsigned long long)left, (unsigned long long)n, what);
+    }
+    PERI_TRY(read_raw(reader, to, n));
+    reader->at += n;
+    return PERI_OK;
+  }
+  if (n == 0) return PERI_OK;
+  uint64_t got, start = reader->at;
+  PERI_TRY(read_inflated(reader, to, n, &got));
+  if (got < n) {
+    return peri_reader_fail(reader, start, "the data end after %llu more bytes (expected %llu of %s)",
+                            (unsigned long long)got, (unsigned long long)n, what);
+  }
+  return PERI_OK;
+}
+
+peri_status peri_reader_finish(peri_reader *reader) {
+  uint64_t end = reader->at;
+  if (reader->inflater != NULL) {
+    unsigned char extra;
+    uint64_t got;
+    PERI_TRY(read_inflated(reader, &extra, 1, &got));
+    if (got > 0) return peri_reader_fail(reader, end, "more data follow (expected the end)");
+  } else if (reader->raw_at < reader->size) {
+    return peri_reader_fail(reader, end, "%llu more bytes follow (expected the end)",
+                            (unsigned long long)(reader->size - reader->raw_at));
+  }
+  return PERI_OK;
+}

@@ -1,0 +1,46 @@
+/* One way to read bytes in order, whether they lie in a file, in memory or in a gzip stream: formats
+ * are written once and are tested from memory. A reader knows the name of its file and its offset,
+ * so that every complaint about a file says where. */
+#ifndef PERI_DATA_READER_H
+#define PERI_DATA_READER_H
+
+#include "base/base.h"
+
+typedef struct peri_reader {
+  peri_context *context;
+  const char *operation; /* begins every message */
+  const char *name;      /* the file, in messages */
+  const unsigned char *memory;
+  int fd;                         /* -1 when reading from memory */
+  uint64_t size;                  /* bytes of the file, compressed or not */
+  uint64_t raw_at;                /* bytes of it that were consumed */
+  uint64_t at;                    /* offset in the data, inflated if they are compressed */
+  struct peri_inflater *inflater; /* NULL: the data are the file's bytes */
+} peri_reader;
+
+/* Regular files only; an open never blocks. On failure there is nothing to close. */
+peri_status peri_reader_open(peri_context *context, const char *operation, const char *path, peri_reader *out);
+void peri_reader_open_memory(peri_context *context, const char *operation, const char *name, const void *bytes,
+                             size_t size, peri_reader *out);
+/* From here on, inflates when the file begins with gzip's magic number. To be called before any read. */
+peri_status peri_reader_detect_gzip(peri_reader *reader);
+void peri_reader_close(peri_reader *reader);
+
+/* Exactly n bytes, or an error saying what is missing. */
+peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const char *what);
+/* That nothing follows; of a gzip stream also its checksum. */
+peri_status peri_reader_finish(peri_reader *reader);
+/* How many bytes of data the file can hold at most: its size, or what deflate can make of it. */
+uint64_t peri_reader_capacity(const peri_reader *reader);
+
+/* PERI_ERR_IO with "operation: name: offset N: ...". */
+peri_status peri_reader_fail(const peri_reader *reader, uint64_t offset, const char *format, ...) PERI_PRINTF(3, 4);
+
+/* The system's text for an error number, safe among threads. */
+const char *peri_system_error(int number);
+/* Bytes moved by one system call, between two looks at the cancellation flag. */
+#define PERI_IO_SLICE ((uint64_t)8 << 20)
+/* As much of a path as a message shows. */
+#define PERI_PATH_TEXT "%.400s"
+
+#endif

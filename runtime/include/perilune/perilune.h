@@ -1,0 +1,91 @@
+/* Perilune's public C interface: contexts and tensors without Lua.
+ *
+ * Every fallible function returns a peri_status; when it is not PERI_OK, nothing was changed, and
+ * peri_message(context) says what was wrong. Ownership is in the verb: new, retain and every output
+ * parameter give a reference, release takes it back and clears the pointer; all else borrows.
+ * A context belongs to one thread at a time, and its tensors to that context. */
+#ifndef PERILUNE_H
+#define PERILUNE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PERI_VERSION "0.1.0"
+#define PERI_API __attribute__((visibility("default")))
+#define PERI_MAX_DIMS 8
+
+typedef enum peri_status {
+  PERI_OK = 0,
+  PERI_ERR_ARGUMENT,  /* a wrong count, kind, shape, dtype or value */
+  PERI_ERR_MEMORY,    /* the budget or the machine has no more */
+  PERI_ERR_CANCELLED, /* stopped by the cancellation flag */
+  PERI_ERR_NUMERIC,   /* a singular matrix, a failed decomposition */
+  PERI_ERR_IO,        /* a file that is missing, unreadable or malformed */
+  PERI_ERR_STATE,     /* used at a wrong moment: a released tensor, a freed graph */
+} peri_status;
+
+typedef enum peri_dtype { PERI_FLOAT32, PERI_FLOAT64, PERI_INT64, PERI_UINT8, PERI_BOOL } peri_dtype;
+#define PERI_DTYPES 5
+
+typedef struct peri_context peri_context;
+typedef struct peri_tensor peri_tensor;
+
+PERI_API const char *peri_version(void);
+
+/* ---- contexts ---- */
+
+/* Zero means the default of each field. Set size to sizeof(peri_options). */
+typedef struct peri_options {
+  size_t size;
+  size_t memory_limit;  /* bytes that tensors and workspaces may use; default: the machine's memory */
+  int threads;          /* default: PERILUNE_NUM_THREADS, else the processors of this process */
+  int keep_blas_threads; /* leave OpenBLAS's thread count alone; equal bits are then not promised */
+} peri_options;
+
+/* options may be NULL. On failure *out is NULL. */
+PERI_API peri_status peri_context_new(const peri_options *options, peri_context **out);
+PERI_API void peri_context_release(peri_context **context);
+/* What the last failing call said; never NULL. Valid until the next failure. */
+PERI_API const char *peri_message(const peri_context *context);
+/* May be called from any thread or signal handler: a long computation stops within about 20 ms
+ * with PERI_ERR_CANCELLED. The flag stays up until peri_clear_cancel. */
+PERI_API void peri_cancel(peri_context *context);
+PERI_API void peri_clear_cancel(peri_context *context);
+PERI_API void peri_set_threads(peri_context *context, int threads);
+PERI_API int peri_threads(const peri_context *context);
+PERI_API size_t peri_memory_in_use(const peri_context *context);
+PERI_API size_t peri_memory_peak(const peri_context *context);
+PERI_API void peri_manual_seed(peri_context *context, uint64_t seed);
+
+/* ---- tensors ---- */
+
+/* A new contiguous tensor of zeros; shape has ndim sizes. */
+PERI_API peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
+                                     peri_tensor **out);
+/* A tensor over the host's own memory, contiguous. deleter(data, user) runs exactly once, when the
+ * last tensor over it is released, or at once when the call fails. deleter may be NULL. */
+PERI_API peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
+                                      void *data, void (*deleter)(void *data, void *user), void *user,
+                                      peri_tensor **out);
+PERI_API peri_tensor *peri_tensor_retain(peri_tensor *tensor);
+PERI_API void peri_tensor_release(peri_tensor **tensor);
+PERI_API peri_dtype peri_tensor_dtype(const peri_tensor *tensor);
+PERI_API int peri_tensor_ndim(const peri_tensor *tensor);
+PERI_API const int64_t *peri_tensor_shape(const peri_tensor *tensor);   /* ndim sizes */
+PERI_API const int64_t *peri_tensor_strides(const peri_tensor *tensor); /* ndim strides, in elements */
+PERI_API int64_t peri_tensor_numel(const peri_tensor *tensor);
+PERI_API bool peri_tensor_is_contiguous(const peri_tensor *tensor);
+/* The first element. Writing through it is the host's own affair: autograd is not told. */
+PERI_API void *peri_tensor_data(peri_tensor *tensor);
+PERI_API const char *peri_dtype_name(peri_dtype dtype);
+PERI_API size_t peri_dtype_size(peri_dtype dtype);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,177 @@
+/* The elementwise functions of elementwise.def for one type that has arithmetic: scalar functions
+ * (value, slope) and the loops around them. elementwise.isa.c includes this file for float32, float64
+ * and int64, with T and FN(name) as in loops.h, ROWS_F(...) giving its arguments for a float type
+ * and nothing for int64, and SIN, COS and ANY_FAR for the type. ANY_FAR says whether a sine or cosine
+ * must take the slower way for some of its arguments; the scalar functions are told as `far`. */
+
+#define ADD(a, b)       FN(add)(a, b)
+#define SUB(a, b)       FN(sub)(a, b)
+#define MUL(a, b)       FN(mul)(a, b)
+#define DIV(a, b)       ((a) / (b))
+#define NEG(a)          FN(neg)(a)
+#define C(constant)     ((T)(constant))
+#define ABS(a)          FN(abs)(a)
+#define SIGN(a)         FN(sign)(a)
+#define SQRT(a)         FN(sqrt)(a)
+#define EXP(a)          FN(exp)(a)
+#define EXPM1(a)        FN(expm1)(a)
+#define LOG(a)          FN(log)(a)
+#define LOG1P(a)        FN(log1p)(a)
+#define TANH(a)         FN(tanh)(a)
+#define SIGMOID(a)      FN(sigmoid)(a)
+#define RELU(a)         (!((a) <= 0) ? (a) : C(0))
+#define FLOOR(a)        FN(floor)(a)
+#define CEIL(a)         FN(ceil)(a)
+#define ROUND(a)        FN(round)(a)
+#define POW(a, b)       FN(pow)(a, b)
+#define FLOOR_DIV(a, b) FN(floor_div)(a, b)
+#define MOD(a, b)       FN(mod)(a, b)
+#define MAXIMUM(a, b)   FN(maximum)(a, b)
+#define MINIMUM(a, b)   FN(minimum)(a, b)
+#define GT0(a)          ((a) > 0 ? C(1) : C(0))
+
+static PERI_ALWAYS_INLINE void FN(map1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, T (*f)(T, bool), bool far) {
+  if (DENSE(T, sy) && DENSE(T, sa)) {
+    T *out = (T *)y;
+    const T *in = (const T *)a;
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = f(in[i], far);
+  } else if (sa == 0 && n > 0) {
+    T value = f(*(const T *)a, far);
+    for (int64_t i = 0; i < n; i++) PUT(T, y, sy) = value;
+  } else {
+    for (int64_t i = 0; i < n; i++) PUT(T, y, sy) = f(AT(T, a, sa), far);
+  }
+}
+
+/* gx = g * slope(x, y) */
+static PERI_ALWAYS_INLINE void FN(chain)(int64_t n, char *gx, ptrdiff_t sgx, const char *g, ptrdiff_t sg, const char *x,
+                                         ptrdiff_t sx, const char *y, ptrdiff_t sy, T (*slope)(T, T, bool), bool far) {
+  bool dense = DENSE(T, sgx) && DENSE(T, sx) && DENSE(T, sy);
+  T *out = (T *)gx;
+  const T *xs = (const T *)x, *ys = (const T *)y, *gs = (const T *)g;
+  if (dense && DENSE(T, sg)) {
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = gs[i] * slope(xs[i], ys[i], far);
+  } else if (dense && sg == 0 && n > 0) {
+    T factor = *gs;
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = factor * slope(xs[i], ys[i], far);
+  } else {
+    for (int64_t i = 0; i < n; i++) PUT(T, gx, sgx) = AT(T, g, sg) * slope(AT(T, x, sx), AT(T, y, sy), far);
+  }
+}
+
+static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,
+                                        ptrdiff_t sb, T (*f)(T, T)) {
+  T *out = (T *)y;
+  const T *as = (const T *)a, *bs = (const T *)b;
+  bool dense = DENSE(T, sy) && n > 0;
+  if (dense && DENSE(T, sa) && DENSE(T, sb)) {
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = f(as[i], bs[i]);
+  } else if (dense && DENSE(T, sa) && sb == 0) {
+    T right = *bs;
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = f(as[i], right);
+  } else if (dense && sa == 0 && DENSE(T, sb)) {
+    T left = *as;
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = f(left, bs[i]);
+  } else {
+    for (int64_t i = 0; i < n; i++) PUT(T, y, sy) = f(AT(T, a, sa), AT(T, b, sb));
+  }
+}
+
+/* ---- a function and a loop for each row of the table ---- */
+
+#define PERIODIC(name) (PERI_UNARY_##name == PERI_UNARY_sin || PERI_UNARY_##name == PERI_UNARY_cos)
+
+#define UNARY_FI(name, value)                                                                                          \
+  static PERI_ALWAYS_INLINE T FN(value_##name)(T x, bool far) {                                                        \
+    (void)far;                                                                                                         \
+    return value;                                                                                                      \
+  }                                                                                                                    \
+  static void FN(unary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                        \
+    if (PERIODIC(name) && ANY_FAR(n, a, sa)) {                                                                         \
+      FN(map1)(n, y, sy, a, sa, FN(value_##name), true);                                                               \
+    } else {                                                                                                           \
+      FN(map1)(n, y, sy, a, sa, FN(value_##name), false);                                                              \
+    }                                                                                                                  \
+  }
+#define UNARY_F(name, value) ROWS_F(UNARY_FI(name, value))
+
+/* The slope reads what the row saves; the operand that it does not save need not be there. */
+#define CHAIN_X(slope, far)           FN(chain)(n, gx, sgx, g, sg, x, sx, x, sx, slope, far)
+#define CHAIN_Y(slope, far)           FN(chain)(n, gx, sgx, g, sg, y, sy, y, sy, slope, far)
+#define CHAIN_NONE(slope, far)        FN(chain)(n, gx, sgx, g, sg, g, sg, g, sg, slope, far)
+#define CHAIN_NO_GRADIENT(slope, far) CHAIN_NONE(slope, far)
+
+#define DERIVATIVE(name, saves, derivative)                                                                            \
+  static PERI_ALWAYS_INLINE T FN(slope_##name)(T x, T y, bool far) {                                                   \
+    (void)x, (void)y, (void)far;                                                                                       \
+    return derivative;                                                                                                 \
+  }                                                                                                                    \
+  static void FN(derivative_##name)(int64_t n, char *gx, ptrdiff_t sgx, const char *g, ptrdiff_t sg, const char *x,    \
+                                    ptrdiff_t sx, const char *y, ptrdiff_t sy) {                                       \
+    (void)x, (void)sx, (void)y, (void)sy;                                                                              \
+    if (PERIODIC(name) && ANY_FAR(n, x, sx)) {                                                                         \
+      CHAIN_##saves(FN(slope_##name), true);                                                                           \
+    } else {                                                                                                           \
+      CHAIN_##saves(FN(slope_##name), false);                                                                          \
+    }                                                                                                                  \
+  }
+
+#define BINARY_FI(name, value)                                                                                         \
+  static PERI_ALWAYS_INLINE T FN(value_##name)(T a, T b) { return value; }                                             \
+  static void FN(binary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,          \
+                                ptrdiff_t sb) {                                                                        \
+    if (PERI_BINARY_##name == PERI_BINARY_pow && sb == 0 && n > 0 && *(const T *)b == 2) {                             \
+      FN(map2)(n, y, sy, a, sa, a, sa, FN(mul)); /* what POW gives for 2 */                                           \
+    } else {                                                                                                           \
+      FN(map2)(n, y, sy, a, sa, b, sb, FN(value_##name));                                                              \
+    }                                                                                                                  \
+  }
+#define BINARY_F(name, value) ROWS_F(BINARY_FI(name, value))
+
+#define UNARY(name, kinds, value, saves, derivative, low, high, doc)                                                   \
+  UNARY_##kinds(name, value) ROWS_F(DERIVATIVE(name, saves, derivative))
+#define BINARY(name, kinds, value, saves, derivative_a, derivative_b, low, high, doc) BINARY_##kinds(name, value)
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+
+#undef UNARY_FI
+#undef UNARY_F
+#undef BINARY_FI
+#undef BINARY_F
+#undef DERIVATIVE
+#undef PERIODIC
+#undef CHAIN_X
+#undef CHAIN_Y
+#undef CHAIN_NONE
+#undef CHAIN_NO_GRADIENT
+#undef ADD
+#undef SUB
+#undef MUL
+#undef DIV
+#undef NEG
+#undef C
+#undef ABS
+#undef SIGN
+#undef SQRT
+#undef EXP
+#undef EXPM1
+#undef LOG
+#undef LOG1P
+#undef TANH
+#undef SIGMOID
+#undef RELU
+#undef FLOOR
+#undef CEIL
+#undef ROUND
+#undef POW
+#undef FLOOR_DIV
+#undef MOD
+#undef MAXIMUM
+#undef MINIMUM
+#undef GT0

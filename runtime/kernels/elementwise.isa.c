@@ -1,0 +1,238 @@
+/* The elementwise loops: the scalar functions of each type, the loops around them from arithmetic.h
+ * and loops.h, conversions, logic, and the table of all. */
+#include "kernels/kernels.h"
+#include "kernels/mathfun.h"
+
+#define AT(type, pointer, stride)  (*(const type *)((pointer) + i * (stride)))
+#define PUT(type, pointer, stride) (*(type *)((pointer) + i * (stride)))
+#define DENSE(type, stride)        ((stride) == (ptrdiff_t)sizeof(type))
+
+/* ---- scalar arithmetic of each type ---- */
+
+/* floor_div and mod as Lua's // and %. */
+#define FLOAT_ARITHMETIC(T, FN, abs_of, sqrt_of, fmod_of)                                                              \
+  static PERI_ALWAYS_INLINE T FN(add)(T a, T b) { return a + b; }                                                      \
+  static PERI_ALWAYS_INLINE T FN(sub)(T a, T b) { return a - b; }                                                      \
+  static PERI_ALWAYS_INLINE T FN(mul)(T a, T b) { return a * b; }                                                      \
+  static PERI_ALWAYS_INLINE T FN(neg)(T a) { return -a; }                                                              \
+  static PERI_ALWAYS_INLINE T FN(abs)(T a) { return abs_of(a); }                                                       \
+  static PERI_ALWAYS_INLINE T FN(sign)(T a) { return a > 0 ? (T)1 : a < 0 ? (T)-1 : a; }                               \
+  static PERI_ALWAYS_INLINE T FN(sqrt)(T a) { return sqrt_of(a); }                                                     \
+  static PERI_ALWAYS_INLINE T FN(maximum)(T a, T b) { return a > b || a != a ? a : b; }                                \
+  static PERI_ALWAYS_INLINE T FN(minimum)(T a, T b) { return a < b || a != a ? a : b; }                                \
+  static PERI_ALWAYS_INLINE T FN(floor_div)(T a, T b) { return FN(floor)(a / b); }                                     \
+  static PERI_ALWAYS_INLINE T FN(mod)(T a, T b) {                                                                      \
+    T rest = fmod_of(a, b);                                                                                            \
+    return (rest > 0 && b < 0) || (rest < 0 && b > 0) ? rest + b : rest;                                               \
+  }
+
+#define F32(name) name##_f32
+#define F64(name) name##_f64
+#define I64(name) name##_i64
+#define U8(name)  name##_u8
+FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, fmodf)
+FLOAT_ARITHMETIC(double, F64, __builtin_fabs, __builtin_sqrt, fmod)
+
+static PERI_ALWAYS_INLINE double expm1_f64(double x) { return expm1(x); }
+static PERI_ALWAYS_INLINE double log1p_f64(double x) { return log1p(x); }
+
+/* int64 wraps around; unsigned arithmetic does that without undefined behaviour. */
+static PERI_ALWAYS_INLINE int64_t add_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+static PERI_ALWAYS_INLINE int64_t sub_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+static PERI_ALWAYS_INLINE int64_t mul_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+static PERI_ALWAYS_INLINE int64_t neg_i64(int64_t a) { return (int64_t)(0 - (uint64_t)a); }
+static PERI_ALWAYS_INLINE int64_t abs_i64(int64_t a) { return a < 0 ? neg_i64(a) : a; }
+static PERI_ALWAYS_INLINE int64_t sign_i64(int64_t a) { return (a > 0) - (a < 0); }
+static PERI_ALWAYS_INLINE int64_t maximum_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+static PERI_ALWAYS_INLINE int64_t minimum_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* -1 apart: the quotient of the smallest number and -1 does not fit, and the processor traps. */
+static PERI_ALWAYS_INLINE int64_t floor_div_i64(int64_t a, int64_t b) {
+  if (b == -1) return neg_i64(a);
+  int64_t quotient = a / b, rest = a % b;
+  return quotient - (rest != 0 && (rest < 0) != (b < 0));
+}
+
+static PERI_ALWAYS_INLINE int64_t mod_i64(int64_t a, int64_t b) {
+  if (b == -1) return 0;
+  int64_t rest = a % b;
+  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+/* ---- loops ---- */
+
+static bool any_far_f32(int64_t n, const char *a, ptrdiff_t sa) {
+  int far = 0;
+  if (DENSE(float, sa)) {
+    const float *x = (const float *)a;
+    for (int64_t i = 0; i < n; i++) far |= !(__builtin_fabsf(x[i]) < NEAR_F32);
+  } else {
+    for (int64_t i = 0; i < n; i++) far |= !(__builtin_fabsf(AT(float, a, sa)) < NEAR_F32);
+  }
+  return far != 0;
+}
+
+#define ROWS_F(...) __VA_ARGS__
+#define T           float
+#define FN          F32
+#define SIN(x)             (far ? sin_f32(x) : sin_near_f32(x))
+#define COS(x)             (far ? cos_f32(x) : cos_near_f32(x))
+#define ANY_FAR(n, a, sa)  any_far_f32(n, a, sa)
+#include "kernels/arithmetic.h"
+#include "kernels/loops.h"
+#undef T
+#undef FN
+#undef SIN
+#undef COS
+#undef ANY_FAR
+
+#define T           double
+#define FN          F64
+#define SIN(x)             sin(x)
+#define COS(x)             cos(x)
+#define ANY_FAR(n, a, sa)  false
+#include "kernels/arithmetic.h"
+#include "kernels/loops.h"
+#undef T
+#undef FN
+#undef ROWS_F
+
+#define ROWS_F(...)
+#define T           int64_t
+#define FN          I64
+#include "kernels/arithmetic.h"
+#include "kernels/loops.h"
+#undef T
+#undef FN
+
+#define T           uint8_t /* and bool */
+#define FN          U8
+#include "kernels/loops.h"
+#undef T
+#undef FN
+
+/* ---- conversions: to the nearest value that the type has; fractions are cut off, NaN becomes 0 ---- */
+
+static PERI_ALWAYS_INLINE int64_t f64_to_i64(double x) {
+  if (x >= 0x1p63) return INT64_MAX;
+  if (x >= -0x1p63) return (int64_t)x;
+  return x != x ? 0 : INT64_MIN;
+}
+
+static PERI_ALWAYS_INLINE uint8_t f32_to_u8(float x) {
+  float bounded = x > 0.0f ? (x < 255.0f ? x : 255.0f) : 0.0f;
+  return (uint8_t)(int32_t)bounded;
+}
+
+static PERI_ALWAYS_INLINE uint8_t f64_to_u8(double x) {
+  double bounded = x > 0.0 ? (x < 255.0 ? x : 255.0) : 0.0;
+  return (uint8_t)(int32_t)bounded;
+}
+
+static PERI_ALWAYS_INLINE uint8_t i64_to_u8(int64_t x) { return (uint8_t)(x > 0 ? (x < 255 ? x : 255) : 0); }
+
+#define CONVERT(name, From, To, value)                                                                                 \
+  static void convert_##name(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                          \
+    if (DENSE(To, sy) && DENSE(From, sa)) {                                                                            \
+      PERI_INDEPENDENT                                                                                                 \
+      for (int64_t i = 0; i < n; i++) {                                                                                \
+        From x = ((const From *)a)[i];                                                                                 \
+        ((To *)y)[i] = value;                                                                                          \
+      }                                                                                                                \
+    } else {                                                                                                           \
+      for (int64_t i = 0; i < n; i++) {                                                                                \
+        From x = AT(From, a, sa);                                                                                      \
+        PUT(To, y, sy) = value;                                                                                        \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+CONVERT(f32_f32, float, float, x)
+CONVERT(f32_f64, float, double, (double)x)
+CONVERT(f32_i64, float, int64_t, f64_to_i64((double)x))
+CONVERT(f32_u8, float, uint8_t, f32_to_u8(x))
+CONVERT(f32_bool, float, uint8_t, x != 0)
+CONVERT(f64_f32, double, float, (float)x)
+CONVERT(f64_f64, double, double, x)
+CONVERT(f64_i64, double, int64_t, f64_to_i64(x))
+CONVERT(f64_u8, double, uint8_t, f64_to_u8(x))
+CONVERT(f64_bool, double, uint8_t, x != 0)
+CONVERT(i64_f32, int64_t, float, (float)x)
+CONVERT(i64_f64, int64_t, double, (double)x)
+CONVERT(i64_i64, int64_t, int64_t, x)
+CONVERT(i64_u8, int64_t, uint8_t, i64_to_u8(x))
+CONVERT(i64_bool, int64_t, uint8_t, x != 0)
+CONVERT(u8_f32, uint8_t, float, (float)x)
+CONVERT(u8_f64, uint8_t, double, (double)x)
+CONVERT(u8_i64, uint8_t, int64_t, x)
+CONVERT(u8_u8, uint8_t, uint8_t, x)
+CONVERT(u8_bool, uint8_t, uint8_t, x != 0)
+
+/* ---- logic ---- */
+
+static PERI_ALWAYS_INLINE bool both(uint8_t a, uint8_t b) { return (a != 0) & (b != 0); }
+static PERI_ALWAYS_INLINE bool either(uint8_t a, uint8_t b) { return (a != 0) | (b != 0); }
+
+static void logical_and(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb) {
+  test2_u8(n, y, sy, a, sa, b, sb, both);
+}
+
+static void logical_or(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb) {
+  test2_u8(n, y, sy, a, sa, b, sb, either);
+}
+
+CONVERT(not, uint8_t, uint8_t, x == 0)
+
+/* ---- the table ---- */
+
+#define FLOATS(name)         [PERI_FLOAT32] = F32(name), [PERI_FLOAT64] = F64(name)
+#define LOOPS_F(name)        {FLOATS(name)}
+#define LOOPS_FI(name)       {FLOATS(name), [PERI_INT64] = I64(name)}
+#define LOOPS_ALL(name)      {FLOATS(name), [PERI_INT64] = I64(name), [PERI_UINT8] = U8(name), [PERI_BOOL] = U8(name)}
+#define CONVERSIONS_OF(from)                                                                                           \
+  {                                                                                                                    \
+    [PERI_FLOAT32] = convert_##from##_f32, [PERI_FLOAT64] = convert_##from##_f64,                                      \
+    [PERI_INT64] = convert_##from##_i64, [PERI_UINT8] = convert_##from##_u8, [PERI_BOOL] = convert_##from##_bool       \
+  }
+
+const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {
+    .unary =
+        {
+#define UNARY(name, kinds, ...) [PERI_UNARY_##name] = LOOPS_##kinds(unary_##name),
+#define BINARY(...)
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+        },
+    .derivative =
+        {
+#define UNARY(name, ...) [PERI_UNARY_##name] = LOOPS_F(derivative_##name),
+#define BINARY(...)
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+        },
+    .binary =
+        {
+#define UNARY(...)
+#define BINARY(name, kinds, ...) [PERI_BINARY_##name] = LOOPS_##kinds(binary_##name),
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+        },
+    .compare =
+        {
+#define UNARY(...)
+#define BINARY(...)
+#define COMPARE(name, ...) [PERI_COMPARE_##name] = LOOPS_ALL(compare_##name),
+#include "kernels/elementwise.def"
+        },
+    .where = LOOPS_ALL(where),
+    .convert =
+        {
+            [PERI_FLOAT32] = CONVERSIONS_OF(f32),
+            [PERI_FLOAT64] = CONVERSIONS_OF(f64),
+            [PERI_INT64] = CONVERSIONS_OF(i64),
+            [PERI_UINT8] = CONVERSIONS_OF(u8),
+            [PERI_BOOL] = CONVERSIONS_OF(u8),
+        },
+    .logical_and = logical_and,
+    .logical_or = logical_or,
+    .logical_not = convert_not,
+};

@@ -1,0 +1,217 @@
+/* Matrix products over OpenBLAS, one thread per call, cut by a grid over Perilune's team.
+ *
+ * Equal bits need equal calls: OpenBLAS's sums depend on the shape of a call, so the grid is a
+ * function of (m, n, k, transposes, dtype) alone and one thread makes the same calls as many. Small
+ * products take a kernel of ours, matrices of one row or column the matrix-vector product. */
+#include "kernels/rows.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <sys/mman.h>
+
+#define SMALL_PRODUCT 4096      /* m n k, below which OpenBLAS's call costs more than the product */
+#define CUT_FROM      2500000.0 /* m n k, 5 MFLOP */
+#define TILE_WORK     16e6      /* m n k of a tile, while there are few */
+#define LARGEST_TILE  5e8       /* m n k, 1 GFLOP: about 10 ms */
+#define FEW_TILES     16
+#define LEAST_SIDE    32
+#define LEAST_DEPTH   256
+
+typedef struct product {
+  const peri_product_kernels *kernels;
+  peri_dtype dtype;
+  size_t size;
+  bool transpose_a, transpose_b;
+  int64_t m, n, k;
+  double alpha, beta;
+  const char *a, *b;
+  int64_t lda, ldb;
+  char *c;
+  int64_t ldc;
+  int64_t m_tiles, n_tiles, k_tiles;
+  int64_t m_step, n_step, k_step;
+  char *partial; /* k_tiles - 1 products of m x n */
+} product;
+
+/* ---- OpenBLAS's buffers ---- */
+
+/* OpenBLAS maps a buffer per calling thread and tries for ever when it gets none. So the first call
+ * with so many threads asks the system whether it would. A lost race only asks twice. */
+static peri_status check_blas_memory(peri_context *context, int threads) {
+  static atomic_int granted;
+  const size_t buffer = (size_t)64 << 20;
+  if (threads <= atomic_load_explicit(&granted, memory_order_relaxed)) return PERI_OK;
+  size_t bytes = buffer * (size_t)threads;
+  void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) {
+    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: matrix products need %zu bytes of buffers for %d threads",
+                     bytes, threads);
+  }
+  munmap(block, bytes);
+  atomic_store_explicit(&granted, threads, memory_order_relaxed);
+  return PERI_OK;
+}
+
+/* ---- the grid ---- */
+
+static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+/* A step of about size / tiles, a multiple of 16 so that OpenBLAS's blocks stay whole. */
+static int64_t step_of(int64_t size, int64_t tiles) {
+  int64_t step = ceil_div(size, tiles);
+  return peri_max(1, peri_min(size, (step + 15) / 16 * 16));
+}
+
+static void cut(product *job) {
+  double work = (double)job->m * (double)job->n * (double)job->k;
+  double wanted = 1;
+  if (work >= CUT_FROM) {
+    wanted = work / TILE_WORK;
+    if (wanted < 4) wanted = 4;
+    if (wanted > FEW_TILES) wanted = FEW_TILES;
+    if (wanted < work / LARGEST_TILE) wanted = work / LARGEST_TILE;
+  }
+  int64_t m_tiles = 1, n_tiles = 1;
+  /* halve the longer side of a tile until there are enough, or sides get short */
+  while ((double)m_tiles * (double)n_tiles < wanted) {
+    int64_t height = job->m / m_tiles, width = job->n / n_tiles;
+    if (height < 2 * LEAST_SIDE && width < 2 * LEAST_SIDE) break;
+    if (height >= width) {
+      m_tiles *= 2;
+    } else {
+      n_tiles *= 2;
+    }
+  }
+  job->m_step = step_of(job->m, m_tiles);
+  job->n_step = step_of(job->n, n_tiles);
+  job->m_tiles = ceil_div(job->m, job->m_step);
+  job->n_tiles = ceil_div(job->n, job->n_step);
+  /* what the sides could not give comes from the depth */
+  double missing = wanted / ((double)job->m_tiles * (double)job->n_tiles);
+  int64_t k_tiles = missing > 1.5 ? (int64_t)(missing + 0.5) : 1;
+  k_tiles = peri_max(1, peri_min(k_tiles, job->k / LEAST_DEPTH));
+  job->k_step = step_of(job->k, k_tiles);
+  job->k_tiles = ceil_div(job->k, job->k_step);
+}
+
+/* ---- one tile ---- */
+
+typedef struct tile {
+  int64_t m, n, k;
+  const char *a, *b;
+  double beta;
+  char *c;
+  int64_t ldc;
+} tile;
+
+static void run_gemm(const product *job, const tile *t) {
+  CBLAS_TRANSPOSE ta = job->transpose_a ? CblasTrans : CblasNoTrans, tb = job->transpose_b ? CblasTrans : CblasNoTrans;
+  blasint m = (blasint)t->m, n = (blasint)t->n, k = (blasint)t->k;
+  blasint lda = (blasint)job->lda, ldb = (blasint)job->ldb, ldc = (blasint)t->ldc;
+  if (job->dtype == PERI_FLOAT32) {
+    cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, (float)job->alpha, (const float *)t->a, lda, (const float *)t->b, ldb,
+                (float)t->beta, (float *)t->c, ldc);
+  } else {
+    cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, job->alpha, (const double *)t->a, lda, (const double *)t->b, ldb,
+                t->beta, (double *)t->c, ldc);
+  }
+}
+
+
+
+static void run_tile(void *arg, int64_t piece) {
+  const product *job = arg;
+  int64_t p = piece % job->k_tiles, j = piece / job->k_tiles % job->n_tiles, i = piece / job->k_tiles / job->n_tiles;
+  int64_t m0 = i * job->m_step, n0 = j * job->n_step, k0 = p * job->k_step;
+  tile t = {
+      .m = peri_min(job->m_step, job->m - m0),
+      .n = peri_min(job->n_step, job->n - n0),
+      .k = peri_min(job->k_step, job->k - k0),
+      .a = job->a + (size_t)(job->transpose_a ? k0 * job->lda + m0 : m0 * job->lda + k0) * job->size,
+      .b = job->b + (size_t)(job->transpose_b ? n0 * job->ldb + k0 : k0 * job->ldb + n0) * job->size,
+      .beta = p == 0 ? job->beta : 0,
+      .c = job->c + (size_t)(m0 * job->ldc + n0) * job->size,
+      .ldc = job->ldc,
+  };
+  if (p > 0) {
+    t.c = job->partial + (size_t)(((p - 1) * job->m + m0) * job->n + n0) * job->size;
+    t.ldc = job->n;
+  }
+  run_gemm(job, &t);
+}
+
+/* Adds the products of the later parts of the depth to the first, in their order. */
+static void combine_row(void *arg, int64_t row) {
+  const product *job = arg;
+  for (int64_t p = 1; p < job->k_tiles; p++) {
+    job->kernels->add[job->dtype](job->n, job->partial + (size_t)(((p - 1) * job->m + row) * job->n) * job->size,
+                                  job->c + (size_t)(row * job->ldc) * job->size);
+  }
+}
+
+static peri_status run_grid(peri_context *context, product *job) {
+  int64_t tiles = job->m_tiles * job->n_tiles * job->k_tiles;
+  PERI_TRY(check_blas_memory(context, tiles == 1 ? 1 : context->threads));
+  if (tiles == 1) {
+    run_tile(job, 0);
+    return PERI_OK;
+  }
+  void *partial = NULL;
+  size_t bytes = 0;
+  if (job->k_tiles > 1) {
+    bytes = (size_t)((job->k_tiles - 1) * job->m * job->n) * job->size;
+    PERI_TRY(peri_alloc(context, bytes, &partial));
+    job->partial = partial;
+  }
+  peri_status status = peri_parallel(context, tiles, run_tile, job);
+  if (status == PERI_OK && job->k_tiles > 1) {
+    for (int64_t row = 0; row < job->m; row++) combine_row(job, row);
+  }
+  peri_free(context, partial, bytes);
+  return status;
+}
+
+/* ---- the driver ---- */
+
+static void scale_only(const product *job) {
+  for (int64_t i = 0; i < job->m; i++) {
+    job->kernels->scale[job->dtype](job->n, job->beta, job->c + (size_t)(i * job->ldc) * job->size);
+  }
+}
+
+peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+                      int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
+                      void *c, int64_t ldc) {
+  const peri_product_kernels *kernels = context->kernels->rows->product;
+  int64_t padded = (n + PERI_PRODUCT_LANES(dtype) - 1) / PERI_PRODUCT_LANES(dtype) * PERI_PRODUCT_LANES(dtype);
+  if (m <= SMALL_PRODUCT && n <= SMALL_PRODUCT && k <= SMALL_PRODUCT && m * n * k <= SMALL_PRODUCT && k > 0 &&
+      padded * k <= PERI_SMALL_PRODUCT_PACKED) {
+    kernels->small[dtype](transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    return PERI_OK;
+  }
+  product job = {
+      .kernels = kernels,
+      .dtype = dtype,
+      .size = dtype == PERI_FLOAT32 ? sizeof(float) : sizeof(double),
+      .transpose_a = transpose_a,
+      .transpose_b = transpose_b,
+      .m = m,
+      .n = n,
+      .k = k,
+      .alpha = alpha,
+      .beta = beta,
+      .a = a,
+      .b = b,
+      .lda = lda,
+      .ldb = ldb,
+      .c = c,
+      .ldc = ldc,
+  };
+  if (m == 0 || n == 0) return PERI_OK;
+  if (k == 0 || alpha == 0) {
+    scale_only(&job);
+    return PERI_OK;
+  }
+  cut(&job);
+  return run_grid(context, &job);
+}

@@ -1,0 +1,136 @@
+/* Kernels: numerical work on raw pointers and sizes, ignorant of tensors.
+ *
+ * Two layers. Loops (the tables at the end) are plain C compiled once per instruction set, from the
+ * files *.isa.c, and reached through context->kernels. Drivers (the functions in the middle) cut a
+ * job into pieces that depend on the job alone and hand them to the team, so that the bits never
+ * depend on the number of threads. A driver fails only with PERI_ERR_CANCELLED or PERI_ERR_MEMORY.
+ *
+ * "float" dtypes are PERI_FLOAT32 and PERI_FLOAT64. NaN, infinities, signed zeros and denormals
+ * behave as IEEE 754 says; max, min, argmax, argmin and sort treat NaN as the largest value and
+ * max and min propagate it. */
+#ifndef PERI_KERNELS_H
+#define PERI_KERNELS_H
+
+#include "base/base.h"
+
+/* ---- which elementwise functions there are: one line each in elementwise.def ---- */
+typedef enum peri_unary_id {
+#define UNARY(name, ...) PERI_UNARY_##name,
+#define BINARY(...)
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+  PERI_UNARIES
+} peri_unary_id;
+
+typedef enum peri_binary_id {
+#define UNARY(...)
+#define BINARY(name, ...) PERI_BINARY_##name,
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+  PERI_BINARIES
+} peri_binary_id;
+
+typedef enum peri_compare_id {
+#define UNARY(...)
+#define BINARY(...)
+#define COMPARE(name, ...) PERI_COMPARE_##name,
+#include "kernels/elementwise.def"
+  PERI_COMPARES
+} peri_compare_id;
+
+/* ---- loops over one dimension: n elements, strides in bytes, 0 repeats an element ----
+ * The output may be one of the inputs exactly (same pointer and stride), never overlap otherwise.
+ * Body and tail of a loop do the same arithmetic per element. */
+typedef void (*peri_loop1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa);
+typedef void (*peri_loop2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb);
+typedef void (*peri_loop3)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb,
+                           const char *c, ptrdiff_t sc);
+
+/* ---- matrix product (OpenBLAS, one thread per call, tiled over the team) ----
+ * C (m x n) = alpha op(A) op(B) + beta C, row-major, op(A) m x k, op(B) k x n; float dtypes.
+ * The grid of tiles is a function of (m, n, k, transposes, dtype) alone. With beta = 0, C is not read. */
+peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+                      int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
+                      void *c, int64_t ldc);
+
+/* ---- reductions: x is outer x n x inner, contiguous; y is outer x inner ----
+ * The error of float sums does not grow with n. n = 0: sum 0, prod 1; max and min need n >= 1. */
+peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                            const void *x, void *y); /* float dtypes, int64 */
+peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                             const void *x, void *y); /* float dtypes, int64 */
+/* Mean and sum of squared deviations from it (two passes); either output may be NULL. Float dtypes. */
+peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                                const void *x, void *mean, void *squares);
+/* The largest (or smallest) value and the first position where it stands, from 0; either output may
+ * be NULL. Every dtype. */
+peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                            const void *x, void *value, int64_t *index);
+peri_status peri_reduce_min(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                            const void *x, void *value, int64_t *index);
+/* x bool, y bool */
+peri_status peri_reduce_any(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x, uint8_t *y);
+peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x, uint8_t *y);
+
+/* ---- softmax and cross-entropy over rows: x is rows x n, contiguous, float dtypes ---- */
+peri_status peri_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x, void *y);
+peri_status peri_log_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x, void *y);
+/* gx from gy and the forward result y. */
+peri_status peri_softmax_backward(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *gy,
+                                  const void *y, void *gx);
+peri_status peri_log_softmax_backward(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *gy,
+                                      const void *y, void *gx);
+/* loss[r] = logsumexp(x[r]) - x[r][target[r]], targets from 0 and already checked; and
+ * p = softmax(x) for the gradient, unless p is NULL. */
+peri_status peri_cross_entropy(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
+                               const int64_t *target, void *loss, void *p);
+/* gx[r] = g[r * g_step] * scale * (p[r] - onehot(target[r])); g_step is 0 or 1 */
+peri_status peri_cross_entropy_backward(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *g,
+                                        int64_t g_step, double scale, const void *p, const int64_t *target, void *gx);
+
+/* ---- rows and positions; indices count from 0 and are already checked ---- */
+/* y[r] = x[index[r]] for rows of `bytes` bytes */
+peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, const void *x, const int64_t *index,
+                             void *y);
+/* x[index[r]] += y[r] for rows of n elements, in the order of r for each row of x; float dtypes, int64 */
+peri_status peri_scatter_add_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *y,
+                                  const int64_t *index, int64_t x_rows, void *x);
+/* Stable sort of each row of rows x n; index[r][i] is where y[r][i] came from. Every dtype. */
+peri_status peri_sort_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, bool descending,
+                           const void *x, void *y, int64_t *index);
+
+/* ---- random fills: element i depends on (seed, first, i) alone; contiguous ----
+ * peri_random_blocks says how many blocks of the stream such a fill uses. */
+uint64_t peri_random_blocks(peri_dtype dtype, int64_t n);
+peri_status peri_fill_uniform(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                              double low, double high, void *y); /* float dtypes, [low, high) */
+peri_status peri_fill_normal(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                             double mean, double std, void *y); /* float dtypes */
+peri_status peri_fill_integers(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t low,
+                               int64_t high, int64_t *y); /* both ends included */
+peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t *y); /* of 0..n-1 */
+
+/* ---- the tables of loops; NULL where a dtype has no such loop ---- */
+typedef struct peri_elementwise_kernels {
+  peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
+  peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES]; /* gx from (g, x, y): g * derivative(x, y) */
+  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
+  peri_loop2 compare[PERI_COMPARES][PERI_DTYPES]; /* y is bool */
+  peri_loop3 where[PERI_DTYPES];                  /* a bool: y = a ? b : c */
+  peri_loop1 convert[PERI_DTYPES][PERI_DTYPES];   /* [from][to]; equal dtypes copy. To bool: x != 0 */
+  peri_loop2 logical_and, logical_or;             /* bool */
+  peri_loop1 logical_not;
+} peri_elementwise_kernels;
+
+typedef struct peri_kernels {
+  const char *name; /* "baseline", "x86-64-v3", "x86-64-v4" */
+  const peri_elementwise_kernels *elementwise;
+  const struct peri_row_kernels *rows; /* what the drivers above run; declared in kernels/rows.h */
+  const struct peri_svm_kernels *svm;  /* declared in svm/svm_kernels.h */
+} peri_kernels;
+
+/* The best variant for this processor, or the one that PERILUNE_ISA names (baseline, v3, v4) when
+ * the processor has it. */
+const peri_kernels *peri_kernels_select(void);
+
+#endif

@@ -1,0 +1,274 @@
+/* Reductions of x (outer x n x inner) over its middle dimension.
+ *
+ * The outputs form a matrix, outer x inner, cut into pieces of whole rows or of columns within one.
+ * When these are few and n is long, n is cut too: every part of n then leaves its results in a row
+ * of a table, and the table is reduced by the same kernel. All cuts depend on (outer, n, inner). */
+#include "kernels/rows.h"
+
+#define ENOUGH_PIECES 16
+#define MOST_PARTS    256     /* of n, while there are few pieces */
+#define LONGEST_PIECE 4194304 /* elements: a few milliseconds */
+#define LEAST_COLUMNS 64
+
+typedef enum reduction { SUM, PROD, MAX, MIN, ANY, ALL, SQUARES, MOMENTS } reduction;
+
+typedef struct reduce_job {
+  const peri_reduce_kernels *kernels;
+  reduction kind;
+  peri_dtype dtype;
+  int64_t outer, n, inner;
+  const char *x;
+  void *y;        /* MOMENTS: the squares; may be NULL except for SUM, PROD, ANY and ALL */
+  int64_t *index; /* MAX and MIN; may be NULL */
+  void *mean;     /* MOMENTS; may be NULL */
+  double *means;  /* SUM: written in place of y unless NULL; SQUARES: read */
+
+  int64_t outer_step, n_step, inner_step;
+  int64_t outer_pieces, n_pieces, inner_pieces;
+  void *table;          /* n_pieces rows of outer * inner results, when n is cut */
+  int64_t *table_index; /* the indices that belong to them, for MAX and MIN */
+} reduce_job;
+
+static size_t size_of(peri_dtype dtype) {
+  static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
+  return sizes[dtype];
+}
+
+/* ---- cutting ---- */
+
+static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+static void cut(reduce_job *job) {
+  int64_t n = peri_max(1, job->n), outer_size = n * job->inner;
+  job->outer_step = peri_min(job->outer, peri_max(1, PERI_GRAIN / outer_size));
+  job->inner_step = job->inner;
+  job->n_step = n;
+  if (job->outer * outer_size > PERI_GRAIN && outer_size > PERI_GRAIN) {
+    job->inner_step = peri_min(job->inner, peri_max(LEAST_COLUMNS, PERI_GRAIN / n));
+    int64_t pieces = job->outer * ceil_div(job->inner, job->inner_step);
+    if (pieces < ENOUGH_PIECES) {
+      job->n_step = peri_min(n, peri_max(ceil_div(PERI_GRAIN, job->inner_step), ceil_div(n, MOST_PARTS)));
+    } else if (n > LONGEST_PIECE / job->inner_step) {
+      job->n_step = LONGEST_PIECE / job->inner_step;
+    }
+  }
+  job->outer_pieces = ceil_div(job->outer, job->outer_step);
+  job->inner_pieces = ceil_div(job->inner, job->inner_step);
+  job->n_pieces = ceil_div(n, job->n_step);
+}
+
+/* ---- results: sums and products are double or int64, the others have the dtype of x ---- */
+
+typedef struct results {
+  double number[PERI_REDUCE_COLUMNS]; /* room for any dtype */
+  int64_t index[PERI_REDUCE_COLUMNS];
+} results;
+
+static peri_dtype result_dtype(const reduce_job *job) {
+  bool wide = job->dtype == PERI_FLOAT32 && job->kind != MAX && job->kind != MIN;
+  return wide ? PERI_FLOAT64 : job->dtype;
+}
+
+/* The kernel of the job's kind on n rows of `width` columns. */
+static void reduce_block(const reduce_job *job, peri_dtype dtype, int64_t n, int64_t stride, int64_t width,
+                         const void *x, const double *means, results *out) {
+  const peri_reduce_kernels *kernels = job->kernels;
+  int64_t *index = job->index != NULL ? out->index : NULL;
+  switch (job->kind) {
+  case SUM: kernels->sum[dtype](n, stride, width, x, out->number); break;
+  case PROD: kernels->prod[dtype](n, stride, width, x, out->number); break;
+  case MAX: kernels->max[dtype](n, stride, width, x, out->number, index); break;
+  case MIN: kernels->min[dtype](n, stride, width, x, out->number, index); break;
+  case ANY: kernels->any(n, stride, width, x, out->number); break;
+  case ALL: kernels->all(n, stride, width, x, out->number); break;
+  case SQUARES: kernels->squares[dtype](n, stride, width, x, means, out->number); break;
+  case MOMENTS: break; /* two reductions */
+  }
+}
+
+/* Doubles as the dtype of a float output. */
+static void put_doubles(peri_dtype dtype, int64_t count, const double *from, void *to, int64_t at) {
+  if (dtype == PERI_FLOAT32) {
+    for (int64_t j = 0; j < count; j++) ((float *)to)[at + j] = (float)from[j];
+  } else {
+    memcpy((double *)to + at, from, (size_t)count * sizeof(double));
+  }
+}
+
+static void put_results(const reduce_job *job, int64_t at, int64_t count, const results *from) {
+  peri_dtype dtype = result_dtype(job);
+  if (job->means != NULL && job->kind == SUM) {
+    for (int64_t j = 0; j < count; j++) job->means[at + j] = from->number[j] / (double)job->n;
+  } else if (job->y != NULL && dtype != job->dtype) {
+    put_doubles(job->dtype, count, from->number, job->y, at);
+  } else if (job->y != NULL) {
+    memcpy((char *)job->y + (size_t)at * size_of(dtype), from->number, (size_t)count * size_of(dtype));
+  }
+  if (job->index != NULL) memcpy(job->index + at, from->index, (size_t)count * sizeof(int64_t));
+}
+
+static void put_in_table(const reduce_job *job, int64_t part, int64_t at, int64_t count, results *from) {
+  size_t size = size_of(result_dtype(job));
+  int64_t cell = part * job->outer * job->inner + at;
+  memcpy((char *)job->table + (size_t)cell * size, from->number, (size_t)count * size);
+  for (int64_t j = 0; job->index != NULL && j < count; j++) {
+    job->table_index[cell + j] = from->index[j] + part * job->n_step;
+  }
+}
+
+/* ---- pieces ---- */
+
+static void moments_block(const reduce_job *job, int64_t at, int64_t width, const void *x) {
+  double means[PERI_REDUCE_COLUMNS], squares[PERI_REDUCE_COLUMNS];
+  job->kernels->sum[job->dtype](job->n, job->inner, width, x, means);
+  for (int64_t j = 0; j < width; j++) means[j] /= (double)job->n;
+  if (job->mean != NULL) put_doubles(job->dtype, width, means, job->mean, at);
+  if (job->y == NULL) return;
+  job->kernels->squares[job->dtype](job->n, job->inner, width, x, means, squares);
+  put_doubles(job->dtype, width, squares, job->y, at);
+}
+
+static void reduce_piece(void *arg, int64_t piece) {
+  const reduce_job *job = arg;
+  int64_t part = piece % job->n_pieces, rest = piece / job->n_pieces;
+  int64_t o0 = rest / job->inner_pieces * job->outer_step, j0 = rest % job->inner_pieces * job->inner_step;
+  int64_t o1 = peri_min(o0 + job->outer_step, job->outer), j1 = peri_min(j0 + job->inner_step, job->inner);
+  int64_t i0 = part * job->n_step, count = peri_min(job->n_step, job->n - i0);
+  for (int64_t o = o0; o < o1; o++) {
+    for (int64_t j = j0; j < j1; j += PERI_REDUCE_COLUMNS) {
+      int64_t width = peri_min(PERI_REDUCE_COLUMNS, j1 - j), at = o * job->inner + j;
+      const char *x = job->x + (size_t)((o * job->n + i0) * job->inner + j) * size_of(job->dtype);
+      if (job->kind == MOMENTS) {
+        moments_block(job, at, width, x);
+        continue;
+      }
+      results out;
+      reduce_block(job, job->dtype, count, job->inner, width, x, job->means != NULL ? job->means + at : NULL, &out);
+      if (job->n_pieces == 1) {
+        put_results(job, at, width, &out);
+      } else {
+        put_in_table(job, part, at, width, &out);
+      }
+    }
+  }
+}
+
+/* The table is reduced like x was; squares are added up. */
+static void reduce_table(const reduce_job *job) {
+  int64_t outputs = job->outer * job->inner;
+  peri_dtype dtype = result_dtype(job);
+  reduce_job last = *job;
+  if (job->kind == SQUARES) last.kind = SUM;
+  for (int64_t at = 0; at < outputs; at += PERI_REDUCE_COLUMNS) {
+    int64_t width = peri_min(PERI_REDUCE_COLUMNS, outputs - at);
+    results out;
+    reduce_block(&last, dtype, job->n_pieces, outputs, width, (const char *)job->table + (size_t)at * size_of(dtype),
+                 NULL, &out);
+    for (int64_t j = 0; job->index != NULL && j < width; j++) {
+      out.index[j] = job->table_index[out.index[j] * outputs + at + j];
+    }
+    put_results(job, at, width, &out);
+  }
+}
+
+/* ---- running ---- */
+
+static peri_status run_cut(peri_context *context, reduce_job *job) {
+  int64_t pieces = job->outer_pieces * job->n_pieces * job->inner_pieces;
+  if (job->n_pieces == 1) return peri_parallel(context, pieces, reduce_piece, job);
+  size_t cells = (size_t)(job->n_pieces * job->outer * job->inner);
+  size_t cell = sizeof(double) + (job->index != NULL ? sizeof(int64_t) : 0);
+  void *table;
+  PERI_TRY(peri_alloc_array(context, cells, cell, &table));
+  job->table = table;
+  job->table_index = (int64_t *)table + cells;
+  peri_status status = peri_parallel(context, pieces, reduce_piece, job);
+  if (status == PERI_OK) reduce_table(job);
+  peri_free(context, table, cells * cell);
+  return status;
+}
+
+static peri_status run(peri_context *context, reduce_job job) {
+  job.kernels = context->kernels->rows->reduce;
+  if (job.outer == 0 || job.inner == 0) return PERI_OK;
+  cut(&job);
+  return run_cut(context, &job);
+}
+
+peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                            const void *x, void *y) {
+  return run(context,
+             (reduce_job){.kind = SUM, .dtype = dtype, .outer = outer, .n = n, .inner = inner, .x = x, .y = y});
+}
+
+peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                             const void *x, void *y) {
+  return run(context,
+             (reduce_job){.kind = PROD, .dtype = dtype, .outer = outer, .n = n, .inner = inner, .x = x, .y = y});
+}
+
+peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                            const void *x, void *value, int64_t *index) {
+  return run(context, (reduce_job){.kind = MAX,
+                                   .dtype = dtype,
+                                   .outer = outer,
+                                   .n = n,
+                                   .inner = inner,
+                                   .x = x,
+                                   .y = value,
+                                   .index = index});
+}
+
+peri_status peri_reduce_min(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                            const void *x, void *value, int64_t *index) {
+  return run(context, (reduce_job){.kind = MIN,
+                                   .dtype = dtype,
+                                   .outer = outer,
+                                   .n = n,
+                                   .inner = inner,
+                                   .x = x,
+                                   .y = value,
+                                   .index = index});
+}
+
+peri_status peri_reduce_any(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
+                            uint8_t *y) {
+  return run(context,
+             (reduce_job){.kind = ANY, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
+}
+
+peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
+                            uint8_t *y) {
+  return run(context,
+             (reduce_job){.kind = ALL, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
+}
+
+/* Two passes. When n is cut, the means of all outputs stand between them. */
+peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                                const void *x, void *mean, void *squares) {
+  reduce_job job = {.kernels = context->kernels->rows->reduce,
+                    .kind = MOMENTS,
+                    .dtype = dtype,
+                    .outer = outer,
+                    .n = n,
+                    .inner = inner,
+                    .x = x,
+                    .y = squares,
+                    .mean = mean};
+  if (outer == 0 || inner == 0) return PERI_OK;
+  cut(&job);
+  if (job.n_pieces == 1) return run_cut(context, &job);
+  size_t outputs = (size_t)(outer * inner);
+  void *means;
+  PERI_TRY(peri_alloc_array(context, outputs, sizeof(double), &means));
+  job.means = means;
+  job.kind = SUM;
+  peri_status status = run_cut(context, &job);
+  if (status == PERI_OK && squares != NULL) {
+    job.kind = SQUARES;
+    status = run_cut(context, &job);
+  }
+  if (status == PERI_OK && mean != NULL) put_doubles(dtype, (int64_t)outputs, means, mean, 0);
+  peri_free(context, means, outputs * sizeof(double));
+  return status;
+}

@@ -1,0 +1,103 @@
+/* Sums and products of one float type, in double; as reduce_loops.h.
+ *
+ * A sum adds BLOCK rows plainly and the blocks with their rounding errors kept in a second number
+ * (O. Moller, "Quasi double-precision in floating point addition", 1965), so that the error does not
+ * grow with n. */
+
+#define BLOCK 64
+
+/* What is summed: x, or its squared distance from a centre. */
+static PERI_ALWAYS_INLINE double FN(term)(T x, const double *centre, int64_t j, bool squares) {
+  double distance = squares ? (double)x - centre[j] : (double)x;
+  return squares ? distance * distance : distance;
+}
+
+static PERI_ALWAYS_INLINE void FN(sum_block)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
+                                             double *sum, bool squares) {
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const T *a = x + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+    for (int64_t j = 0; j < width; j++) {
+      sum[j] += (FN(term)(a[j], centre, j, squares) + FN(term)(b[j], centre, j, squares)) +
+                (FN(term)(c[j], centre, j, squares) + FN(term)(d[j], centre, j, squares));
+    }
+  }
+  for (; i < n; i++) {
+    const T *a = x + i * stride;
+    for (int64_t j = 0; j < width; j++) sum[j] += FN(term)(a[j], centre, j, squares);
+  }
+}
+
+static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_t width, const T *x,
+                                               const double *centre, double *sum, bool squares) {
+  for (int64_t j = 0; j < width; j++) sum[j] = 0;
+  if (n <= BLOCK) {
+    FN(sum_block)(n, stride, width, x, centre, sum, squares);
+    return;
+  }
+  double block[PERI_REDUCE_COLUMNS], error[PERI_REDUCE_COLUMNS];
+  for (int64_t j = 0; j < width; j++) error[j] = 0;
+  for (int64_t i = 0; i < n; i += BLOCK) {
+    for (int64_t j = 0; j < width; j++) block[j] = 0;
+    FN(sum_block)(peri_min(BLOCK, n - i), stride, width, x + i * stride, centre, block, squares);
+    for (int64_t j = 0; j < width; j++) {
+      double total = sum[j] + block[j], part = total - sum[j];
+      error[j] += (sum[j] - (total - part)) + (block[j] - part);
+      sum[j] = total;
+    }
+  }
+  /* infinities leave no meaningful error behind */
+  for (int64_t j = 0; j < width; j++) sum[j] += error[j] == error[j] ? error[j] : 0;
+}
+
+static PERI_ALWAYS_INLINE void FN(sum_any)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
+                                           double *sum, bool squares) {
+  if (width != 1 || stride != 1 || n < FOLD) {
+    FN(sum_columns)(n, stride, width, x, centre, sum, squares);
+    return;
+  }
+  double lanes[FOLD], centres[FOLD];
+  if (squares) {
+    for (int j = 0; j < FOLD; j++) centres[j] = *centre;
+  }
+  int64_t rest = n % FOLD;
+  FN(sum_columns)(n / FOLD, FOLD, FOLD, x, centres, lanes, squares);
+  FN(sum_block)(rest > 0, 0, rest, x + (n - rest), centres, lanes, squares);
+  for (int half = FOLD / 2; half > 0; half /= 2) {
+    for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+  }
+  *sum = lanes[0];
+}
+
+static void FN(sum)(int64_t n, int64_t stride, int64_t width, const void *x, void *out) {
+  FN(sum_any)(n, stride, width, x, NULL, out, false);
+}
+
+static void FN(squares)(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean, double *out) {
+  FN(sum_any)(n, stride, width, x, mean, out, true);
+}
+
+static PERI_ALWAYS_INLINE void FN(prod_columns)(int64_t n, int64_t stride, int64_t width, const T *x, double *prod) {
+  for (int64_t j = 0; j < width; j++) prod[j] = 1;
+  for (int64_t i = 0; i < n; i++) {
+    for (int64_t j = 0; j < width; j++) prod[j] *= (double)x[i * stride + j];
+  }
+}
+
+static void FN(prod)(int64_t n, int64_t stride, int64_t width, const void *x, void *out) {
+  const T *xs = x;
+  double *prod = out;
+  if (width != 1 || stride != 1 || n < FOLD) {
+    FN(prod_columns)(n, stride, width, x, prod);
+    return;
+  }
+  double lanes[FOLD];
+  FN(prod_columns)(n / FOLD, FOLD, FOLD, x, lanes);
+  for (int64_t j = 0, rest = n % FOLD; j < rest; j++) lanes[j] *= (double)xs[n - rest + j];
+  for (int half = FOLD / 2; half > 0; half /= 2) {
+    for (int j = 0; j < half; j++) lanes[j] *= lanes[j + half];
+  }
+  *prod = lanes[0];
+}
+
+#undef BLOCK

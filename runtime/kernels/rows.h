@@ -1,0 +1,75 @@
+/* What the drivers call on one piece of a job: loops over rows and columns, compiled once per
+ * instruction set like the elementwise ones. Arrays indexed by dtype have as many entries as their
+ * operation has dtypes: two (the float dtypes), three (int64 too) or all.
+ *
+ * None of these allocates or fails; the drivers have checked and cut everything. */
+#ifndef PERI_KERNELS_ROWS_H
+#define PERI_KERNELS_ROWS_H
+
+#include "kernels/kernels.h"
+
+#define PERI_FLOATS         2 /* PERI_FLOAT32 and PERI_FLOAT64 come first in peri_dtype */
+#define PERI_ARITHMETICS    3 /* then PERI_INT64 */
+#define PERI_REDUCE_COLUMNS 256
+
+/* ---- reductions of a block of n rows and at most PERI_REDUCE_COLUMNS columns, x[i * stride + j]:
+ * one result for each column. A single column with stride 1 is a contiguous run. ---- */
+typedef struct peri_reduce_kernels {
+  /* out is double for the float dtypes, int64 for int64 */
+  void (*sum[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
+  void (*prod[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
+  /* out[j] = sum of (x - mean[j])^2 */
+  void (*squares[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean, double *out);
+  /* n >= 1; value has the dtype of x; index may be NULL */
+  void (*max[PERI_DTYPES])(int64_t n, int64_t stride, int64_t width, const void *x, void *value, int64_t *index);
+  void (*min[PERI_DTYPES])(int64_t n, int64_t stride, int64_t width, const void *x, void *value, int64_t *index);
+  /* out[j] is 0 or 1 */
+  void (*any)(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
+  void (*all)(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
+} peri_reduce_kernels;
+
+/* ---- rows x n, contiguous; as the drivers in kernels.h ---- */
+typedef struct peri_softmax_kernels {
+  void (*softmax[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, void *y);
+  void (*log_softmax[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, void *y);
+  void (*softmax_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *gy, const void *y, void *gx);
+  void (*log_softmax_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *gy, const void *y, void *gx);
+  void (*cross_entropy[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss, void *p);
+  void (*cross_entropy_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
+                                              const void *p, const int64_t *target, void *gx);
+} peri_softmax_kernels;
+
+/* ---- products ---- */
+#define PERI_SMALL_PRODUCT_PACKED 4096 /* elements: k times n rounded up to whole vectors */
+#define PERI_PRODUCT_LANES(dtype) ((dtype) == PERI_FLOAT32 ? 8 : 4)
+
+typedef struct peri_product_kernels {
+  /* C = alpha op(A) op(B) + beta C in one go. op(B), its rows padded to a multiple of
+   * PERI_PRODUCT_LANES, has at most PERI_SMALL_PRODUCT_PACKED elements. */
+  void (*small[PERI_FLOATS])(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha,
+                             const void *a, int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
+  /* c = beta c; with beta = 0, c is not read */
+  void (*scale[PERI_FLOATS])(int64_t n, double beta, void *c);
+  /* y += x */
+  void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y);
+} peri_product_kernels;
+
+/* ---- random fills of n elements that begin with a block ---- */
+typedef struct peri_random_kernels {
+  void (*uniform[PERI_FLOATS])(int64_t n, uint64_t seed, uint64_t first, double low, double high, void *y);
+  void (*normal[PERI_FLOATS])(int64_t n, uint64_t seed, uint64_t first, double mean, double std, void *y);
+  /* low + (range * 64 random bits) / 2^64; range 0 stands for 2^64 */
+  void (*integers)(int64_t n, uint64_t seed, uint64_t first, int64_t low, uint64_t range, int64_t *y);
+} peri_random_kernels;
+
+typedef struct peri_row_kernels {
+  const peri_reduce_kernels *reduce;
+  const peri_softmax_kernels *softmax;
+  const peri_product_kernels *product;
+  const peri_random_kernels *random;
+} peri_row_kernels;
+
+/* Work below this many elements is not cut. */
+#define PERI_GRAIN 32768
+
+#endif

@@ -1,0 +1,116 @@
+/* The product of small matrices for one float type; small_gemm.isa.c includes this file once per
+ * type, with T, FN(name), VECTOR (32 bytes of T), LANES and MADD(a, b, c) for vectors.
+ *
+ * op(B) is packed with its rows padded to whole vectors, then every row of C is a sum of rows of B
+ * times numbers of A, four rows at a time. Element c_ij is summed over p in order, in one lane. */
+
+static PERI_ALWAYS_INLINE VECTOR FN(load)(const T *from) {
+  VECTOR vector;
+  memcpy(&vector, from, sizeof vector);
+  return vector;
+}
+
+static PERI_ALWAYS_INLINE void FN(store)(T *to, const VECTOR *vector, int64_t count) {
+  if (count >= LANES) {
+    memcpy(to, vector, sizeof *vector);
+    return;
+  }
+  T part[LANES];
+  const T *from = part;
+  memcpy(part, vector, sizeof part);
+#if LANES > 4
+  if (count & 4) {
+    memcpy(to, from, 4 * sizeof(T));
+    to += 4;
+    from += 4;
+  }
+#endif
+  if (count & 2) {
+    memcpy(to, from, 2 * sizeof(T));
+    to += 2;
+    from += 2;
+  }
+  if (count & 1) *to = *from;
+}
+
+static PERI_ALWAYS_INLINE VECTOR FN(repeat)(T value) { return value - (VECTOR){0}; }
+
+static PERI_ALWAYS_INLINE void FN(finish)(T *c, const VECTOR *product, int64_t count, T alpha, T beta) {
+  VECTOR sum = *product;
+  if (alpha != 1) sum = sum * FN(repeat)(alpha);
+  if (beta != 0) {
+    T before[LANES] = {0};
+    for (int64_t j = 0; j < peri_min(count, LANES); j++) before[j] = c[j];
+    sum = MADD(FN(repeat)(beta), FN(load)(before), sum);
+  }
+  FN(store)(c, &sum, count);
+}
+
+/* rows x (2 vectors) of C; a_row and a_step are the strides of op(A) along i and p */
+static PERI_ALWAYS_INLINE void FN(tile)(int rows, int vectors, int64_t count, int64_t k, T alpha, const T *a,
+                                        int64_t a_row, int64_t a_step, const T *b, int64_t b_row, T beta, T *c,
+                                        int64_t ldc) {
+  VECTOR sums[4][2];
+  for (int r = 0; r < rows; r++) {
+    for (int v = 0; v < vectors; v++) sums[r][v] = (VECTOR){0};
+  }
+  for (int64_t p = 0; p < k; p++) {
+    VECTOR b0 = FN(load)(b + p * b_row), b1 = vectors > 1 ? FN(load)(b + p * b_row + LANES) : b0;
+    for (int r = 0; r < rows; r++) {
+      VECTOR factor = FN(repeat)(a[r * a_row + p * a_step]);
+      sums[r][0] = MADD(factor, b0, sums[r][0]);
+      if (vectors > 1) sums[r][1] = MADD(factor, b1, sums[r][1]);
+    }
+  }
+  for (int r = 0; r < rows; r++) {
+    FN(finish)(c + r * ldc, &sums[r][0], count, alpha, beta);
+    if (vectors > 1) FN(finish)(c + r * ldc + LANES, &sums[r][1], count - LANES, alpha, beta);
+  }
+}
+
+static PERI_ALWAYS_INLINE void FN(columns)(int vectors, int64_t count, int64_t m, int64_t k, T alpha, const T *a,
+                                           int64_t a_row, int64_t a_step, const T *b, int64_t b_row, T beta, T *c,
+                                           int64_t ldc) {
+  int64_t i = 0;
+  for (; i + 4 <= m; i += 4) {
+    FN(tile)(4, vectors, count, k, alpha, a + i * a_row, a_row, a_step, b, b_row, beta, c + i * ldc, ldc);
+  }
+  for (; i < m; i++) {
+    FN(tile)(1, vectors, count, k, alpha, a + i * a_row, a_row, a_step, b, b_row, beta, c + i * ldc, ldc);
+  }
+}
+
+static void FN(small)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const void *a,
+                      int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
+  T packed[PERI_SMALL_PRODUCT_PACKED];
+  const T *as = a, *bs = b;
+  T *cs = c;
+  int64_t b_row = ldb;
+  if (transpose_b || n % LANES != 0) {
+    b_row = (n + LANES - 1) / LANES * LANES;
+    int64_t along = transpose_b ? ldb : 1, down = transpose_b ? 1 : ldb;
+    for (int64_t p = 0; p < k; p++) {
+      T *row = packed + p * b_row;
+      for (int64_t j = 0; j < n; j++) row[j] = bs[p * down + j * along];
+      for (int64_t j = n; j < b_row; j++) row[j] = 0;
+    }
+    bs = packed;
+  }
+  int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
+  for (int64_t j = 0; j < n; j += 2 * LANES) {
+    if (n - j > LANES) {
+      FN(columns)(2, n - j, m, k, (T)alpha, as, a_row, a_step, bs + j, b_row, (T)beta, cs + j, ldc);
+    } else {
+      FN(columns)(1, n - j, m, k, (T)alpha, as, a_row, a_step, bs + j, b_row, (T)beta, cs + j, ldc);
+    }
+  }
+}
+
+static void FN(scale)(int64_t n, double beta, void *c) {
+  T *cs = c, factor = (T)beta;
+  if (beta == 0) {
+    for (int64_t i = 0; i < n; i++) cs[i] = 0;
+  } else {
+    for (int64_t i = 0; i < n; i++) cs[i] *= factor;
+  }
+}

@@ -1,0 +1,35 @@
+/* Softmax and cross-entropy of a block of rows, for each float type from softmax_loops.h. */
+#include "kernels/mathfun.h"
+#include "kernels/rows.h"
+
+#define FOLD    32
+#define SCRATCH 512
+
+#define F32(name) name##_f32
+#define F64(name) name##_f64
+
+#define T      float
+#define FN     F32
+#define EXP(x) exp_f32(x)
+#define LOG(x) log_f32(x)
+#include "kernels/softmax_loops.h"
+#undef T
+#undef FN
+#undef EXP
+#undef LOG
+
+#define T      double
+#define FN     F64
+#define EXP(x) exp_f64(x)
+#define LOG(x) log_f64(x)
+#include "kernels/softmax_loops.h"
+
+#define FLOATS(name) {F32(name), F64(name)}
+const peri_softmax_kernels PERI_ISA_NAME(peri_softmax_kernels) = {
+    .softmax = FLOATS(softmax),
+    .log_softmax = FLOATS(log_softmax),
+    .softmax_backward = FLOATS(softmax_backward),
+    .log_softmax_backward = FLOATS(log_softmax_backward),
+    .cross_entropy = FLOATS(cross_entropy),
+    .cross_entropy_backward = FLOATS(cross_entropy_backward),
+};

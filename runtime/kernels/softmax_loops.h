@@ -1,0 +1,145 @@
+/* Softmax and cross-entropy of contiguous rows for one float type; softmax.isa.c includes this file
+ * once per type, with T, FN(name), EXP(x) and LOG(x).
+ *
+ * softmax(x)_j = e^(x_j - m) / S with m = max x and S = sum e^(x_j - m). The exponentials of many
+ * short rows are one loop over the whole block. Sums are in double. */
+
+static PERI_ALWAYS_INLINE T FN(larger)(T a, T b) { return a > b || a != a ? a : b; }
+
+static PERI_ALWAYS_INLINE T FN(row_max)(int64_t n, const T *x) {
+  T value = x[0];
+  int64_t i = 1;
+  if (n >= FOLD) {
+    T lanes[FOLD];
+    for (int j = 0; j < FOLD; j++) lanes[j] = x[j];
+    for (i = FOLD; i + FOLD <= n; i += FOLD) {
+      for (int j = 0; j < FOLD; j++) lanes[j] = FN(larger)(lanes[j], x[i + j]);
+    }
+    for (int j = 0; j < FOLD; j++) value = FN(larger)(value, lanes[j]);
+  }
+  for (; i < n; i++) value = FN(larger)(value, x[i]);
+  return value;
+}
+
+/* sum of x_j w_j, or of x_j where w is NULL */
+static PERI_ALWAYS_INLINE double FN(row_dot)(int64_t n, const T *x, const T *w) {
+  double sum = 0;
+  int64_t i = 0;
+  if (n >= FOLD) {
+    double lanes[FOLD];
+    for (int j = 0; j < FOLD; j++) lanes[j] = 0;
+    for (; i + FOLD <= n; i += FOLD) {
+      for (int j = 0; j < FOLD; j++) lanes[j] += w != NULL ? (double)x[i + j] * (double)w[i + j] : (double)x[i + j];
+    }
+    for (int half = FOLD / 2; half > 0; half /= 2) {
+      for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    }
+    sum = lanes[0];
+  }
+  for (; i < n; i++) sum += w != NULL ? (double)x[i] * (double)w[i] : (double)x[i];
+  return sum;
+}
+
+static void FN(exp_run)(int64_t n, T *x) {
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) x[i] = EXP(x[i]);
+}
+
+static void FN(softmax)(int64_t rows, int64_t n, const void *x, void *y) {
+  const T *in = x;
+  T *out = y;
+  for (int64_t r = 0; r < rows; r++) {
+    T most = FN(row_max)(n, in + r * n);
+    for (int64_t j = 0; j < n; j++) out[r * n + j] = in[r * n + j] - most;
+  }
+  FN(exp_run)(rows * n, out);
+  for (int64_t r = 0; r < rows; r++) {
+    T sum = (T)FN(row_dot)(n, out + r * n, NULL);
+    for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
+  }
+}
+
+/* The sum of e^(x_j - most), for rows whose exponentials are not wanted themselves. */
+static double FN(exp_sum)(int64_t n, const T *x, T most) {
+  T part[SCRATCH];
+  double sum = 0;
+  for (int64_t from = 0; from < n; from += SCRATCH) {
+    int64_t count = peri_min(SCRATCH, n - from);
+    for (int64_t j = 0; j < count; j++) part[j] = x[from + j] - most;
+    FN(exp_run)(count, part);
+    sum += FN(row_dot)(count, part, NULL);
+  }
+  return sum;
+}
+
+static void FN(log_softmax)(int64_t rows, int64_t n, const void *x, void *y) {
+  const T *in = x;
+  T *out = y;
+  for (int64_t r = 0; r < rows; r++, in += n, out += n) {
+    T most = FN(row_max)(n, in), log_sum = LOG((T)FN(exp_sum)(n, in, most));
+    for (int64_t j = 0; j < n; j++) out[j] = (in[j] - most) - log_sum;
+  }
+}
+
+/* gx = y (gy - gy.y) */
+static void FN(softmax_backward)(int64_t rows, int64_t n, const void *gy, const void *y, void *gx) {
+  const T *g = gy, *ys = y;
+  T *out = gx;
+  for (int64_t r = 0; r < rows; r++, g += n, ys += n, out += n) {
+    T dot = (T)FN(row_dot)(n, g, ys);
+    PERI_INDEPENDENT
+    for (int64_t j = 0; j < n; j++) out[j] = (g[j] - dot) * ys[j];
+  }
+}
+
+/* gx = gy - e^y sum(gy) */
+static void FN(log_softmax_backward)(int64_t rows, int64_t n, const void *gy, const void *y, void *gx) {
+  const T *g = gy, *ys = y;
+  T *out = gx;
+  for (int64_t r = 0; r < rows; r++, g += n, ys += n, out += n) {
+    T sum = (T)FN(row_dot)(n, g, NULL);
+    PERI_INDEPENDENT
+    for (int64_t j = 0; j < n; j++) out[j] = g[j] - EXP(ys[j]) * sum;
+  }
+}
+
+static void FN(cross_entropy)(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss, void *p) {
+  const T *in = x;
+  T *losses = loss, *out = p;
+  if (out == NULL) {
+    for (int64_t r = 0; r < rows; r++, in += n) {
+      T most = FN(row_max)(n, in);
+      losses[r] = LOG((T)FN(exp_sum)(n, in, most)) - (in[target[r]] - most);
+    }
+    return;
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    T most = FN(row_max)(n, in + r * n);
+    for (int64_t j = 0; j < n; j++) out[r * n + j] = in[r * n + j] - most;
+    losses[r] = out[r * n + target[r]];
+  }
+  FN(exp_run)(rows * n, out);
+  for (int64_t r = 0; r < rows; r++) {
+    /* in the pieces of exp_sum, so that the loss is the same with and without p */
+    double total = 0;
+    for (int64_t from = 0; from < n; from += SCRATCH) {
+      total += FN(row_dot)(peri_min(SCRATCH, n - from), out + r * n + from, NULL);
+    }
+    T sum = (T)total;
+    losses[r] = LOG(sum) - losses[r];
+    for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
+  }
+}
+
+static void FN(cross_entropy_backward)(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
+                                       const void *p, const int64_t *target, void *gx) {
+  const T *gs = g, *ps = p;
+  T *out = gx;
+  for (int64_t r = 0; r < rows; r++, ps += n, out += n) {
+    T factor = gs[r * g_step] * (T)scale;
+    T at_target = factor * (ps[target[r]] - (T)1);
+    PERI_INDEPENDENT
+    for (int64_t j = 0; j < n; j++) out[j] = factor * ps[j];
+    out[target[r]] = at_target;
+  }
+}

@@ -1,0 +1,229 @@
+/* The dispatcher: infer, allocate, run, record. */
+#include "ops/ops.h"
+#include "autograd/autograd.h"
+
+int peri_op_params(const peri_op *op) {
+  int n = 0;
+  while (n < PERI_MAX_PARAMS && op->params[n].name != NULL) n++;
+  return n;
+}
+
+const peri_op *peri_op_find(const char *name) {
+  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
+    for (const peri_op *const *row = *group; *row != NULL; row++) {
+      if (strcmp((*row)->name, name) == 0) return *row;
+    }
+  }
+  return NULL;
+}
+
+void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
+  call->context = context;
+  call->op = op;
+  call->in_place = false;
+  call->workspace_bytes = 0;
+  call->workspace = NULL;
+  for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
+    peri_arg *arg = &call->args[i];
+    arg->given = arg->is_integer = false;
+    arg->count = 0;
+    arg->tensor = NULL;
+    arg->tensors = NULL;
+    arg->number = op->params[i].otherwise;
+    arg->integer = (int64_t)op->params[i].otherwise;
+  }
+}
+
+
+/* ---- checks that hold for every row ---- */
+
+static bool any_tracked(const peri_call *call) {
+  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
+    const peri_arg *arg = &call->args[i];
+    if (peri_tracks(arg->tensor)) return true;
+    for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
+      if (peri_tracks(arg->tensors[j])) return true;
+    }
+  }
+  return false;
+}
+
+static peri_status check_contexts(peri_call *call) {
+  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
+    const peri_arg *arg = &call->args[i];
+    bool foreign = arg->tensor != NULL && peri_tensor_context(arg->tensor) != call->context;
+    for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
+      foreign |= peri_tensor_context(arg->tensors[j]) != call->context;
+    }
+    if (foreign) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", call->op->params[i].name);
+    }
+  }
+  return PERI_OK;
+}
+
+static peri_status check_target(peri_call *call, bool tracked) {
+  const peri_tensor *target = call->args[0].tensor;
+  if (call->context->grad_mode && (tracked || target->base_requires_grad)) {
+    return peri_call_fail(call, PERI_ERR_STATE,
+                          "cannot write in place while gradients are recorded (use no_grad, clone or where)");
+  }
+  for (int d = 0; d < target->layout.ndim; d++) {
+    if (target->layout.shape[d] > 1 && target->layout.strides[d] == 0) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "elements of the target share memory (an expanded view); clone it first");
+    }
+  }
+  return PERI_OK;
+}
+
+/* ---- outputs ---- */
+
+static void drop_outputs(peri_call *call) {
+  for (int i = 0; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+}
+
+static peri_status allocate_output(peri_call *call, int i) {
+  peri_output *output = &call->outputs[i];
+  if (i == 0 && (call->in_place || (call->op->flags & PERI_OP_WRITES))) {
+    output->tensor = peri_tensor_retain(call->args[0].tensor);
+    return PERI_OK;
+  }
+  if (call->op->flags & PERI_OP_VIEW) return peri_tensor_view(call->args[0].tensor, &output->layout, &output->tensor);
+  if ((call->op->saves & PERI_HIDDEN_OUTPUT(i)) && !call->recording) return PERI_OK;
+  return peri_tensor_empty(call->context, &output->layout, &output->tensor);
+}
+
+static peri_status allocate(peri_call *call) {
+  for (int i = 0; i < call->op->outputs; i++) call->outputs[i].tensor = NULL;
+  for (int i = 0; i < call->op->outputs && !(call->op->flags & PERI_OP_ALLOCATES); i++) {
+    PERI_TRY(allocate_output(call, i));
+  }
+  return call->workspace_bytes == 0 ? PERI_OK : peri_alloc(call->context, call->workspace_bytes, &call->workspace);
+}
+
+/* ---- writing in place ---- */
+
+/* An operand that shares bytes with the target otherwise than element for element is copied first. */
+static peri_status separate_operands(peri_call *call, peri_tensor *copies[PERI_MAX_PARAMS]) {
+  peri_tensor *target = call->args[0].tensor;
+  for (int i = 1; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
+    peri_tensor *operand = call->args[i].tensor;
+    if (operand == NULL || !peri_tensors_overlap(target, operand)) continue;
+    peri_layout layout;
+    peri_layout_set(&layout, operand->layout.dtype, operand->layout.ndim, operand->layout.shape);
+    PERI_TRY(peri_tensor_empty(call->context, &layout, &copies[i]));
+    PERI_TRY(peri_tensor_copy_into(copies[i], operand));
+    call->args[i].tensor = copies[i];
+  }
+  return PERI_OK;
+}
+
+static peri_status run_in_place(peri_call *call) {
+  peri_tensor *copies[PERI_MAX_PARAMS] = {NULL}, *given[PERI_MAX_PARAMS];
+  for (int i = 0; i < PERI_MAX_PARAMS; i++) given[i] = call->args[i].tensor;
+  peri_status status = separate_operands(call, copies);
+  if (status == PERI_OK) status = peri_check_cancel(call->context);
+  if (status == PERI_OK) {
+    bool shielded = call->context->shielded;
+    call->context->shielded = true;
+    status = call->op->run(call);
+    call->context->shielded = shielded;
+    if (status == PERI_OK) call->args[0].tensor->storage->version++;
+  }
+  for (int i = 0; i < PERI_MAX_PARAMS; i++) {
+    if (copies[i] != NULL) peri_tensor_release(&copies[i]);
+    call->args[i].tensor = given[i];
+  }
+  return status;
+}
+
+/* ---- the whole ---- */
+
+static peri_status check_in_place_result(peri_call *call) {
+  const peri_layout *target = &call->args[0].tensor->layout, *result = &call->outputs[0].layout;
+  char wanted[PERI_SHAPE_TEXT], got[PERI_SHAPE_TEXT];
+  if (!peri_same_shape(target, result)) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "the result is %s but the target is %s",
+                          peri_shape_text(result->ndim, result->shape, got),
+                          peri_shape_text(target->ndim, target->shape, wanted));
+  }
+  if (target->dtype != result->dtype) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "the result is %s but the target is %s",
+                          peri_dtype_name(result->dtype), peri_dtype_name(target->dtype));
+  }
+  return PERI_OK;
+}
+
+peri_status peri_call_run(peri_call *call) {
+  const peri_op *op = call->op;
+  bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
+  bool tracked = any_tracked(call);
+  call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
+  PERI_TRY(check_contexts(call));
+  if (writes) PERI_TRY(check_target(call, tracked));
+  PERI_TRY(op->infer(call));
+  if (call->in_place) PERI_TRY(check_in_place_result(call));
+  peri_status status = allocate(call);
+  if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
+  peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
+  call->workspace = NULL;
+  if (status == PERI_OK && call->recording) status = peri_node_record(call);
+  if (status != PERI_OK) drop_outputs(call);
+  return status;
+}
+
+/* ---- helpers of infer ---- */
+
+void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape) {
+  peri_layout_set(&call->outputs[output].layout, dtype, ndim, shape);
+}
+
+peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim) {
+  int64_t wanted = call->args[arg].integer, resolved = wanted < 0 ? wanted + ndim : wanted;
+  if (resolved < 0 || resolved >= ndim) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %lld but the tensor has %d dimension%s",
+                          call->op->params[arg].name, (long long)(wanted < 0 ? wanted : wanted + 1), ndim,
+                          ndim == 1 ? "" : "s");
+  }
+  *dim = (int)resolved;
+  return PERI_OK;
+}
+
+peri_status peri_infer_float(peri_call *call, int arg) {
+  peri_dtype dtype = call->args[arg].tensor->layout.dtype;
+  if (peri_is_float(dtype)) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %s (expected float32 or float64)", call->op->params[arg].name,
+                        peri_dtype_name(dtype));
+}
+
+/* Promotion in PyTorch's manner: among tensors with dimensions the widest counts; 0-d tensors and
+ * numbers count only when their category (bool, integer, float) is higher. */
+static int category(peri_dtype dtype) { return peri_is_float(dtype) ? 2 : dtype == PERI_BOOL ? 0 : 1; }
+
+static peri_dtype wider(peri_dtype a, peri_dtype b) {
+  if (category(a) != category(b)) return category(a) > category(b) ? a : b;
+  if (a == b) return a;
+  return category(a) == 2 ? PERI_FLOAT64 : PERI_INT64;
+}
+
+peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype) {
+  bool any[3] = {false, false, false}; /* with dimensions, 0-d, number */
+  peri_dtype found[3] = {PERI_BOOL, PERI_BOOL, PERI_BOOL};
+  for (int i = first; i < first + n; i++) {
+    const peri_arg *arg = &call->args[i];
+    int rank = arg->tensor == NULL ? 2 : arg->tensor->layout.ndim == 0 ? 1 : 0;
+    peri_dtype own = arg->tensor != NULL ? arg->tensor->layout.dtype : arg->is_integer ? PERI_INT64 : PERI_FLOAT32;
+    found[rank] = any[rank] ? wider(found[rank], own) : own;
+    any[rank] = true;
+  }
+  peri_dtype result = any[0] ? found[0] : any[1] ? found[1] : found[2];
+  for (int rank = 1; rank < 3; rank++) {
+    if (any[rank] && category(found[rank]) > category(result)) result = found[rank];
+  }
+  if (call->in_place) {
+    peri_dtype target = call->args[0].tensor->layout.dtype;
+    if (category(result) <= category(target)) result = target;
+  }
+  *dtype = result;
+  return PERI_OK;
+}

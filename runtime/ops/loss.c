@@ -1,0 +1,270 @@
+/* Losses as fused rows: cross-entropy (log-softmax and negative log likelihood in one) and the
+ * squared error. */
+#include "ops/ops.h"
+#include "ops/rows.h"
+#include "kernels/kernels.h"
+
+#include <float.h>
+
+enum { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN };
+#define REDUCTION_PARAM {"reduction", PERI_KIND_CHOICE, .optional = true, .named = true, .otherwise = REDUCE_MEAN, .choices = "none sum mean"}
+
+/* ---- cross-entropy ----
+ * loss_r = logsumexp(x_r) - x_r[t_r]; with probability rows, sum over j of t_rj (logsumexp(x_r) - x_rj).
+ * The second, hidden output keeps softmax(x) for the gradient: p - onehot(t), or p sum_j t_rj - t_r. */
+
+static peri_status check_classes(peri_call *call, int64_t classes) {
+  peri_tensor *target;
+  PERI_TRY(peri_tensor_contiguous(call->args[1].tensor, &target));
+  const int64_t *t = (const int64_t *)(const void *)target->data;
+  int64_t wrong = -1;
+  for (int64_t i = 0; i < target->layout.numel && wrong < 0; i++) {
+    if (t[i] < 1 || t[i] > classes) wrong = i;
+  }
+  int64_t value = wrong < 0 ? 0 : t[wrong];
+  peri_tensor_release(&target);
+  if (wrong < 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target %lld is class %lld (expected 1 to %lld)", (long long)wrong + 1, (long long)value,
+                        (long long)classes);
+}
+
+static peri_status check_probabilities(peri_call *call) {
+  peri_tensor *target;
+  PERI_TRY(peri_tensor_contiguous(call->args[1].tensor, &target));
+  int64_t columns = target->layout.shape[1], wrong = -1;
+  double value = 0;
+  size_t size = peri_dtype_size(target->layout.dtype);
+  for (int64_t i = 0; i < target->layout.numel && wrong < 0; i++) {
+    value = peri_load_number(target->layout.dtype, target->data + (size_t)i * size);
+    if (!(value >= 0 && value <= DBL_MAX)) wrong = i;
+  }
+  peri_tensor_release(&target);
+  if (wrong < 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target (%lld, %lld) is %g (expected a probability)", (long long)(wrong / columns) + 1,
+                        (long long)(wrong % columns) + 1, value);
+}
+
+static peri_status infer_cross_entropy(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout, *target = &call->args[1].tensor->layout;
+  char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
+  PERI_TRY(peri_infer_float(call, 0));
+  bool classes = target->dtype == PERI_INT64 && x->ndim == 2 && target->ndim == 1 && target->shape[0] == x->shape[0];
+  bool rows = target->dtype == x->dtype && x->ndim == 2 && peri_same_shape(x, target);
+  if (!classes && !rows) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                          "input is %s of %s and target %s of %s (expected n x classes, with n int64 classes or n x classes probabilities of the same dtype)",
+                          peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a), peri_dtype_name(target->dtype),
+                          peri_shape_text(target->ndim, target->shape, b));
+  }
+  if (x->shape[1] == 0) return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s: there are no classes", peri_shape_text(2, x->shape, a));
+  PERI_TRY(classes ? check_classes(call, x->shape[1]) : check_probabilities(call));
+  call->note[0] = classes;
+  call->dtype = x->dtype;
+  size_t size = peri_dtype_size(x->dtype);
+  /* targets from 0, or the logarithms of the probabilities; and the losses of the rows */
+  call->workspace_bytes = (size_t)x->shape[0] * size + (classes ? (size_t)x->shape[0] * sizeof(int64_t) : (size_t)x->numel * size);
+  peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? 1 : 0, x->shape);
+  peri_infer_output(call, 1, x->dtype, 2, x->shape);
+  return PERI_OK;
+}
+
+static peri_status shifted_targets(peri_tensor *target, int64_t *out) {
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(target, &own));
+  const int64_t *t = (const int64_t *)(const void *)own->data;
+  for (int64_t i = 0; i < own->layout.numel; i++) out[i] = t[i] - 1;
+  peri_tensor_release(&own);
+  return PERI_OK;
+}
+
+/* losses[r] = - sum over j of t_rj log p_rj */
+static void probability_losses(peri_dtype dtype, int64_t rows, int64_t n, const char *log_p, const char *t, char *losses) {
+  size_t size = peri_dtype_size(dtype);
+  for (int64_t r = 0; r < rows; r++) {
+    double total = 0;
+    for (int64_t j = 0; j < n; j++) {
+      size_t at = (size_t)(r * n + j) * size;
+      double weight = peri_load_number(dtype, t + at);
+      if (weight != 0) total -= weight * peri_load_number(dtype, log_p + at);
+    }
+    peri_store_number(dtype, losses + (size_t)r * size, total);
+  }
+}
+
+static peri_status run_probabilities(peri_call *call, peri_tensor *x, char *losses) {
+  peri_tensor *target, *p = call->outputs[1].tensor;
+  int64_t rows = x->layout.shape[0], n = x->layout.shape[1];
+  char *log_p = losses + (size_t)rows * peri_dtype_size(call->dtype);
+  PERI_TRY(peri_log_softmax(call->context, call->dtype, rows, n, x->data, log_p));
+  if (p != NULL) PERI_TRY(peri_softmax(call->context, call->dtype, rows, n, x->data, p->data));
+  PERI_TRY(peri_tensor_contiguous(call->args[1].tensor, &target));
+  probability_losses(call->dtype, rows, n, log_p, target->data, losses);
+  peri_tensor_release(&target);
+  return PERI_OK;
+}
+
+static peri_status run_classes(peri_call *call, peri_tensor *x, char *losses) {
+  int64_t rows = x->layout.shape[0], n = x->layout.shape[1];
+  int64_t *target = call->workspace;
+  PERI_TRY(shifted_targets(call->args[1].tensor, target));
+  peri_tensor *p = call->outputs[1].tensor;
+  return peri_cross_entropy(call->context, call->dtype, rows, n, x->data, target, losses, p != NULL ? p->data : NULL);
+}
+
+/* The losses of the rows into the output, as the reduction says. */
+static peri_status reduce_losses(peri_call *call, int64_t n, const char *losses, int64_t reduction) {
+  peri_tensor *y = call->outputs[0].tensor;
+  size_t size = peri_dtype_size(call->dtype);
+  if (reduction == REDUCE_NONE) {
+    memcpy(y->data, losses, (size_t)n * size);
+    return PERI_OK;
+  }
+  PERI_TRY(peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data));
+  if (reduction == REDUCE_MEAN) peri_store_number(call->dtype, y->data, peri_load_number(call->dtype, y->data) / (double)n);
+  return PERI_OK;
+}
+
+static peri_status run_cross_entropy(peri_call *call) {
+  peri_tensor *x;
+  int64_t rows = call->args[0].tensor->layout.shape[0];
+  PERI_TRY(peri_tensor_contiguous(call->args[0].tensor, &x));
+  char *losses = call->workspace;
+  if (call->note[0] && rows > 0) losses += (size_t)rows * sizeof(int64_t);
+  peri_status status = rows == 0 ? PERI_OK : call->note[0] ? run_classes(call, x, losses) : run_probabilities(call, x, losses);
+  peri_tensor_release(&x);
+  if (status != PERI_OK) return status;
+  return reduce_losses(call, rows, losses, call->args[2].integer);
+}
+
+/* The gradient that each row's loss receives, and what mean divides by. */
+static double reduction_scale(const peri_backward *b, int64_t n) { return b->args[2].integer == REDUCE_MEAN ? 1.0 / (double)n : 1; }
+
+static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
+  peri_tensor *p = b->outputs[1], *g = b->grad_outputs[0], *own_g;
+  int64_t rows = p->layout.shape[0], *target;
+  void *block;
+  size_t bytes = (size_t)rows * sizeof(int64_t);
+  peri_layout layout;
+  peri_layout_set(&layout, p->layout.dtype, 2, p->layout.shape);
+  PERI_TRY(peri_alloc(b->context, bytes, &block));
+  target = block;
+  peri_status status = shifted_targets(b->args[1].tensor, target);
+  if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
+  if (status == PERI_OK) {
+    status = peri_tensor_empty(b->context, &layout, gx);
+    if (status == PERI_OK && rows > 0) {
+      status = peri_cross_entropy_backward(b->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim, reduction_scale(b, rows),
+                                           p->data, target, (*gx)->data);
+      if (status != PERI_OK) peri_tensor_release(gx);
+    }
+    peri_tensor_release(&own_g);
+  }
+  peri_free(b->context, block, bytes);
+  return status;
+}
+
+static peri_status grad_cross_entropy(peri_backward *b) {
+  int64_t rows = b->layouts[0]->shape[0], classes = b->layouts[0]->shape[1], column[2] = {rows, 1}, last = 1;
+  peri_value target = peri_of(b->args[1].tensor), x = peri_of(b->args[0].tensor), g = peri_of(b->grad_outputs[0]);
+  if (b->note[0] && !b->create_graph) {
+    peri_tensor *gx = NULL;
+    peri_status status = fused_gradient(b, &gx);
+    peri_answer(b, 0, peri_formula_own(b, status, gx));
+    return PERI_OK;
+  }
+  if (b->args[2].integer == REDUCE_NONE) g = peri_step_reshape(b, g, 2, column);
+  g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, peri_constant(reduction_scale(b, rows))});
+  if (b->needs[0]) {
+    peri_value p = peri_apply(b, &peri_op_softmax, 1, &x), t = target;
+    if (b->note[0] && b->formula->status == PERI_OK) {
+      peri_call call;
+      peri_step_open(b, &call, &peri_op_one_hot, 1, &target);
+      call.args[1].integer = classes;
+      call.args[2].integer = b->layouts[0]->dtype;
+      t = peri_step_run(b, &call);
+    } else {
+      p = peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, peri_step_sum(b, t, 1, &last, true)});
+    }
+    p = peri_apply(b, &peri_op_sub, 2, (peri_value[]){p, t});
+    peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, g}));
+  }
+  if (!b->note[0] && b->needs[1]) {
+    peri_value log_p = peri_apply(b, &peri_op_log_softmax, 1, &x);
+    peri_value minus = peri_apply(b, &peri_op_mul, 2, (peri_value[]){log_p, peri_constant(-1)});
+    peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){minus, g}));
+  }
+  return PERI_OK;
+}
+
+const peri_op peri_op_cross_entropy = {
+    .name = "cross_entropy", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1), .outputs = 2,
+    .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, REDUCTION_PARAM},
+    .infer = infer_cross_entropy, .run = run_cross_entropy, .grad = grad_cross_entropy, .low = -2, .high = 2,
+    .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, {T(4, 3), T(4, 3):softmax()}, "
+              "{T(4, 3), T(4, 3):softmax(), {reduction = 'none'}}",
+    .doc = "cross_entropy(input, target, {reduction = 'mean'}) -> tensor\nOf n x k logits: the mean over rows of log(sum(exp(x))) - x[target]. target "
+           "is n int64 classes from 1, or n x k probabilities. reduction is 'mean', 'sum' or 'none' (n losses)."};
+
+/* ---- squared error ---- */
+
+static peri_status infer_mse(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout, *target = &call->args[1].tensor->layout;
+  char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
+  PERI_TRY(peri_infer_float(call, 0));
+  if (!peri_same_shape(x, target) || x->dtype != target->dtype) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s of %s but target is %s of %s", peri_dtype_name(x->dtype),
+                          peri_shape_text(x->ndim, x->shape, a), peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));
+  }
+  call->dtype = x->dtype;
+  call->workspace_bytes = (size_t)x->numel * peri_dtype_size(x->dtype);
+  peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? x->ndim : 0, x->shape);
+  return PERI_OK;
+}
+
+/* (input - target)^2 into y */
+typedef struct difference {
+  peri_loop2 subtract;
+  peri_loop1 square;
+} difference;
+
+static void squared_difference(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
+  const difference *loops = arg;
+  loops->subtract(n, p[0], s[0], p[1], s[1], p[2], s[2]);
+  loops->square(n, p[0], s[0], p[0], s[0]);
+}
+
+static peri_status run_mse(peri_call *call) {
+  const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
+  peri_tensor *x = call->args[0].tensor, *y = call->outputs[0].tensor, squares = *y;
+  difference loops = {kernels->binary[PERI_BINARY_sub][call->dtype], kernels->unary[PERI_UNARY_square][call->dtype]};
+  int64_t reduction = call->args[2].integer, n = x->layout.numel;
+  peri_iterator it;
+  if (reduction != REDUCE_NONE) {
+    peri_layout_set(&squares.layout, call->dtype, x->layout.ndim, x->layout.shape);
+    squares.data = call->workspace;
+  }
+  peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (peri_tensor *[]){&squares, x, call->args[1].tensor});
+  PERI_TRY(peri_iterate(call->context, &it, squared_difference, &loops));
+  return reduction == REDUCE_NONE ? PERI_OK : reduce_losses(call, n, squares.data, reduction);
+}
+
+/* 2 (input - target) g, divided by the count for the mean */
+static peri_status grad_mse(peri_backward *b) {
+  peri_value x = peri_of(b->args[0].tensor), target = peri_of(b->args[1].tensor), g = peri_of(b->grad_outputs[0]);
+  peri_value slope = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, target});
+  g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, peri_constant(2 * reduction_scale(b, b->layouts[0]->numel))});
+  slope = peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, g});
+  if (b->needs[0]) peri_answer(b, 0, slope);
+  if (b->needs[1]) peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, peri_constant(-1)}));
+  return PERI_OK;
+}
+
+const peri_op peri_op_mse_loss = {
+    .name = "mse_loss", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1), .outputs = 1,
+    .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, REDUCTION_PARAM},
+    .infer = infer_mse, .run = run_mse, .grad = grad_mse, .low = -2, .high = 2,
+    .sample = "{T(5, 3), T(5, 3)}, {T(5), T(5), {reduction = 'sum'}}, {T(2, 3), T(2, 3), {reduction = 'none'}}",
+    .doc = "mse_loss(input, target, {reduction = 'mean'}) -> tensor\nThe mean of (input - target)^2 over all elements; both have one shape and "
+           "dtype. reduction is 'mean', 'sum' or 'none'."};
+
+const peri_op *const peri_ops_loss[] = {&peri_op_cross_entropy, &peri_op_mse_loss, NULL};

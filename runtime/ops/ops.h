@@ -1,0 +1,188 @@
+/* The operation table: one row for each operation, read by the dispatcher, autograd, the Lua
+ * binding, help, the reference and the tests.
+ *
+ * A call is a frame (peri_call) that whoever reads arguments fills: infer checks everything and
+ * states the outputs, the dispatcher allocates them, run computes. When any step fails, nothing was
+ * changed. Positions, dimensions and indices count from 0 here; the binding translates. */
+#ifndef PERI_OPS_H
+#define PERI_OPS_H
+
+#include "tensor/tensor.h"
+
+#define PERI_MAX_PARAMS 8
+#define PERI_MAX_OUTPUTS 3
+
+/* ---- parameters ---- */
+
+typedef enum peri_kind {
+  PERI_KIND_TENSOR,  /* a tensor */
+  PERI_KIND_OPERAND, /* a tensor or a number */
+  PERI_KIND_TENSORS, /* a list of at least one tensor */
+  PERI_KIND_INDICES, /* an int64 tensor whose values count positions; the binding counts from 1 */
+  PERI_KIND_NUMBER,
+  PERI_KIND_INTEGER,
+  PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */
+  PERI_KIND_BOOL,
+  PERI_KIND_DIM,   /* one dimension: negative counts from the end */
+  PERI_KIND_DIMS,  /* several dimensions */
+  PERI_KIND_SHAPE, /* sizes */
+  PERI_KIND_DTYPE,
+  PERI_KIND_CHOICE, /* one of the words in choices */
+} peri_kind;
+
+typedef struct peri_param {
+  const char *name;
+  peri_kind kind;
+  bool optional;       /* may be left out */
+  bool named;          /* only in the trailing table of options */
+  double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
+  const char *choices; /* "none sum mean" */
+} peri_param;
+
+/* One argument. A union would save bytes and cost clarity. */
+typedef struct peri_arg {
+  bool given;
+  bool is_integer;           /* NUMBER and OPERAND: written as an integer */
+  int count;                 /* TENSORS, DIMS, SHAPE */
+  peri_tensor *tensor;       /* TENSOR; OPERAND when it is one, else NULL */
+  peri_tensor *const *tensors;
+  double number;             /* NUMBER, OPERAND */
+  int64_t integer;           /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
+  int64_t sizes[PERI_MAX_DIMS];
+} peri_arg;
+
+/* ---- calls ---- */
+
+typedef struct peri_output {
+  peri_layout layout;  /* set by infer */
+  peri_tensor *tensor; /* set by the dispatcher */
+} peri_output;
+
+typedef struct peri_call {
+  peri_context *context;
+  const struct peri_op *op;
+  bool recording;      /* known before infer */
+  bool in_place;       /* the form that writes to its first argument */
+  peri_arg args[PERI_MAX_PARAMS];
+  peri_output outputs[PERI_MAX_OUTPUTS];
+  size_t workspace_bytes; /* set by infer */
+  void *workspace;
+  peri_dtype dtype;    /* infer's note to run: in which dtype to compute */
+  int64_t note[4];     /* further notes */
+} peri_call;
+
+/* ---- gradients ---- */
+
+/* A value in a gradient's formula: a tensor, a number, or nothing (no gradient). */
+typedef struct peri_value {
+  peri_tensor *tensor;
+  double number;
+} peri_value;
+
+/* What a row's grad sees and fills. Edge i is argument i, or element i of the row's list. */
+typedef struct peri_backward {
+  peri_context *context;
+  const struct peri_op *op;
+  int edges;
+  bool create_graph;                           /* the formula is to be recorded */
+  const peri_arg *args;                        /* as given; tensors only where saved */
+  const int64_t *note;                         /* what infer noted */
+  const peri_layout *const *layouts;           /* by edge: dtype and shape of the input */
+  const bool *needs;                           /* by edge: is its gradient wanted */
+  peri_tensor *outputs[PERI_MAX_OUTPUTS];      /* saved outputs */
+  peri_tensor *grad_outputs[PERI_MAX_OUTPUTS]; /* NULL where nothing arrived */
+  peri_tensor **answers;                       /* by edge: new references, or NULL for zero */
+  struct peri_formula *formula;
+} peri_backward;
+
+/* ---- rows ---- */
+
+enum {
+  PERI_OP_IN_PLACE = 1,   /* has the derived form name_ */
+  PERI_OP_VIEW = 2,       /* outputs share the first argument's storage, placed by layout.offset */
+  PERI_OP_WRITES = 4,     /* changes its first argument and returns it: copy_, fill_ */
+  PERI_OP_ELEMENTWISE = 8,/* the same bits for views and copies */
+  PERI_OP_RANDOM = 16,    /* draws from the context's stream */
+  PERI_OP_CREATES = 32,   /* no tensor argument; has the option requires_grad as its last parameter */
+  PERI_OP_NO_METHOD = 64, /* not a method although its first argument is a tensor */
+  PERI_OP_ALLOCATES = 256, /* run makes its outputs itself: views at times, or sizes known late */
+  PERI_OP_FULL_VALUE = 512, /* without its second argument: the result is one Lua value */
+  PERI_OP_FULL_ONE = 1024,  /* without its second argument: the first output alone */
+  PERI_OP_INTERNAL = 128, /* serves gradients; not shown to scripts */
+};
+
+#define PERI_SAVE_INPUT(i) (1u << (i))          /* argument i */
+#define PERI_SAVE_OUTPUT(i) (1u << (16 + (i)))
+#define PERI_HIDDEN_OUTPUT(i) (1u << (24 + (i))) /* computed for the gradient alone; NULL in run when not recording */
+
+typedef struct peri_op {
+  const char *name;
+  const char *metamethod; /* "__add", or NULL */
+  unsigned flags;
+  unsigned saves;
+  int outputs;
+  peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
+  peri_status (*infer)(peri_call *call);
+  peri_status (*run)(peri_call *call);       /* NULL for views */
+  peri_status (*grad)(peri_backward *backward); /* NULL: no gradient */
+  double low, high;   /* tensors of this interval test the gradient */
+  const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
+  const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
+  int id;             /* the row's own constant: which elementwise function it is */
+} peri_op;
+
+/* Every row, by file; each list ends with NULL, and so does the list of lists. */
+extern const peri_op *const *const peri_op_groups[];
+const peri_op *peri_op_find(const char *name); /* NULL when there is none */
+int peri_op_params(const peri_op *op);
+
+/* ---- the dispatcher ---- */
+
+/* Clears the frame's arguments to "not given, default". */
+void peri_call_open(peri_call *call, peri_context *context, const peri_op *op);
+/* infer, allocate, run, record. On success the outputs hold new references (an in-place form:
+ * outputs[0] is the first argument, retained). On failure there are none. */
+peri_status peri_call_run(peri_call *call);
+
+/* Errors that name the row. */
+#define peri_call_fail(call, status, format, ...) \
+  peri_fail((call)->context, status, "%s%s: " format, (call)->op->name, (call)->in_place ? "_" : "", ##__VA_ARGS__)
+
+/* Helpers of infer functions: each fails with the row's name and the value. */
+peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim);
+/* The dtype that operands are computed in: PyTorch's promotion, numbers never widen a float tensor. */
+peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype);
+peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
+void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
+
+/* ---- formulas: how grad functions are written ----
+ * A formula owns the values of its steps. The first failure sticks, and later steps do nothing.
+ * With create_graph the steps are recorded. */
+static inline peri_value peri_of(peri_tensor *tensor) { return (peri_value){tensor, 0}; }
+static inline peri_value peri_constant(double number) { return (peri_value){NULL, number}; }
+/* The row's first output for operands alone; further arguments have their defaults. */
+peri_value peri_apply(peri_backward *backward, const peri_op *op, int n, const peri_value *operands);
+/* For rows with other arguments: open, set call->args, run. */
+void peri_step_open(peri_backward *backward, peri_call *call, const peri_op *op, int n, const peri_value *operands);
+peri_value peri_step_run(peri_backward *backward, peri_call *call);
+/* Gives the formula a new tensor made otherwise; status is that of making it. */
+peri_value peri_formula_own(peri_backward *backward, peri_status status, peri_tensor *tensor);
+/* The answer for edge i; it is summed to the input's shape and converted to its dtype later. */
+void peri_answer(peri_backward *backward, int edge, peri_value value);
+/* Steps that many formulas take. */
+peri_value peri_step_reshape(peri_backward *backward, peri_value x, int ndim, const int64_t *shape);
+peri_value peri_step_sum(peri_backward *backward, peri_value x, int dims, const int64_t *dim, bool keepdim);
+peri_value peri_step_convert(peri_backward *backward, peri_value x, peri_dtype dtype);
+peri_value peri_step_matmul(peri_backward *backward, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
+
+void peri_formula_begin(peri_backward *backward, struct peri_formula *formula);
+peri_status peri_formula_end(peri_backward *backward); /* releases the steps; the first failure */
+
+typedef struct peri_formula {
+  peri_status status;
+  int count, capacity;
+  peri_tensor **owned;
+  peri_tensor *first[24];
+} peri_formula;
+
+#endif

@@ -1,0 +1,491 @@
+/* Rows that look at the same elements otherwise: views, and the copies that they sometimes need. */
+#include "ops/ops.h"
+#include "ops/rows.h"
+
+static const peri_layout *input(const peri_call *call) { return &call->args[0].tensor->layout; }
+
+/* The output begins as the input's layout. */
+static peri_layout *same_layout(peri_call *call) {
+  peri_layout *y = &call->outputs[0].layout;
+  *y = *input(call);
+  y->offset = peri_tensor_offset(call->args[0].tensor);
+  return y;
+}
+
+static void count_elements(peri_layout *y) {
+  y->numel = 1;
+  for (int d = 0; d < y->ndim; d++) y->numel *= y->shape[d];
+}
+
+/* The gradient of a copy or of another shape: the same numbers in the input's shape. */
+static peri_status grad_reshape(peri_backward *b) {
+  peri_value g = peri_of(b->grad_outputs[0]);
+  peri_answer(b, 0, peri_step_reshape(b, g, b->layouts[0]->ndim, b->layouts[0]->shape));
+  return PERI_OK;
+}
+
+/* ---- view and reshape ---- */
+
+/* Resolves one size of -1 and checks the count. */
+static peri_status infer_sizes(peri_call *call, peri_layout *y) {
+  const peri_layout *x = input(call);
+  const peri_arg *shape = &call->args[1];
+  int64_t known = 1;
+  int free_size = -1;
+  char from[PERI_SHAPE_TEXT], to[PERI_SHAPE_TEXT];
+  for (int d = 0; d < shape->count; d++) {
+    int64_t size = shape->sizes[d];
+    if (size == -1 && free_size < 0) {
+      free_size = d;
+    } else if (size < 0 || __builtin_mul_overflow(known, size, &known)) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is not a shape", peri_shape_text(shape->count, shape->sizes, to));
+    }
+  }
+  int64_t missing = free_size < 0 ? 1 : known == 0 ? 0 : x->numel / known;
+  if (known * missing != x->numel || (free_size >= 0 && known == 0)) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%lld elements of %s do not fit %s", (long long)x->numel,
+                          peri_shape_text(x->ndim, x->shape, from), peri_shape_text(shape->count, shape->sizes, to));
+  }
+  int64_t sizes[PERI_MAX_DIMS];
+  memcpy(sizes, shape->sizes, sizeof sizes);
+  if (free_size >= 0) sizes[free_size] = missing;
+  peri_layout_set(y, x->dtype, shape->count, sizes);
+  return PERI_OK;
+}
+
+/* Strides for y over x's elements without a copy: false when there are none. Dimensions of x that
+ * lie evenly behind one another form a run; y's dimensions must cut each run exactly. */
+static bool strides_without_copy(const peri_layout *x, peri_layout *y) {
+  if (x->numel == 0) return true;
+  int xd = x->ndim - 1, yd = y->ndim - 1;
+  while (xd >= 0) {
+    while (xd >= 0 && x->shape[xd] == 1) xd--;
+    if (xd < 0) break;
+    int64_t size = x->shape[xd], stride = x->strides[xd];
+    while (xd > 0 && (x->shape[xd - 1] == 1 || x->strides[xd - 1] == size * stride)) size *= x->shape[--xd];
+    xd--;
+    for (int64_t covered = 1; covered < size; yd--) {
+      if (yd < 0 || size % (covered * y->shape[yd]) != 0) return false;
+      y->strides[yd] = stride * covered;
+      covered *= y->shape[yd];
+    }
+  }
+  while (yd >= 0) y->strides[yd--] = 1; /* sizes of 1 */
+  return true;
+}
+
+static peri_status infer_view(peri_call *call) {
+  peri_layout *y = &call->outputs[0].layout;
+  char from[PERI_SHAPE_TEXT];
+  PERI_TRY(infer_sizes(call, y));
+  y->offset = peri_tensor_offset(call->args[0].tensor);
+  if (strides_without_copy(input(call), y)) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s with these strides cannot be seen in this shape without a copy (use reshape)",
+                        peri_shape_text(input(call)->ndim, input(call)->shape, from));
+}
+
+const peri_op peri_op_view = {
+    .name = "view", .flags = PERI_OP_VIEW, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
+    .infer = infer_view, .grad = grad_reshape, .low = -1, .high = 1, .sample = "{T(2, 6), {3, 4}}, {T(2, 3), -1}",
+    .doc = "view(x, shape) -> tensor\nThe same elements in another shape, sharing memory; one size may be -1. An error "
+           "when the strides of x do not allow it."};
+
+/* reshape is a view where it can be one; else it runs into new memory. */
+static peri_status infer_reshape(peri_call *call) {
+  peri_layout *y = &call->outputs[0].layout;
+  PERI_TRY(infer_sizes(call, y));
+  peri_layout trial = *y;
+  call->note[0] = strides_without_copy(input(call), &trial);
+  return PERI_OK;
+}
+static peri_status run_copy(peri_call *call) {
+  /* y has the elements of x in order: walk x's shape over y's contiguous memory. */
+  peri_tensor *x = call->args[0].tensor;
+  peri_tensor alias = *call->outputs[0].tensor;
+  peri_layout_set(&alias.layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
+  return peri_tensor_copy_into(&alias, x);
+}
+static peri_status run_reshape(peri_call *call) {
+  if (!call->note[0]) {
+    PERI_TRY(peri_tensor_empty(call->context, &call->outputs[0].layout, &call->outputs[0].tensor));
+    return run_copy(call);
+  }
+  peri_layout *y = &call->outputs[0].layout;
+  y->offset = peri_tensor_offset(call->args[0].tensor);
+  strides_without_copy(input(call), y);
+  return peri_tensor_view(call->args[0].tensor, y, &call->outputs[0].tensor);
+}
+const peri_op peri_op_reshape = {
+    .name = "reshape", .flags = PERI_OP_ALLOCATES, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
+    .infer = infer_reshape, .run = run_reshape, .grad = grad_reshape, .low = -1, .high = 1,
+    .sample = "{T(2, 6), {3, 4}}, {T(3, 4):t(), {2, -1}}",
+    .doc = "reshape(x, shape) -> tensor\nThe same elements in another shape; one size may be -1. A view of x where its "
+           "strides allow it, else a copy."};
+
+static peri_status infer_flatten(peri_call *call) {
+  const peri_layout *x = input(call);
+  int first = 0;
+  if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &first));
+  peri_arg *shape = &call->args[2];
+  shape->count = first + 1;
+  memcpy(shape->sizes, x->shape, (size_t)first * sizeof(int64_t));
+  shape->sizes[first] = 1;
+  for (int d = first; d < x->ndim; d++) shape->sizes[first] *= x->shape[d];
+  peri_infer_output(call, 0, x->dtype, shape->count, shape->sizes);
+  peri_layout trial = call->outputs[0].layout;
+  call->note[0] = strides_without_copy(x, &trial);
+  return PERI_OK;
+}
+const peri_op peri_op_flatten = {
+    .name = "flatten", .flags = PERI_OP_ALLOCATES, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
+    .infer = infer_flatten, .run = run_reshape, .grad = grad_reshape, .low = -1, .high = 1,
+    .sample = "{T(2, 3, 4)}, {T(2, 3, 4), 2}, {T()}",
+    .doc = "flatten(x, dim = 1) -> tensor\nThe dimensions from dim on as one. A view where possible, else a copy."};
+
+/* ---- parts along a dimension ----
+ * note: dimension, start, step; the gradient goes back to its place among zeros. */
+
+static peri_status place_slice(peri_call *call, int dim, int64_t start, int64_t count, int64_t step) {
+  peri_layout *y = same_layout(call);
+  call->note[0] = dim;
+  call->note[1] = start;
+  call->note[2] = step;
+  y->offset += start * y->strides[dim];
+  y->shape[dim] = count;
+  y->strides[dim] *= step;
+  count_elements(y);
+  if (y->numel == 0) y->offset = peri_tensor_offset(call->args[0].tensor);
+  return PERI_OK;
+}
+
+static peri_status grad_slice(peri_backward *b) {
+  const peri_layout *x = b->layouts[0];
+  peri_value g = peri_of(b->grad_outputs[0]);
+  int64_t dim = b->note[0];
+  if (b->grad_outputs[0]->layout.ndim < x->ndim) { /* select: give the dimension back */
+    int64_t shape[PERI_MAX_DIMS];
+    memcpy(shape, x->shape, sizeof shape);
+    shape[dim] = 1;
+    g = peri_step_reshape(b, g, x->ndim, shape);
+  }
+  if (b->formula->status != PERI_OK) return PERI_OK;
+  peri_call call;
+  peri_step_open(b, &call, &peri_op_slice_backward, 1, &g);
+  call.args[1].count = x->ndim;
+  memcpy(call.args[1].sizes, x->shape, sizeof x->shape);
+  call.args[2].integer = dim;
+  call.args[3].integer = b->note[1];
+  call.args[4].integer = b->note[2];
+  peri_answer(b, 0, peri_step_run(b, &call));
+  return PERI_OK;
+}
+
+static peri_status infer_index(peri_call *call, int arg, int64_t size, int64_t *index) {
+  int64_t wanted = call->args[arg].integer, resolved = wanted < 0 ? wanted + size : wanted;
+  if (resolved < 0 || resolved >= size) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s %lld is out of range (the size is %lld)", call->op->params[arg].name,
+                          (long long)(wanted < 0 ? wanted : wanted + 1), (long long)size);
+  }
+  *index = resolved;
+  return PERI_OK;
+}
+
+static peri_status infer_narrow(peri_call *call) {
+  const peri_layout *x = input(call);
+  int dim;
+  int64_t length = call->args[3].integer, wanted = call->args[2].integer;
+  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
+  int64_t size = x->shape[dim], start = wanted < 0 ? wanted + size : wanted;
+  if (length < 0 || start < 0 || start > size || length > size - start) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "start %lld with length %lld does not fit dimension %d of size %lld",
+                          (long long)(wanted < 0 ? wanted : wanted + 1), (long long)length, dim + 1, (long long)size);
+  }
+  return place_slice(call, dim, start, length, 1);
+}
+const peri_op peri_op_narrow = {
+    .name = "narrow", .flags = PERI_OP_VIEW, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"start", PERI_KIND_INDEX}, {"length", PERI_KIND_INTEGER}},
+    .infer = infer_narrow, .grad = grad_slice, .low = -1, .high = 1, .sample = "{T(4, 3), 1, 2, 2}, {T(4, 3), -1, -2, 2}",
+    .doc = "narrow(x, dim, start, length) -> tensor\nThe length entries of x from position start along dim, sharing memory."};
+
+static peri_status infer_select(peri_call *call) {
+  const peri_layout *x = input(call);
+  int dim;
+  int64_t index;
+  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
+  PERI_TRY(infer_index(call, 2, x->shape[dim], &index));
+  PERI_TRY(place_slice(call, dim, index, 1, 1));
+  peri_layout *y = &call->outputs[0].layout;
+  y->ndim--;
+  for (int d = dim; d < y->ndim; d++) {
+    y->shape[d] = y->shape[d + 1];
+    y->strides[d] = y->strides[d + 1];
+  }
+  return PERI_OK;
+}
+const peri_op peri_op_select = {
+    .name = "select", .flags = PERI_OP_VIEW, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"index", PERI_KIND_INDEX}},
+    .infer = infer_select, .grad = grad_slice, .low = -1, .high = 1, .sample = "{T(4, 3), 1, 2}, {T(4, 3), 2, -1}",
+    .doc = "select(x, dim, index) -> tensor\nThe entry at position index along dim, without that dimension, sharing memory."};
+
+static peri_status infer_slice(peri_call *call) {
+  const peri_layout *x = input(call);
+  int dim;
+  int64_t from = call->args[2].integer, to = call->args[3].integer, step = call->args[4].integer;
+  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
+  int64_t size = x->shape[dim];
+  if (step < 1) return peri_call_fail(call, PERI_ERR_ARGUMENT, "step is %lld (expected at least 1)", (long long)step);
+  int64_t first = from < 0 ? from + size : from, last = to < 0 ? to + size : to;
+  if (first < 0 || last >= size || last < first - 1) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "range %lld to %lld does not fit dimension %d of size %lld",
+                          (long long)(from < 0 ? from : from + 1), (long long)(to < 0 ? to : to + 1), dim + 1,
+                          (long long)size);
+  }
+  return place_slice(call, dim, first, last < first ? 0 : (last - first) / step + 1, step);
+}
+const peri_op peri_op_slice = {
+    .name = "slice", .flags = PERI_OP_VIEW, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"from", PERI_KIND_INDEX}, {"to", PERI_KIND_INDEX},
+               {"step", PERI_KIND_INTEGER, .optional = true, .otherwise = 1}},
+    .infer = infer_slice, .grad = grad_slice, .low = -1, .high = 1, .sample = "{T(5, 3), 1, 2, 4}, {T(7, 2), 1, 1, -1, 3}, {T(3), 1, 3, 2}",
+    .doc = "slice(x, dim, from, to, step = 1) -> tensor\nThe entries from..to (both included) along dim, sharing memory; "
+           "what x[{ {from, to, step} }] does. An empty range has to = from - 1."};
+
+/* Zeros of a shape, with g at the place of a slice: the transpose of slice. */
+static peri_status infer_slice_backward(peri_call *call) {
+  peri_infer_output(call, 0, input(call)->dtype, call->args[1].count, call->args[1].sizes);
+  memcpy(call->note, (int64_t[]){call->args[2].integer, call->args[3].integer, call->args[4].integer}, 3 * sizeof(int64_t));
+  return PERI_OK;
+}
+static peri_status run_slice_backward(peri_call *call) {
+  peri_tensor *y = call->outputs[0].tensor, *g = call->args[0].tensor;
+  memset(y->data, 0, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
+  int64_t dim = call->note[0];
+  peri_tensor place = *y;
+  place.data += call->note[1] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
+  place.layout.shape[dim] = g->layout.shape[dim];
+  place.layout.strides[dim] *= call->note[2];
+  return peri_tensor_copy_into(&place, g);
+}
+static peri_status grad_slice_backward(peri_backward *b) {
+  peri_call call;
+  peri_value g = peri_of(b->grad_outputs[0]);
+  int64_t dim = b->note[0], start = b->note[1], step = b->note[2], count = b->layouts[0]->shape[dim];
+  peri_step_open(b, &call, &peri_op_slice, 1, &g);
+  call.args[1].integer = dim;
+  call.args[2].integer = count == 0 ? 0 : start;
+  call.args[3].integer = count == 0 ? -1 - b->grad_outputs[0]->layout.shape[dim] : start + (count - 1) * step;
+  call.args[4].integer = step;
+  peri_answer(b, 0, peri_step_run(b, &call));
+  return PERI_OK;
+}
+const peri_op peri_op_slice_backward = {
+    .name = "slice_backward", .flags = PERI_OP_INTERNAL, .outputs = 1,
+    .params = {{"g", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}, {"dim", PERI_KIND_DIM}, {"start", PERI_KIND_INDEX},
+               {"step", PERI_KIND_INTEGER}},
+    .infer = infer_slice_backward, .run = run_slice_backward, .grad = grad_slice_backward,
+    .doc = "slice_backward(g, shape, dim, start, step) -> tensor\nThe gradient of slice."};
+
+/* ---- orders of dimensions ---- */
+
+static peri_status infer_permute(peri_call *call) {
+  const peri_layout *x = input(call);
+  const peri_arg *dims = &call->args[1];
+  peri_layout *y = same_layout(call);
+  bool seen[PERI_MAX_DIMS] = {false};
+  char text[PERI_SHAPE_TEXT];
+  for (int d = 0; d < dims->count || d < x->ndim; d++) {
+    int64_t from = d < dims->count ? dims->sizes[d] : -1;
+    if (from < 0) from += x->ndim;
+    if (dims->count != x->ndim || from < 0 || from >= x->ndim || seen[from]) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "dims must name each of the %d dimensions of %s once", x->ndim,
+                            peri_shape_text(x->ndim, x->shape, text));
+    }
+    seen[from] = true;
+    y->shape[d] = x->shape[from];
+    y->strides[d] = x->strides[from];
+  }
+  return PERI_OK;
+}
+static peri_status grad_permute(peri_backward *b) {
+  peri_call call;
+  peri_value g = peri_of(b->grad_outputs[0]);
+  int ndim = b->layouts[0]->ndim;
+  peri_step_open(b, &call, &peri_op_permute, 1, &g);
+  call.args[1].count = ndim;
+  for (int d = 0; d < ndim; d++) {
+    int64_t from = b->args[1].sizes[d];
+    call.args[1].sizes[from < 0 ? from + ndim : from] = d;
+  }
+  peri_answer(b, 0, peri_step_run(b, &call));
+  return PERI_OK;
+}
+const peri_op peri_op_permute = {
+    .name = "permute", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS}},
+    .infer = infer_permute, .grad = grad_permute, .low = -1, .high = 1, .sample = "{T(2, 3, 4), 3, 1, 2}, {T(2, 3), -1, -2}",
+    .doc = "permute(x, dims) -> tensor\nThe dimensions in another order: dimension i of the result is dims[i] of x. A view."};
+
+static peri_status swap_dimensions(peri_call *call, int a, int b) {
+  const peri_layout *x = input(call);
+  peri_layout *y = same_layout(call);
+  y->shape[a] = x->shape[b];
+  y->strides[a] = x->strides[b];
+  y->shape[b] = x->shape[a];
+  y->strides[b] = x->strides[a];
+  call->note[0] = a;
+  call->note[1] = b;
+  return PERI_OK;
+}
+static peri_status grad_transpose(peri_backward *b) {
+  peri_call call;
+  peri_value g = peri_of(b->grad_outputs[0]);
+  peri_step_open(b, &call, &peri_op_transpose, 1, &g);
+  call.args[1].integer = b->note[0];
+  call.args[2].integer = b->note[1];
+  peri_answer(b, 0, peri_step_run(b, &call));
+  return PERI_OK;
+}
+static peri_status infer_transpose(peri_call *call) {
+  int a, b;
+  PERI_TRY(peri_infer_dim(call, 1, input(call)->ndim, &a));
+  PERI_TRY(peri_infer_dim(call, 2, input(call)->ndim, &b));
+  return swap_dimensions(call, a, b);
+}
+const peri_op peri_op_transpose = {
+    .name = "transpose", .flags = PERI_OP_VIEW, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim1", PERI_KIND_DIM}, {"dim2", PERI_KIND_DIM}},
+    .infer = infer_transpose, .grad = grad_transpose, .low = -1, .high = 1, .sample = "{T(2, 3, 4), 1, 3}, {T(2, 3), -1, 1}",
+    .doc = "transpose(x, dim1, dim2) -> tensor\nTwo dimensions exchanged. A view."};
+
+static peri_status infer_t(peri_call *call) {
+  const peri_layout *x = input(call);
+  char text[PERI_SHAPE_TEXT];
+  if (x->ndim != 2) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s (expected a matrix)", peri_shape_text(x->ndim, x->shape, text));
+  }
+  return swap_dimensions(call, 0, 1);
+}
+const peri_op peri_op_t = {
+    .name = "t", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_t, .grad = grad_transpose, .low = -1, .high = 1, .sample = "{T(2, 3)}",
+    .doc = "t(x) -> tensor\nThe transpose of a matrix. A view."};
+
+/* ---- sizes of one ---- */
+
+static peri_status infer_expand(peri_call *call) {
+  const peri_layout *x = input(call);
+  const peri_arg *shape = &call->args[1];
+  peri_layout *y = same_layout(call);
+  int shift = shape->count - x->ndim;
+  char from[PERI_SHAPE_TEXT], to[PERI_SHAPE_TEXT];
+  bool fits = shift >= 0;
+  y->ndim = shape->count;
+  for (int d = 0; fits && d < shape->count; d++) {
+    int64_t own = d < shift ? 1 : x->shape[d - shift];
+    int64_t size = shape->sizes[d] == -1 && d >= shift ? own : shape->sizes[d];
+    fits = size >= 0 && (size == own || own == 1);
+    y->shape[d] = size;
+    y->strides[d] = d < shift || (own == 1 && size != 1) ? 0 : x->strides[d - shift];
+  }
+  if (!fits) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s cannot be expanded to %s", peri_shape_text(x->ndim, x->shape, from),
+                          peri_shape_text(shape->count, shape->sizes, to));
+  }
+  int64_t strides[PERI_MAX_DIMS], offset = y->offset;
+  memcpy(strides, y->strides, sizeof strides);
+  PERI_TRY(peri_layout_contiguous(call->context, call->op->name, y)); /* the count must not overflow */
+  memcpy(y->strides, strides, sizeof strides);
+  y->offset = offset;
+  return PERI_OK;
+}
+static peri_status grad_pass(peri_backward *b) {
+  peri_answer(b, 0, peri_of(b->grad_outputs[0]));
+  return PERI_OK;
+}
+const peri_op peri_op_expand = {
+    .name = "expand", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
+    .infer = infer_expand, .grad = grad_pass, .low = -1, .high = 1, .sample = "{T(3, 1), {2, 3, 4}}, {T(1, 3), {5, -1}}",
+    .doc = "expand(x, shape) -> tensor\nDimensions of size 1 repeated to the sizes of shape without copying (-1 keeps a size). A view."};
+
+static peri_status infer_squeeze(peri_call *call) {
+  const peri_layout *x = input(call);
+  peri_layout *y = same_layout(call);
+  int only = -1;
+  if (call->args[1].given) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &only));
+  y->ndim = 0;
+  for (int d = 0; d < x->ndim; d++) {
+    if (x->shape[d] == 1 && (only < 0 || only == d)) continue;
+    y->shape[y->ndim] = x->shape[d];
+    y->strides[y->ndim++] = x->strides[d];
+  }
+  return PERI_OK;
+}
+const peri_op peri_op_squeeze = {
+    .name = "squeeze", .flags = PERI_OP_VIEW, .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
+    .infer = infer_squeeze, .grad = grad_reshape, .low = -1, .high = 1, .sample = "{T(1, 3, 1)}, {T(1, 3, 1), -1}, {T(2, 3), 1}",
+    .doc = "squeeze(x, dim) -> tensor\nx without its dimensions of size 1, or without dimension dim if its size is 1. A view."};
+
+static peri_status infer_unsqueeze(peri_call *call) {
+  const peri_layout *x = input(call);
+  peri_layout *y = same_layout(call);
+  int dim;
+  if (x->ndim == PERI_MAX_DIMS) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x has %d dimensions already", PERI_MAX_DIMS);
+  }
+  PERI_TRY(peri_infer_dim(call, 1, x->ndim + 1, &dim));
+  for (int d = x->ndim; d > dim; d--) {
+    y->shape[d] = x->shape[d - 1];
+    y->strides[d] = x->strides[d - 1];
+  }
+  y->shape[dim] = 1;
+  y->strides[dim] = dim < x->ndim ? x->strides[dim] * x->shape[dim] : 1;
+  y->ndim++;
+  return PERI_OK;
+}
+const peri_op peri_op_unsqueeze = {
+    .name = "unsqueeze", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}},
+    .infer = infer_unsqueeze, .grad = grad_reshape, .low = -1, .high = 1, .sample = "{T(2, 3), 1}, {T(2, 3), -1}",
+    .doc = "unsqueeze(x, dim) -> tensor\nA dimension of size 1 put in at dim. A view."};
+
+/* ---- copies ---- */
+
+static peri_status infer_same(peri_call *call) {
+  const peri_layout *x = input(call);
+  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
+  return PERI_OK;
+}
+const peri_op peri_op_clone = {
+    .name = "clone", .flags = PERI_OP_ELEMENTWISE, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_same, .run = run_copy, .grad = grad_pass, .low = -1, .high = 1, .sample = "{T(2, 3)}",
+    .doc = "clone(x) -> tensor\nA contiguous copy with memory of its own; part of the graph."};
+
+static peri_status run_contiguous(peri_call *call) {
+  peri_tensor *x = call->args[0].tensor, **y = &call->outputs[0].tensor;
+  if (x->contiguous) return peri_tensor_view(x, same_layout(call), y);
+  PERI_TRY(peri_tensor_empty(call->context, &call->outputs[0].layout, y));
+  return run_copy(call);
+}
+const peri_op peri_op_contiguous = {
+    .name = "contiguous", .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_same, .run = run_contiguous, .grad = grad_pass, .low = -1, .high = 1, .sample = "{T(2, 3)}, {T(2, 3):t()}",
+    .doc = "contiguous(x) -> tensor\nx with its elements one behind the other: a view when they are so already, else a copy."};
+
+static peri_status infer_detach(peri_call *call) {
+  same_layout(call);
+  return PERI_OK;
+}
+static peri_status run_detach(peri_call *call) { return peri_tensor_detach(call->args[0].tensor, &call->outputs[0].tensor); }
+const peri_op peri_op_detach = {
+    .name = "detach", .flags = PERI_OP_ALLOCATES, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_detach, .run = run_detach, .sample = "{T(2, 3)}",
+    .doc = "detach(x) -> tensor\nThe same elements, sharing memory, cut off from the graph."};
+
+const peri_op *const peri_ops_view[] = {
+    &peri_op_view,    &peri_op_reshape, &peri_op_flatten, &peri_op_narrow,    &peri_op_select, &peri_op_slice,      &peri_op_slice_backward,
+    &peri_op_permute, &peri_op_transpose, &peri_op_t,     &peri_op_expand,    &peri_op_squeeze, &peri_op_unsqueeze, &peri_op_clone,
+    &peri_op_contiguous, &peri_op_detach, NULL};

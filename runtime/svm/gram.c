@@ -1,0 +1,246 @@
+/* The whole Gram matrix and the cache of rows; see gram.h. */
+#include "svm/gram.h"
+
+#include "svm/svm_kernels.h"
+
+/* ---- the whole matrix ---- */
+
+int64_t peri_gram_ld(int64_t n) {
+  int64_t ld = (n + PERI_SVM_LANES + 15) / 16 * 16;
+  return ld % 512 == 0 ? ld + 16 : ld; /* rows a power of two apart would share cache sets */
+}
+
+/* Tiles are large enough for the matrix product, small enough for a piece of 20 ms. */
+static int64_t tile_rows(int64_t n, int64_t d) {
+  if (d > 4096) return 128;
+  return n >= 4096 && d <= 1024 ? 512 : 256;
+}
+
+typedef struct gram_job {
+  const peri_kernels *kernels;
+  const peri_svm_kernel *kernel;
+  peri_dtype dtype;
+  int64_t n, d, ldx, ld, rows, tiles; /* rows of a tile, tiles of a side */
+  const void *x, *norms;
+  void *gram;
+} gram_job;
+
+/* The piece-th of the tiles on and above the diagonal, row by row. */
+static void tile_of_piece(int64_t tiles, int64_t piece, int64_t *i, int64_t *j) {
+  *i = 0;
+  while (piece >= tiles - *i) piece -= tiles - (*i)++;
+  *j = *i + piece;
+}
+
+/* out (n x m) = transpose of in (m x n), in small squares; on the diagonal the two are the same tile
+ * and its upper half goes to the lower. */
+static void mirror_32(int64_t m, int64_t n, int64_t ld, const float *in, float *out) {
+  for (int64_t i = 0; i < m; i += 16) {
+    for (int64_t j = (in == out ? i : 0); j < n; j += 16) {
+      for (int64_t s = j; s < peri_min(j + 16, n); s++) {
+        for (int64_t r = i; r < peri_min(i + 16, in == out ? peri_min(m, s) : m); r++) out[s * ld + r] = in[r * ld + s];
+      }
+    }
+  }
+}
+
+static void mirror_64(int64_t m, int64_t n, int64_t ld, const double *in, double *out) {
+  for (int64_t i = 0; i < m; i += 8) {
+    for (int64_t j = (in == out ? i : 0); j < n; j += 8) {
+      for (int64_t s = j; s < peri_min(j + 8, n); s++) {
+        for (int64_t r = i; r < peri_min(i + 8, in == out ? peri_min(m, s) : m); r++) out[s * ld + r] = in[r * ld + s];
+      }
+    }
+  }
+}
+
+static void gram_body(void *arg, int64_t piece) {
+  const gram_job *job = arg;
+  int64_t i, j, size = (int64_t)peri_float_size(job->dtype);
+  tile_of_piece(job->tiles, piece, &i, &j);
+  i *= job->rows, j *= job->rows;
+  int64_t m = peri_min(job->rows, job->n - i), n = peri_min(job->rows, job->n - j);
+  char *tile = (char *)job->gram + (i * job->ld + j) * size, *other = (char *)job->gram + (j * job->ld + i) * size;
+  peri_svm_kernel_block(job->kernels, job->kernel, job->dtype, m, n, job->d,
+                        peri_at(job->dtype, job->x, job->ldx, i, 0), job->ldx, (const char *)job->norms + i * size,
+                        peri_at(job->dtype, job->x, job->ldx, j, 0), job->ldx, (const char *)job->norms + j * size,
+                        tile, job->ld);
+  if (job->dtype == PERI_FLOAT64)
+    mirror_64(m, n, job->ld, (const double *)tile, (double *)other);
+  else
+    mirror_32(m, n, job->ld, (const float *)tile, (float *)other);
+  if (j + n < job->n) return;
+  for (int64_t r = 0; r < m; r++) memset(tile + (r * job->ld + n) * size, 0, (size_t)((job->ld - job->n) * size));
+}
+
+peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
+                           const void *x, int64_t ldx, const void *norms, void *gram) {
+  gram_job job = {.kernels = context->kernels,
+                  .kernel = kernel,
+                  .dtype = dtype,
+                  .n = n,
+                  .d = d,
+                  .ldx = ldx,
+                  .ld = peri_gram_ld(n),
+                  .rows = tile_rows(n, d),
+                  .x = x,
+                  .norms = norms,
+                  .gram = gram};
+  job.tiles = (n + job.rows - 1) / job.rows;
+  return peri_parallel(context, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
+}
+
+/* ---- cached rows ---- */
+
+#define BATCH 256 /* rows computed by one product */
+#define TILE  512 /* columns of a piece */
+
+static int64_t columns_ld(int64_t most) { return (most + PERI_SVM_LANES + 15) / 16 * 16; }
+
+/* The missing rows of a fetch, a tile of columns at a time. */
+typedef struct rows_job {
+  peri_row_cache *cache;
+  int64_t count;
+} rows_job;
+
+static void rows_body(void *arg, int64_t piece) {
+  const rows_job *job = arg;
+  peri_row_cache *cache = job->cache;
+  peri_dtype dtype = cache->source.dtype;
+  int64_t size = (int64_t)peri_float_size(dtype), s = 0;
+  for (int64_t tiles; piece >= (tiles = (cache->stretch[s].count + TILE - 1) / TILE); s++) piece -= tiles;
+  const peri_stretch *stretch = &cache->stretch[s];
+  int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
+  char *tile = cache->tiles + peri_worker() * cache->tile_bytes;
+  peri_svm_kernel_block(cache->context->kernels, cache->kernel, dtype, job->count, columns, cache->d, cache->batch_x,
+                        cache->d, cache->batch_norms, peri_at(dtype, cache->x, cache->ldx, row, 0), cache->ldx,
+                        (const char *)cache->norms + row * size, tile, TILE);
+  for (int64_t i = 0; i < job->count; i++) {
+    int64_t slot = cache->slot_of[cache->missing[i]];
+    memcpy(cache->values + (slot * cache->ld + stretch->at + from) * size, tile + i * TILE * size,
+           (size_t)(columns * size));
+  }
+}
+
+/* Row of x that holds a sample of the problem. */
+static int64_t row_of(const peri_row_cache *cache, int64_t sample) {
+  int64_t s = 0;
+  while (sample >= cache->stretch[s].at + cache->stretch[s].count) s++;
+  return cache->stretch[s].first + (sample - cache->stretch[s].at);
+}
+
+static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    cache->sample_of[cache->slot_of[samples[i]]] = -1;
+    cache->slot_of[samples[i]] = -1;
+  }
+}
+
+static peri_status compute(peri_row_cache *cache, int64_t count) {
+  size_t size = peri_float_size(cache->source.dtype), row_bytes = (size_t)cache->d * size;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t row = row_of(cache, cache->missing[i]);
+    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(cache->source.dtype, cache->x, cache->ldx, row, 0),
+           row_bytes);
+    memcpy(cache->batch_norms + (size_t)i * size, (const char *)cache->norms + (size_t)row * size, size);
+  }
+  int64_t pieces = 0;
+  for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
+  rows_job job = {.cache = cache, .count = count};
+  peri_status status = peri_parallel(cache->context, pieces, rows_body, &job);
+  if (status != PERI_OK) forget(cache, cache->missing, count);
+  for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
+    int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;
+    memset(cache->values + (size_t)end * size, 0, PERI_SVM_LANES * size);
+  }
+  return status;
+}
+
+/* An empty slot, else the one lent longest ago among the next few that this fetch does not use. */
+static int64_t free_slot(peri_row_cache *cache) {
+  int64_t oldest = -1;
+  for (int64_t tried = 0; tried < cache->slots; tried++) {
+    int64_t slot = (cache->hand + tried) % cache->slots;
+    if (cache->sample_of[slot] < 0)
+      oldest = slot;
+    else if (cache->used[slot] < cache->fetches && (oldest < 0 || cache->used[slot] < cache->used[oldest]))
+      oldest = slot;
+    if (oldest >= 0 && (cache->sample_of[oldest] < 0 || tried >= 32)) break;
+  }
+  cache->hand = (oldest + 1) % cache->slots;
+  return oldest;
+}
+
+static peri_status fetch(peri_row_source *self, int64_t count, const int64_t *index, const void **rows) {
+  peri_row_cache *cache = (peri_row_cache *)self;
+  cache->fetches++;
+  for (int64_t i = 0; i < count; i++) {
+    if (cache->slot_of[index[i]] >= 0) cache->used[cache->slot_of[index[i]]] = cache->fetches;
+  }
+  int64_t missing = 0;
+  for (int64_t i = 0; i < count; i++) {
+    if (cache->slot_of[index[i]] < 0) {
+      int64_t slot = free_slot(cache);
+      if (cache->sample_of[slot] >= 0) cache->slot_of[cache->sample_of[slot]] = -1;
+      cache->sample_of[slot] = index[i];
+      cache->slot_of[index[i]] = slot;
+      cache->used[slot] = cache->fetches;
+      cache->missing[missing++] = index[i];
+    }
+    if (missing > 0 && (missing == cache->batch || i == count - 1)) {
+      PERI_TRY(compute(cache, missing));
+      missing = 0;
+    }
+  }
+  size_t row_bytes = (size_t)cache->ld * peri_float_size(self->dtype);
+  for (int64_t i = 0; i < count; i++) rows[i] = cache->values + (size_t)cache->slot_of[index[i]] * row_bytes;
+  return PERI_OK;
+}
+
+peri_status peri_row_cache_new(peri_blocks *blocks, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t most,
+                               int64_t d, const void *x, int64_t ldx, const void *norms, double bytes,
+                               peri_row_cache *out) {
+  size_t size = peri_float_size(dtype);
+  int64_t ld = columns_ld(most);
+  double fitting = bytes / ((double)ld * (double)size);
+  int64_t slots = fitting < (double)most ? peri_max(2, (int64_t)fitting) : most;
+  int64_t batch = peri_min(BATCH, slots);
+  *out = (peri_row_cache){
+      .source = {.dtype = dtype, .capacity = slots, .fetch = fetch},
+      .context = blocks->context,
+      .kernel = kernel,
+      .d = d,
+      .ldx = ldx,
+      .x = x,
+      .norms = norms,
+      .slots = slots,
+      .ld = ld,
+      .batch = batch,
+      .tile_bytes = batch * TILE * (int64_t)size,
+  };
+  PERI_TRY(peri_blocks_new(blocks, most, sizeof *out->slot_of, &out->slot_of));
+  PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->sample_of, &out->sample_of));
+  PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->used, &out->used));
+  PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing, &out->missing));
+  PERI_TRY(peri_blocks_new(blocks, batch * d, size, &out->batch_x));
+  PERI_TRY(peri_blocks_new(blocks, batch, size, &out->batch_norms));
+  PERI_TRY(peri_blocks_new(blocks, peri_threads(blocks->context), (size_t)out->tile_bytes, &out->tiles));
+  PERI_TRY(peri_blocks_new(blocks, slots, (size_t)ld * size, &out->values));
+  return PERI_OK;
+}
+
+void peri_row_cache_begin(peri_row_cache *cache, int64_t stretches, const peri_stretch *stretch) {
+  cache->stretches = stretches;
+  cache->n = 0;
+  for (int64_t s = 0; s < stretches; s++) {
+    cache->stretch[s] = stretch[s];
+    cache->n = peri_max(cache->n, stretch[s].at + stretch[s].count);
+  }
+  for (int64_t i = 0; i < cache->n; i++) cache->slot_of[i] = -1;
+  for (int64_t slot = 0; slot < cache->slots; slot++) {
+    cache->sample_of[slot] = -1;
+    cache->used[slot] = 0;
+  }
+  cache->fetches = 0;
+  cache->hand = 0;
+}

@@ -1,0 +1,128 @@
+/* The table of kernels and their blocks; see kernel.h. */
+#include "svm/kernel.h"
+
+#include "svm/data.h"
+#include "svm/svm_kernels.h"
+
+#include <cblas.h>
+
+/* ---- the table ---- */
+
+static void apply_linear(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n,
+                         void *x, const void *norms, double norm) {
+  (void)kernels, (void)kernel, (void)dtype, (void)n, (void)x, (void)norms, (void)norm;
+}
+
+static void apply_poly(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, void *x,
+                       const void *norms, double norm) {
+  (void)norms, (void)norm;
+  kernels->svm->affine[peri_is_wide(dtype)](n, x, kernel->gamma, kernel->coef0);
+  kernels->svm->power[peri_is_wide(dtype)](n, x, kernel->degree);
+}
+
+static void apply_unary(const peri_kernels *kernels, peri_unary_id id, peri_dtype dtype, int64_t n, void *x) {
+  ptrdiff_t size = (ptrdiff_t)peri_float_size(dtype);
+  kernels->elementwise->unary[id][dtype](n, x, size, x, size);
+}
+
+static void apply_rbf(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, void *x,
+                      const void *norms, double norm) {
+  kernels->svm->rbf_exponent[peri_is_wide(dtype)](n, x, norms, norm, kernel->gamma);
+  apply_unary(kernels, PERI_UNARY_exp, dtype, n, x);
+}
+
+static void apply_sigmoid(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n,
+                          void *x, const void *norms, double norm) {
+  (void)norms, (void)norm;
+  kernels->svm->affine[peri_is_wide(dtype)](n, x, kernel->gamma, kernel->coef0);
+  apply_unary(kernels, PERI_UNARY_tanh, dtype, n, x);
+}
+
+const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT] = {
+    [PERI_SVM_LINEAR] = {.name = "linear", .apply = apply_linear},
+    [PERI_SVM_POLY] = {.name = "poly", .uses_gamma = true, .apply = apply_poly},
+    [PERI_SVM_RBF] = {.name = "rbf", .uses_gamma = true, .centred = true, .apply = apply_rbf},
+    [PERI_SVM_SIGMOID] = {.name = "sigmoid", .uses_gamma = true, .apply = apply_sigmoid},
+};
+
+const char *peri_svm_kernel_name(int64_t id) {
+  return id >= 0 && id < PERI_SVM_KERNEL_COUNT ? peri_svm_kernel_table[id].name : NULL;
+}
+
+int64_t peri_svm_kernel_find(const char *name) {
+  for (int64_t id = 0; id < PERI_SVM_KERNEL_COUNT; id++) {
+    if (strcmp(peri_svm_kernel_table[id].name, name) == 0) return id;
+  }
+  return -1;
+}
+
+/* ---- blocks ---- */
+
+void peri_svm_products(peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b,
+                       int64_t ldb, void *out, int64_t ldo) {
+  if (dtype == PERI_FLOAT64) {
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
+                (int)ldo);
+  } else {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
+                (int)ldo);
+  }
+}
+
+void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t m,
+                           int64_t n, int64_t d, const void *a, int64_t lda, const void *a_norms, const void *b,
+                           int64_t ldb, const void *b_norms, void *out, int64_t ldo) {
+  peri_svm_products(dtype, m, n, d, a, lda, b, ldb, out, ldo);
+  const peri_svm_kernel_row *row = &peri_svm_kernel_table[kernel->id];
+  for (int64_t i = 0; i < m; i++) {
+    row->apply(kernels, kernel, dtype, n, (char *)out + i * ldo * (int64_t)peri_float_size(dtype), b_norms,
+               peri_value(dtype, a_norms, i));
+  }
+}
+
+/* ---- norms ---- */
+
+#define NORM_ROWS  64
+#define NORM_PIECE (32 * NORM_ROWS)
+
+typedef struct norms_job {
+  peri_dtype dtype;
+  int64_t n, d, ldx;
+  const void *x;
+  void *norms;
+} norms_job;
+
+static void norms_body(void *arg, int64_t piece) {
+  const norms_job *job = arg;
+  size_t size = peri_float_size(job->dtype);
+  int64_t end = peri_min(job->n, (piece + 1) * NORM_PIECE);
+  int64_t rows = peri_min(job->n, NORM_ROWS); /* every product has the same shape: the last one reaches back */
+  double products[NORM_ROWS * NORM_ROWS];
+  for (int64_t at = piece * NORM_PIECE; at < end; at += NORM_ROWS) {
+    int64_t from = peri_min(at, job->n - rows);
+    const void *x = peri_at(job->dtype, job->x, job->ldx, from, 0);
+    peri_svm_products(job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
+    for (int64_t i = 0; i < rows; i++) {
+      if (from + i < at) continue; /* another piece's */
+      memcpy((char *)job->norms + (size_t)(from + i) * size, (char *)products + (size_t)(i * rows + i) * size, size);
+    }
+  }
+}
+
+peri_status peri_svm_norms(peri_context *context, peri_dtype dtype, int64_t n, int64_t d, const void *x, int64_t ldx,
+                           void *norms) {
+  norms_job job = {.dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
+  return peri_parallel(context, (n + NORM_PIECE - 1) / NORM_PIECE, norms_body, &job);
+}
+
+void peri_svm_diagonal(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n,
+                       const void *norms, double *diagonal) {
+  const peri_svm_kernel_row *row = &peri_svm_kernel_table[kernel->id];
+  for (int64_t i = 0; i < n; i++) {
+    const void *norm = (const char *)norms + (size_t)i * peri_float_size(dtype);
+    double value = 0;
+    memcpy(&value, norm, peri_float_size(dtype));
+    row->apply(kernels, kernel, dtype, 1, &value, norm, peri_value(dtype, norm, 0));
+    diagonal[i] = peri_value(dtype, &value, 0);
+  }
+}

@@ -1,0 +1,605 @@
+/* Sequential minimal optimisation with second-order selection (Fan, Chen, Lin 2005), nested.
+ *
+ * One step moves weight between two variables. With g = Kb + q, a variable may go up while b < high and
+ * down while b > low. Optimal is: no variable that may go down has a larger gradient than one that
+ * may go up. A step takes
+ *     i = argmin of g among those that may go up,
+ *     j = argmax of (g_j - g_i)^2 / (K_ii + K_jj - 2 K_ij) among those that may go down with g_j > g_i,
+ * moves b_i up and b_j down by (g_j - g_i) / curvature as far as the bounds allow, and updates g.
+ *
+ * Steps run on a dense problem: on the whole matrix, or on a block of variables whose matrix was
+ * gathered. Blocks serve two purposes with the same code. Over a whole matrix they are the variables that are
+ * not pinned to a bound by their gradient (shrinking): few near the end, so that steps are short. Over
+ * rows that have to be computed they are the most violating variables, as many as rows fit
+ * (decomposition, Joachims 1998). After a block the full gradient is brought up to date, and optimality is
+ * always judged on all variables. */
+#include "svm/smo.h"
+
+#include <float.h>
+#include <math.h>
+
+#define BLOCK          512       /* most variables of a block */
+#define PERIOD         1000      /* most steps on all variables between looks at shrinking */
+#define UPDATE_COLUMNS 2048      /* of the gradient, in one piece of its update */
+#define DENIALS        20        /* after which tol is taken to be below the rounding error */
+#define POLL_WORK      (1 << 22) /* elements passed over between looks at the cancellation flag */
+
+/* A dense problem that steps can run on. */
+typedef struct dense {
+  const peri_svm_kernels *kernels;
+  bool wide;
+  int64_t segments;
+  peri_smo_segment segment[PERI_SMO_SEGMENTS];
+  double *gradient, *beta;
+  const double *low, *high, *diagonal;
+  int8_t *state;
+  const int64_t *number;
+  const char *matrix;
+  int64_t row_bytes;
+} dense;
+
+/* The working set: which variables, their copies, their matrix. */
+typedef struct peri_smo_block {
+  dense problem;
+  int64_t most, ld, count;
+  int64_t *member; /* positions in the whole problem, ascending over a whole matrix */
+  double *start;   /* b when the block was gathered */
+  double *low, *high, *diagonal;
+  int64_t *number;
+  char *tile;
+  const void **row; /* kernel rows of the members */
+  int64_t *wanted;  /* their samples */
+  double *delta;
+  int64_t *kept;      /* the previous block, newest last */
+  double *heap_value; /* selection of the most violating */
+  int64_t *heap_at;
+  int8_t *chosen; /* flags over the whole problem */
+} peri_smo_block;
+
+/* ---- workspace ---- */
+
+/* Takes count elements off a workspace; with no workspace, only counts. */
+static void *carve(char *workspace, size_t *used, int64_t count, size_t size) {
+  void *at = workspace == NULL ? NULL : workspace + *used;
+  *used += ((size_t)count * size + 63) / 64 * 64;
+  return at;
+}
+
+static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, char *workspace) {
+  size_t used = 0, real = sizeof(double);
+  int64_t most = peri_smo_padded(peri_min(peri_min(n, BLOCK), peri_max(source->capacity, 2)));
+  smo->linear = carve(workspace, &used, n, real);
+  smo->low = carve(workspace, &used, n, real);
+  smo->high = carve(workspace, &used, n, real);
+  smo->beta = carve(workspace, &used, n, real);
+  smo->diagonal = carve(workspace, &used, n, real);
+  smo->gradient = carve(workspace, &used, n, real);
+  smo->state = carve(workspace, &used, n, 1);
+  smo->number = carve(workspace, &used, n, sizeof(int64_t));
+  peri_smo_block scratch, *block = carve(workspace, &used, 1, sizeof *block);
+  smo->block = block;
+  if (block == NULL) block = &scratch;
+  block->most = peri_min(most, peri_max(source->capacity, 2));
+  block->ld = most;
+  block->member = carve(workspace, &used, most, sizeof(int64_t));
+  block->start = carve(workspace, &used, most, real);
+  block->low = carve(workspace, &used, most, real);
+  block->high = carve(workspace, &used, most, real);
+  block->diagonal = carve(workspace, &used, most, real);
+  block->problem.gradient = carve(workspace, &used, most, real);
+  block->problem.beta = carve(workspace, &used, most, real);
+  block->problem.state = carve(workspace, &used, most, 1);
+  block->number = carve(workspace, &used, most, sizeof(int64_t));
+  block->tile = carve(workspace, &used, most * most, peri_float_size(source->dtype));
+  block->row = carve(workspace, &used, most, sizeof(void *));
+  block->wanted = carve(workspace, &used, most, sizeof(int64_t));
+  block->delta = carve(workspace, &used, most, real);
+  block->kept = carve(workspace, &used, most, sizeof(int64_t));
+  block->heap_value = carve(workspace, &used, most, real);
+  block->heap_at = carve(workspace, &used, most, sizeof(int64_t));
+  block->chosen = carve(workspace, &used, n, 1);
+  return used;
+}
+
+size_t peri_smo_bytes(int64_t n, const peri_row_source *source) {
+  peri_smo smo;
+  return place(&smo, n, source, NULL);
+}
+
+void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, void *workspace) {
+  place(smo, n, source, workspace);
+}
+
+void peri_smo_begin(peri_smo *smo, int64_t segments, const int64_t *counts, const int64_t *firsts) {
+  smo->segments = segments;
+  smo->n = 0;
+  for (int64_t s = 0; s < segments; s++) {
+    smo->segment[s] = (peri_smo_segment){.position = smo->n, .count = counts[s], .first = firsts[s]};
+    for (int64_t t = 0; t < peri_smo_padded(counts[s]); t++) {
+      smo->number[smo->n + t] = firsts[s] + peri_min(t, counts[s] - 1);
+    }
+    smo->n += peri_smo_padded(counts[s]);
+  }
+  for (int64_t t = 0; t < smo->n; t++) {
+    smo->linear[t] = smo->low[t] = smo->high[t] = smo->beta[t] = 0;
+    smo->diagonal[t] = 1;
+  }
+}
+
+/* ---- steps on a dense problem ---- */
+
+static int8_t state_of(double beta, double low, double high) {
+  return (int8_t)((beta < high ? PERI_SVM_UP : 0) | (beta > low ? PERI_SVM_DOWN : 0));
+}
+
+static const char *row_of(const dense *p, int64_t t) { return p->matrix + p->number[t] * p->row_bytes; }
+
+static const void *columns(const dense *p, const char *row, int64_t segment) {
+  return row + p->segment[segment].first * (p->wide ? 8 : 4);
+}
+
+static double element(const dense *p, const char *row, int64_t t) {
+  return p->wide ? ((const double *)row)[p->number[t]] : (double)((const float *)row)[p->number[t]];
+}
+
+static void merge(peri_svm_extremes *all, const peri_svm_extremes *part, int64_t position) {
+  if (part->up < all->up) {
+    all->up = part->up;
+    all->up_at = part->up_at + position;
+  }
+  if (part->down > all->down) all->down = part->down;
+}
+
+static const peri_svm_extremes no_extremes = {.up = INFINITY, .down = -INFINITY, .up_at = -1};
+
+static peri_svm_extremes find_extremes(const dense *p) {
+  peri_svm_extremes all = no_extremes, part;
+  for (int64_t s = 0; s < p->segments; s++) {
+    int64_t at = p->segment[s].position;
+    p->kernels->extremes(peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at, &part);
+    merge(&all, &part, at);
+  }
+  return all;
+}
+
+/* The gap that remains: at most 0 when nothing can be gained. */
+static double gap_of(const peri_svm_extremes *e) { return e->up_at < 0 ? -INFINITY : e->down - e->up; }
+
+static int64_t find_partner(const dense *p, int64_t i, const char *row_i) {
+  peri_svm_partner best = {.gain = 0, .at = -1}, part;
+  for (int64_t s = 0; s < p->segments; s++) {
+    int64_t at = p->segment[s].position;
+    p->kernels->partner[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
+                                 p->diagonal + at, columns(p, row_i, s), p->gradient[i], p->diagonal[i], &part);
+    if (part.gain > best.gain) best = (peri_svm_partner){.gain = part.gain, .at = part.at + at};
+  }
+  return best.at;
+}
+
+/* Moves b_i up and b_j down as far as gains; returns how far, 0 when rounding leaves both unmoved. */
+static double move(const dense *p, int64_t i, int64_t j, double k_ij) {
+  double curvature = p->diagonal[i] + p->diagonal[j] - 2 * k_ij;
+  double distance = (p->gradient[j] - p->gradient[i]) / (curvature > 0 ? curvature : PERI_SVM_CURVATURE);
+  double room_i = p->high[i] - p->beta[i], room_j = p->beta[j] - p->low[j];
+  double limit = room_i < room_j ? room_i : room_j;
+  if (distance > limit) distance = limit;
+  double up = distance == room_i ? p->high[i] : p->beta[i] + distance;
+  double down = distance == room_j ? p->low[j] : p->beta[j] - distance;
+  if (up == p->beta[i] && down == p->beta[j]) return 0;
+  p->beta[i] = up;
+  p->beta[j] = down;
+  p->state[i] = state_of(up, p->low[i], p->high[i]);
+  p->state[j] = state_of(down, p->low[j], p->high[j]);
+  return distance;
+}
+
+typedef enum outcome { REACHED, PAUSED, STUCK } outcome;
+
+/* Runs until the gap is below tol, or for at most `limit` steps, which it counts. */
+static outcome run(const dense *p, const peri_context *context, double tol, int64_t limit, int64_t *steps) {
+  peri_svm_extremes e = find_extremes(p);
+  int64_t elements = 0;
+  for (int64_t s = 0; s < p->segments; s++) elements += p->segment[s].count;
+  int64_t poll = POLL_WORK / elements + 1;
+  for (int64_t done = 0; done < limit; done++) {
+    if (!(gap_of(&e) >= tol)) return REACHED;
+    if (done % poll == 0 && peri_cancelled(context)) return PAUSED;
+    int64_t i = e.up_at;
+    const char *row_i = row_of(p, i);
+    int64_t j = find_partner(p, i, row_i);
+    if (j < 0) return STUCK;
+    const char *row_j = row_of(p, j);
+    double distance = move(p, i, j, element(p, row_i, j));
+    if (distance == 0) return STUCK;
+    ++*steps;
+    e = no_extremes;
+    for (int64_t s = 0; s < p->segments; s++) {
+      peri_svm_extremes part;
+      int64_t at = p->segment[s].position;
+      p->kernels->step[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
+                                columns(p, row_i, s), columns(p, row_j, s), distance, &part);
+      merge(&e, &part, at);
+    }
+  }
+  return gap_of(&e) >= tol ? PAUSED : REACHED;
+}
+
+/* Whether a variable can be part of a violating pair: free, or at a bound that its gradient leaves. */
+static bool is_active(const dense *p, int64_t t, const peri_svm_extremes *e) {
+  switch (p->state[t]) {
+  case PERI_SVM_UP | PERI_SVM_DOWN:
+    return true;
+  case PERI_SVM_UP:
+    return p->gradient[t] < e->down;
+  case PERI_SVM_DOWN:
+    return p->gradient[t] > e->up;
+  default:
+    return false; /* padding, or a box of no width */
+  }
+}
+
+static int64_t count_active(const dense *p, int64_t n) {
+  peri_svm_extremes e = find_extremes(p);
+  int64_t active = 0;
+  for (int64_t t = 0; t < n; t++) active += is_active(p, t, &e);
+  return active;
+}
+
+/* ---- the whole problem ---- */
+
+typedef struct solver {
+  peri_context *context;
+  peri_row_source *source;
+  peri_smo *smo;
+  dense whole;
+  double tol;
+  int64_t limit, steps;
+  double scale; /* the largest K_tt */
+  double drift; /* about the rounding error that updates have left in the gradient */
+} solver;
+
+typedef struct update_job {
+  solver *solver;
+  int64_t rows;
+} update_job;
+
+/* gradient += sum over rows of delta * row, for a stretch of positions within one segment. */
+static void update_body(void *arg, int64_t piece) {
+  const update_job *job = arg;
+  const dense *p = &job->solver->whole;
+  const peri_smo_block *block = job->solver->smo->block;
+  int64_t s = 0;
+  for (int64_t pieces; piece >= (pieces = (p->segment[s].count + UPDATE_COLUMNS - 1) / UPDATE_COLUMNS); s++) {
+    piece -= pieces;
+  }
+  int64_t from = piece * UPDATE_COLUMNS, count = peri_min(UPDATE_COLUMNS, p->segment[s].count - from);
+  for (int64_t r = 0; r < job->rows; r++) {
+    const char *row = columns(p, block->row[r], s);
+    p->kernels->axpy[p->wide](count, p->gradient + p->segment[s].position + from, row + from * (p->wide ? 8 : 4),
+                              block->delta[r]);
+  }
+}
+
+/* Applies block->delta and block->row. Within a body nothing may go to the team, so a whole matrix,
+ * where little is to be done, is updated here. */
+static peri_status update_gradient(solver *self, int64_t rows) {
+  update_job job = {.solver = self, .rows = rows};
+  int64_t pieces = 0;
+  for (int64_t s = 0; s < self->whole.segments; s++) {
+    pieces += (self->whole.segment[s].count + UPDATE_COLUMNS - 1) / UPDATE_COLUMNS;
+  }
+  double moved = 0;
+  for (int64_t r = 0; r < rows; r++) moved += fabs(self->smo->block->delta[r]);
+  self->drift += moved * self->scale * DBL_EPSILON;
+  if (self->source->matrix == NULL) return peri_parallel(self->context, pieces, update_body, &job);
+  for (int64_t piece = 0; piece < pieces; piece++) update_body(&job, piece);
+  return PERI_OK;
+}
+
+/* Gathers the rows of block->wanted. */
+static peri_status rows_wanted(solver *self, int64_t count) {
+  peri_smo_block *block = self->smo->block;
+  const peri_row_source *source = self->source;
+  if (source->matrix == NULL) return self->source->fetch(self->source, count, block->wanted, block->row);
+  for (int64_t r = 0; r < count; r++) {
+    block->row[r] = (const char *)source->matrix + block->wanted[r] * self->whole.row_bytes;
+  }
+  return PERI_OK;
+}
+
+/* The gradient from nothing: q + Kb. */
+static peri_status rebuild_gradient(solver *self) {
+  peri_smo *smo = self->smo;
+  peri_smo_block *block = smo->block;
+  memcpy(smo->gradient, smo->linear, (size_t)smo->n * sizeof *smo->gradient);
+  for (int64_t t = 0; t < smo->n;) {
+    int64_t rows = 0;
+    for (; t < smo->n && rows < block->most; t++) {
+      if (smo->beta[t] == 0) continue;
+      block->wanted[rows] = smo->number[t];
+      block->delta[rows++] = smo->beta[t];
+    }
+    PERI_TRY(rows_wanted(self, rows));
+    PERI_TRY(update_gradient(self, rows));
+  }
+  self->drift = 0;
+  return PERI_OK;
+}
+
+/* ---- blocks ---- */
+
+static void gather_tile(const solver *self) {
+  const peri_smo_block *block = self->smo->block;
+  for (int64_t a = 0; a < block->count; a++) {
+    if (self->whole.wide) {
+      const double *row = block->row[a];
+      double *out = (double *)block->tile + a * block->ld;
+      for (int64_t b = 0; b < block->count; b++) out[b] = row[block->wanted[b]];
+      for (int64_t b = block->count; b < peri_smo_padded(block->count); b++) out[b] = 0;
+    } else {
+      const float *row = block->row[a];
+      float *out = (float *)block->tile + a * block->ld;
+      for (int64_t b = 0; b < block->count; b++) out[b] = row[block->wanted[b]];
+      for (int64_t b = block->count; b < peri_smo_padded(block->count); b++) out[b] = 0;
+    }
+  }
+}
+
+/* Copies the members and their matrix. */
+static peri_status gather(solver *self) {
+  const peri_smo *smo = self->smo;
+  peri_smo_block *block = smo->block;
+  dense *p = &block->problem;
+  for (int64_t a = 0; a < block->count; a++) {
+    int64_t t = block->member[a];
+    block->wanted[a] = smo->number[t];
+    block->number[a] = a;
+    block->start[a] = p->beta[a] = smo->beta[t];
+    block->low[a] = smo->low[t];
+    block->high[a] = smo->high[t];
+    block->diagonal[a] = smo->diagonal[t];
+    p->gradient[a] = smo->gradient[t];
+    p->state[a] = smo->state[t];
+  }
+  for (int64_t a = block->count; a < peri_smo_padded(block->count); a++) {
+    p->gradient[a] = p->beta[a] = block->low[a] = block->high[a] = 0;
+    block->diagonal[a] = 1;
+    block->number[a] = 0;
+    p->state[a] = 0;
+  }
+  PERI_TRY(rows_wanted(self, block->count));
+  gather_tile(self);
+  p->kernels = self->whole.kernels;
+  p->wide = self->whole.wide;
+  p->segments = 1;
+  p->segment[0] = (peri_smo_segment){.position = 0, .count = block->count, .first = 0};
+  p->low = block->low;
+  p->high = block->high;
+  p->diagonal = block->diagonal;
+  p->number = block->number;
+  p->matrix = block->tile;
+  p->row_bytes = block->ld * (self->whole.wide ? 8 : 4);
+  return PERI_OK;
+}
+
+/* Takes the members' new values over and brings the gradient up to date. */
+static peri_status scatter(solver *self) {
+  peri_smo *smo = self->smo;
+  peri_smo_block *block = smo->block;
+  int64_t changed = 0;
+  for (int64_t a = 0; a < block->count; a++) {
+    int64_t t = block->member[a];
+    double delta = block->problem.beta[a] - block->start[a];
+    if (delta == 0) continue;
+    smo->beta[t] = block->problem.beta[a];
+    smo->state[t] = block->problem.state[a];
+    block->row[changed] = block->row[a];
+    block->delta[changed++] = delta;
+  }
+  return update_gradient(self, changed);
+}
+
+/* Solves on the block to tol, or until half of it has become inactive. */
+static outcome run_block(solver *self, double tol) {
+  peri_smo_block *block = self->smo->block;
+  int64_t before = self->steps;
+  outcome result = PAUSED;
+  while (result == PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
+    int64_t some = peri_min(10 * block->count + 100, self->limit - self->steps);
+    result = run(&block->problem, self->context, tol, some, &self->steps);
+    if (result == PAUSED && count_active(&block->problem, block->count) < block->count / 2) break;
+  }
+  return result == STUCK && self->steps > before ? PAUSED : result;
+}
+
+/* ---- shrinking: over a whole matrix ---- */
+
+/* Makes the active variables the block, if they are few; else leaves it empty. */
+static void shrink(solver *self, const peri_svm_extremes *e) {
+  peri_smo_block *block = self->smo->block;
+  int64_t n = self->smo->n, most = peri_min(block->most, n / 2);
+  block->count = 0;
+  for (int64_t t = 0; t < n; t++) {
+    if (!is_active(&self->whole, t, e)) continue;
+    if (block->count == most) {
+      block->count = 0;
+      return;
+    }
+    block->member[block->count++] = t;
+  }
+}
+
+static peri_status round_over_matrix(solver *self, const peri_svm_extremes *e, outcome *result) {
+  int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
+  if (self->steps > 0)
+    shrink(self, e);
+  else
+    self->smo->block->count = 0;
+  if (self->smo->block->count == 0) {
+    int64_t before = self->steps;
+    *result = run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps), &self->steps);
+    if (*result == STUCK && self->steps > before) *result = PAUSED;
+    self->drift = INFINITY; /* steps are not weighed: the gradient is rebuilt before it is believed */
+    return PERI_OK;
+  }
+  PERI_TRY(gather(self));
+  *result = run_block(self, self->tol);
+  return scatter(self);
+}
+
+/* ---- decomposition: over rows that are computed ---- */
+
+/* Keeps the largest values in a heap whose root is the smallest of them. */
+static void heap_offer(double *value, int64_t *at, int64_t most, int64_t *count, double v, int64_t t) {
+  int64_t hole;
+  if (*count < most) {
+    for (hole = (*count)++; hole > 0 && value[(hole - 1) / 2] > v; hole = (hole - 1) / 2) {
+      value[hole] = value[(hole - 1) / 2];
+      at[hole] = at[(hole - 1) / 2];
+    }
+  } else {
+    if (most == 0 || v <= value[0]) return;
+    hole = 0;
+    for (int64_t child; (child = 2 * hole + 1) < most; hole = child) {
+      if (child + 1 < most && value[child + 1] < value[child]) child++;
+      if (value[child] >= v) break;
+      value[hole] = value[child];
+      at[hole] = at[child];
+    }
+  }
+  value[hole] = v;
+  at[hole] = t;
+}
+
+/* Adds to the block up to `most` variables that may move `way`, the most violating first. */
+static void choose_violating(solver *self, int8_t way, int64_t most, double beyond) {
+  const peri_smo *smo = self->smo;
+  peri_smo_block *block = smo->block;
+  int64_t count = 0;
+  for (int64_t t = 0; t < smo->n; t++) {
+    double v = way == PERI_SVM_UP ? -smo->gradient[t] : smo->gradient[t];
+    if ((smo->state[t] & way) && !block->chosen[t] && v > beyond) {
+      heap_offer(block->heap_value, block->heap_at, most, &count, v, t);
+    }
+  }
+  for (int64_t h = 0; h < count; h++) {
+    block->chosen[block->heap_at[h]] = 1;
+    block->member[block->count++] = block->heap_at[h];
+  }
+}
+
+/* Keeps up to `most` of the previous block, free variables before others, newest first. */
+static void choose_kept(solver *self, int64_t kept, int64_t most) {
+  const peri_smo *smo = self->smo;
+  peri_smo_block *block = smo->block;
+  for (int pass = 0; pass < 2; pass++) {
+    for (int64_t r = kept - 1; r >= 0 && block->count < most; r--) {
+      int64_t t = block->kept[r];
+      bool is_free = smo->state[t] == (PERI_SVM_UP | PERI_SVM_DOWN);
+      if (block->chosen[t] || is_free != (pass == 0)) continue;
+      block->chosen[t] = 1;
+      block->member[block->count++] = t;
+    }
+  }
+}
+
+/* The next block: the most violating pair always, half of the block new, the rest from the last one. */
+static void choose_block(solver *self, const peri_svm_extremes *e) {
+  const peri_smo *smo = self->smo;
+  peri_smo_block *block = smo->block;
+  int64_t kept = block->count, fresh = kept == 0 ? block->most : block->most / 2;
+  memcpy(block->kept, block->member, (size_t)kept * sizeof *block->kept);
+  memset(block->chosen, 0, (size_t)smo->n);
+  block->count = 0;
+  choose_violating(self, PERI_SVM_UP, peri_max(fresh / 2, 1), -e->down);
+  choose_violating(self, PERI_SVM_DOWN, peri_max(fresh / 2, 1), e->up);
+  choose_kept(self, kept, block->most);
+}
+
+static peri_status round_over_rows(solver *self, const peri_svm_extremes *e, outcome *result) {
+  double gap = gap_of(e);
+  choose_block(self, e);
+  PERI_TRY(gather(self));
+  *result = run_block(self, fmax(0.5 * self->tol, 0.1 * gap));
+  return scatter(self);
+}
+
+/* ---- the solution ---- */
+
+/* The threshold: the mean gradient of free variables; with none, the middle of the interval that the
+ * bounds allow, or its finite end. */
+static double threshold(const peri_smo *smo, const peri_svm_extremes *e) {
+  double sum = 0;
+  int64_t count = 0;
+  for (int64_t t = 0; t < smo->n; t++) {
+    if (smo->state[t] != (PERI_SVM_UP | PERI_SVM_DOWN)) continue;
+    sum += smo->gradient[t];
+    count++;
+  }
+  if (count > 0) return sum / (double)count;
+  if (isinf(e->up)) return isinf(e->down) ? 0 : e->down;
+  return isinf(e->down) ? e->up : (e->up + e->down) / 2;
+}
+
+static void conclude(const solver *self, const peri_svm_extremes *e, peri_smo_result *result) {
+  const peri_smo *smo = self->smo;
+  double objective = 0;
+  for (int64_t t = 0; t < smo->n; t++) objective += smo->beta[t] * (smo->gradient[t] + smo->linear[t]);
+  double gap = gap_of(e);
+  *result = (peri_smo_result){.iterations = self->steps,
+                              .gap = gap > 0 ? gap : 0,
+                              .rho = threshold(smo, e),
+                              .objective = 0.5 * objective,
+                              .converged = gap < self->tol};
+  if (!isfinite(result->objective)) result->gap = INFINITY, result->converged = false;
+}
+
+static peri_status solve(solver *self, peri_svm_extremes *e) {
+  outcome result = PAUSED;
+  int denials = 0; /* how often a rebuilt gradient has contradicted the updated one */
+  for (;;) {
+    *e = find_extremes(&self->whole);
+    bool reached = !(gap_of(e) >= self->tol);
+    bool over = reached || result == STUCK || self->steps >= self->limit;
+    if (over && self->drift > 0.01 * self->tol) {
+      PERI_TRY(rebuild_gradient(self));
+      *e = find_extremes(&self->whole);
+      if (reached && gap_of(e) >= self->tol && denials++ < DENIALS) over = false;
+    }
+    if (over) return PERI_OK;
+    if (self->source->matrix != NULL)
+      PERI_TRY(round_over_matrix(self, e, &result));
+    else
+      PERI_TRY(round_over_rows(self, e, &result));
+    if (peri_cancelled(self->context)) return PERI_ERR_CANCELLED;
+  }
+}
+
+peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, double tol, int64_t max_iter,
+                           peri_smo_result *result) {
+  solver self = {
+      .context = context, .source = source, .smo = smo, .tol = tol, .limit = max_iter < 0 ? INT64_MAX : max_iter};
+  self.whole = (dense){.kernels = context->kernels->svm,
+                       .wide = peri_is_wide(source->dtype),
+                       .segments = smo->segments,
+                       .gradient = smo->gradient,
+                       .beta = smo->beta,
+                       .low = smo->low,
+                       .high = smo->high,
+                       .diagonal = smo->diagonal,
+                       .state = smo->state,
+                       .number = smo->number,
+                       .matrix = source->matrix,
+                       .row_bytes = source->ld * (int64_t)peri_float_size(source->dtype)};
+  memcpy(self.whole.segment, smo->segment, sizeof smo->segment);
+  for (int64_t t = 0; t < smo->n; t++) {
+    smo->state[t] = state_of(smo->beta[t], smo->low[t], smo->high[t]);
+    self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
+  }
+  smo->block->count = 0;
+  PERI_TRY(rebuild_gradient(&self));
+  peri_svm_extremes e;
+  PERI_TRY(solve(&self, &e));
+  conclude(&self, &e, result);
+  return PERI_OK;
+}

@@ -1,0 +1,63 @@
+/* The quadratic programme behind every kernel machine, and its solver.
+ *
+ *     minimise  1/2 b'Kb + q'b   subject to   sum b = constant,   low <= b <= high
+ *
+ * K is the kernel between samples, from a peri_row_source; b_t = y_t alpha_t, so that no sign appears
+ * in it: classification has q = -y and bounds [0, C] or [-C, 0]; regression has two variables for a
+ * sample, one for each side of the tube, which share its kernel row; a one-class machine has q = 0.
+ * Any b that meets the constraints may be the start. */
+#ifndef PERI_SVM_SMO_H
+#define PERI_SVM_SMO_H
+
+#include "svm/gram.h"
+#include "svm/svm_kernels.h"
+
+/* Variables at position .. position + count - 1 belong to the samples first, first + 1, .. of the
+ * row source. Positions are multiples of PERI_SVM_LANES; between segments lies padding. */
+typedef struct peri_smo_segment {
+  int64_t position, count, first;
+} peri_smo_segment;
+
+#define PERI_SMO_SEGMENTS 2
+
+/* A problem, whose arrays lie in one workspace. */
+typedef struct peri_smo {
+  /* given: set by peri_smo_begin, then by the caller for each variable */
+  int64_t n; /* positions, padding included */
+  int64_t segments;
+  peri_smo_segment segment[PERI_SMO_SEGMENTS];
+  double *linear, *low, *high; /* q and the bounds */
+  double *beta;                /* the start; at the end the solution */
+  double *diagonal;            /* K_tt */
+  /* found */
+  double *gradient; /* Kb + q */
+  int8_t *state;    /* PERI_SVM_UP | PERI_SVM_DOWN */
+  int64_t *number;  /* the sample of each variable */
+
+  struct peri_smo_block *block; /* the solver's working set */
+} peri_smo;
+
+typedef struct peri_smo_result {
+  int64_t iterations;
+  double gap;       /* of the largest violating pair; below tol when converged */
+  double rho;       /* the threshold: f(x) = sum b_t K(x_t, x) - rho */
+  double objective; /* 1/2 b'Kb + q'b */
+  bool converged;
+} peri_smo_result;
+
+/* Positions that segments of these counts take. */
+static inline int64_t peri_smo_padded(int64_t count) {
+  return (count + PERI_SVM_LANES - 1) / PERI_SVM_LANES * PERI_SVM_LANES;
+}
+/* Bytes of workspace for problems of up to n positions over a source. */
+size_t peri_smo_bytes(int64_t n, const peri_row_source *source);
+void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, void *workspace);
+/* Lays out segments (counts and first samples); bounds, b, q and K_tt are set to padding's values. */
+void peri_smo_begin(peri_smo *smo, int64_t segments, const int64_t *counts, const int64_t *firsts);
+
+/* Solves to gap < tol or max_iter steps (-1: no limit). Over a whole matrix it allocates nothing, sets
+ * no message and may run in a body; it fails only when cancelled, or as the source's fetch does. */
+peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, double tol, int64_t max_iter,
+                           peri_smo_result *result);
+
+#endif

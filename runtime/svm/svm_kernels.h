@@ -1,0 +1,62 @@
+/* The SVM's inner loops on raw pointers, compiled once per instruction set from svm_kernels.isa.c and
+ * reached through context->kernels->svm. Index [0] of a pair of functions takes float32 kernel values
+ * or features, [1] float64; alpha, gradient and weights are always double.
+ *
+ * The passes of the SMO solver work on whole groups of PERI_SVM_LANES variables: their arrays are
+ * padded to that multiple, a padding variable belongs to neither set, and a kernel row must be
+ * readable (any value) up to the end of its last group. */
+#ifndef PERI_SVM_KERNELS_H
+#define PERI_SVM_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PERI_SVM_LANES 8
+
+/* Which way a variable may still move; the bits of its state. */
+#define PERI_SVM_UP   1
+#define PERI_SVM_DOWN 2
+
+/* The variable that may grow with the smallest gradient, and the largest gradient among those that
+ * may shrink. Positions are relative to the pass's first variable; -1 where the set is empty. */
+typedef struct peri_svm_extremes {
+  double up, down; /* +infinity and -infinity for an empty set */
+  int64_t up_at;
+} peri_svm_extremes;
+
+/* The best partner of a variable: gain (squared slope over curvature) and position, -1 for none. */
+typedef struct peri_svm_partner {
+  double gain;
+  int64_t at;
+} peri_svm_partner;
+
+#define PERI_SVM_CURVATURE 1e-12 /* stands for a curvature that is not positive */
+
+typedef struct peri_svm_kernels {
+  /* the extremes of g as it stands */
+  void (*extremes)(int64_t n, const double *g, const int8_t *state, peri_svm_extremes *out);
+  /* g += step * (row_i - row_j), then its extremes: one pass */
+  void (*step[2])(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double step,
+                  peri_svm_extremes *out);
+  /* among variables that may shrink and have b = g - g_i > 0, the one with the largest
+   * b^2 / (k_ii + diagonal - 2 row_i) */
+  void (*partner[2])(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row_i,
+                     double g_i, double k_ii, peri_svm_partner *out);
+
+  /* y += scale * x, any n */
+  void (*axpy[2])(int64_t n, double *y, const void *x, double scale);
+  /* sum of x * w, any n; the order of the sum depends on n alone */
+  double (*dot[2])(int64_t n, const void *x, const double *w);
+  double (*square[2])(int64_t n, const void *x); /* sum of x * x, likewise */
+
+  /* kernel rows in place, any n. rbf: x = -gamma * max(0, norm + norms - 2 x), ready for exp */
+  void (*rbf_exponent[2])(int64_t n, void *x, const void *norms, double norm, double gamma);
+  void (*affine[2])(int64_t n, void *x, double scale, double offset); /* x = scale * x + offset */
+  void (*power[2])(int64_t n, void *x, int64_t degree);               /* x = x^degree, degree >= 0 */
+
+  bool (*finite[2])(int64_t n, const void *x);
+} peri_svm_kernels;
+
+extern const peri_svm_kernels peri_svm_kernels_baseline, peri_svm_kernels_v3, peri_svm_kernels_v4;
+
+#endif

@@ -1,0 +1,357 @@
+/* The SVM's loops; see svm_kernels.h. Compiled once per instruction set.
+ *
+ * The passes of SMO find an argmin beside their arithmetic, which compilers do not vectorise by
+ * themselves. They are written on vectors of the machine's width through a dozen small functions: gcc's and
+ * clang's common vector types, and intrinsics where AVX-512 has mask registers. Several sets of running
+ * bests, taken in turn, hide the latency of comparisons. Equal values are told apart by position, so
+ * that the winner depends neither on the width nor on the number of sets. */
+#include "svm/svm_kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+#define INLINE      static inline __attribute__((always_inline))
+
+/* ---- vectors of the machine ---- */
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define WIDTH 8
+#elif defined(__AVX2__)
+#define WIDTH 4
+#else
+#define WIDTH 2
+#endif
+
+/* Every function that takes or returns these vectors is inlined: no calling convention is involved. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+typedef double doubles __attribute__((vector_size(8 * WIDTH)));
+typedef int64_t integers __attribute__((vector_size(8 * WIDTH)));
+typedef float floats __attribute__((vector_size(4 * WIDTH)));
+typedef int8_t bytes __attribute__((vector_size(WIDTH)));
+
+INLINE doubles all(double value) { return value - (doubles){0}; }
+INLINE integers all_integers(int64_t value) { return value - (integers){0}; }
+
+INLINE doubles load(const double *x) {
+  doubles v;
+  memcpy(&v, x, sizeof v);
+  return v;
+}
+
+/* Kernel values as double: one function for both dtypes, chosen by a constant. */
+INLINE doubles load_row(const void *row, int64_t at, bool wide) {
+  if (wide) return load((const double *)row + at);
+  floats v;
+  memcpy(&v, (const float *)row + at, sizeof v);
+  return __builtin_convertvector(v, doubles);
+}
+
+#if WIDTH == 8
+typedef __mmask8 mask;
+INLINE mask may(const int8_t *state, int8_t way) {
+  return (mask)_mm_test_epi8_mask(_mm_loadl_epi64((const __m128i *)state), _mm_set1_epi8(way));
+}
+INLINE mask greater(mask among, doubles a, doubles b) {
+  return _mm512_mask_cmp_pd_mask(among, (__m512d)a, (__m512d)b, _CMP_GT_OQ);
+}
+INLINE doubles pick(mask m, doubles a, doubles b) { return (doubles)_mm512_mask_blend_pd(m, (__m512d)b, (__m512d)a); }
+INLINE integers pick_integers(mask m, integers a, integers b) {
+  return (integers)_mm512_mask_blend_epi64(m, (__m512i)b, (__m512i)a);
+}
+INLINE doubles larger(doubles a, doubles b) { return (doubles)_mm512_max_pd((__m512d)a, (__m512d)b); }
+#else
+typedef uint64_t naturals __attribute__((vector_size(8 * WIDTH)));
+typedef integers mask; /* lanes of all ones or all zeros */
+INLINE mask may(const int8_t *state, int8_t way) {
+  bytes v;
+  memcpy(&v, state, sizeof v);
+  return (integers){0} - (integers)(((naturals) __builtin_convertvector(v, integers) >> (way - 1)) & 1);
+}
+INLINE mask greater(mask among, doubles a, doubles b) { return among & (a > b); }
+INLINE doubles pick(mask m, doubles a, doubles b) { return (doubles)((m & (integers)a) | (~m & (integers)b)); }
+INLINE integers pick_integers(mask m, integers a, integers b) { return (m & a) | (~m & b); }
+INLINE doubles larger(doubles a, doubles b) { return pick(a > b, a, b); }
+#endif
+
+/* ---- extremes and step ---- */
+
+#define SETS (PERI_SVM_LANES / WIDTH > 2 ? PERI_SVM_LANES / WIDTH : 2)
+
+typedef struct running {
+  doubles up, down;
+  integers at; /* where the vector that gave `up` begins */
+} running;
+
+INLINE void watch(running *best, doubles g, const int8_t *state, int64_t at) {
+  mask better = greater(may(state, PERI_SVM_UP), best->up, g);
+  mask higher = greater(may(state, PERI_SVM_DOWN), g, best->down);
+  best->up = pick(better, g, best->up);
+  best->at = pick_integers(better, all_integers(at), best->at);
+  best->down = pick(higher, g, best->down);
+}
+
+INLINE running nothing_seen(void) {
+  return (running){.up = all(INFINITY), .down = all(-INFINITY), .at = all_integers(-1)};
+}
+
+INLINE void report(const running *best, peri_svm_extremes *out) {
+  double lowest = INFINITY, highest = -INFINITY;
+  int64_t first = -1;
+  for (int set = 0; set < SETS; set++) {
+    for (int lane = 0; lane < WIDTH; lane++) {
+      double up = best[set].up[lane];
+      int64_t at = best[set].at[lane] + lane;
+      bool better = up < lowest || (up == lowest && at < first);
+      lowest = better ? up : lowest;
+      first = better ? at : first;
+      highest = best[set].down[lane] > highest ? best[set].down[lane] : highest;
+    }
+  }
+  *out = (peri_svm_extremes){.up = lowest, .down = highest, .up_at = first};
+}
+
+static void extremes(int64_t n, const double *g, const int8_t *state, peri_svm_extremes *out) {
+  running best[SETS];
+  for (int set = 0; set < SETS; set++) best[set] = nothing_seen();
+  for (int64_t t = 0; t < n; t += WIDTH) watch(&best[0], load(g + t), state + t, t);
+  report(best, out);
+}
+
+INLINE void step_at(running *best, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
+                    int64_t t, bool wide) {
+  doubles g_t = load(g + t) + scale * (load_row(row_i, t, wide) - load_row(row_j, t, wide));
+  memcpy(g + t, &g_t, sizeof g_t);
+  watch(best, g_t, state + t, t);
+}
+
+INLINE void step(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
+                 peri_svm_extremes *out, bool wide) {
+  running best[SETS];
+  for (int set = 0; set < SETS; set++) best[set] = nothing_seen();
+  int64_t t = 0;
+  for (; t + SETS * WIDTH <= n; t += SETS * WIDTH) {
+    for (int set = 0; set < SETS; set++) step_at(&best[set], g, state, row_i, row_j, scale, t + set * WIDTH, wide);
+  }
+  for (; t < n; t += WIDTH) step_at(&best[0], g, state, row_i, row_j, scale, t, wide);
+  report(best, out);
+}
+
+static void step_32(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
+                    peri_svm_extremes *out) {
+  step(n, g, state, row_i, row_j, scale, out, false);
+}
+
+static void step_64(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
+                    peri_svm_extremes *out) {
+  step(n, g, state, row_i, row_j, scale, out, true);
+}
+
+/* ---- partner ---- */
+
+/* The best quotient so far of each lane, kept as numerator and denominator: comparing products
+ * needs no division. */
+typedef struct quotient {
+  doubles over, under;
+  integers at;
+} quotient;
+
+INLINE void compete(quotient *best, const double *g, const int8_t *state, const double *diagonal, const void *row,
+                    double g_i, double k_ii, int64_t t, bool wide) {
+  doubles b = larger(load(g + t) - g_i, all(0));
+  doubles k_it = load_row(row, t, wide);
+  doubles curvature = larger((k_ii + load(diagonal + t)) - (k_it + k_it), all(PERI_SVM_CURVATURE));
+  doubles over = b * b;
+  mask better = greater(may(state + t, PERI_SVM_DOWN), over * best->under, best->over * curvature);
+  best->over = pick(better, over, best->over);
+  best->under = pick(better, curvature, best->under);
+  best->at = pick_integers(better, all_integers(t), best->at);
+}
+
+INLINE void partner(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
+                    double g_i, double k_ii, peri_svm_partner *out, bool wide) {
+  quotient best[SETS];
+  for (int set = 0; set < SETS; set++) best[set] = (quotient){.over = all(0), .under = all(1), .at = all_integers(-1)};
+  int64_t t = 0;
+  for (; t + SETS * WIDTH <= n; t += SETS * WIDTH) {
+    for (int set = 0; set < SETS; set++) compete(&best[set], g, state, diagonal, row, g_i, k_ii, t + set * WIDTH, wide);
+  }
+  for (; t < n; t += WIDTH) compete(&best[0], g, state, diagonal, row, g_i, k_ii, t, wide);
+  double largest = 0;
+  int64_t first = -1;
+  for (int set = 0; set < SETS; set++) {
+    doubles gains = best[set].over / best[set].under;
+    for (int lane = 0; lane < WIDTH; lane++) {
+      double gain = gains[lane];
+      int64_t at = best[set].at[lane] + lane;
+      bool better = gain > largest || (gain == largest && gain > 0 && at < first);
+      largest = better ? gain : largest;
+      first = better ? at : first;
+    }
+  }
+  *out = (peri_svm_partner){.gain = largest, .at = first};
+}
+
+static void partner_32(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
+                       double g_i, double k_ii, peri_svm_partner *out) {
+  partner(n, g, state, diagonal, row, g_i, k_ii, out, false);
+}
+
+static void partner_64(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
+                       double g_i, double k_ii, peri_svm_partner *out) {
+  partner(n, g, state, diagonal, row, g_i, k_ii, out, true);
+}
+
+/* ---- vectors ---- */
+
+static void axpy_32(int64_t n, double *restrict y, const void *x, double scale) {
+  const float *restrict v = x;
+  for (int64_t i = 0; i < n; i++) y[i] += scale * (double)v[i];
+}
+
+static void axpy_64(int64_t n, double *restrict y, const void *x, double scale) {
+  const double *restrict v = x;
+  for (int64_t i = 0; i < n; i++) y[i] += scale * v[i];
+}
+
+INLINE double dot(int64_t n, const void *x, const double *w, bool wide) {
+  doubles a = all(0), b = all(0);
+  int64_t t = 0;
+  for (; t + 2 * WIDTH <= n; t += 2 * WIDTH) {
+    a += load_row(x, t, wide) * load(w + t);
+    b += load_row(x, t + WIDTH, wide) * load(w + t + WIDTH);
+  }
+  double sum = 0;
+  for (; t < n; t++) sum += (wide ? ((const double *)x)[t] : (double)((const float *)x)[t]) * w[t];
+  a += b;
+  for (int lane = 0; lane < WIDTH; lane++) sum += a[lane];
+  return sum;
+}
+
+static double dot_32(int64_t n, const void *x, const double *w) { return dot(n, x, w, false); }
+static double dot_64(int64_t n, const void *x, const double *w) { return dot(n, x, w, true); }
+
+INLINE double square(int64_t n, const void *x, bool wide) {
+  doubles a = all(0), b = all(0);
+  int64_t t = 0;
+  for (; t + 2 * WIDTH <= n; t += 2 * WIDTH) {
+    doubles u = load_row(x, t, wide), v = load_row(x, t + WIDTH, wide);
+    a += u * u;
+    b += v * v;
+  }
+  double sum = 0;
+  for (; t < n; t++) {
+    double v = wide ? ((const double *)x)[t] : (double)((const float *)x)[t];
+    sum += v * v;
+  }
+  a += b;
+  for (int lane = 0; lane < WIDTH; lane++) sum += a[lane];
+  return sum;
+}
+
+static double square_32(int64_t n, const void *x) { return square(n, x, false); }
+static double square_64(int64_t n, const void *x) { return square(n, x, true); }
+
+/* ---- kernel rows ---- */
+
+static void rbf_exponent_32(int64_t n, void *x, const void *norms, double norm, double gamma) {
+  float *restrict v = x;
+  const float *restrict squares = norms;
+  float square = (float)norm, scale = (float)-gamma;
+  for (int64_t i = 0; i < n; i++) {
+    float distance = square + squares[i] - 2 * v[i];
+    v[i] = scale * (distance < 0 ? 0 : distance);
+  }
+}
+
+static void rbf_exponent_64(int64_t n, void *x, const void *norms, double norm, double gamma) {
+  double *restrict v = x;
+  const double *restrict squares = norms;
+  for (int64_t i = 0; i < n; i++) {
+    double distance = norm + squares[i] - 2 * v[i];
+    v[i] = -gamma * (distance < 0 ? 0 : distance);
+  }
+}
+
+static void affine_32(int64_t n, void *x, double scale, double offset) {
+  float *v = x;
+  float s = (float)scale, o = (float)offset;
+  for (int64_t i = 0; i < n; i++) v[i] = s * v[i] + o;
+}
+
+static void affine_64(int64_t n, void *x, double scale, double offset) {
+  double *v = x;
+  for (int64_t i = 0; i < n; i++) v[i] = scale * v[i] + offset;
+}
+
+/* Powers by repeated squaring, a short piece at a time so that it stays in registers and cache. */
+#define PIECE 64
+
+static void power_32(int64_t n, void *x, int64_t degree) {
+  for (float *v = x, *end = v + n; v < end; v += PIECE) {
+    int64_t m = end - v < PIECE ? end - v : PIECE;
+    float base[PIECE], result[PIECE];
+    for (int64_t i = 0; i < m; i++) base[i] = v[i], result[i] = 1;
+    for (int64_t left = degree; left > 0; left >>= 1) {
+      if (left & 1) {
+        for (int64_t i = 0; i < m; i++) result[i] *= base[i];
+      }
+      for (int64_t i = 0; i < m; i++) base[i] *= base[i];
+    }
+    memcpy(v, result, (size_t)m * sizeof *v);
+  }
+}
+
+static void power_64(int64_t n, void *x, int64_t degree) {
+  for (double *v = x, *end = v + n; v < end; v += PIECE) {
+    int64_t m = end - v < PIECE ? end - v : PIECE;
+    double base[PIECE], result[PIECE];
+    for (int64_t i = 0; i < m; i++) base[i] = v[i], result[i] = 1;
+    for (int64_t left = degree; left > 0; left >>= 1) {
+      if (left & 1) {
+        for (int64_t i = 0; i < m; i++) result[i] *= base[i];
+      }
+      for (int64_t i = 0; i < m; i++) base[i] *= base[i];
+    }
+    memcpy(v, result, (size_t)m * sizeof *v);
+  }
+}
+
+/* Infinities and NaN are the values whose exponent bits are all set. */
+static bool finite_32(int64_t n, const void *x) {
+  const float *v = x;
+  uint32_t found = 0;
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, v + i, sizeof bits);
+    found |= (bits & 0x7f800000u) == 0x7f800000u;
+  }
+  return found == 0;
+}
+
+static bool finite_64(int64_t n, const void *x) {
+  const double *v = x;
+  uint64_t found = 0;
+  for (int64_t i = 0; i < n; i++) {
+    uint64_t bits;
+    memcpy(&bits, v + i, sizeof bits);
+    found |= (bits & 0x7ff0000000000000u) == 0x7ff0000000000000u;
+  }
+  return found == 0;
+}
+
+const peri_svm_kernels JOIN(peri_svm_kernels_, PERI_ISA) = {
+    .extremes = extremes,
+    .step = {step_32, step_64},
+    .partner = {partner_32, partner_64},
+    .axpy = {axpy_32, axpy_64},
+    .dot = {dot_32, dot_64},
+    .square = {square_32, square_64},
+    .rbf_exponent = {rbf_exponent_32, rbf_exponent_64},
+    .affine = {affine_32, affine_64},
+    .power = {power_32, power_64},
+    .finite = {finite_32, finite_64},
+};

@@ -1,0 +1,162 @@
+/* Broadcasting and the iterator that walks operands together. */
+#include "tensor/tensor.h"
+
+/* Elements in one piece of work for the team; below it, no thread is woken. */
+#define GRAIN 32768
+
+peri_status peri_broadcast(peri_context *context, const char *operation, int n, peri_tensor *const *tensors, int *ndim,
+                           int64_t *shape) {
+  *ndim = 0;
+  for (int i = 0; i < n; i++) {
+    if (tensors[i] != NULL && tensors[i]->layout.ndim > *ndim) *ndim = tensors[i]->layout.ndim;
+  }
+  for (int d = 0; d < *ndim; d++) shape[d] = 1;
+  for (int i = 0; i < n; i++) {
+    if (tensors[i] == NULL) continue;
+    const peri_layout *layout = &tensors[i]->layout;
+    int shift = *ndim - layout->ndim;
+    for (int d = 0; d < layout->ndim; d++) {
+      int64_t size = layout->shape[d];
+      if (size == 1 || size == shape[shift + d]) continue;
+      if (shape[shift + d] != 1) {
+        char first[PERI_SHAPE_TEXT], second[PERI_SHAPE_TEXT];
+        const peri_layout *other = NULL;
+        for (int j = 0; j < i && other == NULL; j++) {
+          int place = tensors[j] == NULL ? -1 : shift + d - (*ndim - tensors[j]->layout.ndim);
+          if (place >= 0 && tensors[j]->layout.shape[place] != 1) other = &tensors[j]->layout;
+        }
+        return peri_fail(context, PERI_ERR_ARGUMENT, "%s: shapes %s and %s cannot be broadcast together", operation,
+                         peri_shape_text(other->ndim, other->shape, first),
+                         peri_shape_text(layout->ndim, layout->shape, second));
+      }
+      shape[shift + d] = size;
+    }
+  }
+  return PERI_OK;
+}
+
+/* Two neighbouring dimensions are one when stepping past the end of the inner is a step of the outer. */
+static bool mergeable(const peri_iterator *it, int outer_operand_dim, const ptrdiff_t outer[PERI_MAX_OPERANDS]) {
+  for (int o = 0; o < it->operands; o++) {
+    if (it->strides[o][outer_operand_dim] * it->shape[outer_operand_dim] != outer[o]) return false;
+  }
+  return true;
+}
+
+static void add_dimension(peri_iterator *it, int64_t size, const ptrdiff_t stride[PERI_MAX_OPERANDS]) {
+  if (size == 1) return;
+  if (it->ndim > 0 && mergeable(it, it->ndim - 1, stride)) {
+    it->shape[it->ndim - 1] *= size;
+    return;
+  }
+  it->shape[it->ndim] = size;
+  for (int o = 0; o < it->operands; o++) it->strides[o][it->ndim] = stride[o];
+  it->ndim++;
+}
+
+/* A short innermost row costs more in calls than a strided walk along the longest dimension. */
+static void lengthen_rows(peri_iterator *it) {
+  if (it->ndim < 2 || it->shape[0] >= 16) return;
+  int longest = 0;
+  for (int d = 1; d < it->ndim; d++) {
+    if (it->shape[d] > 4 * it->shape[longest]) longest = d;
+  }
+  if (longest == 0) return;
+  int64_t size = it->shape[0];
+  it->shape[0] = it->shape[longest];
+  it->shape[longest] = size;
+  for (int o = 0; o < it->operands; o++) {
+    ptrdiff_t stride = it->strides[o][0];
+    it->strides[o][0] = it->strides[o][longest];
+    it->strides[o][longest] = stride;
+  }
+}
+
+void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int operands, peri_tensor *const *tensors) {
+  it->operands = operands;
+  it->ndim = 0;
+  it->numel = 1;
+  for (int o = 0; o < operands; o++) it->data[o] = tensors[o] != NULL ? tensors[o]->data : NULL;
+  for (int d = ndim - 1; d >= 0; d--) {
+    ptrdiff_t stride[PERI_MAX_OPERANDS];
+    for (int o = 0; o < operands; o++) {
+      const peri_layout *layout = tensors[o] != NULL ? &tensors[o]->layout : NULL;
+      int place = layout != NULL ? d - (ndim - layout->ndim) : -1;
+      bool repeated = place < 0 || layout->shape[place] == 1;
+      stride[o] = repeated ? 0 : layout->strides[place] * (ptrdiff_t)peri_dtype_size(layout->dtype);
+    }
+    it->numel *= shape[d];
+    add_dimension(it, shape[d], stride);
+  }
+  if (it->ndim == 0) {
+    it->ndim = 1;
+    it->shape[0] = 1;
+    for (int o = 0; o < operands; o++) {
+      it->strides[o][0] = tensors[o] != NULL ? (ptrdiff_t)peri_dtype_size(tensors[o]->layout.dtype) : 0;
+    }
+  }
+  lengthen_rows(it);
+}
+
+void peri_iterator_scalar(peri_iterator *it, int operand, const void *element) {
+  it->data[operand] = (char *)(uintptr_t)element;
+  for (int d = 0; d < it->ndim; d++) it->strides[operand][d] = 0;
+}
+
+typedef struct walk {
+  const peri_iterator *it;
+  peri_row_body row;
+  void *arg;
+} walk;
+
+/* Elements begin .. end-1 in the iterator's order. */
+static void walk_range(const walk *job, int64_t begin, int64_t end) {
+  const peri_iterator *it = job->it;
+  int64_t index[PERI_MAX_DIMS], rest = begin;
+  char *data[PERI_MAX_OPERANDS];
+  ptrdiff_t strides[PERI_MAX_OPERANDS];
+  for (int d = 0; d < it->ndim; d++) {
+    index[d] = rest % it->shape[d];
+    rest /= it->shape[d];
+  }
+  for (int o = 0; o < it->operands; o++) {
+    data[o] = it->data[o];
+    strides[o] = it->strides[o][0];
+    for (int d = 0; d < it->ndim; d++) data[o] += index[d] * it->strides[o][d];
+  }
+  while (begin < end) {
+    int64_t n = peri_min(it->shape[0] - index[0], end - begin);
+    job->row(job->arg, n, data, strides);
+    begin += n;
+    if (begin >= end) break;
+    for (int o = 0; o < it->operands; o++) data[o] -= index[0] * strides[o];
+    index[0] = 0;
+    for (int d = 1; d < it->ndim; d++) {
+      for (int o = 0; o < it->operands; o++) data[o] += it->strides[o][d];
+      if (++index[d] < it->shape[d]) break;
+      for (int o = 0; o < it->operands; o++) data[o] -= it->shape[d] * it->strides[o][d];
+      index[d] = 0;
+    }
+  }
+}
+
+static void walk_piece(void *arg, int64_t piece) {
+  const walk *job = arg;
+  walk_range(job, piece * GRAIN, peri_min((piece + 1) * GRAIN, job->it->numel));
+}
+
+peri_status peri_iterate(peri_context *context, const peri_iterator *it, peri_row_body row, void *arg) {
+  if (it->numel == 0) return PERI_OK;
+  walk job = {it, row, arg};
+  if (it->numel <= GRAIN) {
+    if (it->ndim == 1) {
+      ptrdiff_t strides[PERI_MAX_OPERANDS];
+      for (int o = 0; o < it->operands; o++) strides[o] = it->strides[o][0];
+      row(arg, it->numel, it->data, strides);
+    } else {
+      walk_range(&job, 0, it->numel);
+    }
+    return PERI_OK;
+  }
+  return peri_parallel(context, (it->numel + GRAIN - 1) / GRAIN, walk_piece, &job);
+}

@@ -1,0 +1,337 @@
+/* Storages and tensors: making, viewing, releasing. */
+#include "tensor/tensor.h"
+#include "autograd/autograd.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+
+#include <stdio.h>
+
+#define STORAGE_HEADER ((sizeof(peri_storage) + 63) / 64 * 64)
+
+static const struct {
+  const char *name;
+  size_t size;
+} dtypes[PERI_DTYPES] = {
+    [PERI_FLOAT32] = {"float32", 4}, [PERI_FLOAT64] = {"float64", 8}, [PERI_INT64] = {"int64", 8},
+    [PERI_UINT8] = {"uint8", 1},     [PERI_BOOL] = {"bool", 1},
+};
+
+const char *peri_dtype_name(peri_dtype dtype) { return dtypes[dtype].name; }
+size_t peri_dtype_size(peri_dtype dtype) { return dtypes[dtype].size; }
+
+/* ---- layouts ---- */
+
+const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer) {
+  size_t used = 0;
+  if (ndim == 0) return strcpy(buffer, "0-d");
+  for (int d = 0; d < ndim && used < PERI_SHAPE_TEXT; d++) {
+    used += (size_t)snprintf(buffer + used, PERI_SHAPE_TEXT - used, d == 0 ? "%lld" : "x%lld", (long long)shape[d]);
+  }
+  return buffer;
+}
+
+peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout) {
+  char text[PERI_SHAPE_TEXT];
+  int64_t stride = 1, bytes;
+  for (int d = 0; d < layout->ndim; d++) {
+    if (layout->shape[d] < 0) {
+      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
+                       (long long)layout->shape[d], d + 1);
+    }
+  }
+  layout->numel = 1;
+  layout->offset = 0;
+  for (int d = layout->ndim - 1; d >= 0; d--) {
+    layout->strides[d] = stride;
+    layout->numel *= layout->shape[d] == 0 ? 0 : 1; /* an empty tensor may have huge sizes elsewhere */
+    if (__builtin_mul_overflow(stride, peri_max(layout->shape[d], 1), &stride)) goto too_large;
+  }
+  if (layout->numel != 0) layout->numel = stride;
+  if (__builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes) || bytes > INT64_MAX / 2) {
+    goto too_large;
+  }
+  return PERI_OK;
+too_large:
+  return peri_fail(context, PERI_ERR_MEMORY, "%s: out of memory: shape %s of %s has too many elements", operation,
+                   peri_shape_text(layout->ndim, layout->shape, text), dtypes[layout->dtype].name);
+}
+
+void peri_layout_set(peri_layout *layout, peri_dtype dtype, int ndim, const int64_t *shape) {
+  layout->dtype = dtype;
+  layout->ndim = ndim;
+  layout->offset = 0;
+  int64_t stride = 1, numel = 1;
+  for (int d = ndim - 1; d >= 0; d--) {
+    layout->shape[d] = shape[d];
+    layout->strides[d] = stride;
+    stride *= peri_max(shape[d], 1);
+    numel *= shape[d];
+  }
+  layout->numel = numel;
+}
+
+bool peri_layout_is_contiguous(const peri_layout *layout) {
+  if (layout->numel == 0) return true;
+  int64_t stride = 1;
+  for (int d = layout->ndim - 1; d >= 0; d--) {
+    if (layout->shape[d] != 1 && layout->strides[d] != stride) return false;
+    stride *= layout->shape[d];
+  }
+  return true;
+}
+
+bool peri_same_shape(const peri_layout *a, const peri_layout *b) {
+  if (a->ndim != b->ndim) return false;
+  for (int d = 0; d < a->ndim; d++) {
+    if (a->shape[d] != b->shape[d]) return false;
+  }
+  return true;
+}
+
+/* ---- storages ---- */
+
+/* data NULL: the elements stand behind the header, in the same block. */
+static peri_status storage_new(peri_context *context, size_t bytes, void *data, peri_storage **out) {
+  void *block;
+  size_t block_bytes = STORAGE_HEADER + (data == NULL ? bytes : 0);
+  PERI_TRY(peri_alloc(context, block_bytes, &block));
+  peri_storage *storage = block;
+  *storage = (peri_storage){.references = 1,
+                            .context = context,
+                            .data = data == NULL ? (char *)block + STORAGE_HEADER : data,
+                            .block_bytes = block_bytes};
+  peri_context_retain(context);
+  *out = storage;
+  return PERI_OK;
+}
+
+static void storage_release(peri_storage *storage) {
+  if (--storage->references > 0) return;
+  peri_context *context = storage->context;
+  if (storage->deleter != NULL) storage->deleter(storage->data, storage->user);
+  peri_free(context, storage, storage->block_bytes);
+  peri_context_drop(context);
+}
+
+/* ---- tensors ---- */
+
+static peri_status tensor_over(peri_context *context, peri_storage *storage, const peri_layout *layout,
+                               peri_tensor **out) {
+  void *block;
+  PERI_TRY(peri_alloc(context, sizeof(peri_tensor), &block));
+  peri_tensor *tensor = block;
+  tensor->references = 1;
+  tensor->storage = storage;
+  tensor->data = storage->data + layout->offset * (int64_t)dtypes[layout->dtype].size;
+  tensor->contiguous = peri_layout_is_contiguous(layout);
+  tensor->requires_grad = tensor->base_requires_grad = false;
+  tensor->output = 0;
+  tensor->layout = *layout;
+  tensor->node = NULL;
+  tensor->grad = tensor->incoming = NULL;
+  tensor->known = false;
+  *out = tensor;
+  return PERI_OK;
+}
+
+static peri_status tensor_owning(peri_context *context, peri_storage *storage, const peri_layout *layout,
+                                 peri_tensor **out) {
+  peri_status status = tensor_over(context, storage, layout, out);
+  if (status != PERI_OK) storage_release(storage);
+  return status;
+}
+
+peri_status peri_tensor_empty(peri_context *context, const peri_layout *layout, peri_tensor **out) {
+  peri_storage *storage;
+  PERI_TRY(storage_new(context, (size_t)layout->numel * dtypes[layout->dtype].size, NULL, &storage));
+  return tensor_owning(context, storage, layout, out);
+}
+
+peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
+                            peri_tensor **out) {
+  peri_layout layout = {.dtype = dtype, .ndim = ndim};
+  *out = NULL;
+  if (ndim < 0 || ndim > PERI_MAX_DIMS) {
+    return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: %d dimensions (expected 0 to %d)", ndim, PERI_MAX_DIMS);
+  }
+  if ((int)dtype < 0 || dtype >= PERI_DTYPES) {
+    return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: unknown dtype %d", (int)dtype);
+  }
+  memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
+  PERI_TRY(peri_layout_contiguous(context, "tensor", &layout));
+  return peri_tensor_full(context, &layout, 0, out);
+}
+
+peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape, void *data,
+                             void (*deleter)(void *data, void *user), void *user, peri_tensor **out) {
+  peri_layout layout = {.dtype = dtype, .ndim = ndim};
+  peri_storage *storage = NULL;
+  peri_status status = PERI_OK;
+  *out = NULL;
+  if (ndim < 0 || ndim > PERI_MAX_DIMS) {
+    status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: %d dimensions (expected 0 to %d)", ndim, PERI_MAX_DIMS);
+  } else if (data == NULL) {
+    status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory is NULL");
+  } else {
+    memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
+    status = peri_layout_contiguous(context, "tensor", &layout);
+  }
+  if (status == PERI_OK) status = storage_new(context, 0, data, &storage);
+  if (status != PERI_OK) {
+    if (deleter != NULL) deleter(data, user);
+    return status;
+  }
+  storage->deleter = deleter;
+  storage->user = user;
+  return tensor_owning(context, storage, &layout, out);
+}
+
+peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, double value, peri_tensor **out) {
+  PERI_TRY(peri_tensor_empty(context, layout, out));
+  peri_tensor *x = *out;
+  if (value == 0) {
+    memset(x->data, 0, (size_t)layout->numel * dtypes[layout->dtype].size);
+    return PERI_OK;
+  }
+  double element;
+  peri_store_number(layout->dtype, &element, value);
+  context->kernels->elementwise->convert[layout->dtype][layout->dtype](
+      layout->numel, x->data, (ptrdiff_t)dtypes[layout->dtype].size, (const char *)&element, 0);
+  return PERI_OK;
+}
+
+peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out) {
+  PERI_TRY(tensor_over(peri_tensor_context(base), base->storage, layout, out));
+  base->storage->references++;
+  (*out)->base_requires_grad = base->requires_grad || base->base_requires_grad;
+  return PERI_OK;
+}
+
+int64_t peri_tensor_offset(const peri_tensor *x) {
+  return (x->data - x->storage->data) / (int64_t)dtypes[x->layout.dtype].size;
+}
+
+peri_status peri_tensor_detach(peri_tensor *x, peri_tensor **out) {
+  peri_layout layout = x->layout;
+  layout.offset = peri_tensor_offset(x);
+  PERI_TRY(tensor_over(peri_tensor_context(x), x->storage, &layout, out));
+  x->storage->references++;
+  return PERI_OK;
+}
+
+peri_tensor *peri_tensor_retain(peri_tensor *tensor) {
+  tensor->references++;
+  return tensor;
+}
+
+void peri_tensor_release(peri_tensor **tensor) {
+  peri_tensor *x = *tensor;
+  *tensor = NULL;
+  if (x == NULL || --x->references > 0) return;
+  peri_storage *storage = x->storage;
+  peri_context *context = storage->context;
+  if (x->grad != NULL) peri_tensor_release(&x->grad);
+  if (x->node != NULL) peri_node_release(context, x->node);
+  peri_free(context, x, sizeof *x);
+  storage_release(storage);
+}
+
+peri_dtype peri_tensor_dtype(const peri_tensor *tensor) { return tensor->layout.dtype; }
+int peri_tensor_ndim(const peri_tensor *tensor) { return tensor->layout.ndim; }
+const int64_t *peri_tensor_shape(const peri_tensor *tensor) { return tensor->layout.shape; }
+const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->layout.strides; }
+int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
+bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
+void *peri_tensor_data(peri_tensor *tensor) { return tensor->data; }
+
+/* ---- copies ---- */
+
+typedef struct conversion {
+  peri_loop1 loop;
+} conversion;
+
+static void convert_row(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides) {
+  ((conversion *)arg)->loop(n, data[0], strides[0], data[1], strides[1]);
+}
+
+peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source) {
+  peri_context *context = peri_tensor_context(target);
+  conversion job = {context->kernels->elementwise->convert[source->layout.dtype][target->layout.dtype]};
+  peri_iterator iterator;
+  peri_iterator_open(&iterator, target->layout.ndim, target->layout.shape, 2, (peri_tensor *[]){target, source});
+  return peri_iterate(context, &iterator, convert_row, &job);
+}
+
+static peri_status contiguous_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
+  peri_layout layout;
+  peri_layout_set(&layout, dtype, x->layout.ndim, x->layout.shape);
+  PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
+  peri_status status = peri_tensor_copy_into(*out, x);
+  if (status != PERI_OK) peri_tensor_release(out);
+  return status;
+}
+
+peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out) {
+  if (!x->contiguous) return contiguous_copy(x, x->layout.dtype, out);
+  *out = peri_tensor_retain(x);
+  return PERI_OK;
+}
+
+peri_status peri_tensor_convert(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
+  if (x->layout.dtype != dtype) return contiguous_copy(x, dtype, out);
+  *out = peri_tensor_retain(x);
+  return PERI_OK;
+}
+
+/* The bytes from the first to the last element, whatever the signs of the strides. */
+static void extent(const peri_tensor *x, const char **low, const char **high) {
+  int64_t size = (int64_t)dtypes[x->layout.dtype].size;
+  *low = x->data;
+  *high = x->data + size;
+  for (int d = 0; d < x->layout.ndim; d++) {
+    int64_t span = (x->layout.shape[d] - 1) * x->layout.strides[d] * size;
+    if (span < 0) *low += span;
+    if (span > 0) *high += span;
+  }
+}
+
+bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b) {
+  if (a->storage != b->storage || a->layout.numel == 0 || b->layout.numel == 0) return false;
+  if (a->data == b->data && a->layout.dtype == b->layout.dtype && peri_same_shape(&a->layout, &b->layout) &&
+      memcmp(a->layout.strides, b->layout.strides, (size_t)a->layout.ndim * sizeof(int64_t)) == 0) {
+    return false; /* element for element */
+  }
+  const char *a_low, *a_high, *b_low, *b_high;
+  extent(a, &a_low, &a_high);
+  extent(b, &b_low, &b_high);
+  return a_low < b_high && b_low < a_high;
+}
+
+/* ---- single elements ---- */
+
+double peri_load_number(peri_dtype dtype, const void *element) {
+  switch (dtype) {
+  case PERI_FLOAT32: return (double)*(const float *)element;
+  case PERI_FLOAT64: return *(const double *)element;
+  case PERI_INT64: return (double)*(const int64_t *)element;
+  case PERI_UINT8:
+  case PERI_BOOL: break;
+  }
+  return (double)*(const uint8_t *)element;
+}
+
+int64_t peri_load_integer(peri_dtype dtype, const void *element) {
+  if (dtype == PERI_INT64) return *(const int64_t *)element;
+  double value = peri_load_number(dtype, element);
+  return value >= -0x1p63 && value < 0x1p63 ? (int64_t)value : value > 0 ? INT64_MAX : INT64_MIN;
+}
+
+void peri_store_number(peri_dtype dtype, void *element, double value) {
+  switch (dtype) {
+  case PERI_FLOAT32: *(float *)element = (float)value; return;
+  case PERI_FLOAT64: *(double *)element = value; return;
+  case PERI_INT64: *(int64_t *)element = peri_load_integer(PERI_FLOAT64, &value); return;
+  case PERI_UINT8: *(uint8_t *)element = (uint8_t)peri_load_integer(PERI_FLOAT64, &value); return;
+  case PERI_BOOL: *(uint8_t *)element = value != 0; return;
+  }
+}

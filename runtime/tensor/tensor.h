@@ -1,0 +1,120 @@
+/* Tensors: a dtype, a shape and strides over a counted storage.
+ *
+ * A storage is the bytes, its context and a version that in-place writes raise. A tensor's shape,
+ * strides and place never change after it was made; views are further tensors over the same
+ * storage. The public functions are in perilune.h; here is what the runtime itself needs. */
+#ifndef PERI_TENSOR_H
+#define PERI_TENSOR_H
+
+#include "base/base.h"
+
+struct peri_node;
+
+typedef struct peri_storage {
+  size_t references;
+  peri_context *context;
+  char *data;
+  size_t block_bytes; /* of this structure and the elements behind it, as asked from the context */
+  uint64_t version;
+  void (*deleter)(void *data, void *user); /* lent memory */
+  void *user;
+} peri_storage;
+
+/* What a tensor looks like, without its bytes. Strides are in elements. */
+typedef struct peri_layout {
+  peri_dtype dtype;
+  int ndim;
+  int64_t numel;
+  int64_t offset; /* in elements, from the storage's first; for views */
+  int64_t shape[PERI_MAX_DIMS];
+  int64_t strides[PERI_MAX_DIMS];
+} peri_layout;
+
+struct peri_tensor {
+  size_t references;
+  peri_storage *storage;
+  char *data; /* the first element */
+  bool contiguous;
+  bool requires_grad;
+  bool base_requires_grad; /* a view, made without recording, of a tensor that requires grad */
+  int output;              /* which output of node this is */
+  peri_layout layout;
+  struct peri_node *node; /* what computed it, when recorded */
+  peri_tensor *grad;
+  peri_tensor *incoming; /* a leaf's gradient while backward runs, before it is known to succeed */
+  bool known; /* for the binding: it keeps one handle for this tensor (parameters and gradients) */
+};
+
+static inline peri_context *peri_tensor_context(const peri_tensor *x) { return x->storage->context; }
+static inline bool peri_is_float(peri_dtype dtype) { return dtype == PERI_FLOAT32 || dtype == PERI_FLOAT64; }
+
+/* ---- layouts ---- */
+
+/* Fills strides for a contiguous tensor and numel. Fails when a size is negative or the bytes
+ * overflow; `operation` opens the message. */
+peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout);
+/* A contiguous layout from dtype and shape already known to be sound. */
+void peri_layout_set(peri_layout *layout, peri_dtype dtype, int ndim, const int64_t *shape);
+bool peri_layout_is_contiguous(const peri_layout *layout);
+bool peri_same_shape(const peri_layout *a, const peri_layout *b);
+/* "3x4", "0-d", for messages; buffer of PERI_SHAPE_TEXT bytes, returned. */
+#define PERI_SHAPE_TEXT 192
+const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer);
+
+/* ---- making tensors ---- */
+
+/* Contiguous, uninitialised. layout->numel must be set. */
+peri_status peri_tensor_empty(peri_context *context, const peri_layout *layout, peri_tensor **out);
+peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, double value, peri_tensor **out);
+/* A further tensor over base's storage; layout->offset counts from the storage's first element. */
+peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out);
+/* The same elements, cut off from the graph. */
+peri_status peri_tensor_detach(peri_tensor *x, peri_tensor **out);
+/* x itself (retained) when it is contiguous, else a contiguous copy; not recorded. */
+peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out);
+/* x itself (retained) when it has the dtype, else a contiguous converted copy; not recorded. */
+peri_status peri_tensor_convert(peri_tensor *x, peri_dtype dtype, peri_tensor **out);
+/* Elements of source (any dtype, broadcast to target's shape, already checked) into target. */
+peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source);
+/* The offset of x's first element in its storage, in elements. */
+int64_t peri_tensor_offset(const peri_tensor *x);
+/* Whether writing to a can change b otherwise than element for element. */
+bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
+
+/* ---- single elements ---- */
+double peri_load_number(peri_dtype dtype, const void *element);
+int64_t peri_load_integer(peri_dtype dtype, const void *element); /* floats truncate */
+void peri_store_number(peri_dtype dtype, void *element, double value);
+
+/* ---- shapes together ---- */
+/* NumPy's broadcasting of n tensors (NULL entries are skipped); fails naming both shapes. */
+peri_status peri_broadcast(peri_context *context, const char *operation, int n, peri_tensor *const *tensors,
+                           int *ndim, int64_t *shape);
+
+/* ---- the broadcasting iterator ----
+ * Walks up to four operands over one shape. Dimensions that lie evenly in all operands are merged,
+ * so that contiguous work is one long row. */
+#define PERI_MAX_OPERANDS 4
+typedef struct peri_iterator {
+  int operands, ndim;
+  int64_t numel;
+  int64_t shape[PERI_MAX_DIMS]; /* innermost first */
+  ptrdiff_t strides[PERI_MAX_OPERANDS][PERI_MAX_DIMS]; /* bytes, innermost first */
+  char *data[PERI_MAX_OPERANDS];
+} peri_iterator;
+
+/* shape is the common one; operands are broadcast to it. */
+void peri_iterator_open(peri_iterator *iterator, int ndim, const int64_t *shape, int operands,
+                        peri_tensor *const *tensors);
+/* Replaces an operand by one element that is repeated. */
+void peri_iterator_scalar(peri_iterator *iterator, int operand, const void *element);
+/* Runs row(arg, n, data, strides) over the whole, cut into pieces for the team. */
+typedef void (*peri_row_body)(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides);
+peri_status peri_iterate(peri_context *context, const peri_iterator *iterator, peri_row_body row, void *arg);
+
+/* ---- text ---- */
+/* As NumPy prints: aligned columns, elided when large; the footer has dtype and shape. Writes a
+ * terminated text into a new block of *bytes bytes of the context. */
+peri_status peri_tensor_text(peri_tensor *x, char **text, size_t *bytes);
+
+#endif

@@ -1,0 +1,181 @@
+-- The Circle experiment: two noisy rings, one small network trained in four degrees of automation,
+-- and four kernel SVMs on the same points.
+--
+--   perilune scripts/circle.lua [--plots no] [--out DIR] [--epochs N]
+--
+-- (a) forward, loss, backward and update by hand   (b) autograd   (c) layers   (d) layers and optimiser
+
+local peri = require "perilune"
+local nn, optim, svm, data = peri.nn, peri.optim, peri.svm, peri.data
+
+local options = { plots = "yes", out = "out/circle", epochs = "150" }
+for i = 1, #arg, 2 do
+  local name = arg[i]:match("^%-%-(%w+)$")
+  if not name or not options[name] or not arg[i + 1] then
+    io.stderr:write("usage: circle.lua [--plots no] [--out DIR] [--epochs N]\n")
+    os.exit(1)
+  end
+  options[name] = arg[i + 1]
+end
+local EPOCHS = math.tointeger(tonumber(options.epochs))
+if not EPOCHS or EPOCHS < 1 or (options.plots ~= "yes" and options.plots ~= "no") then
+  io.stderr:write("circle.lua: --epochs is a whole number from 1, --plots is yes or no\n")
+  os.exit(1)
+end
+
+local LR, BATCH, HIDDEN = 0.1, 10, 10
+local X, y = data.circles(200, { noise = 0.15, factor = 0.5, seed = 1 })
+local Xt, yt = data.circles(200, { noise = 0.15, factor = 0.5, seed = 2 })
+local Y, Yt = peri.one_hot(y, 2), peri.one_hot(yt, 2)
+
+local function accuracy(scores, classes) return scores:argmax(2):eq(classes):to("float32"):mean():item() end
+
+-- Trains with step(x, y, one_hot) on each mini-batch; forward gives the scores of a version.
+local function train(step, forward)
+  local history = { train_loss = {}, test_loss = {}, train_accuracy = {}, test_accuracy = {} }
+  local batches = data.loader({ X, y, Y }, { batch_size = BATCH, shuffle = true, seed = 3 })
+  local seconds = 0
+  for epoch = 1, EPOCHS do
+    local start = peri.now()
+    for bx, by, bY in batches do step(bx, by, bY) end
+    seconds = seconds + (peri.now() - start)
+    peri.no_grad(function()
+      local s, st = forward(X), forward(Xt)
+      history.train_loss[epoch] = peri.cross_entropy(s, y):item()
+      history.test_loss[epoch] = peri.cross_entropy(st, yt):item()
+      history.train_accuracy[epoch], history.test_accuracy[epoch] = accuracy(s, y), accuracy(st, yt)
+    end)
+  end
+  history.seconds, history.forward = seconds, forward
+  return history
+end
+
+local function initial_weights()
+  peri.manual_seed(0)
+  return peri.randn(HIDDEN, 2) * 0.3, peri.randn(HIDDEN) * 0.3, peri.randn(2, HIDDEN) * 0.3, peri.randn(2) * 0.3
+end
+
+-- (a) With p = softmax(z) and the cross-entropy L: dL/dz = (p - y) / n, and tanh' = 1 - h^2.
+local function by_hand()
+  local Wh, bh, Wy, by = initial_weights()
+  local function hidden(x) return (x:matmul(Wh:t()) + bh):tanh() end
+  local function forward(x) return hidden(x):matmul(Wy:t()) + by end
+  local function step(x, _, target)
+    local h = hidden(x)
+    local dz = ((h:matmul(Wy:t()) + by):softmax(2) - target) / #x
+    local dh = dz:matmul(Wy) * (1 - h * h)
+    Wy:sub_(dz:t():matmul(h) * LR)
+    by:sub_(dz:sum(1) * LR)
+    Wh:sub_(dh:t():matmul(x) * LR)
+    bh:sub_(dh:sum(1) * LR)
+  end
+  return train(step, forward)
+end
+
+-- (b) The same parameters; gradients by autograd.
+local function with_autograd()
+  local parameters = { initial_weights() }
+  for _, p in ipairs(parameters) do p:requires_grad_() end
+  local Wh, bh, Wy, by = table.unpack(parameters)
+  local function forward(x) return (x:matmul(Wh:t()) + bh):tanh():matmul(Wy:t()) + by end
+  local function step(x, _, target)
+    local loss = -(target * forward(x):log_softmax(2)):sum() / #x
+    loss:backward()
+    peri.no_grad(function()
+      for _, p in ipairs(parameters) do
+        p:sub_(p.grad * LR)
+        p.grad:zero_()
+      end
+    end)
+  end
+  return train(step, forward)
+end
+
+local function network()
+  peri.manual_seed(0)
+  return nn.Sequential(nn.Linear(2, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 2)), nn.CrossEntropyLoss()
+end
+
+-- (c) Layers; the update by hand.
+local function with_layers()
+  local net, ce = network()
+  local parameters = net:parameters()
+  local function step(x, classes)
+    net:zero_grad()
+    ce(net(x), classes):backward()
+    peri.no_grad(function()
+      for _, p in ipairs(parameters) do p:sub_(p.grad * LR) end
+    end)
+  end
+  return train(step, net)
+end
+
+-- (d) Layers and an optimiser.
+local function with_optimizer()
+  local net, ce = network()
+  local opt = optim.SGD(net:parameters(), { lr = LR })
+  local function step(x, classes)
+    opt:zero_grad()
+    ce(net(x), classes):backward()
+    opt:step()
+  end
+  return train(step, net)
+end
+
+-- ---- run, and the table ----
+
+local rows = {}
+local function report(name, train_accuracy, test_accuracy, seconds)
+  rows[#rows + 1] = ("%-28s %8.3f %8.3f %10.4f"):format(name, train_accuracy, test_accuracy, seconds)
+end
+
+local versions = {
+  { "(a) by hand", by_hand() }, { "(b) autograd", with_autograd() },
+  { "(c) layers", with_layers() }, { "(d) layers and SGD", with_optimizer() },
+}
+for _, version in ipairs(versions) do
+  local h = version[2]
+  report("network " .. version[1], h.train_accuracy[EPOCHS], h.test_accuracy[EPOCHS], h.seconds)
+end
+
+local machines = {}
+for _, kernel in ipairs { "linear", "rbf", "poly", "sigmoid" } do
+  local start = peri.now()
+  local machine = svm.SVC { kernel = kernel, C = 1, degree = 2 }
+  machine:fit(X, y)
+  local seconds = peri.now() - start
+  machines[#machines + 1] = { kernel, machine }
+  report("SVC " .. kernel, machine:score(X, y), machine:score(Xt, yt), seconds)
+end
+
+print(("%-28s %8s %8s %10s"):format("method", "train", "test", "seconds"))
+print(table.concat(rows, "\n"))
+if options.plots == "no" then return end
+
+-- ---- pictures ----
+
+local plot = peri.plot
+local function both(figure, name) figure:save { options.out .. "/" .. name .. ".svg", options.out .. "/" .. name .. ".png" } end
+
+for _, curve in ipairs { { "loss", "cross-entropy" }, { "accuracy", "accuracy" } } do
+  local figure = plot.figure { title = "Circle: " .. curve[2] .. " on the test points", xlabel = "epoch", ylabel = curve[2] }
+  for _, version in ipairs(versions) do figure:line(version[2]["test_" .. curve[1]], { label = version[1] }) end
+  both(figure, curve[1])
+end
+
+local extent = { -1.8, 1.8, -1.8, 1.8 }
+local names = { "outer ring", "inner ring" }
+local net = versions[4][2].forward
+local regions = plot.figure { title = "Circle: the network's probability of the inner ring", xlabel = "x1", ylabel = "x2" }
+regions:regions { kind = "probability", extent = extent,
+  predict = function(points) return peri.no_grad(function() return net(points):softmax(2)[{ {}, 2 }] end) end }
+both(regions:scatter(X, { class = y, labels = names }), "network")
+
+for _, entry in ipairs(machines) do
+  local kernel, machine = table.unpack(entry)
+  local figure = plot.figure { title = ("Circle: SVC %s, %d support vectors"):format(kernel, #machine.support), xlabel = "x1", ylabel = "x2" }
+  figure:regions { kind = "class", extent = extent, predict = function(points) return machine:decision_function(points) end }
+  figure:scatter(X, { class = y, labels = names })
+  both(figure:scatter(machine.support_vectors, { size = 9, outline = true, label = "support vectors" }), "svm_" .. kernel)
+end
+print("pictures: " .. options.out)

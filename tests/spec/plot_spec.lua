@@ -1,0 +1,510 @@
+-- peri.plot: what is checked, what gnuplot is told, and that no text or file name ever becomes a command.
+local peri = require "perilune"
+local plot, process = peri.plot, peri._process
+
+local NAN = 0 / 0
+local folder
+
+local function file(name) return folder .. "/" .. name end
+
+local function content(name)
+  local f = assert(io.open(file(name), "rb"))
+  local bytes = f:read("a")
+  f:close()
+  return bytes
+end
+
+local function exists(name)
+  local f = io.open(file(name))
+  if f then f:close() end
+  return f ~= nil
+end
+
+-- What a tensor is to plot: anything with totable.
+local function tensor(values) return {totable = function() return values end} end
+
+local function parabola(points)
+  local values = {}
+  for i, row in ipairs(points:totable()) do values[i] = row[1] ^ 2 + row[2] ^ 2 - 1 end
+  return values
+end
+
+-- The commands that gnuplot is given for a picture; it is not run.
+local function commands_of(picture, name)
+  local run_all, seen = process.run_all, nil
+  process.run_all = function(jobs)
+    seen = jobs
+    return {{status = 0, stdout = "picture", stderr = ""}}
+  end
+  local ok, message = pcall(picture.save, picture, file(name or "picture.png"))
+  process.run_all = run_all
+  assert(ok, message)
+  return seen[1].input, seen[1].argv
+end
+
+local function message_of(f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok)
+  return message
+end
+
+local function has(text, part) assert.is_truthy(text:find(part, 1, true), ("no '%s' in: %s"):format(part, text)) end
+
+local function lacks(text, part) assert.is_nil(text:find(part, 1, true)) end
+
+describe("plot", function()
+  local cleanup = {}
+
+  setup(function()
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(process.mkdir(folder))
+  end)
+
+  local function made(...)
+    for _, name in ipairs{...} do cleanup[#cleanup + 1] = file(name) end
+    return ...
+  end
+
+  teardown(function()
+    made("picture.png", "picture.svg", "picture.txt", "picture.pdf")
+    for _, path in ipairs(cleanup) do os.remove(path) end
+    os.remove(folder)
+  end)
+
+  describe("formats", function()
+    local figure
+
+    before_each(function() figure = plot.figure{title = "loss"}:line({3, 2, 1}, {label = "train"}) end)
+
+    it("saves SVG, PNG, PDF and text in one call", function()
+      local paths = {}
+      for i, name in ipairs{made("a.svg", "a.png", "a.pdf", "a.txt")} do paths[i] = file(name) end
+      assert.are.equal(figure, figure:save(paths))
+      has(content("a.svg"), '<svg')
+      has(content("a.svg"), "<text>loss</text>")
+      assert.are.equal("\137PNG\r\n\26\n", content("a.png"):sub(1, 8))
+      assert.are.equal("%PDF-", content("a.pdf"):sub(1, 5))
+      has(content("a.txt"), "train")
+    end)
+
+    it("has twice the pixels in a PNG unless scale says otherwise", function()
+      local function size(name)
+        local width, height = (">I4I4"):unpack(content(name), 17)
+        return width, height
+      end
+      figure:save(file(made("b.png")))
+      assert.are.same({1280, 960}, {size("b.png")})
+      figure:save(file("b.png"), {scale = 1})
+      assert.are.same({640, 480}, {size("b.png")})
+    end)
+
+    it("gives the same bytes every time", function()
+      for _, name in ipairs{made("c.svg", "c.png", "c.pdf")} do
+        figure:save(file(name))
+        local first = content(name)
+        figure:save(file(name))
+        assert.are.equal(first, content(name))
+      end
+      assert.is_true(#content("c.svg") < 10000)
+      lacks(content("c.svg"), "Gnuplot")
+    end)
+
+    it("makes the folders of a path", function()
+      figure:save(file("deep/er/a.svg"))
+      assert.is_true(exists("deep/er/a.svg"))
+      made("deep/er/a.svg", "deep/er", "deep")
+    end)
+
+    it("shows figures, images and pages as text", function()
+      local lines, real = {}, print
+      _G.print = function(line) lines[#lines + 1] = line end
+      local ok, message = pcall(function()
+        figure:show()
+        plot.figure{title = "digit"}:image{{0, 1}, {0.5, 0}}:show()
+        plot.page{title = "both", figure, figure}:show()
+      end)
+      _G.print = real
+      assert(ok, message)
+      has(lines[1], "***")
+      has(lines[1], "train")
+      assert.are.equal("digit\n  @@\n++", lines[2])
+      has(lines[3], "both")
+    end)
+  end)
+
+  describe("what gnuplot is told", function()
+    it("starts without a shell and without file names", function()
+      local commands, argv = commands_of(plot.figure():line{1, 2}, "secret-name.png")
+      made("secret-name.png")
+      assert.are.same({"gnuplot", "-d", "/dev/stdin"}, argv)
+      lacks(commands, "secret-name")
+      lacks(commands, folder)
+      has(commands, "noenhanced")
+    end)
+
+    it("takes tensors and lists, with and without x", function()
+      local expected = "10 1\n20 4\n30 9"
+      has(commands_of(plot.figure():line({10, 20, 30}, {1, 4, 9})), expected)
+      has(commands_of(plot.figure():line(tensor{10, 20, 30}, tensor{{1}, {4}, {9}}, {label = "y"})), expected)
+      has(commands_of(plot.figure():scatter(tensor{{10, 1}, {20, 4}, {30, 9}})), expected)
+      has(commands_of(plot.figure():line{5, 6}), "1 5\n2 6")
+    end)
+
+    it("draws a gap where a number is not finite, or has no place on a log axis", function()
+      has(commands_of(plot.figure():line{1, NAN, math.huge, 4}), "1 1\n\n4 4")
+      has(commands_of(plot.figure{yscale = "log"}:line{1, 0, -2, 4}), "1 1\n\n4 4")
+      lacks(commands_of(plot.figure():scatter({{1, 2}, {NAN, 3}})), "nan")
+    end)
+
+    it("keeps a long curve's extremes and gaps, and drops the rest", function()
+      local y = {}
+      for i = 1, 100000 do y[i] = math.sin(i / 1000) end
+      y[31234], y[51234], y[71234] = 100, -100, NAN
+      local commands = commands_of(plot.figure():line(y))
+      has(commands, "\n31234 100\n")
+      has(commands, "\n51234 -100\n")
+      has(commands, "\n\n")
+      assert.is_true(#commands < 200000)
+    end)
+
+    it("gives each class its colour and mark, in the order of the labels' values", function()
+      local commands = commands_of(plot.figure():scatter({{1, 2}, {3, 4}, {5, 6}},
+        {class = tensor{7, 3, 7}, labels = {"three", "seven"}}))
+      has(commands, "\n3 4\n")
+      has(commands, "\n1 2\n5 6\n")
+      assert.is_true(commands:find("'three'", 1, true) < commands:find("'seven'", 1, true))
+      has(commands, "#0072b2")
+      has(commands, "#d55e00")
+    end)
+
+    it("puts the first row of a picture on top and of a function at ymin", function()
+      has(commands_of(plot.figure():image{{1, 2}, {3, 4}}), "set yrange [2.5:0.5]")
+      has(commands_of(plot.figure():image({{1, 2}, {3, 4}}, {extent = {0, 4, 0, 8}})), "2 1 3\n2 1 2\n6 3 4")
+    end)
+
+    it("puts the legend where no curve is", function()
+      local rising, falling = {}, {}
+      for i = 1, 50 do rising[i], falling[i] = i, -i end
+      has(commands_of(plot.figure():line(falling, {label = "a"})), "set key inside top right")
+      has(commands_of(plot.figure():line(rising, {label = "a"})), "set key inside top left")
+      has(commands_of(plot.figure():line(rising, {label = "a"}):line(falling, {label = "b"})), "set key")
+      has(commands_of(plot.figure{legend = false}:line(rising, {label = "a"})), "unset key")
+    end)
+
+    it("marks enough of a narrow log axis", function()
+      has(commands_of(plot.figure{yscale = "log"}:line{0.15, 0.9}), "set ytics (0.2, 0.3, 0.4")
+      has(commands_of(plot.figure{yscale = "log"}:line{2, 3}), "set ytics (2, 2.5, 3)")
+      lacks(commands_of(plot.figure{yscale = "log"}:line{1e-4, 1e4}), "set ytics")
+    end)
+  end)
+
+  it("draws strange data without a complaint", function()
+    local paths = {file("picture.svg"), file("picture.png"), file("picture.txt")}
+    for _, y in ipairs{{1}, {NAN}, {5, 5, 5}, {1e308, -1e308}, {1e-308, 2e-308}, {1e16, 1e16 + 2},
+      {math.maxinteger, math.mininteger}, {-1, 0}} do
+      plot.figure{title = "y"}:line(y, {label = "y", marker = "square"}):scatter(y, y):save(paths)
+      plot.figure{xscale = "log", yscale = "log"}:line(y, {label = "y"}):save(paths)
+    end
+    for _, m in ipairs{{{1}}, {{1, 2, 3}}, {{1}, {2}}, {{NAN, NAN}, {NAN, NAN}}, {{3, 3}, {3, 3}},
+      {{1, math.huge}}} do
+      plot.figure():image(m, {colorbar = "value"}):save(paths)
+    end
+    plot.figure():save(paths)
+    plot.figure():contour({{1, 2}, {3, 4}}, {label = "nowhere"}):save(paths)
+  end)
+
+  describe("contours", function()
+    -- The circle of radius 1 around the origin, and the rows of the block that draws it.
+    local function lines_of(n, options)
+      local z = {}
+      for i = 1, n do
+        z[i] = {}
+        for j = 1, n do
+          local x, y = -2 + (j - 0.5) * 4 / n, -2 + (i - 0.5) * 4 / n
+          z[i][j] = x * x + y * y - 1
+        end
+      end
+      options.extent = {-2, 2, -2, 2}
+      local block = commands_of(plot.figure():contour(z, options)):match("<< end_of_data\n(.-)end_of_data")
+      local lines = {{}}
+      for row in block:gmatch("([^\n]*)\n") do
+        local x, y = row:match("(%S+) (%S+)")
+        if x then
+          table.insert(lines[#lines], {tonumber(x), tonumber(y)})
+        elseif #lines[#lines] > 0 then
+          lines[#lines + 1] = {}
+        end
+      end
+      if #lines[#lines] == 0 then lines[#lines] = nil end
+      return lines
+    end
+
+    it("follow a level as one closed line", function()
+      local lines = lines_of(80, {})
+      assert.are.equal(1, #lines)
+      assert.are.same(lines[1][1], lines[1][#lines[1]])
+      for _, point in ipairs(lines[1]) do
+        assert.is_true(math.abs(math.sqrt(point[1] ^ 2 + point[2] ^ 2) - 1) < 1e-3)
+      end
+    end)
+
+    it("have one line for each level, and open ones at the edge", function()
+      assert.are.equal(2, #lines_of(80, {levels = {-0.5, 1}}))
+      assert.are.equal(4, #lines_of(80, {levels = {4}}))
+    end)
+
+    it("leave out cells without a value", function()
+      local commands = commands_of(plot.figure():contour{{-1, -1, -1, -1}, {1, NAN, 1, 1}})
+      has(commands, "\n4 1.5\n")
+      lacks(commands:lower(), "nan")
+    end)
+  end)
+
+  describe("regions", function()
+    local square = {-2, 2, -2, 2}
+
+    it("of a decision function have a boundary and margins", function()
+      local commands = commands_of(plot.figure():regions{
+        predict = parabola, extent = square, kind = "decision", resolution = 40,
+        label = "f = 0", margin_label = "margin",
+      })
+      has(commands, "'f = 0'")
+      has(commands, "'margin'")
+      has(commands, "with image")
+      lacks(commands_of(plot.figure():regions{
+        predict = parabola, extent = square, kind = "decision", resolution = 40, margins = false,
+      }), "(8,5)")
+    end)
+
+    it("of probabilities are white at one half", function()
+      local commands = commands_of(plot.figure():regions{
+        predict = function(points)
+          local values = parabola(points)
+          for i, v in ipairs(values) do values[i] = {1 - 1 / (1 + math.exp(-v)), 1 / (1 + math.exp(-v))} end
+          return tensor(values)
+        end,
+        extent = square, kind = "probability", resolution = 30,
+      })
+      has(commands, "0.5 '#ffffff'")
+      has(commands, "set cblabel 'probability of class 2'")
+    end)
+
+    it("of several classes take labels or probabilities", function()
+      local function label(points)
+        local values = {}
+        for i, row in ipairs(points:totable()) do values[i] = row[1] < 0 and 4 or row[2] < 0 and 5 or 9 end
+        return values
+      end
+      local function probabilities(points)
+        local values = label(points)
+        local function share(v, class) return v == class and 0.8 or 0.1 end
+        for i, v in ipairs(values) do values[i] = {share(v, 4), share(v, 5), share(v, 9)} end
+        return values
+      end
+      for _, kind in ipairs{"class", "probability"} do
+        local predict = kind == "class" and label or probabilities
+        local figure = plot.figure():regions{predict = predict, extent = square, kind = kind, resolution = 20}
+        has(commands_of(figure), "set cbrange [0:3]")
+        figure:save(file("picture.svg"))
+      end
+    end)
+
+    it("reach around the points that are there", function()
+      local figure = plot.figure():scatter{{0, 0}, {10, 5}}
+      has(commands_of(figure:regions{predict = parabola, kind = "decision", resolution = 10}), "set xrange [-0.8:10.8]")
+    end)
+
+    it("say what predict did wrong", function()
+      local function try(predict, kind)
+        return message_of(function()
+          plot.figure():regions{predict = predict, extent = square, kind = kind, resolution = 10}
+        end)
+      end
+      has(try(function() return {1, 2} end), "plot.regions: predict gave 2 rows for 100 points")
+      has(try(parabola, "probability"), "expects numbers from 0 to 1")
+      has(try(parabola, "class"), "kind 'decision' is for signed values")
+      has(try(function() error("boom") end), "boom")
+      has(message_of(function() plot.figure():regions{predict = parabola} end), "extent is missing")
+    end)
+  end)
+
+  it("draws pages of several panels", function()
+    local figure = plot.figure{title = "panel"}:line{1, 2}
+    local page = plot.page{title = "page", figure, figure, figure}
+    has(commands_of(page), "set multiplot layout 2,2")
+    page:save{file("picture.svg"), file("picture.png")}
+    has(content("picture.svg"), "<text>page</text>")
+    has(message_of(plot.page, {}), "plot.page: there are no panels")
+    has(message_of(plot.page, {figure, 3}), "plot.page: panel 2 is 3")
+    has(message_of(plot.page, {figure, figure, rows = 1, cols = 1}), "plot.page: 2 figures do not fit")
+  end)
+
+  describe("hostile text", function()
+    local function hostile()
+      local touch = "touch " .. file("touched")
+      return {
+        "'; system '" .. touch .. "'", "''; system \"" .. touch .. "\"; ''", "`" .. touch .. "`",
+        "it's `" .. touch .. "`", "$(" .. touch .. ")", "x\nsystem '" .. touch .. "'\n",
+        "x\r\nsystem '" .. touch .. "'", "\"; system '" .. touch .. "'", "'. system(\"" .. touch .. "\") .'",
+        "\\'; system '" .. touch, "\\047; system '" .. touch .. "'", "end_of_data\nsystem '" .. touch .. "'",
+        "@PATH %s %n %d %%", "it's @GPVAL_TERM", "\\", "'", "''", "'''", "\"", "#", "",
+        "{/Symbol a} a_b^c ~d{e}", "</text><script>alert(1)</script>", "&amp; & &foo;", "\xff\xfe\xc3(", "nul\0nul",
+        "\27[31mred \xc2\x9b31m", "\xef\xbf\xbf\xed\xa0\x80", ("'"):rep(400), ("word "):rep(100), "é 漢字 10⁻⁵",
+      }
+    end
+
+    it("is only text, in every place and format", function()
+      local paths = {file("picture.svg"), file("picture.png"), file("picture.pdf"), file("picture.txt")}
+      for _, text in ipairs(hostile()) do
+        local figure = plot.figure{title = text, xlabel = text, ylabel = text}
+          :image({{1, 2}, {3, 4}}, {extent = {1, 2, 1, 2}, colorbar = text})
+          :line({1, 2}, {label = text})
+          :scatter({{1, 2}, {2, 1}}, {class = {1, 2}, labels = {text, text}})
+          :contour({{1, 2}, {3, 4}}, {extent = {1, 2, 1, 2}, levels = {2.5}, label = text})
+        plot.page{title = text, figure}:save(paths, {scale = 1})
+        assert.is_false(exists("touched"))
+        local svg = content("picture.svg")
+        assert.is_truthy(utf8.len(svg))
+        assert.is_nil(svg:find("[\0-\8\11-\31\127]"))
+        lacks(svg, "<script")
+        assert.is_nil(svg:gsub("&%a+;", ""):find("&", 1, true))
+        assert.is_nil(content("picture.txt"):find("[\0-\9\11-\31\127]"))
+      end
+    end)
+
+    it("appears as it was written", function()
+      plot.figure{title = "it's 'a_b^c' {x} `y` @z @GPVAL_TERM %d \\n"}:line{1, 2}:save(file("picture.svg"))
+      has(content("picture.svg"), "<text>it's 'a_b^c' {x} `y` @z @GPVAL_TERM %d \\n</text>")
+    end)
+
+    it("is no colour, style or name", function()
+      local f = plot.figure()
+      local evil = "#000000' ; system 'touch " .. file("touched")
+      for _, name in ipairs{"color", "style", "marker"} do
+        has(message_of(f.line, f, {1, 2}, {[name] = evil}), "plot.line: " .. name .. " is '#000000' ; system")
+      end
+      has(message_of(f.image, f, {{1}}, {palette = {evil, "#ffffff"}}), "plot.image: palette is a table")
+      has(message_of(f.line, f, {1, 2}, {[evil] = 1}), "plot.line: unknown option '#000000'")
+    end)
+  end)
+
+  describe("errors", function()
+    it("begin with the script's position", function()
+      local position = "^[^:]*plot_spec.lua:%d+: plot."
+      assert.is_truthy(message_of(function() plot.figure{titel = "x"} end):find(position .. "figure: "))
+      assert.is_truthy(message_of(function() plot.figure():line{}:save("a.svg") end):find(position .. "line: "))
+    end)
+
+    it("name an unknown option and list the known ones", function()
+      has(message_of(plot.figure, {titel = "x"}), "plot.figure: unknown option 'titel' (known: aspect, axes, grid")
+      local f = plot.figure()
+      has(message_of(f.scatter, f, {{1, 2}}, {colour = "red"}), "plot.scatter: unknown option 'colour' (known: class,")
+      has(message_of(f.save, f, file("a.png"), {dpi = 3}), "plot.save: unknown option 'dpi' (known: scale)")
+    end)
+
+    it("name wrong shapes and values, and leave the figure as it was", function()
+      local f = plot.figure()
+      local cases = {
+        {"line", {{}}, "plot.line: y is empty"},
+        {"line", {5}, "plot.line: y is 5"},
+        {"line", {}, "plot.line: y is nil"},
+        {"line", {{1, "a"}}, "plot.line: y[2] is 'a'"},
+        {"line", {{1, 2}, {1}}, "plot.line: x has 2 numbers but y has 1"},
+        {"line", {{{1, 2}, {3, 4}}}, "plot.line: y has two dimensions"},
+        {"line", {{1}, {width = -1}}, "plot.line: width is -1 (expected a positive number)"},
+        {"scatter", {{{1, 2, 3}}}, "plot.scatter: the points are 1x3"},
+        {"scatter", {{{1, 2}}, {class = {1, 2}}}, "plot.scatter: 1 points but 2 classes"},
+        {"scatter", {{{1, 2}}, {class = {NAN}}}, "plot.scatter: class[1] is NaN"},
+        {"scatter", {{{1, 2}, {3, 4}}, {class = {1, 2}, labels = {"a"}}}, "plot.scatter: 2 classes but 1 labels"},
+        {"image", {{{1, 2}, {3}}}, "plot.image: row 2 of the matrix has 1 numbers (expected 2)"},
+        {"image", {{1, 2}}, "plot.image: the matrix has one dimension"},
+        {"image", {{{1}}, {extent = {1, 0, 0, 1}}}, "plot.image: extent is a table (expected {xmin,"},
+        {"contour", {{{1}}}, "plot.contour: the matrix is 1x1 (expected at least 2x2)"},
+      }
+      for _, case in ipairs(cases) do
+        has(message_of(f[case[1]], f, table.unpack(case[2])), case[3])
+        assert.are.equal(0, #f.layers)
+      end
+      has(message_of(f.line, {1, 2}), "plot.line: called with a table (expected figure:line(...))")
+      has(message_of(plot.figure, {xscale = "log", xlim = {-1, 1}}), "plot.figure: xlim is {-1, 1} on a log axis")
+    end)
+
+    it("name files that cannot be made", function()
+      local f = plot.figure():line{1, 2}
+      has(message_of(f.save, f, "a.jpg"), "plot.save: 'a.jpg' has no known extension (known: .pdf, .png, .svg, .txt)")
+      has(message_of(f.save, f, "a"), "plot.save: 'a' has no known extension")
+      has(message_of(f.save, f, {}), "plot.save: the path is a table")
+      has(message_of(f.save, f, "a\0.svg"), "plot.save: path 1 is 'a?.svg'")
+      has(message_of(f.save, f, "/dev/null/a.svg"), "plot.save: cannot make the folder '/dev/null': Not a directory")
+      has(message_of(f.save, f, file("a.png"), {scale = 1000}), "larger than 100 million pixels")
+    end)
+
+    it("say how to get gnuplot, and what gnuplot said", function()
+      local run_all = process.run_all
+      local f = plot.figure():line{1, 2}
+      process.run_all = function(jobs)
+        for _, job in ipairs(jobs) do job.argv[1] = "gnuplot-that-is-not-installed" end
+        return run_all(jobs)
+      end
+      local missing = message_of(f.save, f, file("unmade.svg"))
+      process.run_all = function(jobs)
+        jobs[1].input = "set terminal svg\nplot nothing(x)\n"
+        return run_all(jobs)
+      end
+      local failed = message_of(f.save, f, file("unmade.svg"))
+      process.run_all = run_all
+      has(missing, "plot: gnuplot is not installed (on Debian: apt install gnuplot-nox)")
+      has(failed, "plot.save: gnuplot failed: undefined function: nothing")
+      assert.is_false(exists("unmade.svg"))
+    end)
+  end)
+end)
+
+describe("process", function()
+  it("moves bytes both ways without waiting for ever", function()
+    local big = ("0123456789abcde\n"):rep(200000)
+    local status, stdout, stderr = process.run{argv = {"sh", "-c", "tee /dev/stderr"}, input = big}
+    assert.are.equal(0, status)
+    assert.is_true(stdout == big and stderr == big)
+  end)
+
+  it("gives exit statuses and signals", function()
+    assert.are.equal(3, (process.run{argv = {"sh", "-c", "exit 3"}}))
+    assert.are.equal(128 + 9, (process.run{argv = {"sh", "-c", "kill -9 $$"}}))
+  end)
+
+  it("survives a program that does not read", function()
+    assert.are.equal(0, (process.run{argv = {"true"}, input = ("x"):rep(1000000)}))
+  end)
+
+  it("uses no shell", function()
+    local _, stdout = process.run{argv = {"echo", "$HOME; `id`"}}
+    assert.are.equal("$HOME; `id`\n", stdout)
+  end)
+
+  it("says what cannot be started", function()
+    local status, message, missing = process.run{argv = {"no-such-program-here"}}
+    assert.is_nil(status)
+    has(message, "cannot be started: ")
+    assert.is_true(missing)
+    has(message_of(process.run, {argv = {}}), "argv has 0 strings")
+    has(message_of(process.run, {argv = {"a\0b"}}), "cut by a NUL")
+    has(message_of(process.run, {}), "argv is missing")
+  end)
+
+  it("gives a child no other descriptor", function()
+    local open <close> = assert(io.open("/dev/null"))
+    local _, stdout = process.run{argv = {"ls", "/proc/self/fd"}}
+    assert.are.equal("0\n1\n2\n3\n", stdout) -- 3 is the folder that ls reads
+    assert.is_truthy(open)
+  end)
+
+  it("runs several at once, results in order", function()
+    local results = process.run_all{{argv = {"sh", "-c", "sleep 0.1; echo 1"}}, {argv = {"no-such-program-here"}},
+      {argv = {"cat"}, input = "3"}}
+    assert.are.equal("1\n", results[1].stdout)
+    assert.is_true(results[2].missing)
+    assert.are.equal("3", results[3].stdout)
+  end)
+end)

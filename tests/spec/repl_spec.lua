@@ -1,0 +1,135 @@
+-- The REPL, fed with lines through -i: what is printed, and that a pasted script behaves as a script.
+local run = require "support.program"
+
+local function repl(text)
+  local out, err, status = run({"-i"}, text)
+  assert.equal(0, status)
+  return out, err
+end
+
+local function prints(expected, text)
+  local out, err = repl(text)
+  assert.same({expected, ""}, {out, err})
+end
+
+-- Lines whose output must be that of the same text run as a script.
+local function behaves_as_script(text)
+  local out, err = run({"-"}, text)
+  assert.equal("", err)
+  prints(out, text)
+end
+
+describe("the REPL #program", function()
+  it("prints the values of expressions", function()
+    prints("2\n", "1 + 1\n")
+    prints("1\tnil\tx\n", "1, nil, 'x'\n")
+    prints("nil\n", "nil\n")
+    prints("", "x = 1\n\n-- nothing\n")
+    prints("3\n", "return 3\n")
+    prints("a\nnil\n", "print 'a'\ny\n")
+  end)
+
+  it("continues what is unfinished", function()
+    prints("1\n2\n", "for i = 1, 2 do\nprint(i)\nend\n")
+    prints("3\n", "1 +\n2\n")
+    prints("2\n", "#{1,\n2}\n")
+    prints("a\nend b\n", "[[a\nend b]]\n")
+    prints("", "--[[ a\n b ]]\n")
+    local out, err = repl("x = {\n")
+    assert.equal("", out)
+    assert.matches("near <eof>", err)
+  end)
+
+  it("predefines peri and help", function()
+    prints("table\tfunction\n", "type(peri), type(help)\n")
+    prints("true\n", "peri == require 'perilune'\n")
+  end)
+
+  it("keeps top-level locals", function()
+    prints("5\n6\n6\n", "local x = 5\nx\nx = x + 1 return x\nx\n")
+    prints("nil\n", "local x = 5\n_G.x\n")
+    prints("1\t2\tnil\n", "local a, b, c = 1, 2\na, b, c\n")
+    prints("6\n", "local function f(n) return n < 2 and 1 or n * f(n - 1) end\nf(3)\n")
+    prints("1\n1\n", "local x = 1 return x\nx\n")
+    prints("nil\n", "do local hidden = 1 end if true then local hidden = 2 end\nhidden\n")
+    prints("7\n", "local f = function()\n  local inner = 7\n  return inner\nend\nf()\n")
+    prints("2\n", "local text = 'local a = 1 do' --[==[ local b ]==] local n = 0x1p+1 -- local c\nn // 1 | 0\n")
+    prints("1\n", "local t <const> = {} t.x = 1\nt.x\n")
+  end)
+
+  it("gives closures and later lines one variable", function()
+    behaves_as_script [[
+local n = 0
+local function up() n = n + 1 return n end
+local _ = up()
+n = n + 10
+print(up(), n)
+local n = 100
+print(up(), n)
+n = 200
+print(up(), n)
+local n = n + 1
+print(n)
+local get, set do local hidden = 1
+  function get() return hidden end
+  function set(v) hidden = v end end
+set(5) print(get())
+local a, b = 1, 2 a, b = b, a
+print(a, b)
+for i = 1, 2 do local n = n + i print(n) end
+print(n)
+local function first() return second and second() end
+local function second() return 2 end
+print(first())
+]]
+  end)
+
+  it("honours attributes", function()
+    local out, err = repl("local c <const> = 7\nc\nc = 8\nlocal d <const> = tostring(c)\nd = 1\nd\n" ..
+      "local c = 1 c = 2 return c\n")
+    assert.equal("7\n7\n2\n", out)
+    assert.equal("stdin:1: attempt to assign to const variable 'c'\n" ..
+      "stdin:1: attempt to assign to const variable 'd'\n", err)
+    behaves_as_script [[
+local function closing(name)
+  return setmetatable({name = name}, {__close = function(v) print("close " .. v.name) end})
+end
+local one <close> = closing "one"
+local two <close> = closing "two"
+print(one.name, two.name)
+do local three <close> = closing "three" end
+print "end"
+]]
+    assert.matches("variable 'x' got a non%-closable value", (select(2, repl("local x <close> = 4\n"))))
+  end)
+
+  it("keeps a local environment", function()
+    prints("5\nnil\n", "local say, _ENV = print, {v = 5}\nsay(v)\nsay(string)\n")
+  end)
+
+  it("leaves a chunk alone whose goto ends after its locals", function()
+    prints("on\n", "goto done; local x = 1; ::done::\nprint 'on'\n")
+  end)
+
+  it("reports errors and goes on", function()
+    local out, err = repl("local t = {1}\nt.x.y = 1\nerror({})\nnot valid )\nerror 'a'\nt[1]\n")
+    assert.equal("1\n", out)
+    assert.matches("^stdin:1: attempt to index a nil value %(field 'x'%)\nstack traceback:\n" ..
+      "\tstdin:1: in main chunk\n", err)
+    assert.matches("error object is a table value", err)
+    assert.matches("unexpected symbol near 'not'", err)
+    assert.is_nil(err:find("[program", 1, true))
+  end)
+
+  it("survives values that cannot be printed, and deep recursion", function()
+    local out, err = repl("setmetatable({}, {__tostring = function() error 'no' end})\n" ..
+      "local function f() return 1 + f() end f()\n1\n")
+    assert.equal("1\n", out)
+    assert.matches("stack overflow", err)
+  end)
+
+  it("runs a script first", function()
+    local out = run({"-i", "-e", "x = 4"}, "x\n")
+    assert.equal("4\n", out)
+  end)
+end)
