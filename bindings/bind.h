@@ -15,9 +15,10 @@
 #include "tensor/tensor.h"
 
 typedef struct bind_state {
-  peri_context *context;      /* NULL once the state is closing */
+  peri_context *context;
   const void *tensor_meta;    /* lua_topointer of the metatable of tensors, and its key in the registry */
   size_t charge_at;           /* tensor bytes at which the collector runs next */
+  peri_context closed;        /* the context once the Lua state is closing: it has no memory */
 } bind_state;
 
 #define BIND_TENSOR "perilune.Tensor"

@@ -298,6 +298,8 @@ void bind_open_data(lua_State *L, bind_state *S) {
   lua_setfield(L, -2, "__len");
   bind_push_function(L, S, next_batch, 0);
   lua_setfield(L, -2, "__call");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);

@@ -193,11 +193,11 @@ static int index_tensor(lua_State *L) {
 
 /* ---- writing elements ---- */
 
-/* The frame's argument from the Lua value at stack index 3. */
-static void read_value(lua_State *L, bind_state *S, peri_arg *arg) {
+/* The frame's argument from the Lua value at stack index 3, which is to be written to a tensor of dtype. */
+static void read_value(lua_State *L, bind_state *S, peri_dtype dtype, peri_arg *arg) {
   arg->given = true;
   if (lua_type(L, 3) == LUA_TTABLE) {
-    bind_tensor_from_value(L, S, 3, -1);
+    bind_tensor_from_value(L, S, 3, (int)dtype);
     lua_replace(L, 3);
   }
   if (lua_type(L, 3) == LUA_TNUMBER || lua_isboolean(L, 3)) {
@@ -261,7 +261,7 @@ static int set_index(lua_State *L) {
     read_key(L, S, x, 2, &k);
     if (k.gathers) return bind_error(L, "index", "a tensor of positions cannot stand in a table when writing (use index_copy_)");
   }
-  read_value(L, S, &value);
+  read_value(L, S, x->layout.dtype, &value);
   int tries = 0;
   peri_status status;
   do {

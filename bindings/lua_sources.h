@@ -1,4 +1,5 @@
-/* The Lua files of bindings/lua, embedded by the build as they are: a module needs no files beside it.
+/* The Lua files of bindings/lua, embedded by the build as they are: no files are needed beside the module,
+ * which has all but program/, and the program, which has program/ alone.
  * bindings/lua/nn/module.lua has the name "nn.module"; texts end with a zero byte that size leaves out.
  * The table is generated (cmake/embed_lua.cmake) and ends with a NULL name. */
 #ifndef PERI_LUA_SOURCES_H

@@ -160,10 +160,18 @@ static int open_part(lua_State *L) {
 
 /* ---- opening ---- */
 
-static const luaL_Reg functions[] = {{"manual_seed", manual_seed}, {"set_num_threads", set_num_threads}, {"get_num_threads", get_num_threads},
-                                     {"now", now},                 {"build_info", build_info},           {"memory", memory},
-                                     {"_fail_after", fail_after},  {"_raise", raise_message},            {"_document", document},         {"_load", load_piece},
-                                     {"documentation", documentation}, {NULL, NULL}};
+static const bind_function functions[] = {
+    {"manual_seed", manual_seed, "manual_seed(seed)\nStarts the default random stream anew: draws, initial weights and orders follow from the seed."},
+    {"set_num_threads", set_num_threads, "set_num_threads(n)\nHow many threads work on large operations. Results do not depend on it."},
+    {"get_num_threads", get_num_threads, "get_num_threads() -> integer\nHow many threads work on large operations."},
+    {"now", now, "now() -> number\nMonotonic seconds, for measuring."},
+    {"build_info", build_info, "build_info() -> table\nversion, compiler, kernels (the instruction set chosen), openblas and openblas_core."},
+    {"memory", memory, "memory() -> {in_use =, peak =, limit =}\nBytes that tensors and workspaces use."},
+    {"documentation", documentation, "documentation(x) -> string or nil\nThe documentation of a function or class of the module, as help shows it."},
+    {NULL, NULL, NULL}};
+
+/* For the parts that are written in Lua, and for tests. */
+static const luaL_Reg internals[] = {{"_fail_after", fail_after}, {"_raise", raise_message}, {"_document", document}, {"_load", load_piece}, {NULL, NULL}};
 
 int luaopen_perilune(lua_State *L) {
   bind_state *S = bind_open(L, NULL);
@@ -171,7 +179,8 @@ int luaopen_perilune(lua_State *L) {
   int module = lua_gettop(L);
   bind_open_tensor(L, S);
   lua_settop(L, module);
-  bind_set_functions(L, S, functions);
+  bind_set_documented(L, S, functions);
+  bind_set_functions(L, S, internals);
   bind_open_files(L, S);
   lua_pushstring(L, peri_version());
   lua_setfield(L, module, "version");
@@ -198,7 +207,15 @@ void peri_lua_open(lua_State *L, const peri_options *options) {
   lua_remove(L, -2);
 }
 
-void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) { bind_push_tensor(L, bind_open(L, NULL), tensor); }
+void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) {
+  bind_state *S = bind_open(L, NULL);
+  if (peri_tensor_context(tensor) != S->context) luaL_error(L, "push_tensor: the tensor belongs to another context");
+  if (S->tensor_meta == NULL) { /* the context was asked for before the module */
+    peri_lua_open(L, NULL);
+    lua_pop(L, 1);
+  }
+  bind_push_tensor(L, S, tensor);
+}
 
 peri_tensor *peri_lua_to_tensor(lua_State *L, int index) { return bind_to_tensor(L, bind_open(L, NULL), index); }
 

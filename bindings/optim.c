@@ -1,5 +1,541 @@
+/* peri.optim: optimisers, and schedules in peri.optim.lr_scheduler, one constructor for each row of
+ * the runtime's tables. Each is a userdata of one pointer. */
 #include "bind.h"
-void bind_open_optim(lua_State *L, bind_state *S) {
-  (void)S;
+#include "nn/parameter.h"
+#include "optim/optim.h"
+#include "option_list.h"
+#include "state_dict.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* The second upvalue of every function: lua_topointer of the metatables, also their keys in the registry. */
+typedef struct optim_state {
+  const void *optimizer_meta, *schedule_meta;
+} optim_state;
+
+static optim_state *optim_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(2)); }
+
+/* The state lies at stack index `state`; n further upvalues on the top. */
+static void push_function(lua_State *L, bind_state *S, int state, lua_CFunction function, int n) {
+  lua_pushvalue(L, state);
+  lua_insert(L, -n - 1);
+  bind_push_function(L, S, function, n + 1);
+}
+
+static bool has_metatable(lua_State *L, int index, const void *meta) {
+  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return false;
+  bool same = lua_topointer(L, -1) == meta;
+  lua_pop(L, 1);
+  return same;
+}
+
+static peri_optimizer *check_optimizer(lua_State *L, const char *operation) {
+  if (has_metatable(L, 1, optim_here(L)->optimizer_meta)) return *(peri_optimizer **)lua_touserdata(L, 1);
+  bind_error(L, operation, "expected an optimizer, got %s", bind_describe(L, 1));
+  return NULL;
+}
+
+static peri_schedule *check_schedule(lua_State *L, const char *operation) {
+  if (has_metatable(L, 1, optim_here(L)->schedule_meta)) return *(peri_schedule **)lua_touserdata(L, 1);
+  bind_error(L, operation, "expected a schedule, got %s", bind_describe(L, 1));
+  return NULL;
+}
+
+/* ---- optimisers: construction ---- */
+
+static bool has_option(const peri_option *options, const char *name) {
+  for (; options->name != NULL; options++) {
+    if (strcmp(options->name, name) == 0) return true;
+  }
+  return false;
+}
+
+/* {betas = {a, b}} at index stands for {beta1 = a, beta2 = b}: a copy with these is put there. */
+static void split_betas(lua_State *L, int index, const char *operation) {
+  if (!lua_istable(L, index) || lua_getfield(L, index, "betas") == LUA_TNIL) {
+    lua_settop(L, index);
+    return;
+  }
+  int betas = lua_gettop(L);
+  if (!lua_istable(L, betas) || lua_rawlen(L, betas) != 2)
+    bind_error(L, operation, "betas must be a table of two numbers, got %s", bind_describe(L, betas));
   lua_newtable(L);
+  int copy = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, index); lua_settop(L, copy + 1)) {
+    lua_pushvalue(L, copy + 1);
+    lua_pushvalue(L, copy + 2);
+    lua_rawset(L, copy);
+  }
+  lua_pushnil(L);
+  lua_setfield(L, copy, "betas");
+  for (int i = 1; i <= 2; i++) {
+    const char *name = i == 1 ? "beta1" : "beta2";
+    if (lua_getfield(L, copy, name) != LUA_TNIL) bind_error(L, operation, "%s is given twice (also by betas)", name);
+    lua_rawgeti(L, betas, i);
+    lua_setfield(L, copy, name);
+  }
+  lua_settop(L, copy);
+  lua_replace(L, index);
+  lua_settop(L, index);
+}
+
+/* The list at index 1 as an array, pushed as a userdata. */
+static peri_tensor **read_parameters(lua_State *L, bind_state *S, const char *operation, int64_t *n) {
+  if (!lua_istable(L, 1))
+    bind_error(L, operation, "parameters must be a list of tensors (see net:parameters()), got %s",
+               bind_describe(L, 1));
+  lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+  peri_tensor **list = lua_newuserdatauv(L, (size_t)count * sizeof *list, 0);
+  for (lua_Integer i = 0; i < count; i++) {
+    lua_rawgeti(L, 1, i + 1);
+    list[i] = bind_to_tensor(L, S, -1);
+    if (list[i] == NULL) {
+      const char *name = lua_pushfstring(L, "parameter %I", i + 1);
+      bind_check_tensor(L, S, -2, operation, name);
+    }
+    lua_pop(L, 1);
+  }
+  *n = count;
+  return list;
+}
+
+/* Upvalue 3 is the kind. */
+static int new_optimizer(lua_State *L) {
+  static const char *const betas[] = {"betas", NULL};
+  bind_state *S = bind_here(L);
+  const peri_optimizer_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
+  double options[PERI_OPTIMIZER_OPTIONS];
+  int64_t n;
+  int tries = 0;
+  if (lua_gettop(L) > 2)
+    return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, 3));
+  lua_settop(L, 2);
+  bool has_betas = has_option(kind->options, "beta1");
+  if (has_betas) split_betas(L, 2, kind->name);
+  bind_options(L, 2, kind->name, kind->options, has_betas ? betas : NULL, options);
+  peri_tensor **parameters = read_parameters(L, S, kind->name, &n);
+  peri_optimizer **handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->optimizer_meta);
+  lua_setmetatable(L, -2);
+  peri_status status;
+  do {
+    status = peri_optimizer_new(S->context, kind, options, n, parameters, handle);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  bind_charge(L, S);
+  return 1;
+}
+
+static int collect_optimizer(lua_State *L) {
+  peri_optimizer_release((peri_optimizer **)lua_touserdata(L, 1));
+  return 0;
+}
+
+/* ---- optimisers: methods ---- */
+
+static int optimizer_step(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_optimizer *optimizer = check_optimizer(L, "step");
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_optimizer_step(optimizer);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  return 0;
+}
+
+static int optimizer_zero_grad(lua_State *L) {
+  peri_optimizer_zero_grad(check_optimizer(L, "zero_grad"));
+  return 0;
+}
+
+/* What the state dictionary holds: the options, the steps of each parameter, and the buffers as
+ * "momentum_buffer.1" with the parameter's number. */
+static int push_optimizer_state(lua_State *L, bind_state *S, const peri_optimizer *optimizer) {
+  bind_new_state(L, S);
+  int state = lua_gettop(L);
+  for (int i = 0; optimizer->kind->options[i].name != NULL; i++) {
+    lua_pushstring(L, optimizer->kind->options[i].name);
+    bind_state_add_number(L, S, state, optimizer->options[i]);
+  }
+  for (int64_t i = 0; i < optimizer->n; i++) {
+    const peri_optimizer_slot *slot = &optimizer->slots[i];
+    lua_pushfstring(L, "step.%I", (lua_Integer)i + 1);
+    bind_state_add_number(L, S, state, (double)slot->steps);
+    for (int b = 0; optimizer->kind->buffers[b] != NULL; b++) {
+      if (slot->buffers[b] == NULL) continue;
+      lua_pushfstring(L, "%s.%I", optimizer->kind->buffers[b], (lua_Integer)i + 1);
+      bind_state_add(L, S, state, slot->buffers[b]);
+    }
+  }
+  return state;
+}
+
+static int optimizer_state_dict(lua_State *L) {
+  bind_state *S = bind_here(L);
+  push_optimizer_state(L, S, check_optimizer(L, "state_dict"));
+  bind_charge(L, S);
+  return 1;
+}
+
+/* The options of a state dictionary, checked as those of a constructor are. */
+static void read_options(lua_State *L, bind_state *S, int state, const peri_optimizer *optimizer, double *options) {
+  const peri_optimizer_kind *kind = optimizer->kind;
+  lua_newtable(L);
+  for (int i = 0; kind->options[i].name != NULL; i++) {
+    bind_push_option(L, &kind->options[i], bind_state_number(L, S, state, kind->options[i].name));
+    lua_setfield(L, -2, kind->options[i].name);
+  }
+  bind_options(L, -1, "load_state_dict", kind->options, NULL, options);
+  lua_pop(L, 1);
+  const char *problem = kind->check != NULL ? kind->check(options) : NULL;
+  if (problem != NULL) bind_error(L, "load_state_dict", "%s", problem);
+  for (int b = 0; kind->buffers[b] != NULL; b++) {
+    bool used = kind->uses == NULL || kind->uses(options, b);
+    if (used != (optimizer->slots[0].buffers[b] != NULL)) {
+      bind_error(L, "load_state_dict", "the options there %s a %s, and this optimizer %s", used ? "need" : "do without",
+                 kind->buffers[b], used ? "has none" : "has one");
+    }
+  }
+}
+
+static double read_count(lua_State *L, bind_state *S, int state, const char *name) {
+  double value = bind_state_number(L, S, state, name);
+  if (!(value >= 0 && value < 0x1p53 && value == floor(value)))
+    bind_error(L, "load_state_dict", "%s is %f (expected a whole number from 0)", name, value);
+  return value;
+}
+
+static int optimizer_load_state_dict(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_optimizer *optimizer = check_optimizer(L, "load_state_dict");
+  double options[PERI_OPTIMIZER_OPTIONS];
+  lua_settop(L, 2);
+  int state = push_optimizer_state(L, S, optimizer);
+  bind_state_match(L, S, "load_state_dict", 2, state);
+  read_options(L, S, state, optimizer, options);
+  int64_t *steps = lua_newuserdatauv(L, (size_t)optimizer->n * sizeof *steps, 0);
+  peri_tensor **buffers = lua_newuserdatauv(L, (size_t)optimizer->n * PERI_UPDATE_BUFFERS * sizeof *buffers, 0);
+  for (int64_t i = 0; i < optimizer->n; i++) {
+    steps[i] = (int64_t)read_count(L, S, state, lua_pushfstring(L, "step.%I", (lua_Integer)i + 1));
+    for (int b = 0; b < PERI_UPDATE_BUFFERS; b++) {
+      bool there = optimizer->slots[i].buffers[b] != NULL;
+      const char *name = there ? lua_pushfstring(L, "%s.%I", optimizer->kind->buffers[b], (lua_Integer)i + 1) : NULL;
+      buffers[i * PERI_UPDATE_BUFFERS + b] = there ? bind_state_tensor(L, S, state, name) : NULL;
+    }
+    lua_settop(L, state + 2);
+  }
+  memcpy(optimizer->options, options, sizeof options); /* from here on nothing fails */
+  for (int64_t i = 0; i < optimizer->n; i++) {
+    optimizer->slots[i].steps = steps[i];
+    for (int b = 0; b < PERI_UPDATE_BUFFERS; b++) {
+      if (optimizer->slots[i].buffers[b] != NULL)
+        peri_parameter_assign(optimizer->slots[i].buffers[b], buffers[i * PERI_UPDATE_BUFFERS + b]);
+    }
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- optimisers: fields ---- */
+
+/* Upvalue 3 holds the methods. */
+static int optimizer_index(lua_State *L) {
+  const peri_optimizer *optimizer = check_optimizer(L, "optimizer");
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (bind_push_named_option(L, optimizer->kind->options, optimizer->options, name)) return 1;
+  if (strcmp(name, "betas") == 0 && has_option(optimizer->kind->options, "beta1")) {
+    lua_createtable(L, 2, 0);
+    for (int i = 1; i <= 2; i++) {
+      bind_push_named_option(L, optimizer->kind->options, optimizer->options, i == 1 ? "beta1" : "beta2");
+      lua_rawseti(L, -2, i);
+    }
+    return 1;
+  }
+  return bind_error(L, optimizer->kind->name, "there is no field or method %s", bind_describe(L, 2));
+}
+
+static int optimizer_newindex(lua_State *L) {
+  peri_optimizer *optimizer = check_optimizer(L, "optimizer");
+  if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "lr") != 0) {
+    return bind_error(L, optimizer->kind->name, "field %s cannot be set (lr can)", bind_describe(L, 2));
+  }
+  double rate = lua_type(L, 3) == LUA_TNUMBER ? lua_tonumber(L, 3) : -1;
+  if (!(rate >= 0 && rate <= DBL_MAX))
+    return bind_error(L, optimizer->kind->name, "lr must be a number from 0, got %s", bind_describe(L, 3));
+  optimizer->options[0] = rate;
+  return 0;
+}
+
+/* "SGD(4 parameters, {lr = 0.1})" */
+static int optimizer_text(lua_State *L) {
+  const peri_optimizer *optimizer = check_optimizer(L, "tostring");
+  lua_newtable(L);
+  bind_add_option_texts(L, optimizer->kind->options, optimizer->options);
+  bind_join(L, ", ");
+  lua_pushfstring(L, "%s(%I parameters, {%s})", optimizer->kind->name, (lua_Integer)optimizer->n, lua_tostring(L, -1));
+  return 1;
+}
+
+/* ---- schedules: construction ---- */
+
+/* Upvalue 3 is the kind. */
+static int new_schedule(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const peri_schedule_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
+  peri_optimizer *optimizer = check_optimizer(L, kind->name);
+  double options[PERI_SCHEDULE_OPTIONS];
+  if (lua_gettop(L) > 2)
+    return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, 3));
+  bind_options(L, 2, kind->name, kind->options, NULL, options);
+  peri_schedule **handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->schedule_meta);
+  lua_setmetatable(L, -2);
+  bind_check(L, S, peri_schedule_new(optimizer, kind, options, handle));
+  return 1;
+}
+
+static int collect_schedule(lua_State *L) {
+  peri_schedule_release((peri_schedule **)lua_touserdata(L, 1));
+  return 0;
+}
+
+/* ---- schedules: methods ---- */
+
+static double read_metric(lua_State *L, const peri_schedule *schedule) {
+  const peri_tensor *x = bind_to_tensor(L, bind_here(L), 2);
+  if (x != NULL && x->layout.numel == 1) return peri_load_number(x->layout.dtype, x->data);
+  if (lua_type(L, 2) != LUA_TNUMBER) {
+    bind_error(L, schedule->kind->name, "step needs the metric: a number or a tensor of one element, got %s",
+               bind_describe(L, 2));
+  }
+  return lua_tonumber(L, 2);
+}
+
+static int schedule_step(lua_State *L) {
+  peri_schedule *schedule = check_schedule(L, "step");
+  double metric = 0;
+  if (schedule->kind->observe != NULL) {
+    metric = read_metric(L, schedule);
+  } else if (!lua_isnoneornil(L, 2)) {
+    return bind_error(L, schedule->kind->name, "step takes no metric, got %s", bind_describe(L, 2));
+  }
+  peri_schedule_step(schedule, metric);
+  return 0;
+}
+
+static int push_schedule_state(lua_State *L, bind_state *S, const peri_schedule *schedule) {
+  bind_new_state(L, S);
+  int state = lua_gettop(L);
+  for (int i = 0; i < PERI_SCHEDULE_VALUES; i++) {
+    lua_pushstring(L, peri_schedule_values[i]);
+    bind_state_add_number(L, S, state, schedule->values[i]);
+  }
+  return state;
+}
+
+static int schedule_state_dict(lua_State *L) {
+  push_schedule_state(L, bind_here(L), check_schedule(L, "state_dict"));
+  return 1;
+}
+
+static double read_rate(lua_State *L, bind_state *S, int state, const char *name) {
+  double value = bind_state_number(L, S, state, name);
+  if (!(value >= 0 && value <= DBL_MAX))
+    bind_error(L, "load_state_dict", "%s is %f (expected a number from 0)", name, value);
+  return value;
+}
+
+static int schedule_load_state_dict(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_schedule *schedule = check_schedule(L, "load_state_dict");
+  double values[PERI_SCHEDULE_VALUES];
+  lua_settop(L, 2);
+  int state = push_schedule_state(L, S, schedule);
+  bind_state_match(L, S, "load_state_dict", 2, state);
+  for (int i = 0; i < PERI_SCHEDULE_VALUES; i++) {
+    const char *name = peri_schedule_values[i];
+    bool rate = i == PERI_SCHEDULE_base || i == PERI_SCHEDULE_last;
+    values[i] = rate                      ? read_rate(L, S, state, name)
+                : i == PERI_SCHEDULE_best ? bind_state_number(L, S, state, name)
+                                          : read_count(L, S, state, name);
+  }
+  memcpy(schedule->values, values, sizeof values);
+  schedule->optimizer->options[0] = values[PERI_SCHEDULE_last];
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- schedules: fields ---- */
+
+/* Upvalue 3 holds the methods. */
+static int schedule_index(lua_State *L) {
+  const peri_schedule *schedule = check_schedule(L, "schedule");
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (strcmp(name, "epoch") == 0) {
+    lua_pushinteger(L, (lua_Integer)schedule->values[PERI_SCHEDULE_epoch]);
+    return 1;
+  }
+  if (bind_push_named_option(L, schedule->kind->options, schedule->options, name)) return 1;
+  int fields = schedule->kind->observe != NULL ? PERI_SCHEDULE_VALUES : PERI_SCHEDULE_epoch;
+  for (int i = 0; i < fields; i++) {
+    if (strcmp(name, peri_schedule_values[i]) != 0) continue;
+    lua_pushnumber(L, schedule->values[i]);
+    return 1;
+  }
+  return bind_error(L, schedule->kind->name, "there is no field or method %s", bind_describe(L, 2));
+}
+
+/* schedule.epoch = n: the rate of that epoch, where it is a function of it */
+static int schedule_newindex(lua_State *L) {
+  peri_schedule *schedule = check_schedule(L, "schedule");
+  bool epoch = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "epoch") == 0;
+  if (!epoch || schedule->kind->rate == NULL)
+    return bind_error(L, schedule->kind->name, "field %s cannot be set", bind_describe(L, 2));
+  int whole = 0;
+  lua_Integer n = lua_type(L, 3) == LUA_TNUMBER ? lua_tointegerx(L, 3, &whole) : 0;
+  if (!whole || n < 0)
+    return bind_error(L, schedule->kind->name, "epoch must be a whole number from 0, got %s", bind_describe(L, 3));
+  schedule->values[PERI_SCHEDULE_epoch] = (double)n - 1;
+  peri_schedule_step(schedule, 0);
+  return 0;
+}
+
+static int schedule_text(lua_State *L) {
+  const peri_schedule *schedule = check_schedule(L, "tostring");
+  lua_newtable(L);
+  bind_add_option_texts(L, schedule->kind->options, schedule->options);
+  bind_join(L, ", ");
+  lua_pushfstring(L, "%s({%s}), epoch %I, lr %f", schedule->kind->name, lua_tostring(L, -1),
+                  (lua_Integer)schedule->values[PERI_SCHEDULE_epoch], schedule->values[PERI_SCHEDULE_last]);
+  return 1;
+}
+
+/* ---- the tables, for help, the reference and the tests ---- */
+
+static void add_kind(lua_State *L, int n, const char *name, const char *doc, const peri_option *options) {
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, doc);
+  lua_setfield(L, -2, "doc");
+  bind_push_options(L, options);
+  lua_setfield(L, -2, "options");
+  lua_rawseti(L, -2, n);
+}
+
+static int list_optimizers(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; peri_optimizer_kinds[i] != NULL; i++) {
+    add_kind(L, i + 1, peri_optimizer_kinds[i]->name, peri_optimizer_kinds[i]->doc, peri_optimizer_kinds[i]->options);
+  }
+  return 1;
+}
+
+static int list_schedules(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; peri_schedule_kinds[i] != NULL; i++) {
+    add_kind(L, i + 1, peri_schedule_kinds[i]->name, peri_schedule_kinds[i]->doc, peri_schedule_kinds[i]->options);
+    lua_rawgeti(L, -1, i + 1);
+    lua_pushboolean(L, peri_schedule_kinds[i]->observe != NULL);
+    lua_setfield(L, -2, "observes");
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* ---- opening ---- */
+
+static const bind_function optimizer_methods[] = {
+    {"step", optimizer_step,
+     "optimizer:step()\nOne step for every parameter that has a gradient. When a gradient does not fit, nothing was "
+     "changed."},
+    {"zero_grad", optimizer_zero_grad,
+     "optimizer:zero_grad()\nFills the gradients of the parameters with zeros, in place."},
+    {"state_dict", optimizer_state_dict,
+     "optimizer:state_dict() -> table\nCopies of the options, step counts and buffers by name, for peri.save or "
+     "load_state_dict."},
+    {"load_state_dict", optimizer_load_state_dict,
+     "optimizer:load_state_dict(state) -> optimizer\nTakes over a state; the next steps are those that would have "
+     "followed there, bit for bit."},
+    {NULL, NULL, NULL}};
+
+static const bind_function schedule_methods[] = {
+    {"step", schedule_step,
+     "schedule:step(metric)\nThe next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a "
+     "number or a tensor."},
+    {"state_dict", schedule_state_dict,
+     "schedule:state_dict() -> table\nThe epoch and what else a schedule remembers, by name."},
+    {"load_state_dict", schedule_load_state_dict,
+     "schedule:load_state_dict(state) -> schedule\nTakes over a state and sets the optimiser's lr."},
+    {NULL, NULL, NULL}};
+
+static const luaL_Reg optimizer_metamethods[] = {
+    {"__index", optimizer_index}, {"__newindex", optimizer_newindex}, {"__tostring", optimizer_text}, {NULL, NULL}};
+static const luaL_Reg schedule_metamethods[] = {
+    {"__index", schedule_index}, {"__newindex", schedule_newindex}, {"__tostring", schedule_text}, {NULL, NULL}};
+
+/* A metatable, kept in the registry under its address. */
+static const void *make_metatable(lua_State *L, bind_state *S, int state, const char *name, lua_CFunction collect,
+                                  const bind_function *methods, const luaL_Reg *metamethods) {
+  lua_newtable(L);
+  lua_newtable(L);
+  for (; methods->name != NULL; methods++) {
+    push_function(L, S, state, methods->function, 0);
+    bind_document(L, methods->doc);
+    lua_setfield(L, -2, methods->name);
+  }
+  for (; metamethods->name != NULL; metamethods++) {
+    lua_pushvalue(L, -1);
+    push_function(L, S, state, metamethods->func, 1);
+    lua_setfield(L, -3, metamethods->name);
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  const void *key = lua_topointer(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+  return key;
+}
+
+static void set_constructor(lua_State *L, bind_state *S, int state, lua_CFunction function, const void *kind,
+                            const char *name, const char *doc) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)kind);
+  push_function(L, S, state, function, 1);
+  bind_document(L, doc);
+  lua_setfield(L, -2, name);
+}
+
+void bind_open_optim(lua_State *L, bind_state *S) {
+  static const luaL_Reg lists[] = {{"optimizers", list_optimizers}, {"schedules", list_schedules}, {NULL, NULL}};
+  optim_state *O = lua_newuserdatauv(L, sizeof *O, 0);
+  int state = lua_gettop(L);
+  O->optimizer_meta =
+      make_metatable(L, S, state, "perilune.Optimizer", collect_optimizer, optimizer_methods, optimizer_metamethods);
+  O->schedule_meta =
+      make_metatable(L, S, state, "perilune.Schedule", collect_schedule, schedule_methods, schedule_metamethods);
+  lua_newtable(L);
+  for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++) {
+    set_constructor(L, S, state, new_optimizer, *kind, (*kind)->name, (*kind)->doc);
+  }
+  bind_set_functions(L, S, lists);
+  lua_newtable(L);
+  for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++) {
+    set_constructor(L, S, state, new_schedule, *kind, (*kind)->name, (*kind)->doc);
+  }
+  lua_setfield(L, -2, "lr_scheduler");
+  lua_remove(L, state);
 }

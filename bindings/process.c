@@ -3,13 +3,11 @@
 #endif
 #include "process.h"
 
-#include "base/base.h"
+#include "bind.h"
 #include "data/data.h"
-#include <perilune/lua.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lauxlib.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -277,7 +275,8 @@ static const char *c_string(lua_State *L, int index, const char *what) {
   size_t size = 0;
   const char *s = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &size) : NULL;
   if (s == NULL || strlen(s) != size)
-    luaL_error(L, "run: %s is %s (expected a string without NUL)", what, s ? "cut by a NUL" : luaL_typename(L, index));
+    bind_error(L, "run", "%s is %s (expected a string without NUL)", what,
+               s ? "cut by a NUL" : luaL_typename(L, index));
   return s;
 }
 
@@ -291,10 +290,10 @@ static int raw_field(lua_State *L, int table, const char *name) {
  * keeps the strings alive, and no Lua code runs before they are used. */
 static char **push_argv(lua_State *L) {
   int table = lua_gettop(L);
-  if (raw_field(L, table, "argv") != LUA_TTABLE) luaL_error(L, "run: argv is missing (expected a list of strings)");
+  if (raw_field(L, table, "argv") != LUA_TTABLE) bind_error(L, "run", "argv is missing (expected a list of strings)");
   lua_Unsigned n = lua_rawlen(L, -1);
   if (n < 1 || n > MAX_ARGUMENTS)
-    luaL_error(L, "run: argv has %I strings (expected 1 to %d)", (lua_Integer)n, MAX_ARGUMENTS);
+    bind_error(L, "run", "argv has %I strings (expected 1 to %d)", (lua_Integer)n, MAX_ARGUMENTS);
   char **argv = lua_newuserdatauv(L, (n + 1) * sizeof(char *), 0);
   for (lua_Unsigned i = 1; i <= n; i++) {
     lua_rawgeti(L, -2, (lua_Integer)i);
@@ -314,7 +313,7 @@ static void start_job(lua_State *L, job *j) {
   if (raw_field(L, top, "input") == LUA_TSTRING)
     j->input = lua_tolstring(L, -1, &j->input_size);
   else if (!lua_isnil(L, -1))
-    luaL_error(L, "run: input is a %s (expected a string)", luaL_typename(L, -1));
+    bind_error(L, "run", "input is a %s (expected a string)", luaL_typename(L, -1));
   start(j, argv);
   lua_settop(L, top);
 }
@@ -342,7 +341,7 @@ static int process_run(lua_State *L) {
   group *g = push_group(L, 1);
   lua_pushvalue(L, 1);
   start_job(L, &g->jobs[0]);
-  if (attend(g) != PERI_OK) return luaL_error(L, "%s", peri_message(g->context));
+  if (attend(g) != PERI_OK) return bind_error(L, NULL, "%s", peri_message(g->context));
   push_result(L, &g->jobs[0]);
   return 3;
 }
@@ -352,14 +351,14 @@ static int process_run_all(lua_State *L) {
   lua_settop(L, 1);
   lua_Unsigned n = lua_rawlen(L, 1);
   if (n > MAX_JOBS)
-    return luaL_error(L, "run_all: %I programs at once (expected at most %d)", (lua_Integer)n, MAX_JOBS);
+    return bind_error(L, "run_all", "%I programs at once (expected at most %d)", (lua_Integer)n, MAX_JOBS);
   group *g = push_group(L, (int)n);
   for (int i = 0; i < g->n; i++) {
     lua_rawgeti(L, 1, i + 1);
     start_job(L, &g->jobs[i]);
     lua_pop(L, 1);
   }
-  if (attend(g) != PERI_OK) return luaL_error(L, "%s", peri_message(g->context));
+  if (attend(g) != PERI_OK) return bind_error(L, NULL, "%s", peri_message(g->context));
   lua_createtable(L, g->n, 0);
   for (int i = 0; i < g->n; i++) {
     const job *j = &g->jobs[i];

@@ -1,9 +1,12 @@
 /* The standalone program: what lua 5.4 takes on the command line, and --threads.
  *
- * The module waits in package.preload and nothing of it runs until a script requires it, so an empty
- * script costs no more than Lua itself. Scripts get no global that lua would not give them. */
+ * The module is the library libperilune_lua beside the program, or in ../lib when installed. It waits in
+ * package.preload and is opened when a script first requires it: a script that does not costs no more
+ * than Lua itself, and what OpenBLAS does when it is loaded can be told by then. Scripts get no global
+ * that lua would not give them. */
 #include "program.h"
 
+#include <dlfcn.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <perilune/lua.h>
@@ -14,10 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A signal handler has no argument of ours: these three are what it needs to know. */
+/* A signal handler has no argument of ours: these two are what it needs to know. */
 static lua_State *volatile running_state;
-static peri_context *volatile running_context;
-static int wanted_threads; /* --threads; 0 leaves the context's own choice */
+static peri_context *volatile running_context; /* NULL until the module is open */
+static int wanted_threads;                     /* --threads; 0 leaves the context's own choice */
 
 typedef struct command_line {
   int script; /* index of the script in argv, argc when there is none */
@@ -31,20 +34,59 @@ static void say(const char *message) {
   fprintf(stderr, "perilune: %s\n", message);
 }
 
+/* ---- the module's library ---- */
+
+#define MODULE_CALLS(CALL)                                                                                             \
+  CALL(luaopen_perilune)                                                                                               \
+  CALL(peri_lua_context)                                                                                               \
+  CALL(peri_set_threads)                                                                                               \
+  CALL(peri_cancel)                                                                                                    \
+  CALL(peri_clear_cancel)
+
+#define MEMBER(name) __typeof__(name) *name;
+static struct { MODULE_CALLS(MEMBER) } module;
+
+static bool find_call(void *library, const char *name, void *slot) {
+  void *symbol = dlsym(library, name);
+  memcpy(slot, &symbol, sizeof(symbol)); /* POSIX: pointers to functions and to data are alike */
+  return symbol != NULL;
+}
+
+/* OpenBLAS starts its threads while it is loaded, unless the environment speaks against it. Perilune
+ * has it compute with one, so they would only cost time at start and end. Other programs that the
+ * script may run are not to inherit this. */
+static bool load_module(void) {
+  static const char variable[] = "OPENBLAS_NUM_THREADS";
+  bool set = !getenv(variable) && setenv(variable, "1", 0) == 0;
+  void *library = dlopen(PERI_MODULE_LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+  if (set) unsetenv(variable);
+#define AND_FIND(name) &&find_call(library, #name, &module.name)
+  return library MODULE_CALLS(AND_FIND);
+}
+
+/* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
+static int open_module(lua_State *L) {
+  if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
+  int results = module.luaopen_perilune(L);
+  running_context = module.peri_lua_context(L);
+  if (wanted_threads) module.peri_set_threads(running_context, wanted_threads);
+  return results;
+}
+
 /* ---- interruption ---- */
 
 static void stop(lua_State *L, lua_Debug *activation) {
   (void)activation;
   lua_sethook(L, NULL, 0, 0);
   peri_context *context = running_context;
-  if (context) peri_clear_cancel(context); /* delivered: a script that catches the error goes on */
+  if (context) module.peri_clear_cancel(context); /* delivered: a script that catches the error goes on */
   luaL_error(L, "interrupted!");
 }
 
 static void interrupt(int number) {
   signal(number, SIG_DFL);
   peri_context *context = running_context;
-  if (context) peri_cancel(context);
+  if (context) module.peri_cancel(context);
   lua_sethook(running_state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
@@ -56,7 +98,7 @@ int peri_program_call(lua_State *L, int arguments, int results, int handler) {
   int status = lua_pcall(L, arguments, results, handler);
   sigaction(SIGINT, &previous, NULL);
   lua_sethook(L, NULL, 0, 0);
-  if (running_context) peri_clear_cancel(running_context);
+  if (running_context) module.peri_clear_cancel(running_context);
   return status;
 }
 
@@ -253,14 +295,6 @@ static bool run_script(lua_State *L, char **argv, int script) {
   int status = luaL_loadfile(L, path);
   if (status == LUA_OK) status = call(L, push_arguments(L), 0);
   return report(L, status);
-}
-
-/* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
-static int open_module(lua_State *L) {
-  int results = luaopen_perilune(L);
-  running_context = peri_lua_context(L);
-  if (wanted_threads) peri_set_threads(running_context, wanted_threads);
-  return results;
 }
 
 static void open_state(lua_State *L, const command_line *line, int argc, char **argv) {

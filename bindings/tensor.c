@@ -133,8 +133,14 @@ static int new_tensor(lua_State *L) {
     peri_tensor **handle = bind_new_tensor(L, S);
     peri_layout layout;
     peri_layout_set(&layout, dtype >= 0 ? (peri_dtype)dtype : x->layout.dtype, x->layout.ndim, x->layout.shape);
-    bind_check(L, S, peri_tensor_empty(S->context, &layout, handle));
+    int tries = 0;
+    peri_status status;
+    do {
+      status = peri_tensor_empty(S->context, &layout, handle);
+    } while (bind_retry(L, S, status, &tries));
+    bind_check(L, S, status);
     bind_check(L, S, peri_tensor_copy_into(*handle, x));
+    bind_charge(L, S);
   } else {
     bind_tensor_from_value(L, S, 1, dtype);
   }
@@ -176,6 +182,19 @@ static int totable(lua_State *L) {
   const peri_tensor *x = self(L, "totable");
   luaL_checkstack(L, 2 * PERI_MAX_DIMS, "totable");
   push_nested(L, x, x->data, 0);
+  return 1;
+}
+
+/* The elements as a string of their bytes, row-major: what a checksum or another program takes. */
+static int bytes(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_tensor *x = self(L, "bytes");
+  if (!x->contiguous) {
+    peri_tensor **copy = bind_new_tensor(L, S);
+    bind_check(L, S, peri_tensor_contiguous(x, copy));
+    x = *copy;
+  }
+  lua_pushlstring(L, x->data, (size_t)x->layout.numel * peri_dtype_size(x->layout.dtype));
   return 1;
 }
 
@@ -512,19 +531,29 @@ static int is_tensor(lua_State *L) {
 
 static const luaL_Reg methods[] = {{"size", size},         {"dim", dim},
                                    {"numel", numel},       {"item", item},
-                                   {"totable", totable},   {"is_contiguous", is_contiguous},
+                                   {"totable", totable},   {"bytes", bytes},
+                                   {"is_contiguous", is_contiguous},
                                    {"equal", equal},       {"allclose", allclose},
                                    {"backward", backward}, {"requires_grad_", requires_grad_},
                                    {"release", release},   {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__gc", collect_handle}, {"__close", release}, {"__len", length},  {"__tostring", to_string},
                                        {"__pairs", iterate},     {"__lt", less},       {"__le", less_or_equal}, {NULL, NULL}};
-static const luaL_Reg functions[] = {{"tensor", new_tensor}, {"grad", grad}, {"is_tensor", is_tensor}, {"is_grad_enabled", is_grad_enabled}, {NULL, NULL}};
+static const bind_function functions[] = {
+    {"tensor", new_tensor,
+     "tensor(values, {dtype =, requires_grad = false}) -> tensor\nA tensor of nested tables of numbers (float32) or booleans (bool), of one number, or a copy of a tensor."},
+    {"grad", grad,
+     "grad(output, inputs, {grad_output =, retain_graph = false, create_graph = false}) -> list\nThe gradients of a one-element output (or of output times "
+     "grad_output) with respect to a list of tensors, or to one; false where output does not depend on an input. With create_graph they can be differentiated again."},
+    {"is_tensor", is_tensor, "is_tensor(x) -> boolean\nWhether x is a tensor that was not released."},
+    {"is_grad_enabled", is_grad_enabled, "is_grad_enabled() -> boolean\nWhether operations are recorded for gradients."},
+    {NULL, NULL, NULL}};
 
-static void set_mode_function(lua_State *L, bind_state *S, int module, const char *name, lua_CFunction function) {
+static void set_mode_function(lua_State *L, bind_state *S, int module, const char *name, lua_CFunction function, const char *doc) {
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, restore_mode);
   lua_setfield(L, -2, "__close");
   bind_push_function(L, S, function, 1);
+  bind_document(L, doc);
   lua_setfield(L, module, name);
 }
 
@@ -544,10 +573,14 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   bind_open_index(L, S, meta, method_table);
   lua_settop(L, meta);
   bind_set_functions(L, S, metamethods);
+  lua_pushboolean(L, 0); /* what they take is not checked, so that scripts do not call them by hand */
+  lua_setfield(L, meta, "__metatable");
   lua_settop(L, module);
-  bind_set_functions(L, S, functions);
-  set_mode_function(L, S, module, "no_grad", no_grad);
-  set_mode_function(L, S, module, "enable_grad", enable_grad);
+  bind_set_documented(L, S, functions);
+  set_mode_function(L, S, module, "no_grad", no_grad,
+                    "no_grad(f, ...) -> what f gives\nCalls f(...) without recording for gradients; the mode comes back also after an error. f cannot yield.");
+  set_mode_function(L, S, module, "enable_grad", enable_grad,
+                    "enable_grad(f, ...) -> what f gives\nCalls f(...) with recording, inside no_grad.");
   bind_push_function(L, S, bind_list_ops, 0);
   lua_setfield(L, module, "ops");
 }

@@ -4,30 +4,34 @@ pkg_check_modules(LIBEDIT REQUIRED libedit)
 find_library(LUA_STATIC_LIBRARY NAMES liblua5.4.a HINTS ${LUA_LIBRARY_DIRS})
 mark_as_advanced(LUA_STATIC_LIBRARY)
 
-# ---- bindings/lua becomes C arrays ----
-file(GLOB_RECURSE lua_files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/bindings/lua bindings/lua/*.lua)
-list(TRANSFORM lua_files PREPEND ${PROJECT_SOURCE_DIR}/bindings/lua/ OUTPUT_VARIABLE lua_paths)
-set(lua_sources ${PROJECT_BINARY_DIR}/lua_sources.c)
-set(embed_lua ${PROJECT_SOURCE_DIR}/cmake/embed_lua.cmake)
-add_custom_command(
-  OUTPUT ${lua_sources}
-  COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${PROJECT_SOURCE_DIR}/bindings/lua "-DFILES=${lua_files}"
-          -DOUTPUT=${lua_sources} -P ${embed_lua}
-  DEPENDS ${lua_paths} ${embed_lua}
-  COMMENT "Embedding bindings/lua" VERBATIM)
-
-# ---- objects: the bindings for both products, program and REPL for the program alone ----
-function(perilune_bindings_objects target)
-  add_library(${target} OBJECT ${ARGN})
-  target_include_directories(${target} PRIVATE bindings bindings/include runtime runtime/include ${LUA_INCLUDE_DIRS})
-  target_link_libraries(${target} PRIVATE perilune_flags OpenMP::OpenMP_C Threads::Threads)
+# embed_lua(output.c file...): Lua files of bindings/lua become the table peri_lua_sources.
+function(embed_lua output)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/bindings/lua/ OUTPUT_VARIABLE paths)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/embed_lua.cmake)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${PROJECT_SOURCE_DIR}/bindings/lua "-DFILES=${ARGN}"
+            -DOUTPUT=${output} -P ${script}
+    DEPENDS ${paths} ${script}
+    COMMENT "Embedding bindings/lua" VERBATIM)
 endfunction()
+
+# ---- program.c, repl*.c and lua/program/ are the program's own; all else is the module's ----
 file(GLOB bindings_sources CONFIGURE_DEPENDS bindings/*.c)
 set(program_sources ${bindings_sources})
 list(FILTER bindings_sources EXCLUDE REGEX "/(program|repl[a-z_]*)\\.c$")
 list(FILTER program_sources INCLUDE REGEX "/(program|repl[a-z_]*)\\.c$")
-perilune_bindings_objects(perilune_bindings ${bindings_sources} ${lua_sources})
-perilune_bindings_objects(perilune_program_objects ${program_sources})
+file(GLOB_RECURSE bindings_lua CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/bindings/lua bindings/lua/*.lua)
+set(program_lua ${bindings_lua})
+list(FILTER bindings_lua EXCLUDE REGEX "^program/")
+list(FILTER program_lua INCLUDE REGEX "^program/")
+embed_lua(${PROJECT_BINARY_DIR}/bindings_lua.c ${bindings_lua})
+embed_lua(${PROJECT_BINARY_DIR}/program_lua.c ${program_lua})
+
+add_library(perilune_bindings OBJECT ${bindings_sources} ${PROJECT_BINARY_DIR}/bindings_lua.c)
+target_include_directories(perilune_bindings PRIVATE bindings bindings/include runtime runtime/include
+  ${LUA_INCLUDE_DIRS})
+target_link_libraries(perilune_bindings PRIVATE perilune_flags ${runtime_libraries})
 
 # ---- the module: Lua's calls come from whoever loads it, so it does not link liblua ----
 add_library(perilune_module SHARED ${runtime_objects} $<TARGET_OBJECTS:perilune_bindings>)
@@ -44,14 +48,21 @@ add_custom_command(TARGET perilune_module POST_BUILD
   COMMAND ${CMAKE_COMMAND} -E create_symlink $<TARGET_SONAME_FILE_NAME:perilune_module> perilune.so
   WORKING_DIRECTORY ${PROJECT_BINARY_DIR} VERBATIM)
 
-# ---- the program: all of Lua's calls are exported, for C modules that scripts require ----
-add_executable(perilune ${runtime_objects} $<TARGET_OBJECTS:perilune_bindings>
-  $<TARGET_OBJECTS:perilune_program_objects>)
-set_target_properties(perilune PROPERTIES ENABLE_EXPORTS ON LINKER_LANGUAGE C)
+# ---- the program: all of Lua's calls are exported, for the module and other C modules; it opens the
+# module's library by name, which RPATH finds beside it in the build and in the libraries' place installed ----
+add_executable(perilune ${program_sources} ${PROJECT_BINARY_DIR}/program_lua.c)
+set_target_properties(perilune PROPERTIES ENABLE_EXPORTS ON)
+file(RELATIVE_PATH program_to_libraries /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR})
+set_target_properties(perilune PROPERTIES BUILD_RPATH $ORIGIN INSTALL_RPATH $ORIGIN/${program_to_libraries})
+target_include_directories(perilune PRIVATE bindings bindings/include runtime/include ${LUA_INCLUDE_DIRS})
+target_compile_definitions(perilune PRIVATE
+  PERI_MODULE_LIBRARY="libperilune_lua.so.${PROJECT_VERSION_MAJOR}")
+target_link_libraries(perilune PRIVATE perilune_flags)
 if(LUA_STATIC_LIBRARY)
   target_link_libraries(perilune PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${LUA_STATIC_LIBRARY}>)
 else()
   target_link_libraries(perilune PRIVATE PkgConfig::LUA)
 endif()
-target_link_libraries(perilune PRIVATE ${runtime_libraries})
+target_link_libraries(perilune PRIVATE m ${CMAKE_DL_LIBS}) # what Lua needs, so after it
 target_link_options(perilune PRIVATE LINKER:--as-needed)
+add_dependencies(perilune perilune_module)

@@ -157,25 +157,30 @@ if options.plots == "no" then return end
 local plot = peri.plot
 local function both(figure, name) figure:save { options.out .. "/" .. name .. ".svg", options.out .. "/" .. name .. ".png" } end
 
+-- (a) and (b) do the same arithmetic, so that their curves coincide: one is drawn wide, one dashed.
+local looks = { { width = 5 }, { style = "dashed" }, { width = 2 }, { style = "dashed" } }
 for _, curve in ipairs { { "loss", "cross-entropy" }, { "accuracy", "accuracy" } } do
   local figure = plot.figure { title = "Circle: " .. curve[2] .. " on the test points", xlabel = "epoch", ylabel = curve[2] }
-  for _, version in ipairs(versions) do figure:line(version[2]["test_" .. curve[1]], { label = version[1] }) end
+  for i, version in ipairs(versions) do
+    figure:line(version[2]["test_" .. curve[1]], { label = version[1], width = looks[i].width, style = looks[i].style })
+  end
   both(figure, curve[1])
 end
 
 local extent = { -1.8, 1.8, -1.8, 1.8 }
 local names = { "outer ring", "inner ring" }
 local net = versions[4][2].forward
-local regions = plot.figure { title = "Circle: the network's probability of the inner ring", xlabel = "x1", ylabel = "x2" }
-regions:regions { kind = "probability", extent = extent,
+local regions = plot.figure { title = "Circle: the network's probability of the inner ring", xlabel = "x1", ylabel = "x2", aspect = "equal" }
+regions:regions { kind = "probability", extent = extent, resolution = 120,
   predict = function(points) return peri.no_grad(function() return net(points):softmax(2)[{ {}, 2 }] end) end }
 both(regions:scatter(X, { class = y, labels = names }), "network")
 
 for _, entry in ipairs(machines) do
   local kernel, machine = table.unpack(entry)
-  local figure = plot.figure { title = ("Circle: SVC %s, %d support vectors"):format(kernel, #machine.support), xlabel = "x1", ylabel = "x2" }
-  figure:regions { kind = "class", extent = extent, predict = function(points) return machine:decision_function(points) end }
+  local title = ("Circle: SVC %s, %d support vectors"):format(kernel, #machine.support)
+  local figure = plot.figure { title = title, xlabel = "x1", ylabel = "x2", aspect = "equal" }
+  figure:regions { kind = "decision", extent = extent, resolution = 120, predict = function(points) return machine:decision_function(points) end }
   figure:scatter(X, { class = y, labels = names })
-  both(figure:scatter(machine.support_vectors, { size = 9, outline = true, label = "support vectors" }), "svm_" .. kernel)
+  both(figure:scatter(machine.support_vectors, { color = "none", edgecolor = "black", size = 9, label = "support vectors" }), "svm_" .. kernel)
 end
 print("pictures: " .. options.out)

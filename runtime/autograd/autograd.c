@@ -222,7 +222,7 @@ static peri_status accumulate(walk *w, peri_tensor **slot, peri_tensor **gradien
   peri_call_open(&call, w->context, &peri_op_add);
   call.args[0].tensor = *slot;
   call.args[1].tensor = *gradient;
-  call.in_place = !w->create_graph && (*slot)->references == 1 && (*slot)->storage->references == 1;
+  call.in_place = !w->create_graph && (*slot)->contiguous && (*slot)->references == 1 && (*slot)->storage->references == 1;
   peri_status status = peri_call_run(&call);
   peri_tensor_release(gradient);
   if (status != PERI_OK) return status;

@@ -18,6 +18,8 @@
 
 #define ALIGNMENT 64
 #define LARGEST_CLASS (64 * 1024)
+/* The lists hold at most this and as much as is in use. */
+#define CACHE_FLOOR ((size_t)32 << 20)
 
 typedef struct peri_free_block {
   struct peri_free_block *next;
@@ -42,10 +44,34 @@ static peri_status out_of_memory(peri_context *context, size_t bytes) {
                    context->in_use, context->limit);
 }
 
-static inline peri_free_block *cached(peri_context *context, int class) {
+static inline peri_free_block *cached(peri_context *context, int class, size_t rounded) {
   peri_free_block *block = context->free_blocks[class];
-  if (block != NULL) context->free_blocks[class] = block->next;
+  if (block == NULL) return NULL;
+  context->free_blocks[class] = block->next;
+  context->cached -= rounded;
   return block;
+}
+
+static void empty_cache(peri_context *context) {
+  for (int class = 0; class < PERI_FREE_CLASSES; class++) {
+    for (peri_free_block *block = context->free_blocks[class], *next; block != NULL; block = next) {
+      next = block->next;
+      free(block);
+    }
+    context->free_blocks[class] = NULL;
+  }
+  context->cached = 0;
+}
+
+/* From the system. What the lists hold goes back first when the budget has no room for both, or when
+ * the system has no more. */
+static void *system_block(peri_context *context, size_t bytes) {
+  size_t room = context->limit - context->in_use; /* at least what was asked, which rounding may exceed */
+  if (bytes > room || context->cached > room - bytes) empty_cache(context);
+  void *block = aligned_alloc(ALIGNMENT, bytes);
+  if (block != NULL || context->cached == 0) return block;
+  empty_cache(context);
+  return aligned_alloc(ALIGNMENT, bytes);
 }
 
 peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
@@ -60,10 +86,10 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
   if (bytes <= LARGEST_CLASS) {
     size_t rounded;
     int class = size_class(bytes, &rounded);
-    block = cached(context, class);
-    if (block == NULL) block = aligned_alloc(ALIGNMENT, rounded);
+    block = cached(context, class, rounded);
+    if (block == NULL) block = system_block(context, rounded);
   } else {
-    block = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+    block = system_block(context, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
   }
   if (block == NULL) return out_of_memory(context, bytes);
   context->in_use += bytes;
@@ -83,21 +109,18 @@ peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, v
 void peri_free(peri_context *context, void *block, size_t bytes) {
   if (block == NULL) return;
   context->in_use -= bytes;
-  if (CACHE_BLOCKS && bytes <= LARGEST_CLASS) {
+  if (CACHE_BLOCKS && bytes <= LARGEST_CLASS && context->cached <= context->in_use + CACHE_FLOOR) {
     size_t rounded;
     int class = size_class(bytes, &rounded);
     ((peri_free_block *)block)->next = context->free_blocks[class];
     context->free_blocks[class] = block;
+    context->cached += rounded;
   } else {
     free(block);
   }
 }
 
-void peri_memory_close(peri_context *context) {
-  for (int class = 0; class < PERI_FREE_CLASSES; class++) {
-    for (peri_free_block *block; (block = cached(context, class)) != NULL;) free(block);
-  }
-}
+void peri_memory_close(peri_context *context) { empty_cache(context); }
 
 size_t peri_memory_in_use(const peri_context *context) { return context->in_use; }
 size_t peri_memory_peak(const peri_context *context) { return context->peak; }

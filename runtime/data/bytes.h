@@ -34,14 +34,14 @@ static inline void peri_store_le64(unsigned char *b, uint64_t value) {
  * is needed. decode returns -1, or the index of an element that has no place in the dtype. */
 typedef int64_t (*peri_decode)(void *elements, const unsigned char *bytes, int64_t n);
 
-#define PERI_DEFINE_DECODE(name, type, size, expression)                              \
-  static int64_t name(void *elements, const unsigned char *bytes, int64_t n) {        \
-    for (int64_t i = 0; i < n; i++) {                                                 \
-      const unsigned char *b = bytes + (size)*i;                                      \
-      type value = (expression);                                                      \
-      memcpy((unsigned char *)elements + (int64_t)sizeof(type) * i, &value, sizeof value); \
-    }                                                                                 \
-    return -1;                                                                        \
+#define PERI_DEFINE_DECODE(name, type, size, expression)                                                               \
+  static int64_t name(void *elements, const unsigned char *bytes, int64_t n) {                                         \
+    for (int64_t i = 0; i < n; i++) {                                                                                  \
+      const unsigned char *b = bytes + (size)*i;                                                                       \
+      type value = (expression);                                                                                       \
+      memcpy((unsigned char *)elements + (int64_t)sizeof(type) * i, &value, sizeof value);                             \
+    }                                                                                                                  \
+    return -1;                                                                                                         \
   }
 
 static inline float peri_float_of_bits(uint32_t bits) {

@@ -43,8 +43,10 @@ static void fill(int64_t n, double noise, double factor, uint64_t seed, peri_ten
     double point[2] = {radius * cos(angle), radius * sin(angle)};
     for (int c = 0; c < 2; c++) {
       double value = point[c] + noise * peri_stream_normal(&stream);
-      if (x->layout.dtype == PERI_FLOAT32) ((float *)(void *)x->data)[2 * i + c] = (float)value;
-      else ((double *)(void *)x->data)[2 * i + c] = value;
+      if (x->layout.dtype == PERI_FLOAT32)
+        ((float *)(void *)x->data)[2 * i + c] = (float)value;
+      else
+        ((double *)(void *)x->data)[2 * i + c] = value;
     }
     y[i] = is_outer ? 1 : 2;
   }

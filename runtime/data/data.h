@@ -83,7 +83,7 @@ peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, pe
 /* The number of the first Philox block that a generator draws from. Every generator has its own part
  * of a seed's stream, so that weights and data of equal seed share no random number. */
 #define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
-#define PERI_STREAM_DIGITS ((uint64_t)2 << 60)
-#define PERI_STREAM_LOADER ((uint64_t)3 << 60)
+#define PERI_STREAM_DIGITS  ((uint64_t)2 << 60)
+#define PERI_STREAM_LOADER  ((uint64_t)3 << 60)
 
 #endif

@@ -11,7 +11,8 @@
 typedef struct peri_shape_point {
   int8_t x, y;
 } peri_shape_point;
-#define PERI_PEN_UP {-1, -1}
+#define PERI_PEN_UP                                                                                                    \
+  { -1, -1 }
 
 typedef struct peri_shape {
   int count;
@@ -23,7 +24,7 @@ extern const peri_shape peri_shapes[10][PERI_SHAPES_PER_DIGIT]; /* by digit */
 #define PERI_SHAPE_MAX_POINTS 24
 
 /* ---- the pen ---- */
-#define PERI_DIGIT_SIDE 28
+#define PERI_DIGIT_SIDE   28
 #define PERI_DIGIT_PIXELS (PERI_DIGIT_SIDE * PERI_DIGIT_SIDE)
 
 /* A place of the pen, in pixels: the middle of the top left pixel is (0, 0). */

@@ -35,12 +35,12 @@ peri_status peri_file_read(peri_context *context, const char *path, void **bytes
  * are all of the same folder even if a path to it changes meanwhile. */
 typedef struct replacement {
   peri_context *context;
-  const char *path;     /* as the caller wrote it, for messages */
-  char *target;         /* with symbolic links resolved; malloc'ed by realpath, else NULL */
-  const char *base;     /* the last component of the target */
-  int folder, file;     /* descriptors, -1 when closed */
-  char temporary[64];   /* its name in the folder, "" when there is none */
-  bool replaces;        /* there is an old file, of this mode: */
+  const char *path;   /* as the caller wrote it, for messages */
+  char *target;       /* with symbolic links resolved; malloc'ed by realpath, else NULL */
+  const char *base;   /* the last component of the target */
+  int folder, file;   /* descriptors, -1 when closed */
+  char temporary[64]; /* its name in the folder, "" when there is none */
+  bool replaces;      /* there is an old file, of this mode: */
   mode_t mode;
 } replacement;
 

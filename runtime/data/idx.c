@@ -22,7 +22,7 @@ typedef struct idx_type {
 } idx_type;
 
 static const idx_type types[] = {
-    {0x08, 1, PERI_UINT8, NULL},        {0x09, 1, PERI_INT64, decode_sbyte},   {0x0B, 2, PERI_INT64, decode_short},
+    {0x08, 1, PERI_UINT8, NULL},       {0x09, 1, PERI_INT64, decode_sbyte},   {0x0B, 2, PERI_INT64, decode_short},
     {0x0C, 4, PERI_INT64, decode_int}, {0x0D, 4, PERI_FLOAT32, decode_float}, {0x0E, 8, PERI_FLOAT64, decode_double},
 };
 
@@ -44,8 +44,7 @@ static peri_status read_header(peri_reader *reader, const idx_type **type, peri_
   }
   *type = find_type(magic[2]);
   if (*type == NULL) {
-    return peri_reader_fail(reader, 2, "element type 0x%02X (expected 0x08, 0x09, 0x0B, 0x0C, 0x0D or 0x0E)",
-                            magic[2]);
+    return peri_reader_fail(reader, 2, "element type 0x%02X (expected 0x08, 0x09, 0x0B, 0x0C, 0x0D or 0x0E)", magic[2]);
   }
   if (magic[3] < 1 || magic[3] > PERI_MAX_DIMS) {
     return peri_reader_fail(reader, 3, "%d dimensions (expected 1 to %d)", magic[3], PERI_MAX_DIMS);
@@ -121,8 +120,7 @@ peri_status peri_idx_read(peri_context *context, const char *path, peri_tensor *
   return status;
 }
 
-peri_status peri_idx_parse(peri_context *context, const char *name, const void *bytes, size_t size,
-                           peri_tensor **out) {
+peri_status peri_idx_parse(peri_context *context, const char *name, const void *bytes, size_t size, peri_tensor **out) {
   *out = NULL;
   peri_reader reader;
   peri_reader_open_memory(context, "read_idx", name, bytes, size, &reader);

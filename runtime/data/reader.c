@@ -69,8 +69,8 @@ peri_status peri_reader_open(peri_context *context, const char *operation, const
 
 void peri_reader_open_memory(peri_context *context, const char *operation, const char *name, const void *bytes,
                              size_t size, peri_reader *out) {
-  *out = (peri_reader){
-      .context = context, .operation = operation, .name = name, .memory = bytes, .fd = -1, .size = size};
+  *out =
+      (peri_reader){.context = context, .operation = operation, .name = name, .memory = bytes, .fd = -1, .size = size};
 }
 
 void peri_reader_close(peri_reader *reader) {

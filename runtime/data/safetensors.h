@@ -8,7 +8,7 @@
 #include "data/reader.h"
 
 #define PERI_SAFETENSORS_MAX_HEADER 100000000
-#define PERI_SAFETENSORS_METADATA "__metadata__"
+#define PERI_SAFETENSORS_METADATA   "__metadata__"
 
 typedef struct peri_safetensors_type {
   const char *name;

@@ -7,9 +7,9 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-#define PREFIX 8                        /* bytes of the header's length */
-#define MAX_DEPTH 3                     /* the header, a tensor, a list */
-#define MAX_NUMBER 9007199254740992.0   /* 2^53: beyond it doubles skip integers */
+#define PREFIX      8                    /* bytes of the header's length */
+#define MAX_DEPTH   3                    /* the header, a tensor, a list */
+#define MAX_NUMBER  ((uint64_t)1 << 53)  /* beyond it doubles skip integers */
 #define NODE_MEMORY (sizeof(cJSON) + 64) /* a value, its text's block and malloc's own bytes */
 
 /* ---- scanning the text ---- */
@@ -61,7 +61,7 @@ static peri_status scan_number(scanner *scan) {
     value = value * 10 + (uint64_t)(*scan->s - '0');
   }
   if (leading_zero && digits > 1) return peri_reader_fail(scan->reader, start, "a number with a leading zero");
-  if ((double)value > MAX_NUMBER) return peri_reader_fail(scan->reader, start, "a number beyond 2^53");
+  if (value > MAX_NUMBER) return peri_reader_fail(scan->reader, start, "a number beyond 2^53");
   return PERI_OK;
 }
 
@@ -119,8 +119,7 @@ static peri_status parse_text(const peri_reader *reader, const char *text, size_
   for (; *end != '\0'; end++) {
     if (*end != ' ') {
       return peri_reader_fail(reader, PREFIX + (uint64_t)(end - text),
-                              "the header's object is followed by byte 0x%02x (expected spaces)",
-                              (unsigned char)*end);
+                              "the header's object is followed by byte 0x%02x (expected spaces)", (unsigned char)*end);
     }
   }
   return PERI_OK;
@@ -161,7 +160,8 @@ static peri_status take_dtype(const peri_reader *reader, const cJSON *value, per
   if (!cJSON_IsString(value)) return wrong(reader, entry->name, "dtype is not a string");
   entry->type = peri_safetensors_type_named(value->valuestring);
   if (entry->type != NULL) return PERI_OK;
-  return peri_reader_fail(reader, PREFIX, "header: \"%s\": dtype \"%s\" (expected F64, F32, F16, BF16, I64, I32, I16, "
+  return peri_reader_fail(reader, PREFIX,
+                          "header: \"%s\": dtype \"%s\" (expected F64, F32, F16, BF16, I64, I32, I16, "
                           "I8, U64, U32, U16, U8 or BOOL)",
                           peri_name_text(entry->name, name), peri_name_text(value->valuestring, dtype));
 }
@@ -248,9 +248,7 @@ static peri_status take_metadata(const peri_reader *reader, const cJSON *object,
   header->metadata = block;
   header->metadata_n = n;
   n = 0;
-  cJSON_ArrayForEach(item, object) {
-    header->metadata[n++] = (peri_safetensors_pair){item->string, item->valuestring};
-  }
+  cJSON_ArrayForEach(item, object) { header->metadata[n++] = (peri_safetensors_pair){item->string, item->valuestring}; }
   return PERI_OK;
 }
 

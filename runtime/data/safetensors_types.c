@@ -90,8 +90,10 @@ const char *peri_name_text(const char *name, char *buffer) {
     bool control = length == 0 || *s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0);
     size_t width = control ? 1 : length;
     if (used + width > 60) return strcpy(buffer + used, "..."), buffer;
-    if (control) buffer[used] = '?';
-    else memcpy(buffer + used, s, width);
+    if (control)
+      buffer[used] = '?';
+    else
+      memcpy(buffer + used, s, width);
     used += width;
     s += length == 0 ? 1 : length;
   }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PREFIX 8
+#define PREFIX         8
 #define LARGEST_OFFSET ((uint64_t)1 << 53) /* what readers with double numbers can take */
 
 /* ---- text that is measured or written ---- */
@@ -55,8 +55,8 @@ typedef struct job {
   peri_context *context;
   size_t n, metadata_n;
   const char *const *keys, *const *values;
-  item *items;          /* in the order of the file */
-  const void **chunks;  /* n + 1, with the header */
+  item *items;         /* in the order of the file */
+  const void **chunks; /* n + 1, with the header */
   size_t *sizes;
 } job;
 

@@ -30,12 +30,27 @@
 #define MINIMUM(a, b)   FN(minimum)(a, b)
 #define GT0(a)          ((a) > 0 ? C(1) : C(0))
 
-static PERI_ALWAYS_INLINE void FN(map1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, T (*f)(T, bool), bool far) {
+#define RUN (64 / (int64_t)sizeof(T)) /* the longest vector */
+
+static PERI_ALWAYS_INLINE void FN(run1)(int64_t n, T *y, const T *a, T (*f)(T, bool), bool far) {
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) y[i] = f(a[i], far);
+}
+
+/* With a costly function, the elements after the last whole vector are worth a vector of their own. */
+static PERI_ALWAYS_INLINE void FN(map1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa,
+                                        T (*f)(T, bool), bool far, bool costly) {
   if (DENSE(T, sy) && DENSE(T, sa)) {
     T *out = (T *)y;
     const T *in = (const T *)a;
-    PERI_INDEPENDENT
-    for (int64_t i = 0; i < n; i++) out[i] = f(in[i], far);
+    int64_t whole = costly ? n & -RUN : n;
+    FN(run1)(whole, out, in, f, far);
+    if (whole < n) {
+      T last[RUN], value[RUN];
+      for (int64_t i = 0; i < RUN; i++) last[i] = in[peri_min(whole + i, n - 1)];
+      FN(run1)(RUN, value, last, f, far);
+      for (int64_t i = whole; i < n; i++) out[i] = value[i - whole];
+    }
   } else if (sa == 0 && n > 0) {
     T value = f(*(const T *)a, far);
     for (int64_t i = 0; i < n; i++) PUT(T, y, sy) = value;
@@ -86,6 +101,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 /* ---- a function and a loop for each row of the table ---- */
 
 #define PERIODIC(name) (PERI_UNARY_##name == PERI_UNARY_sin || PERI_UNARY_##name == PERI_UNARY_cos)
+#define COSTLY(name)   (PERI_UNARY_##name >= PERI_UNARY_exp && PERI_UNARY_##name <= PERI_UNARY_sigmoid)
 
 #define UNARY_FI(name, value)                                                                                          \
   static PERI_ALWAYS_INLINE T FN(value_##name)(T x, bool far) {                                                        \
@@ -94,9 +110,9 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   }                                                                                                                    \
   static void FN(unary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                        \
     if (PERIODIC(name) && ANY_FAR(n, a, sa)) {                                                                         \
-      FN(map1)(n, y, sy, a, sa, FN(value_##name), true);                                                               \
+      FN(map1)(n, y, sy, a, sa, FN(value_##name), true, true);                                                               \
     } else {                                                                                                           \
-      FN(map1)(n, y, sy, a, sa, FN(value_##name), false);                                                              \
+      FN(map1)(n, y, sy, a, sa, FN(value_##name), false, COSTLY(name));                                                \
     }                                                                                                                  \
   }
 #define UNARY_F(name, value) ROWS_F(UNARY_FI(name, value))
@@ -146,6 +162,8 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 #undef BINARY_F
 #undef DERIVATIVE
 #undef PERIODIC
+#undef COSTLY
+#undef RUN
 #undef CHAIN_X
 #undef CHAIN_Y
 #undef CHAIN_NONE

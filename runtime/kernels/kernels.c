@@ -4,21 +4,14 @@
 
 #include <stdlib.h>
 
-#ifdef PERI_WITH_SVM
-#define DECLARE_SVM(isa) extern const struct peri_svm_kernels peri_svm_kernels_##isa;
-#define SVM(isa)         .svm = &peri_svm_kernels_##isa,
-#else
-#define DECLARE_SVM(isa)
-#define SVM(isa)
-#endif
-
 #define VARIANT(isa, label)                                                                                            \
   extern const peri_elementwise_kernels peri_elementwise_kernels_##isa;                                                \
   extern const peri_reduce_kernels peri_reduce_kernels_##isa;                                                          \
   extern const peri_softmax_kernels peri_softmax_kernels_##isa;                                                        \
   extern const peri_product_kernels peri_product_kernels_##isa;                                                        \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
-  DECLARE_SVM(isa)                                                                                                     \
+  extern const struct peri_svm_kernels peri_svm_kernels_##isa;                                                         \
+  extern const struct peri_update_kernels peri_update_kernels_##isa;                                                   \
   static const peri_row_kernels rows_##isa = {                                                                         \
       .reduce = &peri_reduce_kernels_##isa,                                                                            \
       .softmax = &peri_softmax_kernels_##isa,                                                                          \
@@ -26,7 +19,12 @@
       .random = &peri_random_kernels_##isa,                                                                            \
   };                                                                                                                   \
   static const peri_kernels kernels_##isa = {                                                                          \
-      .name = label, .elementwise = &peri_elementwise_kernels_##isa, .rows = &rows_##isa, SVM(isa)};
+      .name = label,                                                                                                   \
+      .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
+      .rows = &rows_##isa,                                                                                             \
+      .svm = &peri_svm_kernels_##isa,                                                                                  \
+      .update = &peri_update_kernels_##isa,                                                                            \
+  };
 
 VARIANT(baseline, "baseline")
 

@@ -14,6 +14,7 @@
 #include "kernels/isa.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define ROUNDER_F32 0x1.8p23f
@@ -109,17 +110,33 @@ static PERI_ALWAYS_INLINE float expm1_f32(float x) {
   return __builtin_copysignf(value, x);
 }
 
-/* 1 - 2 / (e^2|x| + 1) without cancellation, with the sign of x */
+/* With z = e^-2|x|, h = (1 - z) / 2 and w = 2 / (1 + z) = 1 / (1 - h): tanh |x| = h w = h + h^2 w for small x and
+ * 1 - z w for others; in both the second term is the smaller one, and its rounding errors count less.
+ * The rounding error of h is known, and moves tanh by w^2 times as much. */
 static PERI_ALWAYS_INLINE float tanh_f32(float x) {
   float size = __builtin_fabsf(x);
-  size = size > 10.0f ? 10.0f : size;
-  float e = expm1_f32(2.0f * size);
-  return __builtin_copysignf(e / (e + 2.0f), x);
+  exp_parts_f32 parts = exp_reduce_f32(-2.0f * (size > 10.0f ? 10.0f : size));
+  float scale = from_bits_f32((parts.n + 127) << 23), z = madd_f32(scale, parts.tail, scale);
+  float less = scale - 1.0f, part = scale * parts.tail, twice = less + part;
+  float h = -0.5f * twice, h_rest = -0.5f * ((less - twice) + part);
+  bool small = size < 0.7f;
+  float inverse = 2.0f / (1.0f + z);
+  float value = small ? h + (h * h + h_rest * inverse) * inverse : 1.0f - z * inverse;
+  return __builtin_copysignf(value, x);
 }
 
+/* With z = e^-|x|: 1 / (1 + z), or z / (1 + z) for negative x. The rounding errors of z and of 1 + z
+ * are known (O. Moller's two-sum, 1965) and corrected for; 1 / (1 + z) is needed there to a few percent only. */
 static PERI_ALWAYS_INLINE float sigmoid_f32(float x) {
-  float z = exp_f32(-__builtin_fabsf(x));
-  return (x < 0.0f ? z : 1.0f) / (1.0f + z);
+  float size = __builtin_fabsf(x);
+  exp_parts_f32 parts = exp_reduce_f32(size > 104.0f ? -104.0f : -size);
+  uint32_t biased = parts.n + 2 * 127, half = biased >> 1;
+  float scale = from_bits_f32(half << 23) * from_bits_f32((biased - half) << 23);
+  float mantissa = 1.0f + parts.tail, z = mantissa * scale, z_rest = ((1.0f - mantissa) + parts.tail) * scale;
+  float sum = 1.0f + z, sum_rest = ((1.0f - sum) + z) + z_rest;
+  float top = x < 0.0f ? z : 1.0f, top_rest = x < 0.0f ? z_rest : 0.0f;
+  float quotient = top / sum;
+  return quotient + (top_rest - quotient * sum_rest) * madd_f32(-0.5f, sum, 1.46f);
 }
 
 typedef struct exp_parts_f64 {
@@ -152,19 +169,29 @@ static PERI_ALWAYS_INLINE double exp_f64(double x) {
   return (1.0 + parts.tail) * from_bits_f64(half << 52) * from_bits_f64((biased - half) << 52);
 }
 
-/* e^2|x| - 1 for |x| <= 22 as in expm1_f32, then e / (e + 2) */
+/* As in float32. */
 static PERI_ALWAYS_INLINE double tanh_f64(double x) {
   double size = __builtin_fabs(x);
-  size = size > 22.0 ? 22.0 : size;
-  exp_parts_f64 parts = exp_reduce_f64(2.0 * size);
-  double power = from_bits_f64((parts.n + 1023) << 52);
-  double e = madd_f64(power, parts.tail, power - 1.0);
-  return __builtin_copysign(e / (e + 2.0), x);
+  exp_parts_f64 parts = exp_reduce_f64(-2.0 * (size > 22.0 ? 22.0 : size));
+  double scale = from_bits_f64((parts.n + 1023) << 52), z = madd_f64(scale, parts.tail, scale);
+  double less = scale - 1.0, part = scale * parts.tail, twice = less + part;
+  double h = -0.5 * twice, h_rest = -0.5 * ((less - twice) + part);
+  bool small = size < 0.7;
+  double inverse = 2.0 / (1.0 + z);
+  double value = small ? h + (h * h + h_rest * inverse) * inverse : 1.0 - z * inverse;
+  return __builtin_copysign(value, x);
 }
 
 static PERI_ALWAYS_INLINE double sigmoid_f64(double x) {
-  double z = exp_f64(-__builtin_fabs(x));
-  return (x < 0.0 ? z : 1.0) / (1.0 + z);
+  double size = __builtin_fabs(x);
+  exp_parts_f64 parts = exp_reduce_f64(size > 746.0 ? -746.0 : -size);
+  uint64_t biased = parts.n + 2 * 1023, half = biased >> 1;
+  double scale = from_bits_f64(half << 52) * from_bits_f64((biased - half) << 52);
+  double mantissa = 1.0 + parts.tail, z = mantissa * scale, z_rest = ((1.0 - mantissa) + parts.tail) * scale;
+  double sum = 1.0 + z, sum_rest = ((1.0 - sum) + z) + z_rest;
+  double top = x < 0.0 ? z : 1.0, top_rest = x < 0.0 ? z_rest : 0.0;
+  double quotient = top / sum;
+  return quotient + (top_rest - quotient * sum_rest) * madd_f64(-0.5, sum, 1.46);
 }
 
 /* ---- the logarithm: x = 2^e (1 + f) with 1 + f between sqrt(1/2) and sqrt(2) ---- */

@@ -40,9 +40,25 @@ static PERI_ALWAYS_INLINE double FN(row_dot)(int64_t n, const T *x, const T *w) 
   return sum;
 }
 
+/* x = e^x, in whole vectors of 64 bytes; what follows the last of them is worth one of its own. */
 static void FN(exp_run)(int64_t n, T *x) {
+  enum { RUN = 64 / sizeof(T) };
+  int64_t whole = n & -(int64_t)RUN;
   PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) x[i] = EXP(x[i]);
+  for (int64_t i = 0; i < whole; i++) x[i] = EXP(x[i]);
+  if (whole == n) return;
+  T last[RUN];
+  for (int64_t i = 0; i < RUN; i++) last[i] = x[peri_min(whole + i, n - 1)];
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < RUN; i++) last[i] = EXP(last[i]);
+  for (int64_t i = whole; i < n; i++) x[i] = last[i - whole];
+}
+
+/* A sum in pieces of SCRATCH, so that it is the same whether the exponentials are kept or not. */
+static double FN(total)(int64_t n, const T *x) {
+  double sum = 0;
+  for (int64_t from = 0; from < n; from += SCRATCH) sum += FN(row_dot)(peri_min(SCRATCH, n - from), x + from, NULL);
+  return sum;
 }
 
 static void FN(softmax)(int64_t rows, int64_t n, const void *x, void *y) {
@@ -54,7 +70,7 @@ static void FN(softmax)(int64_t rows, int64_t n, const void *x, void *y) {
   }
   FN(exp_run)(rows * n, out);
   for (int64_t r = 0; r < rows; r++) {
-    T sum = (T)FN(row_dot)(n, out + r * n, NULL);
+    T sum = (T)FN(total)(n, out + r * n);
     for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
   }
 }
@@ -120,12 +136,7 @@ static void FN(cross_entropy)(int64_t rows, int64_t n, const void *x, const int6
   }
   FN(exp_run)(rows * n, out);
   for (int64_t r = 0; r < rows; r++) {
-    /* in the pieces of exp_sum, so that the loss is the same with and without p */
-    double total = 0;
-    for (int64_t from = 0; from < n; from += SCRATCH) {
-      total += FN(row_dot)(peri_min(SCRATCH, n - from), out + r * n + from, NULL);
-    }
-    T sum = (T)total;
+    T sum = (T)FN(total)(n, out + r * n);
     losses[r] = LOG(sum) - losses[r];
     for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
   }

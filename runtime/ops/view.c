@@ -214,7 +214,7 @@ const peri_op peri_op_narrow = {
 static peri_status infer_select(peri_call *call) {
   const peri_layout *x = input(call);
   int dim;
-  int64_t index;
+  int64_t index = 0;
   PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
   PERI_TRY(infer_index(call, 2, x->shape[dim], &index));
   PERI_TRY(place_slice(call, dim, index, 1, 1));

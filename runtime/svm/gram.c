@@ -10,8 +10,12 @@ int64_t peri_gram_ld(int64_t n) {
   return ld % 512 == 0 ? ld + 16 : ld; /* rows a power of two apart would share cache sets */
 }
 
-/* Tiles are large enough for the matrix product, small enough for a piece of 20 ms. */
+/* Tiles are large enough for the matrix product, small enough for a piece of 20 ms. A small matrix
+ * has small ones, so that little below the diagonal is computed, and wakes no team. */
+#define SMALL 512
+
 static int64_t tile_rows(int64_t n, int64_t d) {
+  if (n <= SMALL) return 48;
   if (d > 4096) return 128;
   return n >= 4096 && d <= 1024 ? 512 : 256;
 }
@@ -54,8 +58,7 @@ static void mirror_64(int64_t m, int64_t n, int64_t ld, const double *in, double
   }
 }
 
-static void gram_body(void *arg, int64_t piece) {
-  const gram_job *job = arg;
+static void fill_tile(const gram_job *job, int64_t piece) {
   int64_t i, j, size = (int64_t)peri_float_size(job->dtype);
   tile_of_piece(job->tiles, piece, &i, &j);
   i *= job->rows, j *= job->rows;
@@ -73,6 +76,13 @@ static void gram_body(void *arg, int64_t piece) {
   for (int64_t r = 0; r < m; r++) memset(tile + (r * job->ld + n) * size, 0, (size_t)((job->ld - job->n) * size));
 }
 
+static void gram_body(void *arg, int64_t piece) { fill_tile(arg, piece); }
+
+static void small_gram_body(void *arg, int64_t piece) {
+  const gram_job *job = arg;
+  for (; piece < job->tiles * (job->tiles + 1) / 2; piece++) fill_tile(job, piece);
+}
+
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const void *x, int64_t ldx, const void *norms, void *gram) {
   gram_job job = {.kernels = context->kernels,
@@ -87,10 +97,13 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
                   .norms = norms,
                   .gram = gram};
   job.tiles = (n + job.rows - 1) / job.rows;
+  if (n <= SMALL) return peri_parallel(context, 1, small_gram_body, &job);
   return peri_parallel(context, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
 }
 
 /* ---- cached rows ---- */
+
+#define LEAST_ROWS 16
 
 #define BATCH 256 /* rows computed by one product */
 #define TILE  512 /* columns of a piece */
@@ -203,10 +216,10 @@ peri_status peri_row_cache_new(peri_blocks *blocks, const peri_svm_kernel *kerne
   size_t size = peri_float_size(dtype);
   int64_t ld = columns_ld(most);
   double fitting = bytes / ((double)ld * (double)size);
-  int64_t slots = fitting < (double)most ? peri_max(2, (int64_t)fitting) : most;
+  int64_t slots = fitting < (double)most ? peri_max(peri_min(LEAST_ROWS, most), (int64_t)fitting) : most;
   int64_t batch = peri_min(BATCH, slots);
   *out = (peri_row_cache){
-      .source = {.dtype = dtype, .capacity = slots, .fetch = fetch},
+      .source = {.dtype = dtype, .definite = peri_svm_kernel_is_definite(kernel), .capacity = slots, .fetch = fetch},
       .context = blocks->context,
       .kernel = kernel,
       .d = d,

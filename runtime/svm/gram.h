@@ -10,6 +10,7 @@
 
 typedef struct peri_row_source {
   peri_dtype dtype;
+  bool definite; /* positive semidefinite */
   /* the whole matrix, rows of ld elements; or NULL, then rows are fetched */
   const void *matrix;
   int64_t ld;
@@ -60,7 +61,7 @@ typedef struct peri_row_cache {
   int64_t batch, tile_bytes;
 } peri_row_cache;
 
-/* A cache for problems of up to most samples of x, within `bytes` as far as 2 rows allow. */
+/* A cache for problems of up to most samples of x, within `bytes` as far as 16 rows allow. */
 peri_status peri_row_cache_new(peri_blocks *blocks, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t most,
                                int64_t d, const void *x, int64_t ldx, const void *norms, double bytes,
                                peri_row_cache *out);

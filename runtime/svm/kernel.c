@@ -45,6 +45,17 @@ const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT] = {
     [PERI_SVM_SIGMOID] = {.name = "sigmoid", .uses_gamma = true, .apply = apply_sigmoid},
 };
 
+bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel) {
+  switch (kernel->id) {
+  case PERI_SVM_POLY:
+    return kernel->coef0 >= 0;
+  case PERI_SVM_SIGMOID:
+    return false;
+  default:
+    return true;
+  }
+}
+
 const char *peri_svm_kernel_name(int64_t id) {
   return id >= 0 && id < PERI_SVM_KERNEL_COUNT ? peri_svm_kernel_table[id].name : NULL;
 }

@@ -22,6 +22,9 @@ typedef struct peri_svm_kernel_row {
                 const void *norms, double norm);
 } peri_svm_kernel_row;
 
+/* Whether every Gram matrix of it is positive semidefinite, so that optima are global. */
+bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel);
+
 extern const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT];
 
 /* out (m x n) = a (m x d) b' (n x d); one thread, and safe to call from a body: it allocates nothing. */

@@ -1,19 +1,16 @@
-/* Sequential minimal optimisation with second-order selection (Fan, Chen, Lin 2005), nested.
+/* The solver of the quadratic programme of smo.h: dense problems, nested.
  *
- * One step moves weight between two variables. With g = Kb + q, a variable may go up while b < high and
- * down while b > low. Optimal is: no variable that may go down has a larger gradient than one that
- * may go up. A step takes
- *     i = argmin of g among those that may go up,
- *     j = argmax of (g_j - g_i)^2 / (K_ii + K_jj - 2 K_ij) among those that may go down with g_j > g_i,
- * moves b_i up and b_j down by (g_j - g_i) / curvature as far as the bounds allow, and updates g.
- *
- * Steps run on a dense problem: on the whole matrix, or on a block of variables whose matrix was
- * gathered. Blocks serve two purposes with the same code. Over a whole matrix they are the variables that are
- * not pinned to a bound by their gradient (shrinking): few near the end, so that steps are short. Over
- * rows that have to be computed they are the most violating variables, as many as rows fit
- * (decomposition, Joachims 1998). After a block the full gradient is brought up to date, and optimality is
- * always judged on all variables. */
+ * Steps run on a dense problem: the whole matrix, or a block of variables whose matrix was
+ * gathered. Blocks serve two purposes with the same code. Over a whole matrix they are the variables that
+ * are not pinned to a bound by their gradient (shrinking): few near the end, so that steps are short.
+ * Over rows that have to be computed they are the most violating variables, as many as rows fit
+ * (decomposition, Joachims 1998). When steps on pairs take long on a block, Newton steps on its free
+ * variables finish it (not with an indefinite kernel: which of its stationary points is found
+ * should depend on pairs alone, as in LIBSVM). After a block the full gradient is brought up to date, and optimality is
+ * always judged on all variables, in the end with a gradient computed anew. */
 #include "svm/smo.h"
+
+#include "svm/dense.h"
 
 #include <float.h>
 #include <math.h>
@@ -21,26 +18,13 @@
 #define BLOCK          512       /* most variables of a block */
 #define PERIOD         1000      /* most steps on all variables between looks at shrinking */
 #define UPDATE_COLUMNS 2048      /* of the gradient, in one piece of its update */
+#define BLOCK_STEPS    4         /* for each variable of a block, between looks at its state */
 #define DENIALS        20        /* after which tol is taken to be below the rounding error */
 #define POLL_WORK      (1 << 22) /* elements passed over between looks at the cancellation flag */
 
-/* A dense problem that steps can run on. */
-typedef struct dense {
-  const peri_svm_kernels *kernels;
-  bool wide;
-  int64_t segments;
-  peri_smo_segment segment[PERI_SMO_SEGMENTS];
-  double *gradient, *beta;
-  const double *low, *high, *diagonal;
-  int8_t *state;
-  const int64_t *number;
-  const char *matrix;
-  int64_t row_bytes;
-} dense;
-
 /* The working set: which variables, their copies, their matrix. */
 typedef struct peri_smo_block {
-  dense problem;
+  peri_dense problem;
   int64_t most, ld, count;
   int64_t *member; /* positions in the whole problem, ascending over a whole matrix */
   double *start;   /* b when the block was gathered */
@@ -54,6 +38,8 @@ typedef struct peri_smo_block {
   double *heap_value; /* selection of the most violating */
   int64_t *heap_at;
   int8_t *chosen; /* flags over the whole problem */
+  double *newton; /* workspace of Newton steps on up to newton_most variables */
+  int64_t newton_most;
 } peri_smo_block;
 
 /* ---- workspace ---- */
@@ -67,7 +53,7 @@ static void *carve(char *workspace, size_t *used, int64_t count, size_t size) {
 
 static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, char *workspace) {
   size_t used = 0, real = sizeof(double);
-  int64_t most = peri_smo_padded(peri_min(peri_min(n, BLOCK), peri_max(source->capacity, 2)));
+  int64_t most = peri_smo_padded(peri_max(peri_min(peri_min(n, BLOCK), source->capacity), 2));
   smo->linear = carve(workspace, &used, n, real);
   smo->low = carve(workspace, &used, n, real);
   smo->high = carve(workspace, &used, n, real);
@@ -98,6 +84,8 @@ static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, cha
   block->heap_value = carve(workspace, &used, most, real);
   block->heap_at = carve(workspace, &used, most, sizeof(int64_t));
   block->chosen = carve(workspace, &used, n, 1);
+  block->newton_most = peri_min(most, PERI_NEWTON_MOST);
+  block->newton = carve(workspace, &used, peri_newton_doubles(block->newton_most), real);
   return used;
 }
 
@@ -126,132 +114,13 @@ void peri_smo_begin(peri_smo *smo, int64_t segments, const int64_t *counts, cons
   }
 }
 
-/* ---- steps on a dense problem ---- */
-
-static int8_t state_of(double beta, double low, double high) {
-  return (int8_t)((beta < high ? PERI_SVM_UP : 0) | (beta > low ? PERI_SVM_DOWN : 0));
-}
-
-static const char *row_of(const dense *p, int64_t t) { return p->matrix + p->number[t] * p->row_bytes; }
-
-static const void *columns(const dense *p, const char *row, int64_t segment) {
-  return row + p->segment[segment].first * (p->wide ? 8 : 4);
-}
-
-static double element(const dense *p, const char *row, int64_t t) {
-  return p->wide ? ((const double *)row)[p->number[t]] : (double)((const float *)row)[p->number[t]];
-}
-
-static void merge(peri_svm_extremes *all, const peri_svm_extremes *part, int64_t position) {
-  if (part->up < all->up) {
-    all->up = part->up;
-    all->up_at = part->up_at + position;
-  }
-  if (part->down > all->down) all->down = part->down;
-}
-
-static const peri_svm_extremes no_extremes = {.up = INFINITY, .down = -INFINITY, .up_at = -1};
-
-static peri_svm_extremes find_extremes(const dense *p) {
-  peri_svm_extremes all = no_extremes, part;
-  for (int64_t s = 0; s < p->segments; s++) {
-    int64_t at = p->segment[s].position;
-    p->kernels->extremes(peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at, &part);
-    merge(&all, &part, at);
-  }
-  return all;
-}
-
-/* The gap that remains: at most 0 when nothing can be gained. */
-static double gap_of(const peri_svm_extremes *e) { return e->up_at < 0 ? -INFINITY : e->down - e->up; }
-
-static int64_t find_partner(const dense *p, int64_t i, const char *row_i) {
-  peri_svm_partner best = {.gain = 0, .at = -1}, part;
-  for (int64_t s = 0; s < p->segments; s++) {
-    int64_t at = p->segment[s].position;
-    p->kernels->partner[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
-                                 p->diagonal + at, columns(p, row_i, s), p->gradient[i], p->diagonal[i], &part);
-    if (part.gain > best.gain) best = (peri_svm_partner){.gain = part.gain, .at = part.at + at};
-  }
-  return best.at;
-}
-
-/* Moves b_i up and b_j down as far as gains; returns how far, 0 when rounding leaves both unmoved. */
-static double move(const dense *p, int64_t i, int64_t j, double k_ij) {
-  double curvature = p->diagonal[i] + p->diagonal[j] - 2 * k_ij;
-  double distance = (p->gradient[j] - p->gradient[i]) / (curvature > 0 ? curvature : PERI_SVM_CURVATURE);
-  double room_i = p->high[i] - p->beta[i], room_j = p->beta[j] - p->low[j];
-  double limit = room_i < room_j ? room_i : room_j;
-  if (distance > limit) distance = limit;
-  double up = distance == room_i ? p->high[i] : p->beta[i] + distance;
-  double down = distance == room_j ? p->low[j] : p->beta[j] - distance;
-  if (up == p->beta[i] && down == p->beta[j]) return 0;
-  p->beta[i] = up;
-  p->beta[j] = down;
-  p->state[i] = state_of(up, p->low[i], p->high[i]);
-  p->state[j] = state_of(down, p->low[j], p->high[j]);
-  return distance;
-}
-
-typedef enum outcome { REACHED, PAUSED, STUCK } outcome;
-
-/* Runs until the gap is below tol, or for at most `limit` steps, which it counts. */
-static outcome run(const dense *p, const peri_context *context, double tol, int64_t limit, int64_t *steps) {
-  peri_svm_extremes e = find_extremes(p);
-  int64_t elements = 0;
-  for (int64_t s = 0; s < p->segments; s++) elements += p->segment[s].count;
-  int64_t poll = POLL_WORK / elements + 1;
-  for (int64_t done = 0; done < limit; done++) {
-    if (!(gap_of(&e) >= tol)) return REACHED;
-    if (done % poll == 0 && peri_cancelled(context)) return PAUSED;
-    int64_t i = e.up_at;
-    const char *row_i = row_of(p, i);
-    int64_t j = find_partner(p, i, row_i);
-    if (j < 0) return STUCK;
-    const char *row_j = row_of(p, j);
-    double distance = move(p, i, j, element(p, row_i, j));
-    if (distance == 0) return STUCK;
-    ++*steps;
-    e = no_extremes;
-    for (int64_t s = 0; s < p->segments; s++) {
-      peri_svm_extremes part;
-      int64_t at = p->segment[s].position;
-      p->kernels->step[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
-                                columns(p, row_i, s), columns(p, row_j, s), distance, &part);
-      merge(&e, &part, at);
-    }
-  }
-  return gap_of(&e) >= tol ? PAUSED : REACHED;
-}
-
-/* Whether a variable can be part of a violating pair: free, or at a bound that its gradient leaves. */
-static bool is_active(const dense *p, int64_t t, const peri_svm_extremes *e) {
-  switch (p->state[t]) {
-  case PERI_SVM_UP | PERI_SVM_DOWN:
-    return true;
-  case PERI_SVM_UP:
-    return p->gradient[t] < e->down;
-  case PERI_SVM_DOWN:
-    return p->gradient[t] > e->up;
-  default:
-    return false; /* padding, or a box of no width */
-  }
-}
-
-static int64_t count_active(const dense *p, int64_t n) {
-  peri_svm_extremes e = find_extremes(p);
-  int64_t active = 0;
-  for (int64_t t = 0; t < n; t++) active += is_active(p, t, &e);
-  return active;
-}
-
 /* ---- the whole problem ---- */
 
 typedef struct solver {
   peri_context *context;
   peri_row_source *source;
   peri_smo *smo;
-  dense whole;
+  peri_dense whole;
   double tol;
   int64_t limit, steps;
   double scale; /* the largest K_tt */
@@ -266,7 +135,7 @@ typedef struct update_job {
 /* gradient += sum over rows of delta * row, for a stretch of positions within one segment. */
 static void update_body(void *arg, int64_t piece) {
   const update_job *job = arg;
-  const dense *p = &job->solver->whole;
+  const peri_dense *p = &job->solver->whole;
   const peri_smo_block *block = job->solver->smo->block;
   int64_t s = 0;
   for (int64_t pieces; piece >= (pieces = (p->segment[s].count + UPDATE_COLUMNS - 1) / UPDATE_COLUMNS); s++) {
@@ -274,7 +143,7 @@ static void update_body(void *arg, int64_t piece) {
   }
   int64_t from = piece * UPDATE_COLUMNS, count = peri_min(UPDATE_COLUMNS, p->segment[s].count - from);
   for (int64_t r = 0; r < job->rows; r++) {
-    const char *row = columns(p, block->row[r], s);
+    const char *row = peri_dense_columns(p, block->row[r], s);
     p->kernels->axpy[p->wide](count, p->gradient + p->segment[s].position + from, row + from * (p->wide ? 8 : 4),
                               block->delta[r]);
   }
@@ -349,7 +218,7 @@ static void gather_tile(const solver *self) {
 static peri_status gather(solver *self) {
   const peri_smo *smo = self->smo;
   peri_smo_block *block = smo->block;
-  dense *p = &block->problem;
+  peri_dense *p = &block->problem;
   for (int64_t a = 0; a < block->count; a++) {
     int64_t t = block->member[a];
     block->wanted[a] = smo->number[t];
@@ -399,28 +268,51 @@ static peri_status scatter(solver *self) {
   return update_gradient(self, changed);
 }
 
-/* Solves on the block to tol, or until half of it has become inactive. */
-static outcome run_block(solver *self, double tol) {
+static int64_t count_active(const peri_dense *p, int64_t n) {
+  peri_svm_extremes e = peri_dense_extremes(p);
+  int64_t active = 0;
+  for (int64_t t = 0; t < n; t++) active += peri_dense_is_active(p, t, &e);
+  return active;
+}
+
+/* Newton steps where they cost less than the steps on pairs since the last ones; returns what is
+ * left of the work to weigh the next ones against. */
+static double finish(const peri_smo_block *block, double tol, double work) {
+  int64_t free_ones = 0;
+  for (int64_t a = 0; a < block->count; a++) free_ones += peri_dense_is_free(&block->problem, a);
+  double cost = (double)free_ones * (double)free_ones * (double)free_ones / 3;
+  if (cost > work) return work;
+  int64_t newton_steps = peri_dense_newton(&block->problem, tol, block->newton_most, block->newton);
+  return newton_steps == 0 ? work : 0;
+}
+
+/* Solves on the block to tol, or until a quarter of it has become inactive. */
+static peri_outcome run_block(solver *self, double tol) {
   peri_smo_block *block = self->smo->block;
   int64_t before = self->steps;
-  outcome result = PAUSED;
-  while (result == PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
-    int64_t some = peri_min(10 * block->count + 100, self->limit - self->steps);
-    result = run(&block->problem, self->context, tol, some, &self->steps);
-    if (result == PAUSED && count_active(&block->problem, block->count) < block->count / 2) break;
+  double work = 0;
+  peri_outcome result = PERI_PAUSED;
+  while (result == PERI_PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
+    int64_t some = peri_min(BLOCK_STEPS * block->count, self->limit - self->steps);
+    result = peri_dense_run(&block->problem, self->context, tol, some, &self->steps);
+    if (result == PERI_PAUSED && count_active(&block->problem, block->count) < block->count * 3 / 4) break;
+    work += 2.0 * (double)some * (double)block->count;
+    if (result == PERI_PAUSED && self->source->definite) work = finish(block, tol, work);
   }
-  return result == STUCK && self->steps > before ? PAUSED : result;
+  return result == PERI_STUCK && self->steps > before ? PERI_PAUSED : result;
 }
 
 /* ---- shrinking: over a whole matrix ---- */
 
-/* Makes the active variables the block, if they are few; else leaves it empty. */
+/* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
+ * steps are wanted; else leaves it empty. */
 static void shrink(solver *self, const peri_svm_extremes *e) {
   peri_smo_block *block = self->smo->block;
-  int64_t n = self->smo->n, most = peri_min(block->most, n / 2);
+  int64_t n = self->smo->n;
+  int64_t most = self->steps > BLOCK_STEPS * n && self->source->definite ? block->most : peri_min(block->most, n / 2);
   block->count = 0;
   for (int64_t t = 0; t < n; t++) {
-    if (!is_active(&self->whole, t, e)) continue;
+    if (!peri_dense_is_active(&self->whole, t, e)) continue;
     if (block->count == most) {
       block->count = 0;
       return;
@@ -429,7 +321,7 @@ static void shrink(solver *self, const peri_svm_extremes *e) {
   }
 }
 
-static peri_status round_over_matrix(solver *self, const peri_svm_extremes *e, outcome *result) {
+static peri_status round_over_matrix(solver *self, const peri_svm_extremes *e, peri_outcome *result) {
   int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
   if (self->steps > 0)
     shrink(self, e);
@@ -437,8 +329,9 @@ static peri_status round_over_matrix(solver *self, const peri_svm_extremes *e, o
     self->smo->block->count = 0;
   if (self->smo->block->count == 0) {
     int64_t before = self->steps;
-    *result = run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps), &self->steps);
-    if (*result == STUCK && self->steps > before) *result = PAUSED;
+    *result = peri_dense_run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps),
+                             &self->steps);
+    if (*result == PERI_STUCK && self->steps > before) *result = PERI_PAUSED;
     self->drift = INFINITY; /* steps are not weighed: the gradient is rebuilt before it is believed */
     return PERI_OK;
   }
@@ -516,8 +409,8 @@ static void choose_block(solver *self, const peri_svm_extremes *e) {
   choose_kept(self, kept, block->most);
 }
 
-static peri_status round_over_rows(solver *self, const peri_svm_extremes *e, outcome *result) {
-  double gap = gap_of(e);
+static peri_status round_over_rows(solver *self, const peri_svm_extremes *e, peri_outcome *result) {
+  double gap = peri_dense_gap(e);
   choose_block(self, e);
   PERI_TRY(gather(self));
   *result = run_block(self, fmax(0.5 * self->tol, 0.1 * gap));
@@ -545,7 +438,7 @@ static void conclude(const solver *self, const peri_svm_extremes *e, peri_smo_re
   const peri_smo *smo = self->smo;
   double objective = 0;
   for (int64_t t = 0; t < smo->n; t++) objective += smo->beta[t] * (smo->gradient[t] + smo->linear[t]);
-  double gap = gap_of(e);
+  double gap = peri_dense_gap(e);
   *result = (peri_smo_result){.iterations = self->steps,
                               .gap = gap > 0 ? gap : 0,
                               .rho = threshold(smo, e),
@@ -555,16 +448,16 @@ static void conclude(const solver *self, const peri_svm_extremes *e, peri_smo_re
 }
 
 static peri_status solve(solver *self, peri_svm_extremes *e) {
-  outcome result = PAUSED;
+  peri_outcome result = PERI_PAUSED;
   int denials = 0; /* how often a rebuilt gradient has contradicted the updated one */
   for (;;) {
-    *e = find_extremes(&self->whole);
-    bool reached = !(gap_of(e) >= self->tol);
-    bool over = reached || result == STUCK || self->steps >= self->limit;
+    *e = peri_dense_extremes(&self->whole);
+    bool reached = !(peri_dense_gap(e) >= self->tol);
+    bool over = reached || result == PERI_STUCK || self->steps >= self->limit;
     if (over && self->drift > 0.01 * self->tol) {
       PERI_TRY(rebuild_gradient(self));
-      *e = find_extremes(&self->whole);
-      if (reached && gap_of(e) >= self->tol && denials++ < DENIALS) over = false;
+      *e = peri_dense_extremes(&self->whole);
+      if (reached && peri_dense_gap(e) >= self->tol && denials++ < DENIALS) over = false;
     }
     if (over) return PERI_OK;
     if (self->source->matrix != NULL)
@@ -579,21 +472,21 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
                            peri_smo_result *result) {
   solver self = {
       .context = context, .source = source, .smo = smo, .tol = tol, .limit = max_iter < 0 ? INT64_MAX : max_iter};
-  self.whole = (dense){.kernels = context->kernels->svm,
-                       .wide = peri_is_wide(source->dtype),
-                       .segments = smo->segments,
-                       .gradient = smo->gradient,
-                       .beta = smo->beta,
-                       .low = smo->low,
-                       .high = smo->high,
-                       .diagonal = smo->diagonal,
-                       .state = smo->state,
-                       .number = smo->number,
-                       .matrix = source->matrix,
-                       .row_bytes = source->ld * (int64_t)peri_float_size(source->dtype)};
+  self.whole = (peri_dense){.kernels = context->kernels->svm,
+                            .wide = peri_is_wide(source->dtype),
+                            .segments = smo->segments,
+                            .gradient = smo->gradient,
+                            .beta = smo->beta,
+                            .low = smo->low,
+                            .high = smo->high,
+                            .diagonal = smo->diagonal,
+                            .state = smo->state,
+                            .number = smo->number,
+                            .matrix = source->matrix,
+                            .row_bytes = source->ld * (int64_t)peri_float_size(source->dtype)};
   memcpy(self.whole.segment, smo->segment, sizeof smo->segment);
   for (int64_t t = 0; t < smo->n; t++) {
-    smo->state[t] = state_of(smo->beta[t], smo->low[t], smo->high[t]);
+    smo->state[t] = peri_dense_state(smo->beta[t], smo->low[t], smo->high[t]);
     self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
   }
   smo->block->count = 0;

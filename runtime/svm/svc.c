@@ -126,7 +126,11 @@ static peri_status prepare_source(fit *self) {
     PERI_TRY(peri_blocks_new(&self->blocks, rows * ld, size, &gram));
     PERI_TRY(peri_gram_fill(self->context, &self->kernel, self->compute, rows, self->d, self->features, self->d,
                             self->norms, gram));
-    self->whole = (peri_row_source){.dtype = self->compute, .matrix = gram, .ld = ld, .capacity = rows};
+    self->whole = (peri_row_source){.dtype = self->compute,
+                                    .definite = peri_svm_kernel_is_definite(&self->kernel),
+                                    .matrix = gram,
+                                    .ld = ld,
+                                    .capacity = rows};
     self->source = &self->whole;
     for (int64_t t = 0; t < rows; t++) self->diagonal[t] = peri_value(self->compute, gram, t * ld + t);
     return PERI_OK;
@@ -280,11 +284,11 @@ static void coef_body(void *arg, int64_t pair) {
   memset(w, 0, (size_t)model->d * sizeof *w);
   for (int64_t c = 0; c < model->k; s += model->n_support[c++]) {
     if (c != a && c != b) continue;
-    const double *dual = model->dual_coef + (c == a ? b - 1 : a) * model->supports;
+    int64_t first = (c == a ? b - 1 : a) * model->supports;
     for (int64_t i = s; i < s + model->n_support[c]; i++) {
-      if (dual[i] == 0) continue;
+      if (model->dual_coef[first + i] == 0) continue;
       job->self->context->kernels->svm->axpy[peri_is_wide(model->dtype)](
-          model->d, w, peri_at(model->dtype, model->support_vectors, model->d, i, 0), dual[i]);
+          model->d, w, peri_at(model->dtype, model->support_vectors, model->d, i, 0), model->dual_coef[first + i]);
     }
   }
 }

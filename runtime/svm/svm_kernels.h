@@ -18,7 +18,8 @@
 #define PERI_SVM_DOWN 2
 
 /* The variable that may grow with the smallest gradient, and the largest gradient among those that
- * may shrink. Positions are relative to the pass's first variable; -1 where the set is empty. */
+ * may shrink. Positions are relative to the pass's first variable, the last of equals; -1 where the set
+ * is empty. */
 typedef struct peri_svm_extremes {
   double up, down; /* +infinity and -infinity for an empty set */
   int64_t up_at;

@@ -3,8 +3,8 @@
  * The passes of SMO find an argmin beside their arithmetic, which compilers do not vectorise by
  * themselves. They are written on vectors of the machine's width through a dozen small functions: gcc's and
  * clang's common vector types, and intrinsics where AVX-512 has mask registers. Several sets of running
- * bests, taken in turn, hide the latency of comparisons. Equal values are told apart by position, so
- * that the winner depends neither on the width nor on the number of sets. */
+ * bests, taken in turn, hide the latency of comparisons. Of equal values the last position wins (as in LIBSVM,
+ * which matters where several stationary points exist), whatever the width and the number of sets. */
 #include "svm/svm_kernels.h"
 
 #include <math.h>
@@ -55,8 +55,8 @@ typedef __mmask8 mask;
 INLINE mask may(const int8_t *state, int8_t way) {
   return (mask)_mm_test_epi8_mask(_mm_loadl_epi64((const __m128i *)state), _mm_set1_epi8(way));
 }
-INLINE mask greater(mask among, doubles a, doubles b) {
-  return _mm512_mask_cmp_pd_mask(among, (__m512d)a, (__m512d)b, _CMP_GT_OQ);
+INLINE mask reaches(mask among, doubles a, doubles b) { /* a >= b */
+  return _mm512_mask_cmp_pd_mask(among, (__m512d)a, (__m512d)b, _CMP_GE_OQ);
 }
 INLINE doubles pick(mask m, doubles a, doubles b) { return (doubles)_mm512_mask_blend_pd(m, (__m512d)b, (__m512d)a); }
 INLINE integers pick_integers(mask m, integers a, integers b) {
@@ -71,7 +71,7 @@ INLINE mask may(const int8_t *state, int8_t way) {
   memcpy(&v, state, sizeof v);
   return (integers){0} - (integers)(((naturals) __builtin_convertvector(v, integers) >> (way - 1)) & 1);
 }
-INLINE mask greater(mask among, doubles a, doubles b) { return among & (a > b); }
+INLINE mask reaches(mask among, doubles a, doubles b) { return among & (a >= b); }
 INLINE doubles pick(mask m, doubles a, doubles b) { return (doubles)((m & (integers)a) | (~m & (integers)b)); }
 INLINE integers pick_integers(mask m, integers a, integers b) { return (m & a) | (~m & b); }
 INLINE doubles larger(doubles a, doubles b) { return pick(a > b, a, b); }
@@ -87,8 +87,8 @@ typedef struct running {
 } running;
 
 INLINE void watch(running *best, doubles g, const int8_t *state, int64_t at) {
-  mask better = greater(may(state, PERI_SVM_UP), best->up, g);
-  mask higher = greater(may(state, PERI_SVM_DOWN), g, best->down);
+  mask better = reaches(may(state, PERI_SVM_UP), best->up, g);
+  mask higher = reaches(may(state, PERI_SVM_DOWN), g, best->down);
   best->up = pick(better, g, best->up);
   best->at = pick_integers(better, all_integers(at), best->at);
   best->down = pick(higher, g, best->down);
@@ -100,18 +100,18 @@ INLINE running nothing_seen(void) {
 
 INLINE void report(const running *best, peri_svm_extremes *out) {
   double lowest = INFINITY, highest = -INFINITY;
-  int64_t first = -1;
+  int64_t last = -1;
   for (int set = 0; set < SETS; set++) {
     for (int lane = 0; lane < WIDTH; lane++) {
       double up = best[set].up[lane];
       int64_t at = best[set].at[lane] + lane;
-      bool better = up < lowest || (up == lowest && at < first);
+      bool better = up < lowest || (up == lowest && at > last);
       lowest = better ? up : lowest;
-      first = better ? at : first;
+      last = better ? at : last;
       highest = best[set].down[lane] > highest ? best[set].down[lane] : highest;
     }
   }
-  *out = (peri_svm_extremes){.up = lowest, .down = highest, .up_at = first};
+  *out = (peri_svm_extremes){.up = lowest, .down = highest, .up_at = lowest < INFINITY ? last : -1};
 }
 
 static void extremes(int64_t n, const double *g, const int8_t *state, peri_svm_extremes *out) {
@@ -165,7 +165,7 @@ INLINE void compete(quotient *best, const double *g, const int8_t *state, const 
   doubles k_it = load_row(row, t, wide);
   doubles curvature = larger((k_ii + load(diagonal + t)) - (k_it + k_it), all(PERI_SVM_CURVATURE));
   doubles over = b * b;
-  mask better = greater(may(state + t, PERI_SVM_DOWN), over * best->under, best->over * curvature);
+  mask better = reaches(may(state + t, PERI_SVM_DOWN), over * best->under, best->over * curvature);
   best->over = pick(better, over, best->over);
   best->under = pick(better, curvature, best->under);
   best->at = pick_integers(better, all_integers(t), best->at);
@@ -181,18 +181,18 @@ INLINE void partner(int64_t n, const double *g, const int8_t *state, const doubl
   }
   for (; t < n; t += WIDTH) compete(&best[0], g, state, diagonal, row, g_i, k_ii, t, wide);
   double largest = 0;
-  int64_t first = -1;
+  int64_t last = -1;
   for (int set = 0; set < SETS; set++) {
     doubles gains = best[set].over / best[set].under;
     for (int lane = 0; lane < WIDTH; lane++) {
       double gain = gains[lane];
       int64_t at = best[set].at[lane] + lane;
-      bool better = gain > largest || (gain == largest && gain > 0 && at < first);
+      bool better = gain > largest || (gain == largest && gain > 0 && at > last);
       largest = better ? gain : largest;
-      first = better ? at : first;
+      last = better ? at : last;
     }
   }
-  *out = (peri_svm_partner){.gain = largest, .at = first};
+  *out = (peri_svm_partner){.gain = largest, .at = last};
 }
 
 static void partner_32(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
@@ -299,6 +299,7 @@ static void power_32(int64_t n, void *x, int64_t degree) {
       if (left & 1) {
         for (int64_t i = 0; i < m; i++) result[i] *= base[i];
       }
+      if (left == 1) break;
       for (int64_t i = 0; i < m; i++) base[i] *= base[i];
     }
     memcpy(v, result, (size_t)m * sizeof *v);
@@ -314,6 +315,7 @@ static void power_64(int64_t n, void *x, int64_t degree) {
       if (left & 1) {
         for (int64_t i = 0; i < m; i++) result[i] *= base[i];
       }
+      if (left == 1) break;
       for (int64_t i = 0; i < m; i++) base[i] *= base[i];
     }
     memcpy(v, result, (size_t)m * sizeof *v);

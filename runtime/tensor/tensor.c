@@ -170,8 +170,12 @@ peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, 
   *out = NULL;
   if (ndim < 0 || ndim > PERI_MAX_DIMS) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: %d dimensions (expected 0 to %d)", ndim, PERI_MAX_DIMS);
+  } else if ((int)dtype < 0 || dtype >= PERI_DTYPES) {
+    status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: unknown dtype %d", (int)dtype);
   } else if (data == NULL) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory is NULL");
+  } else if ((uintptr_t)data % dtypes[dtype].size != 0) {
+    status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory at %p is not aligned for %s", data, dtypes[dtype].name);
   } else {
     memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
     status = peri_layout_contiguous(context, "tensor", &layout);

@@ -411,7 +411,7 @@ describe("plot", function()
         {"line", {}, "plot.line: y is nil"},
         {"line", {{1, "a"}}, "plot.line: y[2] is 'a'"},
         {"line", {{1, 2}, {1}}, "plot.line: x has 2 numbers but y has 1"},
-        {"line", {{{1, 2}, {3, 4}}}, "plot.line: y has two dimensions"},
+        {"line", {{{1, 2}, {3, 4}}}, "plot.line: y has more than one dimension"},
         {"line", {{1}, {width = -1}}, "plot.line: width is -1 (expected a positive number)"},
         {"scatter", {{{1, 2, 3}}}, "plot.scatter: the points are 1x3"},
         {"scatter", {{{1, 2}}, {class = {1, 2}}}, "plot.scatter: 1 points but 2 classes"},

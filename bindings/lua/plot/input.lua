@@ -216,7 +216,7 @@ local function vector(where, name, value)
       local column = {}
       for i, row in ipairs(list) do
         if type(row) ~= "table" or #row ~= 1 then
-          fail("%s: %s has two dimensions (expected one)", where, name)
+          fail("%s: %s has more than one dimension (expected one)", where, name)
         end
         column[i] = row[1]
       end

@@ -1,0 +1,60 @@
+-- peri.reference(path): writes the reference, from the same documentation that help shows.
+local peri = ...
+
+local SECTIONS = {
+  { "linalg", "Linear algebra" }, { "nn", "Layers and losses" }, { "optim", "Optimisers" }, { "optim.lr_scheduler", "Schedules" },
+  { "data", "Data" }, { "svm", "Support vector machines" }, { "plot", "Pictures" },
+}
+
+local function find(name)
+  local value = peri
+  for part in name:gmatch "[^.]+" do value = type(value) == "table" and value[part] or nil end
+  return value
+end
+
+local function entry(out, text, notes)
+  local signature, body = text:match "^([^\n]*)\n?(.*)$"
+  out[#out + 1] = ("### `%s`\n\n%s%s\n"):format(signature, body, notes or "")
+end
+
+local function section(out, title, value, skip)
+  local names = {}
+  for name, item in pairs(value) do
+    if type(name) == "string" and not skip[name] and peri.documentation(item) then names[#names + 1] = name end
+  end
+  if #names == 0 then return end
+  table.sort(names)
+  out[#out + 1] = ("## %s\n"):format(title)
+  for _, name in ipairs(names) do entry(out, peri.documentation(value[name])) end
+end
+
+local function row_notes(op)
+  local notes = {}
+  if op.metamethod then notes[#notes + 1] = ("Metamethod `%s`."):format(op.metamethod) end
+  if op.in_place then notes[#notes + 1] = ("In place: `%s_`."):format(op.name) end
+  if op.view then notes[#notes + 1] = "A view." end
+  notes[#notes + 1] = op.gradient and "Has a gradient." or "No gradient."
+  return "\n\n*" .. table.concat(notes, " ") .. "*"
+end
+
+return function(path)
+  local out = { "# Reference\n\nMade from the operation table and the documentation beside the functions: `./dev docs`.\n" }
+  local rows = {}
+  out[#out + 1] = "## Operations\n\nEach is a function of the module and, when its first argument is a tensor, a method.\n"
+  local ops = peri.ops()
+  table.sort(ops, function(a, b) return a.name < b.name end)
+  for _, op in ipairs(ops) do
+    rows[op.name] = true
+    entry(out, op.doc, row_notes(op))
+  end
+  section(out, "The module", peri, rows)
+  for _, part in ipairs(SECTIONS) do
+    local value = find(part[1])
+    local skip = {}
+    for name in pairs(rows) do skip[name:match("^" .. part[1] .. "%.(.*)") or ""] = true end
+    if type(value) == "table" then section(out, part[2], value, skip) end
+  end
+  local file = assert(io.open(path, "w"))
+  file:write(table.concat(out, "\n"))
+  file:close()
+end

@@ -1,0 +1,215 @@
+/* The table of layers and losses. */
+#include "nn/nn.h"
+
+#include "kernels/kernels.h"
+#include "ops/rows.h"
+
+#include <math.h>
+
+/* A frame that has run: its first output goes out, hidden ones are released. */
+static peri_status finish(peri_call *call, peri_tensor **out) {
+  PERI_TRY(peri_call_run(call));
+  for (int i = 1; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  *out = call->outputs[0].tensor;
+  return PERI_OK;
+}
+
+/* ---- Linear ---- */
+
+/* Uniform in +-1/sqrt(inputs), weight and bias alike: what PyTorch's Linear does, which follows
+ * Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", 1998, up to a constant. */
+static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *parameter) {
+  double bound = 1 / sqrt((double)layer->sizes[0]);
+  peri_dtype dtype = parameter->layout.dtype;
+  int64_t n = parameter->layout.numel;
+  uint64_t first = peri_stream_take(&layer->context->stream, peri_random_blocks(dtype, n));
+  return peri_fill_uniform(layer->context, dtype, n, layer->context->stream.seed, first, -bound, bound,
+                           parameter->data);
+}
+
+static peri_status forward_linear(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                  peri_tensor **out) {
+  peri_call call;
+  peri_call_open(&call, layer->context, &peri_op_linear);
+  peri_tensor *operands[] = {inputs[0], layer->parameters[0], layer->parameters[1]};
+  for (int i = 0; i < 3; i++) {
+    call.args[i].given = operands[i] != NULL;
+    call.args[i].tensor = operands[i];
+  }
+  call.args[3].integer = activation;
+  return finish(&call, out);
+}
+
+static const peri_layer_kind Linear = {
+    .name = "Linear",
+    .inputs = 1,
+    .sizes = {"in_features", "out_features"},
+    .options = {{"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
+    .parameters = {{"weight", NULL, 2, {1, 0}, uniform_by_inputs}, {"bias", "bias", 1, {1}, uniform_by_inputs}},
+    .forward = forward_linear,
+    .activates = true,
+    .sample = "{{3, 4}, {T(5, 3)}}, {{3, 4, {bias = false}}, {T(2, 5, 3)}}, {{2, 1}, {T(2)}}",
+    .doc = "Linear(in_features, out_features, {bias = true, dtype = 'float32'}) -> layer\nx weight' + bias over the "
+           "last dimension of x. weight "
+           "(out_features x in_features) and bias begin uniform in +-1/sqrt(in_features), from the default stream."};
+
+/* ---- Dropout ---- */
+
+/* Zero with probability p, else 1 / (1 - p). u holds uniform numbers of [0, 1) and becomes the mask. */
+static void make_mask(peri_tensor *u, double p) {
+  double scale = p < 1 ? 1 / (1 - p) : 0;
+  int64_t n = u->layout.numel;
+  if (u->layout.dtype == PERI_FLOAT64) {
+    double *mask = (double *)(void *)u->data;
+    for (int64_t i = 0; i < n; i++) mask[i] = mask[i] < p ? 0 : scale;
+  } else {
+    float *mask = (float *)(void *)u->data, limit = (float)p, kept = (float)scale;
+    for (int64_t i = 0; i < n; i++) mask[i] = mask[i] < limit ? 0 : kept;
+  }
+}
+
+static peri_status drop(const peri_layer *layer, peri_tensor *x, double p, peri_tensor **out) {
+  peri_context *context = layer->context;
+  peri_tensor *mask;
+  peri_layout layout;
+  peri_stream before = context->stream;
+  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
+  PERI_TRY(peri_tensor_empty(context, &layout, &mask));
+  uint64_t first = peri_stream_take(&context->stream, peri_random_blocks(layout.dtype, layout.numel));
+  peri_status status = peri_fill_uniform(context, layout.dtype, layout.numel, before.seed, first, 0, 1, mask->data);
+  if (status == PERI_OK) {
+    make_mask(mask, p);
+    peri_call call;
+    peri_call_open(&call, context, &peri_op_mul);
+    call.args[0].given = call.args[1].given = true;
+    call.args[0].tensor = x;
+    call.args[1].tensor = mask;
+    status = finish(&call, out);
+  }
+  peri_tensor_release(&mask);
+  if (status != PERI_OK) context->stream = before;
+  return status;
+}
+
+static peri_status forward_dropout(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                   peri_tensor **out) {
+  peri_tensor *x = inputs[0];
+  (void)activation;
+  if (!peri_is_float(x->layout.dtype)) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "Dropout: x is %s (expected float32 or float64)",
+                     peri_dtype_name(x->layout.dtype));
+  }
+  if (layer->training && layer->options[0] > 0) return drop(layer, x, layer->options[0], out);
+  *out = peri_tensor_retain(x);
+  return PERI_OK;
+}
+
+static const peri_layer_kind Dropout = {
+    .name = "Dropout",
+    .inputs = 1,
+    .options = {{"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that an element becomes zero"}},
+    .forward = forward_dropout,
+    .sample = "{{{p = 0.25}}, {T(4, 3)}}, {{}, {T(5)}}, {{{p = 0}}, {T(5)}}",
+    .doc = "Dropout({p = 0.5}) -> layer\nWhile training, each element becomes 0 with probability p and else is divided "
+           "by 1 - p; after eval() "
+           "x itself. Draws from the default stream. N. Srivastava et al., 'Dropout', 2014."};
+
+/* ---- Identity ---- */
+
+static peri_status forward_identity(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                    peri_tensor **out) {
+  (void)layer, (void)activation;
+  *out = peri_tensor_retain(inputs[0]);
+  return PERI_OK;
+}
+
+static const peri_layer_kind Identity = {.name = "Identity",
+                                         .inputs = 1,
+                                         .forward = forward_identity,
+                                         .sample = "{{}, {T(4, 3)}}",
+                                         .doc = "Identity() -> layer\nx itself."};
+
+/* ---- rows of the operation table ---- */
+
+static const peri_layer_kind Tanh = {.name = "Tanh",
+                                     .inputs = 1,
+                                     .row = &peri_op_tanh,
+                                     .activation = 1,
+                                     .sample = "{{}, {T(4, 3)}}",
+                                     .doc = "Tanh() -> layer\nThe hyperbolic tangent of each element."};
+static const peri_layer_kind ReLU = {.name = "ReLU",
+                                     .inputs = 1,
+                                     .row = &peri_op_relu,
+                                     .activation = 2,
+                                     .sample = "{{}, {T(4, 3)}}",
+                                     .doc = "ReLU() -> layer\nEach element where it is positive, else 0."};
+static const peri_layer_kind Sigmoid = {.name = "Sigmoid",
+                                        .inputs = 1,
+                                        .row = &peri_op_sigmoid,
+                                        .activation = 3,
+                                        .sample = "{{}, {T(4, 3)}}",
+                                        .doc = "Sigmoid() -> layer\n1 / (1 + exp(-x)) of each element."};
+
+#define DIM_OPTION(initial, doc)                                                                                       \
+  {                                                                                                                    \
+    { "dim", PERI_OPTION_INTEGER, initial, -PERI_MAX_DIMS, PERI_MAX_DIMS, NULL, doc }                                  \
+  }
+
+static const peri_layer_kind Softmax = {.name = "Softmax",
+                                        .inputs = 1,
+                                        .row = &peri_op_softmax,
+                                        .options = DIM_OPTION(-1, "the dimension whose elements sum to 1"),
+                                        .sample =
+                                            "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}, {{{dim = -2}}, {T(2, 3, 2)}}",
+                                        .doc = "Softmax({dim = -1}) -> layer\nexp(x) divided by its sum along dim. "
+                                               "Before CrossEntropyLoss it is not needed: that takes logits."};
+static const peri_layer_kind LogSoftmax = {
+    .name = "LogSoftmax",
+    .inputs = 1,
+    .row = &peri_op_log_softmax,
+    .options = DIM_OPTION(-1, "the dimension along which it normalises"),
+    .sample = "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}",
+    .doc = "LogSoftmax({dim = -1}) -> layer\nThe logarithm of the softmax along dim."};
+
+extern const peri_op peri_op_flatten;
+static const peri_layer_kind Flatten = {
+    .name = "Flatten",
+    .inputs = 1,
+    .row = &peri_op_flatten,
+    .options = DIM_OPTION(2, "the first of the dimensions that become one"),
+    .sample = "{{}, {T(4, 3, 2)}}, {{{dim = 1}}, {T(4, 3)}}, {{}, {T(4, 3)}}",
+    .doc = "Flatten({dim = 2}) -> layer\nThe dimensions from dim on as one: n x 1 x 28 x 28 becomes n x 784."};
+
+const peri_layer_kind *const peri_layer_kinds[] = {&Linear,     &Tanh,    &ReLU,     &Sigmoid, &Softmax,
+                                                   &LogSoftmax, &Flatten, &Identity, &Dropout, NULL};
+
+/* ---- losses: the reductions are the rows' own words ---- */
+
+#define REDUCTION                                                                                                      \
+  {                                                                                                                    \
+    { "reduction", PERI_OPTION_CHOICE, 2, 0, 0, "none sum mean", "what becomes of the single losses" }                 \
+  }
+
+static const peri_layer_kind MSELoss = {
+    .name = "MSELoss",
+    .inputs = 2,
+    .row = &peri_op_mse_loss,
+    .options = REDUCTION,
+    .sample =
+        "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
+    .doc = "MSELoss({reduction = 'mean'}) -> loss\nloss(input, target): (input - target)^2 of each element; their "
+           "mean, their sum, or ('none') all of "
+           "them. Both have one shape and dtype."};
+static const peri_layer_kind CrossEntropyLoss = {
+    .name = "CrossEntropyLoss",
+    .inputs = 2,
+    .row = &peri_op_cross_entropy,
+    .options = REDUCTION,
+    .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, {T(4, "
+              "3), I(3, 4)}}, "
+              "{{}, {T(4, 3), T(4, 3):softmax()}}",
+    .doc = "CrossEntropyLoss({reduction = 'mean'}) -> loss\nloss(logits, target): of each row of n x classes logits, "
+           "log(sum(exp(x))) - x[target]. "
+           "target is n int64 classes from 1, or n x classes probabilities."};
+
+const peri_layer_kind *const peri_loss_kinds[] = {&MSELoss, &CrossEntropyLoss, NULL};

@@ -1,0 +1,74 @@
+/* Layers and losses: a table of kinds, and the object that holds one kind's parameters and options.
+ *
+ * A layer owns parameters and calls rows of the operation table; it writes no backward pass. A loss
+ * is a layer of two inputs. Everything else reads the table: the C calls below, the Lua constructors,
+ * help, the reference and the tests. Option values are as scripts write them: dimensions count from 1. */
+#ifndef PERI_NN_H
+#define PERI_NN_H
+
+#include "base/option.h"
+#include "ops/ops.h"
+
+#define PERI_LAYER_INPUTS     2
+#define PERI_LAYER_SIZES      2
+#define PERI_LAYER_OPTIONS    3
+#define PERI_LAYER_PARAMETERS 2
+
+typedef struct peri_layer peri_layer;
+
+typedef struct peri_layer_parameter {
+  const char *name;
+  const char *option; /* the bool option that must be true for it to exist; NULL: always there */
+  int ndim;
+  int shape[2]; /* each dimension: which of the layer's sizes */
+  peri_status (*initialise)(const peri_layer *layer, peri_tensor *parameter);
+} peri_layer_parameter;
+
+typedef struct peri_layer_kind {
+  const char *name;
+  int inputs;                                  /* 1; a loss has 2 */
+  const char *sizes[PERI_LAYER_SIZES + 1];     /* positional arguments, whole numbers from 1; ended by NULL */
+  peri_option options[PERI_LAYER_OPTIONS + 1]; /* ended by a NULL name */
+  peri_layer_parameter parameters[PERI_LAYER_PARAMETERS + 1]; /* ended by a NULL name */
+  /* What forward does: apply a row to the inputs, with the options as its next arguments in order; or
+   * a function. activation is a choice of linear's option of that name: only kinds that have
+   * `activates` are asked to apply one. */
+  const peri_op *row;
+  peri_status (*forward)(const peri_layer *layer, peri_tensor *const *inputs, int activation, peri_tensor **out);
+  bool activates;     /* forward can apply the activation that follows, in one row */
+  int activation;     /* as which choice of linear's option this kind can be fused; 0: none */
+  const char *sample; /* Lua: lists {constructor arguments, inputs} that tests use: "{{3, 2}, {T(5, 3)}}" */
+  const char *doc;
+} peri_layer_kind;
+
+/* Each list ends with NULL. */
+extern const peri_layer_kind *const peri_layer_kinds[], *const peri_loss_kinds[];
+
+struct peri_layer {
+  size_t references;
+  peri_context *context;
+  const peri_layer_kind *kind;
+  bool training; /* a new layer trains */
+  peri_dtype dtype;
+  int64_t sizes[PERI_LAYER_SIZES];
+  double options[PERI_LAYER_OPTIONS];
+  peri_tensor *parameters[PERI_LAYER_PARAMETERS]; /* NULL where an option leaves it out */
+};
+
+/* A new layer with initialised parameters, from the context's stream. sizes and options in the order
+ * of the kind's row. Fails for sizes below 1, dtypes that are not float, and without memory; then the
+ * stream is where it was. */
+peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
+                           const double *options, peri_layer **out);
+peri_layer *peri_layer_retain(peri_layer *layer);
+void peri_layer_release(peri_layer **layer);
+/* Puts a leaf of the same shape in a parameter's place; it may be shared with other layers. */
+peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tensor *tensor);
+
+/* inputs: kind->inputs tensors. *out is a new reference; it may be an input itself. */
+peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out);
+/* n >= 1 layers of one input, one after the other; an activation behind a layer that can apply it is
+ * done in the same row. */
+peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out);
+
+#endif

@@ -1,0 +1,32 @@
+/* The inner loops of optimisers: one step over n values of one parameter, in a single pass. Compiled
+ * once per instruction set from update.isa.c and reached through context->kernels->update. */
+#ifndef PERI_UPDATE_H
+#define PERI_UPDATE_H
+
+#include <stdint.h>
+
+typedef enum peri_update_id {
+  PERI_UPDATE_sgd,
+  PERI_UPDATE_momentum,
+  PERI_UPDATE_first_momentum, /* the first step, which fills the buffer */
+  PERI_UPDATE_nesterov,
+  PERI_UPDATE_first_nesterov,
+  PERI_UPDATE_adam,
+  PERI_UPDATE_amsgrad,
+  PERI_UPDATE_rmsprop,
+  PERI_UPDATE_adagrad,
+  PERI_UPDATES
+} peri_update_id;
+
+#define PERI_UPDATE_BUFFERS      3
+#define PERI_UPDATE_COEFFICIENTS 8
+
+/* n parameters p (written), their gradients g, the buffers of the optimiser (written), and numbers
+ * whose meaning the optimiser's row and the loop share. None of the arrays overlap. */
+typedef void (*peri_update)(int64_t n, void *p, const void *g, void *const *buffers, const double *c);
+
+typedef struct peri_update_kernels {
+  peri_update update[PERI_UPDATES][2]; /* float32, float64 */
+} peri_update_kernels;
+
+#endif

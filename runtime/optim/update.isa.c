@@ -1,0 +1,26 @@
+/* The update loops of optimisers for both float types; see update.h. */
+#include "optim/update.h"
+
+#include "kernels/isa.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define T        float
+#define FN(name) name##_f32
+#define SQRT     sqrtf
+#include "optim/update_loops.h"
+#undef T
+#undef FN
+#undef SQRT
+#define T        double
+#define FN(name) name##_f64
+#define SQRT     sqrt
+#include "optim/update_loops.h"
+
+#define BOTH(name) [PERI_UPDATE_##name] = {name##_f32, name##_f64}
+
+const peri_update_kernels PERI_ISA_NAME(peri_update_kernels) = {
+    .update = {BOTH(sgd), BOTH(momentum), BOTH(first_momentum), BOTH(nesterov), BOTH(first_nesterov), BOTH(adam),
+               BOTH(amsgrad), BOTH(rmsprop), BOTH(adagrad)}};

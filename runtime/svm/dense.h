@@ -1,0 +1,69 @@
+/* A quadratic programme (see smo.h) whose matrix is at hand, and the two ways to make progress on it:
+ * steps on pairs of variables, and Newton steps on all free variables at once. */
+#ifndef PERI_SVM_DENSE_H
+#define PERI_SVM_DENSE_H
+
+#include "svm/smo.h"
+
+#include <math.h>
+
+typedef struct peri_dense {
+  const peri_svm_kernels *kernels;
+  bool wide; /* the matrix is float64 */
+  int64_t segments;
+  peri_smo_segment segment[PERI_SMO_SEGMENTS];
+  double *gradient, *beta;
+  const double *low, *high, *diagonal;
+  int8_t *state;
+  const int64_t *number; /* row and column of each variable in the matrix */
+  const char *matrix;
+  int64_t row_bytes;
+} peri_dense;
+
+static inline int8_t peri_dense_state(double beta, double low, double high) {
+  return (int8_t)((beta < high ? PERI_SVM_UP : 0) | (beta > low ? PERI_SVM_DOWN : 0));
+}
+static inline bool peri_dense_is_free(const peri_dense *p, int64_t t) {
+  return p->state[t] == (PERI_SVM_UP | PERI_SVM_DOWN);
+}
+static inline const char *peri_dense_row(const peri_dense *p, int64_t t) {
+  return p->matrix + p->number[t] * p->row_bytes;
+}
+/* Where a row's values for the variables of a segment begin. */
+static inline const void *peri_dense_columns(const peri_dense *p, const char *row, int64_t segment) {
+  return row + p->segment[segment].first * (p->wide ? 8 : 4);
+}
+static inline double peri_dense_element(const peri_dense *p, const char *row, int64_t t) {
+  return p->wide ? ((const double *)row)[p->number[t]] : (double)((const float *)row)[p->number[t]];
+}
+
+/* ---- pairs ---- */
+
+peri_svm_extremes peri_dense_extremes(const peri_dense *p);
+/* The gap that remains: -infinity when no variable can go up. */
+static inline double peri_dense_gap(const peri_svm_extremes *e) { return e->up_at < 0 ? -INFINITY : e->down - e->up; }
+/* Whether a variable can be part of a violating pair: free, or at a bound that its gradient leaves. */
+bool peri_dense_is_active(const peri_dense *p, int64_t t, const peri_svm_extremes *e);
+
+typedef enum peri_outcome {
+  PERI_REACHED, /* the gap is below tol */
+  PERI_PAUSED,  /* the steps are used up, or the computation was cancelled */
+  PERI_STUCK    /* rounding leaves no step that changes anything */
+} peri_outcome;
+
+/* Runs until the gap is below tol, or for at most `limit` steps, which it counts. */
+peri_outcome peri_dense_run(const peri_dense *p, const peri_context *context, double tol, int64_t limit,
+                            int64_t *steps);
+
+/* ---- free variables ---- */
+
+#define PERI_NEWTON_MOST 256 /* free variables of a Newton step */
+
+/* Doubles of workspace for up to n free variables. */
+static inline int64_t peri_newton_doubles(int64_t n) { return n * n + 4 * n; }
+/* Minimises over the free variables, those that meet a bound leaving the set, until the gap among them is
+ * below tol; returns the number of Newton steps, 0 when nothing was done: fewer than two free
+ * variables, more than `most`, or a matrix too indefinite. One segment only. */
+int64_t peri_dense_newton(const peri_dense *p, double tol, int64_t most, double *workspace);
+
+#endif

@@ -1,0 +1,446 @@
+/* The elementwise loops on every instruction set of this processor: single elements against scalar
+ * twins, then whole loops, of any stride, length and offset, against single elements, bit by bit. */
+#include "kernels/kernels.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define ROOM    160 /* elements of a buffer: 67 with stride 2, offsets, and a margin that must stay as it is */
+#define LONGEST 67
+
+static const char *const variants[] = {"baseline", "v3", "v4"};
+static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
+
+/* NULL where this processor lacks the set. */
+static const peri_elementwise_kernels *variant(size_t v) {
+  setenv("PERILUNE_ISA", variants[v], 1);
+  const peri_kernels *kernels = peri_kernels_select();
+  unsetenv("PERILUNE_ISA");
+  size_t length = strlen(kernels->name), wanted = strlen(variants[v]);
+  return length >= wanted && strcmp(kernels->name + length - wanted, variants[v]) == 0 ? kernels->elementwise : NULL;
+}
+
+/* ---- values ---- */
+
+static const double float_values[] = {
+    0.5, 0.0,   -0.0,     1.0,  -1.0, 2.0,  -2.0,  1.5,     -1.5,  2.5, -2.5,   0.3,   -0.7,
+    3.0, 100.0, INFINITY, -2.2, NAN,  10.0, -10.0, 0x1p-149, 1e-30, 5e6, -8e6,   1e9,   -INFINITY,
+    7.0, 0.25,  -0.25,    88.0, 0.9,  4.0,  -3.0,  12345.0, 0.1,   6.5, 0x1p-60, 0x1p23};
+static const int64_t integer_values[] = {0, 1, -1, 2, -2, 3, -3, 7, -7, 10, 255, 256, -256, INT64_MAX, INT64_MIN, 1000003};
+
+static double float_value(int64_t i) { return float_values[(size_t)i % PERI_COUNT(float_values)]; }
+static int64_t integer_value(int64_t i) { return integer_values[(size_t)i % PERI_COUNT(integer_values)]; }
+
+static void put_value(peri_dtype dtype, char *at, int64_t i) {
+  float single = (float)float_value(i);
+  double number = float_value(i);
+  int64_t integer = integer_value(i);
+  uint8_t byte = dtype == PERI_BOOL ? i % 3 == 0 : (uint8_t)(i * 37);
+  const void *const from[PERI_DTYPES] = {&single, &number, &integer, &byte, &byte};
+  memcpy(at, from[dtype], sizes[dtype]);
+}
+
+/* Divisors of int64 are never zero: that is checked before the loop. */
+static void fill(peri_dtype dtype, char *buffer, int64_t first, bool divisor) {
+  for (int64_t i = 0; i < ROOM; i++) {
+    char *at = buffer + (size_t)i * sizes[dtype];
+    put_value(dtype, at, first + i);
+    int64_t one = 1;
+    if (divisor && dtype == PERI_INT64 && integer_value(first + i) == 0) memcpy(at, &one, sizeof one);
+  }
+}
+
+static bool same_element(peri_dtype dtype, const void *a, const void *b) {
+  if (memcmp(a, b, sizes[dtype]) == 0) return true;
+  float f[2];
+  double d[2];
+  if (dtype == PERI_FLOAT32) {
+    memcpy(f, a, 4), memcpy(f + 1, b, 4);
+    return f[0] != f[0] && f[1] != f[1];
+  }
+  if (dtype == PERI_FLOAT64) {
+    memcpy(d, a, 8), memcpy(d + 1, b, 8);
+    return d[0] != d[0] && d[1] != d[1];
+  }
+  return false;
+}
+
+static double get_float(peri_dtype dtype, const void *at) {
+  float single;
+  double number;
+  memcpy(&single, at, 4);
+  if (dtype == PERI_FLOAT32) return (double)single;
+  memcpy(&number, at, 8);
+  return number;
+}
+
+/* ---- whole loops against single elements ---- */
+
+/* A loop of up to three operands; the twin applies the same loop to one element at a time. */
+typedef struct loop {
+  const char *name, *isa;
+  int operands;
+  peri_loop1 one;
+  peri_loop2 two;
+  peri_loop3 three;
+  peri_dtype in[3], out;
+  bool divides;
+} loop;
+
+static void run_loop(const loop *l, int64_t n, char *y, ptrdiff_t sy, char *const *x, const ptrdiff_t *sx) {
+  if (l->operands == 1) {
+    l->one(n, y, sy, x[0], sx[0]);
+  } else if (l->operands == 2) {
+    l->two(n, y, sy, x[0], sx[0], x[1], sx[1]);
+  } else {
+    l->three(n, y, sy, x[0], sx[0], x[1], sx[1], x[2], sx[2]);
+  }
+}
+
+/* Strides in elements, in_place < 0 for an output of its own, else the operand that is overwritten. */
+static void check_loop(const loop *l, int64_t n, int64_t offset, int64_t out_stride, const int64_t *strides, int in_place) {
+  static char inputs[3][ROOM * 8], output[ROOM * 8], expected[ROOM * 8];
+  char *x[3];
+  ptrdiff_t sx[3];
+  for (int k = 0; k < l->operands; k++) {
+    size_t size = sizes[l->in[k]];
+    fill(l->in[k], inputs[k], 11 * k + offset, l->divides && k == 1);
+    sx[k] = (ptrdiff_t)strides[k] * (ptrdiff_t)size;
+    x[k] = inputs[k] + (size_t)(strides[k] < 0 ? ROOM - 4 - offset : 3 + offset) * size;
+  }
+  size_t size = sizes[l->out];
+  memset(output, 0x5a, sizeof output);
+  memcpy(expected, output, sizeof output);
+  ptrdiff_t sy = (ptrdiff_t)out_stride * (ptrdiff_t)size;
+  size_t start = (size_t)(out_stride < 0 ? ROOM - 4 - offset : 3 + offset) * size;
+  for (int64_t i = 0; i < n; i++) {
+    char *at[3];
+    for (int k = 0; k < l->operands; k++) at[k] = x[k] + i * sx[k];
+    const ptrdiff_t alone[3] = {(ptrdiff_t)sizes[l->in[0]], (ptrdiff_t)sizes[l->in[1]], (ptrdiff_t)sizes[l->in[2]]};
+    run_loop(l, 1, expected + start + i * sy, (ptrdiff_t)size, at, alone);
+  }
+  if (in_place >= 0) {
+    run_loop(l, n, x[in_place], sx[in_place], x, sx);
+    for (int64_t i = 0; i < n; i++) memcpy(output + start + i * sy, x[in_place] + i * sx[in_place], size);
+  } else {
+    run_loop(l, n, output + start, sy, x, sx);
+  }
+  for (size_t at = 0; at < ROOM * size; at += size) {
+    if (same_element(l->out, output + at, expected + at)) continue;
+    PERI_CHECK(false, "%s %s dtype %d: n %d offset %d strides %d <- %d %d %d, in place %d, element %d", l->isa, l->name,
+               (int)l->in[0], (int)n, (int)offset, (int)out_stride, (int)strides[0], (int)strides[1], (int)strides[2],
+               in_place, (int)((at - start) / size));
+    return;
+  }
+}
+
+static void check_all_strides(const loop *l) {
+  static const int64_t kinds[] = {1, 0, 2, -1};
+  int combinations = l->operands == 1 ? 4 : l->operands == 2 ? 16 : 64;
+  for (int c = 0; c < combinations; c++) {
+    int64_t strides[3] = {kinds[c % 4], kinds[c / 4 % 4], kinds[c / 16]};
+    for (int64_t n = 1; n <= LONGEST; n += c == 0 ? 1 : 7) {
+      check_loop(l, n, n % 5, 1, strides, -1);
+      check_loop(l, n, 0, n % 2 ? 2 : -1, strides, -1);
+    }
+    for (int k = 0; k < l->operands; k++) {
+      if (strides[k] != 0 && sizes[l->in[k]] == sizes[l->out]) check_loop(l, LONGEST, 1, 1, strides, k);
+    }
+  }
+  const int64_t dense[3] = {1, 1, 1};
+  for (int64_t offset = 0; offset < 20; offset++) check_loop(l, 40, offset, 1, dense, -1);
+  check_loop(l, 0, 0, 1, dense, -1);
+}
+
+static const char *const unary_names[] = {
+#define UNARY(name, ...) #name,
+#define BINARY(...)
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+};
+static const char *const binary_names[] = {
+#define UNARY(...)
+#define BINARY(name, ...) #name,
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+};
+static const char *const compare_names[] = {
+#define UNARY(...)
+#define BINARY(...)
+#define COMPARE(name, ...) #name,
+#include "kernels/elementwise.def"
+};
+
+static void check_arithmetic_loops(const peri_elementwise_kernels *kernels, const char *isa) {
+  for (int d = 0; d < PERI_DTYPES; d++) {
+    for (int f = 0; f < PERI_UNARIES; f++) {
+      loop l = {.name = unary_names[f], .isa = isa, .operands = 1, .one = kernels->unary[f][d], .in = {d}, .out = d};
+      if (l.one != NULL) check_all_strides(&l);
+      loop slope = {.name = unary_names[f], .isa = isa, .operands = 3, .three = kernels->derivative[f][d],
+                    .in = {d, d, d}, .out = d};
+      if (slope.three != NULL) check_all_strides(&slope);
+    }
+    for (int f = 0; f < PERI_BINARIES; f++) {
+      loop l = {.name = binary_names[f], .isa = isa, .operands = 2, .two = kernels->binary[f][d], .in = {d, d},
+                .out = d, .divides = f == PERI_BINARY_floor_div || f == PERI_BINARY_mod};
+      if (l.two != NULL) check_all_strides(&l);
+    }
+  }
+}
+
+static void check_other_loops(const peri_elementwise_kernels *kernels, const char *isa) {
+  for (int d = 0; d < PERI_DTYPES; d++) {
+    for (int f = 0; f < PERI_COMPARES; f++) {
+      loop l = {.name = compare_names[f], .isa = isa, .operands = 2, .two = kernels->compare[f][d], .in = {d, d},
+                .out = PERI_BOOL};
+      check_all_strides(&l);
+    }
+    loop where = {.name = "where", .isa = isa, .operands = 3, .three = kernels->where[d], .in = {PERI_BOOL, d, d},
+                  .out = d};
+    check_all_strides(&where);
+    for (int to = 0; to < PERI_DTYPES; to++) {
+      loop l = {.name = "convert", .isa = isa, .operands = 1, .one = kernels->convert[d][to], .in = {d}, .out = to};
+      check_all_strides(&l);
+    }
+  }
+  loop both = {.name = "and", .isa = isa, .operands = 2, .two = kernels->logical_and, .in = {PERI_BOOL, PERI_BOOL},
+               .out = PERI_BOOL};
+  loop either = both, not = {.name = "not", .isa = isa, .operands = 1, .one = kernels->logical_not, .in = {PERI_BOOL},
+                             .out = PERI_BOOL};
+  either.two = kernels->logical_or;
+  check_all_strides(&both);
+  check_all_strides(&either);
+  check_all_strides(&not);
+}
+
+static void test_loops(void) {
+  for (size_t v = 0; v < PERI_COUNT(variants); v++) {
+    const peri_elementwise_kernels *kernels = variant(v);
+    if (kernels == NULL) continue;
+    check_arithmetic_loops(kernels, variants[v]);
+    check_other_loops(kernels, variants[v]);
+  }
+}
+
+/* ---- single elements against scalar twins ---- */
+
+static double twin_unary(int f, double x) {
+  switch ((peri_unary_id)f) {
+  case PERI_UNARY_neg: return -x;
+  case PERI_UNARY_abs: return fabs(x);
+  case PERI_UNARY_sign: return x > 0 ? 1 : x < 0 ? -1 : x;
+  case PERI_UNARY_square: return x * x;
+  case PERI_UNARY_reciprocal: return 1 / x;
+  case PERI_UNARY_sqrt: return sqrt(x);
+  case PERI_UNARY_rsqrt: return 1 / sqrt(x);
+  case PERI_UNARY_exp: return exp(x);
+  case PERI_UNARY_expm1: return expm1(x);
+  case PERI_UNARY_log: return log(x);
+  case PERI_UNARY_log1p: return log1p(x);
+  case PERI_UNARY_sin: return sin(x);
+  case PERI_UNARY_cos: return cos(x);
+  case PERI_UNARY_tanh: return tanh(x);
+  case PERI_UNARY_sigmoid: return 1 / (1 + exp(-x));
+  case PERI_UNARY_relu: return x != x ? x : fmax(x, 0);
+  case PERI_UNARY_floor: return floor(x);
+  case PERI_UNARY_ceil: return ceil(x);
+  case PERI_UNARY_round: return nearbyint(x);
+  case PERI_UNARIES: break;
+  }
+  return 0;
+}
+
+/* In x alone: the slopes of the table, written for humans. */
+static double twin_slope(int f, double x) {
+  double y = twin_unary(f, x);
+  switch ((peri_unary_id)f) {
+  case PERI_UNARY_neg: return -1;
+  case PERI_UNARY_abs: return x > 0 ? 1 : x < 0 ? -1 : x;
+  case PERI_UNARY_square: return 2 * x;
+  case PERI_UNARY_reciprocal: return -y * y;
+  case PERI_UNARY_sqrt: return 0.5 / y;
+  case PERI_UNARY_rsqrt: return -0.5 * y * y * y;
+  case PERI_UNARY_exp: return y;
+  case PERI_UNARY_expm1: return y + 1;
+  case PERI_UNARY_log: return 1 / x;
+  case PERI_UNARY_log1p: return 1 / (1 + x);
+  case PERI_UNARY_sin: return cos(x);
+  case PERI_UNARY_cos: return -sin(x);
+  case PERI_UNARY_tanh: return 1 - y * y;
+  case PERI_UNARY_sigmoid: return y * (1 - y);
+  case PERI_UNARY_relu: return x > 0;
+  case PERI_UNARY_sign:
+  case PERI_UNARY_floor:
+  case PERI_UNARY_ceil:
+  case PERI_UNARY_round:
+  case PERI_UNARIES: break;
+  }
+  return 0;
+}
+
+static double twin_binary(int f, double a, double b) {
+  double rest = fmod(a, b);
+  switch ((peri_binary_id)f) {
+  case PERI_BINARY_add: return a + b;
+  case PERI_BINARY_sub: return a - b;
+  case PERI_BINARY_mul: return a * b;
+  case PERI_BINARY_div: return a / b;
+  case PERI_BINARY_pow: return pow(a, b);
+  case PERI_BINARY_floor_div: return floor(a / b);
+  case PERI_BINARY_mod: return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  case PERI_BINARY_maximum: return a != a ? a : b != b ? b : fmax(a, b);
+  case PERI_BINARY_minimum: return a != a ? a : b != b ? b : fmin(a, b);
+  case PERI_BINARIES: break;
+  }
+  return 0;
+}
+
+/* Within ulps of the result of the dtype; an overflow of float32 is one of the twin too. */
+static bool close_to(peri_dtype dtype, double value, double expected, double ulps) {
+  double rounded = dtype == PERI_FLOAT32 ? (double)(float)expected : expected;
+  if (rounded != rounded) return value != value;
+  if (isinf(rounded) || isinf(value)) return value == rounded;
+  double unit = dtype == PERI_FLOAT32 ? fmax(fabs(rounded) * 0x1p-23, 0x1p-149) : fmax(fabs(rounded) * 0x1p-52, 0x1p-1074);
+  return fabs(value - rounded) <= ulps * unit;
+}
+
+static void check_float_twins(const peri_elementwise_kernels *kernels, const char *isa, peri_dtype d) {
+  char at[8], at_b[8], y[8], gx[8], g[8];
+  float g32 = 1.5f;
+  double g64 = 1.5;
+  memcpy(g, d == PERI_FLOAT32 ? (void *)&g32 : (void *)&g64, sizes[d]);
+  for (size_t i = 0; i < PERI_COUNT(float_values); i++) {
+    put_value(d, at, (int64_t)i);
+    double a = get_float(d, at);
+    for (int f = 0; f < PERI_UNARIES; f++) {
+      kernels->unary[f][d](1, y, 0, at, 0);
+      PERI_CHECK(close_to(d, get_float(d, y), twin_unary(f, a), 2), "%s %s(%g) dtype %d = %g", isa, unary_names[f], a,
+                 (int)d, get_float(d, y));
+      /* the slope from the rounded y may be off where the twin's y is not */
+      if (fabs(a) > 10 || (d == PERI_FLOAT32 && a != 0 && fabs(a) < 1e-25)) continue;
+      kernels->derivative[f][d](1, gx, 0, g, 0, at, 0, y, 0);
+      double slope = 1.5 * twin_slope(f, a), got = get_float(d, gx), unit = d == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
+      PERI_CHECK(close_to(d, got, slope, 8) || fabs(got - slope) <= 8 * unit, "%s slope of %s at %g dtype %d = %g, not %g",
+                 isa, unary_names[f], a, (int)d, got, slope);
+    }
+    for (size_t j = 0; j < PERI_COUNT(float_values); j++) {
+      put_value(d, at_b, (int64_t)j);
+      double b = get_float(d, at_b);
+      for (int f = 0; f < PERI_BINARIES; f++) {
+        kernels->binary[f][d](1, y, (ptrdiff_t)sizes[d], at, (ptrdiff_t)sizes[d], at_b, (ptrdiff_t)sizes[d]);
+        double expected = f == PERI_BINARY_floor_div && d == PERI_FLOAT32 ? (double)floorf((float)a / (float)b)
+                                                                          : twin_binary(f, a, b);
+        PERI_CHECK(close_to(d, get_float(d, y), expected, f == PERI_BINARY_pow ? 2 : 0.5),
+                   "%s %s(%g, %g) dtype %d = %g, not %g", isa, binary_names[f], a, b, (int)d, get_float(d, y), expected);
+      }
+    }
+  }
+}
+
+static int64_t twin_integer(int f, int64_t a, int64_t b) {
+  __extension__ typedef __int128 wide;
+  wide quotient = (wide)a / b, rest = (wide)a % b;
+  if (rest != 0 && (rest < 0) != (b < 0)) quotient--, rest += b;
+  switch ((peri_binary_id)f) {
+  case PERI_BINARY_add: return (int64_t)(uint64_t)((wide)a + b);
+  case PERI_BINARY_sub: return (int64_t)(uint64_t)((wide)a - b);
+  case PERI_BINARY_mul: return (int64_t)(uint64_t)((wide)a * b);
+  case PERI_BINARY_floor_div: return (int64_t)(uint64_t)quotient;
+  case PERI_BINARY_mod: return (int64_t)rest;
+  case PERI_BINARY_maximum: return peri_max(a, b);
+  case PERI_BINARY_minimum: return peri_min(a, b);
+  default: return 0;
+  }
+}
+
+static void check_integer_twins(const peri_elementwise_kernels *kernels, const char *isa) {
+  for (size_t i = 0; i < PERI_COUNT(integer_values); i++) {
+    int64_t a = integer_values[i], y = 0;
+    uint64_t u = (uint64_t)a, negative = 0 - u;
+    const int64_t expected[] = {(int64_t)negative, a < 0 ? (int64_t)negative : a, (a > 0) - (a < 0), (int64_t)(u * u)};
+    for (int f = 0; f < 4; f++) {
+      kernels->unary[f][PERI_INT64](1, (char *)&y, 0, (const char *)&a, 0);
+      PERI_CHECK(y == expected[f], "%s %s(%lld) = %lld", isa, unary_names[f], (long long)a, (long long)y);
+    }
+    for (size_t j = 0; j < PERI_COUNT(integer_values); j++) {
+      int64_t b = integer_values[j];
+      if (b == 0) continue;
+      for (int f = 0; f < PERI_BINARIES; f++) {
+        if (kernels->binary[f][PERI_INT64] == NULL) continue;
+        kernels->binary[f][PERI_INT64](1, (char *)&y, 8, (const char *)&a, 8, (const char *)&b, 8);
+        PERI_CHECK(y == twin_integer(f, a, b), "%s %s(%lld, %lld) = %lld", isa, binary_names[f], (long long)a, (long long)b,
+                   (long long)y);
+      }
+    }
+  }
+}
+
+/* Conversions and comparisons of a few values, as documented. */
+static void check_conversions(const peri_elementwise_kernels *kernels, const char *isa) {
+  static const double from[] = {0.0, -0.0, 1.9, -1.9, 255.5, 256.0, 1e30, -1e30, NAN, INFINITY, -INFINITY, -1.0};
+  static const int64_t integers[] = {0, 0, 1, -1, 255, 256, INT64_MAX, INT64_MIN, 0, INT64_MAX, INT64_MIN, -1};
+  static const uint8_t bytes[] = {0, 0, 1, 0, 255, 255, 255, 0, 0, 255, 0, 0};
+  static const uint8_t bools[] = {0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  for (size_t i = 0; i < PERI_COUNT(from); i++) {
+    float single = (float)from[i];
+    const void *const x[2] = {&single, &from[i]};
+    for (int d = 0; d < 2; d++) {
+      int64_t integer;
+      uint8_t byte, boolean;
+      kernels->convert[d][PERI_INT64](1, (char *)&integer, 8, x[d], 0);
+      kernels->convert[d][PERI_UINT8](1, (char *)&byte, 1, x[d], 0);
+      kernels->convert[d][PERI_BOOL](1, (char *)&boolean, 1, x[d], 0);
+      PERI_CHECK(integer == integers[i] && byte == bytes[i] && boolean == bools[i], "%s %g gives %lld %d %d", isa, from[i],
+                 (long long)integer, byte, boolean);
+    }
+  }
+  static const int64_t wide[] = {-5, 0, 7, 255, 300, INT64_MIN, INT64_MAX};
+  static const uint8_t narrow[] = {0, 0, 7, 255, 255, 0, 255};
+  for (size_t i = 0; i < PERI_COUNT(wide); i++) {
+    uint8_t byte;
+    kernels->convert[PERI_INT64][PERI_UINT8](1, (char *)&byte, 1, (const char *)&wide[i], 0);
+    PERI_CHECK(byte == narrow[i], "%s %lld gives %d", isa, (long long)wide[i], byte);
+  }
+}
+
+static void check_comparisons(const peri_elementwise_kernels *kernels, const char *isa) {
+  static const double values[] = {-1.0, 0.0, -0.0, 2.0, NAN, INFINITY};
+  for (size_t i = 0; i < PERI_COUNT(values); i++) {
+    for (size_t j = 0; j < PERI_COUNT(values); j++) {
+      double a = values[i], b = values[j];
+      const uint8_t expected[] = {a == b, a != b, a < b, a <= b, a > b, a >= b};
+      for (int f = 0; f < PERI_COMPARES; f++) {
+        uint8_t y;
+        kernels->compare[f][PERI_FLOAT64](1, (char *)&y, 1, (const char *)&a, 8, (const char *)&b, 8);
+        PERI_CHECK(y == expected[f], "%s %g %s %g", isa, a, compare_names[f], b);
+      }
+    }
+  }
+}
+
+static void test_values(void) {
+  for (size_t v = 0; v < PERI_COUNT(variants); v++) {
+    const peri_elementwise_kernels *kernels = variant(v);
+    if (kernels == NULL) continue;
+    check_float_twins(kernels, variants[v], PERI_FLOAT32);
+    check_float_twins(kernels, variants[v], PERI_FLOAT64);
+    check_integer_twins(kernels, variants[v]);
+    check_conversions(kernels, variants[v]);
+    check_comparisons(kernels, variants[v]);
+  }
+}
+
+/* Operands that a slope does not save may be missing. */
+static void test_unsaved_operands(void) {
+  const peri_elementwise_kernels *kernels = variant(0);
+  float x[3] = {-1, 0, 2}, y[3] = {0, 0, 2}, g[3] = {1, 2, 3}, gx[3];
+  kernels->derivative[PERI_UNARY_abs][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, (char *)x, 4, NULL, 0);
+  PERI_CHECK(gx[0] == -1 && gx[1] == 0 && gx[2] == 3, "abs: %g %g %g", (double)gx[0], (double)gx[1], (double)gx[2]);
+  kernels->derivative[PERI_UNARY_relu][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, NULL, 0, (char *)y, 4);
+  PERI_CHECK(gx[0] == 0 && gx[1] == 0 && gx[2] == 3, "relu: %g %g %g", (double)gx[0], (double)gx[1], (double)gx[2]);
+  kernels->derivative[PERI_UNARY_neg][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, NULL, 0, NULL, 0);
+  PERI_CHECK(gx[0] == -1 && gx[1] == -2 && gx[2] == -3, "neg: %g %g %g", (double)gx[0], (double)gx[1], (double)gx[2]);
+}
+
+PERI_TEST_MAIN(PERI_TEST(test_loops), PERI_TEST(test_values), PERI_TEST(test_unsaved_operands))

@@ -1,0 +1,389 @@
+-- Walks the operation table: a new row is tested here without new test code.
+local peri = require "perilune"
+local samples = require "support.samples"
+
+local function spread(arguments) return table.unpack(arguments, 1, #arguments) end
+
+-- ---- gradients ----
+
+-- A scalar from all float outputs, with fixed weights so that no output cancels another.
+local function weigh(outputs, seed)
+  local total
+  for k = 1, outputs.n do
+    local y = outputs[k]
+    if peri.is_tensor(y) and y.dtype == "float64" then
+      local w = peri.tensor((peri.arange(1, y:numel()) * 0.7 + seed + k):to("float64"):sin():totable(), { dtype = "float64" })
+      local term = (y:reshape(-1) * w):sum()
+      total = total and total + term or term
+    end
+  end
+  return total
+end
+
+-- Calls sample number s of a row with leaves that have the given values (or the sample's own).
+local function evaluate(op, call, s, values, seed)
+  local leaves = {}
+  local lists = samples.arguments(op, { dtype = "float64", make = function(t, k)
+    local leaf = (values and values[k] or t):clone():detach():requires_grad_()
+    leaves[k] = leaf
+    return leaf
+  end })
+  return weigh(table.pack(call(spread(lists[s]))), seed), leaves
+end
+
+local function close(a, b, scale) return math.abs(a - b) <= 2e-5 * math.max(1, scale, math.abs(b)) end
+
+-- df/dleaf by central differences against `gradients`, for every element of every leaf.
+local function compare_with_differences(name, f, leaves, gradients, h)
+  local values = {}
+  for k, leaf in ipairs(leaves) do values[k] = leaf:detach():clone() end
+  for k, leaf in ipairs(leaves) do
+    local flat = values[k]:reshape(-1)
+    for i = 1, leaf:numel() do
+      local x = flat[i]
+      flat[i] = x + h
+      local up = f(values)
+      flat[i] = x - h
+      local down = f(values)
+      flat[i] = x
+      local expected, got = (up - down) / (2 * h), gradients[k] and gradients[k]:reshape(-1)[i] or 0
+      if not close(got, expected, math.abs(up)) then
+        error(("%s: gradient of tensor %d, element %d: %.10g, by differences %.10g"):format(name, k, i, got, expected), 0)
+      end
+    end
+  end
+end
+
+describe("gradients of", function()
+  samples.each(function(op, call)
+    if not op.gradient then
+      it(op.name .. " are not recorded", function()
+        for s = 1, #samples.arguments(op) do
+          local ok, outputs = pcall(function()
+            local lists = samples.arguments(op, { dtype = "float64", make = function(t) return t:requires_grad_() end })
+            return table.pack(call(spread(lists[s])))
+          end)
+          if not ok then assert.matches("gradients are recorded", outputs) end -- rows that write
+          for k = 1, ok and outputs.n or 0 do
+            if peri.is_tensor(outputs[k]) then assert.is_false(outputs[k].requires_grad, op.name) end
+          end
+        end
+      end)
+      return
+    end
+    it(op.name .. " agree with finite differences", function()
+      assert(op.sample, op.name .. " has no sample")
+      for s = 1, #samples.arguments(op) do
+        local loss, leaves = evaluate(op, call, s, nil, 0)
+        if loss and loss.requires_grad then
+          loss:backward()
+          local gradients = {}
+          for k, leaf in ipairs(leaves) do gradients[k] = leaf.grad end
+          compare_with_differences(op.name .. " sample " .. s, function(values)
+            return (evaluate(op, call, s, values, 0)):item()
+          end, leaves, gradients, 1e-6)
+        end
+      end
+    end)
+    it(op.name .. " can be differentiated again", function()
+      local function slope(s, values)
+        local loss, leaves = evaluate(op, call, s, values, 0)
+        if not (loss and loss.requires_grad) then return end
+        local first = peri.grad(loss, leaves, { create_graph = true })
+        local total
+        for k, g in ipairs(first) do
+          if g then
+            local term = weigh({ n = 1, g }, 3 * k)
+            total = total and total + term or term
+          end
+        end
+        return total, leaves
+      end
+      for s = 1, #samples.arguments(op) do
+        local total, leaves = slope(s)
+        if total then
+          local gradients = {}
+          if total.requires_grad then
+            for k, g in ipairs(peri.grad(total, leaves)) do gradients[k] = g end
+          end
+          compare_with_differences(op.name .. " sample " .. s .. ", second order", function(values)
+            return (slope(s, values)):item()
+          end, leaves, gradients, 1e-5)
+        end
+      end
+    end)
+  end)
+end)
+
+-- ---- bad arguments ----
+
+describe("bad arguments of", function()
+  local released = peri.zeros(2)
+  released:release()
+
+  local function refuse(op, call, arguments, n, pattern)
+    local tensors = samples.tensors(arguments)
+    local before = samples.all_bits(tensors)
+    local ok, message = pcall(call, table.unpack(arguments, 1, n))
+    assert.is_false(ok, op.name .. " accepted " .. (pattern or "a bad argument"))
+    assert.is_string(message)
+    assert.truthy(message:find(op.name, 1, true), message)
+    if pattern then assert.matches(pattern, message) end
+    assert.equal(before, samples.all_bits(tensors), op.name .. " changed its input")
+  end
+
+  local wrong_values = {
+    tensor = { "text", true, function() end }, operand = { "text", {}, function() end }, indices = { "text", 1, {} },
+    tensors = { "text", 1, {} }, number = { "text", {} }, integer = { "text", 1.5, {} }, index = { "text", 1.5, 0 },
+    bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 }, shape = { "text", { 1.5 }, { -7 }, { "x" } },
+    dtype = { "text", 1, "float16" }, choice = { "nonsense", 1 },
+  }
+
+  samples.each(function(op, call)
+    it(op.name .. " are refused", function()
+      local lists = samples.arguments(op)
+      assert.is_true(#lists > 0, op.name .. " has no sample")
+      local positional = {}
+      for _, param in ipairs(op.params) do
+        if not param.named then positional[#positional + 1] = param end
+      end
+      for _, arguments in ipairs(lists) do
+        local first = arguments[1]
+        local variadic = #positional > 0 and (positional[#positional].kind == "shape" or positional[#positional].kind == "dims")
+        -- each argument in turn replaced by what it cannot be
+        for i, param in ipairs(positional) do
+          local options = i > 1 and type(arguments[i]) == "table" and not peri.is_tensor(arguments[i]) and #arguments[i] == 0
+          if i <= #arguments and not options and not (i > 1 and variadic and type(arguments[i]) == "number") then
+            for _, value in ipairs(wrong_values[param.kind]) do
+              local changed = { spread(arguments) }
+              changed[i] = value
+              refuse(op, call, changed, #arguments)
+            end
+            if peri.is_tensor(arguments[i]) then
+              local changed = { spread(arguments) }
+              changed[i] = released
+              refuse(op, call, changed, #arguments, "released")
+            end
+          end
+        end
+        -- too few, too many, misspelt
+        local required = 0
+        for i, param in ipairs(positional) do
+          if not param.optional then required = i end
+        end
+        if required > 0 and required <= #arguments and not (variadic and required == #positional) then
+          refuse(op, call, arguments, required - 1, "missing")
+        end
+        refuse(op, call, { spread(arguments) }, #arguments + 12)
+        local misspelt = { spread(arguments) }
+        if type(misspelt[#misspelt]) == "table" and not peri.is_tensor(misspelt[#misspelt]) and #misspelt[#misspelt] == 0 then
+          misspelt[#misspelt] = nil
+        end
+        misspelt[#misspelt + 1] = { no_such_option = 1 }
+        refuse(op, call, misspelt, #misspelt, "no_such_option")
+        if first == nil then break end
+      end
+    end)
+
+    it(op.name .. " of every dtype are computed or refused, and shapes of 2^40 are refused", function()
+      for _, dtype in ipairs { "float64", "int64", "uint8", "bool" } do
+        local ok, lists = pcall(samples.arguments, op, { dtype = dtype })
+        for _, arguments in ipairs(ok and lists or {}) do
+          local tensors = samples.tensors(arguments)
+          local before = samples.all_bits(tensors)
+          local done, message = pcall(call, spread(arguments))
+          if not done then
+            assert.truthy(message:find(op.name, 1, true), message)
+            assert.equal(before, samples.all_bits(tensors))
+          end
+        end
+      end
+      for i, param in ipairs(op.params) do
+        local arguments = (samples.arguments(op))[1]
+        if param.kind == "shape" and i <= #arguments then
+          for k = #arguments, i, -1 do arguments[k] = nil end
+          arguments[i] = { 2 ^ 20, 2 ^ 20, 2 ^ 22 }
+          for k = i + 1, #op.params do
+            if not op.params[k].optional then arguments[k] = 1 end
+          end
+          if op.name ~= "expand" then refuse(op, call, arguments, #arguments) end
+        end
+      end
+    end)
+  end)
+
+  it("operations between shapes that do not fit name both", function()
+    local ok, message = pcall(peri.add, peri.zeros(2, 3), peri.zeros(4))
+    assert.is_false(ok)
+    assert.matches("add: shapes 2x3 and 4 cannot be broadcast together", message)
+  end)
+end)
+
+-- ---- memory ----
+
+describe("allocation failures in", function()
+  local function live()
+    collectgarbage()
+    collectgarbage()
+    return peri.memory().in_use
+  end
+
+  -- Fails each allocation in turn until f succeeds; nothing may change or leak on the way.
+  local function inject(name, tensors, f)
+    local before, bytes = samples.all_bits(tensors), live()
+    for n = 0, 1000 do
+      peri._fail_after(n)
+      local ok, message = pcall(f)
+      peri._fail_after(-1)
+      if ok then return end
+      assert.truthy(message:find("out of memory", 1, true), name .. ": " .. message)
+      assert.equal(before, samples.all_bits(tensors), name .. " changed its input")
+      assert.equal(bytes, live(), ("%s: %d allocations, then a failure: bytes stayed"):format(name, n))
+    end
+    error(name .. " never succeeded")
+  end
+
+  samples.each(function(op, call)
+    it(op.name .. " leave everything as it was", function()
+      for _, arguments in ipairs(samples.arguments(op)) do
+        inject(op.name, samples.tensors(arguments), function() call(spread(arguments)) end)
+      end
+    end)
+    if op.gradient then
+      it("the gradient of " .. op.name .. " leave everything as it was", function()
+        for s = 1, #samples.arguments(op) do
+          local loss, leaves = evaluate(op, call, s, nil, 0)
+          if loss and loss.requires_grad then
+            inject("gradient of " .. op.name, leaves, function() loss:backward() end)
+            assert.is_truthy(#leaves > 0)
+          end
+        end
+      end)
+    end
+  end)
+end)
+
+-- ---- the same bits ----
+
+describe("with 1, 2, 3 and 7 threads", function()
+  local before = peri.get_num_threads()
+  after_each(function() peri.set_num_threads(before) end)
+  local compared, large = 0, 0
+
+  samples.each(function(op, call)
+    it(op.name .. " gives the same bits", function()
+      for s = 1, #samples.arguments(op) do
+        local function run(threads, size)
+          peri.set_num_threads(threads)
+          local lists = samples.arguments(op, { large = size })
+          peri.manual_seed(11)
+          return samples.all_bits(table.pack(call(spread(lists[s]))))
+        end
+        local ok, reference = pcall(run, 1, true)
+        local size = ok -- sizes written out in the sample do not grow with it: then the small one serves
+        if not ok then reference = run(1, false) end
+        for _, threads in ipairs { 2, 3, 7 } do
+          assert.is_true(reference == run(threads, size), ("%s sample %d with %d threads"):format(op.name, s, threads))
+        end
+        compared = compared + 1
+        if size then large = large + 1 end
+      end
+    end)
+  end)
+
+  it("most rows were compared at sizes that are cut into pieces", function()
+    assert.is_true(large > 0.7 * compared, ("%d of %d"):format(large, compared))
+  end)
+end)
+
+-- ---- views ----
+
+describe("operands that are not contiguous", function()
+  -- The same values at every second place of a larger tensor, dimensions in reverse order.
+  local function scatter(t)
+    if t:dim() == 0 or t:numel() == 0 then return t end
+    local sizes, order = {}, {}
+    for d, n in ipairs(t.shape) do
+      sizes[#t.shape + 1 - d] = n
+      order[d] = #t.shape + 1 - d
+    end
+    sizes[#sizes] = sizes[#sizes] * 2
+    local big = peri.full(sizes, 99, { dtype = t.dtype })
+    local view = big:slice(#sizes, 1, -1, 2):permute(order)
+    view:copy_(t)
+    return view
+  end
+
+  local function within(a, b, eps, name)
+    assert.equal(a.dtype, b.dtype)
+    assert.same(a.shape, b.shape)
+    if a.dtype:find "float" then
+      assert.is_true(a:allclose(b, { rtol = eps, atol = eps, equal_nan = true }), name)
+    else
+      assert.is_true(a:equal(b), name)
+    end
+  end
+
+  samples.each(function(op, call)
+    if op.view or op.creates or op.random then return end
+    it("give " .. op.name .. " what contiguous ones give", function()
+      local plain_lists = samples.arguments(op)
+      local view_lists = samples.arguments(op, { make = scatter })
+      for s = 1, #plain_lists do
+        local plain, view = table.pack(call(spread(plain_lists[s]))), table.pack(call(spread(view_lists[s])))
+        for k = 1, plain.n do
+          local name = ("%s sample %d"):format(op.name, s)
+          if op.elementwise or not peri.is_tensor(plain[k]) then
+            assert.equal(samples.bits(plain[k]), samples.bits(view[k]), name)
+          else
+            within(plain[k], view[k], 4 * 64 * 2 ^ -23, name)
+          end
+        end
+      end
+    end)
+  end)
+end)
+
+-- ---- in place ----
+
+describe("in-place forms", function()
+  samples.each(function(op, call)
+    if not op.in_place then return end
+    it(op.name .. "_ writes what " .. op.name .. " gives", function()
+      local in_place, matched = samples.find(op.name .. "_"), 0
+      for s, arguments in ipairs(samples.arguments(op)) do
+        local target = arguments[1]
+        if peri.is_tensor(target) then
+          local expected = call(spread(arguments))
+          local ok, result = pcall(in_place, spread(arguments))
+          if ok then
+            matched = matched + 1
+            assert.equal(target, result)
+            assert.equal(samples.bits(expected), samples.bits(target), ("sample %d"):format(s))
+          else
+            assert.matches("the result is", result)
+          end
+        end
+      end
+      assert.is_true(matched > 0)
+    end)
+  end)
+
+  it("refuse to write while gradients are recorded", function()
+    local w = peri.ones(3, { requires_grad = true })
+    local message = select(2, pcall(function() w:add_(1) end))
+    assert.matches("add_: cannot write in place while gradients are recorded", message)
+    assert.has_error(function() w[1] = 0 end)
+    assert.has_error(function() peri.no_grad(function() return w[{ {1, 2} }] end):zero_() end)
+    assert.same({ 1, 1, 1 }, w:totable())
+  end)
+
+  it("are noticed by backward when a saved tensor changed", function()
+    local w = peri.ones(3, { requires_grad = true })
+    local y = (w * 2):exp()
+    peri.no_grad(function() y:add_(1) end)
+    local ok, message = pcall(function() y:sum():backward() end)
+    assert.is_false(ok)
+    assert.matches("backward: the result of exp was changed in place", message)
+  end)
+end)
