@@ -3,6 +3,7 @@
  * An estimator's user value is the table of tensors made so far of the machine's arrays, by field. A fit
  * makes a new machine beside the old one and exchanges them at the end. */
 #include "svm.h"
+#include "option_list.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -69,12 +70,13 @@ static size_t check_class_weight(lua_State *L, const estimator_type *type) {
   return n;
 }
 
-/* Fills e from the checked class_weight at index. */
-static void read_class_weight(lua_State *L, estimator *e, int index) {
+/* Fills e from the checked class_weight at index, of at most `room` labels. */
+static void read_class_weight(lua_State *L, estimator *e, int index, size_t room) {
   e->weighted = !lua_isnil(L, index);
   e->balanced = lua_type(L, index) == LUA_TSTRING;
   if (!lua_istable(L, index)) return;
-  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+  lua_pushnil(L);
+  for (; room > 0 && lua_next(L, index); room--, lua_pop(L, 1)) {
     int64_t at = e->weights++, label = lua_tointeger(L, -2);
     for (; at > 0 && e->list[at - 1].label > label; at--) e->list[at] = e->list[at - 1];
     e->list[at] = (peri_class_weight){label, lua_tonumber(L, -1)};
@@ -103,32 +105,10 @@ static void push_gamma_option(lua_State *L, const estimator *e) {
   }
 }
 
-static void push_value(lua_State *L, const peri_option *option, double value) {
-  const char *word = option->choices;
-  switch (option->kind) {
-  case PERI_OPTION_BOOL:
-    lua_pushboolean(L, value != 0);
-    break;
-  case PERI_OPTION_INTEGER:
-    lua_pushinteger(L, (lua_Integer)value);
-    break;
-  case PERI_OPTION_NUMBER:
-    lua_pushnumber(L, value);
-    break;
-  case PERI_OPTION_CHOICE:
-    for (int i = (int)value; i > 0; i--) word += strcspn(word, " ") + 1;
-    lua_pushlstring(L, word, strcspn(word, " "));
-    break;
-  }
-}
-
 /* Pushes the value of an option that the type has. */
 static void push_option(lua_State *L, const estimator *e, const char *name) {
-  int i = 0;
-  while (e->type->options[i].name != NULL && strcmp(e->type->options[i].name, name) != 0) i++;
-  if (e->type->options[i].name != NULL) {
-    push_value(L, &e->type->options[i], e->values[i]);
-  } else if (strcmp(name, "gamma") == 0) {
+  if (bind_push_named_option(L, e->type->options, e->values, name)) return;
+  if (strcmp(name, "gamma") == 0) {
     push_gamma_option(L, e);
   } else {
     push_class_weight(L, e);
@@ -162,7 +142,8 @@ static void push_estimator(lua_State *L, bind_state *S, const estimator_type *ty
   *e = (estimator){.context = S->context, .type = type, .gamma_mode = mode, .gamma = gamma};
   memcpy(e->values, values, sizeof values);
   luaL_setmetatable(L, type->metatable);
-  read_class_weight(L, e, weights_at);
+  read_class_weight(L, e, weights_at, weights);
+  lua_settop(L, weights_at + 1);
   lua_remove(L, weights_at);
 }
 
@@ -616,8 +597,39 @@ static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
   lua_setfield(L, -2, type->name);
 }
 
+/* svm.machines(): for help, the reference and the tests, {name, doc, options, also, fields} of each estimator */
+static int list_machines(lua_State *L) {
+  static const estimator_type *const types[] = {&peri_bind_svc, &peri_bind_linear_svc};
+  lua_newtable(L);
+  for (size_t n = 0; n < PERI_COUNT(types); n++) {
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, types[n]->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, types[n]->doc);
+    lua_setfield(L, -2, "doc");
+    bind_push_options(L, types[n]->options);
+    lua_setfield(L, -2, "options");
+    lua_newtable(L);
+    for (int i = 0; types[n]->also[i] != NULL; i++) {
+      lua_pushstring(L, types[n]->also[i]);
+      lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "also");
+    lua_newtable(L);
+    for (int i = 0; types[n]->fields[i].name != NULL; i++) {
+      lua_pushstring(L, types[n]->fields[i].name);
+      lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "fields");
+    lua_rawseti(L, -2, (lua_Integer)n + 1);
+  }
+  return 1;
+}
+
 void bind_open_svm(lua_State *L, bind_state *S) {
   lua_newtable(L);
   open_type(L, S, &peri_bind_svc);
   open_type(L, S, &peri_bind_linear_svc);
+  bind_push_function(L, S, list_machines, 0);
+  lua_setfield(L, -2, "machines");
 }

@@ -1,39 +1,44 @@
 -- The Circle experiment: two noisy rings, one small network trained in four degrees of automation,
 -- and four kernel SVMs on the same points.
 --
---   perilune scripts/circle.lua [--plots no] [--out DIR] [--epochs N]
+--   perilune scripts/circle.lua [--plots no] [--out DIR] [--epochs N] [--seed N] [--test N] [--dtype float64]
 --
 -- (a) forward, loss, backward and update by hand   (b) autograd   (c) layers   (d) layers and optimiser
 
 local peri = require "perilune"
 local nn, optim, svm, data = peri.nn, peri.optim, peri.svm, peri.data
 
-local options = { plots = "yes", out = "out/circle", epochs = "150" }
-for i = 1, #arg, 2 do
-  local name = arg[i]:match("^%-%-(%w+)$")
-  if not name or not options[name] or not arg[i + 1] then
-    io.stderr:write("usage: circle.lua [--plots no] [--out DIR] [--epochs N]\n")
-    os.exit(1)
-  end
-  options[name] = arg[i + 1]
-end
-local EPOCHS = math.tointeger(tonumber(options.epochs))
-if not EPOCHS or EPOCHS < 1 or (options.plots ~= "yes" and options.plots ~= "no") then
-  io.stderr:write("circle.lua: --epochs is a whole number from 1, --plots is yes or no\n")
+local options = { plots = "yes", out = "out/circle", epochs = "150", seed = "1", test = "200", dtype = "float32" }
+local function usage(reason)
+  io.stderr:write("circle.lua: ", reason,
+    "\nusage: circle.lua [--plots no] [--out DIR] [--epochs N] [--seed N] [--test N] [--dtype float64]\n")
   os.exit(1)
 end
+for i = 1, #arg, 2 do
+  local name = arg[i]:match "^%-%-(%w+)$"
+  if not options[name or ""] then usage("unknown option " .. arg[i]) end
+  options[name] = arg[i + 1] or usage("a value is missing after " .. arg[i])
+end
+local function count(name)
+  local n = math.tointeger(tonumber(options[name]))
+  return n and n > 0 and n or usage(("--%s must be a whole number from 1, got %s"):format(name, options[name]))
+end
+if options.plots ~= "yes" and options.plots ~= "no" then usage("--plots is yes or no") end
+if options.dtype ~= "float32" and options.dtype ~= "float64" then usage("--dtype is float32 or float64") end
 
+local EPOCHS, SEED, DTYPE = count "epochs", count "seed", options.dtype
 local LR, BATCH, HIDDEN = 0.1, 10, 10
-local X, y = data.circles(200, { noise = 0.15, factor = 0.5, seed = 1 })
-local Xt, yt = data.circles(200, { noise = 0.15, factor = 0.5, seed = 2 })
-local Y, Yt = peri.one_hot(y, 2), peri.one_hot(yt, 2)
+local function rings(n, seed) return data.circles(n, { noise = 0.15, factor = 0.5, seed = seed, dtype = DTYPE }) end
+local X, y = rings(200, 2 * SEED - 1)
+local Xt, yt = rings(count "test", 2 * SEED)
+local Y = peri.one_hot(y, 2, { dtype = DTYPE })
 
 local function accuracy(scores, classes) return scores:argmax(2):eq(classes):to("float32"):mean():item() end
 
 -- Trains with step(x, y, one_hot) on each mini-batch; forward gives the scores of a version.
 local function train(step, forward)
   local history = { train_loss = {}, test_loss = {}, train_accuracy = {}, test_accuracy = {} }
-  local batches = data.loader({ X, y, Y }, { batch_size = BATCH, shuffle = true, seed = 3 })
+  local batches = data.loader({ X, y, Y }, { batch_size = BATCH, shuffle = true, seed = SEED })
   local seconds = 0
   for epoch = 1, EPOCHS do
     local start = peri.now()
@@ -51,8 +56,9 @@ local function train(step, forward)
 end
 
 local function initial_weights()
-  peri.manual_seed(0)
-  return peri.randn(HIDDEN, 2) * 0.3, peri.randn(HIDDEN) * 0.3, peri.randn(2, HIDDEN) * 0.3, peri.randn(2) * 0.3
+  peri.manual_seed(SEED)
+  local function normal(...) return peri.randn({ ... }, { dtype = DTYPE }) * 0.3 end
+  return normal(HIDDEN, 2), normal(HIDDEN), normal(2, HIDDEN), normal(2)
 end
 
 -- (a) With p = softmax(z) and the cross-entropy L: dL/dz = (p - y) / n, and tanh' = 1 - h^2.
@@ -69,7 +75,7 @@ local function by_hand()
     Wh:sub_(dh:t():matmul(x) * LR)
     bh:sub_(dh:sum(1) * LR)
   end
-  return train(step, forward)
+  return train(step, forward), { Wh, bh, Wy, by }
 end
 
 -- (b) The same parameters; gradients by autograd.
@@ -88,12 +94,13 @@ local function with_autograd()
       end
     end)
   end
-  return train(step, forward)
+  return train(step, forward), parameters
 end
 
 local function network()
-  peri.manual_seed(0)
-  return nn.Sequential(nn.Linear(2, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 2)), nn.CrossEntropyLoss()
+  peri.manual_seed(SEED)
+  local dtype = { dtype = DTYPE }
+  return nn.Sequential(nn.Linear(2, HIDDEN, dtype), nn.Tanh(), nn.Linear(HIDDEN, 2, dtype)), nn.CrossEntropyLoss()
 end
 
 -- (c) Layers; the update by hand.
@@ -129,10 +136,13 @@ local function report(name, train_accuracy, test_accuracy, seconds)
   rows[#rows + 1] = ("%-28s %8.3f %8.3f %10.4f"):format(name, train_accuracy, test_accuracy, seconds)
 end
 
+local hand, hand_parameters = by_hand()
+local auto, auto_parameters = with_autograd()
 local versions = {
-  { "(a) by hand", by_hand() }, { "(b) autograd", with_autograd() },
-  { "(c) layers", with_layers() }, { "(d) layers and SGD", with_optimizer() },
+  { "(a) by hand", hand }, { "(b) autograd", auto }, { "(c) layers", with_layers() }, { "(d) layers and SGD", with_optimizer() },
 }
+local difference = 0
+for i, p in ipairs(hand_parameters) do difference = math.max(difference, (p - auto_parameters[i]:detach()):abs():max():item()) end
 for _, version in ipairs(versions) do
   local h = version[2]
   report("network " .. version[1], h.train_accuracy[EPOCHS], h.test_accuracy[EPOCHS], h.seconds)
@@ -150,6 +160,7 @@ end
 
 print(("%-28s %8s %8s %10s"):format("method", "train", "test", "seconds"))
 print(table.concat(rows, "\n"))
+print(("after training, parameters of (a) and (b) differ by at most %.1e"):format(difference))
 if options.plots == "no" then return end
 
 -- ---- pictures ----

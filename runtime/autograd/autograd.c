@@ -62,7 +62,7 @@ static void record_edge(peri_edge *edge, peri_tensor *input) {
 static peri_status save_outputs(peri_node *node, peri_call *call) {
   for (int i = 0; i < call->op->outputs; i++) {
     peri_tensor *output = call->outputs[i].tensor;
-    if (!(call->op->saves & PERI_SAVE_OUTPUT(i)) || output == NULL) continue;
+    if (!(call->saves & PERI_SAVE_OUTPUT(i)) || output == NULL) continue;
     PERI_TRY(peri_tensor_detach(output, &node->outputs[i]));
     node->output_versions[i] = output->storage->version;
   }
@@ -88,10 +88,11 @@ peri_status peri_node_record(peri_call *call) {
   memcpy(node->note, call->note, sizeof node->note);
   for (int i = 0; i < params; i++) {
     node->args[i] = call->args[i];
-    node->args[i].tensor = node->args[i].tensor != NULL && (call->op->saves & PERI_SAVE_INPUT(i))
+    node->args[i].tensor = node->args[i].tensor != NULL && (call->saves & PERI_SAVE_INPUT(i))
                                ? peri_tensor_retain(call->args[i].tensor)
                                : NULL;
     node->args[i].tensors = NULL;
+    node->args[i].sizes = NULL;
     if (node->args[i].tensor != NULL) node->versions[i] = node->args[i].tensor->storage->version;
   }
   for (int i = 0; i < edges; i++) record_edge(&node->edge[i], edge_input(call, i));

@@ -28,6 +28,8 @@ typedef struct peri_stream {
   uint64_t block; /* the next unused block */
 } peri_stream;
 
+/* The function itself: any 128-bit counter, any 64-bit key, low words first. */
+void peri_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]);
 /* Takes n blocks off the stream and returns the first of them. */
 static inline uint64_t peri_stream_take(peri_stream *stream, uint64_t n) {

@@ -109,12 +109,13 @@ peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, v
 void peri_free(peri_context *context, void *block, size_t bytes) {
   if (block == NULL) return;
   context->in_use -= bytes;
-  if (CACHE_BLOCKS && bytes <= LARGEST_CLASS && context->cached <= context->in_use + CACHE_FLOOR) {
+  if (CACHE_BLOCKS && bytes <= LARGEST_CLASS) {
     size_t rounded;
     int class = size_class(bytes, &rounded);
     ((peri_free_block *)block)->next = context->free_blocks[class];
     context->free_blocks[class] = block;
     context->cached += rounded;
+    if (context->cached > context->in_use + CACHE_FLOOR) empty_cache(context);
   } else {
     free(block);
   }

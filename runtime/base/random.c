@@ -7,9 +7,9 @@
 
 #include <math.h>
 
-void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]) {
-  uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = 0, c3 = 0;
-  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+void peri_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+  uint32_t k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; round++) {
     uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
     c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
@@ -23,6 +23,11 @@ void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]) {
   out[1] = c1;
   out[2] = c2;
   out[3] = c3;
+}
+
+void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]) {
+  peri_philox4x32((uint32_t[]){(uint32_t)block, (uint32_t)(block >> 32), 0, 0},
+                  (uint32_t[]){(uint32_t)seed, (uint32_t)(seed >> 32)}, out);
 }
 
 static void next_pair(peri_stream *stream, uint64_t pair[2]) {

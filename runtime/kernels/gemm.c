@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #define SMALL_PRODUCT 4096      /* m n k, below which OpenBLAS's call costs more than the product */
+#define FEW_PACKED    64   /* elements of B that are packed even for one row */
 #define CUT_FROM      2500000.0 /* m n k, 5 MFLOP */
 #define TILE_WORK     16e6      /* m n k of a tile, while there are few */
 #define LARGEST_TILE  5e8       /* m n k, 1 GFLOP: about 10 ms */
@@ -173,6 +174,14 @@ static peri_status run_grid(peri_context *context, product *job) {
 
 /* ---- the driver ---- */
 
+/* Packing op(B) must be worth it: a transposed B for a few rows of A is better left to OpenBLAS. */
+static bool is_small(peri_dtype dtype, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+  const int64_t lanes = PERI_PRODUCT_LANES(dtype);
+  if (m > SMALL_PRODUCT || n > SMALL_PRODUCT || k > SMALL_PRODUCT || k == 0 || m * n * k > SMALL_PRODUCT) return false;
+  if (transpose_b && m < 4 && n * k > FEW_PACKED) return false;
+  return (n + lanes - 1) / lanes * lanes * k <= PERI_SMALL_PRODUCT_PACKED;
+}
+
 static void scale_only(const product *job) {
   for (int64_t i = 0; i < job->m; i++) {
     job->kernels->scale[job->dtype](job->n, job->beta, job->c + (size_t)(i * job->ldc) * job->size);
@@ -183,9 +192,7 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
                       int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
                       void *c, int64_t ldc) {
   const peri_product_kernels *kernels = context->kernels->rows->product;
-  int64_t padded = (n + PERI_PRODUCT_LANES(dtype) - 1) / PERI_PRODUCT_LANES(dtype) * PERI_PRODUCT_LANES(dtype);
-  if (m <= SMALL_PRODUCT && n <= SMALL_PRODUCT && k <= SMALL_PRODUCT && m * n * k <= SMALL_PRODUCT && k > 0 &&
-      padded * k <= PERI_SMALL_PRODUCT_PACKED) {
+  if (is_small(dtype, transpose_b, m, n, k)) {
     kernels->small[dtype](transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return PERI_OK;
   }
@@ -207,7 +214,6 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
       .c = c,
       .ldc = ldc,
   };
-  if (m == 0 || n == 0) return PERI_OK;
   if (k == 0 || alpha == 0) {
     scale_only(&job);
     return PERI_OK;

@@ -137,7 +137,8 @@ static void reduce_piece(void *arg, int64_t piece) {
   for (int64_t o = o0; o < o1; o++) {
     for (int64_t j = j0; j < j1; j += PERI_REDUCE_COLUMNS) {
       int64_t width = peri_min(PERI_REDUCE_COLUMNS, j1 - j), at = o * job->inner + j;
-      const char *x = job->x + (size_t)((o * job->n + i0) * job->inner + j) * size_of(job->dtype);
+      const char *x = job->x; /* without elements it may be NULL */
+      if (count > 0) x += (size_t)((o * job->n + i0) * job->inner + j) * size_of(job->dtype);
       if (job->kind == MOMENTS) {
         moments_block(job, at, width, x);
         continue;

@@ -75,7 +75,11 @@ static PERI_ALWAYS_INLINE void FN(columns)(int vectors, int64_t count, int64_t m
   for (; i + 4 <= m; i += 4) {
     FN(tile)(4, vectors, count, k, alpha, a + i * a_row, a_row, a_step, b, b_row, beta, c + i * ldc, ldc);
   }
-  for (; i < m; i++) {
+  if (m & 2) {
+    FN(tile)(2, vectors, count, k, alpha, a + i * a_row, a_row, a_step, b, b_row, beta, c + i * ldc, ldc);
+    i += 2;
+  }
+  if (m & 1) {
     FN(tile)(1, vectors, count, k, alpha, a + i * a_row, a_row, a_step, b, b_row, beta, c + i * ldc, ldc);
   }
 }
@@ -88,11 +92,15 @@ static void FN(small)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, 
   int64_t b_row = ldb;
   if (transpose_b || n % LANES != 0) {
     b_row = (n + LANES - 1) / LANES * LANES;
-    int64_t along = transpose_b ? ldb : 1, down = transpose_b ? 1 : ldb;
-    for (int64_t p = 0; p < k; p++) {
-      T *row = packed + p * b_row;
-      for (int64_t j = 0; j < n; j++) row[j] = bs[p * down + j * along];
-      for (int64_t j = n; j < b_row; j++) row[j] = 0;
+    for (int64_t i = 0; i < k * b_row; i += LANES) memcpy(packed + i, &(VECTOR){0}, sizeof(VECTOR));
+    if (transpose_b) {
+      for (int64_t j = 0; j < n; j++) {
+        for (int64_t p = 0; p < k; p++) packed[p * b_row + j] = bs[j * ldb + p];
+      }
+    } else {
+      for (int64_t p = 0; p < k; p++) {
+        for (int64_t j = 0; j < n; j++) packed[p * b_row + j] = bs[p * ldb + j];
+      }
     }
     bs = packed;
   }

@@ -14,7 +14,7 @@ static peri_status infer_sizes(peri_call *call, const peri_arg *shape, peri_dtyp
   peri_layout *layout = &call->outputs[0].layout;
   layout->dtype = dtype;
   layout->ndim = shape->count;
-  memcpy(layout->shape, shape->sizes, sizeof layout->shape);
+  memcpy(layout->shape, shape->sizes, (size_t)shape->count * sizeof(int64_t));
   return peri_layout_contiguous(call->context, call->op->name, layout);
 }
 
@@ -102,7 +102,7 @@ const peri_op peri_op_ones_like = {
 
 static peri_status infer_eye(peri_call *call) {
   int64_t n = call->args[0].integer, m = call->args[1].given ? call->args[1].integer : n;
-  peri_arg shape = {.count = 2, .sizes = {n, m}};
+  peri_arg shape = {.count = 2, .sizes = (int64_t[]){n, m}};
   return infer_sizes(call, &shape, (peri_dtype)call->args[2].integer);
 }
 static peri_status run_eye(peri_call *call) {

@@ -23,12 +23,14 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->in_place = false;
   call->workspace_bytes = 0;
   call->workspace = NULL;
+  call->saves = op->saves;
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = false;
     arg->count = 0;
     arg->tensor = NULL;
     arg->tensors = NULL;
+    arg->sizes = call->sizes;
     arg->number = op->params[i].otherwise;
     arg->integer = (int64_t)op->params[i].otherwise;
   }

@@ -37,11 +37,10 @@ static void close_operands(operands *o) {
   for (int i = 0; i < o->n; i++) peri_tensor_release(&o->converted[i]);
 }
 
-static peri_status open_operand(peri_call *call, operands *o, const peri_arg *arg, peri_dtype dtype) {
+static peri_status open_operand(operands *o, const peri_arg *arg, peri_dtype dtype) {
   int i = o->n++;
   o->converted[i] = NULL;
   if (arg->tensor != NULL) return peri_tensor_convert(arg->tensor, dtype, &o->converted[i]);
-  (void)call;
   if (dtype == PERI_INT64 && arg->is_integer) {
     memcpy(&o->number[i], &arg->integer, sizeof(int64_t));
   } else {
@@ -53,7 +52,7 @@ static peri_status open_operand(peri_call *call, operands *o, const peri_arg *ar
 static peri_status open_operands(peri_call *call, operands *o, int first, int n, peri_dtype dtype) {
   o->n = 0;
   peri_status status = PERI_OK;
-  for (int i = 0; i < n && status == PERI_OK; i++) status = open_operand(call, o, &call->args[first + i], dtype);
+  for (int i = 0; i < n && status == PERI_OK; i++) status = open_operand(o, &call->args[first + i], dtype);
   if (status != PERI_OK) close_operands(o);
   return status;
 }
@@ -198,32 +197,45 @@ static peri_status run_unary(peri_call *call) {
   return run_loops(y, &o, &l);
 }
 
-static peri_value fused_derivative(peri_backward *B, peri_value x, peri_value y) {
-  peri_tensor *g = B->grad_outputs[0], *gx = NULL;
+static peri_value fused_derivative(peri_backward *B, int id, peri_tensor *g, peri_tensor *x, peri_tensor *y) {
+  peri_tensor *gx = NULL;
   peri_layout layout;
   peri_layout_set(&layout, g->layout.dtype, g->layout.ndim, g->layout.shape);
   peri_status status = peri_tensor_empty(B->context, &layout, &gx);
   if (status == PERI_OK) {
-    loops l = {.three = B->context->kernels->elementwise->derivative[B->op->id][layout.dtype]};
+    loops l = {.three = B->context->kernels->elementwise->derivative[id][layout.dtype]};
     /* what the derivative does not read was not saved: any tensor of the shape stands in */
     operands o = {.n = 3};
     o.converted[0] = peri_tensor_retain(g);
-    o.converted[1] = peri_tensor_retain(x.tensor != NULL ? x.tensor : y.tensor != NULL ? y.tensor : g);
-    o.converted[2] = peri_tensor_retain(y.tensor != NULL ? y.tensor : o.converted[1]);
+    o.converted[1] = peri_tensor_retain(x != NULL ? x : y != NULL ? y : g);
+    o.converted[2] = peri_tensor_retain(y != NULL ? y : o.converted[1]);
     status = run_loops(gx, &o, &l);
     if (status != PERI_OK) peri_tensor_release(&gx);
   }
   return peri_formula_own(B, status, gx);
 }
 
+static peri_value derivative(peri_backward *B, int id, peri_value g, peri_value x, peri_value y) {
+  if (!B->create_graph) return fused_derivative(B, id, g.tensor, x.tensor, y.tensor);
+  return times(B, g, unary_formulas[id](B, x, y));
+}
+
 static peri_status grad_unary(peri_backward *B) {
-  peri_value x = peri_of(B->args[0].tensor), y = peri_of(B->outputs[0]);
-  if (!B->create_graph) {
-    peri_answer(B, 0, fused_derivative(B, x, y));
-  } else {
-    peri_answer(B, 0, times(B, peri_of(B->grad_outputs[0]), unary_formulas[B->op->id](B, x, y)));
-  }
+  peri_answer(B, 0, derivative(B, B->op->id, peri_of(B->grad_outputs[0]), peri_of(B->args[0].tensor), peri_of(B->outputs[0])));
   return PERI_OK;
+}
+
+peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_value g, peri_value y) {
+  if (B->formula->status != PERI_OK) return g;
+  return derivative(B, unary->id, g, peri_constant(0), y);
+}
+
+static void run_one(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) { (*(const peri_loop1 *)arg)(n, p[0], s[0], p[1], s[1]); }
+
+peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y) {
+  peri_iterator it;
+  peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2, (peri_tensor *[]){y, x});
+  return peri_iterate(peri_tensor_context(y), &it, run_one, &loop);
 }
 
 /* ---- binary rows ---- */
@@ -413,8 +425,8 @@ static peri_status infer_where(peri_call *call) {
 static peri_status run_where(peri_call *call) {
   operands o = {.n = 0};
   loops l = {.three = call->context->kernels->elementwise->where[call->dtype]};
-  peri_status status = open_operand(call, &o, &call->args[0], PERI_BOOL);
-  for (int i = 1; i < 3 && status == PERI_OK; i++) status = open_operand(call, &o, &call->args[i], call->dtype);
+  peri_status status = open_operand(&o, &call->args[0], PERI_BOOL);
+  for (int i = 1; i < 3 && status == PERI_OK; i++) status = open_operand(&o, &call->args[i], call->dtype);
   if (status == PERI_OK) return run_loops(call->outputs[0].tensor, &o, &l);
   close_operands(&o);
   return status;
@@ -449,9 +461,9 @@ static peri_status run_masked_fill(peri_call *call) {
   operands o = {.n = 0};
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   loops l = {.three = call->context->kernels->elementwise->where[dtype]};
-  peri_status status = open_operand(call, &o, &call->args[1], PERI_BOOL);
-  if (status == PERI_OK) status = open_operand(call, &o, &call->args[2], dtype);
-  if (status == PERI_OK) status = open_operand(call, &o, &call->args[0], dtype);
+  peri_status status = open_operand(&o, &call->args[1], PERI_BOOL);
+  if (status == PERI_OK) status = open_operand(&o, &call->args[2], dtype);
+  if (status == PERI_OK) status = open_operand(&o, &call->args[0], dtype);
   if (status == PERI_OK) return run_loops(call->outputs[0].tensor, &o, &l);
   close_operands(&o);
   return status;
@@ -490,8 +502,8 @@ static peri_status run_clamp(peri_call *call) {
     if (!call->args[i + 1].given) continue;
     operands o = {.n = 0};
     loops l = {.two = kernels->binary[bounds[i]][call->dtype]};
-    PERI_TRY(open_operand(call, &o, from, call->dtype));
-    PERI_TRY(open_operand(call, &o, &call->args[i + 1], call->dtype));
+    PERI_TRY(open_operand(&o, from, call->dtype));
+    PERI_TRY(open_operand(&o, &call->args[i + 1], call->dtype));
     PERI_TRY(run_loops(call->outputs[0].tensor, &o, &l));
     from = &written;
   }

@@ -90,9 +90,7 @@ peri_value peri_step_reshape(peri_backward *backward, peri_value x, int ndim, co
   peri_call call;
   if (backward->formula->status != PERI_OK) return x;
   peri_step_open(backward, &call, &peri_op_reshape, 1, &x);
-  call.args[1].given = true;
-  call.args[1].count = ndim;
-  memcpy(call.args[1].sizes, shape, (size_t)ndim * sizeof *shape);
+  peri_call_sizes(&call, 1, ndim, shape);
   return peri_step_run(backward, &call);
 }
 
@@ -100,9 +98,7 @@ peri_value peri_step_sum(peri_backward *backward, peri_value x, int dims, const 
   peri_call call;
   if (backward->formula->status != PERI_OK) return x;
   peri_step_open(backward, &call, &peri_op_sum, 1, &x);
-  call.args[1].given = true;
-  call.args[1].count = dims;
-  memcpy(call.args[1].sizes, dim, (size_t)dims * sizeof *dim);
+  peri_call_sizes(&call, 1, dims, dim);
   call.args[2].integer = keepdim;
   return peri_step_run(backward, &call);
 }

@@ -93,8 +93,7 @@ static peri_status run_index_select(peri_call *call) {
 static peri_status grad_by_placing(peri_backward *b, const peri_op *placing) {
   peri_call call;
   peri_step_open(b, &call, placing, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[1].tensor)});
-  call.args[1] = (peri_arg){.given = true, .count = b->layouts[0]->ndim};
-  memcpy(call.args[1].sizes, b->layouts[0]->shape, sizeof call.args[1].sizes);
+  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
   call.args[3].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
@@ -196,8 +195,7 @@ static peri_status run_gather(peri_call *call) {
 static peri_status grad_gather(peri_backward *b) {
   peri_call call;
   peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
-  call.args[1] = (peri_arg){.given = true, .count = b->layouts[0]->ndim};
-  memcpy(call.args[1].sizes, b->layouts[0]->shape, sizeof call.args[1].sizes);
+  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
   call.args[3].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
@@ -313,7 +311,7 @@ static peri_status grad_masked_select(peri_backward *b) {
   peri_value mask = peri_of(b->args[1].tensor), positions = peri_apply(b, &peri_op_nonzero, 1, &mask);
   if (b->formula->status != PERI_OK) return PERI_OK;
   peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), positions});
-  call.args[1] = (peri_arg){.given = true, .count = 1, .sizes = {x->numel}};
+  peri_call_sizes(&call, 1, 1, &x->numel);
   peri_answer(b, 0, peri_step_reshape(b, peri_step_run(b, &call), x->ndim, x->shape));
   return PERI_OK;
 }
@@ -563,8 +561,7 @@ static peri_status grad_sort(peri_backward *b) {
   }
   peri_call call;
   peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->outputs[1])});
-  call.args[1] = (peri_arg){.given = true, .count = x->ndim};
-  memcpy(call.args[1].sizes, x->shape, sizeof call.args[1].sizes);
+  peri_call_sizes(&call, 1, x->ndim, x->shape);
   call.args[3].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;

@@ -230,25 +230,17 @@ static peri_status infer_linear(peri_call *call) {
   int64_t rows = 1;
   for (int d = 0; d < x->ndim - 1; d++) rows *= x->shape[d];
   memcpy(call->note, (int64_t[]){rows, weight->shape[0], weight->shape[1]}, 3 * sizeof(int64_t));
+  if (call->args[3].integer == 0) call->saves &= ~PERI_SAVE_OUTPUT(0);
   return PERI_OK;
 }
 
-/* The activations that linear can apply, in the order of its choices. */
-static const int activations[] = {-1, PERI_UNARY_tanh, PERI_UNARY_relu, PERI_UNARY_sigmoid};
+/* The rows that linear can apply, in the order of its choices. */
+static const peri_op *const activations[] = {NULL, &peri_op_tanh, &peri_op_relu, &peri_op_sigmoid};
 
 static peri_status activate(peri_call *call, peri_tensor *y) {
-  int activation = activations[call->args[3].integer];
-  if (activation < 0) return PERI_OK;
-  peri_call step;
-  static const peri_op *const rows[] = {NULL, &peri_op_tanh, &peri_op_relu, &peri_op_sigmoid};
-  peri_call_open(&step, call->context, rows[call->args[3].integer]);
-  step.args[0].tensor = y;
-  step.in_place = true;
-  bool shielded = call->context->shielded;
-  PERI_TRY(peri_call_run(&step));
-  call->context->shielded = shielded;
-  peri_tensor_release(&step.outputs[0].tensor);
-  return PERI_OK;
+  if (call->args[3].integer == 0) return PERI_OK;
+  int id = activations[call->args[3].integer]->id;
+  return peri_apply_loop(call->context->kernels->elementwise->unary[id][call->dtype], y, y);
 }
 
 static peri_status run_linear(peri_call *call) {
@@ -278,14 +270,8 @@ static peri_status run_linear(peri_call *call) {
 
 /* z = x W' + b, y = act(z): gz = g act'(z) from y; gx = gz W, gW = gz' x, gb = sum of gz over rows. */
 static peri_value activation_gradient(peri_backward *B, peri_value g) {
-  peri_value y = peri_of(B->outputs[0]);
   if (B->args[3].integer == 0) return g;
-  peri_value slope = y;
-  if (B->args[3].integer == 1) slope = peri_apply(B, &peri_op_square, 1, &y);
-  if (B->args[3].integer == 2) slope = peri_step_convert(B, peri_apply(B, &peri_op_gt, 2, (peri_value[]){y, peri_constant(0)}), g.tensor->layout.dtype);
-  if (B->args[3].integer != 2) slope = peri_apply(B, &peri_op_sub, 2, (peri_value[]){peri_constant(1), slope});
-  if (B->args[3].integer == 3) slope = peri_apply(B, &peri_op_mul, 2, (peri_value[]){y, slope});
-  return peri_apply(B, &peri_op_mul, 2, (peri_value[]){g, slope});
+  return peri_step_derivative(B, activations[B->args[3].integer], g, peri_of(B->outputs[0]));
 }
 
 static peri_status grad_linear(peri_backward *B) {

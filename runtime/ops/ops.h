@@ -48,7 +48,7 @@ typedef struct peri_arg {
   peri_tensor *const *tensors;
   double number;             /* NUMBER, OPERAND */
   int64_t integer;           /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
-  int64_t sizes[PERI_MAX_DIMS];
+  int64_t *sizes;            /* DIMS, SHAPE: the frame's room for them; not kept for the gradient */
 } peri_arg;
 
 /* ---- calls ---- */
@@ -63,7 +63,9 @@ typedef struct peri_call {
   const struct peri_op *op;
   bool recording;      /* known before infer */
   bool in_place;       /* the form that writes to its first argument */
+  unsigned saves;      /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
+  int64_t sizes[PERI_MAX_DIMS]; /* of the one list argument that a row may have */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;
@@ -144,6 +146,13 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op);
  * outputs[0] is the first argument, retained). On failure there are none. */
 peri_status peri_call_run(peri_call *call);
 
+/* Sets a list argument. */
+static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_t *sizes) {
+  call->args[arg].given = true;
+  call->args[arg].count = n;
+  memcpy(call->args[arg].sizes, sizes, (size_t)n * sizeof *sizes);
+}
+
 /* Errors that name the row. */
 #define peri_call_fail(call, status, format, ...) \
   peri_fail((call)->context, status, "%s%s: " format, (call)->op->name, (call)->in_place ? "_" : "", ##__VA_ARGS__)
@@ -173,6 +182,8 @@ void peri_answer(peri_backward *backward, int edge, peri_value value);
 peri_value peri_step_reshape(peri_backward *backward, peri_value x, int ndim, const int64_t *shape);
 peri_value peri_step_sum(peri_backward *backward, peri_value x, int dims, const int64_t *dim, bool keepdim);
 peri_value peri_step_convert(peri_backward *backward, peri_value x, peri_dtype dtype);
+/* g times the derivative of a unary row whose derivative reads y alone */
+peri_value peri_step_derivative(peri_backward *backward, const peri_op *unary, peri_value g, peri_value y);
 peri_value peri_step_matmul(peri_backward *backward, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
 
 void peri_formula_begin(peri_backward *backward, struct peri_formula *formula);

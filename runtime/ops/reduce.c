@@ -91,8 +91,7 @@ static peri_value expand_to_input(peri_backward *b, peri_value g) {
   peri_call call;
   if (b->formula->status != PERI_OK) return g;
   peri_step_open(b, &call, &peri_op_expand, 1, &g);
-  call.args[1].count = b->layouts[0]->ndim;
-  memcpy(call.args[1].sizes, b->layouts[0]->shape, sizeof call.args[1].sizes);
+  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
   return peri_step_run(b, &call);
 }
 
@@ -282,8 +281,7 @@ static peri_status grad_extreme(peri_backward *b) {
   index = all ? peri_step_reshape(b, index, 1, flat) : unreduce(b, index);
   if (b->formula->status != PERI_OK) return PERI_OK;
   peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
-  call.args[1] = (peri_arg){.given = true, .count = all ? 1 : x->ndim};
-  memcpy(call.args[1].sizes, all ? size : x->shape, (size_t)(all ? 1 : x->ndim) * sizeof(int64_t));
+  peri_call_sizes(&call, 1, all ? 1 : x->ndim, all ? size : x->shape);
   call.args[3].integer = all ? 0 : dim;
   g = peri_step_run(b, &call);
   peri_answer(b, 0, all ? peri_step_reshape(b, g, x->ndim, x->shape) : g);

@@ -3,6 +3,7 @@
 #define PERI_ROWS_H
 
 #include "ops/ops.h"
+#include "kernels/kernels.h"
 
 #define UNARY(name, ...) extern const peri_op peri_op_##name;
 #define BINARY(name, ...) extern const peri_op peri_op_##name;
@@ -14,6 +15,9 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_softmax, pe
     peri_op_eye, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero, peri_op_one_hot, peri_op_solve,
     peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select, peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_,
     peri_op_copy_;
+
+/* y = loop(x) over y's shape; y may be x */
+peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
 
 extern const peri_op *const peri_ops_create[], *const peri_ops_elementwise[], *const peri_ops_reduce[], *const peri_ops_matrix[],
     *const peri_ops_loss[], *const peri_ops_view[], *const peri_ops_index[], *const peri_ops_linalg[];

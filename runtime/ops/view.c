@@ -174,8 +174,7 @@ static peri_status grad_slice(peri_backward *b) {
   if (b->formula->status != PERI_OK) return PERI_OK;
   peri_call call;
   peri_step_open(b, &call, &peri_op_slice_backward, 1, &g);
-  call.args[1].count = x->ndim;
-  memcpy(call.args[1].sizes, x->shape, sizeof x->shape);
+  peri_call_sizes(&call, 1, x->ndim, x->shape);
   call.args[2].integer = dim;
   call.args[3].integer = b->note[1];
   call.args[4].integer = b->note[2];
@@ -297,6 +296,7 @@ static peri_status infer_permute(peri_call *call) {
   const peri_arg *dims = &call->args[1];
   peri_layout *y = same_layout(call);
   bool seen[PERI_MAX_DIMS] = {false};
+  call->note[0] = 0; /* the order, four bits a dimension */
   char text[PERI_SHAPE_TEXT];
   for (int d = 0; d < dims->count || d < x->ndim; d++) {
     int64_t from = d < dims->count ? dims->sizes[d] : -1;
@@ -306,6 +306,7 @@ static peri_status infer_permute(peri_call *call) {
                             peri_shape_text(x->ndim, x->shape, text));
     }
     seen[from] = true;
+    call->note[0] |= from << (4 * d);
     y->shape[d] = x->shape[from];
     y->strides[d] = x->strides[from];
   }
@@ -317,10 +318,7 @@ static peri_status grad_permute(peri_backward *b) {
   int ndim = b->layouts[0]->ndim;
   peri_step_open(b, &call, &peri_op_permute, 1, &g);
   call.args[1].count = ndim;
-  for (int d = 0; d < ndim; d++) {
-    int64_t from = b->args[1].sizes[d];
-    call.args[1].sizes[from < 0 ? from + ndim : from] = d;
-  }
+  for (int d = 0; d < ndim; d++) call.args[1].sizes[b->note[0] >> (4 * d) & 15] = d;
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
 }

@@ -103,7 +103,8 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
 
 /* ---- cached rows ---- */
 
-#define LEAST_ROWS 16
+#define LEAST_ROWS  16
+#define SERIAL_WORK 1e6 /* multiplications that are not worth waking the team */
 
 #define BATCH 256 /* rows computed by one product */
 #define TILE  512 /* columns of a piece */
@@ -160,7 +161,12 @@ static peri_status compute(peri_row_cache *cache, int64_t count) {
   int64_t pieces = 0;
   for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
   rows_job job = {.cache = cache, .count = count};
-  peri_status status = peri_parallel(cache->context, pieces, rows_body, &job);
+  peri_status status = PERI_OK;
+  if ((double)count * (double)cache->n * (double)(cache->d + 16) < SERIAL_WORK) {
+    for (int64_t piece = 0; piece < pieces; piece++) rows_body(&job, piece);
+  } else {
+    status = peri_parallel(cache->context, pieces, rows_body, &job);
+  }
   if (status != PERI_OK) forget(cache, cache->missing, count);
   for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
     int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;

@@ -1,13 +1,13 @@
 /* The solver of the quadratic programme of smo.h: dense problems, nested.
  *
  * Steps run on a dense problem: the whole matrix, or a block of variables whose matrix was
- * gathered. Blocks serve two purposes with the same code. Over a whole matrix they are the variables that
- * are not pinned to a bound by their gradient (shrinking): few near the end, so that steps are short.
- * Over rows that have to be computed they are the most violating variables, as many as rows fit
+ * gathered. Blocks serve two purposes with the same code. Over a whole matrix they are the variables
+ * that are not pinned to a bound by their gradient (shrinking): few near the end, so that steps are
+ * short. Over rows that have to be computed they are the most violating variables, as many as rows fit
  * (decomposition, Joachims 1998). When steps on pairs take long on a block, Newton steps on its free
- * variables finish it (not with an indefinite kernel: which of its stationary points is found
- * should depend on pairs alone, as in LIBSVM). After a block the full gradient is brought up to date, and optimality is
- * always judged on all variables, in the end with a gradient computed anew. */
+ * variables finish it; not with an indefinite kernel, where it should depend on pairs alone, as in
+ * LIBSVM, which stationary point is found. After a block the full gradient is brought up to date, and
+ * optimality is always judged on all variables, in the end with a gradient computed anew. */
 #include "svm/smo.h"
 
 #include "svm/dense.h"
@@ -15,12 +15,12 @@
 #include <float.h>
 #include <math.h>
 
-#define BLOCK          512       /* most variables of a block */
-#define PERIOD         1000      /* most steps on all variables between looks at shrinking */
-#define UPDATE_COLUMNS 2048      /* of the gradient, in one piece of its update */
-#define BLOCK_STEPS    4         /* for each variable of a block, between looks at its state */
-#define DENIALS        20        /* after which tol is taken to be below the rounding error */
-#define POLL_WORK      (1 << 22) /* elements passed over between looks at the cancellation flag */
+#define BLOCK          512  /* most variables of a block */
+#define PERIOD         1000 /* most steps on all variables between looks at shrinking */
+#define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
+#define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
+#define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
+#define DENIALS        20   /* after which tol is taken to be below the rounding error */
 
 /* The working set: which variables, their copies, their matrix. */
 typedef struct peri_smo_block {
@@ -149,8 +149,8 @@ static void update_body(void *arg, int64_t piece) {
   }
 }
 
-/* Applies block->delta and block->row. Within a body nothing may go to the team, so a whole matrix,
- * where little is to be done, is updated here. */
+/* Applies block->delta and block->row. Over a whole matrix this may be within a body, where nothing can
+ * go to the team. */
 static peri_status update_gradient(solver *self, int64_t rows) {
   update_job job = {.solver = self, .rows = rows};
   int64_t pieces = 0;
@@ -160,7 +160,8 @@ static peri_status update_gradient(solver *self, int64_t rows) {
   double moved = 0;
   for (int64_t r = 0; r < rows; r++) moved += fabs(self->smo->block->delta[r]);
   self->drift += moved * self->scale * DBL_EPSILON;
-  if (self->source->matrix == NULL) return peri_parallel(self->context, pieces, update_body, &job);
+  bool worth_it = (double)rows * (double)self->smo->n >= SERIAL_WORK;
+  if (self->source->matrix == NULL && worth_it) return peri_parallel(self->context, pieces, update_body, &job);
   for (int64_t piece = 0; piece < pieces; piece++) update_body(&job, piece);
   return PERI_OK;
 }

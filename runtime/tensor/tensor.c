@@ -6,7 +6,13 @@
 
 #include <stdio.h>
 
-#define STORAGE_HEADER ((sizeof(peri_storage) + 63) / 64 * 64)
+/* A new tensor stands in the block of its storage: storage, tensor, elements. Views are blocks of
+ * their own, and the first tensor's place lasts as long as the storage. */
+typedef struct peri_first {
+  peri_storage storage;
+  peri_tensor tensor;
+} peri_first;
+#define FIRST_BYTES ((sizeof(peri_first) + 63) / 64 * 64)
 
 static const struct {
   const char *name;
@@ -88,22 +94,7 @@ bool peri_same_shape(const peri_layout *a, const peri_layout *b) {
   return true;
 }
 
-/* ---- storages ---- */
-
-/* data NULL: the elements stand behind the header, in the same block. */
-static peri_status storage_new(peri_context *context, size_t bytes, void *data, peri_storage **out) {
-  void *block;
-  size_t block_bytes = STORAGE_HEADER + (data == NULL ? bytes : 0);
-  PERI_TRY(peri_alloc(context, block_bytes, &block));
-  peri_storage *storage = block;
-  *storage = (peri_storage){.references = 1,
-                            .context = context,
-                            .data = data == NULL ? (char *)block + STORAGE_HEADER : data,
-                            .block_bytes = block_bytes};
-  peri_context_retain(context);
-  *out = storage;
-  return PERI_OK;
-}
+/* ---- storages and tensors ---- */
 
 static void storage_release(peri_storage *storage) {
   if (--storage->references > 0) return;
@@ -113,38 +104,47 @@ static void storage_release(peri_storage *storage) {
   peri_context_drop(context);
 }
 
-/* ---- tensors ---- */
-
-static peri_status tensor_over(peri_context *context, peri_storage *storage, const peri_layout *layout,
-                               peri_tensor **out) {
-  void *block;
-  PERI_TRY(peri_alloc(context, sizeof(peri_tensor), &block));
-  peri_tensor *tensor = block;
+static void set_tensor(peri_tensor *tensor, peri_storage *storage, const peri_layout *layout) {
   tensor->references = 1;
   tensor->storage = storage;
   tensor->data = storage->data + layout->offset * (int64_t)dtypes[layout->dtype].size;
   tensor->contiguous = peri_layout_is_contiguous(layout);
-  tensor->requires_grad = tensor->base_requires_grad = false;
+  tensor->requires_grad = tensor->base_requires_grad = tensor->known = tensor->first = false;
   tensor->output = 0;
   tensor->layout = *layout;
   tensor->node = NULL;
   tensor->grad = tensor->incoming = NULL;
-  tensor->known = false;
-  *out = tensor;
+}
+
+/* A further tensor over a storage. */
+static peri_status tensor_over(peri_storage *storage, const peri_layout *layout, peri_tensor **out) {
+  void *block;
+  PERI_TRY(peri_alloc(storage->context, sizeof(peri_tensor), &block));
+  storage->references++;
+  *out = block;
+  set_tensor(*out, storage, layout);
   return PERI_OK;
 }
 
-static peri_status tensor_owning(peri_context *context, peri_storage *storage, const peri_layout *layout,
-                                 peri_tensor **out) {
-  peri_status status = tensor_over(context, storage, layout, out);
-  if (status != PERI_OK) storage_release(storage);
-  return status;
+/* A storage with its first tensor. data NULL: the elements stand behind them, in the same block. */
+static peri_status first_tensor(peri_context *context, const peri_layout *layout, void *data, peri_tensor **out) {
+  void *block;
+  size_t bytes = FIRST_BYTES + (data == NULL ? (size_t)layout->numel * dtypes[layout->dtype].size : 0);
+  PERI_TRY(peri_alloc(context, bytes, &block));
+  peri_first *first = block;
+  first->storage = (peri_storage){.references = 1,
+                                  .context = context,
+                                  .data = data == NULL ? (char *)block + FIRST_BYTES : data,
+                                  .block_bytes = bytes};
+  peri_context_retain(context);
+  set_tensor(&first->tensor, &first->storage, layout);
+  first->tensor.first = true;
+  *out = &first->tensor;
+  return PERI_OK;
 }
 
 peri_status peri_tensor_empty(peri_context *context, const peri_layout *layout, peri_tensor **out) {
-  peri_storage *storage;
-  PERI_TRY(storage_new(context, (size_t)layout->numel * dtypes[layout->dtype].size, NULL, &storage));
-  return tensor_owning(context, storage, layout, out);
+  return first_tensor(context, layout, NULL, out);
 }
 
 peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
@@ -165,7 +165,6 @@ peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, c
 peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape, void *data,
                              void (*deleter)(void *data, void *user), void *user, peri_tensor **out) {
   peri_layout layout = {.dtype = dtype, .ndim = ndim};
-  peri_storage *storage = NULL;
   peri_status status = PERI_OK;
   *out = NULL;
   if (ndim < 0 || ndim > PERI_MAX_DIMS) {
@@ -180,14 +179,14 @@ peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, 
     memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
     status = peri_layout_contiguous(context, "tensor", &layout);
   }
-  if (status == PERI_OK) status = storage_new(context, 0, data, &storage);
+  if (status == PERI_OK) status = first_tensor(context, &layout, data, out);
   if (status != PERI_OK) {
     if (deleter != NULL) deleter(data, user);
     return status;
   }
-  storage->deleter = deleter;
-  storage->user = user;
-  return tensor_owning(context, storage, &layout, out);
+  (*out)->storage->deleter = deleter;
+  (*out)->storage->user = user;
+  return PERI_OK;
 }
 
 peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, double value, peri_tensor **out) {
@@ -205,8 +204,7 @@ peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, d
 }
 
 peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out) {
-  PERI_TRY(tensor_over(peri_tensor_context(base), base->storage, layout, out));
-  base->storage->references++;
+  PERI_TRY(tensor_over(base->storage, layout, out));
   (*out)->base_requires_grad = base->requires_grad || base->base_requires_grad;
   return PERI_OK;
 }
@@ -218,9 +216,7 @@ int64_t peri_tensor_offset(const peri_tensor *x) {
 peri_status peri_tensor_detach(peri_tensor *x, peri_tensor **out) {
   peri_layout layout = x->layout;
   layout.offset = peri_tensor_offset(x);
-  PERI_TRY(tensor_over(peri_tensor_context(x), x->storage, &layout, out));
-  x->storage->references++;
-  return PERI_OK;
+  return tensor_over(x->storage, &layout, out);
 }
 
 peri_tensor *peri_tensor_retain(peri_tensor *tensor) {
@@ -236,7 +232,7 @@ void peri_tensor_release(peri_tensor **tensor) {
   peri_context *context = storage->context;
   if (x->grad != NULL) peri_tensor_release(&x->grad);
   if (x->node != NULL) peri_node_release(context, x->node);
-  peri_free(context, x, sizeof *x);
+  if (!x->first) peri_free(context, x, sizeof *x);
   storage_release(storage);
 }
 

@@ -37,6 +37,7 @@ struct peri_tensor {
   bool contiguous;
   bool requires_grad;
   bool base_requires_grad; /* a view, made without recording, of a tensor that requires grad */
+  bool first;              /* stands in its storage's block */
   int output;              /* which output of node this is */
   peri_layout layout;
   struct peri_node *node; /* what computed it, when recorded */

@@ -1,0 +1,415 @@
+-- Optimisers and schedules against PyTorch's numbers (golden/optim.lua, which peers/optim_golden.py
+-- writes), and what a user may do wrong.
+local peri = require "perilune"
+local samples = require "support.samples"
+local golden = require "golden.optim"
+local nn, optim = peri.nn, peri.optim
+local scheduler = optim.lr_scheduler
+
+local function message(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "no error was raised")
+  return err
+end
+
+local function near(expected, got, where)
+  assert.is_true(math.abs(expected - got) <= 1e-12 * math.max(1, math.abs(expected)),
+    ("%s: %.17g, PyTorch %.17g"):format(where, got, expected))
+end
+
+-- The objective of optim_golden.py.
+local function objective()
+  local function double(list) return peri.tensor(list, { dtype = "float64" }) end
+  local p = nn.Parameter(double { 0.5, -1.0, 2.0, 0.25, -0.75 })
+  local q = nn.Parameter(double { { 1.5, -0.5, 0.75 }, { -1.25, 0.3, 0.1 } })
+  local a, c = double { 1.0, 0.5, 2.0, 0.1, 3.0 }, double { 0.0, 1.0, 1.5, -2.0, 0.5 }
+  return { p, q }, function() return (a * (p - c) ^ 2):sum() + (q ^ 3 * 0.7):mean() end
+end
+
+local function values(list)
+  local all = {}
+  for _, x in ipairs(list) do
+    for _, v in ipairs(x:detach():reshape(-1):totable()) do all[#all + 1] = v end
+  end
+  return all
+end
+
+local function advance(optimizer, f, n)
+  for _ = 1, n do
+    optimizer:zero_grad()
+    f():backward()
+    optimizer:step()
+  end
+end
+
+local function describe_options(options)
+  local words = {}
+  for name, value in pairs(options) do words[#words + 1] = name .. " = " .. tostring(type(value) == "table" and value[1] or value) end
+  table.sort(words)
+  return table.concat(words, ", ")
+end
+
+-- ---- optimisers ----
+
+describe("optimizers", function()
+  for _, case in ipairs(golden.optimizers) do
+    it(("%s{%s} goes PyTorch's way"):format(case.name, describe_options(case.options)), function()
+      local parameters, f = objective()
+      local optimizer = optim[case.name](parameters, case.options)
+      for step, row in ipairs(case.values) do
+        advance(optimizer, f, 1)
+        for i, got in ipairs(values(parameters)) do near(row[i], got, ("step %d, value %d"):format(step, i)) end
+      end
+    end)
+
+    it(("%s{%s} continues from a saved state, bit for bit"):format(case.name, describe_options(case.options)), function()
+      local parameters, f = objective()
+      local optimizer, path = optim[case.name](parameters, case.options), os.tmpname()
+      advance(optimizer, f, 3)
+      peri.save(path, optimizer:state_dict())
+      local others, g = objective()
+      for i, p in ipairs(others) do peri.no_grad(function() p:copy_(parameters[i]) end) end
+      local options = {}
+      for name, value in pairs(case.options) do options[name] = value end
+      options.lr = 123 -- the state brings its own
+      local twin = optim[case.name](others, options)
+      assert.equal(twin, twin:load_state_dict((peri.load(path))))
+      os.remove(path)
+      advance(optimizer, f, 4)
+      advance(twin, g, 4)
+      for i, p in ipairs(parameters) do assert.equal(samples.bits(p), samples.bits(others[i])) end
+    end)
+  end
+
+  it("all have golden values", function()
+    local seen = {}
+    for _, case in ipairs(golden.optimizers) do seen[case.name] = true end
+    for _, kind in ipairs(optim.optimizers()) do
+      assert.is_true(seen[kind.name], kind.name)
+      assert.matches("^" .. kind.name .. "%(parameters", kind.doc)
+      assert.equal(kind.doc, peri.documentation(optim[kind.name]))
+    end
+  end)
+end)
+
+describe("every optimizer", function()
+  for _, kind in ipairs(optim.optimizers()) do
+    local make = optim[kind.name]
+    local function parameter(...) return nn.Parameter(peri.ones(...)) end
+
+    it(kind.name .. " refuses wrong options", function()
+      assert.matches(kind.name .. ": unknown option lerning_rate %(known: lr", message(make, { parameter(1) }, { lerning_rate = 1 }))
+      for _, option in ipairs(kind.options) do
+        assert.matches(kind.name .. ": " .. option.name .. " must be", message(make, { parameter(1) }, { [option.name] = "x" }))
+        if type(option.default) == "number" and option.name ~= "dampening" then
+          assert.matches(kind.name .. ": " .. option.name .. " is %-1", message(make, { parameter(1) }, { [option.name] = -1 }))
+        end
+      end
+      assert.matches("too many arguments", message(make, { parameter(1) }, {}, 3))
+    end)
+
+    it(kind.name .. " refuses wrong parameters", function()
+      local p = parameter(2)
+      assert.matches(kind.name .. ": the list of parameters is empty", message(make, {}))
+      assert.matches(kind.name .. ": parameters must be a list of tensors", message(make, p))
+      assert.matches(kind.name .. ": parameters must be a list of tensors", message(make, nn.Linear(1, 1)))
+      assert.matches(kind.name .. ": parameters must be a list of tensors .* got nil", message(function() make() end))
+      assert.matches(kind.name .. ": parameter 2 must be a tensor, got 'x'", message(make, { p, "x" }))
+      assert.matches(kind.name .. ": parameters 1 and 3 are the same tensor", message(make, { p, parameter(1), p }))
+      assert.matches(kind.name .. ": parameter 2 was computed while recording", message(make, { p, p * 2 }))
+      assert.matches(kind.name .. ": parameter 1 is int64", message(make, { peri.zeros(1, { dtype = "int64" }) }))
+      assert.matches(kind.name .. ": no parameter requires grad", message(make, { peri.zeros(1) }))
+      assert.matches(kind.name .. ": parameter 1 is not contiguous", message(make, { peri.zeros(2, 3):t():requires_grad_() }))
+    end)
+
+    it(kind.name .. " leaves parameters without a gradient alone", function()
+      local p, q, frozen = parameter(3), parameter(3), peri.ones(3)
+      local optimizer = make({ p, q, frozen }, { lr = 0.1 })
+      optimizer:step()
+      p:sum():backward()
+      optimizer:step()
+      assert.is_false(p:equal(peri.ones(3)))
+      assert.is_true(q:equal(peri.ones(3)))
+      assert.is_true(frozen:equal(peri.ones(3)))
+      local state = optimizer:state_dict()
+      assert.equal(1, state["step.1"]:item())
+      assert.equal(0, state["step.2"]:item())
+    end)
+
+    it(kind.name .. " computes large parameters as it does small ones, on any number of threads", function()
+      peri.manual_seed(3)
+      local n = 100003
+      local start, slope = peri.randn(n), peri.randn(n)
+      local function run(first, last, threads)
+        local before = peri.get_num_threads()
+        peri.set_num_threads(threads)
+        local p = nn.Parameter(start[{ { first, last } }]:clone())
+        local optimizer = make({ p }, { lr = 0.01, weight_decay = 0.1 })
+        for _ = 1, 3 do
+          optimizer:zero_grad()
+          local loss = (p * slope[{ { first, last } }]):sum()
+          loss:backward()
+          optimizer:step()
+        end
+        peri.set_num_threads(before)
+        return p:detach()
+      end
+      local whole = run(1, n, 1)
+      assert.is_true(whole:equal(run(1, n, 2)))
+      assert.is_true(whole:equal(run(1, n, 3)))
+      for _, range in ipairs { { 1, 1 }, { 2, 32 }, { 32760, 32777 }, { 99990, n } } do
+        assert.is_true(whole[{ range }]:equal(run(range[1], range[2], 1)))
+      end
+    end)
+
+    it(kind.name .. " fails cleanly when memory ends", function()
+      local p = parameter(50)
+      collectgarbage()
+      collectgarbage()
+      local before, done = peri.memory().in_use, false
+      for i = 0, 50 do
+        peri._fail_after(i)
+        done = pcall(make, { p })
+        peri._fail_after(-1)
+        collectgarbage()
+        collectgarbage()
+        assert.equal(before, peri.memory().in_use)
+        if done then break end
+      end
+      assert.is_true(done)
+      p:sum():backward()
+      local optimizer = make({ p })
+      peri._fail_after(0) -- a step asks for no memory
+      local ok = pcall(optimizer.step, optimizer)
+      peri._fail_after(-1)
+      assert.is_true(ok)
+    end)
+
+    it(kind.name .. " shows its options", function()
+      local optimizer = make({ parameter(1), parameter(2) }, { lr = 0.25 })
+      assert.matches("^" .. kind.name .. "%(2 parameters, {lr = 0.25}%)$", tostring(optimizer))
+      assert.equal(0.25, optimizer.lr)
+      optimizer.lr = 0.5
+      assert.equal(0.5, optimizer.lr)
+      for _, option in ipairs(kind.options) do
+        if option.name ~= "lr" then
+          assert.equal(option.default, optimizer[option.name])
+          assert.matches(kind.name .. ": field '" .. option.name .. "' cannot be set",
+            message(function() optimizer[option.name] = option.default end))
+        end
+      end
+      for _, wrong in ipairs { -1, "x", 0 / 0, 1 / 0, false } do
+        assert.matches(kind.name .. ": lr must be a number from 0", message(function() optimizer.lr = wrong end))
+      end
+      assert.matches(kind.name .. ": there is no field or method 'lerning_rate'", message(function() return optimizer.lerning_rate end))
+      assert.matches("step: expected an optimizer, got nothing", message(optimizer.step))
+    end)
+
+    it(kind.name .. " refuses states that are not its own, and is not changed", function()
+      local p = parameter(3)
+      local optimizer = make({ p }, { lr = 0.1 })
+      p:sum():backward()
+      optimizer:step()
+      local function load_changed(change)
+        local before, state = {}, optimizer:state_dict()
+        for name, value in pairs(state) do before[#before + 1] = name .. samples.bits(value) end
+        change(state)
+        local err = message(optimizer.load_state_dict, optimizer, state)
+        local after = {}
+        for name, value in pairs(optimizer:state_dict()) do after[#after + 1] = name .. samples.bits(value) end
+        assert.same(before, after)
+        return err
+      end
+      local function number(x) return peri.tensor(x, { dtype = "float64" }) end
+      assert.matches("load_state_dict: lr is missing", load_changed(function(state) state.lr = nil end))
+      assert.matches("load_state_dict: lr is %-1", load_changed(function(state) state.lr = number(-1) end))
+      assert.matches("load_state_dict: lr must be finite", load_changed(function(state) state.lr = number(0 / 0) end))
+      assert.matches("load_state_dict: step.1 is 1.5", load_changed(function(state) state["step.1"] = number(1.5) end))
+      assert.matches("load_state_dict: step.1 is %-1", load_changed(function(state) state["step.1"] = number(-1) end))
+      assert.matches("load_state_dict: more is unexpected", load_changed(function(state) state.more = number(1) end))
+    end)
+  end
+end)
+
+describe("SGD", function()
+  it("is gradient descent on a network, in place", function()
+    peri.manual_seed(1)
+    local net = nn.Sequential(nn.Linear(2, 10), nn.Tanh(), nn.Linear(10, 2))
+    local x, y, loss = peri.randn(50, 2), nil, nil
+    y = (x:select(2, 1) * x:select(2, 2)):gt(0):to("int64") + 1
+    local ce, optimizer = nn.CrossEntropyLoss(), optim.SGD(net:parameters(), { lr = 0.5, momentum = 0.9 })
+    local weight = net[1].weight
+    local first = ce(net(x), y):item()
+    for _ = 1, 200 do
+      optimizer:zero_grad()
+      loss = ce(net(x), y)
+      loss:backward()
+      optimizer:step()
+    end
+    assert.is_true(loss:item() < first / 10)
+    assert.equal(weight, net[1].weight)
+  end)
+
+  it("refuses options that contradict each other", function()
+    local p = nn.Parameter(peri.ones(1))
+    assert.matches("SGD: nesterov needs momentum above 0 and dampening 0", message(optim.SGD, { p }, { nesterov = true }))
+    assert.matches("SGD: nesterov needs", message(optim.SGD, { p }, { nesterov = true, momentum = 0.9, dampening = 0.1 }))
+    local with, without = optim.SGD({ p }, { momentum = 0.9 }), optim.SGD({ p })
+    assert.matches("load_state_dict: momentum_buffer.1 is unexpected", message(without.load_state_dict, without, with:state_dict()))
+    assert.matches("load_state_dict: momentum_buffer.1 is missing", message(with.load_state_dict, with, without:state_dict()))
+    local lying = without:state_dict()
+    lying.momentum = peri.tensor(0.9, { dtype = "float64" })
+    assert.matches("the options there need a momentum_buffer, and this optimizer has none", message(without.load_state_dict, without, lying))
+  end)
+
+  it("changes a parameter's version, so that backward notices", function()
+    local p = nn.Parameter(peri.ones(3))
+    local optimizer = optim.SGD { p }
+    local y = (p * p):sum()
+    p:sum():backward()
+    optimizer:step()
+    assert.is_false(pcall(y.backward, y))
+  end)
+
+  it("is not stopped halfway by a raised flag, nor by recording", function()
+    local p = nn.Parameter(peri.ones(3))
+    local optimizer = optim.SGD({ p }, { lr = 1 })
+    p:sum():backward()
+    optimizer:step()
+    assert.is_true(p.requires_grad and p.is_leaf)
+    assert.is_true(p:detach():equal(peri.zeros(3)))
+  end)
+end)
+
+describe("Adam", function()
+  it("takes betas as a table or one by one", function()
+    local p = nn.Parameter(peri.ones(1))
+    assert.same({ 0.8, 0.9 }, optim.Adam({ p }, { betas = { 0.8, 0.9 }, lr = 1 }).betas)
+    assert.same({ 0.8, 0.999 }, optim.Adam({ p }, { beta1 = 0.8 }).betas)
+    assert.matches("Adam: betas must be a table of two numbers, got 1", message(optim.Adam, { p }, { betas = 1 }))
+    assert.matches("Adam: betas must be a table of two numbers", message(optim.Adam, { p }, { betas = { 1 } }))
+    assert.matches("Adam: beta1 is 1.0 %(expected", message(optim.Adam, { p }, { betas = { 1, 0.9 } }))
+    assert.matches("Adam: beta2 is given twice", message(optim.Adam, { p }, { betas = { 0.9, 0.9 }, beta2 = 0.9 }))
+    assert.matches("Adam: unknown option momentum", message(optim.Adam, { p }, { betas = { 0.9, 0.9 }, momentum = 1 }))
+    assert.matches("SGD: unknown option betas", message(optim.SGD, { p }, { betas = { 0.9, 0.9 } }))
+    local options = { betas = { 0.8, 0.9 } }
+    optim.Adam({ p }, options)
+    assert.same({ betas = { 0.8, 0.9 } }, options)
+  end)
+end)
+
+-- ---- schedules ----
+
+local function some_optimizer(lr) return optim.SGD({ nn.Parameter(peri.ones(1)) }, { lr = lr or 0.2 }) end
+
+describe("schedules", function()
+  local observes = {}
+  for _, kind in ipairs(optim.schedules()) do observes[kind.name] = kind.observes end
+  local function step(schedule, case, epoch)
+    if observes[case.name] then schedule:step(golden.metrics[epoch]) else schedule:step() end
+  end
+
+  for _, case in ipairs(golden.schedules) do
+    local title = ("%s{%s}"):format(case.name, describe_options(case.options))
+    it(title .. " goes PyTorch's way", function()
+      local optimizer = some_optimizer()
+      local schedule = scheduler[case.name](optimizer, case.options)
+      for epoch = 0, #case.values - 1 do
+        if epoch > 0 then step(schedule, case, epoch) end
+        near(case.values[epoch + 1], optimizer.lr, "epoch " .. epoch)
+        assert.equal(optimizer.lr, schedule.last_lr)
+        assert.equal(epoch, schedule.epoch)
+      end
+    end)
+
+    it(title .. " continues from a saved state", function()
+      local optimizer, other = some_optimizer(), some_optimizer(5)
+      local schedule, twin = scheduler[case.name](optimizer, case.options), scheduler[case.name](other, case.options)
+      for epoch = 1, 9 do step(schedule, case, epoch) end
+      assert.equal(twin, twin:load_state_dict(schedule:state_dict()))
+      assert.equal(optimizer.lr, other.lr)
+      for epoch = 10, 25 do
+        step(schedule, case, epoch)
+        step(twin, case, epoch)
+        assert.equal(optimizer.lr, other.lr)
+      end
+    end)
+  end
+
+  for _, kind in ipairs(optim.schedules()) do
+    local make = scheduler[kind.name]
+    it(kind.name .. " has golden values and documentation", function()
+      local found = false
+      for _, case in ipairs(golden.schedules) do found = found or case.name == kind.name end
+      assert.is_true(found)
+      assert.matches("^" .. kind.name .. "%(optimizer", kind.doc)
+      assert.equal(kind.doc, peri.documentation(make))
+    end)
+
+    it(kind.name .. " refuses wrong options", function()
+      local complete = {}
+      for _, option in ipairs(kind.options) do
+        if option.default == nil then
+          assert.matches(kind.name .. ": option " .. option.name .. " is missing", message(make, some_optimizer(), complete))
+          complete[option.name] = 1
+        end
+      end
+      for _, option in ipairs(kind.options) do
+        local options = { [option.name] = type(option.default) == "string" and 1 or "x" }
+        assert.matches(kind.name .. ": " .. option.name .. " must be", message(make, some_optimizer(), options))
+        if type(option.default) ~= "string" then
+          assert.matches(kind.name .. ": " .. option.name .. " is %-1", message(make, some_optimizer(), { [option.name] = -1 }))
+        end
+      end
+      assert.matches(kind.name .. ": unknown option stepsize", message(make, some_optimizer(), { stepsize = 1 }))
+      assert.matches(kind.name .. ": expected an optimizer, got nothing", message(make))
+      local schedule = make(some_optimizer(), complete)
+      assert.matches("^" .. kind.name .. "%({", tostring(schedule))
+      assert.matches(kind.name .. ": there is no field or method 'rate'", message(function() return schedule.rate end))
+      if kind.observes then
+        assert.matches(kind.name .. ": step needs the metric: .* got nothing", message(schedule.step, schedule))
+        schedule:step(peri.tensor(2.5))
+        assert.equal(2.5, schedule.best)
+      else
+        assert.matches(kind.name .. ": step takes no metric, got 3", message(schedule.step, schedule, 3))
+      end
+      assert.matches("step: expected a schedule", message(schedule.step))
+    end)
+  end
+
+  it("go to any epoch at once", function()
+    local optimizer = some_optimizer()
+    local schedule = scheduler.StepLR(optimizer, { step_size = 2, gamma = 0.5 })
+    schedule.epoch = 5
+    assert.equal(0.05, optimizer.lr)
+    schedule:step()
+    assert.equal(0.025, optimizer.lr)
+    schedule.epoch = 0
+    assert.equal(0.2, optimizer.lr)
+    assert.matches("StepLR: epoch must be a whole number from 0, got %-1", message(function() schedule.epoch = -1 end))
+    assert.matches("StepLR: field 'last_lr' cannot be set", message(function() schedule.last_lr = 1 end))
+  end)
+
+  it("refuse states that are not theirs", function()
+    local schedule = scheduler.ExponentialLR(some_optimizer(), { gamma = 0.5 })
+    local state = schedule:state_dict()
+    state.epoch = peri.tensor(-1, { dtype = "float64" })
+    assert.matches("load_state_dict: epoch is %-1", message(schedule.load_state_dict, schedule, state))
+    state = schedule:state_dict()
+    state.last_lr = peri.tensor(0 / 0, { dtype = "float64" })
+    assert.matches("load_state_dict: last_lr is", message(schedule.load_state_dict, schedule, state))
+    assert.equal(0, schedule.epoch)
+  end)
+
+  it("keep their optimizer alive", function()
+    local schedule
+    do
+      local optimizer = some_optimizer()
+      schedule = scheduler.StepLR(optimizer, { step_size = 1 })
+    end
+    collectgarbage()
+    collectgarbage()
+    schedule:step()
+    assert.is_true(math.abs(schedule.last_lr - 0.02) < 1e-15)
+  end)
+end)
