@@ -195,20 +195,22 @@ static peri_node *merge(peri_node *a, peri_node *b) {
 
 /* Latest first: an order in which every node comes before what it depends on. Bottom-up merge sort. */
 static peri_node *sort_nodes(peri_node *nodes) {
-  peri_node *run[64] = {NULL};
+  peri_node *run[64]; /* of 2^level nodes, or NULL */
+  int levels = 0;
   while (nodes != NULL) {
     peri_node *one = nodes;
     nodes = nodes->next;
     one->next = NULL;
     int level = 0;
-    for (; level < 63 && run[level] != NULL; level++) {
+    for (; level < levels && run[level] != NULL; level++) {
       one = merge(run[level], one);
       run[level] = NULL;
     }
     run[level] = one;
+    if (level == levels) levels++;
   }
   peri_node *sorted = NULL;
-  for (int level = 0; level < 64; level++) sorted = merge(run[level], sorted);
+  for (int level = 0; level < levels; level++) sorted = merge(run[level], sorted);
   return sorted;
 }
 

@@ -12,7 +12,7 @@
 #define SMALL_PRODUCT 4096      /* m n k, below which OpenBLAS's call costs more than the product */
 #define FEW_PACKED    64   /* elements of B that are packed even for one row */
 #define CUT_FROM      2500000.0 /* m n k, 5 MFLOP */
-#define TILE_WORK     16e6      /* m n k of a tile, while there are few */
+#define TILE_WORK     60e6      /* m n k of a tile, while there are few */
 #define LARGEST_TILE  5e8       /* m n k, 1 GFLOP: about 10 ms */
 #define FEW_TILES     16
 #define LEAST_SIDE    32
@@ -73,14 +73,15 @@ static void cut(product *job) {
     if (wanted < work / LARGEST_TILE) wanted = work / LARGEST_TILE;
   }
   int64_t m_tiles = 1, n_tiles = 1;
-  /* halve the longer side of a tile until there are enough, or sides get short */
+  /* Halve a side of the tiles until there are enough, or both are short. OpenBLAS packs both operands of
+   * every tile, and packs op(B)'s columns faster: the tiles may be twice as high as wide. */
   while ((double)m_tiles * (double)n_tiles < wanted) {
     int64_t height = job->m / m_tiles, width = job->n / n_tiles;
     if (height < 2 * LEAST_SIDE && width < 2 * LEAST_SIDE) break;
-    if (height >= width) {
-      m_tiles *= 2;
-    } else {
+    if (width >= 2 * LEAST_SIDE && (2 * width >= height || height < 2 * LEAST_SIDE)) {
       n_tiles *= 2;
+    } else {
+      m_tiles *= 2;
     }
   }
   job->m_step = step_of(job->m, m_tiles);

@@ -86,7 +86,7 @@ static PERI_ALWAYS_INLINE void FN(columns)(int vectors, int64_t count, int64_t m
 
 static void FN(small)(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha, const void *a,
                       int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
-  T packed[PERI_SMALL_PRODUCT_PACKED];
+  _Alignas(64) T packed[PERI_SMALL_PRODUCT_PACKED];
   const T *as = a, *bs = b;
   T *cs = c;
   int64_t b_row = ldb;

@@ -4,6 +4,9 @@
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
+/* Up to this many elements the iterator costs more than it saves. */
+#define SMALL 8192
+
 /* ---- operands ---- */
 
 static peri_status infer_broadcast(peri_call *call, int first, int n, peri_dtype dtype) {
@@ -187,7 +190,7 @@ static peri_status infer_unary(peri_call *call) {
 static peri_status run_unary(peri_call *call) {
   loops l = {.one = call->context->kernels->elementwise->unary[call->op->id][call->dtype]};
   peri_tensor *x = call->args[0].tensor, *y = call->outputs[0].tensor;
-  if (x->contiguous && y->contiguous && x->layout.dtype == call->dtype && x->layout.numel <= 8192) {
+  if (x->contiguous && y->contiguous && x->layout.dtype == call->dtype && x->layout.numel <= SMALL) {
     ptrdiff_t size = (ptrdiff_t)peri_dtype_size(call->dtype);
     l.one(x->layout.numel, y->data, size, x->data, size);
     return PERI_OK;
@@ -275,9 +278,31 @@ static peri_status infer_binary(peri_call *call) {
   return infer_broadcast(call, 0, 2, call->dtype);
 }
 
+/* An operand as one even row beside a small contiguous y: a tensor of y's shape, or a float number. */
+static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype, double *number, const char **data, ptrdiff_t *step) {
+  if (arg->tensor == NULL) {
+    peri_store_number(dtype, number, arg->number);
+    *data = (const char *)number;
+    *step = 0;
+    return dtype != PERI_INT64;
+  }
+  *data = arg->tensor->data;
+  *step = (ptrdiff_t)peri_dtype_size(dtype);
+  return arg->tensor->contiguous && arg->tensor->layout.dtype == dtype && peri_same_shape(&arg->tensor->layout, &y->layout);
+}
+
 static peri_status run_binary(peri_call *call) {
   operands o;
   loops l = {.two = call->context->kernels->elementwise->binary[call->op->id][call->dtype]};
+  peri_tensor *y = call->outputs[0].tensor;
+  double number[2];
+  const char *a, *b;
+  ptrdiff_t step_a, step_b;
+  if (y->contiguous && y->layout.numel <= SMALL && even_row(&call->args[0], y, call->dtype, &number[0], &a, &step_a) &&
+      even_row(&call->args[1], y, call->dtype, &number[1], &b, &step_b)) {
+    l.two(y->layout.numel, y->data, (ptrdiff_t)peri_dtype_size(call->dtype), a, step_a, b, step_b);
+    return PERI_OK;
+  }
   PERI_TRY(open_operands(call, &o, 0, 2, call->dtype));
   return run_loops(call->outputs[0].tensor, &o, &l);
 }

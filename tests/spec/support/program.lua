@@ -1,5 +1,5 @@
 -- Runs the program of the build under test: out, err, status = run({argument, ...}, input, "NAME=value", ...).
-local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+local function quote(value) return "'" .. tostring(value):gsub("'", "'\\''") .. "'" end
 
 local function read_all(path)
   local file <close> = assert(io.open(path, "rb"))
