@@ -273,15 +273,16 @@ static void open_layers(lua_State *L, bind_state *S, int state, int methods) {
 }
 
 void bind_open_nn(lua_State *L, bind_state *S) {
-  static const bind_function functions[] = {{"Parameter", new_parameter,
-                                             "Parameter(tensor) -> tensor\nA leaf that requires grad over the tensor's "
-                                             "memory (a copy where it is not contiguous): what a layer "
-                                             "written in Lua keeps in its fields to be trained."},
-                                            {NULL, NULL, NULL}};
+  static const bind_function functions[] = {
+      {"Parameter", new_parameter,
+       "Parameter(tensor) -> tensor\n"
+       "A leaf that requires grad over the tensor's memory (a copy where it is not contiguous): what a "
+       "layer written in Lua keeps in its fields to be trained."},
+      {NULL, NULL, NULL}};
   lua_newtable(L);
   int module = lua_gettop(L), state = module + 1, methods = module + 2;
   nn_state *N = lua_newuserdatauv(L, sizeof *N, 0);
-  *N = (nn_state){NULL};
+  *N = (nn_state){.layer_meta = NULL};
   lua_newtable(L);
   nn_open_methods(L, S, state, methods);
   open_layers(L, S, state, methods);

@@ -180,11 +180,11 @@ void nn_open_containers(lua_State *L, bind_state *S, int state, int methods, int
   lua_setfield(L, -2, "__index");
   ((nn_state *)lua_touserdata(L, state))->container_meta = nn_keep_metatable(L);
   set_constructor(L, S, state, module, "Sequential", true,
-                  "Sequential(layer, ...) -> module\nLayers applied one after the other; also of a list: "
-                  "Sequential{layer, ...}. net[i] is a "
-                  "layer, #net how many there are. An activation behind a Linear is computed in the same pass.");
+                  "Sequential(layer, ...) -> module\n"
+                  "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
+                  "how many there are. An activation behind a Linear is computed in the same pass.");
   set_constructor(L, S, state, module, "ModuleList", false,
-                  "ModuleList(layer, ...) -> module\nModules in order, also of a list, for a layer written in Lua to "
-                  "keep: list[i], #list. "
-                  "Their parameters belong to the whole.");
+                  "ModuleList(layer, ...) -> module\n"
+                  "Modules in order, also of a list, for a layer written in Lua to keep: list[i], #list. Their "
+                  "parameters belong to the whole.");
 }

@@ -335,25 +335,27 @@ void nn_open_methods(lua_State *L, bind_state *S, int state, int methods) {
       {"parameters", parameters,
        "net:parameters() -> list\nThe parameters in the order of registration, each once: what an optimiser is given."},
       {"named_parameters", named_parameters,
-       "net:named_parameters() -> iterator\nfor name, p in net:named_parameters() do: names such as \"1.weight\" or "
-       "\"fc1.bias\", in the order of "
-       "registration. A parameter in two places comes once, under its first name."},
+       "net:named_parameters() -> iterator\n"
+       "for name, p in net:named_parameters() do: names such as \"1.weight\" or \"fc1.bias\", in the order "
+       "of registration. A parameter in two places comes once, under its first name."},
       {"state_dict", state_dict,
-       "net:state_dict() -> table\nCopies of the parameters by name, for peri.save or load_state_dict; pairs() goes in "
-       "the order of registration."},
+       "net:state_dict() -> table\n"
+       "Copies of the parameters by name, for peri.save or load_state_dict; pairs() goes in the order of "
+       "registration."},
       {"load_state_dict", load_state_dict,
-       "net:load_state_dict(state) -> net\nCopies values into the parameters. Names and shapes must be the module's "
-       "own: what is missing, unexpected "
-       "or of another shape is an error, and then nothing was changed. float32 and float64 are converted."},
+       "net:load_state_dict(state) -> net\n"
+       "Copies values into the parameters. Names and shapes must be the module's own: what is missing, "
+       "unexpected or of another shape is an error, and then nothing was changed. float32 and float64 are "
+       "converted."},
       {"train", train,
        "net:train(on = true) -> net\nTraining mode for the module and all that it holds (Dropout drops)."},
       {"eval", eval, "net:eval() -> net\nThe mode for predictions: the end of training mode."},
       {"zero_grad", zero_grad, "net:zero_grad()\nFills the gradients of the parameters with zeros, in place."},
       {"apply", apply, "net:apply(f) -> net\nCalls f(module) for every module in it, children before parents."},
       {"to", to,
-       "net:to(dtype) -> net\nParameters become new ones of dtype float32 or float64, without gradients. Optimisers "
-       "hold the parameters that they "
-       "were given: make them afterwards."},
+       "net:to(dtype) -> net\n"
+       "Parameters become new ones of dtype float32 or float64, without gradients. Optimisers hold the "
+       "parameters that they were given: make them afterwards."},
       {NULL, NULL, NULL}};
   lua_pushvalue(L, methods);
   nn_set_documented(L, S, state, list);

@@ -198,8 +198,8 @@ void nn_open_objects(lua_State *L, bind_state *S, int state, int methods, int mo
   ((nn_state *)lua_touserdata(L, state))->object_meta = nn_keep_metatable(L);
   lua_pushvalue(L, methods);
   nn_push_function(L, S, state, extend, 1);
-  bind_document(L, "Module.extend(name) -> class\nA class of modules written in Lua: define init(self, ...) and "
-                   "forward(self, x). Modules and "
+  bind_document(L, "Module.extend(name) -> class\n"
+                   "A class of modules written in Lua: define init(self, ...) and forward(self, x). Modules and "
                    "parameters assigned to the object's fields belong to it, in the order of assignment. "
                    "Class:extend(name) builds on a class.");
   lua_setfield(L, methods, "extend");

@@ -1,8 +1,8 @@
-/* peri.optim: optimisers, and schedules in peri.optim.lr_scheduler, one constructor for each row of
- * the runtime's tables. Each is a userdata of one pointer. */
-#include "bind.h"
+/* peri.optim: optimisers, one constructor for each row of the runtime's table. An optimiser is a
+ * userdata of one pointer. Schedules are in optim_schedule.c. */
+#include "optim.h"
+
 #include "nn/parameter.h"
-#include "optim/optim.h"
 #include "option_list.h"
 #include "state_dict.h"
 
@@ -10,12 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The second upvalue of every function: lua_topointer of the metatables, also their keys in the registry. */
-typedef struct optim_state {
-  const void *optimizer_meta, *schedule_meta;
-} optim_state;
-
-static optim_state *optim_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(2)); }
+/* ---- what schedules share ---- */
 
 /* The state lies at stack index `state`; n further upvalues on the top. */
 static void push_function(lua_State *L, bind_state *S, int state, lua_CFunction function, int n) {
@@ -24,23 +19,69 @@ static void push_function(lua_State *L, bind_state *S, int state, lua_CFunction 
   bind_push_function(L, S, function, n + 1);
 }
 
-static bool has_metatable(lua_State *L, int index, const void *meta) {
+bool optim_has_metatable(lua_State *L, int index, const void *meta) {
   if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return false;
   bool same = lua_topointer(L, -1) == meta;
   lua_pop(L, 1);
   return same;
 }
 
-static peri_optimizer *check_optimizer(lua_State *L, const char *operation) {
-  if (has_metatable(L, 1, optim_here(L)->optimizer_meta)) return *(peri_optimizer **)lua_touserdata(L, 1);
+peri_optimizer *optim_check_optimizer(lua_State *L, const char *operation) {
+  if (optim_has_metatable(L, 1, optim_here(L)->optimizer_meta)) return *(peri_optimizer **)lua_touserdata(L, 1);
   bind_error(L, operation, "expected an optimizer, got %s", bind_describe(L, 1));
   return NULL;
 }
 
-static peri_schedule *check_schedule(lua_State *L, const char *operation) {
-  if (has_metatable(L, 1, optim_here(L)->schedule_meta)) return *(peri_schedule **)lua_touserdata(L, 1);
-  bind_error(L, operation, "expected a schedule, got %s", bind_describe(L, 1));
-  return NULL;
+double optim_read_count(lua_State *L, bind_state *S, int state, const char *name) {
+  double value = bind_state_number(L, S, state, name);
+  if (!(value >= 0 && value < 0x1p53 && value == floor(value)))
+    bind_error(L, "load_state_dict", "%s is %f (expected a whole number from 0)", name, value);
+  return value;
+}
+
+/* ---- registration ---- */
+
+const void *optim_make_metatable(lua_State *L, bind_state *S, int state, const char *name, lua_CFunction collect,
+                                 const bind_function *methods, const luaL_Reg *metamethods) {
+  lua_newtable(L);
+  lua_newtable(L);
+  for (; methods->name != NULL; methods++) {
+    push_function(L, S, state, methods->function, 0);
+    bind_document(L, methods->doc);
+    lua_setfield(L, -2, methods->name);
+  }
+  for (; metamethods->name != NULL; metamethods++) {
+    lua_pushvalue(L, -1);
+    push_function(L, S, state, metamethods->func, 1);
+    lua_setfield(L, -3, metamethods->name);
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  const void *key = lua_topointer(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+  return key;
+}
+
+void optim_set_constructor(lua_State *L, bind_state *S, int state, lua_CFunction function, const void *kind,
+                           const char *name, const char *doc) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)kind);
+  push_function(L, S, state, function, 1);
+  bind_document(L, doc);
+  lua_setfield(L, -2, name);
+}
+
+void optim_add_kind(lua_State *L, int n, const char *name, const char *doc, const peri_option *options) {
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, doc);
+  lua_setfield(L, -2, "doc");
+  bind_push_options(L, options);
+  lua_setfield(L, -2, "options");
+  lua_rawseti(L, -2, n);
 }
 
 /* ---- optimisers: construction ---- */
@@ -138,7 +179,7 @@ static int collect_optimizer(lua_State *L) {
 
 static int optimizer_step(lua_State *L) {
   bind_state *S = bind_here(L);
-  peri_optimizer *optimizer = check_optimizer(L, "step");
+  peri_optimizer *optimizer = optim_check_optimizer(L, "step");
   int tries = 0;
   peri_status status;
   do {
@@ -149,7 +190,7 @@ static int optimizer_step(lua_State *L) {
 }
 
 static int optimizer_zero_grad(lua_State *L) {
-  peri_optimizer_zero_grad(check_optimizer(L, "zero_grad"));
+  peri_optimizer_zero_grad(optim_check_optimizer(L, "zero_grad"));
   return 0;
 }
 
@@ -177,7 +218,7 @@ static int push_optimizer_state(lua_State *L, bind_state *S, const peri_optimize
 
 static int optimizer_state_dict(lua_State *L) {
   bind_state *S = bind_here(L);
-  push_optimizer_state(L, S, check_optimizer(L, "state_dict"));
+  push_optimizer_state(L, S, optim_check_optimizer(L, "state_dict"));
   bind_charge(L, S);
   return 1;
 }
@@ -203,16 +244,9 @@ static void read_options(lua_State *L, bind_state *S, int state, const peri_opti
   }
 }
 
-static double read_count(lua_State *L, bind_state *S, int state, const char *name) {
-  double value = bind_state_number(L, S, state, name);
-  if (!(value >= 0 && value < 0x1p53 && value == floor(value)))
-    bind_error(L, "load_state_dict", "%s is %f (expected a whole number from 0)", name, value);
-  return value;
-}
-
 static int optimizer_load_state_dict(lua_State *L) {
   bind_state *S = bind_here(L);
-  peri_optimizer *optimizer = check_optimizer(L, "load_state_dict");
+  peri_optimizer *optimizer = optim_check_optimizer(L, "load_state_dict");
   double options[PERI_OPTIMIZER_OPTIONS];
   lua_settop(L, 2);
   int state = push_optimizer_state(L, S, optimizer);
@@ -221,7 +255,7 @@ static int optimizer_load_state_dict(lua_State *L) {
   int64_t *steps = lua_newuserdatauv(L, (size_t)optimizer->n * sizeof *steps, 0);
   peri_tensor **buffers = lua_newuserdatauv(L, (size_t)optimizer->n * PERI_UPDATE_BUFFERS * sizeof *buffers, 0);
   for (int64_t i = 0; i < optimizer->n; i++) {
-    steps[i] = (int64_t)read_count(L, S, state, lua_pushfstring(L, "step.%I", (lua_Integer)i + 1));
+    steps[i] = (int64_t)optim_read_count(L, S, state, lua_pushfstring(L, "step.%I", (lua_Integer)i + 1));
     for (int b = 0; b < PERI_UPDATE_BUFFERS; b++) {
       bool there = optimizer->slots[i].buffers[b] != NULL;
       const char *name = there ? lua_pushfstring(L, "%s.%I", optimizer->kind->buffers[b], (lua_Integer)i + 1) : NULL;
@@ -245,7 +279,7 @@ static int optimizer_load_state_dict(lua_State *L) {
 
 /* Upvalue 3 holds the methods. */
 static int optimizer_index(lua_State *L) {
-  const peri_optimizer *optimizer = check_optimizer(L, "optimizer");
+  const peri_optimizer *optimizer = optim_check_optimizer(L, "optimizer");
   lua_settop(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
@@ -263,7 +297,7 @@ static int optimizer_index(lua_State *L) {
 }
 
 static int optimizer_newindex(lua_State *L) {
-  peri_optimizer *optimizer = check_optimizer(L, "optimizer");
+  peri_optimizer *optimizer = optim_check_optimizer(L, "optimizer");
   if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "lr") != 0) {
     return bind_error(L, optimizer->kind->name, "field %s cannot be set (lr can)", bind_describe(L, 2));
   }
@@ -276,7 +310,7 @@ static int optimizer_newindex(lua_State *L) {
 
 /* "SGD(4 parameters, {lr = 0.1})" */
 static int optimizer_text(lua_State *L) {
-  const peri_optimizer *optimizer = check_optimizer(L, "tostring");
+  const peri_optimizer *optimizer = optim_check_optimizer(L, "tostring");
   lua_newtable(L);
   bind_add_option_texts(L, optimizer->kind->options, optimizer->options);
   bind_join(L, ", ");
@@ -284,258 +318,45 @@ static int optimizer_text(lua_State *L) {
   return 1;
 }
 
-/* ---- schedules: construction ---- */
-
-/* Upvalue 3 is the kind. */
-static int new_schedule(lua_State *L) {
-  bind_state *S = bind_here(L);
-  const peri_schedule_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
-  peri_optimizer *optimizer = check_optimizer(L, kind->name);
-  double options[PERI_SCHEDULE_OPTIONS];
-  if (lua_gettop(L) > 2)
-    return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, 3));
-  bind_options(L, 2, kind->name, kind->options, NULL, options);
-  peri_schedule **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->schedule_meta);
-  lua_setmetatable(L, -2);
-  bind_check(L, S, peri_schedule_new(optimizer, kind, options, handle));
-  return 1;
-}
-
-static int collect_schedule(lua_State *L) {
-  peri_schedule_release((peri_schedule **)lua_touserdata(L, 1));
-  return 0;
-}
-
-/* ---- schedules: methods ---- */
-
-static double read_metric(lua_State *L, const peri_schedule *schedule) {
-  const peri_tensor *x = bind_to_tensor(L, bind_here(L), 2);
-  if (x != NULL && x->layout.numel == 1) return peri_load_number(x->layout.dtype, x->data);
-  if (lua_type(L, 2) != LUA_TNUMBER) {
-    bind_error(L, schedule->kind->name, "step needs the metric: a number or a tensor of one element, got %s",
-               bind_describe(L, 2));
-  }
-  return lua_tonumber(L, 2);
-}
-
-static int schedule_step(lua_State *L) {
-  peri_schedule *schedule = check_schedule(L, "step");
-  double metric = 0;
-  if (schedule->kind->observe != NULL) {
-    metric = read_metric(L, schedule);
-  } else if (!lua_isnoneornil(L, 2)) {
-    return bind_error(L, schedule->kind->name, "step takes no metric, got %s", bind_describe(L, 2));
-  }
-  peri_schedule_step(schedule, metric);
-  return 0;
-}
-
-static int push_schedule_state(lua_State *L, bind_state *S, const peri_schedule *schedule) {
-  bind_new_state(L, S);
-  int state = lua_gettop(L);
-  for (int i = 0; i < PERI_SCHEDULE_VALUES; i++) {
-    lua_pushstring(L, peri_schedule_values[i]);
-    bind_state_add_number(L, S, state, schedule->values[i]);
-  }
-  return state;
-}
-
-static int schedule_state_dict(lua_State *L) {
-  push_schedule_state(L, bind_here(L), check_schedule(L, "state_dict"));
-  return 1;
-}
-
-static double read_rate(lua_State *L, bind_state *S, int state, const char *name) {
-  double value = bind_state_number(L, S, state, name);
-  if (!(value >= 0 && value <= DBL_MAX))
-    bind_error(L, "load_state_dict", "%s is %f (expected a number from 0)", name, value);
-  return value;
-}
-
-static int schedule_load_state_dict(lua_State *L) {
-  bind_state *S = bind_here(L);
-  peri_schedule *schedule = check_schedule(L, "load_state_dict");
-  double values[PERI_SCHEDULE_VALUES];
-  lua_settop(L, 2);
-  int state = push_schedule_state(L, S, schedule);
-  bind_state_match(L, S, "load_state_dict", 2, state);
-  for (int i = 0; i < PERI_SCHEDULE_VALUES; i++) {
-    const char *name = peri_schedule_values[i];
-    bool rate = i == PERI_SCHEDULE_base || i == PERI_SCHEDULE_last;
-    values[i] = rate                      ? read_rate(L, S, state, name)
-                : i == PERI_SCHEDULE_best ? bind_state_number(L, S, state, name)
-                                          : read_count(L, S, state, name);
-  }
-  memcpy(schedule->values, values, sizeof values);
-  schedule->optimizer->options[0] = values[PERI_SCHEDULE_last];
-  lua_settop(L, 1);
-  return 1;
-}
-
-/* ---- schedules: fields ---- */
-
-/* Upvalue 3 holds the methods. */
-static int schedule_index(lua_State *L) {
-  const peri_schedule *schedule = check_schedule(L, "schedule");
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
-  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  if (strcmp(name, "epoch") == 0) {
-    lua_pushinteger(L, (lua_Integer)schedule->values[PERI_SCHEDULE_epoch]);
-    return 1;
-  }
-  if (bind_push_named_option(L, schedule->kind->options, schedule->options, name)) return 1;
-  int fields = schedule->kind->observe != NULL ? PERI_SCHEDULE_VALUES : PERI_SCHEDULE_epoch;
-  for (int i = 0; i < fields; i++) {
-    if (strcmp(name, peri_schedule_values[i]) != 0) continue;
-    lua_pushnumber(L, schedule->values[i]);
-    return 1;
-  }
-  return bind_error(L, schedule->kind->name, "there is no field or method %s", bind_describe(L, 2));
-}
-
-/* schedule.epoch = n: the rate of that epoch, where it is a function of it */
-static int schedule_newindex(lua_State *L) {
-  peri_schedule *schedule = check_schedule(L, "schedule");
-  bool epoch = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "epoch") == 0;
-  if (!epoch || schedule->kind->rate == NULL)
-    return bind_error(L, schedule->kind->name, "field %s cannot be set", bind_describe(L, 2));
-  int whole = 0;
-  lua_Integer n = lua_type(L, 3) == LUA_TNUMBER ? lua_tointegerx(L, 3, &whole) : 0;
-  if (!whole || n < 0)
-    return bind_error(L, schedule->kind->name, "epoch must be a whole number from 0, got %s", bind_describe(L, 3));
-  schedule->values[PERI_SCHEDULE_epoch] = (double)n - 1;
-  peri_schedule_step(schedule, 0);
-  return 0;
-}
-
-static int schedule_text(lua_State *L) {
-  const peri_schedule *schedule = check_schedule(L, "tostring");
-  lua_newtable(L);
-  bind_add_option_texts(L, schedule->kind->options, schedule->options);
-  bind_join(L, ", ");
-  lua_pushfstring(L, "%s({%s}), epoch %I, lr %f", schedule->kind->name, lua_tostring(L, -1),
-                  (lua_Integer)schedule->values[PERI_SCHEDULE_epoch], schedule->values[PERI_SCHEDULE_last]);
-  return 1;
-}
-
-/* ---- the tables, for help, the reference and the tests ---- */
-
-static void add_kind(lua_State *L, int n, const char *name, const char *doc, const peri_option *options) {
-  lua_createtable(L, 0, 3);
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "name");
-  lua_pushstring(L, doc);
-  lua_setfield(L, -2, "doc");
-  bind_push_options(L, options);
-  lua_setfield(L, -2, "options");
-  lua_rawseti(L, -2, n);
-}
+/* ---- opening ---- */
 
 static int list_optimizers(lua_State *L) {
   lua_newtable(L);
   for (int i = 0; peri_optimizer_kinds[i] != NULL; i++) {
-    add_kind(L, i + 1, peri_optimizer_kinds[i]->name, peri_optimizer_kinds[i]->doc, peri_optimizer_kinds[i]->options);
+    optim_add_kind(L, i + 1, peri_optimizer_kinds[i]->name, peri_optimizer_kinds[i]->doc,
+                   peri_optimizer_kinds[i]->options);
   }
   return 1;
 }
-
-static int list_schedules(lua_State *L) {
-  lua_newtable(L);
-  for (int i = 0; peri_schedule_kinds[i] != NULL; i++) {
-    add_kind(L, i + 1, peri_schedule_kinds[i]->name, peri_schedule_kinds[i]->doc, peri_schedule_kinds[i]->options);
-    lua_rawgeti(L, -1, i + 1);
-    lua_pushboolean(L, peri_schedule_kinds[i]->observe != NULL);
-    lua_setfield(L, -2, "observes");
-    lua_pop(L, 1);
-  }
-  return 1;
-}
-
-/* ---- opening ---- */
 
 static const bind_function optimizer_methods[] = {
     {"step", optimizer_step,
-     "optimizer:step()\nOne step for every parameter that has a gradient. When a gradient does not fit, nothing was "
-     "changed."},
+     "optimizer:step()\n"
+     "One step for every parameter that has a gradient. When a gradient does not fit, nothing was changed."},
     {"zero_grad", optimizer_zero_grad,
      "optimizer:zero_grad()\nFills the gradients of the parameters with zeros, in place."},
     {"state_dict", optimizer_state_dict,
-     "optimizer:state_dict() -> table\nCopies of the options, step counts and buffers by name, for peri.save or "
-     "load_state_dict."},
+     "optimizer:state_dict() -> table\n"
+     "Copies of the options, step counts and buffers by name, for peri.save or load_state_dict."},
     {"load_state_dict", optimizer_load_state_dict,
-     "optimizer:load_state_dict(state) -> optimizer\nTakes over a state; the next steps are those that would have "
-     "followed there, bit for bit."},
-    {NULL, NULL, NULL}};
-
-static const bind_function schedule_methods[] = {
-    {"step", schedule_step,
-     "schedule:step(metric)\nThe next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a "
-     "number or a tensor."},
-    {"state_dict", schedule_state_dict,
-     "schedule:state_dict() -> table\nThe epoch and what else a schedule remembers, by name."},
-    {"load_state_dict", schedule_load_state_dict,
-     "schedule:load_state_dict(state) -> schedule\nTakes over a state and sets the optimiser's lr."},
+     "optimizer:load_state_dict(state) -> optimizer\n"
+     "Takes over a state; the next steps are those that would have followed there, bit for bit."},
     {NULL, NULL, NULL}};
 
 static const luaL_Reg optimizer_metamethods[] = {
     {"__index", optimizer_index}, {"__newindex", optimizer_newindex}, {"__tostring", optimizer_text}, {NULL, NULL}};
-static const luaL_Reg schedule_metamethods[] = {
-    {"__index", schedule_index}, {"__newindex", schedule_newindex}, {"__tostring", schedule_text}, {NULL, NULL}};
-
-/* A metatable, kept in the registry under its address. */
-static const void *make_metatable(lua_State *L, bind_state *S, int state, const char *name, lua_CFunction collect,
-                                  const bind_function *methods, const luaL_Reg *metamethods) {
-  lua_newtable(L);
-  lua_newtable(L);
-  for (; methods->name != NULL; methods++) {
-    push_function(L, S, state, methods->function, 0);
-    bind_document(L, methods->doc);
-    lua_setfield(L, -2, methods->name);
-  }
-  for (; metamethods->name != NULL; metamethods++) {
-    lua_pushvalue(L, -1);
-    push_function(L, S, state, metamethods->func, 1);
-    lua_setfield(L, -3, metamethods->name);
-  }
-  lua_pop(L, 1);
-  lua_pushcfunction(L, collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "__name");
-  const void *key = lua_topointer(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-  return key;
-}
-
-static void set_constructor(lua_State *L, bind_state *S, int state, lua_CFunction function, const void *kind,
-                            const char *name, const char *doc) {
-  lua_pushlightuserdata(L, (void *)(uintptr_t)kind);
-  push_function(L, S, state, function, 1);
-  bind_document(L, doc);
-  lua_setfield(L, -2, name);
-}
 
 void bind_open_optim(lua_State *L, bind_state *S) {
-  static const luaL_Reg lists[] = {{"optimizers", list_optimizers}, {"schedules", list_schedules}, {NULL, NULL}};
   optim_state *O = lua_newuserdatauv(L, sizeof *O, 0);
   int state = lua_gettop(L);
-  O->optimizer_meta =
-      make_metatable(L, S, state, "perilune.Optimizer", collect_optimizer, optimizer_methods, optimizer_metamethods);
-  O->schedule_meta =
-      make_metatable(L, S, state, "perilune.Schedule", collect_schedule, schedule_methods, schedule_metamethods);
+  O->optimizer_meta = optim_make_metatable(L, S, state, "perilune.Optimizer", collect_optimizer, optimizer_methods,
+                                           optimizer_metamethods);
   lua_newtable(L);
   for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++) {
-    set_constructor(L, S, state, new_optimizer, *kind, (*kind)->name, (*kind)->doc);
+    optim_set_constructor(L, S, state, new_optimizer, *kind, (*kind)->name, (*kind)->doc);
   }
-  bind_set_functions(L, S, lists);
-  lua_newtable(L);
-  for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++) {
-    set_constructor(L, S, state, new_schedule, *kind, (*kind)->name, (*kind)->doc);
-  }
-  lua_setfield(L, -2, "lr_scheduler");
+  bind_push_function(L, S, list_optimizers, 0);
+  lua_setfield(L, -2, "optimizers");
+  optim_open_schedules(L, S, state);
   lua_remove(L, state);
 }

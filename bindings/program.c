@@ -303,6 +303,7 @@ static void open_state(lua_State *L, const command_line *line, int argc, char **
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
   luaL_openlibs(L);
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does: most tensors die young */
   set_arg(L, argc, argv, line->script);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, open_module);

@@ -1,6 +1,6 @@
 # The bindings' objects, the module and the program.
 pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4)
-pkg_check_modules(LIBEDIT REQUIRED libedit)
+pkg_check_modules(LIBEDIT REQUIRED libedit) # for its header: the REPL opens the library by dlopen
 find_library(LUA_STATIC_LIBRARY NAMES liblua5.4.a HINTS ${LUA_LIBRARY_DIRS})
 mark_as_advanced(LUA_STATIC_LIBRARY)
 
@@ -54,7 +54,8 @@ add_executable(perilune ${program_sources} ${PROJECT_BINARY_DIR}/program_lua.c)
 set_target_properties(perilune PROPERTIES ENABLE_EXPORTS ON)
 file(RELATIVE_PATH program_to_libraries /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR})
 set_target_properties(perilune PROPERTIES BUILD_RPATH $ORIGIN INSTALL_RPATH $ORIGIN/${program_to_libraries})
-target_include_directories(perilune PRIVATE bindings bindings/include runtime/include ${LUA_INCLUDE_DIRS})
+target_include_directories(perilune PRIVATE bindings bindings/include runtime/include
+  ${LUA_INCLUDE_DIRS} ${LIBEDIT_INCLUDE_DIRS})
 target_compile_definitions(perilune PRIVATE
   PERI_MODULE_LIBRARY="libperilune_lua.so.${PROJECT_VERSION_MAJOR}")
 target_link_libraries(perilune PRIVATE perilune_flags)

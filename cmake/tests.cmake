@@ -37,6 +37,6 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/tests/embed/CMakeLists.txt AND NOT CMAKE_BUILD_T
     --build-and-test ${PROJECT_SOURCE_DIR}/tests/embed ${PROJECT_BINARY_DIR}/embed
     --build-generator ${CMAKE_GENERATOR} --build-options -DCMAKE_PREFIX_PATH=${stage}
     -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER} --test-command ${CMAKE_CTEST_COMMAND} --output-on-failure)
-  set_tests_properties(install PROPERTIES FIXTURES_SETUP staged)
-  set_tests_properties(embed PROPERTIES FIXTURES_REQUIRED staged)
+  set_tests_properties(install PROPERTIES FIXTURES_SETUP staged LABELS install)
+  set_tests_properties(embed PROPERTIES FIXTURES_REQUIRED staged LABELS install TIMEOUT 240)
 endif()

@@ -182,7 +182,7 @@ local extent = { -1.8, 1.8, -1.8, 1.8 }
 local names = { "outer ring", "inner ring" }
 local net = versions[4][2].forward
 local regions = plot.figure { title = "Circle: the network's probability of the inner ring", xlabel = "x1", ylabel = "x2", aspect = "equal" }
-regions:regions { kind = "probability", extent = extent, resolution = 120,
+regions:regions { kind = "probability", extent = extent, resolution = 120, label = "probability of the inner ring",
   predict = function(points) return peri.no_grad(function() return net(points):softmax(2)[{ {}, 2 }] end) end }
 both(regions:scatter(X, { class = y, labels = names }), "network")
 

@@ -38,8 +38,8 @@ static PERI_ALWAYS_INLINE void FN(run1)(int64_t n, T *y, const T *a, T (*f)(T, b
 }
 
 /* With a costly function, the elements after the last whole vector are worth a vector of their own. */
-static PERI_ALWAYS_INLINE void FN(map1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa,
-                                        T (*f)(T, bool), bool far, bool costly) {
+static PERI_ALWAYS_INLINE void FN(map1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, T (*f)(T, bool),
+                                        bool far, bool costly) {
   if (DENSE(T, sy) && DENSE(T, sa)) {
     T *out = (T *)y;
     const T *in = (const T *)a;
@@ -110,7 +110,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   }                                                                                                                    \
   static void FN(unary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                        \
     if (PERIODIC(name) && ANY_FAR(n, a, sa)) {                                                                         \
-      FN(map1)(n, y, sy, a, sa, FN(value_##name), true, true);                                                               \
+      FN(map1)(n, y, sy, a, sa, FN(value_##name), true, true);                                                         \
     } else {                                                                                                           \
       FN(map1)(n, y, sy, a, sa, FN(value_##name), false, COSTLY(name));                                                \
     }                                                                                                                  \
@@ -143,7 +143,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   static void FN(binary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,          \
                                 ptrdiff_t sb) {                                                                        \
     if (PERI_BINARY_##name == PERI_BINARY_pow && sb == 0 && n > 0 && *(const T *)b == 2) {                             \
-      FN(map2)(n, y, sy, a, sa, a, sa, FN(mul)); /* what POW gives for 2 */                                           \
+      FN(map2)(n, y, sy, a, sa, a, sa, FN(mul)); /* what POW gives for 2 */                                            \
     } else {                                                                                                           \
       FN(map2)(n, y, sy, a, sa, b, sb, FN(value_##name));                                                              \
     }                                                                                                                  \

@@ -72,12 +72,12 @@ static bool any_far_f32(int64_t n, const char *a, ptrdiff_t sa) {
   return far != 0;
 }
 
-#define ROWS_F(...) __VA_ARGS__
-#define T           float
-#define FN          F32
-#define SIN(x)             (far ? sin_f32(x) : sin_near_f32(x))
-#define COS(x)             (far ? cos_f32(x) : cos_near_f32(x))
-#define ANY_FAR(n, a, sa)  any_far_f32(n, a, sa)
+#define ROWS_F(...)       __VA_ARGS__
+#define T                 float
+#define FN                F32
+#define SIN(x)            (far ? sin_f32(x) : sin_near_f32(x))
+#define COS(x)            (far ? cos_f32(x) : cos_near_f32(x))
+#define ANY_FAR(n, a, sa) any_far_f32(n, a, sa)
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
@@ -86,11 +86,11 @@ static bool any_far_f32(int64_t n, const char *a, ptrdiff_t sa) {
 #undef COS
 #undef ANY_FAR
 
-#define T           double
-#define FN          F64
-#define SIN(x)             sin(x)
-#define COS(x)             cos(x)
-#define ANY_FAR(n, a, sa)  false
+#define T                 double
+#define FN                F64
+#define SIN(x)            sin(x)
+#define COS(x)            cos(x)
+#define ANY_FAR(n, a, sa) false
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
@@ -98,15 +98,15 @@ static bool any_far_f32(int64_t n, const char *a, ptrdiff_t sa) {
 #undef ROWS_F
 
 #define ROWS_F(...)
-#define T           int64_t
-#define FN          I64
+#define T  int64_t
+#define FN I64
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
 #undef FN
 
-#define T           uint8_t /* and bool */
-#define FN          U8
+#define T  uint8_t /* and bool */
+#define FN U8
 #include "kernels/loops.h"
 #undef T
 #undef FN
@@ -184,14 +184,17 @@ CONVERT(not, uint8_t, uint8_t, x == 0)
 
 /* ---- the table ---- */
 
-#define FLOATS(name)         [PERI_FLOAT32] = F32(name), [PERI_FLOAT64] = F64(name)
-#define LOOPS_F(name)        {FLOATS(name)}
-#define LOOPS_FI(name)       {FLOATS(name), [PERI_INT64] = I64(name)}
-#define LOOPS_ALL(name)      {FLOATS(name), [PERI_INT64] = I64(name), [PERI_UINT8] = U8(name), [PERI_BOOL] = U8(name)}
+#define FLOATS(name) [PERI_FLOAT32] = F32(name), [PERI_FLOAT64] = F64(name)
+#define LOOPS_F(name)                                                                                                  \
+  { FLOATS(name) }
+#define LOOPS_FI(name)                                                                                                 \
+  { FLOATS(name), [PERI_INT64] = I64(name) }
+#define LOOPS_ALL(name)                                                                                                \
+  { FLOATS(name), [PERI_INT64] = I64(name), [PERI_UINT8] = U8(name), [PERI_BOOL] = U8(name) }
 #define CONVERSIONS_OF(from)                                                                                           \
   {                                                                                                                    \
-    [PERI_FLOAT32] = convert_##from##_f32, [PERI_FLOAT64] = convert_##from##_f64,                                      \
-    [PERI_INT64] = convert_##from##_i64, [PERI_UINT8] = convert_##from##_u8, [PERI_BOOL] = convert_##from##_bool       \
+    [PERI_FLOAT32] = convert_##from##_f32, [PERI_FLOAT64] = convert_##from##_f64, [PERI_INT64] = convert_##from##_i64, \
+    [PERI_UINT8] = convert_##from##_u8, [PERI_BOOL] = convert_##from##_bool                                            \
   }
 
 const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {

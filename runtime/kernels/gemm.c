@@ -10,10 +10,10 @@
 #include <sys/mman.h>
 
 #define SMALL_PRODUCT 4096      /* m n k, below which OpenBLAS's call costs more than the product */
-#define FEW_PACKED    64   /* elements of B that are packed even for one row */
+#define FEW_PACKED    64        /* elements of B that are packed even for one row */
 #define CUT_FROM      2500000.0 /* m n k, 5 MFLOP */
 #define TILE_WORK     60e6      /* m n k of a tile, while there are few */
-#define LARGEST_TILE  5e8       /* m n k, 1 GFLOP: about 10 ms */
+#define LARGEST_TILE  6e8       /* m n k, about 1 GFLOP or 10 ms */
 #define FEW_TILES     16
 #define LEAST_SIDE    32
 #define LEAST_DEPTH   256
@@ -45,8 +45,8 @@ static peri_status check_blas_memory(peri_context *context, int threads) {
   size_t bytes = buffer * (size_t)threads;
   void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) {
-    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: matrix products need %zu bytes of buffers for %d threads",
-                     bytes, threads);
+    return peri_fail(context, PERI_ERR_MEMORY,
+                     "out of memory: matrix products need %zu bytes of buffers for %d threads", bytes, threads);
   }
   munmap(block, bytes);
   atomic_store_explicit(&granted, threads, memory_order_relaxed);
@@ -63,34 +63,37 @@ static int64_t step_of(int64_t size, int64_t tiles) {
   return peri_max(1, peri_min(size, (step + 15) / 16 * 16));
 }
 
+/* How many tiles a product should have. */
+static int64_t wanted_tiles(double work) {
+  if (work < CUT_FROM) return 1;
+  double few = work / TILE_WORK, least = work / LARGEST_TILE;
+  few = few < 4 ? 4 : few > FEW_TILES ? FEW_TILES : few;
+  return (int64_t)((few > least ? few : least) + 0.999);
+}
+
+/* OpenBLAS packs both operands of every tile, which costs (m_tiles n + n_tiles m) k in all. Of the grids
+ * of at least so many tiles this takes the one with the least, and of equal ones that with higher
+ * tiles. Sides that are short are not cut. */
 static void cut(product *job) {
-  double work = (double)job->m * (double)job->n * (double)job->k;
-  double wanted = 1;
-  if (work >= CUT_FROM) {
-    wanted = work / TILE_WORK;
-    if (wanted < 4) wanted = 4;
-    if (wanted > FEW_TILES) wanted = FEW_TILES;
-    if (wanted < work / LARGEST_TILE) wanted = work / LARGEST_TILE;
-  }
+  int64_t wanted = wanted_tiles((double)job->m * (double)job->n * (double)job->k);
+  int64_t most_m = peri_max(1, job->m / LEAST_SIDE), most_n = peri_max(1, job->n / LEAST_SIDE);
   int64_t m_tiles = 1, n_tiles = 1;
-  /* Halve a side of the tiles until there are enough, or both are short. OpenBLAS packs both operands of
-   * every tile, and packs op(B)'s columns faster: the tiles may be twice as high as wide. */
-  while ((double)m_tiles * (double)n_tiles < wanted) {
-    int64_t height = job->m / m_tiles, width = job->n / n_tiles;
-    if (height < 2 * LEAST_SIDE && width < 2 * LEAST_SIDE) break;
-    if (width >= 2 * LEAST_SIDE && (2 * width >= height || height < 2 * LEAST_SIDE)) {
-      n_tiles *= 2;
-    } else {
-      m_tiles *= 2;
-    }
+  double least = 0;
+  for (int64_t i = 1; i <= peri_min(wanted, most_m); i++) {
+    int64_t j = peri_min(ceil_div(wanted, i), most_n);
+    double cost = (double)i * (double)job->n + (double)j * (double)job->m;
+    bool enough = i * j >= wanted || i == most_m;
+    if (!enough || (least > 0 && cost >= least)) continue;
+    least = cost;
+    m_tiles = i;
+    n_tiles = j;
   }
   job->m_step = step_of(job->m, m_tiles);
   job->n_step = step_of(job->n, n_tiles);
   job->m_tiles = ceil_div(job->m, job->m_step);
   job->n_tiles = ceil_div(job->n, job->n_step);
   /* what the sides could not give comes from the depth */
-  double missing = wanted / ((double)job->m_tiles * (double)job->n_tiles);
-  int64_t k_tiles = missing > 1.5 ? (int64_t)(missing + 0.5) : 1;
+  int64_t tiles = job->m_tiles * job->n_tiles, k_tiles = (wanted + tiles / 2) / tiles;
   k_tiles = peri_max(1, peri_min(k_tiles, job->k / LEAST_DEPTH));
   job->k_step = step_of(job->k, k_tiles);
   job->k_tiles = ceil_div(job->k, job->k_step);
@@ -118,8 +121,6 @@ static void run_gemm(const product *job, const tile *t) {
                 t->beta, (double *)t->c, ldc);
   }
 }
-
-
 
 static void run_tile(void *arg, int64_t piece) {
   const product *job = arg;

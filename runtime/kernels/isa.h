@@ -11,8 +11,8 @@
 #define PERI_ISA baseline
 #endif
 #define PERI_ISA_PASTE_(name, isa) name##_##isa
-#define PERI_ISA_PASTE(name, isa) PERI_ISA_PASTE_(name, isa)
-#define PERI_ISA_NAME(name) PERI_ISA_PASTE(name, PERI_ISA)
+#define PERI_ISA_PASTE(name, isa)  PERI_ISA_PASTE_(name, isa)
+#define PERI_ISA_NAME(name)        PERI_ISA_PASTE(name, PERI_ISA)
 
 #define PERI_ALWAYS_INLINE inline __attribute__((always_inline))
 

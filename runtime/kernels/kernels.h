@@ -69,8 +69,10 @@ peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t out
 peri_status peri_reduce_min(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                             const void *x, void *value, int64_t *index);
 /* x bool, y bool */
-peri_status peri_reduce_any(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x, uint8_t *y);
-peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x, uint8_t *y);
+peri_status peri_reduce_any(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
+                            uint8_t *y);
+peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
+                            uint8_t *y);
 
 /* ---- softmax and cross-entropy over rows: x is rows x n, contiguous, float dtypes ---- */
 peri_status peri_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x, void *y);
@@ -108,7 +110,8 @@ peri_status peri_fill_normal(peri_context *context, peri_dtype dtype, int64_t n,
                              double mean, double std, void *y); /* float dtypes */
 peri_status peri_fill_integers(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t low,
                                int64_t high, int64_t *y); /* both ends included */
-peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t *y); /* of 0..n-1 */
+peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, uint64_t first,
+                             int64_t *y); /* of 0..n-1 */
 
 /* ---- the tables of loops; NULL where a dtype has no such loop ---- */
 typedef struct peri_elementwise_kernels {
@@ -125,8 +128,8 @@ typedef struct peri_elementwise_kernels {
 typedef struct peri_kernels {
   const char *name; /* "baseline", "x86-64-v3", "x86-64-v4" */
   const peri_elementwise_kernels *elementwise;
-  const struct peri_row_kernels *rows; /* what the drivers above run; declared in kernels/rows.h */
-  const struct peri_svm_kernels *svm;  /* declared in svm/svm_kernels.h */
+  const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
+  const struct peri_svm_kernels *svm;       /* declared in svm/svm_kernels.h */
   const struct peri_update_kernels *update; /* declared in optim/update.h */
 } peri_kernels;
 

@@ -50,10 +50,10 @@ static void FN(where)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t
 /* ---- comparisons, one function and one loop for each row of the table ---- */
 #define UNARY(...)
 #define BINARY(...)
-#define COMPARE(name, value, doc)                                             \
-  static PERI_ALWAYS_INLINE bool FN(test_##name)(T a, T b) { return value; }  \
-  static void FN(compare_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, \
-                                 ptrdiff_t sb) {                              \
-    FN(test2)(n, y, sy, a, sa, b, sb, FN(test_##name));                       \
+#define COMPARE(name, value, doc)                                                                                      \
+  static PERI_ALWAYS_INLINE bool FN(test_##name)(T a, T b) { return value; }                                           \
+  static void FN(compare_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,         \
+                                 ptrdiff_t sb) {                                                                       \
+    FN(test2)(n, y, sy, a, sa, b, sb, FN(test_##name));                                                                \
   }
 #include "kernels/elementwise.def"

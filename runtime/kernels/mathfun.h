@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define ROUNDER_F32 0x1.8p23f
-#define ROUNDER_F64 0x1.8p52
+#define ROUNDER_F32   0x1.8p23f
+#define ROUNDER_F64   0x1.8p52
 #define SQRT_HALF_F32 0x3f3504f3u
 #define SQRT_HALF_F64 0x3fe6a09e667f3bcdull
 
@@ -306,12 +306,7 @@ __extension__ typedef __int128 wide_signed;
 
 static inline float sin_far_f32(float x, uint32_t shift) {
   static const uint64_t two_over_pi[6] = {
-      0,
-      0xa2f9836e4e441529u,
-      0xfc2757d1f534ddc0u,
-      0xdb6295993c439041u,
-      0xfe5163abdebbc561u,
-      0xb7246e3a424dd2e0u,
+      0, 0xa2f9836e4e441529u, 0xfc2757d1f534ddc0u, 0xdb6295993c439041u, 0xfe5163abdebbc561u, 0xb7246e3a424dd2e0u,
   };
   if (!(__builtin_fabsf(x) < INFINITY)) return NAN;
   uint32_t bits = bits_f32(x);

@@ -75,14 +75,29 @@ static void reduce_block(const reduce_job *job, peri_dtype dtype, int64_t n, int
   const peri_reduce_kernels *kernels = job->kernels;
   int64_t *index = job->index != NULL ? out->index : NULL;
   switch (job->kind) {
-  case SUM: kernels->sum[dtype](n, stride, width, x, out->number); break;
-  case PROD: kernels->prod[dtype](n, stride, width, x, out->number); break;
-  case MAX: kernels->max[dtype](n, stride, width, x, out->number, index); break;
-  case MIN: kernels->min[dtype](n, stride, width, x, out->number, index); break;
-  case ANY: kernels->any(n, stride, width, x, out->number); break;
-  case ALL: kernels->all(n, stride, width, x, out->number); break;
-  case SQUARES: kernels->squares[dtype](n, stride, width, x, means, out->number); break;
-  case MOMENTS: break; /* two reductions */
+  case SUM:
+    kernels->sum[dtype](n, stride, width, x, out->number);
+    break;
+  case PROD:
+    kernels->prod[dtype](n, stride, width, x, out->number);
+    break;
+  case MAX:
+    kernels->max[dtype](n, stride, width, x, out->number, index);
+    break;
+  case MIN:
+    kernels->min[dtype](n, stride, width, x, out->number, index);
+    break;
+  case ANY:
+    kernels->any(n, stride, width, x, out->number);
+    break;
+  case ALL:
+    kernels->all(n, stride, width, x, out->number);
+    break;
+  case SQUARES:
+    kernels->squares[dtype](n, stride, width, x, means, out->number);
+    break;
+  case MOMENTS:
+    break; /* two reductions */
   }
 }
 
@@ -210,38 +225,34 @@ peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t ou
 
 peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                             const void *x, void *value, int64_t *index) {
-  return run(context, (reduce_job){.kind = MAX,
-                                   .dtype = dtype,
-                                   .outer = outer,
-                                   .n = n,
-                                   .inner = inner,
-                                   .x = x,
-                                   .y = value,
-                                   .index = index});
+  return run(
+      context,
+      (reduce_job){
+          .kind = MAX, .dtype = dtype, .outer = outer, .n = n, .inner = inner, .x = x, .y = value, .index = index});
 }
 
 peri_status peri_reduce_min(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                             const void *x, void *value, int64_t *index) {
-  return run(context, (reduce_job){.kind = MIN,
-                                   .dtype = dtype,
-                                   .outer = outer,
-                                   .n = n,
-                                   .inner = inner,
-                                   .x = x,
-                                   .y = value,
-                                   .index = index});
+  return run(
+      context,
+      (reduce_job){
+          .kind = MIN, .dtype = dtype, .outer = outer, .n = n, .inner = inner, .x = x, .y = value, .index = index});
 }
 
 peri_status peri_reduce_any(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
                             uint8_t *y) {
-  return run(context,
-             (reduce_job){.kind = ANY, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
+  return run(
+      context,
+      (reduce_job){
+          .kind = ANY, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
 }
 
 peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
                             uint8_t *y) {
-  return run(context,
-             (reduce_job){.kind = ALL, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
+  return run(
+      context,
+      (reduce_job){
+          .kind = ALL, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
 }
 
 /* Two passes. When n is cut, the means of all outputs stand between them. */

@@ -19,7 +19,8 @@ typedef struct peri_reduce_kernels {
   void (*sum[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
   void (*prod[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
   /* out[j] = sum of (x - mean[j])^2 */
-  void (*squares[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean, double *out);
+  void (*squares[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean,
+                               double *out);
   /* n >= 1; value has the dtype of x; index may be NULL */
   void (*max[PERI_DTYPES])(int64_t n, int64_t stride, int64_t width, const void *x, void *value, int64_t *index);
   void (*min[PERI_DTYPES])(int64_t n, int64_t stride, int64_t width, const void *x, void *value, int64_t *index);
@@ -34,7 +35,8 @@ typedef struct peri_softmax_kernels {
   void (*log_softmax[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, void *y);
   void (*softmax_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *gy, const void *y, void *gx);
   void (*log_softmax_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *gy, const void *y, void *gx);
-  void (*cross_entropy[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss, void *p);
+  void (*cross_entropy[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss,
+                                     void *p);
   void (*cross_entropy_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
                                               const void *p, const int64_t *target, void *gx);
 } peri_softmax_kernels;

@@ -63,8 +63,7 @@ static void softmax_backward_piece(void *arg, int64_t piece) {
 static void log_softmax_backward_piece(void *arg, int64_t piece) {
   const softmax_job *job = arg;
   size_t at = piece_offset(job, piece);
-  job->kernels->log_softmax_backward[job->dtype](piece_rows(job, piece), job->n, job->g + at, job->x + at,
-                                                 job->y + at);
+  job->kernels->log_softmax_backward[job->dtype](piece_rows(job, piece), job->n, job->g + at, job->x + at, job->y + at);
 }
 
 static void cross_entropy_piece(void *arg, int64_t piece) {
@@ -92,8 +91,7 @@ peri_status peri_softmax(peri_context *context, peri_dtype dtype, int64_t rows, 
   return run_job(context, &job, softmax_piece);
 }
 
-peri_status peri_log_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
-                             void *y) {
+peri_status peri_log_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x, void *y) {
   if (rows == 0 || n == 0) return PERI_OK;
   softmax_job job = new_job(context, dtype, rows, n);
   job.x = x;

@@ -24,7 +24,8 @@
 #define LOG(x) log_f64(x)
 #include "kernels/softmax_loops.h"
 
-#define FLOATS(name) {F32(name), F64(name)}
+#define FLOATS(name)                                                                                                   \
+  { F32(name), F64(name) }
 const peri_softmax_kernels PERI_ISA_NAME(peri_softmax_kernels) = {
     .softmax = FLOATS(softmax),
     .log_softmax = FLOATS(log_softmax),

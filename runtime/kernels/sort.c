@@ -44,11 +44,19 @@ static void make_items(peri_dtype dtype, int64_t n, bool descending, const void 
   for (int64_t i = 0; i < n; i++) {
     uint64_t key = 0;
     switch (dtype) {
-    case PERI_FLOAT32: key = key_of_f32(((const float *)x)[first + i]); break;
-    case PERI_FLOAT64: key = key_of_f64(((const double *)x)[first + i]); break;
-    case PERI_INT64: key = (uint64_t)((const int64_t *)x)[first + i] ^ (uint64_t)1 << 63; break;
+    case PERI_FLOAT32:
+      key = key_of_f32(((const float *)x)[first + i]);
+      break;
+    case PERI_FLOAT64:
+      key = key_of_f64(((const double *)x)[first + i]);
+      break;
+    case PERI_INT64:
+      key = (uint64_t)((const int64_t *)x)[first + i] ^ (uint64_t)1 << 63;
+      break;
     case PERI_UINT8:
-    case PERI_BOOL: key = ((const uint8_t *)x)[first + i]; break;
+    case PERI_BOOL:
+      key = ((const uint8_t *)x)[first + i];
+      break;
     }
     items[i] = (item){key ^ flip, first + i};
   }
@@ -59,11 +67,19 @@ static void take_items(peri_dtype dtype, int64_t n, const item *items, const voi
     int64_t from = items[i].from;
     index[i] = from;
     switch (dtype) {
-    case PERI_FLOAT32: ((float *)y)[i] = ((const float *)x)[from]; break;
-    case PERI_FLOAT64: ((double *)y)[i] = ((const double *)x)[from]; break;
-    case PERI_INT64: ((int64_t *)y)[i] = ((const int64_t *)x)[from]; break;
+    case PERI_FLOAT32:
+      ((float *)y)[i] = ((const float *)x)[from];
+      break;
+    case PERI_FLOAT64:
+      ((double *)y)[i] = ((const double *)x)[from];
+      break;
+    case PERI_INT64:
+      ((int64_t *)y)[i] = ((const int64_t *)x)[from];
+      break;
     case PERI_UINT8:
-    case PERI_BOOL: ((uint8_t *)y)[i] = ((const uint8_t *)x)[from]; break;
+    case PERI_BOOL:
+      ((uint8_t *)y)[i] = ((const uint8_t *)x)[from];
+      break;
     }
   }
 }

@@ -49,9 +49,9 @@ static const peri_layer_kind Linear = {
     .forward = forward_linear,
     .activates = true,
     .sample = "{{3, 4}, {T(5, 3)}}, {{3, 4, {bias = false}}, {T(2, 5, 3)}}, {{2, 1}, {T(2)}}",
-    .doc = "Linear(in_features, out_features, {bias = true, dtype = 'float32'}) -> layer\nx weight' + bias over the "
-           "last dimension of x. weight "
-           "(out_features x in_features) and bias begin uniform in +-1/sqrt(in_features), from the default stream."};
+    .doc = "Linear(in_features, out_features, {bias = true, dtype = 'float32'}) -> layer\n"
+           "x weight' + bias over the last dimension of x. weight (out_features x in_features) and bias begin "
+           "uniform in +-1/sqrt(in_features), from the default stream."};
 
 /* ---- Dropout ---- */
 
@@ -110,9 +110,9 @@ static const peri_layer_kind Dropout = {
     .options = {{"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that an element becomes zero"}},
     .forward = forward_dropout,
     .sample = "{{{p = 0.25}}, {T(4, 3)}}, {{}, {T(5)}}, {{{p = 0}}, {T(5)}}",
-    .doc = "Dropout({p = 0.5}) -> layer\nWhile training, each element becomes 0 with probability p and else is divided "
-           "by 1 - p; after eval() "
-           "x itself. Draws from the default stream. N. Srivastava et al., 'Dropout', 2014."};
+    .doc = "Dropout({p = 0.5}) -> layer\n"
+           "While training, each element becomes 0 with probability p and else is divided by 1 - p; after "
+           "eval() x itself. Draws from the default stream. N. Srivastava et al., 'Dropout', 2014."};
 
 /* ---- Identity ---- */
 
@@ -155,14 +155,14 @@ static const peri_layer_kind Sigmoid = {.name = "Sigmoid",
     { "dim", PERI_OPTION_INTEGER, initial, -PERI_MAX_DIMS, PERI_MAX_DIMS, NULL, doc }                                  \
   }
 
-static const peri_layer_kind Softmax = {.name = "Softmax",
-                                        .inputs = 1,
-                                        .row = &peri_op_softmax,
-                                        .options = DIM_OPTION(-1, "the dimension whose elements sum to 1"),
-                                        .sample =
-                                            "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}, {{{dim = -2}}, {T(2, 3, 2)}}",
-                                        .doc = "Softmax({dim = -1}) -> layer\nexp(x) divided by its sum along dim. "
-                                               "Before CrossEntropyLoss it is not needed: that takes logits."};
+static const peri_layer_kind Softmax = {
+    .name = "Softmax",
+    .inputs = 1,
+    .row = &peri_op_softmax,
+    .options = DIM_OPTION(-1, "the dimension whose elements sum to 1"),
+    .sample = "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}, {{{dim = -2}}, {T(2, 3, 2)}}",
+    .doc = "Softmax({dim = -1}) -> layer\n"
+           "exp(x) divided by its sum along dim. Before CrossEntropyLoss it is not needed: that takes logits."};
 static const peri_layer_kind LogSoftmax = {
     .name = "LogSoftmax",
     .inputs = 1,
@@ -197,19 +197,18 @@ static const peri_layer_kind MSELoss = {
     .options = REDUCTION,
     .sample =
         "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
-    .doc = "MSELoss({reduction = 'mean'}) -> loss\nloss(input, target): (input - target)^2 of each element; their "
-           "mean, their sum, or ('none') all of "
+    .doc = "MSELoss({reduction = 'mean'}) -> loss\n"
+           "loss(input, target): (input - target)^2 of each element; their mean, their sum, or ('none') all of "
            "them. Both have one shape and dtype."};
 static const peri_layer_kind CrossEntropyLoss = {
     .name = "CrossEntropyLoss",
     .inputs = 2,
     .row = &peri_op_cross_entropy,
     .options = REDUCTION,
-    .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, {T(4, "
-              "3), I(3, 4)}}, "
-              "{{}, {T(4, 3), T(4, 3):softmax()}}",
-    .doc = "CrossEntropyLoss({reduction = 'mean'}) -> loss\nloss(logits, target): of each row of n x classes logits, "
-           "log(sum(exp(x))) - x[target]. "
-           "target is n int64 classes from 1, or n x classes probabilities."};
+    .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, "
+              "{T(4, 3), I(3, 4)}}, {{}, {T(4, 3), T(4, 3):softmax()}}",
+    .doc = "CrossEntropyLoss({reduction = 'mean'}) -> loss\n"
+           "loss(logits, target): of each row of n x classes logits, log(sum(exp(x))) - x[target]. target is n "
+           "int64 classes from 1, or n x classes probabilities."};
 
 const peri_layer_kind *const peri_loss_kinds[] = {&MSELoss, &CrossEntropyLoss, NULL};

@@ -194,6 +194,9 @@ const peri_op peri_op_matmul = {
 
 /* ---- linear ---- */
 
+/* Up to this many outputs the rows of the bias are copied one by one, without the iterator. */
+#define SMALL_BIAS 32768
+
 /* note: rows, outputs, inputs */
 static peri_status infer_linear(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout, *weight = &call->args[1].tensor->layout;
@@ -243,13 +246,22 @@ static peri_status activate(peri_call *call, peri_tensor *y) {
   return peri_apply_loop(call->context->kernels->elementwise->unary[id][call->dtype], y, y);
 }
 
+/* Every row of y becomes the bias, to which the product is added. */
+static peri_status write_bias(peri_tensor *y, peri_tensor *bias) {
+  if (!bias->contiguous || y->layout.numel > SMALL_BIAS) return peri_tensor_copy_into(y, bias);
+  size_t bytes = (size_t)bias->layout.numel * peri_dtype_size(bias->layout.dtype);
+  char *end = y->data + (size_t)y->layout.shape[0] * bytes;
+  for (char *row = y->data; row < end; row += bytes) memcpy(row, bias->data, bytes);
+  return PERI_OK;
+}
+
 static peri_status run_linear(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor, *x, *own_w;
   int64_t rows = call->note[0], outputs = call->note[1], inputs = call->note[2];
   if (y->layout.numel == 0) return PERI_OK;
   peri_tensor flat_y = *y;
   peri_layout_set(&flat_y.layout, call->dtype, 2, (int64_t[]){rows, outputs});
-  if (call->args[2].given) PERI_TRY(peri_tensor_copy_into(&flat_y, call->args[2].tensor));
+  if (call->args[2].given) PERI_TRY(write_bias(&flat_y, call->args[2].tensor));
   matrix mx, mw;
   PERI_TRY(readable(call->args[1].tensor, call->dtype, &own_w, &mw));
   peri_status status = PERI_OK;

@@ -17,8 +17,8 @@ static const peri_schedule_kind StepLR = {
     .name = "StepLR",
     .options = {COUNT("step_size", NAN, 1, "epochs between two falls"), FACTOR("gamma", 0.1, "factor of each fall")},
     .rate = step_rate,
-    .doc = "StepLR(optimizer, {step_size =, gamma = 0.1}) -> schedule\nThe rate times gamma after every step_size "
-           "epochs."};
+    .doc = "StepLR(optimizer, {step_size =, gamma = 0.1}) -> schedule\n"
+           "The rate times gamma after every step_size epochs."};
 
 static double exponential_rate(double base, double t, const double *o) { return base * pow(o[0], t); }
 static const peri_schedule_kind ExponentialLR = {
@@ -32,9 +32,9 @@ static const peri_schedule_kind InverseTimeLR = {
     .name = "InverseTimeLR",
     .options = {FACTOR("decay", NAN, "how fast the rate falls"), FACTOR("power", 1, "exponent of the fall")},
     .rate = inverse_time_rate,
-    .doc = "InverseTimeLR(optimizer, {decay =, power = 1}) -> schedule\nlr / (1 + decay t)^power after t epochs: the "
-           "rates under which stochastic "
-           "approximation converges (H. Robbins, S. Monro 1951)."};
+    .doc = "InverseTimeLR(optimizer, {decay =, power = 1}) -> schedule\n"
+           "lr / (1 + decay t)^power after t epochs: the rates under which stochastic approximation converges "
+           "(H. Robbins, S. Monro 1951)."};
 
 static double cosine_rate(double base, double t, const double *o) {
   return o[1] + (base - o[1]) * (1 + cos(PI * t / o[0])) / 2;
@@ -44,9 +44,9 @@ static const peri_schedule_kind CosineAnnealingLR = {
     .options = {COUNT("T_max", NAN, 1, "epochs from the largest to the smallest rate"),
                 FACTOR("eta_min", 0, "the smallest rate")},
     .rate = cosine_rate,
-    .doc = "CosineAnnealingLR(optimizer, {T_max =, eta_min = 0}) -> schedule\nHalf a cosine from the rate to eta_min "
-           "over T_max epochs, and up "
-           "again (I. Loshchilov, F. Hutter 2017)."};
+    .doc = "CosineAnnealingLR(optimizer, {T_max =, eta_min = 0}) -> schedule\n"
+           "Half a cosine from the rate to eta_min over T_max epochs, and up again (I. Loshchilov, F. Hutter "
+           "2017)."};
 
 static double constant_rate(double base, double t, const double *o) { return t < o[1] ? base * o[0] : base; }
 static const peri_schedule_kind ConstantLR = {
@@ -54,8 +54,8 @@ static const peri_schedule_kind ConstantLR = {
     .options = {FACTOR("factor", 1.0 / 3, "factor of the first epochs"),
                 COUNT("total_iters", 5, 0, "how many epochs those are")},
     .rate = constant_rate,
-    .doc = "ConstantLR(optimizer, {factor = 1/3, total_iters = 5}) -> schedule\nThe rate times factor for total_iters "
-           "epochs, then the rate itself."};
+    .doc = "ConstantLR(optimizer, {factor = 1/3, total_iters = 5}) -> schedule\n"
+           "The rate times factor for total_iters epochs, then the rate itself."};
 
 static double linear_rate(double base, double t, const double *o) {
   return base * (o[0] + (o[1] - o[0]) * fmin(t, o[2]) / o[2]);
@@ -65,9 +65,8 @@ static const peri_schedule_kind LinearLR = {
     .options = {FACTOR("start_factor", 1.0 / 3, "factor at the start"), FACTOR("end_factor", 1, "factor at the end"),
                 COUNT("total_iters", 5, 1, "epochs from start to end")},
     .rate = linear_rate,
-    .doc = "LinearLR(optimizer, {start_factor = 1/3, end_factor = 1, total_iters = 5}) -> schedule\nThe rate times a "
-           "factor that goes straight "
-           "from start_factor to end_factor in total_iters epochs."};
+    .doc = "LinearLR(optimizer, {start_factor = 1/3, end_factor = 1, total_iters = 5}) -> schedule\n"
+           "The rate times a factor that goes straight from start_factor to end_factor in total_iters epochs."};
 
 /* ---- ReduceLROnPlateau ---- */
 enum {
@@ -125,10 +124,9 @@ static const peri_schedule_kind ReduceLROnPlateau = {
                 FACTOR("min_lr", 0, "the smallest rate"),
                 FACTOR("eps", 1e-8, "smaller falls are left out")},
     .observe = plateau_observe,
-    .doc = "ReduceLROnPlateau(optimizer, {mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, threshold_mode "
-           "= 'rel', cooldown = 0, "
-           "min_lr = 0, eps = 1e-8}) -> schedule\nstep(metric): the rate times factor when the metric has not improved "
-           "for more than patience epochs."};
+    .doc = "ReduceLROnPlateau(optimizer, {mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, "
+           "threshold_mode = 'rel', cooldown = 0, min_lr = 0, eps = 1e-8}) -> schedule\n"
+           "step(metric): the rate times factor when the metric has not improved for more than patience epochs."};
 
 const peri_schedule_kind *const peri_schedule_kinds[] = {
     &StepLR, &ExponentialLR, &InverseTimeLR, &CosineAnnealingLR, &ConstantLR, &LinearLR, &ReduceLROnPlateau, NULL};

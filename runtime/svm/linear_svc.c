@@ -40,6 +40,8 @@ static peri_status check_options(peri_context *context, const peri_linear_svc_op
 /* ---- one machine ---- */
 
 /* A fit, and the scratch of each machine in it: arrays of `rows` for each. */
+#define SERIAL_WORK 1e5 /* features of all machines in one pass below which the team is not woken */
+
 typedef struct fit {
   peri_context *context;
   const peri_linear_svc_options *options;
@@ -182,6 +184,12 @@ static peri_status new_model(peri_context *context, const fit *self, int64_t n, 
   return PERI_OK;
 }
 
+/* Tiny work wakes no team. */
+static void all_machines_body(void *arg, int64_t piece) {
+  (void)piece;
+  for (int64_t r = 0; r < ((const fit *)arg)->model->rows; r++) machine_body(arg, r);
+}
+
 static peri_status solve(fit *self, peri_blocks *blocks) {
   peri_linear_svc *model = self->model;
   int64_t rows = self->grouping->rows;
@@ -193,7 +201,11 @@ static peri_status solve(fit *self, peri_blocks *blocks) {
     const void *x = peri_at(self->dtype, self->x, self->ldx, self->grouping->order[i], 0);
     self->square[i] = self->context->kernels->svm->square[peri_is_wide(self->dtype)](self->d, x) + scaling * scaling;
   }
-  PERI_TRY(peri_parallel(self->context, model->rows, machine_body, self));
+  if ((double)rows * (double)model->d * (double)model->rows < SERIAL_WORK) {
+    PERI_TRY(peri_parallel(self->context, 1, all_machines_body, self));
+  } else {
+    PERI_TRY(peri_parallel(self->context, model->rows, machine_body, self));
+  }
   for (int64_t r = 0; r < model->rows; r++) {
     if (model->n_iter[r] < 0) {
       model->n_iter[r] = -model->n_iter[r];

@@ -157,7 +157,7 @@ peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, c
   if ((int)dtype < 0 || dtype >= PERI_DTYPES) {
     return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: unknown dtype %d", (int)dtype);
   }
-  memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
+  if (ndim > 0) memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
   PERI_TRY(peri_layout_contiguous(context, "tensor", &layout));
   return peri_tensor_full(context, &layout, 0, out);
 }
@@ -176,7 +176,7 @@ peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, 
   } else if ((uintptr_t)data % dtypes[dtype].size != 0) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory at %p is not aligned for %s", data, dtypes[dtype].name);
   } else {
-    memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
+    if (ndim > 0) memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
     status = peri_layout_contiguous(context, "tensor", &layout);
   }
   if (status == PERI_OK) status = first_tensor(context, &layout, data, out);

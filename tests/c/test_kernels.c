@@ -54,7 +54,10 @@ static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows
     double value = peri_stream_uniform(&stream);
     float single = (float)value;
     int64_t integer = (int64_t)(value * 1000);
-    memcpy(x + (size_t)i * size, dtype == PERI_FLOAT32 ? (void *)&single : dtype == PERI_FLOAT64 ? (void *)&value : (void *)&integer,
+    memcpy(x + (size_t)i * size,
+           dtype == PERI_FLOAT32   ? (void *)&single
+           : dtype == PERI_FLOAT64 ? (void *)&value
+                                   : (void *)&integer,
            size);
   }
   for (int64_t r = 0; r < rows; r++) index[r] = (int64_t)peri_stream_below(&stream, (uint64_t)x_rows);
@@ -62,8 +65,8 @@ static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows
     memset(y, 0xff, (size_t)rows * row);
     PERI_CHECK(peri_gather_rows(contexts[t], rows, row, x, index, y) == PERI_OK, "gather");
     for (int64_t r = 0; r < rows; r++) {
-      PERI_CHECK(memcmp(y + (size_t)r * row, x + (size_t)index[r] * row, row) == 0, "row %d of %d x %d", (int)r, (int)rows,
-                 (int)n);
+      PERI_CHECK(memcmp(y + (size_t)r * row, x + (size_t)index[r] * row, row) == 0, "row %d of %d x %d", (int)r,
+                 (int)rows, (int)n);
     }
     char *to = t == 0 ? sum : other;
     memcpy(to, x, (size_t)x_rows * row);
@@ -84,12 +87,14 @@ static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows
 }
 
 static void test_rows(void) {
-  static const int64_t shapes[][3] = {{0, 3, 2}, {1, 0, 2},   {1, 1, 1},    {2, 3, 5},      {17, 1, 3},
-                                      {5, 17, 2}, {100, 33, 7}, {1000, 1, 10}, {300, 1000, 40}, {20000, 5, 100}, {3, 70001, 2}};
+  static const int64_t shapes[][3] = {{0, 3, 2},       {1, 0, 2},       {1, 1, 1},    {2, 3, 5},
+                                      {17, 1, 3},      {5, 17, 2},      {100, 33, 7}, {1000, 1, 10},
+                                      {300, 1000, 40}, {20000, 5, 100}, {3, 70001, 2}};
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     open_contexts(variants[v]);
     for (size_t i = 0; i < PERI_COUNT(shapes); i++) {
-      for (int dtype = 0; dtype < PERI_ARITHMETICS; dtype++) check_rows(dtype, shapes[i][0], shapes[i][1], shapes[i][2]);
+      for (int dtype = 0; dtype < PERI_ARITHMETICS; dtype++)
+        check_rows(dtype, shapes[i][0], shapes[i][1], shapes[i][2]);
     }
     close_contexts();
   }
@@ -103,8 +108,12 @@ static int compare(peri_dtype dtype, const char *x, int64_t a, int64_t b) {
     int64_t p = ((const int64_t *)x)[a], q = ((const int64_t *)x)[b];
     return (p > q) - (p < q);
   }
-  double p = dtype == PERI_FLOAT32 ? (double)((const float *)x)[a] : dtype == PERI_FLOAT64 ? ((const double *)x)[a] : (double)(uint8_t)x[a];
-  double q = dtype == PERI_FLOAT32 ? (double)((const float *)x)[b] : dtype == PERI_FLOAT64 ? ((const double *)x)[b] : (double)(uint8_t)x[b];
+  double p = dtype == PERI_FLOAT32   ? (double)((const float *)x)[a]
+             : dtype == PERI_FLOAT64 ? ((const double *)x)[a]
+                                     : (double)(uint8_t)x[a];
+  double q = dtype == PERI_FLOAT32   ? (double)((const float *)x)[b]
+             : dtype == PERI_FLOAT64 ? ((const double *)x)[b]
+                                     : (double)(uint8_t)x[b];
   if (p != p || q != q) return (p != p) - (q != q);
   return (p > q) - (p < q);
 }
@@ -118,15 +127,26 @@ static void put_sortable(peri_dtype dtype, char *x, int64_t i, uint64_t bits) {
   if (kind == 3) value = -0.0;
   if (kind == 4) value = 0;
   switch (dtype) {
-  case PERI_FLOAT32: ((float *)x)[i] = (float)value; break;
-  case PERI_FLOAT64: ((double *)x)[i] = value * 1e100; break;
-  case PERI_INT64: ((int64_t *)x)[i] = kind < 4 ? (int64_t)(bits << 8) : (int64_t)(bits >> 60); break;
-  case PERI_UINT8: ((uint8_t *)x)[i] = (uint8_t)(bits >> 8); break;
-  case PERI_BOOL: ((uint8_t *)x)[i] = bits >> 8 & 1; break;
+  case PERI_FLOAT32:
+    ((float *)x)[i] = (float)value;
+    break;
+  case PERI_FLOAT64:
+    ((double *)x)[i] = value * 1e100;
+    break;
+  case PERI_INT64:
+    ((int64_t *)x)[i] = kind < 4 ? (int64_t)(bits << 8) : (int64_t)(bits >> 60);
+    break;
+  case PERI_UINT8:
+    ((uint8_t *)x)[i] = (uint8_t)(bits >> 8);
+    break;
+  case PERI_BOOL:
+    ((uint8_t *)x)[i] = bits >> 8 & 1;
+    break;
   }
 }
 
-static void check_sorted(peri_dtype dtype, int64_t n, bool descending, const char *x, const char *y, const int64_t *index) {
+static void check_sorted(peri_dtype dtype, int64_t n, bool descending, const char *x, const char *y,
+                         const int64_t *index) {
   size_t size = sizes[dtype];
   char *seen = calloc((size_t)n, 1);
   for (int64_t i = 0; i < n; i++) {
@@ -165,8 +185,9 @@ static void check_sort(peri_dtype dtype, int64_t rows, int64_t n, bool descendin
 }
 
 static void test_sort(void) {
-  static const int64_t shapes[][2] = {{1, 0}, {0, 5},   {1, 1},   {3, 2},    {2, 3},      {5, 17},    {4, 31},     {2, 33},
-                                      {1, 255}, {1, 257}, {70, 300}, {2, 2047}, {2, 2049}, {1000, 5}, {1, 65536}, {1, 65537}, {2, 200003}};
+  static const int64_t shapes[][2] = {{1, 0},    {0, 5},    {1, 1},     {3, 2},     {2, 3},     {5, 17},
+                                      {4, 31},   {2, 33},   {1, 255},   {1, 257},   {70, 300},  {2, 2047},
+                                      {2, 2049}, {1000, 5}, {1, 65536}, {1, 65537}, {2, 200003}};
   open_contexts(NULL);
   for (size_t i = 0; i < PERI_COUNT(shapes); i++) {
     for (int dtype = 0; dtype < PERI_DTYPES; dtype++) {
@@ -211,10 +232,18 @@ typedef enum distribution { UNIFORM, NORMAL, INTEGERS, PERMUTATION } distributio
 static void draw(peri_context *context, distribution kind, peri_dtype dtype, int64_t n, uint64_t first, void *y) {
   peri_status status = PERI_OK;
   switch (kind) {
-  case UNIFORM: status = peri_fill_uniform(context, dtype, n, 42, first, -2, 3, y); break;
-  case NORMAL: status = peri_fill_normal(context, dtype, n, 42, first, 1, 2, y); break;
-  case INTEGERS: status = peri_fill_integers(context, n, 42, first, -3, 6, y); break;
-  case PERMUTATION: status = peri_permutation(context, n, 42, first, y); break;
+  case UNIFORM:
+    status = peri_fill_uniform(context, dtype, n, 42, first, -2, 3, y);
+    break;
+  case NORMAL:
+    status = peri_fill_normal(context, dtype, n, 42, first, 1, 2, y);
+    break;
+  case INTEGERS:
+    status = peri_fill_integers(context, n, 42, first, -3, 6, y);
+    break;
+  case PERMUTATION:
+    status = peri_permutation(context, n, 42, first, y);
+    break;
   }
   PERI_CHECK(status == PERI_OK, "status %d", (int)status);
 }
@@ -227,8 +256,8 @@ static void check_draw(distribution kind, peri_dtype dtype) {
   draw(contexts[0], kind, dtype, LONG, 7, whole);
   for (size_t t = 1; t < TEAMS; t++) {
     draw(contexts[t], kind, dtype, LONG, 7, part);
-    PERI_CHECK(memcmp(whole, part, LONG * size) == 0, "kind %d dtype %d: other bits with %d threads", (int)kind, (int)dtype,
-               team[t]);
+    PERI_CHECK(memcmp(whole, part, LONG * size) == 0, "kind %d dtype %d: other bits with %d threads", (int)kind,
+               (int)dtype, team[t]);
   }
   static const int64_t lengths[] = {0, 1, 2, 3, 5, 17, 63, 64, 127, 128, 129, 255, 256, 257, 1000, 16385};
   for (size_t i = 0; kind != PERMUTATION && i < PERI_COUNT(lengths); i++) {
@@ -252,16 +281,19 @@ static void check_moments(distribution kind, peri_dtype dtype, double mean, doub
   draw(contexts[1], kind, dtype, MANY, 0, y);
   double sum = 0, second = 0, fourth = 0, least = INFINITY, most = -INFINITY;
   for (int i = 0; i < MANY; i++) {
-    double value = dtype == PERI_FLOAT32 ? (double)((float *)y)[i] : dtype == PERI_FLOAT64 ? ((double *)y)[i] : (double)((int64_t *)y)[i];
+    double value = dtype == PERI_FLOAT32   ? (double)((float *)y)[i]
+                   : dtype == PERI_FLOAT64 ? ((double *)y)[i]
+                                           : (double)((int64_t *)y)[i];
     double d = value - mean;
     sum += d, second += d * d, fourth += d * d * d * d;
     least = fmin(least, value), most = fmax(most, value);
   }
   PERI_CHECK(fabs(sum / MANY) < 0.02 && fabs(second / MANY / variance - 1) < 0.01 &&
                  fabs(fourth / MANY / (variance * variance) / kurtosis - 1) < 0.03,
-             "kind %d dtype %d: mean %g, variance %g, kurtosis %g", (int)kind, (int)dtype, mean + sum / MANY, second / MANY,
-             fourth / MANY / (variance * variance));
-  if (kind == UNIFORM) PERI_CHECK(least >= -2 && least < -1.99 && most < 3 && most > 2.99, "%.17g to %.17g", least, most);
+             "kind %d dtype %d: mean %g, variance %g, kurtosis %g", (int)kind, (int)dtype, mean + sum / MANY,
+             second / MANY, fourth / MANY / (variance * variance));
+  if (kind == UNIFORM)
+    PERI_CHECK(least >= -2 && least < -1.99 && most < 3 && most > 2.99, "%.17g to %.17g", least, most);
   if (kind == INTEGERS) PERI_CHECK(least == -3 && most == 6, "%g to %g", least, most);
   free(y);
 }

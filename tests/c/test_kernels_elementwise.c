@@ -23,11 +23,12 @@ static const peri_elementwise_kernels *variant(size_t v) {
 
 /* ---- values ---- */
 
-static const double float_values[] = {
-    0.5, 0.0,   -0.0,     1.0,  -1.0, 2.0,  -2.0,  1.5,     -1.5,  2.5, -2.5,   0.3,   -0.7,
-    3.0, 100.0, INFINITY, -2.2, NAN,  10.0, -10.0, 0x1p-149, 1e-30, 5e6, -8e6,   1e9,   -INFINITY,
-    7.0, 0.25,  -0.25,    88.0, 0.9,  4.0,  -3.0,  12345.0, 0.1,   6.5, 0x1p-60, 0x1p23};
-static const int64_t integer_values[] = {0, 1, -1, 2, -2, 3, -3, 7, -7, 10, 255, 256, -256, INT64_MAX, INT64_MIN, 1000003};
+static const double float_values[] = {0.5,      0.0,   -0.0, 1.0,     -1.0,  2.0,       -2.0,    1.5,   -1.5,  2.5,
+                                      -2.5,     0.3,   -0.7, 3.0,     100.0, INFINITY,  -2.2,    NAN,   10.0,  -10.0,
+                                      0x1p-149, 1e-30, 5e6,  -8e6,    1e9,   -INFINITY, 7.0,     0.25,  -0.25, 88.0,
+                                      0.9,      4.0,   -3.0, 12345.0, 0.1,   6.5,       0x1p-60, 0x1p23};
+static const int64_t integer_values[] = {0,  1,  -1,  2,   -2,   3,         -3,        7,
+                                         -7, 10, 255, 256, -256, INT64_MAX, INT64_MIN, 1000003};
 
 static double float_value(int64_t i) { return float_values[(size_t)i % PERI_COUNT(float_values)]; }
 static int64_t integer_value(int64_t i) { return integer_values[(size_t)i % PERI_COUNT(integer_values)]; }
@@ -99,7 +100,8 @@ static void run_loop(const loop *l, int64_t n, char *y, ptrdiff_t sy, char *cons
 }
 
 /* Strides in elements, in_place < 0 for an output of its own, else the operand that is overwritten. */
-static void check_loop(const loop *l, int64_t n, int64_t offset, int64_t out_stride, const int64_t *strides, int in_place) {
+static void check_loop(const loop *l, int64_t n, int64_t offset, int64_t out_stride, const int64_t *strides,
+                       int in_place) {
   static char inputs[3][ROOM * 8], output[ROOM * 8], expected[ROOM * 8];
   char *x[3];
   ptrdiff_t sx[3];
@@ -177,13 +179,22 @@ static void check_arithmetic_loops(const peri_elementwise_kernels *kernels, cons
     for (int f = 0; f < PERI_UNARIES; f++) {
       loop l = {.name = unary_names[f], .isa = isa, .operands = 1, .one = kernels->unary[f][d], .in = {d}, .out = d};
       if (l.one != NULL) check_all_strides(&l);
-      loop slope = {.name = unary_names[f], .isa = isa, .operands = 3, .three = kernels->derivative[f][d],
-                    .in = {d, d, d}, .out = d};
+      loop slope = {.name = unary_names[f],
+                    .isa = isa,
+                    .operands = 3,
+                    .three = kernels->derivative[f][d],
+                    .in = {d, d, d},
+                    .out = d};
       if (slope.three != NULL) check_all_strides(&slope);
     }
     for (int f = 0; f < PERI_BINARIES; f++) {
-      loop l = {.name = binary_names[f], .isa = isa, .operands = 2, .two = kernels->binary[f][d], .in = {d, d},
-                .out = d, .divides = f == PERI_BINARY_floor_div || f == PERI_BINARY_mod};
+      loop l = {.name = binary_names[f],
+                .isa = isa,
+                .operands = 2,
+                .two = kernels->binary[f][d],
+                .in = {d, d},
+                .out = d,
+                .divides = f == PERI_BINARY_floor_div || f == PERI_BINARY_mod};
       if (l.two != NULL) check_all_strides(&l);
     }
   }
@@ -192,26 +203,35 @@ static void check_arithmetic_loops(const peri_elementwise_kernels *kernels, cons
 static void check_other_loops(const peri_elementwise_kernels *kernels, const char *isa) {
   for (int d = 0; d < PERI_DTYPES; d++) {
     for (int f = 0; f < PERI_COMPARES; f++) {
-      loop l = {.name = compare_names[f], .isa = isa, .operands = 2, .two = kernels->compare[f][d], .in = {d, d},
+      loop l = {.name = compare_names[f],
+                .isa = isa,
+                .operands = 2,
+                .two = kernels->compare[f][d],
+                .in = {d, d},
                 .out = PERI_BOOL};
       check_all_strides(&l);
     }
-    loop where = {.name = "where", .isa = isa, .operands = 3, .three = kernels->where[d], .in = {PERI_BOOL, d, d},
-                  .out = d};
+    loop where = {
+        .name = "where", .isa = isa, .operands = 3, .three = kernels->where[d], .in = {PERI_BOOL, d, d}, .out = d};
     check_all_strides(&where);
     for (int to = 0; to < PERI_DTYPES; to++) {
       loop l = {.name = "convert", .isa = isa, .operands = 1, .one = kernels->convert[d][to], .in = {d}, .out = to};
       check_all_strides(&l);
     }
   }
-  loop both = {.name = "and", .isa = isa, .operands = 2, .two = kernels->logical_and, .in = {PERI_BOOL, PERI_BOOL},
+  loop both = {.name = "and",
+               .isa = isa,
+               .operands = 2,
+               .two = kernels->logical_and,
+               .in = {PERI_BOOL, PERI_BOOL},
                .out = PERI_BOOL};
-  loop either = both, not = {.name = "not", .isa = isa, .operands = 1, .one = kernels->logical_not, .in = {PERI_BOOL},
-                             .out = PERI_BOOL};
+  loop either = both,
+       not = {
+           .name = "not", .isa = isa, .operands = 1, .one = kernels->logical_not, .in = {PERI_BOOL}, .out = PERI_BOOL};
   either.two = kernels->logical_or;
   check_all_strides(&both);
   check_all_strides(&either);
-  check_all_strides(&not);
+  check_all_strides(&not );
 }
 
 static void test_loops(void) {
@@ -227,26 +247,46 @@ static void test_loops(void) {
 
 static double twin_unary(int f, double x) {
   switch ((peri_unary_id)f) {
-  case PERI_UNARY_neg: return -x;
-  case PERI_UNARY_abs: return fabs(x);
-  case PERI_UNARY_sign: return x > 0 ? 1 : x < 0 ? -1 : x;
-  case PERI_UNARY_square: return x * x;
-  case PERI_UNARY_reciprocal: return 1 / x;
-  case PERI_UNARY_sqrt: return sqrt(x);
-  case PERI_UNARY_rsqrt: return 1 / sqrt(x);
-  case PERI_UNARY_exp: return exp(x);
-  case PERI_UNARY_expm1: return expm1(x);
-  case PERI_UNARY_log: return log(x);
-  case PERI_UNARY_log1p: return log1p(x);
-  case PERI_UNARY_sin: return sin(x);
-  case PERI_UNARY_cos: return cos(x);
-  case PERI_UNARY_tanh: return tanh(x);
-  case PERI_UNARY_sigmoid: return 1 / (1 + exp(-x));
-  case PERI_UNARY_relu: return x != x ? x : fmax(x, 0);
-  case PERI_UNARY_floor: return floor(x);
-  case PERI_UNARY_ceil: return ceil(x);
-  case PERI_UNARY_round: return nearbyint(x);
-  case PERI_UNARIES: break;
+  case PERI_UNARY_neg:
+    return -x;
+  case PERI_UNARY_abs:
+    return fabs(x);
+  case PERI_UNARY_sign:
+    return x > 0 ? 1 : x < 0 ? -1 : x;
+  case PERI_UNARY_square:
+    return x * x;
+  case PERI_UNARY_reciprocal:
+    return 1 / x;
+  case PERI_UNARY_sqrt:
+    return sqrt(x);
+  case PERI_UNARY_rsqrt:
+    return 1 / sqrt(x);
+  case PERI_UNARY_exp:
+    return exp(x);
+  case PERI_UNARY_expm1:
+    return expm1(x);
+  case PERI_UNARY_log:
+    return log(x);
+  case PERI_UNARY_log1p:
+    return log1p(x);
+  case PERI_UNARY_sin:
+    return sin(x);
+  case PERI_UNARY_cos:
+    return cos(x);
+  case PERI_UNARY_tanh:
+    return tanh(x);
+  case PERI_UNARY_sigmoid:
+    return 1 / (1 + exp(-x));
+  case PERI_UNARY_relu:
+    return x != x ? x : fmax(x, 0);
+  case PERI_UNARY_floor:
+    return floor(x);
+  case PERI_UNARY_ceil:
+    return ceil(x);
+  case PERI_UNARY_round:
+    return nearbyint(x);
+  case PERI_UNARIES:
+    break;
   }
   return 0;
 }
@@ -255,26 +295,42 @@ static double twin_unary(int f, double x) {
 static double twin_slope(int f, double x) {
   double y = twin_unary(f, x);
   switch ((peri_unary_id)f) {
-  case PERI_UNARY_neg: return -1;
-  case PERI_UNARY_abs: return x > 0 ? 1 : x < 0 ? -1 : x;
-  case PERI_UNARY_square: return 2 * x;
-  case PERI_UNARY_reciprocal: return -y * y;
-  case PERI_UNARY_sqrt: return 0.5 / y;
-  case PERI_UNARY_rsqrt: return -0.5 * y * y * y;
-  case PERI_UNARY_exp: return y;
-  case PERI_UNARY_expm1: return y + 1;
-  case PERI_UNARY_log: return 1 / x;
-  case PERI_UNARY_log1p: return 1 / (1 + x);
-  case PERI_UNARY_sin: return cos(x);
-  case PERI_UNARY_cos: return -sin(x);
-  case PERI_UNARY_tanh: return 1 - y * y;
-  case PERI_UNARY_sigmoid: return y * (1 - y);
-  case PERI_UNARY_relu: return x > 0;
+  case PERI_UNARY_neg:
+    return -1;
+  case PERI_UNARY_abs:
+    return x > 0 ? 1 : x < 0 ? -1 : x;
+  case PERI_UNARY_square:
+    return 2 * x;
+  case PERI_UNARY_reciprocal:
+    return -y * y;
+  case PERI_UNARY_sqrt:
+    return 0.5 / y;
+  case PERI_UNARY_rsqrt:
+    return -0.5 * y * y * y;
+  case PERI_UNARY_exp:
+    return y;
+  case PERI_UNARY_expm1:
+    return y + 1;
+  case PERI_UNARY_log:
+    return 1 / x;
+  case PERI_UNARY_log1p:
+    return 1 / (1 + x);
+  case PERI_UNARY_sin:
+    return cos(x);
+  case PERI_UNARY_cos:
+    return -sin(x);
+  case PERI_UNARY_tanh:
+    return 1 - y * y;
+  case PERI_UNARY_sigmoid:
+    return y * (1 - y);
+  case PERI_UNARY_relu:
+    return x > 0;
   case PERI_UNARY_sign:
   case PERI_UNARY_floor:
   case PERI_UNARY_ceil:
   case PERI_UNARY_round:
-  case PERI_UNARIES: break;
+  case PERI_UNARIES:
+    break;
   }
   return 0;
 }
@@ -282,16 +338,26 @@ static double twin_slope(int f, double x) {
 static double twin_binary(int f, double a, double b) {
   double rest = fmod(a, b);
   switch ((peri_binary_id)f) {
-  case PERI_BINARY_add: return a + b;
-  case PERI_BINARY_sub: return a - b;
-  case PERI_BINARY_mul: return a * b;
-  case PERI_BINARY_div: return a / b;
-  case PERI_BINARY_pow: return pow(a, b);
-  case PERI_BINARY_floor_div: return floor(a / b);
-  case PERI_BINARY_mod: return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-  case PERI_BINARY_maximum: return a != a ? a : b != b ? b : fmax(a, b);
-  case PERI_BINARY_minimum: return a != a ? a : b != b ? b : fmin(a, b);
-  case PERI_BINARIES: break;
+  case PERI_BINARY_add:
+    return a + b;
+  case PERI_BINARY_sub:
+    return a - b;
+  case PERI_BINARY_mul:
+    return a * b;
+  case PERI_BINARY_div:
+    return a / b;
+  case PERI_BINARY_pow:
+    return pow(a, b);
+  case PERI_BINARY_floor_div:
+    return floor(a / b);
+  case PERI_BINARY_mod:
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  case PERI_BINARY_maximum:
+    return a != a ? a : b != b ? b : fmax(a, b);
+  case PERI_BINARY_minimum:
+    return a != a ? a : b != b ? b : fmin(a, b);
+  case PERI_BINARIES:
+    break;
   }
   return 0;
 }
@@ -301,7 +367,8 @@ static bool close_to(peri_dtype dtype, double value, double expected, double ulp
   double rounded = dtype == PERI_FLOAT32 ? (double)(float)expected : expected;
   if (rounded != rounded) return value != value;
   if (isinf(rounded) || isinf(value)) return value == rounded;
-  double unit = dtype == PERI_FLOAT32 ? fmax(fabs(rounded) * 0x1p-23, 0x1p-149) : fmax(fabs(rounded) * 0x1p-52, 0x1p-1074);
+  double unit =
+      dtype == PERI_FLOAT32 ? fmax(fabs(rounded) * 0x1p-23, 0x1p-149) : fmax(fabs(rounded) * 0x1p-52, 0x1p-1074);
   return fabs(value - rounded) <= ulps * unit;
 }
 
@@ -321,8 +388,8 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
       if (fabs(a) > 10 || (d == PERI_FLOAT32 && a != 0 && fabs(a) < 1e-25)) continue;
       kernels->derivative[f][d](1, gx, 0, g, 0, at, 0, y, 0);
       double slope = 1.5 * twin_slope(f, a), got = get_float(d, gx), unit = d == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
-      PERI_CHECK(close_to(d, got, slope, 8) || fabs(got - slope) <= 8 * unit, "%s slope of %s at %g dtype %d = %g, not %g",
-                 isa, unary_names[f], a, (int)d, got, slope);
+      PERI_CHECK(close_to(d, got, slope, 8) || fabs(got - slope) <= 8 * unit,
+                 "%s slope of %s at %g dtype %d = %g, not %g", isa, unary_names[f], a, (int)d, got, slope);
     }
     for (size_t j = 0; j < PERI_COUNT(float_values); j++) {
       put_value(d, at_b, (int64_t)j);
@@ -332,7 +399,8 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
         double expected = f == PERI_BINARY_floor_div && d == PERI_FLOAT32 ? (double)floorf((float)a / (float)b)
                                                                           : twin_binary(f, a, b);
         PERI_CHECK(close_to(d, get_float(d, y), expected, f == PERI_BINARY_pow ? 2 : 0.5),
-                   "%s %s(%g, %g) dtype %d = %g, not %g", isa, binary_names[f], a, b, (int)d, get_float(d, y), expected);
+                   "%s %s(%g, %g) dtype %d = %g, not %g", isa, binary_names[f], a, b, (int)d, get_float(d, y),
+                   expected);
       }
     }
   }
@@ -343,14 +411,22 @@ static int64_t twin_integer(int f, int64_t a, int64_t b) {
   wide quotient = (wide)a / b, rest = (wide)a % b;
   if (rest != 0 && (rest < 0) != (b < 0)) quotient--, rest += b;
   switch ((peri_binary_id)f) {
-  case PERI_BINARY_add: return (int64_t)(uint64_t)((wide)a + b);
-  case PERI_BINARY_sub: return (int64_t)(uint64_t)((wide)a - b);
-  case PERI_BINARY_mul: return (int64_t)(uint64_t)((wide)a * b);
-  case PERI_BINARY_floor_div: return (int64_t)(uint64_t)quotient;
-  case PERI_BINARY_mod: return (int64_t)rest;
-  case PERI_BINARY_maximum: return peri_max(a, b);
-  case PERI_BINARY_minimum: return peri_min(a, b);
-  default: return 0;
+  case PERI_BINARY_add:
+    return (int64_t)(uint64_t)((wide)a + b);
+  case PERI_BINARY_sub:
+    return (int64_t)(uint64_t)((wide)a - b);
+  case PERI_BINARY_mul:
+    return (int64_t)(uint64_t)((wide)a * b);
+  case PERI_BINARY_floor_div:
+    return (int64_t)(uint64_t)quotient;
+  case PERI_BINARY_mod:
+    return (int64_t)rest;
+  case PERI_BINARY_maximum:
+    return peri_max(a, b);
+  case PERI_BINARY_minimum:
+    return peri_min(a, b);
+  default:
+    return 0;
   }
 }
 
@@ -369,8 +445,8 @@ static void check_integer_twins(const peri_elementwise_kernels *kernels, const c
       for (int f = 0; f < PERI_BINARIES; f++) {
         if (kernels->binary[f][PERI_INT64] == NULL) continue;
         kernels->binary[f][PERI_INT64](1, (char *)&y, 8, (const char *)&a, 8, (const char *)&b, 8);
-        PERI_CHECK(y == twin_integer(f, a, b), "%s %s(%lld, %lld) = %lld", isa, binary_names[f], (long long)a, (long long)b,
-                   (long long)y);
+        PERI_CHECK(y == twin_integer(f, a, b), "%s %s(%lld, %lld) = %lld", isa, binary_names[f], (long long)a,
+                   (long long)b, (long long)y);
       }
     }
   }
@@ -391,8 +467,8 @@ static void check_conversions(const peri_elementwise_kernels *kernels, const cha
       kernels->convert[d][PERI_INT64](1, (char *)&integer, 8, x[d], 0);
       kernels->convert[d][PERI_UINT8](1, (char *)&byte, 1, x[d], 0);
       kernels->convert[d][PERI_BOOL](1, (char *)&boolean, 1, x[d], 0);
-      PERI_CHECK(integer == integers[i] && byte == bytes[i] && boolean == bools[i], "%s %g gives %lld %d %d", isa, from[i],
-                 (long long)integer, byte, boolean);
+      PERI_CHECK(integer == integers[i] && byte == bytes[i] && boolean == bools[i], "%s %g gives %lld %d %d", isa,
+                 from[i], (long long)integer, byte, boolean);
     }
   }
   static const int64_t wide[] = {-5, 0, 7, 255, 300, INT64_MIN, INT64_MAX};
@@ -409,7 +485,7 @@ static void check_comparisons(const peri_elementwise_kernels *kernels, const cha
   for (size_t i = 0; i < PERI_COUNT(values); i++) {
     for (size_t j = 0; j < PERI_COUNT(values); j++) {
       double a = values[i], b = values[j];
-      const uint8_t expected[] = {a == b, a != b, a < b, a <= b, a > b, a >= b};
+      const uint8_t expected[] = {a == b, a != b, a<b, a <= b, a> b, a >= b};
       for (int f = 0; f < PERI_COMPARES; f++) {
         uint8_t y;
         kernels->compare[f][PERI_FLOAT64](1, (char *)&y, 1, (const char *)&a, 8, (const char *)&b, 8);

@@ -76,9 +76,9 @@ static void check_values(const shape *s, peri_dtype dtype, const void *a, int64_
       double expected = s->alpha * sum + old, got = number(dtype, c, i * ldc + j);
       double bound = 2 * ((double)s->k + 2) * unit * (fabs(s->alpha) * size + fabs(old));
       if (fabs(got - expected) <= bound) continue;
-      PERI_CHECK(false, "dtype %d: %d x %d x %d, transposes %d %d, alpha %g beta %g: c[%d][%d] = %g, not %g", (int)dtype,
-                 (int)s->m, (int)s->n, (int)s->k, s->transpose_a, s->transpose_b, s->alpha, s->beta, (int)i, (int)j, got,
-                 expected);
+      PERI_CHECK(false, "dtype %d: %d x %d x %d, transposes %d %d, alpha %g beta %g: c[%d][%d] = %g, not %g",
+                 (int)dtype, (int)s->m, (int)s->n, (int)s->k, s->transpose_a, s->transpose_b, s->alpha, s->beta, (int)i,
+                 (int)j, got, expected);
       return;
     }
   }
@@ -112,8 +112,8 @@ static void check_product(const shape *s, peri_dtype dtype, size_t threads) {
       first = c;
       continue;
     }
-    PERI_CHECK(memcmp(first, c, bytes) == 0, "dtype %d: %d x %d x %d: other bits with %d threads", (int)dtype, (int)s->m,
-               (int)s->n, (int)s->k, team[t]);
+    PERI_CHECK(memcmp(first, c, bytes) == 0, "dtype %d: %d x %d x %d: other bits with %d threads", (int)dtype,
+               (int)s->m, (int)s->n, (int)s->k, team[t]);
     free(c);
   }
   free(first), free(a), free(b), free(before);
@@ -160,12 +160,11 @@ static void test_every_set(void) {
 
 /* From uncut to cut along each dimension. */
 static void test_threads(void) {
-  static const shape shapes[] = {{128, 128, 784, 0, 1, 1, 0, 0},   {128, 784, 128, 1, 0, 1, 1, 0},
-                                 {300, 301, 299, 0, 0, 1, 0, 5},   {1000, 33, 100, 1, 1, -1, 0.5, 1},
-                                 {17, 1000, 1000, 0, 0, 1, 0, 0},  {10, 10, 60000, 1, 0, 1, 1, 0},
-                                 {3, 5, 400000, 0, 1, 2, 0, 0},    {1, 1000, 5000, 0, 0, 1, 0, 0},
-                                 {5000, 1, 1000, 0, 0, 1, 0, 0},   {1, 1, 3000000, 0, 1, 1, 0, 0},
-                                 {700, 700, 1200, 0, 1, 1, 0, 0}};
+  static const shape shapes[] = {
+      {128, 128, 784, 0, 1, 1, 0, 0},    {128, 784, 128, 1, 0, 1, 1, 0},  {300, 301, 299, 0, 0, 1, 0, 5},
+      {1000, 33, 100, 1, 1, -1, 0.5, 1}, {17, 1000, 1000, 0, 0, 1, 0, 0}, {10, 10, 60000, 1, 0, 1, 1, 0},
+      {3, 5, 400000, 0, 1, 2, 0, 0},     {1, 1000, 5000, 0, 0, 1, 0, 0},  {5000, 1, 1000, 0, 0, 1, 0, 0},
+      {1, 1, 3000000, 0, 1, 1, 0, 0},    {700, 700, 1200, 0, 1, 1, 0, 0}};
   open_contexts();
   for (size_t i = 0; i < PERI_COUNT(shapes); i++) {
     check_product(&shapes[i], PERI_FLOAT32, PERI_COUNT(team));
@@ -190,4 +189,5 @@ static void test_failures(void) {
   close_contexts();
 }
 
-PERI_TEST_MAIN(PERI_TEST(test_awkward_shapes), PERI_TEST(test_every_set), PERI_TEST(test_threads), PERI_TEST(test_failures))
+PERI_TEST_MAIN(PERI_TEST(test_awkward_shapes), PERI_TEST(test_every_set), PERI_TEST(test_threads),
+               PERI_TEST(test_failures))

@@ -30,19 +30,30 @@ static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
 
 static double number(peri_dtype dtype, const void *x, int64_t i) {
   switch (dtype) {
-  case PERI_FLOAT32: return (double)((const float *)x)[i];
-  case PERI_FLOAT64: return ((const double *)x)[i];
-  case PERI_INT64: return (double)((const int64_t *)x)[i];
-  default: return (double)((const uint8_t *)x)[i];
+  case PERI_FLOAT32:
+    return (double)((const float *)x)[i];
+  case PERI_FLOAT64:
+    return ((const double *)x)[i];
+  case PERI_INT64:
+    return (double)((const int64_t *)x)[i];
+  default:
+    return (double)((const uint8_t *)x)[i];
   }
 }
 
 static void put(peri_dtype dtype, void *x, int64_t i, double value) {
   switch (dtype) {
-  case PERI_FLOAT32: ((float *)x)[i] = (float)value; break;
-  case PERI_FLOAT64: ((double *)x)[i] = value; break;
-  case PERI_INT64: ((int64_t *)x)[i] = (int64_t)value; break;
-  default: ((uint8_t *)x)[i] = (uint8_t)value;
+  case PERI_FLOAT32:
+    ((float *)x)[i] = (float)value;
+    break;
+  case PERI_FLOAT64:
+    ((double *)x)[i] = value;
+    break;
+  case PERI_INT64:
+    ((int64_t *)x)[i] = (int64_t)value;
+    break;
+  default:
+    ((uint8_t *)x)[i] = (uint8_t)value;
   }
 }
 
@@ -61,11 +72,11 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1},      {1, 2, 1},       {3, 5, 1},        {2, 17, 3},     {5, 31, 1},   {1, 32, 1},    {1, 33, 1},
-    {4, 64, 1},     {1, 65, 2},      {1, 100, 1},      {7, 129, 1},    {1, 1000, 1}, {17, 3, 1000}, {1, 10, 10},
-    {1, 128, 300},  {2, 200, 257},   {40, 1000, 1},    {300, 200, 1},  {1, 100000, 1}, {1, 70001, 3}, {2, 50000, 2},
-    {1, 999, 130},  {1, 10, 100000}, {3, 40001, 1},    {100, 10, 100}, {1, 300000, 1}, {20000, 2, 3}, {1000, 100, 1},
-    {0, 4, 2},      {3, 4, 0},       {50, 5000, 1},
+    {1, 1, 1},     {1, 2, 1},       {3, 5, 1},     {2, 17, 3},     {5, 31, 1},     {1, 32, 1},    {1, 33, 1},
+    {4, 64, 1},    {1, 65, 2},      {1, 100, 1},   {7, 129, 1},    {1, 1000, 1},   {17, 3, 1000}, {1, 10, 10},
+    {1, 128, 300}, {2, 200, 257},   {40, 1000, 1}, {300, 200, 1},  {1, 100000, 1}, {1, 70001, 3}, {2, 50000, 2},
+    {1, 999, 130}, {1, 10, 100000}, {3, 40001, 1}, {100, 10, 100}, {1, 300000, 1}, {20000, 2, 3}, {1000, 100, 1},
+    {0, 4, 2},     {3, 4, 0},       {50, 5000, 1},
 };
 
 /* ---- sums ---- */
@@ -78,8 +89,8 @@ static bool near(peri_dtype dtype, double got, double expected, double size, dou
 }
 
 /* Sum, product, mean and squares of one output in long double. */
-static void check_sums_at(const shape *s, peri_dtype dtype, const void *x, int64_t o, int64_t j, double sum, double prod,
-                          double mean, double squares) {
+static void check_sums_at(const shape *s, peri_dtype dtype, const void *x, int64_t o, int64_t j, double sum,
+                          double prod, double mean, double squares) {
   long double total = 0, size = 0, product = 1, centre, spread = 0;
   for (int64_t i = 0; i < s->n; i++) {
     long double value = (long double)number(dtype, x, element(s, o, i, j));
@@ -98,8 +109,9 @@ static void check_sums_at(const shape *s, peri_dtype dtype, const void *x, int64
              (int)s->outer, (int)s->n, (int)s->inner, sum, total);
   if (dtype == PERI_FLOAT32) product = (long double)(float)product;
   double growth = dtype == PERI_FLOAT64 ? (double)s->n : 2;
-  PERI_CHECK(near(dtype, prod, (double)product, fabs((double)product), growth), "prod dtype %d of %d x %d x %d = %g, not %Lg",
-             (int)dtype, (int)s->outer, (int)s->n, (int)s->inner, prod, product);
+  PERI_CHECK(near(dtype, prod, (double)product, fabs((double)product), growth),
+             "prod dtype %d of %d x %d x %d = %g, not %Lg", (int)dtype, (int)s->outer, (int)s->n, (int)s->inner, prod,
+             product);
   if (dtype == PERI_INT64) return;
   PERI_CHECK(near(dtype, mean, (double)centre, of_sum / (double)s->n, 8), "mean dtype %d of %d x %d x %d = %g, not %Lg",
              (int)dtype, (int)s->outer, (int)s->n, (int)s->inner, mean, centre);
@@ -132,7 +144,8 @@ static void check_sums(const shape *s, peri_dtype dtype, size_t teams) {
       memcpy(cell, out[0] + k * bytes + (size_t)at * sizes[dtype], sizes[dtype]);
       values[k] = number(dtype, cell, 0);
     }
-    if (!integer || s->n < 10) check_sums_at(s, dtype, x, at / s->inner, at % s->inner, values[0], values[1], values[2], values[3]);
+    if (!integer || s->n < 10)
+      check_sums_at(s, dtype, x, at / s->inner, at % s->inner, values[0], values[1], values[2], values[3]);
   }
   for (size_t t = 0; t < teams; t++) free(out[t]);
   free(x);
@@ -203,8 +216,8 @@ static void check_bools(const shape *s) {
           int value = x[element(s, at / s->inner, i, at % s->inner)];
           some |= value, every &= value;
         }
-        PERI_CHECK(any[at] == some && all[at] == every, "any %d all %d of %d x %d x %d", any[at], all[at], (int)s->outer,
-                   (int)s->n, (int)s->inner);
+        PERI_CHECK(any[at] == some && all[at] == every, "any %d all %d of %d x %d x %d", any[at], all[at],
+                   (int)s->outer, (int)s->n, (int)s->inner);
       }
       free(any), free(all);
     }
@@ -258,12 +271,15 @@ static void test_hard_sums(void) {
   PERI_CHECK(peri_reduce_moments(contexts[1], PERI_FLOAT32, 1, n, 1, x, &mean, &squares) == PERI_OK, "failed");
   PERI_CHECK(mean == 0.1f && squares >= 0 && squares < 1e-9f, "%g %g", (double)mean, (double)squares);
   x[500] = INFINITY, d[7] = 1e308, d[8] = 1e308;
-  PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT32, 1, n, 1, x, &sum) == PERI_OK && sum == INFINITY, "%g", (double)sum);
-  PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT64, 1, n, 1, d, &total) == PERI_OK && total == (double)INFINITY, "%g", total);
+  PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT32, 1, n, 1, x, &sum) == PERI_OK && sum == INFINITY, "%g",
+             (double)sum);
+  PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT64, 1, n, 1, d, &total) == PERI_OK && total == (double)INFINITY,
+             "%g", total);
   x[501] = -INFINITY;
   PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT32, 1, n, 1, x, &sum) == PERI_OK && sum != sum, "%g", (double)sum);
   int64_t wrap[3] = {INT64_MAX, 1, 5}, result;
-  PERI_CHECK(peri_reduce_sum(contexts[0], PERI_INT64, 1, 3, 1, wrap, &result) == PERI_OK && result == INT64_MIN + 5, "wrap");
+  PERI_CHECK(peri_reduce_sum(contexts[0], PERI_INT64, 1, 3, 1, wrap, &result) == PERI_OK && result == INT64_MIN + 5,
+             "wrap");
   free(x), free(d);
   close_contexts();
 }
@@ -318,7 +334,7 @@ static void check_softmax_rows(peri_dtype dtype, int64_t rows, int64_t n, size_t
     }
   }
   double eps = dtype == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
-  for (int64_t r = 0; r < rows; r += rows > 100 ? 237 : 1) {
+  for (int64_t r = 0; r<rows; r += rows> 100 ? 237 : 1) {
     double most = -INFINITY;
     long double sum = 0, dot = 0, total = 0;
     for (int64_t j = 0; j < n; j++) most = fmax(most, number(dtype, x, r * n + j));
@@ -350,9 +366,9 @@ static void check_softmax_rows(peri_dtype dtype, int64_t rows, int64_t n, size_t
 }
 
 static void test_softmax(void) {
-  static const int64_t rows[][2] = {{1, 1},  {10, 2},    {3, 5},      {17, 10},    {128, 10}, {2, 31},   {2, 32},
-                                    {5, 33}, {3, 100},   {2, 1000},   {1, 70000},  {9000, 10}, {700, 600}, {40000, 2},
-                                    {1, 511}, {1, 512},  {1, 513},    {64, 1500}};
+  static const int64_t rows[][2] = {{1, 1},     {10, 2},    {3, 5},   {17, 10},  {128, 10},  {2, 31},
+                                    {2, 32},    {5, 33},    {3, 100}, {2, 1000}, {1, 70000}, {9000, 10},
+                                    {700, 600}, {40000, 2}, {1, 511}, {1, 512},  {1, 513},   {64, 1500}};
   static const char *const variants[] = {"baseline", "v3", "v4"};
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     open_contexts(variants[v]);

@@ -20,14 +20,10 @@ static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static long double sigmoid_long(long double x) { return 1 / (1 + expl(-x)); }
 
 static const function functions[] = {
-    {"exp", PERI_UNARY_exp, exp, expl},
-    {"expm1", PERI_UNARY_expm1, expm1, NULL},
-    {"log", PERI_UNARY_log, log, logl},
-    {"log1p", PERI_UNARY_log1p, log1p, NULL},
-    {"sin", PERI_UNARY_sin, sin, NULL},
-    {"cos", PERI_UNARY_cos, cos, NULL},
-    {"tanh", PERI_UNARY_tanh, tanh, tanhl},
-    {"sigmoid", PERI_UNARY_sigmoid, sigmoid, sigmoid_long},
+    {"exp", PERI_UNARY_exp, exp, expl},     {"expm1", PERI_UNARY_expm1, expm1, NULL},
+    {"log", PERI_UNARY_log, log, logl},     {"log1p", PERI_UNARY_log1p, log1p, NULL},
+    {"sin", PERI_UNARY_sin, sin, NULL},     {"cos", PERI_UNARY_cos, cos, NULL},
+    {"tanh", PERI_UNARY_tanh, tanh, tanhl}, {"sigmoid", PERI_UNARY_sigmoid, sigmoid, sigmoid_long},
 };
 
 /* The distance of value from the exact result in units of the last place of the float nearest to it. */
@@ -120,7 +116,8 @@ static void test_unary_f32(void) {
     }
     for (int v = 0; v < 3; v++) {
       if (kernels[v] == NULL) continue;
-      printf("%-8s float32 %-8s %.3f ULP at %a\n", functions[k].name, variants[v], worsts[v].error, (double)worsts[v].x);
+      printf("%-8s float32 %-8s %.3f ULP at %a\n", functions[k].name, variants[v], worsts[v].error,
+             (double)worsts[v].x);
       PERI_CHECK(worsts[v].error <= 2, "%s(%a) = %a in %s", functions[k].name, (double)worsts[v].x,
                  (double)worsts[v].value, variants[v]);
     }
@@ -167,13 +164,13 @@ static void test_pow_f32(void) {
     }
     check_pow(kernels, BATCH, x, y, worsts);
   }
-  static const float specials[] = {0.0f,  1.0f,  2.0f, 3.0f, 0.5f, 1.5f, 0x1p-149f, 0x1p-126f, 0x1.fffffep127f, 0x1p24f,
-                                   16777215.0f, 8388609.0f, 8388607.5f, 1e10f, 0.99999994f, 1.0000001f, 33.0f, 150.0f};
+  static const float specials[] = {
+      0.0f,    1.0f,        2.0f,       3.0f,       0.5f,  1.5f,        0x1p-149f,  0x1p-126f, 0x1.fffffep127f,
+      0x1p24f, 16777215.0f, 8388609.0f, 8388607.5f, 1e10f, 0.99999994f, 1.0000001f, 33.0f,     150.0f};
   for (size_t i = 0; i < 2 * PERI_COUNT(specials) + 3; i++) {
     int64_t n = 0;
-    float base = i >= 2 * PERI_COUNT(specials)
-                     ? (float[]){INFINITY, -INFINITY, NAN}[i - 2 * PERI_COUNT(specials)]
-                     : specials[i / 2] * (i % 2 ? -1.0f : 1.0f);
+    float base = i >= 2 * PERI_COUNT(specials) ? (float[]){INFINITY, -INFINITY, NAN}[i - 2 * PERI_COUNT(specials)]
+                                               : specials[i / 2] * (i % 2 ? -1.0f : 1.0f);
     for (size_t j = 0; j < PERI_COUNT(specials); j++) {
       x[n] = base, y[n++] = specials[j];
       x[n] = base, y[n++] = -specials[j];
@@ -194,10 +191,35 @@ static void test_pow_f32(void) {
 /* ---- float64 ---- */
 
 static double special_f64(int i) {
-  static const double values[] = {0.0,   0x1p-1074, 0x1p-1022, 0x1.fffffffffffffp-1023, 0x1p-60, 0x1p-54, 0.5,
-                                  1.0,   0.70710678118654746, 0.70710678118654757, 1.4142135623730949, 0.34657359027997264,
-                                  0.3465735902799727, 20.0, 22.0, 36.7, 37.5, 708.3, 709.78271289338397, 709.782712893384,
-                                  709.8, 745.1, 745.13321910194122, 745.2, 1e10, 1e300, 0x1.fffffffffffffp1023, INFINITY, NAN};
+  static const double values[] = {0.0,
+                                  0x1p-1074,
+                                  0x1p-1022,
+                                  0x1.fffffffffffffp-1023,
+                                  0x1p-60,
+                                  0x1p-54,
+                                  0.5,
+                                  1.0,
+                                  0.70710678118654746,
+                                  0.70710678118654757,
+                                  1.4142135623730949,
+                                  0.34657359027997264,
+                                  0.3465735902799727,
+                                  20.0,
+                                  22.0,
+                                  36.7,
+                                  37.5,
+                                  708.3,
+                                  709.78271289338397,
+                                  709.782712893384,
+                                  709.8,
+                                  745.1,
+                                  745.13321910194122,
+                                  745.2,
+                                  1e10,
+                                  1e300,
+                                  0x1.fffffffffffffp1023,
+                                  INFINITY,
+                                  NAN};
   return i / 2 < (int)PERI_COUNT(values) ? values[i / 2] * (i % 2 ? -1.0 : 1.0) : NAN;
 }
 

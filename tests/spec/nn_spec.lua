@@ -223,7 +223,8 @@ describe("Linear", function()
     local net = nn.Sequential(a, nn.Tanh(), b)
     assert.equal(3, #net:parameters())
     assert.same({ "1.weight", "1.bias", "3.bias" }, names(net))
-    assert.matches("Linear: weight is 2x3 %(expected 3x3%)", message(function() b.weight = nn.Parameter(peri.zeros(2, 3)) end))
+    assert.matches("Linear: weight is 2x3 %(expected 3x3%)",
+      message(function() b.weight = nn.Parameter(peri.zeros(2, 3)) end))
     assert.matches("Linear: weight must be a parameter", message(function() b.weight = peri.zeros(3, 3) end))
     assert.matches("Linear: field 'wieght' cannot be set", message(function() b.wieght = a.weight end))
   end)
@@ -354,7 +355,8 @@ describe("Sequential", function()
   end)
 
   it("leaks nothing when memory ends on the way", function()
-    local net, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Softmax()), peri.randn(3, 4)
+    local net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Softmax())
+    local x = peri.randn(3, 4)
     net(x)
     collectgarbage()
     collectgarbage()
@@ -405,8 +407,8 @@ describe("Module.extend", function()
     assert.same({ 4, 2 }, net(peri.zeros(4, 3)).shape)
     assert.same({ 4, 2 }, net:forward(peri.zeros(4, 3)).shape)
     assert.equal("Net(\n  (fc1): Linear(3, 5)\n  (act): Tanh()\n  (fc2): Linear(5, 2)\n)", tostring(net))
-    assert.equal("Sequential(\n  (1): Net(\n    (fc1): Linear(3, 5)\n    (act): Tanh()\n    (fc2): Linear(5, 2)\n  )\n)",
-      tostring(nn.Sequential(net)))
+    local inner = "(\n    (fc1): Linear(3, 5)\n    (act): Tanh()\n    (fc2): Linear(5, 2)\n  )"
+    assert.equal("Sequential(\n  (1): Net" .. inner .. "\n)", tostring(nn.Sequential(net)))
   end)
 
   it("keeps the place of a part that is replaced, and forgets one that is gone", function()
@@ -442,7 +444,8 @@ describe("Module.extend", function()
     local Empty = nn.Module.extend "Empty"
     assert.equal("Empty()", tostring(Empty()))
     assert.same({}, Empty():parameters())
-    assert.matches("Empty: there is no method forward %(define function Empty:forward%(x%)%)", message(Empty(), peri.zeros(1)))
+    assert.matches("Empty: there is no method forward %(define function Empty:forward%(x%)%)",
+      message(Empty(), peri.zeros(1)))
     assert.matches("extend: the class's name must be a string, got nothing", message(nn.Module.extend))
   end)
 
@@ -452,7 +455,8 @@ describe("Module.extend", function()
     assert.matches("Net: the name 'a.b' of a module", message(function() net["a.b"] = nn.Tanh() end))
     assert.matches("Net: a module or parameter must be assigned to a field with a name, got 1",
       message(function() net[1] = nn.Tanh() end))
-    assert.matches("Net: field 'list': a table of modules hides their parameters", message(function() net.list = { nn.Tanh() } end))
+    assert.matches("Net: field 'list': a table of modules hides their parameters",
+      message(function() net.list = { nn.Tanh() } end))
     net[1] = "plain"
     assert.equal("plain", net[1])
     assert.same(names(Net(2, 2)), names(net))
@@ -527,8 +531,9 @@ describe("modules", function()
     state["1.weight"] = peri.ones(10, 2)
     state["1.bias"], state["3.weight"], state["3.bias"] = nil, peri.zeros(2, 9), peri.zeros(2, { dtype = "int64" })
     state.zeta, state.alpha = peri.zeros(1), 5
-    assert.matches("load_state_dict: 1.bias is missing; 3.weight is 2x9 (expected 2x10); 3.bias is int64 (expected float32); "
-      .. "alpha is unexpected; zeta is unexpected", message(net.load_state_dict, net, state), 1, true)
+    assert.matches("load_state_dict: 1.bias is missing; 3.weight is 2x9 (expected 2x10); "
+      .. "3.bias is int64 (expected float32); alpha is unexpected; zeta is unexpected",
+      message(net.load_state_dict, net, state), 1, true)
     state = net:state_dict()
     state["1.weight"] = peri.ones(10, 2)
     state["3.bias"] = "x"
@@ -550,7 +555,7 @@ describe("modules", function()
     local net = network()
     local y = net(peri.randn(3, 2)):sum()
     net:load_state_dict(net:state_dict())
-    assert.is_false(pcall(y.backward, y))
+    assert.matches("backward", message(y.backward, y))
   end)
 
   it("fill gradients with zeros, in place", function()
@@ -602,7 +607,8 @@ describe("modules", function()
   end)
 
   it("name the position of the caller", function()
-    assert.matches("nn_spec.lua:%d+: Linear: out_features must be a whole number, got nothing", message(function() nn.Linear(2) end))
+    assert.matches("nn_spec.lua:%d+: Linear: out_features must be a whole number, got nothing",
+      message(function() nn.Linear(2) end))
   end)
 end)
 

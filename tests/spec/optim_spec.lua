@@ -44,7 +44,9 @@ end
 
 local function describe_options(options)
   local words = {}
-  for name, value in pairs(options) do words[#words + 1] = name .. " = " .. tostring(type(value) == "table" and value[1] or value) end
+  for name, value in pairs(options) do
+    words[#words + 1] = name .. " = " .. tostring(type(value) == "table" and value[1] or value)
+  end
   table.sort(words)
   return table.concat(words, ", ")
 end
@@ -62,7 +64,7 @@ describe("optimizers", function()
       end
     end)
 
-    it(("%s{%s} continues from a saved state, bit for bit"):format(case.name, describe_options(case.options)), function()
+    it(("%s{%s} continues from a saved state"):format(case.name, describe_options(case.options)), function()
       local parameters, f = objective()
       local optimizer, path = optim[case.name](parameters, case.options), os.tmpname()
       advance(optimizer, f, 3)
@@ -98,11 +100,12 @@ describe("every optimizer", function()
     local function parameter(...) return nn.Parameter(peri.ones(...)) end
 
     it(kind.name .. " refuses wrong options", function()
-      assert.matches(kind.name .. ": unknown option lerning_rate %(known: lr", message(make, { parameter(1) }, { lerning_rate = 1 }))
+      local function with(options) return message(make, { parameter(1) }, options) end
+      assert.matches(kind.name .. ": unknown option lerning_rate %(known: lr", with { lerning_rate = 1 })
       for _, option in ipairs(kind.options) do
-        assert.matches(kind.name .. ": " .. option.name .. " must be", message(make, { parameter(1) }, { [option.name] = "x" }))
+        assert.matches(kind.name .. ": " .. option.name .. " must be", with { [option.name] = "x" })
         if type(option.default) == "number" and option.name ~= "dampening" then
-          assert.matches(kind.name .. ": " .. option.name .. " is %-1", message(make, { parameter(1) }, { [option.name] = -1 }))
+          assert.matches(kind.name .. ": " .. option.name .. " is %-1", with { [option.name] = -1 })
         end
       end
       assert.matches("too many arguments", message(make, { parameter(1) }, {}, 3))
@@ -113,13 +116,14 @@ describe("every optimizer", function()
       assert.matches(kind.name .. ": the list of parameters is empty", message(make, {}))
       assert.matches(kind.name .. ": parameters must be a list of tensors", message(make, p))
       assert.matches(kind.name .. ": parameters must be a list of tensors", message(make, nn.Linear(1, 1)))
-      assert.matches(kind.name .. ": parameters must be a list of tensors .* got nil", message(function() make() end))
+      assert.matches(kind.name .. ": parameters must be a list of tensors .* got nil", message(make))
       assert.matches(kind.name .. ": parameter 2 must be a tensor, got 'x'", message(make, { p, "x" }))
       assert.matches(kind.name .. ": parameters 1 and 3 are the same tensor", message(make, { p, parameter(1), p }))
       assert.matches(kind.name .. ": parameter 2 was computed while recording", message(make, { p, p * 2 }))
       assert.matches(kind.name .. ": parameter 1 is int64", message(make, { peri.zeros(1, { dtype = "int64" }) }))
       assert.matches(kind.name .. ": no parameter requires grad", message(make, { peri.zeros(1) }))
-      assert.matches(kind.name .. ": parameter 1 is not contiguous", message(make, { peri.zeros(2, 3):t():requires_grad_() }))
+      local transposed = peri.zeros(2, 3):t():requires_grad_()
+      assert.matches(kind.name .. ": parameter 1 is not contiguous", message(make, { transposed }))
     end)
 
     it(kind.name .. " leaves parameters without a gradient alone", function()
@@ -201,7 +205,8 @@ describe("every optimizer", function()
       for _, wrong in ipairs { -1, "x", 0 / 0, 1 / 0, false } do
         assert.matches(kind.name .. ": lr must be a number from 0", message(function() optimizer.lr = wrong end))
       end
-      assert.matches(kind.name .. ": there is no field or method 'lerning_rate'", message(function() return optimizer.lerning_rate end))
+      assert.matches(kind.name .. ": there is no field or method 'lerning_rate'",
+        message(function() return optimizer.lerning_rate end))
       assert.matches("step: expected an optimizer, got nothing", message(optimizer.step))
     end)
 
@@ -235,8 +240,8 @@ describe("SGD", function()
   it("is gradient descent on a network, in place", function()
     peri.manual_seed(1)
     local net = nn.Sequential(nn.Linear(2, 10), nn.Tanh(), nn.Linear(10, 2))
-    local x, y, loss = peri.randn(50, 2), nil, nil
-    y = (x:select(2, 1) * x:select(2, 2)):gt(0):to("int64") + 1
+    local x, loss = peri.randn(50, 2), nil
+    local y = (x:select(2, 1) * x:select(2, 2)):gt(0):to("int64") + 1
     local ce, optimizer = nn.CrossEntropyLoss(), optim.SGD(net:parameters(), { lr = 0.5, momentum = 0.9 })
     local weight = net[1].weight
     local first = ce(net(x), y):item()
@@ -252,14 +257,18 @@ describe("SGD", function()
 
   it("refuses options that contradict each other", function()
     local p = nn.Parameter(peri.ones(1))
-    assert.matches("SGD: nesterov needs momentum above 0 and dampening 0", message(optim.SGD, { p }, { nesterov = true }))
-    assert.matches("SGD: nesterov needs", message(optim.SGD, { p }, { nesterov = true, momentum = 0.9, dampening = 0.1 }))
+    local function wrong(options) return message(optim.SGD, { p }, options) end
+    assert.matches("SGD: nesterov needs momentum above 0 and dampening 0", wrong { nesterov = true })
+    assert.matches("SGD: nesterov needs", wrong { nesterov = true, momentum = 0.9, dampening = 0.1 })
     local with, without = optim.SGD({ p }, { momentum = 0.9 }), optim.SGD({ p })
-    assert.matches("load_state_dict: momentum_buffer.1 is unexpected", message(without.load_state_dict, without, with:state_dict()))
-    assert.matches("load_state_dict: momentum_buffer.1 is missing", message(with.load_state_dict, with, without:state_dict()))
+    assert.matches("load_state_dict: momentum_buffer.1 is unexpected",
+      message(without.load_state_dict, without, with:state_dict()))
+    assert.matches("load_state_dict: momentum_buffer.1 is missing",
+      message(with.load_state_dict, with, without:state_dict()))
     local lying = without:state_dict()
     lying.momentum = peri.tensor(0.9, { dtype = "float64" })
-    assert.matches("the options there need a momentum_buffer, and this optimizer has none", message(without.load_state_dict, without, lying))
+    assert.matches("the options there need a momentum_buffer, and this optimizer has none",
+      message(without.load_state_dict, without, lying))
   end)
 
   it("changes a parameter's version, so that backward notices", function()
@@ -268,10 +277,10 @@ describe("SGD", function()
     local y = (p * p):sum()
     p:sum():backward()
     optimizer:step()
-    assert.is_false(pcall(y.backward, y))
+    assert.matches("backward", message(y.backward, y))
   end)
 
-  it("is not stopped halfway by a raised flag, nor by recording", function()
+  it("writes to leaves while operations are recorded", function()
     local p = nn.Parameter(peri.ones(3))
     local optimizer = optim.SGD({ p }, { lr = 1 })
     p:sum():backward()
@@ -350,7 +359,8 @@ describe("schedules", function()
       local complete = {}
       for _, option in ipairs(kind.options) do
         if option.default == nil then
-          assert.matches(kind.name .. ": option " .. option.name .. " is missing", message(make, some_optimizer(), complete))
+          assert.matches(kind.name .. ": option " .. option.name .. " is missing",
+            message(make, some_optimizer(), complete))
           complete[option.name] = 1
         end
       end
@@ -358,7 +368,8 @@ describe("schedules", function()
         local options = { [option.name] = type(option.default) == "string" and 1 or "x" }
         assert.matches(kind.name .. ": " .. option.name .. " must be", message(make, some_optimizer(), options))
         if type(option.default) ~= "string" then
-          assert.matches(kind.name .. ": " .. option.name .. " is %-1", message(make, some_optimizer(), { [option.name] = -1 }))
+          assert.matches(kind.name .. ": " .. option.name .. " is %-1",
+            message(make, some_optimizer(), { [option.name] = -1 }))
         end
       end
       assert.matches(kind.name .. ": unknown option stepsize", message(make, some_optimizer(), { stepsize = 1 }))

@@ -133,3 +133,44 @@ print "end"
     assert.equal("4\n", out)
   end)
 end)
+
+describe("completion in the REPL", function()
+  local complete = assert(loadfile("bindings/lua/program/complete.lua"))()
+  local held = setmetatable({alpha = 1, alpine = print, [1] = {beta = 2}}, {__index = {gamma = print}})
+  local session = {variables = {held = {holder = function() return held end}}}
+  local function completes(line) return complete(session, line, 80) end
+
+  it("inserts what is common and then shows the choices", function()
+    assert.same({"p", nil}, {completes "held.al"})
+    assert.same({nil, "alpha   alpine\n"}, {completes "held.alp"})
+    assert.same({"a", nil}, {completes "x = 1 + held.alph"})
+  end)
+
+  it("follows fields, indices and metatables", function()
+    assert.equal("eta", (completes "held[1].b"))
+    assert.equal("amma", (completes "f(held.g"))
+    assert.equal("ine", (completes "held:alp"))
+    assert.equal("rse", (completes "string.reve"))
+    assert.equal("rse", (completes "('x'):rep(2) .. string.reve"))
+  end)
+
+  it("offers locals, globals and keywords", function()
+    assert.equal("ld", (completes "he"))
+    assert.equal("metatable", (completes "set"))
+    assert.equal("ction", (completes "x = fun"))
+  end)
+
+  it("offers methods of userdata, through functions too", function()
+    session.variables.file = {holder = function() return io.stdout end}
+    assert.equal("vbuf", (completes "file:set"))
+    local peri = require "perilune"
+    session.variables.t = {holder = function() return peri.ones(2) end}
+    assert.equal("ul", (completes "t:matm"))
+  end)
+
+  it("is silent where nothing fits", function()
+    for _, line in ipairs {"", "1.", "held.zzz", "nothing.here.", "held[2].", "a..", "held:alpha"} do
+      assert.same({nil, nil}, {completes(line)})
+    end
+  end)
+end)

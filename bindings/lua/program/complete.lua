@@ -1,7 +1,8 @@
 -- Completion of names: what could follow the text before the cursor.
 --
--- A chain such as net.layers[1]: is followed through its values; the last value's fields are offered,
--- those of its metatable's __index, and those that a C function as __index keeps in its upvalues. Only
+-- A chain such as net.layers[1]: is followed through its values; the last value's fields are offered, and
+-- those of its metatable's __index. Where that is a function it looks fields up in tables that it has as
+-- upvalues or that the object has as user values, so these are offered when indexing finds them. Only
 -- indexing is done, never a call.
 
 local KEYWORDS = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
@@ -19,16 +20,18 @@ local function add_fields(names, value, depth)
   local metatable = debug.getmetatable(value)
   if depth > 20 or type(metatable) ~= "table" then return end
   local index = rawget(metatable, "__index")
-  if type(index) == "function" then
-    for i = 1, 255 do
-      local name, held = debug.getupvalue(index, i)
-      if not name then break end
-      if type(held) == "table" then add_names(names, held) end
-    end
-    add_names(names, metatable)
-  elseif index ~= nil then
-    add_fields(names, index, depth + 1)
+  if type(index) ~= "function" then return add_fields(names, index, depth + 1) end
+  for i = 1, 255 do
+    local name, held = debug.getupvalue(index, i)
+    if not name then break end
+    if type(held) == "table" then add_fields(names, held, depth + 1) end
   end
+  for i = 1, type(value) == "userdata" and 255 or 0 do
+    local held, exists = debug.getuservalue(value, i)
+    if not exists then break end
+    if type(held) == "table" then add_fields(names, held, depth + 1) end
+  end
+  add_names(names, metatable)
 end
 
 local function index(value, key) return value[key] end
