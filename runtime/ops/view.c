@@ -128,12 +128,11 @@ static peri_status infer_flatten(peri_call *call) {
   const peri_layout *x = input(call);
   int first = 0;
   if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &first));
-  peri_arg *shape = &call->args[2];
-  shape->count = first + 1;
-  memcpy(shape->sizes, x->shape, (size_t)first * sizeof(int64_t));
-  shape->sizes[first] = 1;
-  for (int d = first; d < x->ndim; d++) shape->sizes[first] *= x->shape[d];
-  peri_infer_output(call, 0, x->dtype, shape->count, shape->sizes);
+  int64_t shape[PERI_MAX_DIMS];
+  memcpy(shape, x->shape, (size_t)first * sizeof(int64_t));
+  shape[first] = 1;
+  for (int d = first; d < x->ndim; d++) shape[first] *= x->shape[d];
+  peri_infer_output(call, 0, x->dtype, first + 1, shape);
   peri_layout trial = call->outputs[0].layout;
   call->note[0] = strides_without_copy(x, &trial);
   return PERI_OK;
