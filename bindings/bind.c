@@ -161,7 +161,7 @@ const char *bind_describe(lua_State *L, int index) {
   case LUA_TBOOLEAN: return lua_toboolean(L, index) ? "true" : "false";
   case LUA_TNUMBER: return lua_isinteger(L, index) ? lua_pushfstring(L, "%I", lua_tointeger(L, index)) : lua_pushfstring(L, "%f", lua_tonumber(L, index));
   case LUA_TSTRING: return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
-  default: return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+  default: return bind_is_released(L, S, index) ? "a released tensor" : lua_pushfstring(L, "a %s", luaL_typename(L, index));
   }
 }
 

@@ -34,7 +34,8 @@ static int64_t read_position(lua_State *L, int index) {
   return value > 0 ? value - 1 : value;
 }
 
-static void read_range(lua_State *L, int table, step *s) {
+/* {from, to, step} of a dimension of the given size. */
+static void read_range(lua_State *L, int table, int64_t size, step *s) {
   lua_Unsigned n = lua_rawlen(L, table);
   if (n == 0) return;
   if (n > 3 || n == 1) bind_error(L, "index", "a range has %I numbers (expected {}, {from, to} or {from, to, step})", (lua_Integer)n);
@@ -46,7 +47,8 @@ static void read_range(lua_State *L, int table, step *s) {
   int whole = 0;
   lua_Integer to = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
   if (!whole) bind_error(L, "index", "positions must be whole numbers, got %s", bind_describe(L, -1));
-  s->to = to >= 0 ? to - 1 : to; /* {1, 0} is the empty range */
+  if (to == 0 && s->from != 0 && s->from != -size) bind_error(L, "index", "range %I to 0 (an empty range has to = from - 1)", (lua_Integer)(s->from + (s->from > 0)));
+  s->to = to > 0 ? to - 1 : to == 0 ? -1 - size : to; /* {1, 0} ends before the first */
   lua_pop(L, 2);
   if (n == 3) {
     lua_rawgeti(L, table, 3);
@@ -56,18 +58,30 @@ static void read_range(lua_State *L, int table, step *s) {
   }
 }
 
-static void read_step(lua_State *L, bind_state *S, int index, key *k) {
-  step *s = &k->step[k->steps++];
+/* A position of a dimension: scripts that would append hear that tensors do not grow. */
+static int64_t read_row(lua_State *L, int index, const peri_tensor *x, int dim) {
+  int64_t position = read_position(L, index), size = x->layout.shape[dim];
+  if (position >= size || position < -size) {
+    bind_error(L, "index", "position %I is out of range: dimension %d has %I (tensors do not grow; peri.cat joins them)", (lua_Integer)(position + (position >= 0)),
+               dim + 1, (lua_Integer)size);
+  }
+  return position;
+}
+
+static void read_step(lua_State *L, bind_state *S, const peri_tensor *x, int index, key *k) {
+  if (k->steps == x->layout.ndim) bind_error(L, "index", "the tensor has no dimensions");
+  int dim = k->steps++;
+  step *s = &k->step[dim];
   *s = (step){.kind = STEP_ALL};
   if (lua_type(L, index) == LUA_TTABLE) {
-    read_range(L, index, s);
+    read_range(L, index, x->layout.shape[dim], s);
   } else if (bind_to_tensor(L, S, index) != NULL) {
     s->kind = STEP_ROWS;
     s->index = bind_to_tensor(L, S, index);
     k->gathers = true;
   } else {
     s->kind = STEP_AT;
-    s->from = read_position(L, index);
+    s->from = read_row(L, index, x, dim);
   }
 }
 
@@ -79,7 +93,7 @@ static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int inde
     if (lua_type(L, index) != LUA_TNUMBER && bind_to_tensor(L, S, index) == NULL) {
       bind_error(L, "index", "a key must be a number, a table or a tensor, got %s", bind_describe(L, index));
     }
-    read_step(L, S, index, k);
+    read_step(L, S, x, index, k);
   } else {
     lua_Unsigned n = lua_rawlen(L, index);
     if ((lua_Integer)n > x->layout.ndim) {
@@ -87,11 +101,10 @@ static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int inde
     }
     for (lua_Unsigned i = 1; i <= n; i++) {
       lua_rawgeti(L, index, (lua_Integer)i);
-      read_step(L, S, lua_gettop(L), k);
+      read_step(L, S, x, lua_gettop(L), k);
       lua_pop(L, 1);
     }
   }
-  if (k->steps > x->layout.ndim) bind_error(L, "index", "the tensor has no dimensions");
 }
 
 /* ---- running: *x is replaced by what a step makes of it ---- */

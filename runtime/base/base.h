@@ -43,7 +43,7 @@ double peri_stream_uniform(peri_stream *stream);                /* uniform in [0
 double peri_stream_normal(peri_stream *stream);                 /* Box-Muller; takes one block */
 
 /* ---- the context ---- */
-#define PERI_FREE_CLASSES 36
+#define PERI_FREE_CLASSES 76
 #define PERI_MESSAGE_SIZE 1024
 
 struct peri_kernels;

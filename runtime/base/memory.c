@@ -1,6 +1,6 @@
-/* Memory within a budget. Blocks up to 64 KB come in size classes, four to each power of two, and
- * go back to a list of their class: a training step takes the same blocks again and again. Larger
- * ones are the system's, which maps and unmaps them. */
+/* Memory within a budget. Blocks up to 64 MB come in size classes, four to each power of two, and go
+ * back to a list of their class: a training step takes the same blocks again and again, and what the
+ * system maps anew it must fill with zeros page by page. */
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -17,7 +17,8 @@
 #endif
 
 #define ALIGNMENT 64
-#define LARGEST_CLASS (64 * 1024)
+#define SMALL_BLOCK   ((size_t)64 << 10)
+#define LARGEST_CLASS ((size_t)64 << 20)
 /* The lists hold at most this and as much as is in use. */
 #define CACHE_FLOOR ((size_t)32 << 20)
 
@@ -109,16 +110,17 @@ peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, v
 void peri_free(peri_context *context, void *block, size_t bytes) {
   if (block == NULL) return;
   context->in_use -= bytes;
-  if (CACHE_BLOCKS && bytes <= LARGEST_CLASS) {
-    size_t rounded;
-    int class = size_class(bytes, &rounded);
-    ((peri_free_block *)block)->next = context->free_blocks[class];
-    context->free_blocks[class] = block;
-    context->cached += rounded;
-    if (context->cached > context->in_use + CACHE_FLOOR) empty_cache(context);
-  } else {
+  size_t rounded = 0, most = context->in_use + CACHE_FLOOR;
+  int class = bytes <= LARGEST_CLASS ? size_class(bytes, &rounded) : -1;
+  bool too_much = bytes > SMALL_BLOCK && context->cached + rounded > most; /* that one, not the small ones */
+  if (!CACHE_BLOCKS || class < 0 || too_much) {
     free(block);
+    return;
   }
+  ((peri_free_block *)block)->next = context->free_blocks[class];
+  context->free_blocks[class] = block;
+  context->cached += rounded;
+  if (context->cached > most) empty_cache(context);
 }
 
 void peri_memory_close(peri_context *context) { empty_cache(context); }

@@ -109,10 +109,19 @@ typedef struct tile {
   int64_t ldc;
 } tile;
 
+/* The leading dimension of a matrix of one row says nothing, and may be beyond OpenBLAS's integers. */
+static blasint leading(int64_t rows, int64_t columns, int64_t ld) {
+  return (blasint)(rows == 1 ? peri_max(1, columns) : ld);
+}
+
+static bool fits_blas(int64_t rows, int64_t ld) { return rows == 1 || ld <= INT_MAX; }
+
 static void run_gemm(const product *job, const tile *t) {
   CBLAS_TRANSPOSE ta = job->transpose_a ? CblasTrans : CblasNoTrans, tb = job->transpose_b ? CblasTrans : CblasNoTrans;
   blasint m = (blasint)t->m, n = (blasint)t->n, k = (blasint)t->k;
-  blasint lda = (blasint)job->lda, ldb = (blasint)job->ldb, ldc = (blasint)t->ldc;
+  blasint lda = job->transpose_a ? leading(t->k, t->m, job->lda) : leading(t->m, t->k, job->lda);
+  blasint ldb = job->transpose_b ? leading(t->n, t->k, job->ldb) : leading(t->k, t->n, job->ldb);
+  blasint ldc = leading(t->m, t->n, t->ldc);
   if (job->dtype == PERI_FLOAT32) {
     cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, (float)job->alpha, (const float *)t->a, lda, (const float *)t->b, ldb,
                 (float)t->beta, (float *)t->c, ldc);
@@ -194,7 +203,8 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
                       int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
                       void *c, int64_t ldc) {
   const peri_product_kernels *kernels = context->kernels->rows->product;
-  if (is_small(dtype, transpose_b, m, n, k)) {
+  if (m == 0 || n == 0) return PERI_OK;
+  if (alpha != 0 && is_small(dtype, transpose_b, m, n, k)) {
     kernels->small[dtype](transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return PERI_OK;
   }
@@ -219,6 +229,10 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
   if (k == 0 || alpha == 0) {
     scale_only(&job);
     return PERI_OK;
+  }
+  if (!fits_blas(transpose_a ? k : m, lda) || !fits_blas(transpose_b ? n : k, ldb) || !fits_blas(m, ldc)) {
+    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: the rows of a matrix are more than %d elements apart",
+                     INT_MAX);
   }
   cut(&job);
   return run_grid(context, &job);

@@ -48,7 +48,8 @@ typedef void (*peri_loop3)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
 
 /* ---- matrix product (OpenBLAS, one thread per call, tiled over the team) ----
  * C (m x n) = alpha op(A) op(B) + beta C, row-major, op(A) m x k, op(B) k x n; float dtypes.
- * The grid of tiles is a function of (m, n, k, transposes, dtype) alone. With beta = 0, C is not read. */
+ * The grid of tiles is a function of (m, n, k, transposes, dtype) alone. With beta = 0, C is not read;
+ * with alpha = 0, A and B are not. */
 peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                       int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
                       void *c, int64_t ldc);
@@ -102,7 +103,7 @@ peri_status peri_sort_rows(peri_context *context, peri_dtype dtype, int64_t rows
                            const void *x, void *y, int64_t *index);
 
 /* ---- random fills: element i depends on (seed, first, i) alone; contiguous ----
- * peri_random_blocks says how many blocks of the stream such a fill uses. */
+ * peri_random_blocks says how many blocks of the stream such a fill uses; a permutation uses those of int64. */
 uint64_t peri_random_blocks(peri_dtype dtype, int64_t n);
 peri_status peri_fill_uniform(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
                               double low, double high, void *y); /* float dtypes, [low, high) */
@@ -116,12 +117,15 @@ peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, ui
 /* ---- the tables of loops; NULL where a dtype has no such loop ---- */
 typedef struct peri_elementwise_kernels {
   peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
-  peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES]; /* gx from (g, x, y): g * derivative(x, y) */
-  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
+  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. */
+  peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES];
+  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];  /* divisors of int64 floor_div and mod are not zero */
   peri_loop2 compare[PERI_COMPARES][PERI_DTYPES]; /* y is bool */
   peri_loop3 where[PERI_DTYPES];                  /* a bool: y = a ? b : c */
-  peri_loop1 convert[PERI_DTYPES][PERI_DTYPES];   /* [from][to]; equal dtypes copy. To bool: x != 0 */
-  peri_loop2 logical_and, logical_or;             /* bool */
+  /* [from][to]: to the nearest value that the dtype has, fractions cut off, NaN to 0; to bool: x != 0; equal
+   * dtypes copy */
+  peri_loop1 convert[PERI_DTYPES][PERI_DTYPES];
+  peri_loop2 logical_and, logical_or; /* bool */
   peri_loop1 logical_not;
 } peri_elementwise_kernels;
 

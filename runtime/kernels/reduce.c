@@ -40,10 +40,17 @@ static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 static void cut(reduce_job *job) {
   int64_t n = peri_max(1, job->n), outer_size = n * job->inner;
+  if (job->outer * outer_size <= PERI_GRAIN) { /* uncut; the general way would find the same, with six divisions */
+    job->outer_step = job->outer;
+    job->inner_step = job->inner;
+    job->n_step = n;
+    job->outer_pieces = job->inner_pieces = job->n_pieces = 1;
+    return;
+  }
   job->outer_step = peri_min(job->outer, peri_max(1, PERI_GRAIN / outer_size));
   job->inner_step = job->inner;
   job->n_step = n;
-  if (job->outer * outer_size > PERI_GRAIN && outer_size > PERI_GRAIN) {
+  if (outer_size > PERI_GRAIN) {
     job->inner_step = peri_min(job->inner, peri_max(LEAST_COLUMNS, PERI_GRAIN / n));
     int64_t pieces = job->outer * ceil_div(job->inner, job->inner_step);
     if (pieces < ENOUGH_PIECES) {
@@ -143,15 +150,15 @@ static void moments_block(const reduce_job *job, int64_t at, int64_t width, cons
   put_doubles(job->dtype, width, squares, job->y, at);
 }
 
-static void reduce_piece(void *arg, int64_t piece) {
-  const reduce_job *job = arg;
-  int64_t part = piece % job->n_pieces, rest = piece / job->n_pieces;
-  int64_t o0 = rest / job->inner_pieces * job->outer_step, j0 = rest % job->inner_pieces * job->inner_step;
-  int64_t o1 = peri_min(o0 + job->outer_step, job->outer), j1 = peri_min(j0 + job->inner_step, job->inner);
+typedef struct range {
+  int64_t from, to;
+} range;
+
+static void reduce_range(const reduce_job *job, int64_t part, range outer, range inner) {
   int64_t i0 = part * job->n_step, count = peri_min(job->n_step, job->n - i0);
-  for (int64_t o = o0; o < o1; o++) {
-    for (int64_t j = j0; j < j1; j += PERI_REDUCE_COLUMNS) {
-      int64_t width = peri_min(PERI_REDUCE_COLUMNS, j1 - j), at = o * job->inner + j;
+  for (int64_t o = outer.from; o < outer.to; o++) {
+    for (int64_t j = inner.from; j < inner.to; j += PERI_REDUCE_COLUMNS) {
+      int64_t width = peri_min(PERI_REDUCE_COLUMNS, inner.to - j), at = o * job->inner + j;
       const char *x = job->x; /* without elements it may be NULL */
       if (count > 0) x += (size_t)((o * job->n + i0) * job->inner + j) * size_of(job->dtype);
       if (job->kind == MOMENTS) {
@@ -167,6 +174,14 @@ static void reduce_piece(void *arg, int64_t piece) {
       }
     }
   }
+}
+
+static void reduce_piece(void *arg, int64_t piece) {
+  const reduce_job *job = arg;
+  int64_t part = piece % job->n_pieces, rest = piece / job->n_pieces;
+  int64_t o0 = rest / job->inner_pieces * job->outer_step, j0 = rest % job->inner_pieces * job->inner_step;
+  reduce_range(job, part, (range){o0, peri_min(o0 + job->outer_step, job->outer)},
+               (range){j0, peri_min(j0 + job->inner_step, job->inner)});
 }
 
 /* The table is reduced like x was; squares are added up. */
@@ -191,6 +206,11 @@ static void reduce_table(const reduce_job *job) {
 
 static peri_status run_cut(peri_context *context, reduce_job *job) {
   int64_t pieces = job->outer_pieces * job->n_pieces * job->inner_pieces;
+  if (pieces == 1) {
+    PERI_TRY(peri_check_cancel(context));
+    reduce_range(job, 0, (range){0, job->outer}, (range){0, job->inner});
+    return PERI_OK;
+  }
   if (job->n_pieces == 1) return peri_parallel(context, pieces, reduce_piece, job);
   size_t cells = (size_t)(job->n_pieces * job->outer * job->inner);
   size_t cell = sizeof(double) + (job->index != NULL ? sizeof(int64_t) : 0);
@@ -204,7 +224,7 @@ static peri_status run_cut(peri_context *context, reduce_job *job) {
   return status;
 }
 
-static peri_status run(peri_context *context, reduce_job job) {
+static inline peri_status run(peri_context *context, reduce_job job) {
   job.kernels = context->kernels->rows->reduce;
   if (job.outer == 0 || job.inner == 0) return PERI_OK;
   cut(&job);

@@ -103,8 +103,8 @@ static void run_loop(const loop *l, int64_t n, char *y, ptrdiff_t sy, char *cons
 static void check_loop(const loop *l, int64_t n, int64_t offset, int64_t out_stride, const int64_t *strides,
                        int in_place) {
   static char inputs[3][ROOM * 8], output[ROOM * 8], expected[ROOM * 8];
-  char *x[3];
-  ptrdiff_t sx[3];
+  char *x[3] = {NULL};
+  ptrdiff_t sx[3] = {0};
   for (int k = 0; k < l->operands; k++) {
     size_t size = sizes[l->in[k]];
     fill(l->in[k], inputs[k], 11 * k + offset, l->divides && k == 1);
@@ -117,7 +117,7 @@ static void check_loop(const loop *l, int64_t n, int64_t offset, int64_t out_str
   ptrdiff_t sy = (ptrdiff_t)out_stride * (ptrdiff_t)size;
   size_t start = (size_t)(out_stride < 0 ? ROOM - 4 - offset : 3 + offset) * size;
   for (int64_t i = 0; i < n; i++) {
-    char *at[3];
+    char *at[3] = {NULL};
     for (int k = 0; k < l->operands; k++) at[k] = x[k] + i * sx[k];
     const ptrdiff_t alone[3] = {(ptrdiff_t)sizes[l->in[0]], (ptrdiff_t)sizes[l->in[1]], (ptrdiff_t)sizes[l->in[2]]};
     run_loop(l, 1, expected + start + i * sy, (ptrdiff_t)size, at, alone);

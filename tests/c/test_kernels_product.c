@@ -173,6 +173,21 @@ static void test_threads(void) {
   close_contexts();
 }
 
+/* What is multiplied by zero is not looked at, as in BLAS. */
+static void test_alpha_of_zero(void) {
+  open_contexts();
+  for (int64_t n = 1; n < 40; n += 19) {
+    int64_t size = n * n;
+    double *a = random_matrix(PERI_FLOAT64, size, 1), *c = random_matrix(PERI_FLOAT64, size, 2);
+    for (int64_t i = 0; i < size; i++) a[i] = (double)NAN;
+    PERI_CHECK(peri_gemm(contexts[0], PERI_FLOAT64, false, false, n, n, n, 0, a, n, a, n, 0, c, n) == PERI_OK,
+               "failed");
+    for (int64_t i = 0; i < size; i++) PERI_CHECK(c[i] == 0, "%g", c[i]);
+    free(a), free(c);
+  }
+  close_contexts();
+}
+
 static void test_failures(void) {
   open_contexts();
   peri_context *context = contexts[1];
@@ -190,4 +205,4 @@ static void test_failures(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(test_awkward_shapes), PERI_TEST(test_every_set), PERI_TEST(test_threads),
-               PERI_TEST(test_failures))
+               PERI_TEST(test_alpha_of_zero), PERI_TEST(test_failures))
