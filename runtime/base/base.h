@@ -51,6 +51,7 @@ struct peri_kernels;
 struct peri_context {
   const struct peri_kernels *kernels; /* the variant for this processor */
   int threads;
+  struct peri_team *team; /* opened at the first job for it */
   bool grad_mode; /* operations record */
   atomic_bool cancelled;
   bool shielded;    /* a write in place has begun: the flag waits until it is done */

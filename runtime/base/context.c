@@ -1,9 +1,9 @@
-/* Contexts, messages and the thread team. */
+/* Contexts and their messages. */
 #include "base/base.h"
 #include "base/memory.h"
+#include "base/team.h"
 #include "kernels/kernels.h"
 
-#include <omp.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,13 +15,7 @@
 
 const char *peri_version(void) { return PERI_VERSION; }
 
-/* An OpenMP team does not survive fork(): its workers exist in the parent alone. The child computes
- * with one thread. This and OpenBLAS's thread count are the only process-wide state. */
-static atomic_bool forked;
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
-
-static void mark_forked(void) { atomic_store(&forked, true); }
-static void prepare_process(void) { pthread_atfork(NULL, NULL, mark_forked); }
 
 static int default_threads(void) {
   const char *wanted = getenv("PERILUNE_NUM_THREADS");
@@ -30,7 +24,7 @@ static int default_threads(void) {
     long threads = strtol(wanted, &end, 10);
     if (end != wanted && *end == '\0' && threads >= 1) return threads > MAX_THREADS ? MAX_THREADS : (int)threads;
   }
-  return omp_get_num_procs();
+  return peri_processors();
 }
 
 static size_t machine_memory(void) {
@@ -44,7 +38,7 @@ peri_status peri_context_new(const peri_options *options, peri_context **out) {
   if (options != NULL) memcpy(&chosen, options, options->size < sizeof chosen ? options->size : sizeof chosen);
   peri_context *context = calloc(1, sizeof *context);
   if (context == NULL) return PERI_ERR_MEMORY;
-  pthread_once(&process_once, prepare_process);
+  pthread_once(&process_once, peri_team_prepare);
   if (!chosen.keep_blas_threads) openblas_set_num_threads(1);
   context->kernels = peri_kernels_select();
   context->grad_mode = true;
@@ -61,6 +55,7 @@ void peri_context_retain(peri_context *context) { context->references++; }
 
 void peri_context_drop(peri_context *context) {
   if (--context->references > 0) return;
+  peri_team_close(context->team);
   peri_memory_close(context);
   free(context);
 }
@@ -98,21 +93,4 @@ void peri_clear_cancel(peri_context *context) { atomic_store(&context->cancelled
 
 peri_status peri_check_cancel(peri_context *context) {
   return peri_cancelled(context) ? peri_fail(context, PERI_ERR_CANCELLED, "interrupted") : PERI_OK;
-}
-
-/* ---- the team ---- */
-
-int peri_worker(void) { return omp_get_thread_num(); }
-
-peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg) {
-  int threads = context->threads < pieces ? context->threads : (int)pieces;
-  if (threads > 1 && !omp_in_parallel() && !atomic_load_explicit(&forked, memory_order_relaxed)) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t piece = 0; piece < pieces; piece++) {
-      if (!peri_cancelled(context)) body(arg, piece);
-    }
-  } else {
-    for (int64_t piece = 0; piece < pieces && !peri_cancelled(context); piece++) body(arg, piece);
-  }
-  return peri_check_cancel(context);
 }

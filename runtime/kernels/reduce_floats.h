@@ -52,7 +52,13 @@ static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_
 
 static PERI_ALWAYS_INLINE void FN(sum_any)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
                                            double *sum, bool squares) {
-  if (width != 1 || stride != 1 || n < FOLD) {
+  if (width == 1 && n < FOLD) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i++) total += FN(term)(x[i * stride], centre, 0, squares);
+    *sum = total;
+    return;
+  }
+  if (width != 1 || stride != 1) {
     FN(sum_columns)(n, stride, width, x, centre, sum, squares);
     return;
   }

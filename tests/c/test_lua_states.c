@@ -58,7 +58,8 @@ static const char *const lives[] = {
      * what finalisers make while a state is closing Lua itself does not finalise */
     "local x, y = peri.ones(3), peri.ones(3, {requires_grad = true})  y:sum():backward()\n"
     "last = setmetatable({}, {__gc = function()\n"
-    "  pcall(function() x:add_(1)  x:release()  return x:sum() end)  pcall(function() y:add_(1)  return y.shape, y.dtype end)\n"
+    "  pcall(function() x:add_(1)  x:release()  return x:sum() end)  pcall(function() y:add_(1)  return y.shape, "
+    "y.dtype end)\n"
     "  pcall(peri.set_num_threads, 2)  kept = x  x = y\n"
     "end})",
     /* parts of the module, a loader in the middle of an epoch */

@@ -1,4 +1,5 @@
 -- Fits y = slope * x + offset to the host's samples by gradient descent.
+local samples = ...
 local peri = require "perilune"
 local x, y = samples[{{}, 1}], samples[{{}, 2}]
 local line = peri.zeros(2, {dtype = "float64", requires_grad = true})

@@ -1,6 +1,6 @@
 /* A host that lives with Lua: it lends its samples to a script, runs it, and reads a tensor back.
  *   host script.lua
- * The script finds the samples as the global `samples` (4 x 2) and returns slope and offset of a line. */
+ * The script is called with the samples (4 x 2) and returns the slope and the offset of a line. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <perilune/lua.h>
@@ -8,7 +8,7 @@
 
 typedef struct job {
   const char *path;
-  peri_tensor *lent; /* main's own: an error in the script passes main on its way, and nothing in between */
+  peri_tensor *lent; /* main releases it, after an error as well */
 } job;
 
 /* Everything that may raise runs in here, called by lua_pcall. */
@@ -20,10 +20,9 @@ static int run_script(lua_State *L) {
   if (peri_tensor_lend(context, PERI_FLOAT64, 2, (int64_t[]){4, 2}, samples, NULL, NULL, &j->lent) != PERI_OK) {
     return luaL_error(L, "%s", peri_message(context));
   }
-  peri_lua_push_tensor(L, j->lent); /* the handle has a reference of its own */
-  lua_setglobal(L, "samples");
   if (luaL_loadfile(L, j->path) != LUA_OK) return lua_error(L);
-  lua_call(L, 0, 1);
+  peri_lua_push_tensor(L, j->lent); /* the handle has a reference of its own */
+  lua_call(L, 1, 1);
   peri_tensor *line = peri_lua_check_tensor(L, -1); /* borrowed: it lives while its handle does */
   if (peri_tensor_dtype(line) != PERI_FLOAT64 || !peri_tensor_is_contiguous(line) || peri_tensor_numel(line) != 2) {
     return luaL_error(L, "%s must return a float64 tensor of 2", j->path);
@@ -35,7 +34,10 @@ static int run_script(lua_State *L) {
 
 int main(int argc, char **argv) {
   lua_State *L = argc == 2 ? luaL_newstate() : NULL;
-  if (L == NULL) return fprintf(stderr, "usage: host script.lua\n"), 2;
+  if (L == NULL) {
+    fprintf(stderr, "usage: host script.lua\n");
+    return 2;
+  }
   job j = {.path = argv[1], .lent = NULL};
   luaL_openlibs(L);
   lua_pushcfunction(L, run_script);

@@ -222,7 +222,9 @@ describe("indexing", function()
     fails("the tensor has no dimensions", function() return peri.tensor(1)[1] end)
     fails("5", function() return a[peri.tensor({5}, {dtype = "int64"})] end)
     for _, index in ipairs {0, -1, -5, 2 ^ 62 | 0} do
-      fails(("index 1 is %d (expected 1 to 4)"):format(index), function() return a[peri.tensor({index}, {dtype = "int64"})] end)
+      fails(("index 1 is %d (expected 1 to 4)"):format(index), function()
+        return a[peri.tensor({index}, {dtype = "int64"})]
+      end)
     end
     fails("got a released tensor", function() local gone = peri.zeros(1)  gone:release()  return a[gone] end)
     fails("float32", function() return a[peri.tensor {1}] end)
@@ -286,7 +288,7 @@ describe("text", function()
     assert.equal("[float32 0x3]", tostring(peri.zeros(0, 3)))
     assert.equal("2.5000  [float32 0-d]", tostring(peri.tensor(2.5)))
     assert.equal("1.\n[float32 1, requires grad]", tostring(peri.ones(1, {requires_grad = true})))
-    assert.equal("nan  inf  -inf\n[float32 3]", (tostring(peri.tensor {0 / 0, 1 / 0, -1 / 0}):gsub("^%s+", ""):gsub("   *", "  ")))
+    assert.matches("^ *nan +inf +%-inf\n%[float32 3%]$", tostring(peri.tensor {0 / 0, 1 / 0, -1 / 0}))
   end)
 
   it("leaves out the middle of large tensors", function()
@@ -326,7 +328,7 @@ describe("views and places", function()
     local a = peri.ones(3)
     assert.is_true(rawequal(a, a:add_(1)))
     assert.same({2, 2, 2}, a:totable())
-    local _ = a + 1, a:add(1), a:mul(5), -a
+    for _, f in ipairs {a.add, a.mul, a.sub} do f(a, 5) end
     assert.same({2, 2, 2}, a:totable())
     a:add_(a)
     assert.same({4, 4, 4}, a:totable())
@@ -478,8 +480,9 @@ describe("release", function()
     for _, f in ipairs {
       function() return a + 1 end, function() return 1 + a end, function() return b + a end, function() return a[1] end,
       function() a[1] = 2 end, function() return #a end, function() return a.shape end, function() return a:sum() end,
-      function() b[1] = a end, function() return b[a] end, function() return peri.cat {b, a} end, function() return pairs(a) end,
-      function() return a:item() end, function() return -a end, function() a:add_(1) end, function() return a:totable() end,
+      function() b[1] = a end, function() return b[a] end, function() return peri.cat {b, a} end,
+      function() return pairs(a) end, function() return a:item() end, function() return -a end,
+      function() a:add_(1) end, function() return a:totable() end,
     } do
       fails("released tensor", f)
     end
@@ -529,8 +532,8 @@ describe("wrong input", function()
       ["cat: tensors[2] must be a tensor, got 5"] = function() return peri.cat {x, 5} end,
       ["cat: tensors has 0 entries"] = function() return peri.cat {} end,
       ["stack: "] = function() return peri.stack {x, y} end,
-      ["unknown option keepdims"] = function() return x:sum(1, {keepdims = true}) end,
-      ["unknown option 'dytpe'"] = function() return peri.zeros(2, {dytpe = "float64"}) end,
+      ["sum: unknown option 'keepdims' (known: dims, keepdim)"] = function() return x:sum(1, {keepdims = true}) end,
+      ["zeros: unknown option 'dytpe' (known: dtype, requires_grad)"] = function() peri.zeros(2, {dytpe = "bool"}) end,
       ["one_hot: "] = function() return peri.one_hot(peri.tensor({1, 5}, {dtype = "int64"}), 3) end,
       ["gather: "] = function() return x:gather(2, peri.full({10, 1}, 4, {dtype = "int64"})) end,
       ["expand: "] = function() return x:expand(10, 4) end,
@@ -560,7 +563,8 @@ describe("wrong input", function()
   it("of impossible size is out of memory or an error, at once", function()
     local huge = 2 ^ 40
     fails("zeros: out of memory: asked 4398046", peri.zeros, huge)
-    fails("zeros: out of memory: shape 1099511627776x1099511627776 of float32 has too many elements", peri.zeros, huge, huge)
+    fails("zeros: out of memory: shape 1099511627776x1099511627776 of float32 has too many elements",
+      peri.zeros, huge, huge)
     fails("out of memory", peri.arange, 1, 2 ^ 62)
     fails("out of memory", peri.eye, 2 ^ 31, 2 ^ 31)
     fails("out of memory", function() return peri.ones(1):expand(huge) + 1 end)
@@ -591,14 +595,18 @@ describe("wrong files and options", function()
   teardown(function() for _, path in ipairs(paths) do os.remove(path) end end)
 
   it("IDX: missing, truncated, lying", function()
-    local function header(kind, ...) return string.pack(">BBBB" .. ("I4"):rep(select("#", ...)), 0, 0, kind, select("#", ...), ...) end
+    local function header(kind, ...)
+      return string.pack(">BBBB" .. ("I4"):rep(select("#", ...)), 0, 0, kind, select("#", ...), ...)
+    end
     local good = file(header(8, 2, 3) .. "abcdef")
     assert.same({{97, 98, 99}, {100, 101, 102}}, peri.data.read_idx(good):totable())
     local bad = {
       nothing = "", ["half a header"] = "\0\0\8\2\0\0", ["too few elements"] = header(8, 2, 3) .. "abcde",
-      ["too many elements"] = header(8, 2, 3) .. "abcdefg", ["no IDX"] = "hello, world", ["an unknown kind"] = header(7, 1) .. "a",
+      ["too many elements"] = header(8, 2, 3) .. "abcdefg", ["no IDX"] = "hello, world",
+      ["an unknown kind"] = header(7, 1) .. "a",
       ["more than there is"] = header(8, 0xffffffff, 0xffffffff, 0xffffffff) .. "a",
-      ["a length of 2^32 - 1"] = header(8, 0xffffffff) .. "a", ["no dimension"] = "\0\0\8\0", ["255 dimensions"] = "\0\0\8\255",
+      ["a length of 2^32 - 1"] = header(8, 0xffffffff) .. "a", ["no dimension"] = "\0\0\8\0",
+      ["255 dimensions"] = "\0\0\8\255",
       ["a broken gzip"] = "\31\139\8\0\0\0\0\0\0\3garbage",
     }
     local before = peri.memory().in_use
@@ -611,7 +619,8 @@ describe("wrong files and options", function()
     fails("/nowhere/there.idx", peri.data.read_idx, "/nowhere/there.idx")
     fails("read_idx: path must be a string, got nothing", peri.data.read_idx)
     fails("zero byte", peri.data.read_idx, good .. "\0.gz")
-    fails("mnist: neither train-images-idx3-ubyte.gz nor train-images-idx3-ubyte is in /nowhere", peri.data.mnist, "/nowhere")
+    fails("mnist: neither train-images-idx3-ubyte.gz nor train-images-idx3-ubyte is in /nowhere",
+      peri.data.mnist, "/nowhere")
     collectgarbage()
     assert.is_true(peri.memory().in_use <= before)
   end)
@@ -619,7 +628,8 @@ describe("wrong files and options", function()
   it("misspelt options are refused with the known ones", function()
     local X, y = peri.zeros(4, 2), peri.ones(4, {dtype = "int64"})
     fails("circles: unknown option nosie (known: noise, factor, seed, dtype)", peri.data.circles, 10, {nosie = 1})
-    fails("loader: unknown option batchsize (known: batch_size, shuffle, seed, drop_last)", peri.data.loader, {X, y}, {batchsize = 1})
+    fails("loader: unknown option batchsize (known: batch_size, shuffle, seed, drop_last)",
+      peri.data.loader, {X, y}, {batchsize = 1})
     fails("loader: batch_size must be a whole number, got 1.5", peri.data.loader, {X, y}, {batch_size = 1.5})
     fails("loader: batch_size is 0", peri.data.loader, {X, y}, {batch_size = 0})
     fails("loader: shuffle must be true or false, got 1", peri.data.loader, {X, y}, {shuffle = 1})
