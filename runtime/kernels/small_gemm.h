@@ -1,5 +1,6 @@
 /* The product of small matrices for one float type; small_gemm.isa.c includes this file once per
- * type, with T, FN(name), VECTOR (32 bytes of T), LANES and MADD(a, b, c) for vectors.
+ * type, with T, FN(name), VECTOR (32 bytes of T), LANES, MADD(a, b, c) for vectors, and where the set
+ * has them, loads and stores of a part of a vector (through memory they would wait for one another).
  *
  * op(B) is packed with its rows padded to whole vectors, then every row of C is a sum of rows of B
  * times numbers of A, four rows at a time. Element c_ij is summed over p in order, in one lane. */
@@ -10,28 +11,30 @@ static PERI_ALWAYS_INLINE VECTOR FN(load)(const T *from) {
   return vector;
 }
 
+/* The first count elements of a vector; the rest of a loaded one is 0. */
+#ifdef PARTIAL_LOAD
+static PERI_ALWAYS_INLINE VECTOR FN(load_part)(const T *from, int64_t count) {
+  return count >= LANES ? FN(load)(from) : PARTIAL_LOAD(from, count);
+}
+
 static PERI_ALWAYS_INLINE void FN(store)(T *to, const VECTOR *vector, int64_t count) {
   if (count >= LANES) {
     memcpy(to, vector, sizeof *vector);
-    return;
+  } else {
+    PARTIAL_STORE(to, count, *vector);
   }
-  T part[LANES];
-  const T *from = part;
-  memcpy(part, vector, sizeof part);
-#if LANES > 4
-  if (count & 4) {
-    memcpy(to, from, 4 * sizeof(T));
-    to += 4;
-    from += 4;
-  }
-#endif
-  if (count & 2) {
-    memcpy(to, from, 2 * sizeof(T));
-    to += 2;
-    from += 2;
-  }
-  if (count & 1) *to = *from;
 }
+#else
+static PERI_ALWAYS_INLINE VECTOR FN(load_part)(const T *from, int64_t count) {
+  VECTOR vector = {0};
+  memcpy(&vector, from, (size_t)peri_min(count, LANES) * sizeof(T));
+  return vector;
+}
+
+static PERI_ALWAYS_INLINE void FN(store)(T *to, const VECTOR *vector, int64_t count) {
+  memcpy(to, vector, (size_t)peri_min(count, LANES) * sizeof(T));
+}
+#endif
 
 static PERI_ALWAYS_INLINE VECTOR FN(repeat)(T value) { return value - (VECTOR){0}; }
 
@@ -39,9 +42,7 @@ static PERI_ALWAYS_INLINE void FN(finish)(T *c, const VECTOR *product, int64_t c
   VECTOR sum = *product;
   if (alpha != 1) sum = sum * FN(repeat)(alpha);
   if (beta != 0) {
-    T before[LANES] = {0};
-    for (int64_t j = 0; j < peri_min(count, LANES); j++) before[j] = c[j];
-    sum = MADD(FN(repeat)(beta), FN(load)(before), sum);
+    sum = MADD(FN(repeat)(beta), FN(load_part)(c, count), sum);
   }
   FN(store)(c, &sum, count);
 }

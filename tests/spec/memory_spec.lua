@@ -24,18 +24,18 @@ describe("garbage in tensors", function()
 
   it("is collected in the other modes of the collector and in functions that make it", function()
     for _, script in ipairs {
-      "for i = 1, 100 do local x = peri.zeros(2500000) end",
-      "collectgarbage 'generational' for i = 1, 100 do local x = peri.zeros(2500000) end",
-      "collectgarbage 'incremental' for i = 1, 100 do local x = peri.zeros(2500000) end",
-      "local x = peri.ones(2500000) for i = 1, 100 do x = x + 1 end",
-      "local x = peri.ones(2500000) for i = 1, 100 do local y = x:clone() end",
-      "local x = peri.ones(2500000) for i = 1, 100 do local y = peri.tensor(x) end",
-      "local x = peri.ones(2500, 1000) for i = 1, 100 do local y = x:t():contiguous() end",
-      "local x = peri.ones(2500000) local m = x:gt(0) for i = 1, 100 do local y = x[m] end",
-      "local x = peri.ones(2500000) for i = 1, 100 do local m, n = x:gt(0), x:eq(1) end",
+      "for i = 1, 40 do local x = peri.zeros(2500000) end",
+      "collectgarbage 'generational' for i = 1, 40 do local x = peri.zeros(2500000) end",
+      "collectgarbage 'incremental' for i = 1, 40 do local x = peri.zeros(2500000) end",
+      "local x = peri.ones(2500000) for i = 1, 40 do x = x + 1 end",
+      "local x = peri.ones(2500000) for i = 1, 40 do local y = x:clone() end",
+      "local x = peri.ones(2500000) for i = 1, 40 do local y = peri.tensor(x) end",
+      "local x = peri.ones(2500, 1000) for i = 1, 40 do local y = x:t():contiguous() end",
+      "local x = peri.ones(2500000) local m = x:gt(0) for i = 1, 40 do local y = x[m] end",
+      "local x = peri.ones(2500000) for i = 1, 40 do local m, n = x:gt(0), x:eq(1) end",
       "for i = 1, 20 do local x = peri.data.circles(500000, {dtype = 'float64'}) end",
-      "for i = 1, 100 do pcall(function() error(peri.zeros(2500000)) end) end",
-      "for i = 1, 100 do coroutine.wrap(function() local x = peri.zeros(2500000) coroutine.yield() end)() end",
+      "for i = 1, 40 do pcall(function() error(peri.zeros(2500000)) end) end",
+      "for i = 1, 40 do coroutine.wrap(function() local x = peri.zeros(2500000) coroutine.yield() end)() end",
       "local loader = peri.data.loader({peri.ones(25000, 1000)}, {batch_size = 250, shuffle = true}) " ..
         "for x in loader do local y = x + 1 end",
     } do
