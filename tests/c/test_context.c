@@ -11,15 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define CACHES 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CACHES 0
+#ifdef __has_feature
+#define HAS(feature) __has_feature(feature)
+#else
+#define HAS(feature) 0
 #endif
-#endif
-#ifndef CACHES
-#define CACHES 1 /* under AddressSanitizer the allocator keeps no free lists */
+#if defined(__SANITIZE_ADDRESS__) || HAS(address_sanitizer)
+enum { CACHES = 0, SANITIZED = 1 }; /* under AddressSanitizer the allocator keeps no free lists */
+#else
+enum { CACHES = 1, SANITIZED = HAS(thread_sanitizer) };
 #endif
 
 static peri_context *open_context(size_t memory_limit, int threads) {
@@ -112,7 +112,7 @@ static void budget(void) {
 static void machine_limit(void) {
   peri_context *context = open_context(SIZE_MAX, 1);
   void *block;
-  if (CACHES) /* AddressSanitizer would end the process */
+  if (!SANITIZED) /* a sanitizer would end the process */
     PERI_CHECK(peri_alloc(context, SIZE_MAX / 4, &block) == PERI_ERR_MEMORY && block == NULL,
                "a quarter of all addresses");
   PERI_CHECK(peri_alloc(context, 100, &block) == PERI_OK, "usable afterwards");

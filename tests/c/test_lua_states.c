@@ -432,6 +432,17 @@ static void states_in_threads(void) {
   free(expected);
 }
 
+static int threads_of_process(void) {
+  char line[256];
+  int threads = 1;
+  FILE *file = fopen("/proc/self/status", "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    if (sscanf(line, "Threads: %d", &threads) == 1) break;
+  }
+  if (file != NULL) fclose(file);
+  return threads;
+}
+
 /* A child of a process whose team has worked: it trains in the inherited state and in one of its own. */
 static void train_in_child(void) {
   peri_options options = {.size = sizeof options, .threads = 2};
@@ -447,6 +458,7 @@ static void train_in_child(void) {
     run(L, "assert(y:equal(x:matmul(x)))");
     char *alone = train(NULL);
     same &= memcmp(expected, alone, 60 * 40 * 4) == 0;
+    PERI_CHECK(threads_of_process() == 1, "%d threads in the child", threads_of_process());
     free(alone);
     free(expected);
     close_state(L);
