@@ -153,15 +153,23 @@ const char *bind_describe(lua_State *L, int index) {
   const peri_tensor *x = bind_to_tensor(L, S, index);
   char text[PERI_SHAPE_TEXT];
   if (x != NULL) {
-    return lua_pushfstring(L, "a tensor %s of %s", peri_dtype_name(x->layout.dtype), peri_shape_text(x->layout.ndim, x->layout.shape, text));
+    return lua_pushfstring(L, "a tensor %s of %s", peri_dtype_name(x->layout.dtype),
+                           peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
   switch (lua_type(L, index)) {
-  case LUA_TNONE: return "nothing";
-  case LUA_TNIL: return "nil";
-  case LUA_TBOOLEAN: return lua_toboolean(L, index) ? "true" : "false";
-  case LUA_TNUMBER: return lua_isinteger(L, index) ? lua_pushfstring(L, "%I", lua_tointeger(L, index)) : lua_pushfstring(L, "%f", lua_tonumber(L, index));
-  case LUA_TSTRING: return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
-  default: return bind_is_released(L, S, index) ? "a released tensor" : lua_pushfstring(L, "a %s", luaL_typename(L, index));
+  case LUA_TNONE:
+    return "nothing";
+  case LUA_TNIL:
+    return "nil";
+  case LUA_TBOOLEAN:
+    return lua_toboolean(L, index) ? "true" : "false";
+  case LUA_TNUMBER:
+    return lua_isinteger(L, index) ? lua_pushfstring(L, "%I", lua_tointeger(L, index))
+                                   : lua_pushfstring(L, "%f", lua_tonumber(L, index));
+  case LUA_TSTRING:
+    return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
+  default:
+    return bind_is_released(L, S, index) ? "a released tensor" : lua_pushfstring(L, "a %s", luaL_typename(L, index));
   }
 }
 
@@ -248,7 +256,8 @@ peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const cha
 
 /* ---- options ---- */
 
-static void unknown_option(lua_State *L, const char *operation, const char *name, const peri_option *options, const char *const *also) {
+static void unknown_option(lua_State *L, const char *operation, const char *name, const peri_option *options,
+                           const char *const *also) {
   luaL_Buffer known;
   luaL_buffinit(L, &known);
   const char *separator = "";
@@ -277,18 +286,22 @@ int bind_choice(const char *choices, const char *word) {
 
 static double option_value(lua_State *L, int index, const char *operation, const peri_option *option) {
   if (option->kind == PERI_OPTION_BOOL) {
-    if (!lua_isboolean(L, index)) bind_error(L, operation, "%s must be true or false, got %s", option->name, bind_describe(L, index));
+    if (!lua_isboolean(L, index))
+      bind_error(L, operation, "%s must be true or false, got %s", option->name, bind_describe(L, index));
     return lua_toboolean(L, index);
   }
   if (option->kind == PERI_OPTION_CHOICE) {
     int choice = lua_type(L, index) == LUA_TSTRING ? bind_choice(option->choices, lua_tostring(L, index)) : -1;
-    if (choice < 0) bind_error(L, operation, "%s must be one of %s, got %s", option->name, option->choices, bind_describe(L, index));
+    if (choice < 0)
+      bind_error(L, operation, "%s must be one of %s, got %s", option->name, option->choices, bind_describe(L, index));
     return choice;
   }
-  if (lua_type(L, index) != LUA_TNUMBER) bind_error(L, operation, "%s must be a number, got %s", option->name, bind_describe(L, index));
+  if (lua_type(L, index) != LUA_TNUMBER)
+    bind_error(L, operation, "%s must be a number, got %s", option->name, bind_describe(L, index));
   double value = lua_tonumber(L, index);
   bool limited = option->low != 0 || option->high != 0;
-  if (option->kind == PERI_OPTION_INTEGER && value != floor(value)) bind_error(L, operation, "%s must be a whole number, got %f", option->name, value);
+  if (option->kind == PERI_OPTION_INTEGER && value != floor(value))
+    bind_error(L, operation, "%s must be a whole number, got %f", option->name, value);
   if (!isfinite(value) && !(limited && (value == option->high || value == option->low))) {
     bind_error(L, operation, "%s must be finite, got %f", option->name, value);
   }
@@ -298,11 +311,13 @@ static double option_value(lua_State *L, int index, const char *operation, const
   return value;
 }
 
-void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also, double *values) {
+void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also,
+                  double *values) {
   int n = 0;
   for (; options[n].name != NULL; n++) values[n] = options[n].otherwise;
   if (!lua_isnoneornil(L, index)) {
-    if (lua_type(L, index) != LUA_TTABLE) bind_error(L, operation, "options must be a table, got %s", bind_describe(L, index));
+    if (lua_type(L, index) != LUA_TTABLE)
+      bind_error(L, operation, "options must be a table, got %s", bind_describe(L, index));
     index = lua_absindex(L, index);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
       const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
@@ -327,6 +342,7 @@ peri_dtype bind_check_dtype(lua_State *L, int index, const char *operation) {
   for (int d = 0; lua_type(L, index) == LUA_TSTRING && d < PERI_DTYPES; d++) {
     if (strcmp(lua_tostring(L, index), peri_dtype_name((peri_dtype)d)) == 0) return (peri_dtype)d;
   }
-  bind_error(L, operation, "dtype must be one of float32, float64, int64, uint8, bool, got %s", bind_describe(L, index));
+  bind_error(L, operation, "dtype must be one of float32, float64, int64, uint8, bool, got %s",
+             bind_describe(L, index));
   return PERI_FLOAT32;
 }

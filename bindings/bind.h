@@ -16,9 +16,9 @@
 
 typedef struct bind_state {
   peri_context *context;
-  const void *tensor_meta;    /* lua_topointer of the metatable of tensors, and its key in the registry */
-  size_t charge_at;           /* tensor bytes at which the collector runs next */
-  peri_context closed;        /* the context once the Lua state is closing: it has no memory */
+  const void *tensor_meta; /* lua_topointer of the metatable of tensors, and its key in the registry */
+  size_t charge_at;        /* tensor bytes at which the collector runs next */
+  peri_context closed;     /* the context once the Lua state is closing: it has no memory */
 } bind_state;
 
 #define BIND_TENSOR "perilune.Tensor"
@@ -58,8 +58,8 @@ static inline void bind_check(lua_State *L, bind_state *S, peri_status status) {
 }
 /* The idiom:  do status = runtime_call(...); while (bind_retry(L, S, status, &tries));  bind_check(L, S, status); */
 bool bind_retry(lua_State *L, bind_state *S, peri_status status, int *tries);
-/* luaL_error with the operation's name (or nothing: NULL) in front: bind_error(L, "SGD", "lr is %f", x). The position is the
- * script's, also when the C function was called through several others. */
+/* luaL_error with the operation's name (or nothing: NULL) in front: bind_error(L, "SGD", "lr is %f", x). The position
+ * is the script's, also when the C function was called through several others. */
 int bind_error(lua_State *L, const char *operation, const char *format, ...);
 
 /* ---- tensors ---- */

@@ -17,22 +17,25 @@ static int64_t check_count(lua_State *L, int index, const char *operation) {
 }
 
 static const char *check_path(lua_State *L, int index, const char *operation) {
-  if (lua_type(L, index) != LUA_TSTRING) bind_error(L, operation, "path must be a string, got %s", bind_describe(L, index));
+  if (lua_type(L, index) != LUA_TSTRING)
+    bind_error(L, operation, "path must be a string, got %s", bind_describe(L, index));
   const char *path = lua_tostring(L, index);
   if (strlen(path) != lua_rawlen(L, index)) bind_error(L, operation, "path holds a zero byte");
   return path;
 }
 
 /* A seed as an option has 53 bits, which a double holds. */
-#define SEED_OPTION {"seed", PERI_OPTION_INTEGER, 0, 0, 9007199254740992.0, NULL, "of the generator"}
+#define SEED_OPTION                                                                                                    \
+  { "seed", PERI_OPTION_INTEGER, 0, 0, 9007199254740992.0, NULL, "of the generator" }
 
 /* ---- generators ---- */
 
 static int circles(lua_State *L) {
-  static const peri_option options[] = {{"noise", PERI_OPTION_NUMBER, 0, 0, 1e6, NULL, "standard deviation on both coordinates"},
-                                        {"factor", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "radius of the inner circle"},
-                                        SEED_OPTION,
-                                        {NULL}};
+  static const peri_option options[] = {
+      {"noise", PERI_OPTION_NUMBER, 0, 0, 1e6, NULL, "standard deviation on both coordinates"},
+      {"factor", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "radius of the inner circle"},
+      SEED_OPTION,
+      {NULL}};
   static const char *const also[] = {"dtype", NULL};
   bind_state *S = bind_here(L);
   double values[3];
@@ -161,7 +164,9 @@ static int loader_length(lua_State *L) {
 /* The tensors at the entries of the table at index 1, all with the same first size. */
 static void load_tensors(lua_State *L, bind_state *S, loader *l) {
   int count = lua_istable(L, 1) ? (int)lua_rawlen(L, 1) : 0;
-  if (count < 1 || count > MAX_LOADED) bind_error(L, "loader", "the first argument must be a table of 1 to %d tensors, got %s", MAX_LOADED, bind_describe(L, 1));
+  if (count < 1 || count > MAX_LOADED)
+    bind_error(L, "loader", "the first argument must be a table of 1 to %d tensors, got %s", MAX_LOADED,
+               bind_describe(L, 1));
   for (int i = 0; i < count; i++) {
     char name[32];
     snprintf(name, sizeof name, "tensor %d", i + 1);
@@ -170,7 +175,8 @@ static void load_tensors(lua_State *L, bind_state *S, loader *l) {
     lua_pop(L, 1);
     if (x->layout.ndim == 0) bind_error(L, "loader", "%s has no dimensions", name);
     if (i > 0 && x->layout.shape[0] != l->n) {
-      bind_error(L, "loader", "%s has %I rows but tensor 1 has %I", name, (lua_Integer)x->layout.shape[0], (lua_Integer)l->n);
+      bind_error(L, "loader", "%s has %I rows but tensor 1 has %I", name, (lua_Integer)x->layout.shape[0],
+                 (lua_Integer)l->n);
     }
     l->n = x->layout.shape[0];
     bind_check(L, S, peri_tensor_contiguous(x, &l->tensor[i]));
@@ -179,11 +185,13 @@ static void load_tensors(lua_State *L, bind_state *S, loader *l) {
 }
 
 static int new_loader(lua_State *L) {
-  static const peri_option options[] = {{"batch_size", PERI_OPTION_INTEGER, 1, 1, 9007199254740992.0, NULL, "rows in a batch"},
-                                        {"shuffle", PERI_OPTION_BOOL, 0, 0, 0, NULL, "a new order in each epoch"},
-                                        {"seed", PERI_OPTION_INTEGER, -1, -1, 9007199254740992.0, NULL, "of the orders; drawn from the default stream when left out"},
-                                        {"drop_last", PERI_OPTION_BOOL, 0, 0, 0, NULL, "leave out a last batch that is short"},
-                                        {NULL}};
+  static const peri_option options[] = {
+      {"batch_size", PERI_OPTION_INTEGER, 1, 1, 9007199254740992.0, NULL, "rows in a batch"},
+      {"shuffle", PERI_OPTION_BOOL, 0, 0, 0, NULL, "a new order in each epoch"},
+      {"seed", PERI_OPTION_INTEGER, -1, -1, 9007199254740992.0, NULL,
+       "of the orders; drawn from the default stream when left out"},
+      {"drop_last", PERI_OPTION_BOOL, 0, 0, 0, NULL, "leave out a last batch that is short"},
+      {NULL}};
   bind_state *S = bind_here(L);
   double values[4];
   bind_options(L, 2, "loader", options, NULL, values);
@@ -243,7 +251,8 @@ static int load(lua_State *L) {
 static size_t count_pairs(lua_State *L, int index, const char *what) {
   size_t n = 0;
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1), n++) {
-    if (lua_type(L, -2) != LUA_TSTRING) bind_error(L, "save", "%s must have strings as keys, got %s", what, bind_describe(L, -2));
+    if (lua_type(L, -2) != LUA_TSTRING)
+      bind_error(L, "save", "%s must have strings as keys, got %s", what, bind_describe(L, -2));
   }
   return n;
 }
@@ -252,8 +261,10 @@ static size_t count_pairs(lua_State *L, int index, const char *what) {
 static int save(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = check_path(L, 1, "save");
-  if (!lua_istable(L, 2)) return bind_error(L, "save", "tensors must be a table of names and tensors, got %s", bind_describe(L, 2));
-  if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return bind_error(L, "save", "metadata must be a table of strings, got %s", bind_describe(L, 3));
+  if (!lua_istable(L, 2))
+    return bind_error(L, "save", "tensors must be a table of names and tensors, got %s", bind_describe(L, 2));
+  if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))
+    return bind_error(L, "save", "metadata must be a table of strings, got %s", bind_describe(L, 3));
   lua_settop(L, 3);
   size_t n = count_pairs(L, 2, "tensors"), m = lua_istable(L, 3) ? count_pairs(L, 3, "metadata") : 0;
   const char **words = lua_newuserdatauv(L, (n + 2 * m + 1) * sizeof *words, 0);
@@ -266,7 +277,8 @@ static int save(lua_State *L) {
   i = n;
   for (lua_pushnil(L); m > 0 && lua_next(L, 3); lua_pop(L, 1), i++) {
     words[i] = lua_tostring(L, -2);
-    if (lua_type(L, -1) != LUA_TSTRING) bind_error(L, "save", "metadata %s must be a string, got %s", words[i], bind_describe(L, -1));
+    if (lua_type(L, -1) != LUA_TSTRING)
+      bind_error(L, "save", "metadata %s must be a string, got %s", words[i], bind_describe(L, -1));
     words[i + m] = lua_tostring(L, -1);
   }
   bind_check(L, S, peri_safetensors_write(S->context, path, n, words, tensors, m, words + n, words + n + m));
@@ -278,15 +290,19 @@ static int save(lua_State *L) {
 static const bind_function functions[] = {
     {"circles", circles,
      "data.circles(n, {noise = 0, factor = 0.5, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "Two concentric rings, as scikit-learn's make_circles: X is n x 2, y int64: 1 on the outer ring (radius 1), 2 on the inner (radius factor)."},
+     "Two concentric rings, as scikit-learn's make_circles: X is n x 2, y int64: 1 on the outer ring (radius 1), 2 on "
+     "the inner (radius factor)."},
     {"digits", digits,
-     "data.digits(n, {seed = 0}) -> X, y\nHandwritten-like digits of 28 x 28 pixels: X is n x 784 float32 in [0, 1], y int64: the digit + 1. Image i "
+     "data.digits(n, {seed = 0}) -> X, y\n"
+     "Handwritten-like digits of 28 x 28 pixels: X is n x 784 float32 in [0, 1], y int64: the digit + 1. Image i "
      "depends on (seed, i) alone."},
     {"loader", new_loader,
      "data.loader(tensors, {batch_size = 1, shuffle = false, seed =, drop_last = false}) -> loader\n"
-     "`for x, y in loader do` gives mini-batches of the tensors' rows; each `for` is an epoch, whose order depends on (seed, epoch) alone. Batches in "
-     "order are views. #loader is the number of batches."},
-    {"read_idx", read_idx, "data.read_idx(path) -> tensor\nReads an IDX file (the MNIST family), plain or compressed with gzip."},
+     "`for x, y in loader do` gives mini-batches of the tensors' rows; each `for` is an epoch, whose order depends on "
+     "(seed, epoch) alone. Batches in order are views. #loader is the number of batches."},
+    {"read_idx", read_idx,
+     "data.read_idx(path) -> tensor\n"
+     "Reads an IDX file (the MNIST family), plain or compressed with gzip."},
     {"write_idx", write_idx, "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
     {NULL, NULL, NULL}};
 
@@ -310,10 +326,12 @@ void bind_open_files(lua_State *L, bind_state *S) {
   lua_pushcfunction(L, close_list);
   lua_setfield(L, -2, "__gc");
   bind_push_function(L, S, load, 1);
-  bind_document(L, "load(path) -> tensors, metadata\nReads a safetensors file: a table of names and tensors, and its metadata, a table of strings. Nothing in "
-                   "the file is executed.");
+  bind_document(L, "load(path) -> tensors, metadata\n"
+                   "Reads a safetensors file: a table of names and tensors, and its metadata, a table of strings. "
+                   "Nothing in the file is executed.");
   lua_setfield(L, -2, "load");
   bind_push_function(L, S, save, 0);
-  bind_document(L, "save(path, tensors, metadata)\nWrites a table of names and tensors (what state_dict gives) as safetensors, whole or not at all.");
+  bind_document(L, "save(path, tensors, metadata)\n"
+                   "Writes a table of names and tensors (what state_dict gives) as safetensors, whole or not at all.");
   lua_setfield(L, -2, "save");
 }

@@ -38,7 +38,8 @@ static int64_t read_position(lua_State *L, int index) {
 static void read_range(lua_State *L, int table, int64_t size, step *s) {
   lua_Unsigned n = lua_rawlen(L, table);
   if (n == 0) return;
-  if (n > 3 || n == 1) bind_error(L, "index", "a range has %I numbers (expected {}, {from, to} or {from, to, step})", (lua_Integer)n);
+  if (n > 3 || n == 1)
+    bind_error(L, "index", "a range has %I numbers (expected {}, {from, to} or {from, to, step})", (lua_Integer)n);
   s->kind = STEP_RANGE;
   s->by = 1;
   lua_rawgeti(L, table, 1);
@@ -47,7 +48,8 @@ static void read_range(lua_State *L, int table, int64_t size, step *s) {
   int whole = 0;
   lua_Integer to = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
   if (!whole) bind_error(L, "index", "positions must be whole numbers, got %s", bind_describe(L, -1));
-  if (to == 0 && s->from != 0 && s->from != -size) bind_error(L, "index", "range %I to 0 (an empty range has to = from - 1)", (lua_Integer)(s->from + (s->from > 0)));
+  if (to == 0 && s->from != 0 && s->from != -size)
+    bind_error(L, "index", "range %I to 0 (an empty range has to = from - 1)", (lua_Integer)(s->from + (s->from > 0)));
   s->to = to > 0 ? to - 1 : to == 0 ? -1 - size : to; /* {1, 0} ends before the first */
   lua_pop(L, 2);
   if (n == 3) {
@@ -62,8 +64,9 @@ static void read_range(lua_State *L, int table, int64_t size, step *s) {
 static int64_t read_row(lua_State *L, int index, const peri_tensor *x, int dim) {
   int64_t position = read_position(L, index), size = x->layout.shape[dim];
   if (position >= size || position < -size) {
-    bind_error(L, "index", "position %I is out of range: dimension %d has %I (tensors do not grow; peri.cat joins them)", (lua_Integer)(position + (position >= 0)),
-               dim + 1, (lua_Integer)size);
+    bind_error(L, "index",
+               "position %I is out of range: dimension %d has %I (tensors do not grow; peri.cat joins them)",
+               (lua_Integer)(position + (position >= 0)), dim + 1, (lua_Integer)size);
   }
   return position;
 }
@@ -97,7 +100,8 @@ static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int inde
   } else {
     lua_Unsigned n = lua_rawlen(L, index);
     if ((lua_Integer)n > x->layout.ndim) {
-      bind_error(L, "index", "%I positions for a tensor of %s", (lua_Integer)n, peri_shape_text(x->layout.ndim, x->layout.shape, text));
+      bind_error(L, "index", "%I positions for a tensor of %s", (lua_Integer)n,
+                 peri_shape_text(x->layout.ndim, x->layout.shape, text));
     }
     for (lua_Unsigned i = 1; i <= n; i++) {
       lua_rawgeti(L, index, (lua_Integer)i);
@@ -165,11 +169,13 @@ static int get_by_mask(lua_State *L, bind_state *S, peri_tensor *x, peri_tensor 
 /* One element of a vector, the common case, without a view. */
 static bool get_element(lua_State *L, bind_state *S, const peri_tensor *x, int index) {
   int whole;
-  if (x->layout.ndim != 1 || (x->requires_grad && S->context->grad_mode) || lua_type(L, index) != LUA_TNUMBER) return false;
+  if (x->layout.ndim != 1 || (x->requires_grad && S->context->grad_mode) || lua_type(L, index) != LUA_TNUMBER)
+    return false;
   lua_Integer i = lua_tointegerx(L, index, &whole);
   if (!whole || i == 0 || i > x->layout.shape[0] || i < -x->layout.shape[0]) return false;
   peri_tensor element = *x;
-  element.data += (i > 0 ? i - 1 : i + x->layout.shape[0]) * x->layout.strides[0] * (int64_t)peri_dtype_size(x->layout.dtype);
+  element.data +=
+      (i > 0 ? i - 1 : i + x->layout.shape[0]) * x->layout.strides[0] * (int64_t)peri_dtype_size(x->layout.dtype);
   bind_push_element(L, &element);
   return true;
 }
@@ -187,7 +193,8 @@ static int get(lua_State *L, bind_state *S, peri_tensor *x) {
     status = run_key(S->context, x, &k, handle);
   } while (bind_retry(L, S, status, &tries));
   bind_check(L, S, status);
-  if ((*handle)->layout.ndim == 0 && !((*handle)->requires_grad && S->context->grad_mode)) bind_push_element(L, *handle);
+  if ((*handle)->layout.ndim == 0 && !((*handle)->requires_grad && S->context->grad_mode))
+    bind_push_element(L, *handle);
   bind_charge(L, S);
   return 1;
 }
@@ -222,7 +229,8 @@ static void read_value(lua_State *L, bind_state *S, peri_dtype dtype, peri_arg *
   }
 }
 
-static peri_status write_call(bind_state *S, const peri_op *op, bool in_place, peri_tensor *x, peri_tensor *where, const peri_arg *value) {
+static peri_status write_call(bind_state *S, const peri_op *op, bool in_place, peri_tensor *x, peri_tensor *where,
+                              const peri_arg *value) {
   peri_call call;
   peri_call_open(&call, S->context, op);
   call.in_place = in_place;
@@ -272,7 +280,8 @@ static int set_index(lua_State *L) {
   peri_tensor *rows = bind_to_tensor(L, S, 2);
   if (rows == NULL) {
     read_key(L, S, x, 2, &k);
-    if (k.gathers) return bind_error(L, "index", "a tensor of positions cannot stand in a table when writing (use index_copy_)");
+    if (k.gathers)
+      return bind_error(L, "index", "a tensor of positions cannot stand in a table when writing (use index_copy_)");
   }
   read_value(L, S, x->layout.dtype, &value);
   int tries = 0;

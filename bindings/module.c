@@ -16,13 +16,19 @@ static int manual_seed(lua_State *L) {
   lua_Integer seed = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
   if (!whole) return bind_error(L, "manual_seed", "seed must be a whole number, got %s", bind_describe(L, 1));
   peri_manual_seed(bind_here(L)->context, (uint64_t)seed);
+  /* in the program Lua's own random numbers follow too; other states belong to their hosts */
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.randomseed") == LUA_TFUNCTION) {
+    lua_pushinteger(L, seed);
+    lua_call(L, 1, 0);
+  }
   return 0;
 }
 
 static int set_num_threads(lua_State *L) {
   int whole = 0;
   lua_Integer n = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole || n < 1) return bind_error(L, "set_num_threads", "n must be a whole number from 1, got %s", bind_describe(L, 1));
+  if (!whole || n < 1)
+    return bind_error(L, "set_num_threads", "n must be a whole number from 1, got %s", bind_describe(L, 1));
   peri_set_threads(bind_here(L)->context, n > 1024 ? 1024 : (int)n);
   return 0;
 }
@@ -76,9 +82,7 @@ static int memory(lua_State *L) {
 /* ---- for the parts that are written in Lua ---- */
 
 /* peri._raise(message): an error with the position of the script, not of the module's own Lua code */
-static int raise_message(lua_State *L) {
-  return bind_error(L, NULL, "%s", luaL_checkstring(L, 1));
-}
+static int raise_message(lua_State *L) { return bind_error(L, NULL, "%s", luaL_checkstring(L, 1)); }
 
 /* peri._document(name, doc, function, table): puts a documented function into a table */
 static int document(lua_State *L) {
@@ -161,17 +165,29 @@ static int open_part(lua_State *L) {
 /* ---- opening ---- */
 
 static const bind_function functions[] = {
-    {"manual_seed", manual_seed, "manual_seed(seed)\nStarts the default random stream anew: draws, initial weights and orders follow from the seed."},
-    {"set_num_threads", set_num_threads, "set_num_threads(n)\nHow many threads work on large operations. Results do not depend on it."},
+    {"manual_seed", manual_seed,
+     "manual_seed(seed)\n"
+     "Starts the default random stream anew: draws, initial weights and orders "
+     "follow from the seed; in the program math.random's too."},
+    {"set_num_threads", set_num_threads,
+     "set_num_threads(n)\nHow many threads work on large operations. Results do not depend on it."},
     {"get_num_threads", get_num_threads, "get_num_threads() -> integer\nHow many threads work on large operations."},
     {"now", now, "now() -> number\nMonotonic seconds, for measuring."},
-    {"build_info", build_info, "build_info() -> table\nversion, compiler, kernels (the instruction set chosen), openblas and openblas_core."},
+    {"build_info", build_info,
+     "build_info() -> table\n"
+     "version, compiler, kernels (the instruction set chosen), openblas and openblas_core."},
     {"memory", memory, "memory() -> {in_use =, peak =, limit =}\nBytes that tensors and workspaces use."},
-    {"documentation", documentation, "documentation(x) -> string or nil\nThe documentation of a function or class of the module, as help shows it."},
+    {"documentation", documentation,
+     "documentation(x) -> string or nil\n"
+     "The documentation of a function or class of the module, as help shows it."},
     {NULL, NULL, NULL}};
 
 /* For the parts that are written in Lua, and for tests. */
-static const luaL_Reg internals[] = {{"_fail_after", fail_after}, {"_raise", raise_message}, {"_document", document}, {"_load", load_piece}, {NULL, NULL}};
+static const luaL_Reg internals[] = {{"_fail_after", fail_after},
+                                     {"_raise", raise_message},
+                                     {"_document", document},
+                                     {"_load", load_piece},
+                                     {NULL, NULL}};
 
 int luaopen_perilune(lua_State *L) {
   bind_state *S = bind_open(L, NULL);

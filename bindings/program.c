@@ -70,6 +70,11 @@ static int open_module(lua_State *L) {
   int results = module.luaopen_perilune(L);
   running_context = module.peri_lua_context(L);
   if (wanted_threads) module.peri_set_threads(running_context, wanted_threads);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_setfield(L, LUA_REGISTRYINDEX, "perilune.randomseed"); /* for peri.manual_seed */
+  lua_pop(L, 2);
   return results;
 }
 

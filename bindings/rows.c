@@ -18,7 +18,8 @@ typedef struct reader {
 /* ---- single values ---- */
 
 static int bad_argument(const reader *r, int param, int index, const char *expected) {
-  return bind_error(r->L, r->name, "%s must be %s, got %s", r->call->op->params[param].name, expected, bind_describe(r->L, index));
+  return bind_error(r->L, r->name, "%s must be %s, got %s", r->call->op->params[param].name, expected,
+                    bind_describe(r->L, index));
 }
 
 static peri_tensor *read_tensor(const reader *r, int param, int index) {
@@ -35,7 +36,8 @@ static int64_t read_integer(const reader *r, int param, int index, const char *e
 /* A dimension or position: from 1, or negative from the end. */
 static int64_t read_position(const reader *r, int param, int index) {
   int64_t value = read_integer(r, param, index, "a whole number");
-  if (value == 0) bind_error(r->L, r->name, "%s is 0 (counting starts at 1, or at -1 from the end)", r->call->op->params[param].name);
+  if (value == 0)
+    bind_error(r->L, r->name, "%s is 0 (counting starts at 1, or at -1 from the end)", r->call->op->params[param].name);
   return value > 0 ? value - 1 : value;
 }
 
@@ -49,14 +51,17 @@ static void read_number(const reader *r, peri_arg *arg, int param, int index) {
     arg->integer = lua_toboolean(r->L, index);
     arg->number = (double)arg->integer;
   } else {
-    bad_argument(r, param, index, r->call->op->params[param].kind == PERI_KIND_OPERAND ? "a tensor or a number" : "a number");
+    bad_argument(r, param, index,
+                 r->call->op->params[param].kind == PERI_KIND_OPERAND ? "a tensor or a number" : "a number");
   }
 }
 
 static void read_choice(const reader *r, peri_arg *arg, int param, int index) {
   const char *choices = r->call->op->params[param].choices;
   int choice = lua_type(r->L, index) == LUA_TSTRING ? bind_choice(choices, lua_tostring(r->L, index)) : -1;
-  if (choice < 0) bind_error(r->L, r->name, "%s must be one of %s, got %s", r->call->op->params[param].name, choices, bind_describe(r->L, index));
+  if (choice < 0)
+    bind_error(r->L, r->name, "%s must be one of %s, got %s", r->call->op->params[param].name, choices,
+               bind_describe(r->L, index));
   arg->integer = choice;
 }
 
@@ -64,7 +69,8 @@ static void read_choice(const reader *r, peri_arg *arg, int param, int index) {
 
 static void too_many_sizes(const reader *r, int param, lua_Unsigned count) {
   if (count > PERI_MAX_DIMS) {
-    bind_error(r->L, r->name, "%s has %I entries (expected at most %d)", r->call->op->params[param].name, (lua_Integer)count, PERI_MAX_DIMS);
+    bind_error(r->L, r->name, "%s has %I entries (expected at most %d)", r->call->op->params[param].name,
+               (lua_Integer)count, PERI_MAX_DIMS);
   }
 }
 
@@ -102,7 +108,9 @@ static int read_size_run(const reader *r, peri_arg *arg, int param, int index, i
 static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
   lua_Unsigned count = lua_rawlen(r->L, index);
-  if (count == 0 || count > 1000000) bind_error(r->L, r->name, "%s has %I entries (expected 1 or more tensors)", r->call->op->params[param].name, (lua_Integer)count);
+  if (count == 0 || count > 1000000)
+    bind_error(r->L, r->name, "%s has %I entries (expected 1 or more tensors)", r->call->op->params[param].name,
+               (lua_Integer)count);
   peri_tensor **list = lua_newuserdatauv(r->L, count * sizeof *list, 0);
   for (lua_Unsigned i = 0; i < count; i++) {
     char name[48];
@@ -126,7 +134,9 @@ static int read_argument(const reader *r, int param, int index, int top) {
   arg->given = true;
   switch (r->call->op->params[param].kind) {
   case PERI_KIND_TENSOR:
-  case PERI_KIND_INDICES: arg->tensor = read_tensor(r, param, index); break;
+  case PERI_KIND_INDICES:
+    arg->tensor = read_tensor(r, param, index);
+    break;
   case PERI_KIND_OPERAND:
     if (type == LUA_TUSERDATA) {
       arg->tensor = read_tensor(r, param, index);
@@ -134,17 +144,29 @@ static int read_argument(const reader *r, int param, int index, int top) {
       read_number(r, arg, param, index);
     }
     break;
-  case PERI_KIND_TENSORS: read_tensors(r, arg, param, index); break;
-  case PERI_KIND_NUMBER: read_number(r, arg, param, index); break;
-  case PERI_KIND_INTEGER: arg->integer = read_integer(r, param, index, "a whole number"); break;
+  case PERI_KIND_TENSORS:
+    read_tensors(r, arg, param, index);
+    break;
+  case PERI_KIND_NUMBER:
+    read_number(r, arg, param, index);
+    break;
+  case PERI_KIND_INTEGER:
+    arg->integer = read_integer(r, param, index, "a whole number");
+    break;
   case PERI_KIND_DIM:
-  case PERI_KIND_INDEX: arg->integer = read_position(r, param, index); break;
+  case PERI_KIND_INDEX:
+    arg->integer = read_position(r, param, index);
+    break;
   case PERI_KIND_BOOL:
     if (type != LUA_TBOOLEAN) bad_argument(r, param, index, "true or false");
     arg->integer = lua_toboolean(r->L, index);
     break;
-  case PERI_KIND_DTYPE: arg->integer = bind_check_dtype(r->L, index, r->name); break;
-  case PERI_KIND_CHOICE: read_choice(r, arg, param, index); break;
+  case PERI_KIND_DTYPE:
+    arg->integer = bind_check_dtype(r->L, index, r->name);
+    break;
+  case PERI_KIND_CHOICE:
+    read_choice(r, arg, param, index);
+    break;
   case PERI_KIND_SHAPE:
   case PERI_KIND_DIMS:
     if (type == LUA_TTABLE) {
@@ -176,7 +198,8 @@ static int unknown_option(const reader *r, int key) {
   }
   luaL_pushresult(&known);
   const char *list = lua_tostring(r->L, -1);
-  return bind_error(r->L, r->name, "unknown option %s (known: %s)", bind_describe(r->L, key), *list == '\0' ? "none" : list);
+  return bind_error(r->L, r->name, "unknown option %s (known: %s)", bind_describe(r->L, key),
+                    *list == '\0' ? "none" : list);
 }
 
 static void read_options(const reader *r, int table) {
@@ -226,10 +249,15 @@ int bind_shown_outputs(const peri_op *op) {
 
 void bind_push_element(lua_State *L, const peri_tensor *x) {
   switch (x->layout.dtype) {
-  case PERI_BOOL: lua_pushboolean(L, *(const uint8_t *)x->data); break;
+  case PERI_BOOL:
+    lua_pushboolean(L, *(const uint8_t *)x->data);
+    break;
   case PERI_INT64:
-  case PERI_UINT8: lua_pushinteger(L, peri_load_integer(x->layout.dtype, x->data)); break;
-  default: lua_pushnumber(L, peri_load_number(x->layout.dtype, x->data));
+  case PERI_UINT8:
+    lua_pushinteger(L, peri_load_integer(x->layout.dtype, x->data));
+    break;
+  default:
+    lua_pushnumber(L, peri_load_number(x->layout.dtype, x->data));
   }
 }
 
@@ -342,7 +370,8 @@ static void set_field(lua_State *L, int table, const char *name) {
 
 static void register_row(lua_State *L, bind_state *S, const peri_op *op, int module, int methods, int meta) {
   bool is_method = op->params[0].name != NULL && !(op->flags & PERI_OP_NO_METHOD) &&
-                   (op->params[0].kind == PERI_KIND_TENSOR || op->params[0].kind == PERI_KIND_OPERAND || op->params[0].kind == PERI_KIND_INDICES);
+                   (op->params[0].kind == PERI_KIND_TENSOR || op->params[0].kind == PERI_KIND_OPERAND ||
+                    op->params[0].kind == PERI_KIND_INDICES);
   push_row(L, S, op, NULL, call_row);
   bind_document(L, op->doc);
   if (is_method) {
@@ -379,8 +408,9 @@ static const char *const kind_names[] = {"tensor", "operand", "tensors", "indice
 static const struct {
   unsigned flag;
   const char *name;
-} flag_names[] = {{PERI_OP_IN_PLACE, "in_place"}, {PERI_OP_VIEW, "view"},           {PERI_OP_WRITES, "writes"},      {PERI_OP_ELEMENTWISE, "elementwise"},
-                  {PERI_OP_RANDOM, "random"},     {PERI_OP_CREATES, "creates"}, {PERI_OP_NO_METHOD, "no_method"}, {PERI_OP_ALLOCATES, "allocates"}};
+} flag_names[] = {{PERI_OP_IN_PLACE, "in_place"},       {PERI_OP_VIEW, "view"},          {PERI_OP_WRITES, "writes"},
+                  {PERI_OP_ELEMENTWISE, "elementwise"}, {PERI_OP_RANDOM, "random"},      {PERI_OP_CREATES, "creates"},
+                  {PERI_OP_NO_METHOD, "no_method"},     {PERI_OP_ALLOCATES, "allocates"}};
 
 static void push_params(lua_State *L, const peri_op *op) {
   lua_newtable(L);

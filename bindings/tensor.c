@@ -8,7 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-static peri_tensor *self(lua_State *L, const char *operation) { return bind_check_tensor(L, bind_here(L), 1, operation, "x"); }
+static peri_tensor *self(lua_State *L, const char *operation) {
+  return bind_check_tensor(L, bind_here(L), 1, operation, "x");
+}
 
 /* ---- from Lua values ---- */
 
@@ -157,7 +159,8 @@ static int item(lua_State *L) {
   const peri_tensor *x = self(L, "item");
   char text[PERI_SHAPE_TEXT];
   if (x->layout.numel != 1) {
-    return bind_error(L, "item", "the tensor is %s (expected one element)", peri_shape_text(x->layout.ndim, x->layout.shape, text));
+    return bind_error(L, "item", "the tensor is %s (expected one element)",
+                      peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
   bind_push_element(L, x);
   return 1;
@@ -249,7 +252,8 @@ typedef struct closeness {
   bool equal_nan;
 } closeness;
 
-static bool close_elements(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb, const closeness *c) {
+static bool close_elements(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb,
+                           const closeness *c) {
   if (a->layout.dtype == PERI_INT64 && b->layout.dtype == PERI_INT64 && c->relative == 0 && c->absolute == 0) {
     return *(const int64_t *)(const void *)pa == *(const int64_t *)(const void *)pb;
   }
@@ -258,7 +262,8 @@ static bool close_elements(const peri_tensor *a, const char *pa, const peri_tens
   return isfinite(x) && isfinite(y) && fabs(x - y) <= c->absolute + c->relative * fabs(y);
 }
 
-static bool close_from(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb, int level, const closeness *c) {
+static bool close_from(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb, int level,
+                       const closeness *c) {
   if (level == a->layout.ndim) return close_elements(a, pa, b, pb, c);
   int64_t step_a = a->layout.strides[level] * (int64_t)peri_dtype_size(a->layout.dtype);
   int64_t step_b = b->layout.strides[level] * (int64_t)peri_dtype_size(b->layout.dtype);
@@ -277,8 +282,10 @@ static int compare_all(lua_State *L, const char *operation, const closeness *c) 
 static int equal(lua_State *L) { return compare_all(L, "equal", &(closeness){0, 0, false}); }
 
 static int allclose(lua_State *L) {
-  static const peri_option options[] = {
-      {"rtol", PERI_OPTION_NUMBER, 1e-5, 0, 1, NULL, ""}, {"atol", PERI_OPTION_NUMBER, 1e-8, 0, HUGE_VAL, NULL, ""}, {"equal_nan", PERI_OPTION_BOOL, 0, 0, 0, NULL, ""}, {NULL}};
+  static const peri_option options[] = {{"rtol", PERI_OPTION_NUMBER, 1e-5, 0, 1, NULL, ""},
+                                        {"atol", PERI_OPTION_NUMBER, 1e-8, 0, HUGE_VAL, NULL, ""},
+                                        {"equal_nan", PERI_OPTION_BOOL, 0, 0, 0, NULL, ""},
+                                        {NULL}};
   double values[3];
   bind_options(L, 3, "allclose", options, NULL, values);
   return compare_all(L, "allclose", &(closeness){values[0], values[1], values[2] != 0});
@@ -289,7 +296,8 @@ static double single(lua_State *L, int index, const char *method) {
   const peri_tensor *x = bind_to_tensor(L, bind_here(L), index);
   char text[PERI_SHAPE_TEXT];
   if (x == NULL) {
-    if (lua_type(L, index) != LUA_TNUMBER) bind_error(L, method, "cannot compare a tensor with %s", bind_describe(L, index));
+    if (lua_type(L, index) != LUA_TNUMBER)
+      bind_error(L, method, "cannot compare a tensor with %s", bind_describe(L, index));
     return lua_tonumber(L, index);
   }
   if (x->layout.numel != 1) {
@@ -360,15 +368,17 @@ static int backward(lua_State *L) {
 
 /* peri.grad(output, inputs, {grad_output =, retain_graph =, create_graph =}) */
 static int grad(lua_State *L) {
-  static const peri_option options[] = {
-      {"retain_graph", PERI_OPTION_BOOL, 0, 0, 0, NULL, ""}, {"create_graph", PERI_OPTION_BOOL, 0, 0, 0, NULL, ""}, {NULL}};
+  static const peri_option options[] = {{"retain_graph", PERI_OPTION_BOOL, 0, 0, 0, NULL, ""},
+                                        {"create_graph", PERI_OPTION_BOOL, 0, 0, 0, NULL, ""},
+                                        {NULL}};
   static const char *const also[] = {"grad_output", NULL};
   bind_state *S = bind_here(L);
   double values[2];
   peri_tensor *output = bind_check_tensor(L, S, 1, "grad", "output"), *gradient = NULL;
   bind_options(L, 3, "grad", options, also, values);
   lua_settop(L, 3);
-  if (lua_istable(L, 3) && lua_getfield(L, 3, "grad_output") != LUA_TNIL) gradient = bind_check_tensor(L, S, -1, "grad", "grad_output");
+  if (lua_istable(L, 3) && lua_getfield(L, 3, "grad_output") != LUA_TNIL)
+    gradient = bind_check_tensor(L, S, -1, "grad", "grad_output");
   bool one = !lua_istable(L, 2);
   if (one) bind_check_tensor(L, S, 2, "grad", "inputs");
   lua_Integer n = one ? 1 : (lua_Integer)lua_rawlen(L, 2);
@@ -529,26 +539,47 @@ static int is_tensor(lua_State *L) {
 
 /* ---- registration ---- */
 
-static const luaL_Reg methods[] = {{"size", size},         {"dim", dim},
-                                   {"numel", numel},       {"item", item},
-                                   {"totable", totable},   {"bytes", bytes},
-                                   {"is_contiguous", is_contiguous},
-                                   {"equal", equal},       {"allclose", allclose},
-                                   {"backward", backward}, {"requires_grad_", requires_grad_},
-                                   {"release", release},   {NULL, NULL}};
-static const luaL_Reg metamethods[] = {{"__gc", collect_handle}, {"__close", release}, {"__len", length},  {"__tostring", to_string},
-                                       {"__pairs", iterate},     {"__lt", less},       {"__le", less_or_equal}, {NULL, NULL}};
+static const bind_function methods[] = {
+    {"size", size, "x:size(dim) -> integer, or a list without dim\nThe size of a dimension, or the shape."},
+    {"dim", dim, "x:dim() -> integer\nThe number of dimensions."},
+    {"numel", numel, "x:numel() -> integer\nThe number of elements."},
+    {"item", item, "x:item() -> number or boolean\nThe only element as a Lua value."},
+    {"totable", totable, "x:totable() -> table\nThe elements as nested Lua tables; of a 0-d tensor its value."},
+    {"bytes", bytes, "x:bytes() -> string\nThe elements in row-major order as raw bytes."},
+    {"is_contiguous", is_contiguous,
+     "x:is_contiguous() -> boolean\nWhether the elements lie one behind the other in row-major order."},
+    {"equal", equal, "x:equal(y) -> boolean\nWhether the shapes and all elements are the same."},
+    {"allclose", allclose,
+     "x:allclose(y, {rtol = 1e-5, atol = 1e-8, equal_nan = false}) -> boolean\n"
+     "Whether every |x - y| <= atol + rtol |y|."},
+    {"backward", backward,
+     "x:backward(gradient, {retain_graph = false})\n"
+     "Adds the gradients of x to .grad of the leaves that it was computed from and that require grad. gradient, of x's "
+     "shape, is 1 for one element. The graph is freed unless retain_graph."},
+    {"requires_grad_", requires_grad_,
+     "x:requires_grad_(on = true) -> x\nWhether gradients of what is computed from x shall reach it."},
+    {"release", release,
+     "x:release()\nFrees a big temporary at once instead of when the collector finds it. Its use afterwards is an "
+     "error."},
+    {NULL, NULL, NULL}};
+static const luaL_Reg metamethods[] = {{"__gc", collect_handle},  {"__close", release}, {"__len", length},
+                                       {"__tostring", to_string}, {"__pairs", iterate}, {"__lt", less},
+                                       {"__le", less_or_equal},   {NULL, NULL}};
 static const bind_function functions[] = {
     {"tensor", new_tensor,
-     "tensor(values, {dtype =, requires_grad = false}) -> tensor\nA tensor of nested tables of numbers (float32) or booleans (bool), of one number, or a copy of a tensor."},
+     "tensor(values, {dtype =, requires_grad = false}) -> tensor\n"
+     "A tensor of nested tables of numbers (float32) or booleans (bool), of one number, or a copy of a tensor."},
     {"grad", grad,
-     "grad(output, inputs, {grad_output =, retain_graph = false, create_graph = false}) -> list\nThe gradients of a one-element output (or of output times "
-     "grad_output) with respect to a list of tensors, or to one; false where output does not depend on an input. With create_graph they can be differentiated again."},
+     "grad(output, inputs, {grad_output =, retain_graph = false, create_graph = false}) -> list\n"
+     "The gradients of a one-element output (or of output times grad_output) with respect to a list of tensors, or to "
+     "one; false where output does not depend on an input. With create_graph they can be differentiated again."},
     {"is_tensor", is_tensor, "is_tensor(x) -> boolean\nWhether x is a tensor that was not released."},
-    {"is_grad_enabled", is_grad_enabled, "is_grad_enabled() -> boolean\nWhether operations are recorded for gradients."},
+    {"is_grad_enabled", is_grad_enabled,
+     "is_grad_enabled() -> boolean\nWhether operations are recorded for gradients."},
     {NULL, NULL, NULL}};
 
-static void set_mode_function(lua_State *L, bind_state *S, int module, const char *name, lua_CFunction function, const char *doc) {
+static void set_mode_function(lua_State *L, bind_state *S, int module, const char *name, lua_CFunction function,
+                              const char *doc) {
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, restore_mode);
   lua_setfield(L, -2, "__close");
@@ -566,7 +597,9 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, S->tensor_meta);
   lua_newtable(L);
   int method_table = lua_gettop(L);
-  bind_set_functions(L, S, methods);
+  bind_set_documented(L, S, methods);
+  lua_pushvalue(L, method_table); /* for help and the reference */
+  lua_setfield(L, module, "_methods");
   lua_settop(L, method_table);
   bind_rows(L, S, module, method_table, meta);
   lua_settop(L, meta + 1);
@@ -577,8 +610,10 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   lua_setfield(L, meta, "__metatable");
   lua_settop(L, module);
   bind_set_documented(L, S, functions);
-  set_mode_function(L, S, module, "no_grad", no_grad,
-                    "no_grad(f, ...) -> what f gives\nCalls f(...) without recording for gradients; the mode comes back also after an error. f cannot yield.");
+  set_mode_function(
+      L, S, module, "no_grad", no_grad,
+      "no_grad(f, ...) -> what f gives\n"
+      "Calls f(...) without recording for gradients; the mode comes back also after an error. f cannot yield.");
   set_mode_function(L, S, module, "enable_grad", enable_grad,
                     "enable_grad(f, ...) -> what f gives\nCalls f(...) with recording, inside no_grad.");
   bind_push_function(L, S, bind_list_ops, 0);

@@ -139,10 +139,13 @@ end
 local hand, hand_parameters = by_hand()
 local auto, auto_parameters = with_autograd()
 local versions = {
-  { "(a) by hand", hand }, { "(b) autograd", auto }, { "(c) layers", with_layers() }, { "(d) layers and SGD", with_optimizer() },
+  { "(a) by hand", hand }, { "(b) autograd", auto },
+  { "(c) layers", with_layers() }, { "(d) layers and SGD", with_optimizer() },
 }
 local difference = 0
-for i, p in ipairs(hand_parameters) do difference = math.max(difference, (p - auto_parameters[i]:detach()):abs():max():item()) end
+for i, p in ipairs(hand_parameters) do
+  difference = math.max(difference, (p - auto_parameters[i]:detach()):abs():max():item())
+end
 for _, version in ipairs(versions) do
   local h = version[2]
   report("network " .. version[1], h.train_accuracy[EPOCHS], h.test_accuracy[EPOCHS], h.seconds)
@@ -166,12 +169,16 @@ if options.plots == "no" then return end
 -- ---- pictures ----
 
 local plot = peri.plot
-local function both(figure, name) figure:save { options.out .. "/" .. name .. ".svg", options.out .. "/" .. name .. ".png" } end
+local function both(figure, name)
+  local path = options.out .. "/" .. name
+  figure:save { path .. ".svg", path .. ".png" }
+end
 
 -- (a) and (b) do the same arithmetic, so that their curves coincide: one is drawn wide, one dashed.
 local looks = { { width = 5 }, { style = "dashed" }, { width = 2 }, { style = "dashed" } }
 for _, curve in ipairs { { "loss", "cross-entropy" }, { "accuracy", "accuracy" } } do
-  local figure = plot.figure { title = "Circle: " .. curve[2] .. " on the test points", xlabel = "epoch", ylabel = curve[2] }
+  local title = "Circle: " .. curve[2] .. " on the test points"
+  local figure = plot.figure { title = title, xlabel = "epoch", ylabel = curve[2] }
   for i, version in ipairs(versions) do
     figure:line(version[2]["test_" .. curve[1]], { label = version[1], width = looks[i].width, style = looks[i].style })
   end
@@ -181,8 +188,11 @@ end
 local extent = { -1.8, 1.8, -1.8, 1.8 }
 local names = { "outer ring", "inner ring" }
 local net = versions[4][2].forward
-local regions = plot.figure { title = "Circle: the network's probability of the inner ring", xlabel = "x1", ylabel = "x2", aspect = "equal" }
-regions:regions { kind = "probability", extent = extent, resolution = 120, label = "probability of the inner ring",
+local regions = plot.figure {
+  title = "Circle: the network's probability of the inner ring", xlabel = "x1", ylabel = "x2", aspect = "equal",
+}
+regions:regions { kind = "probability", extent = extent, resolution = 120, label = "probability 1/2",
+  colorbar = "probability of the inner ring",
   predict = function(points) return peri.no_grad(function() return net(points):softmax(2)[{ {}, 2 }] end) end }
 both(regions:scatter(X, { class = y, labels = names }), "network")
 
@@ -190,8 +200,10 @@ for _, entry in ipairs(machines) do
   local kernel, machine = table.unpack(entry)
   local title = ("Circle: SVC %s, %d support vectors"):format(kernel, #machine.support)
   local figure = plot.figure { title = title, xlabel = "x1", ylabel = "x2", aspect = "equal" }
-  figure:regions { kind = "decision", extent = extent, resolution = 120, predict = function(points) return machine:decision_function(points) end }
+  figure:regions { kind = "decision", extent = extent, resolution = 120,
+    predict = function(points) return machine:decision_function(points) end }
   figure:scatter(X, { class = y, labels = names })
-  both(figure:scatter(machine.support_vectors, { color = "none", edgecolor = "black", size = 9, label = "support vectors" }), "svm_" .. kernel)
+  figure:scatter(machine.support_vectors, { color = "none", edgecolor = "black", size = 9, label = "support vectors" })
+  both(figure, "svm_" .. kernel)
 end
 print("pictures: " .. options.out)

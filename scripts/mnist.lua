@@ -9,7 +9,8 @@ local nn, optim, data = peri.nn, peri.optim, peri.data
 
 local options = { epochs = 3, hidden = 128, batch = 128, lr = 0.1 }
 local function usage(reason)
-  io.stderr:write("mnist.lua: ", reason, "\nusage: mnist.lua [--data DIR] [--epochs N] [--hidden N] [--batch N] [--lr X]\n")
+  io.stderr:write("mnist.lua: ", reason, "\n",
+    "usage: mnist.lua [--data DIR] [--epochs N] [--hidden N] [--batch N] [--lr X]\n")
   os.exit(1)
 end
 for i = 1, #arg, 2 do
@@ -17,7 +18,9 @@ for i = 1, #arg, 2 do
   if name ~= "data" and not options[name or ""] then usage("unknown option " .. arg[i]) end
   if not value then usage("a value is missing after " .. arg[i]) end
   local number = name == "lr" and tonumber(value) or math.tointeger(tonumber(value))
-  if name ~= "data" and not (number and number > 0) then usage(("--%s must be a number above 0, got %s"):format(name, value)) end
+  if name ~= "data" and not (number and number > 0) then
+    usage(("--%s must be a %s above 0, got %s"):format(name, name == "lr" and "number" or "whole number", value))
+  end
   options[name] = name == "data" and value or number
 end
 
@@ -52,7 +55,8 @@ local function report(label)
 end
 
 -- An Iter is 100 mini-batches; every tenth is reported.
-local batches, count, seconds = data.loader({ train.x, train.y }, { batch_size = options.batch, shuffle = true, seed = 1 }), 0, 0
+local batches = data.loader({ train.x, train.y }, { batch_size = options.batch, shuffle = true, seed = 1 })
+local count, seconds = 0, 0
 for epoch = 1, options.epochs do
   local start = peri.now()
   for x, y in batches do

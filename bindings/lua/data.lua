@@ -17,9 +17,11 @@ end
 
 local function read_set(dir, prefix)
   local images, labels = read(dir, prefix .. "-images-idx3-ubyte"), read(dir, prefix .. "-labels-idx1-ubyte")
-  if images:dim() ~= 3 or labels:dim() ~= 1 or #images ~= #labels or images.dtype ~= "uint8" or labels.dtype ~= "uint8" then
-    error(("mnist: the %s images are %s of %s and the labels %s of %s (expected n x rows x columns and n, uint8)"):format(
-      prefix, images.dtype, table.concat(images.shape, "x"), labels.dtype, table.concat(labels.shape, "x")), 0)
+  local bytes = images.dtype == "uint8" and labels.dtype == "uint8"
+  if not bytes or images:dim() ~= 3 or labels:dim() ~= 1 or #images ~= #labels then
+    local text = "mnist: the %s images are %s of %s and the labels %s of %s (expected n x rows x columns and n, uint8)"
+    error(text:format(prefix, images.dtype, table.concat(images.shape, "x"), labels.dtype,
+      table.concat(labels.shape, "x")), 0)
   end
   return { x = images:view(#images, -1):to("float32"):div_(255), y = labels:to("int64"):add_(1) }
 end

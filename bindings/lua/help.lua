@@ -1,8 +1,21 @@
--- peri.help(x): the documentation of a function, of a name, or of a part of the module.
+-- peri.help(x): the documentation of a function, of a name, of a value, or of a part of the module.
 local peri = ...
 
--- Tables that hold documented functions, by their names.
+-- Tables that hold documented functions, by their names; and those of methods.
 local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "plot" }
+local METHODS = { "_methods", "nn.Module", "plot._figure" }
+local WIDTH = 80
+
+local TENSOR = [[
+Numbers of one dtype (float32, float64, int64, uint8, bool) in a shape.
+Everything counts from 1, ranges include both ends, -1 is the last.
+  x[1]  x[{1, 2}]                      a row, an element
+  x[{ {1, 3}, {} }]  x[{1, {2, -1, 2}}]   ranges {from, to, step}
+  x[x:gt(0)]  x[indices]               by a bool tensor, by an int64 tensor
+  x[{1, {}}] = 0                       writes, broadcast
+  #x  x.shape  x.dtype                 the first dimension, fields
+  x.grad  x.requires_grad  x.is_leaf
+Arithmetic broadcasts; name_ changes in place. Methods:]]
 
 local function find(name)
   local value = peri
@@ -23,46 +36,107 @@ local function names_in(value)
   return names
 end
 
-local function wrapped(names)
-  local lines, line = {}, " "
-  for _, name in ipairs(names) do
-    if #line + #name > 78 then
+-- The words of a text in lines; the second and later ones begin with indent.
+local function wrapped(text, indent)
+  local lines, line = {}, nil
+  for word in text:gmatch "%S+" do
+    if not line then
+      line = word
+    elseif #line + 1 + #word > WIDTH then
       lines[#lines + 1] = line
-      line = " "
+      line = indent .. word
+    else
+      line = line .. " " .. word
     end
-    line = line .. " " .. name
   end
   lines[#lines + 1] = line
   return table.concat(lines, "\n")
 end
 
-local function overview()
-  local lines = { "Perilune " .. peri.version .. ". help(f), help \"name\" or help(part) says more. Functions of peri:", wrapped(names_in(peri)) }
-  for _, part in ipairs(PARTS) do
-    local value = find(part)
-    if type(value) == "table" then
-      local names = names_in(value)
-      if #names > 0 then
-        lines[#lines + 1] = "peri." .. part .. ":"
-        lines[#lines + 1] = wrapped(names)
-      end
-    end
+-- A signature, where "name = value" and "-> result" stay together.
+local function wrapped_signature(text)
+  text = text:gsub(" =", "\0="):gsub("= ", "=\0"):gsub("%-> ", "->\0")
+  return (wrapped(text, "    "):gsub("\0", " "))
+end
+
+local function list_of_names(value) return "  " .. wrapped(table.concat(names_in(value), " "), "  ") end
+
+-- A documentation for the terminal: the signature, then its lines, which break at words. What is short
+-- enough stays as it was written.
+local function formatted(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do
+    lines[#lines + 1] = #line <= WIDTH and line or #lines == 0 and wrapped_signature(line) or wrapped(line, "")
   end
   return table.concat(lines, "\n")
+end
+
+local function overview()
+  local lines = {
+    "Perilune " .. peri.version .. ". help(f), help \"name\", help(value) or help(part) says more.",
+    "Functions of peri:", list_of_names(peri),
+  }
+  for _, part in ipairs(PARTS) do
+    local value = find(part)
+    if type(value) == "table" and #names_in(value) > 0 then
+      lines[#lines + 1] = "peri." .. part .. ":"
+      lines[#lines + 1] = list_of_names(value)
+    end
+  end
+  lines[#lines + 1] = "Methods of tensors:"
+  lines[#lines + 1] = list_of_names(peri._methods)
+  return table.concat(lines, "\n")
+end
+
+-- The first lines of all that is documented in a table.
+local function signatures(value)
+  local lines = {}
+  for i, name in ipairs(names_in(value)) do
+    lines[i] = wrapped_signature(peri.documentation(value[name]):match "^[^\n]*")
+  end
+  return #lines > 0 and table.concat(lines, "\n") or nil
+end
+
+-- A name as help "matmul", help "nn.Linear", help "Linear" or help "backward" gives it.
+local function by_name(name)
+  name = name:gsub("^peri%.", "")
+  local value = name ~= "" and find(name) or nil
+  for _, list in ipairs { PARTS, METHODS } do
+    for _, part in ipairs(list) do
+      if value ~= nil then return value end
+      value = find(part .. "." .. name)
+    end
+  end
+  return value
+end
+
+-- Layers, optimisers and machines print as their class's name and more.
+local function of_object(x)
+  local class = by_name(tostring(x):match "^%a%w*" or "")
+  local text = class ~= nil and peri.documentation(class)
+  if not text then return nil end
+  local is_layer = pcall(function() return assert(x.named_parameters) end)
+  return formatted(text) .. (is_layer and "\nMethods of every layer:\n" .. signatures(peri.nn.Module) or "")
 end
 
 local function text_of(x)
   if x == nil then return overview() end
   local text = peri.documentation(x)
-  if text then return text end
+  if text then return formatted(text) end
+  if peri.is_tensor(x) then return TENSOR .. "\n" .. list_of_names(peri._methods) end
   if type(x) == "string" then
-    local value = find((x:gsub("^peri%.", "")))
+    if x == "tensor" then return formatted(peri.documentation(peri.tensor)) .. "\n\n" .. text_of(peri.zeros(1)) end
+    local value = by_name(x)
     if value ~= nil and type(value) ~= "string" then return text_of(value) end
+  elseif type(x) == "userdata" then
+    text = of_object(x)
   elseif type(x) == "table" then
-    local names = names_in(x)
-    if #names > 0 then return wrapped(names) end
+    text = signatures(x)
+    for _, class in ipairs(METHODS) do
+      if not text and rawequal(getmetatable(x), find(class)) then text = signatures(find(class)) end
+    end
   end
-  return "there is no documentation of " .. (type(x) == "string" and x or type(x))
+  return text or "there is no documentation of " .. (type(x) == "string" and x or "this " .. type(x))
 end
 
 return function(x) print(text_of(x)) end

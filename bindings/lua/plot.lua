@@ -50,7 +50,7 @@ local function check_figure(self, method)
 end
 
 for name, row in pairs(LAYERS) do
-  Figure[name] = public(function(self, ...)
+  peri._document(name, row.doc, public(function(self, ...)
     check_figure(self, name)
     local layer = row.new(...)
     layer.kind = row
@@ -62,7 +62,7 @@ for name, row in pairs(LAYERS) do
     end
     self.layers[#self.layers + 1] = layer
     return self
-  end)
+  end), Figure)
 end
 
 -- Where the layers lie, with room around, for regions that say no extent.
@@ -75,11 +75,15 @@ local function natural_extent(figure)
   return {x1, x2, y1, y2}
 end
 
--- figure:regions{predict = f, ...}; f gets an n x 2 tensor and gives n values (plot/regions.lua).
-Figure.regions = public(function(self, given)
+peri._document("regions", [[
+figure:regions{predict =, kind = 'class', extent =, resolution = 200, boundary = true, margins = true, ...} -> figure
+What a model says at every point of the plane: predict(points) gets n x 2 and gives n class labels, or with kind
+'decision' n signed values (0 is the boundary, -1 and 1 the margins), or with kind 'probability' n probabilities of the
+second class, or n x k. extent is {xmin, xmax, ymin, ymax}, by default that of the points before. Further options:
+colorbar (its title, or false), label and margin_label (of the lines, in the legend).]], public(function(self, given)
   check_figure(self, "regions")
   return add_regions(self, given, natural_extent)
-end)
+end), Figure)
 
 function Figure:__tostring() return ("figure %dx%d with %d layers"):format(self.width, self.height, #self.layers) end
 
@@ -390,18 +394,30 @@ local function show(picture)
   return picture
 end
 
+local SAVE_DOC = [[
+%s:save(path, {scale = 2}) -> %s
+Writes .svg, .png, .pdf or .txt by the path's ending, or a list of paths in one go; folders are made. scale: of .png.]]
+local SHOW_DOC = "%s:show() -> %s\nDraws with characters in the terminal."
+
 for class, name in pairs{[Figure] = "figure", [Page] = "page"} do
-  class.save = public(function(self, ...)
+  peri._document("save", SAVE_DOC:format(name, name), public(function(self, ...)
     if getmetatable(self) ~= class then fail("plot.save: called with %s (expected %s:save(...))", shown(self), name) end
     return save(self, ...)
-  end)
-  class.show = public(function(self)
+  end), class)
+  peri._document("show", SHOW_DOC:format(name, name), public(function(self)
     if getmetatable(self) ~= class then fail("plot.show: called with %s (expected %s:show())", shown(self), name) end
     return show(self)
-  end)
+  end), class)
 end
 
-return {
-  figure = public(new_figure),
-  page = public(new_page),
-}
+local plot = {_figure = Figure}
+peri._document("figure", [[
+plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, width = 640, height = 480, ...} -> figure
+A picture to which layers are added: line, scatter, image, contour, regions; then save or show it. Drawn by gnuplot.
+Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best', false, 'above', 'below', 'right',
+'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).]],
+  public(new_figure), plot)
+peri._document("page", [[
+plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =} -> page
+Several figures in one picture, row by row; page:save and page:show as for a figure.]], public(new_page), plot)
+return plot

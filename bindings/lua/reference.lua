@@ -2,8 +2,10 @@
 local peri = ...
 
 local SECTIONS = {
-  { "linalg", "Linear algebra" }, { "nn", "Layers and losses" }, { "optim", "Optimisers" }, { "optim.lr_scheduler", "Schedules" },
-  { "data", "Data" }, { "svm", "Support vector machines" }, { "plot", "Pictures" },
+  { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
+  { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
+  { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
+  { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
 }
 
 local function find(name)
@@ -38,9 +40,11 @@ local function row_notes(op)
 end
 
 return function(path)
-  local out = { "# Reference\n\nMade from the operation table and the documentation beside the functions: `./dev docs`.\n" }
+  local out = {
+    "# Reference\n\nMade from the operation table and the documentation beside the functions: `./dev docs`.\n",
+    "## Operations\n\nEach is a function of the module and, when its first argument is a tensor, a method.\n",
+  }
   local rows = {}
-  out[#out + 1] = "## Operations\n\nEach is a function of the module and, when its first argument is a tensor, a method.\n"
   local ops = peri.ops()
   table.sort(ops, function(a, b) return a.name < b.name end)
   for _, op in ipairs(ops) do
@@ -51,7 +55,10 @@ return function(path)
   for _, part in ipairs(SECTIONS) do
     local value = find(part[1])
     local skip = {}
-    for name in pairs(rows) do skip[name:match("^" .. part[1] .. "%.(.*)") or ""] = true end
+    local prefix = part[1] == "_methods" and "" or part[1] .. "."
+    for name in pairs(rows) do
+      if name:sub(1, #prefix) == prefix then skip[name:sub(#prefix + 1)] = true end
+    end
     if type(value) == "table" then section(out, part[2], value, skip) end
   end
   local file = assert(io.open(path, "w"))

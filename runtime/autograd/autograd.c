@@ -225,7 +225,8 @@ static peri_status accumulate(walk *w, peri_tensor **slot, peri_tensor **gradien
   peri_call_open(&call, w->context, &peri_op_add);
   call.args[0].tensor = *slot;
   call.args[1].tensor = *gradient;
-  call.in_place = !w->create_graph && (*slot)->contiguous && (*slot)->references == 1 && (*slot)->storage->references == 1;
+  call.in_place =
+      !w->create_graph && (*slot)->contiguous && (*slot)->references == 1 && (*slot)->storage->references == 1;
   peri_status status = peri_call_run(&call);
   peri_tensor_release(gradient);
   if (status != PERI_OK) return status;
@@ -373,11 +374,13 @@ static peri_status visit_node(walk *w, peri_node *node) {
 static peri_status first_gradient(walk *w, peri_tensor *root, peri_tensor *gradient, peri_tensor **out) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   if (!root->requires_grad) {
-    return peri_fail(w->context, PERI_ERR_STATE, "backward: the tensor does not require grad and was not computed from one that does");
+    return peri_fail(w->context, PERI_ERR_STATE,
+                     "backward: the tensor does not require grad and was not computed from one that does");
   }
   if (gradient == NULL) {
     if (root->layout.numel != 1) {
-      return peri_fail(w->context, PERI_ERR_ARGUMENT, "backward: the tensor is %s; without a gradient it must have one element",
+      return peri_fail(w->context, PERI_ERR_ARGUMENT,
+                       "backward: the tensor is %s; without a gradient it must have one element",
                        peri_shape_text(root->layout.ndim, root->layout.shape, a));
     }
     peri_layout layout;

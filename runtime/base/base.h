@@ -14,10 +14,10 @@ static inline int64_t peri_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t peri_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Return early with a failing status. */
-#define PERI_TRY(expression)                             \
-  do {                                                   \
-    peri_status peri_try_status_ = (expression);         \
-    if (peri_try_status_ != PERI_OK) return peri_try_status_; \
+#define PERI_TRY(expression)                                                                                           \
+  do {                                                                                                                 \
+    peri_status peri_try_status_ = (expression);                                                                       \
+    if (peri_try_status_ != PERI_OK) return peri_try_status_;                                                          \
   } while (0)
 
 /* ---- random streams ----
@@ -37,10 +37,10 @@ static inline uint64_t peri_stream_take(peri_stream *stream, uint64_t n) {
   stream->block += n;
   return first;
 }
-uint64_t peri_stream_u64(peri_stream *stream);                  /* takes one block */
+uint64_t peri_stream_u64(peri_stream *stream);                   /* takes one block */
 uint64_t peri_stream_below(peri_stream *stream, uint64_t bound); /* uniform in [0, bound), unbiased */
-double peri_stream_uniform(peri_stream *stream);                /* uniform in [0, 1), 53 bits */
-double peri_stream_normal(peri_stream *stream);                 /* Box-Muller; takes one block */
+double peri_stream_uniform(peri_stream *stream);                 /* uniform in [0, 1), 53 bits */
+double peri_stream_normal(peri_stream *stream);                  /* Box-Muller; takes one block */
 
 /* ---- the context ---- */
 #define PERI_FREE_CLASSES 76
@@ -52,13 +52,13 @@ struct peri_context {
   const struct peri_kernels *kernels; /* the variant for this processor */
   int threads;
   struct peri_team *team; /* opened at the first job for it */
-  bool grad_mode; /* operations record */
+  bool grad_mode;         /* operations record */
   atomic_bool cancelled;
-  bool shielded;    /* a write in place has begun: the flag waits until it is done */
-  uint64_t next_node; /* autograd: nodes are numbered in the order of recording */
+  bool shielded;                 /* a write in place has begun: the flag waits until it is done */
+  uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
-  size_t references; /* one for the owner, one for each storage */
+  size_t references;             /* one for the owner, one for each storage */
 
   size_t limit, in_use, peak; /* bytes */
   size_t since_collection;    /* bytes allocated since the binding last ran the collector */

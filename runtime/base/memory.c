@@ -16,7 +16,7 @@
 #define CACHE_BLOCKS 1
 #endif
 
-#define ALIGNMENT 64
+#define ALIGNMENT     64
 #define SMALL_BLOCK   ((size_t)64 << 10)
 #define LARGEST_CLASS ((size_t)64 << 20)
 /* The lists hold at most this and as much as is in use. */
@@ -54,12 +54,12 @@ static inline peri_free_block *cached(peri_context *context, int class, size_t r
 }
 
 static void empty_cache(peri_context *context) {
-  for (int class = 0; class < PERI_FREE_CLASSES; class++) {
-    for (peri_free_block *block = context->free_blocks[class], *next; block != NULL; block = next) {
+  for (int i = 0; i < PERI_FREE_CLASSES; i++) {
+    for (peri_free_block *block = context->free_blocks[i], *next; block != NULL; block = next) {
       next = block->next;
       free(block);
     }
-    context->free_blocks[class] = NULL;
+    context->free_blocks[i] = NULL;
   }
   context->cached = 0;
 }

@@ -7,13 +7,18 @@
 
 #define PERI_MAX_OPTIONS 12
 
-typedef enum peri_option_kind { PERI_OPTION_NUMBER, PERI_OPTION_INTEGER, PERI_OPTION_BOOL, PERI_OPTION_CHOICE } peri_option_kind;
+typedef enum peri_option_kind {
+  PERI_OPTION_NUMBER,
+  PERI_OPTION_INTEGER,
+  PERI_OPTION_BOOL,
+  PERI_OPTION_CHOICE
+} peri_option_kind;
 
 typedef struct peri_option {
   const char *name; /* NULL ends a list */
   peri_option_kind kind;
-  double otherwise; /* the default; NaN: must be given */
-  double low, high; /* inclusive; both 0: any finite number */
+  double otherwise;    /* the default; NaN: must be given */
+  double low, high;    /* inclusive; both 0: any finite number */
   const char *choices; /* "min max": the value is the word's position from 0 */
   const char *doc;
 } peri_option;

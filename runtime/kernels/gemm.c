@@ -39,7 +39,7 @@ typedef struct product {
 
 /* OpenBLAS maps a buffer per calling thread and tries for ever when it gets none. So the first call
  * with so many threads asks the system whether it would. A lost race only asks twice. */
-static peri_status check_blas_memory(peri_context *context, int threads) {
+peri_status peri_blas_ready(peri_context *context, int threads) {
   static atomic_int granted;
   const size_t buffer = (size_t)64 << 20;
   if (threads <= atomic_load_explicit(&granted, memory_order_relaxed)) return PERI_OK;
@@ -203,7 +203,7 @@ static void combine_row(void *arg, int64_t row) {
 
 static peri_status run_grid(peri_context *context, product *job) {
   int64_t tiles = job->m_tiles * job->n_tiles * job->k_tiles;
-  PERI_TRY(check_blas_memory(context, tiles == 1 ? 1 : context->threads));
+  PERI_TRY(peri_blas_ready(context, tiles == 1 ? 1 : context->threads));
   if (tiles == 1) {
     run_tile(job, 0);
     return PERI_OK;

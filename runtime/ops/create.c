@@ -5,8 +5,10 @@
 
 #include <math.h>
 
-#define DTYPE_PARAM(kind_default) {"dtype", PERI_KIND_DTYPE, .optional = true, .named = true, .otherwise = kind_default}
-#define GRAD_PARAM {"requires_grad", PERI_KIND_BOOL, .optional = true, .named = true}
+#define DTYPE_PARAM(kind_default)                                                                                      \
+  { "dtype", PERI_KIND_DTYPE, .optional = true, .named = true, .otherwise = kind_default }
+#define GRAD_PARAM                                                                                                     \
+  { "requires_grad", PERI_KIND_BOOL, .optional = true, .named = true }
 #define SHAPE_PARAMS {"shape", PERI_KIND_SHAPE}, DTYPE_PARAM(PERI_FLOAT32), GRAD_PARAM
 
 /* The output has the sizes of a SHAPE argument. */
@@ -32,7 +34,7 @@ static peri_status fill(peri_call *call, double value) {
   peri_store_number(y->layout.dtype, &element, value);
   ptrdiff_t size = (ptrdiff_t)peri_dtype_size(y->layout.dtype);
   call->context->kernels->elementwise->convert[y->layout.dtype][y->layout.dtype](y->layout.numel, y->data, size,
-                                                                                  (const char *)&element, 0);
+                                                                                 (const char *)&element, 0);
   return PERI_OK;
 }
 
@@ -49,22 +51,40 @@ static peri_status run_zeros(peri_call *call) {
 static peri_status run_ones(peri_call *call) { return fill(call, 1); }
 
 const peri_op peri_op_zeros = {
-    .name = "zeros", .flags = PERI_OP_CREATES, .outputs = 1, .params = {SHAPE_PARAMS},
-    .infer = infer_shape, .run = run_zeros, .sample = "{2, 3}, {0}, {{4, 1, 2}, {dtype = 'int64'}}",
-    .doc = "zeros(shape, {dtype = 'float32', requires_grad = false}) -> tensor\nA tensor of zeros."};
+    .name = "zeros",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
+    .params = {SHAPE_PARAMS},
+    .infer = infer_shape,
+    .run = run_zeros,
+    .sample = "{2, 3}, {0}, {{4, 1, 2}, {dtype = 'int64'}}",
+    .doc = "zeros(shape, {dtype = 'float32', requires_grad = false}) -> tensor\nA tensor of zeros.",
+};
 
 const peri_op peri_op_ones = {
-    .name = "ones", .flags = PERI_OP_CREATES, .outputs = 1, .params = {SHAPE_PARAMS},
-    .infer = infer_shape, .run = run_ones, .sample = "{2, 3}, {{4}, {dtype = 'bool'}}",
-    .doc = "ones(shape, {dtype = 'float32', requires_grad = false}) -> tensor\nA tensor of ones."};
+    .name = "ones",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
+    .params = {SHAPE_PARAMS},
+    .infer = infer_shape,
+    .run = run_ones,
+    .sample = "{2, 3}, {{4}, {dtype = 'bool'}}",
+    .doc = "ones(shape, {dtype = 'float32', requires_grad = false}) -> tensor\nA tensor of ones.",
+};
 
 /* Uninitialised bytes would give other bits each time, so that empty is zeros with another promise. */
 const peri_op peri_op_empty = {
-    .name = "empty", .flags = PERI_OP_CREATES, .outputs = 1, .params = {SHAPE_PARAMS},
-    .infer = infer_shape, .run = run_zeros, .sample = "{2, 3}",
+    .name = "empty",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
+    .params = {SHAPE_PARAMS},
+    .infer = infer_shape,
+    .run = run_zeros,
+    .sample = "{2, 3}",
     .doc = "empty(shape, {dtype = 'float32', requires_grad = false}) -> tensor\n"
            "A tensor whose values do not matter because they will be written. They are zeros, so that results never "
-           "depend on what memory held before."};
+           "depend on what memory held before.",
+};
 
 static peri_status infer_full(peri_call *call) {
   return infer_sizes(call, &call->args[0], (peri_dtype)call->args[2].integer);
@@ -76,10 +96,16 @@ static peri_status run_full(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_full = {
-    .name = "full", .flags = PERI_OP_CREATES, .outputs = 1,
+    .name = "full",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
     .params = {{"shape", PERI_KIND_SHAPE}, {"value", PERI_KIND_NUMBER}, DTYPE_PARAM(PERI_FLOAT32), GRAD_PARAM},
-    .infer = infer_full, .run = run_full, .sample = "{{2, 3}, 7}, {{2}, -1, {dtype = 'int64'}}",
-    .doc = "full(shape, value, {dtype = 'float32', requires_grad = false}) -> tensor\nA tensor that is value everywhere."};
+    .infer = infer_full,
+    .run = run_full,
+    .sample = "{{2, 3}, 7}, {{2}, -1, {dtype = 'int64'}}",
+    .doc = "full(shape, value, {dtype = 'float32', requires_grad = false}) -> tensor\n"
+           "A tensor that is value everywhere.",
+};
 
 /* ---- in the shape of another ---- */
 
@@ -90,13 +116,23 @@ static peri_status infer_like(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_zeros_like = {
-    .name = "zeros_like", .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
-    .infer = infer_like, .run = run_zeros, .sample = "{T(2, 3)}",
-    .doc = "zeros_like(x, {dtype = x.dtype}) -> tensor\nZeros in the shape and dtype of x."};
+    .name = "zeros_like",
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
+    .infer = infer_like,
+    .run = run_zeros,
+    .sample = "{T(2, 3)}",
+    .doc = "zeros_like(x, {dtype = x.dtype}) -> tensor\nZeros in the shape and dtype of x.",
+};
 const peri_op peri_op_ones_like = {
-    .name = "ones_like", .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
-    .infer = infer_like, .run = run_ones, .sample = "{T(2, 3)}",
-    .doc = "ones_like(x, {dtype = x.dtype}) -> tensor\nOnes in the shape and dtype of x."};
+    .name = "ones_like",
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
+    .infer = infer_like,
+    .run = run_ones,
+    .sample = "{T(2, 3)}",
+    .doc = "ones_like(x, {dtype = x.dtype}) -> tensor\nOnes in the shape and dtype of x.",
+};
 
 /* ---- sequences ---- */
 
@@ -114,11 +150,19 @@ static peri_status run_eye(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_eye = {
-    .name = "eye", .flags = PERI_OP_CREATES, .outputs = 1,
-    .params = {{"n", PERI_KIND_INTEGER}, {"m", PERI_KIND_INTEGER, .optional = true}, DTYPE_PARAM(PERI_FLOAT32), GRAD_PARAM},
-    .infer = infer_eye, .run = run_eye, .sample = "{3}, {2, 4}",
+    .name = "eye",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
+    .params = {{"n", PERI_KIND_INTEGER},
+               {"m", PERI_KIND_INTEGER, .optional = true},
+               DTYPE_PARAM(PERI_FLOAT32),
+               GRAD_PARAM},
+    .infer = infer_eye,
+    .run = run_eye,
+    .sample = "{3}, {2, 4}",
     .doc = "eye(n, m = n, {dtype = 'float32', requires_grad = false}) -> tensor\n"
-           "An n x m matrix with ones on the diagonal and zeros elsewhere."};
+           "An n x m matrix with ones on the diagonal and zeros elsewhere.",
+};
 
 /* arange counts as Lua's for does: both ends belong. */
 static peri_status infer_arange(peri_call *call) {
@@ -152,13 +196,21 @@ static peri_status run_arange(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_arange = {
-    .name = "arange", .flags = PERI_OP_CREATES, .outputs = 1,
-    .params = {{"from", PERI_KIND_NUMBER}, {"to", PERI_KIND_NUMBER}, {"step", PERI_KIND_NUMBER, .optional = true, .otherwise = 1},
-               DTYPE_PARAM(PERI_FLOAT32), GRAD_PARAM},
-    .infer = infer_arange, .run = run_arange, .sample = "{1, 10}, {0, 1, 0.25}, {5, 1, -2}, {3, 1}",
+    .name = "arange",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
+    .params = {{"from", PERI_KIND_NUMBER},
+               {"to", PERI_KIND_NUMBER},
+               {"step", PERI_KIND_NUMBER, .optional = true, .otherwise = 1},
+               DTYPE_PARAM(PERI_FLOAT32),
+               GRAD_PARAM},
+    .infer = infer_arange,
+    .run = run_arange,
+    .sample = "{1, 10}, {0, 1, 0.25}, {5, 1, -2}, {3, 1}",
     .doc = "arange(from, to, step = 1, {dtype =, requires_grad = false}) -> tensor\n"
-           "from, from + step, ... up to and including to, as Lua's for counts: floor((to - from)/step + 1e-6) + 1 elements. "
-           "int64 when all numbers are integers, else float32."};
+           "from, from + step, ... up to and including to, as Lua's for counts: floor((to - from)/step + 1e-6) + 1 "
+           "elements. int64 when all numbers are integers, else float32.",
+};
 
 static peri_status infer_linspace(peri_call *call) {
   return infer_vector(call, (peri_dtype)call->args[3].integer, call->args[2].integer);
@@ -175,11 +227,20 @@ static peri_status run_linspace(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_linspace = {
-    .name = "linspace", .flags = PERI_OP_CREATES, .outputs = 1,
-    .params = {{"from", PERI_KIND_NUMBER}, {"to", PERI_KIND_NUMBER}, {"n", PERI_KIND_INTEGER}, DTYPE_PARAM(PERI_FLOAT32), GRAD_PARAM},
-    .infer = infer_linspace, .run = run_linspace, .sample = "{0, 1, 5}, {2, 3, 1}, {-1, 1, 0}",
+    .name = "linspace",
+    .flags = PERI_OP_CREATES,
+    .outputs = 1,
+    .params = {{"from", PERI_KIND_NUMBER},
+               {"to", PERI_KIND_NUMBER},
+               {"n", PERI_KIND_INTEGER},
+               DTYPE_PARAM(PERI_FLOAT32),
+               GRAD_PARAM},
+    .infer = infer_linspace,
+    .run = run_linspace,
+    .sample = "{0, 1, 5}, {2, 3, 1}, {-1, 1, 0}",
     .doc = "linspace(from, to, n, {dtype = 'float32', requires_grad = false}) -> tensor\n"
-           "n values from `from` to `to` at equal distances, both ends included."};
+           "n values from `from` to `to` at equal distances, both ends included.",
+};
 
 /* ---- random draws: element i depends on the seed and its place in the stream alone ---- */
 
@@ -202,10 +263,17 @@ static peri_status run_rand(peri_call *call) {
   return peri_fill_uniform(call->context, y->layout.dtype, y->layout.numel, seed, first, 0, 1, y->data);
 }
 const peri_op peri_op_rand = {
-    .name = "rand", .flags = PERI_OP_CREATES | PERI_OP_RANDOM, .outputs = 1, .params = {SHAPE_PARAMS},
-    .infer = infer_random, .run = run_rand, .sample = "{2, 3}, {{4}, {dtype = 'float64'}}",
+    .name = "rand",
+    .flags = PERI_OP_CREATES | PERI_OP_RANDOM,
+    .outputs = 1,
+    .params = {SHAPE_PARAMS},
+    .infer = infer_random,
+    .run = run_rand,
+    .sample = "{2, 3}, {{4}, {dtype = 'float64'}}",
     .doc = "rand(shape, {dtype = 'float32', requires_grad = false}) -> tensor\n"
-           "Uniform random numbers in [0, 1) from the default stream (peri.manual_seed). Philox4x32-10 (Salmon et al. 2011)."};
+           "Uniform random numbers in [0, 1) from the default stream (peri.manual_seed). Philox4x32-10 (Salmon et al. "
+           "2011).",
+};
 
 static peri_status run_randn(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor;
@@ -213,15 +281,21 @@ static peri_status run_randn(peri_call *call) {
   return peri_fill_normal(call->context, y->layout.dtype, y->layout.numel, seed, first, 0, 1, y->data);
 }
 const peri_op peri_op_randn = {
-    .name = "randn", .flags = PERI_OP_CREATES | PERI_OP_RANDOM, .outputs = 1, .params = {SHAPE_PARAMS},
-    .infer = infer_random, .run = run_randn, .sample = "{2, 3}, {{4}, {dtype = 'float64'}}",
+    .name = "randn",
+    .flags = PERI_OP_CREATES | PERI_OP_RANDOM,
+    .outputs = 1,
+    .params = {SHAPE_PARAMS},
+    .infer = infer_random,
+    .run = run_randn,
+    .sample = "{2, 3}, {{4}, {dtype = 'float64'}}",
     .doc = "randn(shape, {dtype = 'float32', requires_grad = false}) -> tensor\n"
-           "Normal random numbers with mean 0 and standard deviation 1 from the default stream (peri.manual_seed)."};
+           "Normal random numbers with mean 0 and standard deviation 1 from the default stream (peri.manual_seed).",
+};
 
 static peri_status infer_randint(peri_call *call) {
   if (call->args[1].integer < call->args[0].integer) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "no integer lies from %lld to %lld", (long long)call->args[0].integer,
-                          (long long)call->args[1].integer);
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "no integer lies from %lld to %lld",
+                          (long long)call->args[0].integer, (long long)call->args[1].integer);
   }
   return infer_sizes(call, &call->args[2], PERI_INT64);
 }
@@ -232,10 +306,16 @@ static peri_status run_randint(peri_call *call) {
                             (int64_t *)(void *)y->data);
 }
 const peri_op peri_op_randint = {
-    .name = "randint", .flags = PERI_OP_RANDOM, .outputs = 1,
+    .name = "randint",
+    .flags = PERI_OP_RANDOM,
+    .outputs = 1,
     .params = {{"low", PERI_KIND_INTEGER}, {"high", PERI_KIND_INTEGER}, {"shape", PERI_KIND_SHAPE}},
-    .infer = infer_randint, .run = run_randint, .sample = "{1, 6, {100}}",
-    .doc = "randint(low, high, shape) -> int64 tensor\nRandom integers from low to high, both included."};
+    .infer = infer_randint,
+    .run = run_randint,
+    .sample = "{1, 6, {100}}",
+    .doc = "randint(low, high, shape) -> int64 tensor\n"
+           "Random integers from low to high, both included.",
+};
 
 static peri_status infer_randperm(peri_call *call) { return infer_vector(call, PERI_INT64, call->args[0].integer); }
 static peri_status run_randperm(peri_call *call) {
@@ -247,10 +327,20 @@ static peri_status run_randperm(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_randperm = {
-    .name = "randperm", .flags = PERI_OP_RANDOM, .outputs = 1, .params = {{"n", PERI_KIND_INTEGER}},
-    .infer = infer_randperm, .run = run_randperm, .sample = "{10}, {0}",
-    .doc = "randperm(n) -> int64 tensor of n\nThe integers 1 to n in random order."};
+    .name = "randperm",
+    .flags = PERI_OP_RANDOM,
+    .outputs = 1,
+    .params = {{"n", PERI_KIND_INTEGER}},
+    .infer = infer_randperm,
+    .run = run_randperm,
+    .sample = "{10}, {0}",
+    .doc = "randperm(n) -> int64 tensor of n\nThe integers 1 to n in random order.",
+};
 
-const peri_op *const peri_ops_create[] = {
-    &peri_op_zeros, &peri_op_ones,     &peri_op_full,  &peri_op_empty,   &peri_op_zeros_like, &peri_op_ones_like, &peri_op_eye,
-    &peri_op_arange, &peri_op_linspace, &peri_op_rand, &peri_op_randn, &peri_op_randint,    &peri_op_randperm,  NULL};
+const peri_op *const peri_ops_create[] = {&peri_op_zeros,      &peri_op_ones,
+                                          &peri_op_full,       &peri_op_empty,
+                                          &peri_op_zeros_like, &peri_op_ones_like,
+                                          &peri_op_eye,        &peri_op_arange,
+                                          &peri_op_linspace,   &peri_op_rand,
+                                          &peri_op_randn,      &peri_op_randint,
+                                          &peri_op_randperm,   NULL};

@@ -36,7 +36,6 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   }
 }
 
-
 /* ---- checks that hold for every row ---- */
 
 static bool any_tracked(const peri_call *call) {
@@ -66,13 +65,18 @@ static peri_status check_contexts(peri_call *call) {
 
 static peri_status check_target(peri_call *call, bool tracked) {
   const peri_tensor *target = call->args[0].tensor;
+  if (target == NULL) { /* an operand may be a number, but not one that is written */
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s must be a tensor to be written in place, got a number",
+                          call->op->params[0].name);
+  }
   if (call->context->grad_mode && (tracked || target->base_requires_grad)) {
     return peri_call_fail(call, PERI_ERR_STATE,
                           "cannot write in place while gradients are recorded (use no_grad, clone or where)");
   }
   for (int d = 0; d < target->layout.ndim; d++) {
     if (target->layout.shape[d] > 1 && target->layout.strides[d] == 0) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "elements of the target share memory (an expanded view); clone it first");
+      return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                            "elements of the target share memory (an expanded view); clone it first");
     }
   }
   return PERI_OK;

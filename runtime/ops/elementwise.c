@@ -20,8 +20,8 @@ static peri_status infer_broadcast(peri_call *call, int first, int n, peri_dtype
 }
 
 static peri_status refuse_dtype(peri_call *call, int arg, const char *expected) {
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %s (expected %s; convert with to())", call->op->params[arg].name,
-                        peri_dtype_name(call->args[arg].tensor->layout.dtype), expected);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %s (expected %s; convert with to())",
+                        call->op->params[arg].name, peri_dtype_name(call->args[arg].tensor->layout.dtype), expected);
 }
 
 static peri_status need_a_tensor(peri_call *call) {
@@ -126,29 +126,29 @@ static peri_value function(peri_backward *B, const peri_op *op, peri_value a) {
   return apply1(B, op, a);
 }
 
-#define C(number) peri_constant(number)
-#define ADD(a, b) plus(B, a, b)
-#define SUB(a, b) minus(B, a, b)
-#define MUL(a, b) times(B, a, b)
-#define DIV(a, b) apply2(B, &peri_op_div, a, b)
-#define POW(a, b) apply2(B, &peri_op_pow, a, b)
+#define C(number)       peri_constant(number)
+#define ADD(a, b)       plus(B, a, b)
+#define SUB(a, b)       minus(B, a, b)
+#define MUL(a, b)       times(B, a, b)
+#define DIV(a, b)       apply2(B, &peri_op_div, a, b)
+#define POW(a, b)       apply2(B, &peri_op_pow, a, b)
 #define FLOOR_DIV(a, b) apply2(B, &peri_op_floor_div, a, b)
-#define NEG(a) times(B, peri_constant(-1), a)
-#define ABS(a) function(B, &peri_op_abs, a)
-#define SIGN(a) function(B, &peri_op_sign, a)
-#define LOG(a) function(B, &peri_op_log, a)
-#define SIN(a) function(B, &peri_op_sin, a)
-#define COS(a) function(B, &peri_op_cos, a)
-#define GT0(a) greater(B, a, peri_constant(0))
-#define GT(a, b) greater(B, a, b)
+#define NEG(a)          times(B, peri_constant(-1), a)
+#define ABS(a)          function(B, &peri_op_abs, a)
+#define SIGN(a)         function(B, &peri_op_sign, a)
+#define LOG(a)          function(B, &peri_op_log, a)
+#define SIN(a)          function(B, &peri_op_sin, a)
+#define COS(a)          function(B, &peri_op_cos, a)
+#define GT0(a)          greater(B, a, peri_constant(0))
+#define GT(a, b)        greater(B, a, b)
 
 typedef peri_value (*unary_formula)(peri_backward *B, peri_value x, peri_value y);
 typedef peri_value (*binary_formula)(peri_backward *B, peri_value a, peri_value b, peri_value y, peri_value g);
 
-#define UNARY(name, kinds, value, saves, derivative, low, high, doc)                  \
-  static peri_value derivative_of_##name(peri_backward *B, peri_value x, peri_value y) { \
-    (void)B, (void)x, (void)y;                                                        \
-    return derivative;                                                                \
+#define UNARY(name, kinds, value, saves, derivative, low, high, doc)                                                   \
+  static peri_value derivative_of_##name(peri_backward *B, peri_value x, peri_value y) {                               \
+    (void)B, (void)x, (void)y;                                                                                         \
+    return derivative;                                                                                                 \
   }
 #define BINARY(name, kinds, value, saves, derivative_a, derivative_b, low, high, doc)                                  \
   static peri_value derivative_a_of_##name(peri_backward *B, peri_value a, peri_value b, peri_value y, peri_value g) { \
@@ -224,7 +224,8 @@ static peri_value derivative(peri_backward *B, int id, peri_value g, peri_value 
 }
 
 static peri_status grad_unary(peri_backward *B) {
-  peri_answer(B, 0, derivative(B, B->op->id, peri_of(B->grad_outputs[0]), peri_of(B->args[0].tensor), peri_of(B->outputs[0])));
+  peri_answer(
+      B, 0, derivative(B, B->op->id, peri_of(B->grad_outputs[0]), peri_of(B->args[0].tensor), peri_of(B->outputs[0])));
   return PERI_OK;
 }
 
@@ -233,7 +234,9 @@ peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_val
   return derivative(B, unary->id, g, peri_constant(0), y);
 }
 
-static void run_one(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) { (*(const peri_loop1 *)arg)(n, p[0], s[0], p[1], s[1]); }
+static void run_one(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
+  (*(const peri_loop1 *)arg)(n, p[0], s[0], p[1], s[1]);
+}
 
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y) {
   peri_iterator it;
@@ -254,10 +257,12 @@ static peri_status check_divisor(peri_call *call) {
   PERI_TRY(peri_tensor_contiguous(b->tensor, &own));
   size_t size = peri_dtype_size(own->layout.dtype);
   int64_t i = 0;
-  for (; i < own->layout.numel && !zero; i++) zero = peri_load_integer(own->layout.dtype, own->data + (size_t)i * size) == 0;
+  for (; i < own->layout.numel && !zero; i++)
+    zero = peri_load_integer(own->layout.dtype, own->data + (size_t)i * size) == 0;
   peri_tensor_release(&own);
   if (!zero) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld of b is 0 (integers cannot be divided by zero)", (long long)i);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld of b is 0 (integers cannot be divided by zero)",
+                        (long long)i);
 }
 
 /* uint8 only stores; bool counts as 0 and 1. */
@@ -279,7 +284,8 @@ static peri_status infer_binary(peri_call *call) {
 }
 
 /* An operand as one even row beside a small contiguous y: a tensor of y's shape, or a float number. */
-static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype, double *number, const char **data, ptrdiff_t *step) {
+static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype, double *number, const char **data,
+                     ptrdiff_t *step) {
   if (arg->tensor == NULL) {
     peri_store_number(dtype, number, arg->number);
     *data = (const char *)number;
@@ -288,7 +294,8 @@ static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype
   }
   *data = arg->tensor->data;
   *step = (ptrdiff_t)peri_dtype_size(dtype);
-  return arg->tensor->contiguous && arg->tensor->layout.dtype == dtype && peri_same_shape(&arg->tensor->layout, &y->layout);
+  return arg->tensor->contiguous && arg->tensor->layout.dtype == dtype &&
+         peri_same_shape(&arg->tensor->layout, &y->layout);
 }
 
 static peri_status run_binary(peri_call *call) {
@@ -334,79 +341,85 @@ static peri_status run_compare(peri_call *call) {
 
 /* ---- the rows of elementwise.def ---- */
 
-#define A_IN PERI_SAVE_INPUT(0)
-#define B_IN PERI_SAVE_INPUT(1)
-#define Y_OUT PERI_SAVE_OUTPUT(0)
-#define SAVES_NONE 0
-#define SAVES_NO_GRADIENT 0
-#define SAVES_X A_IN
-#define SAVES_Y Y_OUT
-#define SAVES_XY (A_IN | Y_OUT)
-#define SAVES_AB (A_IN | B_IN)
-#define SAVES_BY (B_IN | Y_OUT)
-#define SAVES_ABY (A_IN | B_IN | Y_OUT)
-#define GRAD_NONE(function) function
+#define A_IN                       PERI_SAVE_INPUT(0)
+#define B_IN                       PERI_SAVE_INPUT(1)
+#define Y_OUT                      PERI_SAVE_OUTPUT(0)
+#define SAVES_NONE                 0
+#define SAVES_NO_GRADIENT          0
+#define SAVES_X                    A_IN
+#define SAVES_Y                    Y_OUT
+#define SAVES_XY                   (A_IN | Y_OUT)
+#define SAVES_AB                   (A_IN | B_IN)
+#define SAVES_BY                   (B_IN | Y_OUT)
+#define SAVES_ABY                  (A_IN | B_IN | Y_OUT)
+#define GRAD_NONE(function)        function
 #define GRAD_NO_GRADIENT(function) NULL
-#define GRAD_X(function) function
-#define GRAD_Y(function) function
-#define GRAD_XY(function) function
-#define GRAD_AB(function) function
-#define GRAD_BY(function) function
-#define GRAD_ABY(function) function
+#define GRAD_X(function)           function
+#define GRAD_Y(function)           function
+#define GRAD_XY(function)          function
+#define GRAD_AB(function)          function
+#define GRAD_BY(function)          function
+#define GRAD_ABY(function)         function
 
 /* Lua's metamethod of a row, by its name. */
-#define META_add "__add"
-#define META_sub "__sub"
-#define META_mul "__mul"
-#define META_div "__div"
-#define META_pow "__pow"
+#define META_add       "__add"
+#define META_sub       "__sub"
+#define META_mul       "__mul"
+#define META_div       "__div"
+#define META_pow       "__pow"
 #define META_floor_div "__idiv"
-#define META_mod "__mod"
-#define META_maximum NULL
-#define META_minimum NULL
+#define META_mod       "__mod"
+#define META_maximum   NULL
+#define META_minimum   NULL
 
-#define UNARY(name_, kinds, value, saves_, derivative, low_, high_, doc_)                                   \
-  const peri_op peri_op_##name_ = {.name = #name_,                                                          \
-                                   .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,     \
-                                   .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                         \
-                                   .saves = SAVES_##saves_,                                                 \
-                                   .outputs = 1,                                                            \
-                                   .params = {{"x", PERI_KIND_TENSOR}},                                     \
-                                   .infer = infer_unary,                                                    \
-                                   .run = run_unary,                                                        \
-                                   .grad = GRAD_##saves_(grad_unary),                                       \
-                                   .low = low_,                                                             \
-                                   .high = high_,                                                           \
-                                   .sample = "{T(3, 4)}, {T()}, {T(0)}",                                    \
-                                   .doc = #name_ "(x) -> tensor\n" doc_,                                    \
-                                   .id = PERI_UNARY_##name_};
-#define BINARY(name_, kinds, value, saves_, da, db, low_, high_, doc_)                                      \
-  const peri_op peri_op_##name_ = {.name = #name_,                                                          \
-                                   .metamethod = META_##name_,                                              \
-                                   .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                         \
-                                   .saves = SAVES_##saves_,                                                 \
-                                   .outputs = 1,                                                            \
-                                   .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},          \
-                                   .infer = infer_binary,                                                   \
-                                   .run = run_binary,                                                       \
-                                   .grad = GRAD_##saves_(grad_binary),                                      \
-                                   .low = low_,                                                             \
-                                   .high = high_,                                                           \
-                                   .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 1.5}, {T(), T(2)}, {T(0, 3), T(3)}", \
-                                   .doc = #name_ "(a, b) -> tensor\n" doc_ " Shapes are broadcast; a Lua number does not widen a float tensor.", \
-                                   .id = PERI_BINARY_##name_};
-#define COMPARE(name_, value, doc_)                                                                         \
-  const peri_op peri_op_##name_ = {.name = #name_,                                                          \
-                                   .flags = PERI_OP_ELEMENTWISE,                                            \
-                                   .outputs = 1,                                                            \
-                                   .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},          \
-                                   .infer = infer_compare,                                                  \
-                                   .run = run_compare,                                                      \
-                                   .low = -3,                                                               \
-                                   .high = 3,                                                               \
-                                   .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 0}",           \
-                                   .doc = #name_ "(a, b) -> bool tensor\n" doc_ " Shapes are broadcast.",   \
-                                   .id = PERI_COMPARE_##name_};
+#define UNARY(name_, kinds, value, saves_, derivative, low_, high_, doc_)                                              \
+  const peri_op peri_op_##name_ = {                                                                                    \
+      .name = #name_,                                                                                                  \
+      .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .saves = SAVES_##saves_,                                                                                         \
+      .outputs = 1,                                                                                                    \
+      .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
+      .infer = infer_unary,                                                                                            \
+      .run = run_unary,                                                                                                \
+      .grad = GRAD_##saves_(grad_unary),                                                                               \
+      .low = low_,                                                                                                     \
+      .high = high_,                                                                                                   \
+      .sample = "{T(3, 4)}, {T()}, {T(0)}",                                                                            \
+      .doc = #name_ "(x) -> tensor\n" doc_,                                                                            \
+      .id = PERI_UNARY_##name_,                                                                                        \
+  };
+#define BINARY(name_, kinds, value, saves_, da, db, low_, high_, doc_)                                                 \
+  const peri_op peri_op_##name_ = {                                                                                    \
+      .name = #name_,                                                                                                  \
+      .metamethod = META_##name_,                                                                                      \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .saves = SAVES_##saves_,                                                                                         \
+      .outputs = 1,                                                                                                    \
+      .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
+      .infer = infer_binary,                                                                                           \
+      .run = run_binary,                                                                                               \
+      .grad = GRAD_##saves_(grad_binary),                                                                              \
+      .low = low_,                                                                                                     \
+      .high = high_,                                                                                                   \
+      .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 1.5}, {T(), T(2)}, {T(0, 3), T(3)}",                   \
+      .doc = #name_ "(a, b) -> tensor\n" doc_ " Shapes are broadcast; a Lua number does not widen a float tensor.",    \
+      .id = PERI_BINARY_##name_,                                                                                       \
+  };
+#define COMPARE(name_, value, doc_)                                                                                    \
+  const peri_op peri_op_##name_ = {                                                                                    \
+      .name = #name_,                                                                                                  \
+      .flags = PERI_OP_ELEMENTWISE,                                                                                    \
+      .outputs = 1,                                                                                                    \
+      .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
+      .infer = infer_compare,                                                                                          \
+      .run = run_compare,                                                                                              \
+      .low = -3,                                                                                                       \
+      .high = 3,                                                                                                       \
+      .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 0}",                                                   \
+      .doc = #name_ "(a, b) -> bool tensor\n" doc_ " Shapes are broadcast.",                                           \
+      .id = PERI_COMPARE_##name_,                                                                                      \
+  };
 #include "kernels/elementwise.def"
 
 /* ---- logical rows ---- */
@@ -426,19 +439,43 @@ static peri_status run_logical(peri_call *call) {
   return run_loops(call->outputs[0].tensor, &o, &l);
 }
 const peri_op peri_op_logical_not = {
-    .name = "logical_not", .metamethod = "__bnot", .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE, .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}}, .infer = infer_logical, .run = run_logical, .sample = "{B(3, 4)}",
-    .doc = "logical_not(x) -> bool tensor\nTrue where x, a bool tensor, is false. Also ~x.", .id = 0};
+    .name = "logical_not",
+    .metamethod = "__bnot",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_logical,
+    .run = run_logical,
+    .sample = "{B(3, 4)}",
+    .doc = "logical_not(x) -> bool tensor\nTrue where x, a bool tensor, is false. Also ~x.",
+    .id = 0,
+};
 const peri_op peri_op_logical_and = {
-    .name = "logical_and", .metamethod = "__band", .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE, .outputs = 1,
-    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}}, .infer = infer_logical, .run = run_logical,
+    .name = "logical_and",
+    .metamethod = "__band",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},
+    .infer = infer_logical,
+    .run = run_logical,
     .sample = "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}",
-    .doc = "logical_and(a, b) -> bool tensor\nTrue where both bool tensors are true. Also a & b. Shapes are broadcast.", .id = 1};
+    .doc = "logical_and(a, b) -> bool tensor\n"
+           "True where both bool tensors are true. Also a & b. Shapes are broadcast.",
+    .id = 1,
+};
 const peri_op peri_op_logical_or = {
-    .name = "logical_or", .metamethod = "__bor", .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE, .outputs = 1,
-    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}}, .infer = infer_logical, .run = run_logical,
+    .name = "logical_or",
+    .metamethod = "__bor",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},
+    .infer = infer_logical,
+    .run = run_logical,
     .sample = "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}",
-    .doc = "logical_or(a, b) -> bool tensor\nTrue where either bool tensor is true. Also a | b. Shapes are broadcast.", .id = 2};
+    .doc = "logical_or(a, b) -> bool tensor\n"
+           "True where either bool tensor is true. Also a | b. Shapes are broadcast.",
+    .id = 2,
+};
 
 /* ---- where, masked_fill, clamp ---- */
 
@@ -466,11 +503,20 @@ static peri_status grad_where(peri_backward *B) {
   return PERI_OK;
 }
 const peri_op peri_op_where = {
-    .name = "where", .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD, .saves = A_IN, .outputs = 1,
+    .name = "where",
+    .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD,
+    .saves = A_IN,
+    .outputs = 1,
     .params = {{"mask", PERI_KIND_TENSOR}, {"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},
-    .infer = infer_where, .run = run_where, .grad = grad_where, .low = -3, .high = 3,
+    .infer = infer_where,
+    .run = run_where,
+    .grad = grad_where,
+    .low = -3,
+    .high = 3,
     .sample = "{B(3, 4), T(3, 4), T(3, 4)}, {B(3, 1), T(4), 0}, {B(4), 1, T(2, 4)}",
-    .doc = "where(mask, a, b) -> tensor\na where the bool tensor mask is true, else b. Shapes are broadcast."};
+    .doc = "where(mask, a, b) -> tensor\n"
+           "a where the bool tensor mask is true, else b. Shapes are broadcast.",
+};
 
 static peri_status infer_masked_fill(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
@@ -498,11 +544,20 @@ static peri_status grad_masked_fill(peri_backward *B) {
   return PERI_OK;
 }
 const peri_op peri_op_masked_fill = {
-    .name = "masked_fill", .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE, .saves = B_IN, .outputs = 1,
+    .name = "masked_fill",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .saves = B_IN,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR}, {"value", PERI_KIND_NUMBER}},
-    .infer = infer_masked_fill, .run = run_masked_fill, .grad = grad_masked_fill, .low = -3, .high = 3,
+    .infer = infer_masked_fill,
+    .run = run_masked_fill,
+    .grad = grad_masked_fill,
+    .low = -3,
+    .high = 3,
     .sample = "{T(3, 4), B(3, 4), 7}, {T(3, 4), B(4), -1}",
-    .doc = "masked_fill(x, mask, value) -> tensor\nvalue where the bool tensor mask (broadcast to x) is true, else x."};
+    .doc = "masked_fill(x, mask, value) -> tensor\n"
+           "value where the bool tensor mask (broadcast to x) is true, else x.",
+};
 
 /* Bounds are numbers; infinite when left out. NaN stays. */
 static peri_status infer_clamp(peri_call *call) {
@@ -512,7 +567,8 @@ static peri_status infer_clamp(peri_call *call) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "neither min nor max is given");
   }
   if (call->args[1].given && call->args[2].given && !(call->args[1].number <= call->args[2].number)) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "min is %g but max is %g", call->args[1].number, call->args[2].number);
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "min is %g but max is %g", call->args[1].number,
+                          call->args[2].number);
   }
   call->dtype = x->dtype;
   peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
@@ -542,11 +598,22 @@ static peri_status grad_clamp(peri_backward *B) {
   return PERI_OK;
 }
 const peri_op peri_op_clamp = {
-    .name = "clamp", .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE, .saves = A_IN, .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"min", PERI_KIND_NUMBER, .optional = true}, {"max", PERI_KIND_NUMBER, .optional = true}},
-    .infer = infer_clamp, .run = run_clamp, .grad = grad_clamp, .low = -3, .high = 3,
+    .name = "clamp",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .saves = A_IN,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"min", PERI_KIND_NUMBER, .optional = true},
+               {"max", PERI_KIND_NUMBER, .optional = true}},
+    .infer = infer_clamp,
+    .run = run_clamp,
+    .grad = grad_clamp,
+    .low = -3,
+    .high = 3,
     .sample = "{T(3, 4), -1, 1}, {T(3, 4), {max = 0.5}}, {T(5), 0}",
-    .doc = "clamp(x, min, max) -> tensor\nx limited to [min, max]; either bound may be left out. The gradient is 0 outside."};
+    .doc = "clamp(x, min, max) -> tensor\n"
+           "x limited to [min, max]; either bound may be left out. The gradient is 0 outside.",
+};
 
 /* ---- conversion ---- */
 
@@ -568,15 +635,23 @@ static peri_status grad_to(peri_backward *B) {
   return PERI_OK;
 }
 const peri_op peri_op_to = {
-    .name = "to", .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE, .outputs = 1,
+    .name = "to",
+    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dtype", PERI_KIND_DTYPE}},
-    .infer = infer_to, .run = run_to, .grad = grad_to, .low = -3, .high = 3,
+    .infer = infer_to,
+    .run = run_to,
+    .grad = grad_to,
+    .low = -3,
+    .high = 3,
     .sample = "{T(3, 4), 'float64'}, {T(3), 'float32'}, {T(3), 'int64'}",
-    .doc = "to(x, dtype) -> tensor\nx converted to dtype; a view when it has it already. Floats to integers truncate; to bool: x ~= 0."};
+    .doc = "to(x, dtype) -> tensor\n"
+           "x converted to dtype; a view when it has it already. Floats to integers truncate; to bool: x ~= 0.",
+};
 
 const peri_op *const peri_ops_elementwise[] = {
-#define UNARY(name, ...) &peri_op_##name,
-#define BINARY(name, ...) &peri_op_##name,
+#define UNARY(name, ...)   &peri_op_##name,
+#define BINARY(name, ...)  &peri_op_##name,
 #define COMPARE(name, ...) &peri_op_##name,
 #include "kernels/elementwise.def"
     &peri_op_logical_not, &peri_op_logical_and, &peri_op_logical_or, &peri_op_where,

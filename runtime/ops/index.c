@@ -28,7 +28,8 @@ static peri_status infer_indices(peri_call *call, int arg, int64_t size) {
 static peri_status need_int64(peri_call *call, int arg) {
   peri_dtype dtype = call->args[arg].tensor->layout.dtype;
   if (dtype == PERI_INT64) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %s (expected int64)", call->op->params[arg].name, peri_dtype_name(dtype));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %s (expected int64)", call->op->params[arg].name,
+                        peri_dtype_name(dtype));
 }
 
 static peri_status need_vector(peri_call *call, int arg) {
@@ -83,7 +84,8 @@ static peri_status run_index_select(peri_call *call) {
   size_t bytes = (size_t)inner * peri_dtype_size(x->layout.dtype);
   peri_status status = PERI_OK;
   for (int64_t o = 0; o < outer && status == PERI_OK; o++) {
-    status = peri_gather_rows(call->context, y->layout.shape[dim], bytes, x->data + (size_t)(o * x->layout.shape[dim]) * bytes, index,
+    status = peri_gather_rows(call->context, y->layout.shape[dim], bytes,
+                              x->data + (size_t)(o * x->layout.shape[dim]) * bytes, index,
                               y->data + (size_t)(o * y->layout.shape[dim]) * bytes);
   }
   peri_tensor_release(&x);
@@ -92,7 +94,8 @@ static peri_status run_index_select(peri_call *call) {
 /* A step that puts g back to where an index took it from: row(g, shape, index, dim). */
 static peri_status grad_by_placing(peri_backward *b, const peri_op *placing) {
   peri_call call;
-  peri_step_open(b, &call, placing, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[1].tensor)});
+  peri_step_open(b, &call, placing, 3,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[1].tensor)});
   peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
   call.args[3].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
@@ -100,15 +103,25 @@ static peri_status grad_by_placing(peri_backward *b, const peri_op *placing) {
 }
 static peri_status grad_index_select(peri_backward *b) { return grad_by_placing(b, &peri_op_index_add); }
 const peri_op peri_op_index_select = {
-    .name = "index_select", .flags = PERI_OP_ELEMENTWISE, .saves = PERI_SAVE_INPUT(1), .outputs = 1,
+    .name = "index_select",
+    .flags = PERI_OP_ELEMENTWISE,
+    .saves = PERI_SAVE_INPUT(1),
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"index", PERI_KIND_INDICES}, {"dim", PERI_KIND_DIM, .optional = true}},
-    .infer = infer_index_select, .run = run_index_select, .grad = grad_index_select, .low = -1, .high = 1,
+    .infer = infer_index_select,
+    .run = run_index_select,
+    .grad = grad_index_select,
+    .low = -1,
+    .high = 1,
     .sample = "{T(4, 3), I(4, 6)}, {T(4, 3), I(3, 2), 2}, {T(4), I(4, 0)}",
-    .doc = "index_select(x, index, dim = 1) -> tensor\nThe entries of x along dim at the positions of the int64 vector index, in its order; "
-           "what x[index] does for rows."};
+    .doc = "index_select(x, index, dim = 1) -> tensor\n"
+           "The entries of x along dim at the positions of the int64 vector index, in its order; what x[index] does "
+           "for rows.",
+};
 
 /* row(g, shape, index, dim): zeros of shape, with the entries of g added at index along dim. */
-#define PLACING_PARAMS {"g", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}, {"index", PERI_KIND_INDICES}, {"dim", PERI_KIND_DIM}
+#define PLACING_PARAMS                                                                                                 \
+  {"g", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}, {"index", PERI_KIND_INDICES}, { "dim", PERI_KIND_DIM }
 
 static peri_status infer_placing(peri_call *call) {
   const peri_arg *shape = &call->args[1];
@@ -128,23 +141,32 @@ static peri_status run_index_add(peri_call *call) {
   int64_t from = g->layout.shape[dim], to = y->layout.shape[dim];
   peri_status status = PERI_OK;
   for (int64_t o = 0; o < outer && status == PERI_OK; o++) {
-    status = peri_scatter_add_rows(call->context, y->layout.dtype, from, inner, g->data + (size_t)(o * from * inner) * size, index, to,
-                                   y->data + (size_t)(o * to * inner) * size);
+    status =
+        peri_scatter_add_rows(call->context, y->layout.dtype, from, inner, g->data + (size_t)(o * from * inner) * size,
+                              index, to, y->data + (size_t)(o * to * inner) * size);
   }
   peri_tensor_release(&g);
   return status;
 }
 static peri_status grad_index_add(peri_backward *b) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_index_select, 2, (peri_value[]){peri_of(b->grad_outputs[0]), peri_of(b->args[2].tensor)});
+  peri_step_open(b, &call, &peri_op_index_select, 2,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_of(b->args[2].tensor)});
   call.args[2].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
 }
 const peri_op peri_op_index_add = {
-    .name = "index_add", .flags = PERI_OP_INTERNAL, .saves = PERI_SAVE_INPUT(2), .outputs = 1, .params = {PLACING_PARAMS},
-    .infer = infer_placing, .run = run_index_add, .grad = grad_index_add,
-    .doc = "index_add(g, shape, index, dim) -> tensor\nThe gradient of index_select."};
+    .name = "index_add",
+    .flags = PERI_OP_INTERNAL,
+    .saves = PERI_SAVE_INPUT(2),
+    .outputs = 1,
+    .params = {PLACING_PARAMS},
+    .infer = infer_placing,
+    .run = run_index_add,
+    .grad = grad_index_add,
+    .doc = "index_add(g, shape, index, dim) -> tensor\nThe gradient of index_select.",
+};
 
 /* ---- gather and its transpose ---- */
 
@@ -157,8 +179,9 @@ static peri_status infer_gather(peri_call *call) {
   bool fits = index->ndim == x->ndim;
   for (int d = 0; d < x->ndim && fits; d++) fits = d == dim || index->shape[d] == x->shape[d];
   if (!fits) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s but x is %s (expected the same sizes except along dim %d)",
-                          peri_shape_text(index->ndim, index->shape, a), peri_shape_text(x->ndim, x->shape, b), dim + 1);
+    return peri_call_fail(
+        call, PERI_ERR_ARGUMENT, "index is %s but x is %s (expected the same sizes except along dim %d)",
+        peri_shape_text(index->ndim, index->shape, a), peri_shape_text(x->ndim, x->shape, b), dim + 1);
   }
   call->note[0] = dim;
   peri_infer_output(call, 0, x->dtype, index->ndim, index->shape);
@@ -186,7 +209,8 @@ static peri_status run_gather(peri_call *call) {
   char *next = y->data;
   for (int64_t o = 0; o < p.outer; o++) {
     for (int64_t k = 0; k < p.count; k++) {
-      for (int64_t i = 0; i < p.inner; i++, next += size) memcpy(next, x->data + (size_t)pointed(&p, o, k, i) * size, size);
+      for (int64_t i = 0; i < p.inner; i++, next += size)
+        memcpy(next, x->data + (size_t)pointed(&p, o, k, i) * size, size);
     }
   }
   peri_tensor_release(&x);
@@ -194,19 +218,28 @@ static peri_status run_gather(peri_call *call) {
 }
 static peri_status grad_gather(peri_backward *b) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
+  peri_step_open(b, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
   peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
   call.args[3].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
 }
 const peri_op peri_op_gather = {
-    .name = "gather", .flags = PERI_OP_ELEMENTWISE, .saves = PERI_SAVE_INPUT(2), .outputs = 1,
+    .name = "gather",
+    .flags = PERI_OP_ELEMENTWISE,
+    .saves = PERI_SAVE_INPUT(2),
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"index", PERI_KIND_INDICES}},
-    .infer = infer_gather, .run = run_gather, .grad = grad_gather, .low = -1, .high = 1,
+    .infer = infer_gather,
+    .run = run_gather,
+    .grad = grad_gather,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4), 2, I(4, 3, 2)}, {T(3, 4), 1, I(3, 2, 4)}, {T(5), -1, I(5, 7)}",
-    .doc = "gather(x, dim, index) -> tensor\nFor each position of the int64 tensor index, the element of x at the same position but at "
-           "index along dim."};
+    .doc = "gather(x, dim, index) -> tensor\n"
+           "For each position of the int64 tensor index, the element of x at the same position but at index along dim.",
+};
 
 static peri_status run_scatter(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor, *g;
@@ -235,15 +268,23 @@ static peri_status run_scatter(peri_call *call) {
 }
 static peri_status grad_scatter(peri_backward *b) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_gather, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
+  peri_step_open(b, &call, &peri_op_gather, 3,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
   call.args[1].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
 }
 const peri_op peri_op_scatter = {
-    .name = "scatter", .flags = PERI_OP_INTERNAL, .saves = PERI_SAVE_INPUT(2), .outputs = 1, .params = {PLACING_PARAMS},
-    .infer = infer_placing, .run = run_scatter, .grad = grad_scatter,
-    .doc = "scatter(g, shape, index, dim) -> tensor\nThe gradient of gather and of max and min."};
+    .name = "scatter",
+    .flags = PERI_OP_INTERNAL,
+    .saves = PERI_SAVE_INPUT(2),
+    .outputs = 1,
+    .params = {PLACING_PARAMS},
+    .infer = infer_placing,
+    .run = run_scatter,
+    .grad = grad_scatter,
+    .doc = "scatter(g, shape, index, dim) -> tensor\nThe gradient of gather and of max and min.",
+};
 
 /* ---- masks ---- */
 
@@ -251,8 +292,9 @@ static peri_status check_mask(peri_call *call, int arg) {
   const peri_layout *x = &call->args[0].tensor->layout, *mask = &call->args[arg].tensor->layout;
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   if (mask->dtype == PERI_BOOL && peri_same_shape(x, mask)) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "mask is %s of %s but x is %s (expected a bool tensor of the same shape)",
-                        peri_dtype_name(mask->dtype), peri_shape_text(mask->ndim, mask->shape, a), peri_shape_text(x->ndim, x->shape, b));
+  return peri_call_fail(
+      call, PERI_ERR_ARGUMENT, "mask is %s of %s but x is %s (expected a bool tensor of the same shape)",
+      peri_dtype_name(mask->dtype), peri_shape_text(mask->ndim, mask->shape, a), peri_shape_text(x->ndim, x->shape, b));
 }
 
 /* Row-major positions (from 1) where a mask is true: a new int64 vector. */
@@ -280,11 +322,20 @@ static peri_status infer_nonzero(peri_call *call) {
   if (mask->dtype == PERI_BOOL) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "mask is %s (expected bool)", peri_dtype_name(mask->dtype));
 }
-static peri_status run_nonzero(peri_call *call) { return true_positions(call, call->args[0].tensor, &call->outputs[0].tensor); }
+static peri_status run_nonzero(peri_call *call) {
+  return true_positions(call, call->args[0].tensor, &call->outputs[0].tensor);
+}
 const peri_op peri_op_nonzero = {
-    .name = "nonzero", .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE, .outputs = 1, .params = {{"mask", PERI_KIND_TENSOR}},
-    .infer = infer_nonzero, .run = run_nonzero, .sample = "{B(3, 4)}, {B(7)}, {B(0)}",
-    .doc = "nonzero(mask) -> int64 vector\nThe positions where a bool tensor is true, counted from 1 in row-major order."};
+    .name = "nonzero",
+    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"mask", PERI_KIND_TENSOR}},
+    .infer = infer_nonzero,
+    .run = run_nonzero,
+    .sample = "{B(3, 4)}, {B(7)}, {B(0)}",
+    .doc = "nonzero(mask) -> int64 vector\n"
+           "The positions where a bool tensor is true, counted from 1 in row-major order.",
+};
 
 static peri_status infer_masked_select(peri_call *call) { return check_mask(call, 1); }
 static peri_status run_masked_select(peri_call *call) {
@@ -310,18 +361,28 @@ static peri_status grad_masked_select(peri_backward *b) {
   const peri_layout *x = b->layouts[0];
   peri_value mask = peri_of(b->args[1].tensor), positions = peri_apply(b, &peri_op_nonzero, 1, &mask);
   if (b->formula->status != PERI_OK) return PERI_OK;
-  peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), positions});
+  peri_step_open(b, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), positions});
   peri_call_sizes(&call, 1, 1, &x->numel);
   peri_answer(b, 0, peri_step_reshape(b, peri_step_run(b, &call), x->ndim, x->shape));
   return PERI_OK;
 }
 const peri_op peri_op_masked_select = {
-    .name = "masked_select", .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE, .saves = PERI_SAVE_INPUT(1), .outputs = 1,
+    .name = "masked_select",
+    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .saves = PERI_SAVE_INPUT(1),
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR}},
-    .infer = infer_masked_select, .run = run_masked_select, .grad = grad_masked_select, .low = -1, .high = 1,
+    .infer = infer_masked_select,
+    .run = run_masked_select,
+    .grad = grad_masked_select,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4), B(3, 4)}, {T(7), B(7)}",
-    .doc = "masked_select(x, mask) -> vector\nThe elements of x where the bool tensor mask, of the same shape, is true, in row-major order; "
-           "what x[mask] does."};
+    .doc = "masked_select(x, mask) -> vector\n"
+           "The elements of x where the bool tensor mask, of the same shape, is true, in row-major order; what x[mask] "
+           "does.",
+};
 
 /* ---- one_hot ---- */
 
@@ -331,10 +392,12 @@ static peri_status infer_one_hot(peri_call *call) {
   char text[PERI_SHAPE_TEXT];
   PERI_TRY(need_int64(call, 0));
   if (call->args[1].integer < 1) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "classes is %lld (expected at least 1)", (long long)call->args[1].integer);
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "classes is %lld (expected at least 1)",
+                          (long long)call->args[1].integer);
   }
   if (index->ndim == PERI_MAX_DIMS) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s (expected fewer dimensions)", peri_shape_text(index->ndim, index->shape, text));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s (expected fewer dimensions)",
+                          peri_shape_text(index->ndim, index->shape, text));
   }
   memcpy(shape, index->shape, sizeof shape);
   shape[index->ndim] = call->args[1].integer;
@@ -357,10 +420,18 @@ static peri_status run_one_hot(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_one_hot = {
-    .name = "one_hot", .flags = PERI_OP_ELEMENTWISE, .outputs = 1,
-    .params = {{"index", PERI_KIND_INDICES}, {"classes", PERI_KIND_INTEGER}, {"dtype", PERI_KIND_DTYPE, .optional = true, .named = true}},
-    .infer = infer_one_hot, .run = run_one_hot, .sample = "{I(4, 6), 4}, {I(3, 2, 2), 3, {dtype = 'int64'}}",
-    .doc = "one_hot(index, classes, {dtype = 'float32'}) -> tensor\nA last dimension of `classes` numbers is added: 1 at index, 0 elsewhere."};
+    .name = "one_hot",
+    .flags = PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"index", PERI_KIND_INDICES},
+               {"classes", PERI_KIND_INTEGER},
+               {"dtype", PERI_KIND_DTYPE, .optional = true, .named = true}},
+    .infer = infer_one_hot,
+    .run = run_one_hot,
+    .sample = "{I(4, 6), 4}, {I(3, 2, 2), 3, {dtype = 'int64'}}",
+    .doc = "one_hot(index, classes, {dtype = 'float32'}) -> tensor\n"
+           "A last dimension of `classes` numbers is added: 1 at index, 0 elsewhere.",
+};
 
 /* ---- joining ---- */
 
@@ -371,7 +442,8 @@ static peri_status infer_joined_dtype(peri_call *call, peri_dtype *dtype) {
     peri_dtype own = list->tensors[i]->layout.dtype;
     if (own == *dtype) continue;
     if (!peri_is_float(own) || !peri_is_float(*dtype)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s", i + 1, peri_dtype_name(own), peri_dtype_name(*dtype));
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s", i + 1, peri_dtype_name(own),
+                            peri_dtype_name(*dtype));
     }
     *dtype = PERI_FLOAT64;
   }
@@ -381,8 +453,8 @@ static peri_status infer_joined_dtype(peri_call *call, peri_dtype *dtype) {
 static peri_status shape_mismatch(peri_call *call, int i) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   const peri_layout *x = &call->args[0].tensors[0]->layout, *other = &call->args[0].tensors[i]->layout;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s", i + 1, peri_shape_text(other->ndim, other->shape, a),
-                        peri_shape_text(x->ndim, x->shape, b));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s", i + 1,
+                        peri_shape_text(other->ndim, other->shape, a), peri_shape_text(x->ndim, x->shape, b));
 }
 
 static peri_status infer_cat(peri_call *call) {
@@ -436,17 +508,26 @@ static peri_status grad_cat(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_cat = {
-    .name = "cat", .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD, .outputs = 1,
+    .name = "cat",
+    .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD,
+    .outputs = 1,
     .params = {{"tensors", PERI_KIND_TENSORS}, {"dim", PERI_KIND_DIM, .optional = true}},
-    .infer = infer_cat, .run = run_cat, .grad = grad_cat, .low = -1, .high = 1,
+    .infer = infer_cat,
+    .run = run_cat,
+    .grad = grad_cat,
+    .low = -1,
+    .high = 1,
     .sample = "{{T(2, 3), T(4, 3)}}, {{T(2, 3), T(2, 1), T(2, 0)}, 2}, {{T(2)}, -1}",
-    .doc = "cat(tensors, dim = 1) -> tensor\nThe tensors of a list one behind the other along dim; the other sizes must be equal."};
+    .doc = "cat(tensors, dim = 1) -> tensor\n"
+           "The tensors of a list one behind the other along dim; the other sizes must be equal.",
+};
 
 static peri_status infer_stack(peri_call *call) {
   const peri_arg *list = &call->args[0];
   const peri_layout *first = &list->tensors[0]->layout;
   int dim;
-  if (first->ndim == PERI_MAX_DIMS) return peri_call_fail(call, PERI_ERR_ARGUMENT, "the tensors have %d dimensions already", PERI_MAX_DIMS);
+  if (first->ndim == PERI_MAX_DIMS)
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "the tensors have %d dimensions already", PERI_MAX_DIMS);
   PERI_TRY(peri_infer_dim(call, 1, first->ndim + 1, &dim));
   for (int i = 1; i < list->count; i++) {
     if (!peri_same_shape(first, &list->tensors[i]->layout)) return shape_mismatch(call, i);
@@ -486,11 +567,19 @@ static peri_status grad_stack(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_stack = {
-    .name = "stack", .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD, .outputs = 1,
+    .name = "stack",
+    .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD,
+    .outputs = 1,
     .params = {{"tensors", PERI_KIND_TENSORS}, {"dim", PERI_KIND_DIM, .optional = true}},
-    .infer = infer_stack, .run = run_stack, .grad = grad_stack, .low = -1, .high = 1,
+    .infer = infer_stack,
+    .run = run_stack,
+    .grad = grad_stack,
+    .low = -1,
+    .high = 1,
     .sample = "{{T(2, 3), T(2, 3)}}, {{T(2, 3), T(2, 3), T(2, 3)}, -1}, {{T()}}",
-    .doc = "stack(tensors, dim = 1) -> tensor\nTensors of one shape side by side along a new dimension dim."};
+    .doc = "stack(tensors, dim = 1) -> tensor\n"
+           "Tensors of one shape side by side along a new dimension dim.",
+};
 
 /* ---- sort ---- */
 
@@ -524,7 +613,8 @@ static peri_status sort_rows(peri_call *call, peri_tensor *x, peri_tensor *value
   int64_t n = x->layout.ndim == 0 ? 1 : x->layout.shape[x->layout.ndim - 1];
   int64_t *index = (int64_t *)(void *)indices->data;
   if (x->layout.numel == 0) return PERI_OK;
-  PERI_TRY(peri_sort_rows(call->context, x->layout.dtype, x->layout.numel / n, n, call->args[2].integer, x->data, values->data, index));
+  PERI_TRY(peri_sort_rows(call->context, x->layout.dtype, x->layout.numel / n, n, call->args[2].integer, x->data,
+                          values->data, index));
   for (int64_t i = 0; i < x->layout.numel; i++) index[i]++;
   return PERI_OK;
 }
@@ -560,19 +650,31 @@ static peri_status grad_sort(peri_backward *b) {
     return PERI_OK;
   }
   peri_call call;
-  peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->outputs[1])});
+  peri_step_open(b, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->outputs[1])});
   peri_call_sizes(&call, 1, x->ndim, x->shape);
   call.args[3].integer = b->note[0];
   peri_answer(b, 0, peri_step_run(b, &call));
   return PERI_OK;
 }
 const peri_op peri_op_sort = {
-    .name = "sort", .flags = PERI_OP_ELEMENTWISE, .saves = PERI_SAVE_OUTPUT(1), .outputs = 2,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true, .otherwise = -1}, {"descending", PERI_KIND_BOOL, .optional = true}},
-    .infer = infer_sort, .run = run_sort, .grad = grad_sort, .low = -1, .high = 1,
+    .name = "sort",
+    .flags = PERI_OP_ELEMENTWISE,
+    .saves = PERI_SAVE_OUTPUT(1),
+    .outputs = 2,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"dim", PERI_KIND_DIM, .optional = true, .otherwise = -1},
+               {"descending", PERI_KIND_BOOL, .optional = true}},
+    .infer = infer_sort,
+    .run = run_sort,
+    .grad = grad_sort,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4)}, {T(3, 4), 1, true}, {T(5), {descending = true}}, {T()}",
-    .doc = "sort(x, dim = -1, descending = false) -> values, indices\nSorted along dim; equal values keep their order; NaN counts as the "
-           "largest. indices say where each value stood."};
+    .doc = "sort(x, dim = -1, descending = false) -> values, indices\n"
+           "Sorted along dim; equal values keep their order; NaN counts as the largest. indices say where each value "
+           "stood.",
+};
 
 /* ---- writing ---- */
 
@@ -598,9 +700,15 @@ static peri_status write_number(peri_tensor *x, const peri_arg *value) {
 }
 static peri_status run_fill(peri_call *call) { return write_number(call->args[0].tensor, &call->args[1]); }
 const peri_op peri_op_fill_ = {
-    .name = "fill_", .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE, .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"value", PERI_KIND_NUMBER}}, .infer = infer_written, .run = run_fill, .sample = "{T(3, 4), 7}",
-    .doc = "fill_(x, value) -> x\nWrites value to every element of x."};
+    .name = "fill_",
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"value", PERI_KIND_NUMBER}},
+    .infer = infer_written,
+    .run = run_fill,
+    .sample = "{T(3, 4), 7}",
+    .doc = "fill_(x, value) -> x\nWrites value to every element of x.",
+};
 static peri_status run_zero(peri_call *call) {
   peri_arg zero = {.number = 0};
   peri_tensor *x = call->args[0].tensor;
@@ -609,8 +717,15 @@ static peri_status run_zero(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_zero_ = {
-    .name = "zero_", .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
-    .infer = infer_written, .run = run_zero, .sample = "{T(3, 4)}", .doc = "zero_(x) -> x\nWrites 0 to every element of x."};
+    .name = "zero_",
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_written,
+    .run = run_zero,
+    .sample = "{T(3, 4)}",
+    .doc = "zero_(x) -> x\nWrites 0 to every element of x.",
+};
 
 /* source must broadcast to a target of `ndim` sizes. */
 static peri_status fits_target(peri_call *call, const peri_layout *source, int ndim, const int64_t *target) {
@@ -619,8 +734,8 @@ static peri_status fits_target(peri_call *call, const peri_layout *source, int n
   bool fits = shift >= 0;
   for (int d = 0; d < source->ndim && fits; d++) fits = source->shape[d] == 1 || source->shape[d] == target[shift + d];
   if (fits) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "source is %s but the target is %s", peri_shape_text(source->ndim, source->shape, a),
-                        peri_shape_text(ndim, target, b));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "source is %s but the target is %s",
+                        peri_shape_text(source->ndim, source->shape, a), peri_shape_text(ndim, target, b));
 }
 static peri_status infer_copy(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
@@ -632,10 +747,16 @@ static peri_status run_copy_(peri_call *call) {
   return peri_tensor_copy_into(call->args[0].tensor, call->args[1].tensor);
 }
 const peri_op peri_op_copy_ = {
-    .name = "copy_", .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE, .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"source", PERI_KIND_OPERAND}}, .infer = infer_copy, .run = run_copy_,
+    .name = "copy_",
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"source", PERI_KIND_OPERAND}},
+    .infer = infer_copy,
+    .run = run_copy_,
     .sample = "{T(3, 4), T(3, 4)}, {T(3, 4), T(4)}, {T(3, 4), 2}",
-    .doc = "copy_(x, source) -> x\nWrites source, broadcast and converted to x's dtype, into x; what x[{}] = source does."};
+    .doc = "copy_(x, source) -> x\n"
+           "Writes source, broadcast and converted to x's dtype, into x; what x[{}] = source does.",
+};
 
 static peri_status infer_index_copy(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
@@ -681,11 +802,17 @@ static peri_status run_index_copy(peri_call *call) {
   return status;
 }
 const peri_op peri_op_index_copy_ = {
-    .name = "index_copy_", .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE, .outputs = 1,
+    .name = "index_copy_",
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"index", PERI_KIND_INDICES}, {"source", PERI_KIND_OPERAND}},
-    .infer = infer_index_copy, .run = run_index_copy, .sample = "{T(4, 3), I(4, 2), T(2, 3)}, {T(4, 3), I(4, 5), 1}, {T(4), I(4, 3), T(3)}",
-    .doc = "index_copy_(x, index, source) -> x\nWrites source, broadcast, to the rows of x at the int64 vector index; where a row is named twice "
-           "the last one stays. What x[index] = source does."};
+    .infer = infer_index_copy,
+    .run = run_index_copy,
+    .sample = "{T(4, 3), I(4, 2), T(2, 3)}, {T(4, 3), I(4, 5), 1}, {T(4), I(4, 3), T(3)}",
+    .doc = "index_copy_(x, index, source) -> x\n"
+           "Writes source, broadcast, to the rows of x at the int64 vector index; where a row is named twice the last "
+           "one stays. What x[index] = source does.",
+};
 
 static peri_status infer_masked_copy(peri_call *call) {
   PERI_TRY(check_mask(call, 1));
@@ -696,7 +823,8 @@ static peri_status infer_masked_copy(peri_call *call) {
   for (int64_t i = 0; i < own->layout.numel; i++) count += own->data[i];
   peri_tensor_release(&own);
   if (source->numel != count && source->numel != 1) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "source has %lld elements but mask chooses %lld", (long long)source->numel, (long long)count);
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "source has %lld elements but mask chooses %lld",
+                          (long long)source->numel, (long long)count);
   }
   return infer_written(call);
 }
@@ -725,12 +853,20 @@ static peri_status run_masked_copy(peri_call *call) {
   return status;
 }
 const peri_op peri_op_masked_copy_ = {
-    .name = "masked_copy_", .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE, .outputs = 1,
+    .name = "masked_copy_",
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR}, {"source", PERI_KIND_TENSOR}},
-    .infer = infer_masked_copy, .run = run_masked_copy, .sample = "{T(3, 4), B(3, 4), T(1)}",
-    .doc = "masked_copy_(x, mask, source) -> x\nWrites the elements of source, in order, to where the bool tensor mask is true; source has as "
-           "many elements as mask has trues, or one. What x[mask] = source does."};
+    .infer = infer_masked_copy,
+    .run = run_masked_copy,
+    .sample = "{T(3, 4), B(3, 4), T(1)}",
+    .doc = "masked_copy_(x, mask, source) -> x\n"
+           "Writes the elements of source, in order, to where the bool tensor mask is true; source has as many "
+           "elements as mask has trues, or one. What x[mask] = source does.",
+};
 
-const peri_op *const peri_ops_index[] = {&peri_op_index_select, &peri_op_index_add, &peri_op_gather, &peri_op_scatter, &peri_op_nonzero,
-                                         &peri_op_masked_select, &peri_op_one_hot, &peri_op_cat, &peri_op_stack, &peri_op_sort,
-                                         &peri_op_fill_, &peri_op_zero_, &peri_op_copy_, &peri_op_index_copy_, &peri_op_masked_copy_, NULL};
+const peri_op *const peri_ops_index[] = {
+    &peri_op_index_select, &peri_op_index_add,     &peri_op_gather,       &peri_op_scatter,
+    &peri_op_nonzero,      &peri_op_masked_select, &peri_op_one_hot,      &peri_op_cat,
+    &peri_op_stack,        &peri_op_sort,          &peri_op_fill_,        &peri_op_zero_,
+    &peri_op_copy_,        &peri_op_index_copy_,   &peri_op_masked_copy_, NULL};

@@ -10,7 +10,8 @@ static peri_status need_square(peri_call *call) {
   char text[PERI_SHAPE_TEXT];
   PERI_TRY(peri_infer_float(call, 0));
   if (a->ndim == 2 && a->shape[0] == a->shape[1] && a->shape[0] <= INT_MAX) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "A is %s (expected a square matrix)", peri_shape_text(a->ndim, a->shape, text));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "A is %s (expected a square matrix)",
+                        peri_shape_text(a->ndim, a->shape, text));
 }
 
 /* LAPACK does not promise to stop on NaN. */
@@ -25,7 +26,8 @@ static peri_status need_finite(peri_call *call, int arg) {
   }
   peri_tensor_release(&own);
   if (wrong < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld of %s is not finite", (long long)wrong + 1, call->op->params[arg].name);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld of %s is not finite", (long long)wrong + 1,
+                        call->op->params[arg].name);
 }
 
 /* A matrix (or vector, as one column) into column-major memory. */
@@ -59,8 +61,9 @@ static peri_status infer_solve(peri_call *call) {
   PERI_TRY(need_square(call));
   int64_t n = a->shape[0], columns = b->ndim == 2 ? b->shape[1] : 1;
   if (b->dtype != a->dtype || b->ndim < 1 || b->ndim > 2 || b->shape[0] != n || columns > INT_MAX) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "b is %s of %s (expected %s with %lld rows)", peri_dtype_name(b->dtype),
-                          peri_shape_text(b->ndim, b->shape, text), peri_dtype_name(a->dtype), (long long)n);
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "b is %s of %s (expected %s with %lld rows)",
+                          peri_dtype_name(b->dtype), peri_shape_text(b->ndim, b->shape, text),
+                          peri_dtype_name(a->dtype), (long long)n);
   }
   PERI_TRY(need_finite(call, 0));
   size_t size = peri_dtype_size(a->dtype);
@@ -79,9 +82,10 @@ static peri_status run_solve(peri_call *call) {
   lapack_int *pivots = (lapack_int *)(void *)(b + (size_t)n * (size_t)columns * size);
   PERI_TRY(to_columns(call->args[0].tensor, a));
   PERI_TRY(to_columns(call->args[1].tensor, b));
-  lapack_int info = dtype == PERI_FLOAT32
-                        ? LAPACKE_sgesv_work(LAPACK_COL_MAJOR, n, columns, (float *)(void *)a, n, pivots, (float *)(void *)b, n)
-                        : LAPACKE_dgesv_work(LAPACK_COL_MAJOR, n, columns, (double *)(void *)a, n, pivots, (double *)(void *)b, n);
+  lapack_int info =
+      dtype == PERI_FLOAT32
+          ? LAPACKE_sgesv_work(LAPACK_COL_MAJOR, n, columns, (float *)(void *)a, n, pivots, (float *)(void *)b, n)
+          : LAPACKE_dgesv_work(LAPACK_COL_MAJOR, n, columns, (double *)(void *)a, n, pivots, (double *)(void *)b, n);
   PERI_TRY(peri_check_cancel(call->context));
   if (info > 0) return peri_call_fail(call, PERI_ERR_NUMERIC, "A is singular (pivot %d is zero)", (int)info);
   return from_columns(y, b);
@@ -96,18 +100,28 @@ static peri_status grad_solve(peri_backward *B) {
   if (!B->needs[0]) return PERI_OK;
   int64_t column[2] = {B->layouts[1]->shape[0], 1};
   bool vector = B->layouts[1]->ndim == 1;
-  peri_value outer = peri_step_matmul(B, vector ? peri_step_reshape(B, gb, 2, column) : gb, vector ? peri_step_reshape(B, x, 2, column) : x, false, true);
+  peri_value outer = peri_step_matmul(B, vector ? peri_step_reshape(B, gb, 2, column) : gb,
+                                      vector ? peri_step_reshape(B, x, 2, column) : x, false, true);
   peri_answer(B, 0, peri_apply(B, &peri_op_neg, 1, &outer));
   return PERI_OK;
 }
 
 const peri_op peri_op_solve = {
-    .name = "linalg.solve", .flags = PERI_OP_NO_METHOD, .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0), .outputs = 1,
+    .name = "linalg.solve",
+    .flags = PERI_OP_NO_METHOD,
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
     .params = {{"A", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},
-    .infer = infer_solve, .run = run_solve, .grad = grad_solve, .low = -1, .high = 1,
+    .infer = infer_solve,
+    .run = run_solve,
+    .grad = grad_solve,
+    .low = -1,
+    .high = 1,
     .sample = "{T(4, 4) + peri.eye(4) * 3, T(4)}, {T(3, 3) + peri.eye(3) * 3, T(3, 2)}",
-    .doc = "linalg.solve(A, b) -> tensor\nThe solution x of A x = b for a square matrix A and a vector or matrix b, by LU with partial pivoting (LAPACK "
-           "gesv). A singular A is an error. Floats of one dtype."};
+    .doc = "linalg.solve(A, b) -> tensor\n"
+           "The solution x of A x = b for a square matrix A and a vector or matrix b, by LU with partial pivoting "
+           "(LAPACK gesv). A singular A is an error. Floats of one dtype.",
+};
 
 /* ---- eigh ---- */
 
@@ -118,7 +132,8 @@ static peri_status infer_eigh(peri_call *call) {
   int64_t n = a->shape[0];
   size_t size = peri_dtype_size(a->dtype);
   size_t work = 1 + 6 * (size_t)n + 2 * (size_t)n * (size_t)n, iwork = 3 + 5 * (size_t)n; /* what syevd asks for */
-  if (work > INT_MAX) return peri_call_fail(call, PERI_ERR_MEMORY, "out of memory: a matrix of %lld rows is too large", (long long)n);
+  if (work > INT_MAX)
+    return peri_call_fail(call, PERI_ERR_MEMORY, "out of memory: a matrix of %lld rows is too large", (long long)n);
   call->note[0] = (int64_t)work;
   call->note[1] = (int64_t)iwork;
   call->workspace_bytes = (size_t)(n * n) * size + work * size + iwork * sizeof(lapack_int);
@@ -131,18 +146,21 @@ static peri_status run_eigh(peri_call *call) {
   peri_tensor *values = call->outputs[0].tensor, *vectors = call->outputs[1].tensor;
   peri_dtype dtype = values->layout.dtype;
   size_t size = peri_dtype_size(dtype);
-  lapack_int n = (lapack_int)values->layout.shape[0], lwork = (lapack_int)call->note[0], liwork = (lapack_int)call->note[1];
+  lapack_int n = (lapack_int)values->layout.shape[0], lwork = (lapack_int)call->note[0],
+             liwork = (lapack_int)call->note[1];
   if (n == 0) return PERI_OK;
   char *a = call->workspace, *work = a + (size_t)n * (size_t)n * size;
   lapack_int *iwork = (lapack_int *)(void *)(work + (size_t)lwork * size);
   PERI_TRY(to_columns(call->args[0].tensor, a));
-  lapack_int info = dtype == PERI_FLOAT32
-                        ? LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (float *)(void *)a, n, (float *)(void *)values->data,
-                                              (float *)(void *)work, lwork, iwork, liwork)
-                        : LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (double *)(void *)a, n, (double *)(void *)values->data,
-                                              (double *)(void *)work, lwork, iwork, liwork);
+  lapack_int info =
+      dtype == PERI_FLOAT32
+          ? LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (float *)(void *)a, n, (float *)(void *)values->data,
+                                (float *)(void *)work, lwork, iwork, liwork)
+          : LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (double *)(void *)a, n, (double *)(void *)values->data,
+                                (double *)(void *)work, lwork, iwork, liwork);
   PERI_TRY(peri_check_cancel(call->context));
-  if (info != 0) return peri_call_fail(call, PERI_ERR_NUMERIC, "the iteration did not converge (LAPACK syevd: %d)", (int)info);
+  if (info != 0)
+    return peri_call_fail(call, PERI_ERR_NUMERIC, "the iteration did not converge (LAPACK syevd: %d)", (int)info);
   return from_columns(vectors, a);
 }
 
@@ -157,13 +175,16 @@ static peri_status grad_eigh(peri_backward *B) {
   call.args[2].integer = B->layouts[0]->dtype;
   peri_value eye = peri_step_run(B, &call), inside = peri_constant(0);
   if (B->grad_outputs[0] != NULL) {
-    inside = peri_apply(B, &peri_op_mul, 2, (peri_value[]){eye, peri_step_reshape(B, peri_of(B->grad_outputs[0]), 2, row)});
+    inside =
+        peri_apply(B, &peri_op_mul, 2, (peri_value[]){eye, peri_step_reshape(B, peri_of(B->grad_outputs[0]), 2, row)});
   }
   if (B->grad_outputs[1] != NULL) {
-    peri_value gap = peri_apply(B, &peri_op_sub, 2, (peri_value[]){peri_step_reshape(B, w, 2, row), peri_step_reshape(B, w, 2, column)});
+    peri_value gap = peri_apply(B, &peri_op_sub, 2,
+                                (peri_value[]){peri_step_reshape(B, w, 2, row), peri_step_reshape(B, w, 2, column)});
     gap = peri_apply(B, &peri_op_add, 2, (peri_value[]){gap, eye});
     peri_value f = peri_apply(B, &peri_op_sub, 2, (peri_value[]){peri_apply(B, &peri_op_reciprocal, 1, &gap), eye});
-    peri_value turned = peri_apply(B, &peri_op_mul, 2, (peri_value[]){f, peri_step_matmul(B, v, peri_of(B->grad_outputs[1]), true, false)});
+    peri_value turned = peri_apply(B, &peri_op_mul, 2,
+                                   (peri_value[]){f, peri_step_matmul(B, v, peri_of(B->grad_outputs[1]), true, false)});
     inside = inside.tensor == NULL ? turned : peri_apply(B, &peri_op_add, 2, (peri_value[]){inside, turned});
   }
   peri_value g = peri_step_matmul(B, peri_step_matmul(B, v, inside, false, false), v, false, true);
@@ -173,10 +194,20 @@ static peri_status grad_eigh(peri_backward *B) {
 }
 
 const peri_op peri_op_eigh = {
-    .name = "linalg.eigh", .flags = PERI_OP_NO_METHOD, .saves = PERI_SAVE_OUTPUT(0) | PERI_SAVE_OUTPUT(1), .outputs = 2,
+    .name = "linalg.eigh",
+    .flags = PERI_OP_NO_METHOD,
+    .saves = PERI_SAVE_OUTPUT(0) | PERI_SAVE_OUTPUT(1),
+    .outputs = 2,
     .params = {{"A", PERI_KIND_TENSOR}},
-    .infer = infer_eigh, .run = run_eigh, .grad = grad_eigh, .low = -1, .high = 1, .sample = "{symmetric(4)}, {symmetric(1)}",
-    .doc = "linalg.eigh(A) -> values, vectors\nThe eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
-           "triangle is read (LAPACK syevd). The gradient assumes distinct eigenvalues."};
+    .infer = infer_eigh,
+    .run = run_eigh,
+    .grad = grad_eigh,
+    .low = -1,
+    .high = 1,
+    .sample = "{symmetric(4)}, {symmetric(1)}",
+    .doc = "linalg.eigh(A) -> values, vectors\n"
+           "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
+           "triangle is read (LAPACK syevd). The gradient assumes distinct eigenvalues.",
+};
 
 const peri_op *const peri_ops_linalg[] = {&peri_op_solve, &peri_op_eigh, NULL};

@@ -7,7 +7,11 @@
 #include <float.h>
 
 enum { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN };
-#define REDUCTION_PARAM {"reduction", PERI_KIND_CHOICE, .optional = true, .named = true, .otherwise = REDUCE_MEAN, .choices = "none sum mean"}
+#define REDUCTION_PARAM                                                                                                \
+  {                                                                                                                    \
+    "reduction", PERI_KIND_CHOICE, .optional = true, .named = true, .otherwise = REDUCE_MEAN,                          \
+                                   .choices = "none sum mean"                                                          \
+  }
 
 /* ---- cross-entropy ----
  * loss_r = logsumexp(x_r) - x_r[t_r]; with probability rows, sum over j of t_rj (logsumexp(x_r) - x_rj).
@@ -24,8 +28,8 @@ static peri_status check_classes(peri_call *call, int64_t classes) {
   int64_t value = wrong < 0 ? 0 : t[wrong];
   peri_tensor_release(&target);
   if (wrong < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target %lld is class %lld (expected 1 to %lld)", (long long)wrong + 1, (long long)value,
-                        (long long)classes);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target %lld is class %lld (expected 1 to %lld)", (long long)wrong + 1,
+                        (long long)value, (long long)classes);
 }
 
 static peri_status check_probabilities(peri_call *call) {
@@ -40,8 +44,8 @@ static peri_status check_probabilities(peri_call *call) {
   }
   peri_tensor_release(&target);
   if (wrong < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target (%lld, %lld) is %g (expected a probability)", (long long)(wrong / columns) + 1,
-                        (long long)(wrong % columns) + 1, value);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target (%lld, %lld) is %g (expected a probability)",
+                        (long long)(wrong / columns) + 1, (long long)(wrong % columns) + 1, value);
 }
 
 static peri_status infer_cross_entropy(peri_call *call) {
@@ -52,17 +56,21 @@ static peri_status infer_cross_entropy(peri_call *call) {
   bool rows = target->dtype == x->dtype && x->ndim == 2 && peri_same_shape(x, target);
   if (!classes && !rows) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT,
-                          "input is %s of %s and target %s of %s (expected n x classes, with n int64 classes or n x classes probabilities of the same dtype)",
-                          peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a), peri_dtype_name(target->dtype),
-                          peri_shape_text(target->ndim, target->shape, b));
+                          "input is %s of %s and target %s of %s (expected n x classes, with n int64 classes or n x "
+                          "classes probabilities of the same dtype)",
+                          peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a),
+                          peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));
   }
-  if (x->shape[1] == 0) return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s: there are no classes", peri_shape_text(2, x->shape, a));
+  if (x->shape[1] == 0)
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s: there are no classes",
+                          peri_shape_text(2, x->shape, a));
   PERI_TRY(classes ? check_classes(call, x->shape[1]) : check_probabilities(call));
   call->note[0] = classes;
   call->dtype = x->dtype;
   size_t size = peri_dtype_size(x->dtype);
   /* targets from 0, or the logarithms of the probabilities; and the losses of the rows */
-  call->workspace_bytes = (size_t)x->shape[0] * size + (classes ? (size_t)x->shape[0] * sizeof(int64_t) : (size_t)x->numel * size);
+  call->workspace_bytes =
+      (size_t)x->shape[0] * size + (classes ? (size_t)x->shape[0] * sizeof(int64_t) : (size_t)x->numel * size);
   peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? 1 : 0, x->shape);
   peri_infer_output(call, 1, x->dtype, 2, x->shape);
   return PERI_OK;
@@ -78,7 +86,8 @@ static peri_status shifted_targets(peri_tensor *target, int64_t *out) {
 }
 
 /* losses[r] = - sum over j of t_rj log p_rj */
-static void probability_losses(peri_dtype dtype, int64_t rows, int64_t n, const char *log_p, const char *t, char *losses) {
+static void probability_losses(peri_dtype dtype, int64_t rows, int64_t n, const char *log_p, const char *t,
+                               char *losses) {
   size_t size = peri_dtype_size(dtype);
   for (int64_t r = 0; r < rows; r++) {
     double total = 0;
@@ -120,7 +129,8 @@ static peri_status reduce_losses(peri_call *call, int64_t n, const char *losses,
     return PERI_OK;
   }
   PERI_TRY(peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data));
-  if (reduction == REDUCE_MEAN) peri_store_number(call->dtype, y->data, peri_load_number(call->dtype, y->data) / (double)n);
+  if (reduction == REDUCE_MEAN)
+    peri_store_number(call->dtype, y->data, peri_load_number(call->dtype, y->data) / (double)n);
   return PERI_OK;
 }
 
@@ -130,14 +140,18 @@ static peri_status run_cross_entropy(peri_call *call) {
   PERI_TRY(peri_tensor_contiguous(call->args[0].tensor, &x));
   char *losses = call->workspace;
   if (call->note[0] && rows > 0) losses += (size_t)rows * sizeof(int64_t);
-  peri_status status = rows == 0 ? PERI_OK : call->note[0] ? run_classes(call, x, losses) : run_probabilities(call, x, losses);
+  peri_status status = rows == 0       ? PERI_OK
+                       : call->note[0] ? run_classes(call, x, losses)
+                                       : run_probabilities(call, x, losses);
   peri_tensor_release(&x);
   if (status != PERI_OK) return status;
   return reduce_losses(call, rows, losses, call->args[2].integer);
 }
 
 /* The gradient that each row's loss receives, and what mean divides by. */
-static double reduction_scale(const peri_backward *b, int64_t n) { return b->args[2].integer == REDUCE_MEAN ? 1.0 / (double)n : 1; }
+static double reduction_scale(const peri_backward *b, int64_t n) {
+  return b->args[2].integer == REDUCE_MEAN ? 1.0 / (double)n : 1;
+}
 
 static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
   peri_tensor *p = b->outputs[1], *g = b->grad_outputs[0], *own_g;
@@ -153,8 +167,8 @@ static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
   if (status == PERI_OK) {
     status = peri_tensor_empty(b->context, &layout, gx);
     if (status == PERI_OK && rows > 0) {
-      status = peri_cross_entropy_backward(b->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim, reduction_scale(b, rows),
-                                           p->data, target, (*gx)->data);
+      status = peri_cross_entropy_backward(b->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
+                                           reduction_scale(b, rows), p->data, target, (*gx)->data);
       if (status != PERI_OK) peri_tensor_release(gx);
     }
     peri_tensor_release(&own_g);
@@ -197,13 +211,22 @@ static peri_status grad_cross_entropy(peri_backward *b) {
 }
 
 const peri_op peri_op_cross_entropy = {
-    .name = "cross_entropy", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1), .outputs = 2,
+    .name = "cross_entropy",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1),
+    .outputs = 2,
     .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, REDUCTION_PARAM},
-    .infer = infer_cross_entropy, .run = run_cross_entropy, .grad = grad_cross_entropy, .low = -2, .high = 2,
-    .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, {T(4, 3), T(4, 3):softmax()}, "
+    .infer = infer_cross_entropy,
+    .run = run_cross_entropy,
+    .grad = grad_cross_entropy,
+    .low = -2,
+    .high = 2,
+    .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, "
+              "{T(4, 3), T(4, 3):softmax()}, "
               "{T(4, 3), T(4, 3):softmax(), {reduction = 'none'}}",
-    .doc = "cross_entropy(input, target, {reduction = 'mean'}) -> tensor\nOf n x k logits: the mean over rows of log(sum(exp(x))) - x[target]. target "
-           "is n int64 classes from 1, or n x k probabilities. reduction is 'mean', 'sum' or 'none' (n losses)."};
+    .doc = "cross_entropy(input, target, {reduction = 'mean'}) -> tensor\n"
+           "Of n x k logits: the mean over rows of log(sum(exp(x))) - x[target]. target is n int64 classes from 1, or "
+           "n x k probabilities. reduction is 'mean', 'sum' or 'none' (n losses).",
+};
 
 /* ---- squared error ---- */
 
@@ -212,8 +235,9 @@ static peri_status infer_mse(peri_call *call) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   PERI_TRY(peri_infer_float(call, 0));
   if (!peri_same_shape(x, target) || x->dtype != target->dtype) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s of %s but target is %s of %s", peri_dtype_name(x->dtype),
-                          peri_shape_text(x->ndim, x->shape, a), peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s of %s but target is %s of %s",
+                          peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a),
+                          peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));
   }
   call->dtype = x->dtype;
   call->workspace_bytes = (size_t)x->numel * peri_dtype_size(x->dtype);
@@ -260,11 +284,19 @@ static peri_status grad_mse(peri_backward *b) {
 }
 
 const peri_op peri_op_mse_loss = {
-    .name = "mse_loss", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1), .outputs = 1,
+    .name = "mse_loss",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1),
+    .outputs = 1,
     .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, REDUCTION_PARAM},
-    .infer = infer_mse, .run = run_mse, .grad = grad_mse, .low = -2, .high = 2,
+    .infer = infer_mse,
+    .run = run_mse,
+    .grad = grad_mse,
+    .low = -2,
+    .high = 2,
     .sample = "{T(5, 3), T(5, 3)}, {T(5), T(5), {reduction = 'sum'}}, {T(2, 3), T(2, 3), {reduction = 'none'}}",
-    .doc = "mse_loss(input, target, {reduction = 'mean'}) -> tensor\nThe mean of (input - target)^2 over all elements; both have one shape and "
-           "dtype. reduction is 'mean', 'sum' or 'none'."};
+    .doc = "mse_loss(input, target, {reduction = 'mean'}) -> tensor\n"
+           "The mean of (input - target)^2 over all elements; both have one shape and dtype. reduction is 'mean', "
+           "'sum' or 'none'.",
+};
 
 const peri_op *const peri_ops_loss[] = {&peri_op_cross_entropy, &peri_op_mse_loss, NULL};

@@ -48,10 +48,10 @@ static peri_status readable(peri_tensor *x, peri_dtype dtype, peri_tensor **out,
   return status;
 }
 
-static peri_status multiply(peri_call *call, const matrix *a, bool flip_a, const matrix *b, bool flip_b, double beta, char *y,
-                            int64_t m, int64_t n, int64_t k) {
-  return peri_gemm(call->context, call->dtype, a->transposed != flip_a, b->transposed != flip_b, m, n, k, 1, a->data, a->lead, b->data,
-                   b->lead, beta, y, peri_max(n, 1));
+static peri_status multiply(peri_call *call, const matrix *a, bool flip_a, const matrix *b, bool flip_b, double beta,
+                            char *y, int64_t m, int64_t n, int64_t k) {
+  return peri_gemm(call->context, call->dtype, a->transposed != flip_a, b->transposed != flip_b, m, n, k, 1, a->data,
+                   a->lead, b->data, b->lead, beta, y, peri_max(n, 1));
 }
 
 /* ---- matmul ---- */
@@ -71,7 +71,8 @@ static peri_tensor as_at_least_matrix(const peri_tensor *x, bool left) {
 static peri_status matmul_mismatch(peri_call *call) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   const peri_layout *x = &call->args[0].tensor->layout, *y = &call->args[1].tensor->layout;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "a is %s%s but b is %s%s (the inner sizes must be equal and the others broadcast)",
+  return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                        "a is %s%s but b is %s%s (the inner sizes must be equal and the others broadcast)",
                         peri_shape_text(x->ndim, x->shape, a), call->args[2].integer ? " transposed" : "",
                         peri_shape_text(y->ndim, y->shape, b), call->args[3].integer ? " transposed" : "");
 }
@@ -183,14 +184,26 @@ static peri_status grad_matmul(peri_backward *B) {
 }
 
 const peri_op peri_op_matmul = {
-    .name = "matmul", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1), .outputs = 1,
-    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}, {"transpose_a", PERI_KIND_BOOL, .optional = true, .named = true},
+    .name = "matmul",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1),
+    .outputs = 1,
+    .params = {{"a", PERI_KIND_TENSOR},
+               {"b", PERI_KIND_TENSOR},
+               {"transpose_a", PERI_KIND_BOOL, .optional = true, .named = true},
                {"transpose_b", PERI_KIND_BOOL, .optional = true, .named = true}},
-    .infer = infer_matmul, .run = run_matmul, .grad = grad_matmul, .low = -1, .high = 1,
-    .sample = "{T(3, 4), T(4, 2)}, {T(4), T(4)}, {T(3, 4), T(4)}, {T(3), T(3, 4)}, {T(2, 3, 4), T(4, 5)}, {T(2, 1, 3, 4), T(3, 4, 2)}, "
-              "{T(4, 3), T(2, 4), {transpose_a = true, transpose_b = true}}, {T(3, 0), T(0, 2)}, {T(2, 3, 4), T(4)}, {T(3), T(2, 3, 4)}",
-    .doc = "matmul(a, b, {transpose_a = false, transpose_b = false}) -> tensor\nThe matrix product of the last two dimensions, the others "
-           "broadcast; a vector is a row on the left and a column on the right. Floats only (OpenBLAS)."};
+    .infer = infer_matmul,
+    .run = run_matmul,
+    .grad = grad_matmul,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(3, 4), T(4, 2)}, {T(4), T(4)}, {T(3, 4), T(4)}, {T(3), T(3, 4)}, {T(2, 3, 4), T(4, 5)}, {T(2, 1, 3, "
+              "4), T(3, 4, 2)}, "
+              "{T(4, 3), T(2, 4), {transpose_a = true, transpose_b = true}}, {T(3, 0), T(0, 2)}, {T(2, 3, 4), T(4)}, "
+              "{T(3), T(2, 3, 4)}",
+    .doc = "matmul(a, b, {transpose_a = false, transpose_b = false}) -> tensor\n"
+           "The matrix product of the last two dimensions, the others broadcast; a vector is a row on the left and a "
+           "column on the right. Floats only (OpenBLAS).",
+};
 
 /* ---- linear ---- */
 
@@ -203,23 +216,25 @@ static peri_status infer_linear(peri_call *call) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   PERI_TRY(peri_infer_float(call, 0));
   if (weight->ndim != 2) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "weight is %s (expected outputs x inputs)", peri_shape_text(weight->ndim, weight->shape, b));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "weight is %s (expected outputs x inputs)",
+                          peri_shape_text(weight->ndim, weight->shape, b));
   }
   if (x->ndim == 0 || x->shape[x->ndim - 1] != weight->shape[1]) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s but weight is %s (expected x's last dimension to be %lld)",
-                          peri_shape_text(x->ndim, x->shape, a), peri_shape_text(weight->ndim, weight->shape, b), (long long)weight->shape[1]);
+                          peri_shape_text(x->ndim, x->shape, a), peri_shape_text(weight->ndim, weight->shape, b),
+                          (long long)weight->shape[1]);
   }
   for (int i = 1; i < 3; i++) {
     if (call->args[i].tensor == NULL || call->args[i].tensor->layout.dtype == x->dtype) continue;
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s but %s is %s", peri_dtype_name(x->dtype), call->op->params[i].name,
-                          peri_dtype_name(call->args[i].tensor->layout.dtype));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s but %s is %s", peri_dtype_name(x->dtype),
+                          call->op->params[i].name, peri_dtype_name(call->args[i].tensor->layout.dtype));
   }
   if (call->args[2].given) {
     const peri_layout *bias = &call->args[2].tensor->layout;
     if (bias->ndim != 1 || bias->shape[0] != weight->shape[0]) {
       return peri_call_fail(call, PERI_ERR_ARGUMENT, "bias is %s but weight is %s (expected %lld values)",
-                            peri_shape_text(bias->ndim, bias->shape, a), peri_shape_text(weight->ndim, weight->shape, b),
-                            (long long)weight->shape[0]);
+                            peri_shape_text(bias->ndim, bias->shape, a),
+                            peri_shape_text(weight->ndim, weight->shape, b), (long long)weight->shape[0]);
     }
   }
   int64_t shape[PERI_MAX_DIMS];
@@ -305,13 +320,24 @@ static peri_status grad_linear(peri_backward *B) {
 }
 
 const peri_op peri_op_linear = {
-    .name = "linear", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(0), .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"weight", PERI_KIND_TENSOR}, {"bias", PERI_KIND_TENSOR, .optional = true},
+    .name = "linear",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"weight", PERI_KIND_TENSOR},
+               {"bias", PERI_KIND_TENSOR, .optional = true},
                {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "none tanh relu sigmoid"}},
-    .infer = infer_linear, .run = run_linear, .grad = grad_linear, .low = -1, .high = 1,
-    .sample = "{T(5, 3), T(2, 3), T(2)}, {T(5, 3), T(2, 3)}, {T(3), T(2, 3), T(2)}, {T(2, 4, 3), T(2, 3), T(2), {activation = 'tanh'}}, "
+    .infer = infer_linear,
+    .run = run_linear,
+    .grad = grad_linear,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(5, 3), T(2, 3), T(2)}, {T(5, 3), T(2, 3)}, {T(3), T(2, 3), T(2)}, {T(2, 4, 3), T(2, 3), T(2), "
+              "{activation = 'tanh'}}, "
               "{T(5, 3), T(2, 3), T(2), {activation = 'sigmoid'}}, {T(5, 3), T(2, 3), T(2), {activation = 'relu'}}",
-    .doc = "linear(x, weight, bias, {activation = 'none'}) -> tensor\nx weight' + bias over the last dimension of x: x is ... x inputs, weight "
-           "outputs x inputs, bias outputs or left out; then tanh, relu or sigmoid if asked. Floats of one dtype."};
+    .doc = "linear(x, weight, bias, {activation = 'none'}) -> tensor\n"
+           "x weight' + bias over the last dimension of x: x is ... x inputs, weight outputs x inputs, bias outputs or "
+           "left out; then tanh, relu or sigmoid if asked. Floats of one dtype.",
+};
 
 const peri_op *const peri_ops_matrix[] = {&peri_op_matmul, &peri_op_linear, NULL};

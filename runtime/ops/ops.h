@@ -9,7 +9,7 @@
 
 #include "tensor/tensor.h"
 
-#define PERI_MAX_PARAMS 8
+#define PERI_MAX_PARAMS  8
 #define PERI_MAX_OUTPUTS 3
 
 /* ---- parameters ---- */
@@ -42,13 +42,13 @@ typedef struct peri_param {
 /* One argument. A union would save bytes and cost clarity. */
 typedef struct peri_arg {
   bool given;
-  bool is_integer;           /* NUMBER and OPERAND: written as an integer */
-  int count;                 /* TENSORS, DIMS, SHAPE */
-  peri_tensor *tensor;       /* TENSOR; OPERAND when it is one, else NULL */
+  bool is_integer;     /* NUMBER and OPERAND: written as an integer */
+  int count;           /* TENSORS, DIMS, SHAPE */
+  peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
-  double number;             /* NUMBER, OPERAND */
-  int64_t integer;           /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
-  int64_t *sizes;            /* DIMS, SHAPE: the frame's room for them; not kept for the gradient */
+  double number;   /* NUMBER, OPERAND */
+  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
+  int64_t *sizes;  /* DIMS, SHAPE: the frame's room for them; not kept for the gradient */
 } peri_arg;
 
 /* ---- calls ---- */
@@ -61,16 +61,16 @@ typedef struct peri_output {
 typedef struct peri_call {
   peri_context *context;
   const struct peri_op *op;
-  bool recording;      /* known before infer */
-  bool in_place;       /* the form that writes to its first argument */
-  unsigned saves;      /* the row's; infer may find that less is needed */
+  bool recording; /* known before infer */
+  bool in_place;  /* the form that writes to its first argument */
+  unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
   int64_t sizes[PERI_MAX_DIMS]; /* of the one list argument that a row may have */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;
-  peri_dtype dtype;    /* infer's note to run: in which dtype to compute */
-  int64_t note[4];     /* further notes */
+  peri_dtype dtype; /* infer's note to run: in which dtype to compute */
+  int64_t note[4];  /* further notes */
 } peri_call;
 
 /* ---- gradients ---- */
@@ -100,21 +100,21 @@ typedef struct peri_backward {
 /* ---- rows ---- */
 
 enum {
-  PERI_OP_IN_PLACE = 1,   /* has the derived form name_ */
-  PERI_OP_VIEW = 2,       /* outputs share the first argument's storage, placed by layout.offset */
-  PERI_OP_WRITES = 4,     /* changes its first argument and returns it: copy_, fill_ */
-  PERI_OP_ELEMENTWISE = 8,/* the same bits for views and copies */
-  PERI_OP_RANDOM = 16,    /* draws from the context's stream */
-  PERI_OP_CREATES = 32,   /* no tensor argument; has the option requires_grad as its last parameter */
-  PERI_OP_NO_METHOD = 64, /* not a method although its first argument is a tensor */
-  PERI_OP_ALLOCATES = 256, /* run makes its outputs itself: views at times, or sizes known late */
+  PERI_OP_IN_PLACE = 1,     /* has the derived form name_ */
+  PERI_OP_VIEW = 2,         /* outputs share the first argument's storage, placed by layout.offset */
+  PERI_OP_WRITES = 4,       /* changes its first argument and returns it: copy_, fill_ */
+  PERI_OP_ELEMENTWISE = 8,  /* the same bits for views and copies */
+  PERI_OP_RANDOM = 16,      /* draws from the context's stream */
+  PERI_OP_CREATES = 32,     /* no tensor argument; has the option requires_grad as its last parameter */
+  PERI_OP_NO_METHOD = 64,   /* not a method although its first argument is a tensor */
+  PERI_OP_ALLOCATES = 256,  /* run makes its outputs itself: views at times, or sizes known late */
   PERI_OP_FULL_VALUE = 512, /* without its second argument: the result is one Lua value */
   PERI_OP_FULL_ONE = 1024,  /* without its second argument: the first output alone */
-  PERI_OP_INTERNAL = 128, /* serves gradients; not shown to scripts */
+  PERI_OP_INTERNAL = 128,   /* serves gradients; not shown to scripts */
 };
 
-#define PERI_SAVE_INPUT(i) (1u << (i))          /* argument i */
-#define PERI_SAVE_OUTPUT(i) (1u << (16 + (i)))
+#define PERI_SAVE_INPUT(i)    (1u << (i)) /* argument i */
+#define PERI_SAVE_OUTPUT(i)   (1u << (16 + (i)))
 #define PERI_HIDDEN_OUTPUT(i) (1u << (24 + (i))) /* computed for the gradient alone; NULL in run when not recording */
 
 typedef struct peri_op {
@@ -125,9 +125,9 @@ typedef struct peri_op {
   int outputs;
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
-  peri_status (*run)(peri_call *call);       /* NULL for views */
+  peri_status (*run)(peri_call *call);          /* NULL for views */
   peri_status (*grad)(peri_backward *backward); /* NULL: no gradient */
-  double low, high;   /* tensors of this interval test the gradient */
+  double low, high;                             /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
   int id;             /* the row's own constant: which elementwise function it is */
@@ -154,7 +154,7 @@ static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_
 }
 
 /* Errors that name the row. */
-#define peri_call_fail(call, status, format, ...) \
+#define peri_call_fail(call, status, format, ...)                                                                      \
   peri_fail((call)->context, status, "%s%s: " format, (call)->op->name, (call)->in_place ? "_" : "", ##__VA_ARGS__)
 
 /* Helpers of infer functions: each fails with the row's name and the value. */

@@ -9,8 +9,10 @@
  * The reduced dimensions of x as the middle of outer x n x inner. Where they do not lie side by
  * side, x is copied with them last. note: bit set of reduced dimensions, n. */
 
-#define REDUCE_PARAMS {"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS, .optional = true}, {"keepdim", PERI_KIND_BOOL, .optional = true}
-#define REDUCE_SAMPLE "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), 1, true}, {T(2, 3, 4), {1, 3}}, {T()}, {T(3, 1, 2), -1, {keepdim = true}}"
+#define REDUCE_PARAMS                                                                                                  \
+  {"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS, .optional = true}, { "keepdim", PERI_KIND_BOOL, .optional = true }
+#define REDUCE_SAMPLE                                                                                                  \
+  "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), 1, true}, {T(2, 3, 4), {1, 3}}, {T()}, {T(3, 1, 2), -1, {keepdim = true}}"
 
 static peri_status resolve_dims(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
@@ -111,7 +113,8 @@ typedef peri_status (*reduction)(peri_context *context, peri_dtype dtype, int64_
 static peri_status run_reduction(peri_call *call, reduction reduce) {
   folded f;
   PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
-  peri_status status = reduce(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, call->outputs[0].tensor->data);
+  peri_status status =
+      reduce(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, call->outputs[0].tensor->data);
   peri_tensor_release(&f.x);
   return status;
 }
@@ -122,10 +125,19 @@ static peri_status grad_sum(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_sum = {
-    .name = "sum", .outputs = 1, .params = {REDUCE_PARAMS},
-    .infer = infer_sum, .run = run_sum, .grad = grad_sum, .low = -1, .high = 1, .sample = REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
-    .doc = "sum(x, dims, keepdim = false) -> tensor\nThe sum over all dimensions, or over dims (a number or a list); integers and "
-           "bools sum to int64. The rounding error does not grow with the count."};
+    .name = "sum",
+    .outputs = 1,
+    .params = {REDUCE_PARAMS},
+    .infer = infer_sum,
+    .run = run_sum,
+    .grad = grad_sum,
+    .low = -1,
+    .high = 1,
+    .sample = REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
+    .doc = "sum(x, dims, keepdim = false) -> tensor\n"
+           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64. The "
+           "rounding error does not grow with the count.",
+};
 
 static peri_status infer_mean(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
@@ -153,19 +165,35 @@ static peri_status grad_mean(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_mean = {
-    .name = "mean", .outputs = 1, .params = {REDUCE_PARAMS},
-    .infer = infer_mean, .run = run_mean, .grad = grad_mean, .low = -1, .high = 1, .sample = REDUCE_SAMPLE,
-    .doc = "mean(x, dims, keepdim = false) -> tensor\nThe mean over all dimensions, or over dims; of integers in float32. Of nothing: NaN."};
+    .name = "mean",
+    .outputs = 1,
+    .params = {REDUCE_PARAMS},
+    .infer = infer_mean,
+    .run = run_mean,
+    .grad = grad_mean,
+    .low = -1,
+    .high = 1,
+    .sample = REDUCE_SAMPLE,
+    .doc = "mean(x, dims, keepdim = false) -> tensor\n"
+           "The mean over all dimensions, or over dims; of integers in float32. Of nothing: NaN.",
+};
 
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }
 const peri_op peri_op_prod = {
-    .name = "prod", .outputs = 1, .params = {REDUCE_PARAMS},
-    .infer = infer_sum, .run = run_prod, .sample = REDUCE_SAMPLE,
-    .doc = "prod(x, dims, keepdim = false) -> tensor\nThe product over all dimensions, or over dims; integers and bools give int64. No gradient."};
+    .name = "prod",
+    .outputs = 1,
+    .params = {REDUCE_PARAMS},
+    .infer = infer_sum,
+    .run = run_prod,
+    .sample = REDUCE_SAMPLE,
+    .doc = "prod(x, dims, keepdim = false) -> tensor\n"
+           "The product over all dimensions, or over dims; integers and bools give int64. No gradient.",
+};
 
 /* ---- variance ---- */
 
-#define MOMENT_PARAMS REDUCE_PARAMS, {"correction", PERI_KIND_NUMBER, .optional = true, .named = true, .otherwise = 1}
+#define MOMENT_PARAMS                                                                                                  \
+  REDUCE_PARAMS, { "correction", PERI_KIND_NUMBER, .optional = true, .named = true, .otherwise = 1 }
 
 static peri_status infer_moments(peri_call *call) {
   PERI_TRY(peri_infer_float(call, 0));
@@ -202,11 +230,20 @@ static peri_status grad_var(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_var = {
-    .name = "var", .saves = PERI_SAVE_INPUT(0), .outputs = 1, .params = {MOMENT_PARAMS},
-    .infer = infer_moments, .run = run_var, .grad = grad_var, .low = -1, .high = 1,
+    .name = "var",
+    .saves = PERI_SAVE_INPUT(0),
+    .outputs = 1,
+    .params = {MOMENT_PARAMS},
+    .infer = infer_moments,
+    .run = run_var,
+    .grad = grad_var,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "var(x, dims, keepdim = false, {correction = 1}) -> tensor\nThe variance: squared deviations from the mean, summed and divided "
-           "by count - correction. Two passes. Floats only."};
+    .doc = "var(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
+           "The variance: squared deviations from the mean, summed and divided by count - correction. Two passes. "
+           "Floats only.",
+};
 
 static peri_status run_std(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor;
@@ -225,14 +262,24 @@ static peri_status grad_std(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_std = {
-    .name = "std", .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0), .outputs = 1, .params = {MOMENT_PARAMS},
-    .infer = infer_moments, .run = run_std, .grad = grad_std, .low = -1, .high = 1,
+    .name = "std",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
+    .params = {MOMENT_PARAMS},
+    .infer = infer_moments,
+    .run = run_std,
+    .grad = grad_std,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "std(x, dims, keepdim = false, {correction = 1}) -> tensor\nThe standard deviation: the square root of var."};
+    .doc = "std(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
+           "The standard deviation: the square root of var.",
+};
 
 /* ---- max, min, and where they stand ---- */
 
-#define EXTREME_PARAMS {"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}, {"keepdim", PERI_KIND_BOOL, .optional = true}
+#define EXTREME_PARAMS                                                                                                 \
+  {"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}, { "keepdim", PERI_KIND_BOOL, .optional = true }
 
 static peri_status resolve_dim(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
@@ -243,7 +290,8 @@ static peri_status resolve_dim(peri_call *call) {
   call->note[2] = dim;
   if (call->note[1] > 0) return PERI_OK;
   char text[PERI_SHAPE_TEXT];
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s: there is no element to choose", peri_shape_text(x->ndim, x->shape, text));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s: there is no element to choose",
+                        peri_shape_text(x->ndim, x->shape, text));
 }
 
 /* Without a dimension the result is the value alone; with one, values and indices. */
@@ -295,17 +343,37 @@ static peri_status run_min(peri_call *call) {
   return run_extreme(call, peri_reduce_min, call->outputs[0].tensor->data, call->outputs[1].tensor);
 }
 const peri_op peri_op_max = {
-    .name = "max", .flags = PERI_OP_FULL_ONE, .saves = PERI_SAVE_OUTPUT(1), .outputs = 2, .params = {EXTREME_PARAMS},
-    .infer = infer_extreme, .run = run_max, .grad = grad_extreme, .low = -1, .high = 1,
+    .name = "max",
+    .flags = PERI_OP_FULL_ONE,
+    .saves = PERI_SAVE_OUTPUT(1),
+    .outputs = 2,
+    .params = {EXTREME_PARAMS},
+    .infer = infer_extreme,
+    .run = run_max,
+    .grad = grad_extreme,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
-    .doc = "max(x, dim, keepdim = false) -> values, indices\nThe largest value along dim and the first position where it stands; without dim "
-           "the largest of all elements alone. NaN counts as the largest."};
+    .doc = "max(x, dim, keepdim = false) -> values, indices\n"
+           "The largest value along dim and the first position where it stands; without dim the largest of all "
+           "elements alone. NaN counts as the largest.",
+};
 const peri_op peri_op_min = {
-    .name = "min", .flags = PERI_OP_FULL_ONE, .saves = PERI_SAVE_OUTPUT(1), .outputs = 2, .params = {EXTREME_PARAMS},
-    .infer = infer_extreme, .run = run_min, .grad = grad_extreme, .low = -1, .high = 1,
+    .name = "min",
+    .flags = PERI_OP_FULL_ONE,
+    .saves = PERI_SAVE_OUTPUT(1),
+    .outputs = 2,
+    .params = {EXTREME_PARAMS},
+    .infer = infer_extreme,
+    .run = run_min,
+    .grad = grad_extreme,
+    .low = -1,
+    .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
-    .doc = "min(x, dim, keepdim = false) -> values, indices\nThe smallest value along dim and the first position where it stands; without dim "
-           "the smallest of all elements alone. NaN is chosen where there is one, as for max."};
+    .doc = "min(x, dim, keepdim = false) -> values, indices\n"
+           "The smallest value along dim and the first position where it stands; without dim the smallest of all "
+           "elements alone. NaN is chosen where there is one, as for max.",
+};
 
 static peri_status infer_argument(peri_call *call) {
   PERI_TRY(resolve_dim(call));
@@ -313,18 +381,40 @@ static peri_status infer_argument(peri_call *call) {
   reduced_output(call, 0, PERI_INT64, call->args[2].integer);
   return PERI_OK;
 }
-static peri_status run_argmax(peri_call *call) { return run_extreme(call, peri_reduce_max, NULL, call->outputs[0].tensor); }
-static peri_status run_argmin(peri_call *call) { return run_extreme(call, peri_reduce_min, NULL, call->outputs[0].tensor); }
+static peri_status run_argmax(peri_call *call) {
+  return run_extreme(call, peri_reduce_max, NULL, call->outputs[0].tensor);
+}
+static peri_status run_argmin(peri_call *call) {
+  return run_extreme(call, peri_reduce_min, NULL, call->outputs[0].tensor);
+}
 const peri_op peri_op_argmax = {
-    .name = "argmax", .flags = PERI_OP_FULL_VALUE, .outputs = 1, .params = {EXTREME_PARAMS},
-    .infer = infer_argument, .run = run_argmax, .low = -1, .high = 1, .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}",
-    .doc = "argmax(x, dim, keepdim = false) -> int64 tensor, or an integer without dim\nThe first position of the largest value along dim, or "
-           "among all elements in row-major order. Counts from 1."};
+    .name = "argmax",
+    .flags = PERI_OP_FULL_VALUE,
+    .outputs = 1,
+    .params = {EXTREME_PARAMS},
+    .infer = infer_argument,
+    .run = run_argmax,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}",
+    .doc =
+        "argmax(x, dim, keepdim = false) -> int64 tensor, or an integer without dim\n"
+        "The first position of the largest value along dim, or among all elements in row-major order. Counts from 1.",
+};
 const peri_op peri_op_argmin = {
-    .name = "argmin", .flags = PERI_OP_FULL_VALUE, .outputs = 1, .params = {EXTREME_PARAMS},
-    .infer = infer_argument, .run = run_argmin, .low = -1, .high = 1, .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}",
-    .doc = "argmin(x, dim, keepdim = false) -> int64 tensor, or an integer without dim\nThe first position of the smallest value along dim, or "
-           "among all elements in row-major order. Counts from 1."};
+    .name = "argmin",
+    .flags = PERI_OP_FULL_VALUE,
+    .outputs = 1,
+    .params = {EXTREME_PARAMS},
+    .infer = infer_argument,
+    .run = run_argmin,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}",
+    .doc =
+        "argmin(x, dim, keepdim = false) -> int64 tensor, or an integer without dim\n"
+        "The first position of the smallest value along dim, or among all elements in row-major order. Counts from 1.",
+};
 
 /* ---- any, all ---- */
 
@@ -344,13 +434,33 @@ static peri_status run_truth(peri_call *call) {
   return status;
 }
 const peri_op peri_op_any = {
-    .name = "any", .flags = PERI_OP_FULL_VALUE, .outputs = 1, .params = {REDUCE_PARAMS},
-    .infer = infer_truth, .run = run_truth, .low = -1, .high = 1, .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
-    .doc = "any(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\nWhether some element is true (or not zero).", .id = 0};
+    .name = "any",
+    .flags = PERI_OP_FULL_VALUE,
+    .outputs = 1,
+    .params = {REDUCE_PARAMS},
+    .infer = infer_truth,
+    .run = run_truth,
+    .low = -1,
+    .high = 1,
+    .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
+    .doc = "any(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\n"
+           "Whether some element is true (or not zero).",
+    .id = 0,
+};
 const peri_op peri_op_all = {
-    .name = "all", .flags = PERI_OP_FULL_VALUE, .outputs = 1, .params = {REDUCE_PARAMS},
-    .infer = infer_truth, .run = run_truth, .low = -1, .high = 1, .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
-    .doc = "all(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\nWhether every element is true (or not zero).", .id = 1};
+    .name = "all",
+    .flags = PERI_OP_FULL_VALUE,
+    .outputs = 1,
+    .params = {REDUCE_PARAMS},
+    .infer = infer_truth,
+    .run = run_truth,
+    .low = -1,
+    .high = 1,
+    .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
+    .doc = "all(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\n"
+           "Whether every element is true (or not zero).",
+    .id = 1,
+};
 
 /* ---- softmax ----
  * The kernels take rows; another dimension is brought last and back again. note: the dimension. */
@@ -383,7 +493,8 @@ typedef peri_status (*along_rows)(peri_context *context, peri_dtype dtype, int64
                                   const void *b, void *y);
 
 /* y = kernel(a, b) along dim; b may be NULL. */
-static peri_status run_rows(peri_context *context, int64_t dim, along_rows kernel, peri_tensor *a, peri_tensor *b, peri_tensor *y) {
+static peri_status run_rows(peri_context *context, int64_t dim, along_rows kernel, peri_tensor *a, peri_tensor *b,
+                            peri_tensor *y) {
   peri_tensor moved_a = with_dimension_last(a, dim), moved_y = with_dimension_last(y, dim);
   peri_tensor moved_b = b != NULL ? with_dimension_last(b, dim) : moved_a;
   peri_tensor *own_a = NULL, *own_b = NULL, *result = NULL;
@@ -399,7 +510,8 @@ static peri_status run_rows(peri_context *context, int64_t dim, along_rows kerne
     status = peri_tensor_empty(context, &layout, &result);
   }
   if (status == PERI_OK && y->layout.numel > 0) {
-    status = kernel(context, y->layout.dtype, y->layout.numel / n, n, own_a->data, own_b->data, (result != NULL ? result : y)->data);
+    status = kernel(context, y->layout.dtype, y->layout.numel / n, n, own_a->data, own_b->data,
+                    (result != NULL ? result : y)->data);
   }
   if (status == PERI_OK && result != NULL) status = peri_tensor_copy_into(&moved_y, result);
   if (!moved) peri_tensor_release(&own_a);
@@ -408,17 +520,19 @@ static peri_status run_rows(peri_context *context, int64_t dim, along_rows kerne
   return status;
 }
 
-static peri_status softmax_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *a, const void *b, void *y) {
+static peri_status softmax_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *a,
+                                const void *b, void *y) {
   (void)b;
   return peri_softmax(context, dtype, rows, n, a, y);
 }
-static peri_status log_softmax_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *a, const void *b, void *y) {
+static peri_status log_softmax_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *a,
+                                    const void *b, void *y) {
   (void)b;
   return peri_log_softmax(context, dtype, rows, n, a, y);
 }
 static peri_status run_softmax(peri_call *call) {
-  return run_rows(call->context, call->note[0], call->op->id ? log_softmax_rows : softmax_rows, call->args[0].tensor, NULL,
-                  call->outputs[0].tensor);
+  return run_rows(call->context, call->note[0], call->op->id ? log_softmax_rows : softmax_rows, call->args[0].tensor,
+                  NULL, call->outputs[0].tensor);
 }
 
 static peri_status grad_softmax(peri_backward *b) {
@@ -442,22 +556,46 @@ static peri_status grad_softmax(peri_backward *b) {
   peri_layout_set(&layout, y.tensor->layout.dtype, y.tensor->layout.ndim, y.tensor->layout.shape);
   peri_status status = peri_tensor_empty(b->context, &layout, &gx);
   if (status == PERI_OK) {
-    status = run_rows(b->context, dim, b->op->id ? peri_log_softmax_backward : peri_softmax_backward, g.tensor, y.tensor, gx);
+    status = run_rows(b->context, dim, b->op->id ? peri_log_softmax_backward : peri_softmax_backward, g.tensor,
+                      y.tensor, gx);
     if (status != PERI_OK) peri_tensor_release(&gx);
   }
   peri_answer(b, 0, peri_formula_own(b, status, gx));
   return PERI_OK;
 }
-#define SOFTMAX_PARAMS {"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true, .otherwise = -1}
+#define SOFTMAX_PARAMS                                                                                                 \
+  {"x", PERI_KIND_TENSOR}, { "dim", PERI_KIND_DIM, .optional = true, .otherwise = -1 }
 const peri_op peri_op_softmax = {
-    .name = "softmax", .saves = PERI_SAVE_OUTPUT(0), .outputs = 1, .params = {SOFTMAX_PARAMS},
-    .infer = infer_softmax, .run = run_softmax, .grad = grad_softmax, .low = -2, .high = 2, .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}",
-    .doc = "softmax(x, dim = -1) -> tensor\nexp(x) divided by its sum along dim; large x do not overflow. Floats only.", .id = 0};
+    .name = "softmax",
+    .saves = PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
+    .params = {SOFTMAX_PARAMS},
+    .infer = infer_softmax,
+    .run = run_softmax,
+    .grad = grad_softmax,
+    .low = -2,
+    .high = 2,
+    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}",
+    .doc = "softmax(x, dim = -1) -> tensor\n"
+           "exp(x) divided by its sum along dim; large x do not overflow. Floats only.",
+    .id = 0,
+};
 const peri_op peri_op_log_softmax = {
-    .name = "log_softmax", .saves = PERI_SAVE_OUTPUT(0), .outputs = 1, .params = {SOFTMAX_PARAMS},
-    .infer = infer_softmax, .run = run_softmax, .grad = grad_softmax, .low = -2, .high = 2, .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}",
-    .doc = "log_softmax(x, dim = -1) -> tensor\nThe logarithm of softmax: x - log(sum(exp(x))) along dim, by the log-sum-exp form. Floats only.",
-    .id = 1};
+    .name = "log_softmax",
+    .saves = PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
+    .params = {SOFTMAX_PARAMS},
+    .infer = infer_softmax,
+    .run = run_softmax,
+    .grad = grad_softmax,
+    .low = -2,
+    .high = 2,
+    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}",
+    .doc = "log_softmax(x, dim = -1) -> tensor\n"
+           "The logarithm of softmax: x - log(sum(exp(x))) along dim, by the log-sum-exp form. Floats only.",
+    .id = 1,
+};
 
-const peri_op *const peri_ops_reduce[] = {&peri_op_sum,    &peri_op_mean,    &peri_op_prod, &peri_op_var, &peri_op_std,     &peri_op_max,        &peri_op_min,
-                                          &peri_op_argmax, &peri_op_argmin,  &peri_op_any,  &peri_op_all, &peri_op_softmax, &peri_op_log_softmax, NULL};
+const peri_op *const peri_ops_reduce[] = {
+    &peri_op_sum,    &peri_op_mean,   &peri_op_prod, &peri_op_var, &peri_op_std,     &peri_op_max,         &peri_op_min,
+    &peri_op_argmax, &peri_op_argmin, &peri_op_any,  &peri_op_all, &peri_op_softmax, &peri_op_log_softmax, NULL};

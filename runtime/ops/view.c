@@ -38,13 +38,15 @@ static peri_status infer_sizes(peri_call *call, peri_layout *y) {
     if (size == -1 && free_size < 0) {
       free_size = d;
     } else if (size < 0 || __builtin_mul_overflow(known, size, &known)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is not a shape", peri_shape_text(shape->count, shape->sizes, to));
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is not a shape",
+                            peri_shape_text(shape->count, shape->sizes, to));
     }
   }
   int64_t missing = free_size < 0 ? 1 : known == 0 ? 0 : x->numel / known;
   if (known * missing != x->numel || (free_size >= 0 && known == 0)) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%lld elements of %s do not fit %s", (long long)x->numel,
-                          peri_shape_text(x->ndim, x->shape, from), peri_shape_text(shape->count, shape->sizes, to));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%lld elements (x is %s) do not fit the shape %s",
+                          (long long)x->numel, peri_shape_text(x->ndim, x->shape, from),
+                          peri_shape_text(shape->count, shape->sizes, to));
   }
   int64_t sizes[PERI_MAX_DIMS];
   memcpy(sizes, shape->sizes, sizeof sizes);
@@ -80,16 +82,25 @@ static peri_status infer_view(peri_call *call) {
   PERI_TRY(infer_sizes(call, y));
   y->offset = peri_tensor_offset(call->args[0].tensor);
   if (strides_without_copy(input(call), y)) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s with these strides cannot be seen in this shape without a copy (use reshape)",
+  return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                        "%s with these strides cannot be seen in this shape without a copy (use reshape)",
                         peri_shape_text(input(call)->ndim, input(call)->shape, from));
 }
 
 const peri_op peri_op_view = {
-    .name = "view", .flags = PERI_OP_VIEW, .outputs = 1,
+    .name = "view",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
-    .infer = infer_view, .grad = grad_reshape, .low = -1, .high = 1, .sample = "{T(2, 6), {3, 4}}, {T(2, 3), -1}",
-    .doc = "view(x, shape) -> tensor\nThe same elements in another shape, sharing memory; one size may be -1. An error "
-           "when the strides of x do not allow it."};
+    .infer = infer_view,
+    .grad = grad_reshape,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 6), {3, 4}}, {T(2, 3), -1}",
+    .doc = "view(x, shape) -> tensor\n"
+           "The same elements in another shape, sharing memory; one size may be -1. An error when the strides of x do "
+           "not allow it.",
+};
 
 /* reshape is a view where it can be one; else it runs into new memory. */
 static peri_status infer_reshape(peri_call *call) {
@@ -117,12 +128,20 @@ static peri_status run_reshape(peri_call *call) {
   return peri_tensor_view(call->args[0].tensor, y, &call->outputs[0].tensor);
 }
 const peri_op peri_op_reshape = {
-    .name = "reshape", .flags = PERI_OP_ALLOCATES, .outputs = 1,
+    .name = "reshape",
+    .flags = PERI_OP_ALLOCATES,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
-    .infer = infer_reshape, .run = run_reshape, .grad = grad_reshape, .low = -1, .high = 1,
+    .infer = infer_reshape,
+    .run = run_reshape,
+    .grad = grad_reshape,
+    .low = -1,
+    .high = 1,
     .sample = "{T(2, 6), {3, 4}}, {T(3, 4):t(), {2, -1}}",
-    .doc = "reshape(x, shape) -> tensor\nThe same elements in another shape; one size may be -1. A view of x where its "
-           "strides allow it, else a copy."};
+    .doc =
+        "reshape(x, shape) -> tensor\n"
+        "The same elements in another shape; one size may be -1. A view of x where its strides allow it, else a copy.",
+};
 
 static peri_status infer_flatten(peri_call *call) {
   const peri_layout *x = input(call);
@@ -138,11 +157,19 @@ static peri_status infer_flatten(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_flatten = {
-    .name = "flatten", .flags = PERI_OP_ALLOCATES, .outputs = 1,
+    .name = "flatten",
+    .flags = PERI_OP_ALLOCATES,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
-    .infer = infer_flatten, .run = run_reshape, .grad = grad_reshape, .low = -1, .high = 1,
+    .infer = infer_flatten,
+    .run = run_reshape,
+    .grad = grad_reshape,
+    .low = -1,
+    .high = 1,
     .sample = "{T(2, 3, 4)}, {T(2, 3, 4), 2}, {T()}",
-    .doc = "flatten(x, dim = 1) -> tensor\nThe dimensions from dim on as one. A view where possible, else a copy."};
+    .doc = "flatten(x, dim = 1) -> tensor\n"
+           "The dimensions from dim on as one. A view where possible, else a copy.",
+};
 
 /* ---- parts along a dimension ----
  * note: dimension, start, step; the gradient goes back to its place among zeros. */
@@ -184,8 +211,8 @@ static peri_status grad_slice(peri_backward *b) {
 static peri_status infer_index(peri_call *call, int arg, int64_t size, int64_t *index) {
   int64_t wanted = call->args[arg].integer, resolved = wanted < 0 ? wanted + size : wanted;
   if (resolved < 0 || resolved >= size) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s %lld is out of range (the size is %lld)", call->op->params[arg].name,
-                          (long long)(wanted < 0 ? wanted : wanted + 1), (long long)size);
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s %lld is out of range (the size is %lld)",
+                          call->op->params[arg].name, (long long)(wanted < 0 ? wanted : wanted + 1), (long long)size);
   }
   *index = resolved;
   return PERI_OK;
@@ -204,10 +231,21 @@ static peri_status infer_narrow(peri_call *call) {
   return place_slice(call, dim, start, length, 1);
 }
 const peri_op peri_op_narrow = {
-    .name = "narrow", .flags = PERI_OP_VIEW, .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"start", PERI_KIND_INDEX}, {"length", PERI_KIND_INTEGER}},
-    .infer = infer_narrow, .grad = grad_slice, .low = -1, .high = 1, .sample = "{T(4, 3), 1, 2, 2}, {T(4, 3), -1, -2, 2}",
-    .doc = "narrow(x, dim, start, length) -> tensor\nThe length entries of x from position start along dim, sharing memory."};
+    .name = "narrow",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"dim", PERI_KIND_DIM},
+               {"start", PERI_KIND_INDEX},
+               {"length", PERI_KIND_INTEGER}},
+    .infer = infer_narrow,
+    .grad = grad_slice,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(4, 3), 1, 2, 2}, {T(4, 3), -1, -2, 2}",
+    .doc = "narrow(x, dim, start, length) -> tensor\n"
+           "The length entries of x from position start along dim, sharing memory.",
+};
 
 static peri_status infer_select(peri_call *call) {
   const peri_layout *x = input(call);
@@ -225,10 +263,18 @@ static peri_status infer_select(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_select = {
-    .name = "select", .flags = PERI_OP_VIEW, .outputs = 1,
+    .name = "select",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"index", PERI_KIND_INDEX}},
-    .infer = infer_select, .grad = grad_slice, .low = -1, .high = 1, .sample = "{T(4, 3), 1, 2}, {T(4, 3), 2, -1}",
-    .doc = "select(x, dim, index) -> tensor\nThe entry at position index along dim, without that dimension, sharing memory."};
+    .infer = infer_select,
+    .grad = grad_slice,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(4, 3), 1, 2}, {T(4, 3), 2, -1}",
+    .doc = "select(x, dim, index) -> tensor\n"
+           "The entry at position index along dim, without that dimension, sharing memory.",
+};
 
 static peri_status infer_slice(peri_call *call) {
   const peri_layout *x = input(call);
@@ -246,17 +292,29 @@ static peri_status infer_slice(peri_call *call) {
   return place_slice(call, dim, first, last < first ? 0 : (last - first) / step + 1, step);
 }
 const peri_op peri_op_slice = {
-    .name = "slice", .flags = PERI_OP_VIEW, .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"from", PERI_KIND_INDEX}, {"to", PERI_KIND_INDEX},
+    .name = "slice",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"dim", PERI_KIND_DIM},
+               {"from", PERI_KIND_INDEX},
+               {"to", PERI_KIND_INDEX},
                {"step", PERI_KIND_INTEGER, .optional = true, .otherwise = 1}},
-    .infer = infer_slice, .grad = grad_slice, .low = -1, .high = 1, .sample = "{T(5, 3), 1, 2, 4}, {T(7, 2), 1, 1, -1, 3}, {T(3), 1, 3, 2}",
-    .doc = "slice(x, dim, from, to, step = 1) -> tensor\nThe entries from..to (both included) along dim, sharing memory; "
-           "what x[{ {from, to, step} }] does. An empty range has to = from - 1."};
+    .infer = infer_slice,
+    .grad = grad_slice,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(5, 3), 1, 2, 4}, {T(7, 2), 1, 1, -1, 3}, {T(3), 1, 3, 2}",
+    .doc = "slice(x, dim, from, to, step = 1) -> tensor\n"
+           "The entries from..to (both included) along dim, sharing memory; what x[{ {from, to, step} }] does. An "
+           "empty range has to = from - 1.",
+};
 
 /* Zeros of a shape, with g at the place of a slice: the transpose of slice. */
 static peri_status infer_slice_backward(peri_call *call) {
   peri_infer_output(call, 0, input(call)->dtype, call->args[1].count, call->args[1].sizes);
-  memcpy(call->note, (int64_t[]){call->args[2].integer, call->args[3].integer, call->args[4].integer}, 3 * sizeof(int64_t));
+  memcpy(call->note, (int64_t[]){call->args[2].integer, call->args[3].integer, call->args[4].integer},
+         3 * sizeof(int64_t));
   return PERI_OK;
 }
 static peri_status run_slice_backward(peri_call *call) {
@@ -282,11 +340,19 @@ static peri_status grad_slice_backward(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_slice_backward = {
-    .name = "slice_backward", .flags = PERI_OP_INTERNAL, .outputs = 1,
-    .params = {{"g", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}, {"dim", PERI_KIND_DIM}, {"start", PERI_KIND_INDEX},
+    .name = "slice_backward",
+    .flags = PERI_OP_INTERNAL,
+    .outputs = 1,
+    .params = {{"g", PERI_KIND_TENSOR},
+               {"shape", PERI_KIND_SHAPE},
+               {"dim", PERI_KIND_DIM},
+               {"start", PERI_KIND_INDEX},
                {"step", PERI_KIND_INTEGER}},
-    .infer = infer_slice_backward, .run = run_slice_backward, .grad = grad_slice_backward,
-    .doc = "slice_backward(g, shape, dim, start, step) -> tensor\nThe gradient of slice."};
+    .infer = infer_slice_backward,
+    .run = run_slice_backward,
+    .grad = grad_slice_backward,
+    .doc = "slice_backward(g, shape, dim, start, step) -> tensor\nThe gradient of slice.",
+};
 
 /* ---- orders of dimensions ---- */
 
@@ -322,9 +388,18 @@ static peri_status grad_permute(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_permute = {
-    .name = "permute", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS}},
-    .infer = infer_permute, .grad = grad_permute, .low = -1, .high = 1, .sample = "{T(2, 3, 4), 3, 1, 2}, {T(2, 3), -1, -2}",
-    .doc = "permute(x, dims) -> tensor\nThe dimensions in another order: dimension i of the result is dims[i] of x. A view."};
+    .name = "permute",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS}},
+    .infer = infer_permute,
+    .grad = grad_permute,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 3, 4), 3, 1, 2}, {T(2, 3), -1, -2}",
+    .doc = "permute(x, dims) -> tensor\n"
+           "The dimensions in another order: dimension i of the result is dims[i] of x. A view.",
+};
 
 static peri_status swap_dimensions(peri_call *call, int a, int b) {
   const peri_layout *x = input(call);
@@ -353,23 +428,39 @@ static peri_status infer_transpose(peri_call *call) {
   return swap_dimensions(call, a, b);
 }
 const peri_op peri_op_transpose = {
-    .name = "transpose", .flags = PERI_OP_VIEW, .outputs = 1,
+    .name = "transpose",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dim1", PERI_KIND_DIM}, {"dim2", PERI_KIND_DIM}},
-    .infer = infer_transpose, .grad = grad_transpose, .low = -1, .high = 1, .sample = "{T(2, 3, 4), 1, 3}, {T(2, 3), -1, 1}",
-    .doc = "transpose(x, dim1, dim2) -> tensor\nTwo dimensions exchanged. A view."};
+    .infer = infer_transpose,
+    .grad = grad_transpose,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 3, 4), 1, 3}, {T(2, 3), -1, 1}",
+    .doc = "transpose(x, dim1, dim2) -> tensor\nTwo dimensions exchanged. A view.",
+};
 
 static peri_status infer_t(peri_call *call) {
   const peri_layout *x = input(call);
   char text[PERI_SHAPE_TEXT];
   if (x->ndim != 2) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s (expected a matrix)", peri_shape_text(x->ndim, x->shape, text));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s (expected a matrix)",
+                          peri_shape_text(x->ndim, x->shape, text));
   }
   return swap_dimensions(call, 0, 1);
 }
 const peri_op peri_op_t = {
-    .name = "t", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
-    .infer = infer_t, .grad = grad_transpose, .low = -1, .high = 1, .sample = "{T(2, 3)}",
-    .doc = "t(x) -> tensor\nThe transpose of a matrix. A view."};
+    .name = "t",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_t,
+    .grad = grad_transpose,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 3)}",
+    .doc = "t(x) -> tensor\nThe transpose of a matrix. A view.",
+};
 
 /* ---- sizes of one ---- */
 
@@ -389,8 +480,8 @@ static peri_status infer_expand(peri_call *call) {
     y->strides[d] = d < shift || (own == 1 && size != 1) ? 0 : x->strides[d - shift];
   }
   if (!fits) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s cannot be expanded to %s", peri_shape_text(x->ndim, x->shape, from),
-                          peri_shape_text(shape->count, shape->sizes, to));
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s cannot be expanded to %s",
+                          peri_shape_text(x->ndim, x->shape, from), peri_shape_text(shape->count, shape->sizes, to));
   }
   int64_t strides[PERI_MAX_DIMS], offset = y->offset;
   memcpy(strides, y->strides, sizeof strides);
@@ -404,9 +495,18 @@ static peri_status grad_pass(peri_backward *b) {
   return PERI_OK;
 }
 const peri_op peri_op_expand = {
-    .name = "expand", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
-    .infer = infer_expand, .grad = grad_pass, .low = -1, .high = 1, .sample = "{T(3, 1), {2, 3, 4}}, {T(1, 3), {5, -1}}",
-    .doc = "expand(x, shape) -> tensor\nDimensions of size 1 repeated to the sizes of shape without copying (-1 keeps a size). A view."};
+    .name = "expand",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
+    .infer = infer_expand,
+    .grad = grad_pass,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(3, 1), {2, 3, 4}}, {T(1, 3), {5, -1}}",
+    .doc = "expand(x, shape) -> tensor\n"
+           "Dimensions of size 1 repeated to the sizes of shape without copying (-1 keeps a size). A view.",
+};
 
 static peri_status infer_squeeze(peri_call *call) {
   const peri_layout *x = input(call);
@@ -422,10 +522,18 @@ static peri_status infer_squeeze(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_squeeze = {
-    .name = "squeeze", .flags = PERI_OP_VIEW, .outputs = 1,
+    .name = "squeeze",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
-    .infer = infer_squeeze, .grad = grad_reshape, .low = -1, .high = 1, .sample = "{T(1, 3, 1)}, {T(1, 3, 1), -1}, {T(2, 3), 1}",
-    .doc = "squeeze(x, dim) -> tensor\nx without its dimensions of size 1, or without dimension dim if its size is 1. A view."};
+    .infer = infer_squeeze,
+    .grad = grad_reshape,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(1, 3, 1)}, {T(1, 3, 1), -1}, {T(2, 3), 1}",
+    .doc = "squeeze(x, dim) -> tensor\n"
+           "x without its dimensions of size 1, or without dimension dim if its size is 1. A view.",
+};
 
 static peri_status infer_unsqueeze(peri_call *call) {
   const peri_layout *x = input(call);
@@ -445,9 +553,17 @@ static peri_status infer_unsqueeze(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_unsqueeze = {
-    .name = "unsqueeze", .flags = PERI_OP_VIEW, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}},
-    .infer = infer_unsqueeze, .grad = grad_reshape, .low = -1, .high = 1, .sample = "{T(2, 3), 1}, {T(2, 3), -1}",
-    .doc = "unsqueeze(x, dim) -> tensor\nA dimension of size 1 put in at dim. A view."};
+    .name = "unsqueeze",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}},
+    .infer = infer_unsqueeze,
+    .grad = grad_reshape,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 3), 1}, {T(2, 3), -1}",
+    .doc = "unsqueeze(x, dim) -> tensor\nA dimension of size 1 put in at dim. A view.",
+};
 
 /* ---- copies ---- */
 
@@ -457,9 +573,18 @@ static peri_status infer_same(peri_call *call) {
   return PERI_OK;
 }
 const peri_op peri_op_clone = {
-    .name = "clone", .flags = PERI_OP_ELEMENTWISE, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
-    .infer = infer_same, .run = run_copy, .grad = grad_pass, .low = -1, .high = 1, .sample = "{T(2, 3)}",
-    .doc = "clone(x) -> tensor\nA contiguous copy with memory of its own; part of the graph."};
+    .name = "clone",
+    .flags = PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_same,
+    .run = run_copy,
+    .grad = grad_pass,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 3)}",
+    .doc = "clone(x) -> tensor\nA contiguous copy with memory of its own; part of the graph.",
+};
 
 static peri_status run_contiguous(peri_call *call) {
   peri_tensor *x = call->args[0].tensor, **y = &call->outputs[0].tensor;
@@ -468,21 +593,52 @@ static peri_status run_contiguous(peri_call *call) {
   return run_copy(call);
 }
 const peri_op peri_op_contiguous = {
-    .name = "contiguous", .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
-    .infer = infer_same, .run = run_contiguous, .grad = grad_pass, .low = -1, .high = 1, .sample = "{T(2, 3)}, {T(2, 3):t()}",
-    .doc = "contiguous(x) -> tensor\nx with its elements one behind the other: a view when they are so already, else a copy."};
+    .name = "contiguous",
+    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_same,
+    .run = run_contiguous,
+    .grad = grad_pass,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 3)}, {T(2, 3):t()}",
+    .doc = "contiguous(x) -> tensor\n"
+           "x with its elements one behind the other: a view when they are so already, else a copy.",
+};
 
 static peri_status infer_detach(peri_call *call) {
   same_layout(call);
   return PERI_OK;
 }
-static peri_status run_detach(peri_call *call) { return peri_tensor_detach(call->args[0].tensor, &call->outputs[0].tensor); }
+static peri_status run_detach(peri_call *call) {
+  return peri_tensor_detach(call->args[0].tensor, &call->outputs[0].tensor);
+}
 const peri_op peri_op_detach = {
-    .name = "detach", .flags = PERI_OP_ALLOCATES, .outputs = 1, .params = {{"x", PERI_KIND_TENSOR}},
-    .infer = infer_detach, .run = run_detach, .sample = "{T(2, 3)}",
-    .doc = "detach(x) -> tensor\nThe same elements, sharing memory, cut off from the graph."};
+    .name = "detach",
+    .flags = PERI_OP_ALLOCATES,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}},
+    .infer = infer_detach,
+    .run = run_detach,
+    .sample = "{T(2, 3)}",
+    .doc = "detach(x) -> tensor\nThe same elements, sharing memory, cut off from the graph.",
+};
 
-const peri_op *const peri_ops_view[] = {
-    &peri_op_view,    &peri_op_reshape, &peri_op_flatten, &peri_op_narrow,    &peri_op_select, &peri_op_slice,      &peri_op_slice_backward,
-    &peri_op_permute, &peri_op_transpose, &peri_op_t,     &peri_op_expand,    &peri_op_squeeze, &peri_op_unsqueeze, &peri_op_clone,
-    &peri_op_contiguous, &peri_op_detach, NULL};
+const peri_op *const peri_ops_view[] = {&peri_op_view,
+                                        &peri_op_reshape,
+                                        &peri_op_flatten,
+                                        &peri_op_narrow,
+                                        &peri_op_select,
+                                        &peri_op_slice,
+                                        &peri_op_slice_backward,
+                                        &peri_op_permute,
+                                        &peri_op_transpose,
+                                        &peri_op_t,
+                                        &peri_op_expand,
+                                        &peri_op_squeeze,
+                                        &peri_op_unsqueeze,
+                                        &peri_op_clone,
+                                        &peri_op_contiguous,
+                                        &peri_op_detach,
+                                        NULL};

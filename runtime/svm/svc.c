@@ -366,6 +366,7 @@ peri_status peri_svc_fit(peri_context *context, const peri_svc_options *options,
   *out = NULL;
   PERI_TRY(check_options(context, options));
   PERI_TRY(peri_svm_check_features(context, who, dtype, n, d, x, ldx));
+  PERI_TRY(peri_blas_ready(context, context->threads));
   fit self = {.context = context,
               .blocks = {.context = context},
               .options = options,

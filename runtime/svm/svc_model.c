@@ -160,6 +160,7 @@ peri_status peri_svc_decision(peri_context *context, const peri_svc *model, peri
                               const void *x, int64_t ldx, double *out) {
   PERI_TRY(check_shape(context, "svm.SVC", model->d, d));
   PERI_TRY(peri_svm_check_features(context, "svm.SVC", dtype, m, d, x, ldx));
+  PERI_TRY(peri_blas_ready(context, context->threads));
   decision_job job = {.context = context,
                       .model = model,
                       .dtype = dtype,

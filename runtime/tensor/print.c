@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #define ELIDE_ABOVE 1000 /* elements */
-#define EDGE 3           /* entries shown at each end of an elided dimension */
-#define CELL 40          /* bytes that one element's text may take */
+#define EDGE        3    /* entries shown at each end of an elided dimension */
+#define CELL        40   /* bytes that one element's text may take */
 
 typedef enum style { STYLE_INTEGER, STYLE_BOOL, STYLE_WHOLE, STYLE_FIXED, STYLE_SCIENTIFIC } style;
 
@@ -31,9 +31,12 @@ static int format_element(const printer *p, const char *element, char *cell) {
   peri_dtype dtype = p->x->layout.dtype;
   double value = peri_load_number(dtype, element);
   switch (p->style) {
-  case STYLE_INTEGER: return snprintf(cell, CELL, "%lld", (long long)peri_load_integer(dtype, element));
-  case STYLE_BOOL: return snprintf(cell, CELL, "%s", value != 0 ? "true" : "false");
-  default: break;
+  case STYLE_INTEGER:
+    return snprintf(cell, CELL, "%lld", (long long)peri_load_integer(dtype, element));
+  case STYLE_BOOL:
+    return snprintf(cell, CELL, "%s", value != 0 ? "true" : "false");
+  default:
+    break;
   }
   if (isnan(value)) return snprintf(cell, CELL, "nan");
   if (isinf(value)) return snprintf(cell, CELL, value > 0 ? "inf" : "-inf");
@@ -124,9 +127,9 @@ static void write_level(printer *p, const char *data, int level) {
 static void write_footer(printer *p) {
   char shape[PERI_SHAPE_TEXT], footer[PERI_SHAPE_TEXT + CELL];
   const peri_layout *layout = &p->x->layout;
-  int n = snprintf(footer, sizeof footer, "%s[%s %s%s]", layout->numel == 0 ? "" : layout->ndim == 0 ? "  " : "\n",
-                   peri_dtype_name(layout->dtype), peri_shape_text(layout->ndim, layout->shape, shape),
-                   p->x->requires_grad ? ", requires grad" : "");
+  const char *gap = layout->ndim == 0 ? "  " : "\n";
+  int n = snprintf(footer, sizeof footer, "%s[%s %s%s]", layout->numel == 0 ? "" : gap, peri_dtype_name(layout->dtype),
+                   peri_shape_text(layout->ndim, layout->shape, shape), p->x->requires_grad ? ", requires grad" : "");
   put(p, footer, (size_t)n);
 }
 

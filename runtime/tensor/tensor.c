@@ -174,7 +174,8 @@ peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, 
   } else if (data == NULL) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory is NULL");
   } else if ((uintptr_t)data % dtypes[dtype].size != 0) {
-    status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory at %p is not aligned for %s", data, dtypes[dtype].name);
+    status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory at %p is not aligned for %s", data,
+                       dtypes[dtype].name);
   } else {
     if (ndim > 0) memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
     status = peri_layout_contiguous(context, "tensor", &layout);
@@ -311,11 +312,15 @@ bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b) {
 
 double peri_load_number(peri_dtype dtype, const void *element) {
   switch (dtype) {
-  case PERI_FLOAT32: return (double)*(const float *)element;
-  case PERI_FLOAT64: return *(const double *)element;
-  case PERI_INT64: return (double)*(const int64_t *)element;
+  case PERI_FLOAT32:
+    return (double)*(const float *)element;
+  case PERI_FLOAT64:
+    return *(const double *)element;
+  case PERI_INT64:
+    return (double)*(const int64_t *)element;
   case PERI_UINT8:
-  case PERI_BOOL: break;
+  case PERI_BOOL:
+    break;
   }
   return (double)*(const uint8_t *)element;
 }
@@ -328,10 +333,20 @@ int64_t peri_load_integer(peri_dtype dtype, const void *element) {
 
 void peri_store_number(peri_dtype dtype, void *element, double value) {
   switch (dtype) {
-  case PERI_FLOAT32: *(float *)element = (float)value; return;
-  case PERI_FLOAT64: *(double *)element = value; return;
-  case PERI_INT64: *(int64_t *)element = peri_load_integer(PERI_FLOAT64, &value); return;
-  case PERI_UINT8: *(uint8_t *)element = (uint8_t)peri_load_integer(PERI_FLOAT64, &value); return;
-  case PERI_BOOL: *(uint8_t *)element = value != 0; return;
+  case PERI_FLOAT32:
+    *(float *)element = (float)value;
+    return;
+  case PERI_FLOAT64:
+    *(double *)element = value;
+    return;
+  case PERI_INT64:
+    *(int64_t *)element = peri_load_integer(PERI_FLOAT64, &value);
+    return;
+  case PERI_UINT8:
+    *(uint8_t *)element = (uint8_t)peri_load_integer(PERI_FLOAT64, &value);
+    return;
+  case PERI_BOOL:
+    *(uint8_t *)element = value != 0;
+    return;
   }
 }

@@ -43,7 +43,7 @@ struct peri_tensor {
   struct peri_node *node; /* what computed it, when recorded */
   peri_tensor *grad;
   peri_tensor *incoming; /* a leaf's gradient while backward runs, before it is known to succeed */
-  bool known; /* for the binding: it keeps one handle for this tensor (parameters and gradients) */
+  bool known;            /* for the binding: it keeps one handle for this tensor (parameters and gradients) */
 };
 
 static inline peri_context *peri_tensor_context(const peri_tensor *x) { return x->storage->context; }
@@ -89,8 +89,8 @@ void peri_store_number(peri_dtype dtype, void *element, double value);
 
 /* ---- shapes together ---- */
 /* NumPy's broadcasting of n tensors (NULL entries are skipped); fails naming both shapes. */
-peri_status peri_broadcast(peri_context *context, const char *operation, int n, peri_tensor *const *tensors,
-                           int *ndim, int64_t *shape);
+peri_status peri_broadcast(peri_context *context, const char *operation, int n, peri_tensor *const *tensors, int *ndim,
+                           int64_t *shape);
 
 /* ---- the broadcasting iterator ----
  * Walks up to four operands over one shape. Dimensions that lie evenly in all operands are merged,
@@ -99,7 +99,7 @@ peri_status peri_broadcast(peri_context *context, const char *operation, int n, 
 typedef struct peri_iterator {
   int operands, ndim;
   int64_t numel;
-  int64_t shape[PERI_MAX_DIMS]; /* innermost first */
+  int64_t shape[PERI_MAX_DIMS];                        /* innermost first */
   ptrdiff_t strides[PERI_MAX_OPERANDS][PERI_MAX_DIMS]; /* bytes, innermost first */
   char *data[PERI_MAX_OPERANDS];
 } peri_iterator;

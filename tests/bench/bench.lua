@@ -30,10 +30,13 @@ local function row(name, ours, theirs, aim, note)
     if not t then return "-" end
     return t >= 1 and ("%.2f s"):format(t) or t >= 1e-3 and ("%.2f ms"):format(t * 1e3) or ("%.2f us"):format(t * 1e6)
   end
-  print(("%-34s %12s %12s %9s %12s  %s"):format(name, time(ours), time(theirs), theirs and ("%.1fx"):format(theirs / ours) or "-",
-    aim and time(aim) or "", note or ""))
+  local faster = theirs and ("%.1fx"):format(theirs / ours) or "-"
+  print(("%-34s %12s %12s %9s %12s  %s"):format(name, time(ours), time(theirs), faster, aim and time(aim) or "",
+    note or ""))
 end
-local function columns(peer_name) print(("%-34s %12s %12s %9s %12s"):format("", "Perilune", peer_name, "faster", "aim")) end
+local function columns(peer_name)
+  print(("%-34s %12s %12s %9s %12s"):format("", "Perilune", peer_name, "faster", "aim"))
+end
 
 local function best_of(runs, f)
   local best = math.huge
@@ -115,8 +118,11 @@ function benches.mnist()
         opt:step()
       end
     end)
-    local ours = peri.no_grad(function() return net(set.test.x):argmax(2):eq(set.test.y):to("float32"):mean():item() end)
-    row(("%d thread%s"):format(threads, threads == 1 and "" or "s"), seconds, theirs[threads], best * (threads == 1 and 0.8 or 0.5),
+    local ours = peri.no_grad(function()
+      return net(set.test.x):argmax(2):eq(set.test.y):to("float32"):mean():item()
+    end)
+    local label, aim = threads == 1 and "1 thread" or threads .. " threads", best * (threads == 1 and 0.8 or 0.5)
+    row(label, seconds, theirs[threads], aim,
       ("test accuracy after 3 epochs: %.4f, PyTorch %.4f"):format(ours, accuracy[threads]))
   end
 end
@@ -129,7 +135,8 @@ function benches.ops()
   for _, n in ipairs { 10, 1000, 100000, 10000000 } do
     local a, b = peri.randn(n), peri.randn(n)
     local cases = {
-      { "add", function() return a + b end }, { "exp", function() return a:exp() end }, { "tanh", function() return a:tanh() end },
+      { "add", function() return a + b end },
+      { "exp", function() return a:exp() end }, { "tanh", function() return a:tanh() end },
       { "sum", function() return a:sum() end }, { "max", function() return a:max() end },
     }
     for _, case in ipairs(cases) do
@@ -150,5 +157,6 @@ for _, name in ipairs(chosen) do
   end
 end
 local info = peri.build_info()
-print(("Perilune %s, %s, kernels %s, OpenBLAS core %s"):format(info.version, info.compiler, info.kernels, info.openblas_core))
+print(("Perilune %s, %s, kernels %s, OpenBLAS core %s"):format(info.version, info.compiler, info.kernels,
+  info.openblas_core))
 for _, name in ipairs(chosen) do benches[name]() end

@@ -8,14 +8,14 @@
 
 static int peri_test_failures;
 
-#define PERI_CHECK(condition, ...)                              \
-  do {                                                          \
-    if (!(condition)) {                                         \
-      peri_test_failures++;                                     \
-      printf("%s:%d: not (%s): ", __FILE__, __LINE__, #condition); \
-      printf("" __VA_ARGS__);                                   \
-      printf("\n");                                             \
-    }                                                           \
+#define PERI_CHECK(condition, ...)                                                                                     \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      peri_test_failures++;                                                                                            \
+      printf("%s:%d: not (%s): ", __FILE__, __LINE__, #condition);                                                     \
+      printf("" __VA_ARGS__);                                                                                          \
+      printf("\n");                                                                                                    \
+    }                                                                                                                  \
   } while (0)
 
 typedef struct peri_test {
@@ -43,11 +43,12 @@ static int peri_test_run(const peri_test *tests, size_t n, int argc, char **argv
   return failed != 0 || passed == 0;
 }
 
-#define PERI_TEST(function) {#function, function}
-#define PERI_TEST_MAIN(...)                                                                \
-  int main(int argc, char **argv) {                                                        \
-    static const peri_test tests[] = {__VA_ARGS__};                                        \
-    return peri_test_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);             \
+#define PERI_TEST(function)                                                                                            \
+  { #function, function }
+#define PERI_TEST_MAIN(...)                                                                                            \
+  int main(int argc, char **argv) {                                                                                    \
+    static const peri_test tests[] = {__VA_ARGS__};                                                                    \
+    return peri_test_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);                                         \
   }
 
 #endif

@@ -12,8 +12,8 @@ local function weigh(outputs, seed)
   for k = 1, outputs.n do
     local y = outputs[k]
     if peri.is_tensor(y) and y.dtype == "float64" then
-      local w = peri.tensor((peri.arange(1, y:numel()) * 0.7 + seed + k):to("float64"):sin():totable(), { dtype = "float64" })
-      local term = (y:reshape(-1) * w):sum()
+      local weights = (peri.arange(1, y:numel()) * 0.7 + seed + k):to("float64"):sin()
+      local term = (y:reshape(-1) * peri.tensor(weights:totable(), { dtype = "float64" })):sum()
       total = total and total + term or term
     end
   end
@@ -48,7 +48,8 @@ local function compare_with_differences(name, f, leaves, gradients, h)
       flat[i] = x
       local expected, got = (up - down) / (2 * h), gradients[k] and gradients[k]:reshape(-1)[i] or 0
       if not close(got, expected, math.abs(up)) then
-        error(("%s: gradient of tensor %d, element %d: %.10g, by differences %.10g"):format(name, k, i, got, expected), 0)
+        local text = "%s: gradient of tensor %d, element %d: %.10g, by differences %.10g"
+        error(text:format(name, k, i, got, expected), 0)
       end
     end
   end
@@ -135,9 +136,12 @@ describe("bad arguments of", function()
   local wrong_values = {
     tensor = { "text", true, function() end }, operand = { "text", {}, function() end }, indices = { "text", 1, {} },
     tensors = { "text", 1, {} }, number = { "text", {} }, integer = { "text", 1.5, {} }, index = { "text", 1.5, 0 },
-    bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 }, shape = { "text", { 1.5 }, { -7 }, { "x" } },
+    bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 },
+    shape = { "text", { 1.5 }, { -7 }, { "x" } },
     dtype = { "text", 1, "float16" }, choice = { "nonsense", 1 },
   }
+
+  local function is_options(argument) return type(argument) == "table" and #argument == 0 end
 
   samples.each(function(op, call)
     it(op.name .. " are refused", function()
@@ -149,10 +153,11 @@ describe("bad arguments of", function()
       end
       for _, arguments in ipairs(lists) do
         local first = arguments[1]
-        local variadic = #positional > 0 and (positional[#positional].kind == "shape" or positional[#positional].kind == "dims")
+        local last_kind = #positional > 0 and positional[#positional].kind
+        local variadic = last_kind == "shape" or last_kind == "dims"
         -- each argument in turn replaced by what it cannot be
         for i, param in ipairs(positional) do
-          local options = i > 1 and type(arguments[i]) == "table" and not peri.is_tensor(arguments[i]) and #arguments[i] == 0
+          local options = i > 1 and is_options(arguments[i])
           if i <= #arguments and not options and not (i > 1 and variadic and type(arguments[i]) == "number") then
             for _, value in ipairs(wrong_values[param.kind]) do
               local changed = { spread(arguments) }
@@ -176,9 +181,7 @@ describe("bad arguments of", function()
         end
         refuse(op, call, { spread(arguments) }, #arguments + 12)
         local misspelt = { spread(arguments) }
-        if type(misspelt[#misspelt]) == "table" and not peri.is_tensor(misspelt[#misspelt]) and #misspelt[#misspelt] == 0 then
-          misspelt[#misspelt] = nil
-        end
+        if is_options(misspelt[#misspelt]) then misspelt[#misspelt] = nil end
         misspelt[#misspelt + 1] = { no_such_option = 1 }
         refuse(op, call, misspelt, #misspelt, "no_such_option")
         if first == nil then break end

@@ -93,3 +93,10 @@ describe("the program #program", function()
     assert.matches("^false\t[^\n]*interrupted!\non\n$", out)
   end)
 end)
+
+describe("peri.manual_seed #program", function()
+  it("seeds math.random in the program", function()
+    local draw = 'require("perilune").manual_seed(3) print(math.random(1000000))'
+    assert.same({(run {"-e", draw})}, {(run {"-e", draw})})
+  end)
+end)

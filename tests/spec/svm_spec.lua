@@ -86,7 +86,8 @@ describe("the options of", function()
         end
         if option.doc:find("> 0", 1, true) then
           for _, value in ipairs { 0, -1.5 } do
-            fails(("%s: %s is %s (expected a number > 0)"):format(name, option.name, value + 0.0), new, { [option.name] = value })
+            local text = ("%s: %s is %s (expected a number > 0)"):format(name, option.name, value + 0.0)
+            fails(text, new, { [option.name] = value })
           end
         end
       end
@@ -153,7 +154,9 @@ describe("the options of", function()
     end
     fails("SVC: gamma must be scale, auto or a number, got 'wide'", svm.SVC, { gamma = "wide" })
     fails("SVC: gamma must be scale, auto or a number, got true", svm.SVC, { gamma = true })
-    for _, gamma in ipairs { 0, -1, 1 / 0, 0 / 0 } do fails("(expected a finite number > 0)", svm.SVC, { gamma = gamma }) end
+    for _, gamma in ipairs { 0, -1, 1 / 0, 0 / 0 } do
+      fails("(expected a finite number > 0)", svm.SVC, { gamma = gamma })
+    end
     fails("unknown option gamma", svm.LinearSVC, { gamma = 1 })
   end)
 
@@ -206,7 +209,9 @@ describe("before the fit", function()
   each_estimator(function(name, new)
     it(name .. " says so", function()
       local m, X = new(), peri.zeros(2, 2)
-      for _, method in ipairs { "predict", "decision_function" } do fails(name .. ": not fitted; call fit first", m[method], m, X) end
+      for _, method in ipairs { "predict", "decision_function" } do
+        fails(name .. ": not fitted; call fit first", m[method], m, X)
+      end
       fails(name .. ": not fitted; call fit first", m.score, m, X, { 1, 2 })
       for _, field in ipairs(machines[name].fields) do
         if field ~= "gamma" then fails(name .. ": not fitted; call fit first", function() return m[field] end) end
@@ -226,12 +231,14 @@ describe("after the fit", function()
     assert.equal(0, m.fit_status)
     assert.truthy(m.gap >= 0 and m.gap < m.tol)
     assert.equal("integer", math.type(m.fit_status))
-    for name, dtype in pairs { classes = "int64", support = "int64", n_support = "int64", n_iter = "int64", support_vectors = "float32",
-                               dual_coef = "float64", coef = "float64", intercept = "float64", gaps = "float64" } do
+    for name, dtype in pairs { classes = "int64", support = "int64", n_support = "int64", n_iter = "int64",
+                               support_vectors = "float32", dual_coef = "float64", coef = "float64",
+                               intercept = "float64", gaps = "float64" } do
       assert.equal(dtype, m[name].dtype, name)
     end
-    for name, shape in pairs { classes = { 2 }, support = { s }, n_support = { 2 }, n_iter = { 1 }, support_vectors = { s, 2 },
-                               dual_coef = { 1, s }, coef = { 1, 2 }, intercept = { 1 }, gaps = { 1 } } do
+    for name, shape in pairs { classes = { 2 }, support = { s }, n_support = { 2 }, n_iter = { 1 },
+                               support_vectors = { s, 2 }, dual_coef = { 1, s }, coef = { 1, 2 },
+                               intercept = { 1 }, gaps = { 1 } } do
       assert.same(shape, m[name].shape, name)
     end
     assert.equal(s, m.n_support:sum():item())
@@ -328,13 +335,14 @@ describe("after the fit", function()
       fails(name .. ": not fitted; call fit first", m.predict, m, X)
       fails(name .. ": not fitted; call fit first", function() return m.classes end)
       assert.equal(before, picture(m:fit(X, y), X))
-      do local closed <close> = m end
+      do local _ <close> = m end
       fails(name .. ": not fitted; call fit first", m.predict, m, X)
     end)
 
     it(name .. " is found by its methods only", function()
       local X = peri.zeros(2, 2)
-      fails(name .. ".fit: the first argument must be the estimator (m:fit), got a tensor float32 of 2x2", new().fit, X, { 1, 2 })
+      fails(name .. ".fit: the first argument must be the estimator (m:fit), got a tensor float32 of 2x2",
+        new().fit, X, { 1, 2 })
       fails(name .. ".predict: the first argument must be the estimator (m:predict), got nil", new().predict)
       local other = name == "SVC" and svm.LinearSVC() or svm.SVC()
       fails("the first argument must be the estimator", new().fit, other, X, { 1, 2 })
@@ -414,7 +422,8 @@ describe("X and y of", function()
       refuses("y has 1 class (7)", X, y * 0 + 7)
 
       refuses(name .. ".fit: X has 10 rows but sample_weight has 2 values", X, y, { sample_weight = { 1, 2 } })
-      refuses(name .. ".fit: entry 2 of sample_weight is 'a' (expected a number)", { { 1 }, { 2 } }, { 1, 2 }, { sample_weight = { 1, "a" } })
+      refuses(name .. ".fit: entry 2 of sample_weight is 'a' (expected a number)", { { 1 }, { 2 } }, { 1, 2 },
+        { sample_weight = { 1, "a" } })
       refuses("sample weight 1 is -1", { { 1 }, { 2 } }, { 1, 2 }, { sample_weight = { -1, 1 } })
       refuses("sample weight 2 is", { { 1 }, { 2 } }, { 1, 2 }, { sample_weight = { 1, 0 / 0 } })
       refuses("all of weight 0", X, y, { sample_weight = peri.zeros(10) })
@@ -488,8 +497,10 @@ describe("the answers of", function()
       local difference = (wide:decision_function(X) - narrow:decision_function(X:to "float32")):abs():max()
       assert.truthy(difference:item() < 1e-3)
       -- Either machine takes either dtype.
-      assert.is_true(wide:decision_function(X):allclose(wide:decision_function(X:to "float32"), { rtol = 1e-5, atol = 1e-5 }))
-      assert.is_true(narrow:decision_function(X):allclose(narrow:decision_function(X:to "float32"), { rtol = 1e-5, atol = 1e-5 }))
+      for _, m in ipairs { wide, narrow } do
+        local single = m:decision_function(X:to "float32")
+        assert.is_true(m:decision_function(X):allclose(single, { rtol = 1e-5, atol = 1e-5 }))
+      end
     end)
 
     it(name .. " give a score", function()
@@ -515,7 +526,8 @@ describe("the answers of", function()
       assert.truthy(share(heavy) > share(none))
       -- A class weight is the same sample weight for its rows.
       local weight = y:eq(2):to "float64" * 19 + 1
-      assert.is_true(heavy:decision_function(X):allclose(new():fit(X, y, { sample_weight = weight }):decision_function(X), { rtol = 1e-9, atol = 1e-9 }))
+      local weighted = new():fit(X, y, { sample_weight = weight })
+      assert.is_true(heavy:decision_function(X):allclose(weighted:decision_function(X), { rtol = 1e-9, atol = 1e-9 }))
       -- Rows of weight 0 are as if absent; balanced counts the others.
       local keep = peri.ones(120, { dtype = "float64" })
       keep[{ { 1, 40 } }] = 0
@@ -559,7 +571,8 @@ describe("the answers of", function()
       assert.equal(m.classes[best], predicted[i])
     end
     local two = clusters({ 1, 2 }, 5)
-    assert.same({ 10 }, svm.SVC({ decision_function_shape = "ovo" }):fit(two, { 1, 2, 1, 2, 1, 2, 1, 2, 1, 2 }):decision_function(two).shape)
+    local pair = svm.SVC({ decision_function_shape = "ovo" }):fit(two, { 1, 2, 1, 2, 1, 2, 1, 2, 1, 2 })
+    assert.same({ 10 }, pair:decision_function(two).shape)
   end)
 
   it("SVC learn rings that no line parts", function()
@@ -573,7 +586,8 @@ describe("the answers of", function()
 
   it("LinearSVC depend on the seed in the last digits only", function()
     local X, y = clusters({ 1, 2, 3 }, 20)
-    local a, b, c = svm.LinearSVC { seed = 1 }:fit(X, y), svm.LinearSVC { seed = 1 }:fit(X, y), svm.LinearSVC { seed = 2, tol = 1e-8 }:fit(X, y)
+    local a, b = svm.LinearSVC { seed = 1 }:fit(X, y), svm.LinearSVC { seed = 1 }:fit(X, y)
+    local c = svm.LinearSVC { seed = 2, tol = 1e-8 }:fit(X, y)
     assert.equal(picture(a, X), picture(b, X))
     assert.is_true(a.coef:allclose(c.coef, { rtol = 1e-2, atol = 1e-3 }))
   end)
@@ -684,7 +698,9 @@ describe("memory", function()
         local allocations = inject(name .. ".predict", unchanged, function() m:predict(X) end)
         assert.truthy(allocations > 0)
         inject(name .. ".decision_function", unchanged, function() m:decision_function(X) end)
-        inject(name .. ".score", unchanged, function() m:score(X:totable(), y:totable(), { sample_weight = y:totable() }) end)
+        inject(name .. ".score", unchanged, function()
+          m:score(X:totable(), y:totable(), { sample_weight = y:totable() })
+        end)
         for _, field in ipairs(machines[name].fields) do
           inject(name .. "." .. field, unchanged, function()
             local own = m[field]
@@ -695,7 +711,8 @@ describe("memory", function()
         local weights = peri.ones(#T)
         m = m:clone { class_weight = "balanced" }:fit(X, y)
         local arguments = { T:t():contiguous():t(), U:to "float32", weights }
-        allocations = inject(name .. ".fit", function() return picture(m, X) .. samples.all_bits(arguments) end, function()
+        local function state() return picture(m, X) .. samples.all_bits(arguments) end
+        allocations = inject(name .. ".fit", state, function()
           m:fit(arguments[1], arguments[2], { sample_weight = weights })
         end)
         assert.truthy(allocations > 10)

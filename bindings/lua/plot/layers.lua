@@ -64,6 +64,7 @@ end
 
 -- ---- layers ----
 -- A row of LAYERS has
+--   doc              its documentation
 --   options          what its trailing table may say
 --   new(...)         the layer, from the method's arguments; it raises when they are wrong
 --   span(layer, box) grows the box around the layer
@@ -112,6 +113,10 @@ local function stroke(script, rows, layer, color, marks)
 end
 
 LAYERS.line = {
+  doc = [[
+figure:line(x, y, {label =, color =, width = 2, style = 'solid', marker =, size =}) -> figure
+A curve through the points (x[i], y[i]), tensors or lists; line(y) counts x from 1. What is not finite is a gap. style:
+'solid', 'dashed' or 'dotted'; marker: 'circle', 'square', 'triangle', 'triangle_down', 'diamond', 'cross' or 'plus'.]],
   cycles = true,
   options = {
     label = kinds.text, color = kinds.color, width = kinds.positive, style = kinds.style, marker = kinds.marker,
@@ -175,6 +180,10 @@ local function point_arguments(where, a, b, c)
 end
 
 LAYERS.scatter = {
+  doc = [[
+figure:scatter(points, {class =, labels =, label =, color =, edgecolor =, edgewidth = 1, marker =, size = 6}) -> figure
+Points: n x 2, or x and y as two arguments. class is a label for each point: one colour and marker for each class,
+named in the legend by labels. color 'none' leaves rings.]],
   cycles = true,
   options = {
     label = kinds.text, class = kinds.data, labels = list_of(kinds.text), color = either(kinds.color, kinds.none),
@@ -287,6 +296,11 @@ local function image_rows(layer)
 end
 
 LAYERS.image = {
+  doc = [[
+figure:image(matrix, {palette =, range =, colorbar = false, extent =, gray =, smooth = false}) -> figure
+A matrix as pixels, row 1 on top; with extent = {xmin, xmax, ymin, ymax} a function on a grid, row 1 at ymin. palette:
+'gray', 'ink', 'blues', 'heat', 'diverging' or a list of colours; range: the numbers at its ends; colorbar: true or its
+title.]],
   options = {
     extent = kinds.extent, palette = kinds.palette, range = kinds.limits, colorbar = either(kinds.boolean, kinds.text),
     gray = kinds.boolean, smooth = kinds.boolean,
@@ -319,6 +333,9 @@ LAYERS.image = {
 }
 
 LAYERS.contour = {
+  doc = [[
+figure:contour(matrix, {levels = {0}, extent =, color =, width = 2, style = 'solid', label =}) -> figure
+The lines on which a function on a grid has the values levels; extent as for image.]],
   options = {
     extent = kinds.extent, levels = list_of(kinds.number), color = kinds.color, width = kinds.positive,
     style = kinds.style, label = kinds.text,

@@ -5,6 +5,7 @@
 -- visible to later lines (locals.lua). peri and help are the only globals that are set.
 local host = ...
 local new_session, complete = host.load("program.locals"), host.load("program.complete")
+local text_of = host.load("program.text")
 
 local session = new_session()
 
@@ -28,7 +29,7 @@ end
 
 local function show(...)
   local values = table.pack(...)
-  for i = 1, values.n do values[i] = tostring(values[i]) end
+  for i = 1, values.n do values[i] = text_of(values[i], host.columns()) end
   if values.n > 0 then io.stdout:write(table.concat(values, "\t"), "\n") end
 end
 

@@ -15,8 +15,8 @@
 extern "C" {
 #endif
 
-#define PERI_VERSION "0.1.0"
-#define PERI_API __attribute__((visibility("default")))
+#define PERI_VERSION  "0.1.0"
+#define PERI_API      __attribute__((visibility("default")))
 #define PERI_MAX_DIMS 8
 
 typedef enum peri_status {
@@ -42,8 +42,8 @@ PERI_API const char *peri_version(void);
 /* Zero means the default of each field. Set size to sizeof(peri_options). */
 typedef struct peri_options {
   size_t size;
-  size_t memory_limit;  /* bytes that tensors and workspaces may use; default: the machine's memory */
-  int threads;          /* default: PERILUNE_NUM_THREADS, else the processors of this process */
+  size_t memory_limit;   /* bytes that tensors and workspaces may use; default: the machine's memory */
+  int threads;           /* default: PERILUNE_NUM_THREADS, else the processors of this process */
   int keep_blas_threads; /* leave OpenBLAS's thread count alone; equal bits are then not promised */
 } peri_options;
 
