@@ -52,7 +52,7 @@ static int build_info(lua_State *L) {
   lua_pushstring(L, peri_version());
   lua_setfield(L, -2, "version");
 #ifdef __clang__
-  lua_pushliteral(L, "clang " __clang_version__);
+  lua_pushfstring(L, "clang %d.%d.%d", __clang_major__, __clang_minor__, __clang_patchlevel__);
 #else
   lua_pushliteral(L, "gcc " __VERSION__);
 #endif

@@ -422,6 +422,8 @@ static int requires_grad_(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_tensor *x = self(L, "requires_grad_");
   bool wanted = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+  if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2))
+    return bind_error(L, "requires_grad_", "requires_grad must be true or false, got %s", bind_describe(L, 2));
   bind_check(L, S, peri_require_grad(x, wanted));
   if (wanted && x->node == NULL && !x->known) bind_register_handle(L, S, 1);
   lua_settop(L, 1);
@@ -448,10 +450,10 @@ static int release(lua_State *L) {
 static int next_row(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_tensor *x = bind_check_tensor(L, S, 1, "pairs", "x");
-  lua_Integer i = lua_tointeger(L, 2) + 1;
-  if (i > x->layout.shape[0]) return 0;
-  lua_pushinteger(L, i);
-  lua_pushinteger(L, i);
+  lua_Integer before = lua_tointeger(L, 2);
+  if (x->layout.ndim == 0 || before < 0 || before >= x->layout.shape[0]) return 0;
+  lua_pushinteger(L, before + 1);
+  lua_pushinteger(L, before + 1);
   lua_gettable(L, 1);
   return 2;
 }
@@ -508,11 +510,25 @@ static int restore_mode(lua_State *L) {
   return 0;
 }
 
+/* A coroutine that dies keeps what it had to close, so that there an error is caught and raised again. */
+static int with_mode_in_coroutine(lua_State *L, bind_state *S, bool mode) {
+  bool before = S->context->grad_mode;
+  S->context->grad_mode = mode;
+  int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  S->context->grad_mode = before;
+  return failed ? lua_error(L) : lua_gettop(L);
+}
+
 /* Calls f with recording on or off; the mode comes back however f ends. f cannot yield, so that no
  * other coroutine runs in its mode. */
-static int with_mode(lua_State *L, bool mode) {
+static int with_mode(lua_State *L, const char *name, bool mode) {
   bind_state *S = bind_here(L);
-  luaL_checkany(L, 1);
+  if (lua_type(L, 1) != LUA_TFUNCTION && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
+    return bind_error(L, name, "f must be a function, got %s", bind_describe(L, 1));
+  if (lua_type(L, 1) != LUA_TFUNCTION) lua_pop(L, 1);
+  bool is_main = lua_pushthread(L);
+  lua_pop(L, 1);
+  if (!is_main) return with_mode_in_coroutine(L, S, mode);
   bool **guard = lua_newuserdatauv(L, sizeof(bool *) + sizeof(bool), 0);
   guard[0] = &S->context->grad_mode;
   *(bool *)(guard + 1) = S->context->grad_mode;
@@ -525,8 +541,8 @@ static int with_mode(lua_State *L, bool mode) {
   lua_closeslot(L, 1);
   return lua_gettop(L) - 1;
 }
-static int no_grad(lua_State *L) { return with_mode(L, false); }
-static int enable_grad(lua_State *L) { return with_mode(L, true); }
+static int no_grad(lua_State *L) { return with_mode(L, "no_grad", false); }
+static int enable_grad(lua_State *L) { return with_mode(L, "enable_grad", true); }
 
 static int is_grad_enabled(lua_State *L) {
   lua_pushboolean(L, bind_here(L)->context->grad_mode);

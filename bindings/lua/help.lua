@@ -9,11 +9,11 @@ local WIDTH = 80
 local TENSOR = [[
 Numbers of one dtype (float32, float64, int64, uint8, bool) in a shape.
 Everything counts from 1, ranges include both ends, -1 is the last.
-  x[1]  x[{1, 2}]                      a row, an element
-  x[{ {1, 3}, {} }]  x[{1, {2, -1, 2}}]   ranges {from, to, step}
-  x[x:gt(0)]  x[indices]               by a bool tensor, by an int64 tensor
-  x[{1, {}}] = 0                       writes, broadcast
-  #x  x.shape  x.dtype                 the first dimension, fields
+  x[1]  x[{1, 2}]                        a row, an element
+  x[{ {1, 3}, {} }]  x[{1, {2, -1, 2}}]  ranges {from, to, step}
+  x[x:gt(0)]  x[indices]                 by a bool tensor, by an int64 tensor
+  x[{1, {}}] = 0                         writes, broadcast
+  #x  x.shape  x.dtype                   the first dimension, fields
   x.grad  x.requires_grad  x.is_leaf
 Arithmetic broadcasts; name_ changes in place. Methods:]]
 
@@ -36,12 +36,12 @@ local function names_in(value)
   return names
 end
 
--- The words of a text in lines; the second and later ones begin with indent.
-local function wrapped(text, indent)
+-- The words of a text in lines; the second and later ones begin with indent, the first with first or nothing.
+local function wrapped(text, indent, first)
   local lines, line = {}, nil
   for word in text:gmatch "%S+" do
     if not line then
-      line = word
+      line = (first or "") .. word
     elseif #line + 1 + #word > WIDTH then
       lines[#lines + 1] = line
       line = indent .. word
@@ -59,7 +59,7 @@ local function wrapped_signature(text)
   return (wrapped(text, "    "):gsub("\0", " "))
 end
 
-local function list_of_names(value) return "  " .. wrapped(table.concat(names_in(value), " "), "  ") end
+local function list_of_names(value) return wrapped(table.concat(names_in(value), " "), "  ", "  ") end
 
 -- A documentation for the terminal: the signature, then its lines, which break at words. What is short
 -- enough stays as it was written.

@@ -30,6 +30,7 @@ struct peri_team {
   int64_t pieces;
   unsigned guests; /* workers that may enter */
   atomic_llong next;
+  atomic_uint seats; /* taken: workers are numbered anew in each job, so that scratch space can be by number */
   atomic_uint state;
 
   /* meeting */
@@ -43,12 +44,7 @@ struct peri_team {
   pthread_t thread[MAX_WORKERS];
 };
 
-typedef struct worker_start {
-  peri_team *team;
-  int number;
-} worker_start;
-
-static _Thread_local int worker_number; /* 0: not a worker of any team */
+static _Thread_local int worker_number; /* in the job that it is in; 0 is the caller's */
 static _Thread_local bool inside;       /* this thread is in a body */
 static atomic_bool forked;
 
@@ -72,19 +68,26 @@ static void take_pieces(peri_team *team) {
   inside = false;
 }
 
-static bool enter(peri_team *team) {
-  unsigned state = atomic_load(&team->state);
-  while ((state & OPEN) && (state & ~OPEN) < team->guests) {
-    if (atomic_compare_exchange_weak(&team->state, &state, state + 1)) return true;
-  }
-  return false;
-}
-
 static void leave(peri_team *team) {
   if (atomic_fetch_sub(&team->state, 1) != 1 || !atomic_load(&team->waiting)) return;
   pthread_mutex_lock(&team->lock);
   pthread_cond_signal(&team->done);
   pthread_mutex_unlock(&team->lock);
+}
+
+static bool enter(peri_team *team) {
+  unsigned state = atomic_load(&team->state);
+  while (state & OPEN) {
+    if (!atomic_compare_exchange_weak(&team->state, &state, state + 1)) continue;
+    unsigned seat = atomic_fetch_add(&team->seats, 1) + 1;
+    if (seat <= team->guests) {
+      worker_number = (int)seat;
+      return true;
+    }
+    leave(team);
+    return false;
+  }
+  return false;
 }
 
 /* ---- workers ---- */
@@ -102,10 +105,7 @@ static void await_job(peri_team *team, unsigned seen) {
 }
 
 static void *work(void *arg) {
-  worker_start *start = arg;
-  peri_team *team = start->team;
-  worker_number = start->number;
-  free(start);
+  peri_team *team = arg;
   for (unsigned seen = 0; !atomic_load(&team->quit);) {
     await_job(team, seen);
     seen = atomic_load(&team->jobs);
@@ -121,16 +121,7 @@ static void hire(peri_team *team, int wanted) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  while (team->workers < wanted) {
-    worker_start *start = malloc(sizeof *start);
-    if (start == NULL) break;
-    *start = (worker_start){team, team->workers + 1};
-    if (pthread_create(&team->thread[team->workers], NULL, work, start) != 0) {
-      free(start);
-      break;
-    }
-    team->workers++;
-  }
+  while (team->workers < wanted && pthread_create(&team->thread[team->workers], NULL, work, team) == 0) team->workers++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -180,6 +171,7 @@ static void run_job(peri_team *team, unsigned guests, int64_t pieces, peri_body 
   team->pieces = pieces;
   team->guests = guests;
   atomic_store(&team->next, 0);
+  atomic_store(&team->seats, 0);
   atomic_store(&team->state, OPEN);
   atomic_fetch_add(&team->jobs, 1);
   if (atomic_load(&team->sleepers) > 0) {
