@@ -8,6 +8,24 @@ local SECTIONS = {
   { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
 }
 
+-- Objects whose methods are found through them alone.
+local function with_methods()
+  local weight = peri.zeros(1, { requires_grad = true })
+  local optimizer = peri.optim.SGD({ weight }, { lr = 1 })
+  local learning = { "step", "zero_grad", "state_dict", "load_state_dict" }
+  return {
+    optim = { "Methods of optimisers", optimizer, learning },
+    ["optim.lr_scheduler"] = {
+      "Methods of schedules", peri.optim.lr_scheduler.StepLR(optimizer, { step_size = 1 }),
+      { "step", "state_dict", "load_state_dict" },
+    },
+    svm = {
+      "Methods of machines", peri.svm.SVC(),
+      { "fit", "predict", "decision_function", "score", "clone", "params", "release" },
+    },
+  }
+end
+
 local function find(name)
   local value = peri
   for part in name:gmatch "[^.]+" do value = type(value) == "table" and value[part] or nil end
@@ -52,6 +70,7 @@ return function(path)
     entry(out, op.doc, row_notes(op))
   end
   section(out, "The module", peri, rows)
+  local objects = with_methods()
   for _, part in ipairs(SECTIONS) do
     local value = find(part[1])
     local skip = {}
@@ -60,6 +79,11 @@ return function(path)
       if name:sub(1, #prefix) == prefix then skip[name:sub(#prefix + 1)] = true end
     end
     if type(value) == "table" then section(out, part[2], value, skip) end
+    local object = objects[part[1]]
+    if object then
+      out[#out + 1] = ("## %s\n"):format(object[1])
+      for _, name in ipairs(object[3]) do entry(out, peri.documentation(object[2][name])) end
+    end
   end
   local file = assert(io.open(path, "w"))
   file:write(table.concat(out, "\n"))

@@ -343,7 +343,7 @@ static peri_status make_circles(peri_context *context, void *arg) {
 
 static void circles_without_memory(void) {
   peri_context *context = open_context();
-  check_allocation_failures(context, make_circles, NULL, 4);
+  check_allocation_failures(context, make_circles, NULL, 2);
   close_context(context);
 }
 
@@ -507,7 +507,7 @@ static peri_status some_digits(peri_context *context, void *arg) {
 
 static void digits_without_memory(void) {
   peri_context *context = open_context();
-  check_allocation_failures(context, some_digits, NULL, 4);
+  check_allocation_failures(context, some_digits, NULL, 2);
   close_context(context);
 }
 

@@ -363,9 +363,9 @@ static void reading_without_memory(void) {
   char path[512];
   snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
   put_file(path, plain_bytes()->bytes, plain_bytes()->size);
-  check_allocation_failures(context, read_file, path, 2);
+  check_allocation_failures(context, read_file, path, 1);
   put_file(path, compressed_bytes()->bytes, compressed_bytes()->size);
-  check_allocation_failures(context, read_file, path, 4);
+  check_allocation_failures(context, read_file, path, 3);
   remove_folder(&home);
   close_context(context);
 }

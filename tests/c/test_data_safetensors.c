@@ -490,7 +490,7 @@ static void work_without_memory(void) {
   layout.shape[0] = 4, layout.shape[1] = 3, layout.strides[0] = 1, layout.strides[1] = 4;
   PERI_CHECK(peri_tensor_view(wide, &layout, &s.tensors[0]) == PERI_OK, "%s", peri_message(context));
   s.tensors[1] = make_tensor(context, PERI_BOOL, 1, (int64_t[]){5});
-  check_allocation_failures(context, write_and_read, &s, 15);
+  check_allocation_failures(context, write_and_read, &s, 14);
   PERI_CHECK(files_in(&home) == 1, "%d files", files_in(&home));
   peri_tensor_release(&wide);
   peri_tensor_release(&s.tensors[0]);
