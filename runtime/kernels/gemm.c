@@ -97,7 +97,8 @@ static int64_t even_step(int64_t size, int64_t most) {
 static bool cut_for_unpacked(product *job) {
   double depth = (double)job->k, work = (double)job->m * (double)job->n * depth;
   double elements = ((double)job->m + (double)job->n) * depth + (double)job->m * (double)job->n;
-  if (job->dtype != PERI_FLOAT32 || work < CUT_FROM || elements * (double)job->size > (double)SECOND_LEVEL) return false;
+  if (job->dtype != PERI_FLOAT32 || work < CUT_FROM || elements * (double)job->size > (double)SECOND_LEVEL)
+    return false;
   if (depth * UNPACKED_SIDE * UNPACKED_SIDE > UNPACKED_WORK || !has_unpacked_kernels()) return false;
   int64_t side = UNPACKED_SIDE;
   while ((double)((side + 16) * (side + 16)) * depth <= UNPACKED_WORK) side += 16;

@@ -36,7 +36,7 @@ typedef double vector_f64 __attribute__((vector_size(32)));
 #define LANES  8
 #define MADD   MADD_F32
 #if defined(__AVX__)
-#define PARTIAL_LOAD(from, count)          (vector_f32) _mm256_maskload_ps(from, MASK_F32(count))
+#define PARTIAL_LOAD(from, count)        (vector_f32) _mm256_maskload_ps(from, MASK_F32(count))
 #define PARTIAL_STORE(to, count, vector) _mm256_maskstore_ps(to, MASK_F32(count), (__m256)(vector))
 #endif
 #include "kernels/small_gemm.h"
@@ -54,7 +54,7 @@ typedef double vector_f64 __attribute__((vector_size(32)));
 #define LANES  4
 #define MADD   MADD_F64
 #if defined(__AVX__)
-#define PARTIAL_LOAD(from, count)          (vector_f64) _mm256_maskload_pd(from, MASK_F64(count))
+#define PARTIAL_LOAD(from, count)        (vector_f64) _mm256_maskload_pd(from, MASK_F64(count))
 #define PARTIAL_STORE(to, count, vector) _mm256_maskstore_pd(to, MASK_F64(count), (__m256d)(vector))
 #endif
 #include "kernels/small_gemm.h"

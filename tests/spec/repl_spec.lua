@@ -34,6 +34,7 @@ describe("the REPL #program", function()
     prints('{1, "a\\n", {x = 1.5}, [0] = false, b = function}\n', "{1, 'a\\n', {x = 1.5}, [0] = false, b = print}\n")
     prints("{t = {t = {t = {...}}}}\n", "t = {} t.t = t\nt\n")
     prints("{[float32 2x3], {2, 3}}\n", "{peri.zeros(2, 3), peri.zeros(2, 3).shape}\n")
+    prints("1.  1.\n[float32 2]\n2\n", "peri.ones(2), 2\n")
     prints("own\n", "setmetatable({}, {__tostring = function() return 'own' end})\n")
   end)
 

@@ -27,10 +27,14 @@ local function explain(message)
   return (text:gsub("in function <stdin:%d+>$", "in main chunk"))
 end
 
+-- Values in a line, or each below the other when one has several lines.
 local function show(...)
-  local values = table.pack(...)
-  for i = 1, values.n do values[i] = text_of(values[i], host.columns()) end
-  if values.n > 0 then io.stdout:write(table.concat(values, "\t"), "\n") end
+  local values, between = table.pack(...), "\t"
+  for i = 1, values.n do
+    values[i] = text_of(values[i], host.columns())
+    if values[i]:find "\n" then between = "\n" end
+  end
+  if values.n > 0 then io.stdout:write(table.concat(values, between), "\n") end
 end
 
 -- Runs a compiled chunk and shows its values; both can be interrupted.
