@@ -53,6 +53,8 @@ void nn_set_documented(lua_State *L, bind_state *S, int state, const bind_functi
 }
 
 const void *nn_keep_metatable(lua_State *L) {
+  lua_pushboolean(L, 0); /* scripts cannot call a finaliser on something else */
+  lua_setfield(L, -2, "__metatable");
   const void *key = lua_topointer(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
   return key;

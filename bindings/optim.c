@@ -60,6 +60,8 @@ const void *optim_make_metatable(lua_State *L, bind_state *S, int state, const c
   lua_setfield(L, -2, "__gc");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0); /* scripts cannot call a finaliser on something else */
+  lua_setfield(L, -2, "__metatable");
   const void *key = lua_topointer(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
   return key;

@@ -164,6 +164,15 @@ const peri_op peri_op_eye = {
            "An n x m matrix with ones on the diagonal and zeros elsewhere.",
 };
 
+/* How many integers there are from `from` to `to`, which lies in the step's direction; doubles lose the last digits. */
+static uint64_t count_integers(const peri_arg *from, const peri_arg *to, const peri_arg *step) {
+  uint64_t a = (uint64_t)from->integer, b = (uint64_t)to->integer;
+  if (from->integer == to->integer) return 1;
+  int64_t by = step->given ? step->integer : 1;
+  if ((from->integer < to->integer) != (by > 0)) return 0;
+  return (by > 0 ? (b - a) / (uint64_t)by : (a - b) / (0 - (uint64_t)by)) + 1;
+}
+
 /* arange counts as Lua's for does: both ends belong. */
 static peri_status infer_arange(peri_call *call) {
   const peri_arg *from = &call->args[0], *to = &call->args[1], *step = &call->args[2];
@@ -173,6 +182,7 @@ static peri_status infer_arange(peri_call *call) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "cannot go from %g to %g by %g", from->number, to->number, by);
   }
   double count = floor(span + 1e-6) + 1;
+  if (integers && count >= 0 && count <= 0x1p62) count = (double)count_integers(from, to, step);
   if (count > 0x1p62) {
     return peri_call_fail(call, PERI_ERR_MEMORY, "out of memory: from %g to %g by %g is too many elements",
                           from->number, to->number, by);

@@ -289,7 +289,8 @@ static peri_status infer_slice(peri_call *call) {
                           (long long)(from < 0 ? from : from + 1), (long long)(to < 0 ? to : to + 1), dim + 1,
                           (long long)size);
   }
-  return place_slice(call, dim, first, last < first ? 0 : (last - first) / step + 1, step);
+  int64_t count = last < first ? 0 : (last - first) / step + 1;
+  return place_slice(call, dim, first, count, count > 1 ? step : 1); /* a huge step would overflow the stride */
 }
 const peri_op peri_op_slice = {
     .name = "slice",

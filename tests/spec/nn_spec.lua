@@ -627,3 +627,13 @@ describe("Parameter", function()
     assert.matches("Parameter: the argument must be a tensor, got 3", message(nn.Parameter, 3))
   end)
 end)
+
+describe("handles", function()
+  it("do not give their finalisers away", function()
+    local optim = peri.optim
+    local layer = nn.Linear(2, 2)
+    for _, object in ipairs { layer, nn.Sequential(layer), optim.SGD(layer:parameters(), { lr = 1 }), peri.zeros(1) } do
+      assert.is_false(getmetatable(object))
+    end
+  end)
+end)
