@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Garbage in tensors below this is left to Lua's own pace. Larger, and the free lists go through more memory than
- * the second-level cache holds: 8 MB makes a small training step twice as slow. */
-#define COLLECT_FLOOR ((size_t)512 << 10)
+/* Garbage in tensors below this is left to Lua's own pace. */
+#define COLLECT_FLOOR ((size_t)8 << 20)
 
 static const char state_key, handles_key, documents_key;
 
@@ -169,7 +168,9 @@ const char *bind_describe(lua_State *L, int index) {
   case LUA_TSTRING:
     return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
   default:
-    return bind_is_released(L, S, index) ? "a released tensor" : lua_pushfstring(L, "a %s", luaL_typename(L, index));
+    if (bind_is_released(L, S, index)) return "a released tensor";
+    if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) return lua_pushfstring(L, "a %s", lua_tostring(L, -1));
+    return lua_pushfstring(L, "a %s", luaL_typename(L, index));
   }
 }
 
@@ -182,6 +183,7 @@ static void set_charge(lua_State *L, bind_state *S) {
   size_t slack = (live + lua) / 2 > COLLECT_FLOOR ? (live + lua) / 2 : COLLECT_FLOOR;
   size_t reserve = limit - limit / 8;
   S->charge_at = live + slack;
+  S->handles = 0;
   if (S->charge_at > reserve) S->charge_at = live < reserve ? reserve : live + limit / 64;
 }
 
@@ -196,6 +198,7 @@ void bind_collect(lua_State *L, bind_state *S) {
 peri_tensor **bind_new_tensor(lua_State *L, bind_state *S) {
   peri_tensor **handle = lua_newuserdatauv(L, sizeof *handle, 0);
   *handle = NULL;
+  S->handles++;
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->tensor_meta);
   lua_setmetatable(L, -2);
   return handle;

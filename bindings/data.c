@@ -44,7 +44,12 @@ static int circles(lua_State *L) {
   peri_dtype dtype = PERI_FLOAT32;
   if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, "circles");
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
-  bind_check(L, S, peri_data_circles(S->context, n, values[0], values[1], (uint64_t)values[2], dtype, x, y));
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_data_circles(S->context, n, values[0], values[1], (uint64_t)values[2], dtype, x, y);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
   bind_charge(L, S);
   return 2;
 }
@@ -56,7 +61,12 @@ static int digits(lua_State *L) {
   int64_t n = check_count(L, 1, "digits");
   bind_options(L, 2, "digits", options, NULL, values);
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
-  bind_check(L, S, peri_data_digits(S->context, n, (uint64_t)values[0], x, y));
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_data_digits(S->context, n, (uint64_t)values[0], x, y);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
   bind_charge(L, S);
   return 2;
 }
@@ -91,6 +101,7 @@ typedef struct loader {
   int tensors;
   peri_tensor *tensor[MAX_LOADED]; /* contiguous */
   int64_t n, batch_size, next;
+  const void *given; /* the last batch's first tensor as Lua knows it; never followed */
   bool shuffle, drop_last;
   uint64_t seed, epoch;
   int64_t *order; /* n positions from 0 when shuffling */
@@ -136,7 +147,11 @@ static peri_status take_batch(const loader *l, int i, int64_t count, peri_tensor
 static int next_batch(lua_State *L) {
   bind_state *S = bind_here(L);
   loader *l = lua_touserdata(L, 1); /* only __call of loaders leads here */
-  if (lua_isnil(L, 3)) bind_check(L, S, start_epoch(l));
+  if (lua_isnil(L, 3)) {
+    bind_check(L, S, start_epoch(l));
+  } else if (lua_topointer(L, 3) != l->given) {
+    return bind_error(L, "loader", "another loop over the same loader began before this one ended (make two loaders)");
+  }
   int64_t count = peri_min(l->batch_size, l->n - l->next);
   if (count <= 0 || (l->drop_last && count < l->batch_size)) return 0;
   peri_tensor **handles[MAX_LOADED];
@@ -151,6 +166,7 @@ static int next_batch(lua_State *L) {
     bind_check(L, S, status);
   }
   l->next += count;
+  l->given = lua_topointer(L, -l->tensors);
   bind_charge(L, S);
   return l->tensors;
 }
@@ -257,6 +273,9 @@ static size_t count_pairs(lua_State *L, int index, const char *what) {
   return n;
 }
 
+/* A finaliser, or a weak table, has changed what was counted. */
+static void table_changed(lua_State *L) { bind_error(L, "save", "a table was changed while it was read"); }
+
 /* peri.save(path, {name = tensor}, {metadata strings}) */
 static int save(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -271,16 +290,19 @@ static int save(lua_State *L) {
   peri_tensor **tensors = lua_newuserdatauv(L, (n + 1) * sizeof *tensors, 0);
   size_t i = 0;
   for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1), i++) { /* the strings stay alive as keys of the table */
+    if (i == n) table_changed(L);
     words[i] = lua_tostring(L, -2);
     tensors[i] = bind_check_tensor(L, S, -1, "save", words[i]);
   }
-  i = n;
+  if (i < n) table_changed(L);
   for (lua_pushnil(L); m > 0 && lua_next(L, 3); lua_pop(L, 1), i++) {
+    if (i == n + m) table_changed(L);
     words[i] = lua_tostring(L, -2);
     if (lua_type(L, -1) != LUA_TSTRING)
       bind_error(L, "save", "metadata %s must be a string, got %s", words[i], bind_describe(L, -1));
     words[i + m] = lua_tostring(L, -1);
   }
+  if (i < n + m) table_changed(L);
   bind_check(L, S, peri_safetensors_write(S->context, path, n, words, tensors, m, words + n, words + n + m));
   return 0;
 }

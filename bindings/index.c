@@ -106,7 +106,7 @@ static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int inde
     for (lua_Unsigned i = 1; i <= n; i++) {
       lua_rawgeti(L, index, (lua_Integer)i);
       read_step(L, S, x, lua_gettop(L), k);
-      lua_pop(L, 1);
+      if (!lua_isuserdata(L, -1)) lua_pop(L, 1); /* tensors stay: the table may be weak */
     }
   }
 }

@@ -130,6 +130,7 @@ static peri_tensor **read_parameters(lua_State *L, bind_state *S, const char *op
     bind_error(L, operation, "parameters must be a list of tensors (see net:parameters()), got %s",
                bind_describe(L, 1));
   lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+  lua_createtable(L, (int)count, 0); /* holds the handles until the optimizer does: the caller's table may be weak */
   peri_tensor **list = lua_newuserdatauv(L, (size_t)count * sizeof *list, 0);
   for (lua_Integer i = 0; i < count; i++) {
     lua_rawgeti(L, 1, i + 1);
@@ -138,7 +139,7 @@ static peri_tensor **read_parameters(lua_State *L, bind_state *S, const char *op
       const char *name = lua_pushfstring(L, "parameter %I", i + 1);
       bind_check_tensor(L, S, -2, operation, name);
     }
-    lua_pop(L, 1);
+    lua_rawseti(L, -3, i + 1);
   }
   *n = count;
   return list;

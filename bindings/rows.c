@@ -104,7 +104,8 @@ static int read_size_run(const reader *r, peri_arg *arg, int param, int index, i
   return count;
 }
 
-/* A list of tensors; the array of pointers becomes a userdata in the list's place on the stack's end. */
+/* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
+ * our own there, since the caller's may be weak, or be emptied by a finaliser, before the call is over. */
 static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
   lua_Unsigned count = lua_rawlen(r->L, index);
@@ -112,6 +113,7 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
     bind_error(r->L, r->name, "%s has %I entries (expected 1 or more tensors)", r->call->op->params[param].name,
                (lua_Integer)count);
   peri_tensor **list = lua_newuserdatauv(r->L, count * sizeof *list, 0);
+  lua_createtable(r->L, (int)count, 0);
   for (lua_Unsigned i = 0; i < count; i++) {
     char name[48];
     lua_rawgeti(r->L, index, (lua_Integer)i + 1);
@@ -119,7 +121,7 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
       snprintf(name, sizeof name, "%s[%d]", r->call->op->params[param].name, (int)i + 1);
       bind_check_tensor(r->L, r->S, -1, r->name, name);
     }
-    lua_pop(r->L, 1);
+    lua_rawseti(r->L, -2, (lua_Integer)i + 1);
   }
   arg->tensors = list;
   arg->count = (int)count;
@@ -206,6 +208,7 @@ static void read_options(const reader *r, int table) {
   lua_State *L = r->L;
   const peri_param *params = r->call->op->params;
   int top = lua_gettop(L);
+  luaL_checkstack(L, PERI_MAX_PARAMS, r->name);
   for (lua_pushnil(L); lua_next(L, table); lua_settop(L, top + 1)) {
     int i = 0;
     const char *name = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
@@ -214,6 +217,10 @@ static void read_options(const reader *r, int table) {
     if (r->call->args[i].given) bind_error(L, r->name, "%s is given twice", name);
     if (params[i].kind == PERI_KIND_TENSORS) bind_error(L, r->name, "%s must stand before the options", name);
     read_argument(r, i, top + 2, top + 2);
+    if (lua_isuserdata(L, top + 2)) { /* a tensor stays below the key: the table may be weak */
+      lua_settop(L, top + 2);
+      lua_insert(L, ++top);
+    }
   }
 }
 

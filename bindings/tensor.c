@@ -18,6 +18,7 @@ typedef struct nest {
   lua_State *L;
   peri_layout layout;
   bool booleans, numbers;
+  int dtype;  /* wanted, or < 0 */
   char *next; /* the place of the next element while filling */
 } nest;
 
@@ -47,6 +48,10 @@ static void nest_check(nest *n, int level) {
       n->booleans = true;
     } else if (type == LUA_TNUMBER) {
       n->numbers = true;
+      if (n->dtype >= 0 && !(n->dtype == PERI_INT64 && lua_isinteger(L, -1)) &&
+          !peri_number_fits((peri_dtype)n->dtype, lua_tonumber(L, -1))) {
+        bind_error(L, "tensor", "%s is no value of %s", bind_describe(L, -1), peri_dtype_name((peri_dtype)n->dtype));
+      }
     } else {
       bind_error(L, "tensor", MAX_NEST_ERROR, bind_describe(L, -1));
     }
@@ -85,7 +90,7 @@ static void nest_fill(nest *n, int level) {
 
 /* Pushes a tensor of the Lua value at index; dtype < 0: float32, or bool for booleans. */
 void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype) {
-  nest n = {.L = L};
+  nest n = {.L = L, .dtype = dtype};
   index = lua_absindex(L, index);
   luaL_checkstack(L, 2 * PERI_MAX_DIMS, "tensor");
   nest_shape(&n, index);
@@ -385,6 +390,7 @@ static int grad(lua_State *L) {
   if (n < 1 || n > 1000000) return bind_error(L, "grad", "inputs has %I entries (expected 1 or more tensors)", n);
   peri_tensor **inputs = lua_newuserdatauv(L, (size_t)n * sizeof *inputs, 0);
   peri_tensor **grads = lua_newuserdatauv(L, (size_t)n * sizeof *grads, 0);
+  lua_createtable(L, (int)n, 0); /* holds the inputs: the caller's table may be weak */
   for (lua_Integer i = 0; i < n; i++) {
     if (one) {
       lua_pushvalue(L, 2);
@@ -392,7 +398,7 @@ static int grad(lua_State *L) {
       lua_rawgeti(L, 2, i + 1);
     }
     inputs[i] = bind_check_tensor(L, S, -1, "grad", "inputs");
-    lua_pop(L, 1);
+    lua_rawseti(L, -2, i + 1);
   }
   lua_createtable(L, (int)n, 0);
   int list = lua_gettop(L), tries = 0;
@@ -437,12 +443,23 @@ static int collect_handle(lua_State *L) {
   return 0;
 }
 
+/* A finaliser may run in the midst of a function that works on the tensor. */
+static bool in_finaliser(lua_State *L) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "n", &frame);
+    if (frame.name != NULL && strcmp(frame.name, "__gc") == 0) return true;
+  }
+  return false;
+}
+
+/* In a finaliser it is left to the collector. */
 static int release(lua_State *L) {
   bind_state *S = bind_here(L);
   if (bind_is_released(L, S, 1)) return 0;
   const peri_tensor *x = self(L, "release");
   if (x->known) return bind_error(L, "release", "the tensor is a parameter or a gradient, and others hold it");
-  return collect_handle(L);
+  return in_finaliser(L) ? 0 : collect_handle(L);
 }
 
 /* ---- iteration ---- */

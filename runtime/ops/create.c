@@ -87,6 +87,7 @@ const peri_op peri_op_empty = {
 };
 
 static peri_status infer_full(peri_call *call) {
+  PERI_TRY(peri_infer_fits(call, 1, (peri_dtype)call->args[2].integer));
   return infer_sizes(call, &call->args[0], (peri_dtype)call->args[2].integer);
 }
 static peri_status run_full(peri_call *call) {

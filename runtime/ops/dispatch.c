@@ -211,6 +211,14 @@ peri_status peri_infer_float(peri_call *call, int arg) {
                         peri_dtype_name(dtype));
 }
 
+peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype) {
+  const peri_arg *value = &call->args[arg];
+  if (value->tensor != NULL || (dtype == PERI_INT64 && value->is_integer)) return PERI_OK;
+  if (peri_number_fits(dtype, value->number)) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %.17g, which is no value of %s", call->op->params[arg].name,
+                        value->number, peri_dtype_name(dtype));
+}
+
 /* Promotion in PyTorch's manner: among tensors with dimensions the widest counts; 0-d tensors and
  * numbers count only when their category (bool, integer, float) is higher. */
 static int category(peri_dtype dtype) { return peri_is_float(dtype) ? 2 : dtype == PERI_BOOL ? 0 : 1; }

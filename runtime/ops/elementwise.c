@@ -521,6 +521,7 @@ const peri_op peri_op_where = {
 static peri_status infer_masked_fill(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
   if (call->args[1].tensor->layout.dtype != PERI_BOOL) return refuse_dtype(call, 1, "bool");
+  PERI_TRY(peri_infer_fits(call, 2, x->dtype));
   PERI_TRY(infer_broadcast(call, 0, 2, x->dtype));
   if (peri_same_shape(x, &call->outputs[0].layout)) return PERI_OK;
   char mask[PERI_SHAPE_TEXT], own[PERI_SHAPE_TEXT];

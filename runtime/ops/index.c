@@ -698,13 +698,17 @@ static peri_status write_number(peri_tensor *x, const peri_arg *value) {
   peri_tensor_release(&constant);
   return status;
 }
+static peri_status infer_fill(peri_call *call) {
+  PERI_TRY(peri_infer_fits(call, 1, call->args[0].tensor->layout.dtype));
+  return infer_written(call);
+}
 static peri_status run_fill(peri_call *call) { return write_number(call->args[0].tensor, &call->args[1]); }
 const peri_op peri_op_fill_ = {
     .name = "fill_",
     .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"value", PERI_KIND_NUMBER}},
-    .infer = infer_written,
+    .infer = infer_fill,
     .run = run_fill,
     .sample = "{T(3, 4), 7}",
     .doc = "fill_(x, value) -> x\nWrites value to every element of x.",
@@ -739,6 +743,7 @@ static peri_status fits_target(peri_call *call, const peri_layout *source, int n
 }
 static peri_status infer_copy(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
+  PERI_TRY(peri_infer_fits(call, 1, x->dtype));
   if (call->args[1].tensor != NULL) PERI_TRY(fits_target(call, &call->args[1].tensor->layout, x->ndim, x->shape));
   return infer_written(call);
 }
@@ -764,6 +769,7 @@ static peri_status infer_index_copy(peri_call *call) {
   if (x->ndim == 0) return peri_call_fail(call, PERI_ERR_ARGUMENT, "x has no dimension to index");
   PERI_TRY(need_int64(call, 1));
   PERI_TRY(need_vector(call, 1));
+  PERI_TRY(peri_infer_fits(call, 2, x->dtype));
   memcpy(target, x->shape, sizeof target);
   target[0] = call->args[1].tensor->layout.numel;
   if (call->args[2].tensor != NULL) PERI_TRY(fits_target(call, &call->args[2].tensor->layout, x->ndim, target));

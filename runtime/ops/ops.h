@@ -162,6 +162,8 @@ peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim);
 /* The dtype that operands are computed in: PyTorch's promotion, numbers never widen a float tensor. */
 peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype);
 peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
+/* The number that is argument arg must be a value of dtype: whole for int64, 0 to 255 for uint8. */
+peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
 void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
 
 /* ---- formulas: how grad functions are written ----

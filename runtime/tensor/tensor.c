@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* A new tensor stands in the block of its storage: storage, tensor, elements. Views are blocks of
@@ -329,6 +330,11 @@ int64_t peri_load_integer(peri_dtype dtype, const void *element) {
   if (dtype == PERI_INT64) return *(const int64_t *)element;
   double value = peri_load_number(dtype, element);
   return value >= -0x1p63 && value < 0x1p63 ? (int64_t)value : value > 0 ? INT64_MAX : INT64_MIN;
+}
+
+bool peri_number_fits(peri_dtype dtype, double value) {
+  if (dtype == PERI_INT64) return value == floor(value) && value >= -0x1p63 && value < 0x1p63;
+  return dtype != PERI_UINT8 || (value == floor(value) && value >= 0 && value <= 255);
 }
 
 void peri_store_number(peri_dtype dtype, void *element, double value) {

@@ -86,6 +86,8 @@ bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
 double peri_load_number(peri_dtype dtype, const void *element);
 int64_t peri_load_integer(peri_dtype dtype, const void *element); /* floats truncate */
 void peri_store_number(peri_dtype dtype, void *element, double value);
+/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8; floats and bool take every number. */
+bool peri_number_fits(peri_dtype dtype, double value);
 
 /* ---- shapes together ---- */
 /* NumPy's broadcasting of n tensors (NULL entries are skipped); fails naming both shapes. */
