@@ -67,8 +67,10 @@ end)
 
 describe("the program", function()
   it("ends with status 0 after a parallel operation", function()
-    for _ = 1, 10 do assert.same({"", "", 0}, {run {"-e", parallel}}) end
-    assert.same({"", "", 3}, {run {"-e", parallel .. "os.exit(3)"}})
+    -- the leak checker of clang 14 crashes at times on threads that are just ending; leaks are the C tests' subject
+    local setting = os.getenv "PERILUNE_SANITIZED" and "ASAN_OPTIONS=detect_leaks=0" or "LC_ALL=C"
+    for _ = 1, 10 do assert.same({"", "", 0}, {run({"-e", parallel}, "", setting)}) end
+    assert.same({"", "", 3}, {run({"-e", parallel .. "os.exit(3)"}, "", setting)})
   end)
 end)
 
