@@ -443,23 +443,12 @@ static int collect_handle(lua_State *L) {
   return 0;
 }
 
-/* A finaliser may run in the midst of a function that works on the tensor. */
-static bool in_finaliser(lua_State *L) {
-  lua_Debug frame;
-  for (int level = 0; lua_getstack(L, level, &frame); level++) {
-    lua_getinfo(L, "n", &frame);
-    if (frame.name != NULL && strcmp(frame.name, "__gc") == 0) return true;
-  }
-  return false;
-}
-
-/* In a finaliser it is left to the collector. */
 static int release(lua_State *L) {
   bind_state *S = bind_here(L);
   if (bind_is_released(L, S, 1)) return 0;
   const peri_tensor *x = self(L, "release");
   if (x->known) return bind_error(L, "release", "the tensor is a parameter or a gradient, and others hold it");
-  return in_finaliser(L) ? 0 : collect_handle(L);
+  return collect_handle(L);
 }
 
 /* ---- iteration ---- */
