@@ -61,7 +61,6 @@ struct peri_context {
   size_t references;             /* one for the owner, one for each storage */
 
   size_t limit, in_use, peak; /* bytes */
-  size_t since_collection;    /* bytes allocated since the binding last ran the collector */
   size_t cached;              /* bytes in free_blocks */
   int64_t fail_after;         /* tests: allocations that still succeed; negative is off */
   struct peri_free_block *free_blocks[PERI_FREE_CLASSES];

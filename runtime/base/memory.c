@@ -94,7 +94,6 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
   }
   if (block == NULL) return out_of_memory(context, bytes);
   context->in_use += bytes;
-  context->since_collection += bytes;
   if (context->in_use > context->peak) context->peak = context->in_use;
   *out = block;
   return PERI_OK;
