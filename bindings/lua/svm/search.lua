@@ -31,7 +31,9 @@ end
 local function only(operation, options, names)
   local call, rest = part(operation, options, names)
   local unknown = next(rest)
-  if unknown ~= nil then fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", ")) end
+  if unknown ~= nil then
+    fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", "))
+  end
   return call
 end
 
@@ -61,7 +63,9 @@ local function path(X, y, options)
     if next(rest) ~= nil then fail("path: unknown option %s (the estimator has its own)", tostring(next(rest))) end
   end
   local _, run = pcall(function() return m._path end)
-  if type(run) ~= "function" then fail("path: %s has no kernel whose values can be shared", tostring(m):match "^%a+") end
+  if type(run) ~= "function" then
+    fail("path: %s has no kernel whose values can be shared", tostring(m):match "^%a+")
+  end
   return m:_path(X, y, { sample_weight = call.sample_weight, progress = call.progress }, call.Cs)
 end
 
