@@ -115,5 +115,6 @@ peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, pe
 #define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
 #define PERI_STREAM_DIGITS  ((uint64_t)2 << 60)
 #define PERI_STREAM_LOADER  ((uint64_t)3 << 60)
+#define PERI_STREAM_KERNELS ((uint64_t)4 << 60) /* and 5, 6: what kernel approximations draw */
 
 #endif
