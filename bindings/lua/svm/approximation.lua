@@ -1,6 +1,6 @@
 -- Kernel approximations: Nystroem and RBFSampler turn rows into features whose scalar products are near the
--- kernel's values, so that a linear machine learns as one with the kernel would. Called with the module and the
--- table that C has begun.
+-- kernel's values, so that a linear machine learns as one with the kernel would. Called with the module and
+-- the table of peri.svm.
 local peri, svm = ...
 local kernels = peri._kernels
 
@@ -288,4 +288,3 @@ Errors: unknown options, values out of range; fit says what is wrong with the da
 Source: A. Rahimi, B. Recht, Random features for large-scale kernel machines, NIPS 2007.]],
 }
 
-return svm
