@@ -49,4 +49,8 @@ machines go from the smallest C to the largest. Fields: results, best first, of 
 false. tostring gives a table.
 Errors: as cross_validate; values that m refuses.]], search.grid_search)
 
+-- ---- kernel approximations ----
+
+peri._load("svm.approximation", peri, svm)
+
 return svm

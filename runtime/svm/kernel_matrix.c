@@ -95,7 +95,11 @@ peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %lld and %lld rows (expected at most 2^31 - 1)", who,
                      (long long)a->n, (long long)columns->n);
   }
+  if (kernel->id == PERI_SVM_PRECOMPUTED) {
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: a precomputed kernel has no values between rows", who);
+  }
   if (a->n == 0 || columns->n == 0) return PERI_OK;
+  PERI_TRY(peri_blas_ready(context, context->threads));
   bool wide = peri_is_wide(a->dtype) || peri_is_wide(columns->dtype);
   matrix_job job = {.kernels = context->kernels,
                     .kernel = kernel,
