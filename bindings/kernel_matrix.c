@@ -1,8 +1,8 @@
-/* svm.kernel_matrix, and what lua/svm.lua needs for the kernel approximations: features as every estimator reads
- * them, draws of a seed. */
+/* svm.kernel_matrix, and what lua/svm.lua needs beside it: features as every estimator reads them and draws of a
+ * seed, for the kernel approximations; LIBSVM's files. */
 #include "data/data.h"
 #include "kernels/kernels.h"
-#include "samples.h"
+#include "svm.h"
 #include "svm/kernel_matrix.h"
 
 #include <math.h>
@@ -174,8 +174,12 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
        "Errors: unknown options, values out of range, features that do not match in number, numbers that are not "
        "finite."},
       {NULL, NULL, NULL}};
-  static const luaL_Reg internals[] = {
-      {"features", features}, {"gamma", gamma_of}, {"draw", draw_tensor}, {NULL, NULL}};
+  static const luaL_Reg internals[] = {{"features", features},
+                                       {"gamma", gamma_of},
+                                       {"draw", draw_tensor},
+                                       {"load_libsvm", bind_load_libsvm},
+                                       {"save_libsvm", bind_save_libsvm},
+                                       {NULL, NULL}};
   lua_newtable(L);
   bind_set_documented(L, S, public);
   bind_set_functions(L, S, internals);

@@ -24,7 +24,10 @@ local function with_methods()
     svm = {
       {
         "Methods of machines", peri.svm.SVC(),
-        { "fit", "predict", "decision_function", "score", "clone", "params", "release" },
+        {
+          "fit", "predict", "predict_proba", "decision_function", "score", "save", "save_libsvm", "clone", "params",
+          "release",
+        },
       },
       {
         "Methods of kernel approximations", peri.svm.Nystroem(),
