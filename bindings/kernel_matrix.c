@@ -159,6 +159,12 @@ static int draw_tensor(lua_State *L) {
   return 1;
 }
 
+/* warn(message): as every warning of the module, whatever a script has made of the global warn */
+static int give_warning(lua_State *L) {
+  lua_warning(L, luaL_checkstring(L, 1), 0);
+  return 0;
+}
+
 /* ---- registration ---- */
 
 void bind_open_kernels(lua_State *L, bind_state *S) {
@@ -177,6 +183,7 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
   static const luaL_Reg internals[] = {{"features", features},
                                        {"gamma", gamma_of},
                                        {"draw", draw_tensor},
+                                       {"warn", give_warning},
                                        {"load_libsvm", bind_load_libsvm},
                                        {"save_libsvm", bind_save_libsvm},
                                        {NULL, NULL}};

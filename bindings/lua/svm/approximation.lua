@@ -222,7 +222,7 @@ end
 local function fit_nystroem(params, x, operation)
   local n, count = #x, params.n_components
   if count > n then
-    warn(("%s: n_components is %d but X has %d rows: there will be %d components"):format(operation, count, n, n))
+    kernels.warn(("%s: n_components is %d but X has %d rows: there will be %d components"):format(operation, count, n, n))
     count = n
   end
   local fitted = { gamma = number_of_gamma(params, x) }
