@@ -22,6 +22,25 @@ svm.load(path) -> estimator
 Reads an estimator that m:save has written. Nothing in the file is executed; shapes, counts and numbers are checked.
 Errors: a file that is missing or malformed, or holds no estimator.]], files.load)
 
+local SAVE_LIBSVM = [[
+m:save_libsvm(path)
+Writes the machine as a model file of LIBSVM, whole or not at all: svm-predict reads it, and svm.load_libsvm. Classes
+stand in ascending order; numbers have as many digits as give the same bits again.
+Errors: not fitted; a kernel that is a Lua function; the file cannot be written.]]
+for _, name in ipairs { "SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM" } do
+  document("save_libsvm", SAVE_LIBSVM, peri._kernels.save_libsvm, svm._methods[name])
+end
+
+document("load_libsvm", [[
+svm.load_libsvm(path, {features =, zero_based = false}) -> estimator
+Reads a model file of LIBSVM (svm-train's) as SVC, NuSVC, SVR, NuSVR or OneClassSVM, float64, that decides as svm-predict
+does. Classes become ascending, whatever their order in the file (of equally many votes the lowest wins, where
+svm-predict takes the first of the file). The file does not know the number of features (features =, else its largest
+index), C, nu and epsilon (the defaults), nor the rows of the fit: support numbers the support vectors as they come.
+zero_based: indices count from 0.
+Errors name file and line: what is no model, counts that do not agree with the lines, numbers that are not finite, support
+vectors that have no room within the memory limit.]], peri._kernels.load_libsvm)
+
 -- ---- sweeps and searches ----
 
 local search = peri._load("svm.search", peri, svm)
@@ -48,5 +67,9 @@ each gamma, and machines go from the smallest C to the largest. Fields: results,
 and the smallest C: {C =, gamma =, score =, std =, scores =, fit_status =}; best_params, best_score; best, fitted on all
 rows unless refit is false. tostring gives a table.
 Errors: as cross_validate; values that m refuses.]], search.grid_search)
+
+-- ---- kernel approximations ----
+
+peri._load("svm.approximation", peri, svm)
 
 return svm
