@@ -151,7 +151,8 @@ local function single(m, problem, C)
       local row = { beta = at[i] and dual[at[i]] or 0, upper = C * weight[i], f = (f[1][i] or 0) + intercept,
                     y = problem.y and problem.y[i] }
       rows[#rows + 1], mass = row, mass + row.upper
-      check(math.abs(row.beta) <= row.upper * (1 + 1e-9), "a coefficient is %.17g, its bound %.17g", row.beta, row.upper)
+      check(math.abs(row.beta) <= row.upper * (1 + 1e-9), "a coefficient is %.17g, its bound %.17g", row.beta,
+        row.upper)
     end
   end
   return rows, mass, norms[1], rounding
