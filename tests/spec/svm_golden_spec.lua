@@ -30,7 +30,7 @@ end
 local function fit(kind, options, X, set, weight)
   local more = weight and { sample_weight = weight }
   local m = svm[kind](options)
-  if kind == "OneClassSVM" then return m:fit(X, more) end
+  if kind == "OneClassSVM" then return m:fit(X, nil, more) end
   return m:fit(X, set.y, more)
 end
 
@@ -58,6 +58,7 @@ local function check_solution(kind, case, m, problem, tol, bound)
   local found = kkt.measure(m, problem, kind)
   assert(found.violation <= tol + found.rounding,
     ("with tol %g the optimality conditions are missed by %.3e"):format(tol, found.violation))
+  near_relative(found.shown or found.objective, m.objectives:sum():item(), 1e-9, "the field objectives")
   if case.convex then near_relative(case.objective, found.objective, bound, "the objective with tol " .. tol) end
   return found
 end

@@ -9,6 +9,7 @@
 --   violation: how far the optimality conditions (Karush, Kuhn, Tucker) are missed, in the unit that `tol` bounds;
 --   rounding: what float64 can add to that;
 --   objective: of the dual programme that LIBSVM minimises, summed over the pairs of classes;
+--   shown: the same at the coefficients as they are shown, where that is another (NuSVC divides them);
 --   tube: for NuSVR, the epsilon found;
 -- } and raises an error where a coefficient is outside of its box or a sum is wrong, which no tolerance excuses.
 -- The programmes are those in C.-C. Chang, C.-J. Lin, LIBSVM: a library for support vector machines, 2011.
@@ -31,18 +32,23 @@ local function check(condition, ...)
   if not condition then error(("kkt: " .. ...):format(select(2, ...)), 0) end
 end
 
--- The upper bound of each variable over C: sample weight times class weight.
-local function weights(m, problem)
-  local n, result, counts, total = #problem.X, {}, {}, 0
-  for i = 1, n do result[i] = problem.weight and problem.weight[i] or 1 end
+local function sample_weights(problem)
+  local result = {}
+  for i = 1, #problem.X do result[i] = problem.weight and problem.weight[i] or 1 end
+  return result
+end
+
+-- The upper bound of each variable of a classifier over C: sample weight times class weight.
+local function class_weights(m, problem)
+  local result, counts, total = sample_weights(problem), {}, 0
   if not m.class_weight then return result end
-  for i = 1, n do
+  for i = 1, #result do
     if result[i] > 0 then
       counts[problem.y[i]] = (counts[problem.y[i]] or 0) + 1
       total = total + 1
     end
   end
-  for i = 1, n do
+  for i = 1, #result do
     local label = problem.y[i]
     if m.class_weight ~= "balanced" then
       result[i] = result[i] * (m.class_weight[label] or 1)
@@ -93,7 +99,7 @@ local function measure_pair(m, nu, pair)
 end
 
 local function classifier(m, problem, nu)
-  local C, weight = nu and 1 or m.C, weights(m, problem)
+  local C, weight = nu and 1 or m.C, class_weights(m, problem)
   local classes, k = m.classes:totable(), #m.classes
   local support, dual, intercept = m.support:totable(), m.dual_coef:totable(), m.intercept:totable()
   local first = k == 2 and -1 or 1 -- the sign of the first class of a pair in public
@@ -115,7 +121,7 @@ local function classifier(m, problem, nu)
     end
   end
   local f, norms, rounding = outputs(m, problem, peri.tensor(beta, { dtype = "float64" }))
-  local result = { violation = 0, objective = 0, rounding = rounding }
+  local result = { violation = 0, objective = 0, shown = 0, rounding = rounding }
   for p, ab in ipairs(pairs_of) do
     local pair = {}
     for i, label in ipairs(problem.y) do
@@ -129,6 +135,7 @@ local function classifier(m, problem, nu)
     local worst, linear, r = measure_pair(m, nu, pair)
     result.violation = math.max(result.violation, worst)
     result.objective = result.objective + r * r * norms[p] / 2 - linear
+    result.shown = result.shown + norms[p] / 2 - linear
   end
   return result
 end
@@ -140,7 +147,7 @@ function kkt.NuSVC(m, problem) return classifier(m, problem, m.nu) end
 
 -- Rows of positive weight as {beta, upper, f (with intercept), y}; the sum of the bounds; beta'K beta; rounding.
 local function single(m, problem, C)
-  local weight, at, rows, mass = weights(m, problem), {}, {}, 0
+  local weight, at, rows, mass = sample_weights(problem), {}, {}, 0
   local support, dual, intercept = m.support:totable(), m.dual_coef:totable()[1] or {}, m.intercept:totable()[1]
   for column, row in ipairs(support) do at[row] = column end
   local f, norms, rounding = { {} }, { 0 }, 1e-13
