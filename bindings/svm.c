@@ -76,7 +76,8 @@ static peri_status compute_probabilities(const estimator *e, const void *arg, pe
 static peri_status copy_field(const estimator *e, const void *arg, peri_tensor **out) {
   const estimator_field *f = arg;
   estimator_array a = f->array(e);
-  if (a.data == NULL && a.shape[0] > 0) return PERI_OK;
+  bool empty = a.shape[0] == 0 || (a.ndim == 2 && a.shape[1] == 0);
+  if (a.data == NULL && !empty) return PERI_OK;
   PERI_TRY(new_array(e, a.dtype, a.ndim, a.shape, out));
   if ((*out)->layout.numel > 0) memcpy((*out)->data, a.data, (size_t)(*out)->layout.numel * peri_dtype_size(a.dtype));
   for (int64_t i = 0; f->first != 0 && i < a.shape[0]; i++) ((int64_t *)(void *)(*out)->data)[i] += f->first;
@@ -407,7 +408,7 @@ static bool has_method(const estimator_type *type, const char *name) {
   return true;
 }
 
-/* With peri.svm on top of the stack. */
+/* With peri.svm and the table of tables of methods on top of the stack. */
 static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
   static const luaL_Reg metamethods[] = {
       {"__gc", collect}, {"__close", release}, {"__newindex", set_field}, {"__tostring", to_string}, {NULL, NULL}};
@@ -423,13 +424,15 @@ static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
     if (m->doc != NULL) bind_document(L, m->doc);
     lua_setfield(L, -2, m->name);
   }
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -4, type->name);
   push_names(L, type);
   estimator_push_method(L, S, type, get_field, 2);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   estimator_push_method(L, S, type, new_estimator, 0);
   bind_document(L, type->doc);
-  lua_setfield(L, -2, type->name);
+  lua_setfield(L, -3, type->name);
 }
 
 /* svm.machines(): for help, the reference and the tests, {name, doc, options, also, fields} of each estimator */
@@ -462,7 +465,11 @@ static int list_machines(lua_State *L) {
 
 void bind_open_svm(lua_State *L, bind_state *S) {
   lua_newtable(L);
+  lua_newtable(L);
   for (size_t t = 0; t < PERI_COUNT(types); t++) open_type(L, S, types[t]);
+  lua_setfield(L, -2, "_methods"); /* by type's name; lua/svm.lua adds to them */
   bind_push_function(L, S, list_machines, 0);
   lua_setfield(L, -2, "machines");
+  bind_push_function(L, S, estimator_folds, 0);
+  lua_setfield(L, -2, "_folds");
 }

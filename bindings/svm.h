@@ -149,6 +149,7 @@ void estimator_place(lua_State *L, int index, estimator *e, void *machine);
 int estimator_fit(lua_State *L);
 int estimator_path(lua_State *L);
 int estimator_cross_predict(lua_State *L);
+int estimator_folds(lua_State *L);
 /* The samples of a call to a fitted estimator, X at 2: kernel values where the kernel is a function. */
 void estimator_read_fresh(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s);
 /* X, y and {sample_weight =} at 2, 3 and 4. */

@@ -299,6 +299,28 @@ int estimator_path(lua_State *L) {
   return 1;
 }
 
+/* svm._folds(n, y or nil, folds, seed) -> n whole numbers from 1 to folds, each label spread evenly */
+int estimator_folds(lua_State *L) {
+  bind_state *S = bind_here(L);
+  samples s = {.n = luaL_checkinteger(L, 1)};
+  lua_Integer folds = luaL_checkinteger(L, 3), seed = luaL_checkinteger(L, 4);
+  if (!lua_isnil(L, 2)) bind_read_labels(L, S, "folds", 2, &s);
+  peri_layout layout = {.dtype = PERI_INT64, .ndim = 1, .shape = {s.n}};
+  peri_tensor **handle = bind_new_tensor(L, S);
+  bind_check(L, S, peri_layout_contiguous(S->context, "folds", &layout));
+  int tries = 0;
+  peri_status status;
+  do {
+    status = *handle == NULL ? peri_tensor_empty(S->context, &layout, handle) : PERI_OK;
+    if (status == PERI_OK)
+      status = peri_svm_folds(S->context, s.n, s.y, folds, (uint64_t)seed, (int64_t *)(void *)(*handle)->data);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  for (int64_t i = 0; i < s.n; i++) ((int64_t *)(void *)(*handle)->data)[i]++;
+  bind_charge(L, S);
+  return 1;
+}
+
 /* m:_cross_predict(X, y, {sample_weight =, progress =}, fold, folds, Cs or nil) -> predictions (Cs x n), fit_status;
  * fold: n whole numbers from 1 to folds */
 int estimator_cross_predict(lua_State *L) {

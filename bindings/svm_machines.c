@@ -348,8 +348,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 /* ---- the types ---- */
 
 #define CALLS                                                                                                          \
-  .reports = true, .facts = facts, .fit = fit, .release = release, .predict = predict, .columns = columns, .decide = decide,            \
-  .restore = restore
+  .reports = true, .facts = facts, .fit = fit, .release = release, .predict = predict, .columns = columns,             \
+  .decide = decide, .restore = restore
 #define KERNEL_DOC                                                                                                     \
   "Kernels: linear u.v; poly (gamma u.v + coef0)^degree; rbf exp(-gamma |u - v|^2); sigmoid tanh(gamma u.v + coef0); " \
   "precomputed: X holds kernel values; or a Lua function f(A, B) of two tensors, m x d and n x d, that gives their m " \

@@ -59,19 +59,6 @@ static peri_smo_limits limits(const solver *self, bool serial) {
 
 /* ---- probabilities ---- */
 
-void peri_stratified_folds(const peri_grouping *g, int64_t folds, uint64_t seed, int64_t *fold) {
-  peri_stream stream = {.seed = seed};
-  for (int64_t c = 0; c < peri_max(g->k, 1); c++) {
-    int64_t from = g->start[c], n = g->start[c + 1] - from;
-    for (int64_t i = 0; i < n; i++) fold[from + i] = (from + i) % folds; /* goes on where the last class ended */
-    for (int64_t i = n - 1; i > 0; i--) {
-      int64_t other = (int64_t)peri_stream_below(&stream, (uint64_t)i + 1), kept = fold[from + i];
-      fold[from + i] = fold[from + other];
-      fold[from + other] = kept;
-    }
-  }
-}
-
 /* The sigmoid of a pair, from decisions on rows that the machine has not seen. */
 static peri_status fit_sigmoid(const solver *self, worker *w, int64_t pair, double C, const peri_smo_limits *end,
                                peri_solved *out) {
@@ -266,6 +253,20 @@ static solver begin(peri_problem *p, int64_t count) {
   return (solver){.problem = p, .deadline = p->deadline, .count = count, .items = p->pairs};
 }
 
+/* Folds for probabilities: of each row in the problem's order. */
+static peri_status prepare_folds(solver *self) {
+  peri_problem *p = self->problem;
+  const peri_grouping *g = &p->grouping;
+  int64_t *fold, *label;
+  PERI_TRY(peri_blocks_new(&p->blocks, g->rows, sizeof *fold, &fold));
+  PERI_TRY(peri_blocks_new(&p->blocks, g->rows, sizeof *label, &label));
+  for (int64_t c = 0; c < g->k; c++) {
+    for (int64_t t = g->start[c]; t < g->start[c + 1]; t++) label[t] = c;
+  }
+  self->platt_fold = fold;
+  return peri_svm_folds(p->context, g->rows, label, PLATT_FOLDS, p->options->seed, fold);
+}
+
 peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions) {
   solver self = begin(p, count);
   int64_t stretch = peri_max(p->grouping.k - 1, 1) * p->grouping.rows;
@@ -279,10 +280,7 @@ peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions)
   }
   self.solutions = solutions;
   if (p->options->probability && p->grouping.k > 0) {
-    int64_t *fold;
-    PERI_TRY(peri_blocks_new(&p->blocks, p->grouping.rows, sizeof *fold, &fold));
-    peri_stratified_folds(&p->grouping, PLATT_FOLDS, p->options->seed, fold);
-    self.platt_fold = fold;
+    PERI_TRY(prepare_folds(&self));
   }
   return solve_items(&self);
 }

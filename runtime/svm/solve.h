@@ -26,7 +26,4 @@ peri_status peri_solve(peri_problem *problem, int64_t count, peri_solution *solu
 peri_status peri_solve_folds(peri_problem *problem, int64_t folds, const int64_t *fold, int64_t count, const double *Cs,
                              double *decisions, bool *converged);
 
-/* Folds of each row in the problem's order, the classes spread evenly, by a permutation of the seed's. */
-void peri_stratified_folds(const peri_grouping *grouping, int64_t folds, uint64_t seed, int64_t *fold);
-
 #endif

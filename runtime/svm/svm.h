@@ -161,6 +161,9 @@ peri_status peri_svm_path(peri_context *context, const peri_svm_options *options
 peri_status peri_svm_cross_predict(peri_context *context, const peri_svm_options *options,
                                    const peri_svm_samples *samples, int64_t folds, const int64_t *fold, int64_t count,
                                    const double *Cs, void *out, int *fit_status);
+/* Folds of n rows, each label spread evenly (labels may be NULL), by the seed: fold[i] in 0 .. folds-1. */
+peri_status peri_svm_folds(peri_context *context, int64_t n, const int64_t *labels, int64_t folds, uint64_t seed,
+                           int64_t *fold);
 void peri_svm_release(peri_context *context, peri_svm **model);
 
 /* For readers of files, which make a machine in three steps: an empty one, whose options, dtype, n, d and gamma the
