@@ -126,7 +126,7 @@ local machines = {
   oneclass = { "OneClassSVM", { kernel = "rbf", nu = 0.1, gamma = 0.05 } },
 }
 
--- job: name of the machine above, rows n, folder with the IDX files, X, y, Xt, yt, command: whether to run that peer.
+-- job: name of the machine above, rows n, folder with the peers' files, X, y, Xt, yt, command: whether to run that peer.
 local function compare(job)
   local kind, options = table.unpack(machines[job.machine])
   local function fit()
@@ -185,7 +185,7 @@ local function linear(n)
   end
 end
 
--- 10,000 + 10,000 rows with 20 normal features, as tensors and as IDX files in a folder of their own.
+-- 10,000 + 10,000 rows with 20 normal features, as tensors and as files of their bytes in a folder of its own.
 local function synthetic(machine, quality, title)
   return function()
     heading(title, "LIBSVM")
@@ -199,13 +199,14 @@ local function synthetic(machine, quality, title)
     local first, second = { { 1, n } }, { { n + 1, 2 * n } }
     local job = { machine = machine, n = n, folder = folder, command = true, quality = quality, fit_aim = 10,
                   predict_aim = 40, X = X[first], y = y[first], Xt = X[second], yt = y[second] }
-    data.write_idx(folder .. "/train-x", job.X)
-    data.write_idx(folder .. "/train-y", job.y)
-    data.write_idx(folder .. "/test-x", job.Xt)
-    data.write_idx(folder .. "/test-y", job.yt)
+    local parts = { ["train-x"] = job.X, ["train-y"] = job.y, ["test-x"] = job.Xt, ["test-y"] = job.yt }
+    for name, part in pairs(parts) do
+      local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
+      file:write(part:bytes())
+    end
     if machine == "oneclass" then job.yt = peri.ones(n, { dtype = "int64" }) end
     compare(job)
-    for _, file in ipairs { "train-x", "train-y", "test-x", "test-y" } do os.remove(folder .. "/" .. file) end
+    for name in pairs(parts) do os.remove(folder .. "/" .. name) end
     os.remove(folder)
   end
 end

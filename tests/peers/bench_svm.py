@@ -1,7 +1,7 @@
 """The peers of the machines' bench (tests/bench/svm.lua): scikit-learn, LIBSVM and LIBLINEAR.
 
 usage: bench_svm.py circle DIR              train.csv and test.csv
-       bench_svm.py ROW PEER DIR N          ROW of the table below, PEER sklearn or command, DIR with IDX files
+       bench_svm.py ROW PEER DIR N          ROW of the table below, PEER sklearn or command, DIR with IDX files or float64 bytes
 
 Prints lines "name<TAB>value...". circle: seconds of each part, the best of several runs. ROW: "result", seconds
 of the fit, seconds of the prediction of 10,000 rows, accuracy (R2, share of inliers), support vectors.
@@ -78,15 +78,14 @@ def idx(path):
         path += ".gz"
     raw = (gzip.open if path.endswith(".gz") else open)(path, "rb").read()
     shape = struct.unpack(">" + "I" * raw[3], raw[4 : 4 + 4 * raw[3]])
-    kind = {8: ">u1", 13: ">f4", 14: ">f8"}[raw[2]]
-    return np.frombuffer(raw, kind, offset=4 + 4 * raw[3]).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
 
 
 def load(row, directory, n):
     """Training rows and answers, test rows and answers (None for one class)."""
     if row in ("svr", "oneclass"):
-        parts = [idx(f"{directory}/{name}") for name in ("train-x", "train-y", "test-x", "test-y")]
-        X, y, Xt, yt = [p.astype(np.float64) for p in parts]
+        X, y, Xt, yt = [np.fromfile(f"{directory}/{name}") for name in ("train-x", "train-y", "test-x", "test-y")]
+        X, Xt = X.reshape(-1, 20), Xt.reshape(-1, 20)
         return (X[:n], y[:n], Xt, yt) if row == "svr" else (X[:n], None, Xt, None)
     images = lambda name: idx(f"{directory}/{name}-images-idx3-ubyte").reshape(-1, 784) / 255
     labels = lambda name: idx(f"{directory}/{name}-labels-idx1-ubyte").astype(int)
