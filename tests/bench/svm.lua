@@ -126,9 +126,10 @@ local machines = {
   oneclass = { "OneClassSVM", { kernel = "rbf", nu = 0.1, gamma = 0.05 } },
 }
 
--- job: name of the machine above, rows n, folder with the peers' files, X, y, Xt, yt, command: whether to run that peer.
+-- job: name of the machine above, rows n, folder with the peers' files, X, y, Xt, yt, command: whether to run it.
 local function compare(job)
   local kind, options = table.unpack(machines[job.machine])
+  if kind ~= "LinearSVC" then options.cache_size = 2000 end -- as the peers have
   local function fit()
     local m = svm[kind](options)
     if kind == "OneClassSVM" then return m:fit(job.X) end
