@@ -238,7 +238,7 @@ static void given_body(void *arg, int64_t piece) {
   const int64_t *start = model->machine->start;
   int64_t end = peri_min(job->m, (piece + 1) * job->rows), size = (int64_t)peri_float_size(job->dtype);
   bool wide = peri_is_wide(job->dtype);
-  char *gathered = job->scratch + peri_worker() * model->supports * size;
+  char *gathered = job->gather ? job->scratch + peri_worker() * model->supports * size : NULL;
   for (int64_t i = piece * job->rows; i < end; i++) {
     const char *row = peri_at(job->dtype, job->values, job->ld, i, 0);
     for (int64_t s = 0; job->gather && s < model->supports; s++) {
