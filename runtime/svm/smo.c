@@ -21,8 +21,10 @@
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
 #define DENIALS        20   /* after which tol is taken to be below the rounding error */
-#define PATIENCE       50   /* rounds without progress near the rounding error */
-#define NEAR           1e4  /* times that error */
+#define POLISH         1e-3 /* of tol, at the end */
+#define POLISH_ROUNDS  3
+#define PATIENCE       50  /* rounds without progress near the rounding error */
+#define NEAR           1e4 /* times that error */
 
 /* The working set: which variables, their copies, their matrix. */
 typedef struct peri_smo_block {
@@ -347,11 +349,10 @@ static peri_outcome run_block(solver *self, double tol) {
 
 /* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
  * steps are wanted; else leaves it empty. */
-static void shrink(solver *self, const peri_dense_view *view) {
+static void shrink(solver *self, const peri_dense_view *view, bool newton) {
   const peri_dense *p = &self->whole;
   peri_smo_block *block = self->smo->block;
   int64_t n = self->smo->n;
-  bool newton = self->steps > BLOCK_STEPS * n && self->source->definite;
   int64_t most = newton ? block->most : peri_min(block->most, n / 2);
   block->count = 0;
   for (int64_t s = 0; s < p->segments; s++) {
@@ -367,10 +368,27 @@ static void shrink(solver *self, const peri_dense_view *view) {
   }
 }
 
+/* Once tol is reached: a little more where it costs less than the steps so far, because a gap below tol still leaves
+ * an objective that is off by as much as the gap times all of b. Newton steps on the free variables, steps on pairs
+ * for those that have to leave a bound, and again. */
+static peri_status polish(solver *self, const peri_dense_view *view) {
+  peri_smo_block *block = self->smo->block;
+  double tol = fmax(POLISH * self->tol, self->noise), work = 2.0 * (double)self->steps * (double)self->smo->n;
+  shrink(self, view, true);
+  if (block->count == 0) return PERI_OK;
+  PERI_TRY(gather(self));
+  for (int round = 0; round < POLISH_ROUNDS; round++) {
+    finish(block, tol, work);
+    int64_t some = peri_min(BLOCK_STEPS * block->count, self->limit - self->steps);
+    if (peri_dense_run(&block->problem, self->context, tol, some, &self->steps) != PERI_PAUSED) break;
+  }
+  return scatter(self);
+}
+
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
   int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
   if (self->steps > 0)
-    shrink(self, view);
+    shrink(self, view, self->steps > BLOCK_STEPS * self->smo->n && self->source->definite);
   else
     self->smo->block->count = 0;
   if (self->smo->block->count == 0) {
@@ -535,6 +553,7 @@ static bool is_hopeless(const solver *self, patience *p, double gap, bool stuck)
 static peri_status solve(solver *self, peri_dense_view *view) {
   peri_outcome result = PERI_PAUSED;
   int denials = 0; /* how often a rebuilt gradient has contradicted the updated one */
+  bool polished = !self->source->definite || self->source->matrix == NULL;
   patience waited = {.best = INFINITY, .stuck = INFINITY};
   for (;;) {
     self->noise = rounding_error(self);
@@ -548,6 +567,11 @@ static peri_status solve(solver *self, peri_dense_view *view) {
       *view = peri_dense_look(&self->whole);
       gap = peri_dense_gap(&self->whole, view);
       if (reached && gap >= self->tol && denials++ < DENIALS) over = false;
+    }
+    if (over && reached && !polished && self->steps > 0) {
+      polished = true;
+      PERI_TRY(polish(self, view));
+      continue;
     }
     if (over || is_hopeless(self, &waited, gap, result == PERI_STUCK)) return PERI_OK;
     if (self->source->matrix != NULL)
