@@ -33,13 +33,13 @@ end
 
 document("load_libsvm", [[
 svm.load_libsvm(path, {features =, zero_based = false}) -> estimator
-Reads a model file of LIBSVM (svm-train's) as SVC, NuSVC, SVR, NuSVR or OneClassSVM, float64, that decides as svm-predict
-does. Classes become ascending, whatever their order in the file (of equally many votes the lowest wins, where
-svm-predict takes the first of the file). The file does not know the number of features (features =, else its largest
-index), C, nu and epsilon (the defaults), nor the rows of the fit: support numbers the support vectors as they come.
-zero_based: indices count from 0.
-Errors name file and line: what is no model, counts that do not agree with the lines, numbers that are not finite, support
-vectors that have no room within the memory limit.]], peri._kernels.load_libsvm)
+Reads a model file of LIBSVM (svm-train's) as SVC, NuSVC, SVR, NuSVR or OneClassSVM, float64, that decides as
+svm-predict does. Classes become ascending, whatever their order in the file (of equally many votes the lowest wins,
+where svm-predict takes the first of the file). The file does not know the number of features (features =, else its
+largest index), C, nu and epsilon (the defaults), nor the rows of the fit: support numbers the support vectors as they
+come. zero_based: indices count from 0.
+Errors name file and line: what is no model, counts that do not agree with the lines, numbers that are not finite,
+support vectors that have no room within the memory limit.]], peri._kernels.load_libsvm)
 
 -- ---- sweeps and searches ----
 

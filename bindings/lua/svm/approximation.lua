@@ -222,7 +222,8 @@ end
 local function fit_nystroem(params, x, operation)
   local n, count = #x, params.n_components
   if count > n then
-    kernels.warn(("%s: n_components is %d but X has %d rows: there will be %d components"):format(operation, count, n, n))
+    local message = "%s: n_components is %d but X has %d rows: there will be %d components"
+    kernels.warn(message:format(operation, count, n, n))
     count = n
   end
   local fitted = { gamma = number_of_gamma(params, x) }
