@@ -2,8 +2,10 @@
 local peri = ...
 
 -- Tables that hold documented functions, by their names; and those of methods.
-local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "plot" }
-local METHODS = { "_methods", "nn.Module", "plot._figure" }
+local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "train", "run", "plot", "script" }
+local METHODS = {
+  "_methods", "nn.Module", "plot._figure", "train._classifier", "train._regressor", "train._fitted", "run._methods",
+}
 local WIDTH = 80
 
 local TENSOR = [[

@@ -5,7 +5,9 @@ local SECTIONS = {
   { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
   { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
+  { "train", "Training" }, { "train._classifier", "Methods of networks as estimators" },
   { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
+  { "run", "Records of runs" }, { "run._methods", "Methods of records" }, { "script", "Scripts" },
 }
 
 -- Objects whose methods are found through them alone.
