@@ -74,6 +74,7 @@ local function formatted(text)
 end
 
 local function overview()
+  for _, part in ipairs(PARTS) do find(part) end -- a part may be callable itself: peri.run
   local lines = {
     "Perilune " .. peri.version .. ". help(f), help \"name\", help(value) or help(part) says more.",
     "Functions of peri:", list_of_names(peri),

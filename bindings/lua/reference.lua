@@ -71,6 +71,7 @@ return function(path)
     rows[op.name] = true
     entry(out, op.doc, row_notes(op))
   end
+  for _, part in ipairs(SECTIONS) do find(part[1]) end -- a part may be callable itself: peri.run
   section(out, "The module", peri, rows)
   local objects = with_methods()
   for _, part in ipairs(SECTIONS) do
