@@ -5,6 +5,7 @@ local peri = ...
 local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "train", "run", "plot", "script" }
 local METHODS = {
   "_methods", "nn.Module", "plot._figure", "train._classifier", "train._regressor", "train._fitted", "run._methods",
+  "script._options",
 }
 local WIDTH = 80
 

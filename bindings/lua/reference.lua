@@ -8,6 +8,7 @@ local SECTIONS = {
   { "train", "Training" }, { "train._classifier", "Methods of networks as estimators" },
   { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
   { "run", "Records of runs" }, { "run._methods", "Methods of records" }, { "script", "Scripts" },
+  { "script._options", "Methods of options" },
 }
 
 -- Objects whose methods are found through them alone.

@@ -80,11 +80,29 @@ end
 
 local LAYERS = {}
 
--- Smallest and largest of each stretch: a long curve looks the same and stays small.
+-- Smallest and largest of each stretch: a long curve looks the same and stays small. Stretches are equally many
+-- points, on a log axis equally long.
 local MOST_POINTS = 4000
 
-local function thinned(xs, ys)
-  local n, buckets = #xs, MOST_POINTS // 4
+local function ends_of_stretches(xs, count, log)
+  local n, ends = #xs, {}
+  if not log or xs[1] <= 0 then
+    for k = 1, count do ends[k] = k * n // count end
+    return ends
+  end
+  local low, span, k = math.log(xs[1]), math.log(xs[n]) - math.log(xs[1]), 1
+  for i = 1, n do
+    while k < count and math.log(xs[i]) > low + span * k / count do
+      if i - 1 > (ends[#ends] or 0) then ends[#ends + 1] = i - 1 end
+      k = k + 1
+    end
+  end
+  ends[#ends + 1] = n
+  return ends
+end
+
+local function thinned(xs, ys, log)
+  local n = #xs
   if n <= MOST_POINTS then return xs, ys end
   for i = 2, n do if xs[i] < xs[i - 1] or xs[i] ~= xs[i] then return xs, ys end end
   local thin_x, thin_y, m = {}, {}, 0
@@ -92,8 +110,8 @@ local function thinned(xs, ys)
     m = m + 1
     thin_x[m], thin_y[m] = xs[i], ys[i]
   end
-  for bucket = 0, buckets - 1 do
-    local first, last = bucket * n // buckets + 1, (bucket + 1) * n // buckets
+  local first = 1
+  for _, last in ipairs(ends_of_stretches(xs, MOST_POINTS // 4, log)) do
     local low, high, gap = first, first, nil
     for i = first, last do
       if ys[i] - ys[i] ~= 0 then gap = i end
@@ -105,6 +123,7 @@ local function thinned(xs, ys)
     if gap then keep(gap) end
     keep(math.max(low, high))
     keep(last)
+    first = last + 1
   end
   return thin_x, thin_y
 end
@@ -145,7 +164,7 @@ A curve through the points (x[i], y[i]), tensors or lists; line(y) counts x from
       local every = math.max(1, #xs // 25)
       marks = ("pt %d ps %s pi %d "):format(MARKERS[layer.marker][2], num((layer.size or 6) / MARK), every)
     end
-    return {stroke(script, points(thinned(xs, ys)), layer, layer.color or cycle_color(i), marks)}
+    return {stroke(script, points(thinned(xs, ys, box.log_x)), layer, layer.color or cycle_color(i), marks)}
   end,
 }
 
