@@ -41,10 +41,19 @@ local function make_folder(dir, name)
   return fail("run: %s has a thousand runs of this second", parent)
 end
 
+-- An object as a line. Numbers that are not finite are null in it, and told under not_finite.
+local function line_of(values)
+  local text, lost = json(values)
+  if #lost == 0 then return text .. "\n" end
+  values.not_finite = {}
+  for _, entry in ipairs(lost) do values.not_finite[entry[1]] = entry[2] end
+  return json(values) .. "\n"
+end
+
 -- run.json, whole or not at all.
 local function write_facts(self)
   self._facts.seconds = peri.now() - self._start
-  must(process.write(self.path .. "/run.json", json(self._facts) .. "\n"))
+  must(process.write(self.path .. "/run.json", line_of(self._facts)))
 end
 
 local function check_run(self, method)
@@ -90,13 +99,7 @@ function Run:log(values)
   end
   local line = { step = self._step + 1, seconds = peri.now() - self._start }
   for name, value in pairs(values) do line[name] = value end
-  local text, lost = json(line)
-  if #lost > 0 then
-    line.not_finite = {}
-    for _, entry in ipairs(lost) do line.not_finite[entry[1]] = entry[2] end
-    text = json(line)
-  end
-  must(self._metrics:write(text, "\n"))
+  must(self._metrics:write(line_of(line)))
   must(self._metrics:flush())
   self._step = math.type(line.step) == "integer" and line.step or self._step + 1
   return self

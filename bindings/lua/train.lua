@@ -2,7 +2,7 @@
 local peri = ...
 local check = peri._load("train.check", peri)
 local progress = peri._load("train.progress", peri._process)
-local loop = peri._load("train.loop", peri, check, progress)
+local loop = peri._load("train.loop", peri, progress)
 local estimator = peri._load("train.estimator", peri, check, loop)
 
 local classes = estimator.classes

@@ -35,10 +35,12 @@ describe("run", function()
   after_each(function() if io.open(folder) then remove(folder) end end)
 
   it("writes config, seed, versions and a line for each step", function()
-    local r = peri.run { name = "rings", dir = folder, config = { lr = 0.1, sizes = { 2, 10, 2 } }, seed = 7 }
+    local r = peri.run { name = "rings", dir = folder, seed = 7,
+      config = { lr = 0.1, sizes = { 2, 10, 2 }, limit = math.huge } }
     assert.matches("^" .. folder:gsub("%p", "%%%0") .. "/rings/%d+%-%d%d%-%d%d_%d%d%-%d%d%-%d%d$", r.path)
     local facts = content(r.path .. "/run.json")
-    assert.matches('"config":{"lr":0.1,"sizes":%[2,10,2%]}', facts)
+    assert.matches('"config":{"limit":null,"lr":0.1,"sizes":%[2,10,2%]}', facts)
+    assert.matches('"not_finite":{"config.limit":"inf"}', facts)
     assert.matches('"seed":7', facts)
     assert.matches('"status":"running"', facts)
     assert.matches('"versions":{"compiler":"[^"]+","kernels":"[^"]+","openblas":', facts)

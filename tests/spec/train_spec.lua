@@ -214,6 +214,20 @@ describe("train.fit", function()
     end
   end)
 
+  it("trains modules that are written in Lua", function()
+    local Net = nn.Module.extend "Net"
+    function Net:init()
+      self.first = nn.Linear(2, 10)
+      self.second = nn.Linear(10, 2)
+    end
+    function Net:forward(x) return self.second(self.first(x):tanh()) end
+    peri.manual_seed(1)
+    local h = train.fit(options { model = Net(), early_stopping = {} })
+    local plain = train.fit(options { early_stopping = {} })
+    assert.same(plain.train_loss:totable(), h.train_loss:totable())
+    assert.equal(bits(plain.model), bits(h.model))
+  end)
+
   it("leaves dropout out of predictions", function()
     peri.manual_seed(1)
     local net = nn.Sequential(nn.Linear(2, 50), nn.Dropout { p = 0.5 }, nn.Linear(50, 2))
@@ -236,11 +250,13 @@ describe("train.fit", function()
       { { train = { X, y * 0 } }, "fit: train's y has one label alone, 0" },
       { { train = { X, y + 0.5 } }, "fit: the labels in train's y must be whole numbers" },
       { { dev = { Xt, yt + 1 } }, "fit: dev's y has the label 3, which is not among the 2 classes" },
-      { { model = network(3) }, "fit: the model gives 1x3 for one row, but there are 2 classes %(expected 1x2%)" },
+      { { model = network(3) }, "fit: the model gives 2x3 for 2 rows, but there are 2 classes %(expected 2x2%)" },
       { { early_stopping = { patience = 0 } }, "fit: early_stopping: patience must be a whole number from 1, got 0" },
       { { early_stopping = { monitor = "dev_r2" } }, "monitor is dev_r2, which classification does not have" },
       { { early_stopping = { monitor = "dev_loss" }, dev = false }, "monitor is dev_loss but there is no dev set" },
-      { { loss = nn.CrossEntropyLoss { reduction = "none" } }, "fit: the loss must give one number" },
+      { { loss = nn.CrossEntropyLoss { reduction = "none" } }, "tensor of one number .*, got a tensor of 2 %(" },
+      { { loss = function() return 1 end }, "fit: the loss must give a tensor of one number .*, got 1$" },
+      { { loss = function(scores) return scores end }, "tensor of one number .*, got a tensor of 2x2 %(float32%)$" },
     }
     for _, case in ipairs(cases) do
       if case[1].model == nil then case[1].model = net end

@@ -82,17 +82,21 @@ local function prepare_set(where, name, set, self)
   return { X = X, y = check.positions(where, name .. "'s y", labels, self.classes) }
 end
 
--- One row through the model: what it gives must fit the targets.
-local function check_scores(where, model, train, classes)
-  local scores = loop.forward(model, train.X[{ { 1, 1 } }])
-  local wanted = classes and #classes or nil
-  if classes and (scores:dim() ~= 2 or scores:size(2) ~= wanted) then
-    fail("%s: the model gives %s for one row, but there are %d classes (expected 1x%d)", where,
-      table.concat(scores.shape, "x"), wanted, wanted)
+local function shape(t) return table.concat(t.shape, "x") end
+
+-- Some rows through the model and the loss: what they give must fit the targets.
+local function check_scores(where, job, classes)
+  local scores, y, loss = loop.try(job)
+  if classes and (scores:dim() ~= 2 or scores:size(2) ~= #classes) then
+    fail("%s: the model gives %s for %d rows, but there are %d classes (expected %dx%d)", where, shape(scores), #y,
+      #classes, #y, #classes)
   end
-  if not classes and table.concat(scores.shape, "x", 2) ~= table.concat(train.y.shape, "x", 2) then
-    fail("%s: the model gives %s for one row, but a row of y is %s", where, table.concat(scores.shape, "x"),
-      table.concat(train.y[{ { 1, 1 } }].shape, "x"))
+  if not classes and shape(scores) ~= shape(y) then
+    fail("%s: the model gives %s for %d rows, but these rows of y are %s", where, shape(scores), #y, shape(y))
+  end
+  local value = loss()
+  if not peri.is_tensor(value) or value:numel() ~= 1 then
+    fail("%s: the loss must give a tensor of one number (reduction 'mean' or 'sum'), got %s", where, shown(value))
   end
 end
 
@@ -113,7 +117,7 @@ local function train(where, self, options)
   job.train = prepare_set(where, "train", options.train, self)
   job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
   job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
-  check_scores(where, options.model, job.train, self.classes)
+  check_scores(where, job, self.classes)
   return joined(self, loop.run(job))
 end
 

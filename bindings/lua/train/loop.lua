@@ -1,12 +1,21 @@
 -- The training loop: epochs of mini-batches, measures of both sets, early stopping.
-local peri, check, progress = ...
-local fail, shown = check.fail, check.shown
+local peri, progress = ...
 
 local CHUNK = 1024 -- rows measured or predicted at a time
 
 -- f(from, to) for pieces of n rows.
 local function in_chunks(n, f)
   for from = 1, n, CHUNK do f(from, math.min(n, from + CHUNK - 1)) end
+end
+
+-- The first two rows through the model, before anything is trained: its scores, their targets, and a function that
+-- gives their loss.
+local function try(job)
+  local rows = { { 1, math.min(2, #job.train.X) } }
+  local y = job.train.y[rows]
+  job.model:eval()
+  local scores = peri.no_grad(job.model, job.train.X[rows])
+  return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
 
 -- What the model gives for X, without recording and in eval mode.
@@ -36,7 +45,7 @@ local function add(job, sums, loss, scores, y)
   if job.classes then
     sums.right = sums.right + scores:argmax(2):eq(y):sum():item()
   else
-    sums.squares = sums.squares + (scores - y):square():sum():item()
+    sums.squares = sums.squares + (scores:detach() - y):square():sum():item()
   end
 end
 
@@ -58,14 +67,6 @@ local function record(job, state, set, sums, total)
   end
 end
 
-local function loss_value(loss)
-  if type(loss) == "number" then return loss end
-  if not peri.is_tensor(loss) or loss:numel() ~= 1 then
-    fail("fit: the loss must give one number for a mini-batch (reduction 'mean' or 'sum'), got %s", shown(loss))
-  end
-  return loss:item()
-end
-
 local function measure(job, state, name, set)
   local sums = new_sums()
   peri.no_grad(function()
@@ -73,7 +74,7 @@ local function measure(job, state, name, set)
     in_chunks(#set.X, function(from, to)
       local x, y = set.X[{ { from, to } }], set.y[{ { from, to } }]
       local scores = job.model(x)
-      add(job, sums, loss_value(job.loss(scores, y)), scores, y)
+      add(job, sums, job.loss(scores, y):item(), scores, y)
     end)
   end)
   record(job, state, name, sums, set.total)
@@ -107,13 +108,13 @@ local function run_epoch(job, epoch, line)
     job.optimizer:zero_grad()
     local scores = job.model(x)
     local loss = job.loss(scores, y)
-    local value = loss_value(loss)
+    local value = loss:item()
     if not is_finite(value) then return nil, batch, value end
     loss:backward()
     if job.clip_grad_norm then clip(job.parameters, job.clip_grad_norm) end
     job.optimizer:step()
-    add(job, sums, value, scores:detach(), y)
-    line:batch(epoch, sums.rows)
+    add(job, sums, value, scores, y)
+    if line.live then line:batch(epoch, sums.rows) end
   end
   return sums
 end
@@ -274,4 +275,4 @@ local function run(job)
   return result
 end
 
-return { run = run, forward = forward, spread = spread, r2 = r2 }
+return { run = run, try = try, forward = forward, spread = spread, r2 = r2 }

@@ -24,8 +24,9 @@ end
 -- wanted: true, false, or nil for a terminal alone. rows: in an epoch.
 local function new(wanted, epochs, rows, now)
   local terminal = process.is_terminal(2)
+  local on = wanted or wanted == nil and terminal
   return setmetatable({
-    on = wanted or wanted == nil and terminal, terminal = terminal, epochs = epochs, rows = rows, now = now,
+    on = on, terminal = terminal, live = on and terminal, epochs = epochs, rows = rows, now = now,
     start = now(), last = -math.huge, said = "", every = math.ceil(epochs / PLAIN_LINES),
   }, Progress)
 end
@@ -44,8 +45,8 @@ local function rewrite(self, line)
   self.open = true
 end
 
+-- Only when live: within an epoch the line on a terminal alone goes on.
 function Progress:batch(epoch, rows_done)
-  if not self.on or not self.terminal then return end
   local t = self.now()
   if t - self.last < INTERVAL then return end
   self.last = t
