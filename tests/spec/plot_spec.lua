@@ -166,6 +166,11 @@ describe("plot", function()
       has(commands, "\n51234 -100\n")
       has(commands, "\n\n")
       assert.is_true(#commands < 200000)
+      commands = commands_of(plot.figure{xscale = "log"}:line(y)) -- where the first points are far apart
+      for i = 1, 150 do has(commands, ("\n%d %.10g\n"):format(i, y[i])) end
+      has(commands, "\n51234 -100\n")
+      has(commands, ("\n100000 %.10g\n"):format(y[100000]))
+      assert.is_true(#commands < 200000)
     end)
 
     it("gives each class its colour and mark, in the order of the labels' values", function()
@@ -611,6 +616,26 @@ describe("process", function()
     local _, stdout = process.run{argv = {"ls", "/proc/self/fd"}}
     assert.are.equal("0\n1\n2\n3\n", stdout) -- 3 is the folder that ls reads
     assert.is_truthy(open)
+  end)
+
+  it("makes a new folder once, and says when it cannot", function()
+    local path = os.tmpname()
+    os.remove(path)
+    assert.is_true(process.new_folder(path))
+    assert.is_false(process.new_folder(path))
+    os.remove(path)
+    local made, message = process.new_folder("/nonexistent/a")
+    assert.is_nil(made)
+    assert.are.equal("cannot make the folder '/nonexistent/a': No such file or directory", message)
+  end)
+
+  it("knows that a file is no terminal", function()
+    local program = (os.getenv "PERILUNE_BUILD_DIR" or "build") .. "/perilune"
+    local code = "print(require 'perilune'._process.is_terminal(0))"
+    local _, stdout = process.run{argv = {program, "-e", code}}
+    assert.are.equal("false\n", stdout)
+    _, stdout = process.run{argv = {"script", "-qec", program .. ' -e "' .. code .. '"', "/dev/null"}}
+    assert.are.equal("true\r\n", stdout)
   end)
 
   it("runs several at once, results in order", function()
