@@ -1,7 +1,7 @@
 -- peri.train: training loops, and networks as estimators.
 local peri = ...
 local check = peri._load("train.check", peri)
-local progress = peri._load("train.progress", peri._process)
+local progress = peri._load("train.progress", peri._process, check)
 local loop = peri._load("train.loop", peri, progress)
 local estimator = peri._load("train.estimator", peri, check, loop)
 

@@ -15,21 +15,32 @@ function check.shown(value)
   return "a " .. type(value)
 end
 
+-- The measures of an epoch in words.
+function check.measures(state, form)
+  local parts = {}
+  for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2" } do
+    local x = state[name]
+    if x then parts[#parts + 1] = form:format(name, x ~= x and "nan" or ("%.4g"):format(x)) end
+  end
+  return parts
+end
+
 -- ---- options ----
 -- A kind of option: what it expects in words, and a test.
 
 local function kind(expected, test) return { expected = expected, test = test } end
 
-local function is_callable(v)
-  if type(v) == "function" then return true end
-  local meta = (type(v) == "table" or type(v) == "userdata") and debug.getmetatable(v)
-  return type(meta) == "table" and meta.__call ~= nil
-end
-
 local function has_method(v, name)
   if type(v) ~= "table" and type(v) ~= "userdata" then return false end
   local ok, method = pcall(function() return v[name] end)
-  return ok and is_callable(method)
+  return ok and type(method) == "function"
+end
+
+-- Layers and losses hide their metatable, and have forward.
+local function is_callable(v)
+  if type(v) == "function" or has_method(v, "forward") then return true end
+  local meta = type(v) == "table" and getmetatable(v)
+  return type(meta) == "table" and meta.__call ~= nil
 end
 
 local function whole_from(least)

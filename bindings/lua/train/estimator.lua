@@ -238,16 +238,15 @@ end
 
 -- ---- classes ----
 
-local function last(tensor) return tensor and tensor[#tensor] end
-
 -- "trained 12 epochs (early_stopping), best 7; train_loss 0.21, dev_accuracy 0.93"
 local function history_text(self)
-  local parts = {}
-  for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2" } do
-    if self[name] then parts[#parts + 1] = ("%s %.4g"):format(name, last(self[name])) end
+  local final = {}
+  for name, value in pairs(self) do
+    if peri.is_tensor(value) and value.dtype == "float64" then final[name] = value[#value] end
   end
   local best = self.best_epoch and (", best %d"):format(self.best_epoch) or ""
-  return ("trained %d epochs (%s)%s; %s"):format(self.epochs, self.stopped, best, table.concat(parts, ", "))
+  return ("trained %d %s (%s)%s; %s"):format(self.epochs, self.epochs == 1 and "epoch" or "epochs", self.stopped, best,
+    table.concat(check.measures(final, "%s %s"), ", "))
 end
 
 local function text(self)

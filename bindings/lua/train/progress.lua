@@ -1,5 +1,5 @@
 -- How far training has come: one line that is rewritten on a terminal, a line every few epochs elsewhere.
-local process = ...
+local process, check = ...
 
 local Progress = {}
 Progress.__index = Progress
@@ -11,14 +11,6 @@ local function clock(seconds)
   seconds = math.floor(seconds + 0.5)
   if seconds < 3600 then return ("%d:%02d"):format(seconds // 60, seconds % 60) end
   return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
-end
-
-local function measures(state)
-  local parts = {}
-  for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2" } do
-    if state[name] then parts[#parts + 1] = ("%s %.4g"):format(name:gsub("_", " "), state[name]) end
-  end
-  return table.concat(parts, "  ")
 end
 
 -- wanted: true, false, or nil for a terminal alone. rows: in an epoch.
@@ -55,7 +47,7 @@ end
 
 function Progress:epoch(state)
   if not self.on then return end
-  self.said = measures(state)
+  self.said = table.concat(check.measures(state, "%s %s"), "  "):gsub("_", " ")
   if self.terminal then
     rewrite(self, text(self, state.epoch, state.epoch * self.rows))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
