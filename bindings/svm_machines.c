@@ -359,7 +359,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "are needed. max_iter bounds the steps of each machine, time_limit the seconds of a fit. "
 #define FIELDS_DOC                                                                                                     \
   "support_vectors (s x d, the dtype of X; nil with precomputed), coef (p x d; nil unless the kernel is linear), "     \
-  "n_iter (p, int64), gaps (p), objectives (p: the dual, as minimised), all float64 where nothing else is said; gap, " \
+  "n_iter (p, int64), gaps (p), objectives (p: of the dual, minimised, in the units of dual_coef), all float64 where " \
+  "nothing else is said; gap, "                                                                                        \
   "fit_status, gamma (the number used), shape_fit {n, d}. " ESTIMATOR_FIT_FIELDS_DOC                                   \
   "Options can be read too (m.C); m.gamma is the option until the fit. "
 #define CLASS_FIELDS_DOC                                                                                               \
