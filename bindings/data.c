@@ -71,6 +71,18 @@ static int digits(lua_State *L) {
   return 2;
 }
 
+/* data._uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
+static int uniform(lua_State *L) {
+  lua_Integer seed = luaL_checkinteger(L, 1), first = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
+  peri_stream stream = {.seed = (uint64_t)seed, .block = PERI_STREAM_SEARCH + (uint64_t)first};
+  lua_createtable(L, (int)n, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_pushnumber(L, peri_stream_uniform(&stream));
+    lua_rawseti(L, -2, i);
+  }
+  return 1;
+}
+
 /* ---- IDX ---- */
 
 static int read_idx(lua_State *L) {
@@ -341,6 +353,7 @@ void bind_open_data(lua_State *L, bind_state *S) {
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);
+  bind_set_functions(L, S, (const luaL_Reg[]){{"_uniform", uniform}, {NULL, NULL}});
 }
 
 void bind_open_files(lua_State *L, bind_state *S) {

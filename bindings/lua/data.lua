@@ -1,6 +1,18 @@
 -- What of peri.data is best in Lua. Called with the module and the table that C has begun.
 local peri, data = ...
 
+-- A function whose piece of the module is loaded when it is first called.
+local function later(piece)
+  local f
+  return function(...)
+    if not f then
+      local input = peri._load("learn.input", peri)
+      f = peri._load(piece, peri, input, peri._load("learn.rows", peri, input))
+    end
+    return f(...)
+  end
+end
+
 local function exists(path)
   local file = io.open(path, "rb")
   if file then file:close() end
@@ -37,5 +49,14 @@ y int64: the digit + 1; classes are the digits in order.]], function(dir)
   if not ok then peri._raise(result) end
   return result
 end, data)
+
+peri._document("split", [[
+data.split({X, y}, {train =, dev =, test =, seed = 0, shuffle = true, stratify = false}) -> {train =, dev =, test =}
+Rows of tensors into parts, each {X, y} also as .x and .y, with .index (int64: which rows). train, dev and test are
+shares up to 1 or counts above 1; train is the rest when it is left out, and rows beyond the sum are left out. The order
+is random and follows from seed; without shuffle the parts are stretches of rows. stratify: each label of y comes in
+every part in proportion.
+Errors: parts that add up to more than there is, or get no row; with stratify a class of one row.]],
+  later "data.split", data)
 
 return data

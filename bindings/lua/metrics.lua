@@ -31,8 +31,10 @@ end
 
 document("accuracy", [[
 metrics.accuracy(pred, y, {sample_weight =}) -> number
-The share of entries of pred (n whole numbers) that equal those of y, weighted if asked. Tensors or Lua tables.
-Errors: lengths that differ; entries that are no whole numbers; weights that are negative, not finite or all 0.]],
+The share of entries of pred (n whole numbers) that equal those of y, weighted
+if asked. Tensors or Lua tables.
+Errors: lengths that differ; entries that are no whole numbers; weights that are
+negative, not finite or all 0.]],
   function(pred, y, options)
     options = input.only("accuracy", options, "sample_weight")
     local p, t, weights = read_labels("accuracy", pred, y, options)
@@ -75,10 +77,11 @@ end
 
 document("confusion_matrix", [[
 metrics.confusion_matrix(pred, y, {labels =, normalize = 'none', sample_weight =}) -> table
-How often each class (row) was predicted as each class (column): matrix (k x k, int64; float64 with weights or
-normalize), labels (list of k: those that occur, ascending, or as given; entries of others are left out). c[i] is a row
-of the matrix, tostring gives a table. normalize is 'none', or divides by the sums of 'true' (rows), 'pred' (columns) or
-'all'; where a sum is 0 the result is 0.
+How often each class (row) was predicted as each class (column): matrix (k x k,
+int64; float64 with weights or normalize), labels (list of k: those that occur,
+ascending, or as given; entries of others are left out). c[i] is a row of the
+matrix, tostring gives a table. normalize is 'none', or divides by the sums of
+'true' (rows), 'pred' (columns) or 'all'; where a sum is 0 the result is 0.
 Errors: as accuracy; labels none of which occurs in y, or one twice.]],
   function(pred, y, options)
     local operation = "confusion_matrix"
@@ -136,12 +139,15 @@ end
 
 document("precision_recall_f1", [[
 metrics.precision_recall_f1(pred, y, {labels =, zero_division = 0, sample_weight =}) -> table
-For each class: precision (right among those predicted so), recall (right among those that are so) and f1 = 2 right /
-(predicted + true), float64 tensors of k; support (k: how many, or how much weight, are of the class); labels (list of
-k: those that occur, ascending, or as given). macro, weighted (by support) and micro are their means over classes:
-{precision =, recall =, f1 =}. tostring gives a table.
-zero_division (0 or 1) stands where a quotient is 0/0: precision of a class never predicted, recall of one that is not
-in y, f1 of one that is neither, and what is weighted when no class has support.
+For each class: precision (right among those predicted so), recall (right among
+those that are so) and f1 = 2 right / (predicted + true), float64 tensors of k;
+support (k: how many, or how much weight, are of the class); labels (list of k:
+those that occur, ascending, or as given). macro, weighted (by support) and
+micro are their means over classes: {precision =, recall =, f1 =}. tostring
+gives a table.
+zero_division (0 or 1) stands where a quotient is 0/0: precision of a class
+never predicted, recall of one that is not in y, f1 of one that is neither, and
+what is weighted when no class has support.
 Errors: as accuracy; labels with one twice.]],
   function(pred, y, options)
     local operation = "precision_recall_f1"
@@ -242,12 +248,14 @@ end
 
 document("roc_curve", [[
 metrics.roc_curve(scores, y, {positive =, drop_intermediate = true, sample_weight =}) -> {fpr =, tpr =, thresholds =}
-The rates of false and of true positives when rows with scores >= threshold count as positive, float64 tensors that
-begin at (0, 0) with threshold infinity; rows of equal score come in together. scores are n, as decision_function
-gives them (or n x 2, as predict_proba does: column 2 counts); positive is the label that they speak for, by default
-the larger of two. drop_intermediate leaves out points on the straight line between their neighbours.
-Errors: lengths that differ; NaN; y of one class, or of more than two without positive. T. Fawcett, 'An introduction to
-ROC analysis', 2006.]],
+The rates of false and of true positives when rows with scores >= threshold
+count as positive, float64 tensors that begin at (0, 0) with threshold infinity;
+rows of equal score come in together. scores are n, as decision_function gives
+them (or n x 2, as predict_proba does: column 2 counts); positive is the label
+that they speak for, by default the larger of two. drop_intermediate leaves out
+points on the straight line between their neighbours.
+Errors: lengths that differ; NaN; y of one class, or of more than two without
+positive. T. Fawcett, 'An introduction to ROC analysis', 2006.]],
   function(scores, y, options)
     local operation = "roc_curve"
     options = input.only(operation, options, "drop_intermediate positive sample_weight")
@@ -280,11 +288,14 @@ end
 
 document("roc_auc", [[
 metrics.roc_auc(scores, y, {positive =, classes =, average = 'macro', sample_weight =}) -> number
-The area under the ROC curve: the share of pairs of a positive and a negative row whose scores are in that order, ties
-counting half. scores of two classes as for roc_curve. Of n x k scores (k > 2): each class against the rest by its
-column, then the mean: 'macro', 'weighted' by the classes' weight in y, or 'none' (a float64 tensor of k). classes
-(list) says which label each column is for, by default the labels of y, ascending.
-Errors: as roc_curve; a number of classes that is not that of the columns; a class that y has not.]],
+The area under the ROC curve: the share of pairs of a positive and a negative
+row whose scores are in that order, ties counting half. scores of two classes as
+for roc_curve. Of n x k scores (k > 2): each class against the rest by its
+column, then the mean: 'macro', 'weighted' by the classes' weight in y, or
+'none' (a float64 tensor of k). classes (list) says which label each column is
+for, by default the labels of y, ascending.
+Errors: as roc_curve; a number of classes that is not that of the columns; a
+class that y has not.]],
   function(scores, y, options)
     local operation = "roc_auc"
     options = input.only(operation, options, "average classes positive sample_weight")
@@ -323,12 +334,13 @@ local EPSILON = { float32 = 2.0 ^ -23, float64 = 2.0 ^ -52 }
 
 document("log_loss", [[
 metrics.log_loss(probabilities, y, {classes =, eps =, sample_weight =}) -> number
-The mean of -log(probability of the true class), weighted if asked. probabilities are n x k (columns in the order of
-classes) or n (of the larger of two classes); they are limited to [eps, 1 - eps] (eps by default 2^-23 of float32,
-else 2^-52) and each row is divided by its sum, as scikit-learn does. classes (list) are by default the labels of y,
-ascending.
-Errors: lengths that differ; numbers outside [0, 1]; a number of classes that is not that of the columns; a label that
-is none of classes.]],
+The mean of -log(probability of the true class), weighted if asked.
+probabilities are n x k (columns in the order of classes) or n (of the larger of
+two classes); they are limited to [eps, 1 - eps] (eps by default 2^-23 of
+float32, else 2^-52) and each row is divided by its sum, as scikit-learn does.
+classes (list) are by default the labels of y, ascending.
+Errors: lengths that differ; numbers outside [0, 1]; a number of classes that is
+not that of the columns; a label that is none of classes.]],
   function(probabilities, y, options)
     local operation = "log_loss"
     options = input.only(operation, options, "classes eps sample_weight")
@@ -374,7 +386,8 @@ end
 
 document("mse", [[
 metrics.mse(pred, y, {sample_weight =}) -> number
-The mean of (pred - y)^2 over the rows (weighted if asked) and columns of n or n x d numbers. NaN and infinities count.
+The mean of (pred - y)^2 over the rows (weighted if asked) and columns of n or n
+x d numbers. NaN and infinities count.
 Errors: shapes that differ; weights that are negative, not finite or all 0.]],
   function(pred, y, options)
     local p, t, w = read_numbers("mse", pred, y, options)
@@ -383,7 +396,8 @@ Errors: shapes that differ; weights that are negative, not finite or all 0.]],
 
 document("mae", [[
 metrics.mae(pred, y, {sample_weight =}) -> number
-The mean of |pred - y| over the rows (weighted if asked) and columns of n or n x d numbers. NaN and infinities count.
+The mean of |pred - y| over the rows (weighted if asked) and columns of n or n x
+d numbers. NaN and infinities count.
 Errors: as mse.]],
   function(pred, y, options)
     local p, t, w = read_numbers("mae", pred, y, options)
@@ -392,8 +406,9 @@ Errors: as mse.]],
 
 document("r2", [[
 metrics.r2(pred, y, {sample_weight =}) -> number
-1 - (sum of (pred - y)^2) / (sum of (y - mean of y)^2), weighted if asked: 1 is perfect, 0 is what the mean gives.
-Of n x d numbers the mean over columns. A column of y that is constant gives 1 when pred equals it, else 0; a single row
+1 - (sum of (pred - y)^2) / (sum of (y - mean of y)^2), weighted if asked: 1 is
+perfect, 0 is what the mean gives. Of n x d numbers the mean over columns. A
+column of y that is constant gives 1 when pred equals it, else 0; a single row
 NaN.
 Errors: as mse.]],
   function(pred, y, options)

@@ -6,6 +6,7 @@ local SECTIONS = {
   { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
   { "plot", "Pictures" }, { "plot._figure", "Methods of figures" }, { "metrics", "Metrics" },
+  { "select", "Selecting models" },
 }
 
 -- Objects whose methods are found through them alone.

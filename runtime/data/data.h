@@ -85,5 +85,7 @@ peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, pe
 #define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
 #define PERI_STREAM_DIGITS  ((uint64_t)2 << 60)
 #define PERI_STREAM_LOADER  ((uint64_t)3 << 60)
+#define PERI_STREAM_SEARCH  ((uint64_t)7 << 60)
+#define PERI_STREAM_SETS    ((uint64_t)8 << 60) /* the sets of sets.c, each 2^56 blocks */
 
 #endif
