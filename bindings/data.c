@@ -2,6 +2,7 @@
  * best in Lua (mnist) is in lua/data.lua. */
 #include "bind.h"
 #include "data/data.h"
+#include "data/sets.h"
 #include "kernels/kernels.h"
 
 #include <stdio.h>
@@ -65,6 +66,48 @@ static int digits(lua_State *L) {
   peri_status status;
   do {
     status = peri_data_digits(S->context, n, (uint64_t)values[0], x, y);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  bind_charge(L, S);
+  return 2;
+}
+
+/* Of every row of peri_data_sets; the row is upvalue 2. */
+static int generate(lua_State *L) {
+  static const peri_option seed_options[] = {SEED_OPTION, {NULL}};
+  static const char *const also[] = {"dtype", NULL};
+  bind_state *S = bind_here(L);
+  const peri_data_set *set = lua_touserdata(L, lua_upvalueindex(2));
+  peri_option options[PERI_MAX_OPTIONS];
+  double values[PERI_MAX_OPTIONS];
+  int count = 0;
+  for (; set->options[count].name != NULL; count++) options[count] = set->options[count];
+  memcpy(options + count, seed_options, sizeof seed_options);
+  int64_t n = check_count(L, 1, set->name);
+  bind_options(L, 2, set->name, options, also, values);
+  peri_dtype dtype = PERI_FLOAT32;
+  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, set->name);
+  peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S), **parameters = bind_new_tensor(L, S);
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_data_generate(S->context, set, n, values, (uint64_t)values[count], dtype, x, y, parameters);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  bind_charge(L, S);
+  if (*parameters == NULL) lua_pop(L, 1);
+  return *parameters == NULL ? 2 : 3;
+}
+
+/* data._svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
+static int svd(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_tensor *x = bind_check_tensor(L, S, 1, "svd", "x");
+  peri_tensor **s = bind_new_tensor(L, S), **v = bind_new_tensor(L, S);
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_data_svd(x, s, v);
   } while (bind_retry(L, S, status, &tries));
   bind_check(L, S, status);
   bind_charge(L, S);
@@ -429,7 +472,13 @@ void bind_open_data(lua_State *L, bind_state *S) {
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);
-  bind_set_functions(L, S, (const luaL_Reg[]){{"_uniform", uniform}, {NULL, NULL}});
+  bind_set_functions(L, S, (const luaL_Reg[]){{"_uniform", uniform}, {"_svd", svd}, {NULL, NULL}});
+  for (const peri_data_set *set = peri_data_sets; set->name != NULL; set++) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)set);
+    bind_push_function(L, S, generate, 1);
+    bind_document(L, set->doc);
+    lua_setfield(L, -2, set->name);
+  }
 }
 
 void bind_open_files(lua_State *L, bind_state *S) {

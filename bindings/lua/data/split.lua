@@ -110,7 +110,7 @@ local function read_tensors(tensors)
   return list, #list[1]
 end
 
-return function(tensors, options)
+local function split(tensors, options)
   options = input.only("split", options, "dev seed shuffle stratify test train")
   local list, n = read_tensors(tensors)
   local seed = input.whole("split", "seed", options.seed or 0, 0)
@@ -135,3 +135,5 @@ return function(tensors, options)
   end
   return result
 end
+
+return { split = split }
