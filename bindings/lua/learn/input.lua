@@ -10,7 +10,7 @@ input.fail = fail
 -- A value for a message.
 local function describe(value)
   if peri.is_tensor(value) then return "a tensor " .. table.concat(value.shape, "x") end
-  if type(value) == "string" then return ("'%s'"):format(value) end
+  if type(value) == "string" then return ("'%s'"):format(value:sub(1, 80):gsub("%c", "?")) end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
   return value == nil and "nothing" or "a " .. type(value)
 end
