@@ -137,8 +137,8 @@ static peri_status read_record(reading *r, pass_kind pass) {
     if (c->column <= width) PERI_TRY(read_cell(r, pass));
   }
   if (c->column == width) return PERI_OK;
-  return peri_csv_fail(c, c->record_line, 0, "%lld cells (expected %lld, as in the first record)", (long long)c->column,
-                       (long long)width);
+  return peri_csv_fail(c, c->record_line, 0, "%lld cell%s (expected %lld, as in the first record)",
+                       (long long)c->column, c->column == 1 ? "" : "s", (long long)width);
 }
 
 static peri_status read_records(reading *r, pass_kind pass) {

@@ -83,7 +83,7 @@ static void broken_records(void) {
   char wide[1200];
   refuse(context, "", &plain, "line 1: the file has no record");
   refuse(context, "\n\n", &plain, "the file has no record");
-  refuse(context, "1,2\n3\n", &plain, "read_csv: test: line 2: 1 cells (expected 2, as in the first record)");
+  refuse(context, "1,2\n3\n", &plain, "read_csv: test: line 2: 1 cell (expected 2, as in the first record)");
   refuse(context, "1,2\n\n\n3,4,5\n", &plain, "line 4: 3 cells (expected 2");
   refuse(context, "1,2\n3,4,\n", &plain, "line 2: 3 cells");
   refuse(context, "1,2\n \n", &plain, "line 2, column 1: the cell is empty");

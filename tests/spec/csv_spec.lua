@@ -145,7 +145,7 @@ describe("CSV files", function()
     collectgarbage()
     local before = peri.memory().in_use
     for text, message in pairs {
-      ["1,2\n3\n"] = "line 2: 1 cells (expected 2, as in the first record)", ["1,2\n3,x\n"] = "line 2, column 2: 'x'",
+      ["1,2\n3\n"] = "line 2: 1 cell (expected 2, as in the first record)", ["1,2\n3,x\n"] = "line 2, column 2: 'x'",
       ["1\n\"2"] = "line 2, column 1: a quote is not closed", ["1\n2\0\n"] = "line 2, column 1: there is a zero byte",
       ["1\n1e39\n"] = "line 2, column 1: '1e39' is beyond the largest float32", [""] = "line 1: the file has no record",
       ["{}\n{}\n"] = "line 2, column 1: '{}' (expected a number)",
