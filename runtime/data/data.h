@@ -121,6 +121,7 @@ peri_status peri_data_svd(peri_tensor *x, peri_tensor **s, peri_tensor **v);
 #define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
 #define PERI_STREAM_DIGITS  ((uint64_t)2 << 60)
 #define PERI_STREAM_LOADER  ((uint64_t)3 << 60)
+#define PERI_STREAM_KERNELS ((uint64_t)4 << 60) /* and 5, 6: what kernel approximations draw */
 #define PERI_STREAM_SEARCH  ((uint64_t)7 << 60)
 #define PERI_STREAM_SETS    ((uint64_t)8 << 60) /* the sets of sets.c, each 2^56 blocks */
 

@@ -1,16 +1,12 @@
 /* svmlight, the text format of SVMlight and LIBSVM; see data.h. */
 #include "data/data.h"
 #include "data/number.h"
-#include "data/text.h"
+#include "data/sparse.h"
 #include "tensor/tensor.h"
 
 #include <math.h>
 
 #define WHOLE_DOUBLES 9007199254740992.0 /* whole numbers up to here are exact as doubles */
-
-/* An x above the floor takes at most this many bytes for a byte of text, unless its width was asked for. */
-#define SPARSE_FLOOR ((uint64_t)256 << 20)
-#define SPARSE_RATIO 4096
 
 /* ---- reading ---- */
 
@@ -18,10 +14,10 @@ typedef struct svmlight {
   peri_text text;
   peri_svmlight_options options;
   /* what the first pass finds */
-  int64_t n, d;
-  int64_t largest_line; /* where the largest index stands, 0: nowhere */
-  int64_t first_line;   /* of the first sample */
-  bool whole;           /* every label is */
+  int64_t n;
+  peri_sparse sparse;
+  int64_t first_line; /* of the first sample */
+  bool whole;         /* every label is */
   bool has_qid;
   /* what the second pass fills; NULL in the first */
   peri_tensor *x, *y, *qid;
@@ -30,19 +26,6 @@ typedef struct svmlight {
 
 static peri_status changed(svmlight *s) {
   return peri_text_fail(&s->text, s->text.line, "the file was changed while it was read");
-}
-
-static peri_status read_number(svmlight *s, const char *word, const char *what, double *value) {
-  switch (peri_parse_number(word, value)) {
-  case PERI_NUMBER:
-    return PERI_OK;
-  case PERI_NUMBER_LARGE:
-    return peri_text_fail(&s->text, s->text.line, "%s %s is beyond the largest float64", what,
-                          peri_text_show(&s->text, word));
-  default:
-    return peri_text_fail(&s->text, s->text.line, "%s is '%s' (expected a number)", what,
-                          peri_text_show(&s->text, word));
-  }
 }
 
 /* The word is a label. */
@@ -59,7 +42,7 @@ static peri_status read_label(svmlight *s) {
     return peri_text_fail(&s->text, line, "'%s' stands for the label (expected a number)",
                           peri_text_show(&s->text, word));
   }
-  PERI_TRY(read_number(s, word, "the label", &value));
+  PERI_TRY(peri_sparse_number(&s->text, word, "the label", &value));
   if (!isfinite(value)) return peri_text_fail(&s->text, line, "the label is %g (expected a finite number)", value);
   bool whole = peri_parse_integer(word, &integer);
   if (!whole && value == floor(value) && fabs(value) <= WHOLE_DOUBLES) {
@@ -96,55 +79,19 @@ static peri_status read_qid(svmlight *s, bool given) {
   return PERI_OK;
 }
 
-static peri_status check_index(svmlight *s, int64_t index, int64_t last) {
-  int64_t line = s->text.line, first = s->options.zero_based ? 0 : 1;
-  if (index < first) {
-    return peri_text_fail(&s->text, line, "index %lld (expected indices from %lld%s)", (long long)index,
-                          (long long)first, index == 0 ? "; those of a file that counts from 0 need zero_based" : "");
-  }
-  if (index <= last) {
-    return peri_text_fail(&s->text, line, "index %lld comes after %lld (expected indices that ascend)",
-                          (long long)index, (long long)last);
-  }
-  if (s->options.features > 0 && index - first >= s->options.features) {
-    return peri_text_fail(&s->text, line, "index %lld is beyond the %lld features that were asked for",
-                          (long long)index, (long long)s->options.features);
-  }
-  return PERI_OK;
-}
-
 /* The word is index:value; *last is the index before it. */
 static peri_status read_feature(svmlight *s, int64_t *last) {
-  char *word = s->text.word, *colon = strchr(word, ':');
-  int64_t index = 0, line = s->text.line;
+  int64_t column = 0, columns = s->sparse.d;
   double value = 0;
-  bool sound = colon != NULL;
-  if (sound) {
-    *colon = '\0';
-    sound = peri_parse_integer(word, &index) && index < INT64_MAX;
-    *colon = ':';
-  }
-  if (!sound) {
-    return peri_text_fail(&s->text, line, "'%s' (expected index:value)", peri_text_show(&s->text, word));
-  }
-  PERI_TRY(check_index(s, index, *last));
-  *last = index;
-  PERI_TRY(read_number(s, colon + 1, "the value", &value));
+  PERI_TRY(peri_sparse_read(&s->sparse, last, &column, &value));
   bool single = s->options.dtype == PERI_FLOAT32;
   if (single && isfinite(value) && isinf((float)value)) {
-    return peri_text_fail(&s->text, line, "the value %s is beyond the largest float32 (float64 holds it)",
-                          peri_text_show(&s->text, colon + 1));
+    return peri_text_fail(&s->text, s->text.line, "the value of '%s' is beyond the largest float32 (float64 holds it)",
+                          peri_text_show(&s->text, s->text.word));
   }
-  int64_t column = index - (s->options.zero_based ? 0 : 1);
-  if (s->x == NULL) {
-    if (column >= s->d) {
-      s->d = column + 1;
-      s->largest_line = line;
-    }
-    return PERI_OK;
-  }
-  if (column >= s->d) return changed(s);
-  int64_t at = s->row * s->d + column;
+  if (s->x == NULL) return PERI_OK;
+  if (column >= columns) return changed(s);
+  int64_t at = s->row * columns + column;
   if (single) {
     ((float *)(void *)s->x->data)[at] = (float)value;
   } else {
@@ -185,45 +132,16 @@ static peri_status read_lines(svmlight *s) {
   }
 }
 
-/* That x has room in the budget, and that a short file makes no huge x unless its width was asked for. */
-static peri_status check_size(svmlight *s) {
-  const peri_reader *reader = s->text.reader;
-  const peri_context *context = reader->context;
-  int64_t line = s->largest_line != 0 ? s->largest_line : s->text.line;
-  uint64_t bytes = 0;
-  double size = (double)s->n * (double)s->d * (double)peri_dtype_size(s->options.dtype);
-  const char *dtype = peri_dtype_name(s->options.dtype);
-  bool overflow = __builtin_mul_overflow((uint64_t)s->n, (uint64_t)s->d, &bytes) ||
-                  __builtin_mul_overflow(bytes, (uint64_t)peri_dtype_size(s->options.dtype), &bytes);
-  if (overflow || bytes > context->limit - context->in_use) {
-    peri_status status =
-        peri_text_fail(&s->text, line,
-                       "X would be %lld x %lld %s, %.4g bytes: more than the memory limit of %zu has left (%zu in use)",
-                       (long long)s->n, (long long)s->d, dtype, size, context->limit, context->in_use);
-    /* Where the limit alone forbids it, no collection of garbage would help. */
-    return overflow || bytes > context->limit ? status : PERI_ERR_MEMORY;
-  }
-  if (s->options.features == 0 && bytes > SPARSE_FLOOR && bytes / SPARSE_RATIO > reader->at) {
-    return peri_text_fail(
-        &s->text, line,
-        "index %lld makes X %lld x %lld %s, %.4g bytes of a text of %llu (when that is meant, ask for "
-        "features = %lld)",
-        (long long)(s->options.zero_based ? s->d - 1 : s->d), (long long)s->n, (long long)s->d, dtype, size,
-        (unsigned long long)reader->at, (long long)s->d);
-  }
-  return PERI_OK;
-}
-
 static peri_status new_tensor(svmlight *s, peri_dtype dtype, int ndim, peri_tensor **out) {
-  return peri_tensor_new(s->text.reader->context, dtype, ndim, (int64_t[]){s->n, s->d}, out);
+  return peri_tensor_new(s->text.reader->context, dtype, ndim, (int64_t[]){s->n, s->sparse.d}, out);
 }
 
 static peri_status read_twice(svmlight *s) {
   s->whole = true;
   PERI_TRY(read_lines(s));
   s->n = s->row;
-  if (s->options.features > 0) s->d = s->options.features;
-  PERI_TRY(check_size(s));
+  if (s->options.features > 0) s->sparse.d = s->options.features;
+  PERI_TRY(peri_sparse_check_size(&s->sparse, "X", s->n, s->options.dtype));
   PERI_TRY(new_tensor(s, s->options.dtype, 2, &s->x));
   PERI_TRY(new_tensor(s, s->whole ? PERI_INT64 : PERI_FLOAT64, 1, &s->y));
   if (s->has_qid) PERI_TRY(new_tensor(s, PERI_INT64, 1, &s->qid));
@@ -234,9 +152,10 @@ static peri_status read_twice(svmlight *s) {
 
 static peri_status read_svmlight(peri_reader *reader, const peri_svmlight_options *options, peri_tensor **x,
                                  peri_tensor **y, peri_tensor **qid) {
-  svmlight s = {.options = *options};
+  svmlight s = {.options = *options, .sparse = {.first = options->zero_based ? 0 : 1, .features = options->features}};
   PERI_TRY(peri_reader_detect_gzip(reader));
   PERI_TRY(peri_text_open(&s.text, reader, '#'));
+  s.sparse.text = &s.text;
   peri_status status = read_twice(&s);
   if (status == PERI_OK) {
     *x = s.x;
