@@ -5,8 +5,8 @@ local SECTIONS = {
   { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
   { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
-  { "train", "Training" }, { "train._classifier", "Methods of networks as estimators" },
-  { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
+  { "train", "Training" }, { "train._classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
+  { "select", "Selecting models" }, { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
   { "run", "Records of runs" }, { "run._methods", "Methods of records" }, { "script", "Scripts" },
   { "script._options", "Methods of options" },
 }
