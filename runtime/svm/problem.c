@@ -182,7 +182,16 @@ static peri_status prepare_precomputed(peri_problem *p) {
 
 /* ---- kernel values ---- */
 
-/* The whole matrix where it fits the budget, else a cache for the largest pair of classes. */
+#define FEW_ROWS_NU 0.25
+#define MANY_ROWS   4000
+
+/* Whether far fewer rows than half of the matrix will be asked for: a one-class machine of many rows and a small nu
+ * needs those of its support vectors. */
+static bool needs_few_rows(const peri_problem *p) {
+  return p->options->type == PERI_ONE_CLASS && p->options->nu < FEW_ROWS_NU && p->grouping.rows > MANY_ROWS;
+}
+
+/* The whole matrix where it fits the budget and is needed, else a cache for the largest pair of classes. */
 static peri_status prepare_source(peri_problem *p) {
   const peri_svm_samples *s = p->samples;
   const peri_grouping *g = &p->grouping;
@@ -192,7 +201,7 @@ static peri_status prepare_source(peri_problem *p) {
   const int64_t *order = p->features == NULL ? g->order : NULL;
   const void *x = order != NULL ? s->x : p->features;
   int64_t ldx = order != NULL ? s->ldx : s->d;
-  if ((double)g->rows * (double)ld * (double)size <= budget) {
+  if ((double)g->rows * (double)ld * (double)size <= budget && !needs_few_rows(p)) {
     void *gram;
     PERI_TRY(peri_blocks_new(&p->blocks, g->rows * ld, size, &gram));
     if (order != NULL)

@@ -140,6 +140,25 @@ typedef struct update_job {
   int64_t rows;
 } update_job;
 
+/* Whether both segments are the same samples, as in regression: their gradients change alike. */
+static bool is_doubled(const peri_dense *p) {
+  return p->segments == 2 && p->segment[0].first == p->segment[1].first && p->segment[0].count == p->segment[1].count;
+}
+
+/* y += sum over rows of delta * row, count columns from the given one of a segment. */
+static void add_rows(const peri_dense *p, const peri_smo_block *block, int64_t rows, int64_t segment, int64_t from,
+                     int64_t count, double *y) {
+  const void *x[4];
+  int64_t r = 0;
+  for (; r < rows; r++) {
+    x[r % 4] = (const char *)peri_dense_columns(p, block->row[r], segment) + from * (p->wide ? 8 : 4);
+    if (r % 4 == 3) p->kernels->axpy4[p->wide](count, y, x, block->delta + r - 3);
+  }
+  for (int64_t left = 0; left < rows % 4; left++) {
+    p->kernels->axpy[p->wide](count, y, x[left], block->delta[rows - rows % 4 + left]);
+  }
+}
+
 /* gradient += sum over rows of delta * row, for a stretch of positions within one segment. */
 static void update_body(void *arg, int64_t piece) {
   const update_job *job = arg;
@@ -150,19 +169,23 @@ static void update_body(void *arg, int64_t piece) {
     piece -= pieces;
   }
   int64_t from = piece * UPDATE_COLUMNS, count = peri_min(UPDATE_COLUMNS, p->segment[s].count - from);
-  for (int64_t r = 0; r < job->rows; r++) {
-    const char *row = peri_dense_columns(p, block->row[r], s);
-    p->kernels->axpy[p->wide](count, p->gradient + p->segment[s].position + from, row + from * (p->wide ? 8 : 4),
-                              block->delta[r]);
+  double *gradient = p->gradient + p->segment[s].position + from;
+  if (!is_doubled(p)) {
+    add_rows(p, block, job->rows, s, from, count, gradient);
+    return;
   }
+  double change[UPDATE_COLUMNS] = {0}, *other = p->gradient + p->segment[1].position + from;
+  add_rows(p, block, job->rows, 0, from, count, change);
+  for (int64_t t = 0; t < count; t++) gradient[t] += change[t];
+  for (int64_t t = 0; t < count; t++) other[t] += change[t];
 }
 
 /* Applies block->delta and block->row. Over a whole matrix this may be within a body, where nothing can
  * go to the team. */
 static peri_status update_gradient(solver *self, int64_t rows) {
   update_job job = {.solver = self, .rows = rows};
-  int64_t pieces = 0;
-  for (int64_t s = 0; s < self->whole.segments; s++) {
+  int64_t pieces = 0, segments = is_doubled(&self->whole) ? 1 : self->whole.segments;
+  for (int64_t s = 0; s < segments; s++) {
     pieces += (self->whole.segment[s].count + UPDATE_COLUMNS - 1) / UPDATE_COLUMNS;
   }
   double moved = 0;

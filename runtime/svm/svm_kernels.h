@@ -44,8 +44,9 @@ typedef struct peri_svm_kernels {
   void (*partner[2])(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row_i,
                      double g_i, double k_ii, peri_svm_partner *out);
 
-  /* y += scale * x, any n */
+  /* y += scale * x, any n; and four at once, in the order of the sum */
   void (*axpy[2])(int64_t n, double *y, const void *x, double scale);
+  void (*axpy4[2])(int64_t n, double *y, const void *const x[4], const double scale[4]);
   /* sum of x * w, any n; the order of the sum depends on n alone */
   double (*dot[2])(int64_t n, const void *x, const double *w);
   double (*square[2])(int64_t n, const void *x); /* sum of x * x, likewise */

@@ -217,6 +217,20 @@ static void axpy_64(int64_t n, double *restrict y, const void *x, double scale) 
   for (int64_t i = 0; i < n; i++) y[i] += scale * v[i];
 }
 
+static void axpy4_32(int64_t n, double *restrict y, const void *const x[4], const double scale[4]) {
+  const float *restrict a = x[0], *restrict b = x[1], *restrict c = x[2], *restrict d = x[3];
+  double p = scale[0], q = scale[1], r = scale[2], s = scale[3];
+  for (int64_t i = 0; i < n; i++) {
+    y[i] = (((y[i] + p * (double)a[i]) + q * (double)b[i]) + r * (double)c[i]) + s * (double)d[i];
+  }
+}
+
+static void axpy4_64(int64_t n, double *restrict y, const void *const x[4], const double scale[4]) {
+  const double *restrict a = x[0], *restrict b = x[1], *restrict c = x[2], *restrict d = x[3];
+  double p = scale[0], q = scale[1], r = scale[2], s = scale[3];
+  for (int64_t i = 0; i < n; i++) y[i] = (((y[i] + p * a[i]) + q * b[i]) + r * c[i]) + s * d[i];
+}
+
 INLINE double dot(int64_t n, const void *x, const double *w, bool wide) {
   doubles a = all(0), b = all(0);
   int64_t t = 0;
@@ -396,6 +410,7 @@ const peri_svm_kernels JOIN(peri_svm_kernels_, PERI_ISA) = {
     .step = {step_32, step_64},
     .partner = {partner_32, partner_64},
     .axpy = {axpy_32, axpy_64},
+    .axpy4 = {axpy4_32, axpy4_64},
     .dot = {dot_32, dot_64},
     .square = {square_32, square_64},
     .narrow = {narrow_32, narrow_64},
