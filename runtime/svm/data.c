@@ -76,7 +76,7 @@ static int64_t find_class(const int64_t *classes, int64_t k, int64_t label) {
   return low;
 }
 
-static peri_status check_weights(peri_context *context, const char *who, int64_t n, const double *weights) {
+peri_status peri_svm_check_weights(peri_context *context, const char *who, int64_t n, const double *weights) {
   for (int64_t i = 0; weights != NULL && i < n; i++) {
     if (!(weights[i] >= 0) || isinf(weights[i]))
       return peri_fail(context, PERI_ERR_ARGUMENT, "%s: sample weight %lld is %g (expected a finite number >= 0)", who,
@@ -134,7 +134,7 @@ peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, cons
                            double C, const peri_class_weights *class_weights, peri_grouping *out) {
   peri_context *context = blocks->context;
   *out = (peri_grouping){0};
-  PERI_TRY(check_weights(context, who, n, weights));
+  PERI_TRY(peri_svm_check_weights(context, who, n, weights));
   PERI_TRY(collect_classes(blocks, n, y, weights, out));
   if (out->rows == 0)
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X has %lld rows%s (expected samples of at least 2 classes)", who,

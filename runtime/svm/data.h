@@ -8,7 +8,7 @@
 
 /* ---- blocks ---- */
 
-#define PERI_BLOCKS 24
+#define PERI_BLOCKS 48
 
 typedef struct peri_blocks {
   peri_context *context;
@@ -39,6 +39,8 @@ static inline double peri_value(peri_dtype dtype, const void *x, int64_t at) {
 /* dtype is a float one, sizes make sense, every element is finite. */
 peri_status peri_svm_check_features(peri_context *context, const char *who, peri_dtype dtype, int64_t n, int64_t d,
                                     const void *x, int64_t ldx);
+/* n weights, finite and not negative; weights may be NULL. */
+peri_status peri_svm_check_weights(peri_context *context, const char *who, int64_t n, const double *weights);
 
 /* ---- classes ---- */
 
