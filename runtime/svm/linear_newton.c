@@ -197,7 +197,7 @@ static peri_status build_start(newton *s) {
 
 /* New factors for machines whose iterations since the last have cost what building takes. */
 static peri_status renew(newton *s) {
-  if (s->loss == PERI_SMOOTH_LOGISTIC && !s->started) return build_start(s);
+  if (s->loss == PERI_SMOOTH_LOGISTIC && s->hessian.diagonal == NULL && !s->started) return build_start(s);
   s->some.count = 0;
   for (int64_t l = 0; l < s->all.count; l++) {
     machine *m = &s->machine[s->all.list[l]];
