@@ -7,7 +7,6 @@
 
 #include <cblas.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- settings ---- */
 
@@ -41,9 +40,7 @@ static int get_num_threads(lua_State *L) {
 /* ---- facts ---- */
 
 static int now(lua_State *L) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  lua_pushnumber(L, (lua_Number)t.tv_sec + 1e-9 * (lua_Number)t.tv_nsec);
+  lua_pushnumber(L, peri_now());
   return 1;
 }
 

@@ -95,7 +95,8 @@ typedef struct column {
   const char *name, *values;
   peri_dtype dtype; /* int64: whole numbers are asked for */
 } column;
-static const column labels = {"y", "labels", PERI_INT64}, row_weights = {"sample_weight", "values", PERI_FLOAT64};
+static const column labels = {"y", "labels", PERI_INT64}, numbers = {"y", "values", PERI_FLOAT64},
+                    row_weights = {"sample_weight", "values", PERI_FLOAT64};
 
 /* Pushes element i (from 0) of the table or contiguous tensor at index as a Lua value. */
 static void push_element(lua_State *L, const peri_tensor *tensor, int index, int64_t i) {
@@ -160,6 +161,10 @@ static const void *read_column(lua_State *L, bind_state *S, const char *operatio
 
 void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
   s->y = read_column(L, S, operation, &labels, index, s->n);
+}
+
+void bind_read_targets(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+  s->targets = read_column(L, S, operation, &numbers, index, s->n);
 }
 
 void bind_read_weights(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {

@@ -10,14 +10,17 @@ typedef struct samples {
   peri_dtype dtype; /* of x: float32 or float64 */
   int64_t n, d;
   const void *x;         /* n x d */
-  const int64_t *y;      /* n labels */
+  const int64_t *y;      /* n labels, or NULL */
+  const double *targets; /* n numbers, or NULL */
   const double *weights; /* n, or NULL */
 } samples;
 
-/* X at index: dtype, n, d and x. */
+/* X at index: dtype, n, d and x. Leaves its tensor on top of the stack. */
 void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
 /* y at index: as many whole numbers as X has rows. */
 void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
+/* y at index: as many numbers as X has rows. */
+void bind_read_targets(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
 /* sample_weight at index: as many numbers as X has rows. */
 void bind_read_weights(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
 

@@ -1,271 +1,474 @@
-/* SVC and LinearSVC over the runtime's machines: options, calls, fields and documentation of each. */
+/* The estimators with a kernel over the runtime's machines: options, calls, fields and documentation of each. */
 #include "svm.h"
 
 #include <math.h>
+#include <string.h>
 
 #define LARGEST 9007199254740992.0 /* whole numbers up to here are exact as doubles */
 
-static peri_class_weights class_weights(const estimator *e) {
-  return (peri_class_weights){.balanced = e->balanced, .count = e->weights, .list = e->list};
+static const peri_svm *machine_of(const estimator *e) { return e->machine; }
+
+/* ---- options ---- */
+
+#define KERNEL                                                                                                         \
+  {                                                                                                                    \
+    "kernel", PERI_OPTION_CHOICE, PERI_SVM_RBF, 0, 0, "linear poly rbf sigmoid precomputed",                           \
+        "what compares two rows; or a function"                                                                        \
+  }
+#define C_OF(default, doc)                                                                                             \
+  { "C", PERI_OPTION_NUMBER, default, -HUGE_VAL, HUGE_VAL, NULL, doc }
+#define NU(doc)                                                                                                        \
+  { "nu", PERI_OPTION_NUMBER, 0.5, -HUGE_VAL, 1, NULL, doc }
+#define EPSILON                                                                                                        \
+  { "epsilon", PERI_OPTION_NUMBER, 0.1, 0, HUGE_VAL, NULL, "half the width of the tube without loss" }
+#define OF_KERNEL                                                                                                      \
+  {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                                   \
+      {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},                                             \
+      {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},   \
+      {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},                         \
+      {"max_iter", PERI_OPTION_INTEGER, -1, -1, LARGEST, NULL, "steps for each machine; -1: no limit"}, {              \
+    "time_limit", PERI_OPTION_NUMBER, HUGE_VAL, -HUGE_VAL, HUGE_VAL, NULL, "seconds for a fit, > 0"                    \
+  }
+#define OF_CLASSES                                                                                                     \
+  {"decision_function_shape", PERI_OPTION_CHOICE, 0, 0, 0, "ovr ovo", "columns: a class each, or a pair each"},        \
+      {"break_ties", PERI_OPTION_BOOL, 0, 0, 0, NULL, "equal votes: by decision_function, not the lowest"},            \
+      {"probability", PERI_OPTION_BOOL, 0, 0, 0, NULL, "fit what predict_proba needs"}, {                              \
+    "seed", PERI_OPTION_INTEGER, 0, 0, LARGEST, NULL, "of the folds behind probabilities"                              \
+  }
+
+static const peri_option svc_options[] = {
+    KERNEL, C_OF(1, "weight of errors, > 0; math.huge: a hard margin"), OF_KERNEL, OF_CLASSES, {NULL}};
+static const peri_option nu_svc_options[] = {
+    KERNEL,
+    NU("share of margin errors, at most, and of support vectors, at least, > 0"),
+    OF_KERNEL,
+    OF_CLASSES,
+    {NULL}};
+static const peri_option svr_options[] = {KERNEL, C_OF(1, "weight of errors, > 0"), EPSILON, OF_KERNEL, {NULL}};
+static const peri_option nu_svr_options[] = {
+    KERNEL, C_OF(1, "weight of errors, > 0"), NU("share of rows outside the tube, about, > 0"), OF_KERNEL, {NULL}};
+static const peri_option one_class_options[] = {
+    KERNEL, NU("share of rows outside, at most, and of support vectors, at least, > 0"), OF_KERNEL, {NULL}};
+
+static const char *const class_also[] = {"gamma", "class_weight", NULL};
+static const char *const plain_also[] = {"gamma", NULL};
+
+static peri_svm_type type_of(const estimator *e) {
+  int type = 0;
+  while (strcmp(peri_svm_type_table[type].name, e->type->name) != 0) type++;
+  return (peri_svm_type)type;
 }
 
-/* ---- SVC ---- */
+/* The value of an option, or `otherwise` where the type has none of that name. */
+static double value_of(const estimator *e, const char *name, double otherwise) {
+  for (int i = 0; e->type->options[i].name != NULL; i++) {
+    if (strcmp(e->type->options[i].name, name) == 0) return e->values[i];
+  }
+  return otherwise;
+}
 
-enum { KERNEL, C, DEGREE, COEF0, TOL, CACHE_SIZE, MAX_ITER, SHAPE };
-static const peri_option svc_options[] = {
-    {"kernel", PERI_OPTION_CHOICE, PERI_SVM_RBF, 0, 0, "linear poly rbf sigmoid", "what compares two rows"},
-    {"C", PERI_OPTION_NUMBER, 1, -HUGE_VAL, HUGE_VAL, NULL, "weight of errors, > 0; math.huge: a hard margin"},
-    {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},
-    {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},
-    {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},
-    {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},
-    {"max_iter", PERI_OPTION_INTEGER, -1, -1, LARGEST, NULL, "steps for each pair of classes; -1: no limit"},
-    {"decision_function_shape", PERI_OPTION_CHOICE, 0, 0, 0, "ovr ovo", "columns: a class each, or a pair each"},
-    {NULL}};
-static const char *const svc_also[] = {"gamma", "class_weight", NULL};
+peri_svm_options estimator_svm_options(const estimator *e) {
+  peri_svm_options o = peri_svm_defaults(type_of(e));
+  o.kernel = (peri_svm_kernel_id)value_of(e, "kernel", o.kernel);
+  o.C = value_of(e, "C", o.C);
+  o.nu = value_of(e, "nu", o.nu);
+  o.epsilon = value_of(e, "epsilon", o.epsilon);
+  o.gamma_mode = e->gamma_mode;
+  o.gamma = e->gamma;
+  o.degree = (int64_t)value_of(e, "degree", 0);
+  o.coef0 = value_of(e, "coef0", 0);
+  o.tol = value_of(e, "tol", o.tol);
+  o.cache_size = value_of(e, "cache_size", o.cache_size);
+  o.max_iter = (int64_t)value_of(e, "max_iter", -1);
+  o.time_limit = value_of(e, "time_limit", HUGE_VAL);
+  o.probability = value_of(e, "probability", 0) != 0;
+  o.seed = (uint64_t)value_of(e, "seed", 0);
+  o.class_weights = estimator_class_weights(e);
+  return o;
+}
 
-static peri_status fit_svc(estimator *e, const samples *s) {
-  const double *v = e->values;
-  peri_svc *fresh;
-  peri_svc_options options = {.kernel = (peri_svm_kernel_id)v[KERNEL],
-                              .C = v[C],
-                              .gamma_mode = e->gamma_mode,
-                              .gamma = e->gamma,
-                              .degree = (int64_t)v[DEGREE],
-                              .coef0 = v[COEF0],
-                              .tol = v[TOL],
-                              .cache_size = v[CACHE_SIZE],
-                              .max_iter = (int64_t)v[MAX_ITER],
-                              .class_weights = class_weights(e)};
-  PERI_TRY(peri_svc_fit(e->context, &options, s->dtype, s->n, s->d, s->x, s->d, s->y, s->weights, &fresh));
-  peri_svc_release(e->context, &e->svc);
-  e->svc = fresh;
+/* ---- calls ---- */
+
+static peri_status fit(const estimator *e, const samples *s, const estimator_watch *watch, void **machine) {
+  peri_svm_options options = estimator_svm_options(e);
+  options.progress = watch->progress;
+  options.progress_arg = watch->arg;
+  peri_svm_samples given = {s->dtype, s->n, s->d, s->x, s->d, s->y, s->targets, s->weights};
+  peri_svm *fresh;
+  PERI_TRY(peri_svm_fit(e->context, &options, &given, &fresh));
+  *machine = fresh;
   return PERI_OK;
 }
 
-static peri_status predict_svc(const estimator *e, const samples *s, int64_t *out) {
-  return peri_svc_predict(e->context, e->svc, s->dtype, s->n, s->d, s->x, s->d, out);
+static void release(peri_context *context, void **machine) {
+  peri_svm *m = *machine;
+  peri_svm_release(context, &m);
+  *machine = NULL;
 }
 
-static int64_t columns_of_svc(const estimator *e) {
-  return e->svc->k == 2 ? 1 : e->values[SHAPE] != 0 ? e->svc->pairs : e->svc->k;
+/* Decisions as the runtime has them: n x pairs, positive for the first class. */
+static peri_status decide_pairs(const estimator *e, const samples *s, double *out) {
+  const peri_svm *m = machine_of(e);
+  if (e->has_function) return peri_svm_decision_of_kernel(e->context, m, s->dtype, s->n, s->x, s->d, out);
+  return peri_svm_decision(e->context, m, s->dtype, s->n, s->d, s->x, s->d, out);
 }
 
-static peri_status decide_svc(const estimator *e, const samples *s, double *out) {
-  const peri_svc *m = e->svc;
-  if (m->k == 2 || e->values[SHAPE] != 0) {
-    PERI_TRY(peri_svc_decision(e->context, m, s->dtype, s->n, s->d, s->x, s->d, out));
-    if (m->k == 2) peri_svc_binary_sign(s->n, out);
-    return PERI_OK;
-  }
+/* Calls `use` with decisions in memory of its own. */
+static peri_status with_pairs(const estimator *e, const samples *s, void *out,
+                              peri_status (*use)(const estimator *e, int64_t n, const double *pairs, void *out)) {
   void *pairs;
-  size_t n = (size_t)s->n, row = (size_t)m->pairs * sizeof(double);
+  size_t n = (size_t)s->n, row = (size_t)machine_of(e)->pairs * sizeof(double);
   PERI_TRY(peri_alloc_array(e->context, n, row, &pairs));
-  peri_status status = peri_svc_decision(e->context, m, s->dtype, s->n, s->d, s->x, s->d, pairs);
-  if (status == PERI_OK) peri_svc_ovr(m->k, s->n, pairs, out);
+  peri_status status = decide_pairs(e, s, pairs);
+  if (status == PERI_OK) status = use(e, s->n, pairs, out);
   peri_free(e->context, pairs, n * row);
   return status;
 }
 
-static estimator_facts facts_of_svc(const estimator *e) {
-  const peri_svc *m = e->svc;
-  return (estimator_facts){m->n, m->d, m->k, m->classes, m->gap, m->fit_status};
-}
-
-/* ---- LinearSVC ---- */
-
-enum { LINEAR_C, LINEAR_LOSS, LINEAR_TOL, LINEAR_MAX_ITER, LINEAR_INTERCEPT, LINEAR_SCALING, LINEAR_SEED };
-static const peri_option linear_options[] = {
-    {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"},
-    {"loss", PERI_OPTION_CHOICE, PERI_SQUARED_HINGE, 0, 0, "hinge squared_hinge", "of a row within the margin"},
-    {"tol", PERI_OPTION_NUMBER, 1e-4, 0, 0, NULL, "span of the projected gradient that may be left, > 0"},
-    {"max_iter", PERI_OPTION_INTEGER, 1000, 1, LARGEST, NULL, "passes over the rows"},
-    {"fit_intercept", PERI_OPTION_BOOL, 1, 0, 0, NULL, "with a constant term"},
-    {"intercept_scaling", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "value of the feature that carries the intercept, > 0"},
-    {"seed", PERI_OPTION_INTEGER, 0, 0, LARGEST, NULL, "of the order of the rows"},
-    {NULL}};
-static const char *const linear_also[] = {"class_weight", NULL};
-
-static peri_status fit_linear(estimator *e, const samples *s) {
-  const double *v = e->values;
-  peri_linear_svc *fresh;
-  peri_linear_svc_options options = {.C = v[LINEAR_C],
-                                     .loss = (peri_hinge)v[LINEAR_LOSS],
-                                     .tol = v[LINEAR_TOL],
-                                     .max_iter = (int64_t)v[LINEAR_MAX_ITER],
-                                     .fit_intercept = v[LINEAR_INTERCEPT] != 0,
-                                     .intercept_scaling = v[LINEAR_SCALING],
-                                     .seed = (uint64_t)v[LINEAR_SEED],
-                                     .class_weights = class_weights(e)};
-  PERI_TRY(peri_linear_svc_fit(e->context, &options, s->dtype, s->n, s->d, s->x, s->d, s->y, s->weights, &fresh));
-  peri_linear_svc_release(e->context, &e->linear);
-  e->linear = fresh;
+static peri_status use_ovr(const estimator *e, int64_t n, const double *pairs, void *out) {
+  peri_svm_ovr(machine_of(e)->k, n, pairs, out);
   return PERI_OK;
 }
 
-static peri_status predict_linear(const estimator *e, const samples *s, int64_t *out) {
-  return peri_linear_svc_predict(e->context, e->linear, s->dtype, s->n, s->d, s->x, s->d, out);
+static peri_status use_probabilities(const estimator *e, int64_t n, const double *pairs, void *out) {
+  return peri_svm_probabilities(e->context, machine_of(e), n, pairs, out);
 }
-static int64_t columns_of_linear(const estimator *e) { return e->linear->rows; }
-static peri_status decide_linear(const estimator *e, const samples *s, double *out) {
-  return peri_linear_svc_decision(e->context, e->linear, s->dtype, s->n, s->d, s->x, s->d, out);
+
+static peri_status use_labels(const estimator *e, int64_t n, const double *pairs, void *out) {
+  const peri_svm *m = machine_of(e);
+  if (m->prob_a == NULL) {
+    peri_svm_labels(m, value_of(e, "break_ties", 0) != 0 ? PERI_SVM_CONFIDENCE : PERI_SVM_LOWEST, n, pairs, out);
+    return PERI_OK;
+  }
+  void *probabilities;
+  size_t row = (size_t)m->k * sizeof(double);
+  PERI_TRY(peri_alloc_array(e->context, (size_t)n, row, &probabilities));
+  peri_status status = peri_svm_probabilities(e->context, m, n, pairs, probabilities);
+  if (status == PERI_OK) peri_svm_likeliest(m, n, probabilities, out);
+  peri_free(e->context, probabilities, (size_t)n * row);
+  return status;
 }
-static estimator_facts facts_of_linear(const estimator *e) {
-  const peri_linear_svc *m = e->linear;
-  return (estimator_facts){m->n, m->d, m->k, m->classes, m->gap, m->fit_status};
+
+static bool shows_pairs(const estimator *e) {
+  return machine_of(e)->k <= 2 || value_of(e, "decision_function_shape", 0) != 0;
+}
+
+static int64_t columns(const estimator *e) {
+  const peri_svm *m = machine_of(e);
+  return m->k <= 2 ? 1 : shows_pairs(e) ? m->pairs : m->k;
+}
+
+static peri_status decide(const estimator *e, const samples *s, double *out) {
+  if (!shows_pairs(e)) return with_pairs(e, s, out, use_ovr);
+  PERI_TRY(decide_pairs(e, s, out));
+  if (machine_of(e)->k == 2) peri_svm_binary_sign(s->n, out);
+  return PERI_OK;
+}
+
+static peri_status predict(const estimator *e, const samples *s, void *out) {
+  if (e->type->targets == PERI_TARGET_NUMBERS) return decide_pairs(e, s, out);
+  return with_pairs(e, s, out, use_labels);
+}
+
+static peri_status probabilities(const estimator *e, const samples *s, double *out) {
+  return with_pairs(e, s, out, use_probabilities);
+}
+
+static const char *no_probabilities(const estimator *e) {
+  if (value_of(e, "probability", 0) != 0) return NULL;
+  return "there are no probabilities; fit with probability = true";
+}
+
+static estimator_facts facts(const estimator *e) {
+  const peri_svm *m = machine_of(e);
+  return (estimator_facts){m->n, e->has_function ? e->features : m->d, m->k, m->classes, m->gap, m->fit_status};
 }
 
 /* ---- fields ---- */
 
-static estimator_array classes(const estimator *e) {
-  estimator_facts f = e->type->facts(e);
-  return (estimator_array){PERI_INT64, 1, {f.k}, f.classes};
-}
-static void push_gap(lua_State *L, const estimator *e) { lua_pushnumber(L, e->type->facts(e).gap); }
-static void push_fit_status(lua_State *L, const estimator *e) { lua_pushinteger(L, e->type->facts(e).fit_status); }
-static void push_shape_fit(lua_State *L, const estimator *e) {
-  estimator_facts f = e->type->facts(e);
-  lua_createtable(L, 2, 0);
-  lua_pushinteger(L, f.n);
-  lua_rawseti(L, -2, 1);
-  lua_pushinteger(L, f.d);
-  lua_rawseti(L, -2, 2);
-}
-
 static estimator_array support(const estimator *e) {
-  return (estimator_array){PERI_INT64, 1, {e->svc->supports}, e->svc->support};
+  const peri_svm *m = machine_of(e);
+  return (estimator_array){PERI_INT64, 1, {m->supports}, m->support};
 }
 static estimator_array support_vectors(const estimator *e) {
-  return (estimator_array){e->svc->dtype, 2, {e->svc->supports, e->svc->d}, e->svc->support_vectors};
+  const peri_svm *m = machine_of(e);
+  bool none = m->options.kernel == PERI_SVM_PRECOMPUTED;
+  return (estimator_array){m->dtype, 2, {none ? 1 : m->supports, m->d}, m->support_vectors};
 }
 static estimator_array n_support(const estimator *e) {
-  return (estimator_array){PERI_INT64, 1, {e->svc->k}, e->svc->n_support};
+  const peri_svm *m = machine_of(e);
+  return (estimator_array){PERI_INT64, 1, {m->groups}, m->n_support};
 }
 static estimator_array dual_coef(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 2, {e->svc->k - 1, e->svc->supports}, e->svc->dual_coef};
+  const peri_svm *m = machine_of(e);
+  return (estimator_array){PERI_FLOAT64, 2, {m->rows, m->supports}, m->dual_coef};
 }
-static estimator_array svc_coef(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 2, {e->svc->pairs, e->svc->d}, e->svc->coef};
-}
-static estimator_array svc_intercept(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 1, {e->svc->pairs}, e->svc->intercept};
-}
-static estimator_array svc_n_iter(const estimator *e) {
-  return (estimator_array){PERI_INT64, 1, {e->svc->pairs}, e->svc->n_iter};
-}
-static estimator_array svc_gaps(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 1, {e->svc->pairs}, e->svc->gaps};
-}
-static void push_gamma(lua_State *L, const estimator *e) { lua_pushnumber(L, e->svc->gamma); }
-
-static const estimator_field svc_fields[] = {{"classes", classes, NULL, 0},
-                                             {"coef", svc_coef, NULL, 0},
-                                             {"dual_coef", dual_coef, NULL, 0},
-                                             {"fit_status", NULL, push_fit_status, 0},
-                                             {"gamma", NULL, push_gamma, 0},
-                                             {"gap", NULL, push_gap, 0},
-                                             {"gaps", svc_gaps, NULL, 0},
-                                             {"intercept", svc_intercept, NULL, 0},
-                                             {"n_iter", svc_n_iter, NULL, 0},
-                                             {"n_support", n_support, NULL, 0},
-                                             {"shape_fit", NULL, push_shape_fit, 0},
-                                             {"support", support, NULL, 1},
-                                             {"support_vectors", support_vectors, NULL, 0},
-                                             {NULL}};
-
-static estimator_array linear_coef(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 2, {e->linear->rows, e->linear->d}, e->linear->coef};
-}
-static estimator_array linear_intercept(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 1, {e->linear->rows}, e->linear->intercept};
-}
-static estimator_array linear_n_iter(const estimator *e) {
-  return (estimator_array){PERI_INT64, 1, {e->linear->rows}, e->linear->n_iter};
-}
-static estimator_array linear_gaps(const estimator *e) {
-  return (estimator_array){PERI_FLOAT64, 1, {e->linear->rows}, e->linear->gaps};
+static estimator_array coef(const estimator *e) {
+  const peri_svm *m = machine_of(e);
+  return (estimator_array){PERI_FLOAT64, 2, {m->pairs, m->d}, m->coef};
 }
 
-static const estimator_field linear_fields[] = {{"classes", classes, NULL, 0},
-                                                {"coef", linear_coef, NULL, 0},
-                                                {"fit_status", NULL, push_fit_status, 0},
-                                                {"gap", NULL, push_gap, 0},
-                                                {"gaps", linear_gaps, NULL, 0},
-                                                {"intercept", linear_intercept, NULL, 0},
-                                                {"n_iter", linear_n_iter, NULL, 0},
-                                                {"shape_fit", NULL, push_shape_fit, 0},
-                                                {NULL}};
+static estimator_array of_pairs(const estimator *e, const double *data) {
+  return (estimator_array){PERI_FLOAT64, 1, {machine_of(e)->pairs}, data};
+}
+static estimator_array intercept(const estimator *e) { return of_pairs(e, machine_of(e)->intercept); }
+static estimator_array gaps(const estimator *e) { return of_pairs(e, machine_of(e)->gaps); }
+static estimator_array objectives(const estimator *e) { return of_pairs(e, machine_of(e)->objectives); }
+static estimator_array prob_a(const estimator *e) { return of_pairs(e, machine_of(e)->prob_a); }
+static estimator_array prob_b(const estimator *e) { return of_pairs(e, machine_of(e)->prob_b); }
+static estimator_array n_iter(const estimator *e) {
+  const peri_svm *m = machine_of(e);
+  return (estimator_array){PERI_INT64, 1, {m->pairs}, m->n_iter};
+}
+static void push_gamma(lua_State *L, const estimator *e) { lua_pushnumber(L, machine_of(e)->gamma); }
+static void push_offset(lua_State *L, const estimator *e) { lua_pushnumber(L, -machine_of(e)->intercept[0]); }
 
-/* ---- the two types ---- */
+#define COMMON_FIELDS                                                                                                  \
+  {"coef", coef, NULL, 0}, {"dual_coef", dual_coef, NULL, 0}, {"fit_status", NULL, estimator_push_fit_status, 0},      \
+      {"gamma", NULL, push_gamma, 0}, {"gap", NULL, estimator_push_gap, 0}, {"gaps", gaps, NULL, 0},                   \
+      {"intercept", intercept, NULL, 0}, {"n_iter", n_iter, NULL, 0}, {"n_support", n_support, NULL, 0},               \
+      {"objectives", objectives, NULL, 0}, {"shape_fit", NULL, estimator_push_shape_fit, 0},                           \
+      {"support", support, NULL, 1}, {                                                                                 \
+    "support_vectors", support_vectors, NULL, 0                                                                        \
+  }
 
-#define FIT_FIELDS_DOC                                                                                                 \
-  "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
-  "when "                                                                                                              \
-  "max_iter came first; gap is what was left of the violation that tol bounds, gaps the same for each machine. "
+static const estimator_field class_fields[] = {{"classes", estimator_classes, NULL, 0},
+                                               COMMON_FIELDS,
+                                               {"prob_a", prob_a, NULL, 0},
+                                               {"prob_b", prob_b, NULL, 0},
+                                               {NULL}};
+static const estimator_field number_fields[] = {COMMON_FIELDS, {NULL}};
+static const estimator_field one_class_fields[] = {COMMON_FIELDS, {"offset", NULL, push_offset, 0}, {NULL}};
+
+/* ---- files ---- */
+
+static peri_status refuse(const estimator *e, const char *what) {
+  return peri_fail(e->context, PERI_ERR_IO, "%s: %s", e->type->name, what);
+}
+
+static bool all_finite(const estimator_array *a) {
+  int64_t numel = a->shape[0] * (a->ndim == 2 ? a->shape[1] : 1);
+  for (int64_t i = 0; i < numel; i++) {
+    double value = a->dtype == PERI_FLOAT32 ? (double)((const float *)a->data)[i] : ((const double *)a->data)[i];
+    if (!isfinite(value)) return false;
+  }
+  return true;
+}
+
+/* One array of numbers, finite, into the machine. */
+static peri_status copy_numbers(const estimator *e, const estimator_source *source, const char *name, peri_dtype dtype,
+                                int64_t rows, int64_t columns_or_none, void *out) {
+  estimator_array a = {.dtype = dtype, .ndim = columns_or_none < 0 ? 1 : 2, .shape = {rows, columns_or_none}};
+  PERI_TRY(estimator_source_array(e, source, name, &a));
+  int64_t numel = rows * (columns_or_none < 0 ? 1 : columns_or_none);
+  if (dtype != PERI_INT64 && !all_finite(&a)) return refuse(e, "a number that is not finite");
+  if (numel > 0) memcpy(out, a.data, (size_t)numel * peri_dtype_size(dtype));
+  return PERI_OK;
+}
+
+static peri_status copy_support(const estimator *e, const estimator_source *source, peri_svm *m) {
+  PERI_TRY(copy_numbers(e, source, "support", PERI_INT64, m->supports, -1, m->support));
+  for (int64_t s = 0; s < m->supports; s++) {
+    if (--m->support[s] < 0 || m->support[s] >= m->n) return refuse(e, "support names a row beyond the fit's");
+  }
+  return PERI_OK;
+}
+
+static peri_status copy_arrays(const estimator *e, const estimator_source *source, peri_svm *m) {
+  if (m->k > 0) PERI_TRY(copy_numbers(e, source, "classes", PERI_INT64, m->k, -1, m->classes));
+  for (int64_t c = 1; c < m->k; c++) {
+    if (m->classes[c] <= m->classes[c - 1]) return refuse(e, "classes are not ascending");
+  }
+  PERI_TRY(copy_support(e, source, m));
+  if (m->support_vectors != NULL)
+    PERI_TRY(copy_numbers(e, source, "support_vectors", m->dtype, m->supports, m->d, m->support_vectors));
+  PERI_TRY(copy_numbers(e, source, "dual_coef", PERI_FLOAT64, m->rows, m->supports, m->dual_coef));
+  PERI_TRY(copy_numbers(e, source, "intercept", PERI_FLOAT64, m->pairs, -1, m->intercept));
+  PERI_TRY(copy_numbers(e, source, "n_iter", PERI_INT64, m->pairs, -1, m->n_iter));
+  PERI_TRY(copy_numbers(e, source, "gaps", PERI_FLOAT64, m->pairs, -1, m->gaps));
+  PERI_TRY(copy_numbers(e, source, "objectives", PERI_FLOAT64, m->pairs, -1, m->objectives));
+  if (m->prob_a == NULL) return PERI_OK;
+  PERI_TRY(copy_numbers(e, source, "prob_a", PERI_FLOAT64, m->pairs, -1, m->prob_a));
+  return copy_numbers(e, source, "prob_b", PERI_FLOAT64, m->pairs, -1, m->prob_b);
+}
+
+/* A whole number from 0 (or from 1) that can be a size. */
+static peri_status read_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out) {
+  double value;
+  PERI_TRY(estimator_source_number(e, source, name, &value));
+  if (!(value >= 1 && value <= 1e15) || value != floor(value)) return refuse(e, "a size that is none");
+  *out = (int64_t)value;
+  return PERI_OK;
+}
+
+static peri_status read_scalars(const estimator *e, const estimator_source *source, peri_svm *m) {
+  double status;
+  PERI_TRY(read_size(e, source, "n", &m->n));
+  PERI_TRY(read_size(e, source, "d", &m->d));
+  PERI_TRY(estimator_source_number(e, source, "gamma", &m->gamma));
+  PERI_TRY(estimator_source_number(e, source, "gap", &m->gap));
+  PERI_TRY(estimator_source_number(e, source, "fit_status", &status));
+  m->fit_status = status != 0;
+  if (!isfinite(m->gamma) || m->gamma < 0 || !isfinite(m->gap)) return refuse(e, "gamma or gap is no number it can be");
+  return PERI_OK;
+}
+
+static peri_status fill(const estimator *e, const estimator_source *source, peri_svm *m) {
+  estimator_array counts = {.dtype = PERI_INT64, .ndim = 1, .shape = {-1}}, classes = counts;
+  estimator_array vectors = {.dtype = PERI_FLOAT32, .ndim = 2, .shape = {-1, -1}};
+  m->options = estimator_svm_options(e);
+  m->options.class_weights = (peri_class_weights){.balanced = e->balanced};
+  PERI_TRY(read_scalars(e, source, m));
+  PERI_TRY(estimator_source_array(e, source, "n_support", &counts));
+  if (e->type->targets == PERI_TARGET_LABELS) PERI_TRY(estimator_source_array(e, source, "classes", &classes));
+  int64_t k = e->type->targets == PERI_TARGET_LABELS ? classes.shape[0] : 0, supports = 0;
+  if (k == 1 || counts.shape[0] != peri_max(k, 1)) return refuse(e, "n_support and classes do not match");
+  for (int64_t c = 0; c < counts.shape[0]; c++) {
+    int64_t count = ((const int64_t *)counts.data)[c];
+    if (count < 0 || count > m->n || (supports += count) > m->n) return refuse(e, "n_support exceeds the fit's rows");
+  }
+  /* the vectors' own dtype is that of the fit */
+  m->dtype = m->options.kernel == PERI_SVM_PRECOMPUTED || source->array(source, "support_vectors", &vectors) != PERI_OK
+                 ? PERI_FLOAT64
+                 : PERI_FLOAT32;
+  PERI_TRY(peri_svm_make_room(m, k, counts.data));
+  PERI_TRY(copy_arrays(e, source, m));
+  return peri_svm_prepare(e->context, m);
+}
+
+static peri_status restore(const estimator *e, const estimator_source *source, void **machine) {
+  peri_svm *m;
+  PERI_TRY(peri_svm_new(e->context, &m));
+  peri_status status = fill(e, source, m);
+  if (status != PERI_OK) peri_svm_release(e->context, &m);
+  *machine = m;
+  return status;
+}
+
+/* ---- the types ---- */
+
+#define CALLS                                                                                                          \
+  .reports = true, .facts = facts, .fit = fit, .release = release, .predict = predict, .columns = columns,             \
+  .decide = decide, .restore = restore
+#define KERNEL_DOC                                                                                                     \
+  "Kernels: linear u.v; poly (gamma u.v + coef0)^degree; rbf exp(-gamma |u - v|^2); sigmoid tanh(gamma u.v + coef0); " \
+  "precomputed: X holds kernel values; or a Lua function f(A, B) of two tensors, m x d and n x d, that gives their m " \
+  "x n kernel values as a tensor (called once with all rows in a fit). gamma: 'scale', 1 / (d Var(X)); 'auto', 1 / "   \
+  "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, beyond it as "     \
+  "they "                                                                                                              \
+  "are needed. max_iter bounds the steps of each machine, time_limit the seconds of a fit. "
+#define FIELDS_DOC                                                                                                     \
+  "support_vectors (s x d, the dtype of X; nil with precomputed), coef (p x d; nil unless the kernel is linear), "     \
+  "n_iter (p, int64), gaps (p), objectives (p: the dual, as minimised), all float64 where nothing else is said; gap, " \
+  "fit_status, gamma (the number used), shape_fit {n, d}. " ESTIMATOR_FIT_FIELDS_DOC                                   \
+  "Options can be read too (m.C); m.gamma is the option until the fit. "
+#define CLASS_FIELDS_DOC                                                                                               \
+  "Methods: fit, predict, predict_proba, decision_function, score, save, clone, params, release.\n"                    \
+  "Fields after fit, for n x d features, k classes, p = k (k - 1) / 2 pairs ((1,2), (1,3), ..) and s support "         \
+  "vectors: classes (k, ascending, int64), support (s, int64: rows of X, by class), n_support (k, int64), dual_coef "  \
+  "((k-1) x s), intercept (p), prob_a, prob_b (p; nil without probability), " FIELDS_DOC                               \
+  "With two classes dual_coef, coef and intercept are positive for classes[2]; with more, for the first class of the " \
+  "pair.\n"
+#define PLAIN_FIELDS_DOC                                                                                               \
+  "Fields after fit, for n x d features and s support vectors (p = 1): support (s, int64: rows of X), n_support (1, "  \
+  "int64), dual_coef (1 x s), intercept (1), " FIELDS_DOC "\n"
+#define SOLVER_SOURCE                                                                                                  \
+  "R.-E. Fan, P.-H. Chen, C.-J. Lin, Working set selection using second order information for training support "       \
+  "vector machines, JMLR 6, 2005."
 
 const estimator_type peri_bind_svc = {
     .name = "SVC",
     .metatable = "perilune.svm.SVC",
+    .targets = PERI_TARGET_LABELS,
     .options = svc_options,
-    .also = svc_also,
-    .positive = "C tol cache_size",
-    .fields = svc_fields,
+    .also = class_also,
+    .positive = "C tol cache_size time_limit",
+    .fields = class_fields,
     .doc =
-        "svm.SVC{kernel = 'rbf', C = 1, gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = 200, max_iter "
-        "= "
-        "-1, class_weight =, decision_function_shape = 'ovr'} -> estimator\n"
-        "A support vector classifier with a kernel, one-vs-one for more than two classes. Kernels: linear u.v, poly "
-        "(gamma "
-        "u.v + coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). gamma: 'scale', 1 / (d "
-        "Var(X)); "
-        "'auto', 1 / d; or a number > 0. class_weight: 'balanced', or {[label] = weight}, which multiplies C. "
-        "cache_size is "
-        "in megabytes; max_iter bounds the steps of each pair of classes.\n"
-        "Methods: fit, predict, decision_function, score, clone, params, release.\n"
-        "Fields after fit, for n x d features, k classes, p = k (k - 1) / 2 pairs ((1,2), (1,3), ..) and s support "
-        "vectors: "
-        "classes (k, ascending, int64), support (s, int64: rows of X, by class), support_vectors (s x d, the dtype of "
-        "X), "
-        "n_support (k, int64), dual_coef ((k-1) x s), intercept (p), coef (p x d; nil unless the kernel is linear), "
-        "n_iter "
-        "(p, int64), gaps (p), all float64 where nothing else is said; gap, fit_status, gamma (the number used), "
-        "shape_fit "
-        "{n, d}. " FIT_FIELDS_DOC
-        "Options can be read too (m.C); m.gamma is the option until the fit. With two classes dual_coef, coef and "
-        "intercept are positive for classes[2]; with more, for the first class of the pair.\n"
+        "svm.SVC{kernel = 'rbf', C = 1, gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = 200, "
+        "max_iter = -1, time_limit = math.huge, class_weight =, decision_function_shape = 'ovr', break_ties = false, "
+        "probability = false, seed = 0} -> estimator\n"
+        "A support vector classifier with a kernel, one-vs-one for more than two classes. " KERNEL_DOC
+        "class_weight: 'balanced', or {[label] = weight}, which multiplies C.\n" CLASS_FIELDS_DOC
         "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
-        "Source: R.-E. Fan, P.-H. Chen, C.-J. Lin, Working set selection using second order information for training "
-        "support vector machines, JMLR 6, 2005.",
-    .facts = facts_of_svc,
-    .fit = fit_svc,
-    .predict = predict_svc,
-    .columns = columns_of_svc,
-    .decide = decide_svc};
+        "Source: " SOLVER_SOURCE,
+    CALLS,
+    .probabilities = probabilities,
+    .no_probabilities = no_probabilities};
 
-const estimator_type peri_bind_linear_svc = {
-    .name = "LinearSVC",
-    .metatable = "perilune.svm.LinearSVC",
-    .options = linear_options,
-    .also = linear_also,
-    .positive = "C tol intercept_scaling",
-    .fields = linear_fields,
+const estimator_type peri_bind_nu_svc = {
+    .name = "NuSVC",
+    .metatable = "perilune.svm.NuSVC",
+    .targets = PERI_TARGET_LABELS,
+    .options = nu_svc_options,
+    .also = class_also,
+    .positive = "nu tol cache_size time_limit",
+    .fields = class_fields,
     .doc =
-        "svm.LinearSVC{C = 1, loss = 'squared_hinge', tol = 1e-4, max_iter = 1000, fit_intercept = true, "
-        "intercept_scaling = 1, seed = 0, class_weight =} -> estimator\n"
-        "A linear support vector classifier, one-vs-rest for more than two classes; for many rows, where SVC with a "
-        "linear kernel is slow. loss: 'squared_hinge' or 'hinge'. The intercept is the weight of a constant feature "
-        "of value intercept_scaling, and is regularised like the others. class_weight: 'balanced', or {[label] = "
-        "weight}, which multiplies C. seed: of the order in which rows are visited; max_iter: passes over them.\n"
-        "Methods: fit, predict, decision_function, score, clone, params, release.\n"
-        "Fields after fit, for n x d features, k classes and r machines (1 for two classes, else k): classes (k, "
-        "ascending, int64), coef (r x d), intercept (r), n_iter (r, int64: passes), gaps (r), all float64 where "
-        "nothing else is said; gap, fit_status, shape_fit {n, d}. " FIT_FIELDS_DOC
-        "Options can be read too (m.C). A machine is positive for its class, the single one for classes[2].\n"
+        "svm.NuSVC{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = 200, "
+        "max_iter = -1, time_limit = math.huge, class_weight =, decision_function_shape = 'ovr', break_ties = false, "
+        "probability = false, seed = 0} -> estimator\n"
+        "A support vector classifier in which nu, in (0, 1], takes the place of C: at most that share of the rows "
+        "are margin errors, and at least that share are support vectors. " KERNEL_DOC
+        "class_weight: 'balanced', or {[label] = weight}: weights of the class's rows.\n" CLASS_FIELDS_DOC
+        "Errors: unknown options, values out of range; fit says what is wrong with the data, and when nu is "
+        "more than uneven classes allow, how much it can be.\n"
+        "Source: B. Schoelkopf, A. Smola, R. Williamson, P. Bartlett, New support vector algorithms, Neural "
+        "Computation 12, 2000; " SOLVER_SOURCE,
+    CALLS,
+    .probabilities = probabilities,
+    .no_probabilities = no_probabilities};
+
+const estimator_type peri_bind_svr = {
+    .name = "SVR",
+    .metatable = "perilune.svm.SVR",
+    .targets = PERI_TARGET_NUMBERS,
+    .options = svr_options,
+    .also = plain_also,
+    .positive = "C tol cache_size time_limit",
+    .fields = number_fields,
+    .doc = "svm.SVR{kernel = 'rbf', C = 1, epsilon = 0.1, gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, "
+           "cache_size = 200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+           "Support vector regression: errors below epsilon cost nothing. " KERNEL_DOC
+           "\nMethods: fit, predict, decision_function, score, save, clone, params, release.\n" PLAIN_FIELDS_DOC
+           "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
+           "Source: V. Vapnik, Statistical learning theory, 1998; " SOLVER_SOURCE,
+    CALLS};
+
+const estimator_type peri_bind_nu_svr = {
+    .name = "NuSVR",
+    .metatable = "perilune.svm.NuSVR",
+    .targets = PERI_TARGET_NUMBERS,
+    .options = nu_svr_options,
+    .also = plain_also,
+    .positive = "C nu tol cache_size time_limit",
+    .fields = number_fields,
+    .doc =
+        "svm.NuSVR{nu = 0.5, C = 1, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size "
+        "= 200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+        "Support vector regression that finds the width of the tube: at most a share nu of the rows, in (0, 1], lies "
+        "outside, and at least that share are support vectors. " KERNEL_DOC
+        "\nMethods: fit, predict, decision_function, score, save, clone, params, release.\n" PLAIN_FIELDS_DOC
         "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
-        "Source: C.-J. Hsieh, K.-W. Chang, C.-J. Lin, S. S. Keerthi, S. Sundararajan, A dual coordinate descent method "
-        "for large-scale linear SVM, ICML 2008.",
-    .facts = facts_of_linear,
-    .fit = fit_linear,
-    .predict = predict_linear,
-    .columns = columns_of_linear,
-    .decide = decide_linear};
+        "Source: B. Schoelkopf, A. Smola, R. Williamson, P. Bartlett, New support vector algorithms, Neural "
+        "Computation 12, 2000; " SOLVER_SOURCE,
+    CALLS};
+
+const estimator_type peri_bind_one_class = {
+    .name = "OneClassSVM",
+    .metatable = "perilune.svm.OneClassSVM",
+    .targets = PERI_TARGET_NONE,
+    .options = one_class_options,
+    .also = plain_also,
+    .positive = "nu tol cache_size time_limit",
+    .fields = one_class_fields,
+    .doc = "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
+           "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+           "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. "
+           "fit(X, nil, options); predict gives 1 inside and -1 outside. " KERNEL_DOC
+           "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
+           "offset is minus the intercept.\n"
+           "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
+           "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
+           "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
+    CALLS};

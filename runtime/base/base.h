@@ -87,6 +87,9 @@ static inline bool peri_cancelled(const peri_context *context) {
 /* PERI_OK, or PERI_ERR_CANCELLED with its message. */
 peri_status peri_check_cancel(peri_context *context);
 
+/* Seconds on a clock that only goes forward. */
+double peri_now(void);
+
 /* Runs body(arg, piece) for piece = 0 .. pieces-1 on the context's team. The caller chooses pieces
  * from the problem alone, never from the number of threads, writes disjoint outputs and combines
  * partial results itself in piece order: then the bits do not depend on the threads. Between pieces

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <cblas.h>
 
@@ -94,4 +95,10 @@ void peri_clear_cancel(peri_context *context) { atomic_store(&context->cancelled
 
 peri_status peri_check_cancel(peri_context *context) {
   return peri_cancelled(context) ? peri_fail(context, PERI_ERR_CANCELLED, "interrupted") : PERI_OK;
+}
+
+double peri_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }

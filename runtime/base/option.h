@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 
-#define PERI_MAX_OPTIONS 12
+#define PERI_MAX_OPTIONS 20
 
 typedef enum peri_option_kind {
   PERI_OPTION_NUMBER,

@@ -10,6 +10,9 @@
 
 peri_status peri_blocks_new(peri_blocks *blocks, int64_t count, size_t size, void *out) {
   void *at = NULL;
+  memcpy(out, &at, sizeof at);
+  if (blocks->count == PERI_BLOCKS)
+    return peri_fail(blocks->context, PERI_ERR_STATE, "svm: more blocks than a list holds");
   peri_status status = peri_alloc_array(blocks->context, (size_t)count, size, &at);
   memcpy(out, &at, sizeof at);
   if (status != PERI_OK || at == NULL) return status;
@@ -76,7 +79,7 @@ static int64_t find_class(const int64_t *classes, int64_t k, int64_t label) {
   return low;
 }
 
-peri_status peri_svm_check_weights(peri_context *context, const char *who, int64_t n, const double *weights) {
+static peri_status check_weights(peri_context *context, const char *who, int64_t n, const double *weights) {
   for (int64_t i = 0; weights != NULL && i < n; i++) {
     if (!(weights[i] >= 0) || isinf(weights[i]))
       return peri_fail(context, PERI_ERR_ARGUMENT, "%s: sample weight %lld is %g (expected a finite number >= 0)", who,
@@ -134,7 +137,7 @@ peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, cons
                            double C, const peri_class_weights *class_weights, peri_grouping *out) {
   peri_context *context = blocks->context;
   *out = (peri_grouping){0};
-  PERI_TRY(peri_svm_check_weights(context, who, n, weights));
+  PERI_TRY(check_weights(context, who, n, weights));
   PERI_TRY(collect_classes(blocks, n, y, weights, out));
   if (out->rows == 0)
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X has %lld rows%s (expected samples of at least 2 classes)", who,
@@ -161,4 +164,23 @@ peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, cons
   for (int64_t c = out->k; c > 0; c--) out->start[c] = out->start[c - 1];
   out->start[0] = 0;
   return PERI_OK;
+}
+
+peri_status peri_svm_group_all(peri_blocks *blocks, const char *who, int64_t n, const double *weights,
+                               peri_grouping *out) {
+  *out = (peri_grouping){0};
+  PERI_TRY(check_weights(blocks->context, who, n, weights));
+  PERI_TRY(peri_blocks_new(blocks, 2, sizeof *out->start, &out->start));
+  PERI_TRY(peri_blocks_new(blocks, n, sizeof *out->order, &out->order));
+  PERI_TRY(peri_blocks_new(blocks, n, sizeof *out->bound, &out->bound));
+  for (int64_t i = 0; i < n; i++) {
+    if (weights != NULL && weights[i] == 0) continue;
+    out->order[out->rows] = i;
+    out->bound[out->rows++] = weights != NULL ? weights[i] : 1;
+  }
+  out->start[0] = 0;
+  out->start[1] = out->rows;
+  if (out->rows > 0) return PERI_OK;
+  return peri_fail(blocks->context, PERI_ERR_ARGUMENT, "%s: X has %lld rows%s (expected 1 or more)", who, (long long)n,
+                   n > 0 ? ", all of weight 0" : "");
 }

@@ -8,7 +8,7 @@
 
 /* ---- blocks ---- */
 
-#define PERI_BLOCKS 48
+#define PERI_BLOCKS 48 /* more than the largest fit takes; one more is an error */
 
 typedef struct peri_blocks {
   peri_context *context;
@@ -39,15 +39,13 @@ static inline double peri_value(peri_dtype dtype, const void *x, int64_t at) {
 /* dtype is a float one, sizes make sense, every element is finite. */
 peri_status peri_svm_check_features(peri_context *context, const char *who, peri_dtype dtype, int64_t n, int64_t d,
                                     const void *x, int64_t ldx);
-/* n weights, finite and not negative; weights may be NULL. */
-peri_status peri_svm_check_weights(peri_context *context, const char *who, int64_t n, const double *weights);
 
 /* ---- classes ---- */
 
 typedef struct peri_grouping {
-  int64_t k;        /* classes, at least 2 */
+  int64_t k;        /* classes, at least 2; 0: no classes, one group */
   int64_t *classes; /* k, ascending */
-  int64_t *start;   /* k + 1: where each class begins in order */
+  int64_t *start;   /* k + 1 (no classes: 2): where each class begins in order */
   int64_t rows;     /* rows that take part: those of weight above 0 */
   int64_t *order;   /* rows: row numbers of X, grouped by class, ascending within a class */
   double *bound;    /* rows, in that order: C * class weight * row weight */
@@ -56,5 +54,8 @@ typedef struct peri_grouping {
 /* y has n labels, weights n numbers or NULL. Blocks keep what `out` points to. */
 peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, const int64_t *y, const double *weights,
                            double C, const peri_class_weights *class_weights, peri_grouping *out);
+/* Rows without classes; bounds are the weights. */
+peri_status peri_svm_group_all(peri_blocks *blocks, const char *who, int64_t n, const double *weights,
+                               peri_grouping *out);
 
 #endif

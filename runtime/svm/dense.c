@@ -9,36 +9,64 @@
 
 #define POLL_WORK (1 << 22) /* elements passed over between looks at the cancellation flag */
 
-static void merge(peri_svm_extremes *all, const peri_svm_extremes *part, int64_t position) {
+static const peri_svm_extremes no_extremes = {.up = INFINITY, .down = -INFINITY, .up_at = -1};
+
+/* What a segment's pass has found joins the extremes that the segment counts for. */
+static void merge(const peri_dense *p, peri_dense_view *view, int64_t segment, const peri_svm_extremes *part) {
+  peri_svm_extremes *all = &view->of[p->separate ? segment : 0];
   if (part->up_at >= 0 && part->up <= all->up) { /* of equals the last, as within a pass */
     all->up = part->up;
-    all->up_at = part->up_at + position;
+    all->up_at = part->up_at + p->segment[segment].position;
   }
   if (part->down > all->down) all->down = part->down;
 }
 
-static const peri_svm_extremes no_extremes = {.up = INFINITY, .down = -INFINITY, .up_at = -1};
+static void share(const peri_dense *p, peri_dense_view *view) {
+  for (int64_t s = 1; s < p->segments && !p->separate; s++) view->of[s] = view->of[0];
+}
 
-peri_svm_extremes peri_dense_extremes(const peri_dense *p) {
-  peri_svm_extremes all = no_extremes, part;
+peri_dense_view peri_dense_look(const peri_dense *p) {
+  peri_dense_view view = {{no_extremes, no_extremes}};
+  peri_svm_extremes part;
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t at = p->segment[s].position;
     p->kernels->extremes(peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at, &part);
-    merge(&all, &part, at);
+    merge(p, &view, s, &part);
   }
-  return all;
+  share(p, &view);
+  return view;
 }
 
-static int64_t find_partner(const peri_dense *p, int64_t i, const char *row_i) {
-  peri_svm_partner best = {.gain = 0, .at = -1}, part;
+static double gap_of(const peri_svm_extremes *e) { return e->up_at < 0 ? -INFINITY : e->down - e->up; }
+
+double peri_dense_gap(const peri_dense *p, const peri_dense_view *view) {
+  double gap = gap_of(&view->of[0]);
+  for (int64_t s = 1; s < p->segments && p->separate; s++) gap = fmax(gap, gap_of(&view->of[s]));
+  return gap;
+}
+
+typedef struct pair {
+  int64_t up, down; /* down: -1 for none */
+  double gain;
+} pair;
+
+/* Offers the partners that a segment has for i. */
+static void try_segment(const peri_dense *p, int64_t segment, int64_t i, const char *row_i, pair *best) {
+  peri_svm_partner part;
+  int64_t at = p->segment[segment].position;
+  p->kernels->partner[p->wide](peri_smo_padded(p->segment[segment].count), p->gradient + at, p->state + at,
+                               p->diagonal + at, peri_dense_columns(p, row_i, segment), p->gradient[i], p->diagonal[i],
+                               &part);
+  if (part.at >= 0 && part.gain >= best->gain) *best = (pair){.up = i, .down = part.at + at, .gain = part.gain};
+}
+
+static pair find_pair(const peri_dense *p, const peri_dense_view *view) {
+  pair best = {.up = -1, .down = -1, .gain = 0};
   for (int64_t s = 0; s < p->segments; s++) {
-    int64_t at = p->segment[s].position;
-    p->kernels->partner[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
-                                 p->diagonal + at, peri_dense_columns(p, row_i, s), p->gradient[i], p->diagonal[i],
-                                 &part);
-    if (part.at >= 0 && part.gain >= best.gain) best = (peri_svm_partner){.gain = part.gain, .at = part.at + at};
+    int64_t i = view->of[s].up_at;
+    if (i >= 0) try_segment(p, s, i, peri_dense_row(p, i), &best);
   }
-  return best.at;
+  return best;
 }
 
 /* Moves b_i up and b_j down as far as gains; returns how far, 0 when rounding leaves both unmoved. */
@@ -58,33 +86,37 @@ static double move(const peri_dense *p, int64_t i, int64_t j, double k_ij) {
   return distance;
 }
 
+/* The gradient after a step, and what the next one starts from. */
+static void step(const peri_dense *p, const char *row_i, const char *row_j, double distance, peri_dense_view *view) {
+  peri_svm_extremes part;
+  for (int64_t s = 0; s < p->segments; s++) view->of[s] = no_extremes;
+  for (int64_t s = 0; s < p->segments; s++) {
+    int64_t at = p->segment[s].position;
+    p->kernels->step[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
+                              peri_dense_columns(p, row_i, s), peri_dense_columns(p, row_j, s), distance, &part);
+    merge(p, view, s, &part);
+  }
+  share(p, view);
+}
+
 peri_outcome peri_dense_run(const peri_dense *p, const peri_context *context, double tol, int64_t limit,
                             int64_t *steps) {
-  peri_svm_extremes e = peri_dense_extremes(p);
+  peri_dense_view view = peri_dense_look(p);
   int64_t elements = 0;
   for (int64_t s = 0; s < p->segments; s++) elements += p->segment[s].count;
   int64_t poll = POLL_WORK / elements + 1;
   for (int64_t done = 0; done < limit; done++) {
-    if (!(peri_dense_gap(&e) >= tol)) return PERI_REACHED;
+    if (!(peri_dense_gap(p, &view) >= tol)) return PERI_REACHED;
     if (done % poll == 0 && peri_cancelled(context)) return PERI_PAUSED;
-    int64_t i = e.up_at;
-    const char *row_i = peri_dense_row(p, i);
-    int64_t j = find_partner(p, i, row_i);
-    if (j < 0) return PERI_STUCK;
-    const char *row_j = peri_dense_row(p, j);
-    double distance = move(p, i, j, peri_dense_element(p, row_i, j));
+    pair best = find_pair(p, &view);
+    if (best.down < 0) return PERI_STUCK;
+    const char *row_i = peri_dense_row(p, best.up);
+    double distance = move(p, best.up, best.down, peri_dense_element(p, row_i, best.down));
     if (distance == 0) return PERI_STUCK;
     ++*steps;
-    e = no_extremes;
-    for (int64_t s = 0; s < p->segments; s++) {
-      peri_svm_extremes part;
-      int64_t at = p->segment[s].position;
-      p->kernels->step[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
-                                peri_dense_columns(p, row_i, s), peri_dense_columns(p, row_j, s), distance, &part);
-      merge(&e, &part, at);
-    }
+    step(p, row_i, peri_dense_row(p, best.down), distance, &view);
   }
-  return peri_dense_gap(&e) >= tol ? PERI_PAUSED : PERI_REACHED;
+  return peri_dense_gap(p, &view) >= tol ? PERI_PAUSED : PERI_REACHED;
 }
 
 bool peri_dense_is_active(const peri_dense *p, int64_t t, const peri_svm_extremes *e) {
@@ -98,4 +130,14 @@ bool peri_dense_is_active(const peri_dense *p, int64_t t, const peri_svm_extreme
   default:
     return false; /* padding, or a box of no width */
   }
+}
+
+int64_t peri_dense_count_active(const peri_dense *p) {
+  peri_dense_view view = peri_dense_look(p);
+  int64_t active = 0;
+  for (int64_t s = 0; s < p->segments; s++) {
+    int64_t from = p->segment[s].position;
+    for (int64_t t = from; t < from + p->segment[s].count; t++) active += peri_dense_is_active(p, t, &view.of[s]);
+  }
+  return active;
 }

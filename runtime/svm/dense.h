@@ -9,7 +9,8 @@
 
 typedef struct peri_dense {
   const peri_svm_kernels *kernels;
-  bool wide; /* the matrix is float64 */
+  bool wide;     /* the matrix is float64 */
+  bool separate; /* the sum is constant within each segment: a pair is of one segment */
   int64_t segments;
   peri_smo_segment segment[PERI_SMO_SEGMENTS];
   double *gradient, *beta;
@@ -39,11 +40,19 @@ static inline double peri_dense_element(const peri_dense *p, const char *row, in
 
 /* ---- pairs ---- */
 
-peri_svm_extremes peri_dense_extremes(const peri_dense *p);
-/* The gap that remains: -infinity when no variable can go up. */
-static inline double peri_dense_gap(const peri_svm_extremes *e) { return e->up_at < 0 ? -INFINITY : e->down - e->up; }
-/* Whether a variable can be part of a violating pair: free, or at a bound that its gradient leaves. */
+/* The extremes among which pairs are formed: of each segment when they are separate, else of all together
+ * in each entry. */
+typedef struct peri_dense_view {
+  peri_svm_extremes of[PERI_SMO_SEGMENTS];
+} peri_dense_view;
+
+peri_dense_view peri_dense_look(const peri_dense *p);
+/* The gap that remains: the largest of the segments' when they are separate; -infinity when no variable can go up. */
+double peri_dense_gap(const peri_dense *p, const peri_dense_view *view);
+/* Whether a variable of a segment can be part of a violating pair: free, or at a bound that its gradient leaves. */
 bool peri_dense_is_active(const peri_dense *p, int64_t t, const peri_svm_extremes *e);
+/* How many are. */
+int64_t peri_dense_count_active(const peri_dense *p);
 
 typedef enum peri_outcome {
   PERI_REACHED, /* the gap is below tol */
@@ -63,7 +72,7 @@ peri_outcome peri_dense_run(const peri_dense *p, const peri_context *context, do
 static inline int64_t peri_newton_doubles(int64_t n) { return n * n + 4 * n; }
 /* Minimises over the free variables, those that meet a bound leaving the set, until the gap among them is
  * below tol; returns the number of Newton steps, 0 when nothing was done: fewer than two free
- * variables, more than `most`, or a matrix too indefinite. One segment only. */
+ * variables, more than `most`, or a matrix too indefinite. A single segment only. */
 int64_t peri_dense_newton(const peri_dense *p, double tol, int64_t most, double *workspace);
 
 #endif

@@ -101,6 +101,47 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
   return peri_parallel(context, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
 }
 
+/* ---- a given matrix ---- */
+
+#define GATHER_ROWS 16
+
+/* Columns order[0 .. n-1] of a row of values, to out. */
+static void gather_row(peri_dtype from, const void *row, const int64_t *order, int64_t n, peri_dtype to, void *out) {
+  if (to == PERI_FLOAT64) {
+    double *v = out;
+    for (int64_t j = 0; j < n; j++) v[j] = peri_value(from, row, order[j]);
+  } else {
+    float *v = out;
+    for (int64_t j = 0; j < n; j++) v[j] = (float)peri_value(from, row, order[j]);
+  }
+}
+
+typedef struct gather_job {
+  peri_dtype from, to;
+  int64_t n, ldx, ld;
+  const void *x;
+  const int64_t *order;
+  char *out;
+} gather_job;
+
+static void gather_body(void *arg, int64_t piece) {
+  const gather_job *job = arg;
+  size_t size = peri_float_size(job->to);
+  int64_t end = peri_min(job->n, (piece + 1) * GATHER_ROWS);
+  for (int64_t i = piece * GATHER_ROWS; i < end; i++) {
+    char *out = job->out + (size_t)(i * job->ld) * size;
+    gather_row(job->from, peri_at(job->from, job->x, job->ldx, job->order[i], 0), job->order, job->n, job->to, out);
+    memset(out + (size_t)job->n * size, 0, (size_t)(job->ld - job->n) * size);
+  }
+}
+
+peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n, peri_dtype from, const void *x,
+                             int64_t ldx, const int64_t *order, void *gram) {
+  gather_job job = {
+      .from = from, .to = dtype, .n = n, .ldx = ldx, .ld = peri_gram_ld(n), .x = x, .order = order, .out = gram};
+  return peri_parallel(context, (n + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, &job);
+}
+
 /* ---- cached rows ---- */
 
 #define LEAST_ROWS  16
@@ -117,6 +158,13 @@ typedef struct rows_job {
   int64_t count;
 } rows_job;
 
+/* Row of x that holds a sample of the problem. */
+static int64_t row_of(const peri_row_cache *cache, int64_t sample) {
+  int64_t s = 0;
+  while (sample >= cache->stretch[s].at + cache->stretch[s].count) s++;
+  return cache->stretch[s].first + (sample - cache->stretch[s].at);
+}
+
 static void rows_body(void *arg, int64_t piece) {
   const rows_job *job = arg;
   peri_row_cache *cache = job->cache;
@@ -124,23 +172,22 @@ static void rows_body(void *arg, int64_t piece) {
   int64_t size = (int64_t)peri_float_size(dtype), s = 0;
   for (int64_t tiles; piece >= (tiles = (cache->stretch[s].count + TILE - 1) / TILE); s++) piece -= tiles;
   const peri_stretch *stretch = &cache->stretch[s];
+  const peri_cached_rows *rows = &cache->rows;
   int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
   char *tile = cache->tiles + peri_worker() * cache->tile_bytes;
-  peri_svm_kernel_block(cache->context->kernels, cache->kernel, dtype, job->count, columns, cache->d, cache->batch_x,
-                        cache->d, cache->batch_norms, peri_at(dtype, cache->x, cache->ldx, row, 0), cache->ldx,
-                        (const char *)cache->norms + row * size, tile, TILE);
+  if (rows->order == NULL)
+    peri_svm_kernel_block(cache->context->kernels, rows->kernel, dtype, job->count, columns, rows->d, cache->batch_x,
+                          rows->d, cache->batch_norms, peri_at(dtype, rows->x, rows->ldx, row, 0), rows->ldx,
+                          (const char *)rows->norms + row * size, tile, TILE);
   for (int64_t i = 0; i < job->count; i++) {
     int64_t slot = cache->slot_of[cache->missing[i]];
-    memcpy(cache->values + (slot * cache->ld + stretch->at + from) * size, tile + i * TILE * size,
-           (size_t)(columns * size));
+    char *out = cache->values + (slot * cache->ld + stretch->at + from) * size;
+    if (rows->order == NULL)
+      memcpy(out, tile + i * TILE * size, (size_t)(columns * size));
+    else
+      gather_row(rows->from, peri_at(rows->from, rows->x, rows->ldx, rows->order[row_of(cache, cache->missing[i])], 0),
+                 rows->order + row, columns, dtype, out);
   }
-}
-
-/* Row of x that holds a sample of the problem. */
-static int64_t row_of(const peri_row_cache *cache, int64_t sample) {
-  int64_t s = 0;
-  while (sample >= cache->stretch[s].at + cache->stretch[s].count) s++;
-  return cache->stretch[s].first + (sample - cache->stretch[s].at);
 }
 
 static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count) {
@@ -151,18 +198,19 @@ static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count)
 }
 
 static peri_status compute(peri_row_cache *cache, int64_t count) {
-  size_t size = peri_float_size(cache->source.dtype), row_bytes = (size_t)cache->d * size;
-  for (int64_t i = 0; i < count; i++) {
+  const peri_cached_rows *rows = &cache->rows;
+  size_t size = peri_float_size(rows->dtype), row_bytes = (size_t)rows->d * size;
+  for (int64_t i = 0; rows->order == NULL && i < count; i++) {
     int64_t row = row_of(cache, cache->missing[i]);
-    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(cache->source.dtype, cache->x, cache->ldx, row, 0),
-           row_bytes);
-    memcpy(cache->batch_norms + (size_t)i * size, (const char *)cache->norms + (size_t)row * size, size);
+    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, rows->x, rows->ldx, row, 0), row_bytes);
+    memcpy(cache->batch_norms + (size_t)i * size, (const char *)rows->norms + (size_t)row * size, size);
   }
   int64_t pieces = 0;
   for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
   rows_job job = {.cache = cache, .count = count};
   peri_status status = PERI_OK;
-  if ((double)count * (double)cache->n * (double)(cache->d + 16) < SERIAL_WORK) {
+  double per_value = rows->order == NULL ? (double)rows->d + 16 : 2;
+  if ((double)count * (double)cache->n * per_value < SERIAL_WORK) {
     for (int64_t piece = 0; piece < pieces; piece++) rows_body(&job, piece);
   } else {
     status = peri_parallel(cache->context, pieces, rows_body, &job);
@@ -216,33 +264,34 @@ static peri_status fetch(peri_row_source *self, int64_t count, const int64_t *in
   return PERI_OK;
 }
 
-peri_status peri_row_cache_new(peri_blocks *blocks, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t most,
-                               int64_t d, const void *x, int64_t ldx, const void *norms, double bytes,
+peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
                                peri_row_cache *out) {
+  peri_dtype dtype = rows->dtype;
   size_t size = peri_float_size(dtype);
   int64_t ld = columns_ld(most);
   double fitting = bytes / ((double)ld * (double)size);
   int64_t slots = fitting < (double)most ? peri_max(peri_min(LEAST_ROWS, most), (int64_t)fitting) : most;
   int64_t batch = peri_min(BATCH, slots);
   *out = (peri_row_cache){
-      .source = {.dtype = dtype, .definite = peri_svm_kernel_is_definite(kernel), .capacity = slots, .fetch = fetch},
+      .source = {.dtype = dtype,
+                 .definite = peri_svm_kernel_is_definite(rows->kernel),
+                 .capacity = slots,
+                 .fetch = fetch},
       .context = blocks->context,
-      .kernel = kernel,
-      .d = d,
-      .ldx = ldx,
-      .x = x,
-      .norms = norms,
+      .rows = *rows,
       .slots = slots,
       .ld = ld,
       .batch = batch,
-      .tile_bytes = batch * TILE * (int64_t)size,
+      .tile_bytes = rows->order == NULL ? batch * TILE * (int64_t)size : 0,
   };
   PERI_TRY(peri_blocks_new(blocks, most, sizeof *out->slot_of, &out->slot_of));
   PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->sample_of, &out->sample_of));
   PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->used, &out->used));
   PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing, &out->missing));
-  PERI_TRY(peri_blocks_new(blocks, batch * d, size, &out->batch_x));
-  PERI_TRY(peri_blocks_new(blocks, batch, size, &out->batch_norms));
+  if (rows->order == NULL) {
+    PERI_TRY(peri_blocks_new(blocks, batch * rows->d, size, &out->batch_x));
+    PERI_TRY(peri_blocks_new(blocks, batch, size, &out->batch_norms));
+  }
   PERI_TRY(peri_blocks_new(blocks, peri_threads(blocks->context), (size_t)out->tile_bytes, &out->tiles));
   PERI_TRY(peri_blocks_new(blocks, slots, (size_t)ld * size, &out->values));
   return PERI_OK;

@@ -27,6 +27,9 @@ int64_t peri_gram_ld(int64_t n);
 /* gram (n x n, ld as above) of the rows of x: tiles over the team, half computed, half mirrored. */
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const void *x, int64_t ldx, const void *norms, void *gram);
+/* The same of a given matrix: gram[i][j] = x[order[i]][order[j]], from one float dtype to another. */
+peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n, peri_dtype from, const void *x,
+                             int64_t ldx, const int64_t *order, void *gram);
 
 /* ---- cached rows ---- */
 
@@ -38,12 +41,21 @@ typedef struct peri_stretch {
 
 #define PERI_STRETCHES 2
 
+/* What rows are computed from: features, or a given matrix. */
+typedef struct peri_cached_rows {
+  const peri_svm_kernel *kernel;
+  peri_dtype dtype; /* of kernel values, and of features */
+  int64_t d, ldx;
+  const void *x, *norms;
+  /* x is a matrix of kernel values of dtype `from`, of which row i of a problem is order[i]; else NULL */
+  const int64_t *order;
+  peri_dtype from;
+} peri_cached_rows;
+
 typedef struct peri_row_cache {
   peri_row_source source; /* first: a row cache is a source */
   peri_context *context;
-  const peri_svm_kernel *kernel;
-  int64_t d, ldx;
-  const void *x, *norms;
+  peri_cached_rows rows;
   int64_t stretches, n;
   peri_stretch stretch[PERI_STRETCHES];
 
@@ -61,9 +73,8 @@ typedef struct peri_row_cache {
   int64_t batch, tile_bytes;
 } peri_row_cache;
 
-/* A cache for problems of up to most samples of x, within `bytes` as far as 16 rows allow. */
-peri_status peri_row_cache_new(peri_blocks *blocks, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t most,
-                               int64_t d, const void *x, int64_t ldx, const void *norms, double bytes,
+/* A cache for problems of up to most samples, within `bytes` as far as 16 rows allow. */
+peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
                                peri_row_cache *out);
 /* Begins another problem: forgets the rows held. */
 void peri_row_cache_begin(peri_row_cache *cache, int64_t stretches, const peri_stretch *stretch);

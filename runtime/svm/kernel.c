@@ -43,6 +43,7 @@ const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT] = {
     [PERI_SVM_POLY] = {.name = "poly", .uses_gamma = true, .apply = apply_poly},
     [PERI_SVM_RBF] = {.name = "rbf", .uses_gamma = true, .centred = true, .apply = apply_rbf},
     [PERI_SVM_SIGMOID] = {.name = "sigmoid", .uses_gamma = true, .apply = apply_sigmoid},
+    [PERI_SVM_PRECOMPUTED] = {.name = "precomputed"},
 };
 
 bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel) {
@@ -50,6 +51,7 @@ bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel) {
   case PERI_SVM_POLY:
     return kernel->coef0 >= 0;
   case PERI_SVM_SIGMOID:
+  case PERI_SVM_PRECOMPUTED: /* unknown */
     return false;
   default:
     return true;

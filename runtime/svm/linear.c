@@ -132,31 +132,31 @@ double peri_linear_smaller_share(const peri_linear_problem *p, int64_t m) {
 }
 
 /* The rows of a regression that take part, with their targets. */
-static peri_status take_targets(peri_linear_problem *p, int64_t n, const double *targets, const double *weights) {
-  int64_t *order;
-  double *bound, *kept;
+static peri_status take_targets(peri_linear_problem *p, int64_t n, const double *targets, const double *weights,
+                                peri_grouping *grouping) {
+  double *kept;
   for (int64_t i = 0; i < n; i++) {
     if (!isfinite(targets[i]))
       return peri_fail(p->context, PERI_ERR_ARGUMENT, "%s: y has %g in row %lld (expected finite numbers)", p->who,
                        targets[i], (long long)i + 1);
   }
-  PERI_TRY(peri_svm_check_weights(p->context, p->who, n, weights));
-  for (int64_t i = 0; i < n; i++) p->rows += weights == NULL || weights[i] > 0;
-  if (p->rows == 0)
-    return peri_fail(p->context, PERI_ERR_ARGUMENT, "%s: X has %lld rows%s (expected at least 1)", p->who, (long long)n,
-                     n > 0 ? ", all of weight 0" : "");
-  PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *order, &order));
-  PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *bound, &bound));
-  PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *kept, &kept));
-  for (int64_t i = 0, at = 0; i < n; i++) {
-    if (weights != NULL && weights[i] == 0) continue;
-    order[at] = i;
-    bound[at] = p->options->C * (weights != NULL ? weights[i] : 1);
-    kept[at++] = targets[i];
+  PERI_TRY(peri_svm_group_all(p->blocks, p->who, n, weights, grouping));
+  PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *kept, &kept));
+  for (int64_t i = 0; i < grouping->rows; i++) {
+    grouping->bound[i] *= p->options->C;
+    kept[i] = targets[grouping->order[i]];
   }
-  p->order = order;
-  p->bound = bound;
   p->targets = kept;
+  p->machines = 1;
+  return PERI_OK;
+}
+
+static peri_status take_labels(peri_linear_problem *p, int64_t n, const int64_t *labels, const double *weights,
+                               peri_grouping *grouping) {
+  const peri_linear_options *o = p->options;
+  PERI_TRY(peri_svm_group(p->blocks, p->who, n, labels, weights, o->C, &o->class_weights, grouping));
+  p->grouping = grouping;
+  p->machines = grouping->k == 2 && o->multi_class == PERI_OVR ? 1 : grouping->k;
   return PERI_OK;
 }
 
@@ -185,26 +185,38 @@ static peri_status take_squares(peri_linear_problem *p) {
 
 /* ---- the model ---- */
 
-static peri_status new_model(peri_linear_problem *p, int64_t n, peri_linear **out) {
+static peri_status fill_new(peri_context *context, const peri_linear_options *options, int64_t n, int64_t d, int64_t k,
+                            peri_linear *model) {
   void *fresh;
-  PERI_TRY(peri_alloc(p->context, sizeof **out, &fresh));
-  peri_linear *model = *out = fresh;
-  *model = (peri_linear){.options = *p->options, .dtype = p->dtype, .n = n, .d = p->d, .rows = 1};
+  *model = (peri_linear){.options = *options, .n = n, .d = d, .k = k, .rows = k > 2 ? k : 1};
   model->options.class_weights.list = NULL;
   model->options.class_weights.count = 0;
-  PERI_TRY(peri_alloc(p->context, sizeof *model->blocks, &fresh));
+  PERI_TRY(peri_alloc(context, sizeof *model->blocks, &fresh));
   peri_blocks *blocks = model->blocks = fresh;
-  *blocks = (peri_blocks){.context = p->context};
-  if (p->grouping != NULL) {
-    model->k = p->grouping->k;
-    model->rows = model->k == 2 ? 1 : model->k;
-    PERI_TRY(peri_blocks_new(blocks, model->k, sizeof *model->classes, &model->classes));
-    memcpy(model->classes, p->grouping->classes, (size_t)model->k * sizeof *model->classes);
-  }
-  PERI_TRY(peri_blocks_new(blocks, model->rows * p->d, sizeof *model->coef, &model->coef));
+  *blocks = (peri_blocks){.context = context};
+  PERI_TRY(peri_blocks_new(blocks, k, sizeof *model->classes, &model->classes));
+  PERI_TRY(peri_blocks_new(blocks, model->rows * d, sizeof *model->coef, &model->coef));
   PERI_TRY(peri_blocks_new_zeroed(blocks, model->rows, sizeof *model->intercept, &model->intercept));
   PERI_TRY(peri_blocks_new(blocks, model->rows, sizeof *model->n_iter, &model->n_iter));
   return peri_blocks_new(blocks, model->rows, sizeof *model->gaps, &model->gaps);
+}
+
+peri_status peri_linear_new(peri_context *context, const peri_linear_options *options, int64_t n, int64_t d, int64_t k,
+                            peri_linear **out) {
+  void *fresh;
+  *out = NULL;
+  PERI_TRY(peri_alloc(context, sizeof **out, &fresh));
+  *out = fresh;
+  peri_status status = fill_new(context, options, n, d, k, *out);
+  if (status != PERI_OK) peri_linear_release(context, out);
+  return status;
+}
+
+static peri_status new_model(peri_linear_problem *p, int64_t n, peri_linear **out) {
+  int64_t k = p->grouping != NULL ? p->grouping->k : 0;
+  PERI_TRY(peri_linear_new(p->context, p->options, n, p->d, k, out));
+  if (k > 0) memcpy((*out)->classes, p->grouping->classes, (size_t)k * sizeof *(*out)->classes);
+  return PERI_OK;
 }
 
 static peri_status new_machines(peri_linear_problem *p) {
@@ -242,18 +254,11 @@ static peri_status take_machines(const peri_linear_problem *p, peri_linear *mode
 static peri_status run(peri_linear_problem *p, const solver *s, int64_t n, const int64_t *labels, const double *targets,
                        const double *weights, peri_linear **out) {
   peri_grouping grouping;
-  if (p->options->kind == PERI_LINEAR_REGRESSOR) {
-    p->machines = 1;
-    PERI_TRY(take_targets(p, n, targets, weights));
-  } else {
-    PERI_TRY(
-        peri_svm_group(p->blocks, p->who, n, labels, weights, p->options->C, &p->options->class_weights, &grouping));
-    p->grouping = &grouping;
-    p->rows = grouping.rows;
-    p->order = grouping.order;
-    p->bound = grouping.bound;
-    p->machines = grouping.k == 2 && p->options->multi_class == PERI_OVR ? 1 : grouping.k;
-  }
+  PERI_TRY(p->options->kind == PERI_LINEAR_REGRESSOR ? take_targets(p, n, targets, weights, &grouping)
+                                                     : take_labels(p, n, labels, weights, &grouping));
+  p->rows = grouping.rows;
+  p->order = grouping.order;
+  p->bound = grouping.bound;
   PERI_TRY(take_squares(p));
   PERI_TRY(new_model(p, n, out));
   PERI_TRY(new_machines(p));

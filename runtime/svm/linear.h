@@ -74,7 +74,6 @@ peri_linear_options peri_linear_defaults(peri_linear_kind kind);
  *   Crammer-Singer: the largest violation of a row. */
 typedef struct peri_linear {
   peri_linear_options options; /* the class list is not kept */
-  peri_dtype dtype;            /* of the features of the fit */
   int64_t n, d;                /* shape of the features of the fit, rows of weight 0 included */
   int64_t k, rows;             /* classes (0 for a regression), rows of coefficients */
   int64_t *classes;            /* k, ascending */
@@ -94,6 +93,10 @@ typedef struct peri_linear {
 peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, peri_dtype dtype, int64_t n,
                             int64_t d, const void *x, int64_t ldx, const int64_t *labels, const double *targets,
                             const double *weights, peri_linear **out);
+/* A machine whose arrays are still to be filled, as for one that comes from a file; k is 0 for a regression. On
+ * failure *out is NULL. */
+peri_status peri_linear_new(peri_context *context, const peri_linear_options *options, int64_t n, int64_t d, int64_t k,
+                            peri_linear **out);
 void peri_linear_release(peri_context *context, peri_linear **model);
 
 /* out is m x rows. */

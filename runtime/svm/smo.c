@@ -25,9 +25,9 @@
 /* The working set: which variables, their copies, their matrix. */
 typedef struct peri_smo_block {
   peri_dense problem;
-  int64_t most, ld, count;
-  int64_t *member; /* positions in the whole problem, ascending over a whole matrix */
-  double *start;   /* b when the block was gathered */
+  int64_t most, ld, count; /* count: with the padding between separate segments */
+  int64_t *member;         /* positions in the whole problem, by segment where they are separate; -1: padding */
+  double *start;           /* b when the block was gathered */
   double *low, *high, *diagonal;
   int64_t *number;
   char *tile;
@@ -53,7 +53,7 @@ static void *carve(char *workspace, size_t *used, int64_t count, size_t size) {
 
 static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, char *workspace) {
   size_t used = 0, real = sizeof(double);
-  int64_t most = peri_smo_padded(peri_max(peri_min(peri_min(n, BLOCK), source->capacity), 2));
+  int64_t most = peri_smo_padded(peri_max(peri_min(peri_min(n, BLOCK), source->capacity), 2)) + PERI_SVM_LANES;
   smo->linear = carve(workspace, &used, n, real);
   smo->low = carve(workspace, &used, n, real);
   smo->high = carve(workspace, &used, n, real);
@@ -65,7 +65,7 @@ static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, cha
   peri_smo_block scratch, *block = carve(workspace, &used, 1, sizeof *block);
   smo->block = block;
   if (block == NULL) block = &scratch;
-  block->most = peri_min(most, peri_max(source->capacity, 2));
+  block->most = peri_max(peri_min(most - PERI_SVM_LANES, source->capacity), 2);
   block->ld = most;
   block->member = carve(workspace, &used, most, sizeof(int64_t));
   block->start = carve(workspace, &used, most, real);
@@ -98,7 +98,8 @@ void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, voi
   place(smo, n, source, workspace);
 }
 
-void peri_smo_begin(peri_smo *smo, int64_t segments, const int64_t *counts, const int64_t *firsts) {
+void peri_smo_begin(peri_smo *smo, bool separate, int64_t segments, const int64_t *counts, const int64_t *firsts) {
+  smo->separate = separate;
   smo->segments = segments;
   smo->n = 0;
   for (int64_t s = 0; s < segments; s++) {
@@ -121,8 +122,10 @@ typedef struct solver {
   peri_row_source *source;
   peri_smo *smo;
   peri_dense whole;
+  const peri_smo_limits *limits;
   double tol;
   int64_t limit, steps;
+  bool ended;   /* out of time, or told to end */
   double scale; /* the largest K_tt */
   double drift; /* about the rounding error that updates have left in the gradient */
 } solver;
@@ -215,13 +218,47 @@ static void gather_tile(const solver *self) {
   }
 }
 
+/* Puts the members in the order of separate segments, with padding between them; returns how many positions the
+ * first segment takes. */
+static int64_t part(const peri_smo *smo) {
+  peri_smo_block *block = smo->block;
+  int64_t *second = block->heap_at, first = 0, others = 0;
+  for (int64_t a = 0; a < block->count; a++) {
+    int64_t t = block->member[a];
+    if (t < smo->segment[1].position)
+      block->member[first++] = t;
+    else
+      second[others++] = t;
+  }
+  int64_t padded = peri_smo_padded(first);
+  for (int64_t a = first; a < padded; a++) block->member[a] = -1;
+  memcpy(block->member + padded, second, (size_t)others * sizeof *second);
+  block->count = padded + others;
+  return first;
+}
+
+/* A position that is no variable's: it neither moves nor counts. Its row is the one before. */
+static void pad(peri_smo_block *block, int64_t a) {
+  peri_dense *p = &block->problem;
+  p->gradient[a] = p->beta[a] = block->start[a] = block->low[a] = block->high[a] = 0;
+  block->diagonal[a] = 1;
+  block->number[a] = 0;
+  p->state[a] = 0;
+}
+
 /* Copies the members and their matrix. */
 static peri_status gather(solver *self) {
   const peri_smo *smo = self->smo;
   peri_smo_block *block = smo->block;
   peri_dense *p = &block->problem;
+  int64_t first = smo->separate ? part(smo) : block->count;
   for (int64_t a = 0; a < block->count; a++) {
     int64_t t = block->member[a];
+    if (t < 0) {
+      pad(block, a);
+      block->wanted[a] = a > 0 ? block->wanted[a - 1] : 0;
+      continue;
+    }
     block->wanted[a] = smo->number[t];
     block->number[a] = a;
     block->start[a] = p->beta[a] = smo->beta[t];
@@ -231,18 +268,16 @@ static peri_status gather(solver *self) {
     p->gradient[a] = smo->gradient[t];
     p->state[a] = smo->state[t];
   }
-  for (int64_t a = block->count; a < peri_smo_padded(block->count); a++) {
-    p->gradient[a] = p->beta[a] = block->low[a] = block->high[a] = 0;
-    block->diagonal[a] = 1;
-    block->number[a] = 0;
-    p->state[a] = 0;
-  }
+  for (int64_t a = block->count; a < peri_smo_padded(block->count); a++) pad(block, a);
   PERI_TRY(rows_wanted(self, block->count));
   gather_tile(self);
+  int64_t second = peri_smo_padded(first);
   p->kernels = self->whole.kernels;
   p->wide = self->whole.wide;
-  p->segments = 1;
-  p->segment[0] = (peri_smo_segment){.position = 0, .count = block->count, .first = 0};
+  p->separate = smo->separate;
+  p->segments = block->count > second ? 2 : 1;
+  p->segment[0] = (peri_smo_segment){.position = 0, .count = first, .first = 0};
+  p->segment[1] = (peri_smo_segment){.position = second, .count = block->count - second, .first = second};
   p->low = block->low;
   p->high = block->high;
   p->diagonal = block->diagonal;
@@ -260,20 +295,13 @@ static peri_status scatter(solver *self) {
   for (int64_t a = 0; a < block->count; a++) {
     int64_t t = block->member[a];
     double delta = block->problem.beta[a] - block->start[a];
-    if (delta == 0) continue;
+    if (delta == 0) continue; /* padding as well */
     smo->beta[t] = block->problem.beta[a];
     smo->state[t] = block->problem.state[a];
     block->row[changed] = block->row[a];
     block->delta[changed++] = delta;
   }
   return update_gradient(self, changed);
-}
-
-static int64_t count_active(const peri_dense *p, int64_t n) {
-  peri_svm_extremes e = peri_dense_extremes(p);
-  int64_t active = 0;
-  for (int64_t t = 0; t < n; t++) active += peri_dense_is_active(p, t, &e);
-  return active;
 }
 
 /* Newton steps where they cost less than the steps on pairs since the last ones; returns what is
@@ -287,52 +315,65 @@ static double finish(const peri_smo_block *block, double tol, double work) {
   return newton_steps == 0 ? work : 0;
 }
 
+/* Looks at the clock and asks the caller. Cheap enough for some thousand steps. */
+static bool goes_on(solver *self, double gap) {
+  const peri_smo_limits *limits = self->limits;
+  if (limits->deadline < INFINITY && peri_now() >= limits->deadline) self->ended = true;
+  if (!self->ended && limits->go_on != NULL && !limits->go_on(limits->arg, self->steps, gap)) self->ended = true;
+  return !self->ended;
+}
+
 /* Solves on the block to tol, or until a quarter of it has become inactive. */
 static peri_outcome run_block(solver *self, double tol) {
   peri_smo_block *block = self->smo->block;
-  int64_t before = self->steps;
+  bool newton = self->source->definite && !self->smo->separate;
   double work = 0;
   peri_outcome result = PERI_PAUSED;
   while (result == PERI_PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
     int64_t some = peri_min(BLOCK_STEPS * block->count, self->limit - self->steps);
     result = peri_dense_run(&block->problem, self->context, tol, some, &self->steps);
-    if (result == PERI_PAUSED && count_active(&block->problem, block->count) < block->count * 3 / 4) break;
+    if (result != PERI_PAUSED) break;
+    if (peri_dense_count_active(&block->problem) < block->count * 3 / 4) break;
     work += 2.0 * (double)some * (double)block->count;
-    if (result == PERI_PAUSED && self->source->definite) work = finish(block, tol, work);
+    if (newton) work = finish(block, tol, work);
+    if (self->limits->deadline < INFINITY && peri_now() >= self->limits->deadline) break;
   }
-  return result == PERI_STUCK && self->steps > before ? PERI_PAUSED : result;
+  return result;
 }
 
 /* ---- shrinking: over a whole matrix ---- */
 
 /* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
  * steps are wanted; else leaves it empty. */
-static void shrink(solver *self, const peri_svm_extremes *e) {
+static void shrink(solver *self, const peri_dense_view *view) {
+  const peri_dense *p = &self->whole;
   peri_smo_block *block = self->smo->block;
   int64_t n = self->smo->n;
-  int64_t most = self->steps > BLOCK_STEPS * n && self->source->definite ? block->most : peri_min(block->most, n / 2);
+  bool newton = self->source->definite && !p->separate;
+  int64_t most = self->steps > BLOCK_STEPS * n && newton ? block->most : peri_min(block->most, n / 2);
   block->count = 0;
-  for (int64_t t = 0; t < n; t++) {
-    if (!peri_dense_is_active(&self->whole, t, e)) continue;
-    if (block->count == most) {
-      block->count = 0;
-      return;
+  for (int64_t s = 0; s < p->segments; s++) {
+    int64_t from = p->segment[s].position;
+    for (int64_t t = from; t < from + p->segment[s].count; t++) {
+      if (!peri_dense_is_active(p, t, &view->of[s])) continue;
+      if (block->count == most) {
+        block->count = 0;
+        return;
+      }
+      block->member[block->count++] = t;
     }
-    block->member[block->count++] = t;
   }
 }
 
-static peri_status round_over_matrix(solver *self, const peri_svm_extremes *e, peri_outcome *result) {
+static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
   int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
   if (self->steps > 0)
-    shrink(self, e);
+    shrink(self, view);
   else
     self->smo->block->count = 0;
   if (self->smo->block->count == 0) {
-    int64_t before = self->steps;
     *result = peri_dense_run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps),
                              &self->steps);
-    if (*result == PERI_STUCK && self->steps > before) *result = PERI_PAUSED;
     self->drift = INFINITY; /* steps are not weighed: the gradient is rebuilt before it is believed */
     return PERI_OK;
   }
@@ -365,12 +406,13 @@ static void heap_offer(double *value, int64_t *at, int64_t most, int64_t *count,
   at[hole] = t;
 }
 
-/* Adds to the block up to `most` variables that may move `way`, the most violating first. */
-static void choose_violating(solver *self, int8_t way, int64_t most, double beyond) {
+/* Adds to the block up to `most` variables of the segments first .. last that may move `way`, the most violating
+ * first. */
+static void choose_violating(solver *self, int64_t first, int64_t last, int8_t way, int64_t most, double beyond) {
   const peri_smo *smo = self->smo;
   peri_smo_block *block = smo->block;
-  int64_t count = 0;
-  for (int64_t t = 0; t < smo->n; t++) {
+  int64_t count = 0, end = smo->segment[last].position + smo->segment[last].count;
+  for (int64_t t = smo->segment[first].position; t < end; t++) {
     double v = way == PERI_SVM_UP ? -smo->gradient[t] : smo->gradient[t];
     if ((smo->state[t] & way) && !block->chosen[t] && v > beyond) {
       heap_offer(block->heap_value, block->heap_at, most, &count, v, t);
@@ -389,6 +431,7 @@ static void choose_kept(solver *self, int64_t kept, int64_t most) {
   for (int pass = 0; pass < 2; pass++) {
     for (int64_t r = kept - 1; r >= 0 && block->count < most; r--) {
       int64_t t = block->kept[r];
+      if (t < 0) continue;
       bool is_free = smo->state[t] == (PERI_SVM_UP | PERI_SVM_DOWN);
       if (block->chosen[t] || is_free != (pass == 0)) continue;
       block->chosen[t] = 1;
@@ -398,21 +441,25 @@ static void choose_kept(solver *self, int64_t kept, int64_t most) {
 }
 
 /* The next block: the most violating pair always, half of the block new, the rest from the last one. */
-static void choose_block(solver *self, const peri_svm_extremes *e) {
+static void choose_block(solver *self, const peri_dense_view *view) {
   const peri_smo *smo = self->smo;
   peri_smo_block *block = smo->block;
-  int64_t kept = block->count, fresh = kept == 0 ? block->most : block->most / 2;
+  int64_t groups = smo->separate ? smo->segments : 1, kept = block->count;
+  int64_t each = peri_max((kept == 0 ? block->most : block->most / 2) / (2 * groups), 1);
   memcpy(block->kept, block->member, (size_t)kept * sizeof *block->kept);
   memset(block->chosen, 0, (size_t)smo->n);
   block->count = 0;
-  choose_violating(self, PERI_SVM_UP, peri_max(fresh / 2, 1), -e->down);
-  choose_violating(self, PERI_SVM_DOWN, peri_max(fresh / 2, 1), e->up);
+  for (int64_t g = 0; g < groups; g++) {
+    int64_t last = smo->separate ? g : smo->segments - 1;
+    choose_violating(self, g, last, PERI_SVM_UP, each, -view->of[g].down);
+    choose_violating(self, g, last, PERI_SVM_DOWN, each, view->of[g].up);
+  }
   choose_kept(self, kept, block->most);
 }
 
-static peri_status round_over_rows(solver *self, const peri_svm_extremes *e, peri_outcome *result) {
-  double gap = peri_dense_gap(e);
-  choose_block(self, e);
+static peri_status round_over_rows(solver *self, const peri_dense_view *view, peri_outcome *result) {
+  double gap = peri_dense_gap(&self->whole, view);
+  choose_block(self, view);
   PERI_TRY(gather(self));
   *result = run_block(self, fmax(0.5 * self->tol, 0.1 * gap));
   return scatter(self);
@@ -420,12 +467,12 @@ static peri_status round_over_rows(solver *self, const peri_svm_extremes *e, per
 
 /* ---- the solution ---- */
 
-/* The threshold: the mean gradient of free variables; with none, the middle of the interval that the
- * bounds allow, or its finite end. */
-static double threshold(const peri_smo *smo, const peri_svm_extremes *e) {
+/* The threshold of segments first .. last: the mean gradient of free variables; with none, the middle of the
+ * interval that the bounds allow, or its finite end. */
+static double threshold(const peri_smo *smo, int64_t first, int64_t last, const peri_svm_extremes *e) {
   double sum = 0;
-  int64_t count = 0;
-  for (int64_t t = 0; t < smo->n; t++) {
+  int64_t count = 0, end = smo->segment[last].position + smo->segment[last].count;
+  for (int64_t t = smo->segment[first].position; t < end; t++) {
     if (smo->state[t] != (PERI_SVM_UP | PERI_SVM_DOWN)) continue;
     sum += smo->gradient[t];
     count++;
@@ -435,46 +482,62 @@ static double threshold(const peri_smo *smo, const peri_svm_extremes *e) {
   return isinf(e->down) ? e->up : (e->up + e->down) / 2;
 }
 
-static void conclude(const solver *self, const peri_svm_extremes *e, peri_smo_result *result) {
+static void conclude(const solver *self, const peri_dense_view *view, peri_smo_result *result) {
   const peri_smo *smo = self->smo;
   double objective = 0;
   for (int64_t t = 0; t < smo->n; t++) objective += smo->beta[t] * (smo->gradient[t] + smo->linear[t]);
-  double gap = peri_dense_gap(e);
-  *result = (peri_smo_result){.iterations = self->steps,
-                              .gap = gap > 0 ? gap : 0,
-                              .rho = threshold(smo, e),
-                              .objective = 0.5 * objective,
-                              .converged = gap < self->tol};
+  double gap = peri_dense_gap(&self->whole, view);
+  *result = (peri_smo_result){
+      .iterations = self->steps, .gap = gap > 0 ? gap : 0, .objective = 0.5 * objective, .converged = gap < self->tol};
+  for (int64_t s = 0; s < PERI_SMO_SEGMENTS; s++) {
+    int64_t one = peri_min(s, smo->segments - 1);
+    result->rho[s] =
+        smo->separate ? threshold(smo, one, one, &view->of[one]) : threshold(smo, 0, smo->segments - 1, &view->of[0]);
+  }
   if (!isfinite(result->objective)) result->gap = INFINITY, result->converged = false;
 }
 
-static peri_status solve(solver *self, peri_svm_extremes *e) {
+/* Rounds until the gap is below tol. A gap that updated gradients show is believed when one computed anew shows
+ * it too. Where rounding leaves no step, the solver goes on as long as that halves the gap. */
+static peri_status solve(solver *self, peri_dense_view *view) {
   peri_outcome result = PERI_PAUSED;
   int denials = 0; /* how often a rebuilt gradient has contradicted the updated one */
+  double stuck_gap = INFINITY;
   for (;;) {
-    *e = peri_dense_extremes(&self->whole);
-    bool reached = !(peri_dense_gap(e) >= self->tol);
-    bool over = reached || result == PERI_STUCK || self->steps >= self->limit;
+    *view = peri_dense_look(&self->whole);
+    double gap = peri_dense_gap(&self->whole, view);
+    bool reached = !(gap >= self->tol), stuck = result == PERI_STUCK;
+    bool over = reached || stuck || self->steps >= self->limit || !goes_on(self, gap);
     if (over && self->drift > 0.01 * self->tol) {
       PERI_TRY(rebuild_gradient(self));
-      *e = peri_dense_extremes(&self->whole);
-      if (reached && peri_dense_gap(e) >= self->tol && denials++ < DENIALS) over = false;
+      *view = peri_dense_look(&self->whole);
+      gap = peri_dense_gap(&self->whole, view);
+      if (reached && gap >= self->tol && denials++ < DENIALS) over = false;
+    }
+    if (stuck && gap >= self->tol && gap < 0.5 * stuck_gap) {
+      stuck_gap = gap;
+      over = self->steps >= self->limit || self->ended;
     }
     if (over) return PERI_OK;
     if (self->source->matrix != NULL)
-      PERI_TRY(round_over_matrix(self, e, &result));
+      PERI_TRY(round_over_matrix(self, view, &result));
     else
-      PERI_TRY(round_over_rows(self, e, &result));
+      PERI_TRY(round_over_rows(self, view, &result));
     if (peri_cancelled(self->context)) return PERI_ERR_CANCELLED;
   }
 }
 
-peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, double tol, int64_t max_iter,
-                           peri_smo_result *result) {
-  solver self = {
-      .context = context, .source = source, .smo = smo, .tol = tol, .limit = max_iter < 0 ? INT64_MAX : max_iter};
+peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, bool warm,
+                           const peri_smo_limits *limits, peri_smo_result *result) {
+  solver self = {.context = context,
+                 .source = source,
+                 .smo = smo,
+                 .limits = limits,
+                 .tol = limits->tol,
+                 .limit = limits->max_iter < 0 ? INT64_MAX : limits->max_iter};
   self.whole = (peri_dense){.kernels = context->kernels->svm,
                             .wide = peri_is_wide(source->dtype),
+                            .separate = smo->separate,
                             .segments = smo->segments,
                             .gradient = smo->gradient,
                             .beta = smo->beta,
@@ -491,9 +554,12 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
     self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
   }
   smo->block->count = 0;
-  PERI_TRY(rebuild_gradient(&self));
-  peri_svm_extremes e;
-  PERI_TRY(solve(&self, &e));
-  conclude(&self, &e, result);
+  if (warm)
+    self.drift = INFINITY;
+  else
+    PERI_TRY(rebuild_gradient(&self));
+  peri_dense_view view;
+  PERI_TRY(solve(&self, &view));
+  conclude(&self, &view, result);
   return PERI_OK;
 }

@@ -5,6 +5,7 @@
  * K is the kernel between samples, from a peri_row_source; b_t = y_t alpha_t, so that no sign appears
  * in it: classification has q = -y and bounds [0, C] or [-C, 0]; regression has two variables for a
  * sample, one for each side of the tube, which share its kernel row; a one-class machine has q = 0.
+ * The machines with nu have the sum constant over each segment by itself: `separate`.
  * Any b that meets the constraints may be the start. */
 #ifndef PERI_SVM_SMO_H
 #define PERI_SVM_SMO_H
@@ -24,6 +25,7 @@ typedef struct peri_smo_segment {
 typedef struct peri_smo {
   /* given: set by peri_smo_begin, then by the caller for each variable */
   int64_t n; /* positions, padding included */
+  bool separate;
   int64_t segments;
   peri_smo_segment segment[PERI_SMO_SEGMENTS];
   double *linear, *low, *high; /* q and the bounds */
@@ -37,10 +39,21 @@ typedef struct peri_smo {
   struct peri_smo_block *block; /* the solver's working set */
 } peri_smo;
 
+/* When to end. */
+typedef struct peri_smo_limits {
+  double tol;
+  int64_t max_iter; /* steps; -1: no limit */
+  double deadline;  /* on the clock of peri_now; infinity for none */
+  /* asked now and then with the steps taken and the gap: false ends it. NULL is always true. */
+  bool (*go_on)(void *arg, int64_t steps, double gap);
+  void *arg;
+} peri_smo_limits;
+
 typedef struct peri_smo_result {
   int64_t iterations;
-  double gap;       /* of the largest violating pair; below tol when converged */
-  double rho;       /* the threshold: f(x) = sum b_t K(x_t, x) - rho */
+  double gap; /* of the largest violating pair; below tol when converged */
+  /* the thresholds: f(x) = sum b_t K(x_t, x) - rho; of each segment when they are separate, else all the same */
+  double rho[PERI_SMO_SEGMENTS];
   double objective; /* 1/2 b'Kb + q'b */
   bool converged;
 } peri_smo_result;
@@ -53,11 +66,12 @@ static inline int64_t peri_smo_padded(int64_t count) {
 size_t peri_smo_bytes(int64_t n, const peri_row_source *source);
 void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, void *workspace);
 /* Lays out segments (counts and first samples); bounds, b, q and K_tt are set to padding's values. */
-void peri_smo_begin(peri_smo *smo, int64_t segments, const int64_t *counts, const int64_t *firsts);
+void peri_smo_begin(peri_smo *smo, bool separate, int64_t segments, const int64_t *counts, const int64_t *firsts);
 
-/* Solves to gap < tol or max_iter steps (-1: no limit). Over a whole matrix it allocates nothing, sets
- * no message and may run in a body; it fails only when cancelled, or as the source's fetch does. */
-peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, double tol, int64_t max_iter,
-                           peri_smo_result *result);
+/* Solves until the gap is below tol or a limit is met. With `warm` the gradient belongs to b already. Over a
+ * whole matrix it allocates nothing, sets no message and may run in a body; it fails only when cancelled, or as
+ * the source's fetch does. */
+peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, bool warm,
+                           const peri_smo_limits *limits, peri_smo_result *result);
 
 #endif

@@ -1,4 +1,5 @@
-/* The support vector machines: SVC (kernels, one-vs-one) and LinearSVC (one-vs-rest) on raw arrays.
+/* The support vector machines with a kernel on raw arrays: LIBSVM's five types, classes one-vs-one. The linear ones
+ * are in linear.h.
  *
  * Features are row-major float32 or float64, x[i * ldx + j]; labels are int64 of any values; sizes are
  * int64_t and indices count from 0. Names, layouts and signs of what a fitted model shows are
@@ -19,6 +20,7 @@ typedef enum peri_svm_kernel_id {
   PERI_SVM_POLY,    /* (gamma u.v + coef0)^degree */
   PERI_SVM_RBF,     /* exp(-gamma |u - v|^2) */
   PERI_SVM_SIGMOID, /* tanh(gamma u.v + coef0) */
+  PERI_SVM_PRECOMPUTED,
   PERI_SVM_KERNEL_COUNT
 } peri_svm_kernel_id;
 
@@ -39,7 +41,28 @@ typedef struct peri_class_weights {
   const peri_class_weight *list;
 } peri_class_weights;
 
-/* ---- SVC ---- */
+/* ---- machines with a kernel ---- */
+
+typedef enum peri_svm_type {
+  PERI_C_SVC,       /* classes; C bounds each row's weight */
+  PERI_NU_SVC,      /* classes; nu bounds the share of margin errors from above, of support vectors from below */
+  PERI_ONE_CLASS,   /* where the rows lie; nu as above */
+  PERI_EPSILON_SVR, /* numbers, a tube of half-width epsilon; C */
+  PERI_NU_SVR,      /* numbers, a tube that leaves about nu of the rows outside; C */
+  PERI_SVM_TYPE_COUNT
+} peri_svm_type;
+
+typedef enum peri_svm_targets { PERI_TARGET_LABELS, PERI_TARGET_NUMBERS, PERI_TARGET_NONE } peri_svm_targets;
+
+/* What is particular to a type: properties as columns. */
+typedef struct peri_svm_type_row {
+  const char *name;   /* of the estimator, scikit-learn's: "SVC"; messages begin with it */
+  const char *libsvm; /* in LIBSVM's model files: "c_svc" */
+  peri_svm_targets targets;
+  bool uses_C, uses_nu, uses_epsilon;
+} peri_svm_type_row;
+
+extern const peri_svm_type_row peri_svm_type_table[PERI_SVM_TYPE_COUNT];
 
 typedef enum peri_gamma_mode {
   PERI_GAMMA_SCALE, /* 1 / (d * variance of X), 1 where the variance is 0 */
@@ -47,107 +70,130 @@ typedef enum peri_gamma_mode {
   PERI_GAMMA_VALUE
 } peri_gamma_mode;
 
-typedef struct peri_svc_options {
+/* How far a fit has come; asked now and then on the thread that called it. */
+typedef struct peri_svm_progress {
+  int64_t machine, machines; /* how many are finished, of how many: a machine for each pair of classes, C and fold */
+  int64_t iterations;        /* of the machine at work; 0 between machines */
+  double gap;                /* likewise; tol is where it ends */
+} peri_svm_progress;
+
+typedef enum peri_svm_verdict {
+  PERI_SVM_GO_ON,
+  PERI_SVM_ENOUGH, /* as if the time were up: the machine is what was reached, fit_status is 1 */
+  PERI_SVM_ABORT   /* the fit fails with PERI_ERR_CANCELLED */
+} peri_svm_verdict;
+
+typedef struct peri_svm_options {
+  peri_svm_type type;
   peri_svm_kernel_id kernel;
-  double C; /* > 0; infinity asks for a hard margin */
+  double C;       /* > 0; infinity asks for a hard margin */
+  double nu;      /* in (0, 1] */
+  double epsilon; /* >= 0 */
   peri_gamma_mode gamma_mode;
   double gamma;      /* > 0 */
   int64_t degree;    /* of poly, >= 0 */
   double coef0;      /* of poly and sigmoid */
   double tol;        /* > 0: the largest violation of the optimality conditions that is left */
   double cache_size; /* > 0: megabytes (2^20 bytes) for kernel values */
-  int64_t max_iter;  /* steps per pair of classes; -1 for no limit */
+  int64_t max_iter;  /* steps per machine; -1 for no limit */
+  double time_limit; /* seconds for the whole fit, > 0; infinity for none */
+  bool probability;  /* of classes: fit the sigmoids that probabilities need */
+  uint64_t seed;     /* of the folds behind them */
   peri_class_weights class_weights;
-} peri_svc_options;
+  /* or NULL; must not touch the context */
+  peri_svm_verdict (*progress)(void *arg, const peri_svm_progress *state);
+  void *progress_arg;
+} peri_svm_options;
 
-/* rbf, C = 1, gamma = "scale", degree 3, coef0 0, tol 1e-3, cache_size 200, no limit. */
-peri_svc_options peri_svc_defaults(void);
+/* rbf, C = 1, nu = 0.5, epsilon = 0.1, gamma = "scale", degree 3, coef0 0, tol 1e-3, cache_size 200, no limits. */
+peri_svm_options peri_svm_defaults(peri_svm_type type);
 
-/* A fitted machine over k classes, with one decision for each pair of classes, in the order
- * (0,1), (0,2), .. (0,k-1), (1,2), ..: pairs = k (k - 1) / 2. */
-typedef struct peri_svc {
-  peri_svc_options options; /* the class list is not kept */
+/* What is learnt from. With a precomputed kernel x is the n x n matrix of kernel values. */
+typedef struct peri_svm_samples {
+  peri_dtype dtype;
+  int64_t n, d;
+  const void *x;
+  int64_t ldx;
+  const int64_t *labels; /* n, for classes */
+  const double *targets; /* n, for regression */
+  const double *weights; /* n, >= 0; NULL for ones; rows of weight 0 are as if absent */
+} peri_svm_samples;
+
+/* A fitted machine. Over k classes it has one decision for each pair of classes, in the order
+ * (0,1), (0,2), .. (0,k-1), (1,2), ..: pairs = k (k - 1) / 2. Regression and one-class have k = 0 and one decision.
+ * groups = max(k, 1), rows = max(k - 1, 1). */
+typedef struct peri_svm {
+  peri_svm_options options; /* the class list and progress are not kept */
   peri_dtype dtype;         /* of the features of the fit */
   int64_t n, d;             /* shape of the features of the fit, rows of weight 0 included */
-  int64_t k, pairs;
-  int64_t *classes;      /* k, ascending */
-  int64_t *n_support;    /* k */
-  int64_t supports;      /* their sum */
-  int64_t *support;      /* rows of X, grouped by class, ascending within a class */
-  void *support_vectors; /* supports x d, of dtype */
-  double *dual_coef;     /* (k-1) x supports; for two classes positive for classes[1] */
-  double *coef;          /* linear kernel: pairs x d (1 x d for two classes), else NULL */
-  double *intercept;     /* pairs; the sign of dual_coef */
-  double gamma;          /* the number used */
-  int64_t *n_iter;       /* pairs */
-  double *gaps;          /* pairs: the violation that was left */
-  double gap;            /* the largest of them */
-  int fit_status;        /* 0: every pair reached tol; 1: not, see gap */
+  int64_t k, pairs, groups, rows;
+  int64_t *classes;        /* k, ascending */
+  int64_t *n_support;      /* groups */
+  int64_t supports;        /* their sum */
+  int64_t *support;        /* rows of X, grouped by class, ascending within a class */
+  void *support_vectors;   /* supports x d, of dtype; NULL when the kernel is precomputed */
+  double *dual_coef;       /* rows x supports; for two classes positive for classes[1] */
+  double *coef;            /* linear kernel: pairs x d (1 x d for two classes), else NULL */
+  double *intercept;       /* pairs; the sign of dual_coef */
+  double *prob_a, *prob_b; /* pairs: P(first class) = 1 / (1 + exp(a f + b)) of the pair's decision f; or NULL */
+  double gamma;            /* the number used */
+  int64_t *n_iter;         /* pairs */
+  double *gaps;            /* pairs: the violation that was left */
+  double *objectives;      /* pairs: of the dual, as minimised */
+  double gap;              /* the largest of the gaps */
+  int fit_status;          /* 0: every machine reached tol; 1: not, see gap */
 
-  struct peri_svc_machine *machine; /* what decisions compute with; private */
-} peri_svc;
+  struct peri_svm_machine *machine; /* what decisions compute with; private */
+} peri_svm;
 
-/* Fits a machine; weights (n, >= 0) may be NULL, rows of weight 0 are as if absent. Reaching
- * max_iter is no failure: fit_status and gap say what was reached. On failure *out is NULL. */
-peri_status peri_svc_fit(peri_context *context, const peri_svc_options *options, peri_dtype dtype, int64_t n, int64_t d,
-                         const void *x, int64_t ldx, const int64_t *y, const double *weights, peri_svc **out);
-void peri_svc_release(peri_context *context, peri_svc **model);
+/* Fits a machine. Reaching max_iter or time_limit is no failure: fit_status and gap say what was reached. On failure
+ * *out is NULL. */
+peri_status peri_svm_fit(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,
+                         peri_svm **out);
+/* Fits a machine for each of `count` values of C, of a type that uses C: kernel values are computed once, and each
+ * machine starts from the one of the next smaller C. out has count entries, all NULL on failure. */
+peri_status peri_svm_path(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,
+                          int64_t count, const double *Cs, peri_svm **out);
+/* Predicts every row by a machine that was fitted without its fold: fold[i] in 0 .. folds-1. For each of `count`
+ * values of C (count 0: that of options alone) out gets n predictions: int64 labels, or doubles for regression; for
+ * rows of weight 0, which no fit sees, 0 or NaN. Votes decide, not probabilities; gamma is that of all rows. Kernel
+ * values are computed once for all folds and C where cache_size holds them. */
+peri_status peri_svm_cross_predict(peri_context *context, const peri_svm_options *options,
+                                   const peri_svm_samples *samples, int64_t folds, const int64_t *fold, int64_t count,
+                                   const double *Cs, void *out, int *fit_status);
+/* Folds of n rows, each label spread evenly (labels may be NULL), by the seed: fold[i] in 0 .. folds-1. */
+peri_status peri_svm_folds(peri_context *context, int64_t n, const int64_t *labels, int64_t folds, uint64_t seed,
+                           int64_t *fold);
+void peri_svm_release(peri_context *context, peri_svm **model);
 
-/* out is m x pairs: positive for the first class of the pair, also when there are two classes. */
-peri_status peri_svc_decision(peri_context *context, const peri_svc *model, peri_dtype dtype, int64_t m, int64_t d,
+/* For readers of files, which make a machine in three steps: an empty one, whose options, dtype, n, d and gamma the
+ * caller sets; room for k classes and the support vectors that n_support (groups, copied) counts, which sets k, pairs,
+ * groups, rows and supports; and, once the caller has filled the arrays but coef, what decisions need. */
+peri_status peri_svm_new(peri_context *context, peri_svm **out);
+peri_status peri_svm_make_room(peri_svm *model, int64_t k, const int64_t *n_support);
+peri_status peri_svm_prepare(peri_context *context, peri_svm *model);
+
+/* out is m x pairs: positive for the first class of the pair, also when there are two classes; regression: the
+ * prediction; one-class: positive inside. With a precomputed kernel x is m x n: kernel values against all rows of the
+ * fit. */
+peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
                               const void *x, int64_t ldx, double *out);
+/* The same from kernel values against the support vectors alone: m x supports, rows of ld. */
+peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                        const void *values, int64_t ld, double *out);
 /* The public decision of two classes, positive for classes[1], from the above in place. */
-void peri_svc_binary_sign(int64_t m, double *decision);
+void peri_svm_binary_sign(int64_t m, double *decision);
 /* m x k from m x pairs: votes plus a monotone transform of the summed confidences into (-1/3, 1/3). */
-void peri_svc_ovr(int64_t k, int64_t m, const double *decision, double *out);
-/* The class with the most votes, the first of them on a tie; out is m labels. */
-void peri_svc_vote(const peri_svc *model, int64_t m, const double *decision, int64_t *out);
-/* Decisions and votes. */
-peri_status peri_svc_predict(peri_context *context, const peri_svc *model, peri_dtype dtype, int64_t m, int64_t d,
-                             const void *x, int64_t ldx, int64_t *out);
+void peri_svm_ovr(int64_t k, int64_t m, const double *decision, double *out);
+/* m x k probabilities from m x pairs, by coupling (Wu, Lin, Weng 2004, method 2); the machine has prob_a. */
+peri_status peri_svm_probabilities(peri_context *context, const peri_svm *model, int64_t m, const double *decision,
+                                   double *out);
 
-/* ---- LinearSVC ---- */
-
-typedef enum peri_hinge { PERI_HINGE, PERI_SQUARED_HINGE } peri_hinge;
-
-typedef struct peri_linear_svc_options {
-  double C; /* > 0 */
-  peri_hinge loss;
-  double tol;       /* > 0: span of the projected gradient at the end */
-  int64_t max_iter; /* passes over the data, > 0 */
-  bool fit_intercept;
-  double intercept_scaling; /* > 0: value of the constant feature that carries the intercept */
-  uint64_t seed;
-  peri_class_weights class_weights;
-} peri_linear_svc_options;
-
-/* C = 1, squared hinge, tol 1e-4, 1000 passes, an intercept of scaling 1, seed 0. */
-peri_linear_svc_options peri_linear_svc_defaults(void);
-
-/* One row for each class, or a single one, positive for classes[1], when there are two. */
-typedef struct peri_linear_svc {
-  peri_linear_svc_options options; /* the class list is not kept */
-  peri_dtype dtype;
-  int64_t n, d, k, rows;
-  int64_t *classes;  /* k, ascending */
-  double *coef;      /* rows x d */
-  double *intercept; /* rows */
-  int64_t *n_iter;   /* rows: passes */
-  double *gaps;      /* rows: the span that was left */
-  double gap;
-  int fit_status; /* 0: every row reached tol; 1: not */
-
-  struct peri_blocks *blocks; /* what it owns; private */
-} peri_linear_svc;
-
-peri_status peri_linear_svc_fit(peri_context *context, const peri_linear_svc_options *options, peri_dtype dtype,
-                                int64_t n, int64_t d, const void *x, int64_t ldx, const int64_t *y,
-                                const double *weights, peri_linear_svc **out);
-void peri_linear_svc_release(peri_context *context, peri_linear_svc **model);
-/* out is m x rows. */
-peri_status peri_linear_svc_decision(peri_context *context, const peri_linear_svc *model, peri_dtype dtype, int64_t m,
-                                     int64_t d, const void *x, int64_t ldx, double *out);
-peri_status peri_linear_svc_predict(peri_context *context, const peri_linear_svc *model, peri_dtype dtype, int64_t m,
-                                    int64_t d, const void *x, int64_t ldx, int64_t *out);
+typedef enum peri_svm_tie { PERI_SVM_LOWEST, PERI_SVM_CONFIDENCE } peri_svm_tie;
+/* Labels of m rows of decisions: the class with the most votes; of equals the lowest, or with PERI_SVM_CONFIDENCE the
+ * class of the largest peri_svm_ovr. One-class: 1 inside, -1 outside. */
+void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out);
+/* Labels of m rows of probabilities: the likeliest class, the lowest of equals. */
+void peri_svm_likeliest(const peri_svm *model, int64_t m, const double *probabilities, int64_t *out);
 
 #endif

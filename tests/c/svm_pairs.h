@@ -7,7 +7,7 @@
 
 /* ---- kernels, plainly ---- */
 
-static double svm_kernel(const peri_svc *model, const double *u, const double *v) {
+static double svm_kernel(const peri_svm *model, const double *u, const double *v) {
   double product = 0, distance = 0;
   for (int64_t j = 0; j < model->d; j++) {
     product += u[j] * v[j];
@@ -56,7 +56,7 @@ static double svm_pair_objective(svm_pair *pair) {
 }
 
 /* The pair (a, b) of a fitted model with its solution; weights NULL or one for each row. */
-static svm_pair svm_pair_of(const peri_svc *model, const svm_data *data, const double *weights, int64_t a, int64_t b) {
+static svm_pair svm_pair_of(const peri_svm *model, const svm_data *data, const double *weights, int64_t a, int64_t b) {
   svm_pair pair = {0};
   size_t most = (size_t)data->n;
   pair.row = calloc(most, sizeof *pair.row);
@@ -126,7 +126,7 @@ static void svm_pair_solve(svm_pair *p, double tol) {
 
 /* Constraints, optimality to tol + slack and the threshold of every pair, the latter two from kernels computed
  * here; returns the objective summed over pairs. */
-static double svm_check_optimal(const peri_svc *model, const svm_data *data, const double *weights, double slack) {
+static double svm_check_optimal(const peri_svm *model, const svm_data *data, const double *weights, double slack) {
   double objective = 0;
   int64_t number = 0;
   for (int64_t a = 0; a < model->k; a++) {
@@ -154,7 +154,7 @@ static double svm_check_optimal(const peri_svc *model, const svm_data *data, con
   return objective;
 }
 
-static double svm_reference_objective(const peri_svc *model, const svm_data *data, const double *weights) {
+static double svm_reference_objective(const peri_svm *model, const svm_data *data, const double *weights) {
   double objective = 0;
   for (int64_t a = 0; a < model->k; a++) {
     for (int64_t b = a + 1; b < model->k; b++) {

@@ -57,6 +57,24 @@ static svm_data svm_groups(int64_t n, int64_t d, int64_t k, double spread, uint6
   return data;
 }
 
+/* ---- calls ---- */
+
+static inline peri_status svm_fit_rows(peri_context *context, const peri_svm_options *options, peri_dtype dtype,
+                                       int64_t n, int64_t d, const void *x, int64_t ldx, const int64_t *y,
+                                       const double *weights, peri_svm **out) {
+  peri_svm_samples samples = {.dtype = dtype, .n = n, .d = d, .x = x, .ldx = ldx, .labels = y, .weights = weights};
+  return peri_svm_fit(context, options, &samples, out);
+}
+
+static inline peri_status svm_predict(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                      int64_t d, const void *x, int64_t ldx, int64_t *out) {
+  double *decision = calloc((size_t)(m * model->pairs + 1), sizeof *decision);
+  peri_status status = peri_svm_decision(context, model, dtype, m, d, x, ldx, decision);
+  if (status == PERI_OK) peri_svm_labels(model, PERI_SVM_LOWEST, m, decision, out);
+  free(decision);
+  return status;
+}
+
 /* ---- contexts ---- */
 
 static peri_context *svm_context(int threads) {

@@ -71,8 +71,8 @@ static void test_arguments(void) {
   expect(context, FIT(svc, 3, weights), "svm.LinearSVC: y has 1 class (1); at least 2 are needed");
   expect(context, FIT(svc, 4, NULL), "svm.LinearSVC: X has inf in row 4, column 1 (expected finite numbers)");
   expect(context, FIT(svr, 3, NULL), "svm.LinearSVR: y has nan in row 3 (expected finite numbers)");
-  expect(context, FIT(svr, 0, NULL), "svm.LinearSVR: X has 0 rows (expected at least 1)");
-  expect(context, FIT(svr, 2, nothing), "svm.LinearSVR: X has 2 rows, all of weight 0 (expected at least 1)");
+  expect(context, FIT(svr, 0, NULL), "svm.LinearSVR: X has 0 rows (expected 1 or more)");
+  expect(context, FIT(svr, 2, nothing), "svm.LinearSVR: X has 2 rows, all of weight 0 (expected 1 or more)");
   x[3] = z[2] = 1;
   expect(context, FIT(svr, 4, weights), "svm.LinearSVR: sample weight 4 is -1 (expected a finite number >= 0)");
   o = svc, o.C = -1;

@@ -14,37 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC, LinearSVR
 from sklearn.utils.class_weight import compute_class_weight
 
+from svm_golden import groups, integers, numbers, rings, table
+
 warnings.simplefilter("ignore")
-
-
-def rings(n):
-    rng = np.random.RandomState(7)
-    y = np.arange(n) % 2
-    angle = rng.uniform(0, 2 * np.pi, n)
-    radius = np.where(y == 1, 0.5, 1.0) + rng.normal(0, 0.15, n)
-    return np.round(np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1), 4), 5 - 8 * y
-
-
-def groups(n):
-    rng = np.random.RandomState(8)
-    y = np.arange(n) % 3
-    centres = np.array([[0.0, 0.0, 1.0], [1.5, 0.5, 0.0], [0.5, 1.5, -1.0]])
-    return np.round(centres[y] + rng.normal(0, 0.9, (n, 3)), 4), np.array([-2, 10, 3])[y]
 
 
 def targets(X):
     rng = np.random.RandomState(9)
     return np.round(X @ [1.5, -0.7, 0.2] + 3 + rng.normal(0, 0.5, len(X)), 4)
-
-
-def numbers(values):
-    return "{" + ", ".join(repr(float(v)) for v in np.ravel(values)) + "}"
-
-
-def table(kind, name, values):
-    values = np.asarray(values)
-    shown = numbers(values) if kind == "double" else "{" + ", ".join(str(int(v)) for v in values.ravel()) + "}"
-    print(f"static const {kind} {name}[{values.size}] = {shown};")
 
 
 sets = [rings(60), groups(75)]
@@ -55,10 +32,10 @@ weights[::9] = 0
 print(f"/* Written by tests/peers/linear_golden.py with scikit-learn {sklearn.__version__}: do not edit. */")
 print('/* clang-format off */\n#include "svm/linear.h"\n')
 for name, (X, y) in zip(("rings", "groups"), sets):
-    table("double", f"golden_{name}_x", X)
-    table("int64_t", f"golden_{name}_y", y)
-table("double", "golden_targets", z)
-table("double", "golden_weights", weights)
+    table("double", f"golden_{name}_x", X, numbers)
+    table("int64_t", f"golden_{name}_y", y, integers)
+table("double", "golden_targets", z, numbers)
+table("double", "golden_weights", weights, numbers)
 print("""
 typedef struct golden_linear {
   peri_linear_kind kind;

@@ -1,0 +1,52 @@
+-- What of peri.svm is best in Lua. Called with the module and the table that C has begun.
+local peri, svm = ...
+
+local function document(name, doc, f, where) peri._document(name, doc, f, where or svm) end
+
+-- ---- files ----
+
+local files = peri._load("svm.files", peri, svm)
+
+local SAVE = [[
+m:save(path)
+Writes the estimator, options and machine, as a safetensors file, whole or not at all; svm.load reads it, and decides
+bitwise as m does.
+Errors: not fitted; a kernel that is a Lua function (data is never code); the file cannot be written.]]
+for _, row in ipairs(svm.machines()) do
+  local methods = svm._methods[row.name]
+  if methods._restore then document("save", SAVE, files.save, methods) end
+end
+
+document("load", [[
+svm.load(path) -> estimator
+Reads an estimator that m:save has written. Nothing in the file is executed; shapes, counts and numbers are checked.
+Errors: a file that is missing or malformed, or holds no estimator.]], files.load)
+
+-- ---- sweeps and searches ----
+
+local search = peri._load("svm.search", peri, svm)
+
+document("path", [[
+svm.path(X, y, {Cs =, estimator =, sample_weight =, progress =, kernel = 'rbf', gamma = 'scale', ..}) -> list of estimators
+A machine for each C of the list or tensor Cs, in that order: kernel values are computed once, and each machine starts
+from that of the next smaller C. Options are those of svm.SVC, or those of `estimator` (SVC, SVR or NuSVR, not
+necessarily fitted). X, y, sample_weight and progress as in fit.
+Errors: as fit; an estimator without C.]], search.path)
+
+document("cross_validate", [[
+svm.cross_validate(m, X, y, {folds = 5, seed = 0, sample_weight =, progress =}) -> table
+Fits the options of m without each fold in turn and predicts the rows of the fold; labels are spread evenly over the
+folds, which follow from the seed. Machines with a kernel share its values between folds; they vote (probability is left
+aside), and gamma = 'scale' is that of all rows. Fields: scores (folds, float64: accuracy or R^2), mean, std, predictions
+(n), fold (n, int64 from 1), fit_status (1 when some fit ended before tol). m itself stays as it is.
+Errors: as fit; folds beyond the number of rows.]], search.cross_validate)
+
+document("grid_search", [[
+svm.grid_search(m, X, y, {C = {..}, gamma = {..}, folds = 5, seed = 0, refit = true, sample_weight =, progress =}) -> table
+cross_validate for each pair of C and gamma (by default m's own). Kernel values are computed once for each gamma, and
+machines go from the smallest C to the largest. Fields: results, best first, of equals the first gamma and the smallest C:
+{C =, gamma =, score =, std =, scores =, fit_status =}; best_params, best_score; best, fitted on all rows unless refit is
+false. tostring gives a table.
+Errors: as cross_validate; values that m refuses.]], search.grid_search)
+
+return svm

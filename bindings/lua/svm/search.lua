@@ -1,0 +1,211 @@
+-- Sweeps over C, cross-validation and grids over (C, gamma), which share kernel values and start each machine from
+-- the one before.
+local peri, svm = ...
+
+local function fail(message, ...) peri._raise(message:format(...)) end
+
+local function check_estimator(operation, m)
+  local name = type(m) == "userdata" and tostring(m):match "^(%a+)%{"
+  if not name or not svm._methods[name] then
+    fail("%s: the first argument must be an estimator of svm, got %s", operation, type(m))
+  end
+  return name
+end
+
+-- Splits options into those named (call) and the rest.
+local function part(operation, options, names)
+  local call, rest = {}, {}
+  if options ~= nil and type(options) ~= "table" then
+    fail("%s: options must be a table, got %s", operation, type(options))
+  end
+  for name, value in pairs(options or {}) do
+    if type(name) == "string" and (" " .. names .. " "):find(" " .. name .. " ", 1, true) then
+      call[name] = value
+    else
+      rest[name] = value
+    end
+  end
+  return call, rest
+end
+
+local function only(operation, options, names)
+  local call, rest = part(operation, options, names)
+  local unknown = next(rest)
+  if unknown ~= nil then fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", ")) end
+  return call
+end
+
+local function whole(operation, name, value, least)
+  local integer = math.type(value) and math.tointeger(value)
+  if not integer or integer < least then
+    fail("%s: %s must be a whole number from %d, got %s", operation, name, least, tostring(value))
+  end
+  return integer
+end
+
+local function rows_of(operation, X)
+  if peri.is_tensor(X) and X:dim() > 0 or type(X) == "table" then return #X end
+  fail("%s: X must be a tensor or a table of rows, got %s", operation, type(X))
+end
+
+-- ---- sweeps ----
+
+local function path(X, y, options)
+  local call, rest = part("path", options, "Cs estimator sample_weight progress")
+  if call.Cs == nil then fail "path: option Cs is missing" end
+  local m = call.estimator
+  if m == nil then
+    m = svm.SVC(rest)
+  else
+    check_estimator("path", m)
+    if next(rest) ~= nil then fail("path: unknown option %s (the estimator has its own)", tostring(next(rest))) end
+  end
+  local _, run = pcall(function() return m._path end)
+  if type(run) ~= "function" then fail("path: %s has no kernel whose values can be shared", tostring(m):match "^%a+") end
+  return m:_path(X, y, { sample_weight = call.sample_weight, progress = call.progress }, call.Cs)
+end
+
+-- ---- cross-validation ----
+
+-- The mean of right answers, or R^2, over the rows where mask holds, weighted.
+local function score(numbers, predictions, y, mask, weights)
+  local p, t = predictions[mask], y[mask]
+  local w = weights and weights[mask] or peri.ones(#p, { dtype = "float64" })
+  local all = w:sum():item()
+  if all == 0 then return 0 / 0 end
+  if not numbers then return ((p:eq(t)):to "float64" * w):sum():item() / all end
+  local residual = ((t - p) ^ 2 * w):sum():item()
+  local total = ((t - (t * w):sum() / all) ^ 2 * w):sum():item()
+  if total == 0 then return residual == 0 and 1 or 0 end
+  return 1 - residual / total
+end
+
+-- Machines without shared kernel values: a fit for each fold.
+local function predict_folds(m, X, y, fold, folds, weights)
+  local predictions, status = y:clone(), 0
+  for f = 1, folds do
+    local inside, out = fold:ne(f), fold:eq(f)
+    local fresh = m:clone():fit(X[inside], y[inside], { sample_weight = weights and weights[inside] })
+    status = math.max(status, fresh.fit_status)
+    predictions[out] = fresh:predict(X[out])
+  end
+  return predictions, status
+end
+
+local function as_tensor(value, dtype)
+  if value == nil then return nil end
+  return peri.is_tensor(value) and value:to(dtype) or peri.tensor(value, { dtype = dtype })
+end
+
+local NUMBERS = { SVR = true, NuSVR = true, LinearSVR = true }
+
+-- What several candidates share: the rows, their folds, and how they are scored.
+local function prepare(operation, m, X, y, call)
+  local name = check_estimator(operation, m)
+  if name == "OneClassSVM" then fail("%s: OneClassSVM has no labels to score", operation) end
+  local self = { numbers = NUMBERS[name], n = rows_of(operation, X), X = X }
+  self.folds = whole(operation, "folds", call.folds or 5, 2)
+  if self.folds > self.n then fail("%s: folds is %d but X has %d rows", operation, self.folds, self.n) end
+  local seed = whole(operation, "seed", call.seed or 0, 0)
+  self.y = as_tensor(y, self.numbers and "float64" or "int64")
+  if self.y == nil or self.y:dim() ~= 1 or #self.y ~= self.n then
+    fail("%s: y must have an entry for each of the %d rows of X", operation, self.n)
+  end
+  self.weights = as_tensor(call.sample_weight, "float64")
+  self.fold = svm._folds(self.n, not self.numbers and self.y or nil, self.folds, seed)
+  self.progress = call.progress
+  return self
+end
+
+-- Predictions (a row for each C) and the worst fit_status.
+local function cross_predict(self, m, Cs)
+  local ok, run = pcall(function() return m._cross_predict end)
+  if ok and type(run) == "function" then
+    return m:_cross_predict(self.X, self.y, { sample_weight = self.weights, progress = self.progress }, self.fold,
+      self.folds, Cs)
+  end
+  local X, rows, worst = as_tensor(self.X, peri.is_tensor(self.X) and self.X.dtype or "float64"), {}, 0
+  for i, C in ipairs(Cs or { m.C }) do
+    local status
+    rows[i], status = predict_folds(m:clone { C = C }, X, self.y, self.fold, self.folds, self.weights)
+    worst = math.max(worst, status)
+  end
+  return peri.stack(rows), worst
+end
+
+local function scores_of(self, predictions)
+  local scores = {}
+  for f = 1, self.folds do
+    scores[f] = score(self.numbers, predictions, self.y, self.fold:eq(f), self.weights)
+  end
+  return peri.tensor(scores, { dtype = "float64" })
+end
+
+local function cross_validate(m, X, y, options)
+  local call = only("cross_validate", options, "folds progress sample_weight seed")
+  local self = prepare("cross_validate", m, X, y, call)
+  local predictions, status = cross_predict(self, m)
+  predictions = predictions[1]
+  local scores = scores_of(self, predictions)
+  return {
+    scores = scores, mean = scores:mean():item(), std = scores:std():item(),
+    predictions = predictions, fold = self.fold, fit_status = status,
+  }
+end
+
+-- ---- grids ----
+
+local function candidates(operation, name, values)
+  if type(values) ~= "table" or #values == 0 then
+    fail("%s: %s must be a table of 1 or more values", operation, name)
+  end
+  return values
+end
+
+-- A table of the results, best first, as text.
+local function text(grid)
+  local lines = { ("%12s %12s %9s %9s"):format("C", "gamma", "score", "std") }
+  for _, r in ipairs(grid.results) do
+    local gamma = type(r.gamma) == "number" and ("%.6g"):format(r.gamma) or tostring(r.gamma or "")
+    lines[#lines + 1] = ("%12.6g %12s %9.4f %9.4f"):format(r.C, gamma, r.score, r.std)
+  end
+  return table.concat(lines, "\n")
+end
+
+local function before(a, b)
+  if a.score ~= b.score then return a.score > b.score end
+  return a.order < b.order
+end
+
+local function grid_search(m, X, y, options)
+  local call = only("grid_search", options, "C folds gamma progress refit sample_weight seed")
+  local self = prepare("grid_search", m, X, y, call)
+  local ok, C = pcall(function() return m.C end)
+  if not ok then fail("grid_search: %s has no C to vary", tostring(m):match "^%a+") end
+  local Cs = { table.unpack(candidates("grid_search", "C", call.C or { C })) }
+  local gammas = call.gamma and candidates("grid_search", "gamma", call.gamma) or { m:params().gamma or false }
+  for _, value in ipairs(Cs) do m:clone { C = value } end -- a value that is refused is refused before any fit
+  table.sort(Cs)
+  local results = {}
+  for _, gamma in ipairs(gammas) do
+    local candidate = gamma and m:clone { gamma = gamma } or m
+    local predictions, status = cross_predict(self, candidate, Cs)
+    for i, value in ipairs(Cs) do
+      local scores = scores_of(self, predictions[i])
+      results[#results + 1] = {
+        C = value, gamma = gamma or nil, score = scores:mean():item(), std = scores:std():item(), scores = scores,
+        fit_status = status, order = #results,
+      }
+    end
+  end
+  table.sort(results, before)
+  for _, r in ipairs(results) do r.order = nil end
+  local best = results[1]
+  local grid = { results = results, best_score = best.score, best_params = { C = best.C, gamma = best.gamma } }
+  if call.refit ~= false then
+    grid.best = m:clone(grid.best_params):fit(X, y, { sample_weight = call.sample_weight })
+  end
+  return setmetatable(grid, { __tostring = text })
+end
+
+return { path = path, cross_validate = cross_validate, grid_search = grid_search }

@@ -1,0 +1,76 @@
+/* A fitted machine from the arrays that a file holds; see svm.h and lua/svm.lua. */
+#include "svm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct table_source {
+  lua_State *L;
+  bind_state *S;
+  const estimator *e;
+  int table;
+} table_source;
+
+static peri_status refuse(const estimator *e, const peri_tensor *x, const char *name, const estimator_array *wanted) {
+  char text[PERI_SHAPE_TEXT], expected[64] = "a number";
+  if (wanted->ndim == 1)
+    snprintf(expected, sizeof expected, "%lld", (long long)wanted->shape[0]);
+  else if (wanted->ndim == 2)
+    snprintf(expected, sizeof expected, "%lldx%lld", (long long)wanted->shape[0], (long long)wanted->shape[1]);
+  return peri_fail(e->context, PERI_ERR_IO, "%s: %s is %s of %s (expected %s of %s; -1: any size)", e->type->name, name,
+                   peri_dtype_name(x->layout.dtype), peri_shape_text(x->layout.ndim, x->layout.shape, text),
+                   peri_dtype_name(wanted->dtype), expected);
+}
+
+/* The table, which is on the stack, keeps the tensors alive. */
+static peri_status find_array(const estimator_source *source, const char *name, estimator_array *out) {
+  const table_source *self = source->arg;
+  lua_pushstring(self->L, name);
+  lua_rawget(self->L, self->table);
+  const peri_tensor *x = bind_to_tensor(self->L, self->S, -1);
+  lua_pop(self->L, 1);
+  out->data = NULL;
+  if (x == NULL) return PERI_OK;
+  const peri_layout *layout = &x->layout;
+  bool fits = layout->dtype == out->dtype && layout->ndim == out->ndim;
+  for (int d = 0; fits && d < out->ndim; d++) fits = out->shape[d] < 0 || layout->shape[d] == out->shape[d];
+  if (!fits || !peri_tensor_is_contiguous(x)) return refuse(self->e, x, name, out);
+  for (int d = 0; d < out->ndim; d++) out->shape[d] = layout->shape[d];
+  out->data = layout->numel > 0 ? x->data : (const void *)""; /* there, though empty */
+  return PERI_OK;
+}
+
+peri_status estimator_source_array(const estimator *e, const estimator_source *source, const char *name,
+                                   estimator_array *out) {
+  PERI_TRY(source->array(source, name, out));
+  if (out->data != NULL) return PERI_OK;
+  return peri_fail(e->context, PERI_ERR_IO, "%s: there is no %s", e->type->name, name);
+}
+
+peri_status estimator_source_number(const estimator *e, const estimator_source *source, const char *name, double *out) {
+  estimator_array number = {.dtype = PERI_FLOAT64};
+  PERI_TRY(estimator_source_array(e, source, name, &number));
+  memcpy(out, number.data, sizeof *out);
+  return PERI_OK;
+}
+
+int estimator_restore(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation;
+  estimator *e = estimator_begin(L, "restore", 1, &operation);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  table_source arg = {.L = L, .S = S, .e = e, .table = 2};
+  estimator_source source = {.arg = &arg, .array = find_array};
+  lua_newtable(L);
+  void *machine;
+  int tries = 0;
+  peri_status status;
+  do {
+    status = e->type->restore(e, &source, &machine);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  estimator_place(L, 1, e, machine);
+  lua_setiuservalue(L, 1, ESTIMATOR_TENSORS);
+  lua_settop(L, 1);
+  return 1;
+}

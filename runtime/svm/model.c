@@ -1,0 +1,418 @@
+/* Life, decisions and labels of a fitted machine; see svm.h. */
+#include "svm/model.h"
+
+#include "svm/features.h"
+#include "svm/platt.h"
+#include "svm/svm_kernels.h"
+
+#include <math.h>
+
+/* ---- life ---- */
+
+peri_status peri_svm_new(peri_context *context, peri_svm **out) {
+  void *model, *machine;
+  *out = NULL;
+  PERI_TRY(peri_alloc(context, sizeof(peri_svm), &model));
+  peri_status status = peri_alloc(context, sizeof(peri_svm_machine), &machine);
+  if (status != PERI_OK) {
+    peri_free(context, model, sizeof(peri_svm));
+    return status;
+  }
+  memset(model, 0, sizeof(peri_svm));
+  memset(machine, 0, sizeof(peri_svm_machine));
+  *out = model;
+  (*out)->machine = machine;
+  (*out)->machine->blocks.context = context;
+  return PERI_OK;
+}
+
+void peri_svm_release(peri_context *context, peri_svm **model) {
+  if (*model == NULL) return;
+  peri_blocks_release(&(*model)->machine->blocks);
+  peri_free(context, (*model)->machine, sizeof(peri_svm_machine));
+  peri_free(context, *model, sizeof(peri_svm));
+  *model = NULL;
+}
+
+peri_status peri_svm_make_room(peri_svm *model, int64_t k, const int64_t *n_support) {
+  peri_svm_machine *machine = model->machine;
+  peri_blocks *blocks = &machine->blocks;
+  model->k = k;
+  model->groups = peri_max(k, 1);
+  model->rows = peri_max(k - 1, 1);
+  model->pairs = peri_max(k * (k - 1) / 2, 1);
+  PERI_TRY(peri_blocks_new(blocks, k, sizeof *model->classes, &model->classes));
+  PERI_TRY(peri_blocks_new(blocks, model->groups, sizeof *model->n_support, &model->n_support));
+  PERI_TRY(peri_blocks_new(blocks, model->groups + 1, sizeof *machine->start, &machine->start));
+  machine->start[0] = 0;
+  for (int64_t c = 0; c < model->groups; c++) {
+    model->n_support[c] = n_support[c];
+    machine->start[c + 1] = machine->start[c] + n_support[c];
+  }
+  model->supports = machine->start[model->groups];
+  PERI_TRY(peri_blocks_new(blocks, model->supports, sizeof *model->support, &model->support));
+  if (model->options.kernel != PERI_SVM_PRECOMPUTED)
+    PERI_TRY(
+        peri_blocks_new(blocks, model->supports * model->d, peri_float_size(model->dtype), &model->support_vectors));
+  PERI_TRY(peri_blocks_new(blocks, model->rows * model->supports, sizeof *model->dual_coef, &model->dual_coef));
+  PERI_TRY(peri_blocks_new(blocks, model->pairs, sizeof *model->intercept, &model->intercept));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->n_iter, &model->n_iter));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->gaps, &model->gaps));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->objectives, &model->objectives));
+  if (model->options.probability) {
+    PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->prob_a, &model->prob_a));
+    PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->prob_b, &model->prob_b));
+  }
+  if (model->options.kernel == PERI_SVM_LINEAR)
+    PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs * model->d, sizeof *model->coef, &model->coef));
+  return PERI_OK;
+}
+
+/* Weights of the linear kernel: sums of support vectors, pair by pair. */
+typedef struct coef_job {
+  const peri_context *context;
+  peri_svm *model;
+} coef_job;
+
+static void coef_body(void *arg, int64_t pair) {
+  const coef_job *job = arg;
+  const peri_svm *model = job->model;
+  const int64_t *start = model->machine->start;
+  int64_t class[2] = {0, 0}, row[2] = {0, 0}, parts = 1;
+  if (model->k > 0) {
+    int64_t a = 0, b, left = pair;
+    while (left >= model->k - 1 - a) left -= model->k - 1 - a++;
+    b = a + 1 + left;
+    class[0] = a, row[0] = b - 1;
+    class[1] = b, row[1] = a;
+    parts = 2;
+  }
+  double *w = model->coef + pair * model->d;
+  for (int64_t part = 0; part < parts; part++) {
+    const double *coefficients = model->dual_coef + row[part] * model->supports;
+    for (int64_t i = start[class[part]]; i < start[class[part] + 1]; i++) {
+      if (coefficients[i] == 0) continue;
+      job->context->kernels->svm->axpy[peri_is_wide(model->dtype)](
+          model->d, w, peri_at(model->dtype, model->support_vectors, model->d, i, 0), coefficients[i]);
+    }
+  }
+}
+
+peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
+  peri_svm_machine *machine = model->machine;
+  peri_blocks *blocks = &machine->blocks;
+  PERI_TRY(peri_blas_ready(context, context->threads));
+  machine->compute = peri_svm_compute_dtype(model->dtype, model->n);
+  machine->kernel = (peri_svm_kernel){.id = model->options.kernel,
+                                      .gamma = model->gamma,
+                                      .coef0 = model->options.coef0,
+                                      .degree = model->options.degree};
+  machine->sign = model->k == 2 ? -1 : 1;
+  if (model->options.kernel == PERI_SVM_PRECOMPUTED) return PERI_OK;
+  if (model->options.kernel == PERI_SVM_LINEAR)
+    return peri_parallel(context, model->pairs, coef_body, &(coef_job){.context = context, .model = model});
+  if (peri_svm_kernel_table[model->options.kernel].centred) {
+    PERI_TRY(peri_blocks_new(blocks, model->d, sizeof *machine->centre, &machine->centre));
+    PERI_TRY(peri_svm_means(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
+                            machine->centre));
+  }
+  size_t size = peri_float_size(machine->compute);
+  PERI_TRY(peri_blocks_new(blocks, model->supports * model->d, size, &machine->vectors));
+  PERI_TRY(peri_blocks_new(blocks, model->supports, size, &machine->norms));
+  PERI_TRY(peri_svm_pack(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
+                         machine->centre, machine->compute, machine->vectors));
+  return peri_svm_norms(context, machine->compute, model->supports, model->d, machine->vectors, model->d,
+                        machine->norms);
+}
+
+/* ---- decisions ---- */
+
+#define ROWS    256   /* most test rows of a piece */
+#define COLUMNS 512   /* support vectors of a tile */
+#define WORK    1.5e9 /* flops of a piece, about */
+
+typedef struct decision_job {
+  const peri_context *context;
+  const peri_svm *model;
+  peri_dtype dtype;
+  int64_t m, ldx, rows;
+  const void *x;
+  double *out;
+  char *scratch; /* a tile, packed rows and norms for each thread */
+  int64_t scratch_bytes, packed_at, norms_at;
+} decision_job;
+
+static int64_t pair_number(int64_t k, int64_t a, int64_t b) { return a * (2 * k - a - 1) / 2 + (b - a - 1); }
+
+static void start_row(const peri_svm *model, double *out) {
+  for (int64_t p = 0; p < model->pairs; p++) out[p] = model->machine->sign * model->intercept[p];
+}
+
+/* A linear machine is its weight vectors. */
+static void linear_body(void *arg, int64_t piece) {
+  const decision_job *job = arg;
+  const peri_svm *model = job->model;
+  int64_t end = peri_min(job->m, (piece + 1) * job->rows);
+  for (int64_t i = piece * job->rows; i < end; i++) {
+    const void *x = peri_at(job->dtype, job->x, job->ldx, i, 0);
+    double *out = job->out + i * model->pairs;
+    start_row(model, out);
+    for (int64_t p = 0; p < model->pairs; p++) {
+      out[p] += model->machine->sign *
+                job->context->kernels->svm->dot[peri_is_wide(job->dtype)](model->d, x, model->coef + p * model->d);
+    }
+  }
+}
+
+/* Adds what support vectors from .. from + columns - 1, all of class c, contribute to one test row. */
+static void add_contributions(const peri_context *context, const peri_svm *model, bool wide, const void *values,
+                              int64_t c, int64_t from, int64_t columns, double *out) {
+  double sign = model->machine->sign;
+  if (model->k == 0) {
+    out[0] += context->kernels->svm->dot[wide](columns, values, model->dual_coef + from);
+    return;
+  }
+  for (int64_t other = 0; other < model->k; other++) {
+    if (other == c) continue;
+    int64_t pair = other < c ? pair_number(model->k, other, c) : pair_number(model->k, c, other);
+    const double *coefficients = model->dual_coef + (other < c ? other : other - 1) * model->supports + from;
+    out[pair] += sign * context->kernels->svm->dot[wide](columns, values, coefficients);
+  }
+}
+
+static void kernel_body(void *arg, int64_t piece) {
+  const decision_job *job = arg;
+  const peri_svm *model = job->model;
+  const peri_svm_machine *machine = model->machine;
+  int64_t from = piece * job->rows, m = peri_min(job->rows, job->m - from), d = model->d;
+  int64_t size = (int64_t)peri_float_size(machine->compute);
+  bool wide = peri_is_wide(machine->compute);
+  char *tile = job->scratch + peri_worker() * job->scratch_bytes;
+  char *packed = tile + job->packed_at, *norms = tile + job->norms_at;
+  for (int64_t i = 0; i < m; i++) {
+    peri_svm_pack_row(job->dtype, peri_at(job->dtype, job->x, job->ldx, from + i, 0), machine->compute,
+                      packed + i * d * size, d, machine->centre);
+    double norm = job->context->kernels->svm->square[wide](d, packed + i * d * size);
+    if (wide)
+      ((double *)norms)[i] = norm;
+    else
+      ((float *)norms)[i] = (float)norm;
+    start_row(model, job->out + (from + i) * model->pairs);
+  }
+  for (int64_t c = 0; c < model->groups; c++) {
+    for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
+      int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
+      peri_svm_kernel_block(job->context->kernels, &machine->kernel, machine->compute, m, columns, d, packed, d, norms,
+                            (const char *)machine->vectors + s * d * size, d, (const char *)machine->norms + s * size,
+                            tile, COLUMNS);
+      for (int64_t i = 0; i < m; i++) {
+        add_contributions(job->context, model, wide, tile + i * COLUMNS * size, c, s, columns,
+                          job->out + (from + i) * model->pairs);
+      }
+    }
+  }
+}
+
+static int64_t rows_of_piece(const peri_svm *model, int64_t m) {
+  double row_work = 2.0 * (double)model->d * (double)peri_max(model->supports, 1);
+  int64_t rows = peri_max(16, peri_min(ROWS, (int64_t)fmin(WORK / row_work, ROWS)));
+  return peri_max(1, peri_min(rows, m));
+}
+
+/* Kernel values that are given: against all rows of the fit (gather), or against the support vectors. */
+typedef struct given_job {
+  const peri_context *context;
+  const peri_svm *model;
+  peri_dtype dtype;
+  int64_t m, ld, rows;
+  const void *values;
+  bool gather;
+  char *scratch; /* supports values for each thread */
+  double *out;
+} given_job;
+
+static void given_body(void *arg, int64_t piece) {
+  const given_job *job = arg;
+  const peri_svm *model = job->model;
+  const int64_t *start = model->machine->start;
+  int64_t end = peri_min(job->m, (piece + 1) * job->rows), size = (int64_t)peri_float_size(job->dtype);
+  bool wide = peri_is_wide(job->dtype);
+  char *gathered = job->scratch + peri_worker() * model->supports * size;
+  for (int64_t i = piece * job->rows; i < end; i++) {
+    const char *row = peri_at(job->dtype, job->values, job->ld, i, 0);
+    for (int64_t s = 0; job->gather && s < model->supports; s++) {
+      memcpy(gathered + s * size, row + model->support[s] * size, (size_t)size);
+    }
+    if (job->gather) row = gathered;
+    double *out = job->out + i * model->pairs;
+    start_row(model, out);
+    for (int64_t c = 0; c < model->groups; c++) {
+      add_contributions(job->context, model, wide, row + start[c] * size, c, start[c], start[c + 1] - start[c], out);
+    }
+  }
+}
+
+static peri_status decide_given(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                const void *values, int64_t ld, bool gather, double *out) {
+  given_job job = {.context = context,
+                   .model = model,
+                   .dtype = dtype,
+                   .m = m,
+                   .ld = ld,
+                   .rows = peri_max(1, (1 << 18) / peri_max(model->supports * model->rows, 1)),
+                   .values = values,
+                   .gather = gather,
+                   .out = out};
+  int64_t pieces = (m + job.rows - 1) / job.rows, workers = peri_max(1, peri_min(peri_threads(context), pieces));
+  peri_blocks blocks = {.context = context};
+  if (gather) PERI_TRY(peri_blocks_new(&blocks, workers * model->supports, peri_float_size(dtype), &job.scratch));
+  peri_status status = peri_parallel(context, pieces, given_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
+}
+
+static const char *name_of(const peri_svm *model) { return peri_svm_type_table[model->options.type].name; }
+
+static peri_status check_input(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
+                               const void *x, int64_t ldx) {
+  bool given = model->options.kernel == PERI_SVM_PRECOMPUTED;
+  if (d != model->d)
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X has %lld %s but the machine was fitted on %lld", name_of(model),
+                     (long long)d, given ? "columns" : "features", (long long)model->d);
+  return peri_svm_check_features(context, name_of(model), dtype, m, d, x, ldx);
+}
+
+peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                        const void *values, int64_t ld, double *out) {
+  if (model->supports > 0)
+    PERI_TRY(peri_svm_check_features(context, name_of(model), dtype, m, model->supports, values, ld));
+  return decide_given(context, model, dtype, m, values, ld, false, out);
+}
+
+peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
+                              const void *x, int64_t ldx, double *out) {
+  PERI_TRY(check_input(context, model, dtype, m, d, x, ldx));
+  if (model->options.kernel == PERI_SVM_PRECOMPUTED) return decide_given(context, model, dtype, m, x, ldx, true, out);
+  PERI_TRY(peri_blas_ready(context, context->threads));
+  decision_job job = {.context = context,
+                      .model = model,
+                      .dtype = dtype,
+                      .m = m,
+                      .ldx = ldx,
+                      .rows = rows_of_piece(model, m),
+                      .x = x,
+                      .out = out};
+  int64_t pieces = (m + job.rows - 1) / job.rows;
+  if (model->options.kernel == PERI_SVM_LINEAR) return peri_parallel(context, pieces, linear_body, &job);
+  int64_t size = (int64_t)peri_float_size(model->machine->compute);
+  job.packed_at = job.rows * COLUMNS * size;
+  job.norms_at = (job.packed_at + job.rows * d * size + 63) / 64 * 64;
+  job.scratch_bytes = (job.norms_at + job.rows * size + 63) / 64 * 64;
+  peri_blocks blocks = {.context = context};
+  int64_t workers = peri_max(1, peri_min(peri_threads(context), pieces));
+  PERI_TRY(peri_blocks_new(&blocks, workers, (size_t)job.scratch_bytes, &job.scratch));
+  peri_status status = peri_parallel(context, pieces, kernel_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
+}
+
+/* ---- what decisions mean ---- */
+
+void peri_svm_binary_sign(int64_t m, double *decision) {
+  for (int64_t i = 0; i < m; i++) decision[i] = -decision[i];
+}
+
+/* The score of class c: its votes, and less than a third for the sum of its confidences. */
+static double ovr_score(int64_t k, int64_t c, const double *decision) {
+  double votes = 0, confidence = 0;
+  for (int64_t other = 0; other < k; other++) {
+    if (other == c) continue;
+    double value = decision[other < c ? pair_number(k, other, c) : pair_number(k, c, other)];
+    votes += other < c ? value < 0 : value >= 0;
+    confidence += other < c ? -value : value;
+  }
+  return votes + confidence / (3 * (fabs(confidence) + 1));
+}
+
+void peri_svm_ovr(int64_t k, int64_t m, const double *decision, double *out) {
+  for (int64_t i = 0; i < m; i++, decision += k * (k - 1) / 2, out += k) {
+    for (int64_t c = 0; c < k; c++) out[c] = ovr_score(k, c, decision);
+  }
+}
+
+/* r_ij of all pairs, kept off 0 and 1, then their coupling. */
+static void couple(const peri_svm *model, const double *decision, double *out, double *scratch) {
+  int64_t k = model->k;
+  double *r = scratch, least = 1e-7;
+  for (int64_t i = 0; i < k; i++) {
+    for (int64_t j = i + 1; j < k; j++) {
+      int64_t pair = pair_number(k, i, j);
+      double p = peri_platt(decision[pair], model->prob_a[pair], model->prob_b[pair]);
+      r[i * k + j] = fmin(fmax(p, least), 1 - least);
+      r[j * k + i] = 1 - r[i * k + j];
+    }
+  }
+  peri_couple(k, r, out, scratch + k * k);
+}
+
+peri_status peri_svm_probabilities(peri_context *context, const peri_svm *model, int64_t m, const double *decision,
+                                   double *out) {
+  int64_t k = model->k;
+  peri_blocks blocks = {.context = context};
+  double *scratch;
+  PERI_TRY(peri_blocks_new(&blocks, 2 * k * k + k, sizeof *scratch, &scratch));
+  for (int64_t i = 0; i < m; i++, decision += model->pairs, out += k) {
+    if (k > 2) {
+      couple(model, decision, out, scratch);
+    } else {
+      out[0] = peri_platt(decision[0], model->prob_a[0], model->prob_b[0]);
+      out[1] = 1 - out[0];
+    }
+  }
+  peri_blocks_release(&blocks);
+  return PERI_OK;
+}
+
+static int64_t class_by_votes(int64_t k, const double *decision) {
+  int64_t best = 0, most = -1;
+  for (int64_t c = 0; c < k; c++) {
+    int64_t votes = 0;
+    for (int64_t other = 0; other < c; other++) votes += !(decision[pair_number(k, other, c)] > 0);
+    for (int64_t other = c + 1; other < k; other++) votes += decision[pair_number(k, c, other)] > 0;
+    if (votes <= most) continue;
+    most = votes;
+    best = c;
+  }
+  return best;
+}
+
+static int64_t class_by_confidence(int64_t k, const double *decision) {
+  int64_t best = 0;
+  double highest = -INFINITY;
+  for (int64_t c = 0; c < k; c++) {
+    double score = ovr_score(k, c, decision);
+    if (score <= highest) continue;
+    highest = score;
+    best = c;
+  }
+  return best;
+}
+
+void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out) {
+  for (int64_t i = 0; i < m; i++, decision += model->pairs) {
+    if (model->k == 0)
+      out[i] = decision[0] > 0 ? 1 : -1;
+    else if (tie == PERI_SVM_CONFIDENCE && model->k > 2)
+      out[i] = model->classes[class_by_confidence(model->k, decision)];
+    else
+      out[i] = model->classes[class_by_votes(model->k, decision)];
+  }
+}
+
+void peri_svm_likeliest(const peri_svm *model, int64_t m, const double *probabilities, int64_t *out) {
+  for (int64_t i = 0; i < m; i++, probabilities += model->k) {
+    int64_t best = 0;
+    for (int64_t c = 1; c < model->k; c++) best = probabilities[c] > probabilities[best] ? c : best;
+    out[i] = model->classes[best];
+  }
+}

@@ -1,0 +1,204 @@
+/* The five programmes; see programme.h. With b_t = y_t alpha_t, and w the rows' weights:
+ *
+ *   C-SVC        q = -y          0 <= y b <= C w   sum b = 0
+ *   nu-SVC       q = 0           0 <= y b <= w     sum y b = nu sum(w) / 2 in each class
+ *   one-class    q = 0           0 <= b <= w       sum b = nu sum(w)
+ *   epsilon-SVR  q = eps - z     0 <= b <= C w     and for the other side of the tube
+ *                q = -eps - z    -C w <= b <= 0;   the sum of all is 0
+ *   nu-SVR       q = -z          0 <= b <= C w     sum C nu sum(w) / 2
+ *                q = -z          -C w <= b <= 0    sum the opposite
+ * (Schoelkopf, Smola, Williamson, Bartlett 2000; Chang, Lin 2001.) With r and rho from the thresholds of its
+ * two classes, a nu-SVC is the C-SVC of C = 1 / r, and is shown as that. */
+#include "svm/programme.h"
+
+#include <math.h>
+
+static bool has_classes(const peri_programme *self) { return self->problem->grouping.k > 0; }
+
+static bool is_separate(const peri_programme *self) {
+  return self->problem->options->type == PERI_NU_SVC || self->problem->options->type == PERI_NU_SVR;
+}
+
+int64_t peri_programme_most(const peri_problem *p) {
+  const peri_grouping *g = &p->grouping;
+  if (g->k == 0) return peri_smo_padded(g->rows) * (p->options->type == PERI_ONE_CLASS ? 1 : 2);
+  int64_t most = 0;
+  for (int64_t pair = 0; pair < p->pairs; pair++) {
+    int64_t a, b;
+    peri_classes_of_pair(g->k, pair, &a, &b);
+    most =
+        peri_max(most, peri_smo_padded(g->start[a + 1] - g->start[a]) + peri_smo_padded(g->start[b + 1] - g->start[b]));
+  }
+  return most;
+}
+
+/* ---- set-up ---- */
+
+/* The segments: two classes, or all rows once for each side. */
+static void lay_out(peri_programme *self) {
+  const peri_problem *p = self->problem;
+  const peri_grouping *g = &p->grouping;
+  int64_t segments = p->options->type == PERI_ONE_CLASS ? 1 : 2, counts[2], firsts[2];
+  if (has_classes(self)) {
+    int64_t class[2];
+    peri_classes_of_pair(g->k, self->pair, &class[0], &class[1]);
+    for (int side = 0; side < 2; side++) {
+      self->row[side] = g->start[class[side]];
+      counts[side] = g->start[class[side] + 1] - self->row[side];
+      firsts[side] = peri_problem_is_whole(p) ? self->row[side] : side * counts[0];
+    }
+  } else {
+    for (int side = 0; side < 2; side++) {
+      self->row[side] = firsts[side] = 0;
+      counts[side] = g->rows;
+    }
+  }
+  peri_smo_begin(self->smo, is_separate(self), segments, counts, firsts);
+}
+
+static bool is_held(const peri_programme *self, int64_t row) {
+  return self->fold != NULL && self->fold[row] == self->held;
+}
+
+static double linear_term(const peri_programme *self, int64_t segment, int64_t row) {
+  const peri_problem *p = self->problem;
+  double sign = segment == 0 ? 1 : -1;
+  switch (p->options->type) {
+  case PERI_C_SVC:
+    return -sign;
+  case PERI_EPSILON_SVR:
+    return sign * p->options->epsilon - p->samples->targets[p->grouping.order[row]];
+  case PERI_NU_SVR:
+    return -p->samples->targets[p->grouping.order[row]];
+  default:
+    return 0;
+  }
+}
+
+static void set_bounds(peri_programme *self, int64_t segment) {
+  const peri_problem *p = self->problem;
+  peri_smo *smo = self->smo;
+  double C = peri_svm_type_table[p->options->type].uses_C ? self->C : 1;
+  for (int64_t i = 0; i < smo->segment[segment].count; i++) {
+    int64_t t = smo->segment[segment].position + i, row = self->row[segment] + i;
+    double bound = is_held(self, row) ? 0 : C * p->grouping.bound[row];
+    smo->low[t] = segment == 0 ? 0 : -bound;
+    smo->high[t] = segment == 0 ? bound : 0;
+  }
+}
+
+/* The sum of a segment's weights that take part. */
+static double weight(const peri_programme *self, int64_t segment) {
+  double sum = 0;
+  for (int64_t i = 0; i < self->smo->segment[segment].count; i++) {
+    int64_t row = self->row[segment] + i;
+    if (!is_held(self, row)) sum += self->problem->grouping.bound[row];
+  }
+  return sum;
+}
+
+/* Gives the first variables as much as their bounds allow until `sum` is used up. */
+static void fill(peri_programme *self, int64_t segment, double sum) {
+  peri_smo *smo = self->smo;
+  for (int64_t i = 0; i < smo->segment[segment].count; i++) {
+    int64_t t = smo->segment[segment].position + i;
+    double b = segment == 0 ? fmin(smo->high[t], sum) : fmax(smo->low[t], -sum);
+    smo->beta[t] = b;
+    sum -= fabs(b);
+  }
+}
+
+/* The constraint with nu as a start; the one-class gradient is as small as its sum, and tol goes with it. */
+static void start(peri_programme *self) {
+  const peri_svm_options *o = self->problem->options;
+  switch (o->type) {
+  case PERI_NU_SVC: { /* where rows are held out the classes may not allow nu: as much as they do */
+    double w[2] = {weight(self, 0), weight(self, 1)};
+    double sum = fmin(o->nu * (w[0] + w[1]) / 2, fmin(w[0], w[1]));
+    fill(self, 0, sum);
+    fill(self, 1, sum);
+    break;
+  }
+  case PERI_ONE_CLASS: {
+    double sum = o->nu * weight(self, 0);
+    fill(self, 0, sum);
+    self->tol *= fmin(1, sum);
+    break;
+  }
+  case PERI_NU_SVR:
+    fill(self, 0, self->C * o->nu * weight(self, 0) / 2);
+    fill(self, 1, self->C * o->nu * weight(self, 0) / 2);
+    break;
+  default:
+    break;
+  }
+}
+
+void peri_programme_begin(peri_programme *self) {
+  peri_smo *smo = self->smo;
+  self->tol = self->problem->options->tol;
+  lay_out(self);
+  for (int64_t s = 0; s < smo->segments; s++) {
+    for (int64_t i = 0; i < smo->segment[s].count; i++) {
+      smo->linear[smo->segment[s].position + i] = linear_term(self, s, self->row[s] + i);
+      smo->diagonal[smo->segment[s].position + i] = self->problem->diagonal[self->row[s] + i];
+    }
+    set_bounds(self, s);
+  }
+  start(self);
+}
+
+void peri_programme_raise_C(peri_programme *self, double C) {
+  peri_smo *smo = self->smo;
+  double quadratic = 0, linear = 0;
+  for (int64_t t = 0; t < smo->n; t++) {
+    quadratic += smo->beta[t] * (smo->gradient[t] - smo->linear[t]);
+    linear += smo->beta[t] * smo->linear[t];
+  }
+  double most = C / self->C, times = quadratic > 0 ? fmin(fmax(-linear / quadratic, 1), most) : 1;
+  if (self->problem->options->type == PERI_NU_SVR) times = most; /* the constraint grows with C */
+  self->C = C;
+  for (int64_t s = 0; s < smo->segments; s++) set_bounds(self, s);
+  for (int64_t t = 0; t < smo->n; t++) {
+    smo->beta[t] = fmin(fmax(times * smo->beta[t], smo->low[t]), smo->high[t]);
+    smo->gradient[t] = times * (smo->gradient[t] - smo->linear[t]) + smo->linear[t];
+  }
+}
+
+/* ---- solution ---- */
+
+peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo_limits *limits,
+                                 peri_programme_result *result) {
+  const peri_problem *p = self->problem;
+  peri_smo_limits scaled = *limits;
+  scaled.tol = self->tol;
+  PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm, &scaled, &result->smo));
+  const double *rho = result->smo.rho;
+  result->rho = (rho[0] + rho[1]) / 2;
+  result->scale = 1;
+  if (p->options->type == PERI_NU_SVC) {
+    double r = (rho[0] - rho[1]) / 2; /* half the width of the margin; 0: nothing separates the classes */
+    result->scale = r > 0 ? 1 / r : INFINITY;
+    result->rho *= result->scale;
+    result->smo.objective *= result->scale * result->scale;
+  }
+  result->smo.gap *= p->options->tol / self->tol;
+  return PERI_OK;
+}
+
+void peri_programme_read(const peri_programme *self, const peri_programme_result *result, int64_t segment,
+                         double *beta) {
+  const peri_smo *smo = self->smo;
+  for (int64_t s = 0; s < smo->segments; s++) {
+    if (segment >= 0 && s != segment) continue;
+    for (int64_t i = 0; i < smo->segment[s].count; i++) {
+      beta[self->row[s] + i] += result->scale * smo->beta[smo->segment[s].position + i];
+    }
+  }
+}
+
+double peri_programme_decision(const peri_programme *self, const peri_programme_result *result, int64_t segment,
+                               int64_t at) {
+  int64_t t = self->smo->segment[segment].position + at;
+  return result->scale * (self->smo->gradient[t] - self->smo->linear[t]) - result->rho;
+}

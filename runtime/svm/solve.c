@@ -1,0 +1,301 @@
+/* Solving all machines of a problem; see solve.h. */
+#include "svm/solve.h"
+
+#include "svm/platt.h"
+
+#include <math.h>
+
+#define SERIAL_WORK 1e6 /* matrix elements of all machines below which the team is not woken */
+#define PLATT_FOLDS 5
+
+typedef struct worker {
+  peri_smo smo;
+  double *decision; /* rows */
+  bool *positive;   /* rows */
+} worker;
+
+typedef struct solver {
+  peri_problem *problem;
+  double deadline;
+  int64_t count, items; /* of C; of machines that can be solved at a time */
+  peri_solution *solutions;
+  const int64_t *platt_fold;
+  worker *workers;
+  /* held-out rows */
+  int64_t folds;
+  const int64_t *fold;
+  const double *Cs;
+  double *decisions;
+  bool *converged; /* items */
+  /* progress */
+  int64_t finished;
+  peri_svm_verdict verdict;
+} solver;
+
+/* ---- progress and time ---- */
+
+static void report(solver *self, int64_t steps, double gap) {
+  const peri_svm_options *o = self->problem->options;
+  if (o->progress == NULL || self->verdict != PERI_SVM_GO_ON) return;
+  peri_svm_progress state = {
+      .machine = self->finished, .machines = self->items * self->count, .iterations = steps, .gap = gap};
+  self->verdict = o->progress(o->progress_arg, &state);
+}
+
+static bool go_on(void *arg, int64_t steps, double gap) {
+  solver *self = arg;
+  report(self, steps, gap);
+  return self->verdict == PERI_SVM_GO_ON;
+}
+
+static peri_smo_limits limits(const solver *self, bool serial) {
+  const peri_svm_options *o = self->problem->options;
+  bool asked = serial && o->progress != NULL;
+  return (peri_smo_limits){.max_iter = o->max_iter,
+                           .deadline = self->verdict == PERI_SVM_ENOUGH ? 0 : self->deadline,
+                           .go_on = asked ? go_on : NULL,
+                           .arg = (void *)(uintptr_t)self};
+}
+
+/* ---- probabilities ---- */
+
+/* The sigmoid of a pair, from decisions on rows that the machine has not seen. */
+static peri_status fit_sigmoid(const solver *self, worker *w, int64_t pair, double C, const peri_smo_limits *end,
+                               peri_solved *out) {
+  peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair, .C = C, .fold = self->platt_fold};
+  int64_t n = 0;
+  for (int64_t fold = 0; fold < PLATT_FOLDS; fold++) {
+    peri_programme_result result;
+    programme.held = fold;
+    peri_programme_begin(&programme);
+    PERI_TRY(peri_programme_solve(&programme, false, end, &result));
+    for (int64_t s = 0; s < 2; s++) {
+      for (int64_t i = 0; i < w->smo.segment[s].count; i++) {
+        if (self->platt_fold[programme.row[s] + i] != fold) continue;
+        double f = peri_programme_decision(&programme, &result, s, i);
+        w->decision[n] = isfinite(f) ? f : 0; /* a nu-SVC of classes that nothing separates */
+        w->positive[n++] = s == 0;
+      }
+    }
+  }
+  peri_platt_fit(n, w->decision, w->positive, &out->prob_a, &out->prob_b);
+  return PERI_OK;
+}
+
+/* ---- a machine ---- */
+
+static void keep_beta(const solver *self, const peri_programme *programme, const peri_programme_result *result,
+                      double *beta) {
+  const peri_grouping *g = &self->problem->grouping;
+  if (g->k == 0) {
+    peri_programme_read(programme, result, -1, beta);
+    return;
+  }
+  int64_t a, b;
+  peri_classes_of_pair(g->k, programme->pair, &a, &b);
+  peri_programme_read(programme, result, 0, beta + (b - 1) * g->rows);
+  peri_programme_read(programme, result, 1, beta + a * g->rows);
+}
+
+/* The pair's machines, from the smallest C to the largest, each starting from the one before. */
+static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool serial) {
+  peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair};
+  bool warm = false;
+  for (int64_t c = 0; c < self->count; c++) {
+    peri_solved *out = &self->solutions[c].machine[pair];
+    peri_smo_limits end = limits(self, serial);
+    if (warm) {
+      peri_programme_raise_C(&programme, self->solutions[c].C);
+    } else {
+      programme.C = self->solutions[c].C;
+      peri_programme_begin(&programme);
+    }
+    PERI_TRY(peri_programme_solve(&programme, warm, &end, &out->result));
+    keep_beta(self, &programme, &out->result, self->solutions[c].beta);
+    warm = !self->problem->options->probability && isfinite(out->result.smo.objective);
+    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, pair, self->solutions[c].C, &end, out));
+  }
+  return PERI_OK;
+}
+
+/* ---- held-out rows ---- */
+
+/* Adds the pair's decisions of the fold's rows, of whatever class, to all decisions. */
+static void decide_held(const solver *self, const peri_programme *programme, const peri_programme_result *result,
+                        double *sums, double *decisions) {
+  const peri_problem *p = self->problem;
+  const peri_smo *smo = programme->smo;
+  bool wide = peri_is_wide(p->compute);
+  int64_t rows = p->grouping.rows;
+  memset(sums, 0, (size_t)rows * sizeof *sums);
+  for (int64_t s = 0; s < smo->segments; s++) {
+    for (int64_t i = 0; i < smo->segment[s].count; i++) {
+      double b = smo->beta[smo->segment[s].position + i];
+      if (b == 0) continue;
+      const void *row = peri_at(p->compute, p->whole.matrix, p->whole.ld, programme->row[s] + i, 0);
+      p->context->kernels->svm->axpy[wide](rows, sums, row, result->scale * b);
+    }
+  }
+  for (int64_t t = 0; t < rows; t++) {
+    if (programme->fold[t] == programme->held) decisions[t * p->pairs + programme->pair] = sums[t] - result->rho;
+  }
+}
+
+static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool serial) {
+  const peri_problem *p = self->problem;
+  peri_programme programme = {.problem = p,
+                              .smo = &w->smo,
+                              .pair = item % p->pairs,
+                              .C = self->Cs[0],
+                              .fold = self->fold,
+                              .held = item / p->pairs};
+  self->converged[item] = true;
+  for (int64_t c = 0; c < self->count; c++) {
+    peri_programme_result result;
+    peri_smo_limits end = limits(self, serial);
+    if (c == 0)
+      peri_programme_begin(&programme);
+    else
+      peri_programme_raise_C(&programme, self->Cs[c]);
+    PERI_TRY(peri_programme_solve(&programme, c > 0, &end, &result));
+    self->converged[item] = self->converged[item] && result.smo.converged;
+    decide_held(self, &programme, &result, w->decision, self->decisions + c * p->grouping.rows * p->pairs);
+  }
+  return PERI_OK;
+}
+
+/* ---- the team ---- */
+
+static peri_status solve_item(const solver *self, worker *w, int64_t item, bool serial) {
+  return self->fold != NULL ? solve_fold(self, w, item, serial) : solve_pair(self, w, item, serial);
+}
+
+typedef struct wave {
+  const solver *solver;
+  int64_t from;
+} wave;
+
+static void item_body(void *arg, int64_t piece) {
+  const wave *job = arg; /* over a matrix it can only be cancelled, which the team reports */
+  (void)solve_item(job->solver, &job->solver->workers[peri_worker()], job->from + piece, false);
+}
+
+/* Without progress all items are one job of the team; with it, a few at a time. */
+static peri_status solve_parallel(solver *self, int64_t workers) {
+  int64_t size = self->problem->options->progress == NULL ? self->items : workers;
+  for (int64_t from = 0; from < self->items; from += size) {
+    wave job = {.solver = self, .from = from};
+    int64_t now = peri_min(size, self->items - from);
+    PERI_TRY(peri_parallel(self->problem->context, now, item_body, &job));
+    self->finished += now * self->count;
+    report(self, 0, 0);
+    if (self->verdict == PERI_SVM_ABORT) break;
+  }
+  return PERI_OK;
+}
+
+/* Rows that have to be computed take the team for themselves. */
+static peri_status solve_serial(solver *self) {
+  peri_problem *p = self->problem;
+  const int64_t *start = p->grouping.start;
+  for (int64_t item = 0; item < self->items; item++) {
+    if (!peri_problem_is_whole(p)) {
+      int64_t a = 0, b = 0;
+      if (p->grouping.k > 0) peri_classes_of_pair(p->grouping.k, item, &a, &b);
+      int64_t count_a = start[a + 1] - start[a], count_b = start[b + 1] - start[b];
+      peri_row_cache_begin(&p->cache, p->grouping.k > 0 ? 2 : 1,
+                           (peri_stretch[]){{.first = start[a], .count = count_a, .at = 0},
+                                            {.first = start[b], .count = count_b, .at = count_a}});
+    }
+    peri_status status = solve_item(self, &self->workers[0], item, true);
+    if (status == PERI_ERR_CANCELLED) return peri_check_cancel(p->context);
+    PERI_TRY(status);
+    self->finished += self->count;
+    report(self, 0, 0);
+    if (self->verdict == PERI_SVM_ABORT) break;
+  }
+  return PERI_OK;
+}
+
+static peri_status solve_items(solver *self) {
+  peri_problem *p = self->problem;
+  peri_context *context = p->context;
+  int64_t most = peri_programme_most(p), rows = p->grouping.rows;
+  double work = (double)self->items * (double)most * (double)most;
+  bool parallel = peri_problem_is_whole(p) && self->items > 1 && work >= SERIAL_WORK;
+  int64_t workers = parallel ? peri_min(peri_threads(context), self->items) : 1;
+  bool decide = self->fold != NULL || self->platt_fold != NULL;
+  size_t bytes = peri_smo_bytes(most, p->source);
+  char *workspace;
+  PERI_TRY(peri_blocks_new(&p->blocks, workers, sizeof *self->workers, &self->workers));
+  PERI_TRY(peri_blocks_new(&p->blocks, workers, bytes, &workspace));
+  for (int64_t w = 0; w < workers; w++) {
+    self->workers[w] = (worker){.decision = NULL};
+    peri_smo_place(&self->workers[w].smo, most, p->source, workspace + (size_t)w * bytes);
+  }
+  if (decide) {
+    double *decision;
+    bool *positive;
+    PERI_TRY(peri_blocks_new(&p->blocks, workers * rows, sizeof *decision, &decision));
+    PERI_TRY(peri_blocks_new(&p->blocks, workers * rows, sizeof *positive, &positive));
+    for (int64_t w = 0; w < workers; w++) {
+      self->workers[w].decision = decision + w * rows;
+      self->workers[w].positive = positive + w * rows;
+    }
+  }
+  PERI_TRY(parallel ? solve_parallel(self, workers) : solve_serial(self));
+  if (self->verdict == PERI_SVM_ABORT)
+    return peri_fail(context, PERI_ERR_CANCELLED, "%s: stopped by its progress function", p->who);
+  return PERI_OK;
+}
+
+static solver begin(peri_problem *p, int64_t count) {
+  return (solver){.problem = p, .deadline = p->deadline, .count = count, .items = p->pairs};
+}
+
+/* Folds for probabilities: of each row in the problem's order. */
+static peri_status prepare_folds(solver *self) {
+  peri_problem *p = self->problem;
+  const peri_grouping *g = &p->grouping;
+  int64_t *fold, *label;
+  PERI_TRY(peri_blocks_new(&p->blocks, g->rows, sizeof *fold, &fold));
+  PERI_TRY(peri_blocks_new(&p->blocks, g->rows, sizeof *label, &label));
+  for (int64_t c = 0; c < g->k; c++) {
+    for (int64_t t = g->start[c]; t < g->start[c + 1]; t++) label[t] = c;
+  }
+  self->platt_fold = fold;
+  return peri_svm_folds(p->context, g->rows, label, PLATT_FOLDS, p->options->seed, fold);
+}
+
+peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions) {
+  solver self = begin(p, count);
+  int64_t stretch = peri_max(p->grouping.k - 1, 1) * p->grouping.rows;
+  double *beta;
+  peri_solved *machine;
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, count * stretch, sizeof *beta, &beta));
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, count * p->pairs, sizeof *machine, &machine));
+  for (int64_t c = 0; c < count; c++) {
+    solutions[c].beta = beta + c * stretch;
+    solutions[c].machine = machine + c * p->pairs;
+  }
+  self.solutions = solutions;
+  if (p->options->probability && p->grouping.k > 0) {
+    PERI_TRY(prepare_folds(&self));
+  }
+  return solve_items(&self);
+}
+
+peri_status peri_solve_folds(peri_problem *p, int64_t folds, const int64_t *fold, int64_t count, const double *Cs,
+                             double *decisions, bool *converged) {
+  solver self = begin(p, count);
+  self.items = folds * p->pairs;
+  self.folds = folds;
+  self.fold = fold;
+  self.Cs = Cs;
+  self.decisions = decisions;
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, self.items, sizeof *self.converged, &self.converged));
+  PERI_TRY(solve_items(&self));
+  *converged = true;
+  for (int64_t item = 0; item < self.items; item++) *converged = *converged && self.converged[item];
+  return PERI_OK;
+}
