@@ -151,10 +151,34 @@ static peri_status take_targets(peri_linear_problem *p, int64_t n, const double 
   return PERI_OK;
 }
 
+/* The rows of a classifier, which the grouping has by class, in the order of x: passes read its features as they
+ * lie in memory. */
 static peri_status take_labels(peri_linear_problem *p, int64_t n, const int64_t *labels, const double *weights,
                                peri_grouping *grouping) {
   const peri_linear_options *o = p->options;
+  int64_t *owner, *at, *class_of;
+  double *bound;
   PERI_TRY(peri_svm_group(p->blocks, p->who, n, labels, weights, o->C, &o->class_weights, grouping));
+  PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *owner, &owner));
+  PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *bound, &bound));
+  PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *class_of, &class_of));
+  PERI_TRY(peri_blocks_new(p->blocks, n, sizeof *at, &at));
+  for (int64_t i = 0; i < n; i++) at[i] = -1;
+  for (int64_t c = 0, g = 0; c < grouping->k; c++) {
+    for (; g < grouping->start[c + 1]; g++) {
+      at[grouping->order[g]] = g;
+      class_of[g] = c;
+    }
+  }
+  for (int64_t i = 0, row = 0; i < n; i++) {
+    if (at[i] < 0) continue;
+    owner[row] = class_of[at[i]];
+    bound[row] = grouping->bound[at[i]];
+    at[row++] = i; /* row <= i */
+  }
+  grouping->order = at;
+  grouping->bound = bound;
+  p->owner = owner;
   p->grouping = grouping;
   p->machines = grouping->k == 2 && o->multi_class == PERI_OVR ? 1 : grouping->k;
   return PERI_OK;

@@ -20,7 +20,6 @@ typedef struct crammer {
   peri_linear_problem *problem;
   double *a;                     /* rows x k */
   int64_t *order;                /* rows */
-  int64_t *owner;                /* rows: class */
   double *g, *d, *sorted, *step; /* k each */
   int64_t active;
   peri_stream stream;
@@ -43,7 +42,7 @@ static double level(crammer *s, int64_t k, double budget) {
 /* G of row i and its violation. */
 static double look(crammer *s, int64_t i) {
   const peri_linear_problem *p = s->problem;
-  int64_t k = p->machines, own = s->owner[i];
+  int64_t k = p->machines, own = p->owner[i];
   const double *a = s->a + i * k;
   double high = -INFINITY, low = INFINITY;
   p->kernels->dots[p->wide](p->d, peri_linear_row(p, i), k, p->w, p->width, s->g, 1);
@@ -58,7 +57,7 @@ static double look(crammer *s, int64_t i) {
 
 static void minimise(crammer *s, int64_t i) {
   const peri_linear_problem *p = s->problem;
-  int64_t k = p->machines, own = s->owner[i];
+  int64_t k = p->machines, own = p->owner[i];
   double square = p->square[i], c = p->bound[i], *a = s->a + i * k;
   const void *x = peri_linear_row(p, i);
   for (int64_t m = 0; m < k; m++) {
@@ -140,16 +139,10 @@ peri_status peri_linear_crammer_singer(peri_linear_problem *p) {
   int64_t k = p->machines;
   PERI_TRY(peri_blocks_new_zeroed(p->blocks, p->rows * k, sizeof *s.a, &s.a));
   PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *s.order, &s.order));
-  PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *s.owner, &s.owner));
   PERI_TRY(peri_blocks_new(p->blocks, 4 * k, sizeof *s.g, &s.g));
   s.d = s.g + k;
   s.sorted = s.d + k;
   s.step = s.sorted + k;
-  for (int64_t c = 0; c < k; c++) {
-    for (int64_t i = p->grouping->start[c]; i < p->grouping->start[c + 1]; i++) {
-      s.owner[i] = c;
-      s.order[i] = i;
-    }
-  }
+  for (int64_t i = 0; i < p->rows; i++) s.order[i] = i;
   return peri_parallel(p->context, 1, solve_body, &s);
 }

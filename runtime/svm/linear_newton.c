@@ -185,7 +185,7 @@ static peri_status solve(newton *s) {
 
 /* ---- factors ---- */
 
-#define PRODUCT_SPEED 6.0 /* a multiplication in a matrix product against one in a pass over the rows */
+#define PRODUCT_SPEED 3.0 /* a multiplication in a matrix product against one in a pass over the rows */
 
 /* The Hessian at w = 0, which serves all machines of the logistic loss until they have another. */
 static peri_status build_start(newton *s) {
@@ -401,7 +401,7 @@ static void choose_residuals(newton *s) {
   for (int64_t l = 0; l < s->all.count; l++) {
     machine *m = &s->machine[s->all.list[l]];
     m->steps++;
-    m->eta = fmax(0.1, fmin(0.1, 0.1 * sure_norm(s, s->all.list[l]) / m->norm));
+    m->eta = fmax(0.03, fmin(0.1, 0.1 * sure_norm(s, s->all.list[l]) / m->norm));
     s->some.list[l] = s->all.list[l];
   }
   s->some.count = s->all.count;

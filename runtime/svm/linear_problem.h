@@ -24,13 +24,14 @@ typedef struct peri_linear_problem {
   const void *x;
   int64_t ldx;
   double constant;      /* value of the constant feature, 0 where there is none */
-  int64_t rows;         /* that take part, grouped by class */
+  int64_t rows;         /* that take part, in the order of x */
   const int64_t *order; /* rows: of x */
   const double *bound;  /* rows: C_i */
   double *square;       /* rows: x_i'x_i, the constant feature included */
   double largest;       /* of square */
 
-  const peri_grouping *grouping; /* of a classifier */
+  const peri_grouping *grouping; /* of a classifier: its classes */
+  const int64_t *owner;          /* rows: class of each */
   const double *targets;         /* of a regression, by row */
   double smaller; /* share of the smaller class, for relative measures: min(n+, n-) / n; 1 for a regression */
 
@@ -53,8 +54,7 @@ static inline int64_t peri_linear_positive(const peri_linear_problem *p, int64_t
 /* -1 or 1 for a classifier, else the number to be met. */
 static inline double peri_linear_target(const peri_linear_problem *p, int64_t m, int64_t i) {
   if (p->targets != NULL) return p->targets[i];
-  int64_t c = peri_linear_positive(p, m);
-  return i >= p->grouping->start[c] && i < p->grouping->start[c + 1] ? 1 : -1;
+  return p->owner[i] == peri_linear_positive(p, m) ? 1 : -1;
 }
 /* min(n+, n-) / n of machine m; 1 for a regression. */
 double peri_linear_smaller_share(const peri_linear_problem *p, int64_t m);
