@@ -249,7 +249,7 @@ static void search_body(void *arg, int64_t slot) {
   if (!m->shortened) return;
   double low = 0, low_slope = m->slope, high = 1, high_slope = slope_at(s, slot, 1), t = 1;
   int side = 0;
-  for (int round = 0; round < SEARCHES; round++) {
+  for (int round = 0; round < SEARCHES && !peri_cancelled(s->problem->context); round++) {
     t = low + (high - low) * (low_slope / (low_slope - high_slope));
     if (!(t > low) || !(t < high)) t = low + (high - low) / 2;
     double slope = slope_at(s, slot, t);
