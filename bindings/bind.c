@@ -122,7 +122,17 @@ static void push_position(lua_State *L) {
   lua_pushliteral(L, "");
 }
 
+/* In the program this error is how Ctrl-C arrives; it is not to arrive once more through the program's hook. */
+static void deliver_interrupt(lua_State *L, bind_state *S) {
+  if (!atomic_load(&S->context->cancelled) || strcmp(peri_message(S->context), "interrupted") != 0) return;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.interrupt_delivered") == LUA_TFUNCTION)
+    lua_call(L, 0, 0);
+  else
+    lua_pop(L, 1);
+}
+
 int bind_raise(lua_State *L, bind_state *S) {
+  deliver_interrupt(L, S);
   push_position(L);
   lua_pushstring(L, peri_message(S->context));
   lua_concat(L, 2);

@@ -117,5 +117,7 @@ void bind_open_optim(lua_State *L, bind_state *S);  /* pushes peri.optim */
 void bind_open_data(lua_State *L, bind_state *S);   /* pushes peri.data, without what is written in Lua */
 void bind_open_files(lua_State *L, bind_state *S);  /* with the module's table on top: save, load */
 void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
+/* pushes peri._kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
+void bind_open_kernels(lua_State *L, bind_state *S);
 
 #endif

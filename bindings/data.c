@@ -89,6 +89,66 @@ static int write_idx(lua_State *L) {
   return 0;
 }
 
+/* ---- svmlight ---- */
+
+static int read_svmlight(lua_State *L) {
+  static const peri_option options[] = {
+      {"features", PERI_OPTION_INTEGER, 0, 1, 9007199254740992.0, NULL, "columns of X; left out: the largest index"},
+      {"zero_based", PERI_OPTION_BOOL, 0, 0, 0, NULL, "indices count from 0"},
+      {NULL}};
+  static const char *const also[] = {"dtype", NULL};
+  bind_state *S = bind_here(L);
+  double values[2];
+  const char *path = check_path(L, 1, "read_svmlight");
+  bind_options(L, 2, "read_svmlight", options, also, values);
+  peri_svmlight_options chosen = {.dtype = PERI_FLOAT32, .features = (int64_t)values[0], .zero_based = values[1] != 0};
+  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL)
+    chosen.dtype = bind_check_dtype(L, -1, "read_svmlight");
+  peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S), **qid = bind_new_tensor(L, S);
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_svmlight_read(S->context, path, &chosen, x, y, qid);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  bind_charge(L, S);
+  if (*qid == NULL) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  return 3;
+}
+
+/* The tensor at index, and a reference to it in a handle that is pushed: a collection may run finalisers, which
+ * may release the script's own. */
+static peri_tensor *keep_tensor(lua_State *L, bind_state *S, int index, const char *operation, const char *name) {
+  peri_tensor **handle = bind_new_tensor(L, S);
+  *handle = peri_tensor_retain(bind_check_tensor(L, S, index, operation, name));
+  return *handle;
+}
+
+static int write_svmlight(lua_State *L) {
+  static const peri_option options[] = {{"zero_based", PERI_OPTION_BOOL, 0, 0, 0, NULL, "indices count from 0"},
+                                        {NULL}};
+  static const char *const also[] = {"qid", NULL};
+  bind_state *S = bind_here(L);
+  double values[1];
+  const char *path = check_path(L, 1, "write_svmlight");
+  lua_settop(L, 4);
+  bind_options(L, 4, "write_svmlight", options, also, values);
+  bool grouped = lua_istable(L, 4) && lua_getfield(L, 4, "qid") != LUA_TNIL;
+  int qid_at = lua_gettop(L);
+  peri_tensor *qid = grouped ? keep_tensor(L, S, qid_at, "write_svmlight", "qid") : NULL;
+  peri_tensor *x = keep_tensor(L, S, 2, "write_svmlight", "X"), *y = keep_tensor(L, S, 3, "write_svmlight", "y");
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_svmlight_write(S->context, path, x, y, qid, values[0] != 0);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  return 0;
+}
+
 /* ---- the loader ----
  * `for x, y in loader do`: the loader is the iterator; a call without control value begins an epoch,
  * whose order is a function of (seed, epoch) alone. Batches in order are views, shuffled ones are
@@ -325,6 +385,22 @@ static const bind_function functions[] = {
     {"read_idx", read_idx,
      "data.read_idx(path) -> tensor\n"
      "Reads an IDX file (the MNIST family), plain or compressed with gzip."},
+    {"read_svmlight", read_svmlight,
+     "data.read_svmlight(path, {dtype = 'float32', features =, zero_based = false}) -> X, y, qid\n"
+     "Reads a file of SVMlight and LIBSVM (`label qid:query index:value ..`, `#` begins a comment), plain or "
+     "compressed "
+     "with gzip. X is n x d of dtype (float32 or float64), d = features or the largest index; y is n, int64 when every "
+     "label is a whole number, else float64; qid is n int64, or nil when the file has none. zero_based: indices count "
+     "from 0, not from 1.\n"
+     "Errors name file and line: what is no number or index:value, indices that do not ascend, several labels, a qid "
+     "in "
+     "some lines only, an X that has no room within the memory limit (before it is allocated), or that a short text "
+     "makes huge without features."},
+    {"write_svmlight", write_svmlight,
+     "data.write_svmlight(path, X, y, {qid =, zero_based = false})\n"
+     "Writes X (n x d, float32 or float64), y (n finite numbers) and qid (n int64) as read_svmlight reads them, with "
+     "as "
+     "many digits as give the same bits again; zeros are left out. The file is written whole or not at all."},
     {"write_idx", write_idx, "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
     {NULL, NULL, NULL}};
 

@@ -110,7 +110,11 @@ static int fail_after(lua_State *L) {
 static const struct {
   const char *name;
   void (*open)(lua_State *L, bind_state *S);
-} parts[] = {{"nn", bind_open_nn}, {"optim", bind_open_optim}, {"data", bind_open_data}, {"svm", bind_open_svm}};
+} parts[] = {{"nn", bind_open_nn},
+             {"optim", bind_open_optim},
+             {"data", bind_open_data},
+             {"svm", bind_open_svm},
+             {"_kernels", bind_open_kernels}};
 
 /* Pushes the chunk of an embedded file ("plot", "plot.input"); false when there is none. */
 static bool push_source(lua_State *L, const char *name) {

@@ -64,6 +64,14 @@ static bool load_module(void) {
   return library MODULE_CALLS(AND_FIND);
 }
 
+/* Called when an operation of the module has raised the interruption already. */
+static int interrupt_delivered(lua_State *L) {
+  (void)L;
+  lua_sethook(running_state, NULL, 0, 0);
+  if (running_context) module.peri_clear_cancel(running_context);
+  return 0;
+}
+
 /* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
 static int open_module(lua_State *L) {
   if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
@@ -74,6 +82,8 @@ static int open_module(lua_State *L) {
   lua_getfield(L, -1, LUA_MATHLIBNAME);
   lua_getfield(L, -1, "randomseed");
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.randomseed"); /* for peri.manual_seed */
+  lua_pushcfunction(L, interrupt_delivered);
+  lua_setfield(L, LUA_REGISTRYINDEX, "perilune.interrupt_delivered");
   lua_pop(L, 2);
   return results;
 }

@@ -37,26 +37,27 @@ static const peri_tensor *push_contiguous(lua_State *L, bind_state *S, peri_tens
 /* ---- features ---- */
 
 /* A table of rows, as float64. */
-static void read_rows(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+static void read_table(lua_State *L, bind_state *S, const char *operation, const char *name, int index, samples *s) {
   s->n = (int64_t)lua_rawlen(L, index);
-  if (s->n == 0) bind_error(L, operation, "X is an empty table (expected rows of numbers)");
+  if (s->n == 0) bind_error(L, operation, "%s is an empty table (expected rows of numbers)", name);
   if (lua_rawgeti(L, index, 1) != LUA_TTABLE) {
-    bind_error(L, operation, "row 1 of X is %s (expected a table of numbers)", bind_describe(L, -1));
+    bind_error(L, operation, "row 1 of %s is %s (expected a table of numbers)", name, bind_describe(L, -1));
   }
   s->d = (int64_t)lua_rawlen(L, -1);
   lua_pop(L, 1);
   double *out = (double *)(void *)push_array(L, S, operation, PERI_FLOAT64, 2, (int64_t[]){s->n, s->d})->data;
   for (int64_t i = 1; i <= s->n; i++) {
     if (lua_rawgeti(L, index, i) != LUA_TTABLE) {
-      bind_error(L, operation, "row %I of X is %s (expected a table of numbers)", (lua_Integer)i, bind_describe(L, -1));
+      bind_error(L, operation, "row %I of %s is %s (expected a table of numbers)", (lua_Integer)i, name,
+                 bind_describe(L, -1));
     }
     if ((int64_t)lua_rawlen(L, -1) != s->d) {
-      bind_error(L, operation, "row %I of X has %I values but row 1 has %I", (lua_Integer)i,
+      bind_error(L, operation, "row %I of %s has %I values but row 1 has %I", (lua_Integer)i, name,
                  (lua_Integer)lua_rawlen(L, -1), (lua_Integer)s->d);
     }
     for (int64_t j = 1; j <= s->d; j++) {
       if (lua_rawgeti(L, -1, j) != LUA_TNUMBER) {
-        bind_error(L, operation, "X has %s in row %I, column %I (expected a number)", bind_describe(L, -1),
+        bind_error(L, operation, "%s has %s in row %I, column %I (expected a number)", name, bind_describe(L, -1),
                    (lua_Integer)i, (lua_Integer)j);
       }
       *out++ = lua_tonumber(L, -1);
@@ -67,26 +68,30 @@ static void read_rows(lua_State *L, bind_state *S, const char *operation, int in
   s->dtype = PERI_FLOAT64;
 }
 
-void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const char *name, int index, samples *s) {
   char text[PERI_SHAPE_TEXT];
   if (lua_istable(L, index)) {
-    read_rows(L, S, operation, index, s);
+    read_table(L, S, operation, name, index, s);
   } else {
-    peri_tensor *x = bind_check_tensor(L, S, index, operation, "X");
+    peri_tensor *x = bind_check_tensor(L, S, index, operation, name);
     if (x->layout.ndim != 2) {
-      bind_error(L, operation, "X has shape %s (expected n x d, a row for each sample)",
+      bind_error(L, operation, "%s has shape %s (expected n x d, a row for each sample)", name,
                  peri_shape_text(x->layout.ndim, x->layout.shape, text));
     }
     if (!peri_is_float(x->layout.dtype)) {
-      bind_error(L, operation, "X is %s (expected float32 or float64)", peri_dtype_name(x->layout.dtype));
+      bind_error(L, operation, "%s is %s (expected float32 or float64)", name, peri_dtype_name(x->layout.dtype));
     }
     s->dtype = x->layout.dtype;
     s->n = x->layout.shape[0];
     s->d = x->layout.shape[1];
     push_contiguous(L, S, x);
   }
-  if (s->d == 0) bind_error(L, operation, "X is %Ix0 (expected 1 or more features)", (lua_Integer)s->n);
+  if (s->d == 0) bind_error(L, operation, "%s is %Ix0 (expected 1 or more features)", name, (lua_Integer)s->n);
   s->x = bind_to_tensor(L, S, -1)->data;
+}
+
+void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+  bind_read_rows(L, S, operation, "X", index, s);
 }
 
 /* ---- one value for each row: labels, weights ---- */

@@ -17,6 +17,8 @@ typedef struct samples {
 
 /* X at index: dtype, n, d and x. Leaves its tensor on top of the stack. */
 void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
+/* The same of an argument that messages call `name`. */
+void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const char *name, int index, samples *s);
 /* y at index: as many whole numbers as X has rows. */
 void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
 /* y at index: as many numbers as X has rows. */

@@ -7,6 +7,7 @@
  *   svm_fit.c       fits: progress, kernels that are Lua functions, paths and held-out rows
  *   lua/svm.lua     what is best written in Lua: files, paths, cross-validation, grids
  *   svm_file.c      a machine from the arrays of a file
+ *   svm_libsvm.c    machines in LIBSVM's files
  *   svm_machines.c  the types with a kernel
  *   svm_linear.c    the linear types */
 #ifndef PERI_BIND_SVM_H
@@ -163,5 +164,11 @@ peri_svm_options estimator_svm_options(const estimator *e);
 
 /* m:_restore({name = tensor}): m becomes fitted */
 int estimator_restore(lua_State *L);
+
+/* ---- svm_libsvm.c ---- */
+
+/* svm.load_libsvm and m:save_libsvm, which lua/svm.lua puts in their places */
+int bind_load_libsvm(lua_State *L);
+int bind_save_libsvm(lua_State *L);
 
 #endif

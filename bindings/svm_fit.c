@@ -55,16 +55,6 @@ static void push_rows(lua_State *L, bind_state *S, int index, int64_t count, con
 
 /* ---- what is read ---- */
 
-/* A fit's X at 2; where the kernel is a function, s gets its values. Returns where X's tensor stands. */
-static int read_features(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
-  bind_read_features(L, S, operation, 2, s);
-  int x = lua_gettop(L);
-  if (!e->has_function) return x;
-  call_kernel(L, S, operation, x, x, s->n, s->n, s);
-  s->d = s->n;
-  return x;
-}
-
 static void read_y(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
   if (e->type->targets == PERI_TARGET_LABELS) bind_read_labels(L, S, operation, 3, s);
   if (e->type->targets == PERI_TARGET_NUMBERS) bind_read_targets(L, S, operation, 3, s);
@@ -78,6 +68,21 @@ void estimator_read_targets(lua_State *L, bind_state *S, const char *operation, 
   if (estimator_push_entry(L, 4, "sample_weight") != LUA_TNIL) {
     bind_read_weights(L, S, operation, lua_gettop(L), s);
   }
+}
+
+/* A fit's X, y and {sample_weight =} at 2, 3 and 4; where the kernel is a function, X becomes its values, when all
+ * else is known to be right. Returns where X's tensor stands. */
+static int read_samples(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
+  bind_read_features(L, S, operation, 2, s);
+  int x = lua_gettop(L);
+  estimator_read_targets(L, S, operation, e, s);
+  if (!e->has_function) return x;
+  peri_svm_options options = estimator_svm_options(e);
+  peri_svm_samples given = {s->dtype, s->n, s->d, s->x, s->d, s->y, s->targets, s->weights};
+  bind_check(L, S, peri_svm_check(S->context, &options, &given));
+  call_kernel(L, S, operation, x, x, s->n, s->n, s);
+  s->d = s->n;
+  return x;
 }
 
 void estimator_read_fresh(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
@@ -196,8 +201,7 @@ int estimator_fit(lua_State *L) {
   estimator *e = estimator_begin(L, "fit", 3, &operation);
   samples s = {.n = 0};
   check_call_options(L, operation, e);
-  int x = read_features(L, S, operation, e, &s);
-  estimator_read_targets(L, S, operation, e, &s);
+  int x = read_samples(L, S, operation, e, &s);
   estimator_watch watch = read_progress(L, operation, &told);
   lua_newtable(L); /* for the new machine's tensors */
   int tensors = lua_gettop(L), tries = 0;
@@ -253,8 +257,7 @@ int estimator_path(lua_State *L) {
   int64_t count;
   check_call_options(L, operation, e);
   const double *Cs = read_Cs(L, S, operation, 5, &count);
-  int x = read_features(L, S, operation, e, &s);
-  estimator_read_targets(L, S, operation, e, &s);
+  int x = read_samples(L, S, operation, e, &s);
   estimator_watch watch = read_progress(L, operation, &told);
   lua_createtable(L, (int)count, 0);
   int list = lua_gettop(L);
@@ -332,8 +335,7 @@ int estimator_cross_predict(lua_State *L) {
   int64_t count = 0, folds = luaL_checkinteger(L, 6);
   check_call_options(L, operation, e);
   const double *Cs = lua_isnil(L, 7) ? NULL : read_Cs(L, S, operation, 7, &count);
-  read_features(L, S, operation, e, &s);
-  estimator_read_targets(L, S, operation, e, &s);
+  read_samples(L, S, operation, e, &s);
   fold.n = s.n;
   bind_read_labels(L, S, operation, 5, &fold);
   int64_t *from_zero = lua_newuserdatauv(L, (size_t)s.n * sizeof *from_zero + 1, 0);

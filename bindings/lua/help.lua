@@ -135,6 +135,7 @@ local function text_of(x)
     for _, class in ipairs(METHODS) do
       if not text and rawequal(getmetatable(x), find(class)) then text = signatures(find(class)) end
     end
+    text = text or getmetatable(x) == false and of_object(x) or nil -- an estimator that is written in Lua
   end
   return text or "there is no documentation of " .. (type(x) == "string" and x or "this " .. type(x))
 end

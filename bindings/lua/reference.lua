@@ -14,14 +14,25 @@ local function with_methods()
   local optimizer = peri.optim.SGD({ weight }, { lr = 1 })
   local learning = { "step", "zero_grad", "state_dict", "load_state_dict" }
   return {
-    optim = { "Methods of optimisers", optimizer, learning },
+    optim = { { "Methods of optimisers", optimizer, learning } },
     ["optim.lr_scheduler"] = {
-      "Methods of schedules", peri.optim.lr_scheduler.StepLR(optimizer, { step_size = 1 }),
-      { "step", "state_dict", "load_state_dict" },
+      {
+        "Methods of schedules", peri.optim.lr_scheduler.StepLR(optimizer, { step_size = 1 }),
+        { "step", "state_dict", "load_state_dict" },
+      },
     },
     svm = {
-      "Methods of machines", peri.svm.SVC(),
-      { "fit", "predict", "decision_function", "score", "clone", "params", "release" },
+      {
+        "Methods of machines", peri.svm.SVC(),
+        {
+          "fit", "predict", "predict_proba", "decision_function", "score", "save", "save_libsvm", "clone", "params",
+          "release",
+        },
+      },
+      {
+        "Methods of kernel approximations", peri.svm.Nystroem(),
+        { "fit", "transform", "fit_transform", "clone", "params", "release" },
+      },
     },
   }
 end
@@ -79,8 +90,7 @@ return function(path)
       if name:sub(1, #prefix) == prefix then skip[name:sub(#prefix + 1)] = true end
     end
     if type(value) == "table" then section(out, part[2], value, skip) end
-    local object = objects[part[1]]
-    if object then
+    for _, object in ipairs(objects[part[1]] or {}) do
       out[#out + 1] = ("## %s\n"):format(object[1])
       for _, name in ipairs(object[3]) do entry(out, peri.documentation(object[2][name])) end
     end

@@ -23,6 +23,10 @@ peri_status peri_file_read(peri_context *context, const char *path, void **bytes
  * may not be written, or is no regular file, is left alone. */
 peri_status peri_file_write_atomic(peri_context *context, const char *path, const void *const *chunks,
                                    const size_t *sizes, int n);
+/* The same of a content that is made while it is written: source gives chunk after chunk, each valid until
+ * the next call, and size 0 at the end. Its failure leaves the old file. */
+typedef peri_status (*peri_chunk_source)(void *arg, const void **bytes, size_t *size);
+peri_status peri_file_write_from(peri_context *context, const char *path, peri_chunk_source source, void *arg);
 
 /* ---- IDX (the MNIST family) ----
  * Two zero bytes, the element type, the rank, big-endian 32-bit sizes, big-endian elements.
@@ -66,6 +70,32 @@ peri_status peri_safetensors_write(peri_context *context, const char *path, size
                                    peri_tensor *const *tensors, size_t metadata_n, const char *const *keys,
                                    const char *const *values);
 
+/* ---- svmlight, the text format of SVMlight and LIBSVM ----
+ * A line is a sample: `label qid:query index:value index:value ..`, indices ascending from 1, features that
+ * are not listed 0, `#` begins a comment. Numbers are decimal in every locale; values may be nan and inf. */
+
+typedef struct peri_svmlight_options {
+  peri_dtype dtype; /* of x: float32 or float64 */
+  int64_t features; /* columns of x; 0: the largest index of the file, unless that would make a short file huge */
+  bool zero_based;  /* indices count from 0 */
+} peri_svmlight_options;
+
+/* Reads a file, plain or compressed with gzip, in two passes: the first checks every line and counts, so
+ * that x is measured against the budget before it is allocated. *x is n x d; *y is n, int64 when every
+ * label is a whole number, else float64; *qid is n, int64, or NULL when the file has none (all
+ * lines have one, or none has). */
+peri_status peri_svmlight_read(peri_context *context, const char *path, const peri_svmlight_options *options,
+                               peri_tensor **x, peri_tensor **y, peri_tensor **qid);
+/* The same from memory; name stands for the file in messages. */
+peri_status peri_svmlight_parse(peri_context *context, const char *name, const void *bytes, size_t size,
+                                const peri_svmlight_options *options, peri_tensor **x, peri_tensor **y,
+                                peri_tensor **qid);
+/* Writes x (n x d, float32 or float64), y (n numbers) and qid (n int64, or NULL) so that reading gives
+ * the same bits (of a NaN its sign). Zeros are left out; a last column that has nothing else
+ * stands as a zero in the first line, so that d is read back. */
+peri_status peri_svmlight_write(peri_context *context, const char *path, peri_tensor *x, peri_tensor *y,
+                                peri_tensor *qid, bool zero_based);
+
 /* ---- generators ---- */
 
 /* Two concentric rings, as scikit-learn's make_circles: n/2 points evenly spaced on the unit circle and
@@ -85,5 +115,6 @@ peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, pe
 #define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
 #define PERI_STREAM_DIGITS  ((uint64_t)2 << 60)
 #define PERI_STREAM_LOADER  ((uint64_t)3 << 60)
+#define PERI_STREAM_KERNELS ((uint64_t)4 << 60) /* and 5, 6: what kernel approximations draw */
 
 #endif

@@ -117,9 +117,15 @@ static peri_status write_chunk(replacement *r, const unsigned char *bytes, uint6
   return PERI_OK;
 }
 
-static peri_status write_all(replacement *r, const void *const *chunks, const size_t *sizes, int n) {
+static peri_status write_all(replacement *r, peri_chunk_source source, void *arg) {
   if (r->replaces && fchmod(r->file, r->mode) != 0) return fail(r, "its mode cannot be kept", errno);
-  for (int i = 0; i < n; i++) PERI_TRY(write_chunk(r, chunks[i], sizes[i]));
+  for (;;) {
+    const void *bytes = NULL;
+    size_t size = 0;
+    PERI_TRY(source(arg, &bytes, &size));
+    if (size == 0) break;
+    PERI_TRY(write_chunk(r, bytes, size));
+  }
   if (fsync(r->file) != 0) return fail(r, "cannot be flushed to the disk", errno);
   int file = r->file;
   r->file = -1;
@@ -136,17 +142,37 @@ static peri_status put_in_place(replacement *r) {
   return PERI_OK;
 }
 
-peri_status peri_file_write_atomic(peri_context *context, const char *path, const void *const *chunks,
-                                   const size_t *sizes, int n) {
+peri_status peri_file_write_from(peri_context *context, const char *path, peri_chunk_source source, void *arg) {
   replacement r = {.context = context, .path = path, .folder = -1, .file = -1};
   peri_status status = examine(&r);
   if (status == PERI_OK) status = open_folder(&r);
   if (status == PERI_OK) status = create_temporary(&r);
-  if (status == PERI_OK) status = write_all(&r, chunks, sizes, n);
+  if (status == PERI_OK) status = write_all(&r, source, arg);
   if (status == PERI_OK) status = put_in_place(&r);
   if (r.file >= 0) close(r.file);
   if (r.temporary[0] != '\0') unlinkat(r.folder, r.temporary, 0);
   if (r.folder >= 0) close(r.folder);
   free(r.target);
   return status;
+}
+
+typedef struct chunk_list {
+  const void *const *chunks;
+  const size_t *sizes;
+  int n, at;
+} chunk_list;
+
+static peri_status next_of_list(void *arg, const void **bytes, size_t *size) {
+  chunk_list *list = arg;
+  while (list->at < list->n && list->sizes[list->at] == 0) list->at++;
+  if (list->at == list->n) return PERI_OK;
+  *bytes = list->chunks[list->at];
+  *size = list->sizes[list->at++];
+  return PERI_OK;
+}
+
+peri_status peri_file_write_atomic(peri_context *context, const char *path, const void *const *chunks,
+                                   const size_t *sizes, int n) {
+  chunk_list list = {.chunks = chunks, .sizes = sizes, .n = n};
+  return peri_file_write_from(context, path, next_of_list, &list);
 }

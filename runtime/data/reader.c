@@ -227,6 +227,23 @@ peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const ch
   return PERI_OK;
 }
 
+peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uint64_t *got) {
+  if (reader->inflater != NULL) return read_inflated(reader, to, n, got);
+  uint64_t left = reader->size - reader->raw_at, count = n < left ? n : left;
+  *got = 0;
+  PERI_TRY(read_raw(reader, to, count));
+  reader->at += count;
+  *got = count;
+  return PERI_OK;
+}
+
+peri_status peri_reader_rewind(peri_reader *reader) {
+  reader->raw_at = reader->at = 0;
+  if (reader->inflater == NULL) return PERI_OK;
+  reader->inflater->stream.avail_in = 0;
+  return next_member(reader);
+}
+
 peri_status peri_reader_finish(peri_reader *reader) {
   uint64_t end = reader->at;
   if (reader->inflater != NULL) {

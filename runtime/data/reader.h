@@ -28,6 +28,10 @@ void peri_reader_close(peri_reader *reader);
 
 /* Exactly n bytes, or an error saying what is missing. */
 peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const char *what);
+/* As many of n bytes as there are: *got < n only at the end, where a gzip stream's checksum was verified. */
+peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uint64_t *got);
+/* To the first byte again. */
+peri_status peri_reader_rewind(peri_reader *reader);
 /* That nothing follows; of a gzip stream also its checksum. */
 peri_status peri_reader_finish(peri_reader *reader);
 /* How many bytes of data the file can hold at most: its size, or what deflate can make of it. */

@@ -69,10 +69,10 @@ peri_outcome peri_dense_run(const peri_dense *p, const peri_context *context, do
 #define PERI_NEWTON_MOST 256 /* free variables of a Newton step */
 
 /* Doubles of workspace for up to n free variables. */
-static inline int64_t peri_newton_doubles(int64_t n) { return n * n + 4 * n; }
+static inline int64_t peri_newton_doubles(int64_t n) { return n * n + 5 * n; }
 /* Minimises over the free variables, those that meet a bound leaving the set, until the gap among them is
  * below tol; returns the number of Newton steps, 0 when nothing was done: fewer than two free
- * variables, more than `most`, or a matrix too indefinite. A single segment only. */
+ * variables, more than `most`, or a matrix too indefinite. */
 int64_t peri_dense_newton(const peri_dense *p, double tol, int64_t most, double *workspace);
 
 #endif

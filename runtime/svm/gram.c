@@ -174,15 +174,15 @@ static void rows_body(void *arg, int64_t piece) {
   const peri_stretch *stretch = &cache->stretch[s];
   const peri_cached_rows *rows = &cache->rows;
   int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
-  char *tile = cache->tiles + peri_worker() * cache->tile_bytes;
-  if (rows->order == NULL)
+  char *tile = rows->order == NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
+  if (tile != NULL)
     peri_svm_kernel_block(cache->context->kernels, rows->kernel, dtype, job->count, columns, rows->d, cache->batch_x,
                           rows->d, cache->batch_norms, peri_at(dtype, rows->x, rows->ldx, row, 0), rows->ldx,
                           (const char *)rows->norms + row * size, tile, TILE);
   for (int64_t i = 0; i < job->count; i++) {
     int64_t slot = cache->slot_of[cache->missing[i]];
     char *out = cache->values + (slot * cache->ld + stretch->at + from) * size;
-    if (rows->order == NULL)
+    if (tile != NULL)
       memcpy(out, tile + i * TILE * size, (size_t)(columns * size));
     else
       gather_row(rows->from, peri_at(rows->from, rows->x, rows->ldx, rows->order[row_of(cache, cache->missing[i])], 0),

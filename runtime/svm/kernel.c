@@ -71,9 +71,37 @@ int64_t peri_svm_kernel_find(const char *name) {
 
 /* ---- blocks ---- */
 
-void peri_svm_products(peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b,
-                       int64_t ldb, void *out, int64_t ldo) {
-  if (dtype == PERI_FLOAT64) {
+#define NARROW         8 /* features up to which a product is not worth OpenBLAS's packing */
+#define NARROW_COLUMNS 128
+
+/* Columns of b' a piece at a time, transposed on the stack. */
+static void narrow_products(const peri_kernels *kernels, peri_dtype dtype, int64_t m, int64_t n, int64_t d,
+                            const void *a, int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo) {
+  union {
+    double wide[NARROW * NARROW_COLUMNS];
+    float single[NARROW * NARROW_COLUMNS];
+  } transposed;
+  for (int64_t from = 0; from < n; from += NARROW_COLUMNS) {
+    int64_t columns = peri_min(NARROW_COLUMNS, n - from);
+    for (int64_t j = 0; j < columns; j++) {
+      const void *row = peri_at(dtype, b, ldb, from + j, 0);
+      for (int64_t l = 0; l < d; l++) {
+        if (dtype == PERI_FLOAT64)
+          transposed.wide[l * NARROW_COLUMNS + j] = ((const double *)row)[l];
+        else
+          transposed.single[l * NARROW_COLUMNS + j] = ((const float *)row)[l];
+      }
+    }
+    kernels->svm->narrow[peri_is_wide(dtype)](m, columns, d, a, lda, &transposed, NARROW_COLUMNS,
+                                              (char *)out + from * (int64_t)peri_float_size(dtype), ldo);
+  }
+}
+
+void peri_svm_products(const peri_kernels *kernels, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
+                       int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo) {
+  if (d <= NARROW) {
+    narrow_products(kernels, dtype, m, n, d, a, lda, b, ldb, out, ldo);
+  } else if (dtype == PERI_FLOAT64) {
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
                 (int)ldo);
   } else {
@@ -85,7 +113,7 @@ void peri_svm_products(peri_dtype dtype, int64_t m, int64_t n, int64_t d, const 
 void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t m,
                            int64_t n, int64_t d, const void *a, int64_t lda, const void *a_norms, const void *b,
                            int64_t ldb, const void *b_norms, void *out, int64_t ldo) {
-  peri_svm_products(dtype, m, n, d, a, lda, b, ldb, out, ldo);
+  peri_svm_products(kernels, dtype, m, n, d, a, lda, b, ldb, out, ldo);
   const peri_svm_kernel_row *row = &peri_svm_kernel_table[kernel->id];
   for (int64_t i = 0; i < m; i++) {
     row->apply(kernels, kernel, dtype, n, (char *)out + i * ldo * (int64_t)peri_float_size(dtype), b_norms,
@@ -99,6 +127,7 @@ void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *k
 #define NORM_PIECE (32 * NORM_ROWS)
 
 typedef struct norms_job {
+  const peri_kernels *kernels;
   peri_dtype dtype;
   int64_t n, d, ldx;
   const void *x;
@@ -114,7 +143,7 @@ static void norms_body(void *arg, int64_t piece) {
   for (int64_t at = piece * NORM_PIECE; at < end; at += NORM_ROWS) {
     int64_t from = peri_min(at, job->n - rows);
     const void *x = peri_at(job->dtype, job->x, job->ldx, from, 0);
-    peri_svm_products(job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
+    peri_svm_products(job->kernels, job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
     for (int64_t i = 0; i < rows; i++) {
       if (from + i < at) continue; /* another piece's */
       memcpy((char *)job->norms + (size_t)(from + i) * size, (char *)products + (size_t)(i * rows + i) * size, size);
@@ -124,7 +153,7 @@ static void norms_body(void *arg, int64_t piece) {
 
 peri_status peri_svm_norms(peri_context *context, peri_dtype dtype, int64_t n, int64_t d, const void *x, int64_t ldx,
                            void *norms) {
-  norms_job job = {.dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
+  norms_job job = {.kernels = context->kernels, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
   return peri_parallel(context, (n + NORM_PIECE - 1) / NORM_PIECE, norms_body, &job);
 }
 

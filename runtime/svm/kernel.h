@@ -28,8 +28,8 @@ bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel);
 extern const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT];
 
 /* out (m x n) = a (m x d) b' (n x d); one thread, and safe to call from a body: it allocates nothing. */
-void peri_svm_products(peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b,
-                       int64_t ldb, void *out, int64_t ldo);
+void peri_svm_products(const peri_kernels *kernels, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
+                       int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo);
 /* The products, then the kernel on them. */
 void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t m,
                            int64_t n, int64_t d, const void *a, int64_t lda, const void *a_norms, const void *b,

@@ -54,7 +54,8 @@ peri_status peri_svm_make_room(peri_svm *model, int64_t k, const int64_t *n_supp
   if (model->options.kernel != PERI_SVM_PRECOMPUTED)
     PERI_TRY(
         peri_blocks_new(blocks, model->supports * model->d, peri_float_size(model->dtype), &model->support_vectors));
-  PERI_TRY(peri_blocks_new(blocks, model->rows * model->supports, sizeof *model->dual_coef, &model->dual_coef));
+  PERI_TRY(
+      peri_blocks_new(blocks, peri_max(model->rows * model->supports, 1), sizeof *model->dual_coef, &model->dual_coef));
   PERI_TRY(peri_blocks_new(blocks, model->pairs, sizeof *model->intercept, &model->intercept));
   PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->n_iter, &model->n_iter));
   PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->gaps, &model->gaps));
@@ -237,7 +238,7 @@ static void given_body(void *arg, int64_t piece) {
   const int64_t *start = model->machine->start;
   int64_t end = peri_min(job->m, (piece + 1) * job->rows), size = (int64_t)peri_float_size(job->dtype);
   bool wide = peri_is_wide(job->dtype);
-  char *gathered = job->scratch + peri_worker() * model->supports * size;
+  char *gathered = job->gather ? job->scratch + peri_worker() * model->supports * size : NULL;
   for (int64_t i = piece * job->rows; i < end; i++) {
     const char *row = peri_at(job->dtype, job->values, job->ld, i, 0);
     for (int64_t s = 0; job->gather && s < model->supports; s++) {
@@ -265,7 +266,8 @@ static peri_status decide_given(peri_context *context, const peri_svm *model, pe
                    .out = out};
   int64_t pieces = (m + job.rows - 1) / job.rows, workers = peri_max(1, peri_min(peri_threads(context), pieces));
   peri_blocks blocks = {.context = context};
-  if (gather) PERI_TRY(peri_blocks_new(&blocks, workers * model->supports, peri_float_size(dtype), &job.scratch));
+  if (gather)
+    PERI_TRY(peri_blocks_new(&blocks, peri_max(workers * model->supports, 1), peri_float_size(dtype), &job.scratch));
   peri_status status = peri_parallel(context, pieces, given_body, &job);
   peri_blocks_release(&blocks);
   return status;

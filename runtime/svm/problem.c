@@ -203,7 +203,7 @@ static peri_status prepare_source(peri_problem *p) {
                                  .definite = peri_svm_kernel_is_definite(&p->kernel),
                                  .matrix = gram,
                                  .ld = ld,
-                                 .capacity = g->rows};
+                                 .capacity = 2 * g->rows}; /* two variables for a row, in regression */
     p->source = &p->whole;
     for (int64_t t = 0; t < g->rows; t++) p->diagonal[t] = peri_value(p->compute, gram, t * ld + t);
     return PERI_OK;
@@ -227,18 +227,19 @@ static peri_status prepare_source(peri_problem *p) {
 
 /* ---- the whole ---- */
 
-static peri_status check_samples(const peri_problem *p) {
+static peri_status check_features(const peri_problem *p) {
   const peri_svm_samples *s = p->samples;
   PERI_TRY(peri_svm_check_features(p->context, p->who, s->dtype, s->n, s->d, s->x, s->ldx));
   if (p->options->kernel == PERI_SVM_PRECOMPUTED && s->n != s->d)
     return peri_fail(p->context, PERI_ERR_ARGUMENT,
                      "%s: X is %lldx%lld (expected the n x n kernel matrix of the rows with each other)", p->who,
                      (long long)s->n, (long long)s->d);
-  return s->targets != NULL ? check_targets(p->context, p->who, s) : PERI_OK;
+  return PERI_OK;
 }
 
-peri_status peri_problem_begin(peri_problem *p, peri_context *context, const peri_svm_options *options,
-                               const peri_svm_samples *samples) {
+/* All but x: options, and the rows in order of class. */
+static peri_status prepare_rows(peri_problem *p, peri_context *context, const peri_svm_options *options,
+                                const peri_svm_samples *samples) {
   *p = (peri_problem){.context = context,
                       .blocks = {.context = context},
                       .options = options,
@@ -249,8 +250,7 @@ peri_status peri_problem_begin(peri_problem *p, peri_context *context, const per
     return peri_fail(context, PERI_ERR_ARGUMENT, "svm: there is no type number %d", (int)options->type);
   p->who = peri_svm_type_table[options->type].name;
   PERI_TRY(check_options(context, p->who, options));
-  PERI_TRY(check_samples(p));
-  PERI_TRY(peri_blas_ready(context, context->threads));
+  if (samples->targets != NULL) PERI_TRY(check_targets(context, p->who, samples));
   if (peri_svm_type_table[options->type].targets == PERI_TARGET_LABELS)
     PERI_TRY(peri_svm_group(&p->blocks, p->who, samples->n, samples->labels, samples->weights, 1,
                             &options->class_weights, &p->grouping));
@@ -258,7 +258,21 @@ peri_status peri_problem_begin(peri_problem *p, peri_context *context, const per
     PERI_TRY(peri_svm_group_all(&p->blocks, p->who, samples->n, samples->weights, &p->grouping));
   p->pairs = peri_max(p->grouping.k * (p->grouping.k - 1) / 2, 1);
   p->deadline = isinf(options->time_limit) ? INFINITY : peri_now() + options->time_limit;
-  if (options->type == PERI_NU_SVC) PERI_TRY(check_nu(p));
+  return options->type == PERI_NU_SVC ? check_nu(p) : PERI_OK;
+}
+
+peri_status peri_svm_check(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples) {
+  peri_problem problem;
+  peri_status status = prepare_rows(&problem, context, options, samples);
+  peri_blocks_release(&problem.blocks);
+  return status;
+}
+
+peri_status peri_problem_begin(peri_problem *p, peri_context *context, const peri_svm_options *options,
+                               const peri_svm_samples *samples) {
+  PERI_TRY(prepare_rows(p, context, options, samples));
+  PERI_TRY(check_features(p));
+  PERI_TRY(peri_blas_ready(context, context->threads));
   PERI_TRY(peri_blocks_new(&p->blocks, p->grouping.rows, sizeof *p->diagonal, &p->diagonal));
   PERI_TRY(options->kernel == PERI_SVM_PRECOMPUTED ? prepare_precomputed(p) : prepare_features(p));
   return prepare_source(p);

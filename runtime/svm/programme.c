@@ -167,22 +167,42 @@ void peri_programme_raise_C(peri_programme *self, double C) {
 
 /* ---- solution ---- */
 
+#define NU_ROUNDS 4
+
+/* Solves to tol in units of the margin: r is known only then, so that a nu-SVC may have to go on. */
+static peri_status solve_nu_svc(peri_programme *self, bool warm, peri_smo_limits limits,
+                                peri_programme_result *result) {
+  const peri_problem *p = self->problem;
+  double tol = limits.tol;
+  int64_t steps = 0, most = limits.max_iter;
+  for (int round = 0; round < NU_ROUNDS; round++) {
+    if (most >= 0) limits.max_iter = most - steps;
+    PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm || round > 0, &limits, &result->smo));
+    steps += result->smo.iterations;
+    double r = (result->smo.rho[0] - result->smo.rho[1]) / 2; /* half the margin's width; 0: nothing separates */
+    result->scale = r > 0 ? 1 / r : INFINITY;
+    if (!result->smo.converged || isinf(result->scale) || result->smo.gap * result->scale < tol) break;
+    limits.tol = 0.5 * tol * r;
+  }
+  result->smo.iterations = steps;
+  result->smo.gap *= isinf(result->scale) ? 1 : result->scale;
+  result->smo.converged = result->smo.converged && result->smo.gap < tol;
+  result->smo.objective *= result->scale * result->scale;
+  return PERI_OK;
+}
+
 peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo_limits *limits,
                                  peri_programme_result *result) {
   const peri_problem *p = self->problem;
-  peri_smo_limits scaled = *limits;
-  scaled.tol = self->tol;
-  PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm, &scaled, &result->smo));
-  const double *rho = result->smo.rho;
-  result->rho = (rho[0] + rho[1]) / 2;
+  peri_smo_limits own = *limits;
+  own.tol = self->tol;
   result->scale = 1;
-  if (p->options->type == PERI_NU_SVC) {
-    double r = (rho[0] - rho[1]) / 2; /* half the width of the margin; 0: nothing separates the classes */
-    result->scale = r > 0 ? 1 / r : INFINITY;
-    result->rho *= result->scale;
-    result->smo.objective *= result->scale * result->scale;
-  }
+  if (p->options->type == PERI_NU_SVC)
+    PERI_TRY(solve_nu_svc(self, warm, own, result));
+  else
+    PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm, &own, &result->smo));
   result->smo.gap *= p->options->tol / self->tol;
+  result->rho = result->scale * (result->smo.rho[0] + result->smo.rho[1]) / 2;
   return PERI_OK;
 }
 

@@ -21,6 +21,10 @@
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
 #define DENIALS        20   /* after which tol is taken to be below the rounding error */
+#define POLISH         1e-3 /* of tol, at the end */
+#define POLISH_ROUNDS  3
+#define PATIENCE       50  /* rounds without progress near the rounding error */
+#define NEAR           1e4 /* times that error */
 
 /* The working set: which variables, their copies, their matrix. */
 typedef struct peri_smo_block {
@@ -128,6 +132,7 @@ typedef struct solver {
   bool ended;   /* out of time, or told to end */
   double scale; /* the largest K_tt */
   double drift; /* about the rounding error that updates have left in the gradient */
+  double noise; /* about the rounding error of a gradient computed anew: gaps below it mean nothing */
 } solver;
 
 typedef struct update_job {
@@ -326,7 +331,6 @@ static bool goes_on(solver *self, double gap) {
 /* Solves on the block to tol, or until a quarter of it has become inactive. */
 static peri_outcome run_block(solver *self, double tol) {
   peri_smo_block *block = self->smo->block;
-  bool newton = self->source->definite && !self->smo->separate;
   double work = 0;
   peri_outcome result = PERI_PAUSED;
   while (result == PERI_PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
@@ -335,7 +339,7 @@ static peri_outcome run_block(solver *self, double tol) {
     if (result != PERI_PAUSED) break;
     if (peri_dense_count_active(&block->problem) < block->count * 3 / 4) break;
     work += 2.0 * (double)some * (double)block->count;
-    if (newton) work = finish(block, tol, work);
+    if (self->source->definite) work = finish(block, tol, work);
     if (self->limits->deadline < INFINITY && peri_now() >= self->limits->deadline) break;
   }
   return result;
@@ -345,12 +349,11 @@ static peri_outcome run_block(solver *self, double tol) {
 
 /* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
  * steps are wanted; else leaves it empty. */
-static void shrink(solver *self, const peri_dense_view *view) {
+static void shrink(solver *self, const peri_dense_view *view, bool newton) {
   const peri_dense *p = &self->whole;
   peri_smo_block *block = self->smo->block;
   int64_t n = self->smo->n;
-  bool newton = self->source->definite && !p->separate;
-  int64_t most = self->steps > BLOCK_STEPS * n && newton ? block->most : peri_min(block->most, n / 2);
+  int64_t most = newton ? block->most : peri_min(block->most, n / 2);
   block->count = 0;
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t from = p->segment[s].position;
@@ -365,10 +368,27 @@ static void shrink(solver *self, const peri_dense_view *view) {
   }
 }
 
+/* Once tol is reached: a little more where it costs less than the steps so far, because a gap below tol still leaves
+ * an objective that is off by as much as the gap times all of b. Newton steps on the free variables, steps on pairs
+ * for those that have to leave a bound, and again. */
+static peri_status polish(solver *self, const peri_dense_view *view) {
+  peri_smo_block *block = self->smo->block;
+  double tol = fmax(POLISH * self->tol, self->noise), work = 2.0 * (double)self->steps * (double)self->smo->n;
+  shrink(self, view, true);
+  if (block->count == 0) return PERI_OK;
+  PERI_TRY(gather(self));
+  for (int round = 0; round < POLISH_ROUNDS; round++) {
+    finish(block, tol, work);
+    int64_t some = peri_min(BLOCK_STEPS * block->count, self->limit - self->steps);
+    if (peri_dense_run(&block->problem, self->context, tol, some, &self->steps) != PERI_PAUSED) break;
+  }
+  return scatter(self);
+}
+
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
   int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
   if (self->steps > 0)
-    shrink(self, view);
+    shrink(self, view, self->steps > BLOCK_STEPS * self->smo->n && self->source->definite);
   else
     self->smo->block->count = 0;
   if (self->smo->block->count == 0) {
@@ -487,8 +507,10 @@ static void conclude(const solver *self, const peri_dense_view *view, peri_smo_r
   double objective = 0;
   for (int64_t t = 0; t < smo->n; t++) objective += smo->beta[t] * (smo->gradient[t] + smo->linear[t]);
   double gap = peri_dense_gap(&self->whole, view);
-  *result = (peri_smo_result){
-      .iterations = self->steps, .gap = gap > 0 ? gap : 0, .objective = 0.5 * objective, .converged = gap < self->tol};
+  *result = (peri_smo_result){.iterations = self->steps,
+                              .gap = gap > 0 ? gap : 0,
+                              .objective = 0.5 * objective,
+                              .converged = gap < self->limits->tol};
   for (int64_t s = 0; s < PERI_SMO_SEGMENTS; s++) {
     int64_t one = peri_min(s, smo->segments - 1);
     result->rho[s] =
@@ -497,28 +519,61 @@ static void conclude(const solver *self, const peri_dense_view *view, peri_smo_r
   if (!isfinite(result->objective)) result->gap = INFINITY, result->converged = false;
 }
 
+static double rounding_error(const solver *self) {
+  const peri_smo *smo = self->smo;
+  double beta = 0, linear = 0;
+  for (int64_t t = 0; t < smo->n; t++) {
+    beta += fabs(smo->beta[t]);
+    linear = fmax(linear, fabs(smo->linear[t]));
+  }
+  return DBL_EPSILON * (linear + self->scale * beta);
+}
+
+/* Whether rounds have stopped to lower the gap so near the rounding error that they will not. */
+typedef struct patience {
+  double best, stuck;
+  int rounds;
+} patience;
+
+static bool is_hopeless(const solver *self, patience *p, double gap, bool stuck) {
+  if (gap < self->noise) return true;
+  if (stuck) { /* no step changes anything: a gradient computed anew may, as long as that halves the gap */
+    if (!(gap < 0.5 * p->stuck)) return true;
+    p->stuck = gap;
+  }
+  if (gap < 0.9 * p->best) {
+    p->best = gap;
+    p->rounds = 0;
+  }
+  return p->rounds++ > PATIENCE && gap < NEAR * self->noise;
+}
+
 /* Rounds until the gap is below tol. A gap that updated gradients show is believed when one computed anew shows
- * it too. Where rounding leaves no step, the solver goes on as long as that halves the gap. */
+ * it too. */
 static peri_status solve(solver *self, peri_dense_view *view) {
   peri_outcome result = PERI_PAUSED;
   int denials = 0; /* how often a rebuilt gradient has contradicted the updated one */
-  double stuck_gap = INFINITY;
+  bool polished = !self->source->definite || self->source->matrix == NULL;
+  patience waited = {.best = INFINITY, .stuck = INFINITY};
   for (;;) {
+    self->noise = rounding_error(self);
+    self->tol = fmax(self->limits->tol, self->noise);
     *view = peri_dense_look(&self->whole);
     double gap = peri_dense_gap(&self->whole, view);
-    bool reached = !(gap >= self->tol), stuck = result == PERI_STUCK;
-    bool over = reached || stuck || self->steps >= self->limit || !goes_on(self, gap);
-    if (over && self->drift > 0.01 * self->tol) {
+    bool reached = !(gap >= self->tol);
+    bool over = reached || self->steps >= self->limit || !goes_on(self, gap);
+    if ((over || result == PERI_STUCK) && self->drift > 0.01 * self->tol) {
       PERI_TRY(rebuild_gradient(self));
       *view = peri_dense_look(&self->whole);
       gap = peri_dense_gap(&self->whole, view);
       if (reached && gap >= self->tol && denials++ < DENIALS) over = false;
     }
-    if (stuck && gap >= self->tol && gap < 0.5 * stuck_gap) {
-      stuck_gap = gap;
-      over = self->steps >= self->limit || self->ended;
+    if (over && reached && !polished && self->steps > 0) {
+      polished = true;
+      PERI_TRY(polish(self, view));
+      continue;
     }
-    if (over) return PERI_OK;
+    if (over || is_hopeless(self, &waited, gap, result == PERI_STUCK)) return PERI_OK;
     if (self->source->matrix != NULL)
       PERI_TRY(round_over_matrix(self, view, &result));
     else
@@ -533,7 +588,6 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
                  .source = source,
                  .smo = smo,
                  .limits = limits,
-                 .tol = limits->tol,
                  .limit = limits->max_iter < 0 ? INT64_MAX : limits->max_iter};
   self.whole = (peri_dense){.kernels = context->kernels->svm,
                             .wide = peri_is_wide(source->dtype),

@@ -146,6 +146,8 @@ typedef struct peri_svm {
   struct peri_svm_machine *machine; /* what decisions compute with; private */
 } peri_svm;
 
+/* What can be said of options, labels and weights before there is x, which is not looked at: what fit would refuse. */
+peri_status peri_svm_check(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples);
 /* Fits a machine. Reaching max_iter or time_limit is no failure: fit_status and gap say what was reached. On failure
  * *out is NULL. */
 peri_status peri_svm_fit(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,

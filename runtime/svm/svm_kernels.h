@@ -50,6 +50,10 @@ typedef struct peri_svm_kernels {
   double (*dot[2])(int64_t n, const void *x, const double *w);
   double (*square[2])(int64_t n, const void *x); /* sum of x * x, likewise */
 
+  /* out (m x n, rows of ldo) = a (m x d, rows of lda) times b (d x n, rows of ldb), for small d */
+  void (*narrow[2])(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb, void *out,
+                    int64_t ldo);
+
   /* kernel rows in place, any n. rbf: x = -gamma * max(0, norm + norms - 2 x), ready for exp */
   void (*rbf_exponent[2])(int64_t n, void *x, const void *norms, double norm, double gamma);
   void (*affine[2])(int64_t n, void *x, double scale, double offset); /* x = scale * x + offset */

@@ -255,6 +255,42 @@ INLINE double square(int64_t n, const void *x, bool wide) {
 static double square_32(int64_t n, const void *x) { return square(n, x, false); }
 static double square_64(int64_t n, const void *x) { return square(n, x, true); }
 
+/* ---- products of few features ---- */
+
+static void narrow_32(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
+                      void *out, int64_t ldo) {
+  for (int64_t i = 0; i < m; i++) {
+    const float *u = (const float *)a + i * lda;
+    float *restrict v = (float *)out + i * ldo;
+    for (int64_t l = 0; l < d; l += 2) {
+      const float *restrict p = (const float *)b + l * ldb, *restrict q = p + (l + 1 < d ? ldb : 0);
+      float first = u[l], second = l + 1 < d ? u[l + 1] : 0;
+      if (l == 0) {
+        for (int64_t j = 0; j < n; j++) v[j] = first * p[j] + second * q[j];
+      } else {
+        for (int64_t j = 0; j < n; j++) v[j] += first * p[j] + second * q[j];
+      }
+    }
+  }
+}
+
+static void narrow_64(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
+                      void *out, int64_t ldo) {
+  for (int64_t i = 0; i < m; i++) {
+    const double *u = (const double *)a + i * lda;
+    double *restrict v = (double *)out + i * ldo;
+    for (int64_t l = 0; l < d; l += 2) {
+      const double *restrict p = (const double *)b + l * ldb, *restrict q = p + (l + 1 < d ? ldb : 0);
+      double first = u[l], second = l + 1 < d ? u[l + 1] : 0;
+      if (l == 0) {
+        for (int64_t j = 0; j < n; j++) v[j] = first * p[j] + second * q[j];
+      } else {
+        for (int64_t j = 0; j < n; j++) v[j] += first * p[j] + second * q[j];
+      }
+    }
+  }
+}
+
 /* ---- kernel rows ---- */
 
 static void rbf_exponent_32(int64_t n, void *x, const void *norms, double norm, double gamma) {
@@ -291,6 +327,11 @@ static void affine_64(int64_t n, void *x, double scale, double offset) {
 #define PIECE 64
 
 static void power_32(int64_t n, void *x, int64_t degree) {
+  if (degree == 2) {
+    float *v = x;
+    for (int64_t i = 0; i < n; i++) v[i] *= v[i];
+    return;
+  }
   for (float *v = x, *end = v + n; v < end; v += PIECE) {
     int64_t m = end - v < PIECE ? end - v : PIECE;
     float base[PIECE], result[PIECE];
@@ -307,6 +348,11 @@ static void power_32(int64_t n, void *x, int64_t degree) {
 }
 
 static void power_64(int64_t n, void *x, int64_t degree) {
+  if (degree == 2) {
+    double *v = x;
+    for (int64_t i = 0; i < n; i++) v[i] *= v[i];
+    return;
+  }
   for (double *v = x, *end = v + n; v < end; v += PIECE) {
     int64_t m = end - v < PIECE ? end - v : PIECE;
     double base[PIECE], result[PIECE];
@@ -352,6 +398,7 @@ const peri_svm_kernels JOIN(peri_svm_kernels_, PERI_ISA) = {
     .axpy = {axpy_32, axpy_64},
     .dot = {dot_32, dot_64},
     .square = {square_32, square_64},
+    .narrow = {narrow_32, narrow_64},
     .rbf_exponent = {rbf_exponent_32, rbf_exponent_64},
     .affine = {affine_32, affine_64},
     .power = {power_32, power_64},

@@ -1,11 +1,15 @@
 -- Perilune beside PyTorch, NumPy and scikit-learn, in one run on one machine.
 --
---   ./dev bench [start] [circle] [mnist] [ops]      all of them when none is named
+--   ./dev bench [start] [circle] [mnist] [ops]      all of them and svm when none is named
+--   ./dev bench svm [row...]                        the support vector machines: see tests/bench/svm.lua
 --
 -- PERILUNE_MNIST names a folder with MNIST; without it, generated digits of the same shapes serve.
 -- The peers' side is tests/peers/bench_torch.py, run by /usr/bin/python3. Times are the best of several runs.
 local peri = require "perilune"
 local nn, optim, data = peri.nn, peri.optim, peri.data
+
+local digits_folder = dofile "tests/bench/digits_folder.lua"
+local svm_rows = dofile "tests/bench/svm.lua"
 
 local program = arg[-1]
 
@@ -79,23 +83,8 @@ function benches.circle()
   row("step", seconds / 1000, peer("circle", 1)["circle step"][1], 4e-6)
 end
 
--- The folder with MNIST, or one with generated digits in its place.
-local function mnist_folder()
-  local folder = os.getenv "PERILUNE_MNIST"
-  if folder then return folder, "MNIST" end
-  folder = os.tmpname()
-  os.remove(folder)
-  assert(peri._process.mkdir(folder))
-  for prefix, n in pairs { train = 60000, t10k = 10000 } do
-    local x, y = data.digits(n, { seed = n })
-    data.write_idx(folder .. "/" .. prefix .. "-images-idx3-ubyte", (x * 255):round():to("uint8"):view(n, 28, 28))
-    data.write_idx(folder .. "/" .. prefix .. "-labels-idx1-ubyte", (y - 1):to("uint8"))
-  end
-  return folder, "generated digits"
-end
-
 function benches.mnist()
-  local folder, name = mnist_folder()
+  local folder, name = digits_folder()
   heading("784-128-10 tanh on " .. name .. ", batch 128: one epoch of 60,000")
   columns "PyTorch"
   local set = data.mnist(folder)
@@ -148,8 +137,13 @@ function benches.ops()
   end
 end
 
-local order = { "start", "circle", "mnist", "ops" }
+local order = { "start", "circle", "mnist", "ops", "svm" }
 local chosen = #arg > 0 and { table.unpack(arg) } or order
+local rows = {} -- of svm: what follows the word
+if chosen[1] == "svm60000" then chosen = { "svm", "mnist60000" } end
+if chosen[1] == "svm" then rows, chosen = table.move(chosen, 2, #chosen, 1, {}), { "svm" } end
+function benches.svm() svm_rows(rows) end
+
 for _, name in ipairs(chosen) do
   if not benches[name] then
     io.stderr:write(("bench: no bench %s (known: %s)\n"):format(name, table.concat(order, ", ")))

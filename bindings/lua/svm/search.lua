@@ -31,7 +31,9 @@ end
 local function only(operation, options, names)
   local call, rest = part(operation, options, names)
   local unknown = next(rest)
-  if unknown ~= nil then fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", ")) end
+  if unknown ~= nil then
+    fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", "))
+  end
   return call
 end
 
@@ -48,6 +50,12 @@ local function rows_of(operation, X)
   fail("%s: X must be a tensor or a table of rows, got %s", operation, type(X))
 end
 
+local function check_C(operation, m, name)
+  local ok, C = pcall(function() return m.C end)
+  if not ok then fail("%s: %s has no C to vary", operation, name) end
+  return C
+end
+
 -- ---- sweeps ----
 
 local function path(X, y, options)
@@ -60,8 +68,10 @@ local function path(X, y, options)
     check_estimator("path", m)
     if next(rest) ~= nil then fail("path: unknown option %s (the estimator has its own)", tostring(next(rest))) end
   end
+  local name = tostring(m):match "^%a+"
+  check_C("path", m, name)
   local _, run = pcall(function() return m._path end)
-  if type(run) ~= "function" then fail("path: %s has no kernel whose values can be shared", tostring(m):match "^%a+") end
+  if type(run) ~= "function" then fail("path: %s has no kernel whose values can be shared", name) end
   return m:_path(X, y, { sample_weight = call.sample_weight, progress = call.progress }, call.Cs)
 end
 
@@ -180,8 +190,7 @@ end
 local function grid_search(m, X, y, options)
   local call = only("grid_search", options, "C folds gamma progress refit sample_weight seed")
   local self = prepare("grid_search", m, X, y, call)
-  local ok, C = pcall(function() return m.C end)
-  if not ok then fail("grid_search: %s has no C to vary", tostring(m):match "^%a+") end
+  local C = check_C("grid_search", m, tostring(m):match "^%a+")
   local Cs = { table.unpack(candidates("grid_search", "C", call.C or { C })) }
   local gammas = call.gamma and candidates("grid_search", "gamma", call.gamma) or { m:params().gamma or false }
   for _, value in ipairs(Cs) do m:clone { C = value } end -- a value that is refused is refused before any fit

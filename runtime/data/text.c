@@ -1,0 +1,111 @@
+/* Words and lines; see text.h. */
+#include "data/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define WINDOW 65536
+
+peri_status peri_text_open(peri_text *text, peri_reader *reader, int comment) {
+  *text = (peri_text){.reader = reader, .comment = comment, .line = 1};
+  void *window;
+  PERI_TRY(peri_alloc(reader->context, WINDOW, &window));
+  text->window = window;
+  return PERI_OK;
+}
+
+void peri_text_close(peri_text *text) {
+  peri_free(text->reader->context, text->window, WINDOW);
+  text->window = NULL;
+}
+
+peri_status peri_text_rewind(peri_text *text) {
+  text->line = 1;
+  text->between = text->inside = false;
+  text->at = text->filled = 0;
+  return peri_reader_rewind(text->reader);
+}
+
+static peri_status refill(peri_text *text) {
+  uint64_t got;
+  PERI_TRY(peri_check_cancel(text->reader->context));
+  PERI_TRY(peri_reader_read_some(text->reader, text->window, WINDOW, &got));
+  text->at = 0;
+  text->filled = (size_t)got;
+  return PERI_OK;
+}
+
+/* The next byte, not taken yet; -1 at the end. */
+static inline peri_status look(peri_text *text, int *byte) {
+  if (text->at == text->filled) PERI_TRY(refill(text));
+  *byte = text->at < text->filled ? text->window[text->at] : -1;
+  return PERI_OK;
+}
+
+static inline bool is_blank(int byte) {
+  return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\v' || byte == '\f';
+}
+
+static peri_status take_word(peri_text *text, int byte) {
+  text->length = 0;
+  while (byte >= 0 && byte != '\n' && !is_blank(byte) && byte != text->comment) {
+    if (text->length == PERI_LONGEST_WORD) {
+      return peri_text_fail(text, text->line, "a word has more than %d bytes", PERI_LONGEST_WORD);
+    }
+    if (byte == 0) return peri_text_fail(text, text->line, "there is a zero byte (expected text)");
+    text->word[text->length++] = (char)byte;
+    text->at++;
+    PERI_TRY(look(text, &byte));
+  }
+  text->word[text->length] = '\0';
+  return PERI_OK;
+}
+
+peri_status peri_text_next(peri_text *text, peri_text_item *item) {
+  bool comment = false;
+  text->line += text->between;
+  text->between = false;
+  for (;;) {
+    int byte;
+    PERI_TRY(look(text, &byte));
+    if (byte < 0 && !text->inside) {
+      *item = PERI_TEXT_END;
+      return PERI_OK;
+    }
+    text->inside = true;
+    if (byte < 0 || byte == '\n') {
+      text->at += byte == '\n';
+      text->between = true;
+      text->inside = false;
+      *item = PERI_TEXT_LINE_END;
+      return PERI_OK;
+    }
+    if (!comment && !is_blank(byte)) {
+      comment = byte == text->comment;
+      if (!comment) {
+        *item = PERI_TEXT_WORD;
+        return take_word(text, byte);
+      }
+    }
+    text->at++;
+  }
+}
+
+peri_status peri_text_fail(const peri_text *text, int64_t line, const char *format, ...) {
+  char what[512];
+  const peri_reader *reader = text->reader;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(what, sizeof what, format, arguments);
+  va_end(arguments);
+  return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": line %lld: %s", reader->operation,
+                   reader->name, (long long)line, what);
+}
+
+const char *peri_text_show(peri_text *text, const char *word) {
+  const size_t room = sizeof text->shown - 4;
+  size_t n = 0;
+  for (; word[n] != '\0' && n < room; n++) text->shown[n] = word[n] >= ' ' && word[n] <= '~' ? word[n] : '?';
+  memcpy(text->shown + n, word[n] != '\0' ? "..." : "", word[n] != '\0' ? 4 : 1);
+  return text->shown;
+}
