@@ -6,8 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-static const estimator_type *const types[] = {&peri_bind_svc,    &peri_bind_nu_svc,    &peri_bind_svr,
-                                              &peri_bind_nu_svr, &peri_bind_one_class, &peri_bind_linear_svc};
+static const estimator_type *const types[] = {&peri_bind_svc,        &peri_bind_nu_svc,    &peri_bind_svr,
+                                              &peri_bind_nu_svr,     &peri_bind_one_class, &peri_bind_linear_svc,
+                                              &peri_bind_linear_svr, &peri_bind_logistic};
 
 static bool is_fitted(const estimator *e) { return e->machine != NULL; }
 

@@ -84,7 +84,7 @@ peri_status estimator_source_array(const estimator *e, const estimator_source *s
 peri_status estimator_source_number(const estimator *e, const estimator_source *source, const char *name, double *out);
 
 extern const estimator_type peri_bind_svc, peri_bind_nu_svc, peri_bind_svr, peri_bind_nu_svr, peri_bind_one_class,
-    peri_bind_linear_svc;
+    peri_bind_linear_svc, peri_bind_linear_svr, peri_bind_logistic;
 
 /* User values of an estimator. */
 enum {

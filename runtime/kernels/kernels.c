@@ -11,6 +11,7 @@
   extern const peri_product_kernels peri_product_kernels_##isa;                                                        \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
   extern const struct peri_svm_kernels peri_svm_kernels_##isa;                                                         \
+  extern const struct peri_linear_kernels peri_linear_kernels_##isa;                                                   \
   extern const struct peri_update_kernels peri_update_kernels_##isa;                                                   \
   static const peri_row_kernels rows_##isa = {                                                                         \
       .reduce = &peri_reduce_kernels_##isa,                                                                            \
@@ -23,6 +24,7 @@
       .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
       .rows = &rows_##isa,                                                                                             \
       .svm = &peri_svm_kernels_##isa,                                                                                  \
+      .linear = &peri_linear_kernels_##isa,                                                                            \
       .update = &peri_update_kernels_##isa,                                                                            \
   };
 

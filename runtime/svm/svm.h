@@ -1,5 +1,5 @@
-/* The support vector machines on raw arrays: those with a kernel (LIBSVM's five types, classes one-vs-one) and the
- * linear ones (one-vs-rest).
+/* The support vector machines with a kernel on raw arrays: LIBSVM's five types, classes one-vs-one. The linear ones
+ * are in linear.h.
  *
  * Features are row-major float32 or float64, x[i * ldx + j]; labels are int64 of any values; sizes are
  * int64_t and indices count from 0. Names, layouts and signs of what a fitted model shows are
@@ -197,49 +197,5 @@ typedef enum peri_svm_tie { PERI_SVM_LOWEST, PERI_SVM_CONFIDENCE } peri_svm_tie;
 void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out);
 /* Labels of m rows of probabilities: the likeliest class, the lowest of equals. */
 void peri_svm_likeliest(const peri_svm *model, int64_t m, const double *probabilities, int64_t *out);
-
-/* ---- LinearSVC ---- */
-
-typedef enum peri_hinge { PERI_HINGE, PERI_SQUARED_HINGE } peri_hinge;
-
-typedef struct peri_linear_svc_options {
-  double C; /* > 0 */
-  peri_hinge loss;
-  double tol;       /* > 0: span of the projected gradient at the end */
-  int64_t max_iter; /* passes over the data, > 0 */
-  bool fit_intercept;
-  double intercept_scaling; /* > 0: value of the constant feature that carries the intercept */
-  uint64_t seed;
-  peri_class_weights class_weights;
-} peri_linear_svc_options;
-
-/* C = 1, squared hinge, tol 1e-4, 1000 passes, an intercept of scaling 1, seed 0. */
-peri_linear_svc_options peri_linear_svc_defaults(void);
-
-/* One row for each class, or a single one, positive for classes[1], when there are two. */
-typedef struct peri_linear_svc {
-  peri_linear_svc_options options; /* the class list is not kept */
-  peri_dtype dtype;
-  int64_t n, d, k, rows;
-  int64_t *classes;  /* k, ascending */
-  double *coef;      /* rows x d */
-  double *intercept; /* rows */
-  int64_t *n_iter;   /* rows: passes */
-  double *gaps;      /* rows: the span that was left */
-  double gap;
-  int fit_status; /* 0: every row reached tol; 1: not */
-
-  struct peri_blocks *blocks; /* what it owns; private */
-} peri_linear_svc;
-
-peri_status peri_linear_svc_fit(peri_context *context, const peri_linear_svc_options *options, peri_dtype dtype,
-                                int64_t n, int64_t d, const void *x, int64_t ldx, const int64_t *y,
-                                const double *weights, peri_linear_svc **out);
-void peri_linear_svc_release(peri_context *context, peri_linear_svc **model);
-/* out is m x rows. */
-peri_status peri_linear_svc_decision(peri_context *context, const peri_linear_svc *model, peri_dtype dtype, int64_t m,
-                                     int64_t d, const void *x, int64_t ldx, double *out);
-peri_status peri_linear_svc_predict(peri_context *context, const peri_linear_svc *model, peri_dtype dtype, int64_t m,
-                                    int64_t d, const void *x, int64_t ldx, int64_t *out);
 
 #endif

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/c/svm_golden.h and tests/c/linear_svc_golden.h: what scikit-learn finds on two small sets.
+"""Writes tests/c/svm_golden.h: what scikit-learn finds on two small sets.
 
 usage: svm_golden.py svc > tests/c/svm_golden.h               (Debian: python3-sklearn)
-       svm_golden.py linear > tests/c/linear_svc_golden.h
 
 scikit-learn's SVC keeps kernel values in float32, so that its decisions carry errors of about 1e-6 times
 C; the objective is recomputed here in float64 from its dual coefficients.
@@ -12,7 +11,7 @@ import sys
 import numpy as np
 import sklearn
 from sklearn.metrics.pairwise import pairwise_kernels
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC
 
 
 def rings(n):
@@ -89,29 +88,15 @@ static const golden_svc golden_svcs[] = {""")
     print("};")
 
 
-def linear():
-    print("""
-typedef struct golden_linear {
-  int hinge, set; /* hinge 0: squared */
-  double C;
-  double coef[9], intercept[3];
-} golden_linear;
-static const golden_linear golden_linears[] = {""")
-    for number, (name, (X, y)) in enumerate(sets.items()):
-        for hinge in 0, 1:
-            for C in 0.1, 1.0:
-                m = LinearSVC(C=C, loss="hinge" if hinge else "squared_hinge", tol=1e-9, max_iter=10**7,
-                              random_state=0).fit(X[:-1], y[:-1])
-                print(f"  {{{hinge}, {number}, {C!r}, {numbers(m.coef_)}, {numbers(m.intercept_)}}},")
-    print("};")
+def main(what):
+    print(f"/* Written by 'tests/peers/svm_golden.py {what}' with scikit-learn " + sklearn.__version__ + ": do not edit. */")
+    print("/* clang-format off */\n#include <stdint.h>\n")
+    for name, (X, y) in sets.items():
+        table("double", f"golden_{name}_x", X, numbers)
+        table("int64_t", f"golden_{name}_y", y, integers)
+    {"svc": svc}[what]()
+    print("/* clang-format on */")
 
 
-what = sys.argv[1]
-print(f"/* Written by 'tests/peers/svm_golden.py {what}' with scikit-learn " + sklearn.__version__ + ": do not edit. */")
-print("/* clang-format off */\n#include <stdint.h>\n")
-for name, (X, y) in sets.items():
-    table("double", f"golden_{name}_x", X, numbers)
-    table("int64_t", f"golden_{name}_y", y, integers)
-
-{"svc": svc, "linear": linear}[what]()
-print("/* clang-format on */")
+if __name__ == "__main__":
+    main(sys.argv[1])
