@@ -78,10 +78,17 @@ struct estimator_source {
   peri_status (*array)(const struct estimator_source *self, const char *name, estimator_array *out);
 };
 
-/* An array that has to be there, and a number: a float64 array without dimensions. */
+/* An array that has to be there; a number, which is a float64 array without dimensions; and one that is a size. */
 peri_status estimator_source_array(const estimator *e, const estimator_source *source, const char *name,
                                    estimator_array *out);
 peri_status estimator_source_number(const estimator *e, const estimator_source *source, const char *name, double *out);
+peri_status estimator_source_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out);
+/* Copies an array of that shape (-1 columns: one dimension), whose numbers are finite; and k ascending classes. */
+peri_status estimator_copy_array(const estimator *e, const estimator_source *source, const char *name, peri_dtype dtype,
+                                 int64_t rows, int64_t columns, void *out);
+peri_status estimator_copy_classes(const estimator *e, const estimator_source *source, int64_t k, int64_t *out);
+/* Fails: what the file says is no machine. */
+peri_status estimator_refuse(const estimator *e, const char *what);
 
 extern const estimator_type peri_bind_svc, peri_bind_nu_svc, peri_bind_svr, peri_bind_nu_svr, peri_bind_one_class,
     peri_bind_linear_svc, peri_bind_linear_svr, peri_bind_logistic;

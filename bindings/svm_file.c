@@ -1,6 +1,7 @@
 /* A fitted machine from the arrays that a file holds; see svm.h and lua/svm.lua. */
 #include "svm.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,44 @@ peri_status estimator_source_number(const estimator *e, const estimator_source *
   estimator_array number = {.dtype = PERI_FLOAT64};
   PERI_TRY(estimator_source_array(e, source, name, &number));
   memcpy(out, number.data, sizeof *out);
+  return PERI_OK;
+}
+
+peri_status estimator_refuse(const estimator *e, const char *what) {
+  return peri_fail(e->context, PERI_ERR_IO, "%s: %s", e->type->name, what);
+}
+
+peri_status estimator_source_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out) {
+  double value;
+  PERI_TRY(estimator_source_number(e, source, name, &value));
+  if (!(value >= 1 && value <= 1e15) || value != floor(value)) return estimator_refuse(e, "a size that is none");
+  *out = (int64_t)value;
+  return PERI_OK;
+}
+
+static bool is_finite_at(peri_dtype dtype, const void *data, int64_t i) {
+  if (dtype == PERI_FLOAT32) return isfinite(((const float *)data)[i]);
+  return dtype != PERI_FLOAT64 || isfinite(((const double *)data)[i]);
+}
+
+peri_status estimator_copy_array(const estimator *e, const estimator_source *source, const char *name, peri_dtype dtype,
+                                 int64_t rows, int64_t columns, void *out) {
+  estimator_array a = {.dtype = dtype, .ndim = columns < 0 ? 1 : 2, .shape = {rows, columns}};
+  PERI_TRY(estimator_source_array(e, source, name, &a));
+  int64_t numel = rows * (columns < 0 ? 1 : columns);
+  for (int64_t i = 0; i < numel; i++) {
+    if (!is_finite_at(dtype, a.data, i)) return estimator_refuse(e, "a number that is not finite");
+  }
+  if (numel > 0) memcpy(out, a.data, (size_t)numel * peri_dtype_size(dtype));
+  return PERI_OK;
+}
+
+peri_status estimator_copy_classes(const estimator *e, const estimator_source *source, int64_t k, int64_t *out) {
+  if (k == 0) return PERI_OK;
+  PERI_TRY(estimator_copy_array(e, source, "classes", PERI_INT64, k, -1, out));
+  for (int64_t c = 1; c < k; c++) {
+    if (out[c] <= out[c - 1]) return estimator_refuse(e, "classes are not ascending");
+  }
   return PERI_OK;
 }
 

@@ -134,60 +134,32 @@ static const estimator_field number_fields[] = {COMMON_FIELDS, {NULL}};
 
 /* ---- files ---- */
 
-static peri_status refuse(const estimator *e, const char *what) {
-  return peri_fail(e->context, PERI_ERR_IO, "%s: %s", e->type->name, what);
-}
-
-/* An array of the shape wanted (-1 columns: one dimension), of finite numbers, into the machine. */
-static peri_status copy_array(const estimator *e, const estimator_source *source, const char *name, peri_dtype dtype,
-                              int64_t rows, int64_t columns_or_none, void *out) {
-  estimator_array a = {.dtype = dtype, .ndim = columns_or_none < 0 ? 1 : 2, .shape = {rows, columns_or_none}};
-  PERI_TRY(estimator_source_array(e, source, name, &a));
-  int64_t numel = rows * (columns_or_none < 0 ? 1 : columns_or_none);
-  for (int64_t i = 0; dtype == PERI_FLOAT64 && i < numel; i++) {
-    if (!isfinite(((const double *)a.data)[i])) return refuse(e, "a number that is not finite");
-  }
-  memcpy(out, a.data, (size_t)numel * peri_dtype_size(dtype));
-  return PERI_OK;
-}
-
-static peri_status read_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out) {
-  double value;
-  PERI_TRY(estimator_source_number(e, source, name, &value));
-  if (!(value >= 1 && value <= 1e15) || value != floor(value)) return refuse(e, "a size that is none");
-  *out = (int64_t)value;
-  return PERI_OK;
-}
-
 static peri_status fill(const estimator *e, const estimator_source *source, peri_linear *m) {
   double status;
   PERI_TRY(estimator_source_number(e, source, "gap", &m->gap));
   PERI_TRY(estimator_source_number(e, source, "fit_status", &status));
-  if (!isfinite(m->gap)) return refuse(e, "gap is no number it can be");
+  if (!isfinite(m->gap)) return estimator_refuse(e, "gap is no number it can be");
   m->fit_status = status != 0;
-  if (m->k > 0) PERI_TRY(copy_array(e, source, "classes", PERI_INT64, m->k, -1, m->classes));
-  for (int64_t c = 1; c < m->k; c++) {
-    if (m->classes[c] <= m->classes[c - 1]) return refuse(e, "classes are not ascending");
-  }
-  PERI_TRY(copy_array(e, source, "coef", PERI_FLOAT64, m->rows, m->d, m->coef));
-  PERI_TRY(copy_array(e, source, "intercept", PERI_FLOAT64, m->rows, -1, m->intercept));
-  PERI_TRY(copy_array(e, source, "n_iter", PERI_INT64, m->rows, -1, m->n_iter));
-  return copy_array(e, source, "gaps", PERI_FLOAT64, m->rows, -1, m->gaps);
+  PERI_TRY(estimator_copy_classes(e, source, m->k, m->classes));
+  PERI_TRY(estimator_copy_array(e, source, "coef", PERI_FLOAT64, m->rows, m->d, m->coef));
+  PERI_TRY(estimator_copy_array(e, source, "intercept", PERI_FLOAT64, m->rows, -1, m->intercept));
+  PERI_TRY(estimator_copy_array(e, source, "n_iter", PERI_INT64, m->rows, -1, m->n_iter));
+  return estimator_copy_array(e, source, "gaps", PERI_FLOAT64, m->rows, -1, m->gaps);
 }
 
 static peri_status restore(const estimator *e, const estimator_source *source, void **machine) {
   int64_t n = 0, d = 0;
   estimator_array classes = {.dtype = PERI_INT64, .ndim = 1, .shape = {-1}};
   estimator_array weights = {.dtype = PERI_FLOAT64, .ndim = 2, .shape = {-1, -1}};
-  PERI_TRY(read_size(e, source, "n", &n));
-  PERI_TRY(read_size(e, source, "d", &d));
+  PERI_TRY(estimator_source_size(e, source, "n", &n));
+  PERI_TRY(estimator_source_size(e, source, "d", &d));
   /* the arrays that are there bound what is allocated */
   PERI_TRY(estimator_source_array(e, source, "coef", &weights));
-  if (weights.shape[1] != d) return refuse(e, "coef and d do not match");
+  if (weights.shape[1] != d) return estimator_refuse(e, "coef and d do not match");
   bool labels = e->type->targets == PERI_TARGET_LABELS;
   if (labels) PERI_TRY(estimator_source_array(e, source, "classes", &classes));
   int64_t k = labels ? classes.shape[0] : 0, rows = k > 2 ? k : 1;
-  if ((labels && k < 2) || weights.shape[0] != rows) return refuse(e, "coef and classes do not match");
+  if ((labels && k < 2) || weights.shape[0] != rows) return estimator_refuse(e, "coef and classes do not match");
   peri_linear_options options = linear_options(e);
   peri_linear *m;
   PERI_TRY(peri_linear_new(e->context, &options, n, d, k, &m));

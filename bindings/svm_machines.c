@@ -242,74 +242,40 @@ static const estimator_field one_class_fields[] = {COMMON_FIELDS, {"offset", NUL
 
 /* ---- files ---- */
 
-static peri_status refuse(const estimator *e, const char *what) {
-  return peri_fail(e->context, PERI_ERR_IO, "%s: %s", e->type->name, what);
-}
-
-static bool all_finite(const estimator_array *a) {
-  int64_t numel = a->shape[0] * (a->ndim == 2 ? a->shape[1] : 1);
-  for (int64_t i = 0; i < numel; i++) {
-    double value = a->dtype == PERI_FLOAT32 ? (double)((const float *)a->data)[i] : ((const double *)a->data)[i];
-    if (!isfinite(value)) return false;
-  }
-  return true;
-}
-
-/* One array of numbers, finite, into the machine. */
-static peri_status copy_numbers(const estimator *e, const estimator_source *source, const char *name, peri_dtype dtype,
-                                int64_t rows, int64_t columns_or_none, void *out) {
-  estimator_array a = {.dtype = dtype, .ndim = columns_or_none < 0 ? 1 : 2, .shape = {rows, columns_or_none}};
-  PERI_TRY(estimator_source_array(e, source, name, &a));
-  int64_t numel = rows * (columns_or_none < 0 ? 1 : columns_or_none);
-  if (dtype != PERI_INT64 && !all_finite(&a)) return refuse(e, "a number that is not finite");
-  if (numel > 0) memcpy(out, a.data, (size_t)numel * peri_dtype_size(dtype));
-  return PERI_OK;
-}
-
 static peri_status copy_support(const estimator *e, const estimator_source *source, peri_svm *m) {
-  PERI_TRY(copy_numbers(e, source, "support", PERI_INT64, m->supports, -1, m->support));
+  PERI_TRY(estimator_copy_array(e, source, "support", PERI_INT64, m->supports, -1, m->support));
   for (int64_t s = 0; s < m->supports; s++) {
-    if (--m->support[s] < 0 || m->support[s] >= m->n) return refuse(e, "support names a row beyond the fit's");
+    if (--m->support[s] < 0 || m->support[s] >= m->n)
+      return estimator_refuse(e, "support names a row beyond the fit's");
   }
   return PERI_OK;
 }
 
 static peri_status copy_arrays(const estimator *e, const estimator_source *source, peri_svm *m) {
-  if (m->k > 0) PERI_TRY(copy_numbers(e, source, "classes", PERI_INT64, m->k, -1, m->classes));
-  for (int64_t c = 1; c < m->k; c++) {
-    if (m->classes[c] <= m->classes[c - 1]) return refuse(e, "classes are not ascending");
-  }
+  PERI_TRY(estimator_copy_classes(e, source, m->k, m->classes));
   PERI_TRY(copy_support(e, source, m));
   if (m->support_vectors != NULL)
-    PERI_TRY(copy_numbers(e, source, "support_vectors", m->dtype, m->supports, m->d, m->support_vectors));
-  PERI_TRY(copy_numbers(e, source, "dual_coef", PERI_FLOAT64, m->rows, m->supports, m->dual_coef));
-  PERI_TRY(copy_numbers(e, source, "intercept", PERI_FLOAT64, m->pairs, -1, m->intercept));
-  PERI_TRY(copy_numbers(e, source, "n_iter", PERI_INT64, m->pairs, -1, m->n_iter));
-  PERI_TRY(copy_numbers(e, source, "gaps", PERI_FLOAT64, m->pairs, -1, m->gaps));
-  PERI_TRY(copy_numbers(e, source, "objectives", PERI_FLOAT64, m->pairs, -1, m->objectives));
+    PERI_TRY(estimator_copy_array(e, source, "support_vectors", m->dtype, m->supports, m->d, m->support_vectors));
+  PERI_TRY(estimator_copy_array(e, source, "dual_coef", PERI_FLOAT64, m->rows, m->supports, m->dual_coef));
+  PERI_TRY(estimator_copy_array(e, source, "intercept", PERI_FLOAT64, m->pairs, -1, m->intercept));
+  PERI_TRY(estimator_copy_array(e, source, "n_iter", PERI_INT64, m->pairs, -1, m->n_iter));
+  PERI_TRY(estimator_copy_array(e, source, "gaps", PERI_FLOAT64, m->pairs, -1, m->gaps));
+  PERI_TRY(estimator_copy_array(e, source, "objectives", PERI_FLOAT64, m->pairs, -1, m->objectives));
   if (m->prob_a == NULL) return PERI_OK;
-  PERI_TRY(copy_numbers(e, source, "prob_a", PERI_FLOAT64, m->pairs, -1, m->prob_a));
-  return copy_numbers(e, source, "prob_b", PERI_FLOAT64, m->pairs, -1, m->prob_b);
-}
-
-/* A whole number from 0 (or from 1) that can be a size. */
-static peri_status read_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out) {
-  double value;
-  PERI_TRY(estimator_source_number(e, source, name, &value));
-  if (!(value >= 1 && value <= 1e15) || value != floor(value)) return refuse(e, "a size that is none");
-  *out = (int64_t)value;
-  return PERI_OK;
+  PERI_TRY(estimator_copy_array(e, source, "prob_a", PERI_FLOAT64, m->pairs, -1, m->prob_a));
+  return estimator_copy_array(e, source, "prob_b", PERI_FLOAT64, m->pairs, -1, m->prob_b);
 }
 
 static peri_status read_scalars(const estimator *e, const estimator_source *source, peri_svm *m) {
   double status;
-  PERI_TRY(read_size(e, source, "n", &m->n));
-  PERI_TRY(read_size(e, source, "d", &m->d));
+  PERI_TRY(estimator_source_size(e, source, "n", &m->n));
+  PERI_TRY(estimator_source_size(e, source, "d", &m->d));
   PERI_TRY(estimator_source_number(e, source, "gamma", &m->gamma));
   PERI_TRY(estimator_source_number(e, source, "gap", &m->gap));
   PERI_TRY(estimator_source_number(e, source, "fit_status", &status));
   m->fit_status = status != 0;
-  if (!isfinite(m->gamma) || m->gamma < 0 || !isfinite(m->gap)) return refuse(e, "gamma or gap is no number it can be");
+  if (!isfinite(m->gamma) || m->gamma < 0 || !isfinite(m->gap))
+    return estimator_refuse(e, "gamma or gap is no number it can be");
   return PERI_OK;
 }
 
@@ -322,10 +288,11 @@ static peri_status fill(const estimator *e, const estimator_source *source, peri
   PERI_TRY(estimator_source_array(e, source, "n_support", &counts));
   if (e->type->targets == PERI_TARGET_LABELS) PERI_TRY(estimator_source_array(e, source, "classes", &classes));
   int64_t k = e->type->targets == PERI_TARGET_LABELS ? classes.shape[0] : 0, supports = 0;
-  if (k == 1 || counts.shape[0] != peri_max(k, 1)) return refuse(e, "n_support and classes do not match");
+  if (k == 1 || counts.shape[0] != peri_max(k, 1)) return estimator_refuse(e, "n_support and classes do not match");
   for (int64_t c = 0; c < counts.shape[0]; c++) {
     int64_t count = ((const int64_t *)counts.data)[c];
-    if (count < 0 || count > m->n || (supports += count) > m->n) return refuse(e, "n_support exceeds the fit's rows");
+    if (count < 0 || count > m->n || (supports += count) > m->n)
+      return estimator_refuse(e, "n_support exceeds the fit's rows");
   }
   /* the vectors' own dtype is that of the fit */
   m->dtype = m->options.kernel == PERI_SVM_PRECOMPUTED || source->array(source, "support_vectors", &vectors) != PERI_OK

@@ -9,7 +9,7 @@
 
 /* ---- names ---- */
 
-static const char *const kind_names[PERI_LINEAR_KINDS] = {"svm.LinearSVC", "svm.LinearSVR", "svm.LogisticRegression"};
+static const char *const kind_names[PERI_LINEAR_KINDS] = {"LinearSVC", "LinearSVR", "LogisticRegression"};
 static const char *const penalty_names[PERI_LINEAR_PENALTIES] = {"l2", "l1"};
 static const char *const loss_names[PERI_LINEAR_LOSSES] = {"hinge", "squared_hinge", "epsilon_insensitive",
                                                            "squared_epsilon_insensitive", "logistic"};

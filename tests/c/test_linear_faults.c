@@ -66,32 +66,32 @@ static void test_arguments(void) {
   peri_linear *model;
 #define FIT(options, n, weights)                                                                                       \
   peri_linear_fit(context, &(options), PERI_FLOAT64, n, 1, x, 1, y, z, weights, &model), PERI_ERR_ARGUMENT
-  expect(context, FIT(svc, 1, NULL), "svm.LinearSVC: y has 1 class (1); at least 2 are needed");
-  expect(context, FIT(svc, 0, NULL), "svm.LinearSVC: X has 0 rows (expected samples of at least 2 classes)");
-  expect(context, FIT(svc, 3, weights), "svm.LinearSVC: y has 1 class (1); at least 2 are needed");
-  expect(context, FIT(svc, 4, NULL), "svm.LinearSVC: X has inf in row 4, column 1 (expected finite numbers)");
-  expect(context, FIT(svr, 3, NULL), "svm.LinearSVR: y has nan in row 3 (expected finite numbers)");
-  expect(context, FIT(svr, 0, NULL), "svm.LinearSVR: X has 0 rows (expected 1 or more)");
-  expect(context, FIT(svr, 2, nothing), "svm.LinearSVR: X has 2 rows, all of weight 0 (expected 1 or more)");
+  expect(context, FIT(svc, 1, NULL), "LinearSVC: y has 1 class (1); at least 2 are needed");
+  expect(context, FIT(svc, 0, NULL), "LinearSVC: X has 0 rows (expected samples of at least 2 classes)");
+  expect(context, FIT(svc, 3, weights), "LinearSVC: y has 1 class (1); at least 2 are needed");
+  expect(context, FIT(svc, 4, NULL), "LinearSVC: X has inf in row 4, column 1 (expected finite numbers)");
+  expect(context, FIT(svr, 3, NULL), "LinearSVR: y has nan in row 3 (expected finite numbers)");
+  expect(context, FIT(svr, 0, NULL), "LinearSVR: X has 0 rows (expected 1 or more)");
+  expect(context, FIT(svr, 2, nothing), "LinearSVR: X has 2 rows, all of weight 0 (expected 1 or more)");
   x[3] = z[2] = 1;
-  expect(context, FIT(svr, 4, weights), "svm.LinearSVR: sample weight 4 is -1 (expected a finite number >= 0)");
+  expect(context, FIT(svr, 4, weights), "LinearSVR: sample weight 4 is -1 (expected a finite number >= 0)");
   o = svc, o.C = -1;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVC: C is -1 (expected a finite number > 0)");
+  expect(context, FIT(o, 3, NULL), "LinearSVC: C is -1 (expected a finite number > 0)");
   o = svr, o.epsilon = -1;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVR: epsilon is -1 (expected a finite number >= 0)");
+  expect(context, FIT(o, 3, NULL), "LinearSVR: epsilon is -1 (expected a finite number >= 0)");
   o = svc, o.tol = NAN;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVC: tol is nan (expected a number > 0)");
+  expect(context, FIT(o, 3, NULL), "LinearSVC: tol is nan (expected a number > 0)");
   o = svc, o.max_iter = 0;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVC: max_iter is 0 (expected >= 1)");
+  expect(context, FIT(o, 3, NULL), "LinearSVC: max_iter is 0 (expected >= 1)");
   o = svc, o.intercept_scaling = 0;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVC: intercept_scaling is 0 (expected a number > 0)");
+  expect(context, FIT(o, 3, NULL), "LinearSVC: intercept_scaling is 0 (expected a number > 0)");
   o = svc, o.time_limit = 0;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVC: time_limit is 0 (expected seconds > 0)");
+  expect(context, FIT(o, 3, NULL), "LinearSVC: time_limit is 0 (expected seconds > 0)");
   o = svc, o.penalty = PERI_PENALTY_L1, o.loss = PERI_LOSS_HINGE;
   expect(context, FIT(o, 3, NULL),
-         "svm.LinearSVC: loss 'hinge' does not go with penalty 'l1' (expected loss 'squared_hinge', or penalty 'l2')");
+         "LinearSVC: loss 'hinge' does not go with penalty 'l1' (expected loss 'squared_hinge', or penalty 'l2')");
   o = svr, o.penalty = PERI_PENALTY_L1;
-  expect(context, FIT(o, 3, NULL), "svm.LinearSVR: loss 'epsilon_insensitive' does not go with penalty 'l1'");
+  expect(context, FIT(o, 3, NULL), "LinearSVR: loss 'epsilon_insensitive' does not go with penalty 'l1'");
 #undef FIT
   peri_context_release(&context);
 }
