@@ -87,8 +87,9 @@ static void sweep_body(void *arg, int64_t piece) {
   const peri_linear_problem *p = at->problem;
   int64_t first = p->rows * piece / at->pieces, end = p->rows * (piece + 1) / at->pieces;
   int64_t poll = peri_linear_poll(p->width * at->slots) / PERI_LINEAR_BLOCK + 1;
-  if (s->sums != NULL) {
-    memset(at->partial + piece * at->slots * p->width, 0, (size_t)(at->slots * p->width) * sizeof *at->partial);
+  for (int64_t l = 0; s->sums != NULL && l < at->count; l++) {
+    double *sum = at->partial + (piece * at->slots + at->list[l]) * p->width;
+    memset(sum, 0, (size_t)p->width * sizeof *sum);
   }
   for (int64_t b = 0; first < end; b++, first += PERI_LINEAR_BLOCK) {
     if (b % poll == 0 && peri_cancelled(p->context)) return;
