@@ -1,7 +1,9 @@
 /* peri.data: generators, readers, and the loader of mini-batches; peri.save and peri.load. What is
  * best in Lua (mnist) is in lua/data.lua. */
 #include "bind.h"
+#include "data/csv.h"
 #include "data/data.h"
+#include "data/sets.h"
 #include "kernels/kernels.h"
 
 #include <stdio.h>
@@ -69,6 +71,60 @@ static int digits(lua_State *L) {
   bind_check(L, S, status);
   bind_charge(L, S);
   return 2;
+}
+
+/* Of every row of peri_data_sets; the row is upvalue 2. */
+static int generate(lua_State *L) {
+  static const peri_option seed_options[] = {SEED_OPTION, {NULL}};
+  static const char *const also[] = {"dtype", NULL};
+  bind_state *S = bind_here(L);
+  const peri_data_set *set = lua_touserdata(L, lua_upvalueindex(2));
+  peri_option options[PERI_MAX_OPTIONS];
+  double values[PERI_MAX_OPTIONS];
+  int count = 0;
+  for (; set->options[count].name != NULL; count++) options[count] = set->options[count];
+  memcpy(options + count, seed_options, sizeof seed_options);
+  int64_t n = check_count(L, 1, set->name);
+  bind_options(L, 2, set->name, options, also, values);
+  peri_dtype dtype = PERI_FLOAT32;
+  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, set->name);
+  peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S), **parameters = bind_new_tensor(L, S);
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_data_generate(S->context, set, n, values, (uint64_t)values[count], dtype, x, y, parameters);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  bind_charge(L, S);
+  if (*parameters == NULL) lua_pop(L, 1);
+  return *parameters == NULL ? 2 : 3;
+}
+
+/* data._svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
+static int svd(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_tensor *x = bind_check_tensor(L, S, 1, "svd", "x");
+  peri_tensor **s = bind_new_tensor(L, S), **v = bind_new_tensor(L, S);
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_data_svd(x, s, v);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  bind_charge(L, S);
+  return 2;
+}
+
+/* data._uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
+static int uniform(lua_State *L) {
+  lua_Integer seed = luaL_checkinteger(L, 1), first = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
+  peri_stream stream = {.seed = (uint64_t)seed, .block = PERI_STREAM_SEARCH + (uint64_t)first};
+  lua_createtable(L, (int)n, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_pushnumber(L, peri_stream_uniform(&stream));
+    lua_rawseti(L, -2, i);
+  }
+  return 1;
 }
 
 /* ---- IDX ---- */
@@ -144,6 +200,137 @@ static int write_svmlight(lua_State *L) {
   peri_status status;
   do {
     status = peri_svmlight_write(S->context, path, x, y, qid, values[0] != 0);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  return 0;
+}
+
+/* ---- CSV: what lua/data/csv.lua asks for, having checked its options ---- */
+
+#define CSV_TYPE "perilune.data.csv"
+
+static int close_csv(lua_State *L) {
+  peri_csv_release(lua_touserdata(L, 1));
+  return 0;
+}
+
+/* The name or position at index. */
+static peri_csv_column to_column(lua_State *L, int index) {
+  if (lua_type(L, index) == LUA_TSTRING) return (peri_csv_column){.name = lua_tostring(L, index)};
+  return (peri_csv_column){.position = luaL_checkinteger(L, index)};
+}
+
+static int64_t list_length(lua_State *L, int index) {
+  return lua_istable(L, index) ? (int64_t)lua_rawlen(L, index) : 0;
+}
+
+/* Userdata with the n entries of the list at index as columns or strings; the list keeps the strings alive. */
+static const peri_csv_column *push_columns(lua_State *L, int index, int64_t n) {
+  peri_csv_column *columns = lua_newuserdatauv(L, (size_t)n * sizeof *columns + 1, 0);
+  for (int64_t i = 0; i < n; i++) {
+    lua_rawgeti(L, index, i + 1);
+    columns[i] = to_column(L, -1);
+    lua_pop(L, 1);
+  }
+  return columns;
+}
+
+static const char *const *push_strings(lua_State *L, int index, int64_t n) {
+  const char **strings = lua_newuserdatauv(L, (size_t)n * sizeof *strings + 1, 0);
+  for (int64_t i = 0; i < n; i++) {
+    lua_rawgeti(L, index, i + 1);
+    strings[i] = luaL_checkstring(L, -1);
+    lua_pop(L, 1);
+  }
+  return strings;
+}
+
+/* A table of what was read beside the tensors. */
+static void push_csv_info(lua_State *L, const peri_csv *csv) {
+  lua_createtable(L, 0, 4);
+  lua_pushboolean(L, csv->header);
+  lua_setfield(L, -2, "header");
+  lua_createtable(L, (int)peri_min(csv->d, 1 << 20), 0);
+  for (int64_t i = 0; i < csv->d; i++) {
+    if (csv->header) {
+      lua_pushstring(L, peri_csv_first(csv, csv->columns[i]));
+    } else {
+      lua_pushinteger(L, csv->columns[i]);
+    }
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "columns");
+  if (csv->label == 0) return;
+  if (csv->header) {
+    lua_pushstring(L, peri_csv_first(csv, csv->label));
+  } else {
+    lua_pushinteger(L, csv->label);
+  }
+  lua_setfield(L, -2, "label");
+  if (csv->classes.n == 0) return;
+  lua_createtable(L, (int)peri_min(csv->classes.n, 1 << 20), 0);
+  for (int64_t i = 0; i < csv->classes.n; i++) {
+    lua_pushstring(L, csv->classes.text + csv->classes.starts[i]);
+    lua_rawseti(L, -2, csv->classes.ranks[i] + 1);
+  }
+  lua_setfield(L, -2, "classes");
+}
+
+/* data._read_csv(path, {separator, header (0 auto, 1 yes, 2 no), missing, dtype, columns or false, label or false}) ->
+ * X, y or nil, info */
+static int read_csv(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *path = check_path(L, 1, "read_csv");
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  for (int i = 1; i <= 6; i++) lua_rawgeti(L, 2, i);
+  peri_csv_options options = {.separator = luaL_checkstring(L, 3)[0],
+                              .header = (peri_csv_header)luaL_checkinteger(L, 4),
+                              .missing = lua_toboolean(L, 5),
+                              .dtype = bind_check_dtype(L, 6, "read_csv"),
+                              .labelled = lua_toboolean(L, 8),
+                              .columns_n = list_length(L, 7)};
+  if (options.labelled) options.label = to_column(L, 8);
+  options.columns = push_columns(L, 7, options.columns_n);
+  peri_csv *csv = lua_newuserdatauv(L, sizeof *csv, 0);
+  *csv = (peri_csv){.context = NULL};
+  luaL_setmetatable(L, CSV_TYPE);
+  peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_csv_read(S->context, path, &options, csv);
+  } while (bind_retry(L, S, status, &tries));
+  bind_check(L, S, status);
+  *x = csv->x;
+  *y = csv->y;
+  csv->x = csv->y = NULL;
+  if (*y == NULL) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  push_csv_info(L, csv);
+  peri_csv_release(csv);
+  bind_charge(L, S);
+  return 3;
+}
+
+/* data._write_csv(path, X, y or nil, {separator, names or false, classes or false}); names has one for each column */
+static int write_csv(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *path = check_path(L, 1, "write_csv");
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_settop(L, 4);
+  for (int i = 1; i <= 3; i++) lua_rawgeti(L, 4, i);
+  peri_csv_writing options = {.separator = luaL_checkstring(L, 5)[0], .classes_n = list_length(L, 7)};
+  if (lua_istable(L, 6)) options.names = push_strings(L, 6, list_length(L, 6));
+  options.classes = push_strings(L, 7, options.classes_n);
+  peri_tensor *x = keep_tensor(L, S, 2, "write_csv", "X");
+  peri_tensor *y = lua_isnil(L, 3) ? NULL : keep_tensor(L, S, 3, "write_csv", "y");
+  int tries = 0;
+  peri_status status;
+  do {
+    status = peri_csv_write(S->context, path, x, y, &options);
   } while (bind_retry(L, S, status, &tries));
   bind_check(L, S, status);
   return 0;
@@ -404,7 +591,15 @@ static const bind_function functions[] = {
     {"write_idx", write_idx, "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
     {NULL, NULL, NULL}};
 
+/* For what is written in Lua. */
+static const luaL_Reg internals[] = {
+    {"_uniform", uniform}, {"_svd", svd}, {"_read_csv", read_csv}, {"_write_csv", write_csv}, {NULL, NULL}};
+
 void bind_open_data(lua_State *L, bind_state *S) {
+  luaL_newmetatable(L, CSV_TYPE);
+  lua_pushcfunction(L, close_csv);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
   luaL_newmetatable(L, LOADER_TYPE);
   lua_pushcfunction(L, close_loader);
   lua_setfield(L, -2, "__gc");
@@ -417,6 +612,13 @@ void bind_open_data(lua_State *L, bind_state *S) {
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);
+  bind_set_functions(L, S, internals);
+  for (const peri_data_set *set = peri_data_sets; set->name != NULL; set++) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)set);
+    bind_push_function(L, S, generate, 1);
+    bind_document(L, set->doc);
+    lua_setfield(L, -2, set->name);
+  }
 }
 
 void bind_open_files(lua_State *L, bind_state *S) {

@@ -4,6 +4,7 @@
 #include "process.h"
 #include "rows.h"
 #include "kernels/kernels.h"
+#include "ops/rows.h"
 
 #include <cblas.h>
 #include <string.h>
@@ -163,6 +164,66 @@ static int open_part(lua_State *L) {
   return 1;
 }
 
+/* ---- peri.select ----
+ * The name of a row is also that of the part that selects models: a table that can be called as the row is, and that
+ * lua/select.lua fills when something in it is first asked for. */
+
+static int call_select(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_replace(L, 1); /* in the place of the table */
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* Fills the table at 1, whose metatable then has no say in its fields. */
+static void fill_select(lua_State *L) {
+  if (load_source(L, "select", lua_upvalueindex(2), 1)) lua_pop(L, 1);
+  lua_getmetatable(L, 1);
+  for (const char *const *name = (const char *const[]){"__index", "__pairs", NULL}; *name != NULL; name++) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, *name);
+  }
+  lua_pop(L, 1);
+}
+
+static int index_select(lua_State *L) {
+  lua_settop(L, 2);
+  fill_select(L);
+  lua_rawget(L, 1);
+  return 1;
+}
+
+static int next_entry(lua_State *L) {
+  lua_settop(L, 2);
+  return lua_next(L, 1) != 0 ? 2 : 0;
+}
+
+static int pairs_select(lua_State *L) {
+  lua_settop(L, 1);
+  fill_select(L);
+  lua_pushcfunction(L, next_entry);
+  lua_insert(L, 1);
+  return 2;
+}
+
+/* Puts the table in the place of the row's function. */
+static void open_select(lua_State *L, bind_state *S, int module) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 4);
+  lua_getfield(L, module, "select");
+  bind_push_function(L, S, call_select, 1);
+  lua_setfield(L, -2, "__call");
+  lua_pushvalue(L, module);
+  bind_push_function(L, S, index_select, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushvalue(L, module);
+  bind_push_function(L, S, pairs_select, 1);
+  lua_setfield(L, -2, "__pairs");
+  lua_setmetatable(L, -2);
+  bind_document(L, peri_op_select.doc);
+  lua_setfield(L, module, "select");
+}
+
 /* ---- opening ---- */
 
 static const bind_function functions[] = {
@@ -196,6 +257,7 @@ int luaopen_perilune(lua_State *L) {
   int module = lua_gettop(L);
   bind_open_tensor(L, S);
   lua_settop(L, module);
+  open_select(L, S, module);
   bind_set_documented(L, S, functions);
   bind_set_functions(L, S, internals);
   bind_open_files(L, S);

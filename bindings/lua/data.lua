@@ -1,6 +1,21 @@
 -- What of peri.data is best in Lua. Called with the module and the table that C has begun.
 local peri, data = ...
 
+local pieces = {}
+
+-- A function of a piece of the module, which is loaded when one of its functions is first called.
+local function later(piece, name)
+  return function(...)
+    if not pieces[piece] then
+      local input = peri._load("learn.input", peri)
+      pieces[piece] = peri._load(piece, peri, input, peri._load("learn.rows", peri, input))
+    end
+    return pieces[piece][name](...)
+  end
+end
+
+local function document(name, doc, piece) peri._document(name, doc, later(piece, name), data) end
+
 local function exists(path)
   local file = io.open(path, "rb")
   if file then file:close() end
@@ -37,5 +52,85 @@ y int64: the digit + 1; classes are the digits in order.]], function(dir)
   if not ok then peri._raise(result) end
   return result
 end, data)
+
+document("split", [[
+data.split({X, y}, {train =, dev =, test =, seed = 0, shuffle = true, stratify = false}) -> {train =, dev =, test =}
+Rows of tensors into parts, each {X, y} also as .x and .y, with .index (int64:
+which rows). train, dev and test are shares up to 1 or counts above 1; train is
+the rest when it is left out, and rows beyond the sum are left out. The order is
+random and follows from seed; without shuffle the parts are stretches of rows.
+stratify: each label of y comes in every part in proportion.
+Errors: parts that add up to more than there is, or get no row; with stratify a
+class of one row.]], "data.split")
+
+-- ---- CSV ----
+
+document("read_csv", [[
+data.read_csv(path, {header =, columns =, label =, separator =, missing = 'error', dtype = 'float32'}) -> X, y, info
+Reads CSV or TSV (RFC 4180: cells may stand in quotes, with quotes doubled),
+plain or compressed with gzip. Blanks around a cell and empty lines are left
+out; numbers are decimal in every locale. X is n x d of dtype (float32 or
+float64).
+columns is a list of names or positions (from 1, or from -1 at the end), by
+default all but the label. label names the column of y: int64 when all labels
+are whole numbers, float64 when all are numbers; else they are texts, and y is
+the place of each among info.classes (list, in the order of bytes), from 1.
+Without label y is nil. header says whether the first record holds names; by
+default it does when a column is asked for by name, or a cell of X's columns is
+no number there. separator is a tab for .tsv and .tab, else a comma. info has
+header, columns and label (names, or positions without header) and classes.
+missing = 'nan' reads cells of X that are empty or NA, N/A, NaN, null, none or ?
+(in any case) as NaN.
+Errors, with line and column: cells that are missing or no numbers, or beyond
+dtype; empty labels; records that are longer or shorter than the first; quotes
+that do not close; columns that are not there, twice there, or asked for twice.]], "data.csv")
+
+document("write_csv", [[
+data.write_csv(path, X, y, {columns =, label =, classes =, separator =})
+Writes X (n x d numbers) and y (n numbers, or nil) as its last column, as
+read_csv reads them, with as many digits as give the same bits again. columns (a
+list of d names) and label (that of y) make a first line of names; classes (a
+list of texts) is written in the place of the labels 1 to k. separator as for
+read_csv; lines end with a line feed. The file is written whole or not at all.
+Errors: shapes that do not fit; labels without a text in classes; the file
+cannot be written.]], "data.csv")
+
+-- ---- transforms ----
+
+local METHODS = [[
+
+Methods: fit(X) -> itself, transform(X), inverse_transform(X) and
+fit_transform(X); X is n x d, float32 or float64 (or a table of rows), and
+results have its dtype; statistics are float64.]]
+
+document("StandardScaler", [[
+data.StandardScaler{mean = true, std = true} -> scaler
+Columns less their mean, divided by their standard deviation (over n). Fields
+once fitted: mean, scale (d; nil when not asked for), var (d). A column whose
+values are all equal becomes 0: its scale is 1.]] .. METHODS .. [[
+
+Errors: X that is empty, has NaN or infinity (fit), or other columns than were
+fitted; not fitted.]], "data.transforms")
+
+document("MinMaxScaler", [[
+data.MinMaxScaler{low = 0, high = 1, clip = false} -> scaler
+Columns stretched so that their smallest value becomes low and their largest
+high; clip limits what lies beyond in other rows. Fields once fitted: min, max,
+scale (d). A column whose values are all equal becomes low.]] .. METHODS .. [[
+
+Errors: as StandardScaler; low that is not below high.]], "data.transforms")
+
+document("PCA", [[
+data.PCA{components =, whiten = false} -> PCA
+Principal components by the singular value decomposition of X less its column
+means (LAPACK gesvd). components is how many (by default all: the smaller of n
+and d), or a share below 1: as few as explain that much of the variance. Fields
+once fitted: components (k x d, rows of length 1, the largest entry of each
+positive), explained_variance (k, over n - 1), explained_variance_ratio (k,
+shares of the whole), singular_values (k), mean (d), n_components. transform
+gives n x k, with whiten each column divided by its standard deviation.]] .. METHODS .. [[
+
+Errors: as StandardScaler; fewer than 2 rows; more components than there are. I.
+Jolliffe, 'Principal component analysis', 2002.]], "data.transforms")
 
 return data

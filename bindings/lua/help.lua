@@ -2,7 +2,7 @@
 local peri = ...
 
 -- Tables that hold documented functions, by their names; and those of methods.
-local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "plot" }
+local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "plot", "metrics", "select" }
 local METHODS = { "_methods", "nn.Module", "plot._figure" }
 local WIDTH = 80
 

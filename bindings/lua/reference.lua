@@ -5,7 +5,8 @@ local SECTIONS = {
   { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
   { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
-  { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
+  { "plot", "Pictures" }, { "plot._figure", "Methods of figures" }, { "metrics", "Metrics" },
+  { "select", "Selecting models" },
 }
 
 -- Objects whose methods are found through them alone.

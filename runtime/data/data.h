@@ -110,11 +110,19 @@ peri_status peri_data_circles(peri_context *context, int64_t n, double noise, do
  * of the same seed. Images 10k to 10k + 9 show each digit once, in random order. n >= 1. */
 peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, peri_tensor **x, peri_tensor **y);
 
+/* ---- decompositions ---- */
+
+/* Of x (n x d float64): the min(n, d) singular values, descending, and the right singular vectors as rows of *v,
+ * min(n, d) x d (LAPACK gesvd). Each vector's sign is LAPACK's. */
+peri_status peri_data_svd(peri_tensor *x, peri_tensor **s, peri_tensor **v);
+
 /* The number of the first Philox block that a generator draws from. Every generator has its own part
  * of a seed's stream, so that weights and data of equal seed share no random number. */
 #define PERI_STREAM_CIRCLES ((uint64_t)1 << 60)
 #define PERI_STREAM_DIGITS  ((uint64_t)2 << 60)
 #define PERI_STREAM_LOADER  ((uint64_t)3 << 60)
 #define PERI_STREAM_KERNELS ((uint64_t)4 << 60) /* and 5, 6: what kernel approximations draw */
+#define PERI_STREAM_SEARCH  ((uint64_t)7 << 60)
+#define PERI_STREAM_SETS    ((uint64_t)8 << 60) /* the sets of sets.c, each 2^56 blocks */
 
 #endif

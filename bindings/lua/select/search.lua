@@ -1,0 +1,291 @@
+-- cross_val_score, grid_search and random_search.
+local peri, input, rows, folds, evaluate = ...
+local fail = input.fail
+
+local search = {}
+
+local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
+
+function search.cross_val_score(estimator, X, y, options)
+  local operation = "cross_val_score"
+  options = input.only(operation, options, "cv metric seed")
+  local build = evaluate.builder(operation, "estimator", estimator)
+  local pair = rows.pair(operation, "the data", { X, y })
+  local seed = input.whole(operation, "seed", options.seed or 0, 0)
+  local scorer = evaluate.scorer(operation, options)
+  local fold, k = folds.read(operation, options.cv or 5, seed, pair)
+  local candidate = evaluate.maker(operation, build, options.seed)({}, "")
+  return float64(evaluate.cross(operation, { candidate }, pair, fold, k, scorer)[1])
+end
+
+-- ---- parameters ----
+
+local function sorted_names(operation, params)
+  if type(params) ~= "table" then fail("%s: params must be a table, got %s", operation, input.describe(params)) end
+  local names = {}
+  for name in pairs(params) do
+    if type(name) ~= "string" then
+      fail("%s: params must have names as keys, got %s", operation, input.describe(name))
+    end
+    names[#names + 1] = name
+  end
+  if #names == 0 then fail("%s: params is empty", operation) end
+  table.sort(names)
+  return names
+end
+
+-- A table or tensor of values as a list.
+local function values_of(operation, name, values)
+  if peri.is_tensor(values) and values:dim() == 1 then values = values:totable() end
+  if type(values) ~= "table" or #values == 0 then
+    fail("%s: params.%s must be a list of 1 or more values, got %s", operation, name, input.describe(values))
+  end
+  return values
+end
+
+local function value_text(value)
+  if math.type(value) == "float" then return ("%.6g"):format(value) end
+  return tostring(value)
+end
+
+local function label_of(names, params)
+  local parts = {}
+  for i, name in ipairs(names) do parts[i] = name .. " = " .. value_text(params[name]) end
+  return table.concat(parts, ", ")
+end
+
+-- The combination of that number (from 0) of the lists: the last name varies fastest.
+local function combination(names, lists, number)
+  local params = {}
+  for i = #names, 1, -1 do
+    local list = lists[names[i]]
+    params[names[i]] = list[number % #list + 1]
+    number = number // #list
+  end
+  return params
+end
+
+local function count_combinations(operation, names, lists)
+  local count = 1
+  for _, name in ipairs(names) do
+    if count > 2 ^ 40 / #lists[name] then fail("%s: params has more than 2^40 combinations", operation) end
+    count = count * #lists[name]
+  end
+  return count
+end
+
+-- ---- random draws ----
+
+-- Numbers as math.random gives them, from (seed) alone: random() in [0, 1), random(n) from 1, random(m, n).
+local function generator(seed)
+  local block, at, first = {}, 0, 0
+  local function uniform()
+    if at == #block then
+      block, at = peri.data._uniform(seed, first, 64), 0
+      first = first + 64
+    end
+    at = at + 1
+    return block[at]
+  end
+  return function(m, n)
+    if m == nil then return uniform() end
+    if n == nil then m, n = 1, m end
+    if math.type(m) ~= "integer" or math.type(n) ~= "integer" or m > n then
+      fail("random_search: random: %s to %s is no range of whole numbers", m, n)
+    end
+    return m + math.floor(uniform() * (n - m + 1))
+  end
+end
+
+-- What draws a parameter: of a list, of a range {from =, to =, log =, whole =}, or a function(random).
+local function drawer(operation, name, given)
+  if type(given) == "function" then return given end
+  if peri.is_tensor(given) or type(given) ~= "table" or given.from == nil then
+    local values = values_of(operation, name, given)
+    return function(random) return values[random(#values)] end
+  end
+  local range = input.only(operation .. ": params." .. name, given, "from log to whole")
+  local from, to = range.from, range.to
+  local log = input.flag(operation, "params." .. name .. ".log", range.log, false)
+  local whole = input.flag(operation, "params." .. name .. ".whole", range.whole, false)
+  local function finite(x) return math.type(x) and x - x == 0 end
+  if not (finite(from) and finite(to) and from <= to) then
+    fail("%s: params.%s must go from a finite number to one that is not below it, got %s to %s", operation, name,
+      input.describe(from), input.describe(to))
+  end
+  if log and from <= 0 then fail("%s: params.%s has log but begins at %s (expected > 0)", operation, name, from) end
+  if whole then
+    from = input.whole(operation, "params." .. name .. ".from", from, math.mininteger)
+    to = input.whole(operation, "params." .. name .. ".to", to, math.mininteger)
+    if not log then return function(random) return random(from, to) end end
+  end
+  return function(random)
+    local u = random()
+    if not log then return from + u * (to - from) end
+    if not whole then return math.min(math.max(math.exp(math.log(from) + u * math.log(to / from)), from), to) end
+    -- every whole number has the stretch of the logarithm from half below it to half above
+    local low, high = math.log(from - 0.5), math.log(to + 0.5)
+    return math.min(math.max(math.floor(math.exp(low + u * (high - low)) + 0.5), from), to)
+  end
+end
+
+-- n different numbers from 0 to count - 1, in random order (Fisher and Yates, with the places that moved in a table).
+local function draw_different(n, count, random)
+  local moved, drawn = {}, {}
+  for i = 0, n - 1 do
+    local j = random(i, count - 1)
+    drawn[i + 1] = moved[j] or j
+    moved[j] = moved[i] or i
+  end
+  return drawn
+end
+
+-- ---- the search ----
+
+local Search = {}
+Search.__index = Search
+
+-- "text" of each result, best first.
+function Search.__tostring(self)
+  local header = table.move(self.names, 1, #self.names, 1, {})
+  header[#header + 1] = "score"
+  if self.folds then header[#header + 1] = "std" end
+  local lines = { header }
+  for _, r in ipairs(self.results) do
+    local line = {}
+    for i, name in ipairs(self.names) do line[i] = value_text(r.params[name]) end
+    line[#line + 1] = ("%.4f"):format(r.score)
+    if self.folds then line[#line + 1] = ("%.4f"):format(r.std) end
+    lines[#lines + 1] = line
+  end
+  return input.aligned(lines)
+end
+
+-- Whether a is better than b; NaN is worse than all else, and of equals the one that comes first is better.
+local function better(scorer, a, b)
+  local x, y = a.score, b.score
+  if x ~= y and (x == x or y == y) then
+    if x ~= x or y ~= y then return x == x end
+    if scorer.less then return x < y end
+    return x > y
+  end
+  return a.order < b.order
+end
+
+-- The values of a field in the order of the visits, as a tensor where all are numbers.
+local function column(results, get)
+  local list, numbers = {}, true
+  for i, r in ipairs(results) do
+    list[i] = get(r)
+    numbers = numbers and math.type(list[i]) ~= nil
+  end
+  return numbers and float64(list) or list
+end
+
+local KNOWN = "build cv dev maximize metric n params refit seed train"
+
+local function read(operation, given, known)
+  if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
+  local options = input.only(operation, given, known)
+  if type(options.build) ~= "function" then
+    fail("%s: build must be a function that gives an estimator, got %s", operation, input.describe(options.build))
+  end
+  if (options.dev == nil) == (options.cv == nil) then fail("%s: one of dev and cv must be given", operation) end
+  local self = {
+    train = rows.pair(operation, "train", options.train), scorer = evaluate.scorer(operation, options),
+    seed = input.whole(operation, "seed", options.seed or 0, 0),
+    refit = input.flag(operation, "refit", options.refit, true),
+  }
+  self.make = evaluate.maker(operation, options.build, options.seed)
+  if options.dev ~= nil then
+    if options.refit ~= nil then fail("%s: refit is for cv (with dev, best is fitted on train)", operation) end
+    self.dev = rows.pair(operation, "dev", options.dev)
+  else
+    self.fold, self.folds = folds.read(operation, options.cv, self.seed, self.train)
+  end
+  return self, options
+end
+
+-- Fits every candidate on train and scores it on dev; only the best one so far is kept.
+local function try_on_dev(operation, self, candidates, results)
+  local best, leader
+  evaluate.each_fitted(operation, candidates, self.train.x, self.train.y, function(i, m)
+    local r = results[i]
+    r.score = evaluate.score(operation, candidates[i], self.scorer, m, self.dev.x, self.dev.y)
+    if not leader or better(self.scorer, r, leader) then best, leader = m, r end
+  end)
+  return best
+end
+
+local function try_on_folds(operation, self, candidates, results)
+  local scores = evaluate.cross(operation, candidates, self.train, self.fold, self.folds, self.scorer)
+  for i, r in ipairs(results) do
+    r.scores = float64(scores[i])
+    r.score, r.std = evaluate.mean_std(scores[i])
+  end
+end
+
+-- Tries the list of parameters.
+local function try(operation, self, names, list)
+  local candidates, results = {}, {}
+  for i, params in ipairs(list) do
+    candidates[i] = self.make(params, label_of(names, params))
+    results[i] = { params = params, order = i }
+  end
+  local best = (self.dev and try_on_dev or try_on_folds)(operation, self, candidates, results)
+  local g = setmetatable({ names = names, columns = {}, folds = self.folds }, Search)
+  for _, name in ipairs(names) do g.columns[name] = column(results, function(r) return r.params[name] end) end
+  g.scores = column(results, function(r) return r.score end)
+  g.stds = self.folds and column(results, function(r) return r.std end)
+  g.results = table.move(results, 1, #results, 1, {})
+  table.sort(g.results, function(a, b) return better(self.scorer, a, b) end)
+  local first = g.results[1]
+  g.best, g.best_score, g.best_params = best, first.score, {}
+  for name, value in pairs(first.params) do g.best_params[name] = value end
+  if self.folds and self.refit then
+    evaluate.each_fitted(operation, { candidates[first.order] }, self.train.x, self.train.y, function(_, m)
+      g.best = m
+    end)
+  end
+  return g
+end
+
+function search.grid_search(given)
+  local operation = "grid_search"
+  local self, options = read(operation, given, (KNOWN:gsub(" n ", " ")))
+  local names, lists, list = sorted_names(operation, options.params), {}, {}
+  for _, name in ipairs(names) do lists[name] = values_of(operation, name, options.params[name]) end
+  for number = 0, count_combinations(operation, names, lists) - 1 do
+    list[#list + 1] = combination(names, lists, number)
+  end
+  return try(operation, self, names, list)
+end
+
+function search.random_search(given)
+  local operation = "random_search"
+  local self, options = read(operation, given, KNOWN)
+  local n = input.whole(operation, "n", options.n or 10, 1)
+  local names, draw, lists, list = sorted_names(operation, options.params), {}, {}, {}
+  for _, name in ipairs(names) do
+    local value = options.params[name]
+    draw[name] = drawer(operation, name, value)
+    if lists and (type(value) == "function" or type(value) == "table" and value.from ~= nil) then lists = nil end
+    if lists then lists[name] = values_of(operation, name, value) end
+  end
+  local random = generator(self.seed)
+  if lists then
+    local count = count_combinations(operation, names, lists)
+    for i, number in ipairs(draw_different(math.min(n, count), count, random)) do
+      list[i] = combination(names, lists, number)
+    end
+    return try(operation, self, names, list)
+  end
+  for i = 1, n do
+    local params = {}
+    for _, name in ipairs(names) do params[name] = draw[name](random) end
+    list[i] = params
+  end
+  return try(operation, self, names, list)
+end
+
+return search

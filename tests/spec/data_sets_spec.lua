@@ -1,0 +1,335 @@
+-- What peri.data makes and transforms: generated sets, scalers, principal components.
+local peri = require "perilune"
+local golden = require "golden.data_sets"
+local samples = require "support.samples"
+local data = peri.data
+
+local function fails(pattern, f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok, "no error (" .. pattern .. ")")
+  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
+  assert.falsy(message:find("\n", 1, true))
+  assert.matches("^tests/spec/data_sets_spec.lua:%d+: ", message)
+end
+
+local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
+
+local function near(expected, got, rtol)
+  if not peri.is_tensor(expected) then expected = float64(expected) end
+  assert.same(expected.shape, got.shape)
+  assert.is_true(got:to("float64"):allclose(expected, { rtol = rtol or 1e-12, atol = rtol or 1e-12 }),
+    tostring(got) .. "\nexpected\n" .. tostring(expected))
+end
+
+-- name: columns of X, and whether y holds numbers.
+local SETS = {
+  moons = { 2 }, blobs = { 2 }, spirals = { 2 }, xor = { 2 }, checkerboard = { 2 }, regression = { 10, true },
+  sinc = { 1, true }, friedman1 = { 10, true },
+}
+
+local function each_set(visit)
+  local names = {}
+  for name in pairs(SETS) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do visit(name, data[name], SETS[name][1], SETS[name][2]) end
+end
+
+describe("the generated set", function()
+  each_set(function(name, make, width, numbers)
+    it(name .. " has its shapes and dtypes", function()
+      for _, dtype in ipairs { "float32", "float64" } do
+        for _, n in ipairs { 1, 2, 37 } do
+          local X, y, more = make(n, { dtype = dtype })
+          assert.same({ n, width }, X.shape)
+          assert.same({ n }, y.shape)
+          assert.equal(dtype, X.dtype)
+          assert.equal(numbers and dtype or "int64", y.dtype)
+          assert.equal(name == "blobs" or name == "regression", more ~= nil)
+          if more then assert.equal(dtype, more.dtype) end
+        end
+      end
+      assert.equal("float32", (make(3)).dtype)
+      local X, y = make(50, { noise = 0, dtype = "float64" })
+      near(X:to "float32", make(50, { noise = 0 }), 1e-7)
+      if not numbers then assert.is_true(y:equal(select(2, make(50, { noise = 0 })))) end
+    end)
+
+    it(name .. " follows from the seed alone", function()
+      local function picture(...) return samples.all_bits(table.pack(make(...))) end
+      local options, seen = { seed = 3, noise = 0.1 }, nil
+      local threads = peri.get_num_threads()
+      for n = 1, 3 do
+        peri.set_num_threads(n)
+        peri.manual_seed(n)
+        seen = seen or picture(1000, options)
+        assert.equal(seen, picture(1000, options))
+      end
+      peri.set_num_threads(threads)
+      assert.not_equal(seen, picture(1000, { seed = 4, noise = 0.1 }))
+      assert.equal(picture(9), picture(9, { seed = 0 }))
+    end)
+
+    it(name .. " has noise of the deviation that was asked for", function()
+      local function deviation(noise)
+        local X, y, centres = make(20000, { noise = noise, dtype = "float64", seed = 2 })
+        local X0, y0 = make(20000, { noise = 0, dtype = "float64", seed = 2 })
+        if numbers and name == "sinc" then
+          return (y - X:select(2, 1):sin() / X:select(2, 1)):std():item()
+        elseif name == "regression" then
+          return (y - X:matmul(centres)):std():item()
+        elseif name == "friedman1" then
+          local c = function(i) return X:select(2, i) end
+          return (y - (10 * (c(1) * c(2) * math.pi):sin() + 20 * (c(3) - 0.5) ^ 2 + 10 * c(4) + 5 * c(5))):std():item()
+        elseif name == "blobs" then
+          return (X - centres[y]):std():item()
+        end
+        -- the same places, in the same order, where nothing but the noise is drawn after the permutation
+        if name == "moons" or name == "spirals" then
+          assert.is_true(y:equal(y0))
+          return (X - X0):std():item()
+        end
+        return (X:var():item() - 1 / 3) ^ 0.5 -- xor, checkerboard: beside the variance of uniform places
+      end
+      assert.near(0.5, deviation(0.5), 0.01)
+    end)
+
+    it(name .. " refuses wrong arguments", function()
+      for _, wrong in ipairs { 0, -1, 1.5, "x", {} } do
+        fails(name .. ": n must be a whole number from 1, got ", make, wrong)
+      end
+      fails(name .. ": n must be a whole number from 1", make)
+      fails(name .. ": unknown option sed", make, 3, { sed = 1 })
+      fails(name .. ": noise is -1.0", make, 3, { noise = -1 })
+      fails(name .. ": noise must be a", make, 3, { noise = "x" })
+      fails(name .. ": seed", make, 3, { seed = -1 })
+      fails(name .. ": dtype is int64 (expected float32 or float64)", make, 3, { dtype = "int64" })
+      fails(name .. ": options must be a table, got 3", make, 3, 3)
+    end)
+
+    it(name .. " fails cleanly when memory ends", function()
+      local done
+      for n = 0, 50 do
+        collectgarbage()
+        local before = peri.memory().in_use
+        peri._fail_after(n)
+        done = pcall(make, 10)
+        peri._fail_after(-1)
+        if done then break end
+        collectgarbage()
+        assert.equal(before, peri.memory().in_use)
+      end
+      assert.is_true(done)
+    end)
+
+    it(name .. " is documented, with its errors", function()
+      local text = peri.documentation(make)
+      assert.equal("data." .. name .. "(n, {", text:sub(1, #name + 10))
+      assert.matches("\nErrors: ", text)
+    end)
+  end)
+
+  it("moons is scikit-learn's", function()
+    local X, y = data.moons(9, { dtype = "float64", seed = 1 })
+    local rows, expected = {}, {}
+    for i = 1, 9 do
+      rows[i] = ("%d %.12f %.12f"):format(y[i], X[i][1] + 0.0, X[i][2] + 0.0):gsub("%-0%.0+%f[^0]", "0.000000000000")
+      expected[i] = ("%d %.12f %.12f"):format(golden.moons_y[i], golden.moons[i][1], golden.moons[i][2])
+        :gsub("%-0%.0+%f[^0]", "0.000000000000")
+    end
+    assert.not_same(expected, rows) -- shuffled
+    table.sort(rows)
+    table.sort(expected)
+    assert.same(expected, rows)
+  end)
+
+  it("blobs has centres in a box, and as many rows for each", function()
+    local X, y, centres = data.blobs(1000, { centers = 3, features = 4, noise = 0.1, box = 2, seed = 7 })
+    assert.same({ 3, 4 }, centres.shape)
+    assert.is_true(centres:abs():max():item() <= 2)
+    assert.is_true((X - centres[y]):abs():max():item() < 0.6)
+    local counts = {}
+    for class = 1, 3 do counts[class] = y:eq(class):sum():item() end
+    assert.same({ 334, 333, 333 }, counts)
+    fails("blobs: centers is 0.0", data.blobs, 3, { centers = 0 })
+    fails("blobs: features must be a whole number", data.blobs, 3, { features = 1.5 })
+  end)
+
+  it("spirals winds its arms", function()
+    local X, y = data.spirals(300, { classes = 3, turns = 2, dtype = "float64" })
+    local radius = X:square():sum(2):sqrt()
+    assert.near(1, radius:max():item(), 1e-12)
+    for i = 1, 300 do
+      local angle = 2 * math.pi * (2 * radius[i] + (y[i] - 1) / 3)
+      assert.near(radius[i] * math.cos(angle), X[i][1], 1e-9)
+      assert.near(radius[i] * math.sin(angle), X[i][2], 1e-9)
+    end
+    assert.equal(100, y:eq(2):sum():item())
+  end)
+
+  it("xor and checkerboard have colours by place", function()
+    local X, y = data.xor(500, { dtype = "float64" })
+    assert.is_true(X:abs():max():item() <= 1)
+    assert.is_true((X:select(2, 1) * X:select(2, 2)):gt(0):equal(y:eq(1)))
+    X, y = data.checkerboard(500, { cells = 5, dtype = "float64" })
+    local cell = ((X + 1) * 2.5):floor():sum(2):to "int64"
+    assert.is_true((cell % 2):eq(0):equal(y:eq(1)))
+    assert.is_true(y:eq(1):sum():item() > 200 and y:eq(1):sum():item() < 320)
+  end)
+
+  it("regression is linear in its informative columns", function()
+    local X, y, coef = data.regression(200, { features = 6, informative = 2, bias = 5, dtype = "float64", seed = 3 })
+    near(X:matmul(coef) + 5, y, 1e-10)
+    assert.equal(2, coef:ne(0):sum():item())
+    assert.is_true(coef:min():item() >= 0 and coef:max():item() < 100)
+    assert.equal(6, (select(3, data.regression(2, { features = 6 }))):ne(0):sum():item())
+    fails("regression: informative is larger than features", data.regression, 3, { features = 2, informative = 3 })
+  end)
+
+  it("sinc and friedman1 are their formulas", function()
+    local X, y = data.sinc(100, { range = 3, dtype = "float64" })
+    near(X:select(2, 1):sin() / X:select(2, 1), y, 1e-14)
+    assert.is_true(X:abs():max():item() <= 3)
+    local _, flat = data.sinc(1, { range = 0 })
+    assert.equal(1, flat[1])
+    X, y = data.friedman1(100, { features = 7, dtype = "float64" })
+    assert.same({ 100, 7 }, X.shape)
+    assert.is_true(X:min():item() >= 0 and X:max():item() < 1)
+    near(10 * math.sin(math.pi * X[3][1] * X[3][2]) + 20 * (X[3][3] - 0.5) ^ 2 + 10 * X[3][4] + 5 * X[3][5],
+      float64(y[3]), 1e-12)
+    fails("friedman1: features is 4.0", data.friedman1, 3, { features = 4 })
+  end)
+end)
+
+-- ---- transforms ----
+
+local X, fresh = float64(golden.X), float64(golden.fresh)
+
+local TRANSFORMS = {
+  StandardScaler = { {}, { mean = false }, { std = false } },
+  MinMaxScaler = { {}, { low = -1, high = 2 } },
+  PCA = { {}, { components = 4, whiten = true } },
+}
+
+describe("the transform", function()
+  for name, list in pairs(TRANSFORMS) do
+    local new = data[name]
+
+    it(name .. " is undone by its inverse, in the dtype of X", function()
+      for _, options in ipairs(list) do
+        for dtype, tolerance in pairs { float64 = 1e-12, float32 = 1e-4 } do
+          local x = X:to(dtype)
+          local before, m = samples.bits(x), new(options)
+          local z = m:fit_transform(x)
+          assert.equal(dtype, z.dtype)
+          assert.equal(dtype, m:inverse_transform(z).dtype)
+          near(x:to "float64", m:inverse_transform(z), tolerance)
+          assert.equal(samples.bits(z), samples.bits(new(options):fit(x):transform(x)))
+          assert.equal(before, samples.bits(x))
+        end
+      end
+      near(new():fit_transform(X), new():fit_transform(X:totable()))
+    end)
+
+    it(name .. " gives the same bits with any number of threads", function()
+      local x, seen = peri.randn(3000, 20), nil
+      local threads = peri.get_num_threads()
+      for n = 1, 3 do
+        peri.set_num_threads(n)
+        local bits = samples.bits(new():fit_transform(x))
+        seen = seen or bits
+        assert.equal(seen, bits)
+      end
+      peri.set_num_threads(threads)
+    end)
+
+    it(name .. " refuses what does not fit, and stays as it was", function()
+      local m = new()
+      fails(name .. ".transform: it is not fitted", m.transform, m, X)
+      fails(name .. ".inverse_transform: it is not fitted", m.inverse_transform, m, X)
+      m:fit(X)
+      local text, bits = tostring(m), samples.bits(m:transform(X))
+      assert.matches("^" .. name .. "{.*} fitted on 4 features$", text)
+      fails(name .. ".transform: X has 3 columns (expected 4)", m.transform, m, peri.ones(2, 3))
+      fails(name .. ".transform: the first argument must be a " .. name .. ", got a tensor 12x4", m.transform, X)
+      fails(name .. ".fit: X has shape 3 (expected n x d)", m.fit, m, peri.ones(3))
+      fails(name .. ".fit: X is int64 (expected float32 or float64)", m.fit, m, X:to "int64")
+      fails(name .. ".fit: X must be a tensor or a table of rows, got 'x'", m.fit, m, "x")
+      fails(name .. ".fit: X has shape 0x4 (expected 1 or more rows and columns)", m.fit, m, peri.zeros(0, 4))
+      for _, odd in ipairs { 0 / 0, 1 / 0 } do
+        local x = X:clone()
+        x[{ 2, 3 }] = odd
+        fails(name .. ".fit: column 3 of X has NaN or infinity", m.fit, m, x)
+      end
+      assert.equal(text, tostring(m))
+      assert.equal(bits, samples.bits(m:transform(X)))
+      fails(name .. ": unknown option size", new, { size = 3 })
+      assert.matches("^data%." .. name .. "{.*\nErrors: ", peri.documentation(new))
+    end)
+  end
+
+  it("StandardScaler is scikit-learn's", function()
+    local m = data.StandardScaler():fit(X)
+    near(golden.standard, m:transform(X))
+    near(golden.standard_fresh, m:transform(fresh))
+    near(golden.mean, m.mean)
+    near(golden.scale, m.scale)
+    assert.equal("StandardScaler{mean = true, std = true} fitted on 4 features", tostring(m))
+    local constant = m:transform(X):select(2, 3)
+    assert.same(peri.zeros(12):totable(), constant:totable()) -- exactly, though 0.1 has no exact mean
+    m = data.StandardScaler({ std = false }):fit(X)
+    assert.is_nil(m.scale)
+    near(X - m.mean, m:transform(X))
+    m = data.StandardScaler({ mean = false }):fit(X)
+    assert.is_nil(m.mean)
+    near(X / m.scale, m:transform(X))
+    fails("StandardScaler: mean must be true or false, got 0", data.StandardScaler, { mean = 0 })
+  end)
+
+  it("MinMaxScaler is scikit-learn's", function()
+    local m = data.MinMaxScaler({ low = -1, high = 2 }):fit(X)
+    near(golden.minmax, m:transform(X))
+    near(golden.minmax_fresh, m:transform(fresh))
+    assert.is_true(m:transform(fresh):max():item() > 2)
+    local clipped = data.MinMaxScaler({ low = -1, high = 2, clip = true }):fit(X):transform(fresh)
+    near(m:transform(fresh):clamp(-1, 2), clipped)
+    fails("MinMaxScaler: low must be below high, both finite numbers, got 1 and 1", data.MinMaxScaler, { low = 1 })
+    fails("got -inf and 1", data.MinMaxScaler, { low = -1 / 0 })
+    fails("MinMaxScaler.fit: the range of a column is beyond the largest float64", m.fit, m,
+      float64 { { -1e308 }, { 1e308 } })
+  end)
+
+  it("PCA is scikit-learn's, with the largest entry of each component positive", function()
+    local m = data.PCA({ components = 3 }):fit(X)
+    near(golden.components, m.components, 1e-11)
+    near(golden.variance, m.explained_variance)
+    near(golden.ratio, m.explained_variance_ratio)
+    near(golden.singular_values, m.singular_values)
+    near(golden.scores, m:transform(fresh), 1e-11)
+    near(golden.white, data.PCA({ components = 3, whiten = true }):fit(X):transform(fresh), 1e-10)
+    assert.equal(3, m.n_components)
+    near(peri.eye(3, { dtype = "float64" }), m.components:matmul(m.components:t()))
+    assert.equal("PCA{components = 3, whiten = false} fitted on 4 features", tostring(m))
+  end)
+
+  it("PCA takes a share of the variance, few rows, and no variance", function()
+    local ratio = golden.ratio
+    assert.equal(1, data.PCA({ components = ratio[1] - 1e-6 }):fit(X).n_components)
+    assert.equal(2, data.PCA({ components = ratio[1] + 1e-6 }):fit(X).n_components)
+    local few = data.PCA():fit(X[{ { 1, 3 } }])
+    assert.same({ 3, 4 }, few.components.shape)
+    near(X[{ { 1, 3 } }], few:inverse_transform(few:transform(X[{ { 1, 3 } }])))
+    local none = data.PCA({ whiten = true }):fit(peri.full({ 5, 2 }, 0.1))
+    assert.same({ 0, 0 }, none.explained_variance_ratio:totable())
+    assert.same({ { 0, 0 } }, none:transform(peri.full({ 1, 2 }, 0.1)):totable())
+    assert.equal(2, data.PCA({ components = 0.5 }):fit(peri.full({ 5, 2 }, 0.1)).n_components)
+    local m = data.PCA({ components = 5 })
+    fails("PCA.fit: components is 5 but there are 4", m.fit, m, X)
+    m = data.PCA()
+    fails("PCA.fit: X has 1 row (expected 2 or more)", m.fit, m, X[{ { 1, 1 } }])
+    m = data.PCA({ components = 2 }):fit(X)
+    fails("PCA.inverse_transform: Z has 4 columns (expected 2)", m.inverse_transform, m, X)
+    for _, wrong in ipairs { 0, -1, 1.5, "mle", 0 / 0 } do
+      fails("PCA: components must be a whole number from 1 or a share below 1, got ", data.PCA, { components = wrong })
+    end
+  end)
+end)
