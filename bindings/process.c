@@ -421,8 +421,33 @@ static int process_mkdir(lua_State *L) {
   return 1;
 }
 
+/* new_folder(path) -> true; false when something is there already; nil, message */
+static int process_new_folder(lua_State *L) {
+  const char *path = check_path(L);
+  bool made = mkdir(path, 0777) == 0;
+  if (made || errno == EEXIST) {
+    lua_pushboolean(L, made);
+    return 1;
+  }
+  int failure = errno;
+  lua_pushnil(L);
+  lua_pushfstring(L, "cannot make the folder '%s': %s", path, strerror(failure));
+  return 2;
+}
+
+/* is_terminal(descriptor) -> boolean */
+static int process_is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"run", process_run}, {"run_all", process_run_all}, {"write", process_write}, {"mkdir", process_mkdir},
+    {"run", process_run},
+    {"run_all", process_run_all},
+    {"write", process_write},
+    {"mkdir", process_mkdir},
+    {"new_folder", process_new_folder},
+    {"is_terminal", process_is_terminal},
     {NULL, NULL},
 };
 

@@ -2,8 +2,13 @@
 local peri = ...
 
 -- Tables that hold documented functions, by their names; and those of methods.
-local PARTS = { "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "plot", "metrics", "select" }
-local METHODS = { "_methods", "nn.Module", "plot._figure" }
+local PARTS = {
+  "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "train", "metrics", "select", "run", "plot", "script",
+}
+local METHODS = {
+  "_methods", "nn.Module", "plot._figure", "train._classifier", "train._regressor", "train._fitted", "run._methods",
+  "script._options",
+}
 local WIDTH = 80
 
 local TENSOR = [[
@@ -72,6 +77,7 @@ local function formatted(text)
 end
 
 local function overview()
+  for _, part in ipairs(PARTS) do find(part) end -- a part may be callable itself: peri.run
   local lines = {
     "Perilune " .. peri.version .. ". help(f), help \"name\", help(value) or help(part) says more.",
     "Functions of peri:", list_of_names(peri),

@@ -10,6 +10,8 @@ local process = peri._process
 local input = peri._load("plot.input")
 local out = peri._load("plot.script", input, process)
 local layers = peri._load("plot.layers", input, out, peri._load("plot.contour"))
+peri._load("plot.bars", input, out, layers)
+peri._load("plot.tiles", input, out, layers)
 local add_regions = peri._load("plot.regions", peri, input)
 
 local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
@@ -60,6 +62,7 @@ for name, row in pairs(LAYERS) do
         if other.fills then fail("plot.%s: the figure has an image already (one for each figure)", name) end
       end
     end
+    if row.join then row.join(layer, self.layers) end
     self.layers[#self.layers + 1] = layer
     return self
   end), Figure)
@@ -90,16 +93,20 @@ function Figure:__tostring() return ("figure %dx%d with %d layers"):format(self.
 -- The limits of both axes: given ones, else those of the layers; curves get a little room, images none.
 local function figure_limits(figure)
   local box = new_box(figure.xscale == "log", figure.yscale == "log")
-  local filled, picture, only_lines = false, false, true
+  local filled, picture, stands, only_lines = false, false, false, true
   for _, layer in ipairs(figure.layers) do
     layer.kind.span(layer, box)
     filled = filled or layer.fills
     picture = picture or layer.picture
-    only_lines = only_lines and layer.kind == LAYERS.line
+    stands = stands or layer.stands
+    only_lines = only_lines and (layer.kind == LAYERS.line or layer.kind == LAYERS.band)
   end
   local room = filled and 0 or 0.05
+  local on_base = stands and not box.log_y and box.y1 and box.y1 >= 0
   box.x1, box.x2 = (box.log_x and log_padded or padded)(box.x1, box.x2, only_lines and 0.015 or room)
   box.y1, box.y2 = (box.log_y and log_padded or padded)(box.y1, box.y2, room)
+  if on_base then box.y1 = 0 end -- bars touch the axis
+  box.has_base = stands and not on_base and not box.log_y
   if picture then box.y1, box.y2 = box.y2, box.y1 end -- row 1 on top
   if figure.xlim then box.x1, box.x2 = figure.xlim[1], figure.xlim[2] end
   if figure.ylim then box.y1, box.y2 = figure.ylim[1], figure.ylim[2] end
@@ -197,8 +204,35 @@ local function log_ticks(low, high)
   return ticks
 end
 
+-- Names instead of numbers along an axis. Those that are too wide to stand side by side are broken between
+-- words; when a word is too wide, they lean.
+local function write_tick_names(script, axis, names)
+  local room, leans = (script.width - 110) / #names, false
+  for _, name in ipairs(names) do
+    for word in clean(name):gmatch("%S+") do
+      leans = leans or axis == "x" and utf8.len(word) > math.max(8, math.floor(room / (CHARACTER * 12)))
+    end
+  end
+  local parts = {}
+  for i, name in ipairs(names) do
+    name = out.shortened(name, 200, 12):gsub("%%", "%%%%") -- gnuplot takes the names of ticks for formats
+    local words = axis == "x" and not leans and not script.text and wrapped(name, room, 12) or out.quoted(name)
+    parts[i] = ("%s %d"):format(words, i)
+  end
+  script:add("set %stics %s (%s)", axis, leans and not script.text and "rotate by 35 right" or "",
+    table.concat(parts, ", "))
+end
+
+local function property(figure, name, axis)
+  for _, layer in ipairs(figure.layers) do
+    local value = layer[name]
+    if value and axis then value = value[axis] end
+    if value then return value end
+  end
+end
+
 local function write_axes(figure, script, box)
-  local bare = figure.axes == false
+  local bare = figure.axes == false or figure.axes == nil and property(figure, "bare")
   script:add("set tics out nomirror scale 0.6 font ',12' textcolor rgb '%s'", INK)
   script:add(bare and "unset border" or "set border %d lc rgb '%s' lw 1", box.filled and 15 or 3, INK)
   if bare then script:add("unset tics") end
@@ -210,6 +244,8 @@ local function write_axes(figure, script, box)
       script:add("set %slabel %s", axis, wrapped(label, room, 13))
     end
     local low, high = box[axis .. "1"], box[axis .. "2"]
+    local names = not bare and property(figure, "ticks", axis)
+    if names then write_tick_names(script, axis, names) end
     if figure[axis .. "scale"] == "log" then
       script:add("set logscale %s", axis)
       local ticks = log_ticks(math.min(low, high), math.max(low, high))
@@ -217,11 +253,11 @@ local function write_axes(figure, script, box)
     end
     script:numbers("set %srange [" .. NUMBER .. ":" .. NUMBER .. "]", axis, low, high)
   end
+  if box.has_base and not script.text then script:add("set xzeroaxis lt 1 lc rgb '%s' lw 1", INK) end
   local grid = figure.grid
   if grid == nil then grid = not box.filled end
   if grid and not script.text then script:add("set grid back lt 1 lc rgb '%s' lw 1 dt 1", "#e4e4e4") end
-  local aspect = figure.aspect
-  for _, layer in ipairs(figure.layers) do aspect = aspect or layer.aspect end
+  local aspect = figure.aspect or property(figure, "aspect")
   if aspect == "equal" then
     script:add("set size ratio -1")
   elseif type(aspect) == "number" then
@@ -251,7 +287,7 @@ local function write_legend(figure, script, box)
   script:add("set key %s %s textcolor rgb '%s'", where, look, INK)
 end
 
--- One panel. Images lie under everything else; the rest keeps the order in which it was added.
+-- One panel. Images lie under everything else, bands under lines; the rest keeps the order in which it was added.
 local function write_figure(figure, script)
   local box = figure_limits(figure)
   if figure.title then
@@ -260,13 +296,16 @@ local function write_figure(figure, script)
   script:add("unset colorbox")
   write_axes(figure, script, box)
   write_legend(figure, script, box)
-  local under, over, cycle = {}, {}, 0
+  local levels, cycle = {{}, {}, {}}, 0
   for _, layer in ipairs(figure.layers) do
     if layer.kind.cycles then cycle = cycle + 1 end
-    local list = layer.fills and under or over
-    for _, element in ipairs(layer.kind.draw(layer, script, box, cycle)) do list[#list + 1] = element end
+    local level = levels[layer.fills and 1 or layer.below and 2 or 3]
+    local elements, legend = layer.kind.draw(layer, script, box, cycle)
+    for _, element in ipairs(elements) do level[#level + 1] = element end
+    levels[3][#levels[3] + 1] = legend
   end
-  local elements = table.move(over, 1, #over, #under + 1, under)
+  local elements = {}
+  for _, level in ipairs(levels) do table.move(level, 1, #level, #elements + 1, elements) end
   script:add("plot %s", #elements > 0 and table.concat(elements, ", ") or "NaN notitle")
 end
 
@@ -358,26 +397,6 @@ local function save(picture, paths, given)
   return picture
 end
 
--- An image in text: darker letters for higher values, two per pixel, since letters are tall.
-local RAMP = {" ", ".", ":", "-", "=", "+", "*", "#", "%", "@"}
-
-local function image_text(figure, layer)
-  local step = math.max(1, math.ceil(layer.columns / 39))
-  local lines = {figure.title and clean(figure.title)}
-  for i = 1, #layer.rows, step do
-    local letters = {}
-    for j = 1, layer.columns, step do
-      local v = (layer.rows[i][j] - layer.low) / (layer.high - layer.low)
-      v = v == v and math.max(0, math.min(1, v)) or 0
-      letters[#letters + 1] = RAMP[math.floor(v * (#RAMP - 1) + 0.5) + 1]:rep(2)
-    end
-    local line = table.concat(letters):gsub("%s+$", "")
-    -- A function on a grid has its first row at the bottom.
-    if layer.picture then lines[#lines + 1] = line else table.insert(lines, figure.title and 2 or 1, line) end
-  end
-  return table.concat(lines, "\n") .. "\n"
-end
-
 local function as_text(where, picture)
   if picture.figures then
     local parts = {picture.title and clean(picture.title) .. "\n"}
@@ -385,7 +404,7 @@ local function as_text(where, picture)
     return table.concat(parts, "\n")
   end
   local layer = #picture.layers == 1 and picture.layers[1]
-  if layer and layer.kind == LAYERS.image then return image_text(picture, layer) end
+  if layer and layer.kind.text then return layer.kind.text(picture, layer) end
   return out.render(where, picture, write_picture, {"txt"}, 1).txt
 end
 
@@ -413,7 +432,8 @@ end
 local plot = {_figure = Figure}
 peri._document("figure", [[
 plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, width = 640, height = 480, ...} -> figure
-A picture to which layers are added: line, scatter, image, contour, regions; then save or show it. Drawn by gnuplot.
+A picture to which layers are added: line, scatter, bars, histogram, band, image, heatmap, images, contour, regions,
+text; then save or show it. Drawn by gnuplot.
 Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best', false, 'above', 'below', 'right',
 'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).]],
   public(new_figure), plot)

@@ -5,8 +5,10 @@ local SECTIONS = {
   { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
   { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
-  { "plot", "Pictures" }, { "plot._figure", "Methods of figures" }, { "metrics", "Metrics" },
-  { "select", "Selecting models" },
+  { "train", "Training" }, { "train._classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
+  { "select", "Selecting models" }, { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
+  { "run", "Records of runs" }, { "run._methods", "Methods of records" }, { "script", "Scripts" },
+  { "script._options", "Methods of options" },
 }
 
 -- Objects whose methods are found through them alone.
@@ -81,6 +83,7 @@ return function(path)
     rows[op.name] = true
     entry(out, op.doc, row_notes(op))
   end
+  for _, part in ipairs(SECTIONS) do find(part[1]) end -- a part may be callable itself: peri.run
   section(out, "The module", peri, rows)
   local objects = with_methods()
   for _, part in ipairs(SECTIONS) do

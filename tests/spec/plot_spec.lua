@@ -166,6 +166,11 @@ describe("plot", function()
       has(commands, "\n51234 -100\n")
       has(commands, "\n\n")
       assert.is_true(#commands < 200000)
+      commands = commands_of(plot.figure{xscale = "log"}:line(y)) -- where the first points are far apart
+      for i = 1, 150 do has(commands, ("\n%d %.10g\n"):format(i, y[i])) end
+      has(commands, "\n51234 -100\n")
+      has(commands, ("\n100000 %.10g\n"):format(y[100000]))
+      assert.is_true(#commands < 200000)
     end)
 
     it("gives each class its colour and mark, in the order of the labels' values", function()
@@ -329,6 +334,112 @@ describe("plot", function()
     end)
   end)
 
+  describe("bars", function()
+    it("stand on 0, and beside those that were there", function()
+      local f = plot.figure():bars({"a", "b"}, {3, 5}, {label = "first"})
+      has(commands_of(f), "1 3 0.6 1.4 0 3\n2 5 1.6 2.4 0 5")
+      has(commands_of(f), "set yrange [0:5.25]")
+      has(commands_of(f), "set xtics  ('a' 1, 'b' 2)")
+      f:bars({"a", "b"}, {-1, 2}, {label = "second", values = "%.1f"})
+      local commands = commands_of(f)
+      has(commands, "0.8 3 0.616 0.984 0 3")
+      has(commands, "1.2 -1 1.016 1.384 -1 0")
+      has(commands, "set label '-1.0' at 1.2, -1 center")
+      has(message_of(f.bars, f, {"a", "c"}, {1, 2}), "plot.bars: the names differ from those of the bars before")
+      has(message_of(f.bars, f, {"a", "c"}, {1, 2, 3}), "plot.bars: 2 names but 3 heights")
+      has(message_of(f.bars, f, {1, 2}, {values = "%s"}), "plot.bars: values is '%s' (expected a format of one number")
+      has(commands_of(plot.figure{yscale = "log"}:bars{10, 1000}), "\n2 1000 1.6 2.4 7.9432823")
+    end)
+
+    it("break names between words, or lean", function()
+      local words = [['with many' . "\n" . 'words' 1]]
+      has(commands_of(plot.figure{width = 400}:bars({"with many words", "b", "c"}, {1, 2, 3})), words)
+      local long = ("x"):rep(30)
+      has(commands_of(plot.figure{width = 400}:bars({long, "b", "c"}, {1, 2, 3})), "set xtics rotate by 35 right ('xx")
+    end)
+
+    it("keep every value, in equal bins or in those that were asked for", function()
+      local values = {0, 1, 1, 2, 3, 4, 4, 4}
+      local four = "0.5 1 0 1 0 1\n1.5 2 1 2 0 2\n2.5 1 2 3 0 1\n3.5 4 3 4 0 4"
+      has(commands_of(plot.figure():histogram(values, {bins = 4})), four)
+      has(commands_of(plot.figure():histogram(values, {bins = {0, 2, 4}, density = true})), "1 0.1875 0 2 0 0.1875")
+      has(commands_of(plot.figure():histogram(values, {bins = 1, range = {1, 3}})), "2 4 1 3 0 4")
+      has(commands_of(plot.figure():histogram{5, 5, NAN}), "2 ")
+      local many = {}
+      for i = 1, 1000 do many[i] = i end
+      local layer = plot.figure():histogram(many).layers[1]
+      local sum = 0
+      for _, b in ipairs(layer:boxes()) do sum = sum + b[3] end
+      assert.are.equal(1000, sum)
+      assert.are.equal(11, #layer:boxes())
+      local f = plot.figure()
+      has(message_of(f.histogram, f, {NAN}), "plot.histogram: there is no finite value")
+      has(message_of(f.histogram, f, {1}, {bins = {2, 2}}), "the edges in bins do not ascend at 2")
+    end)
+
+    it("have bands beside them, under the lines and in the line's colour", function()
+      local f = plot.figure():line({1, 2, 3}, {label = "a"}):line({2, 3, 4}, {label = "b"}):band({1, 2, 3}, {3, NAN, 5})
+      local commands = commands_of(f)
+      has(commands, "1 1 3\n\n3 3 5")
+      has(commands, "plot $d3 with filledcurves fs transparent solid 0.25 noborder lc rgb '#d55e00' notitle, $d1")
+      has(commands_of(plot.figure{yscale = "log"}:band({-1, 1}, {2, 2})), "1 0.9659363289 2\n2 1 2")
+      has(message_of(f.band, f, {1, 2}, {1}), "plot.band: x has 2 numbers, low 2 and high 1")
+      has(message_of(f.band, f, {1, 2}), "plot.band: high is nil")
+    end)
+  end)
+
+  describe("cells", function()
+    it("of a heat map have names, and numbers that can be read on their colour", function()
+      local f = plot.figure():heatmap({{0, 9}, {1, NAN}}, {rows = {"a", "b"}, columns = {"c", "d"}, values = "%d"})
+      local commands = commands_of(f)
+      has(commands, "set xtics  ('c' 1, 'd' 2)")
+      has(commands, "set ytics  ('a' 1, 'b' 2)")
+      assert.is_truthy(commands:find("set label '0' at 1, 1 center front font ',%d+' textcolor rgb '#000000'"))
+      assert.is_truthy(commands:find("set label '9' at 2, 1 center front font ',%d+' textcolor rgb '#ffffff'"))
+      assert.are.equal(3, select(2, commands:gsub("set label", "")))
+      f = plot.figure()
+      local message = message_of(f.heatmap, f, {{1, 2}}, {rows = {"a", "b"}})
+      has(message, "plot.heatmap: rows has 2 names but the matrix has 1")
+      assert.are.equal(0, #f.layers)
+    end)
+
+    it("of images lie side by side, with captions", function()
+      local f = plot.figure():images({{1, 2, 3, 4}, {5, 6, 7, 8}}, {columns = 2, labels = {"one", "two"}})
+      local layer = f.layers[1]
+      assert.are.equal(6, layer.columns)
+      assert.are.equal(4, #layer.rows)
+      assert.are.same({1, 2}, {layer.rows[3][1], layer.rows[3][2]})
+      assert.are.same({7, 8}, {layer.rows[4][5], layer.rows[4][6]})
+      assert.is_true(layer.rows[1][1] ~= layer.rows[1][1])
+      has(commands_of(f), "set label 'two' at 5.5, 1.5 center")
+      has(commands_of(f), "unset border")
+      assert.are.equal(3, #plot.figure():images({{1, 2, 3, 4, 5, 6}}, {width = 2}).layers[1].rows)
+      f = plot.figure()
+      has(message_of(f.images, f, {{1, 2, 3}}), "plot.images: image 1 has 3 pixels, which is no square (see width)")
+      has(message_of(f.images, f, {{1}, {1, 2, 3, 4}}), "plot.images: image 2 is 4x1 but image 1 is 1x1")
+      has(message_of(f.images, f, {{1}}, {labels = {"a", "b"}}), "plot.images: 1 images but 2 labels")
+    end)
+
+    it("are shown as letters and numbers in the terminal", function()
+      local line, real = nil, print
+      _G.print = function(text) line = text end
+      local ok, message = pcall(function()
+        plot.figure{title = "c"}:heatmap({{50, 2}, {3, 45}}, {rows = {"cat", "dog"}, values = "%d"}):show()
+      end)
+      _G.print = real
+      assert(ok, message)
+      local head = (" "):rep(21) .. "1" .. (" "):rep(9) .. "2"
+      assert.are.equal("c\n" .. head .. "\ncat                 50         2\ndog                  3        45", line)
+    end)
+
+    it("leave room for words", function()
+      local f = plot.figure():line{1, 2}:text(1.5, 1.5, "here", {align = "center"})
+      has(commands_of(f), "set label 'here' at 1.5, 1.5 center")
+      has(message_of(f.text, f, 1, NAN, "x"), "plot.text: the place is 1, ")
+      has(message_of(f.text, f, 1, 2), "plot.text: the words are nil (expected a string)")
+    end)
+  end)
+
   it("draws pages of several panels", function()
     local figure = plot.figure{title = "panel"}:line{1, 2}
     local page = plot.page{title = "page", figure, figure, figure}
@@ -362,7 +473,11 @@ describe("plot", function()
           :line({1, 2}, {label = text})
           :scatter({{1, 2}, {2, 1}}, {class = {1, 2}, labels = {text, text}})
           :contour({{1, 2}, {3, 4}}, {extent = {1, 2, 1, 2}, levels = {2.5}, label = text})
-        plot.page{title = text, figure}:save(paths, {scale = 1})
+        local bars = plot.figure{legend = "right"}:bars({text, text}, {1, 2}, {label = text, values = "%g"})
+          :histogram({1, 2}, {label = text}):band({1, 2}, {2, 3}, {label = text}):text(1, 1, text)
+        local cells = plot.figure():heatmap({{1, 2}}, {rows = {text}, columns = {text, text}, colorbar = text})
+        local images = plot.figure():images({{1}, {2}}, {labels = {text, text}})
+        plot.page{title = text, figure, bars, cells, images}:save(paths, {scale = 1})
         assert.is_false(exists("touched"))
         local svg = content("picture.svg")
         assert.is_truthy(utf8.len(svg))
@@ -376,6 +491,9 @@ describe("plot", function()
     it("appears as it was written", function()
       plot.figure{title = "it's 'a_b^c' {x} `y` @z @GPVAL_TERM %d \\n"}:line{1, 2}:save(file("picture.svg"))
       has(content("picture.svg"), "<text>it's 'a_b^c' {x} `y` @z @GPVAL_TERM %d \\n</text>")
+      plot.figure():bars({"50 % it's %d"}, {1}, {values = "%g"}):text(1, 1, "@x %d"):save(file("picture.svg"))
+      has(content("picture.svg"), "<text>50 % it's %d</text>")
+      has(content("picture.svg"), "<text>@x %d</text>")
     end)
 
     it("is no colour, style or name", function()
@@ -498,6 +616,26 @@ describe("process", function()
     local _, stdout = process.run{argv = {"ls", "/proc/self/fd"}}
     assert.are.equal("0\n1\n2\n3\n", stdout) -- 3 is the folder that ls reads
     assert.is_truthy(open)
+  end)
+
+  it("makes a new folder once, and says when it cannot", function()
+    local path = os.tmpname()
+    os.remove(path)
+    assert.is_true(process.new_folder(path))
+    assert.is_false(process.new_folder(path))
+    os.remove(path)
+    local made, message = process.new_folder("/nonexistent/a")
+    assert.is_nil(made)
+    assert.are.equal("cannot make the folder '/nonexistent/a': No such file or directory", message)
+  end)
+
+  it("knows that a file is no terminal", function()
+    local program = (os.getenv "PERILUNE_BUILD_DIR" or "build") .. "/perilune"
+    local code = "print(require 'perilune'._process.is_terminal(0))"
+    local _, stdout = process.run{argv = {program, "-e", code}}
+    assert.are.equal("false\n", stdout)
+    _, stdout = process.run{argv = {"script", "-qec", program .. ' -e "' .. code .. '"', "/dev/null"}}
+    assert.are.equal("true\r\n", stdout)
   end)
 
   it("runs several at once, results in order", function()

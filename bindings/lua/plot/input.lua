@@ -140,6 +140,11 @@ kinds.boolean = kind("true or false", function(v) if type(v) == "boolean" then r
 kinds.off = kind("false", function(v) if v == false then return v end end)
 kinds.number = kind("a finite number", function(v) if finite(v) then return v end end)
 kinds.positive = kind("a positive number", function(v) if finite(v) and v > 0 then return v end end)
+kinds.share = kind("a number above 0, at most 1", function(v) if finite(v) and v > 0 and v <= 1 then return v end end)
+kinds.format = kind("a format of one number such as '%.2f'", function(v)
+  if type(v) == "string" and v:match "^[^%%\0]*%%[-+ ]?%d?%d?%.?%d?%d?[fge][^%%\0]*$" and #v <= 40 then return v end
+  if v == "%d" then return "%.0f" end
+end)
 kinds.pixels = whole(50, 10000)
 kinds.count = whole(1, 1000)
 kinds.resolution = whole(2, 2000)

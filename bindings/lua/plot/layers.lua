@@ -68,19 +68,41 @@ end
 --   options          what its trailing table may say
 --   new(...)         the layer, from the method's arguments; it raises when they are wrong
 --   span(layer, box) grows the box around the layer
---   draw(layer, script, box, i)  adds data and settings, returns the elements of gnuplot's plot command
+--   draw(layer, script, box, i)  adds data and settings, returns the elements of gnuplot's plot command, and one
+--                    that only gives the legend its sample, where the elements do not
 --   curves(layer)    lists {xs, ys, only the points}, which the legend must not cover
 --   cycles           true when it takes the next colour
+--   join(layer, others)  what it takes over from the layers before, where there is such
+--   text(figure, layer)  the figure in letters, where that is not left to gnuplot
 -- and a layer has labels, the list of its words in the legend, and may have aspect, fills (it covers its
--- extent) and picture (its first row is on top).
+-- extent), picture (its first row is on top), below (it lies under what does not), stands (on 0), ticks (names
+-- along x and y) and bare (the figure has no axes).
 
 local LAYERS = {}
 
--- Smallest and largest of each stretch: a long curve looks the same and stays small.
+-- Smallest and largest of each stretch: a long curve looks the same and stays small. Stretches are equally many
+-- points, on a log axis equally long.
 local MOST_POINTS = 4000
 
-local function thinned(xs, ys)
-  local n, buckets = #xs, MOST_POINTS // 4
+local function ends_of_stretches(xs, count, log)
+  local n, ends = #xs, {}
+  if not log or xs[1] <= 0 then
+    for k = 1, count do ends[k] = k * n // count end
+    return ends
+  end
+  local low, span, k = math.log(xs[1]), math.log(xs[n]) - math.log(xs[1]), 1
+  for i = 1, n do
+    while k < count and math.log(xs[i]) > low + span * k / count do
+      if i - 1 > (ends[#ends] or 0) then ends[#ends + 1] = i - 1 end
+      k = k + 1
+    end
+  end
+  ends[#ends + 1] = n
+  return ends
+end
+
+local function thinned(xs, ys, log)
+  local n = #xs
   if n <= MOST_POINTS then return xs, ys end
   for i = 2, n do if xs[i] < xs[i - 1] or xs[i] ~= xs[i] then return xs, ys end end
   local thin_x, thin_y, m = {}, {}, 0
@@ -88,8 +110,8 @@ local function thinned(xs, ys)
     m = m + 1
     thin_x[m], thin_y[m] = xs[i], ys[i]
   end
-  for bucket = 0, buckets - 1 do
-    local first, last = bucket * n // buckets + 1, (bucket + 1) * n // buckets
+  local first = 1
+  for _, last in ipairs(ends_of_stretches(xs, MOST_POINTS // 4, log)) do
     local low, high, gap = first, first, nil
     for i = first, last do
       if ys[i] - ys[i] ~= 0 then gap = i end
@@ -101,6 +123,7 @@ local function thinned(xs, ys)
     if gap then keep(gap) end
     keep(math.max(low, high))
     keep(last)
+    first = last + 1
   end
   return thin_x, thin_y
 end
@@ -141,7 +164,7 @@ A curve through the points (x[i], y[i]), tensors or lists; line(y) counts x from
       local every = math.max(1, #xs // 25)
       marks = ("pt %d ps %s pi %d "):format(MARKERS[layer.marker][2], num((layer.size or 6) / MARK), every)
     end
-    return {stroke(script, points(thinned(xs, ys)), layer, layer.color or cycle_color(i), marks)}
+    return {stroke(script, points(thinned(xs, ys, box.log_x)), layer, layer.color or cycle_color(i), marks)}
   end,
 }
 
@@ -295,6 +318,39 @@ local function image_rows(layer)
   return lines
 end
 
+-- A layer whose values are colours, from a palette's first to its last.
+local function as_picture(where, value, layer, colors)
+  grid_arguments(where, value, layer)
+  layer.stops = {}
+  for i, c in ipairs(colors) do
+    layer.stops[2 * i - 1], layer.stops[2 * i] = i - 1, c
+  end
+  local range = layer.range or {value_range(layer.rows)}
+  layer.low, layer.high = math.min(range[1], range[2]), math.max(range[1], range[2])
+  layer.aspect, layer.fills = "equal", true
+  return layer
+end
+
+-- An image in text: darker letters for higher values, two per pixel, since letters are tall.
+local RAMP = {" ", ".", ":", "-", "=", "+", "*", "#", "%", "@"}
+
+local function image_text(figure, layer)
+  local step = math.max(1, math.ceil(layer.columns / 39))
+  local lines = {figure.title and out.clean(figure.title)}
+  for i = 1, #layer.rows, step do
+    local letters = {}
+    for j = 1, layer.columns, step do
+      local v = (layer.rows[i][j] - layer.low) / (layer.high - layer.low)
+      v = v == v and math.max(0, math.min(1, v)) or 0
+      letters[#letters + 1] = RAMP[math.floor(v * (#RAMP - 1) + 0.5) + 1]:rep(2)
+    end
+    local line = table.concat(letters):gsub("%s+$", "")
+    -- A function on a grid has its first row at the bottom.
+    if layer.picture then lines[#lines + 1] = line else table.insert(lines, figure.title and 2 or 1, line) end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 LAYERS.image = {
   doc = [[
 figure:image(matrix, {palette =, range =, colorbar = false, extent =, gray =, smooth = false}) -> figure
@@ -306,17 +362,10 @@ title.]],
     gray = kinds.boolean, smooth = kinds.boolean,
   },
   new = function(value, given)
-    local layer = grid_arguments("plot.image", value, options("plot.image", given, LAYERS.image.options))
-    local colors = layer.palette or layer.gray and PALETTES.gray or PALETTES.heat
-    layer.stops = {}
-    for i, c in ipairs(colors) do
-      layer.stops[2 * i - 1], layer.stops[2 * i] = i - 1, c
-    end
-    local range = layer.range or {value_range(layer.rows)}
-    layer.low, layer.high = math.min(range[1], range[2]), math.max(range[1], range[2])
-    layer.aspect, layer.fills = "equal", true
-    return layer
+    local layer = options("plot.image", given, LAYERS.image.options)
+    return as_picture("plot.image", value, layer, layer.palette or layer.gray and PALETTES.gray or PALETTES.heat)
   end,
+  text = image_text,
   span = function(layer, box) reach_extent(box, layer.extent) end,
   curves = function() return {} end,
   draw = function(layer, script)
@@ -326,7 +375,7 @@ title.]],
     script:numbers("set cbrange [" .. NUMBER .. ":" .. NUMBER .. "]", layer.low, layer.high)
     if layer.colorbar then
       script:add("set colorbox")
-      script:add("set cblabel %s", type(layer.colorbar) == "string" and quoted(layer.colorbar) or "''")
+      script:add("set cblabel %s offset 1", type(layer.colorbar) == "string" and quoted(layer.colorbar) or "''")
     end
     return {("%s nonuniform matrix using 1:2:3 with image notitle"):format(block)}
   end,
@@ -364,5 +413,7 @@ The lines on which a function on a grid has the values levels; extent as for ima
   end,
 }
 
-return {LAYERS = LAYERS, new_box = new_box, has_place = has_place, padded = padded, log_padded = log_padded,
-  INK = INK}
+return {
+  LAYERS = LAYERS, INK = INK, new_box = new_box, has_place = has_place, reach = reach, reach_all = reach_all,
+  padded = padded, log_padded = log_padded, value_range = value_range, as_picture = as_picture,
+}

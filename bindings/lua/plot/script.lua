@@ -80,6 +80,12 @@ function Script:title(label)
   return "title " .. quoted(shortened(label, self.width - 110, 12))
 end
 
+-- Words at a point of the plane.
+function Script:label(words, x, y, size, color, place)
+  self[#self + 1] = ("set label %s at %s, %s %s front font ',%s' textcolor rgb '%s'"):format(quoted(words),
+    pointed(NUMBER:format(x)), pointed(NUMBER:format(y)), place, num(size), color)
+end
+
 function Script:block(rows)
   self.blocks = self.blocks + 1
   local name = "$d" .. self.blocks

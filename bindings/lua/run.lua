@@ -1,0 +1,169 @@
+-- peri.run: what a run was made with, and what came of it, in a folder of its own.
+local peri = ...
+local process = peri._process
+
+local function fail(message, ...) peri._raise(message:format(...)) end
+
+local json = peri._load("run.json", peri, function(message, ...) fail("run: " .. message, ...) end)
+
+local Run = { __name = "run" }
+Run.__index = Run
+
+local KNOWN = { config = true, dir = true, name = true, seed = true }
+local FORMATS = { svg = true, png = true, pdf = true, txt = true }
+
+-- A name is one entry of a folder: it cannot lead elsewhere, nor be hidden.
+local function check_name(operation, name)
+  if type(name) ~= "string" then fail("%s: name must be a string, got %s", operation, type(name)) end
+  if #name == 0 or #name > 100 or name:find "[/\\%c]" or name:sub(1, 1) == "." then
+    fail("%s: name must be 1 to 100 bytes without '/', '\\' or control characters and not begin with '.', got '%s'",
+      operation, name:sub(1, 60):gsub("%c", "?"))
+  end
+  return name
+end
+
+local function must(ok, message)
+  if not ok then fail("run: %s", message) end
+  return ok
+end
+
+-- out/name/2024-05-01_12-30-00, with -2, -3, ... behind where another run has begun in the same second.
+local function make_folder(dir, name)
+  local parent = dir .. "/" .. name
+  must(process.mkdir(parent))
+  local time = os.date "%Y-%m-%d_%H-%M-%S"
+  for n = 1, 1000 do
+    local path = ("%s/%s%s"):format(parent, time, n > 1 and "-" .. n or "")
+    local made, message = process.new_folder(path)
+    if made then return path end
+    if made == nil then fail("run: %s", message) end
+  end
+  return fail("run: %s has a thousand runs of this second", parent)
+end
+
+-- An object as a line. Numbers that are not finite are null in it, and told under not_finite.
+local function line_of(values)
+  local text, lost = json(values)
+  if #lost == 0 then return text .. "\n" end
+  values.not_finite = {}
+  for _, entry in ipairs(lost) do values.not_finite[entry[1]] = entry[2] end
+  return json(values) .. "\n"
+end
+
+-- run.json, whole or not at all.
+local function write_facts(self)
+  self._facts.seconds = peri.now() - self._start
+  must(process.write(self.path .. "/run.json", line_of(self._facts)))
+end
+
+local function check_run(self, method)
+  if getmetatable(self) ~= Run then
+    fail("run: %s was called with a %s (expected run:%s(...))", method, type(self), method)
+  end
+end
+
+local function open(_, options)
+  if type(options) ~= "table" then fail("run: the options must be a table, got %s", type(options)) end
+  for key in pairs(options) do
+    if not KNOWN[key] then fail("run: unknown option %s (known: config, dir, name, seed)", tostring(key)) end
+  end
+  local name, dir, config, seed = check_name("run", options.name), options.dir or "out", options.config, options.seed
+  if type(dir) ~= "string" or dir == "" or dir:find "\0" then
+    fail("run: dir must be a folder, got %s", tostring(dir))
+  end
+  if config ~= nil and type(config) ~= "table" then fail("run: config must be a table, got %s", type(config)) end
+  if seed ~= nil and math.type(seed) ~= "integer" then
+    fail("run: seed must be a whole number, got %s", tostring(seed))
+  end
+  local facts = {
+    name = name, config = config or {}, seed = seed, started = os.date "!%Y-%m-%dT%H:%M:%SZ", status = "running",
+    versions = peri.build_info(), lua = _VERSION, threads = peri.get_num_threads(),
+  }
+  if type(arg) == "table" then
+    facts.script, facts.arguments = arg[0], #arg > 0 and { table.unpack(arg) } or nil
+  end
+  json(facts.config, "config") -- what cannot be written is refused before there is a folder
+  if seed then peri.manual_seed(seed) end
+  local self = setmetatable({ name = name, _facts = facts, _start = peri.now(), _step = 0 }, Run)
+  self.path = make_folder(dir, name)
+  write_facts(self)
+  self._metrics = must(io.open(self.path .. "/metrics.jsonl", "a"))
+  return self
+end
+
+function Run:log(values)
+  check_run(self, "log")
+  if not self._metrics then fail("run: log was called after close") end
+  if type(values) ~= "table" or peri.is_tensor(values) then
+    fail("run: log takes a table of names and values, got %s", type(values))
+  end
+  local line = { step = self._step + 1, seconds = peri.now() - self._start }
+  for name, value in pairs(values) do line[name] = value end
+  must(self._metrics:write(line_of(line)))
+  must(self._metrics:flush())
+  self._step = math.type(line.step) == "integer" and line.step or self._step + 1
+  return self
+end
+
+function Run:figure(figure, name)
+  check_run(self, "figure")
+  check_name("run: figure", name)
+  if type(figure) ~= "table" or not figure.save then
+    fail("run: figure takes a figure or a page, got %s", type(figure))
+  end
+  local path = self.path .. "/" .. name
+  local ending = name:match "%.(%w+)$"
+  figure:save(FORMATS[ending] and path or { path .. ".svg", path .. ".png" })
+  return self
+end
+
+local function finish(self, status, problem)
+  if not self._metrics then return end
+  self._metrics:close()
+  self._metrics = nil
+  self._facts.status, self._facts.error = status, problem
+  write_facts(self)
+end
+
+function Run:close()
+  check_run(self, "close")
+  finish(self, "finished")
+end
+
+function Run:__close(problem)
+  finish(self, problem == nil and "finished" or "failed", problem ~= nil and tostring(problem):match "^[^\n]*" or nil)
+end
+
+function Run:__tostring() return ("run %s: %d steps in %s"):format(self.name, self._step, self.path) end
+
+local run = setmetatable({ _methods = Run }, { __call = open })
+
+peri._document("run", [[
+run{name =, config = {}, dir = 'out', seed =} -> run
+Begins the record of a run in the new folder dir/name/time/: run.json (config, seed, versions, command line, status,
+seconds), metrics.jsonl (run:log) and figures (run:figure). With seed, peri.manual_seed(seed) is called. name is one
+entry of a folder: without '/', not beginning with '.'. Also `local r <close> = peri.run{...}`, which notes an error.
+Fields: path, name.
+Errors: unknown options, names that lead elsewhere, a config that JSON cannot say (functions, tables that hold
+themselves), folders that cannot be made.]], run, {})
+peri._document("json", [[
+run.json(value) -> string
+JSON (RFC 8259): lists for tables with entries 1..n and for tensors, objects with sorted keys for other tables, the
+shortest decimals that read back as the same numbers. Numbers that are not finite are null; bytes that are no UTF-8
+become U+FFFD; layers and optimisers are their texts.
+Errors: functions, tables that hold themselves, keys that are neither strings nor whole numbers.]],
+  function(value) return (json(value, "the value")) end, run)
+peri._document("log", [[
+run:log{name = value, ...} -> run
+Adds a line to metrics.jsonl and hands it to the system at once, so that it stays when the script dies. step (the last
+one + 1) and seconds are added where they are not given; a number that is not finite is null, and told under
+not_finite.]], Run.log, Run)
+peri._document("figure", [[
+run:figure(figure, name) -> run
+Saves a figure or a page in the run's folder: name.svg and name.png, or one format when name ends in .svg, .png, .pdf
+or .txt.]], Run.figure, Run)
+peri._document("close", [[
+run:close()
+Ends the record: status becomes 'finished'.]], Run.close, Run)
+
+return run

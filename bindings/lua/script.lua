@@ -1,0 +1,206 @@
+-- peri.script: what scripts have in common: options of the command line, tables of results, pictures in a folder.
+local peri = ...
+
+local function fail(message, ...) peri._raise(message:format(...)) end
+
+local Options = { __name = "options" }
+Options.__index = Options
+
+-- ---- leaving ----
+
+local function script_name() return type(arg) == "table" and tostring(arg[0]):match "([^/]+)$" or "script" end
+
+-- One line on stderr, and the end of the script.
+local function leave(message, ...)
+  io.stderr:write(script_name(), ": ", message:format(...):gsub("%c", "?"), "\n")
+  os.exit(1, true)
+end
+
+-- ---- what a script declares ----
+
+local COMMON = {
+  help = { false, doc = "this text" }, quick = { false, doc = "smaller sizes" },
+  out = { "", doc = "folder of the pictures", word = "DIR" },
+}
+
+local function kind_of(name, row)
+  local default = row[1]
+  if type(default) == "boolean" then return "flag" end
+  if type(default) == "string" then return "text" end
+  if math.type(default) == "integer" then return "whole" end
+  if math.type(default) == "float" then return "number" end
+  return fail("script.options: the default of %s must be a number, a string or a boolean, got %s", name, type(default))
+end
+
+local WORDS = { text = "TEXT", whole = "N", number = "X" }
+
+local function declared(given)
+  if type(given) ~= "table" then fail("script.options: the options must be a table, got %s", type(given)) end
+  local rows, names = {}, {}
+  for name, row in pairs(given) do
+    if type(name) == "string" and name ~= "about" then
+      if not name:match "^%l[%l%d_]*$" or COMMON[name] or Options[name] then
+        fail("script.options: %s cannot be the name of an option", name)
+      end
+      rows[name] = type(row) == "table" and row or { row }
+    end
+  end
+  for name, row in pairs(COMMON) do rows[name] = row end
+  for name, row in pairs(rows) do
+    names[#names + 1] = name
+    kind_of(name, row)
+  end
+  table.sort(names)
+  return rows, names
+end
+
+-- ---- help ----
+
+local function shown(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
+
+local function help(about, rows, names, out)
+  local lines = { "usage: perilune " .. script_name() .. " [options]" }
+  if about then lines[#lines + 1] = about end
+  for _, name in ipairs(names) do
+    local row, kind = rows[name], kind_of(name, rows[name])
+    local default = name == "out" and out or row[1]
+    local notes = { row.doc }
+    if row.choices then notes[#notes + 1] = "one of " .. table.concat(row.choices, ", ") end
+    if kind ~= "flag" then
+      notes[#notes + 1] = shown(default) .. (row.quick and (" (quick: %s)"):format(shown(row.quick)) or "")
+    end
+    local left = "--" .. name .. (kind ~= "flag" and " " .. (row.word or WORDS[kind]) or "")
+    lines[#lines + 1] = ("  %-18s %s"):format(left, table.concat(notes, "; "))
+  end
+  return table.concat(lines, "\n")
+end
+
+-- ---- the command line ----
+
+local function contains(list, value)
+  for _, item in ipairs(list) do if item == value then return true end end
+  return false
+end
+
+local READERS = {
+  text = function(row, text)
+    if row.choices and not contains(row.choices, text) then
+      return nil, "one of " .. table.concat(row.choices, ", ")
+    end
+    return text
+  end,
+  whole = function(row, text)
+    local n, least = math.tointeger(tonumber(text)), row.least or 1
+    if n and n >= least then return n end
+    return nil, "a whole number from " .. least
+  end,
+  number = function(_, text)
+    local x = tonumber(text)
+    if x and x > 0 and x < math.huge then return x + 0.0 end
+    return nil, "a number above 0"
+  end,
+}
+
+local function parse(rows, arguments)
+  local values, i = {}, 1
+  while arguments[i] do
+    local word = arguments[i]
+    local name, value = word:match "^%-%-([%l%d_]+)=(.*)$"
+    name = name or word:match "^%-%-([%l%d_]+)$"
+    local row = name and rows[name]
+    if not row then leave("unknown option %s (see --help)", word) end
+    local kind = kind_of(name, row)
+    if kind == "flag" then
+      if value then leave("--%s takes no value", name) end
+      values[name] = true
+    else
+      if not value then
+        i = i + 1
+        value = arguments[i] or leave("a value is missing after %s", word)
+      end
+      local read, expected = READERS[kind](row, value)
+      if read == nil then leave("--%s must be %s, got %s", name, expected, value) end
+      values[name] = read
+    end
+    i = i + 1
+  end
+  return values
+end
+
+local function options(given, arguments)
+  local rows, names = declared(given)
+  local out = "out/" .. script_name():gsub("%.lua$", "")
+  local values = parse(rows, arguments or arg or {})
+  if values.help then
+    print(help(given.about, rows, names, out))
+    os.exit(0, true)
+  end
+  if values.out == "" then leave "--out must be a folder" end
+  for name, row in pairs(rows) do
+    if values[name] == nil and values.quick then values[name] = row.quick end
+    if values[name] == nil then values[name] = row[1] end
+  end
+  if values.out == "" then values.out = out end
+  return setmetatable(values, Options)
+end
+
+-- ---- pictures ----
+
+function Options:save(picture, name)
+  if getmetatable(self) ~= Options then fail("save: called with a %s (expected options:save(...))", type(self)) end
+  local path = self.out .. "/" .. name
+  local ok, message = pcall(picture.save, picture, { path .. ".svg", path .. ".png" })
+  if not ok then leave("no pictures: %s", (tostring(message):gsub("^%S+:%d+: ", ""))) end
+  return path
+end
+
+-- ---- tables ----
+
+local function cell(value)
+  if value ~= value then return "nan" end
+  if math.type(value) == "float" then return ("%.4g"):format(value + 0.0) end -- no -0
+  return tostring(value)
+end
+
+-- Columns as wide as their widest cell; those with numbers stand on the right.
+local function as_table(rows)
+  local widths, right, texts = {}, {}, {}
+  for i, row in ipairs(rows) do
+    if type(row) ~= "table" then fail("script.table: row %d is a %s (expected a list)", i, type(row)) end
+    texts[i] = {}
+    for j, value in ipairs(row) do
+      texts[i][j] = cell(value)
+      widths[j] = math.max(widths[j] or 0, utf8.len(texts[i][j]) or #texts[i][j])
+      right[j] = right[j] or i > 1 and type(value) == "number"
+    end
+  end
+  local lines = {}
+  for i, row in ipairs(texts) do
+    local parts = {}
+    for j, text in ipairs(row) do
+      local room = (" "):rep(widths[j] - (utf8.len(text) or #text))
+      parts[j] = right[j] and room .. text or text .. room
+    end
+    lines[i] = table.concat(parts, "  "):gsub("%s+$", "")
+  end
+  return table.concat(lines, "\n")
+end
+
+local script = { _options = Options }
+peri._document("options", [[
+script.options({name = {default, quick =, doc =, choices =, least = 1}, ..., about =}, arguments = arg) -> options
+Reads a script's command line: --name VALUE or --name=VALUE for each option, a flag where the default is a boolean, and
+always --help (prints and ends the script), --quick (options that have one take their quick value) and --out DIR
+('out/NAME' by default). Whole defaults take whole numbers from least, others numbers above 0. What is wrong is one
+line on stderr and the end of the script with status 1. Fields: a value for each option.
+Errors: names and defaults that no option can have.]], options, script)
+peri._document("table", [[
+script.table{{heading, ...}, {value, ...}, ...} -> string
+Rows as text, in columns; columns of numbers stand on the right, floats have four digits (strings stay as they are).]],
+  as_table, script)
+peri._document("save", [[
+options:save(figure, name) -> path
+Saves a figure or page as name.svg and name.png in the folder of --out. When gnuplot is missing the script ends with one
+line that says so.]], Options.save, Options)
+
+return script

@@ -1,0 +1,81 @@
+-- peri.train: training loops, and networks as estimators.
+local peri = ...
+local check = peri._load("train.check", peri)
+local progress = peri._load("train.progress", peri._process)
+local loop = peri._load("train.loop", peri, progress)
+local estimator = peri._load("train.estimator", peri, check, loop)
+
+local classes = estimator.classes
+local train = { _fitted = classes.Fitted, _classifier = classes.Classifier, _regressor = classes.Regressor }
+
+local function document(name, doc, f, ...)
+  for _, where in ipairs { ... } do peri._document(name, doc, f, where) end
+end
+
+document("fit", [[
+train.fit{model =, loss =, optimizer =, train = {X, y}, dev = {X, y}, epochs = 10, batch_size = 32, ...} -> fitted
+Trains a network by mini-batches. X: a row for each example, a tensor (converted to the model's dtype) or a table of
+rows. y, classification: n whole labels of any values (int64, whole floats, a table), mapped to 1..k by sorted value;
+the model gives n x k logits. y, regression: n or n x m numbers. Which of both it is says the loss
+(CrossEntropyLoss, MSELoss), else y (int64 is classification), or task = 'classification' or 'regression'. loss: of
+nn, or a function (scores, targets) -> one number.
+Options: shuffle = true, seed (of the orders; drawn from the default stream when left out), scheduler (stepped after
+each epoch; ReduceLROnPlateau, and schedules in Lua, get the dev or else train loss; with mode 'max' the accuracy or
+R^2), early_stopping = {patience = 10, min_delta = 0, monitor = 'dev_loss'} (training ends after patience epochs
+without improvement, and the best parameters come back), clip_grad_norm (of all gradients together), callbacks (a
+function or a list; called with the state of each epoch; false ends the training), progress (true, false; by default
+only when stderr is a terminal), measure_train = false (true: train measures are taken after each epoch, else they are
+means over its mini-batches as they were before their steps), classes (a list, when y lacks some).
+Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
+dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
+'early_stopping', 'callback' or 'diverged'), best_epoch, diverged, note. A loss that is not finite ends the training:
+diverged is true and note says where.
+Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train.]],
+  estimator.fit, train)
+
+for _, name in ipairs { "Classifier", "Regressor" } do
+  local text = [[
+train.NAME{build = function(p) return net, optimizer end, epochs = 10, params = {}, ...} -> estimator
+A network that is not fitted: build makes it in fit, with p = params and n_features (the last size of X) and OUTPUTS;
+it may give a schedule third. Options: those of train.fit but model, optimizer, scheduler, train, dev, task and classes;
+loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that initial weights follow from it.
+Methods: fit, predict, METHODSscore, clone, params. Fields after fit: as train.fit's.
+Errors: unknown options and wrong values; what fit says.]]
+  local words = name == "Classifier"
+      and { OUTPUTS = "n_classes", LOSS = "CrossEntropyLoss", METHODS = "predict_proba, decision_function, " }
+    or { OUTPUTS = "n_outputs", LOSS = "MSELoss", METHODS = "" }
+  words.NAME = name
+  document(name, text:gsub("%u%u%u%u+", words), estimator[name], train)
+end
+
+local methods, every = estimator.methods, { classes.Fitted, classes.Classifier, classes.Regressor }
+document("predict", [[
+m:predict(X) -> tensor
+The label of each row, n int64 with the values that y had; of a regression numbers in the shape of y.
+Errors: not fitted; X that does not fit the model.]], methods.predict, table.unpack(every))
+document("predict_proba", [[
+m:predict_proba(X) -> tensor
+The softmax of the scores: n x k, columns in the order of classes.
+Errors: as predict; a regression.]], methods.predict_proba, classes.Fitted, classes.Classifier)
+document("decision_function", [[
+m:decision_function(X) -> tensor
+Two classes: n, logit 2 minus logit 1, positive for classes[2]. More: the n x k logits.
+Errors: as predict; a regression.]], methods.decision_function, classes.Fitted, classes.Classifier)
+document("score", [[
+m:score(X, y) -> number
+The share of rows whose label is predicted; of a regression R^2, over all outputs together.
+Errors: as predict, and as fit for y.]], methods.score, table.unpack(every))
+document("fit", [[
+m:fit(X, y, {dev = {X, y}, progress =}) -> m
+Builds the network and trains it, as train.fit. After an error m is what it was before.]],
+  methods.fit, classes.Classifier, classes.Regressor)
+document("clone", [[
+m:clone(changes) -> estimator
+A new estimator, not fitted, with the options of m; changes = {name = value, ..} replaces some, or entries of params.]],
+  methods.clone, classes.Classifier, classes.Regressor)
+document("params", [[
+m:params() -> table
+The options, in a table of its own: train.Classifier(m:params()).]],
+  methods.params, classes.Classifier, classes.Regressor)
+
+return train

@@ -1,0 +1,300 @@
+-- Networks as estimators: what train.fit gives, and Classifier and Regressor, which build their network in fit.
+local peri, check, loop = ...
+local fail, kinds, shown = check.fail, check.kinds, check.shown
+
+-- ---- options ----
+
+local LOOP = {
+  epochs = kinds.count, batch_size = kinds.count, shuffle = kinds.boolean, seed = kinds.seed,
+  early_stopping = kinds.table, clip_grad_norm = kinds.positive, callbacks = kinds.callbacks,
+  progress = kinds.boolean, measure_train = kinds.boolean,
+}
+local STOPPING = { patience = kinds.count, min_delta = kinds.from_zero, monitor = kinds.monitor }
+
+local function joined(...)
+  local all = {}
+  for _, t in ipairs { ... } do
+    for name, value in pairs(t) do all[name] = value end
+  end
+  return all
+end
+
+local FIT = joined(LOOP, {
+  model = kinds.model, loss = kinds.callable, optimizer = kinds.steps, train = kinds.pair, dev = kinds.pair,
+  scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
+})
+local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.callable, params = kinds.table })
+local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false }
+
+local function with_defaults(options)
+  for name, value in pairs(DEFAULTS) do
+    if options[name] == nil then options[name] = value end
+  end
+  if type(options.callbacks) ~= "table" or getmetatable(options.callbacks) then
+    options.callbacks = { options.callbacks }
+  end
+  return options
+end
+
+local function check_stopping(where, stopping, has_dev, classifies)
+  if not stopping then return nil end
+  stopping = check.options(where .. ": early_stopping", stopping, STOPPING)
+  local monitor = stopping.monitor
+  if monitor and monitor:find "^dev" and not has_dev then
+    fail("%s: early_stopping.monitor is %s but there is no dev set", where, monitor)
+  end
+  if monitor and monitor:find(classifies and "_r2$" or "_accuracy$") then
+    fail("%s: early_stopping.monitor is %s, which %s does not have", where, monitor,
+      classifies and "classification" or "regression")
+  end
+  return stopping
+end
+
+-- ---- preparing a training ----
+
+local function class_name(x) return type(x) == "userdata" and tostring(x):match "^%w+" end
+
+-- Labels or numbers: by the loss where it takes only one of them, else by the dtype of y.
+local function is_classification(options)
+  if options.task then return options.task == "classification" end
+  local loss, y = class_name(options.loss), options.train[2]
+  if loss == "MSELoss" then return false end
+  if type(y) == "table" then y = peri.tensor(y) end
+  if not peri.is_tensor(y) or y:dim() ~= 1 then return false end
+  if loss == "CrossEntropyLoss" or y.dtype == "int64" then return true end
+  return type(options.train[2]) == "table" and (y:floor():eq(y)):all()
+end
+
+local function model_dtype(model, where)
+  local parameters = model:parameters()
+  if #parameters == 0 then fail("%s: the model has no parameters", where) end
+  return parameters[1].dtype, parameters
+end
+
+local function prepare_set(where, name, set, self)
+  local X = check.rows(where, name .. "'s X", set[1], self.dtype)
+  if not self.classes then
+    local y = check.targets(where, name .. "'s y", set[2], #X, self.dtype)
+    return { X = X, y = y, total = loop.spread(y) }
+  end
+  local labels = check.labels(where, name .. "'s y", set[2], #X)
+  self.classes = self.classes or check.classes(labels)
+  return { X = X, y = check.positions(where, name .. "'s y", labels, self.classes) }
+end
+
+local function shape(t) return table.concat(t.shape, "x") end
+
+-- Some rows through the model and the loss: what they give must fit the targets.
+local function check_scores(where, job, classes)
+  local scores, y, loss = loop.try(job)
+  if classes and (scores:dim() ~= 2 or scores:size(2) ~= #classes) then
+    fail("%s: the model gives %s for %d rows, but there are %d classes (expected %dx%d)", where, shape(scores), #y,
+      #classes, #y, #classes)
+  end
+  if not classes and shape(scores) ~= shape(y) then
+    fail("%s: the model gives %s for %d rows, but these rows of y are %s", where, shape(scores), #y, shape(y))
+  end
+  local value = loss()
+  if not peri.is_tensor(value) or value:numel() ~= 1 then
+    fail("%s: the loss must give a tensor of one number (reduction 'mean' or 'sum'), got %s", where, shown(value))
+  end
+end
+
+-- Trains self.model, and puts the history and classes into self; options are checked.
+local function train(where, self, options)
+  local dtype, parameters = model_dtype(options.model, where)
+  self.model, self.dtype, self.classes = options.model, dtype, nil
+  local y = options.train[2]
+  local classifies = is_classification(options)
+  if classifies then
+    local n = #check.rows(where, "train's X", options.train[1], dtype)
+    local given = options.classes
+    self.classes = check.classes(check.labels(where, given and "classes" or "train's y", given or y, not given and n))
+    if #self.classes < 2 then fail("%s: train's y has one label alone, %d", where, self.classes[1]) end
+  end
+  self.flat = not classifies and (type(y) == "table" and type(y[1]) ~= "table" or peri.is_tensor(y) and y:dim() == 1)
+  local job = joined(options, { parameters = parameters, classes = self.classes })
+  job.train = prepare_set(where, "train", options.train, self)
+  job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
+  job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
+  check_scores(where, job, self.classes)
+  return joined(self, loop.run(job))
+end
+
+-- ---- fitted estimators ----
+
+local methods = {}
+
+local function fitted(self, where)
+  if type(self) ~= "table" or not self._class then
+    fail("%s: called with %s (expected m:%s(...))", where, shown(self), where)
+  end
+  if not self.model then fail("%s: the %s is not fitted", where, self._class) end
+  return self
+end
+
+local function classifier(self, where)
+  if not fitted(self, where).classes then fail("%s: this is a regression, which has no classes", where) end
+  return self
+end
+
+local function scores_of(self, where, X) return loop.forward(self.model, check.rows(where, "X", X, self.dtype)) end
+
+function methods.predict(self, X)
+  local scores = scores_of(fitted(self, "predict"), "predict", X)
+  if self.classes then return self.classes[scores:argmax(2)] end
+  return self.flat and scores:flatten() or scores
+end
+
+function methods.predict_proba(self, X)
+  return peri.no_grad(function() return scores_of(classifier(self, "predict_proba"), "predict_proba", X):softmax(2) end)
+end
+
+function methods.decision_function(self, X)
+  local scores = scores_of(classifier(self, "decision_function"), "decision_function", X)
+  if #self.classes > 2 then return scores end
+  return scores[{ {}, 2 }] - scores[{ {}, 1 }]
+end
+
+function methods.score(self, X, y)
+  fitted(self, "score")
+  X = check.rows("score", "X", X, self.dtype)
+  if self.classes then
+    local labels = check.labels("score", "y", y, #X)
+    return methods.predict(self, X):eq(labels):sum():item() / #X
+  end
+  local targets = check.targets("score", "y", y, #X, self.dtype)
+  local scores = loop.forward(self.model, X)
+  if scores:numel() ~= targets:numel() then fail("score: y is %s", shown(targets)) end
+  return loop.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
+end
+
+-- ---- unfitted ones ----
+
+-- The options again, in a table of its own.
+function methods.params(self)
+  local options = joined(self._options)
+  options.params = joined(options.params)
+  return options
+end
+
+function methods.clone(self, changes)
+  local options = methods.params(self)
+  if changes ~= nil and type(changes) ~= "table" then
+    fail("clone: the changes must be a table, got %s", shown(changes))
+  end
+  for _, name in ipairs(check.sorted_keys(changes or {})) do
+    if options.params[name] ~= nil and not CLASSIFIER[name] then
+      options.params[name] = changes[name]
+    else
+      options[name] = changes[name]
+    end
+  end
+  return self._new(options)
+end
+
+local FIT_METHOD = { dev = kinds.pair, progress = kinds.boolean }
+
+-- What the network is built for: its sizes beside the caller's own numbers.
+local function build_arguments(self, X, y)
+  local p = joined(self._options.params)
+  p.n_features = X:size(-1)
+  if self._class == "Classifier" then
+    p.n_classes = #check.classes(check.labels("fit", "y", y, #X))
+  else
+    p.n_outputs = check.targets("fit", "y", y, #X, X.dtype):size(2)
+  end
+  return p
+end
+
+function methods.fit(self, X, y, given)
+  if type(self) ~= "table" or not self._options then
+    fail("fit: called with %s (expected m:fit(X, y))", shown(self))
+  end
+  local call = check.options("fit", given or {}, FIT_METHOD)
+  local options = with_defaults(methods.params(self))
+  local rows = check.rows("fit", "X", X, peri.is_tensor(X) and X.dtype:find "^float" and X.dtype or "float32")
+  local p = build_arguments(self, rows, y)
+  if options.seed then peri.manual_seed(options.seed) end
+  local model, optimizer, scheduler = options.build(p)
+  if not kinds.model.test(model) then fail("fit: build gave %s first (expected a layer)", shown(model)) end
+  if not kinds.steps.test(optimizer) then
+    fail("fit: build gave %s second (expected an optimizer)", shown(optimizer))
+  end
+  if scheduler ~= nil and not kinds.steps.test(scheduler) then
+    fail("fit: build gave %s third (expected a schedule)", shown(scheduler))
+  end
+  local is_classifier = self._class == "Classifier"
+  local loss = options.loss or (is_classifier and peri.nn.CrossEntropyLoss() or peri.nn.MSELoss())
+  if call.progress ~= nil then options.progress = call.progress end
+  local result = train("fit", { _class = self._class, _options = self._options, _new = self._new }, joined(options, {
+    model = model, optimizer = optimizer, scheduler = scheduler, loss = loss, train = { X, y }, dev = call.dev,
+    task = is_classifier and "classification" or "regression",
+  }))
+  for name in pairs(self) do self[name] = nil end
+  for name, value in pairs(result) do self[name] = value end
+  return self
+end
+
+-- ---- classes ----
+
+local function last(tensor) return tensor and tensor[#tensor] end
+
+-- "trained 12 epochs (early_stopping), best 7; train_loss 0.21, dev_accuracy 0.93"
+local function history_text(self)
+  local parts = {}
+  for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2" } do
+    if self[name] then parts[#parts + 1] = ("%s %.4g"):format(name, last(self[name])) end
+  end
+  local best = self.best_epoch and (", best %d"):format(self.best_epoch) or ""
+  return ("trained %d epochs (%s)%s; %s"):format(self.epochs, self.stopped, best, table.concat(parts, ", "))
+end
+
+local function text(self)
+  if not self._options then return history_text(self) end
+  local parts = {}
+  for _, name in ipairs(check.sorted_keys(self._options)) do
+    local value = self._options[name]
+    if type(value) == "number" or type(value) == "boolean" then
+      parts[#parts + 1] = ("%s = %s"):format(name, tostring(value))
+    end
+  end
+  for _, name in ipairs(check.sorted_keys(self._options.params)) do
+    parts[#parts + 1] = ("%s = %s"):format(name, tostring(self._options.params[name]))
+  end
+  return ("%s{%s}%s"):format(self._class, table.concat(parts, ", "), self.model and ", " .. history_text(self) or "")
+end
+
+local function new_class(name)
+  local class = { __name = name, __tostring = text }
+  class.__index = class
+  return class
+end
+
+local classes = { Fitted = new_class "Fitted", Classifier = new_class "Classifier", Regressor = new_class "Regressor" }
+
+local function constructor(name)
+  local function new(given)
+    local options = check.options(name, given or {}, CLASSIFIER)
+    if not options.build then
+      fail("%s: option build is missing (expected %s)", name, kinds.build.expected)
+    end
+    check_stopping(name, options.early_stopping, true, name == "Classifier")
+    options.params = joined(options.params or {})
+    return setmetatable({ _class = name, _options = options, _new = new }, classes[name])
+  end
+  return new
+end
+
+local function fit(given)
+  local options = check.options("fit", given, FIT)
+  for _, name in ipairs { "model", "loss", "optimizer", "train" } do
+    if not options[name] then fail("fit: option %s is missing (expected %s)", name, FIT[name].expected) end
+  end
+  return setmetatable(train("fit", { _class = "Fitted" }, with_defaults(options)), classes.Fitted)
+end
+
+return {
+  fit = fit, Classifier = constructor "Classifier", Regressor = constructor "Regressor", classes = classes,
+  methods = methods,
+}

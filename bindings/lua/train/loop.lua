@@ -1,0 +1,278 @@
+-- The training loop: epochs of mini-batches, measures of both sets, early stopping.
+local peri, progress = ...
+
+local CHUNK = 1024 -- rows measured or predicted at a time
+
+-- f(from, to) for pieces of n rows.
+local function in_chunks(n, f)
+  for from = 1, n, CHUNK do f(from, math.min(n, from + CHUNK - 1)) end
+end
+
+-- The first two rows through the model, before anything is trained: its scores, their targets, and a function that
+-- gives their loss.
+local function try(job)
+  local rows = { { 1, math.min(2, #job.train.X) } }
+  local y = job.train.y[rows]
+  job.model:eval()
+  local scores = peri.no_grad(job.model, job.train.X[rows])
+  return scores, y, function() return peri.no_grad(job.loss, scores, y) end
+end
+
+-- What the model gives for X, without recording and in eval mode.
+local function forward(model, X)
+  return peri.no_grad(function()
+    model:eval()
+    local parts = {}
+    in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
+    return #parts == 1 and parts[1] or peri.cat(parts, 1)
+  end)
+end
+
+-- ---- measures ----
+-- Running sums over batches, and what becomes of them. A loss with reduction 'sum' is divided by rows too.
+
+local function is_sum(loss)
+  local ok, reduction = pcall(function() return loss.reduction end)
+  return ok and reduction == "sum"
+end
+
+local function new_sums() return { loss = 0, rows = 0, right = 0, squares = 0 } end
+
+local function add(job, sums, loss, scores, y)
+  local n = #y
+  sums.loss = sums.loss + (job.sums_rows and loss or loss * n)
+  sums.rows = sums.rows + n
+  if job.classes then
+    sums.right = sums.right + scores:argmax(2):eq(y):sum():item()
+  else
+    sums.squares = sums.squares + (scores:detach() - y):square():sum():item()
+  end
+end
+
+-- The sum of squared deviations of the targets from their means.
+local function spread(y) return (y - y:mean(1, true)):to("float64"):square():sum():item() end
+
+local function r2(residual, total)
+  if total == 0 then return residual == 0 and 1 or 0 end
+  return 1 - residual / total
+end
+
+-- Adds the measures of a set to the epoch's record.
+local function record(job, state, set, sums, total)
+  state[set .. "_loss"] = sums.loss / sums.rows
+  if job.classes then
+    state[set .. "_accuracy"] = sums.right / sums.rows
+  else
+    state[set .. "_r2"] = r2(sums.squares, total)
+  end
+end
+
+local function measure(job, state, name, set)
+  local sums = new_sums()
+  peri.no_grad(function()
+    job.model:eval()
+    in_chunks(#set.X, function(from, to)
+      local x, y = set.X[{ { from, to } }], set.y[{ { from, to } }]
+      local scores = job.model(x)
+      add(job, sums, job.loss(scores, y):item(), scores, y)
+    end)
+  end)
+  record(job, state, name, sums, set.total)
+end
+
+-- ---- one epoch ----
+
+-- Gradients together no longer than the limit (R. Pascanu, T. Mikolov, Y. Bengio 2013).
+local function clip(parameters, limit)
+  peri.no_grad(function()
+    local squares = 0
+    for _, p in ipairs(parameters) do
+      if p.grad then squares = squares + p.grad:to("float64"):square():sum():item() end
+    end
+    local norm = math.sqrt(squares)
+    if norm <= limit then return end
+    for _, p in ipairs(parameters) do
+      if p.grad then p.grad:mul_(limit / norm) end
+    end
+  end)
+end
+
+local function is_finite(x) return x - x == 0 end
+
+-- Runs an epoch; gives the running sums, or nothing, the mini-batch and its loss that is no longer finite.
+local function run_epoch(job, epoch, line)
+  local sums, batch = new_sums(), 0
+  job.model:train()
+  for x, y in job.loader do
+    batch = batch + 1
+    job.optimizer:zero_grad()
+    local scores = job.model(x)
+    local loss = job.loss(scores, y)
+    local value = loss:item()
+    if not is_finite(value) then return nil, batch, value end
+    loss:backward()
+    if job.clip_grad_norm then clip(job.parameters, job.clip_grad_norm) end
+    job.optimizer:step()
+    add(job, sums, value, scores, y)
+    if line.live then line:batch(epoch, sums.rows) end
+  end
+  return sums
+end
+
+-- ---- schedules ----
+
+local function observes(scheduler)
+  if type(scheduler) ~= "userdata" then return true end
+  local name = tostring(scheduler):match "^%w+"
+  for _, kind in ipairs(peri.optim.schedules()) do
+    if kind.name == name then return kind.observes end
+  end
+  return true
+end
+
+-- The dev set's loss, or the training set's; where more is better, its accuracy or R^2.
+local function metric(scheduler, state)
+  local ok, mode = pcall(function() return scheduler.mode end)
+  local set = state.dev_loss and "dev" or "train"
+  if ok and mode == "max" then return state[set .. "_accuracy"] or state[set .. "_r2"] end
+  return state[set .. "_loss"]
+end
+
+-- ---- early stopping ----
+
+local Stopper = {}
+Stopper.__index = Stopper
+
+local function new_stopper(job)
+  local wanted = job.early_stopping
+  if not wanted then return nil end
+  local monitor = wanted.monitor or (job.dev and "dev_loss" or "train_loss")
+  return setmetatable({
+    monitor = monitor, sign = monitor:find "_loss$" and 1 or -1, patience = wanted.patience or 10,
+    min_delta = wanted.min_delta or 0, best = math.huge, waited = 0,
+  }, Stopper)
+end
+
+-- Whether to stop after this epoch.
+function Stopper:see(state, model)
+  local value = self.sign * state[self.monitor]
+  if value < self.best - self.min_delta then
+    self.best, self.epoch, self.waited = value, state.epoch, 0
+    self.parameters = model:state_dict()
+    return false
+  end
+  self.waited = self.waited + 1
+  return self.waited >= self.patience
+end
+
+-- ---- the whole ----
+
+local function all_finite(parameters)
+  for _, p in ipairs(parameters) do
+    local values = p:detach()
+    if not (values - values):eq(0):all() then return false end
+  end
+  return true
+end
+
+local function diverged(result, epoch, what)
+  result.diverged, result.stopped = true, "diverged"
+  result.note = ("diverged in epoch %d: %s (a smaller learning rate or clip_grad_norm may help)"):format(epoch, what)
+end
+
+local function named(loss) return loss ~= loss and "NaN" or loss > 0 and "infinite" or "minus infinity" end
+
+local function call_back(job, state)
+  local go_on = true
+  for _, f in ipairs(job.callbacks) do
+    if f(state) == false then go_on = false end
+  end
+  return go_on
+end
+
+-- One epoch and what is known after it; true when training ends with it.
+local function epoch_of(job, result, epoch, line, stopper)
+  local start, rate = peri.now(), job.optimizer.lr
+  local sums, batch, loss = run_epoch(job, epoch, line)
+  result.trained = result.trained + (peri.now() - start)
+  local state = {
+    epoch = epoch, epochs = job.epochs, learning_rate = rate, seconds = result.trained, model = job.model,
+    optimizer = job.optimizer,
+  }
+  result.states[epoch] = state
+  if not sums then
+    sums = { loss = 0 / 0, rows = 1, right = 0 / 0, squares = 0 / 0 }
+    record(job, state, "train", sums, job.train.total)
+    if job.dev then record(job, state, "dev", sums, job.dev.total) end
+    diverged(result, epoch, ("the loss of mini-batch %d is %s"):format(batch, named(loss)))
+    return true
+  end
+  if job.measure_train then
+    measure(job, state, "train", job.train)
+  else
+    record(job, state, "train", sums, job.train.total)
+  end
+  if job.dev then measure(job, state, "dev", job.dev) end
+  line:epoch(state)
+  local measured = state.dev_loss or state.train_loss
+  if not is_finite(measured) then
+    diverged(result, epoch, ("the loss on the %s set is %s"):format(job.dev and "dev" or "training", named(measured)))
+    return true
+  end
+  if job.scheduler then
+    if job.observes then job.scheduler:step(metric(job.scheduler, state)) else job.scheduler:step() end
+  end
+  local enough = stopper and stopper:see(state, job.model)
+  if not call_back(job, state) then
+    result.stopped = "callback"
+  elseif enough then
+    result.stopped = "early_stopping"
+  end
+  return result.stopped ~= nil
+end
+
+local HISTORY = {
+  "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2", "learning_rate", "seconds",
+}
+
+local function history(result)
+  for _, name in ipairs(HISTORY) do
+    if result.states[1][name] then
+      local values = {}
+      for i, state in ipairs(result.states) do values[i] = state[name] end
+      result[name] = peri.tensor(values, { dtype = "float64" })
+    end
+  end
+  result.epochs = #result.states
+  result.states, result.trained = nil, nil
+end
+
+-- job: model, loss, optimizer, parameters, train {X, y, total}, dev, classes, and fit's options. Gives the history,
+-- epochs, stopped, best_epoch, diverged and note.
+local function run(job)
+  local result = { states = {}, trained = 0, diverged = false }
+  local stopper = new_stopper(job)
+  job.sums_rows, job.observes = is_sum(job.loss), job.scheduler and observes(job.scheduler)
+  job.loader = peri.data.loader({ job.train.X, job.train.y },
+    { batch_size = job.batch_size, shuffle = job.shuffle, seed = job.seed })
+  do
+    local line <close> = progress(job.progress, job.epochs, #job.train.X, peri.now)
+    for epoch = 1, job.epochs do
+      if epoch_of(job, result, epoch, line, stopper) then break end
+    end
+    if not result.diverged and not all_finite(job.parameters) then
+      diverged(result, #result.states, "parameters are no longer finite")
+    end
+    if result.note then line:note(result.note) end
+  end
+  result.stopped = result.stopped or "epochs"
+  if stopper and stopper.parameters then
+    job.model:load_state_dict(stopper.parameters)
+    result.best_epoch = stopper.epoch
+  end
+  job.model:eval()
+  history(result)
+  return result
+end
+
+return { run = run, try = try, forward = forward, spread = spread, r2 = r2 }

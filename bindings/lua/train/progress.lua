@@ -1,0 +1,78 @@
+-- How far training has come: one line that is rewritten on a terminal, a line every few epochs elsewhere.
+local process = ...
+
+local Progress = {}
+Progress.__index = Progress
+
+local INTERVAL = 0.1 -- seconds between two writings of the line on a terminal
+local PLAIN_LINES = 20
+
+local function clock(seconds)
+  seconds = math.floor(seconds + 0.5)
+  if seconds < 3600 then return ("%d:%02d"):format(seconds // 60, seconds % 60) end
+  return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
+end
+
+local function measures(state)
+  local parts = {}
+  for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2" } do
+    if state[name] then parts[#parts + 1] = ("%s %.4g"):format(name:gsub("_", " "), state[name]) end
+  end
+  return table.concat(parts, "  ")
+end
+
+-- wanted: true, false, or nil for a terminal alone. rows: in an epoch.
+local function new(wanted, epochs, rows, now)
+  local terminal = process.is_terminal(2)
+  local on = wanted or wanted == nil and terminal
+  return setmetatable({
+    on = on, terminal = terminal, live = on and terminal, epochs = epochs, rows = rows, now = now,
+    start = now(), last = -math.huge, said = "", every = math.ceil(epochs / PLAIN_LINES),
+  }, Progress)
+end
+
+-- The line when so many rows have passed since the start.
+local function text(self, epoch, passed)
+  local elapsed = math.max(self.now() - self.start, 1e-9)
+  local left = elapsed * (self.epochs * self.rows - passed) / math.max(passed, 1)
+  return ("epoch %d/%d  %s%.0f rows/s  %s left"):format(epoch, self.epochs, self.said ~= "" and self.said .. "  " or "",
+    passed / elapsed, clock(left))
+end
+
+local function rewrite(self, line)
+  io.stderr:write("\r", line, "\27[K")
+  io.stderr:flush()
+  self.open = true
+end
+
+-- Only when live: within an epoch the line on a terminal alone goes on.
+function Progress:batch(epoch, rows_done)
+  local t = self.now()
+  if t - self.last < INTERVAL then return end
+  self.last = t
+  rewrite(self, text(self, epoch, (epoch - 1) * self.rows + rows_done))
+end
+
+function Progress:epoch(state)
+  if not self.on then return end
+  self.said = measures(state)
+  if self.terminal then
+    rewrite(self, text(self, state.epoch, state.epoch * self.rows))
+  elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
+    io.stderr:write(text(self, state.epoch, state.epoch * self.rows), "\n")
+  end
+end
+
+function Progress:note(message)
+  if not self.on then return end
+  self:__close()
+  io.stderr:write(message, "\n")
+end
+
+-- Also when an error ends the training: what follows begins on a line of its own.
+function Progress:__close()
+  if self.open then io.stderr:write "\n" end
+  self.open = false
+end
+
+return new

@@ -1,0 +1,157 @@
+-- peri.run: what is written, that it stays when a script dies, and that no name leads out of the folder.
+local peri = require "perilune"
+local program = require "support.program"
+
+local folder
+
+local function content(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+local function lines_of(path)
+  local lines = {}
+  for line in content(path):gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
+  return lines
+end
+
+local function message_of(f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok)
+  return message
+end
+
+local function remove(path)
+  local pipe = assert(io.popen("rm -r '" .. path .. "'"))
+  assert(pipe:close())
+end
+
+describe("run", function()
+  before_each(function()
+    folder = os.tmpname()
+    os.remove(folder)
+  end)
+
+  after_each(function() if io.open(folder) then remove(folder) end end)
+
+  it("writes config, seed, versions and a line for each step", function()
+    local r = peri.run { name = "rings", dir = folder, seed = 7,
+      config = { lr = 0.1, sizes = { 2, 10, 2 }, limit = math.huge } }
+    assert.matches("^" .. folder:gsub("%p", "%%%0") .. "/rings/%d+%-%d%d%-%d%d_%d%d%-%d%d%-%d%d$", r.path)
+    local facts = content(r.path .. "/run.json")
+    assert.matches('"config":{"limit":null,"lr":0.1,"sizes":%[2,10,2%]}', facts)
+    assert.matches('"not_finite":{"config.limit":"inf"}', facts)
+    assert.matches('"seed":7', facts)
+    assert.matches('"status":"running"', facts)
+    assert.matches('"versions":{"compiler":"[^"]+","kernels":"[^"]+","openblas":', facts)
+    assert.equal(r, r:log { loss = 0.5, accuracy = peri.tensor(1) })
+    r:log { step = 10, loss = 0 / 0 }
+    r:log { loss = { 1, math.huge } }
+    local lines = lines_of(r.path .. "/metrics.jsonl")
+    assert.matches('^{"accuracy":1.0,"loss":0.5,"seconds":[%d.e-]+,"step":1}$', lines[1])
+    assert.matches('^{"loss":null,"not_finite":{"loss":"nan"},"seconds":[%d.e-]+,"step":10}$', lines[2])
+    assert.matches('^{"loss":%[1,null%],"not_finite":{"loss%[2%]":"inf"},"seconds":[%d.e-]+,"step":11}$', lines[3])
+    r:close()
+    assert.matches('"status":"finished"', content(r.path .. "/run.json"))
+    assert.matches("run: log was called after close", message_of(r.log, r, { loss = 1 }))
+  end)
+
+  it("seeds the default stream", function()
+    local r <close> = peri.run { name = "a", dir = folder, seed = 5 }
+    local first = peri.rand(3)
+    peri.manual_seed(5)
+    assert.is_true(first:equal(peri.rand(3)))
+    assert.equal("a", r.name)
+  end)
+
+  it("gives runs of the same second folders of their own", function()
+    local seen = {}
+    for _ = 1, 4 do
+      local r <close> = peri.run { name = "a", dir = folder }
+      assert.is_nil(seen[r.path])
+      seen[r.path] = true
+    end
+  end)
+
+  it("loses no line when the script is killed, and notes an error", function()
+    local script = [[
+      local peri = require "perilune"
+      local r <close> = peri.run { name = "a", dir = "%s" }
+      for step = 1, 50 do r:log { loss = 1 / step } end
+      print(r.path)
+      io.stdout:flush()
+      %s]]
+    local kill = "io.popen('kill -9 $PPID'):read 'a'"
+    local out, _, status = program { "-e", script:format(folder, kill) }
+    assert.equal(128 + 9, status)
+    local lines = lines_of(out:match "[^\n]+" .. "/metrics.jsonl")
+    assert.equal(50, #lines)
+    assert.matches('"loss":0.02,"seconds":[%d.e-]+,"step":50}$', lines[50])
+    out, _, status = program { "-e", script:format(folder, "error 'boom'") }
+    assert.equal(1, status)
+    local facts = content(out:match "[^\n]+" .. "/run.json")
+    assert.matches('"error":"[^"]*boom"', facts)
+    assert.matches('"status":"failed"', facts)
+  end)
+
+  it("saves figures", function()
+    local r <close> = peri.run { name = "a", dir = folder }
+    local figure = peri.plot.figure { title = "loss" }:line { 3, 2, 1 }
+    r:figure(figure, "loss"):figure(figure, "again.txt")
+    assert.matches("^<%?xml", content(r.path .. "/loss.svg"))
+    assert.matches("^\137PNG", content(r.path .. "/loss.png"))
+    assert.matches("loss", content(r.path .. "/again.txt"))
+  end)
+
+  it("refuses names that lead elsewhere, and options that it does not know", function()
+    for _, name in ipairs { "", ".", "..", "../a", "a/b", "/etc", "a\0b", "a\nb", ".hidden", "a\\b", ("x"):rep(101) } do
+      local message = message_of(function() peri.run { name = name, dir = folder } end)
+      assert.matches("^[^\n]*run_spec.lua:%d+: run: name must be 1 to 100 bytes [^\n]*$", message)
+    end
+    local r <close> = peri.run { name = "a", dir = folder }
+    local figure = peri.plot.figure():line { 1, 2 }
+    for _, name in ipairs { "../a", "b/c", "..", "a\0.svg" } do
+      assert.matches("run: figure: name must be", message_of(r.figure, r, figure, name))
+    end
+    assert.matches("name must be a string, got nil", message_of(peri.run, {}))
+    assert.matches("unknown option nam ", message_of(peri.run, { nam = "a" }))
+    assert.matches("seed must be a whole number, got 1.5", message_of(peri.run, { name = "a", seed = 1.5 }))
+    assert.matches("config.f is a function", message_of(peri.run, { name = "b", dir = folder, config = { f = print } }))
+    assert.is_nil(io.open(folder .. "/b"))
+    assert.matches("cannot make the folder", message_of(peri.run, { name = "a", dir = "/dev/null" }))
+  end)
+end)
+
+describe("json", function()
+  local json = peri.run.json
+
+  it("writes what RFC 8259 says", function()
+    local cases = {
+      { nil, "null" }, { true, "true" }, { 12, "12" }, { -0.5, "-0.5" }, { 3.0, "3.0" }, { 1e300, "1e+300" },
+      { 0.1, "0.1" }, { 1 / 3, "0.3333333333333333" }, { 0.1 + 0.2, "0.30000000000000004" }, { -0.0, "-0.0" },
+      { 5e-324, "4.94065645841247e-324" }, { math.mininteger, "-9223372036854775808" }, { 0 / 0, "null" },
+      { -math.huge, "null" }, { { 1, "a", false }, '[1,"a",false]' }, { {}, "{}" }, { { {} }, "[{}]" },
+      { { b = 1, a = { 2 }, [3] = 4 }, '{"3":4,"a":[2],"b":1}' }, { peri.eye(2), "[[1.0,0.0],[0.0,1.0]]" },
+      { 'a"b\\c\n\t\r\0\27\127/', [["a\"b\\c\n\t\r\u0000\u001b\u007f/"]] }, { "é漢😀", '"é漢😀"' },
+      { "a\xffb\xc3", '"a\u{FFFD}b\u{FFFD}"' }, { "\xed\xa0\x80", '"\u{FFFD}\u{FFFD}\u{FFFD}"' },
+    }
+    for _, case in ipairs(cases) do assert.equal(case[2], json(case[1])) end
+  end)
+
+  it("reads back as the same numbers", function()
+    peri.manual_seed(1)
+    for _, x in ipairs(peri.randn(200, { dtype = "float64" }):totable()) do
+      assert.equal(x * 1e-30, tonumber(json(x * 1e-30)))
+      assert.equal(x, tonumber(json(x)))
+    end
+  end)
+
+  it("refuses what cannot be said", function()
+    local loop = {}
+    loop.a = { loop }
+    assert.matches("run: the value.a%[1%] holds itself", message_of(json, loop))
+    assert.matches("run: the value%[1%] is a function", message_of(json, { print }))
+    assert.matches("has a key that is a boolean", message_of(json, { [true] = 1 }))
+    assert.matches("has the key 1 twice", message_of(json, { [1] = 1, ["1"] = 2 }))
+  end)
+end)

@@ -1,0 +1,229 @@
+-- The experiments, run as a user runs them, on small sizes: the numbers that they claim, their pictures, and what
+-- they say about wrong options. And peri.script, which they share.
+local peri = require "perilune"
+local run = require "support.program"
+
+local folder
+
+-- What a script prints, and its lines by their first cell; cells stand two spaces apart.
+local function experiment(name, ...)
+  local out, err, status = run { "scripts/" .. name .. ".lua", "--quick", "--out", folder, ... }
+  assert.equal(0, status, err)
+  assert.equal("", err)
+  local rows = {}
+  for line in out:gmatch "[^\n]+" do
+    local cells = {}
+    for cell in (line .. "  "):gmatch "%s*(.-)%s%s+" do
+      if cell ~= "" then cells[#cells + 1] = tonumber(cell) or cell end
+    end
+    rows[tostring(cells[1])] = cells
+  end
+  return rows, out
+end
+
+local function pictures(...)
+  for _, name in ipairs { ... } do
+    for ending, magic in pairs { svg = "^<%?xml", png = "^\137PNG" } do
+      local path = ("%s/%s.%s"):format(folder, name, ending)
+      local file <close> = assert(io.open(path, "rb"))
+      local bytes = file:read "a"
+      assert.matches(magic, bytes)
+      assert.is_true(#bytes > 2000, path)
+    end
+  end
+end
+
+local function close_to(expected, value, what)
+  assert.is_true(math.abs(value - expected) <= 1e-3 * math.abs(expected), ("%s: %s"):format(what, value))
+end
+
+describe("the experiment", function()
+  setup(function()
+    folder = os.tmpname()
+    os.remove(folder)
+  end)
+
+  teardown(function()
+    local pipe = assert(io.popen("rm -r '" .. folder .. "'"))
+    assert(pipe:close())
+  end)
+
+  it("gradient_descent.lua: updates count, until their noise does", function()
+    local rows = experiment "gradient_descent"
+    local updates = { batch = 20, ["mini-batches of 32"] = 40, ["mini-batches of 8"] = 100,
+      ["online, 1 update an epoch"] = 20, ["online, n updates an epoch"] = 800 }
+    for name, n in pairs(updates) do
+      assert.equal(n, rows[name][2], name)
+      assert.is_true(rows[name][4] > 0, name) -- nothing is below the least loss
+    end
+    local function above(name) return rows[name][4] end
+    assert.is_true(above "mini-batches of 8" < above "mini-batches of 32" / 10)
+    assert.is_true(above "mini-batches of 32" < above "batch" / 2)
+    assert.is_true(above "online, n updates an epoch" < above "online, 1 update an epoch" / 10)
+    assert.is_true(above "online, n updates an epoch" < above "batch" / 10)
+    pictures("loss", "path")
+    rows = experiment("gradient_descent", "--epochs", 300)
+    assert.is_true(above "batch" < 1e-5)
+    assert.is_true(above "online, n updates an epoch" > 1e-4) -- a constant rate keeps the noise
+  end)
+
+  it("learning_rate.lua: too small learns less, too large diverges, what falls comes to rest", function()
+    local rows = experiment "learning_rate"
+    assert.is_true(rows["0.1"][3] < 0.8 * rows["0.002"][3])
+    assert.same({ "inf", "inf", "diverged" }, { table.unpack(rows["0.9"], 3) })
+    assert.equal("learnt", rows["0.1"][5])
+    close_to(0.15, rows.constant[3], "constant")
+    close_to(0.15 * 0.3 ^ 3, rows.step[3], "step")
+    close_to(0.15 * 0.01 ^ (39 / 40), rows.exponential[3], "exponential")
+    close_to(0.15 / (1 + 20 * 39 / 40), rows["1/t"][3], "1/t")
+    close_to(0.15 * (1 + math.cos(math.pi * 39 / 40)) / 2, rows.cosine[3], "cosine")
+    assert.is_true(rows.plateau[3] < 0.15 / 10)
+    for _, name in ipairs { "step", "exponential", "1/t", "cosine", "plateau" } do
+      assert.is_true(rows[name][5] < rows.constant[5] / 5, name)
+    end
+    pictures("rates", "schedules")
+  end)
+
+  it("activations.lua: linear layers cannot, sigmoids vanish, steps have no gradient", function()
+    local rows = experiment "activations"
+    for _, name in ipairs { "linear", "tanh", "ReLU" } do assert.is_true(rows[name][4] > 0.02, name) end
+    assert.is_true(rows.sigmoid[4] < 1e-4)
+    assert.is_true(rows.linear[5] < 0.65)
+    assert.is_true(rows.tanh[5] > 0.95 and rows.ReLU[5] > 0.95)
+    assert.same({ "step", 0, 0, "none" }, { table.unpack(rows.step, 1, 4) })
+    assert.equal(0, rows.step[6])
+    assert.is_true(rows.step[5] < 0.65 and rows.sigmoid[6] > 0)
+    pictures("gradients", "losses")
+  end)
+
+  it("losses.lua: formulas are right, by hand overflows, both losses learn", function()
+    local rows = experiment "losses"
+    for _, name in ipairs { "(z - t)^2", "(p - t)^2", "-t log p - (1 - t) log(1 - p)" } do
+      assert.is_true(rows[name][3] < 1e-12, name)
+    end
+    close_to(math.log(1 + math.exp(-1) + math.exp(-2)), rows["1"][3], "1")
+    close_to(rows["1"][2], rows["1"][3], "1 by hand")
+    for s = 100, 1000, 900 do
+      local row = rows[tostring(s)]
+      assert.same({ "nan", 0, "inf", 2 * s }, { table.unpack(row, 2) })
+    end
+    assert.is_true(rows["cross-entropy"][2] > 0.9 and rows["squared error"][2] > 0.8)
+    assert.is_true(rows["cross-entropy"][3] < 0.2 and rows["squared error"][3] < 0.2)
+    pictures("probabilities", "losses")
+  end)
+
+  it("backprop_cost.lua: linear growth, against quadratic growth without sharing", function()
+    local rows, out = experiment "backprop_cost"
+    local n, d = 4, 8
+    for L = 1, 64 do
+      if rows[tostring(L)] then
+        local product = 2 * n * d * d
+        assert.equal((3 * L - 1) * product, rows[tostring(L)][2]) -- forward L, gradients L, back L - 1
+        assert.equal((L * L + L * (L - 1) // 2 + L) * product, rows[tostring(L)][3])
+        assert.is_true(rows[tostring(L)][6] <= 1e-5)
+      end
+    end
+    local shared = tonumber(out:match "backpropagation: from 8 to 64 layers, operations grow as layers^([%d.]+)")
+    local alone = tonumber(out:match "each layer alone: from 8 to 64 layers, operations grow as layers^([%d.]+)")
+    assert.is_true(shared > 0.8 and shared < 1.2, shared)
+    assert.is_true(alone > 1.8 and alone < 2.2, alone)
+    pictures "cost"
+  end)
+
+  it("gradients.lua: three ways to the same numbers", function()
+    local rows = experiment "gradients"
+    local numbers = { W = 8, b = 4, V = 8, c = 2 }
+    for name, count in pairs(numbers) do
+      assert.equal(count, rows[name][2])
+      assert.is_true(rows[name][3] < 1e-14, name)
+      assert.is_true(rows[name][4] < 1e-8, name)
+    end
+    pictures "differences"
+  end)
+end)
+
+describe("script.options", function()
+  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients" }
+
+  it("gives every experiment a help, and one line for what is wrong", function()
+    for _, name in ipairs(names) do
+      local out, err, status = run { "scripts/" .. name .. ".lua", "--help" }
+      assert.equal(0, status, err)
+      assert.matches("^usage: perilune " .. name .. ".lua %[options%]\n", out)
+      assert.matches("\n  %-%-out DIR +folder of the pictures; out/" .. name, out)
+      assert.matches("\n  %-%-quick +smaller sizes", out)
+      out, err, status = run { "scripts/" .. name .. ".lua", "--quik" }
+      assert.equal(1, status)
+      assert.equal("", out)
+      assert.equal(name .. ".lua: unknown option --quik (see --help)\n", err)
+    end
+  end)
+
+  it("says in one line that gnuplot is missing, after the table", function()
+    local out, err, status = run({ "scripts/gradients.lua", "--quick" }, nil, "PATH=/nonexistent")
+    assert.equal(1, status)
+    assert.matches("^parameter +numbers", out)
+    assert.matches("^gradients.lua: no pictures: plot: gnuplot is not installed %(on Debian: [%w -]+%)\n$", err)
+  end)
+
+  local script = [[
+    local o = require "perilune".script.options { epochs = { 10, quick = 2 }, lr = { 0.5 }, seed = { 0, least = 0 },
+      kind = { "a", choices = { "a", "b" } }, loud = { false } }
+    print(o.epochs, o.lr, o.seed, o.kind, o.loud, o.quick, o.out)]]
+
+  local function said(...)
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write(script)
+    file:close()
+    local out, err, status = run { path, ... }
+    os.remove(path)
+    return out, (err:gsub("^[^:]+: ", "")), status
+  end
+
+  it("reads values, flags and quick values", function()
+    assert.matches("^10\t0.5\t0\ta\tfalse\tfalse\tout/lua_%w+\n$", (said()))
+    assert.matches("^2\t0.5\t0\ta\tfalse\ttrue\t", (said "--quick"))
+    assert.matches("^7\t1.0\t3\tb\ttrue\ttrue\tx y\n$",
+      (said("--quick", "--epochs", 7, "--lr=1", "--seed", 3, "--kind=b", "--loud", "--out", "x y")))
+  end)
+
+  it("refuses values that an option cannot have", function()
+    local cases = {
+      { "--epochs must be a whole number from 1, got 0", "--epochs", 0 },
+      { "--epochs must be a whole number from 1, got 1.5", "--epochs=1.5" },
+      { "--lr must be a number above 0, got nan", "--lr", "nan" },
+      { "--lr must be a number above 0, got -1", "--lr", "-1" },
+      { "--seed must be a whole number from 0, got -1", "--seed", "-1" },
+      { "--kind must be one of a, b, got c", "--kind", "c" }, { "--loud takes no value", "--loud=1" },
+      { "a value is missing after --out", "--out" }, { "--out must be a folder", "--out=" },
+      { "unknown option file (see --help)", "file" }, { "unknown option --Epochs (see --help)", "--Epochs", 3 },
+    }
+    for _, case in ipairs(cases) do
+      local out, err, status = said(table.unpack(case, 2))
+      assert.equal(1, status)
+      assert.equal("", out)
+      assert.equal(case[1] .. "\n", err)
+    end
+  end)
+
+  it("refuses names and defaults that no option can have", function()
+    local function message_of(given)
+      local ok, message = pcall(peri.script.options, given, {})
+      assert.is_false(ok)
+      return message
+    end
+    assert.matches("script.options: out cannot be the name of an option", message_of { out = { 1 } })
+    assert.matches("script.options: save cannot be the name of an option", message_of { save = { 1 } })
+    assert.matches("the default of a must be a number, a string or a boolean, got table", message_of { a = { {} } })
+  end)
+end)
+
+describe("script.table", function()
+  it("aligns columns of words and of numbers", function()
+    assert.equal("name   n  loss\nlong  10   0.5\nä      2   nan", peri.script.table {
+      { "name", "n", "loss" }, { "long", 10, 0.5 }, { "ä", 2, 0 / 0 },
+    })
+    assert.matches("script.table: row 2 is a number", select(2, pcall(peri.script.table, { { "a" }, 3 })))
+  end)
+end)

@@ -1,0 +1,369 @@
+-- peri.train: what training computes, when it ends, what it gives back, and what it refuses.
+local peri = require "perilune"
+local run = require "support.program"
+local nn, optim, data, train = peri.nn, peri.optim, peri.data, peri.train
+
+local X, y = data.circles(200, { noise = 0.1, factor = 0.5, seed = 1 })
+local Xt, yt = data.circles(300, { noise = 0.1, factor = 0.5, seed = 2 })
+
+local function network(outputs, seed)
+  peri.manual_seed(seed or 1)
+  return nn.Sequential(nn.Linear(2, 10), nn.Tanh(), nn.Linear(10, outputs or 2))
+end
+
+-- Options of a training on the rings; changes replace some, dev = false leaves that out.
+local function options(changes, lr)
+  local net = changes and changes.model or network()
+  local all = {
+    model = net, loss = nn.CrossEntropyLoss(),
+    optimizer = changes and changes.optimizer or optim.SGD(net:parameters(), { lr = lr or 0.1 }),
+    train = { X, y }, dev = { Xt, yt }, epochs = 5, batch_size = 10, seed = 3, progress = false,
+  }
+  for name, value in pairs(changes or {}) do all[name] = value end
+  all.dev = all.dev or nil
+  return all
+end
+
+local function message_of(f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok)
+  return message
+end
+
+local function bits(net)
+  local parts = {}
+  for _, p in ipairs(net:parameters()) do parts[#parts + 1] = p:detach():bytes() end
+  return table.concat(parts)
+end
+
+describe("train.fit", function()
+  it("does the steps that a loop by hand does, bit for bit", function()
+    local h = train.fit(options())
+    local net, ce = network(), nn.CrossEntropyLoss()
+    local opt, losses = optim.SGD(net:parameters(), { lr = 0.1 }), {}
+    local batches = data.loader({ X, y }, { batch_size = 10, shuffle = true, seed = 3 })
+    for epoch = 1, 5 do
+      local sum = 0
+      for bx, by in batches do
+        opt:zero_grad()
+        local loss = ce(net(bx), by)
+        loss:backward()
+        opt:step()
+        sum = sum + loss:item() * #by
+      end
+      losses[epoch] = sum / 200
+    end
+    assert.equal(bits(net), bits(h.model))
+    assert.same(losses, h.train_loss:totable())
+    peri.no_grad(function()
+      assert.is_true(math.abs(ce(net(Xt), yt):item() - h.dev_loss[5]) < 1e-6)
+      assert.equal(net(Xt):argmax(2):eq(yt):sum():item() / 300, h.dev_accuracy[5])
+    end)
+  end)
+
+  it("keeps a history of an entry for each epoch, in float64", function()
+    local h = train.fit(options())
+    for _, name in ipairs { "train_loss", "train_accuracy", "dev_loss", "dev_accuracy", "learning_rate", "seconds" } do
+      assert.equal("float64", h[name].dtype, name)
+      assert.same({ 5 }, h[name].shape, name)
+    end
+    assert.is_nil(h.train_r2)
+    assert.equal("epochs", h.stopped)
+    assert.is_true(h.seconds[1] > 0 and h.seconds[5] > h.seconds[1])
+    assert.is_nil(train.fit(options { dev = false }).dev_loss)
+  end)
+
+  it("measures the training rows after each epoch when it is asked to", function()
+    local h = train.fit(options { measure_train = true })
+    local loss = peri.no_grad(function() return nn.CrossEntropyLoss()(h.model(X), y):item() end)
+    assert.is_true(math.abs(loss - h.train_loss[5]) < 1e-6)
+    assert.equal(h:score(X, y), h.train_accuracy[5])
+  end)
+
+  it("divides a loss that is a sum by the rows", function()
+    local mean = train.fit(options({ epochs = 1 }, 0))
+    local sum = train.fit(options({ epochs = 1, loss = nn.CrossEntropyLoss { reduction = "sum" } }, 0))
+    assert.is_true(math.abs(mean.train_loss[1] - sum.train_loss[1]) < 1e-6)
+    assert.is_true(math.abs(mean.dev_loss[1] - sum.dev_loss[1]) < 1e-6)
+  end)
+
+  it("stops early and brings the best parameters back", function()
+    local at = {}
+    local h = train.fit(options { epochs = 200, early_stopping = { patience = 3 }, callbacks = function(state)
+      at[state.epoch] = bits(state.model)
+      if state.epoch == 4 then state.optimizer.lr = 30 end -- from here on it gets worse
+    end })
+    assert.equal("early_stopping", h.stopped)
+    assert.equal(h.best_epoch + 3, h.epochs)
+    assert.equal(h.dev_loss:argmin(), h.best_epoch)
+    assert.equal(at[h.best_epoch], bits(h.model))
+    assert.are_not.equal(at[h.epochs], bits(h.model))
+  end)
+
+  it("counts as better only what is better by more than min_delta, and can watch accuracy", function()
+    local h = train.fit(options { epochs = 50, early_stopping = { patience = 2, min_delta = 100 } })
+    assert.equal(1, h.best_epoch)
+    assert.equal(3, h.epochs)
+    h = train.fit(options { epochs = 30, early_stopping = { patience = 30, monitor = "dev_accuracy" } })
+    assert.equal(h.dev_accuracy:argmax(), h.best_epoch)
+    h = train.fit(options { epochs = 3, early_stopping = {}, dev = false })
+    assert.equal(h.train_loss:argmin(), h.best_epoch)
+  end)
+
+  it("records divergence instead of raising, and says where", function()
+    local X1, y1 = peri.ones(4, 1), peri.tensor { 1, 2, 3, 4 }
+    local net = nn.Sequential(nn.Linear(1, 1))
+    local h = train.fit { model = net, loss = nn.MSELoss(), optimizer = optim.SGD(net:parameters(), { lr = 1e6 }),
+      train = { X1, y1 }, epochs = 100, batch_size = 4 }
+    assert.is_true(h.diverged)
+    assert.equal("diverged", h.stopped)
+    assert.is_true(h.epochs < 100)
+    assert.equal(h.epochs, #h.train_loss)
+    assert.is_true(h.train_loss[h.epochs] ~= h.train_loss[h.epochs])
+    assert.matches("^diverged in epoch %d+: the loss of mini%-batch 1 is %w+ %(a smaller", h.note)
+    h = train.fit { model = net, loss = nn.MSELoss(), optimizer = optim.SGD(net:parameters(), { lr = 1 }),
+      train = { X1, y1 }, epochs = 1 } -- the parameters are NaN already
+    assert.is_true(h.diverged)
+  end)
+
+  it("gives back the best parameters also after divergence", function()
+    local h = train.fit(options { epochs = 20, early_stopping = {}, callbacks = function(state)
+      if state.epoch == 3 then peri.no_grad(function() state.model:parameters()[1]:fill_(0 / 0) end) end
+    end })
+    assert.is_true(h.diverged)
+    assert.equal(4, h.epochs)
+    assert.is_true(h:score(Xt, yt) == h.dev_accuracy[h.best_epoch])
+  end)
+
+  it("steps schedules, and tells those that ask the loss", function()
+    local given = options { epochs = 4 }
+    given.scheduler = optim.lr_scheduler.ExponentialLR(given.optimizer, { gamma = 0.5 })
+    assert.same({ 0.1, 0.05, 0.025, 0.0125 }, train.fit(given).learning_rate:totable())
+    local seen = {}
+    given = options { epochs = 4, scheduler = { step = function(_, loss) seen[#seen + 1] = loss end } }
+    assert.same(train.fit(given).dev_loss:totable(), seen)
+    seen = {}
+    given = options { epochs = 4, dev = false, scheduler = { step = function(_, loss) seen[#seen + 1] = loss end } }
+    assert.same(train.fit(given).train_loss:totable(), seen)
+    given = options { epochs = 6 }
+    given.scheduler = optim.lr_scheduler.ReduceLROnPlateau(given.optimizer, { patience = 0, threshold = 1e6,
+      threshold_mode = "abs" })
+    assert.is_true(train.fit(given).learning_rate[6] < 1e-3)
+    local accuracies = {}
+    local watch = { mode = "max", step = function(_, value) accuracies[#accuracies + 1] = value end }
+    given = options { epochs = 3, scheduler = watch }
+    assert.same(train.fit(given).dev_accuracy:totable(), accuracies)
+  end)
+
+  it("clips the gradients' common norm", function()
+    local net = network()
+    local before = net:state_dict()
+    train.fit(options { model = net, epochs = 1, batch_size = 200, clip_grad_norm = 1e-3, dev = false })
+    local squares = 0
+    for name, p in net:named_parameters() do
+      squares = squares + (p:detach() - before[name]):to("float64"):square():sum():item()
+    end
+    assert.is_true(math.abs(math.sqrt(squares) / 1e-4 - 1) < 1e-3, math.sqrt(squares))
+  end)
+
+  it("calls back after each epoch; false ends the training", function()
+    local epochs = {}
+    local h = train.fit(options { epochs = 9, callbacks = {
+      function(state) epochs[#epochs + 1] = state.epoch end, function(state) return state.epoch < 3 end,
+    } })
+    assert.same({ 1, 2, 3 }, epochs)
+    assert.equal("callback", h.stopped)
+    assert.equal(3, h.epochs)
+    assert.matches("^boom$", message_of(train.fit, options { callbacks = function() error("boom", 0) end }))
+  end)
+
+  it("maps any whole labels by sorted value and predicts them as given", function()
+    local plain = train.fit(options())
+    for _, labels in ipairs { y * 10 - 13, (y * 10 - 13):to "float32", (y * 10 - 13):totable() } do
+      local h = train.fit(options { train = { X, labels }, dev = { Xt, yt * 10 - 13 } })
+      assert.same({ -3, 7 }, h.classes:totable())
+      assert.equal(bits(plain.model), bits(h.model))
+      assert.is_true((h:predict(Xt)):equal(plain:predict(Xt) * 10 - 13))
+      assert.equal("int64", h:predict(Xt).dtype)
+      assert.equal(plain:score(Xt, yt), h:score(Xt, yt * 10 - 13))
+    end
+  end)
+
+  it("gives one decision for two classes and one for each of more", function()
+    local h = train.fit(options())
+    local logits = peri.no_grad(function() return h.model(Xt) end)
+    assert.is_true(h:decision_function(Xt):equal(logits[{ {}, 2 }] - logits[{ {}, 1 }]))
+    assert.is_true(h:predict(Xt):eq(2):equal(h:decision_function(Xt):gt(0)))
+    assert.is_true(h:predict_proba(Xt):equal(logits:softmax(2)))
+    local more = train.fit(options { model = network(4), epochs = 1, classes = { 9, 1, 2, 5 } })
+    assert.same({ 300, 4 }, more:decision_function(Xt).shape)
+    assert.same({ 1, 2, 5, 9 }, more.classes:totable())
+  end)
+
+  it("learns numbers too, in the shape in which they came", function()
+    local x = peri.linspace(-1, 1, 100):view(100, 1)
+    for _, target in ipairs { (x:flatten() * 2 - 1), x * 2 - 1, peri.cat({ x * 2 - 1, x }, 2) } do
+      local net = nn.Sequential(nn.Linear(1, target:dim() == 2 and target:size(2) or 1))
+      local h = train.fit { model = net, loss = nn.MSELoss(), train = { x, target }, dev = { x, target }, epochs = 60,
+        optimizer = optim.SGD(net:parameters(), { lr = 0.2 }), seed = 1 }
+      assert.is_nil(h.train_accuracy)
+      assert.is_true(h:score(x, target) > 0.999, h:score(x, target))
+      assert.is_true(math.abs(h.dev_r2[60] - h:score(x, target)) < 1e-6)
+      assert.same(target.shape, h:predict(x).shape)
+      assert.matches("predict_proba: this is a regression", message_of(h.predict_proba, h, x))
+    end
+  end)
+
+  it("trains modules that are written in Lua", function()
+    local Net = nn.Module.extend "Net"
+    function Net:init()
+      self.first = nn.Linear(2, 10)
+      self.second = nn.Linear(10, 2)
+    end
+    function Net:forward(x) return self.second(self.first(x):tanh()) end
+    peri.manual_seed(1)
+    local h = train.fit(options { model = Net(), early_stopping = {} })
+    local plain = train.fit(options { early_stopping = {} })
+    assert.same(plain.train_loss:totable(), h.train_loss:totable())
+    assert.equal(bits(plain.model), bits(h.model))
+  end)
+
+  it("leaves dropout out of predictions", function()
+    peri.manual_seed(1)
+    local net = nn.Sequential(nn.Linear(2, 50), nn.Dropout { p = 0.5 }, nn.Linear(50, 2))
+    local h = train.fit(options { model = net })
+    assert.is_true(h:predict_proba(Xt):equal(h:predict_proba(Xt)))
+    assert.equal(h.dev_accuracy[5], h:score(Xt, yt))
+  end)
+
+  it("refuses what it does not know, before anything is trained", function()
+    local net = network()
+    local before = bits(net)
+    local cases = {
+      { { epoch = 3 }, "fit: unknown option epoch %(known: batch_size," },
+      { { epochs = 0 }, "fit: epochs must be a whole number from 1, got 0" },
+      { { batch_size = 1.5 }, "fit: batch_size must be a whole number from 1, got 1.5" },
+      { { model = {}, optimizer = optim.SGD(net:parameters()) }, "fit: model must be a layer, got a table" },
+      { { optimizer = {} }, "fit: optimizer must be an object with a method step, got a table" },
+      { { train = { X } }, "fit: train must be a table {X, y}" },
+      { { train = { X, yt } }, "fit: train's y must have a label for each of the 200 rows, got a tensor of 300 %(" },
+      { { train = { X, y * 0 } }, "fit: train's y has one label alone, 0" },
+      { { train = { X, y + 0.5 } }, "fit: the labels in train's y must be whole numbers" },
+      { { dev = { Xt, yt + 1 } }, "fit: dev's y has the label 3, which is not among the 2 classes" },
+      { { model = network(3) }, "fit: the model gives 2x3 for 2 rows, but there are 2 classes %(expected 2x2%)" },
+      { { early_stopping = { patience = 0 } }, "fit: early_stopping: patience must be a whole number from 1, got 0" },
+      { { early_stopping = { monitor = "dev_r2" } }, "monitor is dev_r2, which classification does not have" },
+      { { early_stopping = { monitor = "dev_loss" }, dev = false }, "monitor is dev_loss but there is no dev set" },
+      { { loss = nn.CrossEntropyLoss { reduction = "none" } }, "tensor of one number .*, got a tensor of 2 %(" },
+      { { loss = function() return 1 end }, "fit: the loss must give a tensor of one number .*, got 1$" },
+      { { loss = function(scores) return scores end }, "tensor of one number .*, got a tensor of 2x2 %(float32%)$" },
+    }
+    for _, case in ipairs(cases) do
+      if case[1].model == nil then case[1].model = net end
+      local message = message_of(function() train.fit(options(case[1])) end)
+      assert.matches("^[^\n]*train_spec.lua:%d+: [^\n]*$", message)
+      assert.matches(case[2], message)
+      assert.equal(before, bits(net))
+    end
+    assert.matches("fit: option loss is missing", message_of(train.fit, { model = net }))
+  end)
+end)
+
+describe("train.Classifier", function()
+  local function build(p)
+    local net = nn.Sequential(nn.Linear(p.n_features, p.hidden), nn.Tanh(), nn.Linear(p.hidden, p.n_classes))
+    return net, optim.SGD(net:parameters(), { lr = p.lr })
+  end
+
+  local function classifier(changes)
+    local m = train.Classifier { build = build, epochs = 60, batch_size = 10, seed = 1,
+      params = { hidden = 10, lr = 0.1 } }
+    return m:clone(changes)
+  end
+
+  it("fits, predicts and scores as a machine does", function()
+    local m = classifier()
+    assert.equal(m, m:fit(X, y, { dev = { Xt, yt } }))
+    assert.is_true(m:score(Xt, yt) > 0.9)
+    assert.equal(m.dev_accuracy[60], m:score(Xt, yt))
+    assert.same({ 1, 2 }, m.classes:totable())
+    assert.matches("^Classifier{batch_size = 10, epochs = 60, .-hidden = 10.*}, trained 60 epochs", tostring(m))
+  end)
+
+  it("gives the same network for the same seed", function()
+    local first = bits(classifier():fit(X, y).model)
+    assert.equal(first, bits(classifier():fit(X, y).model))
+    assert.are_not.equal(first, bits(classifier { seed = 2 }:fit(X, y).model))
+  end)
+
+  it("clones its options, also changed, and not what it has learnt", function()
+    local m = classifier { epochs = 1 }:fit(X, y)
+    local wide = m:clone { hidden = 20, epochs = 2 }
+    assert.equal(20, wide:params().params.hidden)
+    assert.equal(2, wide:params().epochs)
+    assert.equal(10, m:params().params.hidden)
+    assert.matches("predict: the Classifier is not fitted", message_of(wide.predict, wide, X))
+    assert.matches("unknown option wide", message_of(m.clone, m, { wide = 1 }))
+    assert.same({ 20, 2 }, wide:fit(X, y).model:parameters()[1].shape)
+    assert.equal(bits(m.model), bits(train.Classifier(m:params()):fit(X, y).model))
+  end)
+
+  it("is what it was before when a fit fails", function()
+    local m = classifier { epochs = 1 }:fit(X, y)
+    local before = bits(m.model)
+    assert.matches("whole numbers", message_of(m.fit, m, X, y + 0.5))
+    assert.equal(before, bits(m.model))
+    local m2 = m:clone { build = function() return 3 end }
+    assert.matches("fit: build gave 3 first %(expected a layer%)", message_of(m2.fit, m2, X, y))
+    assert.matches("unknown option sample_weight", message_of(m.fit, m, X, y, { sample_weight = {} }))
+  end)
+
+  it("has a sibling for numbers", function()
+    local m = train.Regressor {
+      epochs = 50, seed = 1, build = function(p)
+        local net = nn.Sequential(nn.Linear(p.n_features, p.n_outputs))
+        return net, optim.SGD(net:parameters(), { lr = 0.2 })
+      end,
+    }
+    local x = peri.linspace(-1, 1, 100):view(100, 1)
+    m:fit(x, x:flatten() * 3)
+    assert.is_true(m:score(x, x:flatten() * 3) > 0.99)
+    assert.same({ 100 }, m:predict(x).shape)
+  end)
+end)
+
+describe("progress", function()
+  local script = [[
+    local peri = require "perilune"
+    local net = peri.nn.Sequential(peri.nn.Linear(2, 2))
+    local X, y = peri.data.circles(100)
+    local options = { model = net, loss = peri.nn.CrossEntropyLoss(), train = { X, y }, dev = { X, y }, epochs = 40,
+      optimizer = peri.optim.SGD(net:parameters(), { lr = 0.1 }), progress = ... }
+    peri.train.fit(options)]]
+
+  it("is plain lines where stderr is no terminal, and none unless asked for", function()
+    local _, err, status = run { "-e", (script:gsub("%.%.%.", "true")) }
+    assert.equal(0, status, err)
+    local _, lines = err:gsub("\n", "")
+    assert.equal(21, lines)
+    local measures = "train loss [%d.]+  train accuracy [%d.]+  dev loss [%d.]+  dev accuracy [%d.]+"
+    assert.matches("\nepoch 40/40  " .. measures .. "  %d+ rows/s  0:00 left\n$", err)
+    assert.is_nil(err:find "[\r\27]")
+    assert.equal("", select(2, run { "-e", (script:gsub("%.%.%.", "nil")) }))
+  end)
+
+  it("is one line on a terminal", function()
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write((script:gsub("%.%.%.", "nil")))
+    file:close()
+    local program = (os.getenv "PERILUNE_BUILD_DIR" or "build") .. "/perilune"
+    local pipe = assert(io.popen(("script -qec '%s %s' /dev/null </dev/null"):format(program, path)))
+    local seen = pipe:read "a"
+    pipe:close()
+    os.remove(path)
+    local _, lines = seen:gsub("\n", "")
+    assert.equal(1, lines, seen)
+    assert.matches("\repoch 40/40  train loss [^\r]* 0:00 left\27%[K\r\n$", seen)
+  end)
+end)
