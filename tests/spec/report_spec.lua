@@ -298,7 +298,7 @@ describe("the whole report #program #slow", function()
     local page, pictures, sections = read(out .. "/index.html"), 0, 0
     for name, text in page:gmatch '<section id="([%w_]+)">(.-)</section>' do
       sections = sections + 1
-      has(said, "\n" .. name .. " ")
+      has("\n" .. said, "\n" .. name .. " ")
       assert.matches("<pre tabindex=[^>]+>%S", text) -- its table
       for _, entry in ipairs(assert(process.list(out .. "/" .. name))) do
         if entry:find "%.svg$" then
