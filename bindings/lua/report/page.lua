@@ -115,7 +115,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .5r
   padding: .75rem 1rem; font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 pre.bad { border-color: var(--bad); font-weight: 400; white-space: pre-wrap; }
 pre:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--link); }
-.figures { display: grid; gap: 1rem; align-items: start;
+.figures { display: grid; gap: 1rem; align-items: start; grid-auto-flow: dense;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; padding: .5rem; background: #fff; border: 1px solid var(--line); border-radius: .5rem; }
 figure.wide { grid-column: 1 / -1; }
