@@ -15,8 +15,9 @@ local scripts = {
   { name = "circle", title = "Two rings, by hand and by layers", text = [[
     One small network learns to tell two noisy rings apart, written in four degrees of automation: forward, backward
     and update by hand; gradients by autograd; layers; layers and an optimiser. By hand and by autograd the parameters
-    stay the same up to rounding, which is the test of both. Four kernel machines learn the same points: no straight
-    line can part rings, a curved boundary does.]] },
+    stay the same up to rounding, which is the test of both. Kernel machines learn the same points: no straight line
+    can part rings, a curved boundary does. Then what else matters: learning rates and the epochs that they need, when
+    to stop, weights to begin with, and C, the price of a point on the wrong side.]] },
   { name = "gradient_descent", title = "Gradient descent: all examples, some, or one", text = [[
     A line through points has two parameters and a loss like a bowl. Many small steps on a few examples each make
     more way in an epoch than one step on all of them, but they keep on trembling: at a constant learning rate the
@@ -54,8 +55,9 @@ local scripts = {
     gamma one that winds around single points. Regression with a tube ignores errors smaller than epsilon, and a
     wider tube leaves fewer support vectors. A one-class machine leaves about a share nu of its points outside.]] },
   { name = "mnist", title = "Handwritten digits", text = [[
-    A network of one hidden layer on images of digits: MNIST when its files are given with --data, else digits that
-    are generated.]] },
+    A network of one hidden layer and a support vector machine on images of digits: MNIST when its files are given
+    with --data, else digits that are generated. Which digits are taken for which, the ones that the network gets
+    wrong, and what its first layer looks at.]] },
 }
 for _, script in ipairs(scripts) do script.text = script.text:gsub("%s+", " "):gsub("^ ", "") end
 if o.data ~= "" then scripts[#scripts].arguments = { "--data", o.data } end

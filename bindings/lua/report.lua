@@ -19,6 +19,9 @@ local function check_scripts(scripts)
     for _, field in ipairs { "name", "title", "text" } do
       if type(script[field]) ~= "string" then fail("script %d: %s must be a string", i, field) end
     end
+    if script.arguments ~= nil and type(script.arguments) ~= "table" then
+      fail("script %d: arguments must be a list, got %s", i, type(script.arguments))
+    end
     if not script.name:match "^[%w_-]+$" then
       fail("script %d: name must be letters, digits, '_' and '-', got '%s'", i, script.name)
     end
@@ -121,9 +124,10 @@ local function problem_of(ended)
   return ("%s\n(exit status %d)"):format(said:gsub("%s+$", ""), ended.status)
 end
 
-local function run_scripts(given)
-  local program, scripts, jobs, results, last = interpreter(), given.scripts, {}, {}, {}
-  for i, script in ipairs(scripts) do
+-- What is to be started for each script, and what is known of it before.
+local function prepared(given)
+  local program, jobs, results = interpreter(), {}, {}
+  for i, script in ipairs(given.scripts) do
     local path, folder = ("%s/%s.lua"):format(given.folder, script.name), given.out .. "/" .. script.name
     local arguments = arguments_of(given, script)
     remove_pictures(folder)
@@ -133,17 +137,19 @@ local function run_scripts(given)
       command = table.concat({ script.name .. ".lua", table.unpack(arguments) }, " "),
     }
   end
+  return jobs, results
+end
+
+local function run_scripts(given)
+  local jobs, results = prepared(given)
   local at_once = math.tointeger(given.at_once or 2)
-  -- When a script began is known from when those before it made room: the first ones at once, then one for each end.
-  local start, begun = peri.now(), math.min(at_once, #jobs)
-  for i = 1, begun do last[i] = start end
+  -- The first ones begin now, and another one whenever one ends.
+  local begun = {}
+  for i = 1, math.min(at_once, #jobs) do begun[i] = peri.now() end
   process.run_all(jobs, at_once, function(i, ended)
     local result, now = results[i], peri.now()
-    if begun < #jobs then
-      begun = begun + 1
-      last[begun] = now
-    end
-    result.seconds, result.output, result.problem = now - last[i], ended.stdout or "", problem_of(ended)
+    begun[#begun + 1] = now
+    result.seconds, result.output, result.problem = now - begun[i], ended.stdout or "", problem_of(ended)
     result.pictures = read_pictures(result.folder)
     if given.progress ~= false then
       print(("%-18s %6.1f s  %s"):format(result.name, result.seconds,

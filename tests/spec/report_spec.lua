@@ -62,8 +62,9 @@ print("<b>bold</b> & \"quoted\" 'too' \xFF\0\27[31mred\27[0m", table.concat(arg,
 draw("one.svg", "f") draw("two.svg", "fo") draw("three.svg", "foo") draw("one.png", "not shown")
 draw("notes.txt", "no picture")
 ]==])
-    local page, failed, path = report({ "good" }, { arguments = { "--quick" } })
+    local page, failed, path = report({ "good" }, { arguments = { "--quick" }, about = "All <of> them." })
     assert.same({}, failed)
+    has(page, "<p>All &lt;of&gt; them.</p>")
     assert.equal(folder .. "/out/index.html", path)
     has(page, "<title>Tests &amp; &lt;trials&gt;</title>")
     has(page, "<p>About &lt;good&gt;.</p>")
@@ -179,6 +180,8 @@ end --]=====]
       { "report: script 1: name must be letters, digits, '_' and '-', got '../a'",
         { scripts = { { name = "../a", title = "", text = "" } } } },
       { "report: script 1: text must be a string", { scripts = { { name = "a", title = "" } } } },
+      { "report: script 1: arguments must be a list, got string",
+        { scripts = { { name = "a", title = "", text = "", arguments = "x" } } } },
       { "report: at_once must be a whole number from 1, got 0", { at_once = 0 } },
       { "report: out must be a string, got number", { out = 1 } },
       { "report: unknown option jobs (known: about, ", { jobs = 1 } },
