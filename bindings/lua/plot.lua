@@ -235,7 +235,7 @@ local function write_axes(figure, script, box)
   local bare = figure.axes == false or figure.axes == nil and property(figure, "bare")
   script:add("set tics out nomirror scale 0.6 font ',12' textcolor rgb '%s'", INK)
   script:add(bare and "unset border" or "set border %d lc rgb '%s' lw 1", box.filled and 15 or 3, INK)
-  if bare then script:add("unset tics") end
+  if bare then script:add("unset xtics\nunset ytics") end
   for _, axis in ipairs{"x", "y", "cb"} do script:add("set format %s '%%g'", axis) end
   for _, axis in ipairs{"x", "y"} do
     local label = figure[axis .. "label"]
