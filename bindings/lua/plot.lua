@@ -183,10 +183,22 @@ end
 
 -- ---- a figure as gnuplot's commands ----
 
+-- Every second power of ten, or third, when not all of them have room.
+local function sparse_ticks(axis, low, high, script)
+  local first, last = math.ceil(math.log(low, 10) - 1e-9), math.floor(math.log(high, 10) + 1e-9)
+  local letters = math.max(#("%g"):format(10.0 ^ first), #("%g"):format(10.0 ^ last))
+  local room = axis == "x" and (script.width - 90) / (letters * CHARACTER * 12 + 12) or (script.height - 100) / 20
+  local step = math.ceil((last - first + 1) / math.max(2, room))
+  if step == 1 then return nil end
+  local ticks = {}
+  for power = math.ceil(first / step) * step, last, step do ticks[#ticks + 1] = out.num(10.0 ^ power) end
+  return ticks
+end
+
 -- On a log axis gnuplot marks powers of ten alone. Over less than three of them more is wanted: 1 2 5, or
 -- steps of one; over a fraction of one, equal steps.
-local function log_ticks(low, high)
-  if high / low > 1000 then return nil end
+local function log_ticks(axis, low, high, script)
+  if high / low > 1000 then return sparse_ticks(axis, low, high, script) end
   for _, steps in ipairs{{1, 2, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9}} do
     local ticks = {}
     for power = math.floor(math.log(low, 10)), math.ceil(math.log(high, 10)) do
@@ -248,7 +260,7 @@ local function write_axes(figure, script, box)
     if names then write_tick_names(script, axis, names) end
     if figure[axis .. "scale"] == "log" then
       script:add("set logscale %s", axis)
-      local ticks = log_ticks(math.min(low, high), math.max(low, high))
+      local ticks = log_ticks(axis, math.min(low, high), math.max(low, high), script)
       if ticks then script:add("set %stics (%s)", axis, table.concat(ticks, ", ")) end
     end
     script:numbers("set %srange [" .. NUMBER .. ":" .. NUMBER .. "]", axis, low, high)

@@ -202,6 +202,16 @@ describe("plot", function()
       has(commands_of(plot.figure{yscale = "log"}:line{2, 3}), "set ytics (2, 2.5, 3)")
       lacks(commands_of(plot.figure{yscale = "log"}:line{1e-4, 1e4}), "set ytics")
     end)
+
+    it("marks no more powers of ten than have room", function()
+      local wide = {xscale = "log", yscale = "log", width = 480}
+      local commands = commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2}))
+      has(commands, "set xtics (0.01, 1, 100, 10000)")
+      wide.width = 1000
+      lacks(commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2})), "set xtics (")
+      wide.height = 200
+      has(commands_of(plot.figure(wide):line({1, 2}, {1e-3, 1e5})), "set ytics (0.01, 1, 100, 10000)")
+    end)
   end)
 
   it("draws strange data without a complaint", function()
