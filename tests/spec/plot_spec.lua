@@ -398,6 +398,15 @@ describe("plot", function()
     end)
   end)
 
+  it("leaves room for names of several lines, above the axis label and the legend", function()
+    local names = {"a name of so many words that it takes three lines", "b", "c", "d"}
+    local commands = commands_of(plot.figure{xlabel = "x"}:bars(names, {1, 2, 3, 4}))
+    has(commands, "set xlabel 'x' offset 0,-2")
+    has(commands, "set bmargin 6.1")
+    has(commands_of(plot.figure{legend = "below"}:bars(names, {1, 2, 3, 4}, {label = "l"})), "set bmargin 5.65")
+    lacks(commands_of(plot.figure{xlabel = "x"}:bars({"a", "b", "c", "d"}, {1, 2, 3, 4})), "bmargin")
+  end)
+
   describe("cells", function()
     it("of a heat map have names, and numbers that can be read on their colour", function()
       local f = plot.figure():heatmap({{0, 9}, {1, NAN}}, {rows = {"a", "b"}, columns = {"c", "d"}, values = "%d"})
