@@ -140,10 +140,55 @@ describe("the experiment", function()
     end
     pictures "differences"
   end)
+
+  it("svm.lua: C buys narrow margins, gamma bends, the tube sets the vectors, nu the outside", function()
+    local _, out = experiment "svm"
+    local cases = {}
+    for kernel, C, gamma, vectors, at_C, margin, train, test in
+      out:gmatch "\n(%l+) +([%d.]+) +(%S+) +(%d+) +(%d+) +(%S+) +([%d.]+) +([%d.]+)" do
+      cases[#cases + 1] = { kernel = kernel, C = tonumber(C), gamma = tonumber(gamma), vectors = tonumber(vectors),
+        at_C = tonumber(at_C), margin = tonumber(margin), train = tonumber(train), test = tonumber(test) }
+    end
+    assert.equal(10, #cases)
+    local linear, poly, rbf, sigmoid = table.unpack(cases)
+    assert.same({ "linear", "poly", "rbf", "sigmoid" }, { linear.kernel, poly.kernel, rbf.kernel, sigmoid.kernel })
+    assert.is_true(poly.test > linear.test + 0.05 and rbf.test > linear.test + 0.05 and sigmoid.test < linear.test)
+    local X, y = peri.data.moons(80, { noise = 0.2, seed = 1 })
+    local m = peri.svm.SVC { kernel = "linear" }:fit(X, y)
+    close_to(2 / m.coef:square():sum():sqrt():item(), linear.margin, "2 / |w|")
+    for i = 5, 7 do
+      assert.equal(1, cases[i].gamma)
+      assert.is_true(cases[i].at_C <= cases[i].vectors)
+      if i > 5 then
+        assert.is_true(cases[i].margin < cases[i - 1].margin and cases[i].vectors < cases[i - 1].vectors)
+        assert.is_true(cases[i].train >= cases[i - 1].train)
+      end
+    end
+    assert.is_true(cases[10].train > cases[8].train and cases[10].test < cases[9].test)
+    local folds, test = out:match "best of the grid: C = %S+, gamma = %S+, over folds ([%d.]+), test ([%d.]+)"
+    assert.is_true(tonumber(folds) > 0.93 and tonumber(test) > 0.93)
+
+    local last = 1 / 0
+    for epsilon, vectors, outside, r2 in out:match "SVR, epsilon.-\n\n":gmatch
+      "\n *([%d.]+) +(%d+) +([%d.]+) +([%d.]+)" do
+      vectors, outside = tonumber(vectors), tonumber(outside)
+      assert.is_true(vectors < last and outside <= vectors / 80 + 1e-9, epsilon)
+      assert.is_true(tonumber(r2) > 0.8, epsilon)
+      last = vectors
+    end
+    assert.is_true(last < 10)
+    local count = 0
+    for nu, vectors, outside in out:match "one class, nu.*":gmatch "\n *([%d.]+) +(%d+) +([%d.]+) +[%d.]+" do
+      nu, count = tonumber(nu), count + 1
+      assert.is_true(tonumber(vectors) >= nu * 80 and tonumber(outside) <= nu, nu)
+    end
+    assert.equal(3, count)
+    pictures("kernels", "C_and_gamma", "grid", "svr", "one_class")
+  end)
 end)
 
 describe("script.options", function()
-  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients" }
+  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm" }
 
   it("gives every experiment a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
