@@ -202,6 +202,16 @@ describe("plot", function()
       has(commands_of(plot.figure{yscale = "log"}:line{2, 3}), "set ytics (2, 2.5, 3)")
       lacks(commands_of(plot.figure{yscale = "log"}:line{1e-4, 1e4}), "set ytics")
     end)
+
+    it("marks no more powers of ten than have room", function()
+      local wide = {xscale = "log", yscale = "log", width = 480}
+      local commands = commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2}))
+      has(commands, "set xtics (0.01, 1, 100, 10000)")
+      wide.width = 1000
+      lacks(commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2})), "set xtics (")
+      wide.height = 200
+      has(commands_of(plot.figure(wide):line({1, 2}, {1e-3, 1e5})), "set ytics (0.01, 1, 100, 10000)")
+    end)
   end)
 
   it("draws strange data without a complaint", function()
@@ -388,6 +398,15 @@ describe("plot", function()
     end)
   end)
 
+  it("leaves room for names of several lines, above the axis label and the legend", function()
+    local names = {"a name of so many words that it takes three lines", "b", "c", "d"}
+    local commands = commands_of(plot.figure{xlabel = "x"}:bars(names, {1, 2, 3, 4}))
+    has(commands, "set xlabel 'x' offset 0,-2")
+    has(commands, "set bmargin 6.1")
+    has(commands_of(plot.figure{legend = "below"}:bars(names, {1, 2, 3, 4}, {label = "l"})), "set bmargin 5.65")
+    lacks(commands_of(plot.figure{xlabel = "x"}:bars({"a", "b", "c", "d"}, {1, 2, 3, 4})), "bmargin")
+  end)
+
   describe("cells", function()
     it("of a heat map have names, and numbers that can be read on their colour", function()
       local f = plot.figure():heatmap({{0, 9}, {1, NAN}}, {rows = {"a", "b"}, columns = {"c", "d"}, values = "%d"})
@@ -406,12 +425,12 @@ describe("plot", function()
     it("of images lie side by side, with captions", function()
       local f = plot.figure():images({{1, 2, 3, 4}, {5, 6, 7, 8}}, {columns = 2, labels = {"one", "two"}})
       local layer = f.layers[1]
-      assert.are.equal(6, layer.columns)
+      assert.are.equal(5, layer.columns)
       assert.are.equal(4, #layer.rows)
       assert.are.same({1, 2}, {layer.rows[3][1], layer.rows[3][2]})
-      assert.are.same({7, 8}, {layer.rows[4][5], layer.rows[4][6]})
+      assert.are.same({7, 8}, {layer.rows[4][4], layer.rows[4][5]})
       assert.is_true(layer.rows[1][1] ~= layer.rows[1][1])
-      has(commands_of(f), "set label 'two' at 5.5, 1.5 center")
+      has(commands_of(f), "set label 'two' at 4.5, 1.5 center")
       has(commands_of(f), "unset border")
       assert.are.equal(3, #plot.figure():images({{1, 2, 3, 4, 5, 6}}, {width = 2}).layers[1].rows)
       f = plot.figure()

@@ -91,7 +91,7 @@ numbers, or false; palette, range and colorbar as for image.]],
 
 -- ---- grids of images ----
 
-local GAP = 2 -- pixels between two images
+local GAP = 14 -- images are so many times wider than what is between them
 local CAPTION = 0.3 -- of an image's height, for its words
 
 -- n images of h x w from n x h x w, or n x p with a width (by default p is a square).
@@ -135,19 +135,19 @@ end
 
 -- One matrix of all images, with NaN between them; the place of each caption.
 local function sheet(images, height, width, columns, caption)
-  local count = math.ceil(#images / columns)
-  local tall, wide = height + caption + GAP, width + GAP
+  local count, gap = math.ceil(#images / columns), math.ceil(width / GAP)
+  local tall, wide = height + caption + gap, width + gap
   local matrix, places = {}, {}
-  for r = 1, count * tall - GAP do
+  for r = 1, count * tall - gap do
     matrix[r] = {}
-    for c = 1, columns * wide - GAP do matrix[r][c] = 0 / 0 end
+    for c = 1, columns * wide - gap do matrix[r][c] = 0 / 0 end
   end
   for i, image in ipairs(images) do
     local top, left = (i - 1) // columns * tall + caption, (i - 1) % columns * wide
     for r, row in ipairs(image) do table.move(row, 1, width, left + 1, matrix[top + r]) end
     places[i] = {left + (width + 1) / 2, top - caption / 2 + 0.5}
   end
-  return matrix, places
+  return matrix, places, wide
 end
 
 LAYERS.images = {
@@ -170,9 +170,9 @@ a caption for each, and colors of the captions; each: every image has its own ra
     for i = 1, layer.each and #images or 0 do images[i] = scaled(images[i]) end
     local columns = math.min(#images, layer.columns or math.ceil(math.sqrt(#images * 1.6)))
     local caption = captions and math.max(2, math.ceil(height * CAPTION)) or 0
-    local matrix, places = sheet(images, height, width, columns, caption)
+    local matrix, places, tile = sheet(images, height, width, columns, caption)
     layer.captions, layer.places, layer.caption, layer.labels = captions or {}, places, caption, nil
-    layer.tile, layer.bare = width + GAP, true
+    layer.tile, layer.bare = tile, true
     return layers.as_picture("plot.images", matrix, layer, layer.palette or PALETTES.gray)
   end,
   span = LAYERS.image.span,
