@@ -53,7 +53,7 @@ local scripts = {
   { name = "svm", title = "Support vector machines", text = [[
     Kernels, C and gamma on two moons: small C and small gamma give a stiff boundary on many support vectors, large
     gamma one that winds around single points. Regression with a tube ignores errors smaller than epsilon, and a
-    wider tube leaves fewer support vectors. A one-class machine leaves about a share nu of its points outside.]] },
+    wider tube leaves fewer support vectors. A one-class machine leaves at most a share nu of its points outside.]] },
   { name = "mnist", title = "Handwritten digits", text = [[
     A network of one hidden layer and a support vector machine on images of digits: MNIST when its files are given
     with --data, else digits that are generated. Which digits are taken for which, the ones that the network gets

@@ -143,10 +143,10 @@ local function size_of(picture)
   return width // 2, height // 2
 end
 
--- Panels side by side take the page's whole width, and on a narrow screen they scroll rather than shrink to nothing.
+-- Several panels take the page's whole width, and on a narrow screen they scroll rather than shrink to nothing.
 local function figure(picture)
   local width, height = size_of(picture)
-  local is_wide = width > 900 and width > 1.5 * height
+  local is_wide = width > 800
   return ([[
 <figure%s style="--width: %.0fpx">
 <div class="scroll"%s><img src="data:%s;base64,%s" width="%.0f" height="%.0f" alt="%s"></div>
