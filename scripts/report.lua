@@ -32,8 +32,8 @@ local scripts = {
     errors approach each other, and what is left of both is the noise of the data and the stiffness of the model.]] },
   { name = "activations", title = "Activations and depth", text = [[
     Without an activation a deep network is a linear one and cannot learn rings. A sigmoid's slope is at most 1/4, so
-    that gradients shrink from layer to layer on their way back; tanh and ReLU, with weights of the right size, keep
-    them. A step function has slope 0 wherever it has one: hidden layers get no gradient and do not move.]] },
+    that gradients shrink from layer to layer on their way back; tanh and ReLU, with weights of the right size, let
+    them through. A step function has slope 0 wherever it has one: hidden layers get no gradient and do not move.]] },
   { name = "losses", title = "Squared error and cross-entropy", text = [[
     The gradients of both losses, checked against automatic differentiation. Under squared error a confident mistake
     has almost no gradient, as the slope of the sigmoid multiplies it; cross-entropy cancels that slope and pulls with
