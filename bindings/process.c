@@ -6,6 +6,7 @@
 #include "bind.h"
 #include "data/data.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 extern char **environ;
 
 #define GROUP         "peri.process"
+#define FOLDER        "peri.folder"
 #define MAX_JOBS      64
 #define MAX_ARGUMENTS 1024
 #define MAX_OUTPUT    ((size_t)256 << 20) /* bytes of one program's stdout, or stderr */
@@ -33,6 +35,7 @@ typedef struct buffer {
 
 /* One program. Descriptors that are not open are -1, and so is the pid of what does not run. */
 typedef struct job {
+  char *const *argv; /* borrowed: it stands on the caller's stack */
   pid_t pid;
   int in, out, err;
   const char *input; /* borrowed: the job's table holds the string */
@@ -40,12 +43,14 @@ typedef struct job {
   buffer output, errors;
   int status;
   int failure; /* errno when it could not be started */
+  bool told;   /* that it has ended */
 } job;
 
 /* The handle that owns all that can leak: it is filled only after it is marked to be closed. */
 typedef struct group {
   peri_context *context;
-  int n;
+  int n, at_once; /* programs, and how many may run side by side */
+  int started;    /* the first ones of jobs */
   job jobs[];
 } group;
 
@@ -79,10 +84,9 @@ static int group_close(lua_State *L) {
   return 0;
 }
 
-static group *push_group(lua_State *L, int n) {
+static group *push_group(lua_State *L, int n, int at_once) {
   group *g = lua_newuserdatauv(L, sizeof(group) + (size_t)n * sizeof(job), 0);
-  g->context = peri_lua_context(L);
-  g->n = n;
+  *g = (group){.context = peri_lua_context(L), .n = n, .at_once = at_once};
   for (int i = 0; i < n; i++) g->jobs[i] = (job){.pid = -1, .in = -1, .out = -1, .err = -1};
   luaL_setmetatable(L, GROUP);
   lua_toclose(L, -1);
@@ -143,11 +147,11 @@ static int spawn(char *const *argv, int in, int out, int err, pid_t *pid) {
   return failure;
 }
 
-static void start(job *j, char *const *argv) {
+static void start(job *j) {
   int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
   pid_t pid = -1;
   j->failure = open_ends(in, out, err);
-  if (j->failure == 0) j->failure = spawn(argv, in[0], out[1], err[1], &pid);
+  if (j->failure == 0) j->failure = spawn(j->argv, in[0], out[1], err[1], &pid);
   close_fd(&in[0]);
   close_fd(&out[1]);
   close_fd(&err[1]);
@@ -236,35 +240,66 @@ static void reap(job *j) {
   j->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Until every program has ended and both its outputs are read to the end. */
-static peri_status attend(group *g) {
+static bool is_running(const job *j) { return j->pid > 0; }
+static bool is_silent(const job *j) { return j->out < 0 && j->err < 0; }
+
+/* Starts programs in their order while there is room for them; says how many run. */
+static int start_some(group *g) {
+  int running = 0;
+  for (int i = 0; i < g->started; i++) running += is_running(&g->jobs[i]);
+  while (g->started < g->n && running < g->at_once) {
+    job *j = &g->jobs[g->started++];
+    start(j);
+    running += is_running(j);
+  }
+  return running;
+}
+
+/* Moves what can be moved, having waited for it a little. */
+static peri_status move_bytes(group *g, int wait_ms) {
   struct pollfd fds[3 * MAX_JOBS];
+  for (int i = 0; i < g->n; i++) {
+    const job *j = &g->jobs[i];
+    fds[3 * i] = (struct pollfd){.fd = j->in, .events = POLLOUT};
+    fds[3 * i + 1] = (struct pollfd){.fd = j->out, .events = POLLIN};
+    fds[3 * i + 2] = (struct pollfd){.fd = j->err, .events = POLLIN};
+  }
+  int ready = poll(fds, (nfds_t)(3 * g->n), wait_ms);
+  if (ready < 0 && errno != EINTR) return peri_fail(g->context, PERI_ERR_IO, "run: poll failed: %s", strerror(errno));
+  for (int i = 0; ready > 0 && i < g->n; i++) {
+    job *j = &g->jobs[i];
+    if (fds[3 * i].revents != 0) feed(j);
+    if (fds[3 * i + 1].revents != 0) PERI_TRY(drain(g->context, &j->out, &j->output));
+    if (fds[3 * i + 2].revents != 0) PERI_TRY(drain(g->context, &j->err, &j->errors));
+  }
+  return PERI_OK;
+}
+
+/* Until a program has ended, both its outputs being read to the end, or could not be started: *ended is
+ * its number, each being told once; -1 when there are no more. */
+static peri_status attend(group *g, int *ended) {
   int pause = 1; /* ms; grows while outputs are closed and a program still takes its time to end */
   for (;;) {
     PERI_TRY(peri_check_cancel(g->context));
-    nfds_t n = (nfds_t)(3 * g->n);
-    bool open = false, running = false;
-    for (int i = 0; i < g->n; i++) {
+    int running = start_some(g);
+    bool ending = false;
+    for (int i = 0; i < g->started; i++) {
       job *j = &g->jobs[i];
-      if (j->pid > 0 && j->out < 0 && j->err < 0) reap(j);
-      fds[3 * i] = (struct pollfd){.fd = j->in, .events = POLLOUT};
-      fds[3 * i + 1] = (struct pollfd){.fd = j->out, .events = POLLIN};
-      fds[3 * i + 2] = (struct pollfd){.fd = j->err, .events = POLLIN};
-      if (j->pid > 0 && j->out < 0 && j->err < 0)
-        running = true;
-      else if (j->pid > 0)
-        open = true;
+      if (is_running(j) && is_silent(j)) reap(j);
+      if (is_running(j)) {
+        ending = ending || is_silent(j);
+      } else if (!j->told) {
+        j->told = true;
+        *ended = i;
+        return PERI_OK;
+      }
     }
-    if (!open && !running) return PERI_OK;
-    int ready = poll(fds, n, running ? pause : POLL_MS);
-    if (ready < 0 && errno != EINTR) return peri_fail(g->context, PERI_ERR_IO, "run: poll failed: %s", strerror(errno));
-    if (running) pause = (int)peri_min(POLL_MS, 2 * pause);
-    for (int i = 0; ready > 0 && i < g->n; i++) {
-      job *j = &g->jobs[i];
-      if (fds[3 * i].revents != 0) feed(j);
-      if (fds[3 * i + 1].revents != 0) PERI_TRY(drain(g->context, &j->out, &j->output));
-      if (fds[3 * i + 2].revents != 0) PERI_TRY(drain(g->context, &j->err, &j->errors));
+    if (running == 0) {
+      *ended = -1;
+      return PERI_OK;
     }
+    PERI_TRY(move_bytes(g, ending ? pause : POLL_MS));
+    if (ending) pause = (int)peri_min(POLL_MS, 2 * pause);
   }
 }
 
@@ -306,7 +341,8 @@ static char **push_argv(lua_State *L) {
   return argv;
 }
 
-static void start_job(lua_State *L, job *j) {
+/* Reads the job table on top; leaves its argument vector in its place. */
+static void read_job(lua_State *L, job *j) {
   luaL_checktype(L, -1, LUA_TTABLE);
   int top = lua_gettop(L);
   char **argv = push_argv(L);
@@ -314,8 +350,9 @@ static void start_job(lua_State *L, job *j) {
     j->input = lua_tolstring(L, -1, &j->input_size);
   else if (!lua_isnil(L, -1))
     bind_error(L, "run", "input is a %s (expected a string)", luaL_typename(L, -1));
-  start(j, argv);
-  lua_settop(L, top);
+  j->argv = argv;
+  lua_settop(L, top + 1);
+  lua_replace(L, top);
 }
 
 static void push_bytes(lua_State *L, const buffer *b) {
@@ -335,39 +372,55 @@ static void push_result(lua_State *L, const job *j) {
   }
 }
 
+static void attend_or_raise(lua_State *L, group *g, int *ended) {
+  if (attend(g, ended) != PERI_OK) bind_error(L, NULL, "%s", peri_message(g->context));
+}
+
 static int process_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  group *g = push_group(L, 1);
+  group *g = push_group(L, 1, 1);
   lua_pushvalue(L, 1);
-  start_job(L, &g->jobs[0]);
-  if (attend(g) != PERI_OK) return bind_error(L, NULL, "%s", peri_message(g->context));
+  read_job(L, &g->jobs[0]);
+  int ended;
+  attend_or_raise(L, g, &ended);
   push_result(L, &g->jobs[0]);
   return 3;
 }
 
+static void push_result_table(lua_State *L, const job *j) {
+  lua_createtable(L, 0, 3);
+  push_result(L, j);
+  lua_setfield(L, -4, j->failure != 0 ? "missing" : "stderr");
+  lua_setfield(L, -3, j->failure != 0 ? "error" : "stdout");
+  lua_setfield(L, -2, "status");
+}
+
 static int process_run_all(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
+  lua_Integer at_once = luaL_optinteger(L, 2, MAX_JOBS);
+  luaL_argcheck(L, at_once >= 1, 2, "expected at least 1");
+  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 3);
   lua_Unsigned n = lua_rawlen(L, 1);
   if (n > MAX_JOBS)
     return bind_error(L, "run_all", "%I programs at once (expected at most %d)", (lua_Integer)n, MAX_JOBS);
-  group *g = push_group(L, (int)n);
+  luaL_checkstack(L, (int)n + LUA_MINSTACK, NULL);
+  group *g = push_group(L, (int)n, (int)peri_min(at_once, MAX_JOBS));
   for (int i = 0; i < g->n; i++) {
     lua_rawgeti(L, 1, i + 1);
-    start_job(L, &g->jobs[i]);
-    lua_pop(L, 1);
+    read_job(L, &g->jobs[i]);
   }
-  if (attend(g) != PERI_OK) return bind_error(L, NULL, "%s", peri_message(g->context));
   lua_createtable(L, g->n, 0);
-  for (int i = 0; i < g->n; i++) {
-    const job *j = &g->jobs[i];
-    lua_createtable(L, 0, 3);
-    push_result(L, j);
-    lua_setfield(L, -4, j->failure != 0 ? "missing" : "stderr");
-    lua_setfield(L, -3, j->failure != 0 ? "error" : "stdout");
-    lua_setfield(L, -2, "status");
-    lua_rawseti(L, -2, i + 1);
+  for (int ended; attend_or_raise(L, g, &ended), ended >= 0;) {
+    push_result_table(L, &g->jobs[ended]);
+    if (!lua_isnil(L, 3)) {
+      lua_pushvalue(L, 3);
+      lua_pushinteger(L, ended + 1);
+      lua_pushvalue(L, -3);
+      lua_call(L, 2, 0);
+    }
+    lua_rawseti(L, -2, ended + 1);
   }
   return 1;
 }
@@ -435,6 +488,37 @@ static int process_new_folder(lua_State *L) {
   return 2;
 }
 
+/* The folder that is read, as a handle, so that no error leaves it open. */
+static int folder_close(lua_State *L) {
+  DIR **folder = luaL_checkudata(L, 1, FOLDER);
+  if (*folder != NULL) closedir(*folder);
+  *folder = NULL;
+  return 0;
+}
+
+/* list(path) -> names in no order, or nil, message */
+static int process_list(lua_State *L) {
+  const char *path = check_path(L);
+  DIR **folder = lua_newuserdatauv(L, sizeof(DIR *), 0);
+  *folder = NULL;
+  luaL_setmetatable(L, FOLDER);
+  lua_toclose(L, -1);
+  *folder = opendir(path);
+  if (*folder == NULL) {
+    int failure = errno;
+    lua_pushnil(L);
+    lua_pushfstring(L, "cannot read the folder '%s': %s", path, strerror(failure));
+    return 2;
+  }
+  lua_newtable(L);
+  for (const struct dirent *entry; (entry = readdir(*folder)) != NULL;) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    lua_pushstring(L, entry->d_name);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  }
+  return 1;
+}
+
 /* is_terminal(descriptor) -> boolean */
 static int process_is_terminal(lua_State *L) {
   lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
@@ -447,20 +531,26 @@ static const luaL_Reg functions[] = {
     {"write", process_write},
     {"mkdir", process_mkdir},
     {"new_folder", process_new_folder},
+    {"list", process_list},
     {"is_terminal", process_is_terminal},
     {NULL, NULL},
 };
 
-int peri_open_process(lua_State *L) {
-  if (luaL_newmetatable(L, GROUP)) {
-    lua_pushcfunction(L, group_close);
+static void make_metatable(lua_State *L, const char *name, lua_CFunction close) {
+  if (luaL_newmetatable(L, name)) {
+    lua_pushcfunction(L, close);
     lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, group_close);
+    lua_pushcfunction(L, close);
     lua_setfield(L, -2, "__close");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
   }
   lua_pop(L, 1);
+}
+
+int peri_open_process(lua_State *L) {
+  make_metatable(L, GROUP, group_close);
+  make_metatable(L, FOLDER, folder_close);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -4,6 +4,7 @@ local peri = ...
 -- Tables that hold documented functions, by their names; and those of methods.
 local PARTS = {
   "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "train", "metrics", "select", "run", "plot", "script",
+  "report",
 }
 local METHODS = {
   "_methods", "nn.Module", "plot._figure", "train._classifier", "train._regressor", "train._fitted", "run._methods",

@@ -183,10 +183,22 @@ end
 
 -- ---- a figure as gnuplot's commands ----
 
+-- Every second power of ten, or third, when not all of them have room.
+local function sparse_ticks(axis, low, high, script)
+  local first, last = math.ceil(math.log(low, 10) - 1e-9), math.floor(math.log(high, 10) + 1e-9)
+  local letters = math.max(#("%g"):format(10.0 ^ first), #("%g"):format(10.0 ^ last))
+  local room = axis == "x" and (script.width - 90) / (letters * CHARACTER * 12 + 12) or (script.height - 100) / 20
+  local step = math.ceil((last - first + 1) / math.max(2, room))
+  if step == 1 then return nil end
+  local ticks = {}
+  for power = math.ceil(first / step) * step, last, step do ticks[#ticks + 1] = out.num(10.0 ^ power) end
+  return ticks
+end
+
 -- On a log axis gnuplot marks powers of ten alone. Over less than three of them more is wanted: 1 2 5, or
 -- steps of one; over a fraction of one, equal steps.
-local function log_ticks(low, high)
-  if high / low > 1000 then return nil end
+local function log_ticks(axis, low, high, script)
+  if high / low > 1000 then return sparse_ticks(axis, low, high, script) end
   for _, steps in ipairs{{1, 2, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9}} do
     local ticks = {}
     for power = math.floor(math.log(low, 10)), math.ceil(math.log(high, 10)) do
@@ -205,7 +217,7 @@ local function log_ticks(low, high)
 end
 
 -- Names instead of numbers along an axis. Those that are too wide to stand side by side are broken between
--- words; when a word is too wide, they lean.
+-- words; when a word is too wide, they lean. Gives the number of lines.
 local function write_tick_names(script, axis, names)
   local room, leans = (script.width - 110) / #names, false
   for _, name in ipairs(names) do
@@ -213,14 +225,18 @@ local function write_tick_names(script, axis, names)
       leans = leans or axis == "x" and utf8.len(word) > math.max(8, math.floor(room / (CHARACTER * 12)))
     end
   end
-  local parts = {}
+  local parts, lines = {}, 1
+  local wraps = axis == "x" and not leans and not script.text
   for i, name in ipairs(names) do
-    name = out.shortened(name, 200, 12):gsub("%%", "%%%%") -- gnuplot takes the names of ticks for formats
-    local words = axis == "x" and not leans and not script.text and wrapped(name, room, 12) or out.quoted(name)
+    -- gnuplot takes the names of ticks for formats
+    name = out.shortened(name, wraps and math.max(200, 3 * room) or 200, 12):gsub("%%", "%%%%")
+    local words = wraps and wrapped(name, room, 12) or out.quoted(name)
+    lines = math.max(lines, select(2, words:gsub([["\n"]], "")) + 1)
     parts[i] = ("%s %d"):format(words, i)
   end
   script:add("set %stics %s (%s)", axis, leans and not script.text and "rotate by 35 right" or "",
     table.concat(parts, ", "))
+  return lines
 end
 
 local function property(figure, name, axis)
@@ -238,17 +254,22 @@ local function write_axes(figure, script, box)
   if bare then script:add("unset xtics\nunset ytics") end
   for _, axis in ipairs{"x", "y", "cb"} do script:add("set format %s '%%g'", axis) end
   for _, axis in ipairs{"x", "y"} do
-    local label = figure[axis .. "label"]
+    local label, extra = figure[axis .. "label"], 0
+    local names = not bare and property(figure, "ticks", axis)
+    if names then extra = write_tick_names(script, axis, names) - 1 end
     if label then
       local room = axis == "x" and script.width - 80 or script.height - 80
-      script:add("set %slabel %s", axis, wrapped(label, room, 13))
+      local offset = extra > 0 and (" offset 0,-%d"):format(extra) or ""
+      script:add("set %slabel %s%s", axis, wrapped(label, room, 13), offset)
+    end
+    if extra > 0 then -- gnuplot's own margin has room for one line
+      box.extra_lines = extra
+      script:numbers("set bmargin %.3g", 2.4 + (label and 1.7 or 0) + extra)
     end
     local low, high = box[axis .. "1"], box[axis .. "2"]
-    local names = not bare and property(figure, "ticks", axis)
-    if names then write_tick_names(script, axis, names) end
     if figure[axis .. "scale"] == "log" then
       script:add("set logscale %s", axis)
-      local ticks = log_ticks(math.min(low, high), math.max(low, high))
+      local ticks = log_ticks(axis, math.min(low, high), math.max(low, high), script)
       if ticks then script:add("set %stics (%s)", axis, table.concat(ticks, ", ")) end
     end
     script:numbers("set %srange [" .. NUMBER .. ":" .. NUMBER .. "]", axis, low, high)
@@ -280,7 +301,7 @@ local function write_legend(figure, script, box)
     where = ("outside center %s horizontal maxcols %d"):format(place == "above" and "top" or "bottom", columns)
     if place == "below" and not script.text then -- gnuplot's own margin lets the axis label touch the legend
       local rows = math.ceil(#labels / columns)
-      script:numbers("set bmargin %.3g", 2.4 + (figure.xlabel and 1.7 or 0) + 1.25 * rows)
+      script:numbers("set bmargin %.3g", 2.4 + (figure.xlabel and 1.7 or 0) + (box.extra_lines or 0) + 1.25 * rows)
     end
   end
   local look = "Left reverse noenhanced samplen 2.5 spacing 1.15 width 1 font ',12'"

@@ -9,6 +9,7 @@ local SECTIONS = {
   { "select", "Selecting models" }, { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
   { "run", "Records of runs" }, { "run._methods", "Methods of records" }, { "script", "Scripts" },
   { "script._options", "Methods of options" },
+  { "report" }, -- a function of the module, which is there once it is looked for
 }
 
 -- Objects whose methods are found through them alone.

@@ -64,8 +64,9 @@ document("grid_search", [[
 svm.grid_search(m, X, y, {C = {..}, gamma = {..}, folds = 5, seed = 0, refit = true, ..}) -> table
 cross_validate (and its options) for each pair of C and gamma, by default m's own. Kernel values are computed once for
 each gamma, and machines go from the smallest C to the largest. Fields: results, best first, of equals the first gamma
-and the smallest C: {C =, gamma =, score =, std =, scores =, fit_status =}; best_params, best_score; best, fitted on all
-rows unless refit is false. tostring gives a table.
+and the smallest C: {C =, gamma =, score =, std =, scores =, fit_status =}; scores, a row for each gamma as given and a
+column for each C, ascending (float64, for a heat map); best_params, best_score; best, fitted on all rows unless refit
+is false. tostring gives a table.
 Errors: as cross_validate; values that m refuses.]], search.grid_search)
 
 -- ---- kernel approximations ----

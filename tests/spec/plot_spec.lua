@@ -202,6 +202,16 @@ describe("plot", function()
       has(commands_of(plot.figure{yscale = "log"}:line{2, 3}), "set ytics (2, 2.5, 3)")
       lacks(commands_of(plot.figure{yscale = "log"}:line{1e-4, 1e4}), "set ytics")
     end)
+
+    it("marks no more powers of ten than have room", function()
+      local wide = {xscale = "log", yscale = "log", width = 480}
+      local commands = commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2}))
+      has(commands, "set xtics (0.01, 1, 100, 10000)")
+      wide.width = 1000
+      lacks(commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2})), "set xtics (")
+      wide.height = 200
+      has(commands_of(plot.figure(wide):line({1, 2}, {1e-3, 1e5})), "set ytics (0.01, 1, 100, 10000)")
+    end)
   end)
 
   it("draws strange data without a complaint", function()
@@ -386,6 +396,15 @@ describe("plot", function()
       has(message_of(f.band, f, {1, 2}, {1}), "plot.band: x has 2 numbers, low 2 and high 1")
       has(message_of(f.band, f, {1, 2}), "plot.band: high is nil")
     end)
+  end)
+
+  it("leaves room for names of several lines, above the axis label and the legend", function()
+    local names = {"a name of so many words that it takes three lines", "b", "c", "d"}
+    local commands = commands_of(plot.figure{xlabel = "x"}:bars(names, {1, 2, 3, 4}))
+    has(commands, "set xlabel 'x' offset 0,-2")
+    has(commands, "set bmargin 6.1")
+    has(commands_of(plot.figure{legend = "below"}:bars(names, {1, 2, 3, 4}, {label = "l"})), "set bmargin 5.65")
+    lacks(commands_of(plot.figure{xlabel = "x"}:bars({"a", "b", "c", "d"}, {1, 2, 3, 4})), "bmargin")
   end)
 
   describe("cells", function()
@@ -644,5 +663,62 @@ describe("process", function()
     assert.are.equal("1\n", results[1].stdout)
     assert.is_true(results[2].missing)
     assert.are.equal("3", results[3].stdout)
+  end)
+
+  it("runs no more at once than it is told, and tells of each as it ends", function()
+    local path = os.tmpname()
+    local jobs = {}
+    for i = 1, 5 do
+      jobs[i] = {argv = {"sh", "-c", 'printf b >>"$1"; sleep 0.05; printf e >>"$1"; echo ' .. i, "sh", path}}
+    end
+    jobs[6] = {argv = {"no-such-program-here"}}
+    for at_once, most in pairs{1, 2, [70] = 5} do
+      assert(process.write(path, ""))
+      local told = {}
+      local results = process.run_all(jobs, at_once, function(i, result)
+        assert.is_nil(told[i])
+        told[i] = result
+      end)
+      assert.are.same(results, told)
+      assert.are.equal(6, #results)
+      for i = 1, 5 do assert.are.equal(i .. "\n", results[i].stdout) end
+      assert.is_true(results[6].missing)
+      local order <close> = assert(io.open(path))
+      local running, highest = 0, 0
+      for letter in order:read("a"):gmatch(".") do
+        running = running + (letter == "b" and 1 or -1)
+        highest = math.max(highest, running)
+      end
+      assert.are.equal(0, running)
+      assert.are.equal(most, highest)
+    end
+    os.remove(path)
+    has(message_of(process.run_all, {}, 0), "expected at least 1")
+  end)
+
+  it("ends the others when it is told to stop", function()
+    local path = os.tmpname()
+    local message = message_of(process.run_all, {
+      {argv = {"sh", "-c", 'until [ -s "$1" ]; do sleep 0.02; done', "sh", path}},
+      {argv = {"sh", "-c", 'echo $$ >"$1"; exec sleep 60', "sh", path}},
+    }, 2, function() error("enough", 0) end)
+    assert.are.equal("enough", message)
+    local file_of_pid <close> = assert(io.open(path))
+    assert.is_nil(io.open(("/proc/%d/stat"):format(file_of_pid:read("n"))))
+    os.remove(path)
+  end)
+
+  it("lists a folder", function()
+    local path = os.tmpname()
+    os.remove(path)
+    assert(process.mkdir(path .. "/b"))
+    assert(process.write(path .. "/.a", ""))
+    local names = process.list(path)
+    table.sort(names)
+    assert.are.same({".a", "b"}, names)
+    assert.are.equal(0, (process.run{argv = {"rm", "-r", path}}))
+    local none, message = process.list(path)
+    assert.is_nil(none)
+    assert.are.equal("cannot read the folder '" .. path .. "': No such file or directory", message)
   end)
 end)

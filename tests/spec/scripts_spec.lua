@@ -140,10 +140,104 @@ describe("the experiment", function()
     end
     pictures "differences"
   end)
+
+  it("svm.lua: C buys narrow margins, gamma bends, the tube sets the vectors, nu the outside", function()
+    local _, out = experiment "svm"
+    local cases = {}
+    for kernel, C, gamma, vectors, at_C, margin, train, test in
+      out:gmatch "\n(%l+) +([%d.]+) +(%S+) +(%d+) +(%d+) +(%S+) +([%d.]+) +([%d.]+)" do
+      cases[#cases + 1] = { kernel = kernel, C = tonumber(C), gamma = tonumber(gamma), vectors = tonumber(vectors),
+        at_C = tonumber(at_C), margin = tonumber(margin), train = tonumber(train), test = tonumber(test) }
+    end
+    assert.equal(10, #cases)
+    local linear, poly, rbf, sigmoid = table.unpack(cases)
+    assert.same({ "linear", "poly", "rbf", "sigmoid" }, { linear.kernel, poly.kernel, rbf.kernel, sigmoid.kernel })
+    assert.is_true(poly.test > linear.test + 0.05 and rbf.test > linear.test + 0.05 and sigmoid.test < linear.test)
+    local X, y = peri.data.moons(80, { noise = 0.2, seed = 1 })
+    local m = peri.svm.SVC { kernel = "linear" }:fit(X, y)
+    close_to(2 / m.coef:square():sum():sqrt():item(), linear.margin, "2 / |w|")
+    for i = 5, 7 do
+      assert.equal(1, cases[i].gamma)
+      assert.is_true(cases[i].at_C <= cases[i].vectors)
+      if i > 5 then
+        assert.is_true(cases[i].margin < cases[i - 1].margin and cases[i].vectors < cases[i - 1].vectors)
+        assert.is_true(cases[i].train >= cases[i - 1].train)
+      end
+    end
+    assert.is_true(cases[10].train > cases[8].train and cases[10].test < cases[9].test)
+    local folds, test = out:match "best of the grid: C = %S+, gamma = %S+, over folds ([%d.]+), test ([%d.]+)"
+    assert.is_true(tonumber(folds) > 0.93 and tonumber(test) > 0.93)
+
+    local last = 1 / 0
+    for epsilon, vectors, outside, r2 in out:match "SVR, epsilon.-\n\n":gmatch
+      "\n *([%d.]+) +(%d+) +([%d.]+) +([%d.]+)" do
+      vectors, outside = tonumber(vectors), tonumber(outside)
+      assert.is_true(vectors < last and outside <= vectors / 80 + 1e-9, epsilon)
+      assert.is_true(tonumber(r2) > 0.8, epsilon)
+      last = vectors
+    end
+    assert.is_true(last < 10)
+    local count = 0
+    for nu, vectors, outside in out:match "one class, nu.*":gmatch "\n *([%d.]+) +(%d+) +([%d.]+) +[%d.]+" do
+      nu, count = tonumber(nu), count + 1
+      assert.is_true(tonumber(vectors) >= nu * 80 and tonumber(outside) <= nu, nu)
+    end
+    assert.equal(3, count)
+    pictures("kernels", "C_and_gamma", "grid", "svr", "one_class")
+  end)
+
+  it("model_selection.lua: the set that chooses is believed too much, training stops in time", function()
+    local rows, out = experiment("model_selection", "--seeds", 8)
+    local sizes = { out:match "\ntrain +(%d+).-\ndev +(%d+).-\ntest +(%d+).-\nfresh +(%d+)" }
+    assert.same({ "120", "60", "60", "5000" }, sizes)
+    local gaps = {}
+    for chosen, scored, score, fresh, gap, deviation in
+      out:gmatch "\n([dt]e%l+) +([dt]e%l+) +([%d.]+) +([%d.]+) +([-%d.]+) +([%d.]+)" do
+      gaps[chosen .. scored] = { gap = tonumber(gap), deviation = tonumber(deviation) }
+      assert.is_true(math.abs(score - fresh - gap) < 2e-4)
+    end
+    for _, name in ipairs { "devdev", "testtest" } do
+      assert.is_true(gaps[name].gap > gaps[name].deviation, name)
+      assert.is_true(gaps[name].gap > gaps.devtest.gap + 0.01, name)
+    end
+    assert.is_true(gaps.devtest.gap < gaps.devtest.deviation)
+    local whole, early = rows["to the end"], rows["early stopping"]
+    assert.equal(250, whole[2])
+    assert.is_true(early[2] < whole[2] and early[3] == early[2] - 30)
+    assert.is_true(early[4] > whole[4] and early[5] < whole[5] and early[6] > whole[6])
+    pictures("optimism", "grid", "early_stopping")
+  end)
+
+  it("sample_size.lua: the gap between train and test closes", function()
+    local _, out = experiment "sample_size"
+    for _, method in ipairs { "network", "SVM" } do
+      local gaps, tests = {}, {}
+      for n, train, test, gap in out:gmatch("\n" .. method .. " +(%d+) +([%d.]+) +%S+ +([%d.]+) +%S+ +([-%d.]+)") do
+        assert.is_true(math.abs(test - train - gap) < 2e-4, n)
+        gaps[tonumber(n)], tests[tonumber(n)] = tonumber(gap), tonumber(test)
+      end
+      assert.is_true(gaps[200] < gaps[10] / 2 and tests[200] < tests[20] and tests[200] < 0.12, method)
+      assert.is_truthy(out:find(method .. ": 20 fits", 1, true))
+    end
+    pictures "errors"
+  end)
+
+  it("mnist.lua: both methods learn generated digits, and pictures show how", function()
+    local rows, out = experiment("mnist", "--epochs", 8, "--batch", 32)
+    assert.is_true(rows["network 784-32-10"][3] > 0.8)
+    local machine
+    for name, row in pairs(rows) do if name:find "^SVC rbf, %d+ support vectors" then machine = row end end
+    assert.equal(1000, machine[2])
+    assert.is_true(machine[3] > 0.9)
+    local wrong = tonumber(out:match "the network takes (%d+) of 2000 test digits for others")
+    close_to(1 - rows["network 784-32-10"][3], wrong / 2000, "wrong digits")
+    pictures("learning", "confusion", "wrong", "weights")
+  end)
 end)
 
 describe("script.options", function()
-  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients" }
+  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
+    "model_selection", "sample_size", "circle", "mnist" }
 
   it("gives every experiment a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
@@ -186,6 +280,21 @@ describe("script.options", function()
     assert.matches("^2\t0.5\t0\ta\tfalse\ttrue\t", (said "--quick"))
     assert.matches("^7\t1.0\t3\tb\ttrue\ttrue\tx y\n$",
       (said("--quick", "--epochs", 7, "--lr=1", "--seed", 3, "--kind=b", "--loud", "--out", "x y")))
+  end)
+
+  it("leaves out the default that is empty, and says in one line what a file lacks", function()
+    local out = run { "scripts/mnist.lua", "--help" }
+    assert.matches("\n  %-%-data DIR +folder of MNIST's files; without it digits are generated\n", out)
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write 'local try = require "perilune".script.try print(try(math.max, 1, 2)) try(error, {}) print "no"'
+    file:close()
+    local err, status
+    out, err, status = run { path }
+    os.remove(path)
+    assert.equal("2\n", out)
+    assert.matches("^lua_%w+: table: 0x%x+\n$", err)
+    assert.equal(1, status)
   end)
 
   it("refuses values that an option cannot have", function()

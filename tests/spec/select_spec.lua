@@ -406,6 +406,7 @@ describe("grid_search", function()
     local g = select.grid_search { build = svm.SVC, params = { C = Cs, gamma = gammas }, train = { X, y }, cv = 4,
       seed = 1 }
     assert.equal(expected.best_score, g.best_score)
+    assert.is_true(expected.scores:equal(g.scores:view(#Cs, #gammas):t()))
     for _, r in ipairs(g.results) do
       for _, e in ipairs(expected.results) do
         if e.C == r.params.C and e.gamma == r.params.gamma then assert.is_true(e.scores:equal(r.scores)) end

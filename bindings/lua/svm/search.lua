@@ -195,8 +195,9 @@ local function grid_search(m, X, y, options)
   local gammas = call.gamma and candidates("grid_search", "gamma", call.gamma) or { m:params().gamma or false }
   for _, value in ipairs(Cs) do m:clone { C = value } end -- a value that is refused is refused before any fit
   table.sort(Cs)
-  local results = {}
-  for _, gamma in ipairs(gammas) do
+  local results, matrix = {}, {}
+  for g, gamma in ipairs(gammas) do
+    matrix[g] = {}
     local candidate = gamma and m:clone { gamma = gamma } or m
     local predictions, status = cross_predict(self, candidate, Cs)
     for i, value in ipairs(Cs) do
@@ -205,12 +206,16 @@ local function grid_search(m, X, y, options)
         C = value, gamma = gamma or nil, score = scores:mean():item(), std = scores:std():item(), scores = scores,
         fit_status = status, order = #results,
       }
+      matrix[g][i] = results[#results].score
     end
   end
   table.sort(results, before)
   for _, r in ipairs(results) do r.order = nil end
   local best = results[1]
-  local grid = { results = results, best_score = best.score, best_params = { C = best.C, gamma = best.gamma } }
+  local grid = {
+    results = results, best_score = best.score, best_params = { C = best.C, gamma = best.gamma },
+    scores = peri.tensor(matrix, { dtype = "float64" }),
+  }
   if call.refit ~= false then
     grid.best = m:clone(grid.best_params):fit(X, y, { sample_weight = call.sample_weight })
   end

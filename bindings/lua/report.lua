@@ -1,0 +1,191 @@
+-- peri.report: scripts run as programs of their own, and one page of what they printed and drew.
+local peri = ...
+local process = peri._process
+local page = peri._load "report.page"
+
+local function fail(message, ...) peri._raise(("report: " .. message):format(...)) end
+
+local KNOWN = {
+  title = "string", about = "string", scripts = "table", folder = "string", out = "string", arguments = "table",
+  at_once = "number", progress = "boolean",
+}
+
+-- ---- what is asked for ----
+
+local function check_scripts(scripts)
+  local seen = {}
+  for i, script in ipairs(scripts) do
+    if type(script) ~= "table" then fail("script %d is a %s (expected a table)", i, type(script)) end
+    for _, field in ipairs { "name", "title", "text" } do
+      if type(script[field]) ~= "string" then fail("script %d: %s must be a string", i, field) end
+    end
+    if script.arguments ~= nil and type(script.arguments) ~= "table" then
+      fail("script %d: arguments must be a list, got %s", i, type(script.arguments))
+    end
+    if not script.name:match "^[%w_-]+$" then
+      fail("script %d: name must be letters, digits, '_' and '-', got '%s'", i, script.name)
+    end
+    if seen[script.name] then fail("there are two scripts named %s", script.name) end
+    seen[script.name] = true
+  end
+  if #scripts == 0 then fail "there are no scripts" end
+end
+
+local function checked(given)
+  if type(given) ~= "table" then fail("the options must be a table, got %s", type(given)) end
+  for name, value in pairs(given) do
+    if not KNOWN[name] then
+      fail("unknown option %s (known: about, arguments, at_once, folder, out, progress, scripts, title)",
+        tostring(name))
+    end
+    if type(value) ~= KNOWN[name] then fail("%s must be a %s, got %s", name, KNOWN[name], type(value)) end
+  end
+  for _, name in ipairs { "title", "scripts", "folder", "out" } do
+    if given[name] == nil then fail("%s is missing", name) end
+  end
+  if given.at_once and not (math.tointeger(given.at_once) and given.at_once >= 1) then
+    fail("at_once must be a whole number from 1, got %s", given.at_once)
+  end
+  check_scripts(given.scripts)
+end
+
+-- The program that runs this script: the first word of the command line.
+local function interpreter()
+  if type(arg) ~= "table" then fail "the program that runs the scripts is not known: there is no global arg" end
+  local first = 0
+  while arg[first - 1] do first = first - 1 end
+  return arg[first]
+end
+
+-- ---- files ----
+
+local function contents(path)
+  local file <close> = io.open(path, "rb")
+  return file and file:read "a"
+end
+
+-- The names of the pictures in a folder, without endings, sorted; and which endings each has.
+local function pictures_in(folder)
+  local names, endings = {}, {}
+  for _, entry in ipairs(process.list(folder) or {}) do
+    local name, ending = entry:match "^(.+)%.(%a+)$"
+    if ending == "svg" or ending == "png" then
+      if not endings[name] then names[#names + 1] = name end
+      endings[name] = endings[name] or {}
+      endings[name][ending] = true
+    end
+  end
+  table.sort(names)
+  return names, endings
+end
+
+-- Those of an earlier run would pass for pictures of this one.
+local function remove_pictures(folder)
+  local names, endings = pictures_in(folder)
+  for _, name in ipairs(names) do
+    for ending in pairs(endings[name]) do os.remove(("%s/%s.%s"):format(folder, name, ending)) end
+  end
+end
+
+local function read_pictures(folder)
+  local names, endings = pictures_in(folder)
+  local pictures = {}
+  for _, name in ipairs(names) do
+    local format = endings[name].svg and "svg" or "png"
+    local bytes = contents(("%s/%s.%s"):format(folder, name, format))
+    if bytes then pictures[#pictures + 1] = { name = name, format = format, bytes = bytes } end
+  end
+  return pictures
+end
+
+-- ---- running ----
+
+local function arguments_of(given, script)
+  local arguments = {}
+  for _, list in ipairs { given.arguments or {}, script.arguments or {} } do
+    for _, word in ipairs(list) do arguments[#arguments + 1] = tostring(word) end
+  end
+  return arguments
+end
+
+-- Scripts that run side by side compute with one thread each: results are the same with any number.
+local function job_of(program, path, arguments, folder)
+  local argv = { "env", "PERILUNE_NUM_THREADS=1", program, path }
+  table.move(arguments, 1, #arguments, #argv + 1, argv)
+  argv[#argv + 1], argv[#argv + 2] = "--out", folder
+  return { argv = argv }
+end
+
+-- What went wrong, or nil.
+local function problem_of(ended)
+  if ended.error then return ended.error end
+  if ended.status == 0 then return nil end
+  local said = ended.stderr:find "%S" and ended.stderr or "it said nothing on stderr"
+  return ("%s\n(exit status %d)"):format(said:gsub("%s+$", ""), ended.status)
+end
+
+-- What is to be started for each script, and what is known of it before.
+local function prepared(given)
+  local program, jobs, results = interpreter(), {}, {}
+  for i, script in ipairs(given.scripts) do
+    local path, folder = ("%s/%s.lua"):format(given.folder, script.name), given.out .. "/" .. script.name
+    local arguments = arguments_of(given, script)
+    remove_pictures(folder)
+    jobs[i] = job_of(program, path, arguments, folder)
+    results[i] = {
+      name = script.name, title = script.title, text = script.text, source = contents(path), folder = folder,
+      command = table.concat({ script.name .. ".lua", table.unpack(arguments) }, " "),
+    }
+  end
+  return jobs, results
+end
+
+local function run_scripts(given)
+  local jobs, results = prepared(given)
+  local at_once = math.tointeger(given.at_once or 2)
+  -- The first ones begin now, and another one whenever one ends.
+  local begun = {}
+  for i = 1, math.min(at_once, #jobs) do begun[i] = peri.now() end
+  process.run_all(jobs, at_once, function(i, ended)
+    local result, now = results[i], peri.now()
+    begun[#begun + 1] = now
+    result.seconds, result.output, result.problem = now - begun[i], ended.stdout or "", problem_of(ended)
+    result.pictures = read_pictures(result.folder)
+    if given.progress ~= false then
+      print(("%-18s %6.1f s  %s"):format(result.name, result.seconds,
+        result.problem and "failed: " .. result.problem:match "[^\n]*" or "pictures: " .. #result.pictures))
+    end
+  end)
+  return results
+end
+
+local function facts()
+  local info = peri.build_info()
+  return ("Perilune %s, %s, kernels for %s, OpenBLAS for %s. Made %s."):format(info.version, info.compiler,
+    info.kernels, info.openblas_core, os.date "%Y-%m-%d %H:%M")
+end
+
+local function report(given)
+  checked(given)
+  local results, failed = run_scripts(given), {}
+  for _, result in ipairs(results) do
+    if result.problem then failed[#failed + 1] = result.name end
+  end
+  local path = given.out .. "/index.html"
+  local ok, message = process.mkdir(given.out)
+  if ok then ok, message = process.write(path, page(given.title, given.about or "", facts(), results)) end
+  if not ok then fail("%s", message) end
+  return failed, path
+end
+
+peri._document("report", [[
+report{title =, scripts = {{name =, title =, text =, arguments = {}}, ...}, folder =, out =, ...} -> failed, path
+Runs folder/name.lua for each script, as a program of its own with arguments (of all, its own, and --out out/name), and
+writes out/index.html: one page, with nothing outside it, of what the scripts printed, the pictures that they left in
+out/name (.svg, else .png), the texts, and the sources. Pictures of earlier runs are removed. A script that fails is
+shown with its message; failed is the list of their names.
+Further options: arguments (of every script), at_once = 2 (scripts that run side by side, with one thread each), about
+(a paragraph at the head of the page), progress = true (a line as each script ends).
+Errors: options that are missing or wrong, a page that cannot be written.]], report, {})
+
+return report

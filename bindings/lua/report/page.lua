@@ -1,0 +1,223 @@
+-- One page of HTML from the results of scripts, with everything inside it: no script, no file beside it, no network.
+--
+-- Pictures are <img> with data URIs: what an SVG calls its parts, and how it styles them, stays within it.
+
+-- ---- text ----
+
+local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+
+-- What a script printed may hold anything: bytes that are not UTF-8 and controls become the replacement character.
+local function readable(text)
+  text = text:gsub("\27%[[%d;]*m", ""):gsub("\r\n?", "\n")
+  local parts, from = {}, 1
+  while from <= #text do
+    local _, wrong = utf8.len(text, from)
+    parts[#parts + 1] = text:sub(from, (wrong or #text + 1) - 1)
+    if wrong then parts[#parts + 1] = "\u{FFFD}" end
+    from = (wrong or #text) + 1
+  end
+  return (table.concat(parts):gsub("[\0-\8\11-\31\127]", "\u{FFFD}"))
+end
+
+local function escape(text) return (readable(text):gsub("[&<>\"']", ENTITIES)) end
+
+-- ---- bytes ----
+
+local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local pairs_of_digits = {}
+for i = 0, 4095 do
+  local high, low = (i >> 6) + 1, (i & 63) + 1
+  pairs_of_digits[i] = DIGITS:sub(high, high) .. DIGITS:sub(low, low)
+end
+
+-- RFC 4648.
+local function base64(bytes)
+  local missing = -#bytes % 3
+  local text = (bytes .. ("\0"):rep(missing)):gsub("...", function(three)
+    local a, b, c = three:byte(1, 3)
+    return pairs_of_digits[a << 4 | b >> 4] .. pairs_of_digits[(b & 15) << 8 | c]
+  end)
+  return text:sub(1, #text - missing) .. ("="):rep(missing)
+end
+
+-- ---- source ----
+
+local KEYWORDS = {}
+for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then true until
+  while]]):gmatch "%l+" do
+  KEYWORDS[word] = true
+end
+
+-- Where the long bracket that begins at `from` ends, or nil when none begins there.
+local function long_end(source, from)
+  local equals = source:match("^%[(=*)%[", from)
+  return equals and (select(2, source:find("]" .. equals .. "]", from, true)) or #source)
+end
+
+-- The next piece of a Lua source, and what it is: "c" comment, "s" string, "k" keyword.
+local function next_piece(source, from)
+  if source:find("^%-%-", from) then
+    return long_end(source, from + 2) or select(2, source:find("^[^\n]*", from)), "c"
+  end
+  local stop = long_end(source, from)
+  if stop then return stop, "s" end
+  local quote = source:match("^[\"']", from)
+  if quote then
+    stop = from
+    repeat stop = source:find("[\\\n" .. quote .. "]", stop + 1) or #source
+      local escaped = source:sub(stop, stop) == "\\"
+      if escaped then stop = stop + 1 end
+    until not escaped
+    return stop, "s"
+  end
+  local word = source:match("^[%a_][%w_]*", from)
+  if word then return from + #word - 1, KEYWORDS[word] and "k" end
+  return select(2, source:find("^[^%a_\"'%[%-]+", from)) or from
+end
+
+local function marked(source)
+  local parts, from = {}, 1
+  while from <= #source do
+    local stop, kind = next_piece(source, from)
+    local text = escape(source:sub(from, stop))
+    parts[#parts + 1] = kind and ('<span class="%s">%s</span>'):format(kind, text) or text
+    from = stop + 1
+  end
+  return table.concat(parts)
+end
+
+-- ---- the page ----
+
+local STYLE = [[
+:root { color-scheme: light dark; --paper: #fdfdfc; --ink: #1f2328; --soft: #5c6670; --line: #d9dde1; --card: #f3f4f2;
+  --link: #0b5cad; --good: #1a7f37; --bad: #c62828; --word: #8250df; --string: #0a5d2c; --note: #6a737d; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #15181c; --ink: #e3e6e9; --soft: #9aa4ae; --line: #343a41; --card: #1d2126; --link: #7cb7ff;
+    --good: #57c46f; --bad: #ff7b72; --word: #d2a8ff; --string: #8fd6a0; --note: #8b949e; }
+  figure { filter: brightness(.88); }
+}
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; scroll-behavior: smooth; }
+body { margin: 0 auto; max-width: 72rem; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 1rem 0 .5rem; }
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 0 0 .5rem; }
+p { max-width: 46rem; margin: .5rem 0 1rem; }
+a { color: var(--link); text-decoration: none; }
+a:hover { text-decoration: underline; }
+section { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: 1.5rem; }
+.soft, figcaption, nav span { color: var(--soft); font-size: .875rem; }
+nav ol { columns: 20rem; column-gap: 2.5rem; padding-left: 1.6rem; margin: 1rem 0; }
+nav li { padding: .1rem 0; break-inside: avoid; }
+.good { color: var(--good); }
+.bad { color: var(--bad); font-weight: 600; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; margin: 1rem 0;
+  padding: .75rem 1rem; font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+pre.bad { border-color: var(--bad); font-weight: 400; white-space: pre-wrap; }
+pre:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--link); }
+.figures { display: grid; gap: 1rem; align-items: start; grid-auto-flow: dense;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+figure { margin: 0; padding: .5rem; background: #fff; border: 1px solid var(--line); border-radius: .5rem; }
+figure.wide { grid-column: 1 / -1; }
+.scroll { overflow-x: auto; }
+.wide img { min-width: 42rem; }
+figcaption { color: #5c6670; text-align: center; }
+img { display: block; width: 100%; height: auto; max-width: var(--width); margin: 0 auto; }
+summary { cursor: pointer; color: var(--link); padding: .4rem 0; }
+.c { color: var(--note); font-style: italic; } .s { color: var(--string); } .k { color: var(--word); }
+]]
+
+-- The page may load nothing and run nothing, whatever a script has printed.
+local POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+local TYPES = { svg = "image/svg+xml", png = "image/png" }
+
+-- Width and height that the picture says it has; a PNG is drawn at twice its size.
+local function size_of(picture)
+  if picture.format == "svg" then
+    local head = picture.bytes:match "<svg[^>]*>" or ""
+    return tonumber(head:match '%swidth="([%d.]+)') or 640, tonumber(head:match '%sheight="([%d.]+)') or 480
+  end
+  if #picture.bytes < 24 then return 640, 480 end
+  local width, height = (">I4I4"):unpack(picture.bytes, 17)
+  return width // 2, height // 2
+end
+
+-- Several panels take the page's whole width, and on a narrow screen they scroll rather than shrink to nothing.
+local function figure(picture)
+  local width, height = size_of(picture)
+  local is_wide = width > 800
+  return ([[
+<figure%s style="--width: %.0fpx">
+<div class="scroll"%s><img src="data:%s;base64,%s" width="%.0f" height="%.0f" alt="%s"></div>
+<figcaption>%s</figcaption></figure>
+]]):format(is_wide and ' class="wide"' or "", width, is_wide and ' tabindex="0"' or "", TYPES[picture.format],
+    base64(picture.bytes), width, height, escape("Figure " .. picture.name), escape(picture.name))
+end
+
+local function state_of(result)
+  if result.problem then return '<span class="bad">failed</span>' end
+  return ('<span class="good">%.1f s</span>'):format(result.seconds)
+end
+
+local function printed(text, class, label)
+  if not text:find "%S" then return "" end
+  return ('<pre%s tabindex="0" role="region" aria-label="%s">%s</pre>\n'):format(class, label, escape(text))
+end
+
+local function section(number, result)
+  local parts = {}
+  local function add(format, ...) parts[#parts + 1] = format:format(...) end
+  local name = escape(result.name)
+  add('<section id="%s">\n<h2>%d. %s</h2>\n', name, number, escape(result.title))
+  add("<p>%s</p>\n", escape(result.text))
+  add('<p class="soft">%s, %s</p>\n', escape(result.command), state_of(result))
+  if result.problem then add("%s", printed(result.problem, ' class="bad"', "what went wrong with " .. name)) end
+  add("%s", printed(result.output, "", "printed by " .. name))
+  if #result.pictures > 0 then
+    add '<div class="figures">\n'
+    for _, picture in ipairs(result.pictures) do add("%s", figure(picture)) end
+    add "</div>\n"
+  end
+  if result.source then
+    add('<details><summary>%s.lua, %d lines</summary>\n<pre tabindex="0"><code>%s</code></pre></details>\n', name,
+      select(2, result.source:gsub("\n", "\n")), marked(result.source))
+  end
+  add "</section>\n"
+  return table.concat(parts)
+end
+
+-- results: a list of {name, title, text, command, seconds, output, pictures = {{name, format, bytes}}, source or nil,
+-- problem or nil}.
+local function page(title, about, facts, results)
+  local parts = { ([[
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="%s">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>%s</title>
+<style>
+%s</style>
+</head>
+<body>
+<header>
+<h1>%s</h1>
+<p>%s</p>
+<p class="soft">%s</p>
+</header>
+<nav aria-label="Contents"><ol>
+]]):format(escape(POLICY), escape(title), STYLE, escape(title), escape(about), escape(facts)) }
+  for _, result in ipairs(results) do
+    parts[#parts + 1] = ('<li><a href="#%s">%s</a> <span>%s</span></li>\n'):format(escape(result.name),
+      escape(result.title), state_of(result))
+  end
+  parts[#parts + 1] = "</ol></nav>\n<main>\n"
+  for i, result in ipairs(results) do parts[#parts + 1] = section(i, result) end
+  parts[#parts + 1] = "</main>\n</body>\n</html>\n"
+  return table.concat(parts)
+end
+
+return page
