@@ -166,14 +166,14 @@ end
 local function label_width(labels)
   local longest = 0
   for _, label in ipairs(labels) do longest = math.max(longest, utf8.len(clean(label))) end
-  return longest * CHARACTER * 12 + 70
+  return longest * CHARACTER * 12 + 110
 end
 
 -- The first free corner; when none is free, below the plot.
 local function legend_place(figure, box, labels, width, height)
   if figure.legend ~= "best" then return figure.legend end
   if box.filled then return "below" end
-  local w, h = label_width(labels) / (width - 90), (#labels * 18 + 16) / (height - 100)
+  local w, h = label_width(labels) / (width - 90), (#labels * 20 + 30) / (height - 100)
   local hits = corner_hits(figure, box, w, h)
   for _, corner in ipairs{"top right", "top left", "bottom right", "bottom left"} do
     if hits[corner] == 0 and w < 0.9 and h < 0.9 then return corner end
