@@ -185,10 +185,33 @@ describe("the experiment", function()
     assert.equal(3, count)
     pictures("kernels", "C_and_gamma", "grid", "svr", "one_class")
   end)
+
+  it("model_selection.lua: the set that chooses is believed too much, training stops in time", function()
+    local rows, out = experiment("model_selection", "--seeds", 10)
+    local sizes = { out:match "\ntrain +(%d+).-\ndev +(%d+).-\ntest +(%d+).-\nfresh +(%d+)" }
+    assert.same({ "120", "40", "40", "5000" }, sizes)
+    local gaps = {}
+    for chosen, scored, score, fresh, gap, deviation in
+      out:gmatch "\n([dt]e%l+) +([dt]e%l+) +([%d.]+) +([%d.]+) +([-%d.]+) +([%d.]+)" do
+      gaps[chosen .. scored] = { gap = tonumber(gap), deviation = tonumber(deviation) }
+      assert.is_true(math.abs(score - fresh - gap) < 2e-4)
+    end
+    for _, name in ipairs { "devdev", "testtest" } do
+      assert.is_true(gaps[name].gap > 2 * gaps[name].deviation, name)
+      assert.is_true(gaps[name].gap > gaps.devtest.gap + 0.02, name)
+    end
+    assert.is_true(math.abs(gaps.devtest.gap) < 3 * gaps.devtest.deviation)
+    local whole, early = rows["to the end"], rows["early stopping"]
+    assert.equal(250, whole[2])
+    assert.is_true(early[2] < whole[2] and early[3] == early[2] - 30)
+    assert.is_true(early[4] > whole[4] and early[5] < whole[5] and early[6] > whole[6])
+    pictures("optimism", "grid", "early_stopping")
+  end)
 end)
 
 describe("script.options", function()
-  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm" }
+  local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
+    "model_selection" }
 
   it("gives every experiment a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
