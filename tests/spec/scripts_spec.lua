@@ -207,11 +207,25 @@ describe("the experiment", function()
     assert.is_true(early[4] > whole[4] and early[5] < whole[5] and early[6] > whole[6])
     pictures("optimism", "grid", "early_stopping")
   end)
+
+  it("sample_size.lua: the gap between train and test closes", function()
+    local _, out = experiment "sample_size"
+    for _, method in ipairs { "network", "SVM" } do
+      local gaps, tests = {}, {}
+      for n, train, test, gap in out:gmatch("\n" .. method .. " +(%d+) +([%d.]+) +%S+ +([%d.]+) +%S+ +([-%d.]+)") do
+        assert.is_true(math.abs(test - train - gap) < 2e-4, n)
+        gaps[tonumber(n)], tests[tonumber(n)] = tonumber(gap), tonumber(test)
+      end
+      assert.is_true(gaps[200] < gaps[10] / 2 and tests[200] < tests[20] and tests[200] < 0.12, method)
+      assert.is_truthy(out:find(method .. ": 20 fits", 1, true))
+    end
+    pictures "errors"
+  end)
 end)
 
 describe("script.options", function()
   local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
-    "model_selection" }
+    "model_selection", "sample_size" }
 
   it("gives every experiment a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
