@@ -66,7 +66,7 @@ local function help(about, rows, names, out)
     local default = name == "out" and out or row[1]
     local notes = { row.doc }
     if row.choices then notes[#notes + 1] = "one of " .. table.concat(row.choices, ", ") end
-    if kind ~= "flag" then
+    if kind ~= "flag" and default ~= "" then
       notes[#notes + 1] = shown(default) .. (row.quick and (" (quick: %s)"):format(shown(row.quick)) or "")
     end
     local left = "--" .. name .. (kind ~= "flag" and " " .. (row.word or WORDS[kind]) or "")
@@ -144,6 +144,14 @@ local function options(given, arguments)
   return setmetatable(values, Options)
 end
 
+-- ---- what can fail ----
+
+local function try(f, ...)
+  local results = table.pack(pcall(f, ...))
+  if not results[1] then leave("%s", (tostring(results[2]):gsub("^%S+:%d+: ", ""))) end
+  return table.unpack(results, 2, results.n)
+end
+
 -- ---- pictures ----
 
 function Options:save(picture, name)
@@ -198,6 +206,10 @@ peri._document("table", [[
 script.table{{heading, ...}, {value, ...}, ...} -> string
 Rows as text, in columns; columns of numbers stand on the right, floats have four digits (strings stay as they are).]],
   as_table, script)
+peri._document("try", [[
+script.try(f, ...) -> what f gives
+Calls f(...), for what a user may get wrong, such as the name of a file: an error is one line on stderr and the end of
+the script with status 1.]], try, script)
 peri._document("save", [[
 options:save(figure, name) -> path
 Saves a figure or page as name.svg and name.png in the folder of --out. When gnuplot is missing the script ends with one

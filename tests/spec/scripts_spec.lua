@@ -221,11 +221,23 @@ describe("the experiment", function()
     end
     pictures "errors"
   end)
+
+  it("mnist.lua: both methods learn generated digits, and pictures show how", function()
+    local rows, out = experiment("mnist", "--epochs", 8, "--batch", 32)
+    assert.is_true(rows["network 784-32-10"][3] > 0.8)
+    local machine
+    for name, row in pairs(rows) do if name:find "^SVC rbf, %d+ support vectors" then machine = row end end
+    assert.equal(1000, machine[2])
+    assert.is_true(machine[3] > 0.9)
+    local wrong = tonumber(out:match "the network takes (%d+) of 2000 test digits for others")
+    close_to(1 - rows["network 784-32-10"][3], wrong / 2000, "wrong digits")
+    pictures("learning", "confusion", "wrong", "weights")
+  end)
 end)
 
 describe("script.options", function()
   local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
-    "model_selection", "sample_size" }
+    "model_selection", "sample_size", "mnist" }
 
   it("gives every experiment a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
@@ -268,6 +280,21 @@ describe("script.options", function()
     assert.matches("^2\t0.5\t0\ta\tfalse\ttrue\t", (said "--quick"))
     assert.matches("^7\t1.0\t3\tb\ttrue\ttrue\tx y\n$",
       (said("--quick", "--epochs", 7, "--lr=1", "--seed", 3, "--kind=b", "--loud", "--out", "x y")))
+  end)
+
+  it("leaves out the default that is empty, and says in one line what a file lacks", function()
+    local out = run { "scripts/mnist.lua", "--help" }
+    assert.matches("\n  %-%-data DIR +folder of MNIST's files; without it digits are generated\n", out)
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write 'local try = require "perilune".script.try print(try(math.max, 1, 2)) try(error, {}) print "no"'
+    file:close()
+    local err, status
+    out, err, status = run { path }
+    os.remove(path)
+    assert.equal("2\n", out)
+    assert.matches("^lua_%w+: table: 0x%x+\n$", err)
+    assert.equal(1, status)
   end)
 
   it("refuses values that an option cannot have", function()
