@@ -237,7 +237,7 @@ end)
 
 describe("script.options", function()
   local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
-    "model_selection", "sample_size", "mnist" }
+    "model_selection", "sample_size", "circle", "mnist" }
 
   it("gives every experiment a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
