@@ -10,11 +10,11 @@ local nn, optim, data, plot = peri.nn, peri.optim, peri.data, peri.plot
 local o = peri.script.options {
   about = "A network and an SVM on handwritten digits.",
   data = { "", word = "DIR", doc = "folder of MNIST's files; without it digits are generated" },
-  digits = { 10000, quick = 2000, doc = "generated digits to learn from" },
+  digits = { 10000, quick = 2000, doc = "generated digits to learn from", least = 20 },
   epochs = { 3, doc = "passes over the digits" }, hidden = { 128, quick = 32, doc = "units of the hidden layer" },
   batch = { 128, doc = "digits in a mini-batch" }, lr = { 0.1, doc = "learning rate" },
   plots = { "yes", doc = "pictures", choices = { "yes", "no" } },
-  svm = { 10000, quick = 1000, doc = "digits that the SVM learns from (the first of all)" },
+  svm = { 10000, quick = 1000, doc = "digits that the SVM learns from (the first of all)", least = 20 },
   c = { 10.0, doc = "C of the SVM" }, gamma = { 0.02, doc = "of its rbf kernel" },
 }
 

@@ -187,9 +187,9 @@ describe("the experiment", function()
   end)
 
   it("model_selection.lua: the set that chooses is believed too much, training stops in time", function()
-    local rows, out = experiment("model_selection", "--seeds", 8)
+    local rows, out = experiment("model_selection", "--seeds", 10)
     local sizes = { out:match "\ntrain +(%d+).-\ndev +(%d+).-\ntest +(%d+).-\nfresh +(%d+)" }
-    assert.same({ "120", "60", "60", "5000" }, sizes)
+    assert.same({ "120", "40", "40", "5000" }, sizes)
     local gaps = {}
     for chosen, scored, score, fresh, gap, deviation in
       out:gmatch "\n([dt]e%l+) +([dt]e%l+) +([%d.]+) +([%d.]+) +([-%d.]+) +([%d.]+)" do
@@ -197,10 +197,10 @@ describe("the experiment", function()
       assert.is_true(math.abs(score - fresh - gap) < 2e-4)
     end
     for _, name in ipairs { "devdev", "testtest" } do
-      assert.is_true(gaps[name].gap > gaps[name].deviation, name)
-      assert.is_true(gaps[name].gap > gaps.devtest.gap + 0.01, name)
+      assert.is_true(gaps[name].gap > 2 * gaps[name].deviation, name)
+      assert.is_true(gaps[name].gap > gaps.devtest.gap + 0.02, name)
     end
-    assert.is_true(gaps.devtest.gap < gaps.devtest.deviation)
+    assert.is_true(math.abs(gaps.devtest.gap) < 3 * gaps.devtest.deviation)
     local whole, early = rows["to the end"], rows["early stopping"]
     assert.equal(250, whole[2])
     assert.is_true(early[2] < whole[2] and early[3] == early[2] - 30)
