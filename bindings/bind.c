@@ -41,6 +41,7 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   lua_setmetatable(L, -2);
   if (peri_context_new(options, &S->context) != PERI_OK) luaL_error(L, "perilune: out of memory");
   S->charge_at = COLLECT_FLOOR;
+  S->handles_at = BIND_HANDLES;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
@@ -194,6 +195,7 @@ static void set_charge(lua_State *L, bind_state *S) {
   size_t reserve = limit - limit / 8;
   S->charge_at = live + slack;
   S->handles = 0;
+  S->handles_at = (unsigned)(lua / BIND_BYTES_PER_HANDLE > BIND_HANDLES ? lua / BIND_BYTES_PER_HANDLE : BIND_HANDLES);
   if (S->charge_at > reserve) S->charge_at = live < reserve ? reserve : live + limit / 64;
 }
 

@@ -19,12 +19,15 @@ typedef struct bind_state {
   const void *tensor_meta; /* lua_topointer of the metatable of tensors, and its key in the registry */
   size_t charge_at;        /* tensor bytes at which the collector runs next */
   unsigned handles;        /* made since the last collection */
+  unsigned handles_at;     /* how many run the collector */
   peri_context closed;     /* the context once the Lua state is closing: it has no memory */
 } bind_state;
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
- * memory than the second-level cache holds, and a small training step takes twice as long. */
-#define BIND_HANDLES 1500
+ * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
+ * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. */
+#define BIND_HANDLES          1500
+#define BIND_BYTES_PER_HANDLE 128
 
 #define BIND_TENSOR "perilune.Tensor"
 
@@ -86,7 +89,7 @@ peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const cha
 /* Lets the collector know of new tensor bytes: call after work that made tensors. May collect. */
 void bind_collect(lua_State *L, bind_state *S);
 static inline void bind_charge(lua_State *L, bind_state *S) {
-  if (S->context->in_use > S->charge_at || S->handles > BIND_HANDLES) bind_collect(L, S);
+  if (S->context->in_use > S->charge_at || S->handles > S->handles_at) bind_collect(L, S);
 }
 /* "a number", "nil", "a tensor 3x4", for messages. */
 const char *bind_describe(lua_State *L, int index);
