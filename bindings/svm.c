@@ -213,10 +213,9 @@ static void drop_machine(estimator *e) {
   if (machine != NULL) e->type->release(e->context, &machine);
 }
 
-void estimator_place(lua_State *L, int index, estimator *e, void *machine) {
+void estimator_place(estimator *e, void *machine) {
   drop_machine(e);
   e->machine = machine;
-  (void)L, (void)index;
 }
 
 /* Back to not fitted. */

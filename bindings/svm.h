@@ -149,8 +149,8 @@ estimator *estimator_begin(lua_State *L, const char *method, int arguments, cons
 void estimator_check_fitted(lua_State *L, const estimator *e);
 /* Pushes an estimator's type, "perilune.svm.SVC", as a closure's upvalue 2, with n further upvalues from the stack. */
 void estimator_push_method(lua_State *L, bind_state *S, const estimator_type *type, lua_CFunction function, int n);
-/* Puts a machine in the place of the one that e, at index, had. */
-void estimator_place(lua_State *L, int index, estimator *e, void *machine);
+/* Puts a machine in the place of the one that e had. */
+void estimator_place(estimator *e, void *machine);
 
 /* ---- svm_fit.c ---- */
 

@@ -108,7 +108,7 @@ int estimator_restore(lua_State *L) {
     status = e->type->restore(e, &source, &machine);
   } while (bind_retry(L, S, status, &tries));
   bind_check(L, S, status);
-  estimator_place(L, 1, e, machine);
+  estimator_place(e, machine);
   lua_setiuservalue(L, 1, ESTIMATOR_TENSORS);
   lua_settop(L, 1);
   return 1;

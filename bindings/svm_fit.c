@@ -185,7 +185,7 @@ static void warn_unless_converged(lua_State *L, const char *operation, const est
 /* Everything a fitted estimator has beside its machine, put in place without a chance to fail: the table of tensors at
  * `tensors`, and at `vectors`, when the kernel is a function, the support vectors. */
 static void settle(lua_State *L, int index, estimator *e, void *machine, int tensors, int vectors, int64_t features) {
-  estimator_place(L, index, e, machine);
+  estimator_place(e, machine);
   e->features = features;
   lua_pushvalue(L, tensors);
   lua_setiuservalue(L, index, ESTIMATOR_TENSORS);

@@ -107,7 +107,7 @@ int bind_load_libsvm(lua_State *L) {
   estimator *e = estimator_push_new(L, S, types[box->machine->options.type], lua_gettop(L));
   lua_newtable(L);
   lua_setiuservalue(L, -2, ESTIMATOR_TENSORS);
-  estimator_place(L, lua_gettop(L), e, box->machine);
+  estimator_place(e, box->machine);
   box->machine = NULL;
   bind_charge(L, S);
   return 1;
