@@ -2,7 +2,6 @@
  * svm.h. */
 #include "svm.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ---- kernels that are functions ---- */

@@ -1,8 +1,6 @@
 /* Fitting machines, one or a path over C, and predicting held-out rows; see svm.h. */
-#include "svm/features.h"
 #include "svm/model.h"
 #include "svm/solve.h"
-#include "svm/svm_kernels.h"
 
 #include <math.h>
 #include <stdio.h>

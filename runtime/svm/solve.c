@@ -22,7 +22,6 @@ typedef struct solver {
   const int64_t *platt_fold;
   worker *workers;
   /* held-out rows */
-  int64_t folds;
   const int64_t *fold;
   const double *Cs;
   double *decisions;
@@ -289,7 +288,6 @@ peri_status peri_solve_folds(peri_problem *p, int64_t folds, const int64_t *fold
                              double *decisions, bool *converged) {
   solver self = begin(p, count);
   self.items = folds * p->pairs;
-  self.folds = folds;
   self.fold = fold;
   self.Cs = Cs;
   self.decisions = decisions;
