@@ -7,12 +7,13 @@
 
 local peri = ...
 local process = peri._process
-local input = peri._load("plot.input")
+local input = peri._load("plot.input", peri._raise)
 local out = peri._load("plot.script", input, process)
 local layers = peri._load("plot.layers", input, out, peri._load("plot.contour"))
 peri._load("plot.bars", input, out, layers)
 peri._load("plot.tiles", input, out, layers)
-local add_regions = peri._load("plot.regions", peri, input)
+local model_of = peri._load("plot.model", peri, input)
+local regions = peri._load("plot.regions", peri, input, model_of)
 
 local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
 local clean, wrapped, NUMBER, CHARACTER = out.clean, out.wrapped, out.NUMBER, out.CHARACTER
@@ -73,19 +74,22 @@ local function natural_extent(figure)
   local box = new_box(false, false)
   for _, layer in ipairs(figure.layers) do layer.kind.span(layer, box) end
   if not box.x1 then fail("plot.regions: extent is missing (expected {xmin, xmax, ymin, ymax}, or points before)") end
-  local x1, x2 = padded(box.x1, box.x2, 0.08)
-  local y1, y2 = padded(box.y1, box.y2, 0.08)
-  return {x1, x2, y1, y2}
+  return layers.roomy(box)
 end
 
 peri._document("regions", [[
-figure:regions{predict =, kind = 'class', extent =, resolution = 200, boundary = true, margins = true, ...} -> figure
-What a model says at every point of the plane: predict(points) gets n x 2 and gives n class labels, or with kind
-'decision' n signed values (0 is the boundary, -1 and 1 the margins), or with kind 'probability' n probabilities of the
-second class, or n x k. extent is {xmin, xmax, ymin, ymax}, by default that of the points before. Further options:
-colorbar (its title, or false), label and margin_label (of the lines, in the legend).]], public(function(self, given)
+figure:regions{model = | predict =, kind =, extent =, resolution = 200, boundary = true, margins =, ...} -> figure
+What a model says at every point of the plane. predict(points) gets n x 2 and gives n class labels (kind 'class', its
+default), or with kind 'decision' n signed values (0 is the boundary, -1 and 1 the margins), or with kind 'probability'
+n probabilities of the second class, or n x k. model is a fitted estimator of 2 features, whose method is called, and
+kind by default 'decision' for machines of svm with two classes (with margins) and OneClassSVM, else 'probability' where
+there is predict_proba (networks, LogisticRegression), else 'class'. extent is {xmin, xmax, ymin, ymax}, by default that
+of the points before. Further options: colorbar (its title, or false), label and margin_label (of the lines, in the
+legend).
+Errors: both or none of model and predict; a model that is no estimator, is not fitted, is a regression, or has not 2
+features or what kind asks for; what predict gives has not the form of kind.]], public(function(self, given)
   check_figure(self, "regions")
-  return add_regions(self, given, natural_extent)
+  return regions.add(self, given, natural_extent)
 end), Figure)
 
 function Figure:__tostring() return ("figure %dx%d with %d layers"):format(self.width, self.height, #self.layers) end
@@ -93,20 +97,25 @@ function Figure:__tostring() return ("figure %dx%d with %d layers"):format(self.
 -- The limits of both axes: given ones, else those of the layers; curves get a little room, images none.
 local function figure_limits(figure)
   local box = new_box(figure.xscale == "log", figure.yscale == "log")
-  local filled, picture, stands, only_lines = false, false, false, true
+  local filled, picture, stands, only_lines = false, false, {}, true
   for _, layer in ipairs(figure.layers) do
     layer.kind.span(layer, box)
     filled = filled or layer.fills
     picture = picture or layer.picture
-    stands = stands or layer.stands
+    if layer.stands then stands[layer.stands] = true end
     only_lines = only_lines and (layer.kind == LAYERS.line or layer.kind == LAYERS.band)
   end
   local room = filled and 0 or 0.05
-  local on_base = stands and not box.log_y and box.y1 and box.y1 >= 0
+  local on_base = {}
+  for axis in pairs(stands) do
+    local low = box[axis .. 1]
+    if low and not box["log_" .. axis] then on_base[axis] = low >= 0 end
+  end
   box.x1, box.x2 = (box.log_x and log_padded or padded)(box.x1, box.x2, only_lines and 0.015 or room)
   box.y1, box.y2 = (box.log_y and log_padded or padded)(box.y1, box.y2, room)
-  if on_base then box.y1 = 0 end -- bars touch the axis
-  box.has_base = stands and not on_base and not box.log_y
+  for axis, touches in pairs(on_base) do -- bars touch the axis, else there is a line at 0
+    if touches then box[axis .. 1] = 0 else box["base_" .. axis] = true end
+  end
   if picture then box.y1, box.y2 = box.y2, box.y1 end -- row 1 on top
   if figure.xlim then box.x1, box.x2 = figure.xlim[1], figure.xlim[2] end
   if figure.ylim then box.y1, box.y2 = figure.ylim[1], figure.ylim[2] end
@@ -229,7 +238,8 @@ local function write_tick_names(script, axis, names)
   local wraps = axis == "x" and not leans and not script.text
   for i, name in ipairs(names) do
     -- gnuplot takes the names of ticks for formats
-    name = out.shortened(name, wraps and math.max(200, 3 * room) or 200, 12):gsub("%%", "%%%%")
+    local most = wraps and math.max(200, 3 * room) or axis == "y" and math.max(200, 0.45 * script.width) or 200
+    name = out.shortened(name, most, 12):gsub("%%", "%%%%")
     local words = wraps and wrapped(name, room, 12) or out.quoted(name)
     lines = math.max(lines, select(2, words:gsub([["\n"]], "")) + 1)
     parts[i] = ("%s %d"):format(words, i)
@@ -274,10 +284,16 @@ local function write_axes(figure, script, box)
     end
     script:numbers("set %srange [" .. NUMBER .. ":" .. NUMBER .. "]", axis, low, high)
   end
-  if box.has_base and not script.text then script:add("set xzeroaxis lt 1 lc rgb '%s' lw 1", INK) end
+  for _, axis in ipairs{"x", "y"} do
+    local other = axis == "x" and "y" or "x"
+    if box["base_" .. other] and not script.text then script:add("set %szeroaxis lt 1 lc rgb '%s' lw 1", axis, INK) end
+  end
   local grid = figure.grid
   if grid == nil then grid = not box.filled end
-  if grid and not script.text then script:add("set grid back lt 1 lc rgb '%s' lw 1 dt 1", "#e4e4e4") end
+  if grid and not script.text then
+    local which = property(figure, "stands") == "x" and "xtics noytics " or "" -- a line would cross a bar's number
+    script:add("set grid %sback lt 1 lc rgb '%s' lw 1 dt 1", which, "#e4e4e4")
+  end
   local aspect = figure.aspect or property(figure, "aspect")
   if aspect == "equal" then
     script:add("set size ratio -1")
@@ -461,4 +477,24 @@ Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best
 peri._document("page", [[
 plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =} -> page
 Several figures in one picture, row by row; page:save and page:show as for a figure.]], public(new_page), plot)
+
+-- ---- pictures of results ----
+
+local views
+
+-- plot._view(name, ...): a picture that plot/views.lua draws, for the methods of results.
+plot._view = public(function(name, ...)
+  views = views or peri._load("plot.views", input, layers, model_of,
+    {figure = new_figure, options = FIGURE_OPTIONS, regions = regions.OPTIONS})
+  return views[name](...)
+end)
+
+peri._document("boundary", [[
+plot.boundary(m, X, y, {labels =, support =, title =, xlabel = 'x1', ylabel = 'x2', aspect = 'equal', ...}) -> figure
+What a fitted estimator m of 2 features says of the plane, as figure:regions{model = m} draws it, and the points X
+(n x 2) by their class y (n; it may be left out). labels are names of the classes of m, ascending; around each support
+vector of a machine with a kernel is a ring, unless support = false. Further options are those of plot.figure, and of
+regions: extent, resolution, kind, margins, boundary, colorbar, label = 'boundary', margin_label = 'margins'.
+Errors: as figure:regions; X that is not n x 2, y of another length, labels that are not as many as the classes,
+support = true without support vectors.]], function(...) return plot._view("boundary", ...) end, plot)
 return plot

@@ -7,15 +7,28 @@ local num, NUMBER = out.num, out.NUMBER
 local LAYERS, reach, has_place = layers.LAYERS, layers.reach, layers.has_place
 
 -- ---- boxes ----
--- A box is {x1, x2, height}; it stands on 0, on a log axis on the lower end of the axis.
+-- A box is {from, to, height}; it stands on 0, on a log axis on the lower end of the axis. from and to lie along x and
+-- the height along y, of a horizontal layer the other way around.
+
+local function placed(layer, along, height)
+  if layer.horizontal then return height, along end
+  return along, height
+end
+
+-- The axis of the heights, and whether it is a log one.
+local function height_axis(layer, box)
+  if layer.horizontal then return "x", box.log_x end
+  return "y", box.log_y
+end
 
 local function span_boxes(layer, box)
+  local _, log = height_axis(layer, box)
   for _, b in ipairs(layer.boxes(layer)) do
     if b[3] - b[3] == 0 then
-      local base = box.log_y and b[3] or 0
-      reach(box, b[1], base)
-      reach(box, b[2], base)
-      reach(box, b[2], b[3])
+      local base = log and b[3] or 0
+      reach(box, placed(layer, b[1], base))
+      reach(box, placed(layer, b[2], base))
+      reach(box, placed(layer, b[2], b[3]))
     end
   end
 end
@@ -26,7 +39,8 @@ local function box_points(layer)
   for _, b in ipairs(layer.boxes(layer)) do
     for i = 0, 4 do
       for j = 0, 8 do
-        xs[#xs + 1], ys[#ys + 1] = b[1] + (b[2] - b[1]) * i / 4, b[3] * (j == 0 and 1e-3 or j / 8)
+        local along, height = b[1] + (b[2] - b[1]) * i / 4, b[3] * (j == 0 and 1e-3 or j / 8)
+        xs[#xs + 1], ys[#ys + 1] = placed(layer, along, height)
       end
     end
   end
@@ -34,12 +48,14 @@ local function box_points(layer)
 end
 
 local function box_rows(layer, box)
-  local form = NUMBER .. (" " .. NUMBER):rep(5)
-  local rows = {}
+  local pair = NUMBER .. " " .. NUMBER
+  local axis, log = height_axis(layer, box)
+  local base, rows = log and math.min(box[axis .. 1], box[axis .. 2]) or 0, {}
   for _, b in ipairs(layer.boxes(layer)) do
-    if has_place(box, b[1], b[3]) and has_place(box, b[2], b[3]) then
-      local base = box.log_y and math.min(box.y1, box.y2) or 0
-      rows[#rows + 1] = form:format((b[1] + b[2]) / 2, b[3], b[1], b[2], math.min(base, b[3]), math.max(base, b[3]))
+    if has_place(box, placed(layer, b[1], b[3])) and has_place(box, placed(layer, b[2], b[3])) then
+      local along, high = pair:format(b[1], b[2]), pair:format(math.min(base, b[3]), math.max(base, b[3]))
+      rows[#rows + 1] = ("%s %s %s"):format(pair:format(placed(layer, (b[1] + b[2]) / 2, b[3])),
+        placed(layer, along, high))
     end
   end
   return rows
@@ -74,19 +90,26 @@ local function spacing(xs)
   return least < math.huge and least or 1
 end
 
+-- Numbers beside horizontal bars reach so much farther.
+local WORDS_BESIDE = 1.12
+
 LAYERS.bars = {
   doc = [[
-figure:bars(names, heights, {label =, color =, width = 0.8, values =}) -> figure
+figure:bars(names, heights, {label =, color =, width = 0.8, values =, horizontal = false}) -> figure
 Bars from 0; names may be numbers, their places, or be left out. Bars added again stand beside the earlier ones. width
-is a share of their distance; values: a format such as '%.2f', with which each height is written at its bar.]],
+is a share of their distance; values: a format such as '%.2f', with which each height is written at its bar.
+horizontal: bars to the right, the first on top, with room for long names.]],
   cycles = true,
-  options = {label = kinds.text, color = kinds.color, width = kinds.share, values = kinds.format},
+  options = {
+    label = kinds.text, color = kinds.color, width = kinds.share, values = kinds.format, horizontal = kinds.boolean,
+  },
   new = function(a, b, c)
     local xs, heights, given, names = bar_arguments(a, b, c)
     for i, x in ipairs(xs) do if x - x ~= 0 then fail("plot.bars: x[%d] is %g", i, x) end end
     local layer = options("plot.bars", given, LAYERS.bars.options)
     layer.xs, layer.heights, layer.labels, layer.space = xs, heights, {layer.label}, spacing(xs)
-    layer.ticks, layer.stands = {x = names}, true
+    layer.names, layer.picture = names, layer.horizontal or false
+    layer.ticks, layer.stands = layer.horizontal and {y = names} or {x = names}, layer.horizontal and "x" or "y"
     return layer
   end,
   -- Layers of bars share their places.
@@ -95,8 +118,11 @@ is a share of their distance; values: a format such as '%.2f', with which each h
       if other.kind == LAYERS.bars then layer.group = other.group end
     end
     local first = layer.group and layer.group[1]
-    if first and first.ticks.x and layer.ticks.x
-      and table.concat(first.ticks.x, "\0") ~= table.concat(layer.ticks.x, "\0") then
+    if first and first.picture ~= layer.picture then
+      fail("plot.bars: horizontal must be %s, as of the bars before", tostring(first.picture))
+    end
+    if first and first.names and layer.names
+      and table.concat(first.names, "\0") ~= table.concat(layer.names, "\0") then
       fail("plot.bars: the names differ from those of the bars before")
     end
     layer.group = layer.group or {}
@@ -115,10 +141,13 @@ is a share of their distance; values: a format such as '%.2f', with which each h
   end,
   span = function(layer, box)
     span_boxes(layer, box)
-    for _, x in ipairs(layer.xs) do -- as much room beside the first and last as between two
-      if box.y1 and not box.log_x then
-        reach(box, x - layer.space / 2, box.y1)
-        reach(box, x + layer.space / 2, box.y1)
+    local axis, log = height_axis(layer, box)
+    local low = box[axis .. 1]
+    for i, x in ipairs(low and layer.xs or {}) do
+      if axis == "x" and layer.values and not log then reach(box, layer.heights[i] * WORDS_BESIDE, x) end
+      if axis == "x" and not box.log_y or axis == "y" and not box.log_x then -- as much room as between two
+        reach(box, placed(layer, x - layer.space / 2, low))
+        reach(box, placed(layer, x + layer.space / 2, low))
       end
     end
   end,
@@ -126,9 +155,11 @@ is a share of their distance; values: a format such as '%.2f', with which each h
   draw = function(layer, script, box, i)
     for k, b in ipairs(layer.values and not script.text and layer.boxes(layer) or {}) do
       local height = layer.heights[k]
-      if has_place(box, b[1], height) then
-        script:label(layer.values:format(height), (b[1] + b[2]) / 2, height, 11, layers.INK,
-          height < 0 and "center offset 0,-0.7" or "center offset 0,0.6")
+      local x, y = placed(layer, (b[1] + b[2]) / 2, height)
+      if has_place(box, x, y) then
+        local places = layer.horizontal and {"left offset 0.6,0", "right offset -0.6,0"}
+          or {"center offset 0,0.6", "center offset 0,-0.7"}
+        script:label(layer.values:format(height), x, y, 11, layers.INK, places[height < 0 and 2 or 1])
       end
     end
     return draw_boxes(layer, script, box, i, "solid 1 noborder")
@@ -207,7 +238,7 @@ edges; range: the outer edges; density: the area is 1. Values that are not finit
       local height = layer.density and c / math.max(all, 1) / (edges[i + 1] - edges[i]) or c
       list_of_boxes[i] = {edges[i], edges[i + 1], height}
     end
-    layer.boxes, layer.labels, layer.stands = function() return list_of_boxes end, {layer.label}, true
+    layer.boxes, layer.labels, layer.stands = function() return list_of_boxes end, {layer.label}, "y"
     return layer
   end,
   span = span_boxes,

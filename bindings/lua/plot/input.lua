@@ -1,5 +1,9 @@
 -- What comes into a picture: checks of options and data, and the errors that they raise.
 
+-- `raise` raises a message with the position of the script's line.
+
+local raise = ...
+
 -- ---- errors ----
 -- Inside, a failure is a table, so that the public functions can put the position of the script's
 -- line before the message; whatever else is raised (by a predict function, say) passes as it is.
@@ -12,7 +16,7 @@ local function public(f)
   return function(...)
     local ok, result = pcall(f, ...)
     if ok then return result end
-    if getmetatable(result) == Failure then error(result.text, 2) end
+    if getmetatable(result) == Failure then raise(result.text) end
     error(result, 0)
   end
 end
@@ -171,6 +175,7 @@ kinds.callable = kind("a function", function(v)
   local meta = type(v) ~= "function" and getmetatable(v)
   if type(v) == "function" or (type(meta) == "table" and meta.__call) then return v end
 end)
+kinds.object = kind("an estimator", function(v) if v ~= nil then return v end end)
 kinds.scale = one_of{linear = true, log = true}
 kinds.style = one_of(STYLES)
 kinds.marker = one_of(MARKERS)

@@ -62,6 +62,13 @@ local function log_padded(low, high, share)
   return math.min(low, high / 10), high
 end
 
+-- A box with room around, as an extent.
+local function roomy(box)
+  local x1, x2 = padded(box.x1, box.x2, 0.08)
+  local y1, y2 = padded(box.y1, box.y2, 0.08)
+  return {x1, x2, y1, y2}
+end
+
 -- ---- layers ----
 -- A row of LAYERS has
 --   doc              its documentation
@@ -75,7 +82,8 @@ end
 --   join(layer, others)  what it takes over from the layers before, where there is such
 --   text(figure, layer)  the figure in letters, where that is not left to gnuplot
 -- and a layer has labels, the list of its words in the legend, and may have aspect, fills (it covers its
--- extent), picture (its first row is on top), below (it lies under what does not), stands (on 0), ticks (names
+-- extent), picture (its first row is on top), below (it lies under what does not), stands (the axis
+-- 'x' or 'y' along which it stands on 0), ticks (names
 -- along x and y) and bare (the figure has no axes).
 
 local LAYERS = {}
@@ -168,13 +176,18 @@ A curve through the points (x[i], y[i]), tensors or lists; line(y) counts x from
   end,
 }
 
--- Points of each class, in the order of the classes' values.
-local function by_class(where, xs, ys, classes, labels)
+-- Points of each class, in the order of the classes' values, or of those in `order`, some of which may have no points.
+local function by_class(where, xs, ys, classes, labels, order)
   classes = vector(where, "class", classes)
   if #classes ~= #xs then fail("%s: %d points but %d classes", where, #xs, #classes) end
-  local groups, values = {}, {}
+  local groups, values, known = {}, {}, nil
+  if order then
+    known = {}
+    for _, value in ipairs(order) do known[value] = true end
+  end
   for i, class in ipairs(classes) do
     if class ~= class then fail("%s: class[%d] is NaN", where, i) end
+    if known and not known[class] then fail("%s: class[%d] is %g, which is not in classes", where, i, class) end
     if not groups[class] then
       groups[class] = {xs = {}, ys = {}}
       values[#values + 1] = class
@@ -183,12 +196,16 @@ local function by_class(where, xs, ys, classes, labels)
     group.xs[#group.xs + 1], group.ys[#group.ys + 1] = xs[i], ys[i]
   end
   table.sort(values)
+  values = order or values
   if labels and #labels < #values then fail("%s: %d classes but %d labels", where, #values, #labels) end
   local list = {}
   for rank, value in ipairs(values) do
-    list[rank] = groups[value]
-    list[rank].color, list[rank].label = cycle_color(rank), labels and labels[rank]
-    list[rank].marker = CLASS_MARKERS[(rank - 1) % #CLASS_MARKERS + 1]
+    local group = groups[value]
+    if group then
+      group.color, group.label = cycle_color(rank), labels and labels[rank]
+      group.marker = CLASS_MARKERS[(rank - 1) % #CLASS_MARKERS + 1]
+      list[#list + 1] = group
+    end
   end
   return list
 end
@@ -204,20 +221,23 @@ end
 
 LAYERS.scatter = {
   doc = [[
-figure:scatter(points, {class =, labels =, label =, color =, edgecolor =, edgewidth = 1, marker =, size = 6}) -> figure
+figure:scatter(points, {class =, classes =, labels =, label =, color =, edgecolor =, marker =, size = 6, ...}) -> figure
 Points: n x 2, or x and y as two arguments. class is a label for each point: one colour and marker for each class,
-named in the legend by labels. color 'none' leaves rings.]],
+named in the legend by labels. classes lists them when some may have no point here (by default those that occur,
+ascending). color 'none' leaves rings; edgewidth = 1.]],
   cycles = true,
   options = {
-    label = kinds.text, class = kinds.data, labels = list_of(kinds.text), color = either(kinds.color, kinds.none),
-    edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.positive, marker = kinds.marker,
-    size = kinds.positive,
+    label = kinds.text, class = kinds.data, classes = list_of(kinds.number), labels = list_of(kinds.text),
+    color = either(kinds.color, kinds.none), edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.positive,
+    marker = kinds.marker, size = kinds.positive,
   },
   new = function(a, b, c)
     local xs, ys, given = point_arguments("plot.scatter", a, b, c)
     local layer = options("plot.scatter", given, LAYERS.scatter.options)
     if layer.class then
-      layer.groups = by_class("plot.scatter", xs, ys, layer.class, layer.labels)
+      layer.groups = by_class("plot.scatter", xs, ys, layer.class, layer.labels, layer.classes)
+    elseif layer.classes then
+      fail("plot.scatter: classes are for points with a class")
     elseif layer.labels then
       fail("plot.scatter: labels are for points with a class (one label is 'label')")
     else
@@ -415,5 +435,5 @@ The lines on which a function on a grid has the values levels; extent as for ima
 
 return {
   LAYERS = LAYERS, INK = INK, new_box = new_box, has_place = has_place, reach = reach, reach_all = reach_all,
-  padded = padded, log_padded = log_padded, value_range = value_range, as_picture = as_picture,
+  padded = padded, log_padded = log_padded, roomy = roomy, value_range = value_range, as_picture = as_picture,
 }

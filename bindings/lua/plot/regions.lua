@@ -2,11 +2,11 @@
 -- of the predicted rows (one number, or one per class, for each point) what the image shows and the
 -- fields whose zero lines are boundaries.
 
-local peri, input = ...
+local peri, input, model_of = ...
 local fail, kinds, tint, cycle_color = input.fail, input.kinds, input.tint, input.cycle_color
 
 local OPTIONS = {
-  predict = kinds.callable, extent = kinds.extent, resolution = kinds.resolution,
+  predict = kinds.callable, model = kinds.object, extent = kinds.extent, resolution = kinds.resolution,
   kind = kinds.one_of{probability = true, decision = true, class = true},
   colorbar = kinds.either(kinds.boolean, kinds.text), boundary = kinds.boolean, margins = kinds.boolean,
   label = kinds.text, margin_label = kinds.text,
@@ -43,10 +43,11 @@ function REGIONS.decision(rows, columns)
   }
 end
 
--- Class labels: whole numbers, in their order.
-function REGIONS.class(rows, columns)
+-- Class labels: whole numbers, in their order; known are those of a model, which need not all occur.
+function REGIONS.class(rows, columns, known)
   if columns ~= 1 then fail("plot.regions: predict gave %d numbers a point (kind 'class' expects 1 label)", columns) end
-  local rank, classes = {}, {}
+  local rank, classes = {}, table.move(known or {}, 1, known and #known or 0, 1, {})
+  for _, class in ipairs(classes) do rank[class] = 0 end
   for _, row in ipairs(rows) do
     local class = row[1]
     if class == class and not rank[class] then
@@ -144,14 +145,27 @@ local function predicted(value, n)
   return rows, columns
 end
 
--- Adds the regions to a figure.
-return function(figure, given, natural_extent)
+-- The options, where a model stands for predict and decides what was left open.
+local function read(given)
   local opts = input.options("plot.regions", given, OPTIONS)
-  if not opts.predict then fail("plot.regions: predict is missing (expected a function)") end
+  if (opts.predict == nil) == (opts.model == nil) then
+    fail("plot.regions: one of predict and model must be given, got %s", opts.model == nil and "none" or "both")
+  end
+  if opts.model == nil then return opts end
+  local m = model_of("plot.regions", opts.model, opts.kind)
+  opts.predict, opts.kind, opts.classes = m.predict, m.kind, m.classes
+  if opts.margins == nil then opts.margins = m.margins end
+  if opts.colorbar == nil or opts.colorbar == true then opts.colorbar = m.colorbar end
+  return opts
+end
+
+-- Adds the regions to a figure.
+local function add(figure, given, natural_extent)
+  local opts = read(given)
   if figure.xscale == "log" or figure.yscale == "log" then fail("plot.regions: the axes must be linear") end
   local e, n = opts.extent or natural_extent(figure), opts.resolution or 200
   local rows, columns = predicted(opts.predict(grid_points(e, n)), n * n)
-  local region = REGIONS[opts.kind or "class"](rows, columns)
+  local region = REGIONS[opts.kind or "class"](rows, columns, opts.classes)
   local bar = opts.colorbar
   if bar == nil or bar == true then bar = region.colorbar end
   figure:image(folded(region.shade, n), {extent = e, range = region.range, colorbar = bar or false, smooth = true})
@@ -165,3 +179,5 @@ return function(figure, given, natural_extent)
   end
   return figure
 end
+
+return {add = add, OPTIONS = OPTIONS}
