@@ -8,7 +8,7 @@ local PARTS = {
 }
 local METHODS = {
   "_methods", "nn.Module", "plot._figure", "train._classifier", "train._regressor", "train._fitted", "run._methods",
-  "script._options",
+  "script._options", "select._search", "select._curve", "svm._grid", "metrics._confusion",
 }
 local WIDTH = 80
 

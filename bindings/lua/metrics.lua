@@ -51,7 +51,7 @@ local Confusion = {}
 
 function Confusion.__index(self, key)
   if math.type(key) then return self.matrix[key] end
-  return nil
+  return Confusion[key]
 end
 
 function Confusion.__len(self) return #self.labels end
@@ -80,7 +80,7 @@ metrics.confusion_matrix(pred, y, {labels =, normalize = 'none', sample_weight =
 How often each class (row) was predicted as each class (column): matrix (k x k,
 int64; float64 with weights or normalize), labels (list of k: those that occur,
 ascending, or as given; entries of others are left out). c[i] is a row of the
-matrix, tostring gives a table. normalize is 'none', or divides by the sums of
+matrix, tostring gives a table, c:plot() a picture. normalize is 'none', or divides by the sums of
 'true' (rows), 'pred' (columns) or 'all'; where a sum is 0 the result is 0.
 Errors: as accuracy; labels none of which occurs in y, or one twice.]],
   function(pred, y, options)
@@ -104,6 +104,19 @@ Errors: as accuracy; labels none of which occurs in y, or one twice.]],
     if by ~= "none" then matrix = normalized(matrix:to "float64", by) end
     return setmetatable({ matrix = matrix, labels = labels }, Confusion)
   end)
+
+metrics._confusion = Confusion
+
+peri._document("plot", [[
+c:plot{names =, title =, xlabel = 'predicted', ylabel = 'true', ...} -> figure
+The matrix as a heat map with its counts or shares; names (a list) stand for the
+labels. Further options: those of plot.figure.
+Errors: names that are not as many as the labels.]], function(self, options)
+    if getmetatable(self) ~= Confusion then
+      fail("plot: called with %s (expected c:plot(...))", input.describe(self))
+    end
+    return peri.plot._view("confusion", self, options)
+  end, Confusion)
 
 local Report = {}
 

@@ -5,10 +5,12 @@ local SECTIONS = {
   { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
   { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
-  { "train", "Training" }, { "train._classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
-  { "select", "Selecting models" }, { "plot", "Pictures" }, { "plot._figure", "Methods of figures" },
-  { "run", "Records of runs" }, { "run._methods", "Methods of records" }, { "script", "Scripts" },
-  { "script._options", "Methods of options" },
+  { "svm._grid", "Methods of grids over C and gamma" }, { "train", "Training" },
+  { "train._classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
+  { "metrics._confusion", "Methods of confusion matrices" }, { "select", "Selecting models" },
+  { "select._search", "Methods of searches" }, { "select._curve", "Methods of curves" }, { "plot", "Pictures" },
+  { "plot._figure", "Methods of figures" }, { "run", "Records of runs" }, { "run._methods", "Methods of records" },
+  { "script", "Scripts" }, { "script._options", "Methods of options" },
   { "report" }, -- a function of the module, which is there once it is looked for
 }
 

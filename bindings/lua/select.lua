@@ -8,7 +8,7 @@ local evaluate = peri._load("select.evaluate", peri, input)
 local search = peri._load("select.search", peri, input, rows, folds, evaluate)
 local curves = peri._load("select.curves", peri, input, rows, folds, evaluate)
 
-local function document(name, doc, f) peri._document(name, doc, f, part) end
+local function document(name, doc, f, where) peri._document(name, doc, f, where or part) end
 
 document("KFold", [[
 select.KFold{folds = 5, shuffle = true, seed = 0} -> splitter
@@ -64,7 +64,7 @@ Fields: best (the fitted estimator), best_params, best_score; results, best
 first, of equals the first visited: {params =, score =}, over folds also {std =,
 scores =}; columns (a tensor of the values of each parameter, or a list where
 not all are numbers), scores and stds in the order of the visits, for plots.
-tostring gives a table.]]
+tostring gives a table, and plot a picture.]]
 
 document("grid_search", [[
 select.grid_search{build =, params =, train =, dev = | cv =, metric =, maximize = true, refit = true, seed =} -> table
@@ -95,7 +95,8 @@ labels in proportion. With dev there is a repeat for each of seeds ({0}), which
 gives the order and (when given) goes to peri.manual_seed before each build;
 with cv one for each fold, as for grid_search. Fields: sizes (k, int64),
 train_mean, train_std, test_mean, test_std (k, float64; std over count - 1, 0 of
-one), train_scores, test_scores (k x repeats). tostring gives a table.]] .. ESTIMATOR .. METRIC .. [[
+one), train_scores, test_scores (k x repeats). tostring gives a table, and plot a
+picture.]] .. ESTIMATOR .. METRIC .. [[
 
 Errors: as grid_search; sizes beyond the rows that are fitted.]], curves.learning_curve)
 
@@ -107,5 +108,24 @@ cv. Fields as of learning_curve, with values (a tensor, or a list where not all
 are numbers) in the place of sizes.]] .. ESTIMATOR .. METRIC .. [[
 
 Errors: as grid_search.]], curves.validation_curve)
+
+-- ---- pictures of the results ----
+
+part._search, part._curve = search.class, curves.class
+
+document("plot", [[
+result:plot{title =, xlabel =, ylabel =, ...} -> figure
+The scores of a search. Of one parameter of numbers (others may have one value
+alone): a line, over folds with a band of one standard deviation to each side,
+on a log axis where all values are positive and the largest is 20 times the
+smallest or more. Of a grid of two: a heat map. Of all else: the best 20 as
+bars, best first. Options are those of plot.figure.]], search.class.plot, search.class)
+
+document("plot", [[
+result:plot{error = false, title =, xlabel =, ylabel =, ...} -> figure
+Means of the scores on train and test over sizes or values, with bands of one
+standard deviation to each side where there is more than one repeat; error: 1 -
+score. A log axis as for a search; values that are not numbers get bars. Further
+options: those of plot.figure.]], curves.class.plot, curves.class)
 
 return part

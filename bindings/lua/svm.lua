@@ -66,8 +66,14 @@ cross_validate (and its options) for each pair of C and gamma, by default m's ow
 each gamma, and machines go from the smallest C to the largest. Fields: results, best first, of equals the first gamma
 and the smallest C: {C =, gamma =, score =, std =, scores =, fit_status =}; scores, a row for each gamma as given and a
 column for each C, ascending (float64, for a heat map); best_params, best_score; best, fitted on all rows unless refit
-is false. tostring gives a table.
+is false. tostring gives a table, and plot a picture.
 Errors: as cross_validate; values that m refuses.]], search.grid_search)
+
+svm._grid = search.Grid
+document("plot", [[
+grid:plot{title =, xlabel =, ylabel =, ...} -> figure
+The scores over C and gamma as a heat map; when one of them has a single value a line over the other, with a band of
+one standard deviation to each side. Options are those of plot.figure.]], search.Grid.plot, search.Grid)
 
 -- ---- kernel approximations ----
 

@@ -28,8 +28,8 @@ only when stderr is a terminal), measure_train = false (true: train measures are
 means over its mini-batches as they were before their steps), classes (a list, when y lacks some).
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
 dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
-'early_stopping', 'callback' or 'diverged'), best_epoch, diverged, note. A loss that is not finite ends the training:
-diverged is true and note says where.
+'early_stopping', 'callback' or 'diverged'), best_epoch and monitor (of early stopping), diverged, note. A loss that is
+not finite ends the training: diverged is true and note says where.
 Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train.]],
   estimator.fit, train)
 
@@ -39,7 +39,7 @@ train.NAME{build = function(p) return net, optimizer end, epochs = 10, params = 
 A network that is not fitted: build makes it in fit, with p = params and n_features (the last size of X) and OUTPUTS;
 it may give a schedule third. Options: those of train.fit but model, optimizer, scheduler, train, dev, task and classes;
 loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that initial weights follow from it.
-Methods: fit, predict, METHODSscore, clone, params. Fields after fit: as train.fit's.
+Methods: fit, predict, METHODSscore, plot, clone, params. Fields after fit: as train.fit's.
 Errors: unknown options and wrong values; what fit says.]]
   local words = name == "Classifier"
       and { OUTPUTS = "n_classes", LOSS = "CrossEntropyLoss", METHODS = "predict_proba, decision_function, " }
@@ -73,6 +73,12 @@ document("clone", [[
 m:clone(changes) -> estimator
 A new estimator, not fitted, with the options of m; changes = {name = value, ..} replaces some, or entries of params.]],
   methods.clone, classes.Classifier, classes.Regressor)
+document("plot", [[
+m:plot{measure = 'loss', title =, ylabel =, ...} -> figure
+The history of the training: the measure ('loss', 'accuracy' or 'r2') on train and, if there was one, dev, over the
+epochs; after early stopping that watched a curve which is shown, a dot at its best epoch. Further options: those of
+plot.figure.
+Errors: not fitted; a measure that m does not have.]], methods.plot, table.unpack(every))
 document("params", [[
 m:params() -> table
 The options, in a table of its own: train.Classifier(m:params()).]],

@@ -269,10 +269,12 @@ describe("every metric", function()
   it("is documented, with its errors", function()
     local n = 0
     for name, f in pairs(metrics) do
-      local text = peri.documentation(f)
-      assert.equal("metrics." .. name .. "(", text:sub(1, #name + 9))
-      assert.matches("Errors: ", text)
-      n = n + 1
+      if not name:find "^_" then
+        local text = peri.documentation(f)
+        assert.equal("metrics." .. name .. "(", text:sub(1, #name + 9))
+        assert.matches("Errors: ", text)
+        n = n + 1
+      end
     end
     assert.equal(9, n)
   end)

@@ -20,9 +20,16 @@ function Curve.__tostring(self)
   return input.aligned(lines)
 end
 
+function Curve.plot(self, options)
+  if getmetatable(self) ~= Curve then
+    fail("plot: called with %s (expected result:plot(...))", input.describe(self))
+  end
+  return peri.plot._view("curve", self, options)
+end
+
 -- Scores (a list of repeats for each point) as tensors with their means.
-local function finish(name, at, scores)
-  local curve = { name = name, at = at }
+local function finish(name, at, scores, scorer)
+  local curve = { name = name, at = at, metric = scorer.name }
   for _, kind in ipairs { "train", "test" } do
     local means, stds = {}, {}
     for i, list in ipairs(scores[kind]) do means[i], stds[i] = evaluate.mean_std(list) end
@@ -105,7 +112,7 @@ local function new_scores(n)
   return scores
 end
 
-local curves = {}
+local curves = { class = Curve }
 
 function curves.learning_curve(given)
   local operation = "learning_curve"
@@ -129,7 +136,7 @@ function curves.learning_curve(given)
       end)
     end
   end
-  local curve = finish("size", sizes, scores)
+  local curve = finish("size", sizes, scores, scorer)
   curve.sizes = rows.index(sizes)
   return curve
 end
@@ -155,7 +162,7 @@ function curves.validation_curve(given)
       scores.test[i][k] = evaluate.score(operation, list[i], scorer, m, r.test.x, r.test.y)
     end)
   end
-  local curve = finish(param, values, scores)
+  local curve = finish(param, values, scores, scorer)
   curve.values = numbers and float64(values) or values
   return curve
 end

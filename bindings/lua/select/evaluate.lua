@@ -69,8 +69,8 @@ local function as_number(operation, value)
   fail("%s: the metric gave %s (expected a number)", operation, input.describe(value))
 end
 
--- The scorer that options metric and maximize ask for: {less =, of = function(m, x, y) -> number, of_predictions =
--- function(m, pred, y) -> number, or nil when the metric reads something else}.
+-- The scorer that options metric and maximize ask for: {name = of the metric, or nil, less =, of = function(m, x, y) ->
+-- number, of_predictions = function(m, pred, y) -> number, or nil when the metric reads something else}.
 function evaluate.scorer(operation, options)
   local metric, maximize = options.metric, options.maximize
   if maximize ~= nil and type(metric) ~= "function" then
@@ -88,7 +88,7 @@ function evaluate.scorer(operation, options)
   local row = { read = predict, measure = metric }
   if type(metric) ~= "function" then
     row = METRICS[input.choice(operation, "metric (if it is no function)", metric, NAMES)]
-    scorer.less = row.less
+    scorer.less, scorer.name = row.less, metric
   end
   scorer.of = function(m, x, y) return as_number(operation, row.measure(row.read(m, x), y, classes_of(m))) end
   if row.read == predict then

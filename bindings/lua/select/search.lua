@@ -2,7 +2,10 @@
 local peri, input, rows, folds, evaluate = ...
 local fail = input.fail
 
-local search = {}
+local Search = {}
+Search.__index = Search
+
+local search = { class = Search }
 
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
 
@@ -142,9 +145,6 @@ end
 
 -- ---- the search ----
 
-local Search = {}
-Search.__index = Search
-
 -- "text" of each result, best first.
 function Search.__tostring(self)
   local header = table.move(self.names, 1, #self.names, 1, {})
@@ -159,6 +159,13 @@ function Search.__tostring(self)
     lines[#lines + 1] = line
   end
   return input.aligned(lines)
+end
+
+function Search.plot(self, options)
+  if getmetatable(self) ~= Search then
+    fail("plot: called with %s (expected result:plot(...))", input.describe(self))
+  end
+  return peri.plot._view("search", self, options)
 end
 
 -- Whether a is better than b; NaN is worse than all else, and of equals the one that comes first is better.
@@ -233,7 +240,9 @@ local function try(operation, self, names, list)
     results[i] = { params = params, order = i }
   end
   local best = (self.dev and try_on_dev or try_on_folds)(operation, self, candidates, results)
-  local g = setmetatable({ names = names, columns = {}, folds = self.folds }, Search)
+  local g = setmetatable({
+    names = names, columns = {}, folds = self.folds, metric = self.scorer.name, less = self.scorer.less or nil,
+  }, Search)
   for _, name in ipairs(names) do g.columns[name] = column(results, function(r) return r.params[name] end) end
   g.scores = column(results, function(r) return r.score end)
   g.stds = self.folds and column(results, function(r) return r.std end)

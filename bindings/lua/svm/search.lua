@@ -172,14 +172,28 @@ local function candidates(operation, name, values)
   return values
 end
 
+local Grid = {}
+Grid.__index = Grid
+
 -- A table of the results, best first, as text.
-local function text(grid)
+function Grid.__tostring(grid)
   local lines = { ("%12s %12s %9s %9s"):format("C", "gamma", "score", "std") }
   for _, r in ipairs(grid.results) do
     local gamma = type(r.gamma) == "number" and ("%.6g"):format(r.gamma) or tostring(r.gamma or "")
     lines[#lines + 1] = ("%12.6g %12s %9.4f %9.4f"):format(r.C, gamma, r.score, r.std)
   end
   return table.concat(lines, "\n")
+end
+
+-- What select's searches have: names, results with params, folds and metric.
+function Grid.plot(self, options)
+  if getmetatable(self) ~= Grid then fail("plot: called with %s (expected grid:plot(...))", tostring(self)) end
+  local search = { names = { "C" }, results = {}, folds = #self.results[1].scores, metric = self.metric }
+  for i, r in ipairs(self.results) do
+    search.results[i] = { params = { C = r.C, gamma = r.gamma }, score = r.score, std = r.std }
+    if r.gamma ~= nil then search.names[2] = "gamma" end
+  end
+  return peri.plot._view("search", search, options)
 end
 
 local function before(a, b)
@@ -214,12 +228,12 @@ local function grid_search(m, X, y, options)
   local best = results[1]
   local grid = {
     results = results, best_score = best.score, best_params = { C = best.C, gamma = best.gamma },
-    scores = peri.tensor(matrix, { dtype = "float64" }),
+    scores = peri.tensor(matrix, { dtype = "float64" }), metric = self.numbers and "r2" or "accuracy",
   }
   if call.refit ~= false then
     grid.best = m:clone(grid.best_params):fit(X, y, { sample_weight = call.sample_weight })
   end
-  return setmetatable(grid, { __tostring = text })
+  return setmetatable(grid, Grid)
 end
 
-return { path = path, cross_validate = cross_validate, grid_search = grid_search }
+return { path = path, cross_validate = cross_validate, grid_search = grid_search, Grid = Grid }

@@ -169,6 +169,8 @@ function methods.score(self, X, y)
   return loop.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
 end
 
+function methods.plot(self, options) return peri.plot._view("history", fitted(self, "plot"), options) end
+
 -- ---- unfitted ones ----
 
 -- The options again, in a table of its own.

@@ -248,7 +248,7 @@ local function history(result)
 end
 
 -- job: model, loss, optimizer, parameters, train {X, y, total}, dev, classes, and fit's options. Gives the history,
--- epochs, stopped, best_epoch, diverged and note.
+-- epochs, stopped, best_epoch, monitor, diverged and note.
 local function run(job)
   local result = { states = {}, trained = 0, diverged = false }
   local stopper = new_stopper(job)
@@ -268,7 +268,7 @@ local function run(job)
   result.stopped = result.stopped or "epochs"
   if stopper and stopper.parameters then
     job.model:load_state_dict(stopper.parameters)
-    result.best_epoch = stopper.epoch
+    result.best_epoch, result.monitor = stopper.epoch, stopper.monitor
   end
   job.model:eval()
   history(result)

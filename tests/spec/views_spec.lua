@@ -1,0 +1,668 @@
+-- Pictures of results: plot.boundary, regions of a model, and the method plot of trainings, searches, curves and
+-- confusion matrices. Figures are looked at by their layers and by what gnuplot is told; it runs for `save` alone.
+local peri = require "perilune"
+local run = require "support.program"
+local plot, svm, data, train, select, metrics, nn = peri.plot, peri.svm, peri.data, peri.train, peri.select,
+  peri.metrics, peri.nn
+local process = peri._process
+
+-- The commands that gnuplot is given for a picture; it is not run.
+local function commands_of(picture)
+  local run_all, write, seen = process.run_all, process.write, nil
+  process.run_all = function(jobs)
+    seen = jobs
+    return { { status = 0, stdout = "picture", stderr = "" } }
+  end
+  process.write = function() return true end
+  local ok, message = pcall(picture.save, picture, "picture.png")
+  process.run_all, process.write = run_all, write
+  assert(ok, message)
+  return seen[1].input
+end
+
+local function has(text, part) assert.is_truthy(text:find(part, 1, true), ("no '%s' in: %s"):format(part, text)) end
+local function lacks(text, part) assert.is_nil(text:find(part, 1, true)) end
+
+local function fails(expected, f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok, "no error (" .. expected .. ")")
+  assert.truthy(message:find(expected, 1, true), ("%q does not hold %q"):format(message, expected))
+  assert.falsy(message:find("\n", 1, true))
+  assert.matches("^tests/spec/views_spec.lua:%d+: ", message)
+end
+
+local function raised_by_plot(expected, m, options) fails(expected, function() return m:plot(options) end) end
+
+-- The layers of one kind ("line", "scatter", ...): what a figure's method of that name has added.
+local function layers_of(figure, name)
+  local probe = plot.figure()
+  local arguments = { bars = { { 1 } }, heatmap = { { { 1 } } }, band = { { 1 }, { 1 } }, scatter = { { { 1, 1 } } },
+    line = { { 1 } }, contour = { { { 1, 2 }, { 3, 4 } } }, image = { { { 1 } } } }
+  local kind = probe[name](probe, table.unpack(arguments[name])).layers[1].kind
+  local list = {}
+  for _, layer in ipairs(figure.layers) do if layer.kind == kind then list[#list + 1] = layer end end
+  return list
+end
+
+local function labels_of(figure)
+  local labels = {}
+  for _, layer in ipairs(figure.layers) do
+    for _, label in ipairs(layer.labels) do labels[#labels + 1] = label ~= "" and label or nil end
+  end
+  return labels
+end
+
+local X, y = data.moons(80, { noise = 0.2, seed = 1 })
+local Xt, yt = data.moons(40, { noise = 0.2, seed = 2 })
+local X3, y3 = data.blobs(90, { centers = 3, seed = 3 })
+
+local function build(p)
+  local net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, p.n_classes or p.n_outputs))
+  return net, peri.optim.Adam(net:parameters(), { lr = 0.02 })
+end
+
+local function network(options)
+  options = options or {}
+  options.build, options.seed, options.progress, options.epochs = build, 1, false, options.epochs or 5
+  return train.Classifier(options)
+end
+
+local function small(options)
+  options = options or {}
+  options.resolution = 12
+  return options
+end
+
+describe("regions of a model", function()
+  local square = { -2, 3, -2, 2 }
+
+  -- A figure with the regions of m, and the kind that they are of, by what the image's colours mean.
+  local function regions(m, options)
+    options = small(options)
+    options.model, options.extent = m, options.extent or square
+    return plot.figure():regions(options)
+  end
+
+  local function same(m, expected)
+    expected.extent, expected.resolution = expected.extent or square, 12
+    assert.equal(commands_of(plot.figure():regions(expected)), commands_of(regions(m, { extent = expected.extent })))
+  end
+
+  local function calls(m, method) return function(points) return m[method](m, points) end end
+
+  it("are those of its decision function, with margins, for machines of two classes", function()
+    for _, m in ipairs { svm.SVC { gamma = 1 }, svm.NuSVC(), svm.LinearSVC(), svm.SVC { probability = true } } do
+      m:fit(X, y)
+      same(m, { kind = "decision", predict = calls(m, "decision_function") })
+      assert.equal(2, #layers_of(regions(m), "contour"))
+    end
+  end)
+
+  it("have no margins for one class", function()
+    local m = svm.OneClassSVM({ gamma = 2 }):fit(X)
+    same(m, { kind = "decision", margins = false, predict = calls(m, "decision_function") })
+    assert.equal(2, #layers_of(regions(m, { margins = true }), "contour"))
+  end)
+
+  it("are probabilities for networks and logistic regression, whose second class is named", function()
+    local net, logistic = network():fit(X, y * 3), svm.LogisticRegression():fit(X, y * 3)
+    for _, m in ipairs { net, logistic } do
+      same(m, { kind = "probability", predict = calls(m, "predict_proba"), colorbar = "probability of class 6" })
+      has(commands_of(regions(m)), "set cblabel 'probability of class 6'")
+      lacks(commands_of(regions(m, { colorbar = false })), "cblabel")
+    end
+    local model, optimizer = build { n_classes = 2 }
+    local fitted = train.fit { model = model, optimizer = optimizer, loss = nn.CrossEntropyLoss(), train = { X, y },
+      epochs = 1, progress = false }
+    same(fitted, { kind = "probability", predict = calls(fitted, "predict_proba") })
+    local many = network():fit(X3, y3)
+    same(many, { kind = "probability", predict = calls(many, "predict_proba") })
+  end)
+
+  it("are classes for machines of several, each in its colour even where one is not there", function()
+    local m = svm.SVC():fit(X3, y3)
+    same(m, { kind = "class", predict = calls(m, "predict"), extent = { -10, 4, -8, 12 } })
+    local around = X3[y3:eq(3)]:mean(1):totable()
+    local f = plot.figure():regions(small { model = m,
+      extent = { around[1] - 0.1, around[1] + 0.1, around[2] - 0.1, around[2] + 0.1 } })
+    local image = layers_of(f, "image")[1]
+    assert.equal(2.5, image.rows[1][1])
+    assert.equal(3, image.high)
+  end)
+
+  it("are what kind asks for", function()
+    local net = network():fit(X, y)
+    assert.equal(1, #layers_of(regions(net, { kind = "decision" }), "contour"))
+    assert.equal(2, #layers_of(regions(net, { kind = "decision", margins = true }), "contour"))
+    local m = svm.SVC({ probability = true }):fit(X, y)
+    has(commands_of(regions(m, { kind = "probability" })), "set cblabel 'probability of class 2'")
+    assert.equal(2, layers_of(regions(m, { kind = "class" }), "image")[1].high)
+  end)
+
+  it("ask estimators in Lua for what they have", function()
+    local Line = {}
+    Line.__index = Line
+    function Line:predict(x) return x:select(2, 1):gt(self.at):to "int64" + 1 end
+    local line = setmetatable({ at = 0 }, Line)
+    same(line, { kind = "class", predict = calls(line, "predict") })
+    function Line:decision_function(x) return x:select(2, 1) - self.at end
+    line.classes = { 1, 2 }
+    same(line, { kind = "decision", margins = false, predict = calls(line, "decision_function") })
+    function Line:predict_proba(x) return (x:select(2, 1) - self.at):sigmoid() end
+    same(line, { kind = "probability", predict = calls(line, "predict_proba") })
+  end)
+
+  it("have errors that name the model", function()
+    local function try(expected, m, options) fails("plot.regions: " .. expected, regions, m, options) end
+    fails("plot.regions: one of predict and model must be given, got none", function()
+      plot.figure():regions { extent = square }
+    end)
+    try("one of predict and model must be given, got both", svm.SVC(), { predict = function() end })
+    try("model is 5 (expected a fitted estimator: with fit and predict)", 5)
+    try("model is a table (expected", {})
+    try("model is a tensor (expected", X)
+    try("model is Sequential (expected", nn.Sequential(nn.Linear(2, 2)))
+    try("model is Nystroem (expected", svm.Nystroem())
+    try("the SVC is not fitted", svm.SVC())
+    try("the LinearSVC is not fitted", svm.LinearSVC())
+    try("the Classifier is not fitted", network())
+    local x = X:select(2, 1)
+    for _, name in ipairs { "SVR", "NuSVR", "LinearSVR" } do
+      try(("the %s is a regression, which has no classes"):format(name), svm[name]():fit(X, x))
+    end
+    local regressor = train.Regressor { build = build, epochs = 1, progress = false }
+    try("the Regressor is a regression, which has no classes", regressor:fit(X, x))
+    try("the SVC was fitted on 3 features (expected 2)", svm.SVC():fit(peri.randn(20, 3), y[{ { 1, 20 } }]))
+    try("the SVC has a precomputed kernel, so no plane", svm.SVC({ kernel = "precomputed" }):fit(peri.eye(80), y))
+    try("kind is 'probability' but the LinearSVC has no predict_proba", svm.LinearSVC():fit(X, y),
+      { kind = "probability" })
+    try("predict gave 3 numbers a point (kind 'decision' expects 1)", network():fit(X3, y3), { kind = "decision" })
+    fails("there are no probabilities; fit with probability = true", regions, svm.SVC():fit(X, y),
+      { kind = "probability" })
+  end)
+end)
+
+describe("plot.boundary", function()
+  it("has regions, points by class and rings around the support vectors", function()
+    local m = svm.SVC({ gamma = 1 }):fit(X, y)
+    local f = plot.boundary(m, X, y, small { labels = { "upper", "lower" }, title = "moons" })
+    assert.same({ "margins", "boundary", "upper", "lower", "support vectors" }, labels_of(f))
+    local groups = layers_of(f, "scatter")
+    assert.equal(80, #groups[1].groups[1].xs + #groups[1].groups[2].xs)
+    assert.equal(#m.support, #groups[2].groups[1].xs)
+    assert.same({ "x1", "x2", "equal", "moons" }, { f.xlabel, f.ylabel, f.aspect, f.title })
+    local commands = commands_of(f)
+    has(commands, "set title 'moons'")
+    has(commands, "set key outside center bottom")
+    local e = f.layers[1].extent
+    local low, high = X:min(1):totable(), X:max(1):totable()
+    for i = 1, 2 do
+      assert.is_true(e[2 * i - 1] < low[i] and e[2 * i] > high[i])
+      assert.near((high[i] - low[i]) * 1.16, e[2 * i] - e[2 * i - 1], 1e-5)
+    end
+  end)
+
+  it("takes tables and tensors, and rings, words and lines as asked", function()
+    local m = svm.SVC():fit(X, y)
+    assert.equal(commands_of(plot.boundary(m, X, y, small())),
+      commands_of(plot.boundary(m, X:totable(), y:totable(), small())))
+    local f = plot.boundary(m, X, y, small { support = false, label = "f = 0", margin_label = "|f| = 1" })
+    assert.same({ "|f| = 1", "f = 0", "class 1", "class 2" }, labels_of(f))
+    f = plot.boundary(m, X, y,
+      small { boundary = false, margins = false, legend = false, xlabel = "a", aspect = "auto" })
+    assert.same({ "class 1", "class 2", "support vectors" }, labels_of(f))
+    has(commands_of(f), "unset key")
+    assert.same({ "a", "x2", "auto" }, { f.xlabel, f.ylabel, f.aspect })
+    f = plot.boundary(svm.LinearSVC():fit(X, y), X, y, small())
+    assert.equal(1, #layers_of(f, "scatter"))
+    f = plot.boundary(m, X, y, small { extent = { 0, 1, 0, 1 } })
+    has(commands_of(f), "set xrange [0:1]")
+    f = plot.boundary(m, X, y, small { xlim = { -5, 5 } })
+    assert.same({ -5, 5 }, table.move(f.layers[1].extent, 1, 2, 1, {}))
+  end)
+
+  it("names the second class at the colour bar", function()
+    local net = network():fit(X, y)
+    has(commands_of(plot.boundary(net, X, y, small { labels = { "a", "b" } })), "set cblabel 'probability of b'")
+    has(commands_of(plot.boundary(net, X, y, small { labels = { "a", "b" }, colorbar = "p" })), "set cblabel 'p'")
+    has(commands_of(plot.boundary(net, X, y, small())), "set cblabel 'probability of class 2'")
+    lacks(commands_of(plot.boundary(net, X, y, small { labels = { "a", "b" }, colorbar = false })), "cblabel")
+  end)
+
+  it("gives points the colour of their class, whichever are there", function()
+    local m = svm.SVC():fit(X3, y3)
+    local third = y3:eq(3)
+    local f = plot.boundary(m, X3[third], y3[third], small { support = false, labels = { "a", "b", "c" } })
+    assert.same({ "boundary", "c" }, labels_of(f))
+    assert.equal("#009e73", layers_of(f, "scatter")[1].groups[1].color)
+    f = plot.boundary(m, X3, y3 + 1, small { support = false }) -- a class that the machine does not know
+    assert.same({ "boundary", "class 2", "class 3", "class 4" }, labels_of(f))
+  end)
+
+  it("has one colour when there are no classes", function()
+    local m = svm.OneClassSVM({ gamma = 2 }):fit(X)
+    local expected = { "boundary", "points", "support vectors" }
+    assert.same(expected, labels_of(plot.boundary(m, X, nil, small())))
+    assert.same(expected, labels_of(plot.boundary(m, X, small())))
+    assert.same({ "boundary", "class -1", "class 1", "support vectors" },
+      labels_of(plot.boundary(m, X, m:predict(X), small())))
+  end)
+
+  it("says what is wrong", function()
+    local m = svm.SVC():fit(X, y)
+    local function try(expected, ...) fails("plot.boundary: " .. expected, plot.boundary, ...) end
+    try("model is nil (expected a fitted estimator", nil, X, y)
+    try("the SVC is not fitted", svm.SVC(), X, y)
+    try("X is 4x3 (expected n x 2)", m, peri.zeros(4, 3), { 1, 1, 1, 1 })
+    try("X is nil (expected a tensor", m)
+    try("X has one dimension (expected two)", m, { 1, 2 }, { 1, 2 })
+    try("X has 80 rows but y has 40", m, X, yt)
+    try("y[2] is NaN", m, { { 0, 0 }, { 1, 1 } }, { 1, 0 / 0 })
+    try("labels has 3 names but there are 2 classes", m, X, y, { labels = { "a", "b", "c" } })
+    try("support is true but the model has no support vectors", svm.LinearSVC():fit(X, y), X, y, { support = true })
+    try("support is 1 (expected true or false)", m, X, y, { support = 1 })
+    try("unknown option 'predict' (known: aspect, axes, boundary,", m, X, y, { predict = print })
+    try("the options are 5 (expected a table)", m, X, y, 5)
+    fails("plot.regions: the axes must be linear", plot.boundary, m, X, y, small { xscale = "log" })
+  end)
+end)
+
+describe("the plot of a training", function()
+  it("has lines for train and dev over the epochs", function()
+    local m = network { epochs = 12 }
+    m:fit(X, y, { dev = { Xt, yt } })
+    local f = m:plot()
+    assert.same({ "train", "dev" }, labels_of(f))
+    assert.same({ "epoch", "loss" }, { f.xlabel, f.ylabel })
+    local lines = layers_of(f, "line")
+    assert.same(m.train_loss:totable(), lines[1].ys)
+    assert.same(m.dev_loss:totable(), lines[2].ys)
+    assert.equal(12, lines[1].xs[12])
+    f = m:plot { measure = "accuracy", title = "t", ylabel = "right", yscale = "log", legend = false }
+    assert.same({ "right", "t", "log", false }, { f.ylabel, f.title, f.yscale, f.legend })
+    assert.same(m.dev_accuracy:totable(), layers_of(f, "line")[2].ys)
+    assert.same({ "train" }, labels_of(network():fit(X, y):plot()))
+  end)
+
+  it("marks every epoch where there are few, and draws one as a point", function()
+    has(commands_of(network({ epochs = 3 }):fit(X, y):plot()), "set xtics  ('1' 1, '2' 2, '3' 3)")
+    lacks(commands_of(network({ epochs = 9 }):fit(X, y):plot()), "set xtics  (")
+    has(commands_of(network({ epochs = 1 }):fit(X, y):plot()), "with linespoints")
+  end)
+
+  it("has a dot at the best epoch of the curve that was watched", function()
+    local m = network { epochs = 20, early_stopping = { patience = 3, monitor = "dev_accuracy" } }
+    m:fit(X, y, { dev = { Xt, yt } })
+    assert.equal("dev_accuracy", m.monitor)
+    assert.same({ "train", "dev" }, labels_of(m:plot()))
+    local f = m:plot { measure = "accuracy" }
+    local dot = layers_of(f, "scatter")[1]
+    assert.same({ ("best: epoch %d"):format(m.best_epoch) }, dot.labels)
+    assert.same({ { m.best_epoch }, { m.dev_accuracy[m.best_epoch] } }, { dot.groups[1].xs, dot.groups[1].ys })
+    m = network { epochs = 4, early_stopping = {} }
+    local train_alone = m:fit(X, y):plot()
+    assert.same({ "train", ("best: epoch %d"):format(m.best_epoch) }, labels_of(train_alone))
+  end)
+
+  it("knows regressions and what train.fit gives", function()
+    local m = train.Regressor { build = build, epochs = 3, progress = false }
+    m:fit(X, X:select(2, 1))
+    assert.same({ "R^2", "epoch" }, { m:plot({ measure = "r2" }).ylabel, m:plot().xlabel })
+    local model, optimizer = build { n_classes = 2 }
+    local h = train.fit { model = model, optimizer = optimizer, loss = nn.CrossEntropyLoss(), train = { X, y },
+      epochs = 2, progress = false }
+    assert.same(h.train_loss:totable(), h:plot().layers[1].ys)
+    raised_by_plot("plot: measure is 'accuracy', which this training does not have (it has loss, r2)", m,
+      { measure = "accuracy" })
+    raised_by_plot("plot: measure is 'r2', which this training does not have (it has loss, accuracy)", h,
+      { measure = "r2" })
+  end)
+
+  it("says what is wrong", function()
+    raised_by_plot("plot: the Classifier is not fitted", network())
+    local m = network():fit(X, y)
+    raised_by_plot("plot: measure is 'cost' (expected one of accuracy, loss, r2)", m, { measure = "cost" })
+    raised_by_plot("plot: unknown option 'color' (known: aspect, axes, grid,", m, { color = "red" })
+    raised_by_plot("plot: width is 3 (expected a whole number from 50 to 10000)", m, { width = 3 })
+    fails("plot: called with nil (expected m:plot(...))", m.plot)
+    raised_by_plot("plot.figure: ylim is {-1, 1} on a log axis", m, { yscale = "log", ylim = { -1, 1 } })
+  end)
+end)
+
+describe("the plot of a search", function()
+  local function machine(p) return svm.SVC { C = p.C, gamma = p.gamma, kernel = p.kernel } end
+
+  local function grid(params, options)
+    options = options or { dev = { Xt, yt } }
+    options.build, options.params, options.train = machine, params, { X, y }
+    return select.grid_search(options)
+  end
+
+  it("is a line over a parameter of numbers, in their order", function()
+    local g = grid { C = { 10, 0.1, 1 } }
+    local f = g:plot()
+    assert.same({ "C", "score", "log" }, { f.xlabel, f.ylabel, f.xscale })
+    local line, scores = f.layers[1], g.scores:totable()
+    assert.same({ { 0.1, 1, 10 }, { scores[2], scores[3], scores[1] } }, { line.xs, line.ys })
+    assert.equal("circle", line.marker)
+    assert.equal(1, #f.layers)
+    assert.equal("linear", grid({ C = { 1, 19 } }):plot().xscale)
+    assert.equal("log", grid({ C = { 1, 20 } }):plot().xscale)
+    assert.equal("linear", grid({ C = { 1, 20 } }):plot({ xscale = "linear" }).xscale)
+    f = grid({ C = { 1, 2 }, gamma = { 0.5 }, kernel = { "rbf" } }):plot { title = "t", ylabel = "s" }
+    assert.same({ "C", "t", "s", { 1, 2 } }, { f.xlabel, f.title, f.ylabel, f.layers[1].xs })
+    assert.same({ 3 }, grid({ C = { 3 } }):plot().layers[1].xs)
+  end)
+
+  it("has a band of one standard deviation over folds", function()
+    local g = grid({ C = { 0.1, 1 } }, { cv = 4, metric = "f1_macro" })
+    local f = g:plot()
+    local band, means, stds = layers_of(f, "band")[1], g.scores:totable(), g.stds:totable()
+    for i = 1, 2 do
+      assert.equal(means[i] - stds[i], band.low[i])
+      assert.equal(means[i] + stds[i], band.high[i])
+    end
+    assert.same({ "mean of 4 folds ± std" }, labels_of(f))
+    assert.equal("macro F1", f.ylabel)
+  end)
+
+  it("is a heat map of a grid over two", function()
+    local g = grid { C = { 1, 0.1, 10 }, gamma = { 2, 1 } }
+    local f = g:plot()
+    local map, scores = layers_of(f, "heatmap")[1], g.scores:totable()
+    assert.same({ { "0.1", "1", "10" }, { "1", "2" } }, { map.column_names, map.row_names })
+    assert.same({ { scores[4], scores[2], scores[6] }, { scores[3], scores[1], scores[5] } }, map.rows)
+    assert.same({ "C", "gamma", "score", "%.3f" }, { f.xlabel, f.ylabel, map.colorbar, map.values })
+    f = grid({ C = { 1, 2 }, kernel = { "rbf", "linear" } }, { dev = { Xt, yt }, metric = "accuracy" }):plot()
+    assert.same({ "linear", "rbf" }, layers_of(f, "heatmap")[1].row_names)
+    has(commands_of(f), "set cblabel 'accuracy'")
+    local many = {}
+    for i = 1, 30 do many[i] = i end
+    f = grid({ C = many, gamma = { 1, 2 } }):plot()
+    assert.same({ 1360, 480 }, { f.width, f.height })
+  end)
+
+  it("has dark cells where less is better and the score is low", function()
+    local function net(p) return network { epochs = p.epochs, batch_size = p.batch_size } end
+    local g = select.grid_search { build = net, params = { epochs = { 1, 2 }, batch_size = { 20, 40 } },
+      train = { X, y }, dev = { Xt, yt }, metric = "log_loss" }
+    local map = layers_of(g:plot(), "heatmap")[1]
+    assert.same({ "#08306b", "log loss" }, { map.stops[2], map.colorbar })
+  end)
+
+  it("is bars of the best for all else", function()
+    local g = grid { C = { 0.1, 1, 10 }, gamma = { 0.1, 1, 10 }, kernel = { "rbf", "sigmoid", "poly" } }
+    local f = g:plot()
+    local bars = layers_of(f, "bars")[1]
+    assert.equal(20, #bars.heights)
+    for i = 1, 20 do
+      local r = g.results[i]
+      assert.equal(r.score, bars.heights[i])
+      assert.equal(("C = %g, gamma = %g, kernel = %s"):format(r.params.C, r.params.gamma, r.params.kernel),
+        bars.names[i])
+    end
+    local commands = commands_of(f)
+    has(commands, "set ytics  ('C = ")
+    assert.equal("score", f.xlabel)
+    assert.is_true(tonumber(commands:match "set yrange %[([%d.]+):") > 20) -- the best on top
+    f = grid({ kernel = { "rbf", "linear" } }):plot()
+    assert.equal("kernel", f.ylabel)
+    assert.is_true(layers_of(f, "bars")[1].names[1] == "rbf" or layers_of(f, "bars")[1].names[1] == "linear")
+    local drawn = select.random_search { build = machine, train = { X, y }, dev = { Xt, yt }, n = 5,
+      params = { C = { from = 0.1, to = 10, log = true }, gamma = { from = 0.1, to = 10, log = true } } }
+    assert.equal(5, #layers_of(drawn:plot(), "bars")[1].heights)
+    local once = select.random_search { build = machine, train = { X, y }, dev = { Xt, yt }, n = 5,
+      params = { C = { from = 0.1, to = 10, log = true } } }
+    assert.equal(5, #layers_of(once:plot(), "line")[1].xs)
+  end)
+
+  it("names values that are lists, and bears results without a value", function()
+    local function of(p) return svm.SVC { C = p.hidden and p.hidden[1] or 1 } end
+    local g = select.grid_search { build = of, params = { hidden = { { 1, 2 }, { 3, { 4 } } } }, train = { X, y },
+      dev = { Xt, yt } }
+    local names = layers_of(g:plot(), "bars")[1].names
+    table.sort(names)
+    assert.same({ "{1, 2}", "{3, {..}}" }, names)
+    local n = 0
+    g = select.random_search { build = of, n = 2, train = { X, y }, dev = { Xt, yt }, params = { hidden = function()
+      n = n + 1
+      return n == 1 and { 1 } or nil
+    end } }
+    names = layers_of(g:plot(), "bars")[1].names
+    table.sort(names)
+    assert.same({ "nil", "{1}" }, names)
+  end)
+
+  it("of svm.grid_search is alike", function()
+    local g = svm.grid_search(svm.SVC(), X, y, { C = { 0.1, 1, 10 }, gamma = { 0.5, 1 }, folds = 3 })
+    local f = g:plot { title = "t" }
+    local map = layers_of(f, "heatmap")[1]
+    assert.same(g.scores:totable(), map.rows)
+    assert.same({ "C", "gamma", "accuracy", "t" }, { f.xlabel, f.ylabel, map.colorbar, f.title })
+    f = svm.grid_search(svm.SVC(), X, y, { C = { 0.1, 1 }, gamma = { 0.5 }, folds = 3 }):plot()
+    assert.same({ "C", { 0.1, 1 }, "linear" }, { f.xlabel, f.layers[1].xs, f.xscale })
+    assert.same({ "mean of 3 folds ± std" }, labels_of(f))
+    f = svm.grid_search(svm.SVC(), X, y, { gamma = { 1, 0.01 }, folds = 3 }):plot()
+    assert.same({ "gamma", { 0.01, 1 }, "log" }, { f.xlabel, f.layers[1].xs, f.xscale })
+    f = svm.grid_search(svm.LinearSVC(), X, y, { C = { 1, 2 }, folds = 3 }):plot()
+    assert.same({ "C", { 1, 2 } }, { f.xlabel, f.layers[1].xs })
+    f = svm.grid_search(svm.SVR(), X, X:select(2, 1), { C = { 1, 2 }, folds = 3 }):plot()
+    assert.equal("R^2", f.ylabel)
+    f = svm.grid_search(svm.SVC(), X, y, { C = { 1, 2 }, gamma = { "scale", 1 }, folds = 3 }):plot()
+    assert.same({ "1", "scale" }, layers_of(f, "heatmap")[1].row_names)
+    raised_by_plot("plot: unknown option 'values'", g, { values = "%d" })
+    fails("plot: called with nil (expected grid:plot(...))", g.plot)
+  end)
+
+  it("says what is wrong", function()
+    local g = grid { C = { 1, 2 } }
+    raised_by_plot("plot: unknown option 'color' (known: aspect,", g, { color = "red" })
+    fails("plot: called with a table (expected result:plot(...))", g.plot, {})
+  end)
+end)
+
+describe("the plot of a curve", function()
+  local function machine(p) return svm.SVC { C = p.C, kernel = p.kernel } end
+
+  local function learning(options)
+    options.estimator, options.train, options.sizes = svm.SVC(), { X, y }, options.sizes or { 10, 40, 80 }
+    return select.learning_curve(options)
+  end
+
+  it("has train and test over the sizes, with bands where there are repeats", function()
+    local c = learning { dev = { Xt, yt }, seeds = { 1, 2, 3 } }
+    local f = c:plot()
+    assert.same({ "examples", "score", "linear" }, { f.xlabel, f.ylabel, f.xscale })
+    assert.same({ "train ± std", "test ± std" }, labels_of(f))
+    local lines, bands = layers_of(f, "line"), layers_of(f, "band")
+    assert.same({ 10, 40, 80 }, lines[1].xs)
+    assert.same({ c.train_mean:totable(), c.test_mean:totable() }, { lines[1].ys, lines[2].ys })
+    assert.same((c.test_mean - c.test_std):totable(), bands[2].low)
+    assert.same((c.test_mean + c.test_std):totable(), bands[2].high)
+    assert.same({ "circle", "square" }, { lines[1].marker, lines[2].marker })
+    f = learning({ dev = { Xt, yt } }):plot()
+    assert.same({ 0, { "train", "test" } }, { #layers_of(f, "band"), labels_of(f) })
+  end)
+
+  it("shows errors when asked to", function()
+    local c = learning { cv = 3, metric = "accuracy", sizes = { 2, 40 } }
+    local f = c:plot { error = true, ylim = { 0, 0.5 } }
+    assert.same({ "error", "log" }, { f.ylabel, f.xscale })
+    for i, mean in ipairs(c.test_mean:totable()) do
+      assert.equal(1 - mean, layers_of(f, "line")[2].ys[i])
+      assert.equal(1 - mean - c.test_std[i], layers_of(f, "band")[2].low[i])
+    end
+    assert.equal("accuracy", c:plot({ error = false }).ylabel)
+    c = learning { cv = 3, metric = "f1_macro", sizes = { 40 } }
+    assert.equal("1 - macro F1", c:plot({ error = true }).ylabel)
+  end)
+
+  it("has the values of a parameter, or bars where these are no numbers", function()
+    local c = select.validation_curve { build = machine, param = "C", values = { 0.1, 1, 10 }, train = { X, y },
+      cv = 3 }
+    local f = c:plot()
+    assert.same({ "C", "log", { 0.1, 1, 10 } }, { f.xlabel, f.xscale, f.layers[1].xs })
+    c = select.validation_curve { build = machine, param = "kernel", values = { "rbf", "linear" }, train = { X, y },
+      dev = { Xt, yt } }
+    f = c:plot { error = true }
+    local bars = layers_of(f, "bars")
+    assert.same({ "kernel", { "rbf", "linear" }, "error" }, { f.xlabel, bars[2].names, f.ylabel })
+    assert.same({ 1 - c.train_mean[1], 1 - c.train_mean[2] }, bars[1].heights)
+    assert.same({ "train", "test" }, labels_of(f))
+  end)
+
+  it("says what is wrong", function()
+    local c = learning { dev = { Xt, yt } }
+    raised_by_plot("plot: error is 1 (expected true or false)", c, { error = 1 })
+    fails("plot: called with 3 (expected result:plot(...))", c.plot, 3)
+  end)
+end)
+
+describe("the plot of a confusion matrix", function()
+  local pred, truth = { 1, 2, 2, 5, 5, 5 }, { 1, 1, 2, 5, 5, 2 }
+
+  it("is a heat map with counts", function()
+    local f = metrics.confusion_matrix(pred, truth):plot()
+    local map = layers_of(f, "heatmap")[1]
+    assert.same({ { 1, 1, 0 }, { 0, 1, 1 }, { 0, 0, 2 } }, map.rows)
+    assert.same({ "predicted", "true", "%.0f", { "1", "2", "5" }, { "1", "2", "5" } },
+      { f.xlabel, f.ylabel, map.values, map.row_names, map.column_names })
+    assert.same({ 0, 2 }, { map.low, map.high })
+    f = metrics.confusion_matrix(pred, truth):plot { names = { "a", "b", "c" }, title = "t", xlabel = "said" }
+    assert.same({ "said", "t" }, { f.xlabel, f.title })
+    has(commands_of(f), "set ytics  ('a' 1, 'b' 2, 'c' 3)")
+  end)
+
+  it("has shares and weights as they are", function()
+    local function format_of(options)
+      return layers_of(metrics.confusion_matrix(pred, truth, options):plot(), "heatmap")[1].values
+    end
+    assert.equal("%.2f", format_of { normalize = "true" })
+    assert.equal("%.4g", format_of { sample_weight = { 1, 2, 3, 1, 1, 1 } })
+  end)
+
+  it("grows with its classes", function()
+    local list = {}
+    for i = 1, 40 do list[i] = i end
+    local f = metrics.confusion_matrix(list, list):plot()
+    assert.same({ 1760, 980 }, { f.width, f.height })
+    assert.same({ 300, 980 }, { metrics.confusion_matrix(list, list):plot({ width = 300 }).width, f.height })
+  end)
+
+  it("is shown in the terminal without gnuplot", function()
+    local line, real, run_all = nil, print, process.run_all
+    _G.print, process.run_all = function(text) line = text end, function() error "gnuplot was asked" end
+    local ok, message = pcall(function()
+      metrics.confusion_matrix(pred, truth):plot({ names = { "a", "b", "c" } }):show()
+    end)
+    _G.print, process.run_all = real, run_all
+    assert(ok, message)
+    assert.matches("a +1 +1 +0\nb +0 +1 +1\nc +0 +0 +2$", line)
+  end)
+
+  it("says what is wrong, and stays a matrix", function()
+    local c = metrics.confusion_matrix(pred, truth)
+    raised_by_plot("plot: names has 2 names but there are 3 labels", c, { names = { "a", "b" } })
+    raised_by_plot("plot: names is 'abc' (expected a list, each a string)", c, { names = "abc" })
+    fails("plot: called with a table (expected c:plot(...))", c.plot, {})
+    assert.same({ 1, 1, 0 }, c[1]:totable())
+    assert.equal(3, #c)
+    assert.is_nil(c.nonsense)
+  end)
+end)
+
+describe("points of classes that are listed", function()
+  it("keep their colours, and are all in the list", function()
+    local f = plot.figure():scatter({ { 1, 2 }, { 3, 4 } },
+      { class = { 7, 7 }, classes = { 5, 7 }, labels = { "a", "b" } })
+    local group = f.layers[1].groups[1]
+    assert.same({ "b", "#d55e00", "triangle" }, { group.label, group.color, group.marker })
+    fails("plot.scatter: class[1] is 7, which is not in classes", f.scatter, f, { { 1, 2 } },
+      { class = { 7 }, classes = { 1, 2 } })
+    fails("plot.scatter: 2 classes but 1 labels", f.scatter, f, { { 1, 2 } },
+      { class = { 1 }, classes = { 1, 2 }, labels = { "a" } })
+    fails("plot.scatter: classes are for points with a class", f.scatter, f, { { 1, 2 } }, { classes = { 1 } })
+  end)
+end)
+
+describe("horizontal bars", function()
+  it("go to the right from 0, the first on top", function()
+    local f = plot.figure():bars({ "a", "b" }, { 3, 5 }, { horizontal = true, values = "%.1f" })
+    local commands = commands_of(f)
+    has(commands, "3 1 0 3 0.6 1.4\n5 2 0 5 1.6 2.4")
+    has(commands, "set ytics  ('a' 1, 'b' 2)")
+    has(commands, "set yrange [2.6:0.4]")
+    has(commands, "set label '5.0' at 5, 2 left offset 0.6,0")
+    assert.equal("0", commands:match "set xrange %[([^:]*):")
+    assert.is_true(tonumber(commands:match "set xrange %[0:([%d.]+)%]") > 5.5) -- the numbers have room
+    commands = commands_of(plot.figure():bars({ 1, -2 }, { horizontal = true, values = "%d" }))
+    has(commands, "set yzeroaxis")
+    has(commands, "at -2, 2 right offset -0.6,0")
+    has(commands_of(plot.figure { xscale = "log" }:bars({ 10, 1000 }, { horizontal = true })), "\n1000 2 7.9432823")
+  end)
+
+  it("stand beside their like alone", function()
+    local f = plot.figure():bars({ "a", "b" }, { 3, 5 }, { horizontal = true })
+    fails("plot.bars: horizontal must be true, as of the bars before", f.bars, f, { 1, 2 })
+    f:bars({ 1, 2 }, { horizontal = true })
+    has(commands_of(f), "3 0.8 0 3 0.616 0.984")
+    f = plot.figure():bars { 1, 2 }
+    fails("plot.bars: horizontal must be false, as of the bars before", f.bars, f, { 1, 2 }, { horizontal = true })
+  end)
+end)
+
+describe("all these pictures", function()
+  it("are drawn by gnuplot without a complaint", function()
+    local path = os.tmpname()
+    local net = network { epochs = 4, early_stopping = {} }
+    net:fit(X, y, { dev = { Xt, yt } })
+    local bars = select.grid_search { build = function(p) return svm.SVC { kernel = p.kernel } end, train = { X, y },
+      params = { kernel = { "rbf", "linear" } }, cv = 3 }
+    local curve = select.learning_curve { estimator = svm.SVC(), train = { X, y }, cv = 3 }
+    plot.page({
+      plot.boundary(svm.SVC():fit(X, y), X, y, small()), plot.boundary(svm.OneClassSVM():fit(X), X, small()),
+      net:plot(), plot.boundary(net, X, y, small()), bars:plot(), curve:plot(), metrics.confusion_matrix(y, y):plot(),
+      svm.grid_search(svm.SVC(), X, y, { C = { 1, 2 }, gamma = { 1, 2 } }):plot(),
+    }):save({ path .. ".svg", path .. ".txt" })
+    for _, ending in ipairs { "", ".svg", ".txt" } do os.remove(path .. ending) end
+  end)
+
+  it("load nothing before they are asked for", function()
+    local out, err = run { "-e", [[
+      local peri = require "perilune"
+      local X, y = peri.data.moons(30, { seed = 1 })
+      local c = peri.select.learning_curve { estimator = peri.svm.SVC(), train = { X, y }, cv = 3 }
+      local g = peri.svm.grid_search(peri.svm.SVC(), X, y, { C = { 1, 2 }, folds = 3 })
+      local m = peri.metrics.confusion_matrix(y, y)
+      print(rawget(peri, "train"), rawget(peri, "plot"))
+      print(c:plot(), g:plot(), m:plot(), rawget(peri, "train"))
+    ]] }
+    assert.equal("nil\tnil\nfigure 640x480 with 4 layers\tfigure 640x480 with 2 layers\tfigure 640x480 with 1 layers"
+      .. "\tnil\n", out, err)
+  end)
+
+  it("are found by help and have their documentation", function()
+    local lines, real = {}, print
+    local function helped(x)
+      lines = {}
+      _G.print = function(text) lines[#lines + 1] = text end
+      local ok, message = pcall(peri.help, x)
+      _G.print = real
+      assert(ok, message)
+      return table.concat(lines, "\n")
+    end
+    local confusion = metrics.confusion_matrix({ 1, 2 }, { 1, 2 })
+    local search = select.grid_search { build = function() return svm.SVC() end, params = { C = { 1 } },
+      train = { X, y }, dev = { Xt, yt } }
+    local curve = select.learning_curve { estimator = svm.SVC(), train = { X, y }, cv = 3 }
+    local grid = svm.grid_search(svm.SVC(), X, y, { C = { 1, 2 }, folds = 3 })
+    for m, signature in pairs { [confusion] = "^c:plot{", [search] = "^result:plot{", [curve] = "^result:plot{error",
+      [grid] = "^grid:plot{" } do
+      assert.matches(signature, helped(m))
+      assert.matches(signature, helped(m.plot))
+    end
+    assert.matches("m:plot{measure", helped(network()))
+    assert.matches("^plot.boundary%(m, X, y", helped "plot.boundary")
+    assert.matches("model is a fitted estimator", helped "plot._figure.regions")
+  end)
+end)
