@@ -6,6 +6,7 @@
 #include "data/sets.h"
 #include "kernels/kernels.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,6 +125,42 @@ static int uniform(lua_State *L) {
     lua_pushnumber(L, peri_stream_uniform(&stream));
     lua_rawseti(L, -2, i);
   }
+  return 1;
+}
+
+/* The place, from 0, of the largest of k numbers at x: the first of equals, and NaN before all, as argmax. */
+static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t k) {
+  int64_t place = 0;
+  double best = -HUGE_VAL;
+  for (int64_t j = 0; j < k; j++) {
+    double value = dtype == PERI_FLOAT64 ? ((const double *)(const void *)x)[j * stride]
+                                         : (double)((const float *)(const void *)x)[j * stride];
+    if (value > best || (isnan(value) && !isnan(best))) {
+      best = value;
+      place = j;
+    }
+  }
+  return place;
+}
+
+/* data._hits(scores, y) -> how many rows of the float scores, n x k, have their largest entry at the place y (n,
+ * int64): scores:argmax(2):eq(y):sum(), which a training asks after each of its steps, without the tensors between. */
+static int hits(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const peri_tensor *scores = bind_check_tensor(L, S, 1, "hits", "scores"),
+                    *y = bind_check_tensor(L, S, 2, "hits", "y");
+  const peri_layout *rows = &scores->layout;
+  if (rows->ndim != 2 || y->layout.ndim != 1 || y->layout.shape[0] != rows->shape[0] || rows->shape[1] < 1 ||
+      !peri_is_float(rows->dtype) || y->layout.dtype != PERI_INT64)
+    bind_error(L, "hits", "scores must be n x k floats and y n int64");
+  const int64_t *target = (const int64_t *)(const void *)y->data;
+  lua_Integer count = 0;
+  for (int64_t i = 0; i < rows->shape[0]; i++) {
+    const char *row = scores->data + i * rows->strides[0] * (int64_t)peri_dtype_size(rows->dtype);
+    int64_t best = largest(rows->dtype, row, rows->strides[1], rows->shape[1]);
+    count += target[i * y->layout.strides[0]] == best + 1;
+  }
+  lua_pushinteger(L, count);
   return 1;
 }
 
@@ -592,8 +629,8 @@ static const bind_function functions[] = {
     {NULL, NULL, NULL}};
 
 /* For what is written in Lua. */
-static const luaL_Reg internals[] = {
-    {"_uniform", uniform}, {"_svd", svd}, {"_read_csv", read_csv}, {"_write_csv", write_csv}, {NULL, NULL}};
+static const luaL_Reg internals[] = {{"_uniform", uniform},   {"_hits", hits},           {"_svd", svd},
+                                     {"_read_csv", read_csv}, {"_write_csv", write_csv}, {NULL, NULL}};
 
 void bind_open_data(lua_State *L, bind_state *S) {
   luaL_newmetatable(L, CSV_TYPE);

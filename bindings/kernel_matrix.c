@@ -20,8 +20,8 @@ static const char *const also[] = {"gamma", NULL};
 
 static const char who[] = "kernel_matrix";
 
-/* The option of the checked table at index. */
-static void read_gamma(lua_State *L, int index, peri_gamma_mode *mode, double *gamma) {
+/* The option of the checked table at index. Of a kernel without gamma 0 will do: fitted machines have it. */
+static void read_gamma(lua_State *L, int index, bool linear, peri_gamma_mode *mode, double *gamma) {
   *mode = PERI_GAMMA_SCALE;
   *gamma = 0;
   if (!lua_istable(L, index)) return;
@@ -30,7 +30,8 @@ static void read_gamma(lua_State *L, int index, peri_gamma_mode *mode, double *g
   if (kind == LUA_TNUMBER) {
     *mode = PERI_GAMMA_VALUE;
     *gamma = lua_tonumber(L, -1);
-    if (!(*gamma > 0) || isinf(*gamma)) bind_error(L, who, "gamma is %f (expected a finite number > 0)", *gamma);
+    bool fits = *gamma > 0 || (linear && *gamma == 0);
+    if (!fits || isinf(*gamma)) bind_error(L, who, "gamma is %f (expected a finite number > 0)", *gamma);
   } else if (kind != LUA_TNIL) {
     int choice = kind == LUA_TSTRING ? bind_choice("scale auto", lua_tostring(L, -1)) : -1;
     if (choice < 0) bind_error(L, who, "gamma must be scale, auto or a number, got %s", bind_describe(L, -1));
@@ -61,13 +62,24 @@ static peri_status compute(peri_context *context, peri_svm_kernel *kernel, peri_
   return status;
 }
 
+/* Whether the value at index is a table with a name in it, which rows do not have. */
+static bool is_options(lua_State *L, int index) {
+  if (!lua_istable(L, index)) return false;
+  lua_pushnil(L);
+  if (!lua_next(L, index)) return false;
+  bool named = lua_type(L, -2) == LUA_TSTRING;
+  lua_pop(L, 2);
+  return named;
+}
+
 static int kernel_matrix(lua_State *L) {
   bind_state *S = bind_here(L);
   double values[3], gamma;
   peri_gamma_mode mode;
   lua_settop(L, 3);
+  if (lua_isnil(L, 3) && is_options(L, 2)) lua_rotate(L, 2, 1);
   bind_options(L, 3, who, options, also, values);
-  read_gamma(L, 3, &mode, &gamma);
+  read_gamma(L, 3, values[KERNEL] == PERI_SVM_LINEAR, &mode, &gamma);
   bool two = !lua_isnil(L, 2);
   peri_svm_rows a = read_rows(L, S, "A", 1), b = {.n = 0};
   if (two) {
@@ -172,10 +184,9 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
       {"kernel_matrix", kernel_matrix,
        "svm.kernel_matrix(A, B, {kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0}) -> tensor\n"
        "Kernel values of the rows of A (m x d, float32 or float64, or a Lua table of rows) and B (n x d): m x n. "
-       "Without "
-       "B those of A with itself, exactly symmetric. Kernels: linear u.v, poly (gamma u.v + coef0)^degree, rbf "
-       "exp(-gamma "
-       "|u - v|^2), sigmoid tanh(gamma u.v + coef0). gamma: 'scale', 1 / (d Var(B)); 'auto', 1 / d; or a number > 0. "
+       "Without B (or with nil) those of A with itself, exactly symmetric. Kernels: linear u.v, poly "
+       "(gamma u.v + coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). "
+       "gamma: 'scale', 1 / (d Var(B)); 'auto', 1 / d; or a number > 0 (linear: of no account). "
        "Nothing is recorded for gradients.\n"
        "Errors: unknown options, values out of range, features that do not match in number, numbers that are not "
        "finite."},

@@ -1,6 +1,4 @@
 -- Activations of deep networks: what linear layers cannot learn, and how gradients vanish with depth.
---
---   perilune scripts/activations.lua [--quick] [--out DIR] [--depth N] [--epochs N] [--seed N]
 
 local peri = require "perilune"
 local nn, optim, data, plot = peri.nn, peri.optim, peri.data, peri.plot
@@ -69,4 +67,4 @@ end
 print(peri.script.table(rows))
 o:save(gradients, "gradients")
 o:save(losses, "losses")
-print("pictures: " .. o.out)
+o:finish()

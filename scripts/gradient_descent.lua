@@ -1,8 +1,5 @@
--- Gradient descent with all examples, some, or one for each update: a line through points, two parameters.
---
---   perilune scripts/gradient_descent.lua [--quick] [--out DIR] [--epochs N] [--lr X] [--seed N]
---
--- "online" has two senses: one random example for each update, n updates an epoch; and one update an epoch.
+-- Gradient descent with all examples, some, or one for each update: a line through points, two parameters. "online" has
+-- two senses: one random example for each update, n updates an epoch; and one update an epoch.
 
 local peri = require "perilune"
 local nn, plot = peri.nn, peri.plot
@@ -13,17 +10,16 @@ local o = peri.script.options {
 }
 
 peri.manual_seed(o.seed)
-local x = peri.rand(o.points, 1, { dtype = "float64" }) * 3 - 1
-local y = x * 2 - 1 + peri.randn(o.points, 1, { dtype = "float64" }) * 0.3
-
--- The best line, from the normal equations, and its loss.
-local A = peri.cat({ x, peri.ones(o.points, 1, { dtype = "float64" }) }, 2)
-local best = peri.linalg.solve(A:t():matmul(A), A:t():matmul(y))
+local n, double = o.points, { dtype = "float64" }
+local x = peri.rand(n, 1, double) * 3 - 1
+local y = x * 2 - 1 + peri.randn(n, 1, double) * 0.3
+local A = peri.cat({ x, peri.ones(n, 1, double) }, 2)
+local best = peri.linalg.solve(A:t():matmul(A), A:t():matmul(y)) -- the normal equations
 local function loss_at(w, b) return (x * w + b - y):square():mean():item() end
 local least = loss_at(best[{ 1, 1 }], best[{ 2, 1 }])
 
 local function descend(method)
-  local net, mse = nn.Linear(1, 1, { dtype = "float64" }), nn.MSELoss()
+  local net, mse = nn.Linear(1, 1, double), nn.MSELoss()
   peri.no_grad(function() net.weight:fill_(-1) net.bias:fill_(2) end)
   local opt = peri.optim.SGD(net:parameters(), { lr = o.lr })
   local batches = peri.data.loader({ x, y }, { batch_size = method.batch, shuffle = true, seed = o.seed })
@@ -45,7 +41,6 @@ local function descend(method)
   return h
 end
 
-local n = o.points
 local methods = {
   { "online, n updates an epoch", batch = 1, updates = n, color = "purple" },
   { "online, 1 update an epoch", batch = 1, updates = 1, color = "orange" },
@@ -57,34 +52,30 @@ descend(methods[5]) -- the first milliseconds of a program are slower; they are 
 local rows = { { "method", "updates", "loss", "above the least", "seconds" } }
 for _, m in ipairs(methods) do
   m.h = descend(m)
-  local last = #m.h.loss
-  rows[#rows + 1] = { m[1], last, m.h.loss[last], m.h.loss[last] - least, m.h.seconds[last] }
+  rows[#rows + 1] = { m[1], #m.h.loss, m.h.loss[#m.h.loss], m.h.loss[#m.h.loss] - least, m.h.seconds[#m.h.loss] }
 end
 print(peri.script.table(rows))
 
 local panels = { title = "Gradient descent: one loss, three measures of work", cols = 3 }
 for i, axis in ipairs { "epochs", "updates", "seconds" } do
-  panels[i] = plot.figure { xlabel = axis, ylabel = "loss", yscale = "log", width = 480, legend = "top right",
-    xscale = i > 1 and "log" or "linear" }
+  panels[i] = plot.figure { xlabel = axis, ylabel = "loss", yscale = "log", xscale = i > 1 and "log" or "linear",
+    width = 480, legend = "top right" }
   for _, m in ipairs(methods) do
     panels[i]:line(m.h[axis], m.h.loss, { label = i == 1 and m[1] or nil, color = m.color, width = 1.5 })
   end
 end
 o:save(plot.page(panels), "loss")
 
-local surface = {}
-for i = 1, 80 do
-  surface[i] = {}
-  for j = 1, 80 do surface[i][j] = math.log(loss_at(-1.6 + (j - 0.5) * 0.065, -2.6 + (i - 0.5) * 0.065), 10) end
-end
+-- The loss at 80 x 80 pairs of w and b, and how the methods come down on it.
+local w, b = peri.linspace(-1.57, 3.57, 80, double), peri.linspace(-2.57, 2.57, 80, double)
+local losses = (w:view(1, 80, 1) * x:view(1, 1, n) + b:view(80, 1, 1) - y:view(1, 1, n)):square():mean(3)
 local path = plot.figure { title = "The path of the parameters on the loss surface", xlabel = "w", ylabel = "b",
-  xlim = { -1.6, 3.6 }, ylim = { -2.6, 2.6 }, legend = "top right" }
-path:contour(surface, { extent = { -1.6, 3.6, -2.6, 2.6 }, color = "gray", width = 1, label = "equal loss",
-  levels = { -0.9, -0.6, -0.3, 0, 0.3, 0.6, 0.9, 1.2, 1.5 } })
-for _, i in ipairs { 1, 2, 3, 5 } do
-  local m = methods[i]
+  xlim = { -1.6, 3.6 }, ylim = { -2.6, 2.6 }, height = 640, legend = "below" }
+path:contour(losses:log() / math.log(10), { extent = { -1.6, 3.6, -2.6, 2.6 }, color = "gray", width = 1,
+  label = "equal loss", levels = { -0.9, -0.6, -0.3, 0, 0.3, 0.6, 0.9, 1.2, 1.5 } })
+for i, m in ipairs(methods) do
   path:line(m.h.w, m.h.b, { label = m[1], color = m.color, width = 1.5, marker = i == 5 and "circle" or nil })
 end
 path:scatter({ best[{ 1, 1 }] }, { best[{ 2, 1 }] }, { label = "least loss", color = "black", marker = "cross" })
 o:save(path, "path")
-print("pictures: " .. o.out)
+o:finish()

@@ -1,7 +1,5 @@
 -- The gradients of a network of one hidden layer: derived by hand, by automatic differentiation, and by differences.
 --
---   perilune scripts/gradients.lua [--quick] [--out DIR] [--hidden N] [--seed N]
---
 -- a = x W' + b, h = tanh(a), z = h V' + c, and the loss is the mean cross-entropy of softmax(z):
 --   dz = (softmax(z) - onehot(y)) / n    dV = dz' h    dc = sum dz    da = dz V (1 - h^2)    dW = da' x    db = sum da
 
@@ -77,4 +75,4 @@ for _, dtype in ipairs { "float32", "float64" } do
   figure:line(steps, errors, { label = dtype, marker = "circle" })
 end
 o:save(figure, "differences")
-print("pictures: " .. o.out)
+o:finish()

@@ -1,6 +1,4 @@
 -- Learning rates: too small, right, too large; and rates that fall while the network learns.
---
---   perilune scripts/learning_rate.lua [--quick] [--out DIR] [--epochs N] [--seed N]
 
 local peri = require "perilune"
 local nn, optim, plot = peri.nn, peri.optim, peri.plot
@@ -69,4 +67,4 @@ end
 print()
 print(peri.script.table(rows))
 o:save(plot.page { rate, loss, title = "Learning rates that fall", cols = 2 }, "schedules")
-print("pictures: " .. o.out)
+o:finish()

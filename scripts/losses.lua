@@ -1,7 +1,5 @@
 -- Squared error and cross-entropy: their gradients, what they do to a confident mistake, and why softmax and
 -- cross-entropy are computed together.
---
---   perilune scripts/losses.lua [--quick] [--out DIR] [--epochs N] [--seed N]
 
 local peri = require "perilune"
 local nn, optim, data, plot = peri.nn, peri.optim, peri.data, peri.plot
@@ -77,4 +75,4 @@ local slope = plot.figure { xlabel = "logit of the right class", ylabel = "gradi
 loss:line(grid, -q:log(), { label = "cross-entropy" }):line(grid, (q - 1) ^ 2, { label = "squared error" })
 slope:line(grid, q - 1, { label = "p - 1" }):line(grid, 2 * (q - 1) * q * (1 - q), { label = "2 (p - 1) p (1 - p)" })
 o:save(plot.page { loss, slope, cols = 2, title = "A confident mistake has no gradient under squared error" }, "losses")
-print("pictures: " .. o.out)
+o:finish()

@@ -1,105 +1,88 @@
 -- Choosing a network: parameters by the dev set, what the test set says then, and what it says when it has chosen
 -- itself; and when to stop the training.
---
---   perilune scripts/model_selection.lua [--quick] [--out DIR] [--seeds N] [--epochs N] [--seed N]
 
 local peri = require "perilune"
-local nn, optim, data, plot = peri.nn, peri.optim, peri.data, peri.plot
+local nn, optim, select, plot = peri.nn, peri.optim, peri.select, peri.plot
 local o = peri.script.options {
   about = "A grid over hidden units and learning rates, by dev and by test set; and early stopping.",
-  seeds = { 20, quick = 6, doc = "repetitions, each with points of its own", least = 2 },
+  seeds = { 16, quick = 6, doc = "repetitions, each with points of its own", least = 2 },
   epochs = { 40, quick = 25, doc = "passes of each network in the grid" },
   seed = { 1, doc = "of the first repetition" },
 }
-local hidden, rates = { 1, 2, 4, 8, 16, 32 }, { 0.01, 0.03, 0.1, 0.2, 0.3, 1 }
-local function rings(n, seed) return data.circles(n, { noise = 0.25, factor = 0.5, seed = seed }) end
-local fresh_x, fresh_y = rings(5000, 100000 + o.seed) -- so many that the score on them is nearly the truth
+local params = { hidden = { 1, 2, 4, 8, 16, 32 }, rate = { 0.01, 0.03, 0.1, 0.2, 0.3, 1 } }
+local function rings(n, seed) return { peri.data.circles(n, { noise = 0.25, factor = 0.5, seed = seed }) } end
+local fresh = rings(5000, 100000 + o.seed) -- so many that the score on them is nearly the truth
 
-local networks -- all those of a grid, for the test set to choose from what the dev set has tried
-local function build(p)
-  local function network()
-    local net = nn.Sequential(nn.Linear(2, p.hidden), nn.Tanh(), nn.Linear(p.hidden, 2))
+local function network(hidden) return nn.Sequential(nn.Linear(2, hidden), nn.Tanh(), nn.Linear(hidden, 2)) end
+local classifier = peri.train.Classifier { epochs = o.epochs, batch_size = 20, seed = o.seed, progress = false,
+  params = { hidden = 0, rate = 0 }, build = function(p)
+    local net = network(p.hidden)
     return net, optim.SGD(net:parameters(), { lr = p.rate, momentum = 0.9 })
-  end
-  networks[#networks + 1] = peri.train.Classifier { build = network, epochs = o.epochs, batch_size = 20, seed = o.seed,
-    progress = false }
-  return networks[#networks]
-end
+  end }
 
 -- Each repetition: 200 points in three parts; the best network of the grid by the dev part, and by the test part.
-local cases = {
-  { chosen = "dev", scored = "dev" }, { chosen = "dev", scored = "test" }, { chosen = "test", scored = "test" },
-}
+local cases = { { "dev", "dev" }, { "dev", "test" }, { "test", "test" } } -- the sets that choose and that score
 for _, case in ipairs(cases) do case.score, case.fresh = {}, {} end
-local first, s
+local first, parts_of_first
 for k = 1, o.seeds do
-  local X, y = rings(200, o.seed + k - 1)
-  local parts = data.split({ X, y }, { train = 0.6, dev = 0.2, test = 0.2, seed = o.seed + k - 1, stratify = true })
-  networks = {}
-  local g = peri.select.grid_search { build = build, params = { hidden = hidden, rate = rates }, train = parts.train,
-    dev = parts.dev }
-  local best = { dev = g.best, test = networks[1] }
-  for _, m in ipairs(networks) do
-    if m:score(parts.test.x, parts.test.y) > best.test:score(parts.test.x, parts.test.y) then best.test = m end
+  local seed, best = o.seed + k - 1, {}
+  local parts = peri.data.split(rings(200, seed), { train = 0.6, dev = 0.2, test = 0.2, seed = seed, stratify = true })
+  for _, set in ipairs { "dev", "test" } do
+    best[set] = select.grid_search { estimator = classifier, params = params, train = parts.train, dev = parts[set] }
   end
   for _, case in ipairs(cases) do
-    local m, set = best[case.chosen], parts[case.scored]
-    case.score[k], case.fresh[k] = m:score(set.x, set.y), m:score(fresh_x, fresh_y)
+    local m, set = best[case[1]].best, parts[case[2]]
+    case.score[k], case.fresh[k] = m:score(set.x, set.y), m:score(fresh[1], fresh[2])
   end
-  if k == 1 then first, s = g, parts end
+  if k == 1 then first, parts_of_first = best.dev, parts end
 end
 
 print(("first repetition: %d hidden units, learning rate %g"):format(first.best_params.hidden, first.best_params.rate))
 local rows = { { "set", "points", "accuracy of the chosen network" } }
-for _, name in ipairs { "train", "dev", "test" } do
-  rows[#rows + 1] = { name, #s[name].x, first.best:score(s[name].x, s[name].y) }
+parts_of_first.fresh = { x = fresh[1], y = fresh[2] }
+for i, name in ipairs { "train", "dev", "test", "fresh" } do
+  local set = parts_of_first[name]
+  rows[i + 1] = { name, #set.x, first.best:score(set.x, set.y) }
 end
-rows[5] = { "fresh", #fresh_x, first.best:score(fresh_x, fresh_y) }
 print(peri.script.table(rows))
+o:save(first:plot { title = "Accuracy on the dev set", xlabel = "hidden units", ylabel = "learning rate" }, "grid")
 
 rows = { { "chosen on", "scored on", "score", "on fresh points", "optimism", "standard error" } }
 local names, means, places, gaps = {}, {}, {}, {}
 for i, case in ipairs(cases) do
-  local score, fresh = peri.tensor(case.score), peri.tensor(case.fresh)
-  local gap = score - fresh
-  names[i], means[i] = ("chosen on %s, scored on %s"):format(case.chosen, case.scored), gap:mean():item()
-  rows[i + 1] = { case.chosen, case.scored, score:mean():item(), fresh:mean():item(), means[i],
+  local score, truth = peri.tensor(case.score), peri.tensor(case.fresh)
+  local gap = score - truth
+  names[i], means[i] = ("%s chose, %s scored"):format(case[1], case[2]), gap:mean():item()
+  rows[i + 1] = { case[1], case[2], score:mean():item(), truth:mean():item(), means[i],
     gap:std():item() / math.sqrt(o.seeds) }
-  for k = 1, o.seeds do
-    places[#places + 1], gaps[#gaps + 1] = i + 0.6 * (k - 0.5) / o.seeds - 0.3, gap[k] -- side by side
-  end
+  places[i], gaps[i] = peri.linspace(i - 0.3, i + 0.3, o.seeds), gap -- side by side
 end
 print("\n" .. peri.script.table(rows))
 local figure = plot.figure { title = "The set that has chosen promises too much",
-  ylabel = "score less that on fresh points" }
-figure:bars(names, means, { color = "orange", label = "mean" })
-o:save(figure:scatter(places, gaps, { label = "a repetition", color = "blue" }), "optimism")
-
-local grid = plot.figure { title = "Accuracy on the dev set", xlabel = "learning rate", ylabel = "hidden units" }
-grid:heatmap(first.scores:view(#hidden, #rates), { rows = hidden, columns = rates, values = "%.3f",
-  colorbar = "accuracy" })
-o:save(grid, "grid")
+  ylabel = "score less that on fresh points" }:bars(names, means, { color = "orange", label = "mean" })
+figure:scatter(peri.cat(places, 1), peri.cat(gaps, 1), { label = "a repetition", color = "blue" })
+o:save(figure, "optimism")
 
 -- Early stopping: few points and many units, so that training soon learns what is not there.
-local X, y = rings(60, o.seed)
-figure = plot.figure { title = "Early stopping: 64 units, 60 points", xlabel = "epoch", ylabel = "cross-entropy" }
-rows = { { "training", "epochs", "parameters of epoch", "train loss", "fresh loss", "fresh accuracy" } }
-for _, case in ipairs { { "to the end" }, { "early stopping", { patience = 30 } } } do
+local few = rings(60, o.seed)
+local function learn(early_stopping)
   peri.manual_seed(o.seed)
-  local net = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 2))
-  local h = peri.train.fit { model = net, loss = nn.CrossEntropyLoss(), train = { X, y }, dev = s.dev,
+  local net = network(64)
+  return peri.train.fit { model = net, loss = nn.CrossEntropyLoss(), train = few, dev = parts_of_first.dev,
     optimizer = optim.Adam(net:parameters(), { lr = 0.02 }), epochs = 10 * o.epochs, batch_size = 20, seed = o.seed,
-    early_stopping = case[2], measure_train = true, progress = false }
+    early_stopping = early_stopping, measure_train = true, progress = false }
+end
+local whole, early = learn(), learn { patience = 30 }
+rows = { { "training", "epochs", "parameters of epoch", "train loss", "fresh loss", "fresh accuracy" } }
+for i, h in ipairs { whole, early } do
   local at = h.best_epoch or h.epochs
-  local loss = peri.metrics.log_loss(h:predict_proba(fresh_x), fresh_y)
-  rows[#rows + 1] = { case[1], h.epochs, at, h.train_loss[at], loss, h:score(fresh_x, fresh_y) }
-  if case[2] then
-    figure:line({ h.epochs, h.epochs }, { 0, 1.2 }, { color = "gray", style = "dashed", label = "stopped" })
-    figure:scatter({ at }, { h.dev_loss[at] }, { color = "black", size = 9, label = "best on dev, taken" })
-  else
-    figure:line(h.train_loss, { label = "train" }):line(h.dev_loss, { label = "dev" })
-  end
+  rows[i + 1] = { i == 1 and "to the end" or "early stopping", h.epochs, at, h.train_loss[at],
+    peri.metrics.log_loss(h:predict_proba(fresh[1]), fresh[2]), h:score(fresh[1], fresh[2]) }
 end
 print("\n" .. peri.script.table(rows))
+figure = whole:plot { title = "Early stopping: 64 units, 60 points" }
+figure:line({ early.epochs, early.epochs }, { 0, 1.2 }, { color = "gray", style = "dashed", label = "stopped" })
+figure:scatter({ early.best_epoch }, { early.dev_loss[early.best_epoch] },
+  { color = "black", size = 9, label = "best on dev, taken" })
 o:save(figure, "early_stopping")
-print("pictures: " .. o.out)
+o:finish()

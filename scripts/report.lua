@@ -1,7 +1,5 @@
 -- All experiments, run one after another (two at a time), as one page: tables, pictures, explanations and sources.
 --
---   perilune scripts/report.lua [--quick] [--out DIR] [--data DIR] [--jobs N]
---
 -- The page, index.html in the folder of --out, has everything inside it and opens from disk.
 
 local peri = require "perilune"
@@ -65,8 +63,8 @@ if o.data ~= "" then scripts[#scripts].arguments = { "--data", o.data } end
 local failed, path = peri.report {
   title = "Perilune: experiments in gradient descent and support vector machines",
   about = "Each section is a short script: what it printed, what it drew, and, behind a fold, how it is written.",
-  scripts = scripts, folder = arg[0]:match "^(.*)/" or ".", out = o.out, arguments = o.quick and { "--quick" } or {},
-  at_once = o.jobs,
+  scripts = scripts, folder = arg[0]:match "^(.*)/" or ".", out = o.out, at_once = o.jobs,
+  arguments = { "--plots", o.plots, o.quick and "--quick" or nil },
 }
 print("page: " .. path)
 if #failed > 0 then

@@ -1,6 +1,4 @@
 -- How many examples are enough: errors on the points that were learnt and on others, against their number.
---
---   perilune scripts/sample_size.lua [--quick] [--out DIR] [--seeds N] [--epochs N] [--noise X]
 
 local peri = require "perilune"
 local nn, optim, data, plot = peri.nn, peri.optim, peri.data, peri.plot
@@ -48,4 +46,4 @@ for i, method in ipairs(methods) do
 end
 print(peri.script.table(rows))
 o:save(plot.page(panels), "errors")
-print("pictures: " .. o.out)
+o:finish()

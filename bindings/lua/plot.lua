@@ -313,7 +313,7 @@ local function write_legend(figure, script, box)
   if place == "right" then
     where = "outside right top vertical"
   elseif place == "above" or place == "below" then
-    local columns = math.max(1, math.min(#labels, math.floor((script.width - 80) / label_width(labels))))
+    local columns = math.max(1, math.min(#labels, math.floor((script.width - 80) / (label_width(labels) - 40))))
     where = ("outside center %s horizontal maxcols %d"):format(place == "above" and "top" or "bottom", columns)
     if place == "below" and not script.text then -- gnuplot's own margin lets the axis label touch the legend
       local rows = math.ceil(#labels / columns)

@@ -10,9 +10,15 @@ Options.__index = Options
 
 local function script_name() return type(arg) == "table" and tostring(arg[0]):match "([^/]+)$" or "script" end
 
--- One line on stderr, and the end of the script.
+-- One line on stderr.
+local function say(message, ...)
+  local line = message:format(...):gsub("%c", "?")
+  io.stderr:write(script_name(), ": ", line, "\n")
+end
+
+-- The same, and the end of the script.
 local function leave(message, ...)
-  io.stderr:write(script_name(), ": ", message:format(...):gsub("%c", "?"), "\n")
+  say(message, ...)
   os.exit(1, true)
 end
 
@@ -21,6 +27,7 @@ end
 local COMMON = {
   help = { false, doc = "this text" }, quick = { false, doc = "smaller sizes" },
   out = { "", doc = "folder of the pictures", word = "DIR" },
+  plots = { "yes", doc = "pictures", choices = { "yes", "no" } },
 }
 
 local function kind_of(name, row)
@@ -152,14 +159,44 @@ local function try(f, ...)
   return table.unpack(results, 2, results.n)
 end
 
+-- ---- time ----
+
+local function time(f, times)
+  times = times or 1
+  if type(f) ~= "function" then fail("script.time: f must be a function, got %s", type(f)) end
+  if math.type(times) ~= "integer" or times < 1 then
+    fail("script.time: times must be a whole number from 1, got %s", tostring(times))
+  end
+  local least, results = math.huge, nil
+  for _ = 1, times do
+    local start = peri.now()
+    results = table.pack(f())
+    least = math.min(least, peri.now() - start)
+  end
+  return least, table.unpack(results, 1, results.n)
+end
+
 -- ---- pictures ----
 
+local function check_options(self, method)
+  if getmetatable(self) == Options then return end
+  fail("%s: called with a %s (expected options:%s(...))", method, type(self), method)
+end
+
 function Options:save(picture, name)
-  if getmetatable(self) ~= Options then fail("save: called with a %s (expected options:save(...))", type(self)) end
+  check_options(self, "save")
+  if self.plots == "no" then return nil end
   local path = self.out .. "/" .. name
   local ok, message = pcall(picture.save, picture, { path .. ".svg", path .. ".png" })
-  if not ok then leave("no pictures: %s", (tostring(message):gsub("^%S+:%d+: ", ""))) end
-  return path
+  if not ok and not self._failed then say("no pictures: %s", (tostring(message):gsub("^%S+:%d+: ", ""))) end
+  self._failed = self._failed or not ok
+  return ok and path or nil
+end
+
+function Options:finish()
+  check_options(self, "finish")
+  if self._failed then os.exit(1, true) end
+  if self.plots == "yes" then print("pictures: " .. self.out) end
 end
 
 -- ---- tables ----
@@ -198,9 +235,9 @@ local script = { _options = Options }
 peri._document("options", [[
 script.options({name = {default, quick =, doc =, choices =, least = 1}, ..., about =}, arguments = arg) -> options
 Reads a script's command line: --name VALUE or --name=VALUE for each option, a flag where the default is a boolean, and
-always --help (prints and ends the script), --quick (options that have one take their quick value) and --out DIR
-('out/NAME' by default). Whole defaults take whole numbers from least, others numbers above 0. What is wrong is one
-line on stderr and the end of the script with status 1. Fields: a value for each option.
+always --help (prints and ends the script), --quick (options that have one take their quick value), --out DIR
+('out/NAME' by default) and --plots no (no pictures). Whole defaults take whole numbers from least, others numbers
+above 0. What is wrong is one line on stderr and the end of the script with status 1. Fields: a value for each option.
 Errors: names and defaults that no option can have.]], options, script)
 peri._document("table", [[
 script.table{{heading, ...}, {value, ...}, ...} -> string
@@ -210,9 +247,18 @@ peri._document("try", [[
 script.try(f, ...) -> what f gives
 Calls f(...), for what a user may get wrong, such as the name of a file: an error is one line on stderr and the end of
 the script with status 1.]], try, script)
+peri._document("time", [[
+script.time(f, times = 1) -> seconds, what f gives
+Calls f() that many times and measures each; gives the shortest, since other programs only make it slower, and what the
+last call gave.]], time, script)
 peri._document("save", [[
-options:save(figure, name) -> path
-Saves a figure or page as name.svg and name.png in the folder of --out. When gnuplot is missing the script ends with one
-line that says so.]], Options.save, Options)
+options:save(figure, name) -> path or nil
+Saves a figure or page as name.svg and name.png in the folder of --out; with --plots no it does nothing. When gnuplot is
+missing, or the disk full, the first call says so in one line on stderr and the script goes on, for what it prints.]],
+  Options.save, Options)
+peri._document("finish", [[
+options:finish()
+The last line of a script: prints where the pictures are. When some could not be saved the script ends with status 1.]],
+  Options.finish, Options)
 
 return script

@@ -7,6 +7,7 @@ local folds = peri._load("select.folds", peri, input, rows)
 local evaluate = peri._load("select.evaluate", peri, input)
 local search = peri._load("select.search", peri, input, rows, folds, evaluate)
 local curves = peri._load("select.curves", peri, input, rows, folds, evaluate)
+local compare = peri._load("select.compare", peri, input, rows, evaluate)
 
 local function document(name, doc, f, where) peri._document(name, doc, f, where or part) end
 
@@ -67,18 +68,19 @@ not all are numbers), scores and stds in the order of the visits, for plots.
 tostring gives a table, and plot a picture.]]
 
 document("grid_search", [[
-select.grid_search{build =, params =, train =, dev = | cv =, metric =, maximize = true, refit = true, seed =} -> table
+select.grid_search{build = | estimator =, params =, train =, dev = | cv =, metric =, refit =, seed =, ..} -> table
 Tries every combination of params = {name = {value, ..}}: build(p), p = {name =
-value}, gives a new estimator, which is fitted on train = {X, y} and scored on
+value}, or estimator:clone(p), is fitted on train = {X, y} and scored on
 dev = {X, y} or over the folds of cv. Names are taken in sorted order, the last
 one varies fastest. Of dev, best is the one fitted on train; of cv it is fitted
-anew on all of train (unless refit is false).]] .. ESTIMATOR .. METRIC .. SEED .. FIELDS .. [[
+anew on all of train (unless refit is false; maximize and refit are true by
+default).]] .. ESTIMATOR .. METRIC .. SEED .. FIELDS .. [[
 
 Errors: those of build and fit, with the parameters that led to them; both or
 none of dev and cv.]], search.grid_search)
 
 document("random_search", [[
-select.random_search{build =, params =, n = 10, train =, dev = | cv =, metric =, maximize =, refit =, seed = 0} -> table
+select.random_search{build = | estimator =, params =, n = 10, train =, dev = | cv =, metric =, seed = 0, ..} -> table
 As grid_search with n random combinations, which follow from seed: of params =
 {name = list}, from which one is taken; {from =, to =, log = false, whole =
 false}, a range with both ends (log: even in the logarithm; whole: whole
@@ -101,13 +103,23 @@ picture.]] .. ESTIMATOR .. METRIC .. [[
 Errors: as grid_search; sizes beyond the rows that are fitted.]], curves.learning_curve)
 
 document("validation_curve", [[
-select.validation_curve{build =, param =, values =, train =, dev = | cv =, seeds =, seed =, metric =} -> table
-Scores of build{[param] = value} for each of values, on train = {X, y} and on
-what is held out: dev = {X, y}, with a repeat for each of seeds, or the folds of
-cv. Fields as of learning_curve, with values (a tensor, or a list where not all
+select.validation_curve{build = | estimator =, param =, values =, train =, dev = | cv =, seeds =, seed =, ..} -> table
+Scores of build(p), p = {[param] = value}, or of estimator:clone(p), for each of
+values, on train = {X, y} and on what is held out: dev = {X, y}, with a repeat
+for each of seeds, or the folds of cv. Fields as of learning_curve, with values (a tensor, or a list where not all
 are numbers) in the place of sizes.]] .. ESTIMATOR .. METRIC .. [[
 
 Errors: as grid_search.]], curves.validation_curve)
+
+document("compare", [[
+select.compare{{name, estimator}, .., train = {X, y}, test = {X, y}, metric =, measure_train = true} -> table
+Fits each estimator on train, in order, and scores it on test and (unless measure_train is false) on train. An entry
+{name, estimator, train = {X, y}} has rows of its own; what cannot be fitted, as a result of train.fit, is taken as it
+is. Fields: results, in order: {name =, model = (fitted), rows = (number that it was fitted on), train =, test =
+(scores), fit_seconds = (of a network those of its steps), score_seconds = (of test), size = ('52 parameters', '41
+support vectors')}. tostring gives a table.]] .. METRIC .. [[
+
+Errors: as fit, with the name of the estimator.]], compare)
 
 -- ---- pictures of the results ----
 

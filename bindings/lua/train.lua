@@ -13,19 +13,25 @@ local function document(name, doc, f, ...)
 end
 
 document("fit", [[
-train.fit{model =, loss =, optimizer =, train = {X, y}, dev = {X, y}, epochs = 10, batch_size = 32, ...} -> fitted
+train.fit{model =, optimizer = | step =, train = {X, y}, dev = {X, y}, loss =, epochs = 10, batch_size = 32, ..} -> m
 Trains a network by mini-batches. X: a row for each example, a tensor (converted to the model's dtype) or a table of
 rows. y, classification: n whole labels of any values (int64, whole floats, a table), mapped to 1..k by sorted value;
 the model gives n x k logits. y, regression: n or n x m numbers. Which of both it is says the loss
 (CrossEntropyLoss, MSELoss), else y (int64 is classification), or task = 'classification' or 'regression'. loss: of
-nn, or a function (scores, targets) -> one number.
+nn, or a function (scores, targets) -> one number; CrossEntropyLoss or MSELoss by default.
+model: a layer, or a function of x that gives scores, with parameters = {the tensors that it works with}. step(x, y):
+changes the parameters for one mini-batch in place of loss, backward and optimizer; it gets labels as 1..k, targets as
+n x m.
 Options: shuffle = true, seed (of the orders; drawn from the default stream when left out), scheduler (stepped after
 each epoch; ReduceLROnPlateau, and schedules in Lua, get the dev or else train loss; with mode 'max' the accuracy or
 R^2), early_stopping = {patience = 10, min_delta = 0, monitor = 'dev_loss'} (training ends after patience epochs
 without improvement, and the best parameters come back), clip_grad_norm (of all gradients together), callbacks (a
-function or a list; called with the state of each epoch; false ends the training), progress (true, false; by default
-only when stderr is a terminal), measure_train = false (true: train measures are taken after each epoch, else they are
-means over its mini-batches as they were before their steps), classes (a list, when y lacks some).
+function or a list; called with the state of each epoch; false ends the training), on_batch (a function, called after
+each mini-batch with {epoch =, batch = (in the epoch), batches = (since the start), loss = (before the update; not with
+step), seconds = (of training), learning_rate =, model =, optimizer =}, one table that is used again; false ends the
+training, its time does not count), progress (true, false; by default only when stderr is a terminal), measure_train =
+false (true, and with step: train measures are taken after each epoch, else they are means over its mini-batches as
+they were before their steps), classes (a list, when y lacks some).
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
 dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
 'early_stopping', 'callback' or 'diverged'), best_epoch and monitor (of early stopping), diverged, note. A loss that is

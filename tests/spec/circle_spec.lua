@@ -28,14 +28,14 @@ describe("circle.lua", function()
       local rows, n = table_of(circle("--seed", seed, "--test", 10000), "method")
       assert.equal(9, n)
       for name, row in pairs(rows) do
-        mean[name] = (mean[name] or 0) + row[2] / 5
-        if name:find "network" then assert.equal(52, row[4]) end
+        mean[name] = (mean[name] or 0) + row[3] / 5
+        if name:find "^%(" then assert.equal(52, row[6]) end
       end
-      assert.equal(3, rows.LinearSVC[4])
-      assert.is_true(rows["SVC rbf"][4] < rows["SVC linear"][4])
+      assert.equal(3, rows.LinearSVC[6])
+      assert.is_true(rows["SVC rbf"][6] < rows["SVC linear"][6])
     end
     for name, accuracy in pairs(mean) do
-      if name:find "network" or name == "SVC rbf" or name == "SVC poly" then
+      if name:find "^%(" or name == "SVC rbf" or name == "SVC poly" then
         assert.is_true(accuracy >= 0.93, ("%s: %.4f"):format(name, accuracy))
       elseif name:find "linear" or name == "LinearSVC" then
         assert.is_true(accuracy <= 0.65, ("%s: %.4f"):format(name, accuracy))
@@ -59,24 +59,29 @@ describe("circle.lua", function()
 
     local initial, n = table_of(out, "initial weights")
     assert.equal(6, n)
-    for i = 1, 4 do assert.is_true(math.abs(initial["all 0"][i] - math.log(2)) < 1e-3) end
-    assert.is_true(initial["normal 5"][1] > 5 and initial["normal 1"][4] < 0.4)
-    assert.is_true(initial["normal 0.01"][4] > 0.68)
+    for i = 1, 4 do assert.is_true(math.abs(initial["normal, std 0"][i] - math.log(2)) < 1e-3) end
+    assert.is_true(initial["normal, std 5"][1] > 5 and initial["normal, std 1"][4] < 0.4)
+    assert.is_true(initial["normal, std 0.01"][4] > 0.68)
   end)
 
   it("sweeps C from 10^-3 to 10^5 for two kernels", function()
-    local rows, n = table_of(circle("--epochs", 2), "\nC ")
-    assert.equal(9, n)
+    local out = circle("--epochs", 2)
     local X, y = peri.data.circles(200, { noise = 0.15, factor = 0.5, seed = 1 })
-    for power = -3, 5 do
-      local row = rows["10^" .. power]
-      assert.equal(6, #row)
-      local rbf = peri.svm.SVC { C = 10.0 ^ power }:fit(X, y)
-      assert.is_true(math.abs(row[1] - rbf:score(X, y)) <= 0.01, power)
-      assert.is_true(math.abs(row[3] - #rbf.support) <= 3, power)
+    local Xt, yt = peri.data.circles(200, { noise = 0.15, factor = 0.5, seed = 2 })
+    for _, kernel in ipairs { "rbf", "poly" } do
+      local rows, n = table_of(out, "SVC " .. kernel .. ", nine machines and their scores in [%d.e-]+ s\nC")
+      assert.equal(9, n)
+      for power = -3, 5 do
+        local row = rows[("%.6g"):format(10.0 ^ power)]
+        local m = peri.svm.SVC { kernel = kernel, degree = 2, C = 10.0 ^ power }:fit(X, y)
+        assert.is_true(math.abs(row[1] - m:score(X, y)) <= 0.01, kernel .. power)
+        assert.is_true(math.abs(row[2] - m:score(Xt, yt)) <= 0.015, kernel .. power)
+      end
+      assert.is_true(rows["0.001"][2] < rows["1"][2])
+      if kernel == "rbf" then -- too much
+        assert.is_true(rows["100000"][1] > rows["1"][1] and rows["100000"][2] < rows["1"][2])
+      end
     end
-    assert.is_true(rows["10^5"][1] > rows["10^0"][1] and rows["10^5"][2] < rows["10^0"][2]) -- too much
-    assert.is_true(rows["10^-3"][4] < rows["10^0"][4])
   end)
 
   it("gives the same parameters by hand and by autograd", function()
@@ -92,8 +97,8 @@ describe("circle.lua", function()
     local out, err, status = run { "scripts/circle.lua", "--epochs", "5", "--out", folder }
     assert.equal(0, status, err)
     assert.matches("pictures: ", out)
-    for _, name in ipairs { "loss", "accuracy", "network", "svm_linear", "svm_rbf", "svm_poly", "svm_sigmoid",
-      "rates", "early_stopping", "initialisation", "C", "boundaries" } do
+    for _, name in ipairs { "training", "rates", "early_stopping", "initialisation", "C", "svm", "network",
+      "boundaries" } do
       for ending, magic in pairs { svg = "^<%?xml", png = "^\137PNG" } do
         local path = ("%s/%s.%s"):format(folder, name, ending)
         local file <close> = assert(io.open(path, "rb"))

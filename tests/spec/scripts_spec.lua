@@ -1,5 +1,5 @@
 -- The experiments, run as a user runs them, on small sizes: the numbers that they claim, their pictures, and what
--- they say about wrong options. And peri.script, which they share.
+-- they say about wrong options.
 local peri = require "perilune"
 local run = require "support.program"
 
@@ -224,28 +224,28 @@ describe("the experiment", function()
 
   it("mnist.lua: both methods learn generated digits, and pictures show how", function()
     local rows, out = experiment("mnist", "--epochs", 8, "--batch", 32)
-    assert.is_true(rows["network 784-32-10"][3] > 0.8)
-    local machine
-    for name, row in pairs(rows) do if name:find "^SVC rbf, %d+ support vectors" then machine = row end end
-    assert.equal(1000, machine[2])
-    assert.is_true(machine[3] > 0.9)
+    assert.is_true(rows["network 784-32-10"][4] > 0.8)
+    assert.equal("25450 parameters", rows["network 784-32-10"][7])
+    assert.same({ "SVC rbf", 1000, "-" }, { table.unpack(rows["SVC rbf"], 1, 3) })
+    assert.is_true(rows["SVC rbf"][4] > 0.9)
     local wrong = tonumber(out:match "the network takes (%d+) of 2000 test digits for others")
-    close_to(1 - rows["network 784-32-10"][3], wrong / 2000, "wrong digits")
+    close_to(1 - rows["network 784-32-10"][4], wrong / 2000, "wrong digits")
     pictures("learning", "confusion", "wrong", "weights")
   end)
 end)
 
-describe("script.options", function()
+describe("every experiment", function()
   local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
     "model_selection", "sample_size", "circle", "mnist" }
 
-  it("gives every experiment a help, and one line for what is wrong", function()
+  it("has a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
       local out, err, status = run { "scripts/" .. name .. ".lua", "--help" }
       assert.equal(0, status, err)
       assert.matches("^usage: perilune " .. name .. ".lua %[options%]\n", out)
       assert.matches("\n  %-%-out DIR +folder of the pictures; out/" .. name, out)
       assert.matches("\n  %-%-quick +smaller sizes", out)
+      assert.matches("\n  %-%-plots TEXT +pictures; one of yes, no; yes", out)
       out, err, status = run { "scripts/" .. name .. ".lua", "--quik" }
       assert.equal(1, status)
       assert.equal("", out)
@@ -253,86 +253,12 @@ describe("script.options", function()
     end
   end)
 
-  it("says in one line that gnuplot is missing, after the table", function()
-    local out, err, status = run({ "scripts/gradients.lua", "--quick" }, nil, "PATH=/nonexistent")
-    assert.equal(1, status)
-    assert.matches("^parameter +numbers", out)
-    assert.matches("^gradients.lua: no pictures: plot: gnuplot is not installed %(on Debian: [%w -]+%)\n$", err)
-  end)
-
-  local script = [[
-    local o = require "perilune".script.options { epochs = { 10, quick = 2 }, lr = { 0.5 }, seed = { 0, least = 0 },
-      kind = { "a", choices = { "a", "b" } }, loud = { false } }
-    print(o.epochs, o.lr, o.seed, o.kind, o.loud, o.quick, o.out)]]
-
-  local function said(...)
-    local path = os.tmpname()
-    local file <close> = assert(io.open(path, "w"))
-    file:write(script)
-    file:close()
-    local out, err, status = run { path, ... }
-    os.remove(path)
-    return out, (err:gsub("^[^:]+: ", "")), status
-  end
-
-  it("reads values, flags and quick values", function()
-    assert.matches("^10\t0.5\t0\ta\tfalse\tfalse\tout/lua_%w+\n$", (said()))
-    assert.matches("^2\t0.5\t0\ta\tfalse\ttrue\t", (said "--quick"))
-    assert.matches("^7\t1.0\t3\tb\ttrue\ttrue\tx y\n$",
-      (said("--quick", "--epochs", 7, "--lr=1", "--seed", 3, "--kind=b", "--loud", "--out", "x y")))
-  end)
-
-  it("leaves out the default that is empty, and says in one line what a file lacks", function()
-    local out = run { "scripts/mnist.lua", "--help" }
-    assert.matches("\n  %-%-data DIR +folder of MNIST's files; without it digits are generated\n", out)
-    local path = os.tmpname()
-    local file <close> = assert(io.open(path, "w"))
-    file:write 'local try = require "perilune".script.try print(try(math.max, 1, 2)) try(error, {}) print "no"'
-    file:close()
-    local err, status
-    out, err, status = run { path }
-    os.remove(path)
-    assert.equal("2\n", out)
-    assert.matches("^lua_%w+: table: 0x%x+\n$", err)
-    assert.equal(1, status)
-  end)
-
-  it("refuses values that an option cannot have", function()
-    local cases = {
-      { "--epochs must be a whole number from 1, got 0", "--epochs", 0 },
-      { "--epochs must be a whole number from 1, got 1.5", "--epochs=1.5" },
-      { "--lr must be a number above 0, got nan", "--lr", "nan" },
-      { "--lr must be a number above 0, got -1", "--lr", "-1" },
-      { "--seed must be a whole number from 0, got -1", "--seed", "-1" },
-      { "--kind must be one of a, b, got c", "--kind", "c" }, { "--loud takes no value", "--loud=1" },
-      { "a value is missing after --out", "--out" }, { "--out must be a folder", "--out=" },
-      { "unknown option file (see --help)", "file" }, { "unknown option --Epochs (see --help)", "--Epochs", 3 },
-    }
-    for _, case in ipairs(cases) do
-      local out, err, status = said(table.unpack(case, 2))
+  it("prints all that it has to say without gnuplot, and in one line that pictures are missing", function()
+    for _, name in ipairs { "gradients", "model_selection" } do
+      local out, err, status = run({ "scripts/" .. name .. ".lua", "--quick" }, nil, "PATH=/nonexistent")
       assert.equal(1, status)
-      assert.equal("", out)
-      assert.equal(case[1] .. "\n", err)
+      assert.equal(run { "scripts/" .. name .. ".lua", "--quick", "--plots", "no" }, out)
+      assert.matches("^" .. name .. ".lua: no pictures: plot: gnuplot is not installed %(on Debian: [%w -]+%)\n$", err)
     end
-  end)
-
-  it("refuses names and defaults that no option can have", function()
-    local function message_of(given)
-      local ok, message = pcall(peri.script.options, given, {})
-      assert.is_false(ok)
-      return message
-    end
-    assert.matches("script.options: out cannot be the name of an option", message_of { out = { 1 } })
-    assert.matches("script.options: save cannot be the name of an option", message_of { save = { 1 } })
-    assert.matches("the default of a must be a number, a string or a boolean, got table", message_of { a = { {} } })
-  end)
-end)
-
-describe("script.table", function()
-  it("aligns columns of words and of numbers", function()
-    assert.equal("name   n  loss\nlong  10   0.5\nä      2   nan", peri.script.table {
-      { "name", "n", "loss" }, { "long", 10, 0.5 }, { "ä", 2, 0 / 0 },
-    })
-    assert.matches("script.table: row 2 is a number", select(2, pcall(peri.script.table, { { "a" }, 3 })))
   end)
 end)

@@ -297,8 +297,7 @@ describe("cross_val_score", function()
 
   it("says what is wrong", function()
     local f = select.cross_val_score
-    fails("cross_val_score: estimator must be a function that gives an estimator, or an estimator that can be cloned,",
-      f)
+    fails("cross_val_score: estimator must be an estimator that can be cloned, got", f)
     local function three() return 3 end
     fails("cross_val_score: build must give an estimator (fit, predict, score), got 3", f, three, X, y)
     fails("cross_val_score: X has 120 rows but y of the data has 80", f, line, X, train[2])
@@ -470,10 +469,12 @@ describe("grid_search", function()
       return options
     end
     fails("grid_search: the argument must be a table, got nothing", f)
-    fails("grid_search: unknown option param (known: build, cv, dev, maximize, metric, params, refit, seed, train)", f,
-      with { param = {} })
+    fails("grid_search: unknown option param (known: build, cv, dev, estimator, maximize, metric, params, refit, seed, "
+      .. "train)", f, with { param = {} })
     fails("grid_search: unknown option n", f, with { n = 3 })
-    fails("grid_search: build must be a function that gives an estimator, got nothing", f, with { build = false })
+    fails("grid_search: one of build and estimator must be given", f, with { build = false })
+    fails("grid_search: one of build and estimator must be given", f, with { estimator = svm.SVC() })
+    fails("grid_search: build must be a function that gives an estimator, got 3", f, with { build = 3 })
     fails("grid_search: params must be a table, got nothing", f, with { params = false })
     fails("grid_search: params is empty", f, with { params = {} })
     fails("grid_search: params must have names as keys, got 1", f, with { params = { { 1 } } })
@@ -628,7 +629,7 @@ describe("learning_curve", function()
     fails("learning_curve: one of build and estimator must be given", f, with { build = false })
     fails("learning_curve: one of build and estimator must be given", f, with { estimator = line() })
     fails("learning_curve: build must be a function", f, with { build = line() })
-    fails("learning_curve: estimator must be a function that gives an estimator, or", f, with { build = false,
+    fails("learning_curve: estimator must be an estimator that can be cloned, got 3", f, with { build = false,
       estimator = 3 })
     fails("learning_curve: one of dev and cv must be given", f, with { cv = 3 })
     fails("learning_curve: seed is for cv", f, with { seed = 3 })
@@ -655,6 +656,8 @@ describe("validation_curve", function()
     end
     assert.same({ 0, 0, 0 }, c.test_std:totable())
     assert.same(Cs, c.values:totable())
+    local same = select.validation_curve { estimator = svm.SVC(), param = "C", values = Cs, train = train, dev = dev }
+    assert.is_true(c.test_scores:equal(same.test_scores))
     c = select.validation_curve { build = svm.SVC, param = "kernel", values = { "linear", "rbf" }, train = train,
       cv = 3 }
     assert.same({ "linear", "rbf" }, c.values)
@@ -703,7 +706,7 @@ describe("peri.select", function()
       for name in pairs(require "perilune".select) do n = n + (name:find "^_" and 0 or 1) end
       print(n)
     ]] }
-    assert.equal("7\n", out, err)
+    assert.equal("8\n", out, err)
   end)
 
   it("is documented, with its errors", function()

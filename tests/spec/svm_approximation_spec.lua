@@ -96,6 +96,16 @@ describe("kernel_matrix", function()
     assert.is_false(svm.kernel_matrix(peri.ones(2, 2, { requires_grad = true })).requires_grad)
   end)
 
+  it("takes options in the place of B, and what a fitted linear machine has for gamma", function()
+    local A = normal(6, 4)
+    local options = { kernel = "linear", gamma = 0 }
+    assert.equal(samples.bits(svm.kernel_matrix(A, nil, options)), samples.bits(svm.kernel_matrix(A, options)))
+    assert.is_true(distance(svm.kernel_matrix(A, options), A:matmul(A:t())) < 1e-12)
+    local m = svm.SVC { kernel = "linear" }:fit(A, { 1, 2, 1, 2, 1, 2 })
+    options = { kernel = m.kernel, gamma = m.gamma }
+    assert.same({ #m.support, #m.support }, svm.kernel_matrix(m.support_vectors, options).shape)
+  end)
+
   it("checks what it gets", function()
     local A = normal(3, 2)
     fails("kernel_matrix: A must be a tensor, got nil", svm.kernel_matrix)
@@ -106,6 +116,8 @@ describe("kernel_matrix", function()
     fails("kernel_matrix (B): X has inf in row 1, column 2", svm.kernel_matrix, A, { { 0, math.huge } })
     fails("kernel_matrix: unknown option gama (known: kernel, degree, coef0, gamma)", svm.kernel_matrix, A, nil,
       { gama = 1 })
+    fails("kernel_matrix: unknown option gama", svm.kernel_matrix, A, { gama = 1 })
+    fails("kernel_matrix: gamma is -1.0", svm.kernel_matrix, A, { kernel = "linear", gamma = -1 })
     fails("kernel_matrix: gamma is 0.0 (expected a finite number > 0)", svm.kernel_matrix, A, nil, { gamma = 0 })
     fails("kernel_matrix: gamma must be scale, auto or a number, got 'x'", svm.kernel_matrix, A, nil, { gamma = "x" })
     fails("kernel_matrix: kernel must be one of linear poly rbf sigmoid", svm.kernel_matrix, A, nil, { kernel = "x" })

@@ -236,6 +236,117 @@ describe("train.fit", function()
     assert.equal(h.dev_accuracy[5], h:score(Xt, yt))
   end)
 
+  it("takes a step of one's own in place of loss and optimizer, for a layer or a function", function()
+    local h = train.fit(options { measure_train = true })
+    local net, ce = network(), nn.CrossEntropyLoss()
+    local sgd = optim.SGD(net:parameters(), { lr = 0.1 })
+    local function step(bx, by)
+      assert.same({ "int64", #bx }, { by.dtype, #by })
+      sgd:zero_grad()
+      ce(net(bx), by):backward()
+      sgd:step()
+    end
+    local given = options { model = net, step = step }
+    given.optimizer, given.loss = nil, nil
+    local stepped = train.fit(given)
+    assert.equal(bits(h.model), bits(net))
+    for _, name in ipairs { "train_loss", "train_accuracy", "dev_loss", "dev_accuracy" } do
+      assert.same(h[name]:totable(), stepped[name]:totable(), name)
+    end
+    assert.is_nil(stepped.learning_rate)
+    assert.equal(h:score(Xt, yt), stepped:score(Xt, yt))
+
+    local W, b = peri.zeros(2, 1, { dtype = "float64" }), peri.zeros(1, { dtype = "float64" })
+    local target = X:to("float64"):matmul(peri.tensor({ { 2 }, { -1 } }, { dtype = "float64" })) + 3
+    local function line(x) return x:matmul(W) + b end
+    local m = train.fit { model = line, parameters = { W, b }, train = { X, target }, epochs = 30, batch_size = 10,
+      early_stopping = { patience = 30 }, step = function(bx, by)
+        local d = (line(bx) - by) / #bx
+        W:sub_(bx:t():matmul(d) * 0.5)
+        b:sub_(d:sum(1) * 0.5)
+      end }
+    assert.is_true(m:score(X, target) > 0.999)
+    assert.equal("float64", m:predict(X).dtype)
+    assert.is_true(m.train_loss[-1] < 1e-20 and m.best_epoch > 5)
+    local found = peri.cat({ W:view(-1), b }, 1)
+    assert.is_true((found - peri.tensor({ 2, -1, 3 }, { dtype = "float64" })):abs():max():item() < 1e-9)
+  end)
+
+  it("trains the tensors of a function with an optimizer, and brings the best back", function()
+    local w = peri.randn(2, 2):mul_(0.1):requires_grad_()
+    local best
+    local m = train.fit { model = function(x) return x:matmul(w) end, parameters = { w }, train = { X, y },
+      optimizer = optim.SGD({ w }, { lr = 0.1 }), epochs = 6, seed = 1, clip_grad_norm = 0.1,
+      early_stopping = { patience = 6, monitor = "train_loss" }, measure_train = true, callbacks = function(state)
+        if state.epoch == 3 then
+          best = w:detach():clone()
+          state.optimizer.lr = 500
+        end
+      end }
+    assert.equal(3, m.best_epoch)
+    assert.is_true(best:equal(w:detach()))
+    assert.equal(m.train_accuracy[3], m:score(X, y))
+  end)
+
+  it("tells on_batch of each mini-batch, without any change to what is computed", function()
+    local seen = {}
+    local h = train.fit(options())
+    local told = train.fit(options { epochs = 5, on_batch = function(state)
+      seen[#seen + 1] = { state.epoch, state.batch, state.batches, state.loss, state.seconds, state.learning_rate }
+      assert.is_true(peri.is_tensor(state.model(X)))
+      state.model:eval()
+    end })
+    assert.equal(bits(h.model), bits(told.model))
+    assert.same(h.train_loss:totable(), told.train_loss:totable())
+    assert.equal(100, #seen)
+    local last, sum = 0, 0
+    for i, s in ipairs(seen) do
+      assert.same({ (i - 1) // 20 + 1, (i - 1) % 20 + 1, i }, table.move(s, 1, 3, 1, {}))
+      assert.is_true(s[5] >= last and s[6] == 0.1)
+      last = s[5]
+      if i <= 20 then sum = sum + s[4] * 10 end
+    end
+    assert.equal(h.train_loss[1], sum / 200)
+    assert.is_true(told.seconds[5] >= last)
+  end)
+
+  it("puts the model back into train mode after on_batch, and ends when that says false", function()
+    peri.manual_seed(1)
+    local net = nn.Sequential(nn.Linear(2, 10), nn.Dropout { p = 0.5 }, nn.Linear(10, 2))
+    local h = train.fit(options { model = net, on_batch = function(state)
+      assert.is_true(state.model.training)
+      state.model:eval()
+      if state.batches == 27 then return false end
+    end })
+    assert.same({ "callback", 2 }, { h.stopped, h.epochs })
+    assert.is_true(h.dev_loss[2] > 0)
+    assert.is_false(net.training)
+  end)
+
+  it("refuses steps and functions that cannot be", function()
+    local function scores(x) return x:matmul(peri.zeros(2, 2)) end
+    local cases = {
+      { { step = 3 }, "fit: step must be a function, got 3" },
+      { { step = print, clip_grad_norm = 1 }, "fit: clip_grad_norm cannot change what step does" },
+      { { on_batch = 3 }, "fit: on_batch must be a function, got 3" },
+      { { parameters = { peri.ones(2) } }, "fit: parameters is for a model that is a function" },
+      { { model = scores, parameters = { 3 } }, "fit: parameters must be a list of one or more float tensors" },
+      { { model = scores, parameters = {} }, "fit: parameters must be a list of one or more float tensors" },
+      { { model = scores, step = print, early_stopping = {} },
+        "fit: early_stopping brings parameters back, and the model is a function %(expected parameters%)" },
+      { { model = function() return 3 end, step = print }, "fit: the model gives 3 %(expected a tensor, a row" },
+    }
+    for _, case in ipairs(cases) do
+      case[1].optimizer = optim.SGD(network():parameters(), { lr = 0.1 })
+      local message = message_of(function()
+        local given = options { optimizer = case[1].optimizer }
+        for name, value in pairs(case[1]) do given[name] = value end
+        train.fit(given)
+      end)
+      assert.matches(case[2], message)
+    end
+  end)
+
   it("refuses what it does not know, before anything is trained", function()
     local net = network()
     local before = bits(net)
@@ -243,7 +354,7 @@ describe("train.fit", function()
       { { epoch = 3 }, "fit: unknown option epoch %(known: batch_size," },
       { { epochs = 0 }, "fit: epochs must be a whole number from 1, got 0" },
       { { batch_size = 1.5 }, "fit: batch_size must be a whole number from 1, got 1.5" },
-      { { model = {}, optimizer = optim.SGD(net:parameters()) }, "fit: model must be a layer, got a table" },
+      { { model = {}, optimizer = optim.SGD(net:parameters()) }, "fit: model must be a layer or a function, got a" },
       { { optimizer = {} }, "fit: optimizer must be an object with a method step, got a table" },
       { { train = { X } }, "fit: train must be a table {X, y}" },
       { { train = { X, yt } }, "fit: train's y must have a label for each of the 200 rows, got a tensor of 300 %(" },
@@ -265,7 +376,8 @@ describe("train.fit", function()
       assert.matches(case[2], message)
       assert.equal(before, bits(net))
     end
-    assert.matches("fit: option loss is missing", message_of(train.fit, { model = net }))
+    assert.matches("fit: option train is missing", message_of(train.fit, { model = net }))
+    assert.matches("fit: option optimizer is missing", message_of(train.fit, { model = net, train = { X, y } }))
   end)
 end)
 

@@ -7,14 +7,17 @@ local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
 local Curve = {}
 Curve.__index = Curve
 
+-- Of one repeat there is no deviation to tell.
 function Curve.__tostring(self)
+  local columns = { "train_mean", "train_std", "test_mean", "test_std" }
   local lines = { { self.name, "train", "std", "test", "std" } }
+  if self.test_scores:size(2) == 1 then
+    columns, lines = { "train_mean", "test_mean" }, { { self.name, "train", "test" } }
+  end
   for i = 1, #self.train_mean do
     local at = self.at[i]
     local line = { math.type(at) == "float" and ("%.6g"):format(at) or tostring(at) }
-    for _, name in ipairs { "train_mean", "train_std", "test_mean", "test_std" } do
-      line[#line + 1] = ("%.4f"):format(self[name][i])
-    end
+    for _, name in ipairs(columns) do line[#line + 1] = ("%.4f"):format(self[name][i]) end
     lines[#lines + 1] = line
   end
   return input.aligned(lines)
@@ -74,16 +77,6 @@ local function read_repeats(operation, options)
   return repeats
 end
 
-local function read_builder(operation, options)
-  if (options.build == nil) == (options.estimator == nil) then
-    fail("%s: one of build and estimator must be given", operation)
-  end
-  if options.build ~= nil and type(options.build) ~= "function" then
-    fail("%s: build must be a function that gives an estimator, got %s", operation, input.describe(options.build))
-  end
-  return evaluate.builder(operation, "estimator", options.build or options.estimator)
-end
-
 -- Sizes up to 1 are shares of m rows, others counts; ascending, each once.
 local function read_sizes(operation, sizes, m)
   if sizes == nil then sizes = { 0.1, 0.325, 0.55, 0.775, 1 } end
@@ -118,7 +111,7 @@ function curves.learning_curve(given)
   local operation = "learning_curve"
   if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
   local options = input.only(operation, given, "build cv dev estimator metric seed seeds sizes train")
-  local build, scorer = read_builder(operation, options), evaluate.scorer(operation, options)
+  local build, scorer = evaluate.builder(operation, options), evaluate.scorer(operation, options)
   local repeats, least = read_repeats(operation, options), math.huge
   for _, r in ipairs(repeats) do least = math.min(least, #r.train.x) end
   local sizes = read_sizes(operation, options.sizes, least)
@@ -144,8 +137,8 @@ end
 function curves.validation_curve(given)
   local operation = "validation_curve"
   if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
-  local options = input.only(operation, given, "build cv dev metric param seed seeds train values")
-  local build, scorer = read_builder(operation, options), evaluate.scorer(operation, options)
+  local options = input.only(operation, given, "build cv dev estimator metric param seed seeds train values")
+  local build, scorer = evaluate.builder(operation, options), evaluate.scorer(operation, options)
   local param, values = options.param, options.values
   if type(param) ~= "string" then fail("%s: param must be a name, got %s", operation, input.describe(param)) end
   if peri.is_tensor(values) and values:dim() == 1 then values = values:totable() end

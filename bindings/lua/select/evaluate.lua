@@ -5,12 +5,14 @@ local fail = input.fail
 
 local evaluate = {}
 
-local function has(object, name)
+function evaluate.has(object, name)
   local kind = type(object)
   if kind ~= "table" and kind ~= "userdata" then return false end
   local ok, value = pcall(function() return object[name] end)
   return ok and value ~= nil
 end
+
+local has = evaluate.has
 
 -- Calls f, naming the candidate in its error.
 local function attempt(operation, label, f, ...)
@@ -118,12 +120,16 @@ function evaluate.maker(operation, build, seed)
   end
 end
 
--- What makes copies of an estimator, or the function build itself.
-function evaluate.builder(operation, name, value)
-  if type(value) == "function" then return value end
-  if has(value, "clone") then return function() return value:clone() end end
-  fail("%s: %s must be a function that gives an estimator, or an estimator that can be cloned, got %s", operation, name,
-    input.describe(value))
+-- What makes an estimator of a set of parameters: the option build, or copies of the option estimator.
+function evaluate.builder(operation, options)
+  local build, estimator = options.build, options.estimator
+  if (build == nil) == (estimator == nil) then fail("%s: one of build and estimator must be given", operation) end
+  if build ~= nil then
+    if type(build) == "function" then return build end
+    fail("%s: build must be a function that gives an estimator, got %s", operation, input.describe(build))
+  end
+  if has(estimator, "clone") then return function(params) return estimator:clone(params) end end
+  fail("%s: estimator must be an estimator that can be cloned, got %s", operation, input.describe(estimator))
 end
 
 local function value_text(value)
@@ -177,14 +183,14 @@ local function fit_group(operation, members, x, y)
 end
 
 -- Some estimators return themselves from fit, others nothing.
-local function fit_alone(operation, candidate, m, x, y)
+function evaluate.fit_alone(operation, candidate, m, x, y)
   local fitted = attempt(operation, candidate.label, m.fit, m, x, y)
   return has(fitted, "predict") and fitted or m
 end
 
 -- Calls visit(i, m) for every candidate fitted on x and y; the order is not that of the list.
 function evaluate.each_fitted(operation, list, x, y, visit)
-  local groups = group(list, function(i, candidate, m) visit(i, fit_alone(operation, candidate, m, x, y)) end)
+  local groups = group(list, function(i, candidate, m) visit(i, evaluate.fit_alone(operation, candidate, m, x, y)) end)
   for _, members in ipairs(groups) do
     for g, m in ipairs(fit_group(operation, members, x, y)) do visit(members.at[g], m) end
   end
@@ -225,7 +231,7 @@ function evaluate.cross(operation, list, pair, fold, folds, scorer)
   local groups = group(list, function(i, candidate, m)
     for f = 1, folds do
       local inside, out = evaluate.fold_rows(fold, f)
-      m = fit_alone(operation, candidate, m or candidate.make(), pair.x[inside], pair.y[inside])
+      m = evaluate.fit_alone(operation, candidate, m or candidate.make(), pair.x[inside], pair.y[inside])
       scores[i][f] = evaluate.score(operation, candidate, scorer, m, pair.x[out], pair.y[out])
       m = nil
     end

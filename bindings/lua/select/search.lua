@@ -12,7 +12,8 @@ local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
 function search.cross_val_score(estimator, X, y, options)
   local operation = "cross_val_score"
   options = input.only(operation, options, "cv metric seed")
-  local build = evaluate.builder(operation, "estimator", estimator)
+  local build = type(estimator) == "function" and estimator
+    or evaluate.builder(operation, { estimator = estimator or false })
   local pair = rows.pair(operation, "the data", { X, y })
   local seed = input.whole(operation, "seed", options.seed or 0, 0)
   local scorer = evaluate.scorer(operation, options)
@@ -189,21 +190,19 @@ local function column(results, get)
   return numbers and float64(list) or list
 end
 
-local KNOWN = "build cv dev maximize metric n params refit seed train"
+local KNOWN = "build cv dev estimator maximize metric n params refit seed train"
 
 local function read(operation, given, known)
   if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
   local options = input.only(operation, given, known)
-  if type(options.build) ~= "function" then
-    fail("%s: build must be a function that gives an estimator, got %s", operation, input.describe(options.build))
-  end
+  local build = evaluate.builder(operation, options)
   if (options.dev == nil) == (options.cv == nil) then fail("%s: one of dev and cv must be given", operation) end
   local self = {
     train = rows.pair(operation, "train", options.train), scorer = evaluate.scorer(operation, options),
     seed = input.whole(operation, "seed", options.seed or 0, 0),
     refit = input.flag(operation, "refit", options.refit, true),
   }
-  self.make = evaluate.maker(operation, options.build, options.seed)
+  self.make = evaluate.maker(operation, build, options.seed)
   if options.dev ~= nil then
     if options.refit ~= nil then fail("%s: refit is for cv (with dev, best is fitted on train)", operation) end
     self.dev = rows.pair(operation, "dev", options.dev)

@@ -43,6 +43,8 @@ local function is_callable(v)
   return type(meta) == "table" and meta.__call ~= nil
 end
 
+local function is_layer(v) return has_method(v, "parameters") and has_method(v, "state_dict") end
+
 local function whole_from(least)
   return kind("a whole number from " .. least, function(v) return math.type(v) and math.tointeger(v) and v >= least end)
 end
@@ -55,8 +57,17 @@ local kinds = {
   boolean = kind("true or false", function(v) return type(v) == "boolean" end),
   positive = kind("a number above 0", function(v) return type(v) == "number" and v > 0 and v < math.huge end),
   from_zero = kind("a number from 0", function(v) return type(v) == "number" and v >= 0 and v < math.huge end),
-  model = kind("a layer", function(v) return has_method(v, "parameters") and has_method(v, "state_dict") end),
-  callable = kind("a loss or a function", is_callable),
+  layer = kind("a layer", is_layer),
+  model = kind("a layer or a function", function(v) return is_layer(v) or type(v) == "function" end),
+  parameters = kind("a list of one or more float tensors", function(v)
+    if type(v) ~= "table" or #v == 0 then return false end
+    for _, p in ipairs(v) do
+      if not (peri.is_tensor(p) and p.dtype:find "^float") then return false end
+    end
+    return true
+  end),
+  loss = kind("a loss or a function", is_callable),
+  callable = kind("a function", is_callable),
   build = kind("a function that gives a network and its optimizer", is_callable),
   steps = kind("an object with a method step", function(v) return has_method(v, "step") end),
   table = kind("a table", function(v) return type(v) == "table" end),

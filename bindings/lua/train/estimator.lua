@@ -7,7 +7,7 @@ local fail, kinds, shown = check.fail, check.kinds, check.shown
 local LOOP = {
   epochs = kinds.count, batch_size = kinds.count, shuffle = kinds.boolean, seed = kinds.seed,
   early_stopping = kinds.table, clip_grad_norm = kinds.positive, callbacks = kinds.callbacks,
-  progress = kinds.boolean, measure_train = kinds.boolean,
+  progress = kinds.boolean, measure_train = kinds.boolean, on_batch = kinds.callable,
 }
 local STOPPING = { patience = kinds.count, min_delta = kinds.from_zero, monitor = kinds.monitor }
 
@@ -20,10 +20,11 @@ local function joined(...)
 end
 
 local FIT = joined(LOOP, {
-  model = kinds.model, loss = kinds.callable, optimizer = kinds.steps, train = kinds.pair, dev = kinds.pair,
+  model = kinds.model, parameters = kinds.parameters, loss = kinds.loss, optimizer = kinds.steps,
+  step = kinds.callable, train = kinds.pair, dev = kinds.pair,
   scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
 })
-local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.callable, params = kinds.table })
+local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
 local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false }
 
 local function with_defaults(options)
@@ -65,10 +66,41 @@ local function is_classification(options)
   return type(options.train[2]) == "table" and (y:floor():eq(y)):all()
 end
 
-local function model_dtype(model, where)
-  local parameters = model:parameters()
+local function float_dtype(X) return peri.is_tensor(X) and X.dtype:find "^float" and X.dtype or "float32" end
+
+-- A function of x, and the tensors that it works with, as a layer.
+local Plain = {}
+Plain.__index = Plain
+
+function Plain:__call(x) return self.f(x) end
+function Plain:parameters() return self.tensors end
+function Plain.train() end
+function Plain.eval() end
+
+function Plain:state_dict()
+  local state = {}
+  for i, p in ipairs(self.tensors) do state[i] = p:detach():clone() end
+  return state
+end
+
+function Plain:load_state_dict(state)
+  peri.no_grad(function()
+    for i, p in ipairs(self.tensors) do p:copy_(state[i]) end
+  end)
+end
+
+local function layer_of(where, options)
+  if type(options.model) == "function" then
+    local tensors = options.parameters or {}
+    if options.early_stopping and #tensors == 0 then
+      fail("%s: early_stopping brings parameters back, and the model is a function (expected parameters)", where)
+    end
+    return setmetatable({ f = options.model, tensors = tensors }, Plain), tensors
+  end
+  if options.parameters then fail("%s: parameters is for a model that is a function", where) end
+  local parameters = options.model:parameters()
   if #parameters == 0 then fail("%s: the model has no parameters", where) end
-  return parameters[1].dtype, parameters
+  return options.model, parameters
 end
 
 local function prepare_set(where, name, set, self)
@@ -87,6 +119,9 @@ local function shape(t) return table.concat(t.shape, "x") end
 -- Some rows through the model and the loss: what they give must fit the targets.
 local function check_scores(where, job, classes)
   local scores, y, loss = loop.try(job)
+  if not peri.is_tensor(scores) then
+    fail("%s: the model gives %s (expected a tensor, a row of scores for each of x)", where, shown(scores))
+  end
   if classes and (scores:dim() ~= 2 or scores:size(2) ~= #classes) then
     fail("%s: the model gives %s for %d rows, but there are %d classes (expected %dx%d)", where, shape(scores), #y,
       #classes, #y, #classes)
@@ -102,8 +137,9 @@ end
 
 -- Trains self.model, and puts the history and classes into self; options are checked.
 local function train(where, self, options)
-  local dtype, parameters = model_dtype(options.model, where)
-  self.model, self.dtype, self.classes = options.model, dtype, nil
+  local model, parameters = layer_of(where, options)
+  local dtype = parameters[1] and parameters[1].dtype or float_dtype(options.train[1])
+  self.model, self.dtype, self.classes = model, dtype, nil
   local y = options.train[2]
   local classifies = is_classification(options)
   if classifies then
@@ -113,7 +149,9 @@ local function train(where, self, options)
     if #self.classes < 2 then fail("%s: train's y has one label alone, %d", where, self.classes[1]) end
   end
   self.flat = not classifies and (type(y) == "table" and type(y[1]) ~= "table" or peri.is_tensor(y) and y:dim() == 1)
-  local job = joined(options, { parameters = parameters, classes = self.classes })
+  local job = joined(options, { model = model, parameters = parameters, classes = self.classes })
+  job.loss = job.loss or (classifies and peri.nn.CrossEntropyLoss() or peri.nn.MSELoss())
+  job.measure_train = job.measure_train or job.step ~= nil
   job.train = prepare_set(where, "train", options.train, self)
   job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
   job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
@@ -215,23 +253,21 @@ function methods.fit(self, X, y, given)
   end
   local call = check.options("fit", given or {}, FIT_METHOD)
   local options = with_defaults(methods.params(self))
-  local rows = check.rows("fit", "X", X, peri.is_tensor(X) and X.dtype:find "^float" and X.dtype or "float32")
+  local rows = check.rows("fit", "X", X, float_dtype(X))
   local p = build_arguments(self, rows, y)
   if options.seed then peri.manual_seed(options.seed) end
   local model, optimizer, scheduler = options.build(p)
-  if not kinds.model.test(model) then fail("fit: build gave %s first (expected a layer)", shown(model)) end
+  if not kinds.layer.test(model) then fail("fit: build gave %s first (expected a layer)", shown(model)) end
   if not kinds.steps.test(optimizer) then
     fail("fit: build gave %s second (expected an optimizer)", shown(optimizer))
   end
   if scheduler ~= nil and not kinds.steps.test(scheduler) then
     fail("fit: build gave %s third (expected a schedule)", shown(scheduler))
   end
-  local is_classifier = self._class == "Classifier"
-  local loss = options.loss or (is_classifier and peri.nn.CrossEntropyLoss() or peri.nn.MSELoss())
   if call.progress ~= nil then options.progress = call.progress end
   local result = train("fit", { _class = self._class, _options = self._options, _new = self._new }, joined(options, {
-    model = model, optimizer = optimizer, scheduler = scheduler, loss = loss, train = { X, y }, dev = call.dev,
-    task = is_classifier and "classification" or "regression",
+    model = model, optimizer = optimizer, scheduler = scheduler, train = { X, y }, dev = call.dev,
+    task = self._class == "Classifier" and "classification" or "regression",
   }))
   for name in pairs(self) do self[name] = nil end
   for name, value in pairs(result) do self[name] = value end
@@ -289,9 +325,10 @@ end
 
 local function fit(given)
   local options = check.options("fit", given, FIT)
-  for _, name in ipairs { "model", "loss", "optimizer", "train" } do
+  for _, name in ipairs { "model", "train", not options.step and "optimizer" or nil } do
     if not options[name] then fail("fit: option %s is missing (expected %s)", name, FIT[name].expected) end
   end
+  if options.step and options.clip_grad_norm then fail "fit: clip_grad_norm cannot change what step does" end
   return setmetatable(train("fit", { _class = "Fitted" }, with_defaults(options)), classes.Fitted)
 end
 

@@ -43,7 +43,7 @@ local function add(job, sums, loss, scores, y)
   sums.loss = sums.loss + (job.sums_rows and loss or loss * n)
   sums.rows = sums.rows + n
   if job.classes then
-    sums.right = sums.right + scores:argmax(2):eq(y):sum():item()
+    sums.right = sums.right + peri.data._hits(scores, y)
   else
     sums.squares = sums.squares + (scores:detach() - y):square():sum():item()
   end
@@ -99,24 +99,52 @@ end
 
 local function is_finite(x) return x - x == 0 end
 
--- Runs an epoch; gives the running sums, or nothing, the mini-batch and its loss that is no longer finite.
-local function run_epoch(job, epoch, line)
-  local sums, batch = new_sums(), 0
-  job.model:train()
-  for x, y in job.loader do
-    batch = batch + 1
-    job.optimizer:zero_grad()
-    local scores = job.model(x)
-    local loss = job.loss(scores, y)
-    local value = loss:item()
-    if not is_finite(value) then return nil, batch, value end
+-- One mini-batch by the model, the loss and the optimizer: its loss, and the scores before the step.
+local function ordinary_step(job, x, y)
+  job.optimizer:zero_grad()
+  local scores = job.model(x)
+  local loss = job.loss(scores, y)
+  local value = loss:item()
+  if is_finite(value) then
     loss:backward()
     if job.clip_grad_norm then clip(job.parameters, job.clip_grad_norm) end
     job.optimizer:step()
-    add(job, sums, value, scores, y)
-    if line.live then line:batch(epoch, sums.rows) end
   end
-  return sums
+  return value, scores
+end
+
+-- Tells on_batch of a mini-batch; true when that ends the training. Its time does not count, and what it did to the
+-- mode of the model is undone.
+local function tell_batch(job, epoch, batch, loss)
+  local start, told = peri.now(), job.told
+  job.batches = job.batches + 1
+  told.epoch, told.batch, told.batches, told.loss = epoch, batch, job.batches, loss
+  told.seconds, told.learning_rate = start - job.start, job.optimizer and job.optimizer.lr
+  local go_on = job.on_batch(told)
+  job.model:train()
+  job.start = job.start + (peri.now() - start)
+  return go_on == false
+end
+
+-- Runs an epoch; gives the running sums and whether on_batch has ended it, or nothing, the mini-batch and its loss that
+-- is no longer finite.
+local function run_epoch(job, epoch, line)
+  local sums, batch, rows = new_sums(), 0, 0
+  job.model:train()
+  for x, y in job.loader do
+    batch, rows = batch + 1, rows + #y
+    local loss, scores
+    if job.step then
+      job.step(x, y)
+    else
+      loss, scores = ordinary_step(job, x, y)
+      if not is_finite(loss) then return nil, batch, loss end
+      if not job.measure_train then add(job, sums, loss, scores, y) end
+    end
+    if line.live then line:batch(epoch, rows) end
+    if job.on_batch and tell_batch(job, epoch, batch, loss) then return sums, true end
+  end
+  return sums, false
 end
 
 -- ---- schedules ----
@@ -192,9 +220,10 @@ end
 
 -- One epoch and what is known after it; true when training ends with it.
 local function epoch_of(job, result, epoch, line, stopper)
-  local start, rate = peri.now(), job.optimizer.lr
+  local rate = job.optimizer and job.optimizer.lr
+  job.start = peri.now() - result.trained
   local sums, batch, loss = run_epoch(job, epoch, line)
-  result.trained = result.trained + (peri.now() - start)
+  result.trained = peri.now() - job.start
   local state = {
     epoch = epoch, epochs = job.epochs, learning_rate = rate, seconds = result.trained, model = job.model,
     optimizer = job.optimizer,
@@ -223,7 +252,7 @@ local function epoch_of(job, result, epoch, line, stopper)
     if job.observes then job.scheduler:step(metric(job.scheduler, state)) else job.scheduler:step() end
   end
   local enough = stopper and stopper:see(state, job.model)
-  if not call_back(job, state) then
+  if not call_back(job, state) or batch then
     result.stopped = "callback"
   elseif enough then
     result.stopped = "early_stopping"
@@ -247,11 +276,12 @@ local function history(result)
   result.states, result.trained = nil, nil
 end
 
--- job: model, loss, optimizer, parameters, train {X, y, total}, dev, classes, and fit's options. Gives the history,
--- epochs, stopped, best_epoch, monitor, diverged and note.
+-- job: model, loss, optimizer or step, parameters, train {X, y, total}, dev, classes, and fit's options. Gives the
+-- history, epochs, stopped, best_epoch, monitor, diverged and note.
 local function run(job)
   local result = { states = {}, trained = 0, diverged = false }
   local stopper = new_stopper(job)
+  job.told, job.batches = { model = job.model, optimizer = job.optimizer }, 0
   job.sums_rows, job.observes = is_sum(job.loss), job.scheduler and observes(job.scheduler)
   job.loader = peri.data.loader({ job.train.X, job.train.y },
     { batch_size = job.batch_size, shuffle = job.shuffle, seed = job.seed })
