@@ -116,6 +116,12 @@ local function job_of(program, path, arguments, folder)
   return { argv = argv }
 end
 
+-- What a script printed, without the last line of script's finish: on the page the pictures stand below.
+local function output_of(ended, folder)
+  local text, last = ended.stdout or "", "pictures: " .. folder .. "\n"
+  return text:sub(-#last) == last and text:sub(1, -#last - 1) or text
+end
+
 -- What went wrong, or nil.
 local function problem_of(ended)
   if ended.error then return ended.error end
@@ -149,7 +155,7 @@ local function run_scripts(given)
   process.run_all(jobs, at_once, function(i, ended)
     local result, now = results[i], peri.now()
     begun[#begun + 1] = now
-    result.seconds, result.output, result.problem = now - begun[i], ended.stdout or "", problem_of(ended)
+    result.seconds, result.output, result.problem = now - begun[i], output_of(ended, result.folder), problem_of(ended)
     result.pictures = read_pictures(result.folder)
     if given.progress ~= false then
       print(("%-18s %6.1f s  %s"):format(result.name, result.seconds,

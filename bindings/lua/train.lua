@@ -1,6 +1,6 @@
 -- peri.train: training loops, and networks as estimators.
 local peri = ...
-local check = peri._load("train.check", peri)
+local check = peri._load("train.check", peri, peri._load("learn.input", peri))
 local progress = peri._load("train.progress", peri._process, check)
 local loop = peri._load("train.loop", peri, progress)
 local estimator = peri._load("train.estimator", peri, check, loop)
@@ -31,7 +31,9 @@ each mini-batch with {epoch =, batch = (in the epoch), batches = (since the star
 step), seconds = (of training), learning_rate =, model =, optimizer =}, one table that is used again; false ends the
 training, its time does not count), progress (true, false; by default only when stderr is a terminal), measure_train =
 false (true, and with step: train measures are taken after each epoch, else they are means over its mini-batches as
-they were before their steps), classes (a list, when y lacks some).
+they were before their steps), classes (a list, when y lacks some), sample_weight (n numbers >= 0, weights of train's
+rows: a mini-batch's loss is sum(w l) / sum(w), a step gets them third, measures of train are weighted, rows of weight
+0 are as if absent; for CrossEntropyLoss and MSELoss).
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
 dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
 'early_stopping', 'callback' or 'diverged'), best_epoch and monitor (of early stopping), diverged, note. A loss that is
@@ -72,7 +74,7 @@ m:score(X, y) -> number
 The share of rows whose label is predicted; of a regression R^2, over all outputs together.
 Errors: as predict, and as fit for y.]], methods.score, table.unpack(every))
 document("fit", [[
-m:fit(X, y, {dev = {X, y}, progress =}) -> m
+m:fit(X, y, {dev = {X, y}, sample_weight =, progress =}) -> m
 Builds the network and trains it, as train.fit. After an error m is what it was before.]],
   methods.fit, classes.Classifier, classes.Regressor)
 document("clone", [[

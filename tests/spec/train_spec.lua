@@ -323,6 +323,68 @@ describe("train.fit", function()
     assert.is_false(net.training)
   end)
 
+  it("weighs rows: whole weights are repetitions, rows of weight 0 are absent", function()
+    local weights, index = {}, {}
+    for i = 1, 200 do
+      weights[i] = i % 3
+      for _ = 1, i % 3 do index[#index + 1] = i end
+    end
+    index = peri.tensor(index, { dtype = "int64" })
+    local t = X:select(2, 1) * 2 + 1
+    for _, case in ipairs { { y, nn.CrossEntropyLoss, 2, "train_accuracy" }, { t, nn.MSELoss, 1, "train_r2" } } do
+      local target, loss, outputs, measure = table.unpack(case)
+      for _, reduction in ipairs { "mean", "sum" } do
+        local function fit(rows, w, measured)
+          local net = network(outputs)
+          return train.fit { model = net, loss = loss { reduction = reduction }, train = rows, sample_weight = w,
+            optimizer = optim.SGD(net:parameters(), { lr = reduction == "sum" and 1e-4 or 0.1 }), epochs = 5,
+            batch_size = 1000, measure_train = measured, shuffle = false }
+        end
+        for _, measured in ipairs { false, true } do
+          local whole, weighted = fit({ X[index], target[index] }, nil, measured), fit({ X, target }, weights, measured)
+          for _, name in ipairs { "train_loss", measure } do
+            assert.is_true((whole[name] - weighted[name]):abs():max():item() < 1e-5, name)
+          end
+          for i, p in ipairs(whole.model:parameters()) do
+            assert.is_true((p:detach() - weighted.model:parameters()[i]:detach()):abs():max():item() < 1e-5)
+          end
+        end
+      end
+    end
+  end)
+
+  it("takes weights in mini-batches, in steps and in estimators", function()
+    local plain = train.fit(options())
+    local ones = train.fit(options { sample_weight = peri.ones(200) })
+    assert.is_true((plain.train_loss - ones.train_loss):abs():max():item() < 1e-6)
+    local w, steps = peri.zeros(200), 0
+    w[{ { 1, 10 } }] = 2
+    local net = network()
+    local given = options { model = net, sample_weight = w, epochs = 1, shuffle = false, step = function(bx, _, bw)
+      steps = steps + 1
+      assert.same({ #bx }, bw.shape)
+      assert.equal(20, bw:sum():item())
+    end }
+    train.fit(given)
+    assert.equal(1, steps) -- of 20 mini-batches one has weights
+    local m = train.Classifier { epochs = 3, seed = 1, build = function()
+      local built = network()
+      return built, optim.SGD(built:parameters(), { lr = 0.1 })
+    end }
+    local only_first = peri.where(y:eq(1), peri.ones(200), peri.zeros(200))
+    assert.equal(1, m:fit(X, y, { sample_weight = only_first }):predict(X):max():item())
+    for _, case in ipairs {
+      { { sample_weight = { 1 } }, "fit: y has 200 entries but sample_weight has 1" },
+      { { sample_weight = peri.zeros(200) }, "fit: sample_weight is 0 everywhere" },
+      { { sample_weight = -peri.ones(200) }, "fit: entry 1 of sample_weight is %-1.0 %(expected a finite number >= 0" },
+      { { sample_weight = 3 }, "fit: sample_weight must be a list or a tensor, got 3" },
+      { { sample_weight = w, loss = function(s, t) return nn.CrossEntropyLoss()(s, t) end },
+        "fit: sample_weight is for CrossEntropyLoss and MSELoss, the loss is a function" },
+    } do
+      assert.matches(case[2], message_of(train.fit, options(case[1])))
+    end
+  end)
+
   it("refuses steps and functions that cannot be", function()
     local function scores(x) return x:matmul(peri.zeros(2, 2)) end
     local cases = {
@@ -427,7 +489,7 @@ describe("train.Classifier", function()
     assert.equal(before, bits(m.model))
     local m2 = m:clone { build = function() return 3 end }
     assert.matches("fit: build gave 3 first %(expected a layer%)", message_of(m2.fit, m2, X, y))
-    assert.matches("unknown option sample_weight", message_of(m.fit, m, X, y, { sample_weight = {} }))
+    assert.matches("unknown option weights", message_of(m.fit, m, X, y, { weights = {} }))
   end)
 
   it("has a sibling for numbers", function()

@@ -1,7 +1,7 @@
 -- What comes into training: checks of options and data, and the errors that they raise.
-local peri = ...
+local peri, input = ...
 
-local check = {}
+local check = { weights = input.weights }
 
 function check.fail(message, ...) peri._raise(message:format(...)) end
 
@@ -72,7 +72,7 @@ local kinds = {
   steps = kind("an object with a method step", function(v) return has_method(v, "step") end),
   table = kind("a table", function(v) return type(v) == "table" end),
   pair = kind("a table {X, y}", function(v) return type(v) == "table" and v[1] ~= nil and v[2] ~= nil end),
-  list = kind("a list of labels", function(v) return type(v) == "table" and #v > 0 or peri.is_tensor(v) end),
+  list = kind("a list or a tensor", function(v) return type(v) == "table" and #v > 0 or peri.is_tensor(v) end),
   callbacks = kind("a function or a list of functions", function(v)
     if type(v) ~= "table" or is_callable(v) then return is_callable(v) end
     for _, f in ipairs(v) do if not is_callable(f) then return false end end

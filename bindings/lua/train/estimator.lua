@@ -21,7 +21,7 @@ end
 
 local FIT = joined(LOOP, {
   model = kinds.model, parameters = kinds.parameters, loss = kinds.loss, optimizer = kinds.steps,
-  step = kinds.callable, train = kinds.pair, dev = kinds.pair,
+  step = kinds.callable, train = kinds.pair, dev = kinds.pair, sample_weight = kinds.list,
   scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
 })
 local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
@@ -103,15 +103,22 @@ local function layer_of(where, options)
   return options.model, parameters
 end
 
-local function prepare_set(where, name, set, self)
+local function prepare_set(where, name, set, self, weights)
   local X = check.rows(where, name .. "'s X", set[1], self.dtype)
+  local w = weights and peri.tensor(check.weights(where, weights, #X), { dtype = self.dtype })
   if not self.classes then
     local y = check.targets(where, name .. "'s y", set[2], #X, self.dtype)
-    return { X = X, y = y, total = loop.spread(y) }
+    return { X = X, y = y, w = w, total = loop.spread(y, w) }
   end
   local labels = check.labels(where, name .. "'s y", set[2], #X)
-  self.classes = self.classes or check.classes(labels)
-  return { X = X, y = check.positions(where, name .. "'s y", labels, self.classes) }
+  return { X = X, y = check.positions(where, name .. "'s y", labels, self.classes), w = w }
+end
+
+-- The loss of each element, which weights multiply.
+local function elements_of(where, loss)
+  local name = class_name(loss)
+  if name == "CrossEntropyLoss" or name == "MSELoss" then return peri.nn[name] { reduction = "none" } end
+  fail("%s: sample_weight is for CrossEntropyLoss and MSELoss, the loss is %s", where, name or shown(loss))
 end
 
 local function shape(t) return table.concat(t.shape, "x") end
@@ -152,7 +159,8 @@ local function train(where, self, options)
   local job = joined(options, { model = model, parameters = parameters, classes = self.classes })
   job.loss = job.loss or (classifies and peri.nn.CrossEntropyLoss() or peri.nn.MSELoss())
   job.measure_train = job.measure_train or job.step ~= nil
-  job.train = prepare_set(where, "train", options.train, self)
+  job.train = prepare_set(where, "train", options.train, self, options.sample_weight)
+  job.elements = options.sample_weight and elements_of(where, job.loss)
   job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
   job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
   check_scores(where, job, self.classes)
@@ -233,7 +241,7 @@ function methods.clone(self, changes)
   return self._new(options)
 end
 
-local FIT_METHOD = { dev = kinds.pair, progress = kinds.boolean }
+local FIT_METHOD = { dev = kinds.pair, progress = kinds.boolean, sample_weight = kinds.list }
 
 -- What the network is built for: its sizes beside the caller's own numbers.
 local function build_arguments(self, X, y)
@@ -267,6 +275,7 @@ function methods.fit(self, X, y, given)
   if call.progress ~= nil then options.progress = call.progress end
   local result = train("fit", { _class = self._class, _options = self._options, _new = self._new }, joined(options, {
     model = model, optimizer = optimizer, scheduler = scheduler, train = { X, y }, dev = call.dev,
+    sample_weight = call.sample_weight,
     task = self._class == "Classifier" and "classification" or "regression",
   }))
   for name in pairs(self) do self[name] = nil end

@@ -28,29 +28,46 @@ local function forward(model, X)
   end)
 end
 
--- ---- measures ----
--- Running sums over batches, and what becomes of them. A loss with reduction 'sum' is divided by rows too.
+-- ---- losses and measures ----
+-- Running sums over batches, and what becomes of them. A loss with reduction 'sum' is divided by rows too. Of weighted
+-- rows, n is the sum of the weights w.
 
 local function is_sum(loss)
   local ok, reduction = pcall(function() return loss.reduction end)
   return ok and reduction == "sum"
 end
 
+-- The loss of weighted rows, f(scores, y, w, n), from one of single elements: sum(w l) / n, or sum(w l).
+local function weighted(elements, sums_rows)
+  return function(scores, y, w, n)
+    local l = elements(scores, y)
+    if l:dim() == 2 then l = sums_rows and l:sum(2) or l:mean(2) end
+    local sum = (l * w):sum()
+    return sums_rows and sum or sum / n
+  end
+end
+
 local function new_sums() return { loss = 0, rows = 0, right = 0, squares = 0 } end
 
-local function add(job, sums, loss, scores, y)
-  local n = #y
+local function add(job, sums, loss, scores, y, n, w)
   sums.loss = sums.loss + (job.sums_rows and loss or loss * n)
   sums.rows = sums.rows + n
-  if job.classes then
-    sums.right = sums.right + peri.data._hits(scores, y)
+  if not job.classes then
+    local squares = (scores:detach() - y):square()
+    sums.squares = sums.squares + (w and squares * w:unsqueeze(2) or squares):sum():item()
+  elseif w then
+    sums.right = sums.right + (scores:argmax(2):eq(y):to(w.dtype) * w):sum():item()
   else
-    sums.squares = sums.squares + (scores:detach() - y):square():sum():item()
+    sums.right = sums.right + peri.data._hits(scores, y)
   end
 end
 
 -- The sum of squared deviations of the targets from their means.
-local function spread(y) return (y - y:mean(1, true)):to("float64"):square():sum():item() end
+local function spread(y, w)
+  if not w then return (y - y:mean(1, true)):to("float64"):square():sum():item() end
+  y, w = y:to "float64", w:to("float64"):unsqueeze(2)
+  return ((y - (y * w):sum(1, true) / w:sum()):square() * w):sum():item()
+end
 
 local function r2(residual, total)
   if total == 0 then return residual == 0 and 1 or 0 end
@@ -72,9 +89,12 @@ local function measure(job, state, name, set)
   peri.no_grad(function()
     job.model:eval()
     in_chunks(#set.X, function(from, to)
-      local x, y = set.X[{ { from, to } }], set.y[{ { from, to } }]
+      local x, y, w = set.X[{ { from, to } }], set.y[{ { from, to } }], set.w and set.w[{ { from, to } }]
+      local n = w and w:sum():item() or #y
+      if n == 0 then return end
       local scores = job.model(x)
-      add(job, sums, job.loss(scores, y):item(), scores, y)
+      local loss = w and job.weighted_loss(scores, y, w, n) or job.loss(scores, y)
+      add(job, sums, loss:item(), scores, y, n, w)
     end)
   end)
   record(job, state, name, sums, set.total)
@@ -100,10 +120,10 @@ end
 local function is_finite(x) return x - x == 0 end
 
 -- One mini-batch by the model, the loss and the optimizer: its loss, and the scores before the step.
-local function ordinary_step(job, x, y)
+local function ordinary_step(job, x, y, n, w)
   job.optimizer:zero_grad()
   local scores = job.model(x)
-  local loss = job.loss(scores, y)
+  local loss = w and job.weighted_loss(scores, y, w, n) or job.loss(scores, y)
   local value = loss:item()
   if is_finite(value) then
     loss:backward()
@@ -131,15 +151,17 @@ end
 local function run_epoch(job, epoch, line)
   local sums, batch, rows = new_sums(), 0, 0
   job.model:train()
-  for x, y in job.loader do
-    batch, rows = batch + 1, rows + #y
-    local loss, scores
-    if job.step then
-      job.step(x, y)
-    else
-      loss, scores = ordinary_step(job, x, y)
+  for x, y, w in job.loader do
+    local count, loss = #y, nil
+    local n = w and w:sum():item() or count
+    batch, rows = batch + 1, rows + count
+    if n > 0 and job.step then
+      job.step(x, y, w)
+    elseif n > 0 then
+      local scores
+      loss, scores = ordinary_step(job, x, y, n, w)
       if not is_finite(loss) then return nil, batch, loss end
-      if not job.measure_train then add(job, sums, loss, scores, y) end
+      if not job.measure_train then add(job, sums, loss, scores, y, n, w) end
     end
     if line.live then line:batch(epoch, rows) end
     if job.on_batch and tell_batch(job, epoch, batch, loss) then return sums, true end
@@ -276,14 +298,15 @@ local function history(result)
   result.states, result.trained = nil, nil
 end
 
--- job: model, loss, optimizer or step, parameters, train {X, y, total}, dev, classes, and fit's options. Gives the
--- history, epochs, stopped, best_epoch, monitor, diverged and note.
+-- job: model, loss, optimizer or step, parameters, train {X, y, w or nil, total}, elements (for w, the loss of single
+-- elements), dev, classes, and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note.
 local function run(job)
   local result = { states = {}, trained = 0, diverged = false }
   local stopper = new_stopper(job)
   job.told, job.batches = { model = job.model, optimizer = job.optimizer }, 0
   job.sums_rows, job.observes = is_sum(job.loss), job.scheduler and observes(job.scheduler)
-  job.loader = peri.data.loader({ job.train.X, job.train.y },
+  if job.elements then job.weighted_loss = weighted(job.elements, job.sums_rows) end
+  job.loader = peri.data.loader({ job.train.X, job.train.y, job.train.w },
     { batch_size = job.batch_size, shuffle = job.shuffle, seed = job.seed })
   do
     local line <close> = progress(job.progress, job.epochs, #job.train.X, peri.now)
