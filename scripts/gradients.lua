@@ -2,6 +2,7 @@
 --
 -- a = x W' + b, h = tanh(a), z = h V' + c, and the loss is the mean cross-entropy of softmax(z):
 --   dz = (softmax(z) - onehot(y)) / n    dV = dz' h    dc = sum dz    da = dz V (1 - h^2)    dW = da' x    db = sum da
+-- The gradients of a and z, before their activations, are those of zeros that are added to them.
 
 local peri = require "perilune"
 local o = peri.script.options {
@@ -12,21 +13,21 @@ local o = peri.script.options {
 peri.manual_seed(o.seed)
 local function normal(...) return peri.randn({ ... }, { dtype = "float64" }) end
 local X, y = peri.data.circles(50, { noise = 0.1, seed = o.seed, dtype = "float64" })
-local names = { "W", "b", "V", "c" }
-local p = { W = normal(o.hidden, 2), b = normal(o.hidden), V = normal(2, o.hidden), c = normal(2) }
+local names = { "W", "b", "a", "V", "c", "z" }
+local p = { x = X, W = normal(o.hidden, 2), b = normal(o.hidden), V = normal(2, o.hidden), c = normal(2),
+  a = normal(#X, o.hidden) * 0, z = normal(#X, 2) * 0 }
 
 local function forward(q)
-  local h = (q.x:matmul(q.W:t()) + q.b):tanh()
-  return h:matmul(q.V:t()) + q.c, h
+  local h = (q.x:matmul(q.W:t()) + q.b + q.a):tanh()
+  return h:matmul(q.V:t()) + q.c + q.z, h
 end
 local function loss_of(q) return peri.cross_entropy(forward(q), y) end
-p.x = X
 
 local function by_hand()
   local z, h = forward(p)
   local dz = (z:softmax(2) - peri.one_hot(y, 2, { dtype = "float64" })) / #X
   local da = dz:matmul(p.V) * (1 - h * h)
-  return { W = da:t():matmul(X), b = da:sum(1), V = dz:t():matmul(h), c = dz:sum(1) }
+  return { W = da:t():matmul(X), b = da:sum(1), a = da, V = dz:t():matmul(h), c = dz:sum(1), z = dz }
 end
 
 local function by_autograd()
@@ -58,7 +59,7 @@ end
 
 local function difference(a, b, name) return (a[name] - b[name]):abs():max():item() end
 local hand, auto, near = by_hand(), by_autograd(), by_differences(1e-5, "float64")
-local rows = { { "parameter", "numbers", "hand - autograd", "hand - differences" } }
+local rows = { { "gradient of", "numbers", "hand - autograd", "hand - differences" } }
 for _, name in ipairs(names) do
   rows[#rows + 1] = { name, p[name]:numel(), difference(hand, auto, name), difference(hand, near, name) }
 end

@@ -142,7 +142,9 @@ local function text_of(x)
     for _, class in ipairs(METHODS) do
       if not text and rawequal(getmetatable(x), find(class)) then text = signatures(find(class)) end
     end
-    text = text or getmetatable(x) == false and of_object(x) or nil -- an estimator that is written in Lua
+    local is_object = getmetatable(x) == false or tostring(x):match "^%a%w*{" -- what a class in Lua has made
+    local class = is_object and of_object(x) or nil
+    text = class and text and class .. "\nMethods:\n" .. text or class or text
   end
   return text or "there is no documentation of " .. (type(x) == "string" and x or "this " .. type(x))
 end

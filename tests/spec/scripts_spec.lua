@@ -132,7 +132,7 @@ describe("the experiment", function()
 
   it("gradients.lua: three ways to the same numbers", function()
     local rows = experiment "gradients"
-    local numbers = { W = 8, b = 4, V = 8, c = 2 }
+    local numbers = { W = 8, b = 4, a = 200, V = 8, c = 2, z = 100 }
     for name, count in pairs(numbers) do
       assert.equal(count, rows[name][2])
       assert.is_true(rows[name][3] < 1e-14, name)
