@@ -366,13 +366,17 @@ describe("train.fit", function()
       assert.equal(20, bw:sum():item())
     end }
     train.fit(given)
-    assert.equal(1, steps) -- of 20 mini-batches one has weights
+    assert.equal(1, steps) -- rows of weight 0 are in no mini-batch
+    local odd, labels = X:clone(), y:totable()
+    odd[20], labels[20] = 0 / 0, 7
+    assert.same({ 1, 2 }, train.fit(options { train = { odd, labels }, dev = false,
+      sample_weight = w + X:select(2, 1):eq(X[{ 30, 1 }]):to "float32" }).classes:totable())
     local m = train.Classifier { epochs = 3, seed = 1, build = function()
       local built = network()
       return built, optim.SGD(built:parameters(), { lr = 0.1 })
     end }
-    local only_first = peri.where(y:eq(1), peri.ones(200), peri.zeros(200))
-    assert.equal(1, m:fit(X, y, { sample_weight = only_first }):predict(X):max():item())
+    local mostly_first = peri.where(y:eq(1), peri.ones(200), peri.ones(200) * 1e-3)
+    assert.equal(1, m:fit(X, y, { sample_weight = mostly_first }):predict(X):max():item())
     for _, case in ipairs {
       { { sample_weight = { 1 } }, "fit: y has 200 entries but sample_weight has 1" },
       { { sample_weight = peri.zeros(200) }, "fit: sample_weight is 0 everywhere" },

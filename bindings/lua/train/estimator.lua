@@ -103,9 +103,30 @@ local function layer_of(where, options)
   return options.model, parameters
 end
 
+-- Rows that are listed of a tensor or a table.
+local function rows_of(values, index)
+  if peri.is_tensor(values) then return values[peri.tensor(index, { dtype = "int64" })] end
+  local list = {}
+  for i, row in ipairs(index) do list[i] = values[row] end
+  return list
+end
+
+-- train and its weights, without the rows of weight 0; what cannot be taken apart is left for the checks to name.
+local function weighted_rows(where, set, weights, dtype)
+  local n, index, kept = #check.rows(where, "train's X", set[1], dtype), {}, {}
+  for row, w in ipairs(check.weights(where, weights, n)) do
+    if w > 0 then index[#index + 1], kept[#kept + 1] = row, w end
+  end
+  local y = set[2]
+  if #index == n or not ((peri.is_tensor(y) and y:dim() > 0 or type(y) == "table") and #y == n) then
+    return set, kept
+  end
+  return { rows_of(set[1], index), rows_of(y, index) }, kept
+end
+
 local function prepare_set(where, name, set, self, weights)
   local X = check.rows(where, name .. "'s X", set[1], self.dtype)
-  local w = weights and peri.tensor(check.weights(where, weights, #X), { dtype = self.dtype })
+  local w = weights and peri.tensor(weights, { dtype = self.dtype })
   if not self.classes then
     local y = check.targets(where, name .. "'s y", set[2], #X, self.dtype)
     return { X = X, y = y, w = w, total = loop.spread(y, w) }
@@ -147,10 +168,12 @@ local function train(where, self, options)
   local model, parameters = layer_of(where, options)
   local dtype = parameters[1] and parameters[1].dtype or float_dtype(options.train[1])
   self.model, self.dtype, self.classes = model, dtype, nil
-  local y = options.train[2]
+  local set, weights = options.train, nil
+  if options.sample_weight then set, weights = weighted_rows(where, set, options.sample_weight, dtype) end
+  local y = set[2]
   local classifies = is_classification(options)
   if classifies then
-    local n = #check.rows(where, "train's X", options.train[1], dtype)
+    local n = #check.rows(where, "train's X", set[1], dtype)
     local given = options.classes
     self.classes = check.classes(check.labels(where, given and "classes" or "train's y", given or y, not given and n))
     if #self.classes < 2 then fail("%s: train's y has one label alone, %d", where, self.classes[1]) end
@@ -159,8 +182,8 @@ local function train(where, self, options)
   local job = joined(options, { model = model, parameters = parameters, classes = self.classes })
   job.loss = job.loss or (classifies and peri.nn.CrossEntropyLoss() or peri.nn.MSELoss())
   job.measure_train = job.measure_train or job.step ~= nil
-  job.train = prepare_set(where, "train", options.train, self, options.sample_weight)
-  job.elements = options.sample_weight and elements_of(where, job.loss)
+  job.train = prepare_set(where, "train", set, self, weights)
+  job.elements = weights and elements_of(where, job.loss)
   job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
   job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
   check_scores(where, job, self.classes)

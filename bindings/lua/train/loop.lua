@@ -90,9 +90,7 @@ local function measure(job, state, name, set)
     job.model:eval()
     in_chunks(#set.X, function(from, to)
       local x, y, w = set.X[{ { from, to } }], set.y[{ { from, to } }], set.w and set.w[{ { from, to } }]
-      local n = w and w:sum():item() or #y
-      if n == 0 then return end
-      local scores = job.model(x)
+      local n, scores = w and w:sum():item() or #y, job.model(x)
       local loss = w and job.weighted_loss(scores, y, w, n) or job.loss(scores, y)
       add(job, sums, loss:item(), scores, y, n, w)
     end)
@@ -155,9 +153,9 @@ local function run_epoch(job, epoch, line)
     local count, loss = #y, nil
     local n = w and w:sum():item() or count
     batch, rows = batch + 1, rows + count
-    if n > 0 and job.step then
+    if job.step then
       job.step(x, y, w)
-    elseif n > 0 then
+    else
       local scores
       loss, scores = ordinary_step(job, x, y, n, w)
       if not is_finite(loss) then return nil, batch, loss end
