@@ -1,5 +1,6 @@
 -- The Circle experiment: two noisy rings, one small network trained in four degrees of automation, and support vector
 -- machines on the same points; learning rates, early stopping, initial weights, and the machines' C.
+
 local peri = require "perilune"
 local nn, svm, select, plot = peri.nn, peri.svm, peri.select, peri.plot
 local o = peri.script.options {
@@ -12,15 +13,13 @@ local RATE, dtype, ce = 0.1, { dtype = o.dtype }, nn.CrossEntropyLoss()
 local function rings(n, seed)
   return { peri.data.circles(n, { noise = 0.15, factor = 0.5, seed = seed, dtype = o.dtype }) }
 end
-local train, test = rings(200, 2 * o.seed - 1), rings(o.test, 2 * o.seed)
-local first = { { 1, math.min(200, o.test) } } -- after each epoch a few of the test points will do
-local few = { test[1][first], test[2][first] }
+local train, test, dev = rings(200, 2 * o.seed - 1), rings(o.test, 2 * o.seed), rings(200, 1000000 + o.seed)
 
-local function learn(...) -- with the options of all tables
-  local all = { train = train, dev = few, loss = ce, epochs = o.epochs, batch_size = 10, seed = o.seed,
+local function learn(model, options)
+  local all = { train = train, dev = dev, loss = ce, epochs = o.epochs, batch_size = 10, seed = o.seed,
     measure_train = true, progress = false }
-  for _, options in ipairs { ... } do
-    for name, value in pairs(options) do all[name] = value end
+  for _, more in ipairs { model, options } do
+    for name, value in pairs(more) do all[name] = value end
   end
   return peri.train.fit(all)
 end
@@ -62,80 +61,67 @@ local function with_autograd(x, y)
   descend(v)
 end
 
--- (c) Layers; and (d) with an optimiser.
+-- (c) Layers; and (d) with an optimiser, which fit steps by itself.
 local function network(rate)
   peri.manual_seed(o.seed)
   local net = nn.Sequential(nn.Linear(2, 10, dtype), nn.Tanh(), nn.Linear(10, 2, dtype))
-  return { model = net, optimizer = peri.optim.SGD(net:parameters(), { lr = rate }) }
+  return { model = net, optimizer = peri.optim.SGD(net:parameters(), { lr = rate or RATE }) }
 end
-local net = network(RATE).model
+local net = network().model
 local function with_layers(x, y)
   ce(net(x), y):backward()
   descend(net:parameters())
 end
 
-local methods = { train = train, test = test,
-  { "(a) by hand", learn { model = function(x) return (scores(w, x)) end, parameters = w, step = by_hand } },
-  { "(b) autograd", learn { model = function(x) return (scores(v, x)) end, parameters = v, step = with_autograd } },
+-- (a) and (b) do the same arithmetic, as do (c) and (d), so that their curves coincide.
+local runs = { train = train, test = test,
+  { "(a) by hand", learn { model = function(x) return (scores(w, x)) end, parameters = w, step = by_hand }, width = 5 },
+  { "(b) autograd", learn { model = function(x) return (scores(v, x)) end, parameters = v, step = with_autograd },
+    style = "dashed" },
   { "(c) layers", learn { model = net, step = with_layers } },
-  { "(d) layers and SGD", learn(network(RATE)) },
-  { "LinearSVC", svm.LinearSVC { C = 1 } } }
-for _, kernel in ipairs { "linear", "rbf", "poly", "sigmoid" } do
-  methods[#methods + 1] = { "SVC " .. kernel, svm.SVC { kernel = kernel, C = 1, degree = 2 } }
+  { "(d) layers and SGD", learn(network()), style = "dashed" } }
+for i, measure in ipairs { "dev_loss", "dev_accuracy" } do
+  o:save(plot.histories(runs, { measure = measure, title = "Circle: four ways to train one network" }),
+    i == 1 and "loss" or "accuracy")
 end
-local compared = select.compare(methods)
-print(compared)
-local difference = 0
-for i, p in ipairs(w) do difference = math.max(difference, (p - v[i]:detach()):abs():max():item()) end
-print(("after training, parameters of (a) and (b) differ by at most %.1e"):format(difference))
 
-
--- (a) and (b) do the same arithmetic, so that their curves coincide: one is drawn wide, one dashed.
-local training = { cols = 2, title = "Circle: four ways to train one network" }
-for k, measure in ipairs { "loss", "accuracy" } do
-  training[k] = plot.figure { xlabel = "epoch", ylabel = measure .. " on the test points" }
-  for i, look in ipairs { { width = 5 }, { style = "dashed" }, { width = 2 }, { style = "dashed" } } do
-    look.label = methods[i][1]
-    training[k]:line(methods[i][2]["dev_" .. measure], look)
-  end
+-- Smaller learning rates need longer; and early stopping.
+local rates = { { "(d) rate 0.1", runs[4][2] } }
+for i, rate in ipairs { 0.03, 0.01, 0.003 } do
+  local epochs = math.floor(o.epochs * RATE / rate + 0.5)
+  rates[i + 1] = { ("(d) rate %g, %d epochs"):format(rate, epochs), learn(network(rate), { epochs = epochs }) }
+  runs[i + 4] = rates[i + 1]
 end
-o:save(plot.page(training), "training")
-
--- Smaller learning rates need longer; and early stopping, on points that neither train nor test.
-local rows = { { "learning rate", "epochs", "train", "test", "test loss", "seconds" } }
-local figure = plot.figure { title = "Circle: learning rates, each as long as it needs", xlabel = "epoch",
-  ylabel = "cross-entropy on the test points", xscale = "log" }
-for i, rate in ipairs { 0.1, 0.03, 0.01, 0.003 } do
-  local h = learn(network(rate), { epochs = math.floor(o.epochs * RATE / rate + 0.5) })
-  rows[i + 1] = { rate, h.epochs, h.train_accuracy[-1], h.dev_accuracy[-1], h.dev_loss[-1], h.seconds[-1] }
-  figure:line(h.dev_loss, { label = ("rate %g"):format(rate), width = 1.5 })
-end
-print("\n" .. peri.script.table(rows))
-o:save(figure, "rates")
-local stopped = learn(network(RATE), { dev = rings(200, 1000000 + o.seed), epochs = 10 * o.epochs,
-  early_stopping = { patience = o.epochs // 5 + 1 } })
-print(("early stopping at rate %g: ended after %d epochs, took those of epoch %d; test %.3f"):format(RATE,
-  stopped.epochs, stopped.best_epoch, stopped:score(test[1], test[2])))
+o:save(plot.histories(rates, { measure = "dev_loss", title = "Circle: learning rates, each as long as it needs",
+  xscale = "log" }), "rates")
+local stopped = learn(network(), { epochs = 10 * o.epochs, early_stopping = { patience = o.epochs // 5 + 1 } })
+runs[8] = { ("(d) stopped early, of %d epochs took %d"):format(stopped.epochs, stopped.best_epoch), stopped }
 o:save(stopped:plot { title = "Circle: early stopping" }, "early_stopping")
 
 -- Initial weights, and the loss over the first mini-batches.
-rows = { { "initial weights", "loss before", "after 20", "after 100", "after 400", "accuracy then" } }
-figure = plot.figure { title = "Circle: initial weights and the first 400 mini-batches", xlabel = "mini-batches",
+local figure = plot.figure { title = "Circle: initial weights and the first 400 mini-batches", xlabel = "mini-batches",
   ylabel = "train loss", yscale = "log" }
-for i, std in ipairs { 0, 0.01, 0.3, 1, 5, false } do
-  local fresh = network(RATE)
-  for _, p in ipairs(std and fresh.model:parameters() or {}) do
+for i, std in ipairs { 0, 0.01, 0.3, 1, 5 } do
+  local fresh, curve = network(), {}
+  for _, p in ipairs(fresh.model:parameters()) do
     peri.no_grad(p.copy_, p, peri.randn(p.shape, dtype) * std)
   end
   local function loss() return peri.no_grad(function() return ce(fresh.model(train[1]), train[2]):item() end) end
-  local curve = { loss() }
-  local h = learn(fresh, { epochs = 20, on_batch = function() curve[#curve + 1] = loss() end })
-  local name = std and ("normal, std %g"):format(std) or "uniform, of nn.Linear"
-  rows[i + 1] = { name, curve[1], curve[21], curve[101], curve[401], h.train_accuracy[-1] }
-  figure:line(peri.arange(0, 400), curve, { label = name, width = i == 1 and 4 or 1.5 }) -- the first two coincide
+  runs[8 + i] = { ("(d) weights of std %g, 20 epochs"):format(std),
+    learn(fresh, { epochs = 20, on_batch = function(state) curve[state.batches] = loss() end }) }
+  figure:line(curve, { label = ("normal, std %g"):format(std), width = i == 1 and 5 or 1.5 }) -- the first two coincide
 end
-print("\n" .. peri.script.table(rows))
 o:save(figure, "initialisation")
+
+-- The machines beside them.
+runs[14] = { "LinearSVC", svm.LinearSVC { C = 1 } }
+for i, kernel in ipairs { "linear", "rbf", "poly", "sigmoid" } do
+  runs[14 + i] = { "SVC " .. kernel, svm.SVC { kernel = kernel, C = 1, degree = 2 } }
+end
+local compared, difference = select.compare(runs), 0
+print(compared)
+for i, p in ipairs(w) do difference = math.max(difference, (p - v[i]:detach()):abs():max():item()) end
+print(("after training, parameters of (a) and (b) differ by at most %.1e"):format(difference))
 
 -- C from 10^-3 to 10^5.
 local Cs, panels = {}, { cols = 2, title = "Circle: how much a wrong point costs" }
@@ -151,19 +137,17 @@ end
 o:save(plot.page(panels), "C")
 
 -- The plane as the models see it.
-local function boundary(m, title, options)
-  options = options or {}
-  options.title, options.labels, options.width = title, { "outer ring", "inner ring" }, 520
-  return plot.boundary(m, train[1], train[2], options)
+local function boundary(m, title, kind)
+  return plot.boundary(m, train[1], train[2], { title = title, labels = { "outer ring", "inner ring" }, kind = kind,
+    width = 520 })
 end
-local layered, machines = methods[4][2], { cols = 2, title = "Circle: four kernels" }
+local machines = { cols = 2, title = "Circle: four kernels" }
 for i = 1, 4 do
-  local m = compared.results[i + 5].model
+  local m = compared.results[14 + i].model
   machines[i] = boundary(m, ("SVC %s, %d support vectors"):format(m.kernel, #m.support))
 end
 o:save(plot.page(machines), "svm")
-o:save(boundary(layered, "Circle: the network's probability of the inner ring"), "network")
-o:save(plot.page { cols = 2, boundary(layered, "Circle: the network's boundary", { kind = "decision" }),
-  boundary(compared.results[7].model, "Circle: the SVM's boundary", { margins = false, support = false }) },
-  "boundaries")
+o:save(boundary(runs[4][2], "Circle: the network's probability of the inner ring"), "network")
+o:save(plot.page { boundary(runs[4][2], "Circle: the network's boundary", "decision"),
+  boundary(compared.results[16].model, "Circle: the SVM's boundary"), cols = 2 }, "boundaries")
 o:finish()

@@ -497,4 +497,12 @@ vector of a machine with a kernel is a ring, unless support = false. Further opt
 regions: extent, resolution, kind, margins, boundary, colorbar, label = 'boundary', margin_label = 'margins'.
 Errors: as figure:regions; X that is not n x 2, y of another length, labels that are not as many as the classes,
 support = true without support vectors.]], function(...) return plot._view("boundary", ...) end, plot)
+
+peri._document("histories", [[
+plot.histories({{name, m, width =, style =, ..}, ..}, {measure = 'train_loss', title =, ylabel =, ..}) -> figure
+One measure of several trainings (what train.fit, or a Classifier's or Regressor's fit, has given) over their epochs, a
+line for each with its name in the legend; an entry may have options of figure:line. measure: 'train_loss', 'dev_loss',
+'train_accuracy', 'dev_accuracy', 'train_r2', 'dev_r2', 'learning_rate' or 'seconds'. Further options: plot.figure's.
+Errors: entries without a name, or whose training does not have the measure.]],
+  function(...) return plot._view("histories", ...) end, plot)
 return plot

@@ -329,6 +329,36 @@ describe("the plot of a training", function()
   end)
 end)
 
+describe("plot.histories", function()
+  local short, long = network { epochs = 3 }, network { epochs = 12 }
+  short:fit(X, y, { dev = { Xt, yt } })
+  long:fit(X, y)
+
+  it("draws a measure of several trainings, each with its name and its look", function()
+    local f = plot.histories({ { "short", short, style = "dashed" }, { "long", long, width = 5 } })
+    assert.same({ "short", "long" }, labels_of(f))
+    assert.same({ "epoch", "train loss" }, { f.xlabel, f.ylabel })
+    local lines = layers_of(f, "line")
+    assert.same({ short.train_loss:totable(), long.train_loss:totable() }, { lines[1].ys, lines[2].ys })
+    assert.same({ "dashed", 5 }, { lines[1].style, lines[2].width })
+    f = plot.histories({ { "short", short } }, { measure = "dev_accuracy", title = "t", ylabel = "right" })
+    assert.same({ "t", "right" }, { f.title, f.ylabel })
+    assert.same(short.dev_accuracy:totable(), layers_of(f, "line")[1].ys)
+  end)
+
+  it("says what is wrong", function()
+    fails("plot.histories: the trainings must be a list {{name, training}, ..}, got nil", plot.histories)
+    fails("plot.histories: entry 1 must be {name, training}, got a table", plot.histories, { { short } })
+    fails("plot.histories: long has no dev_loss (expected a training, as train.fit gives it)", plot.histories,
+      { { "short", short }, { "long", long } }, { measure = "dev_loss" })
+    fails("plot.histories: an SVC has no train_loss", plot.histories, { { "an SVC", svm.SVC() } })
+    fails("plot.histories: measure is 'loss' (expected one of dev_accuracy,", plot.histories, { { "a", short } },
+      { measure = "loss" })
+    fails("unknown option 'color'", plot.histories, { { "a", short } }, { color = "red" })
+    fails("unknown option 'colour'", plot.histories, { { "a", short, colour = "red" } })
+  end)
+end)
+
 describe("the plot of a search", function()
   local function machine(p) return svm.SVC { C = p.C, gamma = p.gamma, kernel = p.kernel } end
 

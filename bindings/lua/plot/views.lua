@@ -199,6 +199,39 @@ function views.history(m, given)
   return figure
 end
 
+local HISTORY = {
+  train_loss = true, train_accuracy = true, train_r2 = true, dev_loss = true, dev_accuracy = true, dev_r2 = true,
+  learning_rate = true, seconds = true,
+}
+
+-- {name, training, and options of its line} as a curve's points and options.
+local function entry_of(where, i, entry, measure)
+  if type(entry) ~= "table" or type(entry[1]) ~= "string" then
+    fail("%s: entry %d must be {name, training}, got %s", where, i, input.shown(entry))
+  end
+  local m, look = entry[2], {}
+  local curve = type(m) == "table" and m[measure]
+  if not curve then fail("%s: %s has no %s (expected a training, as train.fit gives it)", where, entry[1], measure) end
+  for name, value in pairs(entry) do
+    if type(name) == "string" then look[name] = value end
+  end
+  look.label = entry[1]
+  look.marker = look.marker or #curve == 1 and "circle" or nil
+  return curve, look
+end
+
+function views.histories(list, given)
+  local where = "plot.histories"
+  if type(list) ~= "table" or #list == 0 then
+    fail("%s: the trainings must be a list {{name, training}, ..}, got %s", where, input.shown(list))
+  end
+  local options, own = read(where, given, {measure = kinds.one_of(HISTORY)})
+  local measure = own.measure or "train_loss"
+  local figure = figure_with(options, {xlabel = "epoch", ylabel = measure:gsub("_", " ")})
+  for i, entry in ipairs(list) do figure:line(entry_of(where, i, entry, measure)) end
+  return figure
+end
+
 -- ---- searches ----
 -- A search has names (of the parameters), results, best first: {params =, score =, std = of folds}, folds (how many, or
 -- nil), metric (a name or nil) and less (whether less is better).
