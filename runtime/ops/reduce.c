@@ -475,7 +475,7 @@ static peri_status infer_softmax(peri_call *call) {
   return PERI_OK;
 }
 
-static peri_tensor with_dimension_last(const peri_tensor *x, int64_t dim) {
+peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim) {
   peri_tensor moved = *x;
   int last = x->layout.ndim - 1;
   if (dim >= last) return moved;
@@ -495,8 +495,8 @@ typedef peri_status (*along_rows)(peri_context *context, peri_dtype dtype, int64
 /* y = kernel(a, b) along dim; b may be NULL. */
 static peri_status run_rows(peri_context *context, int64_t dim, along_rows kernel, peri_tensor *a, peri_tensor *b,
                             peri_tensor *y) {
-  peri_tensor moved_a = with_dimension_last(a, dim), moved_y = with_dimension_last(y, dim);
-  peri_tensor moved_b = b != NULL ? with_dimension_last(b, dim) : moved_a;
+  peri_tensor moved_a = peri_dimension_last(a, dim), moved_y = peri_dimension_last(y, dim);
+  peri_tensor moved_b = b != NULL ? peri_dimension_last(b, dim) : moved_a;
   peri_tensor *own_a = NULL, *own_b = NULL, *result = NULL;
   int ndim = y->layout.ndim;
   int64_t n = ndim == 0 ? 1 : moved_y.layout.shape[ndim - 1];

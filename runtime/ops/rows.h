@@ -19,6 +19,8 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_softmax, pe
 
 /* y = loop(x) over y's shape; y may be x */
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
+/* x seen with dimension dim, from 0, as its last: a header that borrows x's storage */
+peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim);
 
 extern const peri_op *const peri_ops_create[];
 extern const peri_op *const peri_ops_elementwise[];
@@ -27,6 +29,9 @@ extern const peri_op *const peri_ops_matrix[];
 extern const peri_op *const peri_ops_loss[];
 extern const peri_op *const peri_ops_view[];
 extern const peri_op *const peri_ops_index[];
+extern const peri_op *const peri_ops_join[];
+extern const peri_op *const peri_ops_sort[];
+extern const peri_op *const peri_ops_write[];
 extern const peri_op *const peri_ops_linalg[];
 
 #endif

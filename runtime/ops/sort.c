@@ -1,0 +1,84 @@
+/* Sorting along a dimension. */
+#include "ops/ops.h"
+#include "ops/rows.h"
+#include "kernels/kernels.h"
+
+static peri_status infer_sort(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  int dim = 0;
+  if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
+  call->note[1] = x->ndim > 0 && dim != x->ndim - 1; /* sorted as rows in a moved copy */
+  call->note[0] = dim;
+  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
+  peri_infer_output(call, 1, PERI_INT64, x->ndim, x->shape);
+  return PERI_OK;
+}
+static peri_status sort_rows(peri_call *call, peri_tensor *x, peri_tensor *values, peri_tensor *indices) {
+  int64_t n = x->layout.ndim == 0 ? 1 : x->layout.shape[x->layout.ndim - 1];
+  int64_t *index = (int64_t *)(void *)indices->data;
+  if (x->layout.numel == 0) return PERI_OK;
+  PERI_TRY(peri_sort_rows(call->context, x->layout.dtype, x->layout.numel / n, n, call->args[2].integer, x->data,
+                          values->data, index));
+  for (int64_t i = 0; i < x->layout.numel; i++) index[i]++;
+  return PERI_OK;
+}
+static peri_status run_sort(peri_call *call) {
+  peri_tensor *x = call->args[0].tensor, *values = call->outputs[0].tensor, *indices = call->outputs[1].tensor, *own;
+  if (!call->note[1]) {
+    PERI_TRY(peri_tensor_contiguous(x, &own));
+    peri_status status = sort_rows(call, own, values, indices);
+    peri_tensor_release(&own);
+    return status;
+  }
+  int64_t dim = call->note[0];
+  peri_tensor moved_x = peri_dimension_last(x, dim), moved_values = peri_dimension_last(values, dim);
+  peri_tensor moved_indices = peri_dimension_last(indices, dim), *row_values = NULL, *row_indices = NULL;
+  peri_layout layout;
+  PERI_TRY(peri_tensor_contiguous(&moved_x, &own));
+  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, moved_x.layout.shape);
+  peri_status status = peri_tensor_empty(call->context, &layout, &row_values);
+  layout.dtype = PERI_INT64;
+  if (status == PERI_OK) status = peri_tensor_empty(call->context, &layout, &row_indices);
+  if (status == PERI_OK) status = sort_rows(call, own, row_values, row_indices);
+  if (status == PERI_OK) status = peri_tensor_copy_into(&moved_values, row_values);
+  if (status == PERI_OK) status = peri_tensor_copy_into(&moved_indices, row_indices);
+  if (own != &moved_x) peri_tensor_release(&own); /* else it is the local header: no new tensor was made */
+  peri_tensor_release(&row_values);
+  peri_tensor_release(&row_indices);
+  return status;
+}
+static peri_status grad_sort(peri_backward *b) {
+  const peri_layout *x = b->layouts[0];
+  if (b->grad_outputs[0] == NULL) return PERI_OK;
+  if (x->ndim == 0) {
+    peri_answer(b, 0, peri_of(b->grad_outputs[0]));
+    return PERI_OK;
+  }
+  peri_call call;
+  peri_step_open(b, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->outputs[1])});
+  peri_call_sizes(&call, 1, x->ndim, x->shape);
+  call.args[3].integer = b->note[0];
+  peri_answer(b, 0, peri_step_run(b, &call));
+  return PERI_OK;
+}
+const peri_op peri_op_sort = {
+    .name = "sort",
+    .flags = PERI_OP_ELEMENTWISE,
+    .saves = PERI_SAVE_OUTPUT(1),
+    .outputs = 2,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"dim", PERI_KIND_DIM, .optional = true, .otherwise = -1},
+               {"descending", PERI_KIND_BOOL, .optional = true}},
+    .infer = infer_sort,
+    .run = run_sort,
+    .grad = grad_sort,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(3, 4)}, {T(3, 4), 1, true}, {T(5), {descending = true}}, {T()}",
+    .doc = "sort(x, dim = -1, descending = false) -> values, indices\n"
+           "Sorted along dim; equal values keep their order; NaN counts as the largest. indices say where each value "
+           "stood.",
+};
+
+const peri_op *const peri_ops_sort[] = {&peri_op_sort, NULL};
