@@ -5,7 +5,7 @@ local peri = require "perilune"
 local nn, plot = peri.nn, peri.plot
 local o = peri.script.options {
   about = "Batch, mini-batch and online gradient descent on a line's two parameters.",
-  epochs = { 100, quick = 20, doc = "passes" }, points = { 100, quick = 40, doc = "examples" },
+  epochs = { 100, quick = 20, doc = "passes" }, points = { 100, quick = 40, doc = "examples", least = 2 },
   lr = { 0.05, doc = "learning rate of all methods" }, seed = { 1, doc = "of points and orders" },
 }
 

@@ -6,7 +6,8 @@ local schedule = optim.lr_scheduler
 
 local o = peri.script.options {
   about = "A small network learns a sine under several learning rates and schedules.",
-  epochs = { 200, quick = 40, doc = "passes over the points" }, seed = { 1, doc = "of points, weights and orders" },
+  epochs = { 200, quick = 40, doc = "passes over the points", least = 20 },
+  seed = { 1, doc = "of points, weights and orders" },
 }
 
 peri.manual_seed(o.seed)

@@ -253,6 +253,21 @@ describe("every experiment", function()
     end
   end)
 
+  it("works with the smallest values that it takes", function()
+    for name, words in pairs {
+      circle = { "--epochs", 1, "--test", 1 }, gradient_descent = { "--epochs", 1, "--points", 2 },
+      learning_rate = { "--epochs", 20 }, sample_size = { "--seeds", 2, "--epochs", 1 },
+      activations = { "--depth", 2, "--epochs", 1 }, losses = { "--epochs", 1 },
+      backprop_cost = { "--depth", 2, "--width", 1, "--rows", 1 }, gradients = { "--hidden", 1 },
+      model_selection = { "--seeds", 2, "--epochs", 1 }, svm = { "--points", 20 },
+      mnist = { "--digits", 20, "--epochs", 1, "--hidden", 1, "--batch", 1, "--svm", 20 },
+    } do
+      local _, err, status = run { "scripts/" .. name .. ".lua", "--quick", "--plots=no", table.unpack(words) }
+      assert.equal("", err)
+      assert.equal(0, status)
+    end
+  end)
+
   it("prints all that it has to say without gnuplot, and in one line that pictures are missing", function()
     for _, name in ipairs { "gradients", "model_selection" } do
       local out, err, status = run({ "scripts/" .. name .. ".lua", "--quick" }, nil, "PATH=/nonexistent")
