@@ -63,12 +63,12 @@ if o.data ~= "" then scripts[#scripts].arguments = { "--data", o.data } end
 local arguments = {}
 if o.quick then arguments[1] = "--quick" end
 if o.plots == "no" then arguments[#arguments + 1] = "--plots=no" end
-local failed, path = peri.report {
+local failed, path = peri.script.try(peri.report, {
   title = "Perilune: experiments in gradient descent and support vector machines",
   about = "Each section is a short script: what it printed, what it drew, and, behind a fold, how it is written.",
   scripts = scripts, folder = arg[0]:match "^(.*)/" or ".", out = o.out, at_once = o.jobs,
   arguments = arguments,
-}
+})
 print("page: " .. path)
 if #failed > 0 then
   io.stderr:write("report.lua: failed: ", table.concat(failed, ", "), "\n")
