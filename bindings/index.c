@@ -94,7 +94,8 @@ static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int inde
   k->gathers = false;
   if (lua_type(L, index) != LUA_TTABLE) {
     if (lua_type(L, index) != LUA_TNUMBER && bind_to_tensor(L, S, index) == NULL) {
-      bind_error(L, "index", "a key must be a number, a table or a tensor, got %s", bind_describe(L, index));
+      bind_error(L, "index", "a key must be a number, a table or a tensor, got %s%s", bind_describe(L, index),
+                 lua_isboolean(L, index) ? " (== compares identity: x:eq(1) gives a mask)" : "");
     }
     read_step(L, S, x, index, k);
   } else {

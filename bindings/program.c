@@ -374,5 +374,9 @@ int main(int argc, char **argv) {
   bool done = report(L, lua_pcall(L, 2, 1, 0)) && lua_toboolean(L, -1);
   running_context = NULL; /* closing the state ends the context */
   lua_close(L);
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    say("what was printed could not be written");
+    done = false;
+  }
   return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

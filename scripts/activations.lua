@@ -5,7 +5,7 @@ local nn, optim, data, plot = peri.nn, peri.optim, peri.data, peri.plot
 
 local o = peri.script.options {
   about = "Two rings, and networks whose layers differ in their activation alone.",
-  depth = { 20, quick = 8, doc = "hidden layers in the measurement of gradients", least = 2 },
+  depth = { 20, quick = 8, doc = "hidden layers in the measurement of gradients", least = 2, most = 1000 },
   epochs = { 80, quick = 25, doc = "passes over the points, with 3 hidden layers" },
   seed = { 1, doc = "of points, weights and orders" },
 }

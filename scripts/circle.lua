@@ -5,7 +5,7 @@ local peri = require "perilune"
 local nn, svm, select, plot = peri.nn, peri.svm, peri.select, peri.plot
 local o = peri.script.options {
   about = "Two noisy rings: a network in four degrees of automation, and support vector machines.",
-  epochs = { 150, quick = 30, doc = "passes over the points" }, seed = { 1, doc = "of points, weights and orders" },
+  epochs = { 150, quick = 100, doc = "passes over the points" }, seed = { 1, doc = "of points, weights and orders" },
   test = { 200, doc = "points to test on" },
   dtype = { "float32", doc = "of all numbers", choices = { "float32", "float64" } },
 }

@@ -59,9 +59,9 @@ print(peri.script.table(rows))
 local panels = { title = "Gradient descent: one loss, three measures of work", cols = 3 }
 for i, axis in ipairs { "epochs", "updates", "seconds" } do
   panels[i] = plot.figure { xlabel = axis, ylabel = "loss", yscale = "log", xscale = i > 1 and "log" or "linear",
-    width = 480, legend = "top right" }
+    width = 480, height = 560, legend = "below" }
   for _, m in ipairs(methods) do
-    panels[i]:line(m.h[axis], m.h.loss, { label = i == 1 and m[1] or nil, color = m.color, width = 1.5 })
+    panels[i]:line(m.h[axis], m.h.loss, { label = m[1], color = m.color, width = 1.5 })
   end
 end
 o:save(plot.page(panels), "loss")

@@ -8,11 +8,11 @@ local o = peri.script.options {
   data = { "", word = "DIR", doc = "folder of MNIST's files; without it digits are generated" },
   digits = { 10000, quick = 2000, doc = "generated digits to learn from", least = 20 },
   epochs = { 3, doc = "passes over the digits" }, hidden = { 128, quick = 32, doc = "units of the hidden layer" },
-  batch = { 128, doc = "digits in a mini-batch" }, lr = { 0.1, doc = "learning rate" },
+  batch = { 128, doc = "digits in a mini-batch" }, lr = { 0.1, doc = "learning rate", most = 1000 },
   svm = { 10000, quick = 1000, doc = "digits that the SVM learns from (the first of all)", least = 20 },
   c = { 10.0, doc = "C of the SVM" }, gamma = { 0.02, doc = "of its rbf kernel" },
 }
-local train, test, every = {}, {}, 10 -- mini-batches between measurements; every tenth is told
+local train, test, every = {}, {}, 10 -- mini-batches between measurements; every tenth is told, as an Iter of 100
 if o.data ~= "" then
   local set = peri.script.try(data.mnist, o.data)
   train, test, every = set.train, set.test, 100
@@ -24,7 +24,7 @@ end
 
 peri.manual_seed(0)
 local net = nn.Sequential(nn.Linear(train.x:size(2), o.hidden), nn.Tanh(), nn.Linear(o.hidden, 10))
-local ce, at = nn.CrossEntropyLoss(), {}
+local ce, at, last = nn.CrossEntropyLoss(), {}, o.epochs * math.ceil(#train.x / o.batch)
 local curves = { { "train", train, loss = {}, errors = {} }, { "test", test, loss = {}, errors = {} } }
 local function measure(batches)
   local numbers, k = {}, #at + 1
@@ -34,13 +34,15 @@ local function measure(batches)
     curve.loss[k], curve.errors[k] = ce(scores, set.y):item(), 100 * (1 - metrics.accuracy(scores:argmax(2), set.y))
     numbers[2 * i - 1], numbers[2 * i] = 100 - curve.errors[k], curve.loss[k]
   end
-  if batches % (10 * every) > 0 then return end
-  print(("Iter %d: Acc train %.1f%% (%.2f), acc test %.1f%% (%.2f)"):format(batches // 100, table.unpack(numbers)))
+  if batches % (10 * every) > 0 and batches < last then return end
+  print(("Iter %g: Acc train %.1f%% (%.2f), acc test %.1f%% (%.2f)"):format(batches / 100, table.unpack(numbers)))
 end
 measure(0)
 local fitted = peri.train.fit { model = net, loss = ce, optimizer = peri.optim.SGD(net:parameters(), { lr = o.lr }),
   train = { train.x, train.y }, epochs = o.epochs, batch_size = o.batch, seed = 1, progress = false,
-  on_batch = function(state) if state.batches % every == 0 then measure(state.batches) end end }
+  on_batch = function(state)
+    if state.batches % every == 0 or state.batches == last then measure(state.batches) end
+  end }
 local n = math.min(o.svm, #train.x)
 print(peri.select.compare { test = test, measure_train = false,
   { ("network 784-%d-10"):format(o.hidden), fitted, train = train },

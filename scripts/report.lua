@@ -65,7 +65,8 @@ if o.quick then arguments[1] = "--quick" end
 if o.plots == "no" then arguments[#arguments + 1] = "--plots=no" end
 local failed, path = peri.script.try(peri.report, {
   title = "Perilune: experiments in gradient descent and support vector machines",
-  about = "Each section is a short script: what it printed, what it drew, and, behind a fold, how it is written.",
+  about = "Each section is a short script: what it printed, what it drew, and, behind a fold, how it is written. "
+    .. (o.jobs > 1 and "Seconds were measured while other scripts ran beside it." or ""),
   scripts = scripts, folder = arg[0]:match "^(.*)/" or ".", out = o.out, at_once = o.jobs,
   arguments = arguments,
 })

@@ -6,7 +6,7 @@ local o = peri.script.options {
   about = "Learning curves of a network and an SVM on two moons.",
   seeds = { 10, quick = 4, doc = "repetitions, each with points and weights of its own", least = 2 },
   epochs = { 60, quick = 40, doc = "passes of the network over its points" },
-  noise = { 0.3, doc = "standard deviation of the points around their moon" },
+  noise = { 0.3, doc = "standard deviation of the points around their moon", most = 1000 },
 }
 local sizes = o.quick and { 10, 20, 50, 100, 200 } or { 10, 20, 50, 100, 200, 500, 1000 }
 local X, y = data.moons(20000, { noise = o.noise, seed = 1 })

@@ -5,7 +5,7 @@ local svm, data, plot = peri.svm, peri.data, peri.plot
 local o = peri.script.options {
   about = "Kernels, C, gamma and margins on two moons; SVR on a sine; a one-class machine.",
   points = { 200, quick = 80, doc = "points to learn from", least = 20 }, seed = { 1, doc = "of the points" },
-  noise = { 0.2, doc = "standard deviation of the points around their moon" },
+  noise = { 0.2, doc = "standard deviation of the points around their moon", most = 1000 },
 }
 local X, y = data.moons(o.points, { noise = o.noise, seed = o.seed })
 local Xt, yt = data.moons(2000, { noise = o.noise, seed = o.seed + 1 })

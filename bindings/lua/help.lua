@@ -67,13 +67,31 @@ end
 
 local function list_of_names(value) return wrapped(table.concat(names_in(value), " "), "  ", "  ") end
 
--- A documentation for the terminal: the signature, then its lines, which break at words. What is short
--- enough stays as it was written.
+-- "Errors: ..", "Fields after fit: ..": the beginning of a paragraph.
+local function begins_paragraph(line) return line:find "^%u%l[%a ]*:" end
+
+-- A documentation for the terminal: the signature, then its lines, which break at words. A line that is too wide is
+-- of a paragraph, with those after it; what is short enough stays as it was written.
 local function formatted(text)
-  local lines = {}
-  for line in text:gmatch "[^\n]+" do
-    lines[#lines + 1] = #line <= WIDTH and line or #lines == 0 and wrapped_signature(line) or wrapped(line, "")
+  local lines, paragraph = {}, nil
+  local function finish()
+    if paragraph then lines[#lines + 1] = wrapped(paragraph, "") end
+    paragraph = nil
   end
+  for line in text:gmatch "[^\n]+" do
+    if paragraph and begins_paragraph(line) then finish() end
+    if paragraph then
+      paragraph = paragraph .. " " .. line
+      if #line <= WIDTH then finish() end
+    elseif #line <= WIDTH then
+      lines[#lines + 1] = line
+    elseif #lines == 0 then
+      lines[1] = wrapped_signature(line)
+    else
+      paragraph = line
+    end
+  end
+  finish()
   return table.concat(lines, "\n")
 end
 
@@ -129,7 +147,10 @@ end
 local function text_of(x)
   if x == nil then return overview() end
   local text = peri.documentation(x)
-  if text then return formatted(text) end
+  if text then
+    local part = type(x) == "table" and signatures(x) -- a function that is a part as well: peri.run, peri.select
+    return formatted(text) .. (part and "\n\n" .. part or "")
+  end
   if peri.is_tensor(x) then return TENSOR .. "\n" .. list_of_names(peri._methods) end
   if type(x) == "string" then
     if x == "tensor" then return formatted(peri.documentation(peri.tensor)) .. "\n\n" .. text_of(peri.zeros(1)) end

@@ -43,6 +43,7 @@ local function checked(given)
   for _, name in ipairs { "title", "scripts", "folder", "out" } do
     if given[name] == nil then fail("%s is missing", name) end
   end
+  if given.out == "" or given.out:find "%z" then fail("out must be a folder, got '%s'", given.out) end
   if given.at_once and not (math.tointeger(given.at_once) and given.at_once >= 1) then
     fail("at_once must be a whole number from 1, got %s", given.at_once)
   end
@@ -173,13 +174,14 @@ end
 
 local function report(given)
   checked(given)
+  local path = given.out .. "/index.html"
+  local ok, message = process.mkdir(given.out)
+  if not ok then fail("%s", message) end -- before anything is run for nothing
   local results, failed = run_scripts(given), {}
   for _, result in ipairs(results) do
     if result.problem then failed[#failed + 1] = result.name end
   end
-  local path = given.out .. "/index.html"
-  local ok, message = process.mkdir(given.out)
-  if ok then ok, message = process.write(path, page(given.title, given.about or "", facts(), results)) end
+  ok, message = process.write(path, page(given.title, given.about or "", facts(), results))
   if not ok then fail("%s", message) end
   return failed, path
 end

@@ -83,10 +83,10 @@ local function open(_, options)
     facts.script, facts.arguments = arg[0], #arg > 0 and { table.unpack(arg) } or nil
   end
   json(facts.config, "config") -- what cannot be written is refused before there is a folder
-  if seed then peri.manual_seed(seed) end
   local self = setmetatable({ name = name, _facts = facts, _start = peri.now(), _step = 0 }, Run)
   self.path = make_folder(dir, name)
   write_facts(self)
+  if seed then peri.manual_seed(seed) end
   self._metrics = must(io.open(self.path .. "/metrics.jsonl", "a"))
   return self
 end
@@ -119,7 +119,7 @@ end
 
 local function finish(self, status, problem)
   if not self._metrics then return end
-  self._metrics:close()
+  if io.type(self._metrics) == "file" then self._metrics:close() end -- at the end of a state it may be closed already
   self._metrics = nil
   self._facts.status, self._facts.error = status, problem
   write_facts(self)
@@ -134,6 +134,9 @@ function Run:__close(problem)
   finish(self, problem == nil and "finished" or "failed", problem ~= nil and tostring(problem):match "^[^\n]*" or nil)
 end
 
+-- A run that nobody has closed: the script is at its end, or has let go of it.
+function Run:__gc() finish(self, "ended") end
+
 function Run:__tostring() return ("run %s: %d steps in %s"):format(self.name, self._step, self.path) end
 
 local run = setmetatable({ _methods = Run }, { __call = open })
@@ -142,7 +145,8 @@ peri._document("run", [[
 run{name =, config = {}, dir = 'out', seed =} -> run
 Begins the record of a run in the new folder dir/name/time/: run.json (config, seed, versions, command line, status,
 seconds), metrics.jsonl (run:log) and figures (run:figure). With seed, peri.manual_seed(seed) is called. name is one
-entry of a folder: without '/', not beginning with '.'. Also `local r <close> = peri.run{...}`, which notes an error.
+entry of a folder: without '/', not beginning with '.'. `local r <close> = peri.run{...}` closes it and notes an error;
+the status of a run that nobody has closed becomes 'ended' with the script.
 Fields: path, name.
 Errors: unknown options, names that lead elsewhere, a config that JSON cannot say (functions, tables that hold
 themselves), folders that cannot be made.]], run, {})

@@ -89,6 +89,8 @@ local function contains(list, value)
   return false
 end
 
+local MOST = 1 << 31 -- of whole numbers: twice that, or a sum with it, is still one
+
 local READERS = {
   text = function(row, text)
     if row.choices and not contains(row.choices, text) then
@@ -97,14 +99,14 @@ local READERS = {
     return text
   end,
   whole = function(row, text)
-    local n, least = math.tointeger(tonumber(text)), row.least or 1
-    if n and n >= least then return n end
-    return nil, "a whole number from " .. least
+    local n, least, most = math.tointeger(tonumber(text)), row.least or 1, row.most or MOST
+    if n and n >= least and n <= most then return n end
+    return nil, n and n > most and "a whole number up to " .. most or "a whole number from " .. least
   end,
-  number = function(_, text)
-    local x = tonumber(text)
-    if x and x > 0 and x < math.huge then return x + 0.0 end
-    return nil, "a number above 0"
+  number = function(row, text)
+    local x, most = tonumber(text), row.most or math.huge
+    if x and x > 0 and x < math.huge and x <= most then return x + 0.0 end
+    return nil, x and x > most and ("a number up to %g"):format(most) or "a number above 0"
   end,
 }
 
@@ -185,12 +187,21 @@ end
 
 function Options:save(picture, name)
   check_options(self, "save")
+  if type(picture) ~= "table" or not picture.save then
+    fail("save: the picture is a %s (expected a figure or a page)", type(picture))
+  end
+  if type(name) ~= "string" or not name:match "^[^/%c.][^/%c]*$" then
+    fail("save: the name must be a string without '/' that does not begin with '.', got %s", tostring(name))
+  end
   if self.plots == "no" then return nil end
   local path = self.out .. "/" .. name
   local ok, message = pcall(picture.save, picture, { path .. ".svg", path .. ".png" })
-  if not ok and not self._failed then say("no pictures: %s", (tostring(message):gsub("^%S+:%d+: ", ""))) end
-  self._failed = self._failed or not ok
-  return ok and path or nil
+  if ok then return path end
+  local reason = tostring(message):gsub("^%S+:%d+: ", "")
+  if not reason:find "^plot" then error(message, 0) end -- Ctrl-C, and what is no matter of pictures
+  if not self._failed then say("no pictures: %s", reason) end
+  self._failed = true
+  return nil
 end
 
 function Options:finish()
@@ -226,18 +237,19 @@ local function as_table(rows)
       local room = (" "):rep(widths[j] - (utf8.len(text) or #text))
       parts[j] = right[j] and room .. text or text .. room
     end
-    lines[i] = table.concat(parts, "  "):gsub("%s+$", "")
+    lines[i] = table.concat(parts, "  "):match "^.*%S" or ""
   end
   return table.concat(lines, "\n")
 end
 
 local script = { _options = Options }
 peri._document("options", [[
-script.options({name = {default, quick =, doc =, choices =, least = 1}, ..., about =}, arguments = arg) -> options
-Reads a script's command line: --name VALUE or --name=VALUE for each option, a flag where the default is a boolean, and
-always --help (prints and ends the script), --quick (options that have one take their quick value), --out DIR
-('out/NAME' by default) and --plots no (no pictures). Whole defaults take whole numbers from least, others numbers
-above 0. What is wrong is one line on stderr and the end of the script with status 1. Fields: a value for each option.
+script.options({name = {default, quick =, doc =, choices =, least = 1, most =}, .., about =}, arguments) -> options
+Reads a script's command line (arg): --name VALUE or --name=VALUE for each option, a flag where the default is a
+boolean, and always --help (prints and ends the script), --quick (options that have one take their quick value), --out
+DIR ('out/NAME' by default) and --plots no (no pictures). Whole defaults take whole numbers from least to most (2^31),
+others numbers above 0, up to most. What is wrong is one line on stderr and the end of the script with status 1.
+Fields: a value for each option.
 Errors: names and defaults that no option can have.]], options, script)
 peri._document("table", [[
 script.table{{heading, ...}, {value, ...}, ...} -> string

@@ -113,9 +113,9 @@ Errors: as grid_search.]], curves.validation_curve)
 
 document("compare", [[
 select.compare{{name, estimator}, .., train = {X, y}, test = {X, y}, metric =, measure_train = true} -> table
-Fits each estimator on train, in order, and scores it on test and (unless measure_train is false) on train. An entry
-{name, estimator, train = {X, y}} has rows of its own; what cannot be fitted, as a result of train.fit, is taken as it
-is. Fields: results, in order: {name =, model = (fitted), rows = (number that it was fitted on), train =, test =
+Fits a copy of each estimator on train, in order, and scores it on test and (unless measure_train is false) on train. An
+entry {name, estimator, train = {X, y}} has rows of its own; what cannot be fitted, as a result of train.fit, is taken
+as it is. Fields: results, in order: {name =, model = (fitted), rows = (number that it was fitted on), train =, test =
 (scores), fit_seconds = (of a network those of its steps), score_seconds = (of test), size = ('52 parameters', '41
 support vectors')}. tostring gives a table.]] .. METRIC .. [[
 

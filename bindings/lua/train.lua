@@ -24,16 +24,16 @@ changes the parameters for one mini-batch in place of loss, backward and optimiz
 n x m.
 Options: shuffle = true, seed (of the orders; drawn from the default stream when left out), scheduler (stepped after
 each epoch; ReduceLROnPlateau, and schedules in Lua, get the dev or else train loss; with mode 'max' the accuracy or
-R^2), early_stopping = {patience = 10, min_delta = 0, monitor = 'dev_loss'} (training ends after patience epochs
-without improvement, and the best parameters come back), clip_grad_norm (of all gradients together), callbacks (a
-function or a list; called with the state of each epoch; false ends the training), on_batch (a function, called after
-each mini-batch with {epoch =, batch = (in the epoch), batches = (since the start), loss = (before the update; not with
-step), seconds = (of training), learning_rate =, model =, optimizer =}, one table that is used again; false ends the
-training, its time does not count), progress (true, false; by default only when stderr is a terminal), measure_train =
-false (true, and with step: train measures are taken after each epoch, else they are means over its mini-batches as
-they were before their steps), classes (a list, when y lacks some), sample_weight (n numbers >= 0, weights of train's
-rows: a mini-batch's loss is sum(w l) / sum(w), a step gets them third, measures of train are weighted, rows of weight
-0 are as if absent; for CrossEntropyLoss and MSELoss).
+R^2), early_stopping = {patience = 10, min_delta = 0, monitor = 'dev_loss', or without dev 'train_loss'} (training ends
+after patience epochs without improvement, and the best parameters come back), clip_grad_norm (of all gradients
+together), callbacks (a function or a list; called with the state of each epoch; false ends the training), on_batch (a
+function, called after each mini-batch with {epoch =, batch = (in the epoch), batches = (since the start), loss =
+(before the update; not with step), seconds = (of training), learning_rate =, model =, optimizer =}, one table that is
+used again; false ends the training, its time does not count), progress (true, false; by default only when stderr is a
+terminal), measure_train = false (true, and with step: train measures are taken after each epoch, else they are means
+over its mini-batches as they were before their steps), classes (a list, when y lacks some), sample_weight (n numbers >=
+0, weights of train's rows: a mini-batch's loss is sum(w l) / sum(w), a step gets them third, measures of train are
+weighted, rows of weight 0 are as if absent; for CrossEntropyLoss and MSELoss).
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
 dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
 'early_stopping', 'callback' or 'diverged'), best_epoch and monitor (of early stopping), diverged, note. A loss that is

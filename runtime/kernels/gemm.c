@@ -37,11 +37,11 @@ typedef struct product {
 
 /* ---- OpenBLAS's buffers ---- */
 
-/* OpenBLAS maps a buffer per calling thread and tries for ever when it gets none. So the first call
- * with so many threads asks the system whether it would. A lost race only asks twice. */
+/* OpenBLAS maps a buffer per calling thread, of 32 to 128 MB as the core has it, and tries for ever when it gets none.
+ * So the first call with so many threads asks the system whether it would. A lost race only asks twice. */
 peri_status peri_blas_ready(peri_context *context, int threads) {
   static atomic_int granted;
-  const size_t buffer = (size_t)64 << 20;
+  const size_t buffer = (size_t)128 << 20;
   if (threads <= atomic_load_explicit(&granted, memory_order_relaxed)) return PERI_OK;
   size_t bytes = buffer * (size_t)threads;
   void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

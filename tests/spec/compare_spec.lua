@@ -27,11 +27,12 @@ describe("select.compare", function()
     local fitted = peri.train.fit { model = net, optimizer = optimizer, loss = nn.CrossEntropyLoss(), train = train,
       epochs = 3, progress = false }
     local few = { train[1][{ { 1, 50 } }], train[2][{ { 1, 50 } }] }
-    local machines = { svm.SVC {}, svm.LinearSVC {}, svm.SVC {} }
+    local m = svm.SVC {}
     local c = select.compare { train = train, test = test, { "fitted", fitted }, { "built", classifier(3) },
-      { "rbf", machines[1] }, { "linear", machines[2] }, { "on few", machines[3], train = few } }
-    local sizes = { "22 parameters", "17 parameters", #machines[1].support .. " support vectors", "3 parameters",
-      #machines[3].support .. " support vectors" }
+      { "rbf", m }, { "linear", svm.LinearSVC {} }, { "on few", m, train = few } }
+    assert.is_false(pcall(function() return m.support end)) -- copies are fitted
+    local function vectors(rows) return #svm.SVC({}):fit(rows[1], rows[2]).support .. " support vectors" end
+    local sizes = { "22 parameters", "17 parameters", vectors(train), "3 parameters", vectors(few) }
     for i, r in ipairs(c.results) do
       assert.equal(sizes[i], r.size)
       assert.equal(i == 5 and 50 or 120, r.rows)
@@ -56,6 +57,7 @@ describe("select.compare", function()
     assert.is_nil(r.train)
     assert.near(peri.metrics.roc_auc(r.model:decision_function(test[1]), test[2]), r.test, 1e-12)
     assert.matches("\nrbf +120 +%- +", tostring(c))
+    assert.matches("^method +rows +train roc_auc +test roc_auc +", tostring(c))
     local t = train[1]:select(2, 1)
     c = select.compare { train = { train[1], t }, test = { train[1], t }, { "SVR", svm.SVR {} } }
     assert.is_true(c.results[1].test > 0.8)
@@ -74,6 +76,7 @@ describe("select.compare", function()
     fails("compare: metric (if it is no function) must be one of", { { "a", m }, train = train, test = test,
       metric = "x" })
     assert.is_false(pcall(function() return #m.support end))
+    fails("compare: entry 1 must be {name, estimator}, got SVC", { m, train = train, test = test })
     fails("compare: with b: NuSVC: nu", { { "b", svm.NuSVC { nu = 0.99 } }, test = test,
       train = { train[1][{ { 1, 3 } }], { 1, 1, 2 } } })
   end)

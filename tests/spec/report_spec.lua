@@ -184,6 +184,7 @@ end --]=====]
         { scripts = { { name = "a", title = "", text = "", arguments = "x" } } } },
       { "report: at_once must be a whole number from 1, got 0", { at_once = 0 } },
       { "report: out must be a string, got number", { out = 1 } },
+      { "report: out must be a folder, got ''", { out = "" } },
       { "report: unknown option jobs (known: about, ", { jobs = 1 } },
       { "report: the options must be a table, got nil", false },
     }

@@ -92,6 +92,8 @@ describe("run", function()
     local facts = content(out:match "[^\n]+" .. "/run.json")
     assert.matches('"error":"[^"]*boom"', facts)
     assert.matches('"status":"failed"', facts)
+    out = program { "-e", (script:gsub("<close> ", ""):format(folder, "")) }
+    assert.matches('"status":"ended"', content(out:match "[^\n]+" .. "/run.json"))
   end)
 
   it("saves figures", function()

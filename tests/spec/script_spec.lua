@@ -4,7 +4,8 @@ local run = require "support.program"
 
 describe("script.options", function()
   local script = [[
-    local o = require "perilune".script.options { epochs = { 10, quick = 2 }, lr = { 0.5 }, seed = { 0, least = 0 },
+    local o = require "perilune".script.options { epochs = { 10, quick = 2 }, lr = { 0.5, most = 9 },
+      seed = { 0, least = 0 },
       kind = { "a", choices = { "a", "b" } }, loud = { false } }
     print(o.epochs, o.lr, o.seed, o.kind, o.loud, o.quick, o.out)]]
 
@@ -45,6 +46,8 @@ describe("script.options", function()
       { "--epochs must be a whole number from 1, got 0", "--epochs", 0 },
       { "--epochs must be a whole number from 1, got 1.5", "--epochs=1.5" },
       { "--lr must be a number above 0, got nan", "--lr", "nan" },
+      { "--lr must be a number up to 9, got 10", "--lr", 10 },
+      { "--epochs must be a whole number up to 2147483648, got 9000000000", "--epochs", 9000000000 },
       { "--lr must be a number above 0, got -1", "--lr", "-1" },
       { "--seed must be a whole number from 0, got -1", "--seed", "-1" },
       { "--kind must be one of a, b, got c", "--kind", "c" }, { "--loud takes no value", "--loud=1" },
@@ -114,6 +117,16 @@ describe("options:save and options:finish", function()
     assert.equal(1, status)
   end)
 
+  it("end the script at what is no matter of pictures", function()
+    local o = peri.script.options({}, {})
+    local interrupted = { save = function() error("x.lua:1: interrupted!", 0) end }
+    assert.equal("x.lua:1: interrupted!", select(2, pcall(o.save, o, interrupted, "a")))
+    assert.matches("save: the picture is a nil", select(2, pcall(o.save, o, nil, "a")))
+    for _, name in ipairs { "../a", "", ".a", "a\0b" } do
+      assert.matches("save: the name must be a string without '/'", select(2, pcall(o.save, o, interrupted, name)))
+    end
+  end)
+
   it("are methods of options", function()
     local o = peri.script.options({}, {})
     assert.matches("save: called with a table", select(2, pcall(o.save, {}, nil, "a")))
@@ -147,6 +160,7 @@ describe("script.table", function()
     assert.equal("name   n  loss\nlong  10   0.5\nä      2   nan", peri.script.table {
       { "name", "n", "loss" }, { "long", 10, 0.5 }, { "ä", 2, 0 / 0 },
     })
+    assert.equal(80009, #peri.script.table { { "a", "b" }, { ("x"):rep(40000), "q" }, { "y", "" } })
     assert.matches("script.table: row 2 is a number", select(2, pcall(peri.script.table, { { "a" }, 3 })))
   end)
 end)

@@ -645,6 +645,28 @@ describe("learning_curve", function()
   end)
 end)
 
+describe("random ranges", function()
+  it("reach both ends, however far apart", function()
+    local seen = {}
+    local function search(range)
+      seen = {}
+      select.random_search { n = 20, train = train, dev = dev, params = { shift = range }, build = function(p)
+        seen[#seen + 1] = p.shift
+        return line { shift = 0 }
+      end }
+      return seen
+    end
+    for _, shift in ipairs(search { from = -1e308, to = 1e308 }) do assert.is_true(math.abs(shift) < 1e308) end
+    local low, high = 0, 0
+    for _, shift in ipairs(search { from = 5e-324, to = 1e308, log = true }) do
+      if shift < 1 then low = low + 1 else high = high + 1 end
+    end
+    assert.is_true(low > 2 and high > 2)
+    fails("random_search: random: -9223372036854775808 to 9223372036854775807 is a range beyond 2^53", search,
+      { from = math.mininteger, to = math.maxinteger, whole = true })
+  end)
+end)
+
 describe("validation_curve", function()
   it("scores each value on what is fitted and on what is held out", function()
     local Cs = { 0.01, 1, 100 }

@@ -236,6 +236,23 @@ describe("train.fit", function()
     assert.equal(h.dev_accuracy[5], h:score(Xt, yt))
   end)
 
+  it("leaves the mode of the model when it refuses, and takes lists over", function()
+    local net = network(3)
+    net:train()
+    message_of(train.fit, options { model = net })
+    assert.is_true(net.training)
+    local calls = {}
+    calls[1] = function() calls[2] = 5 end
+    assert.equal(5, train.fit(options { callbacks = calls }).epochs)
+    local m = train.Classifier { build = print, early_stopping = { patience = 3 } }
+    m:params().early_stopping.patience = -1
+    assert.equal(3, m:params().early_stopping.patience)
+    local h = train.fit(options { epochs = 9, early_stopping = { patience = 9 }, callbacks = function(state)
+      if state.epoch == 4 then state.optimizer.lr = 30 end
+    end })
+    assert.truthy(tostring(h):find(("dev_loss %.4g"):format(h.dev_loss[h.best_epoch]), 1, true), tostring(h))
+  end)
+
   it("takes a step of one's own in place of loss and optimizer, for a layer or a function", function()
     local h = train.fit(options { measure_train = true })
     local net, ce = network(), nn.CrossEntropyLoss()
@@ -421,7 +438,7 @@ describe("train.fit", function()
       { { epochs = 0 }, "fit: epochs must be a whole number from 1, got 0" },
       { { batch_size = 1.5 }, "fit: batch_size must be a whole number from 1, got 1.5" },
       { { model = {}, optimizer = optim.SGD(net:parameters()) }, "fit: model must be a layer or a function, got a" },
-      { { optimizer = {} }, "fit: optimizer must be an object with a method step, got a table" },
+      { { optimizer = {} }, "fit: optimizer must be an object with methods step and zero_grad, got a" },
       { { train = { X } }, "fit: train must be a table {X, y}" },
       { { train = { X, yt } }, "fit: train's y must have a label for each of the 200 rows, got a tensor of 300 %(" },
       { { train = { X, y * 0 } }, "fit: train's y has one label alone, 0" },

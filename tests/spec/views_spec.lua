@@ -130,6 +130,27 @@ describe("regions of a model", function()
     assert.equal(3, image.high)
   end)
 
+  it("keep to a class's colour where the model is sure, and draw smooth lines between classes", function()
+    for classes = 3, 10 do
+      local f = plot.figure():regions(small { kind = "probability", extent = square, predict = function(points)
+        local first = points[{ {}, 1 }]
+        local class = ((first - first:min()) / (first:max() - first:min()) * (classes - 1) + 1.5):floor():to "int64"
+        return peri.one_hot(class, classes)
+      end })
+      local image = layers_of(f, "image")[1]
+      for _, row in ipairs(image.rows) do
+        for _, shade in ipairs(row) do -- 1/256 of the palette away from where the next class begins
+          assert.is_true(shade % 1 > classes / 256 and shade % 1 < 1 - classes / 256)
+        end
+      end
+    end
+    local step = plot.figure():regions(small { extent = square, predict = function(points)
+      return points[{ {}, 1 }]:gt(0):to "int64"
+    end })
+    local lines = layers_of(step, "contour")
+    assert.equal(1, #lines)
+  end)
+
   it("are what kind asks for", function()
     local net = network():fit(X, y)
     assert.equal(1, #layers_of(regions(net, { kind = "decision" }), "contour"))
@@ -390,7 +411,7 @@ describe("the plot of a search", function()
     local band, means, stds = layers_of(f, "band")[1], g.scores:totable(), g.stds:totable()
     for i = 1, 2 do
       assert.equal(means[i] - stds[i], band.low[i])
-      assert.equal(means[i] + stds[i], band.high[i])
+      assert.equal(math.min(means[i] + stds[i], 1), band.high[i]) -- no share is more than 1
     end
     assert.same({ "mean of 4 folds ± std" }, labels_of(f))
     assert.equal("macro F1", f.ylabel)
@@ -693,6 +714,6 @@ describe("all these pictures", function()
     end
     assert.matches("m:plot{measure", helped(network()))
     assert.matches("^plot.boundary%(m, X, y", helped "plot.boundary")
-    assert.matches("model is a fitted estimator", helped "plot._figure.regions")
+    assert.matches("model is a fitted estimator", (helped "plot._figure.regions":gsub("%s+", " ")))
   end)
 end)

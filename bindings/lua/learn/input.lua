@@ -12,7 +12,8 @@ local function describe(value)
   if peri.is_tensor(value) then return "a tensor " .. table.concat(value.shape, "x") end
   if type(value) == "string" then return ("'%s'"):format(value:sub(1, 80):gsub("%c", "?")) end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
-  return value == nil and "nothing" or "a " .. type(value)
+  local class = type(value) == "userdata" and tostring(value):match "^(%a%w*)[{(]"
+  return class or value == nil and "nothing" or "a " .. type(value)
 end
 input.describe = describe
 
@@ -148,7 +149,7 @@ function input.aligned(rows)
       local blanks = (" "):rep(width[c] - #text)
       parts[c] = c == 1 and text .. blanks or blanks .. text
     end
-    lines[i] = table.concat(parts, "  "):gsub(" +$", "")
+    lines[i] = table.concat(parts, "  "):match "^.*%S" or ""
   end
   return table.concat(lines, "\n")
 end

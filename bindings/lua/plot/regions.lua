@@ -43,6 +43,25 @@ function REGIONS.decision(rows, columns)
   }
 end
 
+-- A field on the n x n grid, each value a weighted mean of those around it: the boundary between 0 and 1 becomes a
+-- smooth line, where without it would go around every cell.
+local function smoothed(field, n)
+  local weights, result = {1, 4, 6, 4, 1}, field
+  for _, stride in ipairs{1, n} do
+    local from, to = result, {}
+    for k = 1, n * n do
+      local at, sum = (k - 1) // stride % n, 0
+      for i = 1, 5 do
+        local shift = math.max(0, math.min(n - 1, at + i - 3)) - at
+        sum = sum + weights[i] * from[k + shift * stride]
+      end
+      to[k] = sum / 16
+    end
+    result = to
+  end
+  return result
+end
+
 -- Class labels: whole numbers, in their order; known are those of a model, which need not all occur.
 function REGIONS.class(rows, columns, known)
   if columns ~= 1 then fail("plot.regions: predict gave %d numbers a point (kind 'class' expects 1 label)", columns) end
@@ -67,23 +86,27 @@ function REGIONS.class(rows, columns, known)
   end
   local fields = {}
   for r = 1, #classes - 1 do
-    fields[r] = mapped(rows, function(row) return row[1] == classes[r] and 0.5 or -0.5 end)
+    local inside = mapped(rows, function(row) return row[1] == classes[r] and 0.5 or -0.5 end)
+    fields[r] = smoothed(inside, math.floor(math.sqrt(#rows) + 0.5))
   end
   local shade = mapped(rows, function(row) return rank[row[1]] and rank[row[1]] - 0.5 or 0 / 0 end)
   return {shade = shade, stops = flat_stops(#classes), range = {0, #classes}, fields = fields}
 end
 
+-- A class has the stretch c - 1 to c of the palette, from white to its colour, and uses this share in the middle of it:
+-- gnuplot rounds positions, by as much as 1/256 of the whole palette.
+local USED = 0.8
+
 -- Probabilities of several classes: the most probable one, the paler the less it leads.
 local function leading_class(rows, classes)
   local stops, fields = {}, {}
+  local edge = (1 - USED) / 2
   for c = 1, classes do
-    for at, white in pairs{[0] = 1, [0.999] = 0.5} do
-      stops[#stops + 1] = {c - 1 + at, tint(cycle_color(c), white)}
+    local pale, full = tint(cycle_color(c), 1), tint(cycle_color(c), 0.5)
+    for _, stop in ipairs{{0, pale}, {edge, pale}, {1 - edge, full}, {1, full}} do
+      stops[#stops + 1], stops[#stops + 2] = c - 1 + stop[1], stop[2]
     end
   end
-  table.sort(stops, function(a, b) return a[1] < b[1] end)
-  local flat = {}
-  for _, stop in ipairs(stops) do flat[#flat + 1], flat[#flat + 2] = stop[1], stop[2] end
   local function lead(row, c)
     local other = -math.huge
     for k = 1, classes do if k ~= c and row[k] > other then other = row[k] end end
@@ -94,9 +117,9 @@ local function leading_class(rows, classes)
     local best = 1
     for c = 2, classes do if row[c] > row[best] then best = c end end
     local sure = (row[best] - 1 / classes) / (1 - 1 / classes)
-    return best - 1 + 0.999 * math.max(0, math.min(1, sure))
+    return best - 1 + edge + USED * math.max(0, math.min(1, sure))
   end)
-  return {shade = shade, stops = flat, range = {0, classes}, fields = fields}
+  return {shade = shade, stops = stops, range = {0, classes}, fields = fields}
 end
 
 -- The probability of the second class, or one probability per class.

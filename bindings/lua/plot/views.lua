@@ -57,12 +57,23 @@ local function scale_of(values)
   return low > 0 and high >= 20 * low and "log" or "linear"
 end
 
--- A curve with markers, and where there are deviations the band around it.
-local function add_curve(figure, xs, ys, stds, options)
+-- The least and the largest value that a metric can have; a score without a name is accuracy or R^2.
+local SHARE = {0, 1}
+local RANGES = {accuracy = SHARE, f1_macro = SHARE, f1_weighted = SHARE, roc_auc = SHARE, r2 = {-math.huge, 1},
+  mse = {0, math.huge}, mae = {0, math.huge}, log_loss = {0, math.huge}}
+
+local function range_of(metric)
+  return RANGES[metric] or metric == nil and RANGES.r2 or {-math.huge, math.huge}
+end
+
+-- A curve with markers, and where there are deviations the band around it, as far as values go.
+local function add_curve(figure, xs, ys, stds, range, options)
   figure:line(xs, ys, options)
   if not stds then return end
   local low, high = {}, {}
-  for i, y in ipairs(ys) do low[i], high[i] = y - stds[i], y + stds[i] end
+  for i, y in ipairs(ys) do
+    low[i], high[i] = math.max(y - stds[i], range[1]), math.min(y + stds[i], range[2])
+  end
   figure:band(xs, low, high)
 end
 
@@ -121,6 +132,8 @@ local function extent_of(figure, points, vectors)
   return e
 end
 
+local RING = 11 -- so large that a square stays a square within it
+
 function views.boundary(m, X, y, given)
   local where = "plot.boundary"
   if given == nil and not input.is_data(y) then y, given = nil, y end
@@ -143,7 +156,7 @@ function views.boundary(m, X, y, given)
     local e = own.extent
     options.xlim, options.ylim = options.xlim or {e[1], e[2]}, options.ylim or {e[3], e[4]}
   end
-  local figure = figure_with(options, {xlabel = "x1", ylabel = "x2", aspect = "equal"})
+  local figure = figure_with(options, {xlabel = "x1", ylabel = "x2", aspect = "equal", width = 560})
   figure:regions{
     model = m, kind = own.kind, extent = own.extent or extent_of(figure, points, vectors),
     resolution = own.resolution, boundary = own.boundary, margins = own.margins, colorbar = own.colorbar,
@@ -159,7 +172,7 @@ function views.boundary(m, X, y, given)
     figure:scatter(points, {class = y, classes = classes, labels = labels})
   end
   if #vectors > 0 then
-    figure:scatter(vectors, {color = "none", edgecolor = "black", size = 9, label = "support vectors"})
+    figure:scatter(vectors, {color = "none", edgecolor = "black", size = RING, label = "support vectors"})
   end
   return figure
 end
@@ -290,7 +303,7 @@ local function draw_line(search, options, name)
   local xs, ys, stds = {}, {}, {}
   for i, r in ipairs(results) do xs[i], ys[i], stds[i] = r.params[name], r.score, r.std end
   local figure = figure_with(options, {xlabel = name, ylabel = words_of(search.metric), xscale = scale_of(xs)})
-  add_curve(figure, xs, ys, search.folds and stds,
+  add_curve(figure, xs, ys, search.folds and stds, range_of(search.metric),
     {marker = "circle", label = search.folds and ("mean of %d folds ± std"):format(search.folds) or nil})
   return figure
 end
@@ -355,7 +368,8 @@ function views.curve(curve, given)
   local options, own = read("plot", given, {error = kinds.boolean})
   local is_error, word = own.error, words_of(curve.metric)
   if is_error then word = (not curve.metric or curve.metric == "accuracy") and "error" or "1 - " .. word end
-  local numbers, repeats = all_numbers(curve.at), curve.test_scores:size(2)
+  local numbers, repeats, range = all_numbers(curve.at), curve.test_scores:size(2), range_of(curve.metric)
+  if is_error then range = {1 - range[2], 1 - range[1]} end
   local figure = figure_with(options, {
     xlabel = curve.name == "size" and curve.sizes and "examples" or curve.name, ylabel = word,
     xscale = numbers and scale_of(curve.at) or nil,
@@ -364,7 +378,7 @@ function views.curve(curve, given)
     local means, stds = curve[set[1] .. "_mean"]:totable(), curve[set[1] .. "_std"]:totable()
     for i, mean in ipairs(is_error and means or {}) do means[i] = 1 - mean end
     if numbers then
-      add_curve(figure, curve.at, means, repeats > 1 and stds,
+      add_curve(figure, curve.at, means, repeats > 1 and stds, range,
         {label = set[1] .. (repeats > 1 and " ± std" or ""), marker = set[2]})
     else
       figure:bars(names_of(curve.at), means, {label = set[1]})

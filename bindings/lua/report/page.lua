@@ -120,7 +120,8 @@ pre:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 2px s
 figure { margin: 0; padding: .5rem; background: #fff; border: 1px solid var(--line); border-radius: .5rem; }
 figure.wide { grid-column: 1 / -1; }
 .scroll { overflow-x: auto; }
-.wide img { min-width: 42rem; }
+.scroll img { min-width: min(30rem, var(--width)); }
+.wide .scroll img { min-width: 42rem; }
 figcaption { color: #5c6670; text-align: center; }
 img { display: block; width: 100%; height: auto; max-width: var(--width); margin: 0 auto; }
 summary { cursor: pointer; color: var(--link); padding: .4rem 0; }

@@ -6,7 +6,8 @@ local Comparison = {}
 Comparison.__index = Comparison
 
 function Comparison.__tostring(self)
-  local lines = { { "method", "rows", "train", "test", "ms to fit", "ms to score", "size" } }
+  local metric = self.metric and " " .. self.metric or ""
+  local lines = { { "method", "rows", "train" .. metric, "test" .. metric, "ms to fit", "ms to score", "size" } }
   for i, r in ipairs(self.results) do
     lines[i + 1] = {
       r.name, tostring(r.rows), r.train and ("%.4f"):format(r.train) or "-", ("%.4f"):format(r.test),
@@ -23,7 +24,7 @@ local function count(tensors)
 end
 
 -- What an estimator holds in the end, in words.
-local function size_of(m)
+local function words_of_size(m)
   if evaluate.has(m, "support") then return ("%d support vectors"):format(#m.support) end
   if evaluate.has(m, "parameters") then return ("%d parameters"):format(count(m.parameters)) end
   if evaluate.has(m, "model") and evaluate.has(m.model, "parameters") then
@@ -33,8 +34,16 @@ local function size_of(m)
   return "-"
 end
 
--- Of a network the seconds of its steps, without the measures of its epochs.
+-- Of a foreign estimator these fields may be anything.
+local function size_of(m)
+  local ok, size = pcall(words_of_size, m)
+  return ok and size or "-"
+end
+
+-- A fitted copy (where there can be one: the estimator stays as it is), and of a network the seconds of its steps,
+-- without the measures of its epochs.
 local function fitted(operation, name, m, train)
+  if evaluate.has(m, "fit") and evaluate.has(m, "clone") then m = m:clone() end
   local start = peri.now()
   if evaluate.has(m, "fit") then m = evaluate.fit_alone(operation, { label = name }, m, train.x, train.y) end
   local seconds = evaluate.has(m, "seconds") and m.seconds[-1] or peri.now() - start
@@ -42,7 +51,7 @@ local function fitted(operation, name, m, train)
 end
 
 local function read_row(operation, i, row, train)
-  if type(row) ~= "table" then
+  if type(row) ~= "table" or getmetatable(row) then
     fail("%s: entry %d must be {name, estimator}, got %s", operation, i, input.describe(row))
   end
   local name, m = row[1], row[2]
@@ -86,5 +95,5 @@ return function(given)
     if measure_train then r.train = evaluate.score(operation, candidate, scorer, m, row.train.x, row.train.y) end
     results[i] = r
   end
-  return setmetatable({ results = results }, Comparison)
+  return setmetatable({ results = results, metric = scorer.name }, Comparison)
 end

@@ -97,6 +97,7 @@ local function generator(seed)
     if math.type(m) ~= "integer" or math.type(n) ~= "integer" or m > n then
       fail("random_search: random: %s to %s is no range of whole numbers", m, n)
     end
+    if n - m < 0 or n - m >= 1 << 53 then fail("random_search: random: %d to %d is a range beyond 2^53", m, n) end
     return m + math.floor(uniform() * (n - m + 1))
   end
 end
@@ -125,8 +126,10 @@ local function drawer(operation, name, given)
   end
   return function(random)
     local u = random()
-    if not log then return from + u * (to - from) end
-    if not whole then return math.min(math.max(math.exp(math.log(from) + u * math.log(to / from)), from), to) end
+    if not log then return (1 - u) * from + u * to end
+    if not whole then
+      return math.min(math.max(math.exp((1 - u) * math.log(from) + u * math.log(to)), from), to)
+    end
     -- every whole number has the stretch of the logarithm from half below it to half above
     local low, high = math.log(from - 0.5), math.log(to + 0.5)
     return math.min(math.max(math.floor(math.exp(low + u * (high - low)) + 0.5), from), to)

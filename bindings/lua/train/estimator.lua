@@ -6,7 +6,7 @@ local fail, kinds, shown = check.fail, check.kinds, check.shown
 
 local LOOP = {
   epochs = kinds.count, batch_size = kinds.count, shuffle = kinds.boolean, seed = kinds.seed,
-  early_stopping = kinds.table, clip_grad_norm = kinds.positive, callbacks = kinds.callbacks,
+  early_stopping = kinds.stopping, clip_grad_norm = kinds.positive, callbacks = kinds.callbacks,
   progress = kinds.boolean, measure_train = kinds.boolean, on_batch = kinds.callable,
 }
 local STOPPING = { patience = kinds.count, min_delta = kinds.from_zero, monitor = kinds.monitor }
@@ -20,7 +20,7 @@ local function joined(...)
 end
 
 local FIT = joined(LOOP, {
-  model = kinds.model, parameters = kinds.parameters, loss = kinds.loss, optimizer = kinds.steps,
+  model = kinds.model, parameters = kinds.parameters, loss = kinds.loss, optimizer = kinds.optimizer,
   step = kinds.callable, train = kinds.pair, dev = kinds.pair, sample_weight = kinds.list,
   scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
 })
@@ -31,8 +31,11 @@ local function with_defaults(options)
   for name, value in pairs(DEFAULTS) do
     if options[name] == nil then options[name] = value end
   end
-  if type(options.callbacks) ~= "table" or getmetatable(options.callbacks) then
-    options.callbacks = { options.callbacks }
+  local callbacks = options.callbacks
+  if callbacks == nil or kinds.callable.test(callbacks) then
+    options.callbacks = { callbacks }
+  else
+    options.callbacks = table.move(callbacks, 1, #callbacks, 1, {})
   end
   return options
 end
@@ -91,7 +94,7 @@ end
 
 local function layer_of(where, options)
   if type(options.model) == "function" then
-    local tensors = options.parameters or {}
+    local tensors = table.move(options.parameters or {}, 1, #(options.parameters or {}), 1, {})
     if options.early_stopping and #tensors == 0 then
       fail("%s: early_stopping brings parameters back, and the model is a function (expected parameters)", where)
     end
@@ -245,7 +248,9 @@ function methods.plot(self, options) return peri.plot._view("history", fitted(se
 -- The options again, in a table of its own.
 function methods.params(self)
   local options = joined(self._options)
-  options.params = joined(options.params)
+  for _, name in ipairs { "params", "early_stopping" } do
+    options[name] = options[name] and joined(options[name])
+  end
   return options
 end
 
@@ -289,7 +294,7 @@ function methods.fit(self, X, y, given)
   if options.seed then peri.manual_seed(options.seed) end
   local model, optimizer, scheduler = options.build(p)
   if not kinds.layer.test(model) then fail("fit: build gave %s first (expected a layer)", shown(model)) end
-  if not kinds.steps.test(optimizer) then
+  if not kinds.optimizer.test(optimizer) then
     fail("fit: build gave %s second (expected an optimizer)", shown(optimizer))
   end
   if scheduler ~= nil and not kinds.steps.test(scheduler) then
@@ -308,11 +313,12 @@ end
 
 -- ---- classes ----
 
--- "trained 12 epochs (early_stopping), best 7; train_loss 0.21, dev_accuracy 0.93"
+-- "trained 12 epochs (early_stopping), best 7; train_loss 0.21, dev_accuracy 0.93": measures of the epoch whose
+-- parameters the model has
 local function history_text(self)
   local final = {}
   for name, value in pairs(self) do
-    if peri.is_tensor(value) and value.dtype == "float64" then final[name] = value[#value] end
+    if peri.is_tensor(value) and value.dtype == "float64" then final[name] = value[self.best_epoch or -1] end
   end
   local best = self.best_epoch and (", best %d"):format(self.best_epoch) or ""
   return ("trained %d %s (%s)%s; %s"):format(self.epochs, self.epochs == 1 and "epoch" or "epochs", self.stopped, best,
@@ -350,6 +356,7 @@ local function constructor(name)
     end
     check_stopping(name, options.early_stopping, true, name == "Classifier")
     options.params = joined(options.params or {})
+    options.early_stopping = options.early_stopping and joined(options.early_stopping)
     return setmetatable({ _class = name, _options = options, _new = new }, classes[name])
   end
   return new

@@ -12,9 +12,11 @@ end
 -- gives their loss.
 local function try(job)
   local rows = { { 1, math.min(2, #job.train.X) } }
-  local y = job.train.y[rows]
+  local y, mode = job.train.y[rows], job.model.training
   job.model:eval()
-  local scores = peri.no_grad(job.model, job.train.X[rows])
+  local ok, scores = pcall(peri.no_grad, job.model, job.train.X[rows])
+  if mode then job.model:train() end
+  if not ok then error(scores, 0) end
   return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
 
@@ -240,7 +242,7 @@ end
 
 -- One epoch and what is known after it; true when training ends with it.
 local function epoch_of(job, result, epoch, line, stopper)
-  local rate = job.optimizer and job.optimizer.lr
+  local rate = job.optimizer and tonumber(job.optimizer.lr)
   job.start = peri.now() - result.trained
   local sums, batch, loss = run_epoch(job, epoch, line)
   result.trained = peri.now() - job.start
