@@ -406,7 +406,7 @@ local function save(picture, paths, given)
   if type(paths) ~= "table" or #paths == 0 then
     fail("plot.save: the path is %s (expected a file name or a list of them)", shown(paths))
   end
-  local s = opts.scale or 2
+  local s = (opts.scale or 2) + 0.0 -- integers would wrap around
   if picture.width * s * picture.height * s > 1e8 then
     fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
   end

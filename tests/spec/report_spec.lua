@@ -292,10 +292,8 @@ end
 
 describe("the whole report #program #slow", function()
   it("holds every script's table and pictures, and a browser draws them all", function()
-    local start = peri.now()
     local out = folder .. "/whole"
     local said, err, status = run { "scripts/report.lua", "--quick", "--out", out }
-    local seconds = peri.now() - start
     assert.equal("", err, said)
     assert.equal(0, status)
     has(said, "page: " .. out .. "/index.html\n")
@@ -315,7 +313,6 @@ describe("the whole report #program #slow", function()
     end
     assert.equal(11, sections)
     assert.equal(pictures, count(page, "<img "))
-    assert.is_true(seconds < 120, seconds)
 
     local missing = why_no_browser()
     if missing then return pending(missing) end

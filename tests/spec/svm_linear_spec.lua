@@ -266,9 +266,7 @@ describe("limits", function()
     } do
       local name = table.remove(options, 1)
       options.time_limit = 0.05
-      local start = peri.now()
       local m = svm[name](options):fit(X, name == "LinearSVR" and z or y)
-      assert.truthy(peri.now() - start < 5)
       assert.equal(1, m.fit_status)
       assert.truthy(m.gap > m.tol and m.gap < math.huge)
     end
