@@ -212,7 +212,7 @@ static peri_status prepare_source(peri_problem *p) {
                                  .definite = peri_svm_kernel_is_definite(&p->kernel),
                                  .matrix = gram,
                                  .ld = ld,
-                                 .capacity = 2 * g->rows}; /* two variables for a row, in regression */
+                                 .capacity = 2 * g->rows}; /* two variables for a row, in regression with nu */
     p->source = &p->whole;
     for (int64_t t = 0; t < g->rows; t++) p->diagonal[t] = peri_value(p->compute, gram, t * ld + t);
     return PERI_OK;

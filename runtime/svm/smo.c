@@ -102,8 +102,10 @@ void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, voi
   place(smo, n, source, workspace);
 }
 
-void peri_smo_begin(peri_smo *smo, bool separate, int64_t segments, const int64_t *counts, const int64_t *firsts) {
+void peri_smo_begin(peri_smo *smo, bool separate, double kink, int64_t segments, const int64_t *counts,
+                    const int64_t *firsts) {
   smo->separate = separate;
+  smo->kink = kink;
   smo->segments = segments;
   smo->n = 0;
   for (int64_t s = 0; s < segments; s++) {
@@ -140,7 +142,7 @@ typedef struct update_job {
   int64_t rows;
 } update_job;
 
-/* Whether both segments are the same samples, as in regression: their gradients change alike. */
+/* Whether both segments are the same samples, as in regression with nu: their gradients change alike. */
 static bool is_doubled(const peri_dense *p) {
   return p->segments == 2 && p->segment[0].first == p->segment[1].first && p->segment[0].count == p->segment[1].count;
 }
@@ -303,6 +305,7 @@ static peri_status gather(solver *self) {
   p->kernels = self->whole.kernels;
   p->wide = self->whole.wide;
   p->separate = smo->separate;
+  p->kink = smo->kink;
   p->segments = block->count > second ? 2 : 1;
   p->segment[0] = (peri_smo_segment){.position = 0, .count = first, .first = 0};
   p->segment[1] = (peri_smo_segment){.position = second, .count = block->count - second, .first = second};
@@ -370,13 +373,15 @@ static peri_outcome run_block(solver *self, double tol) {
 
 /* ---- shrinking: over a whole matrix ---- */
 
+/* Half of the variables, of which a kink makes two of each. */
+static int64_t half_of(const peri_smo *smo) { return smo->kink > 0 ? smo->n : smo->n / 2; }
+
 /* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
  * steps are wanted; else leaves it empty. */
 static void shrink(solver *self, const peri_dense_view *view, bool newton) {
   const peri_dense *p = &self->whole;
   peri_smo_block *block = self->smo->block;
-  int64_t n = self->smo->n;
-  int64_t most = newton ? block->most : peri_min(block->most, n / 2);
+  int64_t most = newton ? block->most : peri_min(block->most, half_of(self->smo));
   block->count = 0;
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t from = p->segment[s].position;
@@ -409,7 +414,7 @@ static peri_status polish(solver *self, const peri_dense_view *view) {
 }
 
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
-  int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
+  int64_t period = peri_min(peri_max(half_of(self->smo), 50), PERIOD);
   if (self->steps > 0)
     shrink(self, view, self->steps > BLOCK_STEPS * self->smo->n && self->source->definite);
   else
@@ -453,10 +458,11 @@ static void heap_offer(double *value, int64_t *at, int64_t most, int64_t *count,
  * first. */
 static void choose_violating(solver *self, int64_t first, int64_t last, int8_t way, int64_t most, double beyond) {
   const peri_smo *smo = self->smo;
+  const peri_dense *p = &self->whole;
   peri_smo_block *block = smo->block;
   int64_t count = 0, end = smo->segment[last].position + smo->segment[last].count;
   for (int64_t t = smo->segment[first].position; t < end; t++) {
-    double v = way == PERI_SVM_UP ? -smo->gradient[t] : smo->gradient[t];
+    double v = way == PERI_SVM_UP ? -peri_dense_up_slope(p, t) : peri_dense_down_slope(p, t);
     if ((smo->state[t] & way) && !block->chosen[t] && v > beyond) {
       heap_offer(block->heap_value, block->heap_at, most, &count, v, t);
     }
@@ -475,8 +481,7 @@ static void choose_kept(solver *self, int64_t kept, int64_t most) {
     for (int64_t r = kept - 1; r >= 0 && block->count < most; r--) {
       int64_t t = block->kept[r];
       if (t < 0) continue;
-      bool is_free = smo->state[t] == (PERI_SVM_UP | PERI_SVM_DOWN);
-      if (block->chosen[t] || is_free != (pass == 0)) continue;
+      if (block->chosen[t] || peri_dense_is_free(&self->whole, t) != (pass == 0)) continue;
       block->chosen[t] = 1;
       block->member[block->count++] = t;
     }
@@ -510,14 +515,14 @@ static peri_status round_over_rows(solver *self, const peri_dense_view *view, pe
 
 /* ---- the solution ---- */
 
-/* The threshold of segments first .. last: the mean gradient of free variables; with none, the middle of the
+/* The threshold of segments first .. last: the mean slope of free variables; with none, the middle of the
  * interval that the bounds allow, or its finite end. */
-static double threshold(const peri_smo *smo, int64_t first, int64_t last, const peri_svm_extremes *e) {
+static double threshold(const peri_dense *p, int64_t first, int64_t last, const peri_svm_extremes *e) {
   double sum = 0;
-  int64_t count = 0, end = smo->segment[last].position + smo->segment[last].count;
-  for (int64_t t = smo->segment[first].position; t < end; t++) {
-    if (smo->state[t] != (PERI_SVM_UP | PERI_SVM_DOWN)) continue;
-    sum += smo->gradient[t];
+  int64_t count = 0, end = p->segment[last].position + p->segment[last].count;
+  for (int64_t t = p->segment[first].position; t < end; t++) {
+    if (!peri_dense_is_free(p, t)) continue;
+    sum += peri_dense_up_slope(p, t);
     count++;
   }
   if (count > 0) return sum / (double)count;
@@ -528,23 +533,24 @@ static double threshold(const peri_smo *smo, int64_t first, int64_t last, const 
 static void conclude(const solver *self, const peri_dense_view *view, peri_smo_result *result) {
   const peri_smo *smo = self->smo;
   double objective = 0;
-  for (int64_t t = 0; t < smo->n; t++) objective += smo->beta[t] * (smo->gradient[t] + smo->linear[t]);
+  for (int64_t t = 0; t < smo->n; t++)
+    objective += 0.5 * smo->beta[t] * (smo->gradient[t] + smo->linear[t]) + smo->kink * fabs(smo->beta[t]);
   double gap = peri_dense_gap(&self->whole, view);
   *result = (peri_smo_result){.iterations = self->steps,
                               .gap = gap > 0 ? gap : 0,
-                              .objective = 0.5 * objective,
+                              .objective = objective,
                               .converged = gap < self->limits->tol};
   for (int64_t s = 0; s < PERI_SMO_SEGMENTS; s++) {
     int64_t one = peri_min(s, smo->segments - 1);
-    result->rho[s] =
-        smo->separate ? threshold(smo, one, one, &view->of[one]) : threshold(smo, 0, smo->segments - 1, &view->of[0]);
+    result->rho[s] = smo->separate ? threshold(&self->whole, one, one, &view->of[one])
+                                   : threshold(&self->whole, 0, smo->segments - 1, &view->of[0]);
   }
   if (!isfinite(result->objective)) result->gap = INFINITY, result->converged = false;
 }
 
 static double rounding_error(const solver *self) {
   const peri_smo *smo = self->smo;
-  double beta = 0, linear = 0;
+  double beta = 0, linear = smo->kink;
   for (int64_t t = 0; t < smo->n; t++) {
     beta += fabs(smo->beta[t]);
     linear = fmax(linear, fabs(smo->linear[t]));
@@ -615,6 +621,7 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
   self.whole = (peri_dense){.kernels = context->kernels->svm,
                             .wide = peri_is_wide(source->dtype),
                             .separate = smo->separate,
+                            .kink = smo->kink,
                             .segments = smo->segments,
                             .gradient = smo->gradient,
                             .beta = smo->beta,
@@ -627,7 +634,7 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
                             .row_bytes = source->ld * (int64_t)peri_float_size(source->dtype)};
   memcpy(self.whole.segment, smo->segment, sizeof smo->segment);
   for (int64_t t = 0; t < smo->n; t++) {
-    smo->state[t] = peri_dense_state(smo->beta[t], smo->low[t], smo->high[t]);
+    smo->state[t] = peri_dense_state(&self.whole, t);
     self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
   }
   smo->block->count = 0;
