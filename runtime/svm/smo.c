@@ -19,6 +19,7 @@
 #define PERIOD         1000 /* most steps on all variables between looks at shrinking */
 #define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
+#define GATHER_ROWS    64   /* of a block's matrix, in one piece of its copy */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
 #define DENIALS        20   /* after which tol is taken to be below the rounding error */
 #define POLISH         1e-3 /* of tol, at the end */
@@ -55,9 +56,19 @@ static void *carve(char *workspace, size_t *used, int64_t count, size_t size) {
   return at;
 }
 
+/* A block beyond BLOCK is worth its copy when it is much smaller than the whole matrix. */
+static int64_t largest_block(int64_t n, const peri_row_source *source) {
+  int64_t most = peri_min(n, BLOCK);
+  if (source->matrix != NULL) {
+    double fitting = sqrt(source->spare / (double)peri_float_size(source->dtype)) - 2 * PERI_SVM_LANES;
+    most = peri_max(most, peri_min(n / 2, (int64_t)fitting));
+  }
+  return peri_max(peri_min(most, source->capacity), 2);
+}
+
 static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, char *workspace) {
   size_t used = 0, real = sizeof(double);
-  int64_t most = peri_smo_padded(peri_max(peri_min(peri_min(n, BLOCK), source->capacity), 2)) + PERI_SVM_LANES;
+  int64_t most = peri_smo_padded(largest_block(n, source)) + PERI_SVM_LANES;
   smo->linear = carve(workspace, &used, n, real);
   smo->low = carve(workspace, &used, n, real);
   smo->high = carve(workspace, &used, n, real);
@@ -69,7 +80,7 @@ static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, cha
   peri_smo_block scratch, *block = carve(workspace, &used, 1, sizeof *block);
   smo->block = block;
   if (block == NULL) block = &scratch;
-  block->most = peri_max(peri_min(most - PERI_SVM_LANES, source->capacity), 2);
+  block->most = largest_block(n, source);
   block->ld = most;
   block->member = carve(workspace, &used, most, sizeof(int64_t));
   block->start = carve(workspace, &used, most, real);
@@ -182,8 +193,7 @@ static void update_body(void *arg, int64_t piece) {
   for (int64_t t = 0; t < count; t++) other[t] += change[t];
 }
 
-/* Applies block->delta and block->row. Over a whole matrix this may be within a body, where nothing can
- * go to the team. */
+/* Applies block->delta and block->row. */
 static peri_status update_gradient(solver *self, int64_t rows) {
   update_job job = {.solver = self, .rows = rows};
   int64_t pieces = 0, segments = is_doubled(&self->whole) ? 1 : self->whole.segments;
@@ -194,7 +204,7 @@ static peri_status update_gradient(solver *self, int64_t rows) {
   for (int64_t r = 0; r < rows; r++) moved += fabs(self->smo->block->delta[r]);
   self->drift += moved * self->scale * DBL_EPSILON;
   bool worth_it = (double)rows * (double)self->smo->n >= SERIAL_WORK;
-  if (self->source->matrix == NULL && worth_it) return peri_parallel(self->context, pieces, update_body, &job);
+  if (self->smo->team && worth_it) return peri_parallel(self->context, pieces, update_body, &job);
   for (int64_t piece = 0; piece < pieces; piece++) update_body(&job, piece);
   return PERI_OK;
 }
@@ -231,21 +241,37 @@ static peri_status rebuild_gradient(solver *self) {
 
 /* ---- blocks ---- */
 
-static void gather_tile(const solver *self) {
+/* The members' columns of rows from .. end - 1 of the tile. */
+static void gather_rows(const solver *self, int64_t from, int64_t end) {
   const peri_smo_block *block = self->smo->block;
-  for (int64_t a = 0; a < block->count; a++) {
+  int64_t count = block->count, padded = peri_smo_padded(count);
+  for (int64_t a = from; a < end; a++) {
     if (self->whole.wide) {
       const double *row = block->row[a];
       double *out = (double *)block->tile + a * block->ld;
-      for (int64_t b = 0; b < block->count; b++) out[b] = row[block->wanted[b]];
-      for (int64_t b = block->count; b < peri_smo_padded(block->count); b++) out[b] = 0;
+      for (int64_t b = 0; b < count; b++) out[b] = row[block->wanted[b]];
+      for (int64_t b = count; b < padded; b++) out[b] = 0;
     } else {
       const float *row = block->row[a];
       float *out = (float *)block->tile + a * block->ld;
-      for (int64_t b = 0; b < block->count; b++) out[b] = row[block->wanted[b]];
-      for (int64_t b = block->count; b < peri_smo_padded(block->count); b++) out[b] = 0;
+      for (int64_t b = 0; b < count; b++) out[b] = row[block->wanted[b]];
+      for (int64_t b = count; b < padded; b++) out[b] = 0;
     }
   }
+}
+
+static void gather_body(void *arg, int64_t piece) {
+  const solver *self = arg;
+  gather_rows(self, piece * GATHER_ROWS, peri_min((piece + 1) * GATHER_ROWS, self->smo->block->count));
+}
+
+static peri_status gather_tile(solver *self) {
+  int64_t count = self->smo->block->count;
+  bool worth_it = (double)count * (double)count >= SERIAL_WORK;
+  if (self->smo->team && worth_it)
+    return peri_parallel(self->context, (count + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, self);
+  gather_rows(self, 0, count);
+  return PERI_OK;
 }
 
 /* Puts the members in the order of separate segments, with padding between them; returns how many positions the
@@ -300,7 +326,7 @@ static peri_status gather(solver *self) {
   }
   for (int64_t a = block->count; a < peri_smo_padded(block->count); a++) pad(block, a);
   PERI_TRY(rows_wanted(self, block->count));
-  gather_tile(self);
+  PERI_TRY(gather_tile(self));
   int64_t second = peri_smo_padded(first);
   p->kernels = self->whole.kernels;
   p->wide = self->whole.wide;
@@ -360,7 +386,7 @@ static peri_outcome run_block(solver *self, double tol) {
   double work = 0;
   peri_outcome result = PERI_PAUSED;
   while (result == PERI_PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
-    int64_t some = peri_min(BLOCK_STEPS * block->count, self->limit - self->steps);
+    int64_t some = peri_min(BLOCK_STEPS * peri_min(block->count, BLOCK), self->limit - self->steps);
     result = peri_dense_run(&block->problem, self->context, tol, some, &self->steps);
     if (result != PERI_PAUSED) break;
     if (peri_dense_count_active(&block->problem) < block->count * 3 / 4) break;
@@ -373,15 +399,10 @@ static peri_outcome run_block(solver *self, double tol) {
 
 /* ---- shrinking: over a whole matrix ---- */
 
-/* Half of the variables, of which a kink makes two of each. */
-static int64_t half_of(const peri_smo *smo) { return smo->kink > 0 ? smo->n : smo->n / 2; }
-
-/* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
- * steps are wanted; else leaves it empty. */
-static void shrink(solver *self, const peri_dense_view *view, bool newton) {
+/* Makes the active variables the block, if they are at most `most`; else leaves it empty. */
+static void shrink(solver *self, const peri_dense_view *view, int64_t most) {
   const peri_dense *p = &self->whole;
   peri_smo_block *block = self->smo->block;
-  int64_t most = newton ? block->most : peri_min(block->most, half_of(self->smo));
   block->count = 0;
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t from = p->segment[s].position;
@@ -402,7 +423,7 @@ static void shrink(solver *self, const peri_dense_view *view, bool newton) {
 static peri_status polish(solver *self, const peri_dense_view *view) {
   peri_smo_block *block = self->smo->block;
   double tol = fmax(POLISH * self->tol, self->noise), work = 2.0 * (double)self->steps * (double)self->smo->n;
-  shrink(self, view, true);
+  shrink(self, view, peri_min(block->most, BLOCK));
   if (block->count == 0) return PERI_OK;
   PERI_TRY(gather(self));
   for (int round = 0; round < POLISH_ROUNDS; round++) {
@@ -413,12 +434,14 @@ static peri_status polish(solver *self, const peri_dense_view *view) {
   return scatter(self);
 }
 
+/* A block of up to half of the variables pays, of which a kink makes two of each; and one that allows Newton steps,
+ * where steps on pairs take so long that they are wanted. */
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
-  int64_t period = peri_min(peri_max(half_of(self->smo), 50), PERIOD);
-  if (self->steps > 0)
-    shrink(self, view, self->steps > BLOCK_STEPS * self->smo->n && self->source->definite);
-  else
-    self->smo->block->count = 0;
+  int64_t n = self->smo->n, few = self->smo->kink > 0 ? n : n / 2, period = peri_min(peri_max(few, 50), PERIOD);
+  if (self->steps > BLOCK_STEPS * n && self->source->definite) few = peri_max(few, BLOCK);
+  int64_t most = peri_min(self->smo->block->most, few);
+  self->smo->block->count = 0;
+  if (self->steps > 0) shrink(self, view, most);
   if (self->smo->block->count == 0) {
     *result = peri_dense_run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps),
                              &self->steps);

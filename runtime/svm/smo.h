@@ -38,6 +38,7 @@ typedef struct peri_smo {
   int8_t *state;    /* bits of svm_kernels.h */
   int64_t *number;  /* the sample of each variable */
 
+  bool team;                    /* it is not within a body: passes over many rows may go to the team */
   struct peri_smo_block *block; /* the solver's working set */
 } peri_smo;
 

@@ -55,6 +55,13 @@ INLINE doubles load_row(const void *row, int64_t at, bool wide) {
 #endif
 }
 
+/* Rows come from memory, and what is done with an element is too long for the processor to see far enough ahead
+ * by itself. */
+#define AHEAD 2048
+INLINE void expect(const void *row, int64_t at, bool wide) {
+  __builtin_prefetch((const char *)row + at * (wide ? 8 : 4) + AHEAD);
+}
+
 #if WIDTH == 8
 typedef __mmask8 mask;
 INLINE mask may(const int8_t *state, int8_t way) {
@@ -149,6 +156,7 @@ typedef struct shift {
 
 INLINE void step_at(running *best, double *g, const int8_t *state, const shift *by, double kink, int64_t t, bool wide,
                     bool kinked) {
+  expect(by->row_j, t, wide); /* row_i has just been read for the choice of j */
   doubles g_t = load(g + t) + by->scale * (load_row(by->row_i, t, wide) - load_row(by->row_j, t, wide));
   memcpy(g + t, &g_t, sizeof g_t);
   watch(best, g_t, state + t, t, kink, kinked);
@@ -203,6 +211,7 @@ INLINE void compete(quotient *best, const double *g, const int8_t *state, const 
                     double kink, int64_t t, bool wide, bool kinked) {
   doubles down = slope(load(g + t), state + t, PERI_SVM_DOWN_ABOVE, kink, kinked);
   doubles b = larger(down - i->slope, all(0));
+  expect(i->row, t, wide);
   doubles k_it = load_row(i->row, t, wide);
   doubles curvature = larger((i->k_ii + load(diagonal + t)) - (k_it + k_it), all(PERI_SVM_CURVATURE));
   doubles over = b * b;
