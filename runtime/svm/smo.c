@@ -20,6 +20,7 @@
 #define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
 #define GATHER_ROWS    64   /* of a block's matrix, in one piece of its copy */
+#define ROUGH          0.99 /* of tol, on a rounded copy: so that it is likely reached on the matrix */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
 #define DENIALS        20   /* after which tol is taken to be below the rounding error */
 #define POLISH         1e-3 /* of tol, at the end */
@@ -142,6 +143,8 @@ typedef struct solver {
   const peri_smo_limits *limits;
   double tol;
   int64_t limit, steps;
+  bool rough;   /* the block is copied as float32 */
+  bool refined; /* blocks are exact from now on */
   bool ended;   /* out of time, or told to end */
   double scale; /* the largest K_tt */
   double drift; /* about the rounding error that updates have left in the gradient */
@@ -241,22 +244,30 @@ static peri_status rebuild_gradient(solver *self) {
 
 /* ---- blocks ---- */
 
-/* The members' columns of rows from .. end - 1 of the tile. */
+/* The members' columns of a row, to the tile's dtype. */
+static void gather_row(const solver *self, const void *row, char *tile_row) {
+  const peri_smo_block *block = self->smo->block;
+  int64_t count = block->count;
+  size_t padding = (size_t)(peri_smo_padded(count) - count);
+  if (block->problem.wide) {
+    double *out = (double *)(void *)tile_row;
+    for (int64_t b = 0; b < count; b++) out[b] = ((const double *)row)[block->wanted[b]];
+    memset(out + count, 0, padding * sizeof *out);
+    return;
+  }
+  float *out = (float *)(void *)tile_row;
+  if (self->whole.wide) {
+    for (int64_t b = 0; b < count; b++) out[b] = (float)((const double *)row)[block->wanted[b]];
+  } else {
+    for (int64_t b = 0; b < count; b++) out[b] = ((const float *)row)[block->wanted[b]];
+  }
+  memset(out + count, 0, padding * sizeof *out);
+}
+
 static void gather_rows(const solver *self, int64_t from, int64_t end) {
   const peri_smo_block *block = self->smo->block;
-  int64_t count = block->count, padded = peri_smo_padded(count);
   for (int64_t a = from; a < end; a++) {
-    if (self->whole.wide) {
-      const double *row = block->row[a];
-      double *out = (double *)block->tile + a * block->ld;
-      for (int64_t b = 0; b < count; b++) out[b] = row[block->wanted[b]];
-      for (int64_t b = count; b < padded; b++) out[b] = 0;
-    } else {
-      const float *row = block->row[a];
-      float *out = (float *)block->tile + a * block->ld;
-      for (int64_t b = 0; b < count; b++) out[b] = row[block->wanted[b]];
-      for (int64_t b = count; b < padded; b++) out[b] = 0;
-    }
+    gather_row(self, block->row[a], block->tile + a * block->problem.row_bytes);
   }
 }
 
@@ -320,16 +331,15 @@ static peri_status gather(solver *self) {
     block->start[a] = p->beta[a] = smo->beta[t];
     block->low[a] = smo->low[t];
     block->high[a] = smo->high[t];
-    block->diagonal[a] = smo->diagonal[t];
+    block->diagonal[a] = self->rough ? (double)(float)smo->diagonal[t] : smo->diagonal[t];
     p->gradient[a] = smo->gradient[t];
     p->state[a] = smo->state[t];
   }
   for (int64_t a = block->count; a < peri_smo_padded(block->count); a++) pad(block, a);
   PERI_TRY(rows_wanted(self, block->count));
-  PERI_TRY(gather_tile(self));
   int64_t second = peri_smo_padded(first);
   p->kernels = self->whole.kernels;
-  p->wide = self->whole.wide;
+  p->wide = self->whole.wide && !self->rough;
   p->separate = smo->separate;
   p->kink = smo->kink;
   p->segments = block->count > second ? 2 : 1;
@@ -340,8 +350,8 @@ static peri_status gather(solver *self) {
   p->diagonal = block->diagonal;
   p->number = block->number;
   p->matrix = block->tile;
-  p->row_bytes = block->ld * (self->whole.wide ? 8 : 4);
-  return PERI_OK;
+  p->row_bytes = block->ld * (p->wide ? 8 : 4);
+  return gather_tile(self);
 }
 
 /* Takes the members' new values over and brings the gradient up to date. */
@@ -392,7 +402,8 @@ static peri_outcome run_block(solver *self, double tol) {
     if (peri_dense_count_active(&block->problem) < block->count * 3 / 4) break;
     work += 2.0 * (double)some * (double)block->count;
     if (self->source->definite) work = finish(block, tol, work);
-    if (self->limits->deadline < INFINITY && peri_now() >= self->limits->deadline) break;
+    peri_dense_view view = peri_dense_look(&block->problem);
+    if (!goes_on(self, peri_dense_gap(&block->problem, &view))) break;
   }
   return result;
 }
@@ -434,6 +445,21 @@ static peri_status polish(solver *self, const peri_dense_view *view) {
   return scatter(self);
 }
 
+/* Steps on a large block take as long as reading two of its rows. A float64 matrix is first copied as float32, half
+ * as long to read: the gradient is brought up to date from the matrix itself, and what rounding has left to do is done
+ * on exact copies. */
+static peri_status solve_block(solver *self, peri_outcome *result) {
+  self->rough = !self->refined && self->whole.wide && self->source->definite && self->smo->block->count > BLOCK;
+  PERI_TRY(gather(self));
+  *result = run_block(self, self->rough ? ROUGH * self->tol : self->tol);
+  if (self->rough) {
+    self->rough = false;
+    self->refined = true;
+    *result = PERI_PAUSED; /* whatever it was on the copy */
+  }
+  return scatter(self);
+}
+
 /* A block of up to half of the variables pays, of which a kink makes two of each; and one that allows Newton steps,
  * where steps on pairs take so long that they are wanted. */
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
@@ -448,9 +474,7 @@ static peri_status round_over_matrix(solver *self, const peri_dense_view *view, 
     self->drift = INFINITY; /* steps are not weighed: the gradient is rebuilt before it is believed */
     return PERI_OK;
   }
-  PERI_TRY(gather(self));
-  *result = run_block(self, self->tol);
-  return scatter(self);
+  return solve_block(self, result);
 }
 
 /* ---- decomposition: over rows that are computed ---- */

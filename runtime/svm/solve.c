@@ -224,7 +224,7 @@ static peri_status solve_items(solver *self) {
   bool parallel = peri_problem_is_whole(p) && self->items > 1 && work >= SERIAL_WORK;
   int64_t workers = parallel ? peri_min(peri_threads(context), self->items) : 1;
   bool decide = self->fold != NULL || self->platt_fold != NULL;
-  p->source->spare /= (double)workers;
+  p->source->spare /= (double)self->items; /* not by workers: what is copied must not depend on the team */
   size_t bytes = peri_smo_bytes(most, p->source);
   char *workspace;
   PERI_TRY(peri_blocks_new(&p->blocks, workers, sizeof *self->workers, &self->workers));
