@@ -1,10 +1,11 @@
 /* Sequential minimal optimisation with second-order selection (Fan, Chen, Lin 2005) on a dense problem.
  *
- * With g = Kb + q, a variable may go up while b < high and down while b > low. Optimal is: no variable
- * that may go down has a larger gradient than one that may go up. A step takes
- *     i = argmin of g among those that may go up,
- *     j = argmax of (g_j - g_i)^2 / (K_ii + K_jj - 2 K_ij) among those that may go down with g_j > g_i,
- * moves b_i up and b_j down by (g_j - g_i) / curvature as far as the bounds allow, and updates g. */
+ * A variable may go up while b < high and down while b > low. Its slope is that of the objective: with
+ * g = Kb + q it is g + kink above 0 and g - kink below, so that at b = 0 the ways up and down have two slopes.
+ * Optimal is: no variable that may go down has a larger slope there than one that may go up. A step takes
+ *     i = argmin of the slope s among those that may go up,
+ *     j = argmax of (s_j - s_i)^2 / (K_ii + K_jj - 2 K_ij) among those that may go down with s_j > s_i,
+ * moves b_i up and b_j down by (s_j - s_i) / curvature as far as bounds and kinks allow, and updates g. */
 #include "svm/dense.h"
 
 #define POLL_WORK (1 << 22) /* elements passed over between looks at the cancellation flag */
@@ -30,7 +31,7 @@ peri_dense_view peri_dense_look(const peri_dense *p) {
   peri_svm_extremes part;
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t at = p->segment[s].position;
-    p->kernels->extremes(peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at, &part);
+    p->kernels->extremes(peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at, p->kink, &part);
     merge(p, &view, s, &part);
   }
   share(p, &view);
@@ -55,8 +56,8 @@ static void try_segment(const peri_dense *p, int64_t segment, int64_t i, const c
   peri_svm_partner part;
   int64_t at = p->segment[segment].position;
   p->kernels->partner[p->wide](peri_smo_padded(p->segment[segment].count), p->gradient + at, p->state + at,
-                               p->diagonal + at, peri_dense_columns(p, row_i, segment), p->gradient[i], p->diagonal[i],
-                               &part);
+                               p->diagonal + at, peri_dense_columns(p, row_i, segment), peri_dense_up_slope(p, i),
+                               p->diagonal[i], p->kink, &part);
   if (part.at >= 0 && part.gain >= best->gain) *best = (pair){.up = i, .down = part.at + at, .gain = part.gain};
 }
 
@@ -69,20 +70,23 @@ static pair find_pair(const peri_dense *p, const peri_dense_view *view) {
   return best;
 }
 
-/* Moves b_i up and b_j down as far as gains; returns how far, 0 when rounding leaves both unmoved. */
+/* Moves b_i up and b_j down as far as gains, or to the next bound or kink; returns how far, 0 when rounding leaves
+ * both unmoved. */
 static double move(const peri_dense *p, int64_t i, int64_t j, double k_ij) {
   double curvature = p->diagonal[i] + p->diagonal[j] - 2 * k_ij;
-  double distance = (p->gradient[j] - p->gradient[i]) / (curvature > 0 ? curvature : PERI_SVM_CURVATURE);
-  double room_i = p->high[i] - p->beta[i], room_j = p->beta[j] - p->low[j];
+  double gain = peri_dense_down_slope(p, j) - peri_dense_up_slope(p, i);
+  double distance = gain / (curvature > 0 ? curvature : PERI_SVM_CURVATURE);
+  double top = peri_dense_top(p, i), bottom = peri_dense_bottom(p, j);
+  double room_i = top - p->beta[i], room_j = p->beta[j] - bottom;
   double limit = room_i < room_j ? room_i : room_j;
   if (distance > limit) distance = limit;
-  double up = distance == room_i ? p->high[i] : p->beta[i] + distance;
-  double down = distance == room_j ? p->low[j] : p->beta[j] - distance;
+  double up = distance == room_i ? top : p->beta[i] + distance;
+  double down = distance == room_j ? bottom : p->beta[j] - distance;
   if (up == p->beta[i] && down == p->beta[j]) return 0;
   p->beta[i] = up;
   p->beta[j] = down;
-  p->state[i] = peri_dense_state(up, p->low[i], p->high[i]);
-  p->state[j] = peri_dense_state(down, p->low[j], p->high[j]);
+  p->state[i] = peri_dense_state(p, i);
+  p->state[j] = peri_dense_state(p, j);
   return distance;
 }
 
@@ -93,7 +97,8 @@ static void step(const peri_dense *p, const char *row_i, const char *row_j, doub
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t at = p->segment[s].position;
     p->kernels->step[p->wide](peri_smo_padded(p->segment[s].count), p->gradient + at, p->state + at,
-                              peri_dense_columns(p, row_i, s), peri_dense_columns(p, row_j, s), distance, &part);
+                              peri_dense_columns(p, row_i, s), peri_dense_columns(p, row_j, s), distance, p->kink,
+                              &part);
     merge(p, view, s, &part);
   }
   share(p, view);
@@ -120,16 +125,9 @@ peri_outcome peri_dense_run(const peri_dense *p, const peri_context *context, do
 }
 
 bool peri_dense_is_active(const peri_dense *p, int64_t t, const peri_svm_extremes *e) {
-  switch (p->state[t]) {
-  case PERI_SVM_UP | PERI_SVM_DOWN:
-    return true;
-  case PERI_SVM_UP:
-    return p->gradient[t] < e->down;
-  case PERI_SVM_DOWN:
-    return p->gradient[t] > e->up;
-  default:
-    return false; /* padding, or a box of no width */
-  }
+  if (peri_dense_is_free(p, t)) return true;
+  if ((p->state[t] & PERI_SVM_UP) && peri_dense_up_slope(p, t) < e->down) return true;
+  return (p->state[t] & PERI_SVM_DOWN) && peri_dense_down_slope(p, t) > e->up;
 }
 
 int64_t peri_dense_count_active(const peri_dense *p) {

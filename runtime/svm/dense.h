@@ -11,6 +11,7 @@ typedef struct peri_dense {
   const peri_svm_kernels *kernels;
   bool wide;     /* the matrix is float64 */
   bool separate; /* the sum is constant within each segment: a pair is of one segment */
+  double kink;
   int64_t segments;
   peri_smo_segment segment[PERI_SMO_SEGMENTS];
   double *gradient, *beta;
@@ -21,11 +22,39 @@ typedef struct peri_dense {
   int64_t row_bytes;
 } peri_dense;
 
-static inline int8_t peri_dense_state(double beta, double low, double high) {
-  return (int8_t)((beta < high ? PERI_SVM_UP : 0) | (beta > low ? PERI_SVM_DOWN : 0));
+static inline int8_t peri_svm_state(double beta, double low, double high, double kink) {
+  int ways = (beta < high ? PERI_SVM_UP : 0) | (beta > low ? PERI_SVM_DOWN : 0);
+  int above = (beta >= 0 ? PERI_SVM_UP_ABOVE : 0) | (beta > 0 ? PERI_SVM_DOWN_ABOVE : 0);
+  return (int8_t)(kink > 0 ? ways | above : ways);
 }
-static inline bool peri_dense_is_free(const peri_dense *p, int64_t t) {
-  return p->state[t] == (PERI_SVM_UP | PERI_SVM_DOWN);
+/* May move both ways with one slope: neither at a bound nor at the kink. */
+static inline bool peri_svm_is_free(int8_t state) {
+  bool up_above = state & PERI_SVM_UP_ABOVE, down_above = state & PERI_SVM_DOWN_ABOVE;
+  return (state & PERI_SVM_UP) && (state & PERI_SVM_DOWN) && up_above == down_above;
+}
+static inline double peri_svm_up_slope(double gradient, int8_t state, double kink) {
+  return state & PERI_SVM_UP_ABOVE ? gradient + kink : gradient - kink;
+}
+static inline double peri_svm_down_slope(double gradient, int8_t state, double kink) {
+  return state & PERI_SVM_DOWN_ABOVE ? gradient + kink : gradient - kink;
+}
+
+static inline int8_t peri_dense_state(const peri_dense *p, int64_t t) {
+  return peri_svm_state(p->beta[t], p->low[t], p->high[t], p->kink);
+}
+static inline bool peri_dense_is_free(const peri_dense *p, int64_t t) { return peri_svm_is_free(p->state[t]); }
+static inline double peri_dense_up_slope(const peri_dense *p, int64_t t) {
+  return peri_svm_up_slope(p->gradient[t], p->state[t], p->kink);
+}
+static inline double peri_dense_down_slope(const peri_dense *p, int64_t t) {
+  return peri_svm_down_slope(p->gradient[t], p->state[t], p->kink);
+}
+/* How far up and down a variable may go with the same slope: to a bound or to the kink. */
+static inline double peri_dense_top(const peri_dense *p, int64_t t) {
+  return p->kink > 0 && p->beta[t] < 0 ? fmin(p->high[t], 0) : p->high[t];
+}
+static inline double peri_dense_bottom(const peri_dense *p, int64_t t) {
+  return p->kink > 0 && p->beta[t] > 0 ? fmax(p->low[t], 0) : p->low[t];
 }
 static inline const char *peri_dense_row(const peri_dense *p, int64_t t) {
   return p->matrix + p->number[t] * p->row_bytes;

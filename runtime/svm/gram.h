@@ -16,6 +16,8 @@ typedef struct peri_row_source {
   int64_t ld;
   /* how many rows can be lent at a time */
   int64_t capacity;
+  /* bytes that copies of parts of the whole matrix may take */
+  double spare;
   /* rows[i] = row index[i], valid until the next fetch; count <= capacity */
   peri_status (*fetch)(struct peri_row_source *self, int64_t count, const int64_t *index, const void **rows);
 } peri_row_source;

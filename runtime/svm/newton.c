@@ -1,13 +1,12 @@
 /* Newton steps on the free variables of a dense problem (an active-set method).
  *
- * With F the free variables, the step is d = argmin 1/2 d'(K_FF + eI)d + g_F'd subject to A d = 0, where A has
- * a row of ones for each sum that is constant (one, or one for each separate segment):
- *     d = V (A V)^-1 A u - u,   (K_FF + eI) u = g_F,   (K_FF + eI) V = A',
- * by one Cholesky factor. The small e makes the factor exist when K_FF is singular, as it is with more
- * free variables than the kernel's feature space has dimensions; d is a direction of descent for any e > 0
- * (a proximal step, Rockafellar 1976). Its length is the exact minimum along d, or the first bound met:
- * that variable then leaves F and the next step has one fewer. Where SMO zigzags for millions of steps
- * because C is large and F is small, a few of these end it. */
+ * With F the free variables and g their slopes, the step is d = argmin 1/2 d'(K_FF + eI)d + g_F'd subject to A d = 0,
+ * where A has a row of ones for each sum that is constant (one, or one for each separate segment): d = V (A V)^-1 A u -
+ * u,   (K_FF + eI) u = g_F,   (K_FF + eI) V = A', by one Cholesky factor. The small e makes the factor exist when K_FF
+ * is singular, as it is with more free variables than the kernel's feature space has dimensions; d is a direction of
+ * descent for any e > 0 (a proximal step, Rockafellar 1976). Its length is the exact minimum along d, or the first
+ * bound or kink met: that variable then leaves F and the next step has one fewer. Where SMO zigzags for millions of
+ * steps because C is large and F is small, a few of these end it. */
 #include "svm/dense.h"
 
 #include <float.h>
@@ -130,7 +129,7 @@ static bool aim(newton *self, double *slope, double *curvature) {
     e *= 100;
     if (!(e < 0.1 * scale)) return false;
   }
-  for (int64_t i = 0; i < self->count; i++) self->u[i] = p->gradient[self->member[i]];
+  for (int64_t i = 0; i < self->count; i++) self->u[i] = peri_dense_up_slope(p, self->member[i]);
   centre(self, self->u); /* a constant changes nothing but the rounding */
   solve(self, self->u);
   for (int c = 0; c < self->sums; c++) {
@@ -139,7 +138,7 @@ static bool aim(newton *self, double *slope, double *curvature) {
   }
   project(self);
   *slope = *curvature = 0;
-  for (int64_t i = 0; i < self->count; i++) self->u[i] = p->gradient[self->member[i]];
+  for (int64_t i = 0; i < self->count; i++) self->u[i] = peri_dense_up_slope(p, self->member[i]);
   centre(self, self->u);
   for (int64_t i = 0; i < self->count; i++) {
     const char *row = peri_dense_row(p, self->member[i]);
@@ -151,7 +150,7 @@ static bool aim(newton *self, double *slope, double *curvature) {
   return isfinite(*slope) && isfinite(*curvature) && *slope < 0;
 }
 
-/* How far the bounds allow to go, and who meets its bound first. */
+/* How far bounds and kinks allow to go, and who meets one first. */
 static double room(const newton *self, int64_t *first) {
   const peri_dense *p = self->p;
   double least = INFINITY;
@@ -160,7 +159,7 @@ static double room(const newton *self, int64_t *first) {
     int64_t t = self->member[i];
     double d = self->direction[i];
     if (d == 0) continue;
-    double length = ((d > 0 ? p->high[t] : p->low[t]) - p->beta[t]) / d;
+    double length = ((d > 0 ? peri_dense_top(p, t) : peri_dense_bottom(p, t)) - p->beta[t]) / d;
     if (length >= least) continue;
     least = length;
     *first = i;
@@ -172,11 +171,12 @@ static void advance(const newton *self, double length, int64_t met) {
   const peri_dense *p = self->p;
   for (int64_t i = 0; i < self->count; i++) {
     int64_t t = self->member[i];
+    double top = peri_dense_top(p, t), bottom = peri_dense_bottom(p, t);
     double before = p->beta[t], after = before + length * self->direction[i];
-    if (i == met) after = self->direction[i] > 0 ? p->high[t] : p->low[t];
-    after = fmin(fmax(after, p->low[t]), p->high[t]);
+    if (i == met) after = self->direction[i] > 0 ? top : bottom;
+    after = fmin(fmax(after, bottom), top);
     p->beta[t] = after;
-    p->state[t] = peri_dense_state(after, p->low[t], p->high[t]);
+    p->state[t] = peri_dense_state(p, t);
     for (int64_t c = 0; c < p->segments; c++) {
       p->kernels->axpy[p->wide](peri_smo_padded(p->segment[c].count), p->gradient + p->segment[c].position,
                                 peri_dense_columns(p, peri_dense_row(p, t), c), after - before);
@@ -189,8 +189,8 @@ static double spread(const newton *self) {
   for (int c = 0; c < self->sums; c++) {
     double low = INFINITY, high = -INFINITY;
     for (int64_t i = begin_of(self, c); i < self->end[c]; i++) {
-      low = fmin(low, self->p->gradient[self->member[i]]);
-      high = fmax(high, self->p->gradient[self->member[i]]);
+      low = fmin(low, peri_dense_up_slope(self->p, self->member[i]));
+      high = fmax(high, peri_dense_up_slope(self->p, self->member[i]));
     }
     widest = fmax(widest, high - low);
   }

@@ -201,7 +201,8 @@ static peri_status prepare_source(peri_problem *p) {
   const int64_t *order = p->features == NULL ? g->order : NULL;
   const void *x = order != NULL ? s->x : p->features;
   int64_t ldx = order != NULL ? s->ldx : s->d;
-  if ((double)g->rows * (double)ld * (double)size <= budget && !needs_few_rows(p)) {
+  double whole = (double)g->rows * (double)ld * (double)size;
+  if (whole <= budget && !needs_few_rows(p)) {
     void *gram;
     PERI_TRY(peri_blocks_new(&p->blocks, g->rows * ld, size, &gram));
     if (order != NULL)
@@ -212,7 +213,8 @@ static peri_status prepare_source(peri_problem *p) {
                                  .definite = peri_svm_kernel_is_definite(&p->kernel),
                                  .matrix = gram,
                                  .ld = ld,
-                                 .capacity = 2 * g->rows}; /* two variables for a row, in regression */
+                                 .capacity = 2 * g->rows, /* two variables for a row, in regression with nu */
+                                 .spare = budget - whole};
     p->source = &p->whole;
     for (int64_t t = 0; t < g->rows; t++) p->diagonal[t] = peri_value(p->compute, gram, t * ld + t);
     return PERI_OK;

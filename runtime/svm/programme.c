@@ -3,9 +3,8 @@
  *   C-SVC        q = -y          0 <= y b <= C w   sum b = 0
  *   nu-SVC       q = 0           0 <= y b <= w     sum y b = nu sum(w) / 2 in each class
  *   one-class    q = 0           0 <= b <= w       sum b = nu sum(w)
- *   epsilon-SVR  q = eps - z     0 <= b <= C w     and for the other side of the tube
- *                q = -eps - z    -C w <= b <= 0;   the sum of all is 0
- *   nu-SVR       q = -z          0 <= b <= C w     sum C nu sum(w) / 2
+ *   epsilon-SVR  q = -z          -C w <= b <= C w  sum b = 0, and the term eps |b|
+ *   nu-SVR       q = -z          0 <= b <= C w     sum C nu sum(w) / 2, and for the other side of the tube
  *                q = -z          -C w <= b <= 0    sum the opposite
  * (Schoelkopf, Smola, Williamson, Bartlett 2000; Chang, Lin 2001.) With r and rho from the thresholds of its
  * two classes, a nu-SVC is the C-SVC of C = 1 / r, and is shown as that. */
@@ -19,9 +18,16 @@ static bool is_separate(const peri_programme *self) {
   return self->problem->options->type == PERI_NU_SVC || self->problem->options->type == PERI_NU_SVR;
 }
 
+/* Two classes, or all rows once for each side; else all rows once. */
+static int64_t segments_of(const peri_problem *p) {
+  return p->options->type == PERI_ONE_CLASS || p->options->type == PERI_EPSILON_SVR ? 1 : 2;
+}
+
+static double kink_of(const peri_problem *p) { return p->options->type == PERI_EPSILON_SVR ? p->options->epsilon : 0; }
+
 int64_t peri_programme_most(const peri_problem *p) {
   const peri_grouping *g = &p->grouping;
-  if (g->k == 0) return peri_smo_padded(g->rows) * (p->options->type == PERI_ONE_CLASS ? 1 : 2);
+  if (g->k == 0) return peri_smo_padded(g->rows) * segments_of(p);
   int64_t most = 0;
   for (int64_t pair = 0; pair < p->pairs; pair++) {
     int64_t a, b;
@@ -34,11 +40,10 @@ int64_t peri_programme_most(const peri_problem *p) {
 
 /* ---- set-up ---- */
 
-/* The segments: two classes, or all rows once for each side. */
 static void lay_out(peri_programme *self) {
   const peri_problem *p = self->problem;
   const peri_grouping *g = &p->grouping;
-  int64_t segments = p->options->type == PERI_ONE_CLASS ? 1 : 2, counts[2], firsts[2];
+  int64_t segments = segments_of(p), counts[2], firsts[2];
   if (has_classes(self)) {
     int64_t class[2];
     peri_classes_of_pair(g->k, self->pair, &class[0], &class[1]);
@@ -53,7 +58,7 @@ static void lay_out(peri_programme *self) {
       counts[side] = g->rows;
     }
   }
-  peri_smo_begin(self->smo, is_separate(self), segments, counts, firsts);
+  peri_smo_begin(self->smo, is_separate(self), kink_of(p), segments, counts, firsts);
 }
 
 static bool is_held(const peri_programme *self, int64_t row) {
@@ -62,12 +67,10 @@ static bool is_held(const peri_programme *self, int64_t row) {
 
 static double linear_term(const peri_programme *self, int64_t segment, int64_t row) {
   const peri_problem *p = self->problem;
-  double sign = segment == 0 ? 1 : -1;
   switch (p->options->type) {
   case PERI_C_SVC:
-    return -sign;
+    return segment == 0 ? -1 : 1;
   case PERI_EPSILON_SVR:
-    return sign * p->options->epsilon - p->samples->targets[p->grouping.order[row]];
   case PERI_NU_SVR:
     return -p->samples->targets[p->grouping.order[row]];
   default:
@@ -79,11 +82,12 @@ static void set_bounds(peri_programme *self, int64_t segment) {
   const peri_problem *p = self->problem;
   peri_smo *smo = self->smo;
   double C = peri_svm_type_table[p->options->type].uses_C ? self->C : 1;
+  bool both = p->options->type == PERI_EPSILON_SVR; /* signs */
   for (int64_t i = 0; i < smo->segment[segment].count; i++) {
     int64_t t = smo->segment[segment].position + i, row = self->row[segment] + i;
     double bound = is_held(self, row) ? 0 : C * p->grouping.bound[row];
-    smo->low[t] = segment == 0 ? 0 : -bound;
-    smo->high[t] = segment == 0 ? bound : 0;
+    smo->low[t] = both || segment == 1 ? -bound : 0;
+    smo->high[t] = both || segment == 0 ? bound : 0;
   }
 }
 
@@ -153,7 +157,7 @@ void peri_programme_raise_C(peri_programme *self, double C) {
   double quadratic = 0, linear = 0;
   for (int64_t t = 0; t < smo->n; t++) {
     quadratic += smo->beta[t] * (smo->gradient[t] - smo->linear[t]);
-    linear += smo->beta[t] * smo->linear[t];
+    linear += smo->beta[t] * smo->linear[t] + smo->kink * fabs(smo->beta[t]);
   }
   double most = C / self->C, times = quadratic > 0 ? fmin(fmax(-linear / quadratic, 1), most) : 1;
   if (self->problem->options->type == PERI_NU_SVR) times = most; /* the constraint grows with C */

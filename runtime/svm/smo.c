@@ -19,6 +19,8 @@
 #define PERIOD         1000 /* most steps on all variables between looks at shrinking */
 #define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
+#define GATHER_ROWS    64   /* of a block's matrix, in one piece of its copy */
+#define ROUGH          0.99 /* of tol, on a rounded copy: so that it is likely reached on the matrix */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
 #define DENIALS        20   /* after which tol is taken to be below the rounding error */
 #define POLISH         1e-3 /* of tol, at the end */
@@ -55,9 +57,19 @@ static void *carve(char *workspace, size_t *used, int64_t count, size_t size) {
   return at;
 }
 
+/* A block beyond BLOCK is worth its copy when it is much smaller than the whole matrix. */
+static int64_t largest_block(int64_t n, const peri_row_source *source) {
+  int64_t most = peri_min(n, BLOCK);
+  if (source->matrix != NULL) {
+    double fitting = sqrt(source->spare / (double)peri_float_size(source->dtype)) - 2 * PERI_SVM_LANES;
+    most = peri_max(most, peri_min(n / 2, (int64_t)fitting));
+  }
+  return peri_max(peri_min(most, source->capacity), 2);
+}
+
 static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, char *workspace) {
   size_t used = 0, real = sizeof(double);
-  int64_t most = peri_smo_padded(peri_max(peri_min(peri_min(n, BLOCK), source->capacity), 2)) + PERI_SVM_LANES;
+  int64_t most = peri_smo_padded(largest_block(n, source)) + PERI_SVM_LANES;
   smo->linear = carve(workspace, &used, n, real);
   smo->low = carve(workspace, &used, n, real);
   smo->high = carve(workspace, &used, n, real);
@@ -69,7 +81,7 @@ static size_t place(peri_smo *smo, int64_t n, const peri_row_source *source, cha
   peri_smo_block scratch, *block = carve(workspace, &used, 1, sizeof *block);
   smo->block = block;
   if (block == NULL) block = &scratch;
-  block->most = peri_max(peri_min(most - PERI_SVM_LANES, source->capacity), 2);
+  block->most = largest_block(n, source);
   block->ld = most;
   block->member = carve(workspace, &used, most, sizeof(int64_t));
   block->start = carve(workspace, &used, most, real);
@@ -102,8 +114,10 @@ void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, voi
   place(smo, n, source, workspace);
 }
 
-void peri_smo_begin(peri_smo *smo, bool separate, int64_t segments, const int64_t *counts, const int64_t *firsts) {
+void peri_smo_begin(peri_smo *smo, bool separate, double kink, int64_t segments, const int64_t *counts,
+                    const int64_t *firsts) {
   smo->separate = separate;
+  smo->kink = kink;
   smo->segments = segments;
   smo->n = 0;
   for (int64_t s = 0; s < segments; s++) {
@@ -129,6 +143,8 @@ typedef struct solver {
   const peri_smo_limits *limits;
   double tol;
   int64_t limit, steps;
+  bool rough;   /* the block is copied as float32 */
+  bool refined; /* blocks are exact from now on */
   bool ended;   /* out of time, or told to end */
   double scale; /* the largest K_tt */
   double drift; /* about the rounding error that updates have left in the gradient */
@@ -140,7 +156,7 @@ typedef struct update_job {
   int64_t rows;
 } update_job;
 
-/* Whether both segments are the same samples, as in regression: their gradients change alike. */
+/* Whether both segments are the same samples, as in regression with nu: their gradients change alike. */
 static bool is_doubled(const peri_dense *p) {
   return p->segments == 2 && p->segment[0].first == p->segment[1].first && p->segment[0].count == p->segment[1].count;
 }
@@ -180,8 +196,7 @@ static void update_body(void *arg, int64_t piece) {
   for (int64_t t = 0; t < count; t++) other[t] += change[t];
 }
 
-/* Applies block->delta and block->row. Over a whole matrix this may be within a body, where nothing can
- * go to the team. */
+/* Applies block->delta and block->row. */
 static peri_status update_gradient(solver *self, int64_t rows) {
   update_job job = {.solver = self, .rows = rows};
   int64_t pieces = 0, segments = is_doubled(&self->whole) ? 1 : self->whole.segments;
@@ -192,7 +207,7 @@ static peri_status update_gradient(solver *self, int64_t rows) {
   for (int64_t r = 0; r < rows; r++) moved += fabs(self->smo->block->delta[r]);
   self->drift += moved * self->scale * DBL_EPSILON;
   bool worth_it = (double)rows * (double)self->smo->n >= SERIAL_WORK;
-  if (self->source->matrix == NULL && worth_it) return peri_parallel(self->context, pieces, update_body, &job);
+  if (self->smo->team && worth_it) return peri_parallel(self->context, pieces, update_body, &job);
   for (int64_t piece = 0; piece < pieces; piece++) update_body(&job, piece);
   return PERI_OK;
 }
@@ -229,21 +244,45 @@ static peri_status rebuild_gradient(solver *self) {
 
 /* ---- blocks ---- */
 
-static void gather_tile(const solver *self) {
+/* The members' columns of a row, to the tile's dtype. */
+static void gather_row(const solver *self, const void *row, char *tile_row) {
   const peri_smo_block *block = self->smo->block;
-  for (int64_t a = 0; a < block->count; a++) {
-    if (self->whole.wide) {
-      const double *row = block->row[a];
-      double *out = (double *)block->tile + a * block->ld;
-      for (int64_t b = 0; b < block->count; b++) out[b] = row[block->wanted[b]];
-      for (int64_t b = block->count; b < peri_smo_padded(block->count); b++) out[b] = 0;
-    } else {
-      const float *row = block->row[a];
-      float *out = (float *)block->tile + a * block->ld;
-      for (int64_t b = 0; b < block->count; b++) out[b] = row[block->wanted[b]];
-      for (int64_t b = block->count; b < peri_smo_padded(block->count); b++) out[b] = 0;
-    }
+  int64_t count = block->count;
+  size_t padding = (size_t)(peri_smo_padded(count) - count);
+  if (block->problem.wide) {
+    double *out = (double *)(void *)tile_row;
+    for (int64_t b = 0; b < count; b++) out[b] = ((const double *)row)[block->wanted[b]];
+    memset(out + count, 0, padding * sizeof *out);
+    return;
   }
+  float *out = (float *)(void *)tile_row;
+  if (self->whole.wide) {
+    for (int64_t b = 0; b < count; b++) out[b] = (float)((const double *)row)[block->wanted[b]];
+  } else {
+    for (int64_t b = 0; b < count; b++) out[b] = ((const float *)row)[block->wanted[b]];
+  }
+  memset(out + count, 0, padding * sizeof *out);
+}
+
+static void gather_rows(const solver *self, int64_t from, int64_t end) {
+  const peri_smo_block *block = self->smo->block;
+  for (int64_t a = from; a < end; a++) {
+    gather_row(self, block->row[a], block->tile + a * block->problem.row_bytes);
+  }
+}
+
+static void gather_body(void *arg, int64_t piece) {
+  const solver *self = arg;
+  gather_rows(self, piece * GATHER_ROWS, peri_min((piece + 1) * GATHER_ROWS, self->smo->block->count));
+}
+
+static peri_status gather_tile(solver *self) {
+  int64_t count = self->smo->block->count;
+  bool worth_it = (double)count * (double)count >= SERIAL_WORK;
+  if (self->smo->team && worth_it)
+    return peri_parallel(self->context, (count + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, self);
+  gather_rows(self, 0, count);
+  return PERI_OK;
 }
 
 /* Puts the members in the order of separate segments, with padding between them; returns how many positions the
@@ -292,17 +331,17 @@ static peri_status gather(solver *self) {
     block->start[a] = p->beta[a] = smo->beta[t];
     block->low[a] = smo->low[t];
     block->high[a] = smo->high[t];
-    block->diagonal[a] = smo->diagonal[t];
+    block->diagonal[a] = self->rough ? (double)(float)smo->diagonal[t] : smo->diagonal[t];
     p->gradient[a] = smo->gradient[t];
     p->state[a] = smo->state[t];
   }
   for (int64_t a = block->count; a < peri_smo_padded(block->count); a++) pad(block, a);
   PERI_TRY(rows_wanted(self, block->count));
-  gather_tile(self);
   int64_t second = peri_smo_padded(first);
   p->kernels = self->whole.kernels;
-  p->wide = self->whole.wide;
+  p->wide = self->whole.wide && !self->rough;
   p->separate = smo->separate;
+  p->kink = smo->kink;
   p->segments = block->count > second ? 2 : 1;
   p->segment[0] = (peri_smo_segment){.position = 0, .count = first, .first = 0};
   p->segment[1] = (peri_smo_segment){.position = second, .count = block->count - second, .first = second};
@@ -311,8 +350,8 @@ static peri_status gather(solver *self) {
   p->diagonal = block->diagonal;
   p->number = block->number;
   p->matrix = block->tile;
-  p->row_bytes = block->ld * (self->whole.wide ? 8 : 4);
-  return PERI_OK;
+  p->row_bytes = block->ld * (p->wide ? 8 : 4);
+  return gather_tile(self);
 }
 
 /* Takes the members' new values over and brings the gradient up to date. */
@@ -357,26 +396,24 @@ static peri_outcome run_block(solver *self, double tol) {
   double work = 0;
   peri_outcome result = PERI_PAUSED;
   while (result == PERI_PAUSED && self->steps < self->limit && !peri_cancelled(self->context)) {
-    int64_t some = peri_min(BLOCK_STEPS * block->count, self->limit - self->steps);
+    int64_t some = peri_min(BLOCK_STEPS * peri_min(block->count, BLOCK), self->limit - self->steps);
     result = peri_dense_run(&block->problem, self->context, tol, some, &self->steps);
     if (result != PERI_PAUSED) break;
     if (peri_dense_count_active(&block->problem) < block->count * 3 / 4) break;
     work += 2.0 * (double)some * (double)block->count;
     if (self->source->definite) work = finish(block, tol, work);
-    if (self->limits->deadline < INFINITY && peri_now() >= self->limits->deadline) break;
+    peri_dense_view view = peri_dense_look(&block->problem);
+    if (!goes_on(self, peri_dense_gap(&block->problem, &view))) break;
   }
   return result;
 }
 
 /* ---- shrinking: over a whole matrix ---- */
 
-/* Makes the active variables the block, if they are few, or steps on pairs take so long that Newton
- * steps are wanted; else leaves it empty. */
-static void shrink(solver *self, const peri_dense_view *view, bool newton) {
+/* Makes the active variables the block, if they are at most `most`; else leaves it empty. */
+static void shrink(solver *self, const peri_dense_view *view, int64_t most) {
   const peri_dense *p = &self->whole;
   peri_smo_block *block = self->smo->block;
-  int64_t n = self->smo->n;
-  int64_t most = newton ? block->most : peri_min(block->most, n / 2);
   block->count = 0;
   for (int64_t s = 0; s < p->segments; s++) {
     int64_t from = p->segment[s].position;
@@ -397,7 +434,7 @@ static void shrink(solver *self, const peri_dense_view *view, bool newton) {
 static peri_status polish(solver *self, const peri_dense_view *view) {
   peri_smo_block *block = self->smo->block;
   double tol = fmax(POLISH * self->tol, self->noise), work = 2.0 * (double)self->steps * (double)self->smo->n;
-  shrink(self, view, true);
+  shrink(self, view, peri_min(block->most, BLOCK));
   if (block->count == 0) return PERI_OK;
   PERI_TRY(gather(self));
   for (int round = 0; round < POLISH_ROUNDS; round++) {
@@ -408,21 +445,36 @@ static peri_status polish(solver *self, const peri_dense_view *view) {
   return scatter(self);
 }
 
+/* Steps on a large block take as long as reading two of its rows. A float64 matrix is first copied as float32, half
+ * as long to read: the gradient is brought up to date from the matrix itself, and what rounding has left to do is done
+ * on exact copies. */
+static peri_status solve_block(solver *self, peri_outcome *result) {
+  self->rough = !self->refined && self->whole.wide && self->source->definite && self->smo->block->count > BLOCK;
+  PERI_TRY(gather(self));
+  *result = run_block(self, self->rough ? ROUGH * self->tol : self->tol);
+  if (self->rough) {
+    self->rough = false;
+    self->refined = true;
+    *result = PERI_PAUSED; /* whatever it was on the copy */
+  }
+  return scatter(self);
+}
+
+/* A block of up to half of the variables pays, of which a kink makes two of each; and one that allows Newton steps,
+ * where steps on pairs take so long that they are wanted. */
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
-  int64_t period = peri_min(peri_max(self->smo->n / 2, 50), PERIOD);
-  if (self->steps > 0)
-    shrink(self, view, self->steps > BLOCK_STEPS * self->smo->n && self->source->definite);
-  else
-    self->smo->block->count = 0;
+  int64_t n = self->smo->n, few = self->smo->kink > 0 ? n : n / 2, period = peri_min(peri_max(few, 50), PERIOD);
+  if (self->steps > BLOCK_STEPS * n && self->source->definite) few = peri_max(few, BLOCK);
+  int64_t most = peri_min(self->smo->block->most, few);
+  self->smo->block->count = 0;
+  if (self->steps > 0) shrink(self, view, most);
   if (self->smo->block->count == 0) {
     *result = peri_dense_run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps),
                              &self->steps);
     self->drift = INFINITY; /* steps are not weighed: the gradient is rebuilt before it is believed */
     return PERI_OK;
   }
-  PERI_TRY(gather(self));
-  *result = run_block(self, self->tol);
-  return scatter(self);
+  return solve_block(self, result);
 }
 
 /* ---- decomposition: over rows that are computed ---- */
@@ -453,10 +505,11 @@ static void heap_offer(double *value, int64_t *at, int64_t most, int64_t *count,
  * first. */
 static void choose_violating(solver *self, int64_t first, int64_t last, int8_t way, int64_t most, double beyond) {
   const peri_smo *smo = self->smo;
+  const peri_dense *p = &self->whole;
   peri_smo_block *block = smo->block;
   int64_t count = 0, end = smo->segment[last].position + smo->segment[last].count;
   for (int64_t t = smo->segment[first].position; t < end; t++) {
-    double v = way == PERI_SVM_UP ? -smo->gradient[t] : smo->gradient[t];
+    double v = way == PERI_SVM_UP ? -peri_dense_up_slope(p, t) : peri_dense_down_slope(p, t);
     if ((smo->state[t] & way) && !block->chosen[t] && v > beyond) {
       heap_offer(block->heap_value, block->heap_at, most, &count, v, t);
     }
@@ -475,8 +528,7 @@ static void choose_kept(solver *self, int64_t kept, int64_t most) {
     for (int64_t r = kept - 1; r >= 0 && block->count < most; r--) {
       int64_t t = block->kept[r];
       if (t < 0) continue;
-      bool is_free = smo->state[t] == (PERI_SVM_UP | PERI_SVM_DOWN);
-      if (block->chosen[t] || is_free != (pass == 0)) continue;
+      if (block->chosen[t] || peri_dense_is_free(&self->whole, t) != (pass == 0)) continue;
       block->chosen[t] = 1;
       block->member[block->count++] = t;
     }
@@ -510,14 +562,14 @@ static peri_status round_over_rows(solver *self, const peri_dense_view *view, pe
 
 /* ---- the solution ---- */
 
-/* The threshold of segments first .. last: the mean gradient of free variables; with none, the middle of the
+/* The threshold of segments first .. last: the mean slope of free variables; with none, the middle of the
  * interval that the bounds allow, or its finite end. */
-static double threshold(const peri_smo *smo, int64_t first, int64_t last, const peri_svm_extremes *e) {
+static double threshold(const peri_dense *p, int64_t first, int64_t last, const peri_svm_extremes *e) {
   double sum = 0;
-  int64_t count = 0, end = smo->segment[last].position + smo->segment[last].count;
-  for (int64_t t = smo->segment[first].position; t < end; t++) {
-    if (smo->state[t] != (PERI_SVM_UP | PERI_SVM_DOWN)) continue;
-    sum += smo->gradient[t];
+  int64_t count = 0, end = p->segment[last].position + p->segment[last].count;
+  for (int64_t t = p->segment[first].position; t < end; t++) {
+    if (!peri_dense_is_free(p, t)) continue;
+    sum += peri_dense_up_slope(p, t);
     count++;
   }
   if (count > 0) return sum / (double)count;
@@ -528,23 +580,24 @@ static double threshold(const peri_smo *smo, int64_t first, int64_t last, const 
 static void conclude(const solver *self, const peri_dense_view *view, peri_smo_result *result) {
   const peri_smo *smo = self->smo;
   double objective = 0;
-  for (int64_t t = 0; t < smo->n; t++) objective += smo->beta[t] * (smo->gradient[t] + smo->linear[t]);
+  for (int64_t t = 0; t < smo->n; t++)
+    objective += 0.5 * smo->beta[t] * (smo->gradient[t] + smo->linear[t]) + smo->kink * fabs(smo->beta[t]);
   double gap = peri_dense_gap(&self->whole, view);
   *result = (peri_smo_result){.iterations = self->steps,
                               .gap = gap > 0 ? gap : 0,
-                              .objective = 0.5 * objective,
+                              .objective = objective,
                               .converged = gap < self->limits->tol};
   for (int64_t s = 0; s < PERI_SMO_SEGMENTS; s++) {
     int64_t one = peri_min(s, smo->segments - 1);
-    result->rho[s] =
-        smo->separate ? threshold(smo, one, one, &view->of[one]) : threshold(smo, 0, smo->segments - 1, &view->of[0]);
+    result->rho[s] = smo->separate ? threshold(&self->whole, one, one, &view->of[one])
+                                   : threshold(&self->whole, 0, smo->segments - 1, &view->of[0]);
   }
   if (!isfinite(result->objective)) result->gap = INFINITY, result->converged = false;
 }
 
 static double rounding_error(const solver *self) {
   const peri_smo *smo = self->smo;
-  double beta = 0, linear = 0;
+  double beta = 0, linear = smo->kink;
   for (int64_t t = 0; t < smo->n; t++) {
     beta += fabs(smo->beta[t]);
     linear = fmax(linear, fabs(smo->linear[t]));
@@ -615,6 +668,7 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
   self.whole = (peri_dense){.kernels = context->kernels->svm,
                             .wide = peri_is_wide(source->dtype),
                             .separate = smo->separate,
+                            .kink = smo->kink,
                             .segments = smo->segments,
                             .gradient = smo->gradient,
                             .beta = smo->beta,
@@ -627,7 +681,7 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
                             .row_bytes = source->ld * (int64_t)peri_float_size(source->dtype)};
   memcpy(self.whole.segment, smo->segment, sizeof smo->segment);
   for (int64_t t = 0; t < smo->n; t++) {
-    smo->state[t] = peri_dense_state(smo->beta[t], smo->low[t], smo->high[t]);
+    smo->state[t] = peri_dense_state(&self.whole, t);
     self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
   }
   smo->block->count = 0;

@@ -1,11 +1,12 @@
 /* The quadratic programme behind every kernel machine, and its solver.
  *
- *     minimise  1/2 b'Kb + q'b   subject to   sum b = constant,   low <= b <= high
+ *     minimise  1/2 b'Kb + q'b + kink sum |b|   subject to   sum b = constant,   low <= b <= high
  *
  * K is the kernel between samples, from a peri_row_source; b_t = y_t alpha_t, so that no sign appears
- * in it: classification has q = -y and bounds [0, C] or [-C, 0]; regression has two variables for a
- * sample, one for each side of the tube, which share its kernel row; a one-class machine has q = 0.
- * The machines with nu have the sum constant over each segment by itself: `separate`.
+ * in it: classification has q = -y and bounds [0, C] or [-C, 0]; a one-class machine has q = 0. In
+ * regression b is the difference of the two sides of the tube, of which one is 0, and the tube's width is the
+ * kink. The machines with nu have the sum constant over each segment by itself: `separate`; a regression
+ * with nu then has a variable for each side, and both share the sample's kernel row.
  * Any b that meets the constraints may be the start. */
 #ifndef PERI_SVM_SMO_H
 #define PERI_SVM_SMO_H
@@ -26,6 +27,7 @@ typedef struct peri_smo {
   /* given: set by peri_smo_begin, then by the caller for each variable */
   int64_t n; /* positions, padding included */
   bool separate;
+  double kink; /* 0: none */
   int64_t segments;
   peri_smo_segment segment[PERI_SMO_SEGMENTS];
   double *linear, *low, *high; /* q and the bounds */
@@ -33,9 +35,10 @@ typedef struct peri_smo {
   double *diagonal;            /* K_tt */
   /* found */
   double *gradient; /* Kb + q */
-  int8_t *state;    /* PERI_SVM_UP | PERI_SVM_DOWN */
+  int8_t *state;    /* bits of svm_kernels.h */
   int64_t *number;  /* the sample of each variable */
 
+  bool team;                    /* it is not within a body: passes over many rows may go to the team */
   struct peri_smo_block *block; /* the solver's working set */
 } peri_smo;
 
@@ -54,7 +57,7 @@ typedef struct peri_smo_result {
   double gap; /* of the largest violating pair; below tol when converged */
   /* the thresholds: f(x) = sum b_t K(x_t, x) - rho; of each segment when they are separate, else all the same */
   double rho[PERI_SMO_SEGMENTS];
-  double objective; /* 1/2 b'Kb + q'b */
+  double objective; /* 1/2 b'Kb + q'b + kink sum |b| */
   bool converged;
 } peri_smo_result;
 
@@ -66,7 +69,8 @@ static inline int64_t peri_smo_padded(int64_t count) {
 size_t peri_smo_bytes(int64_t n, const peri_row_source *source);
 void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, void *workspace);
 /* Lays out segments (counts and first samples); bounds, b, q and K_tt are set to padding's values. */
-void peri_smo_begin(peri_smo *smo, bool separate, int64_t segments, const int64_t *counts, const int64_t *firsts);
+void peri_smo_begin(peri_smo *smo, bool separate, double kink, int64_t segments, const int64_t *counts,
+                    const int64_t *firsts);
 
 /* Solves until the gap is below tol or a limit is met. With `warm` the gradient belongs to b already. Over a
  * whole matrix it allocates nothing, sets no message and may run in a body; it fails only when cancelled, or as

@@ -224,6 +224,7 @@ static peri_status solve_items(solver *self) {
   bool parallel = peri_problem_is_whole(p) && self->items > 1 && work >= SERIAL_WORK;
   int64_t workers = parallel ? peri_min(peri_threads(context), self->items) : 1;
   bool decide = self->fold != NULL || self->platt_fold != NULL;
+  p->source->spare /= (double)self->items; /* not by workers: what is copied must not depend on the team */
   size_t bytes = peri_smo_bytes(most, p->source);
   char *workspace;
   PERI_TRY(peri_blocks_new(&p->blocks, workers, sizeof *self->workers, &self->workers));
@@ -231,6 +232,7 @@ static peri_status solve_items(solver *self) {
   for (int64_t w = 0; w < workers; w++) {
     self->workers[w] = (worker){.decision = NULL};
     peri_smo_place(&self->workers[w].smo, most, p->source, workspace + (size_t)w * bytes);
+    self->workers[w].smo.team = !parallel;
   }
   if (decide) {
     double *decision;

@@ -13,11 +13,15 @@
 
 #define PERI_SVM_LANES 8
 
-/* Which way a variable may still move; the bits of its state. */
-#define PERI_SVM_UP   1
-#define PERI_SVM_DOWN 2
+/* The bits of a variable's state: which way it may still move, and, where the objective has a term
+ * kink |b|, whether the way up and the way down are above 0, where that term grows: both for b > 0, the
+ * way up alone at b = 0. A slope is g + kink on a way above, g - kink on one below. */
+#define PERI_SVM_UP         1
+#define PERI_SVM_DOWN       2
+#define PERI_SVM_UP_ABOVE   4
+#define PERI_SVM_DOWN_ABOVE 8
 
-/* The variable that may grow with the smallest gradient, and the largest gradient among those that
+/* The variable that may grow with the smallest slope, and the largest slope among those that
  * may shrink. Positions are relative to the pass's first variable, the last of equals; -1 where the set
  * is empty. */
 typedef struct peri_svm_extremes {
@@ -34,15 +38,15 @@ typedef struct peri_svm_partner {
 #define PERI_SVM_CURVATURE 1e-12 /* stands for a curvature that is not positive */
 
 typedef struct peri_svm_kernels {
-  /* the extremes of g as it stands */
-  void (*extremes)(int64_t n, const double *g, const int8_t *state, peri_svm_extremes *out);
-  /* g += step * (row_i - row_j), then its extremes: one pass */
+  /* the extremes of slopes as g stands */
+  void (*extremes)(int64_t n, const double *g, const int8_t *state, double kink, peri_svm_extremes *out);
+  /* g += step * (row_i - row_j), then the extremes: one pass */
   void (*step[2])(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double step,
-                  peri_svm_extremes *out);
-  /* among variables that may shrink and have b = g - g_i > 0, the one with the largest
+                  double kink, peri_svm_extremes *out);
+  /* among variables that may shrink and have b = slope - slope_i > 0, the one with the largest
    * b^2 / (k_ii + diagonal - 2 row_i) */
   void (*partner[2])(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row_i,
-                     double g_i, double k_ii, peri_svm_partner *out);
+                     double slope_i, double k_ii, double kink, peri_svm_partner *out);
 
   /* y += scale * x, any n; and four at once, in the order of the sum */
   void (*axpy[2])(int64_t n, double *y, const void *x, double scale);

@@ -55,6 +55,13 @@ INLINE doubles load_row(const void *row, int64_t at, bool wide) {
 #endif
 }
 
+/* Rows come from memory, and what is done with an element is too long for the processor to see far enough ahead
+ * by itself. */
+#define AHEAD 2048
+INLINE void expect(const void *row, int64_t at, bool wide) {
+  __builtin_prefetch((const char *)row + at * (wide ? 8 : 4) + AHEAD);
+}
+
 #if WIDTH == 8
 typedef __mmask8 mask;
 INLINE mask may(const int8_t *state, int8_t way) {
@@ -74,7 +81,7 @@ typedef integers mask; /* lanes of all ones or all zeros */
 INLINE mask may(const int8_t *state, int8_t way) {
   bytes v;
   memcpy(&v, state, sizeof v);
-  return (integers){0} - (integers)(((naturals) __builtin_convertvector(v, integers) >> (way - 1)) & 1);
+  return (integers){0} - (integers)(((naturals) __builtin_convertvector(v, integers) >> __builtin_ctz(way)) & 1);
 }
 INLINE mask reaches(mask among, doubles a, doubles b) { return among & (a >= b); }
 INLINE doubles pick(mask m, doubles a, doubles b) { return (doubles)((m & (integers)a) | (~m & (integers)b)); }
@@ -91,12 +98,20 @@ typedef struct running {
   integers at; /* where the vector that gave `up` begins */
 } running;
 
-INLINE void watch(running *best, doubles g, const int8_t *state, int64_t at) {
-  mask better = reaches(may(state, PERI_SVM_UP), best->up, g);
-  mask higher = reaches(may(state, PERI_SVM_DOWN), g, best->down);
-  best->up = pick(better, g, best->up);
+/* The slope on a way: `above` is its bit in the state. Each pass is made twice, for problems with a kink and
+ * without. */
+INLINE doubles slope(doubles g, const int8_t *state, int8_t above, double kink, bool kinked) {
+  return kinked ? pick(may(state, above), g + kink, g - kink) : g;
+}
+
+INLINE void watch(running *best, doubles g, const int8_t *state, int64_t at, double kink, bool kinked) {
+  doubles up = slope(g, state, PERI_SVM_UP_ABOVE, kink, kinked);
+  doubles down = slope(g, state, PERI_SVM_DOWN_ABOVE, kink, kinked);
+  mask better = reaches(may(state, PERI_SVM_UP), best->up, up);
+  mask higher = reaches(may(state, PERI_SVM_DOWN), down, best->down);
+  best->up = pick(better, up, best->up);
   best->at = pick_integers(better, all_integers(at), best->at);
-  best->down = pick(higher, g, best->down);
+  best->down = pick(higher, down, best->down);
 }
 
 INLINE running nothing_seen(void) {
@@ -119,40 +134,62 @@ INLINE void report(const running *best, peri_svm_extremes *out) {
   *out = (peri_svm_extremes){.up = lowest, .down = highest, .up_at = lowest < INFINITY ? last : -1};
 }
 
-static void extremes(int64_t n, const double *g, const int8_t *state, peri_svm_extremes *out) {
+INLINE void look(int64_t n, const double *g, const int8_t *state, double kink, peri_svm_extremes *out, bool kinked) {
   running best[SETS];
   for (int set = 0; set < SETS; set++) best[set] = nothing_seen();
-  for (int64_t t = 0; t < n; t += WIDTH) watch(&best[0], load(g + t), state + t, t);
+  for (int64_t t = 0; t < n; t += WIDTH) watch(&best[0], load(g + t), state + t, t, kink, kinked);
   report(best, out);
 }
 
-INLINE void step_at(running *best, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
-                    int64_t t, bool wide) {
-  doubles g_t = load(g + t) + scale * (load_row(row_i, t, wide) - load_row(row_j, t, wide));
-  memcpy(g + t, &g_t, sizeof g_t);
-  watch(best, g_t, state + t, t);
+static void extremes(int64_t n, const double *g, const int8_t *state, double kink, peri_svm_extremes *out) {
+  if (kink > 0)
+    look(n, g, state, kink, out, true);
+  else
+    look(n, g, state, kink, out, false);
 }
 
-INLINE void step(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
-                 peri_svm_extremes *out, bool wide) {
+/* What a step does to the gradient: the same for every variable. */
+typedef struct shift {
+  const void *row_i, *row_j;
+  double scale;
+} shift;
+
+INLINE void step_at(running *best, double *g, const int8_t *state, const shift *by, double kink, int64_t t, bool wide,
+                    bool kinked) {
+  expect(by->row_j, t, wide); /* row_i has just been read for the choice of j */
+  doubles g_t = load(g + t) + by->scale * (load_row(by->row_i, t, wide) - load_row(by->row_j, t, wide));
+  memcpy(g + t, &g_t, sizeof g_t);
+  watch(best, g_t, state + t, t, kink, kinked);
+}
+
+INLINE void step(int64_t n, double *g, const int8_t *state, const shift *by, double kink, peri_svm_extremes *out,
+                 bool wide, bool kinked) {
   running best[SETS];
   for (int set = 0; set < SETS; set++) best[set] = nothing_seen();
   int64_t t = 0;
   for (; t + SETS * WIDTH <= n; t += SETS * WIDTH) {
-    for (int set = 0; set < SETS; set++) step_at(&best[set], g, state, row_i, row_j, scale, t + set * WIDTH, wide);
+    for (int set = 0; set < SETS; set++) step_at(&best[set], g, state, by, kink, t + set * WIDTH, wide, kinked);
   }
-  for (; t < n; t += WIDTH) step_at(&best[0], g, state, row_i, row_j, scale, t, wide);
+  for (; t < n; t += WIDTH) step_at(&best[0], g, state, by, kink, t, wide, kinked);
   report(best, out);
 }
 
 static void step_32(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
-                    peri_svm_extremes *out) {
-  step(n, g, state, row_i, row_j, scale, out, false);
+                    double kink, peri_svm_extremes *out) {
+  shift by = {.row_i = row_i, .row_j = row_j, .scale = scale};
+  if (kink > 0)
+    step(n, g, state, &by, kink, out, false, true);
+  else
+    step(n, g, state, &by, kink, out, false, false);
 }
 
 static void step_64(int64_t n, double *g, const int8_t *state, const void *row_i, const void *row_j, double scale,
-                    peri_svm_extremes *out) {
-  step(n, g, state, row_i, row_j, scale, out, true);
+                    double kink, peri_svm_extremes *out) {
+  shift by = {.row_i = row_i, .row_j = row_j, .scale = scale};
+  if (kink > 0)
+    step(n, g, state, &by, kink, out, true, true);
+  else
+    step(n, g, state, &by, kink, out, true, false);
 }
 
 /* ---- partner ---- */
@@ -164,11 +201,19 @@ typedef struct quotient {
   integers at;
 } quotient;
 
-INLINE void compete(quotient *best, const double *g, const int8_t *state, const double *diagonal, const void *row,
-                    double g_i, double k_ii, int64_t t, bool wide) {
-  doubles b = larger(load(g + t) - g_i, all(0));
-  doubles k_it = load_row(row, t, wide);
-  doubles curvature = larger((k_ii + load(diagonal + t)) - (k_it + k_it), all(PERI_SVM_CURVATURE));
+/* The first of a pair: its row, slope and K_ii. */
+typedef struct chooser {
+  const void *row;
+  double slope, k_ii;
+} chooser;
+
+INLINE void compete(quotient *best, const double *g, const int8_t *state, const double *diagonal, const chooser *i,
+                    double kink, int64_t t, bool wide, bool kinked) {
+  doubles down = slope(load(g + t), state + t, PERI_SVM_DOWN_ABOVE, kink, kinked);
+  doubles b = larger(down - i->slope, all(0));
+  expect(i->row, t, wide);
+  doubles k_it = load_row(i->row, t, wide);
+  doubles curvature = larger((i->k_ii + load(diagonal + t)) - (k_it + k_it), all(PERI_SVM_CURVATURE));
   doubles over = b * b;
   mask better = reaches(may(state + t, PERI_SVM_DOWN), over * best->under, best->over * curvature);
   best->over = pick(better, over, best->over);
@@ -176,15 +221,16 @@ INLINE void compete(quotient *best, const double *g, const int8_t *state, const 
   best->at = pick_integers(better, all_integers(t), best->at);
 }
 
-INLINE void partner(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
-                    double g_i, double k_ii, peri_svm_partner *out, bool wide) {
+INLINE void partner(int64_t n, const double *g, const int8_t *state, const double *diagonal, const chooser *i,
+                    double kink, peri_svm_partner *out, bool wide, bool kinked) {
   quotient best[SETS];
   for (int set = 0; set < SETS; set++) best[set] = (quotient){.over = all(0), .under = all(1), .at = all_integers(-1)};
   int64_t t = 0;
   for (; t + SETS * WIDTH <= n; t += SETS * WIDTH) {
-    for (int set = 0; set < SETS; set++) compete(&best[set], g, state, diagonal, row, g_i, k_ii, t + set * WIDTH, wide);
+    for (int set = 0; set < SETS; set++)
+      compete(&best[set], g, state, diagonal, i, kink, t + set * WIDTH, wide, kinked);
   }
-  for (; t < n; t += WIDTH) compete(&best[0], g, state, diagonal, row, g_i, k_ii, t, wide);
+  for (; t < n; t += WIDTH) compete(&best[0], g, state, diagonal, i, kink, t, wide, kinked);
   double largest = 0;
   int64_t last = -1;
   for (int set = 0; set < SETS; set++) {
@@ -200,14 +246,22 @@ INLINE void partner(int64_t n, const double *g, const int8_t *state, const doubl
   *out = (peri_svm_partner){.gain = largest, .at = last};
 }
 
-static void partner_32(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
-                       double g_i, double k_ii, peri_svm_partner *out) {
-  partner(n, g, state, diagonal, row, g_i, k_ii, out, false);
+static void partner_32(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row_i,
+                       double slope_i, double k_ii, double kink, peri_svm_partner *out) {
+  chooser i = {.row = row_i, .slope = slope_i, .k_ii = k_ii};
+  if (kink > 0)
+    partner(n, g, state, diagonal, &i, kink, out, false, true);
+  else
+    partner(n, g, state, diagonal, &i, kink, out, false, false);
 }
 
-static void partner_64(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row,
-                       double g_i, double k_ii, peri_svm_partner *out) {
-  partner(n, g, state, diagonal, row, g_i, k_ii, out, true);
+static void partner_64(int64_t n, const double *g, const int8_t *state, const double *diagonal, const void *row_i,
+                       double slope_i, double k_ii, double kink, peri_svm_partner *out) {
+  chooser i = {.row = row_i, .slope = slope_i, .k_ii = k_ii};
+  if (kink > 0)
+    partner(n, g, state, diagonal, &i, kink, out, true, true);
+  else
+    partner(n, g, state, diagonal, &i, kink, out, true, false);
 }
 
 /* ---- vectors ---- */
