@@ -1,12 +1,13 @@
 /* Newton steps on the free variables of a dense problem (an active-set method).
  *
- * With F the free variables and g their slopes, the step is d = argmin 1/2 d'(K_FF + eI)d + g_F'd subject to A d = 0,
- * where A has a row of ones for each sum that is constant (one, or one for each separate segment): d = V (A V)^-1 A u -
- * u,   (K_FF + eI) u = g_F,   (K_FF + eI) V = A', by one Cholesky factor. The small e makes the factor exist when K_FF
- * is singular, as it is with more free variables than the kernel's feature space has dimensions; d is a direction of
- * descent for any e > 0 (a proximal step, Rockafellar 1976). Its length is the exact minimum along d, or the first
- * bound or kink met: that variable then leaves F and the next step has one fewer. Where SMO zigzags for millions of
- * steps because C is large and F is small, a few of these end it. */
+ * With F the free variables and g their slopes, the step is d = argmin 1/2 d'(K_FF + eI)d + g_F'd subject to
+ * A d = 0, where A has a row of ones for each sum that is constant (one, or one for each separate segment):
+ *     d = V (A V)^-1 A u - u,   (K_FF + eI) u = g_F,   (K_FF + eI) V = A',
+ * by one Cholesky factor. The small e makes the factor exist when K_FF is singular, as it is with more
+ * free variables than the kernel's feature space has dimensions; d is a direction of descent for any e > 0
+ * (a proximal step, Rockafellar 1976). Its length is the exact minimum along d, or the first bound or kink met:
+ * that variable then leaves F and the next step has one fewer. Where SMO zigzags for millions of steps
+ * because C is large and F is small, a few of these end it. */
 #include "svm/dense.h"
 
 #include <float.h>
