@@ -19,6 +19,7 @@
 #define PERIOD         1000 /* most steps on all variables between looks at shrinking */
 #define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
+#define MANY_STEPS     2    /* for each variable */
 #define GATHER_ROWS    64   /* of a block's matrix, in one piece of its copy */
 #define ROUGH          0.99 /* of tol, on a rounded copy: so that it is likely reached on the matrix */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
@@ -62,7 +63,7 @@ static int64_t largest_block(int64_t n, const peri_row_source *source) {
   int64_t most = peri_min(n, BLOCK);
   if (source->matrix != NULL) {
     double fitting = sqrt(source->spare / (double)peri_float_size(source->dtype)) - 2 * PERI_SVM_LANES;
-    most = peri_max(most, peri_min(n / 2, (int64_t)fitting));
+    most = peri_max(most, peri_min(n * 3 / 4, (int64_t)fitting));
   }
   return peri_max(peri_min(most, source->capacity), 2);
 }
@@ -460,14 +461,21 @@ static peri_status solve_block(solver *self, peri_outcome *result) {
   return scatter(self);
 }
 
-/* A block of up to half of the variables pays, of which a kink makes two of each; and one that allows Newton steps,
- * where steps on pairs take so long that they are wanted. */
+/* The most variables of a block that pays: half of them, of which a kink makes two of each in a small problem; after
+ * many steps, with many to come, three quarters of a large one; and what allows Newton steps, where steps on pairs take
+ * so long that these are wanted. */
+static int64_t paying_block(const solver *self) {
+  const peri_smo *smo = self->smo;
+  int64_t n = smo->n, most = peri_max(n / 2, smo->kink > 0 ? peri_min(n, BLOCK) : 0);
+  if (n > 2 * BLOCK && self->steps > MANY_STEPS * n) most = n * 3 / 4;
+  if (self->steps > BLOCK_STEPS * n && self->source->definite) most = peri_max(most, BLOCK);
+  return peri_min(most, smo->block->most);
+}
+
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
-  int64_t n = self->smo->n, few = self->smo->kink > 0 ? n : n / 2, period = peri_min(peri_max(few, 50), PERIOD);
-  if (self->steps > BLOCK_STEPS * n && self->source->definite) few = peri_max(few, BLOCK);
-  int64_t most = peri_min(self->smo->block->most, few);
+  int64_t n = self->smo->n, period = peri_min(peri_max(self->smo->kink > 0 ? n : n / 2, 50), PERIOD);
   self->smo->block->count = 0;
-  if (self->steps > 0) shrink(self, view, most);
+  if (self->steps > 0) shrink(self, view, paying_block(self));
   if (self->smo->block->count == 0) {
     *result = peri_dense_run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps),
                              &self->steps);
