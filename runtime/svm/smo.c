@@ -245,44 +245,47 @@ static peri_status rebuild_gradient(solver *self) {
 
 /* ---- blocks ---- */
 
-/* The members' columns of a row, to the tile's dtype. */
-static void gather_row(const solver *self, const void *row, char *tile_row) {
+/* The columns of members first and later of a row, to the tile's dtype. */
+static void gather_row(const solver *self, const void *row, int64_t first, char *tile_row) {
   const peri_smo_block *block = self->smo->block;
   int64_t count = block->count;
   size_t padding = (size_t)(peri_smo_padded(count) - count);
   if (block->problem.wide) {
     double *out = (double *)(void *)tile_row;
-    for (int64_t b = 0; b < count; b++) out[b] = ((const double *)row)[block->wanted[b]];
+    for (int64_t b = first; b < count; b++) out[b] = ((const double *)row)[block->wanted[b]];
     memset(out + count, 0, padding * sizeof *out);
     return;
   }
   float *out = (float *)(void *)tile_row;
   if (self->whole.wide) {
-    for (int64_t b = 0; b < count; b++) out[b] = (float)((const double *)row)[block->wanted[b]];
+    for (int64_t b = first; b < count; b++) out[b] = (float)((const double *)row)[block->wanted[b]];
   } else {
-    for (int64_t b = 0; b < count; b++) out[b] = ((const float *)row)[block->wanted[b]];
+    for (int64_t b = first; b < count; b++) out[b] = ((const float *)row)[block->wanted[b]];
   }
   memset(out + count, 0, padding * sizeof *out);
 }
 
-static void gather_rows(const solver *self, int64_t from, int64_t end) {
+static void gather_body(void *arg, int64_t piece) {
+  const solver *self = arg;
   const peri_smo_block *block = self->smo->block;
-  for (int64_t a = from; a < end; a++) {
-    gather_row(self, block->row[a], block->tile + a * block->problem.row_bytes);
+  int64_t end = peri_min((piece + 1) * GATHER_ROWS, block->count);
+  for (int64_t a = piece * GATHER_ROWS; a < end; a++) {
+    gather_row(self, block->row[a], 0, block->tile + a * block->problem.row_bytes);
   }
 }
 
-static void gather_body(void *arg, int64_t piece) {
-  const solver *self = arg;
-  gather_rows(self, piece * GATHER_ROWS, peri_min((piece + 1) * GATHER_ROWS, self->smo->block->count));
-}
-
+/* Members are scattered over a row, so that each element waits for memory: half of them serve twice. Rows of a large
+ * block are nearly read as a whole, by the team. */
 static peri_status gather_tile(solver *self) {
-  int64_t count = self->smo->block->count;
+  const peri_smo_block *block = self->smo->block;
+  int64_t count = block->count;
   bool worth_it = (double)count * (double)count >= SERIAL_WORK;
   if (self->smo->team && worth_it)
     return peri_parallel(self->context, (count + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, self);
-  gather_rows(self, 0, count);
+  for (int64_t a = 0; a < count; a++) {
+    gather_row(self, block->row[a], a, block->tile + a * block->problem.row_bytes);
+  }
+  peri_gram_mirror(block->problem.wide ? PERI_FLOAT64 : PERI_FLOAT32, count, block->ld, block->tile);
   return PERI_OK;
 }
 
