@@ -58,6 +58,13 @@ static void mirror_64(int64_t m, int64_t n, int64_t ld, const double *in, double
   }
 }
 
+void peri_gram_mirror(peri_dtype dtype, int64_t n, int64_t ld, void *square) {
+  if (dtype == PERI_FLOAT64)
+    mirror_64(n, n, ld, square, square);
+  else
+    mirror_32(n, n, ld, square, square);
+}
+
 static void fill_tile(const gram_job *job, int64_t piece) {
   int64_t i, j, size = (int64_t)peri_float_size(job->dtype);
   tile_of_piece(job->tiles, piece, &i, &j);

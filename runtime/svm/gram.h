@@ -33,6 +33,9 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
 peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n, peri_dtype from, const void *x,
                              int64_t ldx, const int64_t *order, void *gram);
 
+/* The part of a square of n rows above its diagonal, to below it. */
+void peri_gram_mirror(peri_dtype dtype, int64_t n, int64_t ld, void *square);
+
 /* ---- cached rows ---- */
 
 /* Samples of a problem: stretches of rows of x, one after the other in the problem's numbering. */

@@ -19,6 +19,7 @@
 #define PERIOD         1000 /* most steps on all variables between looks at shrinking */
 #define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
 #define BLOCK_STEPS    4    /* for each variable of a block, between looks at its state */
+#define MANY_STEPS     2    /* for each variable */
 #define GATHER_ROWS    64   /* of a block's matrix, in one piece of its copy */
 #define ROUGH          0.99 /* of tol, on a rounded copy: so that it is likely reached on the matrix */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */
@@ -62,7 +63,7 @@ static int64_t largest_block(int64_t n, const peri_row_source *source) {
   int64_t most = peri_min(n, BLOCK);
   if (source->matrix != NULL) {
     double fitting = sqrt(source->spare / (double)peri_float_size(source->dtype)) - 2 * PERI_SVM_LANES;
-    most = peri_max(most, peri_min(n / 2, (int64_t)fitting));
+    most = peri_max(most, peri_min(n * 3 / 4, (int64_t)fitting));
   }
   return peri_max(peri_min(most, source->capacity), 2);
 }
@@ -244,44 +245,47 @@ static peri_status rebuild_gradient(solver *self) {
 
 /* ---- blocks ---- */
 
-/* The members' columns of a row, to the tile's dtype. */
-static void gather_row(const solver *self, const void *row, char *tile_row) {
+/* The columns of members first and later of a row, to the tile's dtype. */
+static void gather_row(const solver *self, const void *row, int64_t first, char *tile_row) {
   const peri_smo_block *block = self->smo->block;
   int64_t count = block->count;
   size_t padding = (size_t)(peri_smo_padded(count) - count);
   if (block->problem.wide) {
     double *out = (double *)(void *)tile_row;
-    for (int64_t b = 0; b < count; b++) out[b] = ((const double *)row)[block->wanted[b]];
+    for (int64_t b = first; b < count; b++) out[b] = ((const double *)row)[block->wanted[b]];
     memset(out + count, 0, padding * sizeof *out);
     return;
   }
   float *out = (float *)(void *)tile_row;
   if (self->whole.wide) {
-    for (int64_t b = 0; b < count; b++) out[b] = (float)((const double *)row)[block->wanted[b]];
+    for (int64_t b = first; b < count; b++) out[b] = (float)((const double *)row)[block->wanted[b]];
   } else {
-    for (int64_t b = 0; b < count; b++) out[b] = ((const float *)row)[block->wanted[b]];
+    for (int64_t b = first; b < count; b++) out[b] = ((const float *)row)[block->wanted[b]];
   }
   memset(out + count, 0, padding * sizeof *out);
 }
 
-static void gather_rows(const solver *self, int64_t from, int64_t end) {
+static void gather_body(void *arg, int64_t piece) {
+  const solver *self = arg;
   const peri_smo_block *block = self->smo->block;
-  for (int64_t a = from; a < end; a++) {
-    gather_row(self, block->row[a], block->tile + a * block->problem.row_bytes);
+  int64_t end = peri_min((piece + 1) * GATHER_ROWS, block->count);
+  for (int64_t a = piece * GATHER_ROWS; a < end; a++) {
+    gather_row(self, block->row[a], 0, block->tile + a * block->problem.row_bytes);
   }
 }
 
-static void gather_body(void *arg, int64_t piece) {
-  const solver *self = arg;
-  gather_rows(self, piece * GATHER_ROWS, peri_min((piece + 1) * GATHER_ROWS, self->smo->block->count));
-}
-
+/* Members are scattered over a row, so that each element waits for memory: half of them serve twice. Rows of a large
+ * block are nearly read as a whole, by the team. */
 static peri_status gather_tile(solver *self) {
-  int64_t count = self->smo->block->count;
+  const peri_smo_block *block = self->smo->block;
+  int64_t count = block->count;
   bool worth_it = (double)count * (double)count >= SERIAL_WORK;
   if (self->smo->team && worth_it)
     return peri_parallel(self->context, (count + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, self);
-  gather_rows(self, 0, count);
+  for (int64_t a = 0; a < count; a++) {
+    gather_row(self, block->row[a], a, block->tile + a * block->problem.row_bytes);
+  }
+  peri_gram_mirror(block->problem.wide ? PERI_FLOAT64 : PERI_FLOAT32, count, block->ld, block->tile);
   return PERI_OK;
 }
 
@@ -460,14 +464,21 @@ static peri_status solve_block(solver *self, peri_outcome *result) {
   return scatter(self);
 }
 
-/* A block of up to half of the variables pays, of which a kink makes two of each; and one that allows Newton steps,
- * where steps on pairs take so long that they are wanted. */
+/* The most variables of a block that pays: half of them, of which a kink makes two of each in a small problem; after
+ * many steps, with many to come, three quarters of a large one; and what allows Newton steps, where steps on pairs take
+ * so long that these are wanted. */
+static int64_t paying_block(const solver *self) {
+  const peri_smo *smo = self->smo;
+  int64_t n = smo->n, most = peri_max(n / 2, smo->kink > 0 ? peri_min(n, BLOCK) : 0);
+  if (n > 2 * BLOCK && self->steps > MANY_STEPS * n) most = n * 3 / 4;
+  if (self->steps > BLOCK_STEPS * n && self->source->definite) most = peri_max(most, BLOCK);
+  return peri_min(most, smo->block->most);
+}
+
 static peri_status round_over_matrix(solver *self, const peri_dense_view *view, peri_outcome *result) {
-  int64_t n = self->smo->n, few = self->smo->kink > 0 ? n : n / 2, period = peri_min(peri_max(few, 50), PERIOD);
-  if (self->steps > BLOCK_STEPS * n && self->source->definite) few = peri_max(few, BLOCK);
-  int64_t most = peri_min(self->smo->block->most, few);
+  int64_t n = self->smo->n, period = peri_min(peri_max(self->smo->kink > 0 ? n : n / 2, 50), PERIOD);
   self->smo->block->count = 0;
-  if (self->steps > 0) shrink(self, view, most);
+  if (self->steps > 0) shrink(self, view, paying_block(self));
   if (self->smo->block->count == 0) {
     *result = peri_dense_run(&self->whole, self->context, self->tol, peri_min(period, self->limit - self->steps),
                              &self->steps);
