@@ -23,8 +23,7 @@ local function descend(method)
   peri.no_grad(function() net.weight:fill_(-1) net.bias:fill_(2) end)
   local opt = peri.optim.SGD(net:parameters(), { lr = o.lr })
   local batches = peri.data.loader({ x, y }, { batch_size = method.batch, shuffle = true, seed = o.seed })
-  local h = { updates = {}, seconds = {}, epochs = {}, loss = {}, w = { -1 }, b = { 2 } }
-  local updates, seconds = 0, 0
+  local h, updates, seconds = { updates = {}, seconds = {}, epochs = {}, loss = {}, w = { -1 }, b = { 2 } }, 0, 0
   for _ = 1, o.epochs do
     for bx, by in batches do
       local start = peri.now()

@@ -57,9 +57,8 @@ end
 o:save(plot.page(panels), "learning")
 
 local said = fitted:predict(test.x)
-local confusion = metrics.confusion_matrix(said, test.y, { labels = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } })
-o:save(confusion:plot { title = "What the network says of each digit", names = { "0", "1", "2", "3", "4", "5", "6", "7",
-  "8", "9" } }, "confusion")
+local confusion = metrics.confusion_matrix(said, test.y, { labels = peri.arange(1, 10) })
+o:save(confusion:plot { title = "What the network says of each digit", names = peri.arange(0, 9) }, "confusion")
 
 local wrong = said:ne(test.y):nonzero()
 print(("the network takes %d of %d test digits for others"):format(#wrong, #test.x))
