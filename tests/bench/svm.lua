@@ -5,6 +5,12 @@
 -- PERILUNE_MNIST names a folder with MNIST; without it, generated digits of the same shapes serve. The peers' side
 -- is tests/peers/bench_svm.py. A fit of 10,000 rows and more is made once. "faster" is scikit-learn's time over our
 -- best, "aim" what it should be. Prediction is of 10,000 rows. The commands' times include reading text.
+--
+-- Many features make it a matter of matrix products, whose rate stands beside the times: n^2 d operations for the kernel
+-- values of a fit, 2 m s d for those of m rows and s support vectors. On a core where OpenBLAS multiplies such tiles at
+-- 102 GFlop/s (Zen 4, float32), no prediction of 10,000 digits by the 2,810 support vectors of poly takes less than 0.43 s,
+-- or 0.22 s on two: 22 times faster than scikit-learn there, whatever surrounds the products. A fit of 5,000 digits has
+-- 0.19 s of them, one of 10,000 has 0.77 s.
 local peri = require "perilune"
 local svm, data = peri.svm, peri.data
 local digits_folder = dofile "tests/bench/digits_folder.lua"
@@ -126,6 +132,8 @@ local machines = {
   oneclass = { "OneClassSVM", { kernel = "rbf", nu = 0.1, gamma = 0.05 } },
 }
 
+local function rate(operations, seconds) return ("%.0f GFlop/s of products"):format(operations / seconds * 1e-9) end
+
 -- job: name of the machine above, rows n, folder with the peers' files, X, y, Xt, yt, command: whether to run it.
 local function compare(job)
   local kind, options = table.unpack(machines[job.machine])
@@ -148,9 +156,17 @@ local function compare(job)
   local command = job.command and peer(job.machine, "command", job.folder, job.n).result or {}
   local name = job.machine .. " " .. job.n
   local supports = kind ~= "LinearSVC" and ("  SV %d / %d"):format(#m.support, theirs[4] // 1) or ""
-  row(name .. " fit", fit_one, fit_all, theirs[1], command[1], job.fit_aim, m.fit_status ~= 0 and "not converged" or "")
+  local fit_rate, predict_rate = "", ""
+  if kind == "SVC" then
+    fit_rate = rate(job.n ^ 2 * #job.X[1], math.min(fit_one, fit_all))
+    if options.kernel ~= "linear" then
+      predict_rate = ", " .. rate(2 * #job.Xt * #m.support * #job.X[1], math.min(predict_one, predict_all))
+    end
+  end
+  row(name .. " fit", fit_one, fit_all, theirs[1], command[1], job.fit_aim,
+    m.fit_status ~= 0 and "not converged" or fit_rate)
   row(name .. " predict", predict_one, predict_all, theirs[2], command[2], job.predict_aim,
-    ("%s %.4f / %.4f%s"):format(job.quality or "accuracy", good, theirs[3], supports))
+    ("%s %.4f / %.4f%s%s"):format(job.quality or "accuracy", good, theirs[3], supports, predict_rate))
 end
 
 local digits -- folder, name and the set, when a row has asked for it
