@@ -6,11 +6,11 @@
 -- is tests/peers/bench_svm.py. A fit of 10,000 rows and more is made once. "faster" is scikit-learn's time over our
 -- best, "aim" what it should be. Prediction is of 10,000 rows. The commands' times include reading text.
 --
--- Many features make it a matter of matrix products, whose rate stands beside the times: n^2 d operations for the kernel
--- values of a fit, 2 m s d for those of m rows and s support vectors. On a core where OpenBLAS multiplies such tiles at
--- 102 GFlop/s (float32), no prediction of 10,000 digits by the 2,810 support vectors of poly takes less than 0.43 s,
--- or 0.22 s on two: 22 times faster than scikit-learn there, whatever surrounds the products. A fit of 5,000 digits has
--- 0.19 s of them, one of 10,000 has 0.77 s.
+-- Many features make it a matter of matrix products, whose rate stands beside the times: n^2 d operations for the
+-- kernel values of a fit, 2 m s d for those of m rows and s support vectors. On a core where OpenBLAS multiplies such
+-- tiles at 102 GFlop/s (float32), no prediction of 10,000 digits by the 2,810 support vectors of poly takes less than
+-- 0.43 s, or 0.22 s on two: 22 times faster than scikit-learn there, whatever surrounds the products. A fit of 5,000
+-- digits has 0.19 s of them, one of 10,000 has 0.77 s.
 local peri = require "perilune"
 local svm, data = peri.svm, peri.data
 local digits_folder = dofile "tests/bench/digits_folder.lua"
