@@ -132,6 +132,18 @@ end)
 
 -- ---- limits of C, nu, epsilon ----
 
+describe("a cache_size", function()
+  it("may be as large as a number is, and changes no result while it holds the matrix", function()
+    local x = peri.linspace(-3, 3, 1200):view(-1, 1)
+    local seen
+    for _, size in ipairs { 200, 1e12, 1e300 } do
+      local predicted = svm.SVR({ cache_size = size }):fit(x, x:view(-1):sin()):predict(x):bytes()
+      assert.is_true(seen == nil or seen == predicted)
+      seen = predicted
+    end
+  end)
+end)
+
 describe("a margin that cannot be", function()
   it("ends at max_iter or time_limit, and tells", function()
     for _, limit in ipairs { { max_iter = 5000 }, { time_limit = 0.05 } } do
