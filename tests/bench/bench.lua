@@ -80,7 +80,15 @@ function benches.circle()
       end
     end
   end)
-  row("step", seconds / 1000, peer("circle", 1)["circle step"][1], 4e-6)
+  local theirs = peer("circle", 1)["circle step"][1]
+  row("step", seconds / 1000, theirs, 4e-6)
+  local fitted = math.huge -- the same steps, with the loss and the accuracy of each epoch
+  for _ = 1, 20 do
+    local h = peri.train.fit { model = net, loss = ce, optimizer = opt, train = { X, y }, epochs = 50, batch_size = 10,
+      seed = 1, progress = false }
+    fitted = math.min(fitted, h.seconds[-1])
+  end
+  row("step of train.fit", fitted / 1000, theirs)
 end
 
 function benches.mnist()
