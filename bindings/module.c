@@ -293,7 +293,7 @@ void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) {
     peri_lua_open(L, NULL);
     lua_pop(L, 1);
   }
-  bind_push_tensor(L, S, tensor);
+  bind_push_tensor(L, S, &tensor);
 }
 
 peri_tensor *peri_lua_to_tensor(lua_State *L, int index) { return bind_to_tensor(L, bind_open(L, NULL), index); }

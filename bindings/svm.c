@@ -46,30 +46,24 @@ static peri_status check_still_fitted(const estimator *e) {
   return peri_fail(e->context, PERI_ERR_STATE, "%s: not fitted; call fit first", e->type->name);
 }
 
-static peri_status new_array(const estimator *e, peri_dtype dtype, int ndim, const int64_t *shape, peri_tensor **out) {
-  peri_layout layout = {.dtype = dtype, .ndim = ndim};
-  memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
-  PERI_TRY(peri_layout_contiguous(e->context, e->type->name, &layout));
-  return peri_tensor_empty(e->context, &layout, out);
-}
-
 static peri_status compute_prediction(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
-  PERI_TRY(new_array(e, e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name,
+                              e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
   return e->type->predict(e, s, (*out)->data);
 }
 
 static peri_status compute_decision(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
   int64_t shape[2] = {s->n, e->type->columns(e)};
-  PERI_TRY(new_array(e, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
   return e->type->decide(e, s, (double *)(void *)(*out)->data);
 }
 
 static peri_status compute_probabilities(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
   int64_t shape[2] = {s->n, e->type->facts(e).k};
-  PERI_TRY(new_array(e, PERI_FLOAT64, 2, shape, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, 2, shape, out));
   return e->type->probabilities(e, s, (double *)(void *)(*out)->data);
 }
 
@@ -79,7 +73,7 @@ static peri_status copy_field(const estimator *e, const void *arg, peri_tensor *
   estimator_array a = f->array(e);
   bool empty = a.shape[0] == 0 || (a.ndim == 2 && a.shape[1] == 0);
   if (a.data == NULL && !empty) return PERI_OK;
-  PERI_TRY(new_array(e, a.dtype, a.ndim, a.shape, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, a.dtype, a.ndim, a.shape, out));
   if ((*out)->layout.numel > 0) memcpy((*out)->data, a.data, (size_t)(*out)->layout.numel * peri_dtype_size(a.dtype));
   for (int64_t i = 0; f->first != 0 && i < a.shape[0]; i++) ((int64_t *)(void *)(*out)->data)[i] += f->first;
   return PERI_OK;
@@ -87,18 +81,18 @@ static peri_status copy_field(const estimator *e, const void *arg, peri_tensor *
 
 typedef peri_status (*computation)(const estimator *e, const void *arg, peri_tensor **out);
 
+static peri_status run_computation(const estimator *e, computation compute, const void *arg, peri_tensor **out) {
+  PERI_TRY(check_still_fitted(e));
+  peri_status status = compute(e, arg, out);
+  if (status != PERI_OK) peri_tensor_release(out);
+  return status;
+}
+
 /* Pushes what is computed, or nil. */
 static const peri_tensor *push_computed(lua_State *L, bind_state *S, const estimator *e, computation compute,
                                         const void *arg) {
   peri_tensor **handle = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = check_still_fitted(e);
-    if (status == PERI_OK) status = compute(e, arg, handle);
-    if (status != PERI_OK) peri_tensor_release(handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, run_computation(e, compute, arg, handle));
   if (*handle == NULL) {
     lua_pop(L, 1);
     lua_pushnil(L);
@@ -231,20 +225,26 @@ static int release(lua_State *L) {
 static int collect(lua_State *L) {
   const estimator_type *type = lua_touserdata(L, lua_upvalueindex(2));
   estimator *e = luaL_testudata(L, 1, type->metatable);
-  if (e != NULL) drop_machine(e);
-  return 0;
+  if (e == NULL) return 0;
+  drop_machine(e);
+  return bind_bury(L);
 }
 
 /* ---- fields ---- */
+
+/* Pushes a copy of the support vectors of a machine whose kernel is a function. */
+static void push_vectors(lua_State *L, bind_state *S) {
+  peri_tensor **handle = bind_new_tensor(L, S);
+  lua_getiuservalue(L, 1, ESTIMATOR_VECTORS);
+  peri_tensor *vectors = bind_check_tensor(L, S, -1, "support_vectors", "the estimator's");
+  BIND_TRY(L, S, peri_tensor_copy(vectors, vectors->layout.dtype, handle));
+  lua_pop(L, 1);
+}
 
 /* Pushes the field, from the user value when it was read before. */
 static void push_field(lua_State *L, bind_state *S, const estimator *e, const estimator_field *f) {
   if (f->push != NULL) {
     f->push(L, e);
-    return;
-  }
-  if (e->has_function && strcmp(f->name, "support_vectors") == 0) {
-    lua_getiuservalue(L, 1, ESTIMATOR_VECTORS);
     return;
   }
   lua_getiuservalue(L, 1, ESTIMATOR_TENSORS);
@@ -253,7 +253,11 @@ static void push_field(lua_State *L, bind_state *S, const estimator *e, const es
   lua_rawget(L, -3);
   if (bind_to_tensor(L, S, -1) != NULL) return;
   lua_pop(L, 1);
-  push_computed(L, S, e, copy_field, f);
+  if (e->has_function && strcmp(f->name, "support_vectors") == 0) {
+    push_vectors(L, S);
+  } else {
+    push_computed(L, S, e, copy_field, f);
+  }
   lua_pushvalue(L, -1);
   lua_insert(L, -4);
   lua_rawset(L, -3);

@@ -131,8 +131,6 @@ void estimator_push_shape_fit(lua_State *L, const estimator *e);
 
 /* ---- svm_options.c ---- */
 
-/* Pushes the entry of the table at index (nil when there is no table), asking no metatable. */
-int estimator_push_entry(lua_State *L, int index, const char *name);
 /* Pushes an unfitted estimator with the options at index. */
 estimator *estimator_push_new(lua_State *L, bind_state *S, const estimator_type *type, int index);
 /* Pushes the value of an option that e, at index, has. */
