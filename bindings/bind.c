@@ -102,6 +102,16 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list) {
   }
 }
 
+void bind_push_internal(lua_State *L) { luaL_getsubtable(L, LUA_REGISTRYINDEX, "perilune.internal"); }
+
+void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list) {
+  bind_push_internal(L);
+  lua_newtable(L);
+  bind_set_functions(L, S, list);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
 void bind_document(lua_State *L, const char *doc) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &documents_key);
   lua_pushvalue(L, -2);

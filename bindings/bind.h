@@ -50,6 +50,13 @@ void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int
 /* Registers a list into the table on top of the stack. */
 void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list);
 
+/* Pushes the internal table: what the module's own Lua files need and no script may have, such as programs that are
+ * run. A part's chunk is given it after the module's table, and hands pieces of it on; nothing that a script can reach
+ * holds it. It stands in the registry as "perilune.internal", where specs look. */
+void bind_push_internal(lua_State *L);
+/* Registers a list as internal[name]. */
+void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list);
+
 /* Functions with their documentation: first line "name(parameters) -> result", then what it does. */
 typedef struct bind_function {
   const char *name; /* NULL ends a list */

@@ -1,5 +1,5 @@
 -- What of peri.data is best in Lua. Called with the module and the table that C has begun.
-local peri, data = ...
+local peri, internal, data = ...
 
 local pieces = {}
 
@@ -7,8 +7,8 @@ local pieces = {}
 local function later(piece, name)
   return function(...)
     if not pieces[piece] then
-      local input = peri._load("learn.input", peri)
-      pieces[piece] = peri._load(piece, peri, input, peri._load("learn.rows", peri, input))
+      local input = internal.load("learn.input", peri)
+      pieces[piece] = internal.load(piece, peri, input, internal.load("learn.rows", peri, input))
     end
     return pieces[piece][name](...)
   end

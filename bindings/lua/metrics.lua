@@ -1,6 +1,6 @@
 -- peri.metrics: how good predictions are. Labels are any whole numbers; the meaning is scikit-learn's.
-local peri = ...
-local input = peri._load("learn.input", peri)
+local peri, internal = ...
+local input = internal.load("learn.input", peri)
 local fail = input.fail
 
 local metrics = {}

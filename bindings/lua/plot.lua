@@ -5,15 +5,15 @@
 -- reaches it. What a user wrote goes out through plot/script.lua and nothing else, so that data never
 -- become a command; what comes in is checked by plot/input.lua.
 
-local peri = ...
-local process = peri._process
-local input = peri._load("plot.input", peri._raise)
-local out = peri._load("plot.script", input, process)
-local layers = peri._load("plot.layers", input, out, peri._load("plot.contour"))
-peri._load("plot.bars", input, out, layers)
-peri._load("plot.tiles", input, out, layers)
-local model_of = peri._load("plot.model", peri, input)
-local regions = peri._load("plot.regions", peri, input, model_of)
+local peri, internal = ...
+local process = internal.process
+local input = internal.load("plot.input", peri._raise)
+local out = internal.load("plot.script", input, process)
+local layers = internal.load("plot.layers", input, out, internal.load("plot.contour"))
+internal.load("plot.bars", input, out, layers)
+internal.load("plot.tiles", input, out, layers)
+local model_of = internal.load("plot.model", peri, input)
+local regions = internal.load("plot.regions", peri, input, model_of)
 
 local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
 local clean, wrapped, NUMBER, CHARACTER = out.clean, out.wrapped, out.NUMBER, out.CHARACTER
@@ -484,7 +484,7 @@ local views
 
 -- plot._view(name, ...): a picture that plot/views.lua draws, for the methods of results.
 plot._view = public(function(name, ...)
-  views = views or peri._load("plot.views", input, layers, model_of,
+  views = views or internal.load("plot.views", input, layers, model_of,
     {figure = new_figure, options = FIGURE_OPTIONS, regions = regions.OPTIONS})
   return views[name](...)
 end)

@@ -1,7 +1,7 @@
 -- peri.report: scripts run as programs of their own, and one page of what they printed and drew.
-local peri = ...
-local process = peri._process
-local page = peri._load "report.page"
+local peri, internal = ...
+local process = internal.process
+local page = internal.load "report.page"
 
 local function fail(message, ...) peri._raise(("report: " .. message):format(...)) end
 

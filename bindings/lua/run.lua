@@ -1,10 +1,10 @@
 -- peri.run: what a run was made with, and what came of it, in a folder of its own.
-local peri = ...
-local process = peri._process
+local peri, internal = ...
+local process = internal.process
 
 local function fail(message, ...) peri._raise(message:format(...)) end
 
-local json = peri._load("run.json", peri, function(message, ...) fail("run: " .. message, ...) end)
+local json = internal.load("run.json", peri, function(message, ...) fail("run: " .. message, ...) end)
 
 local Run = { __name = "run" }
 Run.__index = Run

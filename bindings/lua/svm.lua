@@ -1,11 +1,11 @@
 -- What of peri.svm is best in Lua. Called with the module and the table that C has begun.
-local peri, svm = ...
+local peri, internal, svm = ...
 
 local function document(name, doc, f, where) peri._document(name, doc, f, where or svm) end
 
 -- ---- files ----
 
-local files = peri._load("svm.files", peri, svm)
+local files = internal.load("svm.files", peri, svm)
 
 local SAVE = [[
 m:save(path)
@@ -43,7 +43,7 @@ support vectors that have no room within the memory limit.]], peri._kernels.load
 
 -- ---- sweeps and searches ----
 
-local search = peri._load("svm.search", peri, svm)
+local search = internal.load("svm.search", peri, svm)
 
 document("path", [[
 svm.path(X, y, {Cs =, estimator =, sample_weight =, progress =, kernel = 'rbf', gamma = 'scale', ..}) -> list
@@ -77,6 +77,6 @@ one standard deviation to each side. Options are those of plot.figure.]], search
 
 -- ---- kernel approximations ----
 
-peri._load("svm.approximation", peri, svm)
+internal.load("svm.approximation", peri, svm)
 
 return svm

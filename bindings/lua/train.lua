@@ -1,9 +1,9 @@
 -- peri.train: training loops, and networks as estimators.
-local peri = ...
-local check = peri._load("train.check", peri, peri._load("learn.input", peri))
-local progress = peri._load("train.progress", peri._process, check)
-local loop = peri._load("train.loop", peri, progress)
-local estimator = peri._load("train.estimator", peri, check, loop)
+local peri, internal = ...
+local check = internal.load("train.check", peri, internal.load("learn.input", peri))
+local progress = internal.load("train.progress", internal.process, check)
+local loop = internal.load("train.loop", peri, progress)
+local estimator = internal.load("train.estimator", peri, check, loop)
 
 local classes = estimator.classes
 local train = { _fitted = classes.Fitted, _classifier = classes.Classifier, _regressor = classes.Regressor }

@@ -176,6 +176,7 @@ peri_status peri_call_run(peri_call *call) {
   bool tracked = any_tracked(call);
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
   PERI_TRY(check_contexts(call));
+  if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));

@@ -384,6 +384,9 @@ static void interruption(void) {
   peri_cancel(context);
   run(L, "local ok, message = pcall(a.matmul, a, a)  assert(not ok and message:find 'interrupted$', message)\n"
          "ok, message = pcall(a.add_, a, 1)  assert(not ok and message:find 'interrupted$', message)\n"
+         "for _, row in ipairs {'exp', 't', 'sum', 'clone'} do\n" /* small operations and views too */
+         "  ok, message = pcall(a[row], a)  assert(not ok and message:find 'interrupted$', row)\n"
+         "end\n"
          "assert(a:equal(b))");
   peri_clear_cancel(context);
   run(L, "assert(a:matmul(a).shape[1] == 400)");

@@ -4,7 +4,7 @@ local peri = require "perilune"
 local run = require "support.program"
 local plot, svm, data, train, select, metrics, nn = peri.plot, peri.svm, peri.data, peri.train, peri.select,
   peri.metrics, peri.nn
-local process = peri._process
+local process = require "support.internal".process
 
 -- The commands that gnuplot is given for a picture; it is not run.
 local function commands_of(picture)
