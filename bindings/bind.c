@@ -104,6 +104,15 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list) {
 
 void bind_push_internal(lua_State *L) { luaL_getsubtable(L, LUA_REGISTRYINDEX, "perilune.internal"); }
 
+void bind_set_class(lua_State *L, const char *name, int index) {
+  index = lua_absindex(L, index);
+  bind_push_internal(L);
+  luaL_getsubtable(L, -1, "classes");
+  lua_pushvalue(L, index);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 2);
+}
+
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list) {
   bind_push_internal(L);
   lua_newtable(L);

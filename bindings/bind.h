@@ -54,6 +54,9 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list);
  * run. A part's chunk is given it after the module's table, and hands pieces of it on; nothing that a script can reach
  * holds it. It stands in the registry as "perilune.internal", where specs look. */
 void bind_push_internal(lua_State *L);
+/* internal.classes[name] = the table at index: the methods of objects that only a call gives, for help and reference.
+ */
+void bind_set_class(lua_State *L, const char *name, int index);
 /* Registers a list as internal[name]. */
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list);
 
@@ -159,7 +162,9 @@ void bind_open_optim(lua_State *L, bind_state *S);  /* pushes peri.optim */
 void bind_open_data(lua_State *L, bind_state *S);   /* pushes peri.data, without what is written in Lua */
 void bind_open_files(lua_State *L, bind_state *S);  /* with the module's table on top: save, load */
 void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
-/* pushes peri._kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
+/* pushes internal.data: what lua/ needs beside peri.data */
+void bind_open_data_internal(lua_State *L, bind_state *S);
+/* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
 
 #endif

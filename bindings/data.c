@@ -86,7 +86,7 @@ static int generate(lua_State *L) {
   return *parameters == NULL ? 2 : 3;
 }
 
-/* data._svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
+/* svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
 static int svd(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_tensor *x = bind_check_tensor(L, S, 1, "svd", "x");
@@ -96,7 +96,7 @@ static int svd(lua_State *L) {
   return 2;
 }
 
-/* data._uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
+/* uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
 static int uniform(lua_State *L) {
   lua_Integer seed = luaL_checkinteger(L, 1), first = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
   peri_stream stream = {.seed = (uint64_t)seed, .block = PERI_STREAM_SEARCH + (uint64_t)first};
@@ -123,7 +123,7 @@ static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t 
   return place;
 }
 
-/* data._hits(scores, y) -> how many rows of the float scores, n x k, have their largest entry at the place y (n,
+/* hits(scores, y) -> how many rows of the float scores, n x k, have their largest entry at the place y (n,
  * int64): scores:argmax(2):eq(y):sum(), which a training asks after each of its steps, without the tensors between. */
 static int hits(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -282,7 +282,7 @@ static void push_csv_info(lua_State *L, const peri_csv *csv) {
   lua_setfield(L, -2, "classes");
 }
 
-/* data._read_csv(path, {separator, header (0 auto, 1 yes, 2 no), missing, dtype, columns or false, label or false}) ->
+/* read_csv(path, {separator, header (0 auto, 1 yes, 2 no), missing, dtype, columns or false, label or false}) ->
  * X, y or nil, info */
 static int read_csv(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -316,7 +316,7 @@ static int read_csv(lua_State *L) {
   return 3;
 }
 
-/* data._write_csv(path, X, y or nil, {separator, names or false, classes or false}); names has one for each column */
+/* write_csv(path, X, y or nil, {separator, names or false, classes or false}); names has one for each column */
 static int write_csv(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = check_path(L, 1, "write_csv");
@@ -605,9 +605,13 @@ static const bind_function functions[] = {
     {"write_idx", write_idx, "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
     {NULL, NULL, NULL}};
 
-/* For what is written in Lua. */
-static const luaL_Reg internals[] = {{"_uniform", uniform},   {"_hits", hits},           {"_svd", svd},
-                                     {"_read_csv", read_csv}, {"_write_csv", write_csv}, {NULL, NULL}};
+/* internal.data, for what is written in Lua */
+void bind_open_data_internal(lua_State *L, bind_state *S) {
+  static const luaL_Reg list[] = {{"uniform", uniform},   {"hits", hits},           {"svd", svd},
+                                  {"read_csv", read_csv}, {"write_csv", write_csv}, {NULL, NULL}};
+  lua_newtable(L);
+  bind_set_functions(L, S, list);
+}
 
 void bind_open_data(lua_State *L, bind_state *S) {
   luaL_newmetatable(L, CSV_TYPE);
@@ -626,7 +630,6 @@ void bind_open_data(lua_State *L, bind_state *S) {
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);
-  bind_set_functions(L, S, internals);
   for (const peri_data_set *set = peri_data_sets; set->name != NULL; set++) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)set);
     bind_push_function(L, S, generate, 1);

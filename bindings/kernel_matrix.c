@@ -182,6 +182,7 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
        "finite."},
       {NULL, NULL, NULL}};
   static const luaL_Reg internals[] = {{"features", features},
+                                       {"folds", estimator_folds},
                                        {"gamma", gamma_of},
                                        {"draw", draw_tensor},
                                        {"warn", give_warning},

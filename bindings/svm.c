@@ -376,9 +376,6 @@ static const bind_function methods[] = {
     {"release", release,
      "m:release()\nFrees what was learnt; m is not fitted afterwards. The collector does the same when m is no longer "
      "in use."},
-    {"_restore", estimator_restore, NULL},
-    {"_path", estimator_path, NULL},
-    {"_cross_predict", estimator_cross_predict, NULL},
     {NULL, NULL, NULL}};
 
 void estimator_push_method(lua_State *L, bind_state *S, const estimator_type *type, lua_CFunction function, int n) {
@@ -407,12 +404,25 @@ static void push_names(lua_State *L, const estimator_type *type) {
 static bool has_method(const estimator_type *type, const char *name) {
   if (strcmp(name, "predict_proba") == 0) return type->probabilities != NULL;
   if (strcmp(name, "score") == 0) return type->targets != PERI_TARGET_NONE;
-  if (strcmp(name, "_restore") == 0) return type->restore != NULL;
-  if (name[0] == '_') return type->release == peri_bind_svc.release; /* shared kernel values */
   return true;
 }
 
-/* With peri.svm and the table of tables of methods on top of the stack. */
+/* Pushes what lua/svm calls with an estimator: {methods =, restore =, path =, cross_predict =}, methods at index. */
+static void push_machine(lua_State *L, bind_state *S, const estimator_type *type, int methods_at) {
+  bool shares = type->release == peri_bind_svc.release; /* kernel values */
+  lua_createtable(L, 0, 4);
+  lua_pushvalue(L, methods_at);
+  lua_setfield(L, -2, "methods");
+  estimator_push_method(L, S, type, estimator_restore, 0);
+  lua_setfield(L, -2, "restore");
+  if (!shares) return;
+  estimator_push_method(L, S, type, estimator_path, 0);
+  lua_setfield(L, -2, "path");
+  estimator_push_method(L, S, type, estimator_cross_predict, 0);
+  lua_setfield(L, -2, "cross_predict");
+}
+
+/* With peri.svm and internal.machines on top of the stack. */
 static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
   static const luaL_Reg metamethods[] = {
       {"__gc", collect}, {"__close", release}, {"__newindex", set_field}, {"__tostring", to_string}, {NULL, NULL}};
@@ -425,10 +435,10 @@ static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
   for (const bind_function *m = methods; m->name != NULL; m++) {
     if (!has_method(type, m->name)) continue;
     estimator_push_method(L, S, type, m->function, 0);
-    if (m->doc != NULL) bind_document(L, m->doc);
+    bind_document(L, m->doc);
     lua_setfield(L, -2, m->name);
   }
-  lua_pushvalue(L, -1);
+  push_machine(L, S, type, lua_gettop(L));
   lua_setfield(L, -4, type->name);
   push_names(L, type);
   estimator_push_method(L, S, type, get_field, 2);
@@ -468,12 +478,15 @@ static int list_machines(lua_State *L) {
 }
 
 void bind_open_svm(lua_State *L, bind_state *S) {
+  bind_push_internal(L);
   lua_newtable(L);
   lua_newtable(L);
+  int module = lua_gettop(L), machines = module - 1;
+  lua_pushvalue(L, machines);
   for (size_t t = 0; t < PERI_COUNT(types); t++) open_type(L, S, types[t]);
-  lua_setfield(L, -2, "_methods"); /* by type's name; lua/svm.lua adds to them */
+  lua_setfield(L, machines - 1, "machines");
   bind_push_function(L, S, list_machines, 0);
-  lua_setfield(L, -2, "machines");
-  bind_push_function(L, S, estimator_folds, 0);
-  lua_setfield(L, -2, "_folds");
+  lua_setfield(L, module, "machines");
+  lua_replace(L, machines - 1);
+  lua_settop(L, machines - 1);
 }

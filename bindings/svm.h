@@ -167,7 +167,7 @@ peri_svm_options estimator_svm_options(const estimator *e);
 
 /* ---- svm_file.c ---- */
 
-/* m:_restore({name = tensor}): m becomes fitted */
+/* restore(m, {name = tensor}): m becomes fitted */
 int estimator_restore(lua_State *L);
 
 /* ---- svm_libsvm.c ---- */

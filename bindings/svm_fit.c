@@ -243,7 +243,7 @@ static const double *read_Cs(lua_State *L, bind_state *S, const char *operation,
   return s.targets;
 }
 
-/* m:_path(X, y, {sample_weight =, progress =}, Cs) -> list of estimators, fitted */
+/* path(m, X, y, {sample_weight =, progress =}, Cs) -> list of estimators, fitted */
 int estimator_path(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *operation;
@@ -295,7 +295,7 @@ int estimator_path(lua_State *L) {
   return 1;
 }
 
-/* svm._folds(n, y or nil, folds, seed) -> n whole numbers from 1 to folds, each label spread evenly */
+/* folds(n, y or nil, folds, seed) -> n whole numbers from 1 to folds, each label spread evenly */
 int estimator_folds(lua_State *L) {
   bind_state *S = bind_here(L);
   samples s = {.n = luaL_checkinteger(L, 1)};
@@ -310,7 +310,7 @@ int estimator_folds(lua_State *L) {
   return 1;
 }
 
-/* m:_cross_predict(X, y, {sample_weight =, progress =}, fold, folds, Cs or nil) -> predictions (Cs x n), fit_status;
+/* cross_predict(m, X, y, {sample_weight =, progress =}, fold, folds, Cs or nil) -> predictions (Cs x n), fit_status;
  * fold: n whole numbers from 1 to folds */
 int estimator_cross_predict(lua_State *L) {
   bind_state *S = bind_here(L);

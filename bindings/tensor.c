@@ -610,8 +610,7 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   lua_newtable(L);
   int method_table = lua_gettop(L);
   bind_set_documented(L, S, methods);
-  lua_pushvalue(L, method_table); /* for help and the reference */
-  lua_setfield(L, module, "_methods");
+  bind_set_class(L, "Tensor", method_table);
   lua_settop(L, method_table);
   bind_rows(L, S, module, method_table, meta);
   lua_settop(L, meta + 1);

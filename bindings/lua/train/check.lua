@@ -1,9 +1,9 @@
 -- What comes into training: checks of options and data, and the errors that they raise.
-local peri, input = ...
+local peri, internal, input = ...
 
 local check = { weights = input.weights }
 
-function check.fail(message, ...) peri._raise(message:format(...)) end
+function check.fail(message, ...) internal.raise(message:format(...)) end
 
 local fail = check.fail
 

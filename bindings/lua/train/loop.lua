@@ -1,5 +1,5 @@
 -- The training loop: epochs of mini-batches, measures of both sets, early stopping.
-local peri, progress = ...
+local peri, internal, progress = ...
 
 local CHUNK = 1024 -- rows measured or predicted at a time
 
@@ -60,7 +60,7 @@ local function add(job, sums, loss, scores, y, n, w)
   elseif w then
     sums.right = sums.right + (scores:argmax(2):eq(y):to(w.dtype) * w):sum():item()
   else
-    sums.right = sums.right + peri.data._hits(scores, y)
+    sums.right = sums.right + internal.data.hits(scores, y)
   end
 end
 
