@@ -46,8 +46,15 @@ static peri_status check_still_fitted(const estimator *e) {
   return peri_fail(e->context, PERI_ERR_STATE, "%s: not fitted; call fit first", e->type->name);
 }
 
+/* What was read for a machine is not handed to another. */
+static peri_status check_same_machine(const estimator *e, const samples *s) {
+  if (s->generation == e->generation) return PERI_OK;
+  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called", e->type->name);
+}
+
 static peri_status compute_prediction(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
+  PERI_TRY(check_same_machine(e, s));
   PERI_TRY(peri_tensor_shaped(e->context, e->type->name,
                               e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
   return e->type->predict(e, s, (*out)->data);
@@ -55,6 +62,7 @@ static peri_status compute_prediction(const estimator *e, const void *arg, peri_
 
 static peri_status compute_decision(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
+  PERI_TRY(check_same_machine(e, s));
   int64_t shape[2] = {s->n, e->type->columns(e)};
   PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
   return e->type->decide(e, s, (double *)(void *)(*out)->data);
@@ -62,6 +70,7 @@ static peri_status compute_decision(const estimator *e, const void *arg, peri_te
 
 static peri_status compute_probabilities(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
+  PERI_TRY(check_same_machine(e, s));
   int64_t shape[2] = {s->n, e->type->facts(e).k};
   PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, 2, shape, out));
   return e->type->probabilities(e, s, (double *)(void *)(*out)->data);
@@ -204,6 +213,7 @@ static int clone(lua_State *L) {
 static void drop_machine(estimator *e) {
   void *machine = e->machine;
   e->machine = NULL;
+  e->generation++;
   if (machine != NULL) e->type->release(e->context, &machine);
 }
 

@@ -108,6 +108,7 @@ struct estimator {
   peri_gamma_mode gamma_mode;
   double gamma;
   void *machine;           /* NULL: not fitted */
+  uint64_t generation;     /* of the machine: how many were dropped before */
   bool has_function;       /* the kernel is a Lua function; `kernel` among values is then precomputed */
   int64_t features;        /* and this the number of features of the fit */
   bool weighted, balanced; /* a class_weight was given; it is "balanced" */

@@ -26,6 +26,7 @@ static void call_kernel(lua_State *L, bind_state *S, const char *operation, int 
   S->context->grad_mode = false;
   int status = lua_pcall(L, 2, 1, 0);
   S->context->grad_mode = recording;
+  if (status != LUA_OK && lua_isnil(L, -1)) bind_error(L, operation, "the kernel function raised nil");
   if (status != LUA_OK) lua_error(L);
   peri_tensor *values = bind_check_tensor(L, S, -1, operation, "the kernel's value");
   const peri_layout *layout = &values->layout;
@@ -84,10 +85,10 @@ static int read_samples(lua_State *L, bind_state *S, const char *operation, cons
 }
 
 void estimator_read_fresh(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
-  estimator_check_fitted(L, e);
   bind_read_features(L, S, operation, 2, s);
   int x = lua_gettop(L);
   estimator_check_fitted(L, e);
+  s->generation = e->generation;
   lua_Integer fitted = e->type->facts(e).d;
   if (s->d != fitted) {
     bind_error(L, operation, "X has %I features but the fit had %I", (lua_Integer)s->d, fitted);

@@ -422,7 +422,7 @@ static int requires_grad_(lua_State *L) {
 static int collect_handle(lua_State *L) {
   bind_handle *handle = lua_touserdata(L, 1);
   peri_tensor_release(&handle->tensor);
-  peri_tensor_release(&handle->parked);
+  if (handle->parked != NULL) peri_tensor_release(&handle->parked);
   return 0;
 }
 

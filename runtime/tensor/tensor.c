@@ -40,25 +40,21 @@ const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer) {
 peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout) {
   char text[PERI_SHAPE_TEXT];
   int64_t stride = 1, bytes;
-  for (int d = 0; d < layout->ndim; d++) {
-    if (layout->shape[d] < 0) {
-      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
-                       (long long)layout->shape[d], d + 1);
-    }
-  }
-  layout->numel = 1;
-  layout->offset = 0;
+  bool empty = false, countable = true; /* an empty tensor may have large sizes elsewhere */
   for (int d = layout->ndim - 1; d >= 0; d--) {
+    int64_t size = layout->shape[d];
+    if (size < 0) {
+      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
+                       (long long)size, d + 1);
+    }
     layout->strides[d] = stride;
-    layout->numel *= layout->shape[d] == 0 ? 0 : 1; /* an empty tensor may have huge sizes elsewhere */
-    if (__builtin_mul_overflow(stride, peri_max(layout->shape[d], 1), &stride)) goto too_large;
+    empty |= size == 0;
+    countable &= !__builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride);
   }
-  if (layout->numel != 0) layout->numel = stride;
-  if (__builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes) || bytes > INT64_MAX / 2) {
-    goto too_large;
-  }
-  return PERI_OK;
-too_large:
+  layout->numel = empty ? 0 : stride;
+  layout->offset = 0;
+  countable = countable && !__builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes);
+  if (countable && bytes <= INT64_MAX / 2) return PERI_OK;
   return peri_fail(context, PERI_ERR_MEMORY, "%s: out of memory: shape %s of %s has too many elements", operation,
                    peri_shape_text(layout->ndim, layout->shape, text), dtypes[layout->dtype].name);
 }

@@ -392,6 +392,47 @@ describe("a kernel function", function()
   end)
 end)
 
+describe("a function that a prediction calls, and a finaliser within it,", function()
+  local X, y = data.circles(60, { noise = 0.1, seed = 1, dtype = "float64" })
+  local act
+  local function kernel(a, b)
+    local f = act
+    act = nil
+    if f then f() end
+    return a:matmul(b:t())
+  end
+
+  it("may fit the machine anew: no row is decided by half of each", function()
+    local m = svm.SVC { kernel = kernel }
+    for rows = 5, 60, 11 do
+      for _, method in ipairs { "predict", "decision_function", "score" } do
+        m:fit(X, y)
+        act = function() m:fit(X:narrow(1, 1, rows), y:narrow(1, 1, rows)) end
+        assert.matches("SVC: fitted anew", refusal(m[method], m, X, y))
+        m:fit(X, y)
+        act = function() m:release() end
+        assert.matches("SVC: not fitted", refusal(m[method], m, X, y))
+      end
+    end
+  end)
+
+  it("may fail in any way", function()
+    local m = svm.SVC { kernel = kernel }:fit(X, y)
+    local want = m:decision_function(X)
+    for _, bad in ipairs { function() error {} end, function() error(nil) end, function() coroutine.yield() end } do
+      act = bad
+      assert.is_false((pcall(m.predict, m, X)))
+      act = bad
+      assert.is_false((coroutine.resume(coroutine.create(function() m:fit(X, y) end))))
+    end
+    assert.is_true(m:decision_function(X):equal(want))
+    local message = refusal(m.fit, svm.SVC(), X, y, { progress = function() error(nil) end })
+    assert.matches("SVC: stopped by its progress function", message)
+    act = function() error(nil) end
+    assert.matches("SVC.predict: the kernel function raised nil", refusal(m.predict, m, X))
+  end)
+end)
+
 describe("a progress function", function()
   it("may release the samples, and the estimator, that are being fitted", function()
     local X, y = data.moons(300, { noise = 0.3, seed = 1, dtype = "float64" })
