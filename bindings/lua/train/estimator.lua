@@ -210,7 +210,9 @@ local function classifier(self, where)
   return self
 end
 
-local function scores_of(self, where, X) return loop.forward(self.model, check.rows(where, "X", X, self.dtype)) end
+local function scores_of(self, where, X)
+  return loop.forward(self.model, check.rows(where, "X", X, self.dtype, 0))
+end
 
 function methods.predict(self, X)
   local scores = scores_of(fitted(self, "predict"), "predict", X)

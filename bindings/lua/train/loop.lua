@@ -24,6 +24,7 @@ end
 local function forward(model, X)
   return peri.no_grad(function()
     model:eval()
+    if #X == 0 then return model(X) end
     local parts = {}
     in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
     return #parts == 1 and parts[1] or peri.cat(parts, 1)
