@@ -24,13 +24,27 @@
 #include "ops/ops.h"
 #include "tensor/tensor.h"
 
+/* The classes of userdata that scripts hold. */
+typedef enum bind_kind {
+  BIND_NONE,
+  BIND_TENSOR,
+  BIND_LAYER,
+  BIND_CONTAINER,
+  BIND_OBJECT,
+  BIND_OPTIMIZER,
+  BIND_SCHEDULE,
+  BIND_LOADER,
+  BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
+  BIND_KINDS = BIND_ESTIMATOR + 8
+} bind_kind;
+
 typedef struct bind_state {
   peri_context *context;
-  const void *tensor_meta; /* lua_topointer of the metatable of tensors, and its key in the registry */
-  size_t charge_at;        /* tensor bytes at which the collector runs next */
-  unsigned handles;        /* made since the last collection */
-  unsigned handles_at;     /* how many run the collector */
-  peri_context closed;     /* the context once the Lua state is closing: it has no memory */
+  const void *meta[BIND_KINDS]; /* lua_topointer of each class's metatable, and its key in the registry */
+  size_t charge_at;             /* tensor bytes at which the collector runs next */
+  unsigned handles;             /* made since the last collection */
+  unsigned handles_at;          /* how many run the collector */
+  peri_context closed;          /* the context once the Lua state is closing: it has no memory */
 } bind_state;
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
@@ -38,8 +52,6 @@ typedef struct bind_state {
  * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. */
 #define BIND_HANDLES          1500
 #define BIND_BYTES_PER_HANDLE 128
-
-#define BIND_TENSOR "perilune.Tensor"
 
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
 static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
@@ -75,11 +87,36 @@ void bind_document_value(lua_State *L, int index);
 /* Pushes the documentation of the value at index, or nil. */
 void bind_push_document(lua_State *L, int index);
 
-/* ---- objects that were collected ----
- * What one cycle finds is finalised one after the other, and a finaliser of the script may use what was finalised
- * before it. The last act of every class's __gc makes the userdata at index 1 an object of another class, on which
- * every access, and every argument check, fails with a message. */
-int bind_bury(lua_State *L);
+/* ---- classes of userdata ----
+ * One registrar for all. Its functions have the bind_state as upvalue 1, the class's owner (a row, or NULL) as upvalue
+ * 2; metamethods have the table of methods as upvalue 3.
+ *
+ * What one cycle of the collector finds is finalised one after the other, and a finaliser of the script may use what
+ * was finalised before it. So the last act of a __gc makes the userdata an object of another class, on which every
+ * access, and every check of an argument, fails with a message. */
+typedef struct bind_class {
+  bind_kind kind;
+  const char *name; /* __name */
+  const void *owner;
+  void (*collect)(void *object); /* frees what it owns; NULL: nothing */
+  const bind_function *methods;
+  const luaL_Reg *metamethods;
+} bind_class;
+/* Makes the class, with a table of methods that looks for the rest in that at index `parent` (0: none), and pushes that
+ * table. */
+void bind_open_class(lua_State *L, bind_state *S, const bind_class *class, int parent);
+/* Pushes a function with the owner as upvalue 2 and n further upvalues from the stack. */
+void bind_push_member(lua_State *L, bind_state *S, const void *owner, lua_CFunction function, int n);
+/* Puts a documented function with that owner into the table on the stack's top. */
+void bind_set_member(lua_State *L, bind_state *S, const void *owner, const char *name, lua_CFunction function,
+                     const char *doc);
+/* Pushes a zeroed object of the class with user values. */
+void *bind_push_object(lua_State *L, bind_state *S, bind_kind kind, size_t size, int values);
+/* Whether the value at index is of the class; and of which it is. */
+bool bind_is(lua_State *L, const bind_state *S, int index, bind_kind kind);
+bind_kind bind_kind_of(lua_State *L, const bind_state *S, int index);
+/* Pushes zeroed bytes that no script sees, with a finaliser. */
+void *bind_push_box(lua_State *L, size_t size, lua_CFunction collect);
 
 /* ---- errors ---- */
 

@@ -213,8 +213,6 @@ static int write_svmlight(lua_State *L) {
 
 /* ---- CSV: what lua/data/csv.lua asks for, having checked its options ---- */
 
-#define CSV_TYPE "perilune.data.csv"
-
 static int close_csv(lua_State *L) {
   peri_csv_release(lua_touserdata(L, 1));
   return 0;
@@ -298,9 +296,7 @@ static int read_csv(lua_State *L) {
                               .columns_n = list_length(L, 7)};
   if (options.labelled) options.label = to_column(L, 8);
   options.columns = push_columns(L, 7, options.columns_n);
-  peri_csv *csv = lua_newuserdatauv(L, sizeof *csv, 0);
-  *csv = (peri_csv){.context = NULL};
-  luaL_setmetatable(L, CSV_TYPE);
+  peri_csv *csv = bind_push_box(L, sizeof *csv, close_csv);
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
   BIND_TRY(L, S, peri_csv_read(S->context, path, &options, csv));
   *x = csv->x;
@@ -350,15 +346,12 @@ typedef struct loader {
   int64_t *order; /* n positions from 0 when shuffling */
 } loader;
 
-#define LOADER_TYPE "perilune.data.loader"
-
-static int close_loader(lua_State *L) {
-  loader *l = lua_touserdata(L, 1);
+static void close_loader(void *object) {
+  loader *l = object;
   for (int i = 0; i < l->tensors; i++) peri_tensor_release(&l->tensor[i]);
   l->tensors = 0;
   if (l->order != NULL) peri_free(l->context, l->order, (size_t)l->n * sizeof *l->order);
   l->order = NULL;
-  return bind_bury(L);
 }
 
 static peri_status start_epoch(loader *l) {
@@ -460,9 +453,8 @@ static int new_loader(lua_State *L) {
   bind_state *S = bind_here(L);
   double values[4];
   bind_options(L, 2, "loader", options, NULL, values);
-  loader *l = lua_newuserdatauv(L, sizeof *l, 0);
-  *l = (loader){.context = S->context};
-  luaL_setmetatable(L, LOADER_TYPE);
+  loader *l = bind_push_object(L, S, BIND_LOADER, sizeof *l, 0);
+  l->context = S->context;
   load_tensors(L, S, l);
   l->batch_size = (int64_t)values[0];
   l->shuffle = values[1] != 0;
@@ -492,10 +484,8 @@ static int close_list(lua_State *L) {
 static int load(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = check_path(L, 1, "load");
-  named_list *n = lua_newuserdatauv(L, sizeof *n, 0);
-  *n = (named_list){.S = S};
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_setmetatable(L, -2);
+  named_list *n = bind_push_box(L, sizeof *n, close_list);
+  n->S = S;
   BIND_TRY(L, S, peri_safetensors_read(S->context, path, &n->list));
   lua_createtable(L, 0, n->list.n < 1000000 ? (int)n->list.n : 0);
   for (size_t i = 0; i < n->list.n; i++) {
@@ -613,20 +603,12 @@ void bind_open_data_internal(lua_State *L, bind_state *S) {
   bind_set_functions(L, S, list);
 }
 
+static const luaL_Reg loader_metamethods[] = {{"__len", loader_length}, {"__call", next_batch}, {NULL, NULL}};
+static const bind_class loader_class = {
+    .kind = BIND_LOADER, .name = "perilune.Loader", .collect = close_loader, .metamethods = loader_metamethods};
+
 void bind_open_data(lua_State *L, bind_state *S) {
-  luaL_newmetatable(L, CSV_TYPE);
-  lua_pushcfunction(L, close_csv);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
-  luaL_newmetatable(L, LOADER_TYPE);
-  lua_pushcfunction(L, close_loader);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, loader_length);
-  lua_setfield(L, -2, "__len");
-  bind_push_function(L, S, next_batch, 0);
-  lua_setfield(L, -2, "__call");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
+  bind_open_class(L, S, &loader_class, 0);
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);
@@ -639,10 +621,7 @@ void bind_open_data(lua_State *L, bind_state *S) {
 }
 
 void bind_open_files(lua_State *L, bind_state *S) {
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, close_list);
-  lua_setfield(L, -2, "__gc");
-  bind_push_function(L, S, load, 1);
+  bind_push_function(L, S, load, 0);
   bind_document(L, "load(path) -> tensors, metadata\n"
                    "Reads a safetensors file: a table of names and tensors, and its metadata, a table of strings. "
                    "Nothing in the file is executed.");

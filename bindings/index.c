@@ -195,12 +195,12 @@ static int get(lua_State *L, bind_state *S, peri_tensor *x) {
   return 1;
 }
 
-/* t[key]: methods first, which upvalue 2 holds. */
-static int index_tensor(lua_State *L) {
+/* t[key]: methods first, which upvalue 3 holds. */
+int bind_tensor_index(lua_State *L) {
   bind_state *S = bind_here(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
+    if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
     peri_tensor *x = bind_check_tensor(L, S, 1, lua_tostring(L, 2), "x");
     return bind_tensor_property(L, S, x, lua_tostring(L, 2));
   }
@@ -264,7 +264,7 @@ static peri_status set_part(bind_state *S, peri_tensor *x, const key *k, const p
   return status;
 }
 
-static int set_index(lua_State *L) {
+int bind_tensor_newindex(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_tensor *x = bind_check_tensor(L, S, 1, "index", "x");
   key k = {.steps = 0};
@@ -282,12 +282,4 @@ static int set_index(lua_State *L) {
   read_value(L, S, x->layout.dtype, &value);
   BIND_TRY(L, S, rows != NULL ? set_rows(S, x, rows, &value) : set_part(S, x, &k, &value));
   return 0;
-}
-
-void bind_open_index(lua_State *L, bind_state *S, int meta, int methods) {
-  lua_pushvalue(L, methods);
-  bind_push_function(L, S, index_tensor, 1);
-  lua_setfield(L, meta, "__index");
-  bind_push_function(L, S, set_index, 0);
-  lua_setfield(L, meta, "__newindex");
 }

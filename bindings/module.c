@@ -335,7 +335,7 @@ void peri_lua_open(lua_State *L, const peri_options *options) {
 void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) {
   bind_state *S = bind_open(L, NULL);
   if (peri_tensor_context(tensor) != S->context) luaL_error(L, "push_tensor: the tensor belongs to another context");
-  if (S->tensor_meta == NULL) { /* the context was asked for before the module */
+  if (S->meta[BIND_TENSOR] == NULL) { /* the context was asked for before the module */
     peri_lua_open(L, NULL);
     lua_pop(L, 1);
   }

@@ -8,28 +8,24 @@
 
 /* ---- what all modules share ---- */
 
-nn_sort nn_sort_of(lua_State *L, const nn_state *N, int index) {
-  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return NN_NONE;
-  const void *meta = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  if (meta == N->layer_meta) return NN_LAYER;
-  if (meta == N->container_meta) return NN_CONTAINER;
-  return meta == N->object_meta ? NN_OBJECT : NN_NONE;
+bind_kind nn_kind_of(lua_State *L, const bind_state *S, int index) {
+  bind_kind kind = bind_kind_of(L, S, index);
+  return kind == BIND_LAYER || kind == BIND_CONTAINER || kind == BIND_OBJECT ? kind : BIND_NONE;
 }
 
-peri_layer *nn_to_layer(lua_State *L, const nn_state *N, int index) {
-  return nn_sort_of(L, N, index) == NN_LAYER ? *(peri_layer **)lua_touserdata(L, index) : NULL;
+peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index) {
+  return bind_is(L, S, index, BIND_LAYER) ? *(peri_layer **)lua_touserdata(L, index) : NULL;
 }
 
-const char *nn_name(lua_State *L, const nn_state *N, int index) {
-  switch (nn_sort_of(L, N, index)) {
-  case NN_LAYER:
-    return nn_to_layer(L, N, index)->kind->name;
-  case NN_CONTAINER:
+const char *nn_name(lua_State *L, const bind_state *S, int index) {
+  switch (nn_kind_of(L, S, index)) {
+  case BIND_LAYER:
+    return nn_to_layer(L, S, index)->kind->name;
+  case BIND_CONTAINER:
     return ((const nn_container *)lua_touserdata(L, index))->runs ? "Sequential" : "ModuleList";
-  case NN_OBJECT:
+  case BIND_OBJECT:
     break;
-  case NN_NONE:
+  default:
     return bind_describe(L, index);
   }
   lua_getiuservalue(L, index, NN_CLASS);
@@ -40,29 +36,7 @@ const char *nn_name(lua_State *L, const nn_state *N, int index) {
   return lua_tostring(L, -1);
 }
 
-void nn_push_function(lua_State *L, bind_state *S, int state, lua_CFunction function, int n) {
-  lua_pushvalue(L, state);
-  lua_insert(L, -n - 1);
-  bind_push_function(L, S, function, n + 1);
-}
-
-void nn_set_documented(lua_State *L, bind_state *S, int state, const bind_function *list) {
-  for (; list->name != NULL; list++) {
-    nn_push_function(L, S, state, list->function, 0);
-    bind_document(L, list->doc);
-    lua_setfield(L, -2, list->name);
-  }
-}
-
-const void *nn_keep_metatable(lua_State *L) {
-  lua_pushboolean(L, 0); /* scripts cannot call a finaliser on something else */
-  lua_setfield(L, -2, "__metatable");
-  const void *key = lua_topointer(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-  return key;
-}
-
-/* ---- construction: upvalue 3 is the kind ---- */
+/* ---- construction: upvalue 2 is the kind ---- */
 
 static int64_t read_size(lua_State *L, int index, const peri_layer_kind *kind, const char *name) {
   int whole = 0;
@@ -74,7 +48,7 @@ static int64_t read_size(lua_State *L, int index, const peri_layer_kind *kind, c
 static int new_layer(lua_State *L) {
   static const char *const with_dtype[] = {"dtype", NULL};
   bind_state *S = bind_here(L);
-  const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
+  const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
   int64_t sizes[PERI_LAYER_SIZES] = {0};
   double options[PERI_LAYER_OPTIONS];
   peri_dtype dtype = PERI_FLOAT32;
@@ -86,24 +60,18 @@ static int new_layer(lua_State *L) {
   bool has_parameters = kind->parameters[0].name != NULL;
   bind_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
   if (has_parameters && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
-  peri_layer **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, nn_here(L)->layer_meta);
-  lua_setmetatable(L, -2);
+  peri_layer **handle = bind_push_object(L, S, BIND_LAYER, sizeof *handle, 0);
   BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
   bind_charge(L, S);
   return 1;
 }
 
-static int collect_layer(lua_State *L) {
-  peri_layer_release((peri_layer **)lua_touserdata(L, 1));
-  return bind_bury(L);
-}
+static void collect_layer(void *object) { peri_layer_release(object); }
 
 /* ---- layer(x), loss(input, target) ---- */
 
 static peri_layer *check_layer(lua_State *L) {
-  peri_layer *layer = nn_to_layer(L, nn_here(L), 1);
+  peri_layer *layer = nn_to_layer(L, bind_here(L), 1);
   if (layer == NULL) bind_error(L, "forward", "expected a layer, got %s", bind_describe(L, 1));
   return layer;
 }
@@ -196,10 +164,10 @@ static int new_parameter(lua_State *L) {
   return 1;
 }
 
-/* ---- the table, for help, the reference and the tests: upvalue 3 is a list of kinds ---- */
+/* ---- the table, for help, the reference and the tests: upvalue 2 is a list of kinds ---- */
 
 static int list_kinds(lua_State *L) {
-  const peri_layer_kind *const *kind = lua_touserdata(L, lua_upvalueindex(3));
+  const peri_layer_kind *const *kind = lua_touserdata(L, lua_upvalueindex(2));
   lua_newtable(L);
   for (int n = 1; *kind != NULL; kind++, n++) {
     lua_createtable(L, 0, 6);
@@ -230,63 +198,36 @@ static int list_kinds(lua_State *L) {
 
 /* ---- opening ---- */
 
-static void set_kinds(lua_State *L, bind_state *S, int state, int module, const peri_layer_kind *const *kinds,
-                      const char *list_name) {
-  for (const peri_layer_kind *const *kind = kinds; *kind != NULL; kind++) {
-    lua_pushlightuserdata(L, (void *)(uintptr_t)*kind);
-    nn_push_function(L, S, state, new_layer, 1);
-    bind_document(L, (*kind)->doc);
-    lua_setfield(L, module, (*kind)->name);
-  }
-  lua_pushlightuserdata(L, (void *)(uintptr_t)kinds);
-  nn_push_function(L, S, state, list_kinds, 1);
-  lua_setfield(L, module, list_name);
+static void set_kinds(lua_State *L, bind_state *S, const peri_layer_kind *const *kinds, const char *list_name) {
+  for (const peri_layer_kind *const *kind = kinds; *kind != NULL; kind++)
+    bind_set_member(L, S, *kind, (*kind)->name, new_layer, (*kind)->doc);
+  bind_set_member(L, S, kinds, list_name, list_kinds, NULL);
 }
 
-static void open_layers(lua_State *L, bind_state *S, int state, int methods) {
-  lua_createtable(L, 0, 7);
-  lua_pushliteral(L, "perilune.Layer");
-  lua_setfield(L, -2, "__name");
-  lua_pushcfunction(L, collect_layer);
-  lua_setfield(L, -2, "__gc");
-  nn_push_function(L, S, state, call_layer, 0);
-  lua_setfield(L, -2, "__call");
-  nn_push_function(L, S, state, nn_to_text, 0);
-  lua_setfield(L, -2, "__tostring");
-  nn_push_function(L, S, state, layer_newindex, 0);
-  lua_setfield(L, -2, "__newindex");
-  lua_createtable(L, 0, 1); /* forward, and behind it what all modules have */
-  nn_push_function(L, S, state, call_layer, 0);
-  lua_setfield(L, -2, "forward");
-  lua_createtable(L, 0, 1);
-  lua_pushvalue(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_setmetatable(L, -2);
-  nn_push_function(L, S, state, layer_index, 1);
-  lua_setfield(L, -2, "__index");
-  ((nn_state *)lua_touserdata(L, state))->layer_meta = nn_keep_metatable(L);
-}
+static const bind_function layer_methods[] = {{"forward", call_layer, NULL}, {NULL, NULL, NULL}};
+static const luaL_Reg layer_metamethods[] = {{"__call", call_layer},
+                                             {"__tostring", nn_to_text},
+                                             {"__newindex", layer_newindex},
+                                             {"__index", layer_index},
+                                             {NULL, NULL}};
+static const bind_class layer_class = {.kind = BIND_LAYER,
+                                       .name = "perilune.Layer",
+                                       .collect = collect_layer,
+                                       .methods = layer_methods,
+                                       .metamethods = layer_metamethods};
 
 void bind_open_nn(lua_State *L, bind_state *S) {
-  static const bind_function functions[] = {
-      {"Parameter", new_parameter,
-       "Parameter(tensor) -> tensor\n"
-       "A leaf that requires grad over the tensor's memory (a copy where it is not contiguous): what a "
-       "layer written in Lua keeps in its fields to be trained."},
-      {NULL, NULL, NULL}};
   lua_newtable(L);
-  int module = lua_gettop(L), state = module + 1, methods = module + 2;
-  nn_state *N = lua_newuserdatauv(L, sizeof *N, 0);
-  *N = (nn_state){.layer_meta = NULL};
-  lua_newtable(L);
-  nn_open_methods(L, S, state, methods);
-  open_layers(L, S, state, methods);
-  nn_open_containers(L, S, state, methods, module);
-  nn_open_objects(L, S, state, methods, module);
-  set_kinds(L, S, state, module, peri_layer_kinds, "layers");
-  set_kinds(L, S, state, module, peri_loss_kinds, "losses");
-  lua_settop(L, state);
-  lua_pushvalue(L, module);
-  nn_set_documented(L, S, state, functions);
+  int module = lua_gettop(L), methods = module + 1;
+  nn_open_methods(L, S);
+  bind_open_class(L, S, &layer_class, methods);
+  nn_open_containers(L, S, methods, module);
+  nn_open_objects(L, S, methods, module);
   lua_settop(L, module);
+  set_kinds(L, S, peri_layer_kinds, "layers");
+  set_kinds(L, S, peri_loss_kinds, "losses");
+  bind_set_member(L, S, NULL, "Parameter", new_parameter,
+                  "Parameter(tensor) -> tensor\n"
+                  "A leaf that requires grad over the tensor's memory (a copy where it is not contiguous): what a "
+                  "layer written in Lua keeps in its fields to be trained.");
 }

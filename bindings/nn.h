@@ -3,19 +3,12 @@
  * All three are userdata and share the methods of nn.Module. A layer is one pointer to a peri_layer. A
  * container keeps its children in user values, and beside them pointers to those that are C layers. An
  * object of a Lua class keeps its fields, the order of its children and parameters, and its class in
- * user values. Every function here has the nn_state as its second upvalue. */
+ * user values. */
 #ifndef PERI_BIND_NN_H
 #define PERI_BIND_NN_H
 
 #include "bind.h"
 #include "nn/nn.h"
-
-/* lua_topointer of the metatables, which are also their keys in the registry. */
-typedef struct nn_state {
-  const void *layer_meta, *container_meta, *object_meta;
-} nn_state;
-
-typedef enum nn_sort { NN_NONE, NN_LAYER, NN_CONTAINER, NN_OBJECT } nn_sort;
 
 typedef struct nn_container {
   bool training;
@@ -33,18 +26,12 @@ enum {
   NN_CLASS
 }; /* an object's user values; the order is a list and the set of its members */
 
-static inline nn_state *nn_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(2)); }
-/* What the value at index is. */
-nn_sort nn_sort_of(lua_State *L, const nn_state *N, int index);
+/* BIND_LAYER, BIND_CONTAINER or BIND_OBJECT; BIND_NONE when the value at index is no module. */
+bind_kind nn_kind_of(lua_State *L, const bind_state *S, int index);
 /* The C layer at index, or NULL. */
-peri_layer *nn_to_layer(lua_State *L, const nn_state *N, int index);
+peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index);
 /* "Linear", "Sequential", "Net": the name of the module at index; may push a string. */
-const char *nn_name(lua_State *L, const nn_state *N, int index);
-/* A function with the state at stack index `state` as its second upvalue and n further ones from the top. */
-void nn_push_function(lua_State *L, bind_state *S, int state, lua_CFunction function, int n);
-void nn_set_documented(lua_State *L, bind_state *S, int state, const bind_function *list);
-/* Makes the metatable on the stack's top findable by its address, and pops it. */
-const void *nn_keep_metatable(lua_State *L);
+const char *nn_name(lua_State *L, const bind_state *S, int index);
 
 /* ---- walking through a module and all that it holds, in the order of registration ---- */
 
@@ -60,7 +47,6 @@ typedef struct nn_place {
 struct nn_walk {
   lua_State *L;
   bind_state *S;
-  const nn_state *N;
   const char *operation;
   bool names; /* whether parameters come with their full name on the stack's top */
   void (*parameter)(nn_walk *w, const nn_place *place); /* or NULL; parameters in two places come twice */
@@ -72,10 +58,10 @@ struct nn_walk {
 /* Raises when the value at index is no module. */
 void nn_walk_from(nn_walk *w, int index);
 
-/* ---- the parts of peri.nn; state, methods and module are stack positions ---- */
-void nn_open_methods(lua_State *L, bind_state *S, int state, int methods);
-void nn_open_containers(lua_State *L, bind_state *S, int state, int methods, int module);
-void nn_open_objects(lua_State *L, bind_state *S, int state, int methods, int module);
+/* ---- the parts of peri.nn; methods (those of all modules) and module are stack positions ---- */
+void nn_open_methods(lua_State *L, bind_state *S);
+void nn_open_containers(lua_State *L, bind_state *S, int methods, int module);
+void nn_open_objects(lua_State *L, bind_state *S, int methods, int module);
 int nn_to_text(lua_State *L); /* __tostring */
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static nn_container *check_container(lua_State *L, const char *operation) {
-  if (nn_sort_of(L, nn_here(L), 1) != NN_CONTAINER)
+  if (!bind_is(L, bind_here(L), 1, BIND_CONTAINER))
     bind_error(L, operation, "expected a Sequential, got %s", bind_describe(L, 1));
   return lua_touserdata(L, 1);
 }
@@ -14,9 +14,9 @@ static nn_container *check_container(lua_State *L, const char *operation) {
 
 #define MOST_CHILDREN 10000
 
-static void check_child(lua_State *L, const nn_state *N, const char *operation, bool runs, lua_Integer i) {
-  const peri_layer *layer = nn_to_layer(L, N, -1);
-  if (nn_sort_of(L, N, -1) == NN_NONE) {
+static void check_child(lua_State *L, bind_state *S, const char *operation, bool runs, lua_Integer i) {
+  const peri_layer *layer = nn_to_layer(L, S, -1);
+  if (nn_kind_of(L, S, -1) == BIND_NONE) {
     bind_error(L, operation, "layer %I is %s (expected a module; functions can be wrapped with nn.Module.extend)", i,
                bind_describe(L, -1));
   }
@@ -27,25 +27,25 @@ static void check_child(lua_State *L, const nn_state *N, const char *operation, 
 
 /* Sequential(a, b, ...) or Sequential{a, b, ...} */
 static int new_container(lua_State *L) {
-  const nn_state *N = nn_here(L);
+  bind_state *S = bind_here(L);
   bool runs = lua_toboolean(L, lua_upvalueindex(3)), list = lua_gettop(L) == 1 && lua_istable(L, 1);
   const char *operation = runs ? "Sequential" : "ModuleList";
   lua_Integer n = list ? (lua_Integer)lua_rawlen(L, 1) : lua_gettop(L);
   if (n > MOST_CHILDREN)
     return bind_error(L, operation, "%I layers are too many (expected at most %d)", n, MOST_CHILDREN);
-  nn_container *container = lua_newuserdatauv(L, sizeof *container + (size_t)n * sizeof *container->layers, (int)n);
+  nn_container *container =
+      bind_push_object(L, S, BIND_CONTAINER, sizeof *container + (size_t)n * sizeof *container->layers, (int)n);
   int self = lua_gettop(L);
-  *container = (nn_container){.training = true, .runs = runs};
-  lua_rawgetp(L, LUA_REGISTRYINDEX, N->container_meta);
-  lua_setmetatable(L, self);
+  container->training = true;
+  container->runs = runs;
   for (lua_Integer i = 1; i <= n; i++) {
     if (list) {
       lua_rawgeti(L, 1, i);
     } else {
       lua_pushvalue(L, (int)i);
     }
-    check_child(L, N, operation, runs, i);
-    peri_layer *layer = nn_to_layer(L, N, -1);
+    check_child(L, S, operation, runs, i);
+    peri_layer *layer = nn_to_layer(L, S, -1);
     container->layers[i - 1] = layer != NULL && layer->kind->inputs == 1 ? peri_layer_retain(layer) : NULL;
     container->n = (int)i;
     lua_setiuservalue(L, self, (int)i);
@@ -53,10 +53,9 @@ static int new_container(lua_State *L) {
   return 1;
 }
 
-static int collect_container(lua_State *L) {
-  nn_container *container = lua_touserdata(L, 1);
+static void collect_container(void *object) {
+  nn_container *container = object;
   while (container->n > 0) peri_layer_release(&container->layers[--container->n]);
-  return bind_bury(L);
 }
 
 /* ---- sequential(x): stack index 2 holds the value on its way ---- */
@@ -81,7 +80,7 @@ static void run_child(lua_State *L, bind_state *S, int child) {
     const char *got = bind_describe(L, -1);
     lua_getiuservalue(L, 1, child);
     bind_error(L, "Sequential", "layer %d (%s) gave %s (expected a tensor)", child,
-               nn_name(L, nn_here(L), lua_gettop(L)), got);
+               nn_name(L, bind_here(L), lua_gettop(L)), got);
   }
   lua_replace(L, 2);
 }
@@ -127,12 +126,12 @@ static int container_index(lua_State *L) {
     lua_pushboolean(L, container->training);
     return 1;
   }
-  return bind_error(L, nn_name(L, nn_here(L), 1), "there is no field or method %s", bind_describe(L, 2));
+  return bind_error(L, nn_name(L, bind_here(L), 1), "there is no field or method %s", bind_describe(L, 2));
 }
 
 static int container_newindex(lua_State *L) {
   check_container(L, "Sequential");
-  return bind_error(L, nn_name(L, nn_here(L), 1), "layers are given when it is made, and cannot be set later");
+  return bind_error(L, nn_name(L, bind_here(L), 1), "layers are given when it is made, and cannot be set later");
 }
 
 static int container_length(lua_State *L) {
@@ -142,43 +141,30 @@ static int container_length(lua_State *L) {
 
 /* ---- opening ---- */
 
-static void set_constructor(lua_State *L, bind_state *S, int state, int module, const char *name, bool runs,
-                            const char *doc) {
+static void set_constructor(lua_State *L, bind_state *S, int module, const char *name, bool runs, const char *doc) {
   lua_pushboolean(L, runs);
-  nn_push_function(L, S, state, new_container, 1);
+  bind_push_member(L, S, NULL, new_container, 1);
   bind_document(L, doc);
   lua_setfield(L, module, name);
 }
 
-void nn_open_containers(lua_State *L, bind_state *S, int state, int methods, int module) {
-  lua_createtable(L, 0, 7);
-  lua_pushliteral(L, "perilune.Container");
-  lua_setfield(L, -2, "__name");
-  lua_pushcfunction(L, collect_container);
-  lua_setfield(L, -2, "__gc");
-  nn_push_function(L, S, state, call_container, 0);
-  lua_setfield(L, -2, "__call");
-  nn_push_function(L, S, state, nn_to_text, 0);
-  lua_setfield(L, -2, "__tostring");
-  nn_push_function(L, S, state, container_newindex, 0);
-  lua_setfield(L, -2, "__newindex");
-  nn_push_function(L, S, state, container_length, 0);
-  lua_setfield(L, -2, "__len");
-  lua_createtable(L, 0, 1); /* forward, and behind it what all modules have */
-  nn_push_function(L, S, state, call_container, 0);
-  lua_setfield(L, -2, "forward");
-  lua_createtable(L, 0, 1);
-  lua_pushvalue(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_setmetatable(L, -2);
-  nn_push_function(L, S, state, container_index, 1);
-  lua_setfield(L, -2, "__index");
-  ((nn_state *)lua_touserdata(L, state))->container_meta = nn_keep_metatable(L);
-  set_constructor(L, S, state, module, "Sequential", true,
+static const bind_function container_methods[] = {{"forward", call_container, NULL}, {NULL, NULL, NULL}};
+static const luaL_Reg container_metamethods[] = {{"__call", call_container},   {"__tostring", nn_to_text},
+                                                 {"__index", container_index}, {"__newindex", container_newindex},
+                                                 {"__len", container_length},  {NULL, NULL}};
+static const bind_class container_class = {.kind = BIND_CONTAINER,
+                                           .name = "perilune.Container",
+                                           .collect = collect_container,
+                                           .methods = container_methods,
+                                           .metamethods = container_metamethods};
+
+void nn_open_containers(lua_State *L, bind_state *S, int methods, int module) {
+  bind_open_class(L, S, &container_class, methods);
+  set_constructor(L, S, module, "Sequential", true,
                   "Sequential(layer, ...) -> module\n"
                   "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
                   "how many there are. An activation behind a Linear is computed in the same pass.");
-  set_constructor(L, S, state, module, "ModuleList", false,
+  set_constructor(L, S, module, "ModuleList", false,
                   "ModuleList(layer, ...) -> module\n"
                   "Modules in order, also of a list, for a layer written in Lua to keep: list[i], #list. Their "
                   "parameters belong to the whole.");

@@ -71,17 +71,17 @@ static void visit_module(nn_walk *w, int index, int prefix) {
   luaL_checkstack(w->L, 12, "modules are nested too deep");
   if (++w->depth > DEEPEST)
     bind_error(w->L, w->operation, "modules are nested more than %d deep (does one hold itself?)", DEEPEST);
-  switch (nn_sort_of(w->L, w->N, index)) {
-  case NN_LAYER:
+  switch (nn_kind_of(w->L, w->S, index)) {
+  case BIND_LAYER:
     visit_layer(w, index, prefix);
     break;
-  case NN_CONTAINER:
+  case BIND_CONTAINER:
     visit_container(w, index, prefix);
     break;
-  case NN_OBJECT:
+  case BIND_OBJECT:
     visit_object(w, index, prefix);
     break;
-  case NN_NONE:
+  default:
     bind_error(w->L, w->operation, "expected a module (net:%s() with a colon), got %s", w->operation,
                bind_describe(w->L, index));
   }
@@ -96,7 +96,7 @@ void nn_walk_from(nn_walk *w, int index) {
 }
 
 static nn_walk new_walk(lua_State *L, const char *operation) {
-  return (nn_walk){.L = L, .S = bind_here(L), .N = nn_here(L), .operation = operation};
+  return (nn_walk){.L = L, .S = bind_here(L), .operation = operation};
 }
 
 /* ---- parameters, each once ---- */
@@ -203,17 +203,17 @@ static int load_state_dict(lua_State *L) {
 /* ---- mode ---- */
 
 static void set_mode(nn_walk *w, int index, bool training) {
-  switch (nn_sort_of(w->L, w->N, index)) {
-  case NN_LAYER:
-    nn_to_layer(w->L, w->N, index)->training = training;
+  switch (nn_kind_of(w->L, w->S, index)) {
+  case BIND_LAYER:
+    nn_to_layer(w->L, w->S, index)->training = training;
     break;
-  case NN_CONTAINER:
+  case BIND_CONTAINER:
     ((nn_container *)lua_touserdata(w->L, index))->training = training;
     break;
-  case NN_OBJECT:
+  case BIND_OBJECT:
     ((nn_object *)lua_touserdata(w->L, index))->training = training;
     break;
-  case NN_NONE:
+  default:
     break;
   }
 }
@@ -287,8 +287,8 @@ static void replace_parameter(nn_walk *w, const nn_place *place) {
     lua_pop(L, 1);
     return;
   }
-  if (nn_sort_of(L, w->N, place->owner) == NN_LAYER) {
-    peri_layer *layer = nn_to_layer(L, w->N, place->owner);
+  if (bind_is(L, w->S, place->owner, BIND_LAYER)) {
+    peri_layer *layer = nn_to_layer(L, w->S, place->owner);
     peri_tensor *before = layer->parameters[place->position];
     layer->parameters[place->position] = peri_tensor_retain(successor);
     layer->dtype = successor->layout.dtype;
@@ -333,7 +333,7 @@ static int to(lua_State *L) {
 
 /* ---- opening ---- */
 
-void nn_open_methods(lua_State *L, bind_state *S, int state, int methods) {
+void nn_open_methods(lua_State *L, bind_state *S) {
   static const bind_function list[] = {
       {"parameters", parameters,
        "net:parameters() -> list\nThe parameters in the order of registration, each once: what an optimiser is given."},
@@ -360,7 +360,6 @@ void nn_open_methods(lua_State *L, bind_state *S, int state, int methods) {
        "Parameters become new ones of dtype float32 or float64, without gradients. Optimisers hold the "
        "parameters that they were given: make them afterwards."},
       {NULL, NULL, NULL}};
-  lua_pushvalue(L, methods);
-  nn_set_documented(L, S, state, list);
-  lua_pop(L, 1);
+  lua_newtable(L);
+  bind_set_documented(L, S, list);
 }

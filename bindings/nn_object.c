@@ -5,7 +5,7 @@
 #include <string.h>
 
 static void check_object(lua_State *L) {
-  if (nn_sort_of(L, nn_here(L), 1) != NN_OBJECT)
+  if (!bind_is(L, bind_here(L), 1, BIND_OBJECT))
     bind_error(L, "Module", "expected a module written in Lua, got %s", bind_describe(L, 1));
 }
 
@@ -13,7 +13,7 @@ static void check_object(lua_State *L) {
 
 /* Class(...): an object, initialised by the class's init. */
 static int new_object(lua_State *L) {
-  nn_object *object = lua_newuserdatauv(L, sizeof *object, 3);
+  nn_object *object = bind_push_object(L, bind_here(L), BIND_OBJECT, sizeof *object, 3);
   object->training = true;
   lua_newtable(L);
   lua_setiuservalue(L, -2, NN_FIELDS);
@@ -21,8 +21,6 @@ static int new_object(lua_State *L) {
   lua_setiuservalue(L, -2, NN_ORDER);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, NN_CLASS);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, nn_here(L)->object_meta);
-  lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
   lua_replace(L, 1); /* in the class's place: init's self; the copy above is the result */
   lua_pushvalue(L, 1);
@@ -55,8 +53,7 @@ static int extend(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, "__name");
-  lua_pushvalue(L, lua_upvalueindex(2));
-  bind_push_function(L, bind_here(L), new_object, 1);
+  bind_push_function(L, bind_here(L), new_object, 0);
   lua_setfield(L, -2, "__call");
   lua_setmetatable(L, -2);
   return 1;
@@ -83,36 +80,36 @@ static int object_index(lua_State *L) {
 /* ---- assigning fields ---- */
 
 /* Whether the value at stack index 3 is a module or a parameter. */
-static bool is_part(lua_State *L, bind_state *S, const nn_state *N) {
+static bool is_part(lua_State *L, bind_state *S) {
   const peri_tensor *x = bind_to_tensor(L, S, 3);
-  return x != NULL ? x->requires_grad && x->node == NULL : nn_sort_of(L, N, 3) != NN_NONE;
+  return x != NULL ? x->requires_grad && x->node == NULL : nn_kind_of(L, S, 3) != BIND_NONE;
 }
 
 /* A table whose first entry is a module would hide its parameters. */
-static void reject_list(lua_State *L, const nn_state *N) {
+static void reject_list(lua_State *L, bind_state *S) {
   if (!lua_istable(L, 3)) return;
   lua_rawgeti(L, 3, 1);
-  bool modules = nn_sort_of(L, N, -1) != NN_NONE;
+  bool modules = nn_kind_of(L, S, -1) != BIND_NONE;
   lua_pop(L, 1);
   if (modules) {
-    bind_error(L, nn_name(L, N, 1),
+    bind_error(L, nn_name(L, S, 1),
                "field %s: a table of modules hides their parameters (use nn.ModuleList or nn.Sequential)",
                bind_describe(L, 2));
   }
 }
 
 /* Upvalue 3 is nn.Module, whose methods a part must not cover. */
-static void check_part_name(lua_State *L, const nn_state *N) {
+static void check_part_name(lua_State *L, bind_state *S) {
   if (lua_type(L, 2) != LUA_TSTRING) {
-    bind_error(L, nn_name(L, N, 1), "a module or parameter must be assigned to a field with a name, got %s",
+    bind_error(L, nn_name(L, S, 1), "a module or parameter must be assigned to a field with a name, got %s",
                bind_describe(L, 2));
   }
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL)
-    bind_error(L, nn_name(L, N, 1), "%s is a method and cannot be a module or parameter", lua_tostring(L, 2));
+  if (lua_gettable(L, lua_upvalueindex(3)) != LUA_TNIL)
+    bind_error(L, nn_name(L, S, 1), "%s is a method and cannot be a module or parameter", lua_tostring(L, 2));
   lua_pop(L, 1);
   if (strchr(lua_tostring(L, 2), '.') != NULL)
-    bind_error(L, nn_name(L, N, 1), "the name %s of a module or parameter holds a dot", bind_describe(L, 2));
+    bind_error(L, nn_name(L, S, 1), "the name %s of a module or parameter holds a dot", bind_describe(L, 2));
 }
 
 /* The field at stack index 2 leaves the order, which is at index 5. */
@@ -135,22 +132,22 @@ static void unregister(lua_State *L) {
 }
 
 static int object_newindex(lua_State *L) {
-  const nn_state *N = nn_here(L);
+  bind_state *S = bind_here(L);
   check_object(L);
   lua_settop(L, 3);
   lua_getiuservalue(L, 1, NN_FIELDS);
   lua_getiuservalue(L, 1, NN_ORDER);
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "training") == 0) {
-    return bind_error(L, nn_name(L, N, 1), "training is set by train() and eval()");
+    return bind_error(L, nn_name(L, S, 1), "training is set by train() and eval()");
   }
-  bool part = is_part(L, bind_here(L), N);
+  bool part = is_part(L, S);
   lua_pushvalue(L, 2);
   bool registered = lua_type(L, 2) == LUA_TSTRING && lua_rawget(L, 5) != LUA_TNIL;
   lua_settop(L, 5);
   if (part) {
-    check_part_name(L, N);
+    check_part_name(L, S);
   } else {
-    reject_list(L, N);
+    reject_list(L, S);
   }
   lua_pushvalue(L, 2);
   lua_pushvalue(L, 3);
@@ -171,7 +168,7 @@ static int object_newindex(lua_State *L) {
 static int call_object(lua_State *L) {
   check_object(L);
   if (lua_getfield(L, 1, "forward") == LUA_TNIL) {
-    const char *name = nn_name(L, nn_here(L), 1);
+    const char *name = nn_name(L, bind_here(L), 1);
     return bind_error(L, name, "there is no method forward (define function %s:forward(x))", name);
   }
   lua_insert(L, 1);
@@ -181,23 +178,18 @@ static int call_object(lua_State *L) {
 
 /* ---- opening ---- */
 
-void nn_open_objects(lua_State *L, bind_state *S, int state, int methods, int module) {
-  static const struct {
-    const char *name;
-    lua_CFunction function;
-  } metamethods[] = {
-      {"__call", call_object}, {"__tostring", nn_to_text}, {"__index", object_index}, {"__newindex", object_newindex}};
-  lua_createtable(L, 0, 6);
-  lua_pushliteral(L, "perilune.Module");
-  lua_setfield(L, -2, "__name");
-  for (size_t i = 0; i < PERI_COUNT(metamethods); i++) {
-    lua_pushvalue(L, methods);
-    nn_push_function(L, S, state, metamethods[i].function, 1);
-    lua_setfield(L, -2, metamethods[i].name);
-  }
-  ((nn_state *)lua_touserdata(L, state))->object_meta = nn_keep_metatable(L);
+static const luaL_Reg object_metamethods[] = {{"__call", call_object},
+                                              {"__tostring", nn_to_text},
+                                              {"__index", object_index},
+                                              {"__newindex", object_newindex},
+                                              {NULL, NULL}};
+static const bind_class object_class = {
+    .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods};
+
+void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
+  bind_open_class(L, S, &object_class, methods);
   lua_pushvalue(L, methods);
-  nn_push_function(L, S, state, extend, 1);
+  bind_push_member(L, S, NULL, extend, 1);
   bind_document(L, "Module.extend(name) -> class\n"
                    "A class of modules written in Lua: define init(self, ...) and forward(self, x). Modules and "
                    "parameters assigned to the object's fields belong to it, in the order of assignment. "

@@ -35,7 +35,7 @@ static void push_layer(lua_State *L, const peri_layer *layer) {
   lua_remove(L, -2);
 }
 
-static void push_module(lua_State *L, const nn_state *N, int index, int indent);
+static void push_module(lua_State *L, bind_state *S, int index, int indent);
 
 static void push_spaces(lua_State *L, int n) {
   luaL_Buffer spaces;
@@ -45,9 +45,9 @@ static void push_spaces(lua_State *L, int n) {
 }
 
 /* Adds "  (name): text" of the module on the top, whose name lies below it, to the list; pops both. */
-static void add_child(lua_State *L, const nn_state *N, int list, int indent) {
+static void add_child(lua_State *L, bind_state *S, int list, int indent) {
   int child = lua_gettop(L);
-  push_module(L, N, child, indent + 2);
+  push_module(L, S, child, indent + 2);
   luaL_tolstring(L, child - 1, NULL);
   push_spaces(L, indent + 2);
   lua_pushfstring(L, "%s(%s): %s", lua_tostring(L, child + 3), lua_tostring(L, child + 2), lua_tostring(L, child + 1));
@@ -55,24 +55,24 @@ static void add_child(lua_State *L, const nn_state *N, int list, int indent) {
   lua_settop(L, child - 2);
 }
 
-static void add_container(lua_State *L, const nn_state *N, int index, int list, int indent) {
+static void add_container(lua_State *L, bind_state *S, int index, int list, int indent) {
   int n = ((const nn_container *)lua_touserdata(L, index))->n;
   for (int i = 1; i <= n; i++) {
     lua_pushinteger(L, i);
     lua_getiuservalue(L, index, i);
-    add_child(L, N, list, indent);
+    add_child(L, S, list, indent);
   }
 }
 
-static void add_object(lua_State *L, const nn_state *N, int index, int list, int indent) {
+static void add_object(lua_State *L, bind_state *S, int index, int list, int indent) {
   lua_getiuservalue(L, index, NN_FIELDS);
   lua_getiuservalue(L, index, NN_ORDER);
   int order = lua_gettop(L), n = (int)lua_rawlen(L, order);
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, order, i);
     lua_pushvalue(L, -1);
-    if (lua_rawget(L, order - 1) == LUA_TUSERDATA && nn_sort_of(L, N, -1) != NN_NONE) {
-      add_child(L, N, list, indent);
+    if (lua_rawget(L, order - 1) == LUA_TUSERDATA && nn_kind_of(L, S, -1) != BIND_NONE) {
+      add_child(L, S, list, indent);
     } else {
       lua_settop(L, order); /* a parameter of its own */
     }
@@ -80,24 +80,24 @@ static void add_object(lua_State *L, const nn_state *N, int index, int list, int
   lua_settop(L, order - 2);
 }
 
-static void push_module(lua_State *L, const nn_state *N, int index, int indent) {
-  nn_sort sort = nn_sort_of(L, N, index);
+static void push_module(lua_State *L, bind_state *S, int index, int indent) {
+  bind_kind sort = nn_kind_of(L, S, index);
   int result = lua_gettop(L) + 1;
   luaL_checkstack(L, 20, "modules are nested too deep");
-  if (sort == NN_LAYER) {
-    push_layer(L, nn_to_layer(L, N, index));
+  if (sort == BIND_LAYER) {
+    push_layer(L, nn_to_layer(L, S, index));
     return;
   }
-  const char *name = nn_name(L, N, index);
+  const char *name = nn_name(L, S, index);
   lua_newtable(L);
   int list = lua_gettop(L);
   if (indent > 2 * DEEPEST) {
     lua_pushfstring(L, "%s(...)", name);
   } else {
-    if (sort == NN_CONTAINER) {
-      add_container(L, N, index, list, indent);
+    if (sort == BIND_CONTAINER) {
+      add_container(L, S, index, list, indent);
     } else {
-      add_object(L, N, index, list, indent);
+      add_object(L, S, index, list, indent);
     }
     if (lua_rawlen(L, list) == 0) {
       lua_pushfstring(L, "%s()", name);
@@ -112,10 +112,10 @@ static void push_module(lua_State *L, const nn_state *N, int index, int indent) 
 }
 
 int nn_to_text(lua_State *L) {
-  const nn_state *N = nn_here(L);
+  bind_state *S = bind_here(L);
   lua_settop(L, 1);
-  if (nn_sort_of(L, N, 1) == NN_NONE)
+  if (nn_kind_of(L, S, 1) == BIND_NONE)
     return bind_error(L, "tostring", "expected a module, got %s", bind_describe(L, 1));
-  push_module(L, N, 1, 0);
+  push_module(L, S, 1, 0);
   return 1;
 }

@@ -12,22 +12,8 @@
 
 /* ---- what schedules share ---- */
 
-/* The state lies at stack index `state`; n further upvalues on the top. */
-static void push_function(lua_State *L, bind_state *S, int state, lua_CFunction function, int n) {
-  lua_pushvalue(L, state);
-  lua_insert(L, -n - 1);
-  bind_push_function(L, S, function, n + 1);
-}
-
-bool optim_has_metatable(lua_State *L, int index, const void *meta) {
-  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return false;
-  bool same = lua_topointer(L, -1) == meta;
-  lua_pop(L, 1);
-  return same;
-}
-
 peri_optimizer *optim_check_optimizer(lua_State *L, const char *operation) {
-  if (optim_has_metatable(L, 1, optim_here(L)->optimizer_meta)) return *(peri_optimizer **)lua_touserdata(L, 1);
+  if (bind_is(L, bind_here(L), 1, BIND_OPTIMIZER)) return *(peri_optimizer **)lua_touserdata(L, 1);
   bind_error(L, operation, "expected an optimizer, got %s", bind_describe(L, 1));
   return NULL;
 }
@@ -37,42 +23,6 @@ double optim_read_count(lua_State *L, bind_state *S, int state, const char *name
   if (!(value >= 0 && value < 0x1p53 && value == floor(value)))
     bind_error(L, "load_state_dict", "%s is %f (expected a whole number from 0)", name, value);
   return value;
-}
-
-/* ---- registration ---- */
-
-const void *optim_make_metatable(lua_State *L, bind_state *S, int state, const char *name, lua_CFunction collect,
-                                 const bind_function *methods, const luaL_Reg *metamethods) {
-  lua_newtable(L);
-  lua_newtable(L);
-  for (; methods->name != NULL; methods++) {
-    push_function(L, S, state, methods->function, 0);
-    bind_document(L, methods->doc);
-    lua_setfield(L, -2, methods->name);
-  }
-  for (; metamethods->name != NULL; metamethods++) {
-    lua_pushvalue(L, -1);
-    push_function(L, S, state, metamethods->func, 1);
-    lua_setfield(L, -3, metamethods->name);
-  }
-  lua_pop(L, 1);
-  lua_pushcfunction(L, collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "__name");
-  lua_pushboolean(L, 0); /* scripts cannot call a finaliser on something else */
-  lua_setfield(L, -2, "__metatable");
-  const void *key = lua_topointer(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-  return key;
-}
-
-void optim_set_constructor(lua_State *L, bind_state *S, int state, lua_CFunction function, const void *kind,
-                           const char *name, const char *doc) {
-  lua_pushlightuserdata(L, (void *)(uintptr_t)kind);
-  push_function(L, S, state, function, 1);
-  bind_document(L, doc);
-  lua_setfield(L, -2, name);
 }
 
 void optim_add_kind(lua_State *L, int n, const char *name, const char *doc, const peri_option *options) {
@@ -145,11 +95,11 @@ static peri_tensor **read_parameters(lua_State *L, bind_state *S, const char *op
   return list;
 }
 
-/* Upvalue 3 is the kind. */
+/* Upvalue 2 is the kind. */
 static int new_optimizer(lua_State *L) {
   static const char *const betas[] = {"betas", NULL};
   bind_state *S = bind_here(L);
-  const peri_optimizer_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
+  const peri_optimizer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
   double options[PERI_OPTIMIZER_OPTIONS];
   int64_t n;
   if (lua_gettop(L) > 2)
@@ -159,19 +109,13 @@ static int new_optimizer(lua_State *L) {
   if (has_betas) split_betas(L, 2, kind->name);
   bind_options(L, 2, kind->name, kind->options, has_betas ? betas : NULL, options);
   peri_tensor **parameters = read_parameters(L, S, kind->name, &n);
-  peri_optimizer **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->optimizer_meta);
-  lua_setmetatable(L, -2);
+  peri_optimizer **handle = bind_push_object(L, S, BIND_OPTIMIZER, sizeof *handle, 0);
   BIND_TRY(L, S, peri_optimizer_new(S->context, kind, options, n, parameters, handle));
   bind_charge(L, S);
   return 1;
 }
 
-static int collect_optimizer(lua_State *L) {
-  peri_optimizer_release((peri_optimizer **)lua_touserdata(L, 1));
-  return bind_bury(L);
-}
+static void collect_optimizer(void *object) { peri_optimizer_release(object); }
 
 /* ---- optimisers: methods ---- */
 
@@ -339,17 +283,18 @@ static const bind_function optimizer_methods[] = {
 static const luaL_Reg optimizer_metamethods[] = {
     {"__index", optimizer_index}, {"__newindex", optimizer_newindex}, {"__tostring", optimizer_text}, {NULL, NULL}};
 
+static const bind_class optimizer_class = {.kind = BIND_OPTIMIZER,
+                                           .name = "perilune.Optimizer",
+                                           .collect = collect_optimizer,
+                                           .methods = optimizer_methods,
+                                           .metamethods = optimizer_metamethods};
+
 void bind_open_optim(lua_State *L, bind_state *S) {
-  optim_state *O = lua_newuserdatauv(L, sizeof *O, 0);
-  int state = lua_gettop(L);
-  O->optimizer_meta = optim_make_metatable(L, S, state, "perilune.Optimizer", collect_optimizer, optimizer_methods,
-                                           optimizer_metamethods);
+  bind_open_class(L, S, &optimizer_class, 0);
   lua_newtable(L);
-  for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++) {
-    optim_set_constructor(L, S, state, new_optimizer, *kind, (*kind)->name, (*kind)->doc);
-  }
-  bind_push_function(L, S, list_optimizers, 0);
-  lua_setfield(L, -2, "optimizers");
-  optim_open_schedules(L, S, state);
-  lua_remove(L, state);
+  lua_replace(L, -2);
+  for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++)
+    bind_set_member(L, S, *kind, (*kind)->name, new_optimizer, (*kind)->doc);
+  bind_set_member(L, S, NULL, "optimizers", list_optimizers, NULL);
+  optim_open_schedules(L, S);
 }

@@ -9,34 +9,28 @@
 #include <string.h>
 
 static peri_schedule *check_schedule(lua_State *L, const char *operation) {
-  if (optim_has_metatable(L, 1, optim_here(L)->schedule_meta)) return *(peri_schedule **)lua_touserdata(L, 1);
+  if (bind_is(L, bind_here(L), 1, BIND_SCHEDULE)) return *(peri_schedule **)lua_touserdata(L, 1);
   bind_error(L, operation, "expected a schedule, got %s", bind_describe(L, 1));
   return NULL;
 }
 
 /* ---- schedules: construction ---- */
 
-/* Upvalue 3 is the kind. */
+/* Upvalue 2 is the kind. */
 static int new_schedule(lua_State *L) {
   bind_state *S = bind_here(L);
-  const peri_schedule_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
+  const peri_schedule_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
   peri_optimizer *optimizer = optim_check_optimizer(L, kind->name);
   double options[PERI_SCHEDULE_OPTIONS];
   if (lua_gettop(L) > 2)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, 3));
   bind_options(L, 2, kind->name, kind->options, NULL, options);
-  peri_schedule **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->schedule_meta);
-  lua_setmetatable(L, -2);
+  peri_schedule **handle = bind_push_object(L, S, BIND_SCHEDULE, sizeof *handle, 0);
   BIND_TRY(L, S, peri_schedule_new(optimizer, kind, options, handle));
   return 1;
 }
 
-static int collect_schedule(lua_State *L) {
-  peri_schedule_release((peri_schedule **)lua_touserdata(L, 1));
-  return bind_bury(L);
-}
+static void collect_schedule(void *object) { peri_schedule_release(object); }
 
 /* ---- schedules: methods ---- */
 
@@ -181,15 +175,18 @@ static const bind_function schedule_methods[] = {
 static const luaL_Reg schedule_metamethods[] = {
     {"__index", schedule_index}, {"__newindex", schedule_newindex}, {"__tostring", schedule_text}, {NULL, NULL}};
 
-void optim_open_schedules(lua_State *L, bind_state *S, int state) {
-  optim_state *O = lua_touserdata(L, state);
-  O->schedule_meta =
-      optim_make_metatable(L, S, state, "perilune.Schedule", collect_schedule, schedule_methods, schedule_metamethods);
+static const bind_class schedule_class = {.kind = BIND_SCHEDULE,
+                                          .name = "perilune.Schedule",
+                                          .collect = collect_schedule,
+                                          .methods = schedule_methods,
+                                          .metamethods = schedule_metamethods};
+
+void optim_open_schedules(lua_State *L, bind_state *S) {
+  bind_open_class(L, S, &schedule_class, 0);
   lua_newtable(L);
-  for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++) {
-    optim_set_constructor(L, S, state, new_schedule, *kind, (*kind)->name, (*kind)->doc);
-  }
+  lua_replace(L, -2);
+  for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++)
+    bind_set_member(L, S, *kind, (*kind)->name, new_schedule, (*kind)->doc);
   lua_setfield(L, -2, "lr_scheduler");
-  bind_push_function(L, S, list_schedules, 0);
-  lua_setfield(L, -2, "schedules");
+  bind_set_member(L, S, NULL, "schedules", list_schedules, NULL);
 }

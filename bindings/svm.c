@@ -26,7 +26,7 @@ estimator *estimator_begin(lua_State *L, const char *method, int arguments, cons
   lua_settop(L, arguments + 1);
   luaL_checkstack(L, 40, method);
   *operation = lua_pushfstring(L, "%s.%s", type->name, method);
-  estimator *e = luaL_testudata(L, 1, type->metatable);
+  estimator *e = bind_is(L, bind_here(L), 1, type->kind) ? lua_touserdata(L, 1) : NULL;
   if (e == NULL) {
     bind_error(L, *operation, "the first argument must be the estimator (m:%s), got %s", method, bind_describe(L, 1));
   }
@@ -49,7 +49,8 @@ static peri_status check_still_fitted(const estimator *e) {
 /* What was read for a machine is not handed to another. */
 static peri_status check_same_machine(const estimator *e, const samples *s) {
   if (s->generation == e->generation) return PERI_OK;
-  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called", e->type->name);
+  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called",
+                   e->type->name);
 }
 
 static peri_status compute_prediction(const estimator *e, const void *arg, peri_tensor **out) {
@@ -231,14 +232,7 @@ static int release(lua_State *L) {
   return 0;
 }
 
-/* The finaliser: as release, but without a message to make. */
-static int collect(lua_State *L) {
-  const estimator_type *type = lua_touserdata(L, lua_upvalueindex(2));
-  estimator *e = luaL_testudata(L, 1, type->metatable);
-  if (e == NULL) return 0;
-  drop_machine(e);
-  return bind_bury(L);
-}
+static void collect(void *object) { drop_machine(object); }
 
 /* ---- fields ---- */
 
@@ -275,25 +269,41 @@ static void push_field(lua_State *L, bind_state *S, const estimator *e, const es
   bind_charge(L, S);
 }
 
-/* m.name; upvalues 3 and 4 are the methods and the names of fields (with their rows) and options (false). */
+static const estimator_field *find_field(const estimator_type *type, const char *name) {
+  for (const estimator_field *f = type->fields; f->name != NULL; f++) {
+    if (strcmp(f->name, name) == 0) return f;
+  }
+  return NULL;
+}
+
+static bool has_option(const estimator_type *type, const char *name) {
+  for (const peri_option *option = type->options; option->name != NULL; option++) {
+    if (strcmp(option->name, name) == 0) return true;
+  }
+  for (const char *const *also = type->also; *also != NULL; also++) {
+    if (strcmp(*also, name) == 0) return true;
+  }
+  return false;
+}
+
+/* m.name; upvalue 3 holds the methods. What is a field of the fit and an option too is the option until then. */
 static int get_field(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *operation;
   const estimator *e = estimator_begin(L, "field", 1, &operation);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
-  lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(4));
-  const estimator_field *f = lua_touserdata(L, -1);
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  const estimator_field *f = find_field(e->type, name);
   if (f != NULL && is_fitted(e)) {
     push_field(L, S, e, f);
-  } else if (lua_isboolean(L, -1) || (f != NULL && strcmp(f->name, "gamma") == 0)) {
-    estimator_push_option(L, 1, e, lua_tostring(L, 2));
+  } else if (has_option(e->type, name)) {
+    estimator_push_option(L, 1, e, name);
   } else if (f != NULL) {
     estimator_check_fitted(L, e);
   } else {
     return bind_error(L, e->type->name, "there is no field or method %s",
-                      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : bind_describe(L, 2));
+                      lua_type(L, 2) == LUA_TSTRING ? name : bind_describe(L, 2));
   }
   return 1;
 }
@@ -388,29 +398,6 @@ static const bind_function methods[] = {
      "in use."},
     {NULL, NULL, NULL}};
 
-void estimator_push_method(lua_State *L, bind_state *S, const estimator_type *type, lua_CFunction function, int n) {
-  lua_pushlightuserdata(L, (void *)(uintptr_t)type);
-  lua_insert(L, -n - 1);
-  bind_push_function(L, S, function, n + 1);
-}
-
-/* Pushes the table of names of fields and options. */
-static void push_names(lua_State *L, const estimator_type *type) {
-  lua_newtable(L);
-  for (const peri_option *option = type->options; option->name != NULL; option++) {
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, option->name);
-  }
-  for (const char *const *name = type->also; *name != NULL; name++) {
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, *name);
-  }
-  for (const estimator_field *f = type->fields; f->name != NULL; f++) {
-    lua_pushlightuserdata(L, (void *)(uintptr_t)f);
-    lua_setfield(L, -2, f->name);
-  }
-}
-
 static bool has_method(const estimator_type *type, const char *name) {
   if (strcmp(name, "predict_proba") == 0) return type->probabilities != NULL;
   if (strcmp(name, "score") == 0) return type->targets != PERI_TARGET_NONE;
@@ -423,40 +410,27 @@ static void push_machine(lua_State *L, bind_state *S, const estimator_type *type
   lua_createtable(L, 0, 4);
   lua_pushvalue(L, methods_at);
   lua_setfield(L, -2, "methods");
-  estimator_push_method(L, S, type, estimator_restore, 0);
-  lua_setfield(L, -2, "restore");
+  bind_set_member(L, S, type, "restore", estimator_restore, NULL);
   if (!shares) return;
-  estimator_push_method(L, S, type, estimator_path, 0);
-  lua_setfield(L, -2, "path");
-  estimator_push_method(L, S, type, estimator_cross_predict, 0);
-  lua_setfield(L, -2, "cross_predict");
+  bind_set_member(L, S, type, "path", estimator_path, NULL);
+  bind_set_member(L, S, type, "cross_predict", estimator_cross_predict, NULL);
 }
 
-/* With peri.svm and internal.machines on top of the stack. */
+static const luaL_Reg metamethods[] = {
+    {"__close", release}, {"__index", get_field}, {"__newindex", set_field}, {"__tostring", to_string}, {NULL, NULL}};
+
+/* With internal.machines and peri.svm on top of the stack. */
 static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
-  static const luaL_Reg metamethods[] = {
-      {"__gc", collect}, {"__close", release}, {"__newindex", set_field}, {"__tostring", to_string}, {NULL, NULL}};
-  luaL_newmetatable(L, type->metatable);
-  for (const luaL_Reg *m = metamethods; m->name != NULL; m++) {
-    estimator_push_method(L, S, type, m->func, 0);
-    lua_setfield(L, -2, m->name);
-  }
-  lua_newtable(L);
+  bind_class class = {
+      .kind = type->kind, .name = type->class_name, .owner = type, .collect = collect, .metamethods = metamethods};
+  bind_open_class(L, S, &class, 0);
   for (const bind_function *m = methods; m->name != NULL; m++) {
-    if (!has_method(type, m->name)) continue;
-    estimator_push_method(L, S, type, m->function, 0);
-    bind_document(L, m->doc);
-    lua_setfield(L, -2, m->name);
+    if (has_method(type, m->name)) bind_set_member(L, S, type, m->name, m->function, m->doc);
   }
   push_machine(L, S, type, lua_gettop(L));
   lua_setfield(L, -4, type->name);
-  push_names(L, type);
-  estimator_push_method(L, S, type, get_field, 2);
-  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
-  estimator_push_method(L, S, type, new_estimator, 0);
-  bind_document(L, type->doc);
-  lua_setfield(L, -3, type->name);
+  bind_set_member(L, S, type, type->name, new_estimator, type->doc);
 }
 
 /* svm.machines(): for help, the reference and the tests, {name, doc, options, also, fields} of each estimator */
@@ -489,14 +463,12 @@ static int list_machines(lua_State *L) {
 
 void bind_open_svm(lua_State *L, bind_state *S) {
   bind_push_internal(L);
+  int internal = lua_gettop(L);
   lua_newtable(L);
   lua_newtable(L);
-  int module = lua_gettop(L), machines = module - 1;
-  lua_pushvalue(L, machines);
   for (size_t t = 0; t < PERI_COUNT(types); t++) open_type(L, S, types[t]);
-  lua_setfield(L, machines - 1, "machines");
-  bind_push_function(L, S, list_machines, 0);
-  lua_setfield(L, module, "machines");
-  lua_replace(L, machines - 1);
-  lua_settop(L, machines - 1);
+  bind_set_member(L, S, NULL, "machines", list_machines, NULL);
+  lua_insert(L, internal);
+  lua_setfield(L, internal + 1, "machines");
+  lua_settop(L, internal);
 }

@@ -48,8 +48,21 @@ typedef struct estimator_watch {
   void *arg;
 } estimator_watch;
 
+/* The classes of estimators, among all of them. */
+enum {
+  BIND_SVC = BIND_ESTIMATOR,
+  BIND_NU_SVC,
+  BIND_SVR,
+  BIND_NU_SVR,
+  BIND_ONE_CLASS,
+  BIND_LINEAR_SVC,
+  BIND_LINEAR_SVR,
+  BIND_LOGISTIC
+};
+
 typedef struct estimator_type {
-  const char *name, *metatable;
+  const char *name, *class_name;
+  bind_kind kind;
   peri_svm_targets targets; /* what y holds, and what predict gives: numbers, else int64 labels */
   const peri_option *options;
   const char *const *also; /* options that are no plain values: gamma, class_weight */
@@ -146,8 +159,6 @@ void estimator_push_text(lua_State *L, int index, const estimator *e);
 /* A method's estimator and name, "SVC.fit"; the stack gets `arguments` entries and the name. */
 estimator *estimator_begin(lua_State *L, const char *method, int arguments, const char **operation);
 void estimator_check_fitted(lua_State *L, const estimator *e);
-/* Pushes an estimator's type, "perilune.svm.SVC", as a closure's upvalue 2, with n further upvalues from the stack. */
-void estimator_push_method(lua_State *L, bind_state *S, const estimator_type *type, lua_CFunction function, int n);
 /* Puts a machine in the place of the one that e had. */
 void estimator_place(estimator *e, void *machine);
 

@@ -24,7 +24,10 @@ int bind_save_libsvm(lua_State *L) {
   bind_state *S = bind_here(L);
   const estimator *e = NULL;
   lua_settop(L, 2);
-  for (int type = 0; type < PERI_SVM_TYPE_COUNT && e == NULL; type++) e = luaL_testudata(L, 1, types[type]->metatable);
+  bind_kind kind = bind_kind_of(L, S, 1);
+  for (int type = 0; type < PERI_SVM_TYPE_COUNT && e == NULL; type++) {
+    if (types[type]->kind == kind) e = lua_touserdata(L, 1);
+  }
   if (e == NULL) {
     return bind_error(L, "save_libsvm", "the first argument must be the estimator (m:save_libsvm), got %s",
                       bind_describe(L, 1));
@@ -47,23 +50,10 @@ typedef struct machine_box {
   peri_svm *machine;
 } machine_box;
 
-#define BOX_TYPE "perilune.svm.machine"
-
 static int close_box(lua_State *L) {
   machine_box *box = lua_touserdata(L, 1);
   peri_svm_release(box->context, &box->machine);
   return 0;
-}
-
-static machine_box *push_box(lua_State *L, bind_state *S) {
-  machine_box *box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = (machine_box){.context = S->context};
-  if (luaL_newmetatable(L, BOX_TYPE)) {
-    lua_pushcfunction(L, close_box);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return box;
 }
 
 /* Pushes the options that the file gave, as for the constructor. */
@@ -96,7 +86,8 @@ int bind_load_libsvm(lua_State *L) {
   const char *path = check_path(L, 1, "load_libsvm");
   bind_options(L, 2, "load_libsvm", options, NULL, values);
   peri_libsvm_options given = {.features = (int64_t)values[0], .zero_based = values[1] != 0};
-  machine_box *box = push_box(L, S);
+  machine_box *box = bind_push_box(L, sizeof *box, close_box);
+  box->context = S->context;
   BIND_TRY(L, S, peri_svm_read_libsvm(S->context, path, &given, &box->machine));
   push_known_options(L, &box->machine->options);
   estimator *e = estimator_push_new(L, S, types[box->machine->options.type], lua_gettop(L));

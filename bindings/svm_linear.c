@@ -201,7 +201,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 
 const estimator_type peri_bind_linear_svc = {
     .name = "LinearSVC",
-    .metatable = "perilune.svm.LinearSVC",
+    .class_name = "perilune.svm.LinearSVC",
+    .kind = (bind_kind)BIND_LINEAR_SVC,
     .targets = PERI_TARGET_LABELS,
     .options = svc_options,
     .also = class_also,
@@ -227,7 +228,8 @@ const estimator_type peri_bind_linear_svc = {
 
 const estimator_type peri_bind_linear_svr = {
     .name = "LinearSVR",
-    .metatable = "perilune.svm.LinearSVR",
+    .class_name = "perilune.svm.LinearSVR",
+    .kind = (bind_kind)BIND_LINEAR_SVR,
     .targets = PERI_TARGET_NUMBERS,
     .options = svr_options,
     .also = plain_also,
@@ -248,7 +250,8 @@ const estimator_type peri_bind_linear_svr = {
 
 const estimator_type peri_bind_logistic = {
     .name = "LogisticRegression",
-    .metatable = "perilune.svm.LogisticRegression",
+    .class_name = "perilune.svm.LogisticRegression",
+    .kind = (bind_kind)BIND_LOGISTIC,
     .targets = PERI_TARGET_LABELS,
     .options = logistic_options,
     .also = class_also,

@@ -346,7 +346,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 
 const estimator_type peri_bind_svc = {
     .name = "SVC",
-    .metatable = "perilune.svm.SVC",
+    .class_name = "perilune.svm.SVC",
+    .kind = (bind_kind)BIND_SVC,
     .targets = PERI_TARGET_LABELS,
     .options = svc_options,
     .also = class_also,
@@ -366,7 +367,8 @@ const estimator_type peri_bind_svc = {
 
 const estimator_type peri_bind_nu_svc = {
     .name = "NuSVC",
-    .metatable = "perilune.svm.NuSVC",
+    .class_name = "perilune.svm.NuSVC",
+    .kind = (bind_kind)BIND_NU_SVC,
     .targets = PERI_TARGET_LABELS,
     .options = nu_svc_options,
     .also = class_also,
@@ -389,7 +391,8 @@ const estimator_type peri_bind_nu_svc = {
 
 const estimator_type peri_bind_svr = {
     .name = "SVR",
-    .metatable = "perilune.svm.SVR",
+    .class_name = "perilune.svm.SVR",
+    .kind = (bind_kind)BIND_SVR,
     .targets = PERI_TARGET_NUMBERS,
     .options = svr_options,
     .also = plain_also,
@@ -405,7 +408,8 @@ const estimator_type peri_bind_svr = {
 
 const estimator_type peri_bind_nu_svr = {
     .name = "NuSVR",
-    .metatable = "perilune.svm.NuSVR",
+    .class_name = "perilune.svm.NuSVR",
+    .kind = (bind_kind)BIND_NU_SVR,
     .targets = PERI_TARGET_NUMBERS,
     .options = nu_svr_options,
     .also = plain_also,
@@ -424,7 +428,8 @@ const estimator_type peri_bind_nu_svr = {
 
 const estimator_type peri_bind_one_class = {
     .name = "OneClassSVM",
-    .metatable = "perilune.svm.OneClassSVM",
+    .class_name = "perilune.svm.OneClassSVM",
+    .kind = (bind_kind)BIND_ONE_CLASS,
     .targets = PERI_TARGET_NONE,
     .options = one_class_options,
     .also = plain_also,

@@ -154,10 +154,9 @@ estimator *estimator_push_new(lua_State *L, bind_state *S, const estimator_type 
     lua_pushnil(L);
   int weights_at = lua_gettop(L);
   size_t weights = check_class_weight(L, type);
-  estimator *e = lua_newuserdatauv(L, sizeof *e + weights * sizeof *e->list, ESTIMATOR_VALUES);
+  estimator *e = bind_push_object(L, S, type->kind, sizeof *e + weights * sizeof *e->list, ESTIMATOR_VALUES);
   *e = (estimator){.context = S->context, .type = type, .gamma_mode = mode, .gamma = gamma, .has_function = function};
   memcpy(e->values, values, sizeof values);
-  luaL_setmetatable(L, type->metatable);
   read_class_weight(L, e, weights_at, weights);
   lua_settop(L, weights_at + 1);
   if (function) {

@@ -574,9 +574,19 @@ static const bind_function methods[] = {
      "x:release()\nFrees a big temporary at once instead of when the collector finds it. Its use afterwards is an "
      "error."},
     {NULL, NULL, NULL}};
-static const luaL_Reg metamethods[] = {{"__gc", collect_handle},  {"__close", release}, {"__len", length},
-                                       {"__tostring", to_string}, {"__pairs", iterate}, {"__lt", less},
-                                       {"__le", less_or_equal},   {NULL, NULL}};
+static const luaL_Reg metamethods[] = {{"__gc", collect_handle},
+                                       {"__close", release},
+                                       {"__len", length},
+                                       {"__tostring", to_string},
+                                       {"__pairs", iterate},
+                                       {"__lt", less},
+                                       {"__le", less_or_equal},
+                                       {"__index", bind_tensor_index},
+                                       {"__newindex", bind_tensor_newindex},
+                                       {NULL, NULL}};
+/* Its finaliser is its own: a collected tensor is a released one, and costs no more than that. */
+static const bind_class tensor_class = {
+    .kind = BIND_TENSOR, .name = "perilune.Tensor", .methods = methods, .metamethods = metamethods};
 static const bind_function functions[] = {
     {"tensor", new_tensor,
      "tensor(values, {dtype =, requires_grad = false}) -> tensor\n"
@@ -601,24 +611,11 @@ static void set_mode_function(lua_State *L, bind_state *S, int module, const cha
 }
 
 void bind_open_tensor(lua_State *L, bind_state *S) {
-  int module = lua_gettop(L);
-  luaL_newmetatable(L, BIND_TENSOR);
-  int meta = lua_gettop(L);
-  S->tensor_meta = lua_topointer(L, meta);
-  lua_pushvalue(L, meta);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, S->tensor_meta);
-  lua_newtable(L);
-  int method_table = lua_gettop(L);
-  bind_set_documented(L, S, methods);
+  int module = lua_gettop(L), method_table = module + 1;
+  bind_open_class(L, S, &tensor_class, 0);
   bind_set_class(L, "Tensor", method_table);
-  lua_settop(L, method_table);
-  bind_rows(L, S, module, method_table, meta);
-  lua_settop(L, meta + 1);
-  bind_open_index(L, S, meta, method_table);
-  lua_settop(L, meta);
-  bind_set_functions(L, S, metamethods);
-  lua_pushboolean(L, 0); /* what they take is not checked, so that scripts do not call them by hand */
-  lua_setfield(L, meta, "__metatable");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);
+  bind_rows(L, S, module, method_table, method_table + 1);
   lua_settop(L, module);
   bind_set_documented(L, S, functions);
   set_mode_function(

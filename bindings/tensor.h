@@ -10,7 +10,8 @@ void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype);
 int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name);
 /* Sets it to the value at stack index 3, for the handle at index 1. */
 void bind_set_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name);
-/* __index and __newindex into the metatable; methods are looked up in the table of methods. */
-void bind_open_index(lua_State *L, bind_state *S, int meta, int methods);
+/* __index and __newindex */
+int bind_tensor_index(lua_State *L);
+int bind_tensor_newindex(lua_State *L);
 
 #endif
