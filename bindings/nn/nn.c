@@ -2,7 +2,7 @@
 #include "nn.h"
 
 #include "nn/parameter.h"
-#include "option_list.h"
+#include "bindings/core/option_list.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The REPL's C half: the input, the terminal and Ctrl-C. What is evaluated, printed and completed is
  * decided in bindings/lua/program. */
-#include "lua_sources.h"
+#include "bindings/core/lua_sources.h"
 #include "program.h"
 #include "repl_edit.h"
 

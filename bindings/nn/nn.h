@@ -7,7 +7,7 @@
 #ifndef PERI_BIND_NN_H
 #define PERI_BIND_NN_H
 
-#include "bind.h"
+#include "bindings/core/bind.h"
 #include "nn/nn.h"
 
 typedef struct nn_container {

@@ -4,7 +4,7 @@
 #ifndef PERI_BIND_SAMPLES_H
 #define PERI_BIND_SAMPLES_H
 
-#include "bind.h"
+#include "bindings/core/bind.h"
 
 typedef struct samples {
   peri_dtype dtype; /* of x: float32 or float64 */

@@ -2,7 +2,7 @@
 #include "nn.h"
 
 #include "nn/parameter.h"
-#include "state_dict.h"
+#include "bindings/core/state_dict.h"
 
 #include <stdio.h>
 

@@ -3,8 +3,8 @@
 #include "optim.h"
 
 #include "nn/parameter.h"
-#include "option_list.h"
-#include "state_dict.h"
+#include "bindings/core/option_list.h"
+#include "bindings/core/state_dict.h"
 
 #include <float.h>
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef PERI_BIND_OPTIM_H
 #define PERI_BIND_OPTIM_H
 
-#include "bind.h"
+#include "bindings/core/bind.h"
 #include "optim/optim.h"
 
 /* The optimiser at stack index 1; raises when there is none. */

@@ -1,6 +1,6 @@
 /* peri.data: generators, readers, and the loader of mini-batches; peri.save and peri.load. What is
  * best in Lua (mnist) is in lua/data.lua. */
-#include "bind.h"
+#include "bindings/core/bind.h"
 #include "data/csv.h"
 #include "data/data.h"
 #include "data/sets.h"

@@ -1,7 +1,7 @@
 /* peri.svm: the estimators as userdata; see svm.h. A fit makes a new machine beside the old one and exchanges them
  * at the end. */
 #include "svm.h"
-#include "option_list.h"
+#include "bindings/core/option_list.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * is a userdata of one pointer. */
 #include "optim.h"
 
-#include "option_list.h"
-#include "state_dict.h"
+#include "bindings/core/option_list.h"
+#include "bindings/core/state_dict.h"
 
 #include <float.h>
 #include <string.h>

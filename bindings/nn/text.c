@@ -6,7 +6,7 @@
  *   ) */
 #include "nn.h"
 
-#include "option_list.h"
+#include "bindings/core/option_list.h"
 
 #define DEEPEST 100
 
