@@ -523,6 +523,14 @@ void bind_options(lua_State *L, int index, const char *operation, const peri_opt
   }
 }
 
+const char *bind_check_path(lua_State *L, int index, const char *operation) {
+  if (lua_type(L, index) != LUA_TSTRING)
+    bind_error(L, operation, "path must be a string, got %s", bind_describe(L, index));
+  const char *path = lua_tostring(L, index);
+  if (strlen(path) != lua_rawlen(L, index)) bind_error(L, operation, "path holds a zero byte");
+  return path;
+}
+
 peri_dtype bind_check_dtype(lua_State *L, int index, const char *operation) {
   for (int d = 0; lua_type(L, index) == LUA_TSTRING && d < PERI_DTYPES; d++) {
     if (strcmp(lua_tostring(L, index), peri_dtype_name((peri_dtype)d)) == 0) return (peri_dtype)d;

@@ -189,6 +189,8 @@ void bind_options(lua_State *L, int index, const char *operation, const peri_opt
 int bind_push_entry(lua_State *L, int index, const char *name);
 /* The position of a word in a list of words separated by spaces, or -1. */
 int bind_choice(const char *choices, const char *word);
+/* A file's name at index. */
+const char *bind_check_path(lua_State *L, int index, const char *operation);
 /* A dtype's name at index. */
 peri_dtype bind_check_dtype(lua_State *L, int index, const char *operation);
 

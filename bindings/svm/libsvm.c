@@ -10,14 +10,6 @@ static const estimator_type *const types[PERI_SVM_TYPE_COUNT] = {[PERI_C_SVC] = 
                                                                  [PERI_EPSILON_SVR] = &peri_bind_svr,
                                                                  [PERI_NU_SVR] = &peri_bind_nu_svr};
 
-static const char *check_path(lua_State *L, int index, const char *operation) {
-  if (lua_type(L, index) != LUA_TSTRING)
-    bind_error(L, operation, "path must be a string, got %s", bind_describe(L, index));
-  const char *path = lua_tostring(L, index);
-  if (strlen(path) != lua_rawlen(L, index)) bind_error(L, operation, "path holds a zero byte");
-  return path;
-}
-
 /* ---- saving ---- */
 
 int bind_save_libsvm(lua_State *L) {
@@ -33,7 +25,7 @@ int bind_save_libsvm(lua_State *L) {
                       bind_describe(L, 1));
   }
   const char *operation = lua_pushfstring(L, "%s.save_libsvm", e->type->name);
-  const char *path = check_path(L, 2, operation);
+  const char *path = bind_check_path(L, 2, operation);
   if (e->has_function) {
     return bind_error(L, operation, "the kernel is a Lua function, which cannot be saved (data is never code)");
   }
@@ -83,7 +75,7 @@ int bind_load_libsvm(lua_State *L) {
   bind_state *S = bind_here(L);
   double values[2];
   lua_settop(L, 2);
-  const char *path = check_path(L, 1, "load_libsvm");
+  const char *path = bind_check_path(L, 1, "load_libsvm");
   bind_options(L, 2, "load_libsvm", options, NULL, values);
   peri_libsvm_options given = {.features = (int64_t)values[0], .zero_based = values[1] != 0};
   machine_box *box = bind_push_box(L, sizeof *box, close_box);
