@@ -15,12 +15,15 @@ typedef struct nn_state {
   const void *layer_meta, *container_meta, *object_meta;
 } nn_state;
 
+/* Walks and calls go through nested modules by recursion, which Lua allows about 200 times. */
+#define NN_DEEPEST 100
+
 typedef enum nn_sort { NN_NONE, NN_LAYER, NN_CONTAINER, NN_OBJECT } nn_sort;
 
 typedef struct nn_container {
   bool training;
-  bool runs; /* Sequential; a ModuleList only holds */
-  int n;
+  bool runs;            /* Sequential; a ModuleList only holds */
+  int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
   peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
 } nn_container;
 

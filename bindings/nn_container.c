@@ -25,6 +25,12 @@ static void check_child(lua_State *L, const nn_state *N, const char *operation, 
   }
 }
 
+static int depth_of(lua_State *L, const nn_state *N, const char *operation, int index) {
+  int depth = nn_sort_of(L, N, index) == NN_CONTAINER ? ((const nn_container *)lua_touserdata(L, index))->depth : 1;
+  if (depth >= NN_DEEPEST) bind_error(L, operation, "modules are nested more than %d deep", NN_DEEPEST);
+  return depth;
+}
+
 /* Sequential(a, b, ...) or Sequential{a, b, ...} */
 static int new_container(lua_State *L) {
   const nn_state *N = nn_here(L);
@@ -35,7 +41,7 @@ static int new_container(lua_State *L) {
     return bind_error(L, operation, "%I layers are too many (expected at most %d)", n, MOST_CHILDREN);
   nn_container *container = lua_newuserdatauv(L, sizeof *container + (size_t)n * sizeof *container->layers, (int)n);
   int self = lua_gettop(L);
-  *container = (nn_container){.training = true, .runs = runs};
+  *container = (nn_container){.training = true, .runs = runs, .depth = 1};
   lua_rawgetp(L, LUA_REGISTRYINDEX, N->container_meta);
   lua_setmetatable(L, self);
   for (lua_Integer i = 1; i <= n; i++) {
@@ -45,6 +51,7 @@ static int new_container(lua_State *L) {
       lua_pushvalue(L, (int)i);
     }
     check_child(L, N, operation, runs, i);
+    container->depth = (int)peri_max(container->depth, 1 + depth_of(L, N, operation, -1));
     peri_layer *layer = nn_to_layer(L, N, -1);
     container->layers[i - 1] = layer != NULL && layer->kind->inputs == 1 ? peri_layer_retain(layer) : NULL;
     container->n = (int)i;
@@ -179,10 +186,11 @@ void nn_open_containers(lua_State *L, bind_state *S, int state, int methods, int
   nn_push_function(L, S, state, container_index, 1);
   lua_setfield(L, -2, "__index");
   ((nn_state *)lua_touserdata(L, state))->container_meta = nn_keep_metatable(L);
-  set_constructor(L, S, state, module, "Sequential", true,
-                  "Sequential(layer, ...) -> module\n"
-                  "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
-                  "how many there are. An activation behind a Linear is computed in the same pass.");
+  set_constructor(
+      L, S, state, module, "Sequential", true,
+      "Sequential(layer, ...) -> module\n"
+      "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
+      "how many there are. An activation behind a Linear is computed in the same pass. Modules nest up to 100 deep.");
   set_constructor(L, S, state, module, "ModuleList", false,
                   "ModuleList(layer, ...) -> module\n"
                   "Modules in order, also of a list, for a layer written in Lua to keep: list[i], #list. Their "
