@@ -3,10 +3,10 @@
 #include "lua_sources.h"
 #include "process.h"
 #include "rows.h"
+#include "base/blas.h"
 #include "kernels/kernels.h"
 #include "ops/rows.h"
 
-#include <cblas.h>
 #include <string.h>
 
 /* ---- settings ---- */
@@ -57,9 +57,11 @@ static int build_info(lua_State *L) {
   lua_setfield(L, -2, "compiler");
   lua_pushstring(L, bind_here(L)->context->kernels->name);
   lua_setfield(L, -2, "kernels");
-  lua_pushstring(L, openblas_get_config());
+  peri_blas_facts facts;
+  BIND_TRY(L, bind_here(L), peri_blas_facts_get(bind_here(L)->context, &facts));
+  lua_pushstring(L, facts.config);
   lua_setfield(L, -2, "openblas");
-  lua_pushstring(L, openblas_get_corename());
+  lua_pushstring(L, facts.core);
   lua_setfield(L, -2, "openblas_core");
   return 1;
 }

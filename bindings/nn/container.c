@@ -25,6 +25,12 @@ static void check_child(lua_State *L, bind_state *S, const char *operation, bool
   }
 }
 
+static int depth_of(lua_State *L, const bind_state *S, const char *operation, int index) {
+  int depth = bind_is(L, S, index, BIND_CONTAINER) ? ((const nn_container *)lua_touserdata(L, index))->depth : 1;
+  if (depth >= NN_DEEPEST) bind_error(L, operation, "modules are nested more than %d deep", NN_DEEPEST);
+  return depth;
+}
+
 /* Sequential(a, b, ...) or Sequential{a, b, ...} */
 static int new_container(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -38,6 +44,7 @@ static int new_container(lua_State *L) {
   int self = lua_gettop(L);
   container->training = true;
   container->runs = runs;
+  container->depth = 1;
   for (lua_Integer i = 1; i <= n; i++) {
     if (list) {
       lua_rawgeti(L, 1, i);
@@ -45,6 +52,7 @@ static int new_container(lua_State *L) {
       lua_pushvalue(L, (int)i);
     }
     check_child(L, S, operation, runs, i);
+    container->depth = (int)peri_max(container->depth, 1 + depth_of(L, S, operation, -1));
     peri_layer *layer = nn_to_layer(L, S, -1);
     container->layers[i - 1] = layer != NULL && layer->kind->inputs == 1 ? peri_layer_retain(layer) : NULL;
     container->n = (int)i;
@@ -160,10 +168,11 @@ static const bind_class container_class = {.kind = BIND_CONTAINER,
 
 void nn_open_containers(lua_State *L, bind_state *S, int methods, int module) {
   bind_open_class(L, S, &container_class, methods);
-  set_constructor(L, S, module, "Sequential", true,
-                  "Sequential(layer, ...) -> module\n"
-                  "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
-                  "how many there are. An activation behind a Linear is computed in the same pass.");
+  set_constructor(
+      L, S, module, "Sequential", true,
+      "Sequential(layer, ...) -> module\n"
+      "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
+      "how many there are. An activation behind a Linear is computed in the same pass. Modules nest up to 100 deep.");
   set_constructor(L, S, module, "ModuleList", false,
                   "ModuleList(layer, ...) -> module\n"
                   "Modules in order, also of a list, for a layer written in Lua to keep: list[i], #list. Their "

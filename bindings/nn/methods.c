@@ -8,8 +8,6 @@
 
 /* ---- the walk ---- */
 
-#define DEEPEST 100
-
 static void visit_module(nn_walk *w, int index, int prefix);
 
 /* The full name goes on the stack when it is wanted; index of the prefix 0: not wanted. */
@@ -69,8 +67,8 @@ static void visit_object(nn_walk *w, int index, int prefix) {
 
 static void visit_module(nn_walk *w, int index, int prefix) {
   luaL_checkstack(w->L, 12, "modules are nested too deep");
-  if (++w->depth > DEEPEST)
-    bind_error(w->L, w->operation, "modules are nested more than %d deep (does one hold itself?)", DEEPEST);
+  if (++w->depth > NN_DEEPEST)
+    bind_error(w->L, w->operation, "modules are nested more than %d deep (does one hold itself?)", NN_DEEPEST);
   switch (nn_kind_of(w->L, w->S, index)) {
   case BIND_LAYER:
     visit_layer(w, index, prefix);

@@ -10,10 +10,13 @@
 #include "bindings/core/bind.h"
 #include "nn/nn.h"
 
+/* Walks and calls go through nested modules by recursion, which Lua allows about 200 times. */
+#define NN_DEEPEST 100
+
 typedef struct nn_container {
   bool training;
-  bool runs; /* Sequential; a ModuleList only holds */
-  int n;
+  bool runs;            /* Sequential; a ModuleList only holds */
+  int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
   peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
 } nn_container;
 

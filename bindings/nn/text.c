@@ -8,8 +8,6 @@
 
 #include "bindings/core/option_list.h"
 
-#define DEEPEST 100
-
 /* "Linear(2, 10, {bias = false})" */
 static void push_layer(lua_State *L, const peri_layer *layer) {
   lua_newtable(L);
@@ -91,7 +89,7 @@ static void push_module(lua_State *L, bind_state *S, int index, int indent) {
   const char *name = nn_name(L, S, index);
   lua_newtable(L);
   int list = lua_gettop(L);
-  if (indent > 2 * DEEPEST) {
+  if (indent > 2 * NN_DEEPEST) {
     lua_pushfstring(L, "%s(...)", name);
   } else {
     if (sort == BIND_CONTAINER) {

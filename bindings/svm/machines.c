@@ -276,6 +276,8 @@ static peri_status read_scalars(const estimator *e, const estimator_source *sour
   m->fit_status = status != 0;
   if (!isfinite(m->gamma) || m->gamma < 0 || !isfinite(m->gap))
     return estimator_refuse(e, "gamma or gap is no number it can be");
+  if (m->options.kernel == PERI_SVM_PRECOMPUTED && m->d != m->n)
+    return estimator_refuse(e, "n and d differ (expected the sides of a kernel matrix, which is square)");
   return PERI_OK;
 }
 

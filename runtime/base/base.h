@@ -47,12 +47,16 @@ double peri_stream_normal(peri_stream *stream);                  /* Box-Muller; 
 #define PERI_MESSAGE_SIZE 1024
 
 struct peri_kernels;
+struct peri_blas;
 
 struct peri_context {
   const struct peri_kernels *kernels; /* the variant for this processor */
   int threads;
-  struct peri_team *team; /* opened at the first job for it */
-  bool grad_mode;         /* operations record */
+  struct peri_team *team;       /* opened at the first job for it */
+  const struct peri_blas *blas; /* between peri_blas_begin and peri_blas_end (base/blas.h), else NULL */
+  int blas_calls;               /* that may be made at once between them, else 0 */
+  bool keep_blas_threads;
+  bool grad_mode; /* operations record */
   atomic_bool cancelled;
   bool shielded;                 /* a write in place has begun: the flag waits until it is done */
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-#include <cblas.h>
 
 #define MAX_THREADS 256
 
@@ -40,8 +39,7 @@ peri_status peri_context_new(const peri_options *options, peri_context **out) {
   peri_context *context = calloc(1, sizeof *context);
   if (context == NULL) return PERI_ERR_MEMORY;
   pthread_once(&process_once, peri_team_prepare);
-  /* asked first, because in the child of a fork setting it would start OpenBLAS's own threads anew */
-  if (!chosen.keep_blas_threads && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+  context->keep_blas_threads = chosen.keep_blas_threads != 0;
   context->kernels = peri_kernels_select();
   context->grad_mode = true;
   context->references = 1;

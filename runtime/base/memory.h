@@ -10,4 +10,7 @@ void peri_context_drop(peri_context *context);
 /* Gives every cached block back to the system. */
 void peri_memory_close(peri_context *context);
 
+/* Whether the system would map so many bytes more now: limits on address space, strict overcommit. */
+bool peri_has_room(size_t bytes);
+
 #endif

@@ -54,10 +54,6 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
                       int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
                       void *c, int64_t ldc);
 
-/* For drivers that call BLAS in their own pieces: whether OpenBLAS can have its buffers (64 MB for each
- * of so many threads; it would try for ever without), else PERI_ERR_MEMORY. */
-peri_status peri_blas_ready(peri_context *context, int threads);
-
 /* ---- reductions: x is outer x n x inner, contiguous; y is outer x inner ----
  * The error of float sums does not grow with n. n = 0: sum 0, prod 1; max and min need n >= 1. */
 peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,

@@ -21,6 +21,7 @@
 #include "svm/linear_hessian.h"
 #include "svm/linear_start.h"
 
+#include "base/blas.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -466,8 +467,12 @@ peri_status peri_linear_newton(peri_linear_problem *p) {
   int64_t slots = peri_max(1, peri_min(GROUP_MOST, GROUP_BYTES / matrix));
   newton s;
   PERI_TRY(new_newton(p, peri_min(slots, p->machines), &s));
-  for (int64_t first = 0; first < p->machines; first += s.all.slots) {
-    PERI_TRY(run_group(&s, first, peri_min(s.all.slots, p->machines - first)));
+  int taken = 0;
+  if (s.hessian.diagonal == NULL) PERI_TRY(peri_blas_begin(p->context, p->context->threads, &taken));
+  peri_status status = PERI_OK;
+  for (int64_t first = 0; first < p->machines && status == PERI_OK; first += s.all.slots) {
+    status = run_group(&s, first, peri_min(s.all.slots, p->machines - first));
   }
-  return PERI_OK;
+  peri_blas_end(p->context, taken);
+  return status;
 }

@@ -237,16 +237,18 @@ peri_tensor *peri_tensor_retain(peri_tensor *tensor) {
   return tensor;
 }
 
+/* A gradient may have a gradient, and so on: a loop, because a script decides how far. */
 void peri_tensor_release(peri_tensor **tensor) {
   peri_tensor *x = *tensor;
   *tensor = NULL;
-  if (x == NULL || --x->references > 0) return;
-  peri_storage *storage = x->storage;
-  peri_context *context = storage->context;
-  if (x->grad != NULL) peri_tensor_release(&x->grad);
-  if (x->node != NULL) peri_node_release(context, x->node);
-  if (!x->first) peri_free(context, x, sizeof *x);
-  storage_release(storage);
+  while (x != NULL && --x->references == 0) {
+    peri_storage *storage = x->storage;
+    peri_tensor *grad = x->grad;
+    if (x->node != NULL) peri_node_release(storage->context, x->node);
+    if (!x->first) peri_free(storage->context, x, sizeof *x);
+    storage_release(storage);
+    x = grad;
+  }
 }
 
 peri_dtype peri_tensor_dtype(const peri_tensor *tensor) { return tensor->layout.dtype; }

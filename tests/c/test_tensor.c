@@ -194,6 +194,34 @@ static void lend_fails(void) {
 
 /* ---- text ---- */
 
+/* A script decides how many gradients hang from each other: letting go of them takes no stack. */
+static void *release_chain(void *chain) {
+  peri_tensor_release((peri_tensor **)chain);
+  return NULL;
+}
+
+static void chain_of_gradients(void) {
+  peri_context *context = open_context(1);
+  peri_tensor *chain = NULL;
+  for (int i = 0; i < 50000; i++) {
+    peri_tensor *x = make(context, PERI_FLOAT32, 0, NULL);
+    x->grad = chain;
+    chain = x;
+  }
+  peri_tensor *middle = peri_tensor_retain(chain->grad->grad);
+  pthread_t thread;
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, (size_t)256 << 10);
+  PERI_CHECK(pthread_create(&thread, &small, release_chain, &chain) == 0, "a thread");
+  pthread_join(thread, NULL);
+  PERI_CHECK(chain == NULL && middle->references == 1 && middle->grad != NULL, "what is held stays");
+  PERI_CHECK(pthread_create(&thread, &small, release_chain, &middle) == 0, "a thread");
+  pthread_join(thread, NULL);
+  pthread_attr_destroy(&small);
+  close_context(context);
+}
+
 static void check_text(peri_tensor *x, const char *expected) {
   char *text;
   size_t bytes;
@@ -539,7 +567,7 @@ static void lists_have_their_own_room(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(new_tensors), PERI_TEST(bad_tensors), PERI_TEST(lend), PERI_TEST(lend_without_deleter),
-               PERI_TEST(lend_fails), PERI_TEST(texts), PERI_TEST(train), PERI_TEST(same_bits_with_any_team),
-               PERI_TEST(failing_allocations), PERI_TEST(fork_and_train), PERI_TEST(cancelled_rows),
-               PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors), PERI_TEST(two_threads_train),
-               PERI_TEST(lists_have_their_own_room))
+               PERI_TEST(lend_fails), PERI_TEST(chain_of_gradients), PERI_TEST(texts), PERI_TEST(train),
+               PERI_TEST(same_bits_with_any_team), PERI_TEST(failing_allocations), PERI_TEST(fork_and_train),
+               PERI_TEST(cancelled_rows), PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors),
+               PERI_TEST(two_threads_train), PERI_TEST(lists_have_their_own_room))

@@ -477,6 +477,18 @@ describe("Module.extend", function()
     loop.again = nil
   end)
 
+  it("nests 100 deep, in every method, and says when it is more", function()
+    local net = nn.Linear(1, 1)
+    for _ = 1, 99 do net = nn.Sequential(net) end
+    assert.same({ 3, 1 }, net(peri.ones(3, 1)).shape)
+    assert.equal(2, #net:parameters())
+    assert.same({ 3, 1 }, net:train():eval():to("float64")(peri.ones(3, 1, { dtype = "float64" })).shape)
+    net:load_state_dict(net:state_dict())
+    assert.matches("Linear%(1, 1", tostring(net))
+    assert.matches("Sequential: modules are nested more than 100 deep", message(nn.Sequential, net))
+    assert.matches("ModuleList: modules are nested more than 100 deep", message(nn.ModuleList, net))
+  end)
+
   it("lets modules and parameters be collected, cycles too", function()
     local before
     for i = 1, 30 do
