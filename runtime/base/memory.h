@@ -4,6 +4,8 @@
 
 #include "base/base.h"
 
+/* A context with these kernels; peri_context_new chooses them. */
+peri_status peri_context_make(const peri_options *options, const struct peri_kernels *kernels, peri_context **out);
 /* A context lives as long as its owner or one of its storages. */
 void peri_context_retain(peri_context *context);
 void peri_context_drop(peri_context *context);

@@ -139,7 +139,7 @@ typedef struct peri_kernels {
 } peri_kernels;
 
 /* The best variant for this processor, or the one that PERILUNE_ISA names (baseline, v3, v4) when
- * the processor has it. */
+ * the processor has it. Defined where all rooms are seen (open.c). */
 const peri_kernels *peri_kernels_select(void);
 
 #endif

@@ -1,12 +1,6 @@
 /* The dispatcher: infer, allocate, run, record. */
 #include "ops/ops.h"
-#include "autograd/autograd.h"
-
-int peri_op_params(const peri_op *op) {
-  int n = 0;
-  while (n < PERI_MAX_PARAMS && op->params[n].name != NULL) n++;
-  return n;
-}
+#include "ops/node.h"
 
 const peri_op *peri_op_find(const char *name) {
   for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {

@@ -137,7 +137,11 @@ typedef struct peri_op {
 /* Every row, by file; each list ends with NULL, and so does the list of lists. */
 extern const peri_op *const *const peri_op_groups[];
 const peri_op *peri_op_find(const char *name); /* NULL when there is none */
-int peri_op_params(const peri_op *op);
+static inline int peri_op_params(const peri_op *op) {
+  int n = 0;
+  while (n < PERI_MAX_PARAMS && op->params[n].name != NULL) n++;
+  return n;
+}
 
 /* ---- the dispatcher ---- */
 

@@ -1,6 +1,5 @@
 /* Storages and tensors: making, viewing, releasing. */
 #include "tensor/tensor.h"
-#include "autograd/autograd.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
@@ -244,7 +243,7 @@ void peri_tensor_release(peri_tensor **tensor) {
   while (x != NULL && --x->references == 0) {
     peri_storage *storage = x->storage;
     peri_tensor *grad = x->grad;
-    if (x->node != NULL) peri_node_release(storage->context, x->node);
+    if (x->node != NULL) peri_computed_release(storage->context, x->node);
     if (!x->first) peri_free(storage->context, x, sizeof *x);
     storage_release(storage);
     x = grad;

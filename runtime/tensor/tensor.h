@@ -8,7 +8,15 @@
 
 #include "base/base.h"
 
-struct peri_node;
+/* What computed a tensor, as far as the tensor knows it: a counted thing that its maker (ops/node.c) buries. */
+typedef struct peri_computed {
+  size_t references;
+  void (*bury)(peri_context *context, struct peri_computed *computed);
+} peri_computed;
+
+static inline void peri_computed_release(peri_context *context, peri_computed *computed) {
+  if (--computed->references == 0) computed->bury(context, computed);
+}
 
 typedef struct peri_storage {
   size_t references;
@@ -40,7 +48,7 @@ struct peri_tensor {
   bool first;              /* stands in its storage's block */
   int output;              /* which output of node this is */
   peri_layout layout;
-  struct peri_node *node; /* what computed it, when recorded */
+  peri_computed *node; /* what computed it, when recorded */
   peri_tensor *grad;
   peri_tensor *incoming; /* a leaf's gradient while backward runs, before it is known to succeed */
   bool known;            /* for the binding: it keeps one handle for this tensor (parameters and gradients) */

@@ -1,4 +1,6 @@
-/* The variants of the kernels and the choice between them. */
+/* Opening a context: the only file that sees every room. Each room's loops are compiled once for every instruction set;
+ * here the variants of all of them come together, and the processor chooses. */
+#include "base/memory.h"
 #include "kernels/kernels.h"
 #include "kernels/rows.h"
 
@@ -58,3 +60,7 @@ const peri_kernels *peri_kernels_select(void) {
 #else
 const peri_kernels *peri_kernels_select(void) { return &kernels_baseline; }
 #endif
+
+peri_status peri_context_new(const peri_options *options, peri_context **out) {
+  return peri_context_make(options, peri_kernels_select(), out);
+}
