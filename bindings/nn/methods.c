@@ -11,12 +11,11 @@
 static void visit_module(nn_walk *w, int index, int prefix);
 
 /* The full name goes on the stack when it is wanted; index of the prefix 0: not wanted. */
-static void visit_parameter(nn_walk *w, int prefix, const char *name, peri_tensor *const *tensor, int owner,
-                            int position) {
-  if (w->parameter == NULL) return;
+static void visit_parameter(nn_walk *w, int prefix, const char *name, const nn_place *place) {
+  if (w->parameter == NULL || !(place->buffer ? w->buffers : w->parameters)) return;
   if (prefix != 0) lua_pushfstring(w->L, "%s%s", lua_tostring(w->L, prefix), name);
-  if (*tensor == NULL) bind_error(w->L, w->operation, "parameter %s was released", name);
-  w->parameter(w, &(nn_place){tensor, owner, position});
+  if (*place->tensor == NULL) bind_error(w->L, w->operation, "%s was released", name);
+  w->parameter(w, place);
 }
 
 static void visit_child(nn_walk *w, int child, int prefix, const char *name) {
@@ -28,8 +27,9 @@ static void visit_layer(nn_walk *w, int index, int prefix) {
   const peri_layer *layer = *(peri_layer **)lua_touserdata(w->L, index);
   int top = lua_gettop(w->L);
   for (int i = 0; layer->kind->parameters[i].name != NULL; i++) {
+    const peri_layer_parameter *row = &layer->kind->parameters[i];
     if (layer->parameters[i] != NULL)
-      visit_parameter(w, prefix, layer->kind->parameters[i].name, &layer->parameters[i], index, i);
+      visit_parameter(w, prefix, row->name, &(nn_place){&layer->parameters[i], index, i, row->buffer});
     lua_settop(w->L, top);
   }
 }
@@ -56,7 +56,10 @@ static void visit_object(nn_walk *w, int index, int prefix) {
     lua_rawget(L, fields);
     peri_tensor *const *place = bind_to_handle(L, w->S, -1);
     if (place != NULL) {
-      visit_parameter(w, prefix, lua_tostring(L, order + 1), place, index, i);
+      lua_pushvalue(L, order + 1);
+      lua_rawget(L, order);
+      bool buffer = lua_type(L, -1) == LUA_TSTRING && *lua_tostring(L, -1) == 'b';
+      visit_parameter(w, prefix, lua_tostring(L, order + 1), &(nn_place){place, index, i, buffer});
     } else {
       visit_child(w, order + 2, prefix, lua_tostring(L, order + 1));
     }
@@ -94,10 +97,10 @@ void nn_walk_from(nn_walk *w, int index) {
 }
 
 static nn_walk new_walk(lua_State *L, const char *operation) {
-  return (nn_walk){.L = L, .S = bind_here(L), .operation = operation};
+  return (nn_walk){.L = L, .S = bind_here(L), .operation = operation, .parameters = true};
 }
 
-/* ---- parameters, each once ---- */
+/* ---- parameters and buffers, each once ---- */
 
 static void collect_parameter(nn_walk *w, const nn_place *place) {
   lua_State *L = w->L;
@@ -114,10 +117,14 @@ static void collect_parameter(nn_walk *w, const nn_place *place) {
   lua_rawseti(L, w->tensors, next);
 }
 
+typedef enum wanted { PARAMETERS = 1, BUFFERS = 2, BOTH = 3 } wanted;
+
 /* Pushes three tables for the module at stack index 1: names, tensors, and the set of the tensors. */
-static nn_walk collect(lua_State *L, const char *operation, bool names) {
+static nn_walk collect(lua_State *L, const char *operation, bool names, wanted what) {
   nn_walk w = new_walk(L, operation);
   w.names = names;
+  w.parameters = (what & PARAMETERS) != 0;
+  w.buffers = (what & BUFFERS) != 0;
   w.parameter = collect_parameter;
   w.list = lua_gettop(L) + 1;
   w.tensors = w.list + 1;
@@ -131,7 +138,7 @@ static nn_walk collect(lua_State *L, const char *operation, bool names) {
 
 static int parameters(lua_State *L) {
   lua_settop(L, 1);
-  nn_walk w = collect(L, "parameters", false);
+  nn_walk w = collect(L, "parameters", false, PARAMETERS);
   lua_pushvalue(L, w.tensors);
   return 1;
 }
@@ -145,15 +152,17 @@ static int next_named(lua_State *L) {
   lua_rawgeti(L, lua_upvalueindex(3), i);
   return lua_isnil(L, -1) ? 1 : 2;
 }
-static int named_parameters(lua_State *L) {
+static int named(lua_State *L, const char *operation, wanted what) {
   lua_settop(L, 1);
-  nn_walk w = collect(L, "named_parameters", true);
+  nn_walk w = collect(L, operation, true, what);
   lua_pushvalue(L, w.list);
   lua_pushvalue(L, w.tensors);
   lua_pushinteger(L, 0);
   bind_push_function(L, w.S, next_named, 3);
   return 1;
 }
+static int named_parameters(lua_State *L) { return named(L, "named_parameters", PARAMETERS); }
+static int named_buffers(lua_State *L) { return named(L, "named_buffers", BUFFERS); }
 
 /* ---- state ---- */
 
@@ -175,7 +184,7 @@ static int push_state(nn_walk *w) {
 
 static int state_dict(lua_State *L) {
   lua_settop(L, 1);
-  nn_walk w = collect(L, "state_dict", true);
+  nn_walk w = collect(L, "state_dict", true, BOTH);
   push_state(&w);
   bind_charge(L, w.S);
   return 1;
@@ -183,7 +192,7 @@ static int state_dict(lua_State *L) {
 
 static int load_state_dict(lua_State *L) {
   lua_settop(L, 2);
-  nn_walk w = collect(L, "load_state_dict", true);
+  nn_walk w = collect(L, "load_state_dict", true, BOTH);
   int state = push_state(&w);
   bind_state_match(L, w.S, "load_state_dict", 2, state);
   lua_Integer n = (lua_Integer)lua_rawlen(L, w.tensors);
@@ -289,7 +298,7 @@ static void replace_parameter(nn_walk *w, const nn_place *place) {
     peri_layer *layer = nn_to_layer(L, w->S, place->owner);
     peri_tensor *before = layer->parameters[place->position];
     layer->parameters[place->position] = peri_tensor_retain(successor);
-    layer->dtype = successor->layout.dtype;
+    if (peri_is_float(successor->layout.dtype)) layer->dtype = successor->layout.dtype;
     peri_tensor_release(&before);
   } else {
     lua_getiuservalue(L, place->owner, NN_FIELDS);
@@ -307,7 +316,12 @@ static void convert_parameters(nn_walk *w, peri_dtype dtype) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, w->tensors);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, w->tensors, i);
-    peri_tensor *x = bind_to_tensor(L, w->S, -1), **successor = bind_new_tensor(L, w->S);
+    peri_tensor *x = bind_to_tensor(L, w->S, -1);
+    if (!peri_is_float(x->layout.dtype)) { /* a buffer that counts stays as it is */
+      lua_rawsetp(L, w->seen, x);
+      continue;
+    }
+    peri_tensor **successor = bind_new_tensor(L, w->S);
     BIND_TRY(L, w->S, peri_parameter_convert(x, dtype, successor));
     if ((*successor)->requires_grad) bind_register_handle(L, w->S, -1);
     lua_rawsetp(L, w->seen, x);
@@ -320,7 +334,7 @@ static int to(lua_State *L) {
   peri_dtype dtype = bind_check_dtype(L, 2, "to");
   if (!peri_is_float(dtype))
     return bind_error(L, "to", "dtype is %s (expected float32 or float64)", peri_dtype_name(dtype));
-  nn_walk w = collect(L, "to", false);
+  nn_walk w = collect(L, "to", false, BOTH);
   convert_parameters(&w, dtype);
   w.parameter = replace_parameter;
   nn_walk_from(&w, 1);
@@ -339,13 +353,17 @@ void nn_open_methods(lua_State *L, bind_state *S) {
        "net:named_parameters() -> iterator\n"
        "for name, p in net:named_parameters() do: names such as \"1.weight\" or \"fc1.bias\", in the order "
        "of registration. A parameter in two places comes once, under its first name."},
+      {"named_buffers", named_buffers,
+       "net:named_buffers() -> iterator\n"
+       "for name, b in net:named_buffers() do: tensors that are saved and converted with the module but not trained "
+       "(nn.Buffer), named as parameters are."},
       {"state_dict", state_dict,
        "net:state_dict() -> table\n"
-       "Copies of the parameters by name, for peri.save or load_state_dict; pairs() goes in the order of "
+       "Copies of the parameters and buffers by name, for peri.save or load_state_dict; pairs() goes in the order of "
        "registration."},
       {"load_state_dict", load_state_dict,
        "net:load_state_dict(state) -> net\n"
-       "Copies values into the parameters. Names and shapes must be the module's own: what is missing, "
+       "Copies values into the parameters and buffers. Names and shapes must be the module's own: what is missing, "
        "unexpected or of another shape is an error, and then nothing was changed. float32 and float64 are "
        "converted."},
       {"train", train,
@@ -355,7 +373,8 @@ void nn_open_methods(lua_State *L, bind_state *S) {
       {"apply", apply, "net:apply(f) -> net\nCalls f(module) for every module in it, children before parents."},
       {"to", to,
        "net:to(dtype) -> net\n"
-       "Parameters become new ones of dtype float32 or float64, without gradients. Optimisers hold the "
+       "Parameters become new ones of dtype float32 or float64, without gradients, and buffers of floats too. "
+       "Optimisers hold the "
        "parameters that they were given: make them afterwards."},
       {NULL, NULL, NULL}};
   lua_newtable(L);

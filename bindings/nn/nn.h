@@ -27,7 +27,7 @@ enum {
   NN_FIELDS = 1,
   NN_ORDER,
   NN_CLASS
-}; /* an object's user values; the order is a list and the set of its members */
+}; /* an object's user values; the order is a list, and under each name in it "part" or "buffer" */
 
 /* BIND_LAYER, BIND_CONTAINER or BIND_OBJECT; BIND_NONE when the value at index is no module. */
 bind_kind nn_kind_of(lua_State *L, const bind_state *S, int index);
@@ -45,14 +45,16 @@ typedef struct nn_place {
   peri_tensor *const *tensor; /* in the layer, or in the handle of an object's field */
   int owner;                  /* stack index of the module */
   int position;               /* a layer's parameter from 0; an object's entry in its order from 1 */
+  bool buffer;
 } nn_place;
 
 struct nn_walk {
   lua_State *L;
   bind_state *S;
   const char *operation;
-  bool names; /* whether parameters come with their full name on the stack's top */
-  void (*parameter)(nn_walk *w, const nn_place *place); /* or NULL; parameters in two places come twice */
+  bool names;               /* whether parameters come with their full name on the stack's top */
+  bool parameters, buffers; /* which of the two are visited */
+  void (*parameter)(nn_walk *w, const nn_place *place); /* or NULL; what is in two places comes twice */
   void (*module)(nn_walk *w, int index);                /* or NULL; children come before their parents */
   int depth;
   int list, tensors, seen; /* stack positions of tables that the functions use */

@@ -85,6 +85,18 @@ static bool is_part(lua_State *L, bind_state *S) {
   return x != NULL ? x->requires_grad && x->node == NULL : nn_kind_of(L, S, 3) != BIND_NONE;
 }
 
+/* Whether the value at stack index 3 is to be a buffer: a nn.Buffer, whose tensor takes its place there, or a tensor
+ * for a field that holds a buffer already. */
+static bool take_buffer(lua_State *L, bind_state *S, bool was_buffer) {
+  if (bind_is(L, S, 3, BIND_BUFFER)) {
+    lua_getiuservalue(L, 3, 1);
+    lua_replace(L, 3);
+    return true;
+  }
+  const peri_tensor *x = bind_to_tensor(L, S, 3);
+  return was_buffer && x != NULL && !x->requires_grad;
+}
+
 /* A table whose first entry is a module would hide its parameters. */
 static void reject_list(lua_State *L, bind_state *S) {
   if (!lua_istable(L, 3)) return;
@@ -140,9 +152,10 @@ static int object_newindex(lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "training") == 0) {
     return bind_error(L, nn_name(L, S, 1), "training is set by train() and eval()");
   }
-  bool part = is_part(L, S);
   lua_pushvalue(L, 2);
   bool registered = lua_type(L, 2) == LUA_TSTRING && lua_rawget(L, 5) != LUA_TNIL;
+  bool buffer = take_buffer(L, S, registered && *lua_tostring(L, -1) == 'b');
+  bool part = buffer || is_part(L, S);
   lua_settop(L, 5);
   if (part) {
     check_part_name(L, S);
@@ -153,10 +166,12 @@ static int object_newindex(lua_State *L) {
   lua_pushvalue(L, 3);
   lua_rawset(L, 4);
   if (registered && !part) unregister(L);
-  if (part && !registered) {
+  if (part) {
     lua_pushvalue(L, 2);
-    lua_pushboolean(L, 1);
+    lua_pushstring(L, buffer ? "buffer" : "part");
     lua_rawset(L, 5);
+  }
+  if (part && !registered) {
     lua_pushvalue(L, 2);
     lua_rawseti(L, 5, (lua_Integer)lua_rawlen(L, 5) + 1);
   }
@@ -176,6 +191,23 @@ static int call_object(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* ---- nn.Buffer ---- */
+
+static int new_buffer(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const peri_tensor *x = bind_check_tensor(L, S, 1, "Buffer", "the argument");
+  if (x->requires_grad) return bind_error(L, "Buffer", "the tensor requires grad (use nn.Parameter, or detach it)");
+  bind_push_object(L, S, BIND_BUFFER, 1, 1);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+static int buffer_index(lua_State *L) {
+  return bind_error(L, "Buffer",
+                    "it is a tensor once it is assigned to a field of a module (self.mean = nn.Buffer(x))");
+}
+
 /* ---- opening ---- */
 
 static const luaL_Reg object_metamethods[] = {{"__call", call_object},
@@ -186,7 +218,20 @@ static const luaL_Reg object_metamethods[] = {{"__call", call_object},
 static const bind_class object_class = {
     .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods};
 
+static const luaL_Reg buffer_metamethods[] = {{"__index", buffer_index}, {"__newindex", buffer_index}, {NULL, NULL}};
+static const bind_class buffer_class = {
+    .kind = BIND_BUFFER, .name = "perilune.Buffer", .metamethods = buffer_metamethods};
+
 void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
+  bind_open_class(L, S, &buffer_class, 0);
+  bind_push_member(L, S, NULL, new_buffer, 0);
+  bind_document(L,
+                "Buffer(tensor) -> buffer\n"
+                "What a layer written in Lua keeps in a field without training it: self.mean = nn.Buffer(x). The field "
+                "is the tensor; state_dict, load_state_dict and to() take it along, parameters() does not. A tensor "
+                "assigned to the field later is the buffer then.\nErrors: a tensor that requires grad.");
+  lua_setfield(L, module, "Buffer");
+  lua_settop(L, lua_gettop(L) - 1);
   bind_open_class(L, S, &object_class, methods);
   lua_pushvalue(L, methods);
   bind_push_member(L, S, NULL, extend, 1);
