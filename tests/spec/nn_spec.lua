@@ -667,7 +667,7 @@ describe("buffers of layers written in Lua", function()
     return (x - self.mean) * self.weight
   end
 
-  local function names(iterator)
+  local function names_of(iterator)
     local list = {}
     for name in iterator do list[#list + 1] = name end
     return list
@@ -678,8 +678,8 @@ describe("buffers of layers written in Lua", function()
     local x = peri.rand(4, 2)
     net(x)
     assert.is_true(peri.is_tensor(net[2].mean))
-    assert.same({ "1.weight", "1.bias", "2.weight" }, names(net:named_parameters()))
-    assert.same({ "2.mean", "2.count" }, names(net:named_buffers()))
+    assert.same({ "1.weight", "1.bias", "2.weight" }, names_of(net:named_parameters()))
+    assert.same({ "2.mean", "2.count" }, names_of(net:named_buffers()))
     assert.equal(3, #net:parameters())
     local state = net:state_dict()
     assert.equal(1, state["2.count"][1])
@@ -706,16 +706,16 @@ describe("buffers of layers written in Lua", function()
   it("are replaced by a tensor, and leave with anything else", function()
     local net = Norm(2)
     net.mean = peri.ones(2)
-    assert.same({ "mean", "count" }, names(net:named_buffers()))
+    assert.same({ "mean", "count" }, names_of(net:named_buffers()))
     assert.same({ 1, 1 }, net:state_dict().mean:totable())
     net.mean = "gone"
-    assert.same({ "count" }, names(net:named_buffers()))
+    assert.same({ "count" }, names_of(net:named_buffers()))
     net.count = nn.Parameter(peri.ones(1))
-    assert.same({}, names(net:named_buffers()))
-    assert.same({ "weight", "count" }, names(net:named_parameters()))
+    assert.same({}, names_of(net:named_buffers()))
+    assert.same({ "weight", "count" }, names_of(net:named_parameters()))
     net.count = nn.Buffer(peri.ones(1))
-    assert.same({ "count" }, names(net:named_buffers()))
-    assert.same({ "weight" }, names(net:named_parameters()))
+    assert.same({ "count" }, names_of(net:named_buffers()))
+    assert.same({ "weight" }, names_of(net:named_parameters()))
   end)
 
   it("come back with the best parameters after early stopping", function()
