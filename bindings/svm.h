@@ -124,6 +124,8 @@ estimator_array estimator_classes(const estimator *e);
 void estimator_push_gap(lua_State *L, const estimator *e);
 void estimator_push_fit_status(lua_State *L, const estimator *e);
 void estimator_push_shape_fit(lua_State *L, const estimator *e);
+#define ESTIMATOR_TIME_DOC                                                                                             \
+  "time_limit the seconds of a fit, of which each machine has a fair share: what one leaves passes on to the rest. "
 #define ESTIMATOR_FIT_FIELDS_DOC                                                                                       \
   "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
   "when max_iter or time_limit came first; gap is what was left of the violation that tol bounds, gaps the same for "  \

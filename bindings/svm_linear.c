@@ -177,7 +177,7 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 #define COMMON_DOC                                                                                                     \
   "The intercept is the weight of a constant feature of value intercept_scaling, and is penalised like the others "    \
   "(a larger value makes that lighter). seed: of the order in which rows or features are visited. max_iter bounds "    \
-  "passes over the data, or Newton steps; time_limit the seconds of a fit. "
+  "passes over the data, or Newton steps; " ESTIMATOR_TIME_DOC
 #define WEIGHTS_DOC                                                                                                    \
   "class_weight: 'balanced', or {[label] = weight}, which multiplies C for the rows of that class in every machine "   \
   "(LIBLINEAR's one-vs-rest machines weigh their own class alone).\n"

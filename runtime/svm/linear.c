@@ -5,7 +5,6 @@
 #include "svm/svm_kernels.h"
 
 #include <math.h>
-#include <time.h>
 
 /* ---- names ---- */
 
@@ -118,12 +117,6 @@ static peri_status check_options(peri_context *context, const peri_linear_option
 }
 
 /* ---- the problem ---- */
-
-double peri_linear_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 double peri_linear_smaller_share(const peri_linear_problem *p, int64_t m) {
   if (p->grouping == NULL) return 1;
@@ -293,7 +286,7 @@ static peri_status run(peri_linear_problem *p, const solver *s, int64_t n, const
 peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, peri_dtype dtype, int64_t n,
                             int64_t d, const void *x, int64_t ldx, const int64_t *labels, const double *targets,
                             const double *weights, peri_linear **out) {
-  double start = peri_linear_now();
+  double start = peri_now();
   const solver *s;
   *out = NULL;
   PERI_TRY(check_options(context, options, &s));

@@ -55,7 +55,7 @@ typedef struct peri_linear_options {
   bool fit_intercept;
   double intercept_scaling; /* > 0 */
   uint64_t seed;            /* of the order in which rows or features are visited */
-  double time_limit;        /* > 0: seconds; infinity for none */
+  double time_limit;        /* > 0: seconds, of which machines have fair shares; infinity for none */
   peri_class_weights class_weights;
 } peri_linear_options;
 

@@ -29,6 +29,7 @@ typedef struct descent {
   char *columns;   /* width x rows, of the dtype of the features */
   double *scratch; /* for each thread */
   int64_t *order;  /* machines x width */
+  peri_turns turns;
 } descent;
 
 typedef struct machine {
@@ -37,6 +38,7 @@ typedef struct machine {
   double *w, *y;
   state now, trial;
   peri_stream stream;
+  peri_turn turn;
   double sum, worst, allowed;
 } machine;
 
@@ -141,7 +143,7 @@ static bool pass(machine *m) {
     m->order[other] = kept;
   }
   for (int64_t s = 0; s < m->active; s++) {
-    if (s % poll == 0 && peri_linear_stop(p)) return false;
+    if (s % poll == 0 && peri_linear_stop(p, &m->turn)) return false;
     int64_t j = m->order[s];
     if (!visit(m, j)) continue;
     m->order[s--] = m->order[--m->active];
@@ -182,9 +184,10 @@ static machine new_machine(const descent *self, int64_t number) {
 }
 
 static void machine_body(void *arg, int64_t number) {
-  const descent *self = arg;
+  descent *self = arg;
   const peri_linear_problem *p = self->problem;
   machine m = new_machine(self, number);
+  peri_turn_begin(&self->turns, &m.turn);
   double share = fmax(peri_linear_smaller_share(p, number), 1 / (double)p->rows), scale = measure(&m) * share;
   bool reached = scale == 0;
   int64_t passes = 0;
@@ -200,6 +203,7 @@ static void machine_body(void *arg, int64_t number) {
   if (!reached) p->gaps[number] = measure(&m) / scale;
   p->reached[number] = reached || p->gaps[number] <= p->options->tol;
   p->n_iter[number] = peri_max(1, passes);
+  peri_turn_end(&m.turn);
 }
 
 peri_status peri_linear_descent(peri_linear_problem *p) {
@@ -210,5 +214,6 @@ peri_status peri_linear_descent(peri_linear_problem *p) {
   PERI_TRY(peri_blocks_new(p->blocks, (int64_t)p->context->threads * ARRAYS * p->rows, sizeof(double), &self.scratch));
   PERI_TRY(peri_blocks_new(p->blocks, p->machines * p->width, sizeof *self.order, &self.order));
   PERI_TRY(peri_parallel(p->context, (p->width + COLUMNS - 1) / COLUMNS, transpose_body, &self));
+  peri_turns_begin(&self.turns, p->deadline, NULL, p->machines);
   return peri_parallel(p->context, p->machines, machine_body, &self);
 }

@@ -272,6 +272,15 @@ describe("limits", function()
     end
   end)
 
+  it("of time are shared by the machines of a fit", function()
+    local X, y = peri.randn(200, 5), peri.randint(1, 6, { 200 })
+    for _, options in ipairs { { loss = "hinge" }, { penalty = "l1" } } do
+      options.C, options.tol, options.max_iter, options.time_limit = 1e4, 1e-300, 2 ^ 40, 0.3
+      local n = svm.LinearSVC(options):fit(X, y).n_iter
+      assert.truthy(n:min():item() * 50 > n:max():item(), tostring(n))
+    end
+  end)
+
   it("of steps are counted", function()
     local m = fit("LinearSVC", { loss = "hinge", C = 100, tol = 1e-12, max_iter = 3 })
     assert.equal(1, m.fit_status)
