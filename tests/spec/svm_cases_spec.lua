@@ -153,9 +153,8 @@ describe("a time_limit", function()
       local n = svm.SVC(options):fit(X, y).n_iter
       assert.truthy(n:min():item() * 50 > n:max():item(), tostring(n))
     end
-    options.cache_size, options.time_limit = nil, 0.3
-    options.C, options.Cs = nil, { 1e4, 1e5, 1e6 }
-    for _, m in ipairs(svm.path(X, y, options)) do assert.truthy(m.n_iter:min():item() > 500, tostring(m.n_iter)) end
+    options.cache_size, options.C, options.Cs = nil, nil, { 1e6, 2e6 }
+    for _, m in ipairs(svm.path(X, y:gt(2):to "int64", options)) do assert.truthy(m.n_iter[1] > 0 and m.gap > m.tol) end
   end)
 end)
 
