@@ -196,8 +196,7 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "S. S. Keerthi, D. DeCoste, A modified finite Newton method for fast solution of large scale linear SVMs, JMLR 6, "  \
   "2005"
 #define DESCENT_SOURCE                                                                                                 \
-  "G.-X. Yuan, K.-W. Chang, C.-J. Hsieh, C.-J. Lin, A comparison of optimization methods and software for "            \
-  "large-scale L1-regularized linear classification, JMLR 11, 2010"
+  "G.-X. Yuan, C.-H. Ho, C.-J. Lin, An improved GLMNET for L1-regularized logistic regression, JMLR 13, 2012"
 
 const estimator_type peri_bind_linear_svc = {
     .name = "LinearSVC",
