@@ -53,7 +53,7 @@ typedef struct estimator_type {
   peri_svm_targets targets; /* what y holds, and what predict gives: numbers, else int64 labels */
   const peri_option *options;
   const char *const *also; /* options that are no plain values: gamma, class_weight */
-  const char *positive;    /* options that must be above 0 */
+  const char *positive;    /* options that must be above 0, or their default */
   bool reports;            /* its fit calls progress */
   const estimator_field *fields;
   const char *doc;

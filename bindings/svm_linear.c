@@ -15,9 +15,9 @@ static const peri_linear *machine_of(const estimator *e) { return e->machine; }
 /* Choices stand in the order of the runtime's enumerations. */
 #define PENALTY                                                                                                        \
   { "penalty", PERI_OPTION_CHOICE, PERI_PENALTY_L2, 0, 0, "l2 l1", "of the weights: w'w / 2 or sum |w_j|" }
-#define COMMON_OPTIONS                                                                                                 \
+#define COMMON_OPTIONS(max_iter, least)                                                                                \
   {"tol", PERI_OPTION_NUMBER, 1e-4, 0, 0, NULL, "gap that may be left, > 0"},                                          \
-      {"max_iter", PERI_OPTION_INTEGER, 1000, 1, LARGEST, NULL, "passes over the data, or Newton steps"},              \
+      {"max_iter", PERI_OPTION_INTEGER, max_iter, least, LARGEST, NULL, "passes over the data, or Newton steps"},      \
       {"fit_intercept", PERI_OPTION_BOOL, 1, 0, 0, NULL, "with a constant term"},                                      \
       {"intercept_scaling", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "value of the feature that carries it, > 0"},           \
       {"seed", PERI_OPTION_INTEGER, 0, 0, LARGEST, NULL, "of the order of visits"}, {                                  \
@@ -29,17 +29,17 @@ static const peri_option svc_options[] = {
     PENALTY,
     {"loss", PERI_OPTION_CHOICE, PERI_LOSS_SQUARED_HINGE, 0, 0, "hinge squared_hinge", "of a row within the margin"},
     {"multi_class", PERI_OPTION_CHOICE, PERI_OVR, 0, 0, "ovr crammer_singer", "a machine each, or one for all"},
-    COMMON_OPTIONS,
+    COMMON_OPTIONS(-1, -1),
     {NULL}};
 static const peri_option svr_options[] = {
     {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"},
     {"epsilon", PERI_OPTION_NUMBER, 0, 0, HUGE_VAL, NULL, "half the width of the tube without loss"},
     {"loss", PERI_OPTION_CHOICE, 0, 0, 0, "epsilon_insensitive squared_epsilon_insensitive",
      "of a row outside the tube"},
-    COMMON_OPTIONS,
+    COMMON_OPTIONS(1000, 1),
     {NULL}};
 static const peri_option logistic_options[] = {
-    {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"}, PENALTY, COMMON_OPTIONS, {NULL}};
+    {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"}, PENALTY, COMMON_OPTIONS(1000, 1), {NULL}};
 
 static const char *const class_also[] = {"class_weight", NULL};
 static const char *const plain_also[] = {NULL};
@@ -172,7 +172,7 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 /* ---- the types ---- */
 
 #define CALLS                                                                                                          \
-  .positive = "C tol intercept_scaling time_limit", .facts = facts, .fit = fit, .release = release,                    \
+  .positive = "C tol max_iter intercept_scaling time_limit", .facts = facts, .fit = fit, .release = release,           \
   .columns = columns, .decide = decide, .restore = restore
 #define COMMON_DOC                                                                                                     \
   "The intercept is the weight of a constant feature of value intercept_scaling, and is penalised like the others "    \
@@ -207,13 +207,14 @@ const estimator_type peri_bind_linear_svc = {
     .fields = class_fields,
     .doc =
         "svm.LinearSVC{C = 1, penalty = 'l2', loss = 'squared_hinge', multi_class = 'ovr', tol = 1e-4, max_iter = "
-        "1000, fit_intercept = true, intercept_scaling = 1, seed = 0, time_limit = math.huge, class_weight =} -> "
+        "-1, fit_intercept = true, intercept_scaling = 1, seed = 0, time_limit = math.huge, class_weight =} -> "
         "estimator\n"
         "A linear support vector classifier, for many rows, where SVC with a linear kernel is slow: penalty(w) + C sum "
         "loss(y w'x) is made as small as it gets. loss: 'squared_hinge', max(0, 1 - y f)^2, or 'hinge', its root; "
         "penalty 'l1', which leaves many weights at 0, goes with 'squared_hinge' alone. multi_class: 'ovr', a machine "
         "for each class against the rest; 'crammer_singer', all classes in one problem, where penalty and loss are "
         "not read. " COMMON_DOC
+        "max_iter = -1 is 1000; of 'crammer_singer', where few rows are left after the first passes, 100,000. "
         "tol: 'l2', span of the projected gradient of the dual; 'l1', sum of the violations of the optimality "
         "conditions, relative to that at w = 0 times the share of the smaller class; 'crammer_singer', the largest "
         "violation of a row. " WEIGHTS_DOC

@@ -118,7 +118,7 @@ static void solve_body(void *arg, int64_t piece) {
   int64_t passes = 0;
   double stage = fmax(1, p->options->tol);
   bool reached = false;
-  for (bool all = true; !reached && passes < p->options->max_iter && pass(s);) {
+  for (bool all = true; !reached && passes < p->max_iter && pass(s);) {
     passes++;
     reached = all && s->worst <= p->options->tol;
     all = s->worst <= stage;

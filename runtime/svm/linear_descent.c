@@ -323,7 +323,7 @@ static void machine_body(void *arg, int64_t number) {
       take_all(&m.all, p->width);
       continue;
     }
-    if (steps == p->options->max_iter || !find_step(&m)) break;
+    if (steps == p->max_iter || !find_step(&m)) break;
     steps++;
     if (take_step(&m)) continue;
     if (all) break;

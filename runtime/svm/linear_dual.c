@@ -153,7 +153,7 @@ static void machine_body(void *arg, int64_t number) {
   peri_turn_begin(&self->turns, &m.turn);
   memset(m.b, 0, (size_t)rows * sizeof *m.b);
   for (int64_t i = 0; i < rows; i++) m.order[i] = i;
-  while (!reached && passes < p->options->max_iter && pass(&m)) {
+  while (!reached && passes < p->max_iter && pass(&m)) {
     passes++;
     p->gaps[number] = gap_of(&m);
     m.allowed = m.worst > 0 ? m.worst : INFINITY;

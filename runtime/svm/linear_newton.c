@@ -432,7 +432,7 @@ static peri_status run_group(newton *s, int64_t first, int64_t count) {
     PERI_TRY(solve(s));
     PERI_TRY(move(s));
     arrive(s);
-    PERI_TRY(judge(s, step == p->options->max_iter));
+    PERI_TRY(judge(s, step == p->max_iter));
   }
   return PERI_OK;
 }

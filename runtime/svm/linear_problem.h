@@ -36,6 +36,7 @@ typedef struct peri_linear_problem {
   const double *targets;         /* of a regression, by row */
   double smaller; /* share of the smaller class, for relative measures: min(n+, n-) / n; 1 for a regression */
 
+  int64_t max_iter;      /* passes or steps of a machine */
   double deadline;       /* on the clock of peri_now */
   const peri_turn *turn; /* of the machines that solvers for several treat now */
 

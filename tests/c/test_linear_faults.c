@@ -81,7 +81,7 @@ static void test_arguments(void) {
   o = svc, o.tol = NAN;
   expect(context, FIT(o, 3, NULL), "LinearSVC: tol is nan (expected a number > 0)");
   o = svc, o.max_iter = 0;
-  expect(context, FIT(o, 3, NULL), "LinearSVC: max_iter is 0 (expected >= 1)");
+  expect(context, FIT(o, 3, NULL), "LinearSVC: max_iter is 0 (expected >= 1, or -1)");
   o = svc, o.intercept_scaling = 0;
   expect(context, FIT(o, 3, NULL), "LinearSVC: intercept_scaling is 0 (expected a number > 0)");
   o = svc, o.time_limit = 0;

@@ -288,6 +288,19 @@ describe("limits", function()
   end)
 end)
 
+it("Crammer and Singer's problem goes on as long as it takes, unless max_iter is given", function()
+  local X, y = data.blobs(150, { centers = 3, features = 4, noise = 3, seed = 1, dtype = "float64" })
+  local options = { C = 100, multi_class = "crammer_singer" }
+  local m = svm.LinearSVC(options):fit(X, y)
+  assert.equal(-1, m.max_iter)
+  assert.truthy(m.n_iter[1] > 1000)
+  for max_iter, same in pairs { [100000] = true, [1000] = false } do
+    options.max_iter = max_iter
+    assert.equal(same, svm.LinearSVC(options):fit(X, y).coef:equal(m.coef))
+  end
+  assert.equal(1000, svm.LinearSVC({ loss = "hinge", C = 1e6, tol = 1e-9 }):fit(X, y).n_iter:max():item())
+end)
+
 it("more features than rows are no harm", function()
   local X, y = peri.randn(30, 200), peri.randint(1, 2, { 30 })
   for _, name in ipairs(names) do
