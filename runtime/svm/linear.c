@@ -189,6 +189,13 @@ static void squares_body(void *arg, int64_t piece) {
   }
 }
 
+/* Of a row whose squares may overflow. */
+static double length_of(const peri_linear_problem *p, int64_t i) {
+  double length = p->constant;
+  for (int64_t j = 0; j < p->d; j++) length = hypot(length, peri_value(p->dtype, peri_linear_row(p, i), j));
+  return length;
+}
+
 static peri_status take_squares(peri_linear_problem *p) {
   PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *p->square, &p->square));
   PERI_TRY(peri_parallel(p->context, (p->rows + ROWS - 1) / ROWS, squares_body, p));
@@ -196,7 +203,7 @@ static peri_status take_squares(peri_linear_problem *p) {
     if (!(p->square[i] * p->bound[i] < 1e300))
       return peri_fail(p->context, PERI_ERR_NUMERIC,
                        "%s: row %lld of X is of length %g, too large at C = %g (scale the features, or lower C)",
-                       p->who, (long long)p->order[i] + 1, sqrt(p->square[i]), p->options->C);
+                       p->who, (long long)p->order[i] + 1, length_of(p, i), p->options->C);
     p->largest = fmax(p->largest, p->square[i]);
   }
   return PERI_OK;

@@ -99,7 +99,7 @@ peri_status peri_linear_new(peri_context *context, const peri_linear_options *op
                             peri_linear **out);
 void peri_linear_release(peri_context *context, peri_linear **model);
 
-/* out is m x rows. */
+/* out is m x rows; PERI_ERR_NUMERIC when a decision overflows. */
 peri_status peri_linear_decision(peri_context *context, const peri_linear *model, peri_dtype dtype, int64_t m,
                                  int64_t d, const void *x, int64_t ldx, double *out);
 /* The class of each of m rows; of the first of equal decisions. */

@@ -292,6 +292,29 @@ static void test_predictions(void) {
   peri_context_release(&context);
 }
 
+/* Decisions that are no numbers are an error, of a single row too. */
+static void test_overflow(void) {
+  peri_context *context = svm_context(1);
+  svm_data data = svm_groups(120, 3, 3, 0.3, 43);
+  for (size_t c = 0; c < PERI_COUNT(combinations); c++) {
+    peri_linear_options options = options_of(&combinations[c]);
+    double targets[120], far[9] = {0}, decision[9];
+    fill_targets(&data, targets);
+    sample s = {.n = data.n, .d = data.d, .x = data.x, .y = data.y};
+    if (options.kind == PERI_LINEAR_REGRESSOR) s.targets = targets;
+    peri_linear *model = fit(context, &options, &s, true);
+    for (int64_t i = 0; i < model->rows * 3; i++) model->coef[i] *= 100;
+    for (int j = 0; j < 3; j++) far[3 + j] = model->coef[j] > 0 ? -1e308 : 1e308;
+    PERI_CHECK(peri_linear_decision(context, model, PERI_FLOAT64, 3, 3, far, 3, decision) == PERI_ERR_NUMERIC &&
+                   strstr(peri_message(context), "the decision overflows in row 2 of X (scale the features)") != NULL,
+               "%s", peri_message(context));
+    PERI_CHECK(peri_linear_decision(context, model, PERI_FLOAT64, 1, 3, far, 3, decision) == PERI_OK, "row 1");
+    peri_linear_release(context, &model);
+  }
+  svm_data_free(&data);
+  peri_context_release(&context);
+}
+
 /* Far from the groups the sigmoids are 1 or 0 to the last bit: the largest probability is still where predict says,
  * and they add up to 1. */
 static void test_probabilities(void) {
@@ -328,4 +351,4 @@ static void test_probabilities(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(test_golden), PERI_TEST(test_optimal), PERI_TEST(test_sizes), PERI_TEST(test_l1_sizes),
-               PERI_TEST(test_predictions), PERI_TEST(test_probabilities))
+               PERI_TEST(test_predictions), PERI_TEST(test_overflow), PERI_TEST(test_probabilities))
