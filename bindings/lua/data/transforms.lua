@@ -31,20 +31,20 @@ local function read_fit(operation, X)
   return x
 end
 
--- A class whose objects hold options and, once fitted, fields; methods begin with the class's name in messages.
--- fit(self, x) gives the fields for x in float64; the others get X as a float tensor with the columns that
--- self[width] says, and give a result in float64.
-local function class(name, fit, transform, inverse, width)
+-- A class whose objects hold options and, once fitted, fields; methods begin with the class's name in messages. Its
+-- parts: describe(self), the options as text; fit(self, x), the fields for x in float64; transform(self, x) and
+-- inverse(self, x), in float64 too; width, the field that says how many columns inverse takes.
+local function class(name, parts)
   local new = { name = name }
   new.__index = new
   function new.__tostring(self)
     local fitted = self.n_features and (" fitted on %d features"):format(self.n_features) or ""
-    return name .. self:options() .. fitted
+    return name .. parts.describe(self) .. fitted
   end
   -- "name.method", after a check that self is an object of the class.
   local function check(self, method)
     if getmetatable(self) == new then return name .. "." .. method end
-    fail("%s.%s: the first argument must be a %s, got %s (call it as m:%s(X))", name, method, name,
+    fail("%s.%s: the first argument must be a %s, got %s (expected m:%s(X))", name, method, name,
       input.describe(self), method)
   end
   local function apply(self, method, X, columns, what, f)
@@ -54,13 +54,14 @@ local function class(name, fit, transform, inverse, width)
     return f(self, X:to "float64"):to(X.dtype)
   end
   function new.fit(self, X)
-    local fields = fit(self, read_fit(check(self, "fit"), X))
+    local fields = parts.fit(self, read_fit(check(self, "fit"), X))
     for field, value in pairs(fields) do self[field] = value end
     return self
   end
-  function new.transform(self, X) return apply(self, "transform", X, "n_features", "X", transform) end
+  function new.transform(self, X) return apply(self, "transform", X, "n_features", "X", parts.transform) end
   function new.inverse_transform(self, Z)
-    return apply(self, "inverse_transform", Z, width, width == "n_features" and "X" or "Z", inverse)
+    local what = parts.width == "n_features" and "X" or "Z"
+    return apply(self, "inverse_transform", Z, parts.width, what, parts.inverse)
   end
   function new.fit_transform(self, X)
     check(self, "fit_transform")
@@ -139,13 +140,16 @@ local function standardise(self, x)
   return self.scale and x / self.scale or x
 end
 
-local Standard = class("StandardScaler", fit_standard, standardise, function(self, x)
+local function destandardise(self, x)
   if self.mean and self.scale then return product(x, self.scale, self.mean) end
   if self.scale then return x * self.scale end
   return self.mean and x + self.mean or x
-end, "n_features")
+end
 
-function Standard:options() return ("{mean = %s, std = %s}"):format(self.with_mean, self.with_std) end
+local Standard = class("StandardScaler", {
+  describe = function(self) return ("{mean = %s, std = %s}"):format(self.with_mean, self.with_std) end,
+  fit = fit_standard, transform = standardise, inverse = destandardise, width = "n_features",
+})
 
 local function fit_range(self, x)
   local min, max = x:min(1), x:max(1)
@@ -164,11 +168,12 @@ local function stretch(self, x)
   return self.clip and x:clamp(self.low, self.high) or x
 end
 
-local MinMax = class("MinMaxScaler", fit_range, stretch, function(self, x)
-  return product((x - self.low) / (self.high - self.low), self.range, self.min)
-end, "n_features")
+local function shrink(self, x) return product((x - self.low) / (self.high - self.low), self.range, self.min) end
 
-function MinMax:options() return ("{low = %g, high = %g, clip = %s}"):format(self.low, self.high, self.clip) end
+local MinMax = class("MinMaxScaler", {
+  describe = function(self) return ("{low = %g, high = %g, clip = %s}"):format(self.low, self.high, self.clip) end,
+  fit = fit_range, transform = stretch, inverse = shrink, width = "n_features",
+})
 
 -- ---- principal components ----
 
@@ -220,17 +225,20 @@ local function project(self, x)
   end)
 end
 
-local Pca = class("PCA", fit_components, project, function(self, z)
+local function unproject(self, z)
   return within_range(function(share)
     local scaled = self.whiten and part(z, share) * self.deviation or part(z, share)
     return whole(scaled:matmul(self.components) + part(self.mean, share), share)
   end)
-end, "n_components")
-
-function Pca:options()
-  local asked = self.asked and ("components = %g, "):format(self.asked) or ""
-  return ("{%swhiten = %s}"):format(asked, self.whiten)
 end
+
+local Pca = class("PCA", {
+  describe = function(self)
+    local asked = self.asked and ("components = %g, "):format(self.asked) or ""
+    return ("{%swhiten = %s}"):format(asked, self.whiten)
+  end,
+  fit = fit_components, transform = project, inverse = unproject, width = "n_components",
+})
 
 -- ---- constructors ----
 

@@ -29,7 +29,7 @@ local function largest_class(labels)
 end
 
 -- For each of n rows its fold; labels (int64) are there for StratifiedKFold.
-function Splitter:assign(operation, n, labels)
+local function assign(self, operation, n, labels)
   if self.folds > n then fail("%s: folds is %d but X has %d rows", operation, self.folds, n) end
   if not self.stratified then
     return self.shuffle and peri.svm._folds(n, nil, self.folds, self.seed) or in_turn(n, self.folds)
@@ -39,7 +39,10 @@ function Splitter:assign(operation, n, labels)
   return peri.svm._folds(n, labels, self.folds, self.seed)
 end
 
-function Splitter:split(X, y)
+function Splitter.split(self, X, y)
+  if getmetatable(self) ~= Splitter then
+    fail("split: called with %s (expected m:split(X, y))", input.describe(self))
+  end
   local operation = self.name .. ".split"
   local n, labels = rows_of(operation, X), nil
   if self.stratified then
@@ -47,7 +50,7 @@ function Splitter:split(X, y)
     if #labels ~= n then fail("%s: X has %d rows but y has %d labels", operation, n, #labels) end
     labels = rows.index(labels)
   end
-  local fold, f = self:assign(operation, n, labels), 0
+  local fold, f = assign(self, operation, n, labels), 0
   return function()
     f = f + 1
     if f > self.folds then return nil end
@@ -97,7 +100,7 @@ function folds.read(operation, cv, seed, pair)
   if splitter.stratified and not pair.labels then
     fail("%s: StratifiedKFold needs labels, but y has numbers that are not whole", operation)
   end
-  return splitter:assign(operation, #pair.x, pair.labels), splitter.folds
+  return assign(splitter, operation, #pair.x, pair.labels), splitter.folds
 end
 
 return folds

@@ -1,8 +1,8 @@
 -- Sweeps over C, cross-validation and grids over (C, gamma), which share kernel values and start each machine from
 -- the one before.
 local peri, svm = ...
-
-local function fail(message, ...) peri._raise(message:format(...)) end
+local input = peri._load("learn.input", peri)
+local fail, whole = input.fail, input.whole
 
 local function check_estimator(operation, m)
   local name = type(m) == "userdata" and tostring(m):match "^(%a+)%{"
@@ -35,14 +35,6 @@ local function only(operation, options, names)
     fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", "))
   end
   return call
-end
-
-local function whole(operation, name, value, least)
-  local integer = math.type(value) and math.tointeger(value)
-  if not integer or integer < least then
-    fail("%s: %s must be a whole number from %d, got %s", operation, name, least, tostring(value))
-  end
-  return integer
 end
 
 local function rows_of(operation, X)
@@ -187,7 +179,9 @@ end
 
 -- What select's searches have: names, results with params, folds and metric.
 function Grid.plot(self, options)
-  if getmetatable(self) ~= Grid then fail("plot: called with %s (expected grid:plot(...))", tostring(self)) end
+  if getmetatable(self) ~= Grid then
+    fail("plot: called with %s (expected grid:plot(...))", input.describe(self))
+  end
   local search = { names = { "C" }, results = {}, folds = #self.results[1].scores, metric = self.metric }
   for i, r in ipairs(self.results) do
     search.results[i] = { params = { C = r.C, gamma = r.gamma }, score = r.score, std = r.std }

@@ -245,8 +245,15 @@ function methods.plot(self, options) return peri.plot._view("history", fitted(se
 
 -- ---- unfitted ones ----
 
+-- A Classifier or Regressor that one of its methods was called on.
+local function unfitted(self, call)
+  if type(self) == "table" and type(self._options) == "table" and type(self._new) == "function" then return self end
+  fail("%s: called with %s (expected m:%s)", call:match "^%a+", shown(self), call)
+end
+
 -- The options again, in a table of its own.
 function methods.params(self)
+  unfitted(self, "params()")
   local options = joined(self._options)
   for _, name in ipairs { "params", "early_stopping" } do
     options[name] = options[name] and joined(options[name])
@@ -255,6 +262,7 @@ function methods.params(self)
 end
 
 function methods.clone(self, changes)
+  unfitted(self, "clone(changes)")
   local options = methods.params(self)
   if changes ~= nil and type(changes) ~= "table" then
     fail("clone: the changes must be a table, got %s", shown(changes))
@@ -284,9 +292,7 @@ local function build_arguments(self, X, y)
 end
 
 function methods.fit(self, X, y, given)
-  if type(self) ~= "table" or not self._options then
-    fail("fit: called with %s (expected m:fit(X, y))", shown(self))
-  end
+  unfitted(self, "fit(X, y)")
   local call = check.options("fit", given or {}, FIT_METHOD)
   local options = with_defaults(methods.params(self))
   local rows = check.rows("fit", "X", X, float_dtype(X))
