@@ -1,5 +1,5 @@
 -- StandardScaler, MinMaxScaler and PCA: fitted on some rows, applied to any.
-local peri, input = ...
+local peri, internal, input = ...
 local fail = input.fail
 
 -- X as a float tensor of n x d outside of any graph, d as expected (nil: any).
@@ -201,7 +201,7 @@ local function fit_components(self, x)
   mean = mean * units
   local centred = quotient(x, mean, 4) -- a quarter, which is within the range
   local unit = unit_of(centred:abs():max():item())
-  local s, v = peri.data._svd(centred / unit)
+  local s, v = internal.data.svd(centred / unit)
   local variance = s:square() / (n - 1)
   local total = variance:sum():item()
   local ratio = total > 0 and variance / total or peri.zeros_like(variance)
