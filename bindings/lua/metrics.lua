@@ -62,7 +62,7 @@ end
 
 function Confusion.__len(self) return #self.labels end
 
-function Confusion.__tostring(self)
+Confusion.__tostring = input.guard("tostring", function(self)
   local rows = { { "true \\ pred" } }
   local whole = self.matrix.dtype == "int64"
   for i, label in ipairs(self.labels) do
@@ -74,7 +74,7 @@ function Confusion.__tostring(self)
     rows[i + 1] = row
   end
   return input.aligned(rows)
-end
+end)
 
 local function normalized(matrix, by)
   local sums = by == "true" and matrix:sum(2, true) or by == "pred" and matrix:sum(1, true) or matrix:sum()
@@ -117,16 +117,16 @@ internal.document("plot", [[
 c:plot{names =, title =, xlabel = 'predicted', ylabel = 'true', ...} -> figure
 The matrix as a heat map with its counts or shares; names (a list) stand for the
 labels. Further options: those of plot.figure.
-Errors: names that are not as many as the labels.]], function(self, options)
+Errors: names that are not as many as the labels.]], input.guard("plot", function(self, options)
     if getmetatable(self) ~= Confusion then
       fail("plot: called with %s (expected c:plot(...))", input.describe(self))
     end
     return peri.plot and internal.view("confusion", self, options)
-  end, Confusion)
+  end), Confusion)
 
 local Report = {}
 
-function Report.__tostring(self)
+Report.__tostring = input.guard("tostring", function(self)
   local rows = { { "class", "precision", "recall", "f1", "support" } }
   local function add(name, precision, recall, f1, support)
     local row = { name }
@@ -142,7 +142,7 @@ function Report.__tostring(self)
     add(name, mean.precision, mean.recall, mean.f1)
   end
   return input.aligned(rows)
-end
+end)
 
 -- How often each label is right, is predicted and is true.
 local function count_labels(p, t, weights)

@@ -276,6 +276,32 @@ describe("every method", function()
     end)
   end
 
+  for _, name in ipairs(sorted_names(OBJECTS)) do
+    it("of " .. name .. " notices fields that have been changed", function()
+      local make, fields = OBJECTS[name], {}
+      local first = make()
+      if type(first) ~= "table" then return end
+      for field in pairs(first) do fields[#fields + 1] = field end
+      table.sort(fields)
+      for _, field in ipairs(fields) do
+        for i = 1, COUNT, 3 do
+          local object, label = make(), ("%s.%s"):format(name, field)
+          pcall(function() object[field] = wrong_values()[i] end)
+          try(label .. ", tostring", tostring, object)
+          for _, method in ipairs(methods_of(name, first)) do
+            if method ~= "plot" then try(label .. ":" .. method, first[method], object, X, y) end
+          end
+        end
+        local emptied = make()
+        if type(emptied[field]) == "table" then
+          for key in pairs(emptied[field]) do emptied[field][key] = nil end
+          try(name .. "." .. field .. " emptied", tostring, emptied)
+        end
+      end
+      report()
+    end)
+  end
+
   it("that a file is written with names the way it is called", function()
     local m = svm.SVC():fit(X, y)
     for what, value in pairs { ["'/nowhere/x'"] = NOWHERE, nothing = false, ["a table"] = {} } do

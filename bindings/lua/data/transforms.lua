@@ -37,10 +37,10 @@ end
 local function class(name, parts)
   local new = { name = name }
   new.__index = new
-  function new.__tostring(self)
+  new.__tostring = input.guard("tostring", function(self)
     local fitted = self.n_features and (" fitted on %d features"):format(self.n_features) or ""
     return name .. parts.describe(self) .. fitted
-  end
+  end)
   -- "name.method", after a check that self is an object of the class.
   local function check(self, method)
     if getmetatable(self) == new then return name .. "." .. method end
@@ -53,16 +53,18 @@ local function class(name, parts)
     X = read(operation, X, self[columns], what)
     return f(self, X:to "float64"):to(X.dtype)
   end
-  function new.fit(self, X)
+  new.fit = input.guard(name .. ".fit", function(self, X)
     local fields = parts.fit(self, read_fit(check(self, "fit"), X))
     for field, value in pairs(fields) do self[field] = value end
     return self
-  end
-  function new.transform(self, X) return apply(self, "transform", X, "n_features", "X", parts.transform) end
-  function new.inverse_transform(self, Z)
+  end)
+  new.transform = input.guard(name .. ".transform", function(self, X)
+    return apply(self, "transform", X, "n_features", "X", parts.transform)
+  end)
+  new.inverse_transform = input.guard(name .. ".inverse_transform", function(self, Z)
     local what = parts.width == "n_features" and "X" or "Z"
     return apply(self, "inverse_transform", Z, parts.width, what, parts.inverse)
-  end
+  end)
   function new.fit_transform(self, X)
     check(self, "fit_transform")
     return self:fit(X):transform(X)

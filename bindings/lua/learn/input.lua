@@ -18,6 +18,21 @@ local function describe(value)
 end
 input.describe = describe
 
+-- A method of an object whose fields a script may have changed: where they no longer are what f works with, the error
+-- says so, and at the script's line.
+function input.guard(name, f)
+  local function check(self, ok, ...)
+    if ok then return ... end
+    local message = ...
+    local told = type(message) == "string" and message:gsub("^perilune/[^:]*:%d+: ", "") or "" -- ipairs has no position
+    if told:find "^attempt to" or told:find "^bad argument" then
+      fail("%s: fields of %s have been changed to what they cannot be", name, describe(self))
+    end
+    error(message, 0)
+  end
+  return function(self, ...) return check(self, pcall(f, self, ...)) end
+end
+
 -- The options, of which only those in names (words between spaces) may be there.
 function input.only(operation, options, names)
   if options == nil then return {} end

@@ -5,7 +5,7 @@ local fail = input.fail
 local Comparison = {}
 Comparison.__index = Comparison
 
-function Comparison.__tostring(self)
+Comparison.__tostring = input.guard("tostring", function(self)
   local metric = self.metric and " " .. self.metric or ""
   local lines = { { "method", "rows", "train" .. metric, "test" .. metric, "ms to fit", "ms to score", "size" } }
   for i, r in ipairs(self.results) do
@@ -15,7 +15,7 @@ function Comparison.__tostring(self)
     }
   end
   return input.aligned(lines)
-end
+end)
 
 local function count(tensors)
   local n = 0

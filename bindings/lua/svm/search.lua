@@ -168,17 +168,17 @@ local Grid = {}
 Grid.__index = Grid
 
 -- A table of the results, best first, as text.
-function Grid.__tostring(grid)
+Grid.__tostring = input.guard("tostring", function(grid)
   local lines = { ("%12s %12s %9s %9s"):format("C", "gamma", "score", "std") }
   for _, r in ipairs(grid.results) do
     local gamma = type(r.gamma) == "number" and ("%.6g"):format(r.gamma) or tostring(r.gamma or "")
     lines[#lines + 1] = ("%12.6g %12s %9.4f %9.4f"):format(r.C, gamma, r.score, r.std)
   end
   return table.concat(lines, "\n")
-end
+end)
 
 -- What select's searches have: names, results with params, folds and metric.
-function Grid.plot(self, options)
+Grid.plot = input.guard("plot", function(self, options)
   if getmetatable(self) ~= Grid then
     fail("plot: called with %s (expected grid:plot(...))", input.describe(self))
   end
@@ -188,7 +188,7 @@ function Grid.plot(self, options)
     if r.gamma ~= nil then search.names[2] = "gamma" end
   end
   return peri.plot and internal.view("search", search, options)
-end
+end)
 
 local function before(a, b)
   if a.score ~= b.score then return a.score > b.score end

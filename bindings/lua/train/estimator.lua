@@ -198,7 +198,7 @@ end
 local methods = {}
 
 local function fitted(self, where)
-  if type(self) ~= "table" or not self._class then
+  if type(self) ~= "table" or type(self._class) ~= "string" then
     fail("%s: called with %s (expected m:%s(...))", where, shown(self), where)
   end
   if not self.model then fail("%s: the %s is not fitted", where, self._class) end
@@ -296,7 +296,8 @@ end
 function methods.fit(self, X, y, given)
   unfitted(self, "fit(X, y)")
   local call = check.options("fit", given or {}, FIT_METHOD)
-  local options = with_defaults(methods.params(self))
+  local options = with_defaults(check.options("fit", methods.params(self), CLASSIFIER))
+  if not options.build then fail "fit: the estimator's build is gone (fields have been changed)" end
   local rows = check.rows("fit", "X", X, float_dtype(X))
   local p = build_arguments(self, rows, y)
   if options.seed then peri.manual_seed(options.seed) end
@@ -317,6 +318,10 @@ function methods.fit(self, X, y, given)
   for name in pairs(self) do self[name] = nil end
   for name, value in pairs(result) do self[name] = value end
   return self
+end
+
+for name, method in pairs(methods) do
+  if name ~= "fit" then methods[name] = check.guard(name, method) end -- which calls the script's functions
 end
 
 -- ---- classes ----
@@ -349,7 +354,7 @@ local function text(self)
 end
 
 local function new_class(name)
-  local class = { __name = name, __tostring = text }
+  local class = { __name = name, __tostring = check.guard("tostring", text) }
   class.__index = class
   return class
 end
