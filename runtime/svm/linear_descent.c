@@ -6,7 +6,8 @@
  * G = sum_i z_i x_ij and the curvature H_jj, and moves from u = w_j + d_j by
  *     -(G + 1) / H_jj  if G + 1 <= H_jj u,   -(G - 1) / H_jj  if G - 1 >= H_jj u,   else -u.
  * So a visit is a product with the feature's column, and as a rule nothing more; exponentials are computed once for
- * a step of all features, where descent in P itself computes them for each.
+ * a step of all features, where descent in P itself computes them for each. When the passes of a step have cost what
+ * H costs, it is computed: from then on the slopes of all features are at hand, and a move adds a row of H to them.
  *
  * P is convex. Along d it has fallen at t where its derivative is not positive; else t = 1, 1/2, 1/4 .. is taken where
  * P is not larger than at 0 and its derivative at most half of that at 0 is in size: then at least half of what the
@@ -16,7 +17,10 @@
  * Violation of a feature: |L'_j + 1| for w_j > 0, |L'_j - 1| for w_j < 0, max(0, |L'_j| - 1) for w_j = 0. Features at
  * 0 that are inside by more than the largest violation of the last look over n are left out until the rest has
  * converged, of the steps and of the descent within a step alike. Features are read by column, so that they are
- * transposed first. */
+ * transposed first.
+ *
+ * At a large C the violations at w = 0, of which tol is a share, are far above 1, a weight's penalty. So P must also
+ * have stopped falling by more than a share tol in a step. */
 #include "svm/linear_problem.h"
 
 #include "kernels/kernels.h"
@@ -25,7 +29,10 @@
 #define HALVES   60    /* of a step */
 #define EXACT    0.1   /* share of the violations that the descent within a step leaves */
 #define PASSES   1000  /* of it */
+#define MATRIX   512   /* features up to which H may be computed */
+#define BESIDE   5     /* columns of which products with another are taken at a time */
 #define TINY     1e-12 /* curvature, relative to that of a loss'' of C_i everywhere */
+#define STALLED  60    /* steps without smaller violations after which rounding rules */
 #define ROUNDING 1e-13 /* of a sum, relative to its terms */
 
 typedef struct state { /* of all rows at some w */
@@ -38,6 +45,9 @@ typedef struct descent {
   char *columns;              /* width x rows, of the dtype of the features */
   double *least;              /* width: the smallest H_jj */
   double *by_row, *by_weight; /* scratch of each thread */
+  int64_t side;               /* features of an H, at most */
+  double *matrix;             /* of each thread: side x side, then the slopes */
+  int64_t *place;             /* of each thread: width */
   int64_t *order;             /* machines x 2 width */
   peri_turns turns;
 } descent;
@@ -53,13 +63,18 @@ typedef struct machine {
   list all, step; /* for the steps; within one */
   double *w, *y;
   state now, trial;
+  double *matrix, *at_hand; /* H of the listed features, and G of each */
+  int64_t *place;           /* of each feature in them */
+  double *scaled;           /* BESIDE x rows */
+  bool has_matrix;
+  double fallen;            /* by what share P fell in the last step */
   double *moved;            /* rows: x_i'd */
   double *d, *slope, *bend; /* width: the step, L'_j, H_jj */
   peri_stream stream;
   peri_turn turn;
 } machine;
 
-#define ROW_ARRAYS    8 /* of a machine: two states, y, moved */
+#define ROW_ARRAYS    (8 + BESIDE) /* of a machine: two states, y, moved, scaled */
 #define WEIGHT_ARRAYS 3
 
 /* ---- columns ---- */
@@ -169,10 +184,54 @@ static double move_of(double u, double slope, double bend) {
   return -u;
 }
 
+/* H of the features that take part, and G as it stands; false when it was stopped. */
+static bool build_matrix(machine *m) {
+  const peri_linear_problem *p = m->self->problem;
+  int64_t poll = peri_linear_poll(p->rows * BESIDE), count = m->all.active;
+  for (int64_t a = 0; a < count; a++) {
+    int64_t j = m->all.order[a];
+    m->place[j] = a;
+    m->at_hand[a] = against(m, j, m->trial.slope) + m->self->least[j] * m->d[j];
+  }
+  for (int64_t first = 0; first < count; first += BESIDE) {
+    int64_t beside = peri_min(BESIDE, count - first);
+    if (peri_linear_stop(p, &m->turn)) return false;
+    memset(m->scaled, 0, (size_t)(beside * p->rows) * sizeof *m->scaled);
+    for (int64_t c = 0; c < beside; c++) {
+      const void *x = column(m->self, m->all.order[first + c]);
+      p->kernels->bent[p->wide](p->rows, x, 1, m->now.curvature, m->scaled + c * p->rows);
+    }
+    for (int64_t b = first; b < count; b++) {
+      if (b % poll == 0 && peri_linear_stop(p, &m->turn)) return false;
+      double product[BESIDE];
+      p->kernels->dots[p->wide](p->rows, column(m->self, m->all.order[b]), beside, m->scaled, p->rows, product, 1);
+      for (int64_t c = 0; c < beside; c++) {
+        m->matrix[b * count + first + c] = m->matrix[(first + c) * count + b] = product[c];
+      }
+    }
+  }
+  for (int64_t a = 0; a < count; a++) m->matrix[a * count + a] = m->bend[m->all.order[a]];
+  return m->has_matrix = true;
+}
+
+static double model_slope(const machine *m, int64_t j) {
+  if (m->has_matrix) return m->at_hand[m->place[j]];
+  return against(m, j, m->trial.slope) + m->self->least[j] * m->d[j];
+}
+
+static void move_model(const machine *m, int64_t j, double move) {
+  const peri_linear_problem *p = m->self->problem;
+  if (m->has_matrix) {
+    const void *row = m->matrix + m->place[j] * m->all.active;
+    p->kernels->add_rows[1](m->all.active, 1, &row, &move, m->at_hand);
+  } else {
+    p->kernels->bent[p->wide](p->rows, column(m->self, j), move, m->now.curvature, m->trial.slope);
+  }
+}
+
 /* Visits feature j of the model: true when it is to be left out from now on. */
 static bool visit(machine *m, int64_t j) {
-  const peri_linear_problem *p = m->self->problem;
-  double *z = m->trial.slope, slope = against(m, j, z) + m->self->least[j] * m->d[j], u = m->w[j] + m->d[j];
+  double slope = model_slope(m, j), u = m->w[j] + m->d[j];
   if (is_inside(&m->step, u, slope)) return true;
   double violation = violation_of(u, slope);
   count_violation(&m->step, violation);
@@ -180,14 +239,14 @@ static bool visit(machine *m, int64_t j) {
   double move = move_of(u, slope, m->bend[j]);
   if (fabs(move) < 1e-15 * fabs(u) || move == 0) return false;
   m->d[j] = move == -u ? -m->w[j] : m->d[j] + move;
-  p->kernels->bent[p->wide](p->rows, column(m->self, j), move, m->now.curvature, z);
+  move_model(m, j, move);
   return false;
 }
 
-/* The step d of the features that take part; false when it was stopped. */
-static bool find_step(machine *m) {
+/* The model at d = 0; false when it was stopped. */
+static bool begin_step(machine *m) {
   const peri_linear_problem *p = m->self->problem;
-  int64_t poll = peri_linear_poll(p->rows * 2), count = m->all.active;
+  int64_t poll = peri_linear_poll(p->rows), count = m->all.active;
   memcpy(m->trial.slope, m->now.slope, (size_t)p->rows * sizeof(double));
   memcpy(m->step.order, m->all.order, (size_t)count * sizeof *m->step.order);
   for (int64_t s = 0; s < count; s++) {
@@ -197,8 +256,24 @@ static bool find_step(machine *m) {
         p->kernels->squares_against[p->wide](p->rows, column(m->self, j), m->now.curvature) + m->self->least[j];
     m->d[j] = 0;
   }
+  m->has_matrix = false;
   take_all(&m->step, count);
-  for (int pass = 0; pass < PASSES; pass++) {
+  return true;
+}
+
+/* Passes that cost what H does, whose products come BESIDE at a time, each half as dear as a visit. */
+static bool is_matrix_due(const machine *m, int64_t passes) {
+  int64_t count = m->all.active;
+  return !m->has_matrix && count <= m->self->side && count < m->self->problem->rows && passes * BESIDE > count;
+}
+
+/* The step d of the features that take part; false when it was stopped. */
+static bool find_step(machine *m) {
+  const peri_linear_problem *p = m->self->problem;
+  int64_t poll = peri_linear_poll(p->rows * 2), count = m->all.active;
+  if (!begin_step(m)) return false;
+  for (int64_t pass = 0; pass < PASSES; pass++) {
+    if (is_matrix_due(m, pass) && !build_matrix(m)) return false;
     m->step.sum = m->step.worst = 0;
     shuffle(m, &m->step);
     for (int64_t s = 0; s < m->step.active; s++) {
@@ -218,6 +293,7 @@ static bool find_step(machine *m) {
 typedef struct line { /* at some t */
   double slope;       /* of P along d; to the left of t, at 0 to the right */
   double penalty;     /* |w + t d|_1 less |w|_1 */
+  double whole;       /* |w + t d|_1 of the features that take part */
   double size;        /* of the terms of the slope */
 } line;
 
@@ -227,6 +303,7 @@ static line line_at(const machine *m, double t, const double *slopes) {
   for (int64_t s = 0; s < m->all.active; s++) {
     int64_t j = m->all.order[s];
     double w = m->w[j], d = m->d[j], u = w + t * d;
+    at.whole += fabs(u);
     if (d == 0) continue;
     double side = u != 0 ? u : t == 0 ? d : -d;
     at.slope += side > 0 ? d : -d;
@@ -261,11 +338,10 @@ static bool take_step(machine *m) {
     p->kernels->shifted[1](p->rows, m->moved, t, m->now.f, m->trial.f);
     derive(m, &m->trial);
     line at = line_at(m, t, m->trial.slope);
-    double noise = ROUNDING * (from.size + at.size);
-    if (at.slope <= noise) break;
-    double end = value(p->rows, m->trial.f, m->y, p->bound);
-    bool fallen = (end - start) + at.penalty <= ROUNDING * start;
-    if (fallen && at.slope <= noise - from.slope / 2) break;
+    double noise = ROUNDING * (from.size + at.size), end = value(p->rows, m->trial.f, m->y, p->bound);
+    double rise = (end - start) + at.penalty;
+    m->fallen = -rise / (end + at.whole);
+    if (at.slope <= noise || (rise <= ROUNDING * start && at.slope <= noise - from.slope / 2)) break;
   }
   for (int64_t s = 0; s < m->all.active; s++) {
     int64_t j = m->all.order[s];
@@ -292,6 +368,10 @@ static machine new_machine(const descent *self, int64_t number) {
                .now = {row + p->rows, row + 2 * p->rows, row + 3 * p->rows},
                .trial = {row + 4 * p->rows, row + 5 * p->rows, row + 6 * p->rows},
                .moved = row + 7 * p->rows,
+               .scaled = row + 8 * p->rows,
+               .matrix = self->matrix + peri_worker() * self->side * (self->side + 1),
+               .at_hand = self->matrix + peri_worker() * self->side * (self->side + 1) + self->side * self->side,
+               .place = self->place + peri_worker() * p->width,
                .d = weight,
                .slope = weight + p->width,
                .bend = weight + 2 * p->width,
@@ -313,17 +393,20 @@ static void machine_body(void *arg, int64_t number) {
   peri_turn_begin(&self->turns, &m.turn);
   double share = fmax(peri_linear_smaller_share(p, number), 1 / (double)p->rows), scale = measure(&m) * share;
   bool reached = scale == 0;
-  int64_t steps = 0;
+  int64_t steps = 0, stalled = 0;
+  double best = INFINITY;
   while (!reached && look(&m)) {
     bool all = m.all.active == p->width;
     p->gaps[number] = m.all.sum / scale;
+    stalled = m.all.sum < best ? 0 : stalled + 1;
+    best = fmin(best, m.all.sum);
     m.all.allowed = m.all.worst / (double)p->rows;
     if (p->gaps[number] <= p->options->tol) {
-      reached = all;
+      reached = all && m.fallen <= p->options->tol;
       take_all(&m.all, p->width);
-      continue;
+      if (!all || reached) continue;
     }
-    if (steps == p->max_iter || !find_step(&m)) break;
+    if (steps == p->max_iter || stalled > STALLED || !find_step(&m)) break;
     steps++;
     if (take_step(&m)) continue;
     if (all) break;
@@ -338,12 +421,14 @@ static void machine_body(void *arg, int64_t number) {
 peri_status peri_linear_descent(peri_linear_problem *p) {
   descent self = {.problem = p,
                   .loss = p->options->loss == PERI_LOSS_LOGISTIC ? PERI_SMOOTH_LOGISTIC : PERI_SMOOTH_HINGE};
-  int64_t threads = p->context->threads;
+  int64_t threads = p->context->threads, side = self.side = peri_min(peri_min(p->width, MATRIX), p->rows);
   size_t column_bytes = (size_t)p->rows * peri_float_size(p->dtype);
   PERI_TRY(peri_blocks_new(p->blocks, p->width, column_bytes, &self.columns));
   PERI_TRY(peri_blocks_new(p->blocks, p->width, sizeof *self.least, &self.least));
   PERI_TRY(peri_blocks_new(p->blocks, threads * ROW_ARRAYS * p->rows, sizeof(double), &self.by_row));
   PERI_TRY(peri_blocks_new(p->blocks, threads * WEIGHT_ARRAYS * p->width, sizeof(double), &self.by_weight));
+  PERI_TRY(peri_blocks_new(p->blocks, threads * side * (side + 1), sizeof(double), &self.matrix));
+  PERI_TRY(peri_blocks_new(p->blocks, threads * p->width, sizeof *self.place, &self.place));
   PERI_TRY(peri_blocks_new(p->blocks, p->machines * 2 * p->width, sizeof *self.order, &self.order));
   PERI_TRY(peri_parallel(p->context, (p->width + COLUMNS - 1) / COLUMNS, transpose_body, &self));
   peri_turns_begin(&self.turns, p->deadline, NULL, p->machines);
