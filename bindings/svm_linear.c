@@ -178,6 +178,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "The intercept is the weight of a constant feature of value intercept_scaling, and is penalised like the others "    \
   "(a larger value makes that lighter). seed: of the order in which rows or features are visited. max_iter bounds "    \
   "passes over the data, or Newton steps; " ESTIMATOR_TIME_DOC
+#define FALL_DOC                                                                                                       \
+  "With 'l1' a machine goes on, besides, while a step makes the objective smaller by more than a share tol. "
 #define WEIGHTS_DOC                                                                                                    \
   "class_weight: 'balanced', or {[label] = weight}, which multiplies C for the rows of that class in every machine "   \
   "(LIBLINEAR's one-vs-rest machines weigh their own class alone).\n"
@@ -217,7 +219,7 @@ const estimator_type peri_bind_linear_svc = {
         "max_iter = -1 is 1000; of 'crammer_singer', where few rows are left after the first passes, 100,000. "
         "tol: 'l2', span of the projected gradient of the dual; 'l1', sum of the violations of the optimality "
         "conditions, relative to that at w = 0 times the share of the smaller class; 'crammer_singer', the largest "
-        "violation of a row. " WEIGHTS_DOC
+        "violation of a row. " FALL_DOC WEIGHTS_DOC
         "Methods: fit, predict, decision_function, score, save, clone, params, release.\n" CLASS_FIELDS_DOC ERRORS_DOC
         "Source: " DUAL_SOURCE "; " NEWTON_SOURCE "; " DESCENT_SOURCE
         "; S. S. Keerthi, S. Sundararajan, K.-W. Chang, C.-J. Hsieh, C.-J. Lin, A sequential dual method for large "
@@ -259,7 +261,7 @@ const estimator_type peri_bind_logistic = {
         "Logistic regression, one-vs-rest for more than two classes: penalty(w) + C sum log(1 + exp(-y w'x)) is made "
         "as small as it gets; penalty 'l1' leaves many weights at 0. " COMMON_DOC
         "tol, relative to w = 0 times the share of the smaller class: 'l2', norm of the gradient; 'l1', sum of the "
-        "violations of the optimality conditions. " WEIGHTS_DOC
+        "violations of the optimality conditions. " FALL_DOC WEIGHTS_DOC
         "Methods: fit, predict, predict_proba (the sigmoid of the decision; for more than two classes those of all "
         "machines over their sum), decision_function, score, save, clone, params, release.\n" CLASS_FIELDS_DOC
             ERRORS_DOC

@@ -274,11 +274,9 @@ describe("limits", function()
 
   it("of time are shared by the machines of a fit", function()
     local X, y = peri.randn(200, 5), peri.randint(1, 6, { 200 })
-    for _, options in ipairs { { loss = "hinge" }, { penalty = "l1" } } do
-      options.C, options.tol, options.max_iter, options.time_limit = 1e4, 1e-300, 2 ^ 40, 0.3
-      local n = svm.LinearSVC(options):fit(X, y).n_iter
-      assert.truthy(n:min():item() * 50 > n:max():item(), tostring(n))
-    end
+    local options = { loss = "hinge", C = 1e4, tol = 1e-300, max_iter = 2 ^ 40, time_limit = 1 }
+    local n = svm.LinearSVC(options):fit(X, y).n_iter -- 1 for those that had none
+    assert.truthy(n:min():item() > 1, tostring(n))
   end)
 
   it("of steps are counted", function()
