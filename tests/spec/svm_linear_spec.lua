@@ -299,6 +299,23 @@ it("Crammer and Singer's problem goes on as long as it takes, unless max_iter is
   assert.equal(1000, svm.LinearSVC({ loss = "hinge", C = 1e6, tol = 1e-9 }):fit(X, y).n_iter:max():item())
 end)
 
+it("L1 penalties on features that depend on each other have the same bits with any number of threads", function()
+  local X = peri.randn(600, 30, { dtype = "float64" }) + peri.randn(600, 1, { dtype = "float64" })
+  local y = (X[{ {}, { 1, 4 } }]:sum(2) + peri.randn(600)):gt(0):to "int64" + X:select(2, 5):gt(1):to "int64" * 2
+  local before = peri.get_num_threads()
+  for _, name in ipairs { "LogisticRegression", "LinearSVC" } do
+    local kept
+    for threads = 1, 3 do
+      peri.set_num_threads(threads)
+      local m = svm[name]({ penalty = "l1", C = 10 }):fit(X, y)
+      assert.equal(0, m.fit_status)
+      kept = kept or samples.bits(m.coef)
+      assert.equal(kept, samples.bits(m.coef))
+    end
+  end
+  peri.set_num_threads(before)
+end)
+
 it("more features than rows are no harm", function()
   local X, y = peri.randn(30, 200), peri.randint(1, 2, { 30 })
   for _, name in ipairs(names) do
