@@ -15,9 +15,9 @@ static const peri_linear *machine_of(const estimator *e) { return e->machine; }
 /* Choices stand in the order of the runtime's enumerations. */
 #define PENALTY                                                                                                        \
   { "penalty", PERI_OPTION_CHOICE, PERI_PENALTY_L2, 0, 0, "l2 l1", "of the weights: w'w / 2 or sum |w_j|" }
-#define COMMON_OPTIONS                                                                                                 \
+#define COMMON_OPTIONS(max_iter, least)                                                                                \
   {"tol", PERI_OPTION_NUMBER, 1e-4, 0, 0, NULL, "gap that may be left, > 0"},                                          \
-      {"max_iter", PERI_OPTION_INTEGER, 1000, 1, LARGEST, NULL, "passes over the data, or Newton steps"},              \
+      {"max_iter", PERI_OPTION_INTEGER, max_iter, least, LARGEST, NULL, "passes over the data, or Newton steps"},      \
       {"fit_intercept", PERI_OPTION_BOOL, 1, 0, 0, NULL, "with a constant term"},                                      \
       {"intercept_scaling", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "value of the feature that carries it, > 0"},           \
       {"seed", PERI_OPTION_INTEGER, 0, 0, LARGEST, NULL, "of the order of visits"}, {                                  \
@@ -29,17 +29,17 @@ static const peri_option svc_options[] = {
     PENALTY,
     {"loss", PERI_OPTION_CHOICE, PERI_LOSS_SQUARED_HINGE, 0, 0, "hinge squared_hinge", "of a row within the margin"},
     {"multi_class", PERI_OPTION_CHOICE, PERI_OVR, 0, 0, "ovr crammer_singer", "a machine each, or one for all"},
-    COMMON_OPTIONS,
+    COMMON_OPTIONS(-1, -1),
     {NULL}};
 static const peri_option svr_options[] = {
     {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"},
     {"epsilon", PERI_OPTION_NUMBER, 0, 0, HUGE_VAL, NULL, "half the width of the tube without loss"},
     {"loss", PERI_OPTION_CHOICE, 0, 0, 0, "epsilon_insensitive squared_epsilon_insensitive",
      "of a row outside the tube"},
-    COMMON_OPTIONS,
+    COMMON_OPTIONS(1000, 1),
     {NULL}};
 static const peri_option logistic_options[] = {
-    {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"}, PENALTY, COMMON_OPTIONS, {NULL}};
+    {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"}, PENALTY, COMMON_OPTIONS(1000, 1), {NULL}};
 
 static const char *const class_also[] = {"class_weight", NULL};
 static const char *const plain_also[] = {NULL};
@@ -172,12 +172,14 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 /* ---- the types ---- */
 
 #define CALLS                                                                                                          \
-  .positive = "C tol intercept_scaling time_limit", .facts = facts, .fit = fit, .release = release,                    \
+  .positive = "C tol max_iter intercept_scaling time_limit", .facts = facts, .fit = fit, .release = release,           \
   .columns = columns, .decide = decide, .restore = restore
 #define COMMON_DOC                                                                                                     \
   "The intercept is the weight of a constant feature of value intercept_scaling, and is penalised like the others "    \
   "(a larger value makes that lighter). seed: of the order in which rows or features are visited. max_iter bounds "    \
-  "passes over the data, or Newton steps; time_limit the seconds of a fit. "
+  "passes over the data, or Newton steps; " ESTIMATOR_TIME_DOC
+#define FALL_DOC                                                                                                       \
+  "With 'l1' a machine goes on, besides, while a step makes the objective smaller by more than a share tol. "
 #define WEIGHTS_DOC                                                                                                    \
   "class_weight: 'balanced', or {[label] = weight}, which multiplies C for the rows of that class in every machine "   \
   "(LIBLINEAR's one-vs-rest machines weigh their own class alone).\n"
@@ -196,8 +198,7 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "S. S. Keerthi, D. DeCoste, A modified finite Newton method for fast solution of large scale linear SVMs, JMLR 6, "  \
   "2005"
 #define DESCENT_SOURCE                                                                                                 \
-  "G.-X. Yuan, K.-W. Chang, C.-J. Hsieh, C.-J. Lin, A comparison of optimization methods and software for "            \
-  "large-scale L1-regularized linear classification, JMLR 11, 2010"
+  "G.-X. Yuan, C.-H. Ho, C.-J. Lin, An improved GLMNET for L1-regularized logistic regression, JMLR 13, 2012"
 
 const estimator_type peri_bind_linear_svc = {
     .name = "LinearSVC",
@@ -209,16 +210,17 @@ const estimator_type peri_bind_linear_svc = {
     .fields = class_fields,
     .doc =
         "svm.LinearSVC{C = 1, penalty = 'l2', loss = 'squared_hinge', multi_class = 'ovr', tol = 1e-4, max_iter = "
-        "1000, fit_intercept = true, intercept_scaling = 1, seed = 0, time_limit = math.huge, class_weight =} -> "
+        "-1, fit_intercept = true, intercept_scaling = 1, seed = 0, time_limit = math.huge, class_weight =} -> "
         "estimator\n"
         "A linear support vector classifier, for many rows, where SVC with a linear kernel is slow: penalty(w) + C sum "
         "loss(y w'x) is made as small as it gets. loss: 'squared_hinge', max(0, 1 - y f)^2, or 'hinge', its root; "
         "penalty 'l1', which leaves many weights at 0, goes with 'squared_hinge' alone. multi_class: 'ovr', a machine "
         "for each class against the rest; 'crammer_singer', all classes in one problem, where penalty and loss are "
         "not read. " COMMON_DOC
+        "max_iter = -1 is 1000; of 'crammer_singer', where few rows are left after the first passes, 100,000. "
         "tol: 'l2', span of the projected gradient of the dual; 'l1', sum of the violations of the optimality "
         "conditions, relative to that at w = 0 times the share of the smaller class; 'crammer_singer', the largest "
-        "violation of a row. " WEIGHTS_DOC
+        "violation of a row. " FALL_DOC WEIGHTS_DOC
         "Methods: fit, predict, decision_function, score, save, clone, params, release.\n" CLASS_FIELDS_DOC ERRORS_DOC
         "Source: " DUAL_SOURCE "; " NEWTON_SOURCE "; " DESCENT_SOURCE
         "; S. S. Keerthi, S. Sundararajan, K.-W. Chang, C.-J. Hsieh, C.-J. Lin, A sequential dual method for large "
@@ -262,7 +264,7 @@ const estimator_type peri_bind_logistic = {
         "Logistic regression, one-vs-rest for more than two classes: penalty(w) + C sum log(1 + exp(-y w'x)) is made "
         "as small as it gets; penalty 'l1' leaves many weights at 0. " COMMON_DOC
         "tol, relative to w = 0 times the share of the smaller class: 'l2', norm of the gradient; 'l1', sum of the "
-        "violations of the optimality conditions. " WEIGHTS_DOC
+        "violations of the optimality conditions. " FALL_DOC WEIGHTS_DOC
         "Methods: fit, predict, predict_proba (the sigmoid of the decision; for more than two classes those of all "
         "machines over their sum), decision_function, score, save, clone, params, release.\n" CLASS_FIELDS_DOC
             ERRORS_DOC

@@ -325,7 +325,7 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "x n kernel values as a tensor (called once with all rows in a fit). gamma: 'scale', 1 / (d Var(X)); 'auto', 1 / "   \
   "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, beyond it as "     \
   "they "                                                                                                              \
-  "are needed. max_iter bounds the steps of each machine, time_limit the seconds of a fit. "
+  "are needed. max_iter bounds the steps of each machine, " ESTIMATOR_TIME_DOC
 #define FIELDS_DOC                                                                                                     \
   "support_vectors (s x d, the dtype of X; nil with precomputed), coef (p x d; nil unless the kernel is linear), "     \
   "n_iter (p, int64), gaps (p), objectives (p: of the dual, minimised, in the units of dual_coef), all float64 where " \

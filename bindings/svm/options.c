@@ -8,7 +8,8 @@
 
 static void check_positive(lua_State *L, const estimator_type *type, const double *values) {
   for (int i = 0; type->options[i].name != NULL; i++) {
-    if (bind_choice(type->positive, type->options[i].name) < 0 || values[i] > 0) continue;
+    bool meant = values[i] > 0 || values[i] == type->options[i].otherwise;
+    if (meant || bind_choice(type->positive, type->options[i].name) < 0) continue;
     bind_error(L, type->name, "%s is %f (expected a number > 0)", type->options[i].name, values[i]);
   }
 }

@@ -66,7 +66,7 @@ typedef struct estimator_type {
   peri_svm_targets targets; /* what y holds, and what predict gives: numbers, else int64 labels */
   const peri_option *options;
   const char *const *also; /* options that are no plain values: gamma, class_weight */
-  const char *positive;    /* options that must be above 0 */
+  const char *positive;    /* options that must be above 0, or their default */
   bool reports;            /* its fit calls progress */
   const estimator_field *fields;
   const char *doc;
@@ -138,6 +138,8 @@ estimator_array estimator_classes(const estimator *e);
 void estimator_push_gap(lua_State *L, const estimator *e);
 void estimator_push_fit_status(lua_State *L, const estimator *e);
 void estimator_push_shape_fit(lua_State *L, const estimator *e);
+#define ESTIMATOR_TIME_DOC                                                                                             \
+  "time_limit the seconds of a fit, of which each machine has a fair share: what one leaves passes on to the rest. "
 #define ESTIMATOR_FIT_FIELDS_DOC                                                                                       \
   "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
   "when max_iter or time_limit came first; gap is what was left of the violation that tol bounds, gaps the same for "  \

@@ -180,7 +180,7 @@ static void tile_body(void *arg, int64_t piece) {
   char *c = place(h, slot) + (from_i * h->size + from_j) * (int64_t)(h->narrow ? sizeof(float) : sizeof(double));
   clear(h, slot, c, m, n, i == j, from_i);
   for (int64_t first = 0; first < h->listed[slot]; first += PANEL) {
-    if (peri_linear_stop(h->problem)) return;
+    if (peri_linear_stop(h->problem, h->problem->turn)) return;
     int64_t rows = peri_min(PANEL, h->listed[slot] - first);
     pack(h, slot, first, rows, from_i, m, a);
     if (i != j) pack(h, slot, first, rows, from_j, n, b);
@@ -202,7 +202,7 @@ static void factor_body(void *arg, int64_t slot) {
   const peri_blas *blas = h->problem->context->blas;
   int size = (int)h->size;
   void *matrix = place(h, slot);
-  if (peri_linear_stop(h->problem)) return;
+  if (peri_linear_stop(h->problem, h->problem->turn)) return;
   if (h->narrow) {
     if (blas->LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', size, matrix, size) != 0) h->listed[slot] = -1;
   } else {
