@@ -47,7 +47,7 @@ static void read_number(const reader *r, peri_arg *arg, int param, int index) {
     arg->is_integer = lua_isinteger(r->L, index);
     arg->integer = arg->is_integer ? lua_tointeger(r->L, index) : 0;
   } else if (lua_isboolean(r->L, index)) {
-    arg->is_integer = true;
+    arg->is_integer = arg->is_bool = true;
     arg->integer = lua_toboolean(r->L, index);
     arg->number = (double)arg->integer;
   } else {

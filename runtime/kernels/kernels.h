@@ -123,8 +123,10 @@ typedef struct peri_elementwise_kernels {
   peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
   /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. */
   peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES];
-  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];  /* divisors of int64 floor_div and mod are not zero */
+  /* divisors of int64 floor_div and mod are not zero, exponents of int64 pow not negative */
+  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
   peri_loop2 compare[PERI_COMPARES][PERI_DTYPES]; /* y is bool */
+  peri_loop2 compare_mixed[PERI_COMPARES];        /* y is bool, a int64, b float64; as the numbers stand, unrounded */
   peri_loop3 where[PERI_DTYPES];                  /* a bool: y = a ? b : c */
   /* [from][to]: to the nearest value that the dtype has, fractions cut off, NaN to 0; to bool: x != 0; equal
    * dtypes copy */

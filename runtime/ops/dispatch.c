@@ -26,7 +26,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->saves = op->saves;
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
-    arg->given = arg->is_integer = false;
+    arg->given = arg->is_integer = arg->is_bool = false;
     arg->count = 0;
     arg->tensor = NULL;
     arg->tensors = NULL;
@@ -213,17 +213,22 @@ peri_status peri_infer_float(peri_call *call, int arg) {
 
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype) {
   const peri_arg *value = &call->args[arg];
+  static const char *const expected[PERI_DTYPES] = {[PERI_FLOAT32] = "at most 3.4028234663852886e+38; float64 holds it",
+                                                    [PERI_FLOAT64] = "a number",
+                                                    [PERI_INT64] = "a whole number from -2^63 to 2^63 - 1",
+                                                    [PERI_UINT8] = "a whole number from 0 to 255",
+                                                    [PERI_BOOL] = "false, true, 0 or 1"};
   if (value->tensor != NULL || (dtype == PERI_INT64 && value->is_integer)) return PERI_OK;
   if (peri_number_fits(dtype, value->number)) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %.17g, which is no value of %s", call->op->params[arg].name,
-                        value->number, peri_dtype_name(dtype));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %.17g, which is no value of %s (expected %s)",
+                        call->op->params[arg].name, value->number, peri_dtype_name(dtype), expected[dtype]);
 }
 
 /* Promotion in PyTorch's manner: among tensors with dimensions the widest counts; 0-d tensors and
  * numbers count only when their category (bool, integer, float) is higher. */
 static int category(peri_dtype dtype) { return peri_is_float(dtype) ? 2 : dtype == PERI_BOOL ? 0 : 1; }
 
-static peri_dtype wider(peri_dtype a, peri_dtype b) {
+peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b) {
   if (category(a) != category(b)) return category(a) > category(b) ? a : b;
   if (a == b) return a;
   return category(a) == 2 ? PERI_FLOAT64 : PERI_INT64;
@@ -232,17 +237,24 @@ static peri_dtype wider(peri_dtype a, peri_dtype b) {
 peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype) {
   bool any[3] = {false, false, false}; /* with dimensions, 0-d, number */
   peri_dtype found[3] = {PERI_BOOL, PERI_BOOL, PERI_BOOL};
+  bool long_tensor = false, float_tensor = false;
   for (int i = first; i < first + n; i++) {
     const peri_arg *arg = &call->args[i];
     int rank = arg->tensor == NULL ? 2 : arg->tensor->layout.ndim == 0 ? 1 : 0;
-    peri_dtype own = arg->tensor != NULL ? arg->tensor->layout.dtype : arg->is_integer ? PERI_INT64 : PERI_FLOAT32;
-    found[rank] = any[rank] ? wider(found[rank], own) : own;
+    peri_dtype own = arg->tensor != NULL ? arg->tensor->layout.dtype
+                     : arg->is_bool      ? PERI_BOOL
+                     : arg->is_integer   ? PERI_INT64
+                                         : PERI_FLOAT32;
+    long_tensor |= arg->tensor != NULL && own == PERI_INT64;
+    float_tensor |= arg->tensor != NULL && peri_is_float(own);
+    found[rank] = any[rank] ? peri_wider_dtype(found[rank], own) : own;
     any[rank] = true;
   }
   peri_dtype result = any[0] ? found[0] : any[1] ? found[1] : found[2];
   for (int rank = 1; rank < 3; rank++) {
     if (any[rank] && category(found[rank]) > category(result)) result = found[rank];
   }
+  if (result == PERI_FLOAT32 && long_tensor && !float_tensor) result = PERI_FLOAT64;
   if (call->in_place) {
     peri_dtype target = call->args[0].tensor->layout.dtype;
     if (category(result) <= category(target)) result = target;

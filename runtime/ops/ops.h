@@ -42,7 +42,8 @@ typedef struct peri_param {
 /* One argument. A union would save bytes and cost clarity. */
 typedef struct peri_arg {
   bool given;
-  bool is_integer;     /* NUMBER and OPERAND: written as an integer */
+  bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean */
+  bool is_bool;        /* NUMBER and OPERAND: written as a boolean */
   int count;           /* TENSORS, DIMS, SHAPE */
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
@@ -50,6 +51,15 @@ typedef struct peri_arg {
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
   int64_t *sizes;  /* DIMS, SHAPE: the frame's room for them; not kept for the gradient */
 } peri_arg;
+
+/* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
+static inline void peri_arg_store(const peri_arg *arg, peri_dtype dtype, void *element) {
+  if (dtype == PERI_INT64 && arg->is_integer) {
+    memcpy(element, &arg->integer, sizeof arg->integer);
+  } else {
+    peri_store_number(dtype, element, arg->number);
+  }
+}
 
 /* ---- calls ---- */
 
@@ -159,10 +169,13 @@ static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_
 
 /* Helpers of infer functions: each fails with the row's name and the value. */
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim);
-/* The dtype that operands are computed in: PyTorch's promotion, numbers never widen a float tensor. */
+/* The dtype that operands are computed in: PyTorch's promotion, numbers never widen a float tensor. Where integers
+ * become floats without a float tensor beside them, those of int64 become float64: float32 holds 24 bits of them. */
 peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype);
+/* The dtype of two tensors together; one that holds what both hold, but for int64 beside a float. */
+peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b);
 peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
-/* The number that is argument arg must be a value of dtype: whole for int64, 0 to 255 for uint8. */
+/* The number that is argument arg must be a value of dtype (peri_number_fits); tensors pass. */
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
 void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
 

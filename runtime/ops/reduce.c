@@ -135,14 +135,15 @@ const peri_op peri_op_sum = {
     .high = 1,
     .sample = REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
     .doc = "sum(x, dims, keepdim = false) -> tensor\n"
-           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64. The "
+           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, "
+           "which wraps around. The "
            "rounding error does not grow with the count.",
 };
 
 static peri_status infer_mean(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   PERI_TRY(resolve_dims(call));
-  call->dtype = peri_is_float(dtype) ? dtype : PERI_FLOAT32;
+  call->dtype = peri_is_float(dtype) ? dtype : dtype == PERI_INT64 ? PERI_FLOAT64 : PERI_FLOAT32;
   reduced_output(call, 0, call->dtype, call->args[2].integer);
   return PERI_OK;
 }
@@ -175,7 +176,8 @@ const peri_op peri_op_mean = {
     .high = 1,
     .sample = REDUCE_SAMPLE,
     .doc = "mean(x, dims, keepdim = false) -> tensor\n"
-           "The mean over all dimensions, or over dims; of integers in float32. Of nothing: NaN.",
+           "The mean over all dimensions, or over dims; of int64 in float64, of uint8 and bool in float32. Of nothing: "
+           "NaN.",
 };
 
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }
@@ -187,7 +189,8 @@ const peri_op peri_op_prod = {
     .run = run_prod,
     .sample = REDUCE_SAMPLE,
     .doc = "prod(x, dims, keepdim = false) -> tensor\n"
-           "The product over all dimensions, or over dims; integers and bools give int64. No gradient.",
+           "The product over all dimensions, or over dims; integers and bools give int64, which wraps around. No "
+           "gradient.",
 };
 
 /* ---- variance ---- */

@@ -12,8 +12,8 @@ static peri_status infer_written(peri_call *call) {
 static peri_status number_tensor(peri_tensor *x, const peri_arg *value, peri_tensor **out) {
   peri_layout layout;
   peri_layout_set(&layout, x->layout.dtype, 0, NULL);
-  PERI_TRY(peri_tensor_full(peri_tensor_context(x), &layout, value->number, out));
-  if (x->layout.dtype == PERI_INT64 && value->is_integer) *(int64_t *)(void *)(*out)->data = value->integer;
+  PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
+  peri_arg_store(value, x->layout.dtype, (*out)->data);
   return PERI_OK;
 }
 static peri_status write_number(peri_tensor *x, const peri_arg *value) {

@@ -329,12 +329,24 @@ double peri_load_number(peri_dtype dtype, const void *element) {
 int64_t peri_load_integer(peri_dtype dtype, const void *element) {
   if (dtype == PERI_INT64) return *(const int64_t *)element;
   double value = peri_load_number(dtype, element);
-  return value >= -0x1p63 && value < 0x1p63 ? (int64_t)value : value > 0 ? INT64_MAX : INT64_MIN;
+  if (value >= -0x1p63 && value < 0x1p63) return (int64_t)value;
+  return value > 0 ? INT64_MAX : value < 0 ? INT64_MIN : 0;
 }
 
 bool peri_number_fits(peri_dtype dtype, double value) {
-  if (dtype == PERI_INT64) return value == floor(value) && value >= -0x1p63 && value < 0x1p63;
-  return dtype != PERI_UINT8 || (value == floor(value) && value >= 0 && value <= 255);
+  switch (dtype) {
+  case PERI_FLOAT32:
+    return isfinite((float)value) || !isfinite(value);
+  case PERI_FLOAT64:
+    return true;
+  case PERI_INT64:
+    return value == floor(value) && value >= -0x1p63 && value < 0x1p63;
+  case PERI_UINT8:
+    return value == floor(value) && value >= 0 && value <= 255;
+  case PERI_BOOL:
+    break;
+  }
+  return value == 0 || value == 1;
 }
 
 void peri_store_number(peri_dtype dtype, void *element, double value) {
@@ -349,7 +361,7 @@ void peri_store_number(peri_dtype dtype, void *element, double value) {
     *(int64_t *)element = peri_load_integer(PERI_FLOAT64, &value);
     return;
   case PERI_UINT8:
-    *(uint8_t *)element = (uint8_t)peri_load_integer(PERI_FLOAT64, &value);
+    *(uint8_t *)element = value > 0 ? value < 255 ? (uint8_t)value : 255 : 0;
     return;
   case PERI_BOOL:
     *(uint8_t *)element = value != 0;

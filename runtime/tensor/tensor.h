@@ -84,9 +84,11 @@ bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
 
 /* ---- single elements ---- */
 double peri_load_number(peri_dtype dtype, const void *element);
-int64_t peri_load_integer(peri_dtype dtype, const void *element); /* floats truncate */
+/* As the kernels convert: to the nearest value that there is, fractions cut off, NaN to 0. */
+int64_t peri_load_integer(peri_dtype dtype, const void *element);
 void peri_store_number(peri_dtype dtype, void *element, double value);
-/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8; floats and bool take every number. */
+/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8, 0 or 1 for bool; floats round, but a finite
+ * number beyond float32's range is none of it. */
 bool peri_number_fits(peri_dtype dtype, double value);
 
 /* ---- shapes together ---- */
