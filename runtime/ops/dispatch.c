@@ -109,12 +109,15 @@ static peri_status allocate(peri_call *call) {
 
 /* ---- writing in place ---- */
 
-/* An operand that shares bytes with the target otherwise than element for element is copied first. */
+/* An operand that shares bytes with the target otherwise than element for element is copied first, and one that is
+ * read element for element too when the row places it elsewhere. */
 static peri_status separate_operands(peri_call *call, peri_tensor *copies[PERI_MAX_PARAMS]) {
   peri_tensor *target = call->args[0].tensor;
+  bool (*disturbed)(const peri_tensor *a, const peri_tensor *b) =
+      call->op->flags & PERI_OP_PLACES ? peri_tensors_share : peri_tensors_overlap;
   for (int i = 1; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     peri_tensor *operand = call->args[i].tensor;
-    if (operand == NULL || !peri_tensors_overlap(target, operand)) continue;
+    if (operand == NULL || !disturbed(target, operand)) continue;
     peri_layout layout;
     peri_layout_set(&layout, operand->layout.dtype, operand->layout.ndim, operand->layout.shape);
     PERI_TRY(peri_tensor_empty(call->context, &layout, &copies[i]));

@@ -120,6 +120,7 @@ enum {
   PERI_OP_ALLOCATES = 256,  /* run makes its outputs itself: views at times, or sizes known late */
   PERI_OP_FULL_VALUE = 512, /* without its second argument: the result is one Lua value */
   PERI_OP_FULL_ONE = 1024,  /* without its second argument: the first output alone */
+  PERI_OP_PLACES = 2048,    /* writes its operands elsewhere than element for element */
   PERI_OP_INTERNAL = 128,   /* serves gradients; not shown to scripts */
 };
 

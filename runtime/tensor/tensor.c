@@ -297,16 +297,21 @@ static void extent(const peri_tensor *x, const char **low, const char **high) {
   }
 }
 
-bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b) {
+bool peri_tensors_share(const peri_tensor *a, const peri_tensor *b) {
   if (a->storage != b->storage || a->layout.numel == 0 || b->layout.numel == 0) return false;
-  if (a->data == b->data && a->layout.dtype == b->layout.dtype && peri_same_shape(&a->layout, &b->layout) &&
-      memcmp(a->layout.strides, b->layout.strides, (size_t)a->layout.ndim * sizeof(int64_t)) == 0) {
-    return false; /* element for element */
-  }
   const char *a_low, *a_high, *b_low, *b_high;
   extent(a, &a_low, &a_high);
   extent(b, &b_low, &b_high);
   return a_low < b_high && b_low < a_high;
+}
+
+bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b) {
+  if (a->storage != b->storage) return false;
+  if (a->data == b->data && a->layout.dtype == b->layout.dtype && peri_same_shape(&a->layout, &b->layout) &&
+      memcmp(a->layout.strides, b->layout.strides, (size_t)a->layout.ndim * sizeof(int64_t)) == 0) {
+    return false; /* element for element */
+  }
+  return peri_tensors_share(a, b);
 }
 
 /* ---- single elements ---- */

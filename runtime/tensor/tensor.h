@@ -79,6 +79,8 @@ peri_status peri_tensor_convert(peri_tensor *x, peri_dtype dtype, peri_tensor **
 peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source);
 /* The offset of x's first element in its storage, in elements. */
 int64_t peri_tensor_offset(const peri_tensor *x);
+/* Whether a and b may have bytes in common. */
+bool peri_tensors_share(const peri_tensor *a, const peri_tensor *b);
 /* Whether writing to a can change b otherwise than element for element. */
 bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
 
