@@ -325,7 +325,7 @@ const peri_op peri_op_randint = {
     .run = run_randint,
     .sample = "{1, 6, {100}}",
     .doc = "randint(low, high, shape) -> int64 tensor\n"
-           "Random integers from low to high, both included.",
+           "Random integers from low to high, both included and all equally likely (Lemire 2019).",
 };
 
 static peri_status infer_randperm(peri_call *call) { return infer_vector(call, PERI_INT64, call->args[0].integer); }
