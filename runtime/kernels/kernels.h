@@ -64,9 +64,10 @@ peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t out
                             const void *x, void *y); /* float dtypes, int64 */
 peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                              const void *x, void *y); /* float dtypes, int64 */
-/* Mean and sum of squared deviations from it (two passes); either output may be NULL. Float dtypes. */
+/* The mean, and the sum of squared deviations from it divided by degrees, or the square root of that; computed in double
+ * and rounded once. Either output may be NULL. The spread of equal numbers is exactly 0. Float dtypes. */
 peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
-                                const void *x, void *mean, void *squares);
+                                const void *x, double degrees, bool root, void *mean, void *spread);
 /* The largest (or smallest) value and the first position where it stands, from 0; either output may
  * be NULL. Every dtype. */
 peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,

@@ -18,7 +18,9 @@ typedef struct peri_reduce_kernels {
   /* out is double for the float dtypes, int64 for int64 */
   void (*sum[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
   void (*prod[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
-  /* out[j] = sum of (x - mean[j])^2 */
+  /* out[j] = sum of x - mean[j], and of (x - mean[j])^2 */
+  void (*deviations[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean,
+                                  double *out);
   void (*squares[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean,
                                double *out);
   /* n >= 1; value has the dtype of x; index may be NULL */

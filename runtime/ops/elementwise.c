@@ -536,7 +536,7 @@ static peri_status run_compare(peri_call *call) {
       .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 0}",                                                   \
       .doc =                                                                                                           \
           #name_ "(a, b) -> bool tensor\n" doc_ " Shapes are broadcast. Numbers are compared as they stand, whatever " \
-                                                "the dtypes; only a fraction beside float32 is rounded to it first.",  \
+                 "the dtypes; only a fraction beside float32 is rounded to it first.",                                 \
       .id = PERI_COMPARE_##name_,                                                                                      \
   };
 #include "kernels/elementwise.def"

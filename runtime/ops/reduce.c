@@ -1,20 +1,12 @@
-/* Reductions over some or all dimensions, and the softmax family, which normalises along one. */
-#include "ops/ops.h"
+/* Reductions over some or all dimensions, and the softmax family, which normalises along one; means and variances are
+ * in moments.c. */
+#include "ops/reduce.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
-#include <math.h>
+/* ---- which dimensions ---- */
 
-/* ---- which dimensions ----
- * The reduced dimensions of x as the middle of outer x n x inner. Where they do not lie side by
- * side, x is copied with them last. note: bit set of reduced dimensions, n. */
-
-#define REDUCE_PARAMS                                                                                                  \
-  {"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS, .optional = true}, { "keepdim", PERI_KIND_BOOL, .optional = true }
-#define REDUCE_SAMPLE                                                                                                  \
-  "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), 1, true}, {T(2, 3, 4), {1, 3}}, {T()}, {T(3, 1, 2), -1, {keepdim = true}}"
-
-static peri_status resolve_dims(peri_call *call) {
+peri_status peri_reduce_dims(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
   const peri_arg *dims = &call->args[1];
   int64_t set = 0;
@@ -34,7 +26,7 @@ static peri_status resolve_dims(peri_call *call) {
   return PERI_OK;
 }
 
-static void reduced_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
+void peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
   const peri_layout *x = &call->args[0].tensor->layout;
   int64_t shape[PERI_MAX_DIMS];
   int ndim = 0;
@@ -45,20 +37,14 @@ static void reduced_output(peri_call *call, int output, peri_dtype dtype, bool k
   peri_infer_output(call, output, dtype, ndim, shape);
 }
 
-/* x in dtype, contiguous, with its reduced dimensions between outer and inner. */
-typedef struct folded {
-  peri_tensor *x;
-  int64_t outer, n, inner;
-} folded;
-
-static peri_status fold(peri_tensor *x, int64_t set, peri_dtype dtype, folded *out) {
+peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out) {
   const peri_layout *layout = &x->layout;
   int first = 0, last = layout->ndim - 1;
   while (first < layout->ndim && !(set >> first & 1)) first++;
   while (last >= first && !(set >> last & 1)) last--;
   bool together = true;
   for (int d = first; d <= last; d++) together &= (int)(set >> d & 1);
-  *out = (folded){.outer = 1, .n = 1, .inner = 1};
+  *out = (peri_folded){.outer = 1, .n = 1, .inner = 1};
   for (int d = 0; d < layout->ndim; d++) {
     int64_t *side = (set >> d & 1) ? &out->n : together && d > last ? &out->inner : &out->outer;
     *side *= layout->shape[d];
@@ -81,15 +67,22 @@ static peri_status fold(peri_tensor *x, int64_t set, peri_dtype dtype, folded *o
   return peri_tensor_convert(&moved, dtype, &out->x);
 }
 
-/* g with the reduced dimensions as sizes of 1 again, so that it broadcasts against x. */
-static peri_value unreduce(peri_backward *b, peri_value g) {
+int peri_reduced(const peri_backward *b, int64_t dims[PERI_MAX_DIMS]) {
+  int count = 0;
+  for (int d = 0; d < b->layouts[0]->ndim; d++) {
+    if (b->note[0] >> d & 1) dims[count++] = d;
+  }
+  return count;
+}
+
+peri_value peri_step_unreduce(peri_backward *b, peri_value g) {
   const peri_layout *x = b->layouts[0];
   int64_t shape[PERI_MAX_DIMS];
   for (int d = 0; d < x->ndim; d++) shape[d] = (b->note[0] >> d & 1) ? 1 : x->shape[d];
   return peri_step_reshape(b, g, x->ndim, shape);
 }
 
-static peri_value expand_to_input(peri_backward *b, peri_value g) {
+peri_value peri_step_expand(peri_backward *b, peri_value g) {
   peri_call call;
   if (b->formula->status != PERI_OK) return g;
   peri_step_open(b, &call, &peri_op_expand, 1, &g);
@@ -97,13 +90,13 @@ static peri_value expand_to_input(peri_backward *b, peri_value g) {
   return peri_step_run(b, &call);
 }
 
-/* ---- sum, mean, prod ---- */
+/* ---- sum, prod ---- */
 
 static peri_status infer_sum(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
-  PERI_TRY(resolve_dims(call));
+  PERI_TRY(peri_reduce_dims(call));
   call->dtype = peri_is_float(dtype) ? dtype : PERI_INT64;
-  reduced_output(call, 0, call->dtype, call->args[2].integer);
+  peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
   return PERI_OK;
 }
 
@@ -111,8 +104,8 @@ typedef peri_status (*reduction)(peri_context *context, peri_dtype dtype, int64_
                                  const void *x, void *y);
 
 static peri_status run_reduction(peri_call *call, reduction reduce) {
-  folded f;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
+  peri_folded f;
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status =
       reduce(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, call->outputs[0].tensor->data);
   peri_tensor_release(&f.x);
@@ -121,162 +114,36 @@ static peri_status run_reduction(peri_call *call, reduction reduce) {
 
 static peri_status run_sum(peri_call *call) { return run_reduction(call, peri_reduce_sum); }
 static peri_status grad_sum(peri_backward *b) {
-  peri_answer(b, 0, expand_to_input(b, unreduce(b, peri_of(b->grad_outputs[0]))));
+  peri_answer(b, 0, peri_step_expand(b, peri_step_unreduce(b, peri_of(b->grad_outputs[0]))));
   return PERI_OK;
 }
 const peri_op peri_op_sum = {
     .name = "sum",
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_sum,
     .grad = grad_sum,
     .low = -1,
     .high = 1,
-    .sample = REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
+    .sample = PERI_REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
     .doc = "sum(x, dims, keepdim = false) -> tensor\n"
            "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, "
            "which wraps around. The "
            "rounding error does not grow with the count.",
 };
 
-static peri_status infer_mean(peri_call *call) {
-  peri_dtype dtype = call->args[0].tensor->layout.dtype;
-  PERI_TRY(resolve_dims(call));
-  call->dtype = peri_is_float(dtype) ? dtype : dtype == PERI_INT64 ? PERI_FLOAT64 : PERI_FLOAT32;
-  reduced_output(call, 0, call->dtype, call->args[2].integer);
-  return PERI_OK;
-}
-static void scale(peri_tensor *y, double factor) {
-  size_t size = peri_dtype_size(y->layout.dtype);
-  for (int64_t i = 0; i < y->layout.numel; i++) {
-    char *element = y->data + (size_t)i * size;
-    peri_store_number(y->layout.dtype, element, peri_load_number(y->layout.dtype, element) * factor);
-  }
-}
-static peri_status run_mean(peri_call *call) {
-  PERI_TRY(run_reduction(call, peri_reduce_sum));
-  scale(call->outputs[0].tensor, 1.0 / (double)call->note[1]);
-  return PERI_OK;
-}
-static peri_status grad_mean(peri_backward *b) {
-  peri_value g = unreduce(b, peri_of(b->grad_outputs[0]));
-  g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, peri_constant(1.0 / (double)b->note[1])});
-  peri_answer(b, 0, expand_to_input(b, g));
-  return PERI_OK;
-}
-const peri_op peri_op_mean = {
-    .name = "mean",
-    .outputs = 1,
-    .params = {REDUCE_PARAMS},
-    .infer = infer_mean,
-    .run = run_mean,
-    .grad = grad_mean,
-    .low = -1,
-    .high = 1,
-    .sample = REDUCE_SAMPLE,
-    .doc = "mean(x, dims, keepdim = false) -> tensor\n"
-           "The mean over all dimensions, or over dims; of int64 in float64, of uint8 and bool in float32. Of nothing: "
-           "NaN.",
-};
-
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }
 const peri_op peri_op_prod = {
     .name = "prod",
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_prod,
-    .sample = REDUCE_SAMPLE,
+    .sample = PERI_REDUCE_SAMPLE,
     .doc = "prod(x, dims, keepdim = false) -> tensor\n"
            "The product over all dimensions, or over dims; integers and bools give int64, which wraps around. No "
            "gradient.",
-};
-
-/* ---- variance ---- */
-
-#define MOMENT_PARAMS                                                                                                  \
-  REDUCE_PARAMS, { "correction", PERI_KIND_NUMBER, .optional = true, .named = true, .otherwise = 1 }
-
-static peri_status infer_moments(peri_call *call) {
-  PERI_TRY(peri_infer_float(call, 0));
-  PERI_TRY(infer_mean(call));
-  return PERI_OK;
-}
-static peri_status run_var(peri_call *call) {
-  folded f;
-  peri_tensor *y = call->outputs[0].tensor;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
-  peri_status status = peri_reduce_moments(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, NULL, y->data);
-  peri_tensor_release(&f.x);
-  double degrees = (double)call->note[1] - call->args[3].number;
-  scale(y, 1.0 / (degrees > 0 ? degrees : 0));
-  return status;
-}
-/* d var / dx = 2 (x - mean) / (n - correction) */
-static peri_value variance_slope(peri_backward *b, double factor) {
-  peri_value x = peri_of(b->args[0].tensor);
-  int64_t dims[PERI_MAX_DIMS];
-  int count = 0;
-  for (int d = 0; d < b->layouts[0]->ndim; d++) {
-    if (b->note[0] >> d & 1) dims[count++] = d;
-  }
-  peri_value mean = peri_step_sum(b, x, count, dims, true);
-  mean = peri_apply(b, &peri_op_mul, 2, (peri_value[]){mean, peri_constant(1.0 / (double)b->note[1])});
-  peri_value centred = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, mean});
-  return peri_apply(b, &peri_op_mul, 2, (peri_value[]){centred, peri_constant(factor)});
-}
-static double degrees_of_freedom(const peri_backward *b) { return fmax((double)b->note[1] - b->args[3].number, 0); }
-static peri_status grad_var(peri_backward *b) {
-  peri_value slope = variance_slope(b, 2.0 / degrees_of_freedom(b));
-  peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){unreduce(b, peri_of(b->grad_outputs[0])), slope}));
-  return PERI_OK;
-}
-const peri_op peri_op_var = {
-    .name = "var",
-    .saves = PERI_SAVE_INPUT(0),
-    .outputs = 1,
-    .params = {MOMENT_PARAMS},
-    .infer = infer_moments,
-    .run = run_var,
-    .grad = grad_var,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "var(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
-           "The variance: squared deviations from the mean, summed and divided by count - correction. Two passes. "
-           "Floats only.",
-};
-
-static peri_status run_std(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor;
-  PERI_TRY(run_var(call));
-  size_t size = peri_dtype_size(call->dtype);
-  for (int64_t i = 0; i < y->layout.numel; i++) {
-    char *element = y->data + (size_t)i * size;
-    peri_store_number(call->dtype, element, sqrt(peri_load_number(call->dtype, element)));
-  }
-  return PERI_OK;
-}
-static peri_status grad_std(peri_backward *b) {
-  peri_value slope = variance_slope(b, 1.0 / degrees_of_freedom(b));
-  peri_value g = peri_apply(b, &peri_op_div, 2, (peri_value[]){peri_of(b->grad_outputs[0]), peri_of(b->outputs[0])});
-  peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){unreduce(b, g), slope}));
-  return PERI_OK;
-}
-const peri_op peri_op_std = {
-    .name = "std",
-    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
-    .outputs = 1,
-    .params = {MOMENT_PARAMS},
-    .infer = infer_moments,
-    .run = run_std,
-    .grad = grad_std,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "std(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
-           "The standard deviation: the square root of var.",
 };
 
 /* ---- max, min, and where they stand ---- */
@@ -301,8 +168,8 @@ static peri_status resolve_dim(peri_call *call) {
 static peri_status infer_extreme(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  reduced_output(call, 0, call->dtype, call->args[2].integer);
-  reduced_output(call, 1, PERI_INT64, call->args[2].integer);
+  peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
+  peri_reduce_output(call, 1, PERI_INT64, call->args[2].integer);
   return PERI_OK;
 }
 
@@ -310,9 +177,9 @@ typedef peri_status (*extreme)(peri_context *context, peri_dtype dtype, int64_t 
                                const void *x, void *value, int64_t *index);
 
 static peri_status run_extreme(peri_call *call, extreme find, void *values, peri_tensor *indices) {
-  folded f;
+  peri_folded f;
   int64_t *index = (int64_t *)(void *)indices->data;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status = find(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, values, index);
   peri_tensor_release(&f.x);
   for (int64_t i = 0; i < indices->layout.numel; i++) index[i]++; /* scripts count from 1 */
@@ -328,8 +195,8 @@ static peri_status grad_extreme(peri_backward *b) {
   int64_t dim = b->note[2];
   int64_t flat[1] = {1}, size[1] = {x->numel};
   bool all = !b->args[1].given;
-  g = all ? peri_step_reshape(b, g, 1, flat) : unreduce(b, g);
-  index = all ? peri_step_reshape(b, index, 1, flat) : unreduce(b, index);
+  g = all ? peri_step_reshape(b, g, 1, flat) : peri_step_unreduce(b, g);
+  index = all ? peri_step_reshape(b, index, 1, flat) : peri_step_unreduce(b, index);
   if (b->formula->status != PERI_OK) return PERI_OK;
   peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, all ? 1 : x->ndim, all ? size : x->shape);
@@ -381,7 +248,7 @@ const peri_op peri_op_min = {
 static peri_status infer_argument(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  reduced_output(call, 0, PERI_INT64, call->args[2].integer);
+  peri_reduce_output(call, 0, PERI_INT64, call->args[2].integer);
   return PERI_OK;
 }
 static peri_status run_argmax(peri_call *call) {
@@ -422,13 +289,13 @@ const peri_op peri_op_argmin = {
 /* ---- any, all ---- */
 
 static peri_status infer_truth(peri_call *call) {
-  PERI_TRY(resolve_dims(call));
-  reduced_output(call, 0, PERI_BOOL, call->args[2].integer);
+  PERI_TRY(peri_reduce_dims(call));
+  peri_reduce_output(call, 0, PERI_BOOL, call->args[2].integer);
   return PERI_OK;
 }
 static peri_status run_truth(peri_call *call) {
-  folded f;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], PERI_BOOL, &f));
+  peri_folded f;
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], PERI_BOOL, &f));
   const uint8_t *x = (const uint8_t *)f.x->data;
   uint8_t *y = (uint8_t *)call->outputs[0].tensor->data;
   peri_status status = call->op->id ? peri_reduce_all(call->context, f.outer, f.n, f.inner, x, y)
@@ -440,7 +307,7 @@ const peri_op peri_op_any = {
     .name = "any",
     .flags = PERI_OP_FULL_VALUE,
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_truth,
     .run = run_truth,
     .low = -1,
@@ -454,7 +321,7 @@ const peri_op peri_op_all = {
     .name = "all",
     .flags = PERI_OP_FULL_VALUE,
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_truth,
     .run = run_truth,
     .low = -1,
@@ -599,6 +466,6 @@ const peri_op peri_op_log_softmax = {
     .id = 1,
 };
 
-const peri_op *const peri_ops_reduce[] = {
-    &peri_op_sum,    &peri_op_mean,   &peri_op_prod, &peri_op_var, &peri_op_std,     &peri_op_max,         &peri_op_min,
-    &peri_op_argmax, &peri_op_argmin, &peri_op_any,  &peri_op_all, &peri_op_softmax, &peri_op_log_softmax, NULL};
+const peri_op *const peri_ops_reduce[] = {&peri_op_sum,     &peri_op_prod,        &peri_op_max, &peri_op_min,
+                                          &peri_op_argmax,  &peri_op_argmin,      &peri_op_any, &peri_op_all,
+                                          &peri_op_softmax, &peri_op_log_softmax, NULL};
