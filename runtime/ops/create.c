@@ -118,6 +118,7 @@ static peri_status infer_like(peri_call *call) {
 }
 const peri_op peri_op_zeros_like = {
     .name = "zeros_like",
+    .flags = PERI_OP_NO_GRADIENT,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
     .infer = infer_like,
@@ -127,6 +128,7 @@ const peri_op peri_op_zeros_like = {
 };
 const peri_op peri_op_ones_like = {
     .name = "ones_like",
+    .flags = PERI_OP_NO_GRADIENT,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
     .infer = infer_like,

@@ -82,6 +82,16 @@ static peri_status check_target(peri_call *call, bool tracked) {
   return PERI_OK;
 }
 
+/* A float that depends on what requires grad and has no gradient would miss in a loss without a word. */
+static peri_status check_gradient(peri_call *call) {
+  const peri_op *op = call->op;
+  bool floats = false;
+  for (int i = 0; i < op->outputs; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
+  if (!floats || op->grad != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_STATE,
+                        "gradients are recorded, and the operation has no gradient (use detach or no_grad)");
+}
+
 /* ---- outputs ---- */
 
 static void drop_outputs(peri_call *call) {
@@ -180,6 +190,7 @@ peri_status peri_call_run(peri_call *call) {
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
+  if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);

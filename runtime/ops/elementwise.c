@@ -467,6 +467,14 @@ static peri_status run_compare(peri_call *call) {
 #define SAVES_AB                   (A_IN | B_IN)
 #define SAVES_BY                   (B_IN | Y_OUT)
 #define SAVES_ABY                  (A_IN | B_IN | Y_OUT)
+#define FLAGS_NONE                 0
+#define FLAGS_NO_GRADIENT          PERI_OP_NO_GRADIENT
+#define FLAGS_X                    0
+#define FLAGS_Y                    0
+#define FLAGS_XY                   0
+#define FLAGS_AB                   0
+#define FLAGS_BY                   0
+#define FLAGS_ABY                  0
 #define GRAD_NONE(function)        function
 #define GRAD_NO_GRADIENT(function) NULL
 #define GRAD_X(function)           function
@@ -491,7 +499,7 @@ static peri_status run_compare(peri_call *call) {
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_,                                                \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
@@ -508,7 +516,7 @@ static peri_status run_compare(peri_call *call) {
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = META_##name_,                                                                                      \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_,                                                \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \

@@ -315,6 +315,7 @@ peri_status peri_mask_positions(peri_call *call, peri_tensor *mask, peri_tensor 
 
 static peri_status infer_nonzero(peri_call *call) {
   const peri_layout *mask = &call->args[0].tensor->layout;
+  peri_infer_output(call, 0, PERI_INT64, 1, (int64_t[]){0}); /* run knows how many */
   if (mask->dtype == PERI_BOOL) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "mask is %s (expected bool)", peri_dtype_name(mask->dtype));
 }

@@ -110,18 +110,19 @@ typedef struct peri_backward {
 /* ---- rows ---- */
 
 enum {
-  PERI_OP_IN_PLACE = 1,     /* has the derived form name_ */
-  PERI_OP_VIEW = 2,         /* outputs share the first argument's storage, placed by layout.offset */
-  PERI_OP_WRITES = 4,       /* changes its first argument and returns it: copy_, fill_ */
-  PERI_OP_ELEMENTWISE = 8,  /* the same bits for views and copies */
-  PERI_OP_RANDOM = 16,      /* draws from the context's stream */
-  PERI_OP_CREATES = 32,     /* no tensor argument; has the option requires_grad as its last parameter */
-  PERI_OP_NO_METHOD = 64,   /* not a method although its first argument is a tensor */
-  PERI_OP_ALLOCATES = 256,  /* run makes its outputs itself: views at times, or sizes known late */
-  PERI_OP_FULL_VALUE = 512, /* without its second argument: the result is one Lua value */
-  PERI_OP_FULL_ONE = 1024,  /* without its second argument: the first output alone */
-  PERI_OP_PLACES = 2048,    /* writes its operands elsewhere than element for element */
-  PERI_OP_INTERNAL = 128,   /* serves gradients; not shown to scripts */
+  PERI_OP_IN_PLACE = 1,       /* has the derived form name_ */
+  PERI_OP_VIEW = 2,           /* outputs share the first argument's storage, placed by layout.offset */
+  PERI_OP_WRITES = 4,         /* changes its first argument and returns it: copy_, fill_ */
+  PERI_OP_ELEMENTWISE = 8,    /* the same bits for views and copies */
+  PERI_OP_RANDOM = 16,        /* draws from the context's stream */
+  PERI_OP_CREATES = 32,       /* no tensor argument; has the option requires_grad as its last parameter */
+  PERI_OP_NO_METHOD = 64,     /* not a method although its first argument is a tensor */
+  PERI_OP_ALLOCATES = 256,    /* run makes its outputs itself: views at times, or sizes known late */
+  PERI_OP_FULL_VALUE = 512,   /* without its second argument: the result is one Lua value */
+  PERI_OP_FULL_ONE = 1024,    /* without its second argument: the first output alone */
+  PERI_OP_PLACES = 2048,      /* writes its operands elsewhere than element for element */
+  PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
+  PERI_OP_INTERNAL = 128,     /* serves gradients; not shown to scripts */
 };
 
 #define PERI_SAVE_INPUT(i)    (1u << (i)) /* argument i */
@@ -136,9 +137,10 @@ typedef struct peri_op {
   int outputs;
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
-  peri_status (*run)(peri_call *call);          /* NULL for views */
-  peri_status (*grad)(peri_backward *backward); /* NULL: no gradient */
-  double low, high;                             /* tensors of this interval test the gradient */
+  peri_status (*run)(peri_call *call); /* NULL for views */
+  /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
+  peri_status (*grad)(peri_backward *backward);
+  double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
   int id;             /* the row's own constant: which elementwise function it is */

@@ -134,16 +134,101 @@ const peri_op peri_op_sum = {
 };
 
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }
+
+/* The gradient of a product at each factor is the product of the others, which no division gives where a factor is 0.
+ * Factors are multiplied two by two, halves of a row at a time, up to one; then what stands beside each product is
+ * multiplied on the way down: log2(n) steps over rows that have gradients themselves. */
+
+static peri_value half(peri_backward *b, peri_value x, bool second, int64_t length) {
+  peri_call call;
+  if (b->formula->status != PERI_OK) return x;
+  peri_step_open(b, &call, &peri_op_narrow, 1, &x);
+  call.args[1].integer = 1;
+  call.args[2].integer = second ? length : 0;
+  call.args[3].integer = length;
+  return peri_step_run(b, &call);
+}
+static peri_value beside(peri_backward *b, peri_value left, peri_value right) {
+  peri_call call;
+  if (b->formula->status != PERI_OK) return left;
+  peri_step_open(b, &call, &peri_op_cat, 0, NULL);
+  call.args[0].given = true;
+  call.args[0].tensors = (peri_tensor *[]){left.tensor, right.tensor};
+  call.args[0].count = 2;
+  call.args[1].integer = 1;
+  return peri_step_run(b, &call);
+}
+static peri_value ones(peri_backward *b, int64_t rows, int64_t columns) {
+  peri_layout layout;
+  peri_tensor *constant = NULL;
+  peri_layout_set(&layout, PERI_FLOAT64, 2, (int64_t[]){rows, columns});
+  peri_status status = peri_tensor_full(b->context, &layout, 1, &constant);
+  return peri_formula_own(b, status, constant);
+}
+/* For x of rows x n and g of rows x 1: g times the product of the others of x's row. */
+static peri_value product_of_others(peri_backward *b, peri_value x, peri_value g, int64_t rows, int64_t n) {
+  peri_value left[64], right[64];
+  int level = 0;
+  int64_t width = 1;
+  while (width < n) width *= 2;
+  if (width > n) x = beside(b, x, ones(b, rows, width - n));
+  for (; width > 1; level++) {
+    width /= 2;
+    left[level] = half(b, x, false, width);
+    right[level] = half(b, x, true, width);
+    x = peri_apply(b, &peri_op_mul, 2, (peri_value[]){left[level], right[level]});
+  }
+  while (level-- > 0) {
+    peri_value for_left = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, right[level]});
+    g = beside(b, for_left, peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, left[level]}));
+    width *= 2;
+  }
+  return width > n ? half(b, g, false, n) : g;
+}
+static peri_value permute(peri_backward *b, peri_value x, int ndim, const int64_t *order) {
+  peri_call call;
+  if (b->formula->status != PERI_OK) return x;
+  peri_step_open(b, &call, &peri_op_permute, 1, &x);
+  peri_call_sizes(&call, 1, ndim, order);
+  return peri_step_run(b, &call);
+}
+/* Reduced dimensions come last, as the columns of a matrix; in double, as the product itself. */
+static peri_status grad_prod(peri_backward *b) {
+  const peri_layout *x = b->layouts[0];
+  peri_value g = peri_step_convert(b, peri_of(b->grad_outputs[0]), PERI_FLOAT64);
+  if (x->numel == 0) {
+    peri_answer(b, 0, peri_step_expand(b, peri_step_unreduce(b, g)));
+    return PERI_OK;
+  }
+  int64_t order[PERI_MAX_DIMS], back[PERI_MAX_DIMS], shape[PERI_MAX_DIMS], n = b->note[1], rows = x->numel / n;
+  int place = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    for (int d = 0; d < x->ndim; d++) {
+      if ((int)(b->note[0] >> d & 1) == pass) order[place++] = d;
+    }
+  }
+  for (int d = 0; d < x->ndim; d++) back[order[d]] = d, shape[d] = x->shape[order[d]];
+  peri_value matrix = permute(b, peri_step_convert(b, peri_of(b->args[0].tensor), PERI_FLOAT64), x->ndim, order);
+  matrix = peri_step_reshape(b, matrix, 2, (int64_t[]){rows, n});
+  g = peri_step_reshape(b, g, 2, (int64_t[]){rows, 1});
+  g = product_of_others(b, matrix, g, rows, n);
+  peri_answer(b, 0, permute(b, peri_step_reshape(b, g, x->ndim, shape), x->ndim, back));
+  return PERI_OK;
+}
 const peri_op peri_op_prod = {
     .name = "prod",
+    .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
     .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_prod,
-    .sample = PERI_REDUCE_SAMPLE,
+    .grad = grad_prod,
+    .low = -1,
+    .high = 1,
+    .sample = PERI_REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
     .doc = "prod(x, dims, keepdim = false) -> tensor\n"
-           "The product over all dimensions, or over dims; integers and bools give int64, which wraps around. No "
-           "gradient.",
+           "The product over all dimensions, or over dims; integers and bools give int64, which wraps around. The "
+           "gradient is the product of the others, also beside zeros.",
 };
 
 /* ---- max, min, and where they stand ---- */

@@ -10,8 +10,8 @@
 #define COMPARE(name, ...) extern const peri_op peri_op_##name;
 #include "kernels/elementwise.def"
 
-extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_op_softmax, peri_op_log_softmax,
-    peri_op_matmul, peri_op_reshape, peri_op_expand, peri_op_narrow, peri_op_select, peri_op_slice,
+extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_op_cat, peri_op_softmax,
+    peri_op_log_softmax, peri_op_matmul, peri_op_reshape, peri_op_expand, peri_op_narrow, peri_op_select, peri_op_slice,
     peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye, peri_op_index_select,
     peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero, peri_op_one_hot, peri_op_solve, peri_op_linear,
     peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select, peri_op_masked_fill, peri_op_index_copy_,
