@@ -3,7 +3,8 @@ local peri = require "perilune"
 
 local function float64(values) return peri.tensor(values, { dtype = "float64" }) end
 local function near(expected, got, tolerance, text)
-  assert.is_true(math.abs(got - expected) <= tolerance * math.abs(expected), ("%s: %.17g, right: %.17g"):format(text, got, expected))
+  text = ("%s: %.17g, right: %.17g"):format(text, got, expected)
+  assert.is_true(math.abs(got - expected) <= tolerance * math.abs(expected), text)
 end
 
 describe("the mean", function()
@@ -29,7 +30,8 @@ describe("the mean", function()
   it("does not overflow with its sum", function()
     assert.equal(peri.tensor { 3e38 }[1], peri.tensor({ 3e38, 3e38 }):mean():item())
     assert.equal(1.5e308, float64({ 1.5e308, 1.5e308 }):mean():item())
-    assert.same({ 1.5e308, 2, -1e308 }, float64({ { 1.5e308, 1.5e308 }, { 1, 3 }, { -1e308, -1e308 } }):mean(2):totable())
+    local rows = float64 { { 1.5e308, 1.5e308 }, { 1, 3 }, { -1e308, -1e308 } }
+    assert.same({ 1.5e308, 2, -1e308 }, rows:mean(2):totable())
     assert.equal(math.huge, float64({ math.huge, 1 }):mean():item())
     local none = float64({ math.huge, -math.huge }):mean():item()
     assert.is_true(none ~= none)
@@ -107,7 +109,8 @@ describe("the deviation", function()
   end)
 
   it("has the right gradient there, and 0 where all are equal", function()
-    for dtype, list in pairs { float32 = { 1e-37, 1e-25, 1, 1e20, 1e37 }, float64 = { 1e-300, 1e-163, 1, 1e154, 1e300 } } do
+    local scales = { float32 = { 1e-37, 1e-25, 1, 1e20, 1e37 }, float64 = { 1e-300, 1e-163, 1, 1e154, 1e300 } }
+    for dtype, list in pairs(scales) do
       for _, scale in ipairs(list) do
         local x = peri.tensor({ 1 * scale, 2 * scale, 3 * scale }, { dtype = dtype, requires_grad = true })
         x:std():backward()

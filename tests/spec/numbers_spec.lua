@@ -30,8 +30,8 @@ local elements = {
   bool = { false, true },
   int64 = { math.mininteger, math.mininteger + 1, -big - 1, -big, -1, 0, 1, (1 << 24) + 1, big, big + 1,
             math.maxinteger - 1, math.maxinteger },
-  float32 = { -math.huge, -0x1.fffffep+127, -1, -0.0, 0, 0x1p-149, 1, 2 ^ 24, 2 ^ 24 + 2, 2 ^ 53, 2 ^ 63, 0x1.fffffep+127,
-              math.huge, 0 / 0 },
+  float32 = { -math.huge, -0x1.fffffep+127, -1, -0.0, 0, 0x1p-149, 1, 2 ^ 24, 2 ^ 24 + 2, 2 ^ 53, 2 ^ 63,
+              0x1.fffffep+127, math.huge, 0 / 0 },
   float64 = { -math.huge, -0x1.fffffffffffffp+1023, -1, -0.0, 0, 0x1p-1074, 0.1, 1, 2 ^ 53, 2 ^ 53 + 2, 2 ^ 63,
               0x1.fffffffffffffp+1023, math.huge, 0 / 0 },
 }
@@ -102,7 +102,9 @@ end)
 describe("a number that the dtype does not have is refused by", function()
   local mask = peri.tensor { true, false }
   local wrong = {
-    uint8 = { -1, 256, 0.5, 0 / 0, math.huge, 1 << 40 }, int64 = { 0.5, 2 ^ 63, 0 / 0, -math.huge }, bool = { 2, 0.5, -1, 0 / 0 },
+    uint8 = { -1, 256, 0.5, 0 / 0, math.huge, 1 << 40 },
+    int64 = { 0.5, 2 ^ 63, 0 / 0, -math.huge },
+    bool = { 2, 0.5, -1, 0 / 0 },
     float32 = { 1e300, -3.5e38 },
   }
   for dtype, values in pairs(wrong) do
@@ -131,7 +133,8 @@ describe("a number that the dtype does not have is refused by", function()
 
   it("where, beside a tensor of uint8 or int64", function()
     local bytes = peri.tensor({ 1, 2 }, { dtype = "uint8" })
-    fails("where: b is 300, which is no value of uint8 %(expected a whole number from 0 to 255%)", peri.where, mask, bytes, 300)
+    fails("where: b is 300, which is no value of uint8 %(expected a whole number from 0 to 255%)",
+      peri.where, mask, bytes, 300)
     fails("where: a is %-1, which is no value of uint8", peri.where, mask, -1, bytes)
     assert.same({ 1, 255 }, peri.where(mask, bytes, 255):totable())
     assert.equal("uint8", peri.where(mask, bytes, 255).dtype)
@@ -216,7 +219,8 @@ describe("int64", function()
   it("becomes float64, not float32, where the result is a fraction and no float tensor says otherwise", function()
     local x = int64 { 16777217, 16777219 }
     for _, f in ipairs {
-      function(t) return t + 0.5 end, function(t) return t / 2 end, function(t) return t * 1.5 end, function(t) return t % 0.75 end,
+      function(t) return t + 0.5 end, function(t) return t / 2 end, function(t) return t * 1.5 end,
+      function(t) return t % 0.75 end,
       function(t) return t // 0.5 end, function(t) return 0.5 - t end, function(t) return t:maximum(0.5) end,
       function(t) return t:minimum(16777217.5) end,
     } do

@@ -60,7 +60,8 @@ describe("gradients of", function()
     if not op.gradient then
       it(op.name .. " are refused, or 0 by design, or those of no floats", function()
         for s = 1, #samples.arguments(op) do
-          local lists, made = samples.arguments(op, { dtype = "float64", make = function(t) return t:requires_grad_() end })
+          local lists, made = samples.arguments(op, {
+            dtype = "float64", make = function(t) return t:requires_grad_() end })
           local ok, outputs = pcall(function() return table.pack(call(spread(lists[s]))) end)
           if not ok then assert.matches("gradients are recorded", outputs) end
           for k = 1, ok and outputs.n or 0 do

@@ -16,7 +16,8 @@ end
 local function close(expected, got, tolerance)
   assert.equal(#expected, #got)
   for i, e in ipairs(expected) do
-    assert.is_true(math.abs(got[i] - e) <= tolerance * math.max(1, math.abs(e)), ("%d: %.17g, right: %.17g"):format(i, got[i], e))
+    local text = ("%d: %.17g, right: %.17g"):format(i, got[i], e)
+    assert.is_true(math.abs(got[i] - e) <= tolerance * math.max(1, math.abs(e)), text)
   end
 end
 
