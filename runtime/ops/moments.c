@@ -82,8 +82,7 @@ static peri_status infer_mean(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   PERI_TRY(peri_reduce_dims(call));
   call->dtype = peri_is_float(dtype) ? dtype : dtype == PERI_INT64 ? PERI_FLOAT64 : PERI_FLOAT32;
-  peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
-  return PERI_OK;
+  return peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
 }
 static peri_status grad_mean(peri_backward *b) {
   peri_value g = peri_step_unreduce(b, peri_of(b->grad_outputs[0]));

@@ -11,6 +11,7 @@
 
 #define PERI_MAX_PARAMS  8
 #define PERI_MAX_OUTPUTS 3
+#define PERI_MAX_LISTS   3 /* of sizes or dimensions, in one row */
 
 /* ---- parameters ---- */
 
@@ -49,7 +50,7 @@ typedef struct peri_arg {
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
-  int64_t *sizes;  /* DIMS, SHAPE: the frame's room for them; not kept for the gradient */
+  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame; not kept for the gradient */
 } peri_arg;
 
 /* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
@@ -75,7 +76,7 @@ typedef struct peri_call {
   bool in_place;  /* the form that writes to its first argument */
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
-  int64_t sizes[PERI_MAX_DIMS]; /* of the one list argument that a row may have */
+  int64_t lists[PERI_MAX_LISTS][PERI_MAX_DIMS]; /* of the list arguments, in their order */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;
@@ -180,7 +181,8 @@ peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b);
 peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
 /* The number that is argument arg must be a value of dtype (peri_number_fits); tensors pass. */
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
-void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
+/* Output number `output` is contiguous, of that shape; an error when its elements or bytes cannot be counted. */
+peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
 
 /* ---- formulas: how grad functions are written ----
  * A formula owns the values of its steps. The first failure sticks, and later steps do nothing.

@@ -26,7 +26,7 @@ peri_status peri_reduce_dims(peri_call *call) {
   return PERI_OK;
 }
 
-void peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
+peri_status peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
   const peri_layout *x = &call->args[0].tensor->layout;
   int64_t shape[PERI_MAX_DIMS];
   int ndim = 0;
@@ -34,7 +34,7 @@ void peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keep
     bool reduced = call->note[0] >> d & 1;
     if (!reduced || keepdim) shape[ndim++] = reduced ? 1 : x->shape[d];
   }
-  peri_infer_output(call, output, dtype, ndim, shape);
+  return peri_infer_output(call, output, dtype, ndim, shape);
 }
 
 peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out) {
@@ -96,8 +96,7 @@ static peri_status infer_sum(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   PERI_TRY(peri_reduce_dims(call));
   call->dtype = peri_is_float(dtype) ? dtype : PERI_INT64;
-  peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
-  return PERI_OK;
+  return peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
 }
 
 typedef peri_status (*reduction)(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -253,9 +252,8 @@ static peri_status resolve_dim(peri_call *call) {
 static peri_status infer_extreme(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
-  peri_reduce_output(call, 1, PERI_INT64, call->args[2].integer);
-  return PERI_OK;
+  PERI_TRY(peri_reduce_output(call, 0, call->dtype, call->args[2].integer));
+  return peri_reduce_output(call, 1, PERI_INT64, call->args[2].integer);
 }
 
 typedef peri_status (*extreme)(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -333,8 +331,7 @@ const peri_op peri_op_min = {
 static peri_status infer_argument(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  peri_reduce_output(call, 0, PERI_INT64, call->args[2].integer);
-  return PERI_OK;
+  return peri_reduce_output(call, 0, PERI_INT64, call->args[2].integer);
 }
 static peri_status run_argmax(peri_call *call) {
   return run_extreme(call, peri_reduce_max, NULL, call->outputs[0].tensor);
@@ -375,8 +372,7 @@ const peri_op peri_op_argmin = {
 
 static peri_status infer_truth(peri_call *call) {
   PERI_TRY(peri_reduce_dims(call));
-  peri_reduce_output(call, 0, PERI_BOOL, call->args[2].integer);
-  return PERI_OK;
+  return peri_reduce_output(call, 0, PERI_BOOL, call->args[2].integer);
 }
 static peri_status run_truth(peri_call *call) {
   peri_folded f;
@@ -426,8 +422,7 @@ static peri_status infer_softmax(peri_call *call) {
   PERI_TRY(peri_infer_float(call, 0));
   if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
   call->note[0] = dim;
-  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 
 peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim) {

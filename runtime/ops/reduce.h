@@ -13,7 +13,7 @@
 /* Reads the argument dims into the notes; all dimensions when it is left out. */
 peri_status peri_reduce_dims(peri_call *call);
 /* States an output without the reduced dimensions, or with them as sizes of 1. */
-void peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim);
+peri_status peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim);
 
 /* x in dtype, contiguous, with its reduced dimensions between outer and inner. Where they do not lie side by side, x is
  * copied with them last. */

@@ -477,12 +477,12 @@ describe("a step of", function()
     { "AdamW", { weight_decay = 0, amsgrad = true } }, { "RMSprop" }, { "RMSprop", { centered = true } },
     { "RMSprop", { centered = true, momentum = 0.9 } }, { "Adagrad" },
   }
-  local function optimizer_of(kind, values, dtype, more)
+  local function optimizer_of(kind, start, dtype, more)
     local options = { lr = 0.1 }
     for _, list in ipairs { kind[2] or {}, more or {} } do
       for k, v in pairs(list) do options[k] = v end
     end
-    local p = peri.tensor(values, { dtype = dtype, requires_grad = true })
+    local p = peri.tensor(start, { dtype = dtype, requires_grad = true })
     return p, optim[kind[1]]({ p }, options)
   end
   local function step_with(p, optimizer, gradient)
