@@ -287,6 +287,19 @@ static peri_status check_exponent(peri_call *call) {
                         (long long)at + 1);
 }
 
+/* A number that float32 would make infinite, or a divisor that it would make 0: 0 times the one and 0 divided by the
+ * other are 0, and no NaN. */
+static peri_status check_number(peri_call *call, int arg) {
+  int id = call->op->id;
+  const peri_arg *number = &call->args[arg];
+  if (number->tensor != NULL || id == PERI_BINARY_maximum || id == PERI_BINARY_minimum) return PERI_OK;
+  PERI_TRY(peri_infer_fits(call, arg, PERI_FLOAT32));
+  bool divides = arg == 1 && (id == PERI_BINARY_div || id == PERI_BINARY_floor_div || id == PERI_BINARY_mod);
+  if (!divides || (float)number->number != 0 || number->number == 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %g, which is 0 in float32 (float64 holds it)",
+                        call->op->params[arg].name, number->number);
+}
+
 /* uint8 only stores; bool counts as 0 and 1. */
 static peri_status infer_binary(peri_call *call) {
   const peri_loop2 *by_dtype = call->context->kernels->elementwise->binary[call->op->id];
@@ -299,6 +312,9 @@ static peri_status infer_binary(peri_call *call) {
   PERI_TRY(peri_infer_promote(call, 0, 2, &call->dtype));
   if (call->dtype == PERI_BOOL) call->dtype = PERI_INT64;
   if (by_dtype[call->dtype] == NULL) call->dtype = PERI_FLOAT64;
+  if (call->dtype == PERI_FLOAT32) {
+    for (int i = 0; i < 2; i++) PERI_TRY(check_number(call, i));
+  }
   if (call->dtype == PERI_INT64 && call->op->id == PERI_BINARY_pow) PERI_TRY(check_exponent(call));
   if (call->dtype == PERI_INT64 && (call->op->id == PERI_BINARY_floor_div || call->op->id == PERI_BINARY_mod)) {
     PERI_TRY(check_divisor(call));

@@ -308,8 +308,8 @@ const peri_op peri_op_max = {
     .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
     .doc = "max(x, dim, keepdim = false) -> values, indices\n"
-           "The largest value along dim and the first position where it stands; without dim the largest of all "
-           "elements alone. NaN counts as the largest.",
+           "The largest value along dim and the first position where it stands, which gets the gradient; without dim "
+           "the largest of all elements alone. NaN counts as the largest.",
 };
 const peri_op peri_op_min = {
     .name = "min",
@@ -324,8 +324,8 @@ const peri_op peri_op_min = {
     .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
     .doc = "min(x, dim, keepdim = false) -> values, indices\n"
-           "The smallest value along dim and the first position where it stands; without dim the smallest of all "
-           "elements alone. NaN is chosen where there is one, as for max.",
+           "The smallest value along dim and the first position where it stands, which gets the gradient; without dim "
+           "the smallest of all elements alone. NaN is chosen where there is one, as for max.",
 };
 
 static peri_status infer_argument(peri_call *call) {

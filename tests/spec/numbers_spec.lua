@@ -172,6 +172,73 @@ describe("clamp", function()
   end)
 end)
 
+describe("a number beyond float32's range beside it", function()
+  local x = peri.tensor { 0, 1 }
+  it("is refused in arithmetic, where it would be infinite", function()
+    for _, name in ipairs { "add", "sub", "mul", "div", "pow", "floor_div", "mod" } do
+      fails(name .. ": b is 1.*e%+300, which is no value of float32 .*float64", peri[name], x, 1e300)
+      fails(name .. ": a is %-1.*e%+300, which is no value of float32", peri[name], -1e300, x)
+      assert.equal("float64", peri[name](x:to "float64", 1e300).dtype)
+    end
+    assert.same({ 0, 1 }, x:minimum(1e300):totable())
+    assert.same({ 0, 1 }, x:maximum(-1e300):totable())
+    assert.same({ 0, 1 }, x:clamp(-1e300, 1e300):totable())
+    assert.same({ 0, 0 }, (x / math.huge):totable())
+  end)
+  it("is refused as a divisor that would be 0", function()
+    for _, name in ipairs { "div", "floor_div", "mod" } do
+      fails(name .. ": b is 1e%-300, which is 0 in float32", peri[name], x, 1e-300)
+    end
+    assert.same({ 0, 1 }, (x + 1e-300):totable())
+    local y = x / 0
+    assert.is_true(y[1] ~= y[1] and y[2] == math.huge)
+  end)
+end)
+
+-- ---- which one is chosen ----
+
+describe("of equal elements", function()
+  local function gradient(values, f)
+    local x = peri.tensor(values, { requires_grad = true })
+    f(x):sum():backward()
+    return x.grad:totable()
+  end
+  it("the first is the largest and the smallest along a dimension, and has the gradient", function()
+    local rows = { { 2, 2, 1 }, { 0, 3, 3 } }
+    assert.same({ 1, 2 }, select(2, peri.tensor(rows):max(2)):totable())
+    assert.same({ { 1, 0, 0 }, { 0, 1, 0 } }, gradient(rows, function(x) return (x:max(2)) end))
+    assert.same({ { 0, 0, 1 }, { 1, 0, 0 } }, gradient(rows, function(x) return (x:min(2)) end))
+    assert.same({ 0, 1, 0 }, gradient({ 1, 5, 5 }, function(x) return x:max() end))
+  end)
+  it("of two tensors both have half of the gradient", function()
+    local a, b = peri.tensor({ 1, 2 }, { requires_grad = true }), peri.tensor({ 1, 3 }, { requires_grad = true })
+    a:maximum(b):sum():backward()
+    assert.same({ 0.5, 0 }, a.grad:totable())
+    assert.same({ 0.5, 1 }, b.grad:totable())
+  end)
+end)
+
+describe("NaN and infinities", function()
+  it("go through relu and clamp, and choose a maximum", function()
+    local nan = peri.tensor { 0 / 0, -1, 2 }
+    for _, y in ipairs { nan:relu(), nan:clamp(0, 1), nan:clamp { max = 1 }, nan:maximum(0), nan:minimum(0) } do
+      assert.is_true(y[1] ~= y[1])
+    end
+    assert.same({ 0, 1 }, nan:clamp(0, 1)[{ { 2, 3 } }]:totable())
+  end)
+  it("in the branch that where does not choose leave its gradient exactly 0", function()
+    for _, bad in ipairs { 0 / 0, math.huge, -math.huge } do
+      local a = peri.tensor({ 1, bad }, { requires_grad = true })
+      local b = peri.tensor({ bad, 2 }, { requires_grad = true })
+      local y = peri.where(peri.tensor { true, false }, a, b)
+      y:backward(peri.tensor { 3, 5 })
+      assert.same({ 1, 2 }, y:totable())
+      assert.same({ 3, 0 }, a.grad:totable())
+      assert.same({ 0, 5 }, b.grad:totable())
+    end
+  end)
+end)
+
 -- ---- integers in rows ----
 
 describe("int64", function()
