@@ -258,7 +258,6 @@ peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b) {
 peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype) {
   bool any[3] = {false, false, false}; /* with dimensions, 0-d, number */
   peri_dtype found[3] = {PERI_BOOL, PERI_BOOL, PERI_BOOL};
-  bool long_tensor = false, float_tensor = false;
   for (int i = first; i < first + n; i++) {
     const peri_arg *arg = &call->args[i];
     int rank = arg->tensor == NULL ? 2 : arg->tensor->layout.ndim == 0 ? 1 : 0;
@@ -266,16 +265,15 @@ peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dt
                      : arg->is_bool      ? PERI_BOOL
                      : arg->is_integer   ? PERI_INT64
                                          : PERI_FLOAT32;
-    long_tensor |= arg->tensor != NULL && own == PERI_INT64;
-    float_tensor |= arg->tensor != NULL && peri_is_float(own);
     found[rank] = any[rank] ? peri_wider_dtype(found[rank], own) : own;
     any[rank] = true;
   }
   peri_dtype result = any[0] ? found[0] : any[1] ? found[1] : found[2];
   for (int rank = 1; rank < 3; rank++) {
-    if (any[rank] && category(found[rank]) > category(result)) result = found[rank];
+    if (!any[rank] || category(found[rank]) <= category(result)) continue;
+    bool of_int64 = (any[0] && found[0] == PERI_INT64) || (any[1] && found[1] == PERI_INT64);
+    result = rank == 2 && of_int64 ? PERI_FLOAT64 : found[rank];
   }
-  if (result == PERI_FLOAT32 && long_tensor && !float_tensor) result = PERI_FLOAT64;
   if (call->in_place) {
     peri_dtype target = call->args[0].tensor->layout.dtype;
     if (category(result) <= category(target)) result = target;

@@ -4,6 +4,7 @@
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Up to this many elements the iterator costs more than it saves. */
@@ -292,7 +293,7 @@ static peri_status check_exponent(peri_call *call) {
 static peri_status check_number(peri_call *call, int arg) {
   int id = call->op->id;
   const peri_arg *number = &call->args[arg];
-  if (number->tensor != NULL || id == PERI_BINARY_maximum || id == PERI_BINARY_minimum) return PERI_OK;
+  if (id == PERI_BINARY_maximum || id == PERI_BINARY_minimum) return PERI_OK;
   PERI_TRY(peri_infer_fits(call, arg, PERI_FLOAT32));
   bool divides = arg == 1 && (id == PERI_BINARY_div || id == PERI_BINARY_floor_div || id == PERI_BINARY_mod);
   if (!divides || (float)number->number != 0 || number->number == 0) return PERI_OK;
@@ -313,7 +314,11 @@ static peri_status infer_binary(peri_call *call) {
   if (call->dtype == PERI_BOOL) call->dtype = PERI_INT64;
   if (by_dtype[call->dtype] == NULL) call->dtype = PERI_FLOAT64;
   if (call->dtype == PERI_FLOAT32) {
-    for (int i = 0; i < 2; i++) PERI_TRY(check_number(call, i));
+    for (int i = 0; i < 2; i++) {
+      double size = fabs(call->args[i].number);
+      bool ordinary = size <= (double)FLT_MAX && (size >= (double)FLT_MIN || size == 0);
+      if (call->args[i].tensor == NULL && !ordinary) PERI_TRY(check_number(call, i));
+    }
   }
   if (call->dtype == PERI_INT64 && call->op->id == PERI_BINARY_pow) PERI_TRY(check_exponent(call));
   if (call->dtype == PERI_INT64 && (call->op->id == PERI_BINARY_floor_div || call->op->id == PERI_BINARY_mod)) {

@@ -123,7 +123,7 @@ enum {
   PERI_OP_FULL_ONE = 1024,    /* without its second argument: the first output alone */
   PERI_OP_PLACES = 2048,      /* writes its operands elsewhere than element for element */
   PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
-  PERI_OP_INTERNAL = 128,     /* serves gradients; not shown to scripts */
+  PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
 #define PERI_SAVE_INPUT(i)    (1u << (i)) /* argument i */
