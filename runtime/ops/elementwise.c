@@ -545,9 +545,9 @@ static peri_status run_compare(peri_call *call) {
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
       .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 1.5}, {T(), T(2)}, {T(0, 3), T(3)}",                   \
-      .doc = #name_                                                                                                    \
-      "(a, b) -> tensor\n" doc_                                                                                        \
-      " Shapes are broadcast; a Lua number does not widen a float tensor, and int64 with a fraction gives float64.",   \
+      .doc = #name_ "(a, b) -> tensor\n" doc_                                                                          \
+                    " Shapes are broadcast. Integers beside a float tensor take its dtype, and a Lua number does not " \
+                    "widen it; int64 with a fraction gives float64.",                                                  \
       .id = PERI_BINARY_##name_,                                                                                       \
   };
 #define COMPARE(name_, value, doc_)                                                                                    \
