@@ -146,3 +146,15 @@ describe("the deviation", function()
     for i, right in ipairs { -2, -1, 3 } do near(right / std / 2, x.grad[i], 1e-6, "std") end
   end)
 end)
+
+describe("a mean loss", function()
+  it("does not overflow with the sum of its losses, and divides its gradient", function()
+    local x = peri.tensor({ 1.5e19, 1.5e19, -1.5e19 }, { requires_grad = true })
+    local loss = peri.mse_loss(x, peri.zeros(3))
+    near(2.25e38, loss:item(), 1e-6, "loss")
+    local y = peri.ones(49, { dtype = "float64", requires_grad = true })
+    local scaled = peri.mse_loss(y, peri.zeros(49, { dtype = "float64" })) * 3
+    scaled:backward()
+    assert.equal(2 * (3 / 49), y.grad[1])
+  end)
+end)
