@@ -6,6 +6,7 @@
  * pairs: x[{i, j}] is x[{i[1], j[1]}], x[{i[2], j[2]}] ..; a block is x[{i:view(-1, 1), j}]. It is read into steps
  * first, which own nothing; then the steps run, and intermediate views are released as they go. */
 #include "tensor.h"
+#include "positions.h"
 #include "rows.h"
 #include "ops/rows.h"
 
@@ -23,6 +24,7 @@ typedef struct key {
   int steps;
   step step[PERI_MAX_DIMS];
   int tensors; /* how many steps are index tensors: the result is then a copy */
+  bool writes; /* the key of an assignment */
 } key;
 
 /* ---- reading ---- */
@@ -93,6 +95,7 @@ static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int inde
   char text[PERI_SHAPE_TEXT];
   k->steps = 0;
   k->tensors = 0;
+  k->writes = false;
   if (lua_type(L, index) != LUA_TTABLE) {
     if (lua_type(L, index) != LUA_TNUMBER && bind_to_tensor(L, S, index) == NULL) {
       bind_error(L, "index", "a key must be a number, a table or a tensor, got %s%s", bind_describe(L, index),
@@ -140,118 +143,33 @@ static peri_status run_step(peri_context *context, const step *s, int *dim, peri
   return PERI_OK;
 }
 
-/* A row of x with one list, of sizes or dimensions. */
-static peri_status run_with_list(peri_context *context, const peri_op *op, int n, const int64_t *list,
-                                 peri_tensor **x) {
-  peri_call call;
-  peri_call_open(&call, context, op);
-  call.args[0].given = true;
-  call.args[0].tensor = *x;
-  peri_call_sizes(&call, 1, n, list);
-  PERI_TRY(peri_call_run(&call));
-  peri_tensor_release(x);
-  *x = call.outputs[0].tensor;
-  return PERI_OK;
-}
-
-/* What tensors of positions along some dimensions choose together: those dimensions come first and become one, whose
- * rows are taken; the positions' dimensions stand in their place where they lie side by side, else first. */
-typedef struct together {
-  int n;
-  int64_t dim[PERI_MAX_DIMS];
-  peri_tensor *index[PERI_MAX_DIMS];
-} together;
-
-static peri_status find_positions(peri_context *context, const peri_tensor *x, const together *t, peri_tensor **out) {
-  peri_call call;
-  int64_t sizes[PERI_MAX_DIMS];
-  for (int k = 0; k < t->n; k++) sizes[k] = x->layout.shape[t->dim[k]];
-  peri_call_open(&call, context, &peri_op_index);
-  call.args[0].given = true;
-  call.args[0].tensors = t->index;
-  call.args[0].count = t->n;
-  peri_call_sizes(&call, 1, t->n, sizes);
-  PERI_TRY(peri_call_run(&call));
-  *out = call.outputs[0].tensor;
-  return PERI_OK;
-}
-
-/* The dimensions chosen from first as one, then the others. */
-static peri_status chosen_first(peri_context *context, const together *t, peri_tensor **x) {
-  int64_t order[PERI_MAX_DIMS], shape[PERI_MAX_DIMS] = {1};
-  int ndim = (*x)->layout.ndim, place = t->n;
-  bool chosen[PERI_MAX_DIMS] = {false};
-  for (int k = 0; k < t->n; k++) {
-    order[k] = t->dim[k];
-    chosen[t->dim[k]] = true;
-    shape[0] *= (*x)->layout.shape[t->dim[k]];
-  }
-  for (int d = 0; d < ndim; d++) {
-    if (chosen[d]) continue;
-    shape[place - t->n + 1] = (*x)->layout.shape[d];
-    order[place++] = d;
-  }
-  PERI_TRY(run_with_list(context, &peri_op_permute, ndim, order, x));
-  return run_with_list(context, &peri_op_reshape, ndim - t->n + 1, shape, x);
-}
-
-static peri_status take_rows(peri_context *context, peri_tensor *positions, peri_tensor **x) {
-  peri_tensor *flat = peri_tensor_retain(positions);
-  peri_status status = run_with_list(context, &peri_op_reshape, 1, &positions->layout.numel, &flat);
-  step rows = {.kind = STEP_ROWS, .index = flat};
-  int dim = 0;
-  if (status == PERI_OK) status = run_step(context, &rows, &dim, x);
-  peri_tensor_release(&flat);
-  return status;
-}
-
-/* The rows, in the positions' shape, where they belong. */
-static peri_status place_rows(peri_context *context, const together *t, const peri_tensor *positions, peri_tensor **x) {
-  int64_t shape[PERI_MAX_DIMS], order[PERI_MAX_DIMS];
-  int of_positions = positions->layout.ndim, rest = (*x)->layout.ndim - 1, ndim = of_positions + rest;
-  if (ndim > PERI_MAX_DIMS)
-    return peri_fail(context, PERI_ERR_ARGUMENT, "index: the result has %d dimensions (expected at most %d)", ndim,
-                     PERI_MAX_DIMS);
-  for (int d = 0; d < ndim; d++) {
-    shape[d] = d < of_positions ? positions->layout.shape[d] : (*x)->layout.shape[d - of_positions + 1];
-  }
-  PERI_TRY(run_with_list(context, &peri_op_reshape, ndim, shape, x));
-  int64_t before = t->dim[0];
-  if (t->dim[t->n - 1] - before != t->n - 1 || before == 0) return PERI_OK;
-  for (int d = 0; d < ndim; d++) {
-    order[d] = d < before ? of_positions + d : d < before + of_positions ? d - before : d;
-  }
-  return run_with_list(context, &peri_op_permute, ndim, order, x);
-}
-
-static peri_status run_together(peri_context *context, const together *t, peri_tensor **x) {
-  peri_tensor *positions;
-  PERI_TRY(find_positions(context, *x, t, &positions));
-  peri_status status = chosen_first(context, t, x);
-  if (status == PERI_OK) status = take_rows(context, positions, x);
-  if (status == PERI_OK) status = place_rows(context, t, positions, x);
-  peri_tensor_release(&positions);
-  return status;
-}
-
-/* *out is a new reference, or NULL. */
-static peri_status run_key(peri_context *context, peri_tensor *x, const key *k, peri_tensor **out) {
+/* The views of a key; what its tensors of positions choose together, or one that is no vector, is left to *p. *out is a
+ * new reference, or NULL. */
+static peri_status run_views(peri_context *context, peri_tensor *x, const key *k, bind_positions *p,
+                             peri_tensor **out) {
   peri_tensor *current = peri_tensor_retain(x);
   peri_status status = PERI_OK;
-  together t = {.n = 0};
   int dim = 0;
+  p->n = 0;
   for (int i = 0; i < k->steps && status == PERI_OK; i++) {
     const step *s = &k->step[i];
-    if (s->kind == STEP_ROWS && (k->tensors > 1 || s->index->layout.ndim != 1)) {
-      t.index[t.n] = s->index;
-      t.dim[t.n++] = dim++;
+    if (s->kind == STEP_ROWS && (k->writes || k->tensors > 1 || s->index->layout.ndim != 1)) {
+      p->index[p->n] = s->index;
+      p->dim[p->n++] = dim++;
     } else {
       status = run_step(context, s, &dim, &current);
     }
   }
-  if (status == PERI_OK && t.n > 0) status = run_together(context, &t, &current);
   if (status != PERI_OK) peri_tensor_release(&current);
   *out = current;
+  return status;
+}
+
+static peri_status run_key(peri_context *context, peri_tensor *x, const key *k, peri_tensor **out) {
+  bind_positions p;
+  PERI_TRY(run_views(context, x, k, &p, out));
+  peri_status status = p.n > 0 ? bind_take_positions(context, &p, out) : PERI_OK;
+  if (status != PERI_OK) peri_tensor_release(out);
   return status;
 }
 
@@ -363,8 +281,10 @@ static peri_status set_rows(bind_state *S, peri_tensor *x, peri_tensor *index, c
 
 static peri_status set_part(bind_state *S, peri_tensor *x, const key *k, const peri_arg *value) {
   peri_tensor *part;
-  PERI_TRY(run_key(S->context, x, k, &part));
-  peri_status status = write_call(S, &peri_op_copy_, false, part, NULL, value);
+  bind_positions p;
+  PERI_TRY(run_views(S->context, x, k, &p, &part));
+  peri_status status = p.n > 0 ? bind_put_positions(S->context, &p, part, value)
+                               : write_call(S, &peri_op_copy_, false, part, NULL, value);
   peri_tensor_release(&part);
   return status;
 }
@@ -379,10 +299,10 @@ static int set_index(lua_State *L) {
     return 0;
   }
   peri_tensor *rows = bind_to_tensor(L, S, 2);
+  if (rows != NULL && rows->layout.dtype != PERI_BOOL && rows->layout.ndim != 1) rows = NULL; /* a key like others */
   if (rows == NULL) {
     read_key(L, S, x, 2, &k);
-    if (k.tensors > 0)
-      return bind_error(L, "index", "a tensor of positions cannot stand in a table when writing (use index_copy_)");
+    k.writes = true;
   }
   read_value(L, S, x->layout.dtype, &value);
   BIND_TRY(L, S, rows != NULL ? set_rows(S, x, rows, &value) : set_part(S, x, &k, &value));

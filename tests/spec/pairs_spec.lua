@@ -72,13 +72,74 @@ describe("positions in a key", function()
     end
   end)
 
+  it("are written as they are read", function()
+    local keys = { { i, j, k }, { i, j }, { {}, j, k }, { 2, j, k }, { i, { 2, 3 }, k }, { i:view(-1, 1), j },
+                   { {}, j }, { {}, {}, long { { 1, 2 }, { 4, 4 } } }, { long { { 2 } } }, { peri.zeros(0, { dtype = "int64" }) } }
+    local targets = {
+      function() return peri.zeros(2, 3, 4) end,
+      function() return peri.zeros(4, 2, 3):permute(2, 3, 1) end, -- whose dimensions cannot be seen as one
+      function() return peri.zeros(2, 3, 8)[{ {}, {}, { 1, 8, 2 } }] end,
+    }
+    for _, make in ipairs(targets) do
+      for n, key in ipairs(keys) do
+        local t = make()
+        local shape = t[key].shape
+        t[key] = 5
+        local count = 0
+        for _, v in ipairs(t:reshape(-1):totable()) do count = count + (v == 5 and 1 or 0) end
+        assert.equal(t:sum():item(), 5 * count)
+        assert.is_true(t[key]:eq(5):all(), "key " .. n)
+        -- distinct entries get distinct values; of those that are named twice the last one stays
+        local values = peri.arange(1, t[key]:numel()):to("float32"):view(shape)
+        t[key] = values
+        local plain, flat = {}, values:reshape(-1):totable()
+        local names = peri.arange(1, 24):view(2, 3, 4)[key]:reshape(-1):totable()
+        for e, name in ipairs(names) do plain[name] = flat[e] end
+        for e, v in ipairs(t:reshape(-1):totable()) do assert.equal(plain[e] or 0, v, "key " .. n) end
+      end
+    end
+    local t = peri.zeros(3, 2)
+    t[{ i, long { 1, 2, 2 } }] = { 7, 8, 9 }
+    assert.same({ { 7, 0 }, { 0, 9 }, { 0, 0 } }, t:totable())
+    t[{ {}, long { 2, 1 } }] = t -- the columns change places
+    assert.same({ { 0, 7 }, { 9, 0 }, { 0, 0 } }, t:totable())
+    t[long { { 1 }, { 3 } }] = peri.tensor { 1, 2 }
+    assert.same({ { 1, 2 }, { 9, 0 }, { 1, 2 } }, t:totable())
+  end)
+
+  it("that are not to be written change nothing", function()
+    local t = peri.ones(2, 3)
+    fails("index: source is 2 but the target is 3", function() t[{ i, j }] = { 1, 2 } end)
+    fails("index: position 2 of tensor 2 is 9", function() t[{ i, long { 1, 9, 1 } }] = 1 end)
+    fails("index_copy_: source is 0.5, which is no value of int64", function() peri.ones_like(x)[{ i, j }] = 0.5 end)
+    local leaf = peri.ones(2, 3, { requires_grad = true })
+    fails("cannot write in place while gradients are recorded", function() leaf[{ i, j }] = 0 end)
+    fails("cannot write in place while gradients are recorded", function() t[{ i, j }] = leaf[{ i, j }] end)
+    assert.is_true(t:eq(1):all() and leaf:detach():eq(1):all())
+  end)
+
+  it("leave everything as it was when memory ends", function()
+    local t = peri.zeros(4, 2, 3):permute(2, 3, 1)
+    for n = 0, 100 do
+      peri._fail_after(n)
+      local ok, message = pcall(function() t[{ i, j }] = 5 end)
+      peri._fail_after(-1)
+      if ok then
+        assert.is_true(n > 3)
+        break
+      end
+      assert.matches("out of memory", message)
+      assert.is_true(t:eq(0):all())
+    end
+    assert.equal(2 * 4 * 5, t:sum():item())
+  end)
+
   it("that are none are refused", function()
     fails("index: position 2 of tensor 2 is 4 %(expected 1 to 3%)", function() return x[{ i, long { 1, 4, 1 } }] end)
     fails("index: position 1 of tensor 1 is 0", function() return x[{ long { 0, 1 }, long { 1, 1 } }] end)
     fails("index: shapes 3 and 2 cannot be broadcast", function() return x[{ i, long { 1, 2 } }] end)
     local ones = peri.ones(3)
     fails("index: the tensor of positions 2 is float32 %(expected int64%)", function() return x[{ i, ones }] end)
-    fails("index: a tensor of positions cannot stand in a table when writing", function() x[{ i, j }] = 1 end)
     local deep = peri.zeros(1, 1, 1, 1, 1, 1)
     local many = peri.ones(1, 1, 1, 1, 1, 1, { dtype = "int64" })
     fails("index: the result has %d+ dimensions", function() return deep[many] end)
