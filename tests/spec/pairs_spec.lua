@@ -74,7 +74,8 @@ describe("positions in a key", function()
 
   it("are written as they are read", function()
     local keys = { { i, j, k }, { i, j }, { {}, j, k }, { 2, j, k }, { i, { 2, 3 }, k }, { i:view(-1, 1), j },
-                   { {}, j }, { {}, {}, long { { 1, 2 }, { 4, 4 } } }, { long { { 2 } } }, { peri.zeros(0, { dtype = "int64" }) } }
+                   { {}, j }, { {}, {}, long { { 1, 2 }, { 4, 4 } } }, { long { { 2 } } },
+                   { peri.zeros(0, { dtype = "int64" }) } }
     local targets = {
       function() return peri.zeros(2, 3, 4) end,
       function() return peri.zeros(4, 2, 3):permute(2, 3, 1) end, -- whose dimensions cannot be seen as one
