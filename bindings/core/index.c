@@ -2,9 +2,11 @@
  *
  * A key is a number (a row), a table with one entry for each dimension (a number, {} for all,
  * {from, to, step}, or an int64 tensor of positions), a bool tensor (the elements, or rows, where it
- * is true) or an int64 tensor (rows). It is read into steps first, which own nothing; then the steps
- * run, and intermediate views are released as they go. */
+ * is true) or an int64 tensor (rows). Several tensors of positions are broadcast together and name
+ * pairs: x[{i, j}] is x[{i[1], j[1]}], x[{i[2], j[2]}] ..; a block is x[{i:view(-1, 1), j}]. It is read into steps
+ * first, which own nothing; then the steps run, and intermediate views are released as they go. */
 #include "tensor.h"
+#include "positions.h"
 #include "rows.h"
 #include "ops/rows.h"
 
@@ -21,7 +23,8 @@ typedef struct step {
 typedef struct key {
   int steps;
   step step[PERI_MAX_DIMS];
-  bool gathers; /* some step is an index tensor: the result is a copy */
+  int tensors; /* how many steps are index tensors: the result is then a copy */
+  bool writes; /* the key of an assignment */
 } key;
 
 /* ---- reading ---- */
@@ -81,7 +84,7 @@ static void read_step(lua_State *L, bind_state *S, const peri_tensor *x, int ind
   } else if (bind_to_tensor(L, S, index) != NULL) {
     s->kind = STEP_ROWS;
     s->index = bind_to_tensor(L, S, index);
-    k->gathers = true;
+    k->tensors++;
   } else {
     s->kind = STEP_AT;
     s->from = read_row(L, index, x, dim);
@@ -91,7 +94,8 @@ static void read_step(lua_State *L, bind_state *S, const peri_tensor *x, int ind
 static void read_key(lua_State *L, bind_state *S, const peri_tensor *x, int index, key *k) {
   char text[PERI_SHAPE_TEXT];
   k->steps = 0;
-  k->gathers = false;
+  k->tensors = 0;
+  k->writes = false;
   if (lua_type(L, index) != LUA_TTABLE) {
     if (lua_type(L, index) != LUA_TNUMBER && bind_to_tensor(L, S, index) == NULL) {
       bind_error(L, "index", "a key must be a number, a table or a tensor, got %s%s", bind_describe(L, index),
@@ -139,14 +143,33 @@ static peri_status run_step(peri_context *context, const step *s, int *dim, peri
   return PERI_OK;
 }
 
-/* *out is a new reference, or NULL. */
-static peri_status run_key(peri_context *context, peri_tensor *x, const key *k, peri_tensor **out) {
+/* The views of a key; what its tensors of positions choose together, or one that is no vector, is left to *p. *out is a
+ * new reference, or NULL. */
+static peri_status run_views(peri_context *context, peri_tensor *x, const key *k, bind_positions *p,
+                             peri_tensor **out) {
   peri_tensor *current = peri_tensor_retain(x);
   peri_status status = PERI_OK;
   int dim = 0;
-  for (int i = 0; i < k->steps && status == PERI_OK; i++) status = run_step(context, &k->step[i], &dim, &current);
+  p->n = 0;
+  for (int i = 0; i < k->steps && status == PERI_OK; i++) {
+    const step *s = &k->step[i];
+    if (s->kind == STEP_ROWS && (k->writes || k->tensors > 1 || s->index->layout.ndim != 1)) {
+      p->index[p->n] = s->index;
+      p->dim[p->n++] = dim++;
+    } else {
+      status = run_step(context, s, &dim, &current);
+    }
+  }
   if (status != PERI_OK) peri_tensor_release(&current);
   *out = current;
+  return status;
+}
+
+static peri_status run_key(peri_context *context, peri_tensor *x, const key *k, peri_tensor **out) {
+  bind_positions p;
+  PERI_TRY(run_views(context, x, k, &p, out));
+  peri_status status = p.n > 0 ? bind_take_positions(context, &p, out) : PERI_OK;
+  if (status != PERI_OK) peri_tensor_release(out);
   return status;
 }
 
@@ -258,8 +281,10 @@ static peri_status set_rows(bind_state *S, peri_tensor *x, peri_tensor *index, c
 
 static peri_status set_part(bind_state *S, peri_tensor *x, const key *k, const peri_arg *value) {
   peri_tensor *part;
-  PERI_TRY(run_key(S->context, x, k, &part));
-  peri_status status = write_call(S, &peri_op_copy_, false, part, NULL, value);
+  bind_positions p;
+  PERI_TRY(run_views(S->context, x, k, &p, &part));
+  peri_status status = p.n > 0 ? bind_put_positions(S->context, &p, part, value)
+                               : write_call(S, &peri_op_copy_, false, part, NULL, value);
   peri_tensor_release(&part);
   return status;
 }
@@ -274,10 +299,10 @@ int bind_tensor_newindex(lua_State *L) {
     return 0;
   }
   peri_tensor *rows = bind_to_tensor(L, S, 2);
+  if (rows != NULL && rows->layout.dtype != PERI_BOOL && rows->layout.ndim != 1) rows = NULL; /* a key like others */
   if (rows == NULL) {
     read_key(L, S, x, 2, &k);
-    if (k.gathers)
-      return bind_error(L, "index", "a tensor of positions cannot stand in a table when writing (use index_copy_)");
+    k.writes = true;
   }
   read_value(L, S, x->layout.dtype, &value);
   BIND_TRY(L, S, rows != NULL ? set_rows(S, x, rows, &value) : set_part(S, x, &k, &value));

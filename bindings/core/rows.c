@@ -50,7 +50,7 @@ static void read_number(const reader *r, peri_arg *arg, int param, int index) {
     arg->is_integer = lua_isinteger(r->L, index);
     arg->integer = arg->is_integer ? lua_tointeger(r->L, index) : 0;
   } else if (lua_isboolean(r->L, index)) {
-    arg->is_integer = true;
+    arg->is_integer = arg->is_bool = true;
     arg->integer = lua_toboolean(r->L, index);
     arg->number = (double)arg->integer;
   } else {
@@ -419,9 +419,10 @@ static const char *const kind_names[] = {"tensor", "operand", "tensors", "indice
 static const struct {
   unsigned flag;
   const char *name;
-} flag_names[] = {{PERI_OP_IN_PLACE, "in_place"},       {PERI_OP_VIEW, "view"},          {PERI_OP_WRITES, "writes"},
-                  {PERI_OP_ELEMENTWISE, "elementwise"}, {PERI_OP_RANDOM, "random"},      {PERI_OP_CREATES, "creates"},
-                  {PERI_OP_NO_METHOD, "no_method"},     {PERI_OP_ALLOCATES, "allocates"}};
+} flag_names[] = {
+    {PERI_OP_IN_PLACE, "in_place"},       {PERI_OP_VIEW, "view"},           {PERI_OP_WRITES, "writes"},
+    {PERI_OP_ELEMENTWISE, "elementwise"}, {PERI_OP_RANDOM, "random"},       {PERI_OP_CREATES, "creates"},
+    {PERI_OP_NO_METHOD, "no_method"},     {PERI_OP_ALLOCATES, "allocates"}, {PERI_OP_NO_GRADIENT, "no_gradient"}};
 
 static void push_params(lua_State *L, const peri_op *op) {
   lua_newtable(L);

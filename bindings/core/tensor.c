@@ -3,6 +3,7 @@
 #include "tensor.h"
 #include "rows.h"
 #include "autograd/autograd.h"
+#include "kernels/kernels.h"
 #include "ops/rows.h"
 
 #include <math.h>
@@ -48,9 +49,10 @@ static void nest_check(nest *n, int level) {
       n->booleans = true;
     } else if (type == LUA_TNUMBER) {
       n->numbers = true;
-      if (n->dtype >= 0 && !(n->dtype == PERI_INT64 && lua_isinteger(L, -1)) &&
-          !peri_number_fits((peri_dtype)n->dtype, lua_tonumber(L, -1))) {
-        bind_error(L, "tensor", "%s is no value of %s", bind_describe(L, -1), peri_dtype_name((peri_dtype)n->dtype));
+      peri_dtype dtype = n->dtype < 0 ? PERI_FLOAT32 : (peri_dtype)n->dtype;
+      if (!(dtype == PERI_INT64 && lua_isinteger(L, -1)) && !peri_number_fits(dtype, lua_tonumber(L, -1))) {
+        bind_error(L, "tensor", "%s is no value of %s%s", bind_describe(L, -1), peri_dtype_name(dtype),
+                   dtype == PERI_FLOAT32 ? " (dtype = 'float64' holds it)" : "");
       }
     } else {
       bind_error(L, "tensor", MAX_NEST_ERROR, bind_describe(L, -1));
@@ -249,8 +251,18 @@ typedef struct closeness {
 
 static bool close_elements(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb,
                            const closeness *c) {
-  if (a->layout.dtype == PERI_INT64 && b->layout.dtype == PERI_INT64 && c->relative == 0 && c->absolute == 0) {
-    return *(const int64_t *)(const void *)pa == *(const int64_t *)(const void *)pb;
+  bool long_a = a->layout.dtype == PERI_INT64, long_b = b->layout.dtype == PERI_INT64;
+  if (long_a && long_b) { /* doubles would lose their difference */
+    int64_t i = peri_load_integer(PERI_INT64, pa), j = peri_load_integer(PERI_INT64, pb);
+    uint64_t apart = i > j ? (uint64_t)i - (uint64_t)j : (uint64_t)j - (uint64_t)i;
+    return (double)apart <= c->absolute + c->relative * fabs((double)j);
+  }
+  if ((long_a || long_b) && c->relative == 0 && c->absolute == 0) {
+    bool same;
+    double other = peri_load_number((long_a ? b : a)->layout.dtype, long_a ? pb : pa);
+    peri_tensor_context(a)->kernels->elementwise->compare_mixed[PERI_COMPARE_eq](1, (char *)&same, 1, long_a ? pa : pb,
+                                                                                 8, (const char *)&other, 8);
+    return same;
   }
   double x = peri_load_number(a->layout.dtype, pa), y = peri_load_number(b->layout.dtype, pb);
   if (x == y || (c->equal_nan && isnan(x) && isnan(y))) return true;
@@ -286,29 +298,34 @@ static int allclose(lua_State *L) {
   return compare_all(L, "allclose", &(closeness){values[0], values[1], values[2] != 0});
 }
 
-/* a < b on single elements, as Lua compares numbers. */
-static double single(lua_State *L, int index, const char *method) {
+/* Pushes the only element of the operand at index, as a number, for Lua to compare. */
+static void push_single(lua_State *L, int index, const char *method) {
   const peri_tensor *x = bind_to_tensor(L, bind_here(L), index);
   char text[PERI_SHAPE_TEXT];
   if (x == NULL) {
     if (lua_type(L, index) != LUA_TNUMBER)
       bind_error(L, method, "cannot compare a tensor with %s", bind_describe(L, index));
-    return lua_tonumber(L, index);
+    lua_pushvalue(L, index);
+    return;
   }
   if (x->layout.numel != 1) {
     bind_error(L, method, "Lua compares single values, and the tensor is %s (use a:%s(b) for each element)",
                peri_shape_text(x->layout.ndim, x->layout.shape, text), method);
   }
-  return peri_load_number(x->layout.dtype, x->data);
+  if (x->layout.dtype == PERI_BOOL) {
+    lua_pushinteger(L, peri_load_integer(PERI_BOOL, x->data));
+  } else {
+    bind_push_element(L, x);
+  }
 }
-static int less(lua_State *L) {
-  lua_pushboolean(L, single(L, 1, "lt") < single(L, 2, "lt"));
+static int compare_single(lua_State *L, const char *method, int comparison) {
+  push_single(L, 1, method);
+  push_single(L, 2, method);
+  lua_pushboolean(L, lua_compare(L, -2, -1, comparison));
   return 1;
 }
-static int less_or_equal(lua_State *L) {
-  lua_pushboolean(L, single(L, 1, "le") <= single(L, 2, "le"));
-  return 1;
-}
+static int less(lua_State *L) { return compare_single(L, "lt", LUA_OPLT); }
+static int less_or_equal(lua_State *L) { return compare_single(L, "le", LUA_OPLE); }
 
 /* ---- text ---- */
 

@@ -93,14 +93,18 @@ peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out
 peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source);
 /* The offset of x's first element in its storage, in elements. */
 int64_t peri_tensor_offset(const peri_tensor *x);
+/* Whether a and b may have bytes in common. */
+bool peri_tensors_share(const peri_tensor *a, const peri_tensor *b);
 /* Whether writing to a can change b otherwise than element for element. */
 bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
 
 /* ---- single elements ---- */
 double peri_load_number(peri_dtype dtype, const void *element);
-int64_t peri_load_integer(peri_dtype dtype, const void *element); /* floats truncate */
+/* As the kernels convert: to the nearest value that there is, fractions cut off, NaN to 0. */
+int64_t peri_load_integer(peri_dtype dtype, const void *element);
 void peri_store_number(peri_dtype dtype, void *element, double value);
-/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8; floats and bool take every number. */
+/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8, 0 or 1 for bool; floats round, but a finite
+ * number beyond float32's range is none of it. */
 bool peri_number_fits(peri_dtype dtype, double value);
 
 /* ---- shapes together ---- */
