@@ -74,10 +74,11 @@ end
 local function bar_arguments(a, b, c)
   if type(a) ~= "table" or type(a[1]) ~= "string" then return curve("plot.bars", a, b, c) end
   local heights = vector("plot.bars", "the heights", b)
-  if #a ~= #heights then fail("plot.bars: %d names but %d heights", #a, #heights) end
+  local names = kinds.list_of(kinds.text).read(a) or fail("plot.bars: a name is not a string")
+  if #names ~= #heights then fail("plot.bars: %d names but %d heights", #names, #heights) end
   local xs = {}
-  for i = 1, #a do xs[i] = i end
-  return xs, heights, c, kinds.list_of(kinds.text).read(a) or fail("plot.bars: a name is not a string")
+  for i = 1, #names do xs[i] = i end
+  return xs, heights, c, names
 end
 
 -- The least distance of neighbours, of which a bar's width is a share.
@@ -238,6 +239,7 @@ edges; range: the outer edges; density: the area is 1. Values that are not finit
       local height = layer.density and c / math.max(all, 1) / (edges[i + 1] - edges[i]) or c
       list_of_boxes[i] = {edges[i], edges[i + 1], height}
     end
+    layer.edges, layer.counts = edges, counts
     layer.boxes, layer.labels, layer.stands = function() return list_of_boxes end, {layer.label}, "y"
     return layer
   end,

@@ -108,8 +108,8 @@ local function list_of(item)
     values = as_table(values)
     if type(values) ~= "table" or #values == 0 then return nil end
     local list = {}
-    for i, value in ipairs(values) do
-      list[i] = item.read(value)
+    for i = 1, #values do
+      list[i] = item.read(values[i])
       if list[i] == nil then return nil end
     end
     return list
@@ -144,6 +144,9 @@ kinds.boolean = kind("true or false", function(v) if type(v) == "boolean" then r
 kinds.off = kind("false", function(v) if v == false then return v end end)
 kinds.number = kind("a finite number", function(v) if finite(v) then return v end end)
 kinds.positive = kind("a positive number", function(v) if finite(v) and v > 0 then return v end end)
+kinds.size = kind("a positive number up to 1000", function(v) if finite(v) and v > 0 and v <= 1000 then return v end end)
+kinds.ratio = kind("a number from 0.001 to 1000",
+  function(v) if finite(v) and v >= 0.001 and v <= 1000 then return v end end)
 kinds.share = kind("a number above 0, at most 1", function(v) if finite(v) and v > 0 and v <= 1 then return v end end)
 kinds.format = kind("a format of one number such as '%.2f'", function(v)
   if type(v) == "string" and v:match "^[^%%\0]*%%[-+ ]?%d?%d?%.?%d?%d?[fge][^%%\0]*$" and #v <= 40 then return v end
@@ -155,14 +158,15 @@ kinds.resolution = whole(2, 2000)
 kinds.color = kind("a colour: #rrggbb or one of " .. table.concat(sorted_keys(COLORS), ", "), hex)
 kinds.none = kind("'none'", function(v) if v == "none" then return v end end)
 kinds.limits = kind("{low, high}, two different numbers", function(v)
-  if type(v) == "table" and #v == 2 and finite(v[1]) and finite(v[2]) and apart(v[1], v[2]) then
-    return {v[1], v[2]}
-  end
+  if type(v) ~= "table" or #v ~= 2 then return nil end
+  local low, high = v[1], v[2] -- read once: a table may say another thing the next time
+  if finite(low) and finite(high) and apart(low, high) then return {low, high} end
 end)
 kinds.extent = kind("{xmin, xmax, ymin, ymax}", function(v)
   if type(v) ~= "table" or #v ~= 4 then return nil end
-  for i = 1, 4 do if not finite(v[i]) then return nil end end
-  if v[1] < v[2] and v[3] < v[4] and apart(v[1], v[2]) and apart(v[3], v[4]) then return {v[1], v[2], v[3], v[4]} end
+  local e = {v[1], v[2], v[3], v[4]}
+  for i = 1, 4 do if not finite(e[i]) then return nil end end
+  if e[1] < e[2] and e[3] < e[4] and apart(e[1], e[2]) and apart(e[3], e[4]) then return e end
 end)
 kinds.palette = either(
   kind("one of " .. table.concat(sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end),
@@ -216,7 +220,7 @@ local function plain(where, name, value)
   return value
 end
 
--- A list of numbers from a tensor or a list of n, n x 1 or 1 x n.
+-- A list of numbers from a tensor or a list of n, n x 1 or 1 x n: a copy, which nobody changes later.
 local function vector(where, name, value)
   local list = plain(where, name, value)
   if type(list[1]) == "table" then
@@ -233,32 +237,38 @@ local function vector(where, name, value)
       list = column
     end
   end
+  local copy = {}
   for i = 1, #list do
-    if type(list[i]) ~= "number" then
-      fail("%s: %s[%d] is %s (expected a number)", where, name, i, shown(list[i]))
+    local value = list[i]
+    if type(value) ~= "number" then
+      fail("%s: %s[%d] is %s (expected a number)", where, name, i, shown(value))
     end
+    copy[i] = value
   end
-  return list
+  return copy
 end
 
--- A list of rows of equal length, of numbers.
+-- A list of rows of equal length, of numbers; a copy.
 local function matrix(where, name, value)
-  local rows = plain(where, name, value)
+  local rows, copy = plain(where, name, value), {}
   local columns
   for i = 1, #rows do
-    local row = rows[i]
+    local row, kept = rows[i], {}
     if type(row) ~= "table" then fail("%s: %s has one dimension (expected two)", where, name) end
     columns = columns or #row
     if #row ~= columns or columns == 0 then
       fail("%s: row %d of %s has %d numbers (expected %d)", where, i, name, #row, math.max(columns, 1))
     end
     for j = 1, columns do
-      if type(row[j]) ~= "number" then
-        fail("%s: %s[%d][%d] is %s (expected a number)", where, name, i, j, shown(row[j]))
+      local v = row[j]
+      if type(v) ~= "number" then
+        fail("%s: %s[%d][%d] is %s (expected a number)", where, name, i, j, shown(v))
       end
+      kept[j] = v
     end
+    copy[i] = kept
   end
-  return rows, columns
+  return copy, columns
 end
 
 -- (y), (y, options), (x, y) or (x, y, options): lists x and y, and the options.

@@ -150,8 +150,8 @@ A curve through the points (x[i], y[i]), tensors or lists; line(y) counts x from
 'solid', 'dashed' or 'dotted'; marker: 'circle', 'square', 'triangle', 'triangle_down', 'diamond', 'cross' or 'plus'.]],
   cycles = true,
   options = {
-    label = kinds.text, color = kinds.color, width = kinds.positive, style = kinds.style, marker = kinds.marker,
-    size = kinds.positive,
+    label = kinds.text, color = kinds.color, width = kinds.size, style = kinds.style, marker = kinds.marker,
+    size = kinds.size,
   },
   new = function(a, b, c)
     local xs, ys, given = curve("plot.line", a, b, c)
@@ -228,8 +228,8 @@ ascending). color 'none' leaves rings; edgewidth = 1.]],
   cycles = true,
   options = {
     label = kinds.text, class = kinds.data, classes = list_of(kinds.number), labels = list_of(kinds.text),
-    color = either(kinds.color, kinds.none), edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.positive,
-    marker = kinds.marker, size = kinds.positive,
+    color = either(kinds.color, kinds.none), edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.size,
+    marker = kinds.marker, size = kinds.size,
   },
   new = function(a, b, c)
     local xs, ys, given = point_arguments("plot.scatter", a, b, c)
@@ -406,7 +406,7 @@ LAYERS.contour = {
 figure:contour(matrix, {levels = {0}, extent =, color =, width = 2, style = 'solid', label =}) -> figure
 The lines on which a function on a grid has the values levels; extent as for image.]],
   options = {
-    extent = kinds.extent, levels = list_of(kinds.number), color = kinds.color, width = kinds.positive,
+    extent = kinds.extent, levels = list_of(kinds.number), color = kinds.color, width = kinds.size,
     style = kinds.style, label = kinds.text,
   },
   new = function(value, given)

@@ -182,8 +182,8 @@ local function read(given)
   return opts
 end
 
--- Adds the regions to a figure.
-local function add(figure, given, natural_extent)
+-- Adds the regions to a figure; add_layer(figure, method, ...) adds a layer.
+local function add(figure, given, natural_extent, add_layer)
   local opts = read(given)
   if figure.xscale == "log" or figure.yscale == "log" then fail("plot.regions: the axes must be linear") end
   local e, n = opts.extent or natural_extent(figure), opts.resolution or 200
@@ -191,16 +191,18 @@ local function add(figure, given, natural_extent)
   local region = REGIONS[opts.kind or "class"](rows, columns, opts.classes)
   local bar = opts.colorbar
   if bar == nil or bar == true then bar = region.colorbar end
-  figure:image(folded(region.shade, n), {extent = e, range = region.range, colorbar = bar or false, smooth = true})
-  figure.layers[#figure.layers].stops = region.stops
+  local look = {extent = e, range = region.range, colorbar = bar or false, smooth = true}
+  add_layer(figure, "image", folded(region.shade, n), look).stops = region.stops
   for i, field in ipairs(region.fields) do
     local z = folded(field, n)
     if region.margins and opts.margins ~= false then
-      figure:contour(z, {extent = e, levels = {-1, 1}, style = "dashed", width = 1.2, label = opts.margin_label})
+      add_layer(figure, "contour", z,
+        {extent = e, levels = {-1, 1}, style = "dashed", width = 1.2, label = opts.margin_label})
     end
-    if opts.boundary ~= false then figure:contour(z, {extent = e, label = i == 1 and opts.label or ""}) end
+    if opts.boundary ~= false then
+      add_layer(figure, "contour", z, {extent = e, label = i == 1 and opts.label or ""})
+    end
   end
-  return figure
 end
 
 return {add = add, OPTIONS = OPTIONS}

@@ -197,7 +197,7 @@ LAYERS.text = {
 figure:text(x, y, words, {color =, size = 12, align = 'left'}) -> figure
 Words at a point; align: 'left', 'center' or 'right'.]],
   options = {
-    color = kinds.color, size = kinds.positive, align = kinds.one_of{left = true, center = true, right = true},
+    color = kinds.color, size = kinds.size, align = kinds.one_of{left = true, center = true, right = true},
   },
   new = function(x, y, words, given)
     if not input.finite(x) or not input.finite(y) then
