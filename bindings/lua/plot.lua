@@ -355,6 +355,7 @@ local function write_axes(figure, script, box)
       script:numbers("set bmargin %.3g", 2.4 + (label and 1.7 or 0) + extra)
     end
     local low, high = box[axis .. "1"], box[axis .. "2"]
+    input.check_span("plot", ("the %s axis"):format(axis), low, high, box["log_" .. axis])
     if figure[axis .. "scale"] == "log" then
       script:add("set logscale %s", axis)
       local ticks = log_ticks(axis, math.min(low, high), math.max(low, high), script)
@@ -495,9 +496,6 @@ local function save(picture, paths, given)
     fail("plot.save: the path is %s (expected a file name or a list of them)", shown(paths))
   end
   local s = (opts.scale or 2) + 0.0 -- integers would wrap around
-  if picture.width * s * picture.height * s > 1e8 then
-    fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
-  end
   local formats, wanted = {}, {}
   for i, path in ipairs(paths) do
     if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
@@ -510,6 +508,9 @@ local function save(picture, paths, given)
     end
     if not wanted[format] then formats[#formats + 1] = format end
     wanted[format], wanted[i] = true, format
+  end
+  if wanted.png and picture.width * s * picture.height * s > 1e8 then
+    fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
   end
   local pictures = out.render("plot.save", picture, write_picture, formats, s)
   for i, path in ipairs(paths) do
@@ -554,7 +555,9 @@ plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, wid
 A picture to which layers are added: line, scatter, bars, histogram, band, image, heatmap, images, contour, regions,
 text; then save or show it. Drawn by gnuplot.
 Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best', false, 'above', 'below', 'right',
-'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).]],
+'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).
+Options can be read and set later (figure.title = 'x'); data are copied when a layer is added.
+Errors: options and data that are wrong; when it is drawn, axes beyond 8e307 or shorter than 1e-300.]],
   public(new_figure), plot)
 peri._document("page", [[
 plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =} -> page

@@ -138,8 +138,15 @@ function REGIONS.probability(rows, columns)
   }
 end
 
--- The middles of n x n equal cells, row by row from the lower left.
+-- The middles of n x n equal cells, row by row from the lower left, as float32, which is what models take.
+local LARGEST = 3e38
+
 local function grid_points(e, n)
+  for i, at in ipairs(e) do
+    if math.abs(at) > LARGEST then
+      fail("plot.regions: entry %d of extent is %.4g (expected numbers up to %g)", i, at, LARGEST)
+    end
+  end
   local flat, k = {}, 0
   for i = 1, n do
     local y = e[3] + (i - 0.5) * (e[4] - e[3]) / n
@@ -187,6 +194,8 @@ local function add(figure, given, natural_extent, add_layer)
   local opts = read(given)
   if figure.xscale == "log" or figure.yscale == "log" then fail("plot.regions: the axes must be linear") end
   local e, n = opts.extent or natural_extent(figure), opts.resolution or 200
+  input.check_span("plot.regions", "the first feature", e[1], e[2])
+  input.check_span("plot.regions", "the second feature", e[3], e[4])
   local rows, columns = predicted(opts.predict(grid_points(e, n)), n * n)
   local region = REGIONS[opts.kind or "class"](rows, columns, opts.classes)
   local bar = opts.colorbar

@@ -69,11 +69,12 @@ local function num(x) return pointed(("%.6g"):format(x)) end
 
 local WORDS = {}
 for word in ([[
-  Left NaN at back background bmargin border bottom boxes boxxyerror by cb cblabel cbrange center colorbox defined dt font
-  filledcurves format front fs grid horizontal image in inside key label layout lc left lines linespoints logscale lt lw
-  matrix maxcolors maxcols multiplot noborder noenhanced nomirror nonuniform notitle noytics offset opaque out outside
-  palette pi plot points ps pt ratio reset reverse rgb right rotate samplen scale set size solid spacing textcolor tics
-  title top transparent unset using vertical width with x xlabel xrange xtics xzeroaxis y ylabel yrange ytics yzeroaxis
+  Left NaN at back background bmargin border bottom boxes boxxyerror by cb cblabel cbrange center colorbox defined
+  dt font filledcurves format front fs grid horizontal image in inside key label layout lc left lines linespoints
+  logscale lt lw matrix maxcolors maxcols multiplot noborder noenhanced nomirror nonuniform notitle noytics offset
+  opaque out outside palette pi plot points ps pt ratio reset reverse rgb right rotate samplen scale set size solid
+  spacing textcolor tics title top transparent unset using vertical width with x xlabel xrange xtics xzeroaxis y
+  ylabel yrange ytics yzeroaxis
 ]]):gmatch "%a+" do
   WORDS[word] = true
 end
@@ -155,6 +156,9 @@ local function compact_svg(svg)
   return svg
 end
 
+-- gnuplot leaves '>' as it is, also where "]]>" may not stand, and what looks like the number of a character.
+local function escaped(svg) return (svg:gsub("]]>", "]]&gt;"):gsub("&#x", "&amp;#x")) end
+
 -- Viewers smooth a small image; the pixels of a picture are to be seen.
 local function sharp_images(svg, figures)
   local images = {}
@@ -179,7 +183,7 @@ local FORMATS = {
     terminal = function(w, h)
       return ("svg size %d,%d fixed noenhanced font 'sans-serif,13' background '#ffffff'"):format(w, h)
     end,
-    finish = function(bytes, figures) return sharp_images(compact_svg(bytes), figures) end,
+    finish = function(bytes, figures) return sharp_images(compact_svg(escaped(bytes)), figures) end,
   },
   png = {
     terminal = function(w, h, s)
