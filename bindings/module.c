@@ -79,16 +79,23 @@ static int memory(lua_State *L) {
 
 /* ---- for the parts that are written in Lua ---- */
 
-/* peri._raise(message): an error with the position of the script, not of the module's own Lua code */
+/* internal.raise(message): an error with the position of the script, not of the module's own Lua code */
 static int raise_message(lua_State *L) { return bind_error(L, NULL, "%s", luaL_checkstring(L, 1)); }
 
-/* peri._document(name, doc, function, table): puts a documented function into a table */
+/* internal.document(name, doc, function, table): puts a documented function into a table */
 static int document(lua_State *L) {
   lua_settop(L, 4);
   lua_pushvalue(L, 3);
   bind_document_value(L, 2);
   lua_setfield(L, 4, luaL_checkstring(L, 1));
   return 0;
+}
+
+/* internal.describe(value): as messages of the C functions name a value */
+static int describe(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushstring(L, bind_describe(L, 1));
+  return 1;
 }
 
 /* peri.documentation(value): the text of a function of the module, or nil */
@@ -113,11 +120,12 @@ typedef struct part {
   void (*open)(lua_State *L, bind_state *S); /* pushes the part */
 } part;
 
-static const part parts[] = {{"nn", bind_open_nn},   {"optim", bind_open_optim},      {"data", bind_open_data},
-                             {"svm", bind_open_svm}, {"_kernels", bind_open_kernels}, {NULL, NULL}};
+static const part parts[] = {
+    {"nn", bind_open_nn}, {"optim", bind_open_optim}, {"data", bind_open_data}, {"svm", bind_open_svm}, {NULL, NULL}};
 
 /* Of the internal table: no script reaches these. */
-static const part internal_parts[] = {{"process", bind_open_process}, {NULL, NULL}};
+static const part internal_parts[] = {
+    {"process", bind_open_process}, {"data", bind_open_data_internal}, {"kernels", bind_open_kernels}, {NULL, NULL}};
 
 /* Pushes the part of that name, or nothing. */
 static bool push_part(lua_State *L, const part *list, const char *name) {
@@ -193,7 +201,8 @@ static int open_internal_part(lua_State *L) {
 
 /* Makes the internal table (bind.h). */
 static void open_internal(lua_State *L, bind_state *S) {
-  static const luaL_Reg internals[] = {{"load", load_piece}, {NULL, NULL}};
+  static const luaL_Reg internals[] = {
+      {"load", load_piece}, {"raise", raise_message}, {"document", document}, {"describe", describe}, {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);
@@ -283,9 +292,8 @@ static const bind_function functions[] = {
      "The documentation of a function or class of the module, as help shows it."},
     {NULL, NULL, NULL}};
 
-/* For the parts that are written in Lua, and for tests. */
-static const luaL_Reg internals[] = {
-    {"_fail_after", fail_after}, {"_raise", raise_message}, {"_document", document}, {NULL, NULL}};
+/* For tests: they make calls fail and reach nothing. */
+static const luaL_Reg hooks[] = {{"_fail_after", fail_after}, {NULL, NULL}};
 
 int luaopen_perilune(lua_State *L) {
   bind_state *S = bind_open(L, NULL);
@@ -296,7 +304,7 @@ int luaopen_perilune(lua_State *L) {
   lua_settop(L, module);
   open_select(L, S, module);
   bind_set_documented(L, S, functions);
-  bind_set_functions(L, S, internals);
+  bind_set_functions(L, S, hooks);
   bind_open_files(L, S);
   lua_pushstring(L, peri_version());
   lua_setfield(L, module, "version");
@@ -331,7 +339,7 @@ void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) {
     peri_lua_open(L, NULL);
     lua_pop(L, 1);
   }
-  bind_push_tensor(L, S, tensor);
+  bind_push_tensor(L, S, &tensor);
 }
 
 peri_tensor *peri_lua_to_tensor(lua_State *L, int index) { return bind_to_tensor(L, bind_open(L, NULL), index); }

@@ -1,7 +1,7 @@
 -- peri.script: what scripts have in common: options of the command line, tables of results, pictures in a folder.
-local peri = ...
+local peri, internal = ...
 
-local function fail(message, ...) peri._raise(message:format(...)) end
+local function fail(message, ...) internal.raise(message:format(...)) end
 
 local Options = { __name = "options" }
 Options.__index = Options
@@ -39,10 +39,31 @@ local function kind_of(name, row)
   return fail("script.options: the default of %s must be a number, a string or a boolean, got %s", name, type(default))
 end
 
+local FIELDS = { doc = "string", word = "string", choices = "table", least = "number", most = "number" }
+
+local function check_row(name, row)
+  for field, kind in pairs(FIELDS) do
+    if row[field] ~= nil and type(row[field]) ~= kind then
+      fail("script.options: %s of %s must be a %s, got %s", field, name, kind, type(row[field]))
+    end
+  end
+  if row.quick ~= nil and type(row.quick) ~= type(row[1]) then
+    fail("script.options: quick of %s must be a %s, as its default is, got %s", name, type(row[1]), type(row.quick))
+  end
+  for i, choice in ipairs(row.choices or {}) do
+    if type(choice) ~= "string" then
+      fail("script.options: choice %d of %s must be a string, got %s", i, name, type(choice))
+    end
+  end
+end
+
 local WORDS = { text = "TEXT", whole = "N", number = "X" }
 
 local function declared(given)
   if type(given) ~= "table" then fail("script.options: the options must be a table, got %s", type(given)) end
+  if given.about ~= nil and type(given.about) ~= "string" then
+    fail("script.options: about must be a string, got %s", type(given.about))
+  end
   local rows, names = {}, {}
   for name, row in pairs(given) do
     if type(name) == "string" and name ~= "about" then
@@ -56,6 +77,7 @@ local function declared(given)
   for name, row in pairs(rows) do
     names[#names + 1] = name
     kind_of(name, row)
+    check_row(name, row)
   end
   table.sort(names)
   return rows, names
@@ -136,10 +158,22 @@ local function parse(rows, arguments)
   return values
 end
 
+-- The words of the command line, or of the list that is given in their place.
+local function words_of(given)
+  if given == nil then given = type(arg) == "table" and arg or {} end
+  if type(given) ~= "table" then fail("script.options: arguments must be a list of strings, got %s", type(given)) end
+  local words = {}
+  for i, word in ipairs(given) do
+    if type(word) ~= "string" then fail("script.options: argument %d must be a string, got %s", i, type(word)) end
+    words[i] = word
+  end
+  return words
+end
+
 local function options(given, arguments)
   local rows, names = declared(given)
   local out = "out/" .. script_name():gsub("%.lua$", "")
-  local values = parse(rows, arguments or arg or {})
+  local values = parse(rows, words_of(arguments))
   if values.help then
     print(help(given.about, rows, names, out))
     os.exit(0, true)
@@ -155,7 +189,14 @@ end
 
 -- ---- what can fail ----
 
+-- Objects of the module may be callable and hide their metatables.
+local function is_callable(f)
+  local meta = getmetatable(f)
+  return type(f) == "function" or type(f) == "userdata" or type(meta) == "table" and meta.__call ~= nil
+end
+
 local function try(f, ...)
+  if not is_callable(f) then fail("script.try: f must be a function, got %s", type(f)) end
   local results = table.pack(pcall(f, ...))
   if not results[1] then leave("%s", (tostring(results[2]):gsub("^%S+:%d+: ", ""))) end
   return table.unpack(results, 2, results.n)
@@ -187,7 +228,7 @@ end
 
 function Options:save(picture, name)
   check_options(self, "save")
-  if type(picture) ~= "table" or not picture.save then
+  if type(picture) ~= "table" or type(picture.save) ~= "function" then
     fail("save: the picture is a %s (expected a figure or a page)", type(picture))
   end
   if type(name) ~= "string" or not name:match "^[^/%c.][^/%c]*$" then
@@ -220,6 +261,7 @@ end
 
 -- Columns as wide as their widest cell; those with numbers stand on the right.
 local function as_table(rows)
+  if type(rows) ~= "table" then fail("script.table: the rows must be a list of lists, got %s", type(rows)) end
   local widths, right, texts = {}, {}, {}
   for i, row in ipairs(rows) do
     if type(row) ~= "table" then fail("script.table: row %d is a %s (expected a list)", i, type(row)) end
@@ -242,33 +284,34 @@ local function as_table(rows)
   return table.concat(lines, "\n")
 end
 
-local script = { _options = Options }
-peri._document("options", [[
+local script = {}
+internal.classes["script.options"] = Options
+internal.document("options", [[
 script.options({name = {default, quick =, doc =, choices =, least = 1, most =}, .., about =}, arguments) -> options
 Reads a script's command line (arg): --name VALUE or --name=VALUE for each option, a flag where the default is a
 boolean, and always --help (prints and ends the script), --quick (options that have one take their quick value), --out
 DIR ('out/NAME' by default) and --plots no (no pictures). Whole defaults take whole numbers from least to most (2^31),
 others numbers above 0, up to most. What is wrong is one line on stderr and the end of the script with status 1.
 Fields: a value for each option.
-Errors: names and defaults that no option can have.]], options, script)
-peri._document("table", [[
+Errors: names and defaults that no option can have; arguments that are no list of strings.]], options, script)
+internal.document("table", [[
 script.table{{heading, ...}, {value, ...}, ...} -> string
 Rows as text, in columns; columns of numbers stand on the right, floats have four digits (strings stay as they are).]],
   as_table, script)
-peri._document("try", [[
+internal.document("try", [[
 script.try(f, ...) -> what f gives
 Calls f(...), for what a user may get wrong, such as the name of a file: an error is one line on stderr and the end of
 the script with status 1.]], try, script)
-peri._document("time", [[
+internal.document("time", [[
 script.time(f, times = 1) -> seconds, what f gives
 Calls f() that many times and measures each; gives the shortest, since other programs only make it slower, and what the
 last call gave.]], time, script)
-peri._document("save", [[
+internal.document("save", [[
 options:save(figure, name) -> path or nil
 Saves a figure or page as name.svg and name.png in the folder of --out; with --plots no it does nothing. When gnuplot is
 missing, or the disk full, the first call says so in one line on stderr and the script goes on, for what it prints.]],
   Options.save, Options)
-peri._document("finish", [[
+internal.document("finish", [[
 options:finish()
 The last line of a script: prints where the pictures are. When some could not be saved the script ends with status 1.]],
   Options.finish, Options)

@@ -180,6 +180,13 @@ static void lua_out_of_memory(void) {
       PERI_CHECK(status == LUA_OK || status == LUA_ERRMEM || strstr(lua_tostring(L, -1), "memory") != NULL, "%s",
                  lua_tostring(L, -1));
       succeeded = status == LUA_OK;
+      if (!succeeded) { /* the same state opens the module once there is memory */
+        lua_settop(L, 0);
+        lua_pushcfunction(L, open_and_live);
+        lua_pushstring(L, lives[tried[t]]);
+        PERI_CHECK(lua_pcall(L, 1, 0, 0) == LUA_OK, "opening again after allocation %ld failed: %s", n,
+                   lua_tostring(L, -1));
+      }
       close_state(L);
     }
     PERI_CHECK(succeeded, "life %zu", tried[t]);

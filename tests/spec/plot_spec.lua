@@ -643,7 +643,7 @@ describe("plot", function()
 
     it("is no command in any field of a figure or of a layer, whatever is done to it", function()
       local evil = "top right\nsystem('touch " .. file("touched") .. "')\n#`touch " .. file("touched") .. "`"
-      for name, method in pairs(peri.plot._figure) do
+      for name, method in pairs(require "support.internal".classes["plot.figure"]) do
         if name ~= "save" and name ~= "show" then
           local f = plot.figure{title = "t", xlabel = "x", ylabel = "y"}
           method(f, table.unpack((assert(MADE[name], name))))

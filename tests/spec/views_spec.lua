@@ -710,6 +710,6 @@ describe("all these pictures", function()
     end
     assert.matches("m:plot{measure", helped(network()))
     assert.matches("^plot.boundary%(m, X, y", helped "plot.boundary")
-    assert.matches("model is a fitted estimator", (helped "plot._figure.regions":gsub("%s+", " ")))
+    assert.matches("model is a fitted estimator", (helped "plot.figure.regions":gsub("%s+", " ")))
   end)
 end)
