@@ -189,10 +189,11 @@ end
 
 -- ---- what can fail ----
 
--- Objects of the module may be callable and hide their metatables.
+-- Layers can be called, and hide their metatables.
 local function is_callable(f)
   local meta = getmetatable(f)
-  return type(f) == "function" or type(f) == "userdata" or type(meta) == "table" and meta.__call ~= nil
+  if type(meta) == "table" then return meta.__call ~= nil end
+  return type(f) == "function" or type(f) == "userdata" and not peri.is_tensor(f)
 end
 
 local function try(f, ...)
