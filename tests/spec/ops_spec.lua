@@ -220,6 +220,15 @@ describe("bad arguments of", function()
     assert.is_false(ok)
     assert.matches("add: shapes 2x3 and 4 cannot be broadcast together", message)
   end)
+
+  it("a vector that matmul is to transpose is refused: its result has no dimension for it", function()
+    for name, arguments in pairs { transpose_a = { peri.ones(5), peri.ones(1, 3) },
+                                   transpose_b = { peri.ones(5, 1), peri.ones(3) } } do
+      local ok, message = pcall(peri.matmul, arguments[1], arguments[2], { [name] = true })
+      assert.is_false(ok)
+      assert.matches("matmul: . is . and " .. name .. " is true", message)
+    end
+  end)
 end)
 
 -- ---- memory ----
