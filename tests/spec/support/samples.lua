@@ -20,6 +20,17 @@ local special = {
   int64 = { 0, 1, -1, 2, -3, 7, 256, (1 << 53) + 1, math.maxinteger, math.maxinteger - 1, math.mininteger },
 }
 
+-- Random numbers of the row's interval, or of [-3, 3] where its gradient asks for none; ten times that for integers.
+local function draw(op, sizes, dtype)
+  if dtype == "bool" then return peri.rand(sizes):gt(0.5) end
+  local low, high = op.low, op.high
+  if low == high then low, high = -3, 3 end
+  local numbers = peri.rand(sizes, { dtype = "float64" }) * (high - low) + low
+  if dtype == "int64" then numbers = numbers * 10 end
+  if dtype == "uint8" then numbers = (numbers * 10):abs() end
+  return numbers:to(dtype)
+end
+
 -- How many times larger: matrices 80, tensors of three dimensions and more 16.
 local function choose_scale(text) return text:find "T%(%d+,[^)]-,[^)]-%)" and 16 or 80 end
 
@@ -38,8 +49,7 @@ function samples.arguments(op, options)
   end
   function env.T(...)
     local sizes = scaled({ ... }, scale)
-    local numbers = peri.rand(sizes, { dtype = "float64" }) * (op.high - op.low) + op.low
-    return keep(numbers:to(options.dtype or "float32"))
+    return keep(draw(op, sizes, options.dtype or "float32"))
   end
   function env.S(dtype)
     dtype = dtype or options.dtype or "float32"
