@@ -72,6 +72,19 @@ local function check_results(entry, p, want, got, where)
   for k = 1, want.n do compare.result(want[k], got[k], ("%s, result %d"):format(where, k), options) end
 end
 
+-- A view shows what is written to its operand, and the result of a row that is not for views never does.
+local function check_memory(op, arguments, got, where)
+  local results = {}
+  for k = 1, got.n do results[k] = peri.is_tensor(got[k]) and got[k] or nil end
+  local before = samples.all_bits(results)
+  for _, x in ipairs(samples.tensors(arguments)) do pcall(x.fill_, x, 1) end -- expanded ones cannot be written
+  if op.view then
+    assert.is_true(results[1]:eq(1):all(), where .. ": is no view")
+  else
+    assert.is_true(before == samples.all_bits(results), where .. ": the result shares memory with an operand")
+  end
+end
+
 -- Calls the row with one list of arguments and compares; true where it was computed.
 local function check_call(op, entry, call, arguments, where)
   local p = as_arrays(samples.bind(op, arguments))
@@ -83,7 +96,11 @@ local function check_call(op, entry, call, arguments, where)
   peri.manual_seed(SEED)
   local got = table.pack(call(spread(arguments)))
   check_results(entry, p, want, got, where)
-  if op.writes then assert.equal(arguments[1], got[1], where .. ": gives its target") end
+  if op.writes then
+    assert.equal(arguments[1], got[1], where .. ": gives its target")
+  elseif not op.allocates then
+    check_memory(op, arguments, got, where)
+  end
   return true
 end
 

@@ -1,17 +1,12 @@
 -- Twins of the losses (runtime/ops/loss.c).
 local array = require "support.array"
 
--- A vector of losses as it is asked for.
-local function reduced(losses, reduction)
-  if reduction == "none" then return losses end
+-- Losses (float64) as they are asked for, in dtype.
+local function reduced(dtype, losses, reduction)
+  if reduction == "none" then return array.to(losses, dtype) end
   local total = 0
   for _, x in ipairs(losses.values) do total = total + x end
-  if reduction ~= "sum" then total = total / #losses.values end
-  return array.full(losses.dtype, {}, total)
-end
-
-local function float64(dtype, losses, reduction)
-  return array.to(reduced(losses, reduction), dtype)
+  return array.full(dtype, {}, reduction == "sum" and total or total / #losses.values)
 end
 
 local function log_sum_exp(x, row, k)
@@ -41,7 +36,7 @@ local function cross_entropy(p)
     end
     return loss
   end)
-  return float64(x.dtype, losses, p.reduction)
+  return reduced(x.dtype, losses, p.reduction)
 end
 
 local function mse_loss(p)
@@ -49,7 +44,7 @@ local function mse_loss(p)
   if not array.is_float(a.dtype) or a.dtype ~= b.dtype then array.refuse() end
   if table.concat(a.shape, "x") ~= table.concat(b.shape, "x") then array.refuse() end
   local losses = array.map("float64", function(x, y) return (x - y) ^ 2 end, a, b)
-  return float64(a.dtype, losses, p.reduction)
+  return reduced(a.dtype, losses, p.reduction)
 end
 
 return {
