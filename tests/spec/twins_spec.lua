@@ -150,6 +150,29 @@ local function call_by_name(op, call, arguments)
   return call(list, next(bound) and bound or nil)
 end
 
+-- The other ways to call a row with these arguments.
+local function other_forms(op, call, arguments)
+  local forms, method = {}, not op.no_method and op.name:match "^[%w_]+$"
+  forms["the call by names"] = function() return call_by_name(op, call, arguments) end
+  if method and peri.is_tensor(arguments[1]) then
+    forms["the method"] = function() return arguments[1][method](spread(arguments)) end
+  end
+  if op.metamethod and #arguments <= 2 then
+    local operator = assert(metamethods[op.metamethod], op.metamethod)
+    forms["the operator"] = function() return operator(spread(arguments)) end
+  end
+  return forms
+end
+
+-- What a call gives, as text, or "refused". The target of a row that writes begins with the values `before`.
+local function outcome(f, target, before)
+  if before then target:copy_(before) end
+  peri.manual_seed(SEED)
+  local results = table.pack(pcall(f))
+  if not results[1] then return "refused" end
+  return samples.all_bits(table.pack(table.unpack(results, 2, results.n)))
+end
+
 -- In place the result has the target's shape and dtype; float64 operands of a float32 target are taken as float32.
 local function check_in_place(op, entry, in_place, arguments, where)
   local target = arguments[1]
@@ -167,42 +190,31 @@ local function check_in_place(op, entry, in_place, arguments, where)
     check_refused(op, where, arguments, function() in_place(spread(arguments)) end)
     return false
   end
-  assert.equal(target, in_place(spread(arguments)), where .. ": gives its target")
-  check_results(entry, p, { n = 1, array.to(want[1], target.dtype) }, { n = 1, target }, where)
+  local before = target:clone()
+  for words, f in pairs { ["by place"] = function() return in_place(spread(arguments)) end,
+                          ["by names"] = function() return in_place(samples.bind(op, arguments)) end } do
+    target:copy_(before)
+    assert.equal(target, f(), where .. ", " .. words .. ": gives its target")
+    check_results(entry, p, { n = 1, array.to(want[1], target.dtype) }, { n = 1, target }, where .. ", " .. words)
+  end
   return true
 end
 
 describe("the forms of", function()
   samples.each(function(op, call)
-    local entry, first = twins[op.name], op.params[1]
-    local method = not op.no_method and op.name:match "^[%w_]+$"
-    local operator = op.metamethod and assert(metamethods[op.metamethod], op.metamethod)
+    local entry = twins[op.name]
 
     it(op.name .. " are one", function()
       local compared = 0
-      local function same(where, words, expected, f)
-        peri.manual_seed(SEED)
-        local got = table.pack(pcall(f))
-        if got[1] then got = samples.all_bits(table.pack(table.unpack(got, 2, got.n))) else got = "refused" end
-        assert.is_true(expected == got, ("%s: %s gives another result"):format(where, words))
-        compared = compared + 1
-      end
       for _, dtype in ipairs(op.creates and { "float32" } or { "float32", "int64", "bool" }) do
         each_case(op, entry, { dtype = dtype }, function(arguments, where)
-          peri.manual_seed(SEED)
-          local results = table.pack(pcall(call, spread(arguments)))
-          local expected = "refused"
-          if results[1] then expected = samples.all_bits(table.pack(table.unpack(results, 2, results.n))) end
-          if op.writes and not results[1] then return end
-          if not op.writes then
-            same(where, "the call by names", expected, function() return call_by_name(op, call, arguments) end)
-          end
-          local x = arguments[1]
-          if method and peri.is_tensor(x) and not first.named then
-            same(where, "the method", expected, function() return x[method](spread(arguments)) end)
-          end
-          if operator and #arguments <= 2 then
-            same(where, "the operator", expected, function() return operator(spread(arguments)) end)
+          local target = arguments[1]
+          local before = op.writes and target:clone()
+          local expected = outcome(function() return call(spread(arguments)) end, target, before)
+          for words, f in pairs(other_forms(op, call, arguments)) do
+            local got = outcome(f, target, before)
+            assert.is_true(expected == got, ("%s: %s gives another result"):format(where, words))
+            compared = compared + 1
           end
         end)
       end

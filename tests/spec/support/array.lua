@@ -49,10 +49,12 @@ function array.round(dtype, x)
   return integer(x, 0, 255)
 end
 
--- Whether a Lua number is a value of dtype: integers must be whole and in range, floats take all.
+-- Whether a Lua number is a value of dtype: integers must be whole and in range, bool takes 0 and 1, float32 what does
+-- not become infinite.
 function array.fits(dtype, x)
   x = number(x)
-  if FLOATS[dtype] or dtype == "bool" then return true end
+  if dtype == "bool" then return x == 0 or x == 1 end
+  if FLOATS[dtype] then return abs(array.round(dtype, x)) ~= huge or abs(x) == huge end
   local whole = math.tointeger(x)
   return whole ~= nil and (dtype == "int64" or whole >= 0 and whole <= 255)
 end
@@ -166,12 +168,18 @@ function array.map(dtype, f, ...)
   end)
 end
 
--- PyTorch's promotion: among arrays with dimensions the widest dtype; arrays without and Lua numbers count
--- only when their category (bool, integer, float) is higher.
+local function dtype_of(a)
+  if array.is(a) then return a.dtype end
+  return type(a) == "boolean" and "bool" or mathtype(a) == "integer" and "int64" or "float32"
+end
+
+-- PyTorch's promotion: among arrays with dimensions the widest dtype; arrays without and Lua numbers count only when
+-- their category (bool, integer, float) is higher. But where no array is of floats, int64 becomes float64.
 function array.promote(...)
-  local found = { {}, {}, {} }
+  local found, long, floats = { {}, {}, {} }, false, false
   for _, a in ipairs { ... } do
-    local dtype = array.is(a) and a.dtype or mathtype(number(a)) == "integer" and "int64" or "float32"
+    local dtype = dtype_of(a)
+    if array.is(a) then long, floats = long or dtype == "int64", floats or FLOATS[dtype] end
     table.insert(found[not array.is(a) and 3 or #a.shape == 0 and 2 or 1], dtype)
   end
   local result
@@ -186,7 +194,7 @@ function array.promote(...)
     end
     if own and (result == nil or CATEGORY[own] > CATEGORY[result]) then result = own end
   end
-  return result
+  return FLOATS[result] and long and not floats and "float64" or result
 end
 
 -- ---- dimensions ----

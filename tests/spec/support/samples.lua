@@ -1,7 +1,7 @@
 -- The argument lists that rows of the operation table are tested with, from the rows' own `sample`:
 -- T(sizes...) a tensor of the row's interval, B(sizes...) a bool tensor, I(high, sizes...) int64 values
 -- 1..high, symmetric(n) a symmetric matrix. The cases of twins (support/twins.lua) also say S(dtype) for a vector of
--- the dtype's special values and ints{...} for given indices. Everything is seeded.
+-- the dtype's special values, ints{...} for given indices, and both, placed, masked for operands that share memory.
 local peri = require "perilune"
 
 local samples = {}
@@ -55,6 +55,10 @@ function samples.arguments(op, options)
     dtype = dtype or options.dtype or "float32"
     return keep(peri.tensor(special[dtype], { dtype = dtype }))
   end
+  -- operands that share memory: x and a method of it; x, where, x; x, where, x transposed
+  function env.both(x, method, ...) return x, x[method](x, ...) end
+  function env.placed(x, index) return x, index, x:detach() end
+  function env.masked(x, mask) return x, mask, x:t() end
   function env.ints(list) return peri.tensor(list, { dtype = "int64" }) end
   function env.B(...) return peri.rand(scaled({ ... }, scale)):gt(0.5) end
   function env.I(high, ...) return peri.randint(1, high * scale, scaled({ ... }, scale)) end

@@ -26,10 +26,15 @@ end
 local function linspace(p)
   local list = {}
   if p.n < 0 then array.refuse() end
-  for i = 1, p.n do
-    list[i] = i == p.n and p.n > 1 and p.to or p.from + (p.to - p.from) * (i - 1) / math.max(1, p.n - 1)
-  end
+  for i = 1, p.n do list[i] = p.from + (p.to - p.from) * (i - 1) / math.max(1, p.n - 1) end
   return array.vector(p.dtype or "float32", list)
+end
+
+-- Both ends are exact.
+local function check_linspace(p, close, y)
+  close(linspace(p), y, "values")
+  assert(p.n < 1 or y.values[1] == array.round(y.dtype, p.from), "the first is not from")
+  assert(p.n < 2 or y.values[p.n] == array.round(y.dtype, p.to), "the last is not to")
 end
 
 return {
@@ -50,8 +55,10 @@ return {
   end, "{0}, {1}, {4, 2}, {2, 0}, {3, {dtype = 'int64'}}, {2, 3, {dtype = 'bool'}}, {2, {dtype = 'uint8'}}" },
   arange = { arange, [[ {1, 1}, {-3, 3, 2}, {1, 2, 0}, {0, 1, 0.1}, {1, 10, 3}, {10, 1, -4}, {1.5, 4},
     {1, 3, {dtype = 'float64'}}, {0, 2, 0.5, {dtype = 'float64'}}, {1, 3, {dtype = 'uint8'}}, {1, 4.5},
-    {math.maxinteger - 2, math.maxinteger}, {math.mininteger, math.mininteger + 4, 2}, {1.0, 3.0} ]],
-    close = true },
+    {math.maxinteger - 2, math.maxinteger}, {math.mininteger, math.mininteger + 4, 2}, {1.0, 3.0},
+    {0, 1, 0.01, {dtype = 'float64'}}, {0.1, 2.1, 0.1, {dtype = 'float64'}} ]] },
   linspace = { linspace, [[ {0, 1, 11}, {1, 0, 3}, {5, 5, 4}, {-2, 2, 5, {dtype = 'int64'}},
-    {0, 255, 6, {dtype = 'uint8'}}, {0, 1, 7, {dtype = 'float64'}}, {0, 1, 2} ]], close = true },
+    {0, 255, 6, {dtype = 'uint8'}}, {0, 1, 7, {dtype = 'float64'}}, {0, 1, 2}, {0.1, 0.7, 50, {dtype = 'float64'}},
+    {1, 0.1, 23} ]],
+    close = "all", check = check_linspace },
 }

@@ -35,8 +35,9 @@ local rows = {
   prod = { function(p) return array.reduce(p.x, p.dims, p.keepdim, wide(p.x.dtype), product) end,
     cases .. nothing .. ", {S('int64')}, {T(40) + T(40)}, {T(2, 3), 2, true}" },
   mean = { function(p)
-    return array.reduce(p.x, p.dims, p.keepdim, array.is_float(p.x.dtype) and p.x.dtype or "float32", mean)
-  end, cases .. nothing },
+    local dtype = p.x.dtype == "int64" and "float64" or array.is_float(p.x.dtype) and p.x.dtype or "float32"
+    return array.reduce(p.x, p.dims, p.keepdim, dtype, mean)
+  end, cases .. nothing .. ", {peri.full({3}, 16777217, {dtype = 'int64'})}" },
   any = { function(p)
     local any = array.reduce(p.x, p.dims, p.keepdim, "bool", fold(false, function(a, x) return a or x ~= 0 end))
     return p.dims and any or any.values[1]
@@ -55,7 +56,9 @@ local function spread(finish)
       return finish(variance(list, p.correction or 1))
     end)
   end, cases .. nothing .. [[, {T(2, 3), {correction = 0}}, {T(2, 3), 2, {correction = 0}}, {T(4), {correction = 2}},
-    {T(1), {correction = 0}}, {T(5, 2), {keepdim = true, dims = 1, correction = 1.5}} ]], close = "all" }
+    {T(1), {correction = 0}}, {T(5, 2), {keepdim = true, dims = 1, correction = 1.5}},
+    {peri.tensor{1e-23, 2e-23, 3e-23}}, {peri.tensor{1e20, 2e20, 3e20}},
+    {peri.tensor{{1e-30, 3e-30}}, 2} ]], close = "all" }
 end
 rows.var = spread(function(v) return v end)
 rows.std = spread(math.sqrt)
