@@ -35,7 +35,8 @@ end
 local function choose_scale(text) return text:find "T%(%d+,[^)]-,[^)]-%)" and 16 or 80 end
 
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; text: other lists than the
--- row's. Returns a list of argument lists, and the tensors that T and S made.
+-- row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument lists, and the
+-- tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}
@@ -66,7 +67,14 @@ function samples.arguments(op, options)
     local a = env.T(n, n)
     return a + a:t()
   end
-  return assert(load("return {" .. (options.text or op.sample) .. "}", "=sample of " .. op.name, "t", env))(), made
+  local lists = {}
+  for piece in (options.text or op.sample):gmatch "%b{}" do
+    local make = assert(load("return " .. piece, "=sample of " .. op.name, "t", env))
+    local ok, list = pcall(make)
+    if not ok and not options.skip then error(list, 0) end
+    if ok then lists[#lists + 1] = list end
+  end
+  return lists, made
 end
 
 -- A table with names and no list part holds options.

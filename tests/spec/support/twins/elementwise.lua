@@ -50,7 +50,7 @@ local function unary(f, integers, options)
     if dtype == "uint8" or dtype == "bool" then array.refuse() end
     if dtype == "int64" and not integers then dtype = "float64" end
     return array.map(dtype, f, array.to(p.x, dtype))
-  end, "{T(1)}, {T(1, 1, 1)}, {T(2, 0, 3)}, {T(2, 3, 2)}, {S()}, {S():view(-1, 1)}, {T(67)}" }
+  end, "{T(1)}, {T(1, 1, 1)}, {T(2, 0, 3)}, {T(2, 3, 2)}, {S()}, {S():view(-1, 1)}, {T(131)}" }
   for name, value in pairs(options or {}) do entry[name] = value end
   return entry
 end
