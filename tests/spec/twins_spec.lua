@@ -230,9 +230,9 @@ describe("the forms of", function()
           local function visit(arguments, where)
             if check_in_place(op, entry, in_place, arguments, where) then written = written + 1 end
           end
-          each_case(op, entry, { dtype = dtype }, visit)
+          each_case(op, entry, { dtype = dtype, words = ", in place" }, visit)
           if STRIDED[dtype] then
-            each_case(op, entry, { dtype = dtype, make = samples.scatter, words = ", strided" }, visit)
+            each_case(op, entry, { dtype = dtype, make = samples.scatter, words = ", in place, strided" }, visit)
           end
         end
         assert.is_true(written > 2, op.name .. "_ wrote too little")
