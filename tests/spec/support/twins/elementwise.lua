@@ -92,15 +92,25 @@ local pairs_of = [[ {T(1), T(1)}, {T(2, 1, 3), T(4, 1)}, {T(1), T(0)}, {T(2, 0),
   {T(3), T(4)}, {T(3, 4), T(4):expand(3, 4)}, {both(T(3, 3), 't')},
   {both(T(6), 'view', 2, 3)},
   {I(9, 9) - 5, I(3, 9)}, {I(9, 9) - 5, I(3, 9) - 4}, {S('int64'), 7}, {S('int64'), -1}, {7, I(3, 9) - 4},
-  {I(9, 9) - 5, 2.5}, {-7.5, I(3, 9)} ]]
+  {I(9, 9) - 5, 2.5}, {-7.5, I(3, 9)}, {T(3), 1e300}, {-1e300, T(3)}, {T(3), 1e-300}, {1e-300, T(3)}, {T(3), 1/0} ]]
+
+-- Beside float32 a number must not become infinite, nor a divisor 0.
+local function check_number(x, options, name)
+  if options and options.chooses then return end
+  if not array.fits("float32", x) then array.refuse() end
+  if options and options.divides and name == "b" and number(x) ~= 0 and array.round("float32", x) == 0 then
+    array.refuse()
+  end
+end
 
 -- Loops for floats, and for int64 where `integers`; bool counts as 0 and 1, uint8 only stores.
 local function binary(f, integers, options)
   local entry = { function(p)
-    for _, operand in pairs(p) do
-      if array.is(operand) and operand.dtype == "uint8" then array.refuse() end
-    end
     local dtype = array.promote(p.a, p.b)
+    for name, operand in pairs(p) do
+      if array.is(operand) and operand.dtype == "uint8" then array.refuse() end
+      if not array.is(operand) and dtype == "float32" then check_number(operand, options, name) end
+    end
     if dtype == "bool" then dtype = "int64" end
     if not integers and dtype == "int64" then dtype = "float64" end
     return array.map(dtype, function(a, b) return f(a, b, dtype) end, as(dtype, p.a), as(dtype, p.b))
@@ -111,7 +121,7 @@ end
 
 -- Integers cannot be divided by zero: the row refuses a b that has one.
 local function dividing(f)
-  local entry = binary(f, true)
+  local entry = binary(f, true, { divides = true })
   local twin = entry[1]
   entry[1] = function(p)
     local dtype = array.promote(p.a, p.b)
@@ -128,7 +138,7 @@ end
 rows.add = binary(function(a, b) return a + b end, true)
 rows.sub = binary(function(a, b) return a - b end, true)
 rows.mul = binary(function(a, b) return a * b end, true)
-rows.div = binary(function(a, b) return a / b end)
+rows.div = binary(function(a, b) return a / b end, false, { divides = true })
 
 -- int64 stays int64: a product of b factors, which wraps around. There a number b below 0 gives float64, and a tensor b
 -- must not hold one.
@@ -161,8 +171,8 @@ rows.floor_div = dividing(function(a, b, dtype)
   return quotient == quotient and math.abs(quotient) < math.huge and math.floor(quotient) or quotient
 end)
 rows.mod = dividing(function(a, b) return a % b end)
-rows.maximum = binary(functions.maximum, true)
-rows.minimum = binary(functions.minimum, true)
+rows.maximum = binary(functions.maximum, true, { chooses = true })
+rows.minimum = binary(functions.minimum, true, { chooses = true })
 
 -- What Lua says of the two numbers; but a fraction beside float32 is rounded to it first, as the elements were.
 local function comparison(f)

@@ -22,17 +22,21 @@ end, {
   { lr = 0.1, momentum = 0.9, dampening = 0.4 }, { lr = 0.1, momentum = 0.8, nesterov = true, weight_decay = 0.1 },
 } }
 
+-- Where no gradient has arrived, and eps is 0, there is no step.
+local function quotient(a, b) return b == 0 and 0 or a / b end
+
 -- D. Kingma, J. Ba, 2015; AMSGrad: S. Reddi, S. Kale, S. Kumar, 2018.
 local function adam(o, s, p, g, t)
   s.m = o.beta1 * (s.m or 0) + (1 - o.beta1) * g
   s.v = o.beta2 * (s.v or 0) + (1 - o.beta2) * g * g
   s.top = math.max(s.top or 0, s.v)
   local m, v = s.m / (1 - o.beta1 ^ t), (o.amsgrad and s.top or s.v) / (1 - o.beta2 ^ t)
-  return p - o.lr * m / (math.sqrt(v) + o.eps)
+  return p - o.lr * quotient(m, math.sqrt(v) + o.eps)
 end
 
 local adam_cases = {
-  {}, { lr = 0.1 }, { lr = 0.1, beta1 = 0.7, beta2 = 0.8 }, { lr = 0.1, eps = 0.5 }, { lr = 0.1, weight_decay = 0.3 },
+  {}, { lr = 0.1 }, { lr = 0.1, eps = 0 }, { lr = 0.1, eps = 0.5 }, { lr = 0.1, beta1 = 0.7, beta2 = 0.8 },
+  { lr = 0.1, weight_decay = 0.3 },
   { lr = 0.1, beta2 = 0.5, amsgrad = true }, { lr = 0.2, beta1 = 0, beta2 = 0.3, amsgrad = true, weight_decay = 0.1 },
 }
 
@@ -46,10 +50,10 @@ optimizers.RMSprop = { function(o, s, p, g)
   s.v = o.alpha * (s.v or 0) + (1 - o.alpha) * d * d
   s.a = o.alpha * (s.a or 0) + (1 - o.alpha) * d
   local spread = o.centered and math.max(0, s.v - s.a * s.a) or s.v
-  s.b = o.momentum * (s.b or 0) + d / (math.sqrt(spread) + o.eps)
+  s.b = o.momentum * (s.b or 0) + quotient(d, math.sqrt(spread) + o.eps)
   return p - o.lr * s.b
 end, {
-  {}, { lr = 0.1, alpha = 0.8 }, { lr = 0.1, eps = 0.5 }, { lr = 0.1, weight_decay = 0.2 },
+  {}, { lr = 0.1, alpha = 0.8 }, { lr = 0.1, eps = 0 }, { lr = 0.1, eps = 0.5 }, { lr = 0.1, weight_decay = 0.2 },
   { lr = 0.1, momentum = 0.9 },
   { lr = 0.1, alpha = 0.7, centered = true }, { lr = 0.1, alpha = 0.6, centered = true, momentum = 0.5 },
 } }
@@ -57,8 +61,11 @@ end, {
 optimizers.Adagrad = { function(o, s, p, g, t)
   local d = g + o.weight_decay * p
   s.sum = (s.sum or 0) + d * d
-  return p - o.lr / (1 + (t - 1) * o.lr_decay) * d / (math.sqrt(s.sum) + o.eps)
-end, { {}, { lr = 0.1 }, { lr = 0.1, lr_decay = 0.3 }, { lr = 0.1, weight_decay = 0.2 }, { lr = 0.1, eps = 0.5 } } }
+  return p - o.lr / (1 + (t - 1) * o.lr_decay) * quotient(d, math.sqrt(s.sum) + o.eps)
+end, {
+  {}, { lr = 0.1 }, { lr = 0.1, lr_decay = 0.3 }, { lr = 0.1, eps = 0 }, { lr = 0.1, weight_decay = 0.2 },
+  { lr = 0.1, eps = 0.5 },
+} }
 
 -- ---- schedules ----
 
@@ -83,11 +90,12 @@ schedules.LinearLR = { function(o, _, base, t)
 end, { {}, { start_factor = 0.1, end_factor = 0.7, total_iters = 9 }, { total_iters = 1 }, { start_factor = 2 } } }
 
 -- A fall after more than `patience` epochs that were no better than the best by the threshold, then `cooldown` epochs
--- in which nothing is counted; never below min_lr, and not by eps or less.
+-- in which nothing is counted; never below min_lr, and not by eps or less. A relative threshold is times the size of
+-- the best.
 schedules.ReduceLROnPlateau = { function(o, s, _, t, metric, lr)
   if t == 0 then return lr end
   local sign = o.mode == "min" and 1 or -1
-  local margin = s.best and o.threshold * (o.threshold_mode == "rel" and s.best or 1) or 0
+  local margin = s.best and o.threshold * (o.threshold_mode == "rel" and math.abs(s.best) or 1) or 0
   if s.best == nil or sign * metric < sign * s.best - margin then
     s.best, s.bad = metric, 0
   else

@@ -17,7 +17,7 @@ local function mean(list) return #list == 0 and 0 / 0 or sum(list) / #list end
 local function variance(list, correction)
   local middle, total = mean(list), 0
   for _, x in ipairs(list) do total = total + (x - middle) ^ 2 end
-  return #list - correction > 0 and total / (#list - correction) or 0 / 0
+  return total / math.max(0, #list - correction)
 end
 
 local cases = [[ {T(1)}, {T(2, 3), 1}, {T(2, 3), 2}, {T(2, 3), -2}, {T(2, 3), {1, -1}}, {T(2, 3), {2, 1}, true},
@@ -56,7 +56,9 @@ local function spread(finish)
     return array.reduce(p.x, p.dims, p.keepdim, p.x.dtype, function(list)
       return finish(variance(list, p.correction or 1))
     end)
-  end, cases .. nothing .. [[, {T(2, 3), {correction = 0}}, {T(2, 3), 2, {correction = 0}}, {T(4), {correction = 2}},
+  end, cases .. nothing .. [[, {T(2, 3), {correction = 0}}, {T(2, 3), 2, {correction = 0}},
+    {T(4), {correction = 2}}, {T(2), {correction = 3}},
+    {peri.full({49}, 0.1)}, {peri.full({3, 7}, 1e30):to('float64'), 2},
     {T(1), {correction = 0}}, {T(5, 2), {keepdim = true, dims = 1, correction = 1.5}},
     {peri.tensor{1e-23, 2e-23, 3e-23}}, {peri.tensor{1e20, 2e20, 3e20}},
     {peri.tensor{{1e-30, 3e-30}}, 2} ]], close = "all" }
