@@ -21,7 +21,7 @@ static int64_t tile_rows(int64_t n, int64_t d) {
 }
 
 typedef struct gram_job {
-  const peri_kernels *kernels;
+  const peri_context *context;
   const peri_svm_kernel *kernel;
   peri_dtype dtype;
   int64_t n, d, ldx, ld, rows, tiles; /* rows of a tile, tiles of a side */
@@ -71,7 +71,7 @@ static void fill_tile(const gram_job *job, int64_t piece) {
   i *= job->rows, j *= job->rows;
   int64_t m = peri_min(job->rows, job->n - i), n = peri_min(job->rows, job->n - j);
   char *tile = (char *)job->gram + (i * job->ld + j) * size, *other = (char *)job->gram + (j * job->ld + i) * size;
-  peri_svm_kernel_block(job->kernels, job->kernel, job->dtype, m, n, job->d,
+  peri_svm_kernel_block(job->context, job->kernel, job->dtype, m, n, job->d,
                         peri_at(job->dtype, job->x, job->ldx, i, 0), job->ldx, (const char *)job->norms + i * size,
                         peri_at(job->dtype, job->x, job->ldx, j, 0), job->ldx, (const char *)job->norms + j * size,
                         tile, job->ld);
@@ -92,7 +92,7 @@ static void small_gram_body(void *arg, int64_t piece) {
 
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const void *x, int64_t ldx, const void *norms, void *gram) {
-  gram_job job = {.kernels = context->kernels,
+  gram_job job = {.context = context,
                   .kernel = kernel,
                   .dtype = dtype,
                   .n = n,
@@ -104,8 +104,8 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
                   .norms = norms,
                   .gram = gram};
   job.tiles = (n + job.rows - 1) / job.rows;
-  if (n <= SMALL) return peri_parallel(context, 1, small_gram_body, &job);
-  return peri_parallel(context, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
+  if (n <= SMALL) return peri_svm_parallel(context, d, 1, small_gram_body, &job);
+  return peri_svm_parallel(context, d, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
 }
 
 /* ---- a given matrix ---- */
@@ -183,8 +183,8 @@ static void rows_body(void *arg, int64_t piece) {
   int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
   char *tile = rows->order == NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
   if (tile != NULL)
-    peri_svm_kernel_block(cache->context->kernels, rows->kernel, dtype, job->count, columns, rows->d, cache->batch_x,
-                          rows->d, cache->batch_norms, peri_at(dtype, rows->x, rows->ldx, row, 0), rows->ldx,
+    peri_svm_kernel_block(cache->context, rows->kernel, dtype, job->count, columns, rows->d, cache->batch_x, rows->d,
+                          cache->batch_norms, peri_at(dtype, rows->x, rows->ldx, row, 0), rows->ldx,
                           (const char *)rows->norms + row * size, tile, TILE);
   for (int64_t i = 0; i < job->count; i++) {
     int64_t slot = cache->slot_of[cache->missing[i]];
@@ -195,6 +195,17 @@ static void rows_body(void *arg, int64_t piece) {
       gather_row(rows->from, peri_at(rows->from, rows->x, rows->ldx, rows->order[row_of(cache, cache->missing[i])], 0),
                  rows->order + row, columns, dtype, out);
   }
+}
+
+static int64_t pieces_of(const peri_row_cache *cache) {
+  int64_t pieces = 0;
+  for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
+  return pieces;
+}
+
+static void all_rows_body(void *arg, int64_t piece) {
+  const rows_job *job = arg;
+  for (int64_t pieces = pieces_of(job->cache); piece < pieces; piece++) rows_body(arg, piece);
 }
 
 static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count) {
@@ -212,16 +223,11 @@ static peri_status compute(peri_row_cache *cache, int64_t count) {
     memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, rows->x, rows->ldx, row, 0), row_bytes);
     memcpy(cache->batch_norms + (size_t)i * size, (const char *)rows->norms + (size_t)row * size, size);
   }
-  int64_t pieces = 0;
-  for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
   rows_job job = {.cache = cache, .count = count};
-  peri_status status = PERI_OK;
   double per_value = rows->order == NULL ? (double)rows->d + 16 : 2;
-  if ((double)count * (double)cache->n * per_value < SERIAL_WORK) {
-    for (int64_t piece = 0; piece < pieces; piece++) rows_body(&job, piece);
-  } else {
-    status = peri_parallel(cache->context, pieces, rows_body, &job);
-  }
+  bool serial = (double)count * (double)cache->n * per_value < SERIAL_WORK;
+  peri_status status = peri_svm_parallel(cache->context, rows->order == NULL ? rows->d : 0,
+                                         serial ? 1 : pieces_of(cache), serial ? all_rows_body : rows_body, &job);
   if (status != PERI_OK) forget(cache, cache->missing, count);
   for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
     int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;

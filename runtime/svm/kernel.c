@@ -1,10 +1,9 @@
 /* The table of kernels and their blocks; see kernel.h. */
 #include "svm/kernel.h"
 
+#include "base/blas.h"
 #include "svm/data.h"
 #include "svm/svm_kernels.h"
-
-#include <cblas.h>
 
 /* ---- the table ---- */
 
@@ -97,26 +96,30 @@ static void narrow_products(const peri_kernels *kernels, peri_dtype dtype, int64
   }
 }
 
-void peri_svm_products(const peri_kernels *kernels, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
+peri_status peri_svm_parallel(peri_context *context, int64_t d, int64_t pieces, peri_body body, void *arg) {
+  return d <= NARROW ? peri_parallel(context, pieces, body, arg) : peri_blas_parallel(context, pieces, body, arg);
+}
+
+void peri_svm_products(const peri_context *context, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
                        int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo) {
   if (d <= NARROW) {
-    narrow_products(kernels, dtype, m, n, d, a, lda, b, ldb, out, ldo);
+    narrow_products(context->kernels, dtype, m, n, d, a, lda, b, ldb, out, ldo);
   } else if (dtype == PERI_FLOAT64) {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
-                (int)ldo);
+    context->blas->cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b,
+                               (int)ldb, 0, out, (int)ldo);
   } else {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
-                (int)ldo);
+    context->blas->cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b,
+                               (int)ldb, 0, out, (int)ldo);
   }
 }
 
-void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t m,
+void peri_svm_kernel_block(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t m,
                            int64_t n, int64_t d, const void *a, int64_t lda, const void *a_norms, const void *b,
                            int64_t ldb, const void *b_norms, void *out, int64_t ldo) {
-  peri_svm_products(kernels, dtype, m, n, d, a, lda, b, ldb, out, ldo);
+  peri_svm_products(context, dtype, m, n, d, a, lda, b, ldb, out, ldo);
   const peri_svm_kernel_row *row = &peri_svm_kernel_table[kernel->id];
   for (int64_t i = 0; i < m; i++) {
-    row->apply(kernels, kernel, dtype, n, (char *)out + i * ldo * (int64_t)peri_float_size(dtype), b_norms,
+    row->apply(context->kernels, kernel, dtype, n, (char *)out + i * ldo * (int64_t)peri_float_size(dtype), b_norms,
                peri_value(dtype, a_norms, i));
   }
 }
@@ -127,7 +130,7 @@ void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *k
 #define NORM_PIECE (32 * NORM_ROWS)
 
 typedef struct norms_job {
-  const peri_kernels *kernels;
+  const peri_context *context;
   peri_dtype dtype;
   int64_t n, d, ldx;
   const void *x;
@@ -143,7 +146,7 @@ static void norms_body(void *arg, int64_t piece) {
   for (int64_t at = piece * NORM_PIECE; at < end; at += NORM_ROWS) {
     int64_t from = peri_min(at, job->n - rows);
     const void *x = peri_at(job->dtype, job->x, job->ldx, from, 0);
-    peri_svm_products(job->kernels, job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
+    peri_svm_products(job->context, job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
     for (int64_t i = 0; i < rows; i++) {
       if (from + i < at) continue; /* another piece's */
       memcpy((char *)job->norms + (size_t)(from + i) * size, (char *)products + (size_t)(i * rows + i) * size, size);
@@ -153,8 +156,8 @@ static void norms_body(void *arg, int64_t piece) {
 
 peri_status peri_svm_norms(peri_context *context, peri_dtype dtype, int64_t n, int64_t d, const void *x, int64_t ldx,
                            void *norms) {
-  norms_job job = {.kernels = context->kernels, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
-  return peri_parallel(context, (n + NORM_PIECE - 1) / NORM_PIECE, norms_body, &job);
+  norms_job job = {.context = context, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
+  return peri_svm_parallel(context, d, (n + NORM_PIECE - 1) / NORM_PIECE, norms_body, &job);
 }
 
 void peri_svm_diagonal(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n,

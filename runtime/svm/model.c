@@ -102,7 +102,6 @@ static void coef_body(void *arg, int64_t pair) {
 peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   peri_svm_machine *machine = model->machine;
   peri_blocks *blocks = &machine->blocks;
-  PERI_TRY(peri_blas_ready(context, context->threads));
   machine->compute = peri_svm_compute_dtype(model->dtype, model->n);
   machine->kernel = (peri_svm_kernel){.id = model->options.kernel,
                                       .gamma = model->gamma,
@@ -203,7 +202,7 @@ static void kernel_body(void *arg, int64_t piece) {
   for (int64_t c = 0; c < model->groups; c++) {
     for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
       int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
-      peri_svm_kernel_block(job->context->kernels, &machine->kernel, machine->compute, m, columns, d, packed, d, norms,
+      peri_svm_kernel_block(job->context, &machine->kernel, machine->compute, m, columns, d, packed, d, norms,
                             (const char *)machine->vectors + s * d * size, d, (const char *)machine->norms + s * size,
                             tile, COLUMNS);
       for (int64_t i = 0; i < m; i++) {
@@ -295,7 +294,6 @@ peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri
                               const void *x, int64_t ldx, double *out) {
   PERI_TRY(check_input(context, model, dtype, m, d, x, ldx));
   if (model->options.kernel == PERI_SVM_PRECOMPUTED) return decide_given(context, model, dtype, m, x, ldx, true, out);
-  PERI_TRY(peri_blas_ready(context, context->threads));
   decision_job job = {.context = context,
                       .model = model,
                       .dtype = dtype,
@@ -313,7 +311,7 @@ peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri
   peri_blocks blocks = {.context = context};
   int64_t workers = peri_max(1, peri_min(peri_threads(context), pieces));
   PERI_TRY(peri_blocks_new(&blocks, workers, (size_t)job.scratch_bytes, &job.scratch));
-  peri_status status = peri_parallel(context, pieces, kernel_body, &job);
+  peri_status status = peri_svm_parallel(context, d, pieces, kernel_body, &job);
   peri_blocks_release(&blocks);
   return status;
 }
