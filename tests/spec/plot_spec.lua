@@ -667,12 +667,13 @@ describe("process", function()
 
   it("runs no more at once than it is told, and tells of each as it ends", function()
     local path = os.tmpname()
-    local jobs = {}
-    for i = 1, 5 do
-      jobs[i] = {argv = {"sh", "-c", 'printf b >>"$1"; sleep 0.05; printf e >>"$1"; echo ' .. i, "sh", path}}
-    end
-    jobs[6] = {argv = {"no-such-program-here"}}
+    -- each job waits until as many have begun as shall run at once
+    local script = 'printf b >>"$1"; until [ "$(grep -o b "$1" | grep -c .)" -ge "$2" ]; do :; done; ' ..
+      'printf e >>"$1"; echo "$3"'
     for at_once, most in pairs{1, 2, [70] = 5} do
+      local jobs = {}
+      for i = 1, 5 do jobs[i] = {argv = {"sh", "-c", script, "sh", path, tostring(most), tostring(i)}} end
+      jobs[6] = {argv = {"no-such-program-here"}}
       assert(process.write(path, ""))
       local told = {}
       local results = process.run_all(jobs, at_once, function(i, result)
