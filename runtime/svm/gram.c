@@ -24,8 +24,8 @@ typedef struct gram_job {
   const peri_kernels *kernels;
   const peri_svm_kernel *kernel;
   peri_dtype dtype;
-  int64_t n, d, ldx, ld, rows, tiles; /* rows of a tile, tiles of a side */
-  const void *x, *norms;
+  int64_t n, d, ld, rows, tiles; /* rows of a tile, tiles of a side */
+  const peri_svm_side *x;
   void *gram;
 } gram_job;
 
@@ -71,10 +71,8 @@ static void fill_tile(const gram_job *job, int64_t piece) {
   i *= job->rows, j *= job->rows;
   int64_t m = peri_min(job->rows, job->n - i), n = peri_min(job->rows, job->n - j);
   char *tile = (char *)job->gram + (i * job->ld + j) * size, *other = (char *)job->gram + (j * job->ld + i) * size;
-  peri_svm_kernel_block(job->kernels, job->kernel, job->dtype, m, n, job->d,
-                        peri_at(job->dtype, job->x, job->ldx, i, 0), job->ldx, (const char *)job->norms + i * size,
-                        peri_at(job->dtype, job->x, job->ldx, j, 0), job->ldx, (const char *)job->norms + j * size,
-                        tile, job->ld);
+  peri_svm_side a = peri_svm_side_from(job->x, job->dtype, i), b = peri_svm_side_from(job->x, job->dtype, j);
+  peri_svm_kernel_block(job->kernels, job->kernel, job->dtype, job->d, m, &a, n, &b, tile, job->ld);
   if (job->dtype == PERI_FLOAT64)
     mirror_64(m, n, job->ld, (const double *)tile, (double *)other);
   else
@@ -91,17 +89,15 @@ static void small_gram_body(void *arg, int64_t piece) {
 }
 
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
-                           const void *x, int64_t ldx, const void *norms, void *gram) {
+                           const peri_svm_side *x, void *gram) {
   gram_job job = {.kernels = context->kernels,
                   .kernel = kernel,
                   .dtype = dtype,
                   .n = n,
                   .d = d,
-                  .ldx = ldx,
                   .ld = peri_gram_ld(n),
                   .rows = tile_rows(n, d),
                   .x = x,
-                  .norms = norms,
                   .gram = gram};
   job.tiles = (n + job.rows - 1) / job.rows;
   if (n <= SMALL) return peri_parallel(context, 1, small_gram_body, &job);
@@ -181,19 +177,24 @@ static void rows_body(void *arg, int64_t piece) {
   const peri_stretch *stretch = &cache->stretch[s];
   const peri_cached_rows *rows = &cache->rows;
   int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
-  char *tile = rows->order == NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
-  if (tile != NULL)
-    peri_svm_kernel_block(cache->context->kernels, rows->kernel, dtype, job->count, columns, rows->d, cache->batch_x,
-                          rows->d, cache->batch_norms, peri_at(dtype, rows->x, rows->ldx, row, 0), rows->ldx,
-                          (const char *)rows->norms + row * size, tile, TILE);
+  char *tile = rows->side.x != NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
+  if (tile != NULL) {
+    peri_svm_side batch = rows->side, others = peri_svm_side_from(&rows->side, dtype, row);
+    batch.x = cache->batch_x;
+    batch.ld = rows->d;
+    batch.norms = cache->batch_norms;
+    batch.order = cache->batch_order;
+    peri_svm_kernel_block(cache->context->kernels, rows->kernel, dtype, rows->d, job->count, &batch, columns, &others,
+                          tile, TILE);
+  }
   for (int64_t i = 0; i < job->count; i++) {
     int64_t slot = cache->slot_of[cache->missing[i]];
     char *out = cache->values + (slot * cache->ld + stretch->at + from) * size;
     if (tile != NULL)
       memcpy(out, tile + i * TILE * size, (size_t)(columns * size));
     else
-      gather_row(rows->from, peri_at(rows->from, rows->x, rows->ldx, rows->order[row_of(cache, cache->missing[i])], 0),
-                 rows->order + row, columns, dtype, out);
+      gather_row(rows->side.from, peri_svm_given_row(&rows->side, row_of(cache, cache->missing[i])),
+                 rows->side.order + row, columns, dtype, out);
   }
 }
 
@@ -206,17 +207,19 @@ static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count)
 
 static peri_status compute(peri_row_cache *cache, int64_t count) {
   const peri_cached_rows *rows = &cache->rows;
+  const peri_svm_side *side = &rows->side;
   size_t size = peri_float_size(rows->dtype), row_bytes = (size_t)rows->d * size;
-  for (int64_t i = 0; rows->order == NULL && i < count; i++) {
+  for (int64_t i = 0; side->x != NULL && i < count; i++) {
     int64_t row = row_of(cache, cache->missing[i]);
-    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, rows->x, rows->ldx, row, 0), row_bytes);
-    memcpy(cache->batch_norms + (size_t)i * size, (const char *)rows->norms + (size_t)row * size, size);
+    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, side->x, side->ld, row, 0), row_bytes);
+    memcpy(cache->batch_norms + (size_t)i * size, peri_at(rows->dtype, side->norms, 1, row, 0), size);
+    cache->batch_order[i] = side->order[row];
   }
   int64_t pieces = 0;
   for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
   rows_job job = {.cache = cache, .count = count};
   peri_status status = PERI_OK;
-  double per_value = rows->order == NULL ? (double)rows->d + 16 : 2;
+  double per_value = side->x != NULL ? (double)rows->d + 16 : 2;
   if ((double)count * (double)cache->n * per_value < SERIAL_WORK) {
     for (int64_t piece = 0; piece < pieces; piece++) rows_body(&job, piece);
   } else {
@@ -289,15 +292,16 @@ peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows
       .slots = slots,
       .ld = ld,
       .batch = batch,
-      .tile_bytes = rows->order == NULL ? batch * TILE * (int64_t)size : 0,
+      .tile_bytes = rows->side.x != NULL ? batch * TILE * (int64_t)size : 0,
   };
   PERI_TRY(peri_blocks_new(blocks, most, sizeof *out->slot_of, &out->slot_of));
   PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->sample_of, &out->sample_of));
   PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->used, &out->used));
   PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing, &out->missing));
-  if (rows->order == NULL) {
+  if (rows->side.x != NULL) {
     PERI_TRY(peri_blocks_new(blocks, batch * rows->d, size, &out->batch_x));
     PERI_TRY(peri_blocks_new(blocks, batch, size, &out->batch_norms));
+    PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->batch_order, &out->batch_order));
   }
   PERI_TRY(peri_blocks_new(blocks, peri_threads(blocks->context), (size_t)out->tile_bytes, &out->tiles));
   PERI_TRY(peri_blocks_new(blocks, slots, (size_t)ld * size, &out->values));

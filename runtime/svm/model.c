@@ -112,7 +112,7 @@ peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   if (model->options.kernel == PERI_SVM_PRECOMPUTED) return PERI_OK;
   if (model->options.kernel == PERI_SVM_LINEAR)
     return peri_parallel(context, model->pairs, coef_body, &(coef_job){.context = context, .model = model});
-  if (peri_svm_kernel_table[model->options.kernel].centred) {
+  if (peri_svm_wants_centre(&machine->kernel, model->d)) {
     PERI_TRY(peri_blocks_new(blocks, model->d, sizeof *machine->centre, &machine->centre));
     PERI_TRY(peri_svm_means(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
                             machine->centre));
@@ -122,8 +122,8 @@ peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   PERI_TRY(peri_blocks_new(blocks, model->supports, size, &machine->norms));
   PERI_TRY(peri_svm_pack(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
                          machine->centre, machine->compute, machine->vectors));
-  return peri_svm_norms(context, machine->compute, model->supports, model->d, machine->vectors, model->d,
-                        machine->norms);
+  return peri_svm_norms(context, &machine->kernel, machine->compute, model->supports, model->d, machine->vectors,
+                        model->d, machine->norms);
 }
 
 /* ---- decisions ---- */
@@ -200,11 +200,23 @@ static void kernel_body(void *arg, int64_t piece) {
       ((float *)norms)[i] = (float)norm;
     start_row(model, job->out + (from + i) * model->pairs);
   }
+  peri_svm_side rows = {.x = packed,
+                        .norms = norms,
+                        .ld = d,
+                        .from = job->dtype,
+                        .given = peri_at(job->dtype, job->x, job->ldx, from, 0),
+                        .given_ld = job->ldx};
+  peri_svm_side vectors = {.x = machine->vectors,
+                           .norms = machine->norms,
+                           .ld = d,
+                           .from = model->dtype,
+                           .given = model->support_vectors,
+                           .given_ld = d};
   for (int64_t c = 0; c < model->groups; c++) {
     for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
       int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
-      peri_svm_kernel_block(job->context->kernels, &machine->kernel, machine->compute, m, columns, d, packed, d, norms,
-                            (const char *)machine->vectors + s * d * size, d, (const char *)machine->norms + s * size,
+      peri_svm_side some = peri_svm_side_from(&vectors, machine->compute, s);
+      peri_svm_kernel_block(job->context->kernels, &machine->kernel, machine->compute, d, m, &rows, columns, &some,
                             tile, COLUMNS);
       for (int64_t i = 0; i < m; i++) {
         add_contributions(job->context, model, wide, tile + i * COLUMNS * size, c, s, columns,
