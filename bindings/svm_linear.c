@@ -179,8 +179,9 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "(a larger value makes that lighter). seed: of the order in which rows or features are visited. max_iter bounds "    \
   "passes over the data, or Newton steps; time_limit the seconds of a fit. "
 #define WEIGHTS_DOC                                                                                                    \
-  "class_weight: 'balanced', or {[label] = weight}, which multiplies C for the rows of that class in every machine "   \
-  "(LIBLINEAR's one-vs-rest machines weigh their own class alone).\n"
+  "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}, which " \
+  "multiplies C for the rows of that class in every machine (LIBLINEAR's one-vs-rest machines weigh their own class "  \
+  "alone).\n"
 #define CLASS_FIELDS_DOC                                                                                               \
   "Fields after fit, for n x d features, k classes and r machines (1 for two classes, else k): classes (k, "           \
   "ascending, int64), coef (r x d), intercept (r), n_iter (r, int64), gaps (r), all float64 where nothing else is "    \

@@ -21,13 +21,14 @@ static const peri_svm *machine_of(const estimator *e) { return e->machine; }
   { "nu", PERI_OPTION_NUMBER, 0.5, -HUGE_VAL, 1, NULL, doc }
 #define EPSILON                                                                                                        \
   { "epsilon", PERI_OPTION_NUMBER, 0.1, 0, HUGE_VAL, NULL, "half the width of the tube without loss" }
-#define OF_KERNEL                                                                                                      \
-  {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                                   \
-      {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},                                             \
-      {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},   \
-      {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},                         \
-      {"max_iter", PERI_OPTION_INTEGER, -1, -1, LARGEST, NULL, "steps for each machine; -1: no limit"}, {              \
-    "time_limit", PERI_OPTION_NUMBER, HUGE_VAL, -HUGE_VAL, HUGE_VAL, NULL, "seconds for a fit, > 0"                    \
+#define OF_KERNEL                                                                                                        \
+  {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                                     \
+      {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},                                               \
+      {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},     \
+      {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},                           \
+      {"max_iter", PERI_OPTION_INTEGER, -1, -1, LARGEST, NULL, "steps for each machine; -1: 10^7, or 100 for each row"}, \
+  {                                                                                                                      \
+    "time_limit", PERI_OPTION_NUMBER, HUGE_VAL, -HUGE_VAL, HUGE_VAL, NULL, "seconds for a fit, > 0"                      \
   }
 #define OF_CLASSES                                                                                                     \
   {"decision_function_shape", PERI_OPTION_CHOICE, 0, 0, 0, "ovr ovo", "columns: a class each, or a pair each"},        \
@@ -323,7 +324,9 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "x n kernel values as a tensor (called once with all rows in a fit). gamma: 'scale', 1 / (d Var(X)); 'auto', 1 / "   \
   "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, beyond it as "     \
   "they "                                                                                                              \
-  "are needed. max_iter bounds the steps of each machine, time_limit the seconds of a fit. "
+  "are needed. max_iter bounds the steps of each machine (-1: 10^7, or 100 for each row if they are more), "           \
+  "time_limit "                                                                                                        \
+  "the seconds of a fit. "
 #define FIELDS_DOC                                                                                                     \
   "support_vectors (s x d, the dtype of X; nil with precomputed), coef (p x d; nil unless the kernel is linear), "     \
   "n_iter (p, int64), gaps (p), objectives (p: of the dual, minimised, in the units of dual_coef), all float64 where " \
@@ -357,7 +360,8 @@ const estimator_type peri_bind_svc = {
         "max_iter = -1, time_limit = math.huge, class_weight =, decision_function_shape = 'ovr', break_ties = false, "
         "probability = false, seed = 0} -> estimator\n"
         "A support vector classifier with a kernel, one-vs-one for more than two classes. " KERNEL_DOC
-        "class_weight: 'balanced', or {[label] = weight}, which multiplies C.\n" CLASS_FIELDS_DOC
+        "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}, "
+        "which multiplies C.\n" CLASS_FIELDS_DOC
         "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
         "Source: " SOLVER_SOURCE,
     CALLS,
@@ -378,9 +382,10 @@ const estimator_type peri_bind_nu_svc = {
         "probability = false, seed = 0} -> estimator\n"
         "A support vector classifier in which nu, in (0, 1], takes the place of C: at most that share of the rows "
         "are margin errors, and at least that share are support vectors. " KERNEL_DOC
-        "class_weight: 'balanced', or {[label] = weight}: weights of the class's rows.\n" CLASS_FIELDS_DOC
-        "Errors: unknown options, values out of range; fit says what is wrong with the data, and when nu is "
-        "more than uneven classes allow, how much it can be.\n"
+        "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}: "
+        "weights of the class's rows.\n" CLASS_FIELDS_DOC "Errors: unknown options, values out of range; fit says what "
+                                                          "is wrong with the data, when nu is more than uneven "
+        "classes allow, how much it can be, and when nothing separates the rows, as no C would do then.\n"
         "Source: B. Schoelkopf, A. Smola, R. Williamson, P. Bartlett, New support vector algorithms, Neural "
         "Computation 12, 2000; " SOLVER_SOURCE,
     CALLS,
@@ -430,13 +435,14 @@ const estimator_type peri_bind_one_class = {
     .also = plain_also,
     .positive = "nu tol cache_size time_limit",
     .fields = one_class_fields,
-    .doc = "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
-           "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
-           "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. "
-           "fit(X, nil, options); predict gives 1 inside and -1 outside. " KERNEL_DOC
-           "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
-           "offset is minus the intercept.\n"
-           "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
-           "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
-           "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
+    .doc =
+        "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
+        "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+        "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. "
+        "fit(X, nil, options); predict gives 1 inside, where the decision is not negative, and -1 outside. " KERNEL_DOC
+        "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
+        "offset is minus the intercept.\n"
+        "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
+        "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
+        "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
     CALLS};

@@ -31,14 +31,19 @@ static void fill_supports(const peri_problem *p, const peri_solution *solution, 
   }
 }
 
-static peri_status refuse_pair(const peri_problem *p, const peri_svm *model, int64_t pair, double scale, double C) {
+static peri_status refuse_pair(const peri_problem *p, const peri_svm *model, int64_t pair,
+                               const peri_programme_result *result, double C) {
   int64_t a, b;
   char of[80] = "";
   if (model->k > 0) {
     peri_classes_of_pair(model->k, pair, &a, &b);
     snprintf(of, sizeof of, " for classes %lld and %lld", (long long)model->classes[a], (long long)model->classes[b]);
   }
-  if (isinf(scale))
+  if (isinf(result->scale) && result->smo.limited)
+    return peri_fail(p->context, PERI_ERR_NUMERIC,
+                     "%s: a limit came before anything separated the rows%s (raise max_iter or time_limit)", p->who,
+                     of);
+  if (isinf(result->scale))
     return peri_fail(p->context, PERI_ERR_NUMERIC, "%s: nothing separates the rows%s: the margin has no width", p->who,
                      of);
   return peri_fail(p->context, PERI_ERR_NUMERIC,
@@ -49,8 +54,7 @@ static peri_status fill_pairs(const peri_problem *p, const peri_solution *soluti
   for (int64_t pair = 0; pair < model->pairs; pair++) {
     const peri_solved *solved = &solution->machine[pair];
     const peri_programme_result *result = &solved->result;
-    if (!isfinite(result->smo.gap) || isinf(result->scale))
-      return refuse_pair(p, model, pair, result->scale, solution->C);
+    if (!isfinite(result->smo.gap) || isinf(result->scale)) return refuse_pair(p, model, pair, result, solution->C);
     model->intercept[pair] = model->k == 2 ? result->rho : -result->rho;
     model->n_iter[pair] = result->smo.iterations;
     model->gaps[pair] = result->smo.gap;
@@ -252,11 +256,11 @@ peri_status peri_svm_cross_predict(peri_context *context, const peri_svm_options
       ((int64_t *)out)[i] = 0;
   }
   peri_problem problem;
-  peri_status status = peri_problem_begin(&problem, context, options, samples);
-  peri_svm_options each = *options; /* gamma is that of all rows, whichever way is taken */
+  peri_svm_options each = *options;
   each.probability = false;
+  peri_status status = peri_problem_begin(&problem, context, &each, samples);
   each.gamma_mode = PERI_GAMMA_VALUE;
-  each.gamma = problem.kernel.gamma > 0 ? problem.kernel.gamma : 1;
+  each.gamma = problem.kernel.gamma > 0 ? problem.kernel.gamma : 1; /* that of all rows, whichever way is taken */
   bool whole = status == PERI_OK && peri_problem_is_whole(&problem);
   if (whole) status = cross_over_matrix(&problem, &job);
   peri_blocks_release(&problem.blocks);

@@ -415,7 +415,7 @@ static int64_t class_by_confidence(int64_t k, const double *decision) {
 void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out) {
   for (int64_t i = 0; i < m; i++, decision += model->pairs) {
     if (model->k == 0)
-      out[i] = decision[0] > 0 ? 1 : -1;
+      out[i] = decision[0] >= 0 ? 1 : -1;
     else if (tie == PERI_SVM_CONFIDENCE && model->k > 2)
       out[i] = model->classes[class_by_confidence(model->k, decision)];
     else

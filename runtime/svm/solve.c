@@ -6,7 +6,6 @@
 #include <math.h>
 
 #define SERIAL_WORK 1e6 /* matrix elements of all machines below which the team is not woken */
-#define PLATT_FOLDS 5
 
 typedef struct worker {
   peri_smo smo;
@@ -58,24 +57,39 @@ static peri_smo_limits limits(const solver *self, bool serial) {
 
 /* ---- probabilities ---- */
 
-/* The sigmoid of a pair, from decisions on rows that the machine has not seen. */
-static peri_status fit_sigmoid(const solver *self, worker *w, int64_t pair, double C, const peri_smo_limits *end,
+/* Adds the decisions of a fold's rows, or of all rows of the pair. */
+static int64_t keep_decisions(const solver *self, worker *w, const peri_programme *programme,
+                              const peri_programme_result *result, int64_t fold, int64_t n) {
+  for (int64_t s = 0; s < 2; s++) {
+    for (int64_t i = 0; i < w->smo.segment[s].count; i++) {
+      if (fold >= 0 && self->platt_fold[programme->row[s] + i] != fold) continue;
+      double f = peri_programme_decision(programme, result, s, i);
+      w->decision[n] = isfinite(f) ? f : 0; /* a nu-SVC of classes that nothing separates */
+      w->positive[n++] = s == 0;
+    }
+  }
+  return n;
+}
+
+/* The sigmoid of a pair, from decisions on rows that the machine has not seen. `all` is the machine of all rows, solved
+ * just now: where a class has too few of them for every fold, its own decisions tell how steep the sigmoid is, and
+ * nothing tells another middle than 0. (Machines that have not seen a class, or hardly, are for the other one.) */
+static peri_status fit_sigmoid(const solver *self, worker *w, const peri_programme *all, const peri_smo_limits *end,
                                peri_solved *out) {
-  peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair, .C = C, .fold = self->platt_fold};
   int64_t n = 0;
-  for (int64_t fold = 0; fold < PLATT_FOLDS; fold++) {
+  if (peri_min(w->smo.segment[0].count, w->smo.segment[1].count) < PERI_PLATT_FOLDS) {
+    n = keep_decisions(self, w, all, &out->result, -1, 0);
+    peri_platt_fit_slope(n, w->decision, w->positive, &out->prob_a, &out->prob_b);
+    return PERI_OK;
+  }
+  peri_programme programme = *all;
+  programme.fold = self->platt_fold;
+  for (int64_t fold = 0; fold < PERI_PLATT_FOLDS; fold++) {
     peri_programme_result result;
     programme.held = fold;
     peri_programme_begin(&programme);
     PERI_TRY(peri_programme_solve(&programme, false, end, &result));
-    for (int64_t s = 0; s < 2; s++) {
-      for (int64_t i = 0; i < w->smo.segment[s].count; i++) {
-        if (self->platt_fold[programme.row[s] + i] != fold) continue;
-        double f = peri_programme_decision(&programme, &result, s, i);
-        w->decision[n] = isfinite(f) ? f : 0; /* a nu-SVC of classes that nothing separates */
-        w->positive[n++] = s == 0;
-      }
-    }
+    n = keep_decisions(self, w, &programme, &result, fold, n);
   }
   peri_platt_fit(n, w->decision, w->positive, &out->prob_a, &out->prob_b);
   return PERI_OK;
@@ -112,7 +126,7 @@ static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool 
     PERI_TRY(peri_programme_solve(&programme, warm, &end, &out->result));
     keep_beta(self, &programme, &out->result, self->solutions[c].beta);
     warm = !self->problem->options->probability && isfinite(out->result.smo.objective);
-    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, pair, self->solutions[c].C, &end, out));
+    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, &programme, &end, out));
   }
   return PERI_OK;
 }
@@ -265,7 +279,7 @@ static peri_status prepare_folds(solver *self) {
     for (int64_t t = g->start[c]; t < g->start[c + 1]; t++) label[t] = c;
   }
   self->platt_fold = fold;
-  return peri_svm_folds(p->context, g->rows, label, PLATT_FOLDS, p->options->seed, fold);
+  return peri_svm_folds(p->context, g->rows, label, PERI_PLATT_FOLDS, p->options->seed, fold);
 }
 
 peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions) {

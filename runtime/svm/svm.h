@@ -36,7 +36,7 @@ typedef struct peri_class_weight {
 
 /* Weights of classes; a class that is not listed has weight 1. */
 typedef struct peri_class_weights {
-  bool balanced; /* n / (k * rows of the class), in place of the list */
+  bool balanced; /* w / (k * w of the class), w being the sum of weights, in place of the list */
   int64_t count;
   const peri_class_weight *list;
 } peri_class_weights;
@@ -95,7 +95,7 @@ typedef struct peri_svm_options {
   double coef0;      /* of poly and sigmoid */
   double tol;        /* > 0: the largest violation of the optimality conditions that is left */
   double cache_size; /* > 0: megabytes (2^20 bytes) for kernel values */
-  int64_t max_iter;  /* steps per machine; -1 for no limit */
+  int64_t max_iter;  /* steps per machine; -1: 10^7, or 100 for each row if they are more */
   double time_limit; /* seconds for the whole fit, > 0; infinity for none */
   bool probability;  /* of classes: fit the sigmoids that probabilities need */
   uint64_t seed;     /* of the folds behind them */
@@ -193,7 +193,7 @@ peri_status peri_svm_probabilities(peri_context *context, const peri_svm *model,
 
 typedef enum peri_svm_tie { PERI_SVM_LOWEST, PERI_SVM_CONFIDENCE } peri_svm_tie;
 /* Labels of m rows of decisions: the class with the most votes; of equals the lowest, or with PERI_SVM_CONFIDENCE the
- * class of the largest peri_svm_ovr. One-class: 1 inside, -1 outside. */
+ * class of the largest peri_svm_ovr. One-class: 1 inside, where the decision is not negative, -1 outside. */
 void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out);
 /* Labels of m rows of probabilities: the likeliest class, the lowest of equals. */
 void peri_svm_likeliest(const peri_svm *model, int64_t m, const double *probabilities, int64_t *out);
