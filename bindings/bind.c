@@ -8,7 +8,7 @@
 /* Garbage in tensors below this is left to Lua's own pace. */
 #define COLLECT_FLOOR ((size_t)8 << 20)
 
-static const char state_key, handles_key, documents_key;
+static const char state_key, handles_key, documents_key, collected_key;
 
 /* ---- the state ---- */
 
@@ -30,6 +30,37 @@ static bind_state *find_state(lua_State *L) {
   return S;
 }
 
+static int use_collected(lua_State *L) {
+  return bind_error(L, NULL,
+                    "the object was collected: it became garbage together with what uses it in a finaliser (keep it "
+                    "alive elsewhere, or use it before)");
+}
+
+static int collected_text(lua_State *L) {
+  lua_pushliteral(L, "collected object");
+  return 1;
+}
+
+static void push_collected_class(lua_State *L) {
+  static const luaL_Reg metamethods[] = {{"__index", use_collected},     {"__newindex", use_collected},
+                                         {"__call", use_collected},      {"__len", use_collected},
+                                         {"__pairs", use_collected},     {"__close", use_collected},
+                                         {"__tostring", collected_text}, {NULL, NULL}};
+  lua_newtable(L);
+  luaL_setfuncs(L, metamethods, 0);
+  lua_pushliteral(L, "collected object");
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+}
+
+int bind_bury(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &collected_key);
+  lua_setmetatable(L, 1);
+  return 0;
+}
+
+/* The registry learns of the state last: where memory ran out on the way, the next call begins anew. */
 bind_state *bind_open(lua_State *L, const peri_options *options) {
   bind_state *S = find_state(L);
   if (S != NULL) return S;
@@ -42,7 +73,6 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   if (peri_context_new(options, &S->context) != PERI_OK) luaL_error(L, "perilune: out of memory");
   S->charge_at = COLLECT_FLOOR;
   S->handles_at = BIND_HANDLES;
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
@@ -51,6 +81,9 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &documents_key);
+  push_collected_class(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &collected_key);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   return S;
 }
 
@@ -67,6 +100,25 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list) {
     bind_push_function(L, S, list->func, 0);
     lua_setfield(L, -2, list->name);
   }
+}
+
+void bind_push_internal(lua_State *L) { luaL_getsubtable(L, LUA_REGISTRYINDEX, "perilune.internal"); }
+
+void bind_set_class(lua_State *L, const char *name, int index) {
+  index = lua_absindex(L, index);
+  bind_push_internal(L);
+  luaL_getsubtable(L, -1, "classes");
+  lua_pushvalue(L, index);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 2);
+}
+
+void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list) {
+  bind_push_internal(L);
+  lua_newtable(L);
+  bind_set_functions(L, S, list);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
 }
 
 void bind_document(lua_State *L, const char *doc) {
@@ -115,7 +167,7 @@ static void push_position(lua_State *L) {
   lua_Debug frame;
   for (int level = 1; lua_getstack(L, level, &frame); level++) {
     lua_getinfo(L, "Sl", &frame);
-    if (frame.currentline > 0 && strncmp(frame.short_src, "perilune/", 9) != 0) {
+    if (frame.currentline > 0 && strncmp(frame.source, "=perilune/", 10) != 0) {
       lua_pushfstring(L, "%s:%d: ", frame.short_src, frame.currentline);
       return;
     }
@@ -151,9 +203,8 @@ int bind_error(lua_State *L, const char *operation, const char *format, ...) {
   return lua_error(L);
 }
 
-bool bind_retry(lua_State *L, bind_state *S, peri_status status, int *tries) {
-  if (status != PERI_ERR_MEMORY || (*tries)++ > 0) return false;
-  (void)S;
+bool bind_retry(lua_State *L, peri_status status) {
+  if (status != PERI_ERR_MEMORY) return false;
   lua_gc(L, LUA_GCCOLLECT);
   return true;
 }
@@ -200,6 +251,7 @@ static void set_charge(lua_State *L, bind_state *S) {
 }
 
 void bind_collect(lua_State *L, bind_state *S) {
+  if (bind_in_finaliser(L)) return; /* the collector is at work and counts nothing */
   bool short_of_memory = S->context->in_use > S->context->limit - S->context->limit / 8;
   if (short_of_memory || lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCCOLLECT);
   set_charge(L, S);
@@ -207,13 +259,22 @@ void bind_collect(lua_State *L, bind_state *S) {
 
 /* ---- handles ---- */
 
+/* While a finaliser runs, the collector takes no commands (5.4.4), or is stopped. */
+bool bind_in_finaliser(lua_State *L) {
+#if LUA_VERSION_RELEASE_NUM >= 50404
+  return lua_gc(L, LUA_GCCOUNT) < 0;
+#else
+  return !lua_gc(L, LUA_GCISRUNNING);
+#endif
+}
+
 peri_tensor **bind_new_tensor(lua_State *L, bind_state *S) {
-  peri_tensor **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = NULL;
+  bind_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = (bind_handle){NULL, NULL};
   S->handles++;
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->tensor_meta);
   lua_setmetatable(L, -2);
-  return handle;
+  return &handle->tensor;
 }
 
 /* Handles of tensors that scripts may use as keys stand in a weak table under their address. */
@@ -237,28 +298,37 @@ void bind_register_handle(lua_State *L, bind_state *S, int index) {
   (*handle)->known = true;
 }
 
-void bind_push_tensor(lua_State *L, bind_state *S, peri_tensor *tensor) {
-  if (tensor->known && push_known_handle(L, tensor)) return;
+void bind_push_tensor(lua_State *L, bind_state *S, peri_tensor *const *place) {
+  bool known = (*place)->known;
+  if (known && push_known_handle(L, *place)) return;
   peri_tensor **handle = bind_new_tensor(L, S);
+  peri_tensor *tensor = *place; /* a finaliser may have put another there, or none, or have asked for the handle */
+  if (tensor == NULL || (tensor->known && push_known_handle(L, tensor))) {
+    if (tensor == NULL) lua_pushnil(L);
+    lua_remove(L, -2);
+    return;
+  }
   *handle = peri_tensor_retain(tensor);
-  if (tensor->known || (tensor->requires_grad && tensor->node == NULL)) bind_register_handle(L, S, -1);
+  if (known || tensor->known || (tensor->requires_grad && tensor->node == NULL)) bind_register_handle(L, S, -1);
 }
 
-peri_tensor *bind_to_tensor(lua_State *L, bind_state *S, int index) {
-  peri_tensor **handle = lua_touserdata(L, index);
+peri_tensor **bind_to_handle(lua_State *L, bind_state *S, int index) {
+  bind_handle *handle = lua_touserdata(L, index);
   if (handle == NULL || !lua_getmetatable(L, index)) return NULL;
   bool ours = lua_topointer(L, -1) == S->tensor_meta;
   lua_pop(L, 1);
-  return ours ? *handle : NULL;
+  return ours ? &handle->tensor : NULL;
+}
+
+peri_tensor *bind_to_tensor(lua_State *L, bind_state *S, int index) {
+  peri_tensor **handle = bind_to_handle(L, S, index);
+  return handle != NULL ? *handle : NULL;
 }
 
 /* A tensor handle that was released, as opposed to no tensor at all. */
 bool bind_is_released(lua_State *L, bind_state *S, int index) {
-  peri_tensor **handle = lua_touserdata(L, index);
-  if (handle == NULL || !lua_getmetatable(L, index)) return false;
-  bool ours = lua_topointer(L, -1) == S->tensor_meta;
-  lua_pop(L, 1);
-  return ours && *handle == NULL;
+  peri_tensor **handle = bind_to_handle(L, S, index);
+  return handle != NULL && *handle == NULL;
 }
 
 peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const char *operation, const char *name) {
@@ -286,6 +356,16 @@ static void unknown_option(lua_State *L, const char *operation, const char *name
   }
   luaL_pushresult(&known);
   bind_error(L, operation, "unknown option %s (known: %s)", name, lua_tostring(L, -1));
+}
+
+int bind_push_entry(lua_State *L, int index, const char *name) {
+  if (!lua_istable(L, index)) {
+    lua_pushnil(L);
+    return LUA_TNIL;
+  }
+  index = lua_absindex(L, index);
+  lua_pushstring(L, name);
+  return lua_rawget(L, index);
 }
 
 /* The position of a word in a list of words separated by spaces, or -1. */

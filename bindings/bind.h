@@ -1,8 +1,18 @@
 /* What the bindings share: the state that belongs to one Lua state, handles, errors, options.
  *
- * A handle is a userdata of one pointer that owns one reference. The order of every binding: check
- * arguments (owns nothing), push an empty handle, call the runtime, which fills it, raise when the
- * status says so. Every C function of the module has the bind_state as its first upvalue. */
+ * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
+ * nothing), push an empty handle, call the runtime, which fills it, raise when the status says so. Every
+ * C function of the module has the bind_state as its first upvalue.
+ *
+ * Whenever Lua allocates, a finaliser of the script may run, and release or replace whatever it reaches. So:
+ *   - What a call reads through a handle on its stack stays alive until the call returns: a release by a
+ *     finaliser only parks the reference, and the collector drops it with the handle.
+ *   - A handle that stands in a script's table alone is moved to the stack, or to a table of our own.
+ *   - What is reached through an object (a layer's parameter, x.grad) is read at its place after the last
+ *     allocation, or at once given a handle.
+ *   - Scripts' tables are read raw. Who calls a function of the script works on handles, or values, that the
+ *     script cannot reach.
+ *   - An object that was collected in the same cycle is there but dead: every accessor asks. */
 #ifndef PERI_BIND_H
 #define PERI_BIND_H
 
@@ -40,6 +50,16 @@ void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int
 /* Registers a list into the table on top of the stack. */
 void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list);
 
+/* Pushes the internal table: what the module's own Lua files need and no script may have, such as programs that are
+ * run. A part's chunk is given it after the module's table, and hands pieces of it on; nothing that a script can reach
+ * holds it. It stands in the registry as "perilune.internal", where specs look. */
+void bind_push_internal(lua_State *L);
+/* internal.classes[name] = the table at index: the methods of objects that only a call gives, for help and reference.
+ */
+void bind_set_class(lua_State *L, const char *name, int index);
+/* Registers a list as internal[name]. */
+void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list);
+
 /* Functions with their documentation: first line "name(parameters) -> result", then what it does. */
 typedef struct bind_function {
   const char *name; /* NULL ends a list */
@@ -55,31 +75,50 @@ void bind_document_value(lua_State *L, int index);
 /* Pushes the documentation of the value at index, or nil. */
 void bind_push_document(lua_State *L, int index);
 
+/* ---- objects that were collected ----
+ * What one cycle finds is finalised one after the other, and a finaliser of the script may use what was finalised
+ * before it. The last act of every class's __gc makes the userdata at index 1 an object of another class, on which
+ * every access, and every argument check, fails with a message. */
+int bind_bury(lua_State *L);
+
 /* ---- errors ---- */
 
 /* Raises the context's message, with the script's position. Never returns. */
 int bind_raise(lua_State *L, bind_state *S);
-/* Raises when the status is not PERI_OK. When memory is short the caller may try again after a full
- * collection: bind_retry says whether (once), having collected. */
-static inline void bind_check(lua_State *L, bind_state *S, peri_status status) {
-  if (status != PERI_OK) bind_raise(L, S);
-}
-/* The idiom:  do status = runtime_call(...); while (bind_retry(L, S, status, &tries));  bind_check(L, S, status); */
-bool bind_retry(lua_State *L, bind_state *S, peri_status status, int *tries);
+/* Every call of the runtime that can fail: raises its message. When memory is short the call is made once more after a
+ * full collection, so that its arguments are evaluated twice and must not allocate in Lua. */
+#define BIND_TRY(L, S, call)                                                                                           \
+  do {                                                                                                                 \
+    peri_status bind_status = (call);                                                                                  \
+    if (bind_retry(L, bind_status)) bind_status = (call);                                                              \
+    if (bind_status != PERI_OK) bind_raise(L, S);                                                                      \
+  } while (0)
+/* Whether memory was short; then a full collection has been made. */
+bool bind_retry(lua_State *L, peri_status status);
 /* luaL_error with the operation's name (or nothing: NULL) in front: bind_error(L, "SGD", "lr is %f", x). The position
  * is the script's, also when the C function was called through several others. */
 int bind_error(lua_State *L, const char *operation, const char *format, ...);
 
 /* ---- tensors ---- */
 
+/* What a tensor's userdata holds. */
+typedef struct bind_handle {
+  peri_tensor *tensor; /* NULL: released */
+  peri_tensor *parked; /* what a finaliser released while a call may have been at work on it */
+} bind_handle;
+
 /* Pushes an empty tensor handle; fill *handle with a reference. Handles of parameters and gradients
  * are to be pushed with bind_push_tensor instead. */
 peri_tensor **bind_new_tensor(lua_State *L, bind_state *S);
-/* Pushes a handle for a borrowed tensor (it retains): leaves that require grad and gradients have
- * one handle per state while one is alive. */
-void bind_push_tensor(lua_State *L, bind_state *S, peri_tensor *tensor);
+/* Pushes a handle for the tensor at a place (it retains), nil when there is none by then: leaves that require grad and
+ * gradients have one handle per state while one is alive. */
+void bind_push_tensor(lua_State *L, bind_state *S, peri_tensor *const *place);
+/* Whether a finaliser runs, which may be within any call that allocates. */
+bool bind_in_finaliser(lua_State *L);
 /* After a leaf began to require grad: its handle at `index` becomes the one handle. */
 void bind_register_handle(lua_State *L, bind_state *S, int index);
+/* The place of the tensor in its handle at index, or NULL when there is no handle. */
+peri_tensor **bind_to_handle(lua_State *L, bind_state *S, int index);
 /* The tensor at index, or NULL when there is no live tensor handle. */
 peri_tensor *bind_to_tensor(lua_State *L, bind_state *S, int index);
 /* Whether a tensor's handle is there but was released. */
@@ -108,6 +147,9 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
  * may be NULL) are left to the caller. */
 void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also,
                   double *values);
+/* Pushes the entry of the table at index (nil when there is no table) and returns its type. No metatable is asked: an
+ * __index could release what the caller works on. */
+int bind_push_entry(lua_State *L, int index, const char *name);
 /* The position of a word in a list of words separated by spaces, or -1. */
 int bind_choice(const char *choices, const char *word);
 /* A dtype's name at index. */
@@ -120,7 +162,9 @@ void bind_open_optim(lua_State *L, bind_state *S);  /* pushes peri.optim */
 void bind_open_data(lua_State *L, bind_state *S);   /* pushes peri.data, without what is written in Lua */
 void bind_open_files(lua_State *L, bind_state *S);  /* with the module's table on top: save, load */
 void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
-/* pushes peri._kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
+/* pushes internal.data: what lua/ needs beside peri.data */
+void bind_open_data_internal(lua_State *L, bind_state *S);
+/* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
 
 #endif

@@ -45,14 +45,9 @@ static int circles(lua_State *L) {
   int64_t n = check_count(L, 1, "circles");
   bind_options(L, 2, "circles", options, also, values);
   peri_dtype dtype = PERI_FLOAT32;
-  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, "circles");
+  if (bind_push_entry(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, "circles");
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_data_circles(S->context, n, values[0], values[1], (uint64_t)values[2], dtype, x, y);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_data_circles(S->context, n, values[0], values[1], (uint64_t)values[2], dtype, x, y));
   bind_charge(L, S);
   return 2;
 }
@@ -64,12 +59,7 @@ static int digits(lua_State *L) {
   int64_t n = check_count(L, 1, "digits");
   bind_options(L, 2, "digits", options, NULL, values);
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_data_digits(S->context, n, (uint64_t)values[0], x, y);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_data_digits(S->context, n, (uint64_t)values[0], x, y));
   bind_charge(L, S);
   return 2;
 }
@@ -88,35 +78,25 @@ static int generate(lua_State *L) {
   int64_t n = check_count(L, 1, set->name);
   bind_options(L, 2, set->name, options, also, values);
   peri_dtype dtype = PERI_FLOAT32;
-  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, set->name);
+  if (bind_push_entry(L, 2, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, set->name);
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S), **parameters = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_data_generate(S->context, set, n, values, (uint64_t)values[count], dtype, x, y, parameters);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_data_generate(S->context, set, n, values, (uint64_t)values[count], dtype, x, y, parameters));
   bind_charge(L, S);
   if (*parameters == NULL) lua_pop(L, 1);
   return *parameters == NULL ? 2 : 3;
 }
 
-/* data._svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
+/* svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
 static int svd(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_tensor *x = bind_check_tensor(L, S, 1, "svd", "x");
   peri_tensor **s = bind_new_tensor(L, S), **v = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_data_svd(x, s, v);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_data_svd(x, s, v));
   bind_charge(L, S);
   return 2;
 }
 
-/* data._uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
+/* uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
 static int uniform(lua_State *L) {
   lua_Integer seed = luaL_checkinteger(L, 1), first = luaL_checkinteger(L, 2), n = luaL_checkinteger(L, 3);
   peri_stream stream = {.seed = (uint64_t)seed, .block = PERI_STREAM_SEARCH + (uint64_t)first};
@@ -143,7 +123,7 @@ static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t 
   return place;
 }
 
-/* data._hits(scores, y) -> how many rows of the float scores, n x k, have their largest entry at the place y (n,
+/* hits(scores, y) -> how many rows of the float scores, n x k, have their largest entry at the place y (n,
  * int64): scores:argmax(2):eq(y):sum(), which a training asks after each of its steps, without the tensors between. */
 static int hits(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -170,7 +150,7 @@ static int read_idx(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = check_path(L, 1, "read_idx");
   peri_tensor **x = bind_new_tensor(L, S);
-  bind_check(L, S, peri_idx_read(S->context, path, x));
+  BIND_TRY(L, S, peri_idx_read(S->context, path, x));
   bind_charge(L, S);
   return 1;
 }
@@ -178,7 +158,7 @@ static int read_idx(lua_State *L) {
 static int write_idx(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = check_path(L, 1, "write_idx");
-  bind_check(L, S, peri_idx_write(S->context, path, bind_check_tensor(L, S, 2, "write_idx", "x")));
+  BIND_TRY(L, S, peri_idx_write(S->context, path, bind_check_tensor(L, S, 2, "write_idx", "x")));
   return 0;
 }
 
@@ -195,15 +175,9 @@ static int read_svmlight(lua_State *L) {
   const char *path = check_path(L, 1, "read_svmlight");
   bind_options(L, 2, "read_svmlight", options, also, values);
   peri_svmlight_options chosen = {.dtype = PERI_FLOAT32, .features = (int64_t)values[0], .zero_based = values[1] != 0};
-  if (lua_istable(L, 2) && lua_getfield(L, 2, "dtype") != LUA_TNIL)
-    chosen.dtype = bind_check_dtype(L, -1, "read_svmlight");
+  if (bind_push_entry(L, 2, "dtype") != LUA_TNIL) chosen.dtype = bind_check_dtype(L, -1, "read_svmlight");
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S), **qid = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_svmlight_read(S->context, path, &chosen, x, y, qid);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_svmlight_read(S->context, path, &chosen, x, y, qid));
   bind_charge(L, S);
   if (*qid == NULL) {
     lua_pop(L, 1);
@@ -229,16 +203,11 @@ static int write_svmlight(lua_State *L) {
   const char *path = check_path(L, 1, "write_svmlight");
   lua_settop(L, 4);
   bind_options(L, 4, "write_svmlight", options, also, values);
-  bool grouped = lua_istable(L, 4) && lua_getfield(L, 4, "qid") != LUA_TNIL;
+  bool grouped = bind_push_entry(L, 4, "qid") != LUA_TNIL;
   int qid_at = lua_gettop(L);
   peri_tensor *qid = grouped ? keep_tensor(L, S, qid_at, "write_svmlight", "qid") : NULL;
   peri_tensor *x = keep_tensor(L, S, 2, "write_svmlight", "X"), *y = keep_tensor(L, S, 3, "write_svmlight", "y");
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_svmlight_write(S->context, path, x, y, qid, values[0] != 0);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_svmlight_write(S->context, path, x, y, qid, values[0] != 0));
   return 0;
 }
 
@@ -313,7 +282,7 @@ static void push_csv_info(lua_State *L, const peri_csv *csv) {
   lua_setfield(L, -2, "classes");
 }
 
-/* data._read_csv(path, {separator, header (0 auto, 1 yes, 2 no), missing, dtype, columns or false, label or false}) ->
+/* read_csv(path, {separator, header (0 auto, 1 yes, 2 no), missing, dtype, columns or false, label or false}) ->
  * X, y or nil, info */
 static int read_csv(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -333,12 +302,7 @@ static int read_csv(lua_State *L) {
   *csv = (peri_csv){.context = NULL};
   luaL_setmetatable(L, CSV_TYPE);
   peri_tensor **x = bind_new_tensor(L, S), **y = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_csv_read(S->context, path, &options, csv);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_csv_read(S->context, path, &options, csv));
   *x = csv->x;
   *y = csv->y;
   csv->x = csv->y = NULL;
@@ -352,7 +316,7 @@ static int read_csv(lua_State *L) {
   return 3;
 }
 
-/* data._write_csv(path, X, y or nil, {separator, names or false, classes or false}); names has one for each column */
+/* write_csv(path, X, y or nil, {separator, names or false, classes or false}); names has one for each column */
 static int write_csv(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = check_path(L, 1, "write_csv");
@@ -364,12 +328,7 @@ static int write_csv(lua_State *L) {
   options.classes = push_strings(L, 7, options.classes_n);
   peri_tensor *x = keep_tensor(L, S, 2, "write_csv", "X");
   peri_tensor *y = lua_isnil(L, 3) ? NULL : keep_tensor(L, S, 3, "write_csv", "y");
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_csv_write(S->context, path, x, y, &options);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_csv_write(S->context, path, x, y, &options));
   return 0;
 }
 
@@ -399,7 +358,7 @@ static int close_loader(lua_State *L) {
   l->tensors = 0;
   if (l->order != NULL) peri_free(l->context, l->order, (size_t)l->n * sizeof *l->order);
   l->order = NULL;
-  return 0;
+  return bind_bury(L);
 }
 
 static peri_status start_epoch(loader *l) {
@@ -428,28 +387,34 @@ static peri_status take_batch(const loader *l, int i, int64_t count, peri_tensor
   return status;
 }
 
+/* The next batch into the handles; *count is 0 at the epoch's end. */
+static peri_status take_batches(loader *l, bool *begins, int64_t *count, peri_tensor **const *handles) {
+  if (*begins) PERI_TRY(start_epoch(l));
+  *begins = false;
+  *count = peri_min(l->batch_size, l->n - l->next);
+  if (l->drop_last && *count < l->batch_size) *count = 0;
+  for (int i = 0; *count > 0 && i < l->tensors; i++) {
+    peri_tensor_release(handles[i]);
+    PERI_TRY(take_batch(l, i, *count, handles[i]));
+  }
+  l->next += *count;
+  return PERI_OK;
+}
+
+/* A finaliser may run the loader too: from the check of the control value to the last tensor nothing allocates in Lua.
+ */
 static int next_batch(lua_State *L) {
   bind_state *S = bind_here(L);
   loader *l = lua_touserdata(L, 1); /* only __call of loaders leads here */
-  if (lua_isnil(L, 3)) {
-    bind_check(L, S, start_epoch(l));
-  } else if (lua_topointer(L, 3) != l->given) {
-    return bind_error(L, "loader", "another loop over the same loader began before this one ended (make two loaders)");
-  }
-  int64_t count = peri_min(l->batch_size, l->n - l->next);
-  if (count <= 0 || (l->drop_last && count < l->batch_size)) return 0;
+  bool begins = lua_isnil(L, 3);
+  int64_t count;
   peri_tensor **handles[MAX_LOADED];
   luaL_checkstack(L, l->tensors + 4, "loader");
   for (int i = 0; i < l->tensors; i++) handles[i] = bind_new_tensor(L, S);
-  for (int i = 0; i < l->tensors; i++) {
-    int tries = 0;
-    peri_status status;
-    do {
-      status = take_batch(l, i, count, handles[i]);
-    } while (bind_retry(L, S, status, &tries));
-    bind_check(L, S, status);
-  }
-  l->next += count;
+  if (!begins && lua_topointer(L, 3) != l->given)
+    return bind_error(L, "loader", "another loop over the same loader began before this one ended (make two loaders)");
+  BIND_TRY(L, S, take_batches(l, &begins, &count, handles));
+  if (count == 0) return 0;
   l->given = lua_topointer(L, -l->tensors);
   bind_charge(L, S);
   return l->tensors;
@@ -472,15 +437,15 @@ static void load_tensors(lua_State *L, bind_state *S, loader *l) {
     snprintf(name, sizeof name, "tensor %d", i + 1);
     lua_rawgeti(L, 1, i + 1);
     peri_tensor *x = bind_check_tensor(L, S, -1, "loader", name);
-    lua_pop(L, 1);
     if (x->layout.ndim == 0) bind_error(L, "loader", "%s has no dimensions", name);
     if (i > 0 && x->layout.shape[0] != l->n) {
       bind_error(L, "loader", "%s has %I rows but tensor 1 has %I", name, (lua_Integer)x->layout.shape[0],
                  (lua_Integer)l->n);
     }
     l->n = x->layout.shape[0];
-    bind_check(L, S, peri_tensor_contiguous(x, &l->tensor[i]));
+    BIND_TRY(L, S, peri_tensor_contiguous(x, &l->tensor[i]));
     l->tensors++;
+    lua_pop(L, 1);
   }
 }
 
@@ -504,7 +469,7 @@ static int new_loader(lua_State *L) {
   l->drop_last = values[3] != 0;
   l->seed = values[2] >= 0 ? (uint64_t)values[2] : l->shuffle ? peri_stream_u64(&S->context->stream) : 0;
   void *order = NULL;
-  if (l->shuffle) bind_check(L, S, peri_alloc_array(S->context, (size_t)l->n, sizeof *l->order, &order));
+  if (l->shuffle) BIND_TRY(L, S, peri_alloc_array(S->context, (size_t)l->n, sizeof *l->order, &order));
   l->order = order;
   l->next = l->n;
   return 1;
@@ -531,7 +496,7 @@ static int load(lua_State *L) {
   *n = (named_list){.S = S};
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
-  bind_check(L, S, peri_safetensors_read(S->context, path, &n->list));
+  BIND_TRY(L, S, peri_safetensors_read(S->context, path, &n->list));
   lua_createtable(L, 0, n->list.n < 1000000 ? (int)n->list.n : 0);
   for (size_t i = 0; i < n->list.n; i++) {
     peri_tensor **handle = bind_new_tensor(L, S);
@@ -557,8 +522,21 @@ static size_t count_pairs(lua_State *L, int index, const char *what) {
   return n;
 }
 
-/* A finaliser, or a weak table, has changed what was counted. */
-static void table_changed(lua_State *L) { bind_error(L, "save", "a table was changed while it was read"); }
+/* Pushes a table of our own with the n pairs of the table at index, which a finaliser may change, or the collector when
+ * it is weak. Returns where it stands. */
+static int keep_pairs(lua_State *L, int index, size_t n) {
+  lua_createtable(L, 0, (int)n); /* with room for all: from here on nothing allocates */
+  int kept = lua_gettop(L);
+  size_t i = 0;
+  for (lua_pushnil(L); lua_next(L, index); i++) {
+    if (i == n || lua_type(L, -2) != LUA_TSTRING) break;
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, kept);
+  }
+  if (i != n || lua_gettop(L) != kept) bind_error(L, "save", "a table was changed while it was read");
+  return kept;
+}
 
 /* peri.save(path, {name = tensor}, {metadata strings}) */
 static int save(lua_State *L) {
@@ -572,22 +550,21 @@ static int save(lua_State *L) {
   size_t n = count_pairs(L, 2, "tensors"), m = lua_istable(L, 3) ? count_pairs(L, 3, "metadata") : 0;
   const char **words = lua_newuserdatauv(L, (n + 2 * m + 1) * sizeof *words, 0);
   peri_tensor **tensors = lua_newuserdatauv(L, (n + 1) * sizeof *tensors, 0);
+  luaL_checkstack(L, 8, "save");
+  int kept = keep_pairs(L, 2, n);
   size_t i = 0;
-  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1), i++) { /* the strings stay alive as keys of the table */
-    if (i == n) table_changed(L);
+  for (lua_pushnil(L); lua_next(L, kept); lua_pop(L, 1), i++) {
     words[i] = lua_tostring(L, -2);
     tensors[i] = bind_check_tensor(L, S, -1, "save", words[i]);
   }
-  if (i < n) table_changed(L);
-  for (lua_pushnil(L); m > 0 && lua_next(L, 3); lua_pop(L, 1), i++) {
-    if (i == n + m) table_changed(L);
+  if (m > 0) kept = keep_pairs(L, 3, m);
+  for (lua_pushnil(L); m > 0 && lua_next(L, kept); lua_pop(L, 1), i++) {
     words[i] = lua_tostring(L, -2);
     if (lua_type(L, -1) != LUA_TSTRING)
       bind_error(L, "save", "metadata %s must be a string, got %s", words[i], bind_describe(L, -1));
     words[i + m] = lua_tostring(L, -1);
   }
-  if (i < n + m) table_changed(L);
-  bind_check(L, S, peri_safetensors_write(S->context, path, n, words, tensors, m, words + n, words + n + m));
+  BIND_TRY(L, S, peri_safetensors_write(S->context, path, n, words, tensors, m, words + n, words + n + m));
   return 0;
 }
 
@@ -628,9 +605,13 @@ static const bind_function functions[] = {
     {"write_idx", write_idx, "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
     {NULL, NULL, NULL}};
 
-/* For what is written in Lua. */
-static const luaL_Reg internals[] = {{"_uniform", uniform},   {"_hits", hits},           {"_svd", svd},
-                                     {"_read_csv", read_csv}, {"_write_csv", write_csv}, {NULL, NULL}};
+/* internal.data, for what is written in Lua */
+void bind_open_data_internal(lua_State *L, bind_state *S) {
+  static const luaL_Reg list[] = {{"uniform", uniform},   {"hits", hits},           {"svd", svd},
+                                  {"read_csv", read_csv}, {"write_csv", write_csv}, {NULL, NULL}};
+  lua_newtable(L);
+  bind_set_functions(L, S, list);
+}
 
 void bind_open_data(lua_State *L, bind_state *S) {
   luaL_newmetatable(L, CSV_TYPE);
@@ -649,7 +630,6 @@ void bind_open_data(lua_State *L, bind_state *S) {
   lua_pop(L, 1);
   lua_newtable(L);
   bind_set_documented(L, S, functions);
-  bind_set_functions(L, S, internals);
   for (const peri_data_set *set = peri_data_sets; set->name != NULL; set++) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)set);
     bind_push_function(L, S, generate, 1);

@@ -187,13 +187,8 @@ static int get(lua_State *L, bind_state *S, peri_tensor *x) {
   peri_tensor *mask = bind_to_tensor(L, S, 2);
   if (mask != NULL && mask->layout.dtype == PERI_BOOL) return get_by_mask(L, S, x, mask);
   read_key(L, S, x, 2, &k);
-  int tries = 0;
-  peri_status status;
   peri_tensor **handle = bind_new_tensor(L, S);
-  do {
-    status = run_key(S->context, x, &k, handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, run_key(S->context, x, &k, handle));
   if ((*handle)->layout.ndim == 0 && !((*handle)->requires_grad && S->context->grad_mode))
     bind_push_element(L, *handle);
   bind_charge(L, S);
@@ -285,12 +280,7 @@ static int set_index(lua_State *L) {
       return bind_error(L, "index", "a tensor of positions cannot stand in a table when writing (use index_copy_)");
   }
   read_value(L, S, x->layout.dtype, &value);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = rows != NULL ? set_rows(S, x, rows, &value) : set_part(S, x, &k, &value);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, rows != NULL ? set_rows(S, x, rows, &value) : set_part(S, x, &k, &value));
   return 0;
 }
 

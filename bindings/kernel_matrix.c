@@ -45,7 +45,7 @@ static peri_svm_rows read_rows(lua_State *L, bind_state *S, const char *name, in
   samples s = {.n = 0};
   bind_read_rows(L, S, who, name, index, &s);
   peri_svm_rows rows = {.dtype = s.dtype, .n = s.n, .d = s.d, .x = s.x};
-  bind_check(L, S, peri_svm_check_rows(S->context, lua_pushfstring(L, "%s (%s)", who, name), &rows));
+  BIND_TRY(L, S, peri_svm_check_rows(S->context, lua_pushfstring(L, "%s (%s)", who, name), &rows));
   return rows;
 }
 
@@ -89,12 +89,7 @@ static int kernel_matrix(lua_State *L) {
   peri_svm_kernel kernel = {
       .id = (peri_svm_kernel_id)values[KERNEL], .degree = (int64_t)values[DEGREE], .coef0 = values[COEF0]};
   peri_tensor **out = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = compute(S->context, &kernel, mode, gamma, &a, two ? &b : NULL, out);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, compute(S->context, &kernel, mode, gamma, &a, two ? &b : NULL, out));
   bind_charge(L, S);
   return 1;
 }
@@ -109,9 +104,9 @@ static int features(lua_State *L) {
   bind_read_features(L, S, operation, 1, &s);
   int at = lua_gettop(L);
   peri_svm_rows rows = {.dtype = s.dtype, .n = s.n, .d = s.d, .x = s.x};
-  bind_check(L, S, peri_svm_check_rows(S->context, operation, &rows));
+  BIND_TRY(L, S, peri_svm_check_rows(S->context, operation, &rows));
   peri_tensor **handle = bind_new_tensor(L, S);
-  bind_check(L, S, peri_tensor_detach(bind_to_tensor(L, S, at), handle));
+  BIND_TRY(L, S, peri_tensor_detach(bind_to_tensor(L, S, at), handle));
   bind_charge(L, S);
   return 1;
 }
@@ -123,7 +118,7 @@ static int gamma_of(lua_State *L) {
   peri_gamma_mode mode = bind_choice("scale auto", luaL_checkstring(L, 2)) == 0 ? PERI_GAMMA_SCALE : PERI_GAMMA_AUTO;
   peri_svm_rows rows = {.dtype = x->layout.dtype, .n = x->layout.shape[0], .d = x->layout.shape[1], .x = x->data};
   double gamma;
-  bind_check(L, S, peri_svm_gamma_of(S->context, "gamma", mode, 0, &rows, &gamma));
+  BIND_TRY(L, S, peri_svm_gamma_of(S->context, "gamma", mode, 0, &rows, &gamma));
   lua_pushnumber(L, gamma);
   return 1;
 }
@@ -161,12 +156,7 @@ static int draw_tensor(lua_State *L) {
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2);
   int64_t shape[2] = {luaL_checkinteger(L, 3), luaL_optinteger(L, 4, 1)};
   peri_tensor **out = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = draw(S, (draw_kind)kind, shape, seed, out);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, draw(S, (draw_kind)kind, shape, seed, out));
   bind_charge(L, S);
   return 1;
 }
@@ -194,6 +184,7 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
        "finite."},
       {NULL, NULL, NULL}};
   static const luaL_Reg internals[] = {{"features", features},
+                                       {"folds", estimator_folds},
                                        {"gamma", gamma_of},
                                        {"draw", draw_tensor},
                                        {"warn", give_warning},

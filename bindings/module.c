@@ -79,16 +79,23 @@ static int memory(lua_State *L) {
 
 /* ---- for the parts that are written in Lua ---- */
 
-/* peri._raise(message): an error with the position of the script, not of the module's own Lua code */
+/* internal.raise(message): an error with the position of the script, not of the module's own Lua code */
 static int raise_message(lua_State *L) { return bind_error(L, NULL, "%s", luaL_checkstring(L, 1)); }
 
-/* peri._document(name, doc, function, table): puts a documented function into a table */
+/* internal.document(name, doc, function, table): puts a documented function into a table */
 static int document(lua_State *L) {
   lua_settop(L, 4);
   lua_pushvalue(L, 3);
   bind_document_value(L, 2);
   lua_setfield(L, 4, luaL_checkstring(L, 1));
   return 0;
+}
+
+/* internal.describe(value): as messages of the C functions name a value */
+static int describe(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushstring(L, bind_describe(L, 1));
+  return 1;
 }
 
 /* peri.documentation(value): the text of a function of the module, or nil */
@@ -108,14 +115,27 @@ static int fail_after(lua_State *L) {
 
 /* ---- parts that are loaded when they are first asked for ---- */
 
-static const struct {
+typedef struct part {
   const char *name;
-  void (*open)(lua_State *L, bind_state *S);
-} parts[] = {{"nn", bind_open_nn},
-             {"optim", bind_open_optim},
-             {"data", bind_open_data},
-             {"svm", bind_open_svm},
-             {"_kernels", bind_open_kernels}};
+  void (*open)(lua_State *L, bind_state *S); /* pushes the part */
+} part;
+
+static const part parts[] = {
+    {"nn", bind_open_nn}, {"optim", bind_open_optim}, {"data", bind_open_data}, {"svm", bind_open_svm}, {NULL, NULL}};
+
+/* Of the internal table: no script reaches these. */
+static const part internal_parts[] = {
+    {"process", bind_open_process}, {"data", bind_open_data_internal}, {"kernels", bind_open_kernels}, {NULL, NULL}};
+
+/* Pushes the part of that name, or nothing. */
+static bool push_part(lua_State *L, const part *list, const char *name) {
+  for (; list->name != NULL; list++) {
+    if (strcmp(list->name, name) != 0) continue;
+    list->open(L, bind_here(L));
+    return true;
+  }
+  return false;
+}
 
 /* Pushes the chunk of an embedded file ("plot", "plot.input"); false when there is none. */
 static bool push_source(lua_State *L, const char *name) {
@@ -129,17 +149,18 @@ static bool push_source(lua_State *L, const char *name) {
   return false;
 }
 
-/* The chunk NAME is called with the module's table, and the table that C has begun (or nil) at
- * `begun`, and gives the part. */
-static bool load_source(lua_State *L, const char *name, int module, int begun) {
-  if (!push_source(L, name)) return false;
+/* The part NAME ("plot": no piece of one) is what its chunk gives when it is called with the module's table, the
+ * internal table, and the table that C has begun (or nil) at `begun`. */
+static bool load_part(lua_State *L, const char *name, int module, int begun) {
+  if (strchr(name, '.') != NULL || !push_source(L, name)) return false;
   lua_pushvalue(L, module);
+  bind_push_internal(L);
   lua_pushvalue(L, begun);
-  lua_call(L, 2, 1);
+  lua_call(L, 3, 1);
   return true;
 }
 
-/* peri._load(name, ...): what the embedded file gives when it is called with the arguments */
+/* internal.load(name, ...): what the embedded file gives when it is called with the arguments */
 static int load_piece(lua_State *L) {
   int top = lua_gettop(L);
   if (!push_source(L, luaL_checkstring(L, 1))) return luaL_error(L, "no part %s", lua_tostring(L, 1));
@@ -148,20 +169,47 @@ static int load_piece(lua_State *L) {
   return 1;
 }
 
+static const char *key_of(lua_State *L) { return lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : ""; }
+
+/* The module's __index; its table is an upvalue, so that no other table is ever given parts, nor is one opened twice.
+ */
 static int open_part(lua_State *L) {
-  bind_state *S = bind_here(L);
-  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  const char *name = key_of(L);
   lua_settop(L, 2);
-  for (size_t i = 0; i < PERI_COUNT(parts) && lua_gettop(L) == 2; i++) {
-    if (strcmp(parts[i].name, name) == 0) parts[i].open(L, S);
-  }
-  if (lua_gettop(L) == 2 && strcmp(name, "_process") == 0) peri_open_process(L);
-  bool begun = lua_gettop(L) > 2;
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_replace(L, 1);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, 1) != LUA_TNIL) return 1;
+  lua_pop(L, 1);
+  bool begun = push_part(L, parts, name);
   if (!begun) lua_pushnil(L);
-  if (!load_source(L, name, 1, 3) && !begun) return 0;
+  if (!load_part(L, name, 1, 3) && !begun) return 0;
   lua_pushvalue(L, -1);
   lua_setfield(L, 1, name);
   return 1;
+}
+
+/* The same for the internal table. */
+static int open_internal_part(lua_State *L) {
+  const char *name = key_of(L);
+  lua_settop(L, 2);
+  if (!push_part(L, internal_parts, name)) return 0;
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 1, name);
+  return 1;
+}
+
+/* Makes the internal table (bind.h). */
+static void open_internal(lua_State *L, bind_state *S) {
+  static const luaL_Reg internals[] = {
+      {"load", load_piece}, {"raise", raise_message}, {"document", document}, {"describe", describe}, {NULL, NULL}};
+  bind_push_internal(L);
+  bind_set_functions(L, S, internals);
+  lua_createtable(L, 0, 1);
+  bind_push_function(L, S, open_internal_part, 0);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
 }
 
 /* ---- peri.select ----
@@ -177,7 +225,7 @@ static int call_select(lua_State *L) {
 
 /* Fills the table at 1, whose metatable then has no say in its fields. */
 static void fill_select(lua_State *L) {
-  if (load_source(L, "select", lua_upvalueindex(2), 1)) lua_pop(L, 1);
+  if (load_part(L, "select", lua_upvalueindex(2), 1)) lua_pop(L, 1);
   lua_getmetatable(L, 1);
   for (const char *const *name = (const char *const[]){"__index", "__pairs", NULL}; *name != NULL; name++) {
     lua_pushnil(L);
@@ -244,27 +292,25 @@ static const bind_function functions[] = {
      "The documentation of a function or class of the module, as help shows it."},
     {NULL, NULL, NULL}};
 
-/* For the parts that are written in Lua, and for tests. */
-static const luaL_Reg internals[] = {{"_fail_after", fail_after},
-                                     {"_raise", raise_message},
-                                     {"_document", document},
-                                     {"_load", load_piece},
-                                     {NULL, NULL}};
+/* For tests: they make calls fail and reach nothing. */
+static const luaL_Reg hooks[] = {{"_fail_after", fail_after}, {NULL, NULL}};
 
 int luaopen_perilune(lua_State *L) {
   bind_state *S = bind_open(L, NULL);
   lua_newtable(L);
   int module = lua_gettop(L);
+  open_internal(L, S);
   bind_open_tensor(L, S);
   lua_settop(L, module);
   open_select(L, S, module);
   bind_set_documented(L, S, functions);
-  bind_set_functions(L, S, internals);
+  bind_set_functions(L, S, hooks);
   bind_open_files(L, S);
   lua_pushstring(L, peri_version());
   lua_setfield(L, module, "version");
   lua_createtable(L, 0, 1);
-  bind_push_function(L, S, open_part, 0);
+  lua_pushvalue(L, module);
+  bind_push_function(L, S, open_part, 1);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, module);
   return 1;
@@ -293,7 +339,7 @@ void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor) {
     peri_lua_open(L, NULL);
     lua_pop(L, 1);
   }
-  bind_push_tensor(L, S, tensor);
+  bind_push_tensor(L, S, &tensor);
 }
 
 peri_tensor *peri_lua_to_tensor(lua_State *L, int index) { return bind_to_tensor(L, bind_open(L, NULL), index); }

@@ -33,7 +33,9 @@ const char *nn_name(lua_State *L, const nn_state *N, int index) {
     return bind_describe(L, index);
   }
   lua_getiuservalue(L, index, NN_CLASS);
-  luaL_getmetafield(L, -1, "__name");
+  int kind = luaL_getmetafield(L, -1, "__name"); /* the script may have changed, or taken away, the metatable */
+  if (kind != LUA_TNIL && kind != LUA_TSTRING) lua_pop(L, 1);
+  if (kind != LUA_TSTRING) lua_pushliteral(L, "Module");
   lua_remove(L, -2);
   return lua_tostring(L, -1);
 }
@@ -76,31 +78,26 @@ static int new_layer(lua_State *L) {
   int64_t sizes[PERI_LAYER_SIZES] = {0};
   double options[PERI_LAYER_OPTIONS];
   peri_dtype dtype = PERI_FLOAT32;
-  int table = 1, tries = 0;
+  int table = 1;
   for (; kind->sizes[table - 1] != NULL; table++) sizes[table - 1] = read_size(L, table, kind, kind->sizes[table - 1]);
   if (lua_gettop(L) > table)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
   lua_settop(L, table);
   bool has_parameters = kind->parameters[0].name != NULL;
   bind_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
-  if (has_parameters && lua_istable(L, table) && lua_getfield(L, table, "dtype") != LUA_TNIL)
-    dtype = bind_check_dtype(L, -1, kind->name);
+  if (has_parameters && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
   peri_layer **handle = lua_newuserdatauv(L, sizeof *handle, 0);
   *handle = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, nn_here(L)->layer_meta);
   lua_setmetatable(L, -2);
-  peri_status status;
-  do {
-    status = peri_layer_new(S->context, kind, dtype, sizes, options, handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
   bind_charge(L, S);
   return 1;
 }
 
 static int collect_layer(lua_State *L) {
   peri_layer_release((peri_layer **)lua_touserdata(L, 1));
-  return 0;
+  return bind_bury(L);
 }
 
 /* ---- layer(x), loss(input, target) ---- */
@@ -115,7 +112,7 @@ static int call_layer(lua_State *L) {
   static const char *const names[2][PERI_LAYER_INPUTS] = {{"x"}, {"input", "target"}};
   bind_state *S = bind_here(L);
   const peri_layer *layer = check_layer(L);
-  int n = layer->kind->inputs, tries = 0;
+  int n = layer->kind->inputs;
   peri_tensor *inputs[PERI_LAYER_INPUTS];
   for (int i = 0; i < n; i++) {
     inputs[i] = bind_to_tensor(L, S, 2 + i);
@@ -124,11 +121,7 @@ static int call_layer(lua_State *L) {
   if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
   peri_tensor **handle = bind_new_tensor(L, S);
-  peri_status status;
-  do {
-    status = peri_layer_forward(layer, inputs, handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_layer_forward(layer, inputs, handle));
   if (*handle == inputs[0]) { /* one tensor keeps one handle */
     peri_tensor_release(handle);
     lua_pushvalue(L, 2);
@@ -165,7 +158,7 @@ static int layer_index(lua_State *L) {
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   int parameter = find_parameter(layer->kind, name);
   if (parameter >= 0 && layer->parameters[parameter] != NULL) {
-    bind_push_tensor(L, bind_here(L), layer->parameters[parameter]);
+    bind_push_tensor(L, bind_here(L), &layer->parameters[parameter]);
   } else if (parameter >= 0) {
     lua_pushnil(L);
   } else if (strcmp(name, "training") == 0) {
@@ -182,7 +175,7 @@ static int layer_newindex(lua_State *L) {
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   int parameter = find_parameter(layer->kind, name);
   if (parameter < 0) return bind_error(L, layer->kind->name, "field %s cannot be set", bind_describe(L, 2));
-  bind_check(L, S, peri_layer_set_parameter(layer, parameter, bind_check_tensor(L, S, 3, layer->kind->name, name)));
+  BIND_TRY(L, S, peri_layer_set_parameter(layer, parameter, bind_check_tensor(L, S, 3, layer->kind->name, name)));
   return 0;
 }
 
@@ -193,7 +186,7 @@ static int new_parameter(lua_State *L) {
   peri_tensor *x = bind_check_tensor(L, S, 1, "Parameter", "the argument");
   lua_settop(L, 1);
   peri_tensor **handle = bind_new_tensor(L, S);
-  bind_check(L, S, peri_parameter_new(x, handle));
+  BIND_TRY(L, S, peri_parameter_new(x, handle));
   if (*handle == x) {
     peri_tensor_release(handle);
     lua_settop(L, 1);

@@ -52,9 +52,9 @@ typedef struct nn_walk nn_walk;
 
 /* A parameter's place: the module that has it, and which it is there. */
 typedef struct nn_place {
-  peri_tensor *tensor;
-  int owner;    /* stack index of the module */
-  int position; /* a layer's parameter from 0; an object's entry in its order from 1 */
+  peri_tensor *const *tensor; /* in the layer, or in the handle of an object's field */
+  int owner;                  /* stack index of the module */
+  int position;               /* a layer's parameter from 0; an object's entry in its order from 1 */
 } nn_place;
 
 struct nn_walk {

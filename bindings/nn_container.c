@@ -56,19 +56,14 @@ static int new_container(lua_State *L) {
 static int collect_container(lua_State *L) {
   nn_container *container = lua_touserdata(L, 1);
   while (container->n > 0) peri_layer_release(&container->layers[--container->n]);
-  return 0;
+  return bind_bury(L);
 }
 
 /* ---- sequential(x): stack index 2 holds the value on its way ---- */
 
 static void run_layers(lua_State *L, bind_state *S, peri_layer *const *layers, int n) {
-  peri_tensor *x = bind_to_tensor(L, S, 2), **y = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_layers_forward(n, layers, x, y);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  peri_tensor *x = bind_check_tensor(L, S, 2, "Sequential", "x"), **y = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_layers_forward(n, layers, x, y));
   if (*y == x) { /* one tensor keeps one handle */
     peri_tensor_release(y);
     lua_settop(L, 2);

@@ -13,9 +13,11 @@
 static void visit_module(nn_walk *w, int index, int prefix);
 
 /* The full name goes on the stack when it is wanted; index of the prefix 0: not wanted. */
-static void visit_parameter(nn_walk *w, int prefix, const char *name, peri_tensor *tensor, int owner, int position) {
+static void visit_parameter(nn_walk *w, int prefix, const char *name, peri_tensor *const *tensor, int owner,
+                            int position) {
   if (w->parameter == NULL) return;
   if (prefix != 0) lua_pushfstring(w->L, "%s%s", lua_tostring(w->L, prefix), name);
+  if (*tensor == NULL) bind_error(w->L, w->operation, "parameter %s was released", name);
   w->parameter(w, &(nn_place){tensor, owner, position});
 }
 
@@ -29,7 +31,7 @@ static void visit_layer(nn_walk *w, int index, int prefix) {
   int top = lua_gettop(w->L);
   for (int i = 0; layer->kind->parameters[i].name != NULL; i++) {
     if (layer->parameters[i] != NULL)
-      visit_parameter(w, prefix, layer->kind->parameters[i].name, layer->parameters[i], index, i);
+      visit_parameter(w, prefix, layer->kind->parameters[i].name, &layer->parameters[i], index, i);
     lua_settop(w->L, top);
   }
 }
@@ -54,9 +56,9 @@ static void visit_object(nn_walk *w, int index, int prefix) {
     lua_rawgeti(L, order, i);
     lua_pushvalue(L, -1);
     lua_rawget(L, fields);
-    peri_tensor *x = bind_to_tensor(L, w->S, -1);
-    if (x != NULL) {
-      visit_parameter(w, prefix, lua_tostring(L, order + 1), x, index, i);
+    peri_tensor *const *place = bind_to_handle(L, w->S, -1);
+    if (place != NULL) {
+      visit_parameter(w, prefix, lua_tostring(L, order + 1), place, index, i);
     } else {
       visit_child(w, order + 2, prefix, lua_tostring(L, order + 1));
     }
@@ -101,13 +103,13 @@ static nn_walk new_walk(lua_State *L, const char *operation) {
 
 static void collect_parameter(nn_walk *w, const nn_place *place) {
   lua_State *L = w->L;
-  if (lua_rawgetp(L, w->seen, place->tensor) != LUA_TNIL) {
+  if (lua_rawgetp(L, w->seen, *place->tensor) != LUA_TNIL) {
     lua_pop(L, w->names ? 2 : 1);
     return;
   }
   lua_pop(L, 1);
   lua_pushboolean(L, 1);
-  lua_rawsetp(L, w->seen, place->tensor);
+  lua_rawsetp(L, w->seen, *place->tensor);
   lua_Integer next = (lua_Integer)lua_rawlen(L, w->tensors) + 1;
   if (w->names) lua_rawseti(L, w->list, next);
   bind_push_tensor(L, w->S, place->tensor);
@@ -220,6 +222,8 @@ static void end_training(nn_walk *w, int index) { set_mode(w, index, false); }
 
 static int train(lua_State *L) {
   bool on = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+  if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2))
+    return bind_error(L, "train", "on must be true or false, got %s", bind_describe(L, 2));
   lua_settop(L, 1);
   nn_walk w = new_walk(L, "train");
   w.module = on ? start_training : end_training;
@@ -238,7 +242,7 @@ static int eval(lua_State *L) {
 
 static void zero_parameter(nn_walk *w, const nn_place *place) {
   (void)w;
-  peri_parameter_zero_grad(place->tensor);
+  peri_parameter_zero_grad(*place->tensor);
 }
 static int zero_grad(lua_State *L) {
   lua_settop(L, 1);
@@ -277,8 +281,12 @@ static int apply(lua_State *L) {
 /* A parameter's successor stands in `seen` under its address. */
 static void replace_parameter(nn_walk *w, const nn_place *place) {
   lua_State *L = w->L;
-  lua_rawgetp(L, w->seen, place->tensor);
+  lua_rawgetp(L, w->seen, *place->tensor);
   peri_tensor *successor = bind_to_tensor(L, w->S, -1);
+  if (successor == NULL) { /* put there by a finaliser, after the conversions */
+    lua_pop(L, 1);
+    return;
+  }
   if (nn_sort_of(L, w->N, place->owner) == NN_LAYER) {
     peri_layer *layer = nn_to_layer(L, w->N, place->owner);
     peri_tensor *before = layer->parameters[place->position];
@@ -302,12 +310,7 @@ static void convert_parameters(nn_walk *w, peri_dtype dtype) {
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, w->tensors, i);
     peri_tensor *x = bind_to_tensor(L, w->S, -1), **successor = bind_new_tensor(L, w->S);
-    int tries = 0;
-    peri_status status;
-    do {
-      status = peri_parameter_convert(x, dtype, successor);
-    } while (bind_retry(L, w->S, status, &tries));
-    bind_check(L, w->S, status);
+    BIND_TRY(L, w->S, peri_parameter_convert(x, dtype, successor));
     if ((*successor)->requires_grad) bind_register_handle(L, w->S, -1);
     lua_rawsetp(L, w->seen, x);
     lua_pop(L, 1);

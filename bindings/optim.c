@@ -97,7 +97,7 @@ static bool has_option(const peri_option *options, const char *name) {
 
 /* {betas = {a, b}} at index stands for {beta1 = a, beta2 = b}: a copy with these is put there. */
 static void split_betas(lua_State *L, int index, const char *operation) {
-  if (!lua_istable(L, index) || lua_getfield(L, index, "betas") == LUA_TNIL) {
+  if (bind_push_entry(L, index, "betas") == LUA_TNIL) {
     lua_settop(L, index);
     return;
   }
@@ -152,7 +152,6 @@ static int new_optimizer(lua_State *L) {
   const peri_optimizer_kind *kind = lua_touserdata(L, lua_upvalueindex(3));
   double options[PERI_OPTIMIZER_OPTIONS];
   int64_t n;
-  int tries = 0;
   if (lua_gettop(L) > 2)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, 3));
   lua_settop(L, 2);
@@ -164,18 +163,14 @@ static int new_optimizer(lua_State *L) {
   *handle = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->optimizer_meta);
   lua_setmetatable(L, -2);
-  peri_status status;
-  do {
-    status = peri_optimizer_new(S->context, kind, options, n, parameters, handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_optimizer_new(S->context, kind, options, n, parameters, handle));
   bind_charge(L, S);
   return 1;
 }
 
 static int collect_optimizer(lua_State *L) {
   peri_optimizer_release((peri_optimizer **)lua_touserdata(L, 1));
-  return 0;
+  return bind_bury(L);
 }
 
 /* ---- optimisers: methods ---- */
@@ -183,12 +178,7 @@ static int collect_optimizer(lua_State *L) {
 static int optimizer_step(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_optimizer *optimizer = optim_check_optimizer(L, "step");
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_optimizer_step(optimizer);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_optimizer_step(optimizer));
   return 0;
 }
 

@@ -29,13 +29,13 @@ static int new_schedule(lua_State *L) {
   *handle = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, optim_here(L)->schedule_meta);
   lua_setmetatable(L, -2);
-  bind_check(L, S, peri_schedule_new(optimizer, kind, options, handle));
+  BIND_TRY(L, S, peri_schedule_new(optimizer, kind, options, handle));
   return 1;
 }
 
 static int collect_schedule(lua_State *L) {
   peri_schedule_release((peri_schedule **)lua_touserdata(L, 1));
-  return 0;
+  return bind_bury(L);
 }
 
 /* ---- schedules: methods ---- */

@@ -3,7 +3,6 @@
 #endif
 #include "process.h"
 
-#include "bind.h"
 #include "data/data.h"
 
 #include <dirent.h>
@@ -548,9 +547,9 @@ static void make_metatable(lua_State *L, const char *name, lua_CFunction close) 
   lua_pop(L, 1);
 }
 
-int peri_open_process(lua_State *L) {
+void bind_open_process(lua_State *L, bind_state *S) {
   make_metatable(L, GROUP, group_close);
   make_metatable(L, FOLDER, folder_close);
-  luaL_newlib(L, functions);
-  return 1;
+  lua_newtable(L);
+  bind_set_functions(L, S, functions);
 }

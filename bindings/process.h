@@ -1,11 +1,11 @@
 /* Other programs, run without a shell, and the file operations that their results need.
  *
- * What plot.lua and its like call through peri._process. No text ever passes a shell: a program is
+ * What plot.lua and its like call as internal.process. No text ever passes a shell: a program is
  * started with its list of arguments, and all that it reads and writes goes through pipes. */
 #ifndef PERI_BINDINGS_PROCESS_H
 #define PERI_BINDINGS_PROCESS_H
 
-#include <lua.h>
+#include "bind.h"
 
 /* Pushes a table of functions:
  *
@@ -21,6 +21,6 @@
  *
  * While programs run, the state's cancellation flag is polled: when it is raised they are killed
  * and the call raises. Nothing stays behind after any error: no child, no descriptor, no memory. */
-int peri_open_process(lua_State *L);
+void bind_open_process(lua_State *L, bind_state *S);
 
 #endif

@@ -9,18 +9,12 @@
 #include <dlfcn.h>
 #include <lauxlib.h>
 #include <lualib.h>
-#include <perilune/lua.h>
-#include <perilune/perilune.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* A signal handler has no argument of ours: these two are what it needs to know. */
-static lua_State *volatile running_state;
-static peri_context *volatile running_context; /* NULL until the module is open */
-static int wanted_threads;                     /* --threads; 0 leaves the context's own choice */
+static int wanted_threads; /* --threads; 0 leaves the context's own choice */
 
 typedef struct command_line {
   int script; /* index of the script in argv, argc when there is none */
@@ -36,15 +30,7 @@ static void say(const char *message) {
 
 /* ---- the module's library ---- */
 
-#define MODULE_CALLS(CALL)                                                                                             \
-  CALL(luaopen_perilune)                                                                                               \
-  CALL(peri_lua_context)                                                                                               \
-  CALL(peri_set_threads)                                                                                               \
-  CALL(peri_cancel)                                                                                                    \
-  CALL(peri_clear_cancel)
-
-#define MEMBER(name) __typeof__(name) *name;
-static struct { MODULE_CALLS(MEMBER) } module;
+struct peri_module module;
 
 static bool find_call(void *library, const char *name, void *slot) {
   void *symbol = dlsym(library, name);
@@ -61,60 +47,24 @@ static bool load_module(void) {
   void *library = dlopen(PERI_MODULE_LIBRARY, RTLD_LAZY | RTLD_LOCAL);
   if (set) unsetenv(variable);
 #define AND_FIND(name) &&find_call(library, #name, &module.name)
-  return library MODULE_CALLS(AND_FIND);
-}
-
-/* Called when an operation of the module has raised the interruption already. */
-static int interrupt_delivered(lua_State *L) {
-  (void)L;
-  lua_sethook(running_state, NULL, 0, 0);
-  if (running_context) module.peri_clear_cancel(running_context);
-  return 0;
+  return library PERI_MODULE_CALLS(AND_FIND);
 }
 
 /* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
 static int open_module(lua_State *L) {
   if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
   int results = module.luaopen_perilune(L);
-  running_context = module.peri_lua_context(L);
-  if (wanted_threads) module.peri_set_threads(running_context, wanted_threads);
+  peri_context *context = module.peri_lua_context(L);
+  peri_interrupt_context(context);
+  if (wanted_threads) module.peri_set_threads(context, wanted_threads);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, LUA_MATHLIBNAME);
   lua_getfield(L, -1, "randomseed");
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.randomseed"); /* for peri.manual_seed */
-  lua_pushcfunction(L, interrupt_delivered);
+  lua_pushcfunction(L, peri_interrupt_delivered);
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.interrupt_delivered");
   lua_pop(L, 2);
   return results;
-}
-
-/* ---- interruption ---- */
-
-static void stop(lua_State *L, lua_Debug *activation) {
-  (void)activation;
-  lua_sethook(L, NULL, 0, 0);
-  peri_context *context = running_context;
-  if (context) module.peri_clear_cancel(context); /* delivered: a script that catches the error goes on */
-  luaL_error(L, "interrupted!");
-}
-
-static void interrupt(int number) {
-  signal(number, SIG_DFL);
-  peri_context *context = running_context;
-  if (context) module.peri_cancel(context);
-  lua_sethook(running_state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
-
-int peri_program_call(lua_State *L, int arguments, int results, int handler) {
-  struct sigaction action = {.sa_handler = interrupt}, previous;
-  sigemptyset(&action.sa_mask);
-  running_state = L;
-  sigaction(SIGINT, &action, &previous); /* no SA_RESTART: a read that waits is interrupted too */
-  int status = lua_pcall(L, arguments, results, handler);
-  sigaction(SIGINT, &previous, NULL);
-  lua_sethook(L, NULL, 0, 0);
-  if (running_context) module.peri_clear_cancel(running_context);
-  return status;
 }
 
 /* ---- calls and their errors ---- */
@@ -343,13 +293,15 @@ static bool run(lua_State *L, int argc, char **argv) {
   bool alone = line.script == argc && !line.interactive && !line.execute && !line.version;
   if (line.long_version || (line.version && (terminal || !line.interactive)) || (alone && terminal)) print_version();
   if (line.long_version) return true;
+  bool talks = line.interactive || (alone && terminal);
+  if (talks) peri_interrupt_keep();
   open_state(L, &line, argc, argv);
   if (!line.ignore_environment && !run_environment(L)) return false;
   if (!run_options(L, argv, line.script)) return false;
   if (line.script < argc && !run_script(L, argv, line.script)) {
     if (!line.interactive) return false;
   }
-  if (line.interactive || (alone && terminal)) {
+  if (talks) {
     peri_repl(L, terminal);
   } else if (alone) {
     return run_file(L, NULL);
@@ -364,7 +316,7 @@ static int protected_main(lua_State *L) {
 
 int main(int argc, char **argv) {
   lua_State *L = luaL_newstate();
-  if (!L) {
+  if (!L || !peri_interrupt_open(L)) {
     say("cannot create a Lua state: not enough memory");
     return EXIT_FAILURE;
   }
@@ -372,7 +324,7 @@ int main(int argc, char **argv) {
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
   bool done = report(L, lua_pcall(L, 2, 1, 0)) && lua_toboolean(L, -1);
-  running_context = NULL; /* closing the state ends the context */
+  peri_interrupt_end(); /* closing the state ends the context */
   lua_close(L);
   if (fflush(stdout) != 0 || ferror(stdout)) {
     say("what was printed could not be written");

@@ -70,19 +70,20 @@ static const char *push_history_path(lua_State *L) {
 static int read_line(lua_State *L) {
   console *terminal = console_of(L);
   const char *prompt = luaL_checkstring(L, 1);
-  bool interrupted = false;
   const char *line = NULL;
+  peri_interrupt_came(); /* what came while nothing was computed and nothing typed is past */
   if (terminal->editor) {
-    line = peri_editor_read(terminal->editor, prompt, &interrupted);
+    line = peri_editor_read(terminal->editor, prompt);
   } else {
     if (terminal->interactive) fputs(prompt, stdout);
     fflush(stdout);
     if (getline(&terminal->line, &terminal->capacity, stdin) >= 0) line = terminal->line;
   }
-  if (line) {
-    lua_pushlstring(L, line, strcspn(line, "\n"));
-  } else if (interrupted) {
+  if (peri_interrupt_came()) {
+    clearerr(stdin);
     lua_pushboolean(L, false);
+  } else if (line) {
+    lua_pushlstring(L, line, strcspn(line, "\n"));
   } else {
     lua_pushnil(L);
   }
@@ -153,7 +154,7 @@ static void complete(peri_editor *editor, const char *line, size_t length, void 
   int top = lua_gettop(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, terminal);
   lua_pushlstring(L, line, length);
-  if (lua_pcall(L, 1, 2, 0) == LUA_OK) {
+  if (peri_program_call(L, 1, 2, 0) == LUA_OK) {
     const char *inserted = lua_tostring(L, -2), *choices = lua_tostring(L, -1);
     if (inserted) peri_editor_insert(editor, inserted);
     if (choices) peri_editor_list(editor, choices);

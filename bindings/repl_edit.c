@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <histedit.h>
 #include <locale.h>
-#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,13 +52,6 @@ static bool load_library(void) {
 }
 
 /* ---- what the library calls ---- */
-
-static volatile sig_atomic_t interrupted_at_prompt;
-
-static void interrupt_prompt(int number) {
-  (void)number;
-  interrupted_at_prompt = 1;
-}
 
 static peri_editor *editor_of(EditLine *line) {
   void *editor = NULL;
@@ -128,21 +121,13 @@ void peri_editor_close(peri_editor *editor) {
   free(editor);
 }
 
-const char *peri_editor_read(peri_editor *editor, const char *prompt, bool *interrupted) {
-  struct sigaction action = {.sa_handler = interrupt_prompt}, previous;
-  sigemptyset(&action.sa_mask);
-  interrupted_at_prompt = 0;
+const char *peri_editor_read(peri_editor *editor, const char *prompt) {
   editor->prompt = prompt;
-  sigaction(SIGINT, &action, &previous);
   int length = 0;
   const char *line = libedit.el_gets(editor->line, &length);
-  sigaction(SIGINT, &previous, NULL);
-  *interrupted = interrupted_at_prompt;
-  if (interrupted_at_prompt || !line || length <= 0) {
-    putchar('\n');
-    return NULL;
-  }
-  return line;
+  if (line && length > 0) return line;
+  putchar('\n');
+  return NULL;
 }
 
 void peri_editor_remember(peri_editor *editor, const char *line) {

@@ -3,7 +3,6 @@
 #ifndef PERI_BINDINGS_REPL_EDIT_H
 #define PERI_BINDINGS_REPL_EDIT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct peri_editor peri_editor;
@@ -15,9 +14,9 @@ typedef void (*peri_completer)(peri_editor *editor, const char *line, size_t len
 peri_editor *peri_editor_open(const char *history, peri_completer complete, void *user);
 void peri_editor_close(peri_editor *editor);
 
-/* The next line with its newline if it has one, valid until the next call; NULL at the end of the input,
- * and with *interrupted set after Ctrl-C. */
-const char *peri_editor_read(peri_editor *editor, const char *prompt, bool *interrupted);
+/* The next line with its newline if it has one, valid until the next call; NULL at the end of the input, and when a
+ * signal came. */
+const char *peri_editor_read(peri_editor *editor, const char *prompt);
 /* Adds a line to the history and its file. */
 void peri_editor_remember(peri_editor *editor, const char *line);
 /* Inserts text at the cursor. */

@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MOST_TENSORS 1000000 /* in a list */
+
 typedef struct reader {
   lua_State *L;
   bind_state *S;
   peri_call *call;
   const char *name; /* with the underscore of an in-place form */
+  int *first;       /* receives where the first parameter stands */
 } reader;
 
 /* ---- single values ---- */
@@ -109,9 +112,9 @@ static int read_size_run(const reader *r, peri_arg *arg, int param, int index, i
 static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
   lua_Unsigned count = lua_rawlen(r->L, index);
-  if (count == 0 || count > 1000000)
-    bind_error(r->L, r->name, "%s has %I entries (expected 1 or more tensors)", r->call->op->params[param].name,
-               (lua_Integer)count);
+  if (count == 0 || count > MOST_TENSORS)
+    bind_error(r->L, r->name, "%s has %I entries (expected 1 to %d tensors)", r->call->op->params[param].name,
+               (lua_Integer)count, MOST_TENSORS);
   peri_tensor **list = lua_newuserdatauv(r->L, count * sizeof *list, 0);
   lua_createtable(r->L, (int)count, 0);
   for (lua_Unsigned i = 0; i < count; i++) {
@@ -134,6 +137,7 @@ static int read_argument(const reader *r, int param, int index, int top) {
   peri_arg *arg = &r->call->args[param];
   int type = lua_type(r->L, index);
   arg->given = true;
+  if (param == 0) *r->first = index;
   switch (r->call->op->params[param].kind) {
   case PERI_KIND_TENSOR:
   case PERI_KIND_INDICES:
@@ -181,12 +185,18 @@ static int read_argument(const reader *r, int param, int index, int top) {
   return 1;
 }
 
-/* A table with names and no list part holds options. */
-static bool is_options(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TTABLE || lua_rawlen(L, index) > 0) return false;
-  lua_pushnil(L);
-  if (lua_next(L, index) == 0) return false;
-  lua_pop(L, 2);
+static bool is_list(const reader *r, int param) {
+  if (param == PERI_MAX_PARAMS || r->call->op->params[param].name == NULL) return false;
+  peri_kind kind = r->call->op->params[param].kind;
+  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS;
+}
+
+/* A table with names and no list part holds options; an empty one too, unless a list may stand there. */
+static bool is_options(const reader *r, int param, int index) {
+  if (lua_type(r->L, index) != LUA_TTABLE || lua_rawlen(r->L, index) > 0) return false;
+  lua_pushnil(r->L);
+  if (lua_next(r->L, index) == 0) return !is_list(r, param);
+  lua_pop(r->L, 2);
   return true;
 }
 
@@ -220,6 +230,7 @@ static void read_options(const reader *r, int table) {
     if (lua_isuserdata(L, top + 2)) { /* a tensor stays below the key: the table may be weak */
       lua_settop(L, top + 2);
       lua_insert(L, ++top);
+      if (i == 0) *r->first = top;
     }
   }
 }
@@ -233,10 +244,10 @@ static void read_arguments(const reader *r, int top) {
       index++;
       continue;
     }
-    if (index == top && is_options(r->L, index)) break;
+    if (index == top && is_options(r, i, index)) break;
     index += read_argument(r, i, index, top);
   }
-  if (index == top && is_options(r->L, index)) {
+  if (index == top && is_options(r, i, index)) {
     read_options(r, index);
     index++;
   }
@@ -281,13 +292,9 @@ static void take_outputs(peri_call *call, peri_tensor **const *handles, int show
 
 int bind_run(lua_State *L, bind_state *S, peri_call *call) {
   peri_tensor **handles[PERI_MAX_OUTPUTS];
-  int shown = bind_shown_outputs(call->op), tries = 0;
+  int shown = bind_shown_outputs(call->op);
   for (int i = 0; i < shown; i++) handles[i] = bind_new_tensor(L, S);
-  peri_status status;
-  do {
-    status = peri_call_run(call);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_call_run(call));
   take_outputs(call, handles, shown);
   bind_charge(L, S);
   return shown;
@@ -313,17 +320,13 @@ static int call_row(lua_State *L) {
   peri_call call;
   peri_call_open(&call, S->context, op);
   call.in_place = in_place;
-  reader r = {L, S, &call, in_place ? lua_tostring(L, lua_upvalueindex(3)) : op->name};
+  int first = 1;
+  reader r = {L, S, &call, in_place ? lua_tostring(L, lua_upvalueindex(3)) : op->name, &first};
   read_arguments(&r, top);
   if (in_place || (op->flags & PERI_OP_WRITES)) {
-    int tries = 0;
-    peri_status status;
-    do {
-      status = peri_call_run(&call);
-    } while (bind_retry(L, S, status, &tries));
-    bind_check(L, S, status);
+    BIND_TRY(L, S, peri_call_run(&call));
     peri_tensor_release(&call.outputs[0].tensor);
-    lua_settop(L, 1);
+    lua_pushvalue(L, first);
     return 1;
   }
   int shown = bind_run(L, S, &call);
@@ -333,7 +336,7 @@ static int call_row(lua_State *L) {
     return 1;
   }
   if ((op->flags & PERI_OP_CREATES) && call.args[peri_op_params(op) - 1].integer) {
-    bind_check(L, S, peri_require_grad(call.outputs[0].tensor, true));
+    BIND_TRY(L, S, peri_require_grad(call.outputs[0].tensor, true));
     bind_register_handle(L, S, -1);
   }
   return shown;
@@ -389,9 +392,10 @@ static void register_row(lua_State *L, bind_state *S, const peri_op *op, int mod
   if (op->flags & PERI_OP_IN_PLACE) {
     lua_pushfstring(L, "%s_", op->name);
     push_row(L, S, op, lua_tostring(L, -1), call_row);
+    bind_document(L, op->doc);
     lua_pushvalue(L, -1);
     lua_setfield(L, methods, lua_tostring(L, -3));
-    lua_setfield(L, module, lua_tostring(L, -2));
+    set_field(L, module, lua_tostring(L, -2));
     lua_pop(L, 1);
   }
   if (op->metamethod != NULL) {

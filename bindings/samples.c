@@ -8,29 +8,15 @@
 /* Pushes an uninitialised tensor. */
 static peri_tensor *push_array(lua_State *L, bind_state *S, const char *operation, peri_dtype dtype, int ndim,
                                const int64_t *shape) {
-  peri_layout layout = {.dtype = dtype, .ndim = ndim};
-  memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
   peri_tensor **handle = bind_new_tensor(L, S);
-  peri_status status = peri_layout_contiguous(S->context, operation, &layout);
-  int tries = 0;
-  if (status == PERI_OK) {
-    do {
-      status = peri_tensor_empty(S->context, &layout, handle);
-    } while (bind_retry(L, S, status, &tries));
-  }
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_tensor_shaped(S->context, operation, dtype, ndim, shape, handle));
   return *handle;
 }
 
 /* Pushes x, or a contiguous copy of it. */
 static const peri_tensor *push_contiguous(lua_State *L, bind_state *S, peri_tensor *x) {
   peri_tensor **handle = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_tensor_contiguous(x, handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_tensor_contiguous(x, handle));
   return *handle;
 }
 

@@ -13,6 +13,7 @@ typedef struct samples {
   const int64_t *y;      /* n labels, or NULL */
   const double *targets; /* n numbers, or NULL */
   const double *weights; /* n, or NULL */
+  uint64_t generation;   /* of the machine that they were read for, where they were */
 } samples;
 
 /* X at index: dtype, n, d and x. Leaves its tensor on top of the stack. */

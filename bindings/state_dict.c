@@ -74,23 +74,9 @@ static void add(lua_State *L, int state) {
   lua_rawset(L, state);
 }
 
-static peri_status copy(peri_tensor *x, peri_tensor **out) {
-  peri_layout layout;
-  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
-  PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
-  peri_status status = peri_tensor_copy_into(*out, x);
-  if (status != PERI_OK) peri_tensor_release(out);
-  return status;
-}
-
 void bind_state_add(lua_State *L, bind_state *S, int state, peri_tensor *tensor) {
   peri_tensor **handle = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = copy(tensor, handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_tensor_copy(tensor, tensor->layout.dtype, handle));
   add(L, state);
 }
 
@@ -98,7 +84,7 @@ void bind_state_add_number(lua_State *L, bind_state *S, int state, double value)
   peri_tensor **handle = bind_new_tensor(L, S);
   peri_layout layout;
   peri_layout_set(&layout, PERI_FLOAT64, 0, NULL);
-  bind_check(L, S, peri_tensor_full(S->context, &layout, 0, handle));
+  BIND_TRY(L, S, peri_tensor_full(S->context, &layout, 0, handle));
   *(double *)(void *)(*handle)->data = value;
   add(L, state);
 }
@@ -195,17 +181,22 @@ void bind_state_match(lua_State *L, bind_state *S, const char *operation, int gi
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, order, i);
     const char *name = lua_tostring(L, -1);
+    const peri_tensor *wanted = bind_state_tensor(L, S, own, name);
     lua_pushvalue(L, -1);
     lua_rawget(L, given);
-    compare_entry(L, S, complaints, name, bind_state_tensor(L, S, own, name));
+    compare_entry(L, S, complaints, name, wanted);
     lua_settop(L, complaints);
   }
   find_unexpected(L, complaints, given, order);
   raise_complaints(L, operation, complaints);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, order, i);
-    const char *name = lua_tostring(L, -1);
-    bind_check(L, S, peri_tensor_copy_into(bind_state_tensor(L, S, own, name), bind_state_tensor(L, S, given, name)));
+    lua_pushvalue(L, -1);
+    lua_rawget(L, own);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, given);
+    peri_tensor *value = bind_check_tensor(L, S, -1, operation, lua_tostring(L, -3));
+    BIND_TRY(L, S, peri_tensor_copy_into(bind_to_tensor(L, S, -2), value));
     lua_settop(L, complaints);
   }
   lua_settop(L, top);

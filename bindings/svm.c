@@ -46,30 +46,33 @@ static peri_status check_still_fitted(const estimator *e) {
   return peri_fail(e->context, PERI_ERR_STATE, "%s: not fitted; call fit first", e->type->name);
 }
 
-static peri_status new_array(const estimator *e, peri_dtype dtype, int ndim, const int64_t *shape, peri_tensor **out) {
-  peri_layout layout = {.dtype = dtype, .ndim = ndim};
-  memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
-  PERI_TRY(peri_layout_contiguous(e->context, e->type->name, &layout));
-  return peri_tensor_empty(e->context, &layout, out);
+/* What was read for a machine is not handed to another. */
+static peri_status check_same_machine(const estimator *e, const samples *s) {
+  if (s->generation == e->generation) return PERI_OK;
+  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called", e->type->name);
 }
 
 static peri_status compute_prediction(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
-  PERI_TRY(new_array(e, e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
+  PERI_TRY(check_same_machine(e, s));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name,
+                              e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
   return e->type->predict(e, s, (*out)->data);
 }
 
 static peri_status compute_decision(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
+  PERI_TRY(check_same_machine(e, s));
   int64_t shape[2] = {s->n, e->type->columns(e)};
-  PERI_TRY(new_array(e, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
   return e->type->decide(e, s, (double *)(void *)(*out)->data);
 }
 
 static peri_status compute_probabilities(const estimator *e, const void *arg, peri_tensor **out) {
   const samples *s = arg;
+  PERI_TRY(check_same_machine(e, s));
   int64_t shape[2] = {s->n, e->type->facts(e).k};
-  PERI_TRY(new_array(e, PERI_FLOAT64, 2, shape, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, 2, shape, out));
   return e->type->probabilities(e, s, (double *)(void *)(*out)->data);
 }
 
@@ -79,7 +82,7 @@ static peri_status copy_field(const estimator *e, const void *arg, peri_tensor *
   estimator_array a = f->array(e);
   bool empty = a.shape[0] == 0 || (a.ndim == 2 && a.shape[1] == 0);
   if (a.data == NULL && !empty) return PERI_OK;
-  PERI_TRY(new_array(e, a.dtype, a.ndim, a.shape, out));
+  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, a.dtype, a.ndim, a.shape, out));
   if ((*out)->layout.numel > 0) memcpy((*out)->data, a.data, (size_t)(*out)->layout.numel * peri_dtype_size(a.dtype));
   for (int64_t i = 0; f->first != 0 && i < a.shape[0]; i++) ((int64_t *)(void *)(*out)->data)[i] += f->first;
   return PERI_OK;
@@ -87,18 +90,18 @@ static peri_status copy_field(const estimator *e, const void *arg, peri_tensor *
 
 typedef peri_status (*computation)(const estimator *e, const void *arg, peri_tensor **out);
 
+static peri_status run_computation(const estimator *e, computation compute, const void *arg, peri_tensor **out) {
+  PERI_TRY(check_still_fitted(e));
+  peri_status status = compute(e, arg, out);
+  if (status != PERI_OK) peri_tensor_release(out);
+  return status;
+}
+
 /* Pushes what is computed, or nil. */
 static const peri_tensor *push_computed(lua_State *L, bind_state *S, const estimator *e, computation compute,
                                         const void *arg) {
   peri_tensor **handle = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = check_still_fitted(e);
-    if (status == PERI_OK) status = compute(e, arg, handle);
-    if (status != PERI_OK) peri_tensor_release(handle);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, run_computation(e, compute, arg, handle));
   if (*handle == NULL) {
     lua_pop(L, 1);
     lua_pushnil(L);
@@ -210,6 +213,7 @@ static int clone(lua_State *L) {
 static void drop_machine(estimator *e) {
   void *machine = e->machine;
   e->machine = NULL;
+  e->generation++;
   if (machine != NULL) e->type->release(e->context, &machine);
 }
 
@@ -231,20 +235,26 @@ static int release(lua_State *L) {
 static int collect(lua_State *L) {
   const estimator_type *type = lua_touserdata(L, lua_upvalueindex(2));
   estimator *e = luaL_testudata(L, 1, type->metatable);
-  if (e != NULL) drop_machine(e);
-  return 0;
+  if (e == NULL) return 0;
+  drop_machine(e);
+  return bind_bury(L);
 }
 
 /* ---- fields ---- */
+
+/* Pushes a copy of the support vectors of a machine whose kernel is a function. */
+static void push_vectors(lua_State *L, bind_state *S) {
+  peri_tensor **handle = bind_new_tensor(L, S);
+  lua_getiuservalue(L, 1, ESTIMATOR_VECTORS);
+  peri_tensor *vectors = bind_check_tensor(L, S, -1, "support_vectors", "the estimator's");
+  BIND_TRY(L, S, peri_tensor_copy(vectors, vectors->layout.dtype, handle));
+  lua_pop(L, 1);
+}
 
 /* Pushes the field, from the user value when it was read before. */
 static void push_field(lua_State *L, bind_state *S, const estimator *e, const estimator_field *f) {
   if (f->push != NULL) {
     f->push(L, e);
-    return;
-  }
-  if (e->has_function && strcmp(f->name, "support_vectors") == 0) {
-    lua_getiuservalue(L, 1, ESTIMATOR_VECTORS);
     return;
   }
   lua_getiuservalue(L, 1, ESTIMATOR_TENSORS);
@@ -253,7 +263,11 @@ static void push_field(lua_State *L, bind_state *S, const estimator *e, const es
   lua_rawget(L, -3);
   if (bind_to_tensor(L, S, -1) != NULL) return;
   lua_pop(L, 1);
-  push_computed(L, S, e, copy_field, f);
+  if (e->has_function && strcmp(f->name, "support_vectors") == 0) {
+    push_vectors(L, S);
+  } else {
+    push_computed(L, S, e, copy_field, f);
+  }
   lua_pushvalue(L, -1);
   lua_insert(L, -4);
   lua_rawset(L, -3);
@@ -374,9 +388,6 @@ static const bind_function methods[] = {
     {"release", release,
      "m:release()\nFrees what was learnt; m is not fitted afterwards. The collector does the same when m is no longer "
      "in use."},
-    {"_restore", estimator_restore, NULL},
-    {"_path", estimator_path, NULL},
-    {"_cross_predict", estimator_cross_predict, NULL},
     {NULL, NULL, NULL}};
 
 void estimator_push_method(lua_State *L, bind_state *S, const estimator_type *type, lua_CFunction function, int n) {
@@ -405,12 +416,25 @@ static void push_names(lua_State *L, const estimator_type *type) {
 static bool has_method(const estimator_type *type, const char *name) {
   if (strcmp(name, "predict_proba") == 0) return type->probabilities != NULL;
   if (strcmp(name, "score") == 0) return type->targets != PERI_TARGET_NONE;
-  if (strcmp(name, "_restore") == 0) return type->restore != NULL;
-  if (name[0] == '_') return type->release == peri_bind_svc.release; /* shared kernel values */
   return true;
 }
 
-/* With peri.svm and the table of tables of methods on top of the stack. */
+/* Pushes what lua/svm calls with an estimator: {methods =, restore =, path =, cross_predict =}, methods at index. */
+static void push_machine(lua_State *L, bind_state *S, const estimator_type *type, int methods_at) {
+  bool shares = type->release == peri_bind_svc.release; /* kernel values */
+  lua_createtable(L, 0, 4);
+  lua_pushvalue(L, methods_at);
+  lua_setfield(L, -2, "methods");
+  estimator_push_method(L, S, type, estimator_restore, 0);
+  lua_setfield(L, -2, "restore");
+  if (!shares) return;
+  estimator_push_method(L, S, type, estimator_path, 0);
+  lua_setfield(L, -2, "path");
+  estimator_push_method(L, S, type, estimator_cross_predict, 0);
+  lua_setfield(L, -2, "cross_predict");
+}
+
+/* With peri.svm and internal.machines on top of the stack. */
 static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
   static const luaL_Reg metamethods[] = {
       {"__gc", collect}, {"__close", release}, {"__newindex", set_field}, {"__tostring", to_string}, {NULL, NULL}};
@@ -423,10 +447,10 @@ static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
   for (const bind_function *m = methods; m->name != NULL; m++) {
     if (!has_method(type, m->name)) continue;
     estimator_push_method(L, S, type, m->function, 0);
-    if (m->doc != NULL) bind_document(L, m->doc);
+    bind_document(L, m->doc);
     lua_setfield(L, -2, m->name);
   }
-  lua_pushvalue(L, -1);
+  push_machine(L, S, type, lua_gettop(L));
   lua_setfield(L, -4, type->name);
   push_names(L, type);
   estimator_push_method(L, S, type, get_field, 2);
@@ -466,12 +490,15 @@ static int list_machines(lua_State *L) {
 }
 
 void bind_open_svm(lua_State *L, bind_state *S) {
+  bind_push_internal(L);
   lua_newtable(L);
   lua_newtable(L);
+  int module = lua_gettop(L), machines = module - 1;
+  lua_pushvalue(L, machines);
   for (size_t t = 0; t < PERI_COUNT(types); t++) open_type(L, S, types[t]);
-  lua_setfield(L, -2, "_methods"); /* by type's name; lua/svm.lua adds to them */
+  lua_setfield(L, machines - 1, "machines");
   bind_push_function(L, S, list_machines, 0);
-  lua_setfield(L, -2, "machines");
-  bind_push_function(L, S, estimator_folds, 0);
-  lua_setfield(L, -2, "_folds");
+  lua_setfield(L, module, "machines");
+  lua_replace(L, machines - 1);
+  lua_settop(L, machines - 1);
 }

@@ -108,6 +108,7 @@ struct estimator {
   peri_gamma_mode gamma_mode;
   double gamma;
   void *machine;           /* NULL: not fitted */
+  uint64_t generation;     /* of the machine: how many were dropped before */
   bool has_function;       /* the kernel is a Lua function; `kernel` among values is then precomputed */
   int64_t features;        /* and this the number of features of the fit */
   bool weighted, balanced; /* a class_weight was given; it is "balanced" */
@@ -133,8 +134,6 @@ void estimator_push_shape_fit(lua_State *L, const estimator *e);
 
 /* ---- svm_options.c ---- */
 
-/* Pushes the entry of the table at index (nil when there is no table), asking no metatable. */
-int estimator_push_entry(lua_State *L, int index, const char *name);
 /* Pushes an unfitted estimator with the options at index. */
 estimator *estimator_push_new(lua_State *L, bind_state *S, const estimator_type *type, int index);
 /* Pushes the value of an option that e, at index, has. */
@@ -171,7 +170,7 @@ peri_svm_options estimator_svm_options(const estimator *e);
 
 /* ---- svm_file.c ---- */
 
-/* m:_restore({name = tensor}): m becomes fitted */
+/* restore(m, {name = tensor}): m becomes fitted */
 int estimator_restore(lua_State *L);
 
 /* ---- svm_libsvm.c ---- */

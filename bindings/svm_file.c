@@ -102,12 +102,7 @@ int estimator_restore(lua_State *L) {
   estimator_source source = {.arg = &arg, .array = find_array};
   lua_newtable(L);
   void *machine;
-  int tries = 0;
-  peri_status status;
-  do {
-    status = e->type->restore(e, &source, &machine);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, e->type->restore(e, &source, &machine));
   estimator_place(e, machine);
   lua_setiuservalue(L, 1, ESTIMATOR_TENSORS);
   lua_settop(L, 1);

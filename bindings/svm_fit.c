@@ -6,6 +6,12 @@
 
 /* ---- kernels that are functions ---- */
 
+/* A further handle for the tensor at index. */
+static void push_shared(lua_State *L, bind_state *S, int index) {
+  peri_tensor **handle = bind_new_tensor(L, S);
+  *handle = peri_tensor_retain(bind_check_tensor(L, S, index, "kernel", "X"));
+}
+
 /* Calls the function at `function` with two tensors and leaves its m x n result on the stack. Nothing is recorded
  * while it runs. */
 static void call_kernel(lua_State *L, bind_state *S, const char *operation, int a, int b, int64_t m, int64_t n,
@@ -14,12 +20,13 @@ static void call_kernel(lua_State *L, bind_state *S, const char *operation, int 
   a = lua_absindex(L, a);
   b = lua_absindex(L, b);
   lua_getiuservalue(L, 1, ESTIMATOR_KERNEL);
-  lua_pushvalue(L, a);
-  lua_pushvalue(L, b);
+  push_shared(L, S, a); /* the function may release what it is given */
+  push_shared(L, S, b);
   bool recording = S->context->grad_mode;
   S->context->grad_mode = false;
   int status = lua_pcall(L, 2, 1, 0);
   S->context->grad_mode = recording;
+  if (status != LUA_OK && lua_isnil(L, -1)) bind_error(L, operation, "the kernel function raised nil");
   if (status != LUA_OK) lua_error(L);
   peri_tensor *values = bind_check_tensor(L, S, -1, operation, "the kernel's value");
   const peri_layout *layout = &values->layout;
@@ -36,17 +43,10 @@ static void call_kernel(lua_State *L, bind_state *S, const char *operation, int 
 /* The rows of the tensor at index that support says, as a new tensor on the stack. */
 static void push_rows(lua_State *L, bind_state *S, int index, int64_t count, const int64_t *rows) {
   const peri_tensor *from = bind_to_tensor(L, S, index);
-  size_t row_bytes = (size_t)from->layout.shape[1] * peri_dtype_size(from->layout.dtype);
-  peri_layout layout = {.dtype = from->layout.dtype, .ndim = 2, .shape = {count, from->layout.shape[1]}};
+  peri_dtype dtype = from->layout.dtype;
+  size_t row_bytes = (size_t)from->layout.shape[1] * peri_dtype_size(dtype);
   peri_tensor **handle = bind_new_tensor(L, S);
-  int tries = 0;
-  peri_status status = peri_layout_contiguous(S->context, "fit", &layout);
-  if (status == PERI_OK) {
-    do {
-      status = peri_tensor_empty(S->context, &layout, handle);
-    } while (bind_retry(L, S, status, &tries));
-  }
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_tensor_shaped(S->context, "fit", dtype, 2, (int64_t[]){count, from->layout.shape[1]}, handle));
   for (int64_t i = 0; i < count; i++) {
     memcpy((*handle)->data + (size_t)i * row_bytes, from->data + (size_t)rows[i] * row_bytes, row_bytes);
   }
@@ -64,7 +64,7 @@ static void read_y(lua_State *L, bind_state *S, const char *operation, const est
 
 void estimator_read_targets(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
   read_y(L, S, operation, e, s);
-  if (estimator_push_entry(L, 4, "sample_weight") != LUA_TNIL) {
+  if (bind_push_entry(L, 4, "sample_weight") != LUA_TNIL) {
     bind_read_weights(L, S, operation, lua_gettop(L), s);
   }
 }
@@ -78,17 +78,17 @@ static int read_samples(lua_State *L, bind_state *S, const char *operation, cons
   if (!e->has_function) return x;
   peri_svm_options options = estimator_svm_options(e);
   peri_svm_samples given = {s->dtype, s->n, s->d, s->x, s->d, s->y, s->targets, s->weights};
-  bind_check(L, S, peri_svm_check(S->context, &options, &given));
+  BIND_TRY(L, S, peri_svm_check(S->context, &options, &given));
   call_kernel(L, S, operation, x, x, s->n, s->n, s);
   s->d = s->n;
   return x;
 }
 
 void estimator_read_fresh(lua_State *L, bind_state *S, const char *operation, const estimator *e, samples *s) {
-  estimator_check_fitted(L, e);
   bind_read_features(L, S, operation, 2, s);
   int x = lua_gettop(L);
   estimator_check_fitted(L, e);
+  s->generation = e->generation;
   lua_Integer fitted = e->type->facts(e).d;
   if (s->d != fitted) {
     bind_error(L, operation, "X has %I features but the fit had %I", (lua_Integer)s->d, fitted);
@@ -144,7 +144,7 @@ static peri_svm_verdict report(void *arg, const peri_svm_progress *state) {
 
 /* Leaves two places on the stack: the function of {progress =} at 4 and its error. */
 static estimator_watch read_progress(lua_State *L, const char *operation, reporter *out) {
-  int kind = estimator_push_entry(L, 4, "progress");
+  int kind = bind_push_entry(L, 4, "progress");
   if (kind != LUA_TNIL && kind != LUA_TFUNCTION) {
     bind_error(L, operation, "progress must be a function, got %s", bind_describe(L, -1));
   }
@@ -159,7 +159,7 @@ static void check_fit(lua_State *L, bind_state *S, const reporter *r, peri_statu
     lua_pushvalue(L, r->error);
     lua_error(L);
   }
-  bind_check(L, S, status);
+  if (status != PERI_OK) bind_raise(L, S);
 }
 
 /* ---- fit ---- */
@@ -203,16 +203,14 @@ int estimator_fit(lua_State *L) {
   int x = read_samples(L, S, operation, e, &s);
   estimator_watch watch = read_progress(L, operation, &told);
   lua_newtable(L); /* for the new machine's tensors */
-  int tensors = lua_gettop(L), tries = 0;
+  int tensors = lua_gettop(L);
   /* the machine waits in an estimator of its own until nothing can raise any more */
   lua_newtable(L);
   estimator *waiting = estimator_push_new(L, S, e->type, tensors + 1);
   waiting->has_function = false;
   void *machine;
-  peri_status status;
-  do {
-    status = e->type->fit(e, &s, &watch, &machine);
-  } while (bind_retry(L, S, status, &tries));
+  peri_status status = e->type->fit(e, &s, &watch, &machine);
+  if (bind_retry(L, status)) status = e->type->fit(e, &s, &watch, &machine);
   check_fit(L, S, &told, status);
   waiting->machine = machine;
   int64_t features = s.d;
@@ -246,7 +244,7 @@ static const double *read_Cs(lua_State *L, bind_state *S, const char *operation,
   return s.targets;
 }
 
-/* m:_path(X, y, {sample_weight =, progress =}, Cs) -> list of estimators, fitted */
+/* path(m, X, y, {sample_weight =, progress =}, Cs) -> list of estimators, fitted */
 int estimator_path(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *operation;
@@ -274,11 +272,8 @@ int estimator_path(lua_State *L) {
   options.progress = watch.progress;
   options.progress_arg = watch.arg;
   peri_svm_samples given = {s.dtype, s.n, s.d, s.x, s.d, s.y, s.targets, s.weights};
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_svm_path(S->context, &options, &given, count, Cs, machines);
-  } while (bind_retry(L, S, status, &tries));
+  peri_status status = peri_svm_path(S->context, &options, &given, count, Cs, machines);
+  if (bind_retry(L, status)) status = peri_svm_path(S->context, &options, &given, count, Cs, machines);
   check_fit(L, S, &told, status);
   for (int64_t c = 0; c < count; c++) { /* all have their places before anything can raise */
     lua_rawgeti(L, list, c + 1);
@@ -301,29 +296,22 @@ int estimator_path(lua_State *L) {
   return 1;
 }
 
-/* svm._folds(n, y or nil, folds, seed) -> n whole numbers from 1 to folds, each label spread evenly */
+/* folds(n, y or nil, folds, seed) -> n whole numbers from 1 to folds, each label spread evenly */
 int estimator_folds(lua_State *L) {
   bind_state *S = bind_here(L);
   samples s = {.n = luaL_checkinteger(L, 1)};
   lua_Integer folds = luaL_checkinteger(L, 3), seed = luaL_checkinteger(L, 4);
   if (!lua_isnil(L, 2)) bind_read_labels(L, S, "folds", 2, &s);
-  peri_layout layout = {.dtype = PERI_INT64, .ndim = 1, .shape = {s.n}};
   peri_tensor **handle = bind_new_tensor(L, S);
-  bind_check(L, S, peri_layout_contiguous(S->context, "folds", &layout));
-  int tries = 0;
-  peri_status status;
-  do {
-    status = *handle == NULL ? peri_tensor_empty(S->context, &layout, handle) : PERI_OK;
-    if (status == PERI_OK)
-      status = peri_svm_folds(S->context, s.n, s.y, folds, (uint64_t)seed, (int64_t *)(void *)(*handle)->data);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
-  for (int64_t i = 0; i < s.n; i++) ((int64_t *)(void *)(*handle)->data)[i]++;
+  BIND_TRY(L, S, peri_tensor_shaped(S->context, "folds", PERI_INT64, 1, &s.n, handle));
+  int64_t *fold = (int64_t *)(void *)(*handle)->data;
+  BIND_TRY(L, S, peri_svm_folds(S->context, s.n, s.y, folds, (uint64_t)seed, fold));
+  for (int64_t i = 0; i < s.n; i++) fold[i]++;
   bind_charge(L, S);
   return 1;
 }
 
-/* m:_cross_predict(X, y, {sample_weight =, progress =}, fold, folds, Cs or nil) -> predictions (Cs x n), fit_status;
+/* cross_predict(m, X, y, {sample_weight =, progress =}, fold, folds, Cs or nil) -> predictions (Cs x n), fit_status;
  * fold: n whole numbers from 1 to folds */
 int estimator_cross_predict(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -343,23 +331,19 @@ int estimator_cross_predict(lua_State *L) {
     if (from_zero[i] < 0 || from_zero[i] >= folds) bind_error(L, operation, "fold %I", (lua_Integer)fold.y[i]);
   }
   estimator_watch watch = read_progress(L, operation, &told);
-  peri_layout layout = {.dtype = e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64,
-                        .ndim = 2,
-                        .shape = {count > 0 ? count : 1, s.n}};
+  peri_dtype dtype = e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64;
   peri_tensor **handle = bind_new_tensor(L, S);
-  int result = lua_gettop(L), tries = 0, fit_status = 0;
-  bind_check(L, S, peri_layout_contiguous(S->context, operation, &layout));
+  int result = lua_gettop(L), fit_status = 0;
+  BIND_TRY(L, S, peri_tensor_shaped(S->context, operation, dtype, 2, (int64_t[]){count > 0 ? count : 1, s.n}, handle));
+  void *out = (*handle)->data;
   peri_svm_options options = estimator_svm_options(e);
   options.progress = watch.progress;
   options.progress_arg = watch.arg;
   peri_svm_samples given = {s.dtype, s.n, s.d, s.x, s.d, s.y, s.targets, s.weights};
-  peri_status status;
-  do {
-    status = *handle == NULL ? peri_tensor_empty(S->context, &layout, handle) : PERI_OK;
-    if (status == PERI_OK)
-      status = peri_svm_cross_predict(S->context, &options, &given, folds, from_zero, count, Cs, (*handle)->data,
-                                      &fit_status);
-  } while (bind_retry(L, S, status, &tries));
+  peri_status status =
+      peri_svm_cross_predict(S->context, &options, &given, folds, from_zero, count, Cs, out, &fit_status);
+  if (bind_retry(L, status))
+    status = peri_svm_cross_predict(S->context, &options, &given, folds, from_zero, count, Cs, out, &fit_status);
   check_fit(L, S, &told, status);
   bind_charge(L, S);
   lua_pushvalue(L, result);

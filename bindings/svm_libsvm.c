@@ -35,7 +35,7 @@ int bind_save_libsvm(lua_State *L) {
     return bind_error(L, operation, "the kernel is a Lua function, which cannot be saved (data is never code)");
   }
   estimator_check_fitted(L, e);
-  bind_check(L, S, peri_svm_write_libsvm(S->context, path, e->machine));
+  BIND_TRY(L, S, peri_svm_write_libsvm(S->context, path, e->machine));
   return 0;
 }
 
@@ -97,12 +97,7 @@ int bind_load_libsvm(lua_State *L) {
   bind_options(L, 2, "load_libsvm", options, NULL, values);
   peri_libsvm_options given = {.features = (int64_t)values[0], .zero_based = values[1] != 0};
   machine_box *box = push_box(L, S);
-  int tries = 0;
-  peri_status status;
-  do {
-    status = peri_svm_read_libsvm(S->context, path, &given, &box->machine);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_svm_read_libsvm(S->context, path, &given, &box->machine));
   push_known_options(L, &box->machine->options);
   estimator *e = estimator_push_new(L, S, types[box->machine->options.type], lua_gettop(L));
   lua_newtable(L);

@@ -6,17 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Pushes the entry of the table at index (nil when there is no table), asking no metatable. */
-int estimator_push_entry(lua_State *L, int index, const char *name) {
-  if (!lua_istable(L, index)) {
-    lua_pushnil(L);
-    return LUA_TNIL;
-  }
-  index = lua_absindex(L, index);
-  lua_pushstring(L, name);
-  return lua_rawget(L, index);
-}
-
 static void check_positive(lua_State *L, const estimator_type *type, const double *values) {
   for (int i = 0; type->options[i].name != NULL; i++) {
     if (bind_choice(type->positive, type->options[i].name) < 0 || values[i] > 0) continue;
@@ -25,7 +14,7 @@ static void check_positive(lua_State *L, const estimator_type *type, const doubl
 }
 
 static void read_gamma(lua_State *L, const estimator_type *type, int index, peri_gamma_mode *mode, double *gamma) {
-  int kind = estimator_push_entry(L, index, "gamma");
+  int kind = bind_push_entry(L, index, "gamma");
   *mode = PERI_GAMMA_SCALE;
   *gamma = 0;
   if (kind == LUA_TNUMBER) {
@@ -133,7 +122,7 @@ static bool has_also(const estimator_type *type, const char *name) {
 static bool take_function(lua_State *L, const estimator_type *type, int index) {
   bool has_kernel = false;
   for (const peri_option *o = type->options; o->name != NULL; o++) has_kernel |= strcmp(o->name, "kernel") == 0;
-  if (!has_kernel || estimator_push_entry(L, index, "kernel") != LUA_TFUNCTION) {
+  if (!has_kernel || bind_push_entry(L, index, "kernel") != LUA_TFUNCTION) {
     lua_settop(L, index);
     return false;
   }
@@ -160,7 +149,7 @@ estimator *estimator_push_new(lua_State *L, bind_state *S, const estimator_type 
   check_positive(L, type, values);
   if (has_also(type, "gamma")) read_gamma(L, type, index, &mode, &gamma);
   if (has_also(type, "class_weight"))
-    estimator_push_entry(L, index, "class_weight");
+    bind_push_entry(L, index, "class_weight");
   else
     lua_pushnil(L);
   int weights_at = lua_gettop(L);

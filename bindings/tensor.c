@@ -88,26 +88,28 @@ static void nest_fill(nest *n, int level) {
   }
 }
 
-/* Pushes a tensor of the Lua value at index; dtype < 0: float32, or bool for booleans. */
-void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype) {
-  nest n = {.L = L, .dtype = dtype};
-  index = lua_absindex(L, index);
-  luaL_checkstack(L, 2 * PERI_MAX_DIMS, "tensor");
-  nest_shape(&n, index);
+/* Reads the value's shape and dtype and makes the tensor. Raises what is wrong with the value. */
+static peri_status nest_begin(nest *n, bind_state *S, int index, int dtype, peri_tensor **out) {
+  lua_State *L = n->L;
+  *n = (nest){.L = L, .dtype = dtype};
+  nest_shape(n, index);
   lua_pushvalue(L, index);
-  nest_check(&n, 0);
+  nest_check(n, 0);
   lua_pop(L, 1);
-  if (n.booleans && n.numbers) bind_error(L, "tensor", "numbers and booleans are mixed");
-  n.layout.dtype = dtype >= 0 ? (peri_dtype)dtype : n.booleans ? PERI_BOOL : PERI_FLOAT32;
-  int tries = 0;
+  if (n->booleans && n->numbers) bind_error(L, "tensor", "numbers and booleans are mixed");
+  n->layout.dtype = dtype >= 0 ? (peri_dtype)dtype : n->booleans ? PERI_BOOL : PERI_FLOAT32;
+  PERI_TRY(peri_layout_contiguous(S->context, "tensor", &n->layout));
+  return peri_tensor_empty(S->context, &n->layout, out);
+}
+
+/* Pushes a tensor of the Lua value at index; dtype < 0: float32, or bool for booleans. From the check of the value to
+ * the last element nothing allocates in Lua: a finaliser might change the tables. */
+void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype) {
+  nest n = {.L = L};
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 2 * PERI_MAX_DIMS + 4, "tensor");
   peri_tensor **handle = bind_new_tensor(L, S);
-  peri_status status = peri_layout_contiguous(S->context, "tensor", &n.layout);
-  if (status == PERI_OK) {
-    do {
-      status = peri_tensor_empty(S->context, &n.layout, handle);
-    } while (bind_retry(L, S, status, &tries));
-  }
-  bind_check(L, S, status);
+  BIND_TRY(L, S, nest_begin(&n, S, index, dtype, handle));
   n.next = (*handle)->data;
   lua_pushvalue(L, index);
   nest_fill(&n, 0);
@@ -122,37 +124,25 @@ static const peri_option no_options[] = {{NULL}};
 static int new_tensor(lua_State *L) {
   bind_state *S = bind_here(L);
   double unused[1];
-  if (lua_gettop(L) > 2) return bind_error(L, "tensor", "too many arguments: %s was not expected", bind_describe(L, 3));
-  bind_options(L, 2, "tensor", no_options, tensor_options, unused);
-  bool wanted = lua_istable(L, 2);
   int dtype = -1;
-  bool requires_grad = false;
-  if (wanted) {
-    if (lua_getfield(L, 2, "dtype") != LUA_TNIL) dtype = (int)bind_check_dtype(L, -1, "tensor");
-    if (lua_getfield(L, 2, "requires_grad") != LUA_TNIL && !lua_isboolean(L, -1)) {
-      bind_error(L, "tensor", "requires_grad must be true or false, got %s", bind_describe(L, -1));
-    }
-    requires_grad = lua_toboolean(L, -1);
-    lua_pop(L, 2);
-  }
+  if (lua_gettop(L) > 2) return bind_error(L, "tensor", "too many arguments: %s was not expected", bind_describe(L, 3));
+  lua_settop(L, 2);
+  bind_options(L, 2, "tensor", no_options, tensor_options, unused);
+  if (bind_push_entry(L, 2, "dtype") != LUA_TNIL) dtype = (int)bind_check_dtype(L, -1, "tensor");
+  if (bind_push_entry(L, 2, "requires_grad") != LUA_TNIL && !lua_isboolean(L, -1))
+    return bind_error(L, "tensor", "requires_grad must be true or false, got %s", bind_describe(L, -1));
+  bool requires_grad = lua_toboolean(L, -1);
+  lua_pop(L, 2);
   peri_tensor *x = bind_to_tensor(L, S, 1);
   if (x != NULL) { /* a copy, not part of the graph */
     peri_tensor **handle = bind_new_tensor(L, S);
-    peri_layout layout;
-    peri_layout_set(&layout, dtype >= 0 ? (peri_dtype)dtype : x->layout.dtype, x->layout.ndim, x->layout.shape);
-    int tries = 0;
-    peri_status status;
-    do {
-      status = peri_tensor_empty(S->context, &layout, handle);
-    } while (bind_retry(L, S, status, &tries));
-    bind_check(L, S, status);
-    bind_check(L, S, peri_tensor_copy_into(*handle, x));
+    BIND_TRY(L, S, peri_tensor_copy(x, dtype >= 0 ? (peri_dtype)dtype : x->layout.dtype, handle));
     bind_charge(L, S);
   } else {
     bind_tensor_from_value(L, S, 1, dtype);
   }
   if (requires_grad) {
-    bind_check(L, S, peri_require_grad(bind_to_tensor(L, S, -1), true));
+    BIND_TRY(L, S, peri_require_grad(bind_to_tensor(L, S, -1), true));
     bind_register_handle(L, S, -1);
   }
   return 1;
@@ -199,7 +189,7 @@ static int bytes(lua_State *L) {
   peri_tensor *x = self(L, "bytes");
   if (!x->contiguous) {
     peri_tensor **copy = bind_new_tensor(L, S);
-    bind_check(L, S, peri_tensor_contiguous(x, copy));
+    BIND_TRY(L, S, peri_tensor_contiguous(x, copy));
     x = *copy;
   }
   lua_pushlstring(L, x->data, (size_t)x->layout.numel * peri_dtype_size(x->layout.dtype));
@@ -344,7 +334,7 @@ static int to_string(lua_State *L) {
   }
   lua_pushcfunction(L, push_text);
   lua_pushlightuserdata(L, &t);
-  bind_check(L, S, peri_tensor_text(x, &t.characters, &t.bytes));
+  BIND_TRY(L, S, peri_tensor_text(x, &t.characters, &t.bytes));
   int failed = lua_pcall(L, 1, 1, 0);
   peri_free(t.context, t.characters, t.bytes);
   return failed ? lua_error(L) : 1;
@@ -359,14 +349,10 @@ static int backward(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_tensor *x = self(L, "backward"), *gradient = bind_to_tensor(L, S, 2);
   double values[1];
-  int at = gradient != NULL || lua_isnil(L, 2) ? 3 : 2, tries = 0;
+  int at = gradient != NULL || lua_isnil(L, 2) ? 3 : 2;
   if (at == 2 && !lua_isnone(L, 2) && !lua_istable(L, 2)) bind_check_tensor(L, S, 2, "backward", "gradient");
   bind_options(L, at, "backward", options, no_names, values);
-  peri_status status;
-  do {
-    status = peri_backward_run(x, gradient, values[0] != 0);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_backward_run(x, gradient, values[0] != 0));
   bind_charge(L, S);
   return 0;
 }
@@ -382,8 +368,7 @@ static int grad(lua_State *L) {
   peri_tensor *output = bind_check_tensor(L, S, 1, "grad", "output"), *gradient = NULL;
   bind_options(L, 3, "grad", options, also, values);
   lua_settop(L, 3);
-  if (lua_istable(L, 3) && lua_getfield(L, 3, "grad_output") != LUA_TNIL)
-    gradient = bind_check_tensor(L, S, -1, "grad", "grad_output");
+  if (bind_push_entry(L, 3, "grad_output") != LUA_TNIL) gradient = bind_check_tensor(L, S, -1, "grad", "grad_output");
   bool one = !lua_istable(L, 2);
   if (one) bind_check_tensor(L, S, 2, "grad", "inputs");
   lua_Integer n = one ? 1 : (lua_Integer)lua_rawlen(L, 2);
@@ -401,16 +386,12 @@ static int grad(lua_State *L) {
     lua_rawseti(L, -2, i + 1);
   }
   lua_createtable(L, (int)n, 0);
-  int list = lua_gettop(L), tries = 0;
+  int list = lua_gettop(L);
   for (lua_Integer i = 0; i < n; i++) {
     bind_new_tensor(L, S);
     lua_rawseti(L, list, i + 1);
   }
-  peri_status status;
-  do {
-    status = peri_grad_run(output, gradient, (int)n, inputs, values[0] != 0, values[1] != 0, grads);
-  } while (bind_retry(L, S, status, &tries));
-  bind_check(L, S, status);
+  BIND_TRY(L, S, peri_grad_run(output, gradient, (int)n, inputs, values[0] != 0, values[1] != 0, grads));
   for (lua_Integer i = 0; i < n; i++) {
     lua_rawgeti(L, list, i + 1);
     *(peri_tensor **)lua_touserdata(L, -1) = grads[i];
@@ -430,7 +411,7 @@ static int requires_grad_(lua_State *L) {
   bool wanted = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
   if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2))
     return bind_error(L, "requires_grad_", "requires_grad must be true or false, got %s", bind_describe(L, 2));
-  bind_check(L, S, peri_require_grad(x, wanted));
+  BIND_TRY(L, S, peri_require_grad(x, wanted));
   if (wanted && x->node == NULL && !x->known) bind_register_handle(L, S, 1);
   lua_settop(L, 1);
   return 1;
@@ -439,7 +420,9 @@ static int requires_grad_(lua_State *L) {
 /* ---- the life of a handle ---- */
 
 static int collect_handle(lua_State *L) {
-  peri_tensor_release((peri_tensor **)lua_touserdata(L, 1));
+  bind_handle *handle = lua_touserdata(L, 1);
+  peri_tensor_release(&handle->tensor);
+  if (handle->parked != NULL) peri_tensor_release(&handle->parked);
   return 0;
 }
 
@@ -448,7 +431,14 @@ static int release(lua_State *L) {
   if (bind_is_released(L, S, 1)) return 0;
   const peri_tensor *x = self(L, "release");
   if (x->known) return bind_error(L, "release", "the tensor is a parameter or a gradient, and others hold it");
-  return collect_handle(L);
+  bind_handle *handle = lua_touserdata(L, 1);
+  if (bind_in_finaliser(L)) {
+    handle->parked = handle->tensor;
+    handle->tensor = NULL;
+  } else {
+    peri_tensor_release(&handle->tensor);
+  }
+  return 0;
 }
 
 /* ---- iteration ---- */
@@ -488,7 +478,7 @@ int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char
       lua_pushnil(L);
     } else {
       x->grad->known = true;
-      bind_push_tensor(L, S, x->grad);
+      bind_push_tensor(L, S, &x->grad);
     }
   } else {
     return bind_error(L, "tensor", "there is no field or method %s", name);
@@ -498,7 +488,7 @@ int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char
 
 void bind_set_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name) {
   if (strcmp(name, "requires_grad") == 0 && lua_isboolean(L, 3)) {
-    bind_check(L, S, peri_require_grad(x, lua_toboolean(L, 3)));
+    BIND_TRY(L, S, peri_require_grad(x, lua_toboolean(L, 3)));
     if (x->requires_grad && !x->known) bind_register_handle(L, S, 1);
   } else if (strcmp(name, "grad") == 0 && lua_isnil(L, 3)) {
     peri_tensor_release(&x->grad);
@@ -620,8 +610,7 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   lua_newtable(L);
   int method_table = lua_gettop(L);
   bind_set_documented(L, S, methods);
-  lua_pushvalue(L, method_table); /* for help and the reference */
-  lua_setfield(L, module, "_methods");
+  bind_set_class(L, "Tensor", method_table);
   lua_settop(L, method_table);
   bind_rows(L, S, module, method_table, meta);
   lua_settop(L, meta + 1);

@@ -16,11 +16,11 @@ function(embed_lua output)
     COMMENT "Embedding bindings/lua" VERBATIM)
 endfunction()
 
-# ---- program.c, repl*.c and lua/program/ are the program's own; all else is the module's ----
+# ---- program*.c, repl*.c and lua/program/ are the program's own; all else is the module's ----
 file(GLOB bindings_sources CONFIGURE_DEPENDS bindings/*.c)
 set(program_sources ${bindings_sources})
-list(FILTER bindings_sources EXCLUDE REGEX "/(program|repl[a-z_]*)\\.c$")
-list(FILTER program_sources INCLUDE REGEX "/(program|repl[a-z_]*)\\.c$")
+list(FILTER bindings_sources EXCLUDE REGEX "/(program|repl)[a-z_]*\\.c$")
+list(FILTER program_sources INCLUDE REGEX "/(program|repl)[a-z_]*\\.c$")
 file(GLOB_RECURSE bindings_lua CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/bindings/lua bindings/lua/*.lua)
 set(program_lua ${bindings_lua})
 list(FILTER bindings_lua EXCLUDE REGEX "^program/")

@@ -1,5 +1,5 @@
 -- What of peri.data is best in Lua. Called with the module and the table that C has begun.
-local peri, data = ...
+local peri, internal, data = ...
 
 local pieces = {}
 
@@ -7,14 +7,14 @@ local pieces = {}
 local function later(piece, name)
   return function(...)
     if not pieces[piece] then
-      local input = peri._load("learn.input", peri)
-      pieces[piece] = peri._load(piece, peri, input, peri._load("learn.rows", peri, input))
+      local input = internal.load("learn.input", peri, internal)
+      pieces[piece] = internal.load(piece, peri, internal, input, internal.load("learn.rows", peri, internal, input))
     end
     return pieces[piece][name](...)
   end
 end
 
-local function document(name, doc, piece) peri._document(name, doc, later(piece, name), data) end
+local function document(name, doc, piece) internal.document(name, doc, later(piece, name), data) end
 
 local function exists(path)
   local file = io.open(path, "rb")
@@ -41,15 +41,15 @@ local function read_set(dir, prefix)
   return { x = images:view(#images, -1):to("float32"):div_(255), y = labels:to("int64"):add_(1) }
 end
 
-peri._document("mnist", [[
+internal.document("mnist", [[
 data.mnist(dir) -> {train = {x =, y =}, test = {x =, y =}, classes =}
 Reads the four IDX files of MNIST (or a set of its family) from a folder, plain or .gz: x is n x 784 float32 in [0, 1],
 y int64: the digit + 1; classes are the digits in order.]], function(dir)
-  if type(dir) ~= "string" then peri._raise(("mnist: dir must be a string, got %s"):format(type(dir))) end
+  if type(dir) ~= "string" then internal.raise(("mnist: dir must be a string, got %s"):format(type(dir))) end
   local ok, result = pcall(function()
     return { train = read_set(dir, "train"), test = read_set(dir, "t10k"), classes = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 } }
   end)
-  if not ok then peri._raise(result) end
+  if not ok then internal.raise(result) end
   return result
 end, data)
 

@@ -1,14 +1,16 @@
 -- peri.help(x): the documentation of a function, of a name, of a value, or of a part of the module.
-local peri = ...
+local peri, internal = ...
+local names = internal.load("help.names", peri, internal)
+local find = names.find
 
 -- Tables that hold documented functions, by their names; and those of methods.
 local PARTS = {
   "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "train", "metrics", "select", "run", "plot", "script",
   "report",
 }
-local METHODS = {
-  "_methods", "nn.Module", "plot._figure", "train._classifier", "train._regressor", "train._fitted", "run._methods",
-  "script._options", "select._search", "select._curve", "svm._grid", "metrics._confusion",
+local CLASSES = {
+  "Tensor", "nn.Module", "plot.figure", "train.Classifier", "train.Regressor", "train.fitted", "run", "script.options",
+  "select.search", "select.curve", "svm.grid", "metrics.confusion",
 }
 local WIDTH = 80
 
@@ -23,23 +25,14 @@ Everything counts from 1, ranges include both ends, -1 is the last.
   x.grad  x.requires_grad  x.is_leaf
 Arithmetic broadcasts; name_ changes in place. Methods:]]
 
-local function find(name)
-  local value = peri
-  for part in name:gmatch "[^.]+" do
-    if type(value) ~= "table" then return nil end
-    value = value[part]
-  end
-  return value
-end
-
 -- The documented names of a table, sorted.
 local function names_in(value)
-  local names = {}
+  local list = {}
   for name, entry in pairs(value) do
-    if type(name) == "string" and name:sub(1, 1) ~= "_" and peri.documentation(entry) then names[#names + 1] = name end
+    if type(name) == "string" and name:sub(1, 1) ~= "_" and peri.documentation(entry) then list[#list + 1] = name end
   end
-  table.sort(names)
-  return names
+  table.sort(list)
+  return list
 end
 
 -- The words of a text in lines; the second and later ones begin with indent, the first with first or nothing.
@@ -109,7 +102,7 @@ local function overview()
     end
   end
   lines[#lines + 1] = "Methods of tensors:"
-  lines[#lines + 1] = list_of_names(peri._methods)
+  lines[#lines + 1] = list_of_names(internal.classes.Tensor)
   return table.concat(lines, "\n")
 end
 
@@ -126,11 +119,11 @@ end
 local function by_name(name)
   name = name:gsub("^peri%.", "")
   local value = name ~= "" and find(name) or nil
-  for _, list in ipairs { PARTS, METHODS } do
-    for _, part in ipairs(list) do
-      if value ~= nil then return value end
-      value = find(part .. "." .. name)
-    end
+  for _, part in ipairs(PARTS) do
+    if value == nil then value = find(part .. "." .. name) end
+  end
+  for _, class in ipairs(CLASSES) do
+    if value == nil and names.class(class) then value = names.class(class)[name] end
   end
   return value
 end
@@ -151,7 +144,7 @@ local function text_of(x)
     local part = type(x) == "table" and signatures(x) -- a function that is a part as well: peri.run, peri.select
     return formatted(text) .. (part and "\n\n" .. part or "")
   end
-  if peri.is_tensor(x) then return TENSOR .. "\n" .. list_of_names(peri._methods) end
+  if peri.is_tensor(x) then return TENSOR .. "\n" .. list_of_names(internal.classes.Tensor) end
   if type(x) == "string" then
     if x == "tensor" then return formatted(peri.documentation(peri.tensor)) .. "\n\n" .. text_of(peri.zeros(1)) end
     local value = by_name(x)
@@ -160,8 +153,9 @@ local function text_of(x)
     text = of_object(x)
   elseif type(x) == "table" then
     text = signatures(x)
-    for _, class in ipairs(METHODS) do
-      if not text and rawequal(getmetatable(x), find(class)) then text = signatures(find(class)) end
+    for _, name in ipairs(CLASSES) do
+      local class = names.class(name)
+      if not text and class and rawequal(getmetatable(x), class) then text = signatures(class) end
     end
     local is_object = getmetatable(x) == false or tostring(x):match "^%a%w*{" -- what a class in Lua has made
     local class = is_object and of_object(x) or nil

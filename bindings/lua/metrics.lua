@@ -1,11 +1,11 @@
 -- peri.metrics: how good predictions are. Labels are any whole numbers; the meaning is scikit-learn's.
-local peri = ...
-local input = peri._load("learn.input", peri)
+local peri, internal = ...
+local input = internal.load("learn.input", peri, internal)
 local fail = input.fail
 
 local metrics = {}
 
-local function document(name, doc, f) peri._document(name, doc, f, metrics) end
+local function document(name, doc, f) internal.document(name, doc, f, metrics) end
 
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
 
@@ -105,9 +105,9 @@ Errors: as accuracy; labels none of which occurs in y, or one twice.]],
     return setmetatable({ matrix = matrix, labels = labels }, Confusion)
   end)
 
-metrics._confusion = Confusion
+internal.classes["metrics.confusion"] = Confusion
 
-peri._document("plot", [[
+internal.document("plot", [[
 c:plot{names =, title =, xlabel = 'predicted', ylabel = 'true', ...} -> figure
 The matrix as a heat map with its counts or shares; names (a list) stand for the
 labels. Further options: those of plot.figure.
@@ -115,7 +115,7 @@ Errors: names that are not as many as the labels.]], function(self, options)
     if getmetatable(self) ~= Confusion then
       fail("plot: called with %s (expected c:plot(...))", input.describe(self))
     end
-    return peri.plot._view("confusion", self, options)
+    return peri.plot and internal.view("confusion", self, options)
   end, Confusion)
 
 local Report = {}

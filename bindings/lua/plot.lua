@@ -5,15 +5,15 @@
 -- reaches it. What a user wrote goes out through plot/script.lua and nothing else, so that data never
 -- become a command; what comes in is checked by plot/input.lua.
 
-local peri = ...
-local process = peri._process
-local input = peri._load("plot.input", peri._raise)
-local out = peri._load("plot.script", input, process)
-local layers = peri._load("plot.layers", input, out, peri._load("plot.contour"))
-peri._load("plot.bars", input, out, layers)
-peri._load("plot.tiles", input, out, layers)
-local model_of = peri._load("plot.model", peri, input)
-local regions = peri._load("plot.regions", peri, input, model_of)
+local peri, internal = ...
+local process = internal.process
+local input = internal.load("plot.input", internal.raise)
+local out = internal.load("plot.script", input, process)
+local layers = internal.load("plot.layers", input, out, internal.load("plot.contour"))
+internal.load("plot.bars", input, out, layers)
+internal.load("plot.tiles", input, out, layers)
+local model_of = internal.load("plot.model", peri, internal, input)
+local regions = internal.load("plot.regions", peri, internal, input, model_of)
 
 local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
 local clean, wrapped, NUMBER, CHARACTER = out.clean, out.wrapped, out.NUMBER, out.CHARACTER
@@ -53,7 +53,7 @@ local function check_figure(self, method)
 end
 
 for name, row in pairs(LAYERS) do
-  peri._document(name, row.doc, public(function(self, ...)
+  internal.document(name, row.doc, public(function(self, ...)
     check_figure(self, name)
     local layer = row.new(...)
     layer.kind = row
@@ -77,7 +77,7 @@ local function natural_extent(figure)
   return layers.roomy(box)
 end
 
-peri._document("regions", [[
+internal.document("regions", [[
 figure:regions{model = | predict =, kind =, extent =, resolution = 200, boundary = true, margins =, ...} -> figure
 What a model says at every point of the plane. predict(points) gets n x 2 and gives n class labels (kind 'class', its
 default), or with kind 'decision' n signed values (0 is the boundary, -1 and 1 the margins), or with kind 'probability'
@@ -456,25 +456,26 @@ Writes .svg, .png, .pdf or .txt by the path's ending, or a list of paths in one 
 local SHOW_DOC = "%s:show() -> %s\nDraws with characters in the terminal."
 
 for class, name in pairs{[Figure] = "figure", [Page] = "page"} do
-  peri._document("save", SAVE_DOC:format(name, name), public(function(self, ...)
+  internal.document("save", SAVE_DOC:format(name, name), public(function(self, ...)
     if getmetatable(self) ~= class then fail("plot.save: called with %s (expected %s:save(...))", shown(self), name) end
     return save(self, ...)
   end), class)
-  peri._document("show", SHOW_DOC:format(name, name), public(function(self)
+  internal.document("show", SHOW_DOC:format(name, name), public(function(self)
     if getmetatable(self) ~= class then fail("plot.show: called with %s (expected %s:show())", shown(self), name) end
     return show(self)
   end), class)
 end
 
-local plot = {_figure = Figure}
-peri._document("figure", [[
+local plot = {}
+internal.classes["plot.figure"] = Figure
+internal.document("figure", [[
 plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, width = 640, height = 480, ...} -> figure
 A picture to which layers are added: line, scatter, bars, histogram, band, image, heatmap, images, contour, regions,
 text; then save or show it. Drawn by gnuplot.
 Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best', false, 'above', 'below', 'right',
 'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).]],
   public(new_figure), plot)
-peri._document("page", [[
+internal.document("page", [[
 plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =} -> page
 Several figures in one picture, row by row; page:save and page:show as for a figure.]], public(new_page), plot)
 
@@ -482,27 +483,27 @@ Several figures in one picture, row by row; page:save and page:show as for a fig
 
 local views
 
--- plot._view(name, ...): a picture that plot/views.lua draws, for the methods of results.
-plot._view = public(function(name, ...)
-  views = views or peri._load("plot.views", input, layers, model_of,
+-- internal.view(name, ...): a picture that plot/views.lua draws, for the methods of results.
+internal.view = public(function(name, ...)
+  views = views or internal.load("plot.views", input, layers, model_of,
     {figure = new_figure, options = FIGURE_OPTIONS, regions = regions.OPTIONS})
   return views[name](...)
 end)
 
-peri._document("boundary", [[
+internal.document("boundary", [[
 plot.boundary(m, X, y, {labels =, support =, title =, xlabel = 'x1', ylabel = 'x2', aspect = 'equal', ...}) -> figure
 What a fitted estimator m of 2 features says of the plane, as figure:regions{model = m} draws it, and the points X
 (n x 2) by their class y (n; it may be left out). labels are names of the classes of m, ascending; around each support
 vector of a machine with a kernel is a ring, unless support = false. Further options are those of plot.figure, and of
 regions: extent, resolution, kind, margins, boundary, colorbar, label = 'boundary', margin_label = 'margins'.
 Errors: as figure:regions; X that is not n x 2, y of another length, labels that are not as many as the classes,
-support = true without support vectors.]], function(...) return plot._view("boundary", ...) end, plot)
+support = true without support vectors.]], function(...) return internal.view("boundary", ...) end, plot)
 
-peri._document("histories", [[
+internal.document("histories", [[
 plot.histories({{name, m, width =, style =, ..}, ..}, {measure = 'train_loss', title =, ylabel =, ..}) -> figure
 One measure of several trainings (what train.fit, or a Classifier's or Regressor's fit, has given) over their epochs, a
 line for each with its name in the legend; an entry may have options of figure:line. measure: 'train_loss', 'dev_loss',
 'train_accuracy', 'dev_accuracy', 'train_r2', 'dev_r2', 'learning_rate' or 'seconds'. Further options: plot.figure's.
 Errors: entries without a name, or whose training does not have the measure.]],
-  function(...) return plot._view("histories", ...) end, plot)
+  function(...) return internal.view("histories", ...) end, plot)
 return plot

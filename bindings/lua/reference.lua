@@ -1,16 +1,19 @@
 -- peri.reference(path): writes the reference, from the same documentation that help shows.
-local peri = ...
+local peri, internal = ...
+local names = internal.load("help.names", peri, internal)
 
+-- Parts, and classes of objects that only a call gives.
 local SECTIONS = {
-  { "_methods", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
-  { "nn", "Layers and losses" }, { "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
+  { class = "Tensor", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
+  { "nn", "Layers and losses" }, { class = "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
   { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
-  { "svm._grid", "Methods of grids over C and gamma" }, { "train", "Training" },
-  { "train._classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
-  { "metrics._confusion", "Methods of confusion matrices" }, { "select", "Selecting models" },
-  { "select._search", "Methods of searches" }, { "select._curve", "Methods of curves" }, { "plot", "Pictures" },
-  { "plot._figure", "Methods of figures" }, { "run", "Records of runs" }, { "run._methods", "Methods of records" },
-  { "script", "Scripts" }, { "script._options", "Methods of options" },
+  { class = "svm.grid", "Methods of grids over C and gamma" }, { "train", "Training" },
+  { class = "train.Classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
+  { class = "metrics.confusion", "Methods of confusion matrices" }, { "select", "Selecting models" },
+  { class = "select.search", "Methods of searches" }, { class = "select.curve", "Methods of curves" },
+  { "plot", "Pictures" }, { class = "plot.figure", "Methods of figures" }, { "run", "Records of runs" },
+  { class = "run", "Methods of records" }, { "script", "Scripts" },
+  { class = "script.options", "Methods of options" },
   { "report" }, -- a function of the module, which is there once it is looked for
 }
 
@@ -43,26 +46,20 @@ local function with_methods()
   }
 end
 
-local function find(name)
-  local value = peri
-  for part in name:gmatch "[^.]+" do value = type(value) == "table" and value[part] or nil end
-  return value
-end
-
 local function entry(out, text, notes)
   local signature, body = text:match "^([^\n]*)\n?(.*)$"
   out[#out + 1] = ("### `%s`\n\n%s%s\n"):format(signature, body, notes or "")
 end
 
 local function section(out, title, value, skip)
-  local names = {}
+  local list = {}
   for name, item in pairs(value) do
-    if type(name) == "string" and not skip[name] and peri.documentation(item) then names[#names + 1] = name end
+    if type(name) == "string" and not skip[name] and peri.documentation(item) then list[#list + 1] = name end
   end
-  if #names == 0 then return end
-  table.sort(names)
+  if #list == 0 then return end
+  table.sort(list)
   out[#out + 1] = ("## %s\n"):format(title)
-  for _, name in ipairs(names) do entry(out, peri.documentation(value[name])) end
+  for _, name in ipairs(list) do entry(out, peri.documentation(value[name])) end
 end
 
 local function row_notes(op)
@@ -83,20 +80,20 @@ return function(path)
   local ops = peri.ops()
   table.sort(ops, function(a, b) return a.name < b.name end)
   for _, op in ipairs(ops) do
-    rows[op.name] = true
+    rows[op.name], rows[op.name .. "_"] = true, true
     entry(out, op.doc, row_notes(op))
   end
-  for _, part in ipairs(SECTIONS) do find(part[1]) end -- a part may be callable itself: peri.run
+  for _, part in ipairs(SECTIONS) do names.find(part[1]) end -- a part may be callable itself: peri.run
   section(out, "The module", peri, rows)
   local objects = with_methods()
   for _, part in ipairs(SECTIONS) do
-    local value = find(part[1])
+    local value = part.class and names.class(part.class) or names.find(part[1])
     local skip = {}
-    local prefix = part[1] == "_methods" and "" or part[1] .. "."
+    local prefix = part.class == "Tensor" and "" or part[1] .. "."
     for name in pairs(rows) do
       if name:sub(1, #prefix) == prefix then skip[name:sub(#prefix + 1)] = true end
     end
-    if type(value) == "table" then section(out, part[2], value, skip) end
+    if type(value) == "table" then section(out, part[#part], value, skip) end
     for _, object in ipairs(objects[part[1]] or {}) do
       out[#out + 1] = ("## %s\n"):format(object[1])
       for _, name in ipairs(object[3]) do entry(out, peri.documentation(object[2][name])) end

@@ -1,9 +1,9 @@
 -- peri.report: scripts run as programs of their own, and one page of what they printed and drew.
-local peri = ...
-local process = peri._process
-local page = peri._load "report.page"
+local peri, internal = ...
+local process = internal.process
+local page = internal.load "report.page"
 
-local function fail(message, ...) peri._raise(("report: " .. message):format(...)) end
+local function fail(message, ...) internal.raise(("report: " .. message):format(...)) end
 
 local KNOWN = {
   title = "string", about = "string", scripts = "table", folder = "string", out = "string", arguments = "table",
@@ -186,7 +186,7 @@ local function report(given)
   return failed, path
 end
 
-peri._document("report", [[
+internal.document("report", [[
 report{title =, scripts = {{name =, title =, text =, arguments = {}}, ...}, folder =, out =, ...} -> failed, path
 Runs folder/name.lua for each script, as a program of its own with arguments (of all, its own, and --out out/name), and
 writes out/index.html: one page, with nothing outside it, of what the scripts printed, the pictures that they left in

@@ -1,10 +1,10 @@
 -- peri.run: what a run was made with, and what came of it, in a folder of its own.
-local peri = ...
-local process = peri._process
+local peri, internal = ...
+local process = internal.process
 
-local function fail(message, ...) peri._raise(message:format(...)) end
+local function fail(message, ...) internal.raise(message:format(...)) end
 
-local json = peri._load("run.json", peri, function(message, ...) fail("run: " .. message, ...) end)
+local json = internal.load("run.json", peri, internal, function(message, ...) fail("run: " .. message, ...) end)
 
 local Run = { __name = "run" }
 Run.__index = Run
@@ -139,9 +139,10 @@ function Run:__gc() finish(self, "ended") end
 
 function Run:__tostring() return ("run %s: %d steps in %s"):format(self.name, self._step, self.path) end
 
-local run = setmetatable({ _methods = Run }, { __call = open })
+local run = setmetatable({}, { __call = open })
+internal.classes.run = Run
 
-peri._document("run", [[
+internal.document("run", [[
 run{name =, config = {}, dir = 'out', seed =} -> run
 Begins the record of a run in the new folder dir/name/time/: run.json (config, seed, versions, command line, status,
 seconds), metrics.jsonl (run:log) and figures (run:figure). With seed, peri.manual_seed(seed) is called. name is one
@@ -150,23 +151,23 @@ the status of a run that nobody has closed becomes 'ended' with the script.
 Fields: path, name.
 Errors: unknown options, names that lead elsewhere, a config that JSON cannot say (functions, tables that hold
 themselves), folders that cannot be made.]], run, {})
-peri._document("json", [[
+internal.document("json", [[
 run.json(value) -> string
 JSON (RFC 8259): lists for tables with entries 1..n and for tensors, objects with sorted keys for other tables, the
 shortest decimals that read back as the same numbers. Numbers that are not finite are null; bytes that are no UTF-8
 become U+FFFD; layers and optimisers are their texts.
 Errors: functions, tables that hold themselves, keys that are neither strings nor whole numbers.]],
   function(value) return (json(value, "the value")) end, run)
-peri._document("log", [[
+internal.document("log", [[
 run:log{name = value, ...} -> run
 Adds a line to metrics.jsonl and hands it to the system at once, so that it stays when the script dies. step (the last
 one + 1) and seconds are added where they are not given; a number that is not finite is null, and told under
 not_finite.]], Run.log, Run)
-peri._document("figure", [[
+internal.document("figure", [[
 run:figure(figure, name) -> run
 Saves a figure or a page in the run's folder: name.svg and name.png, or one format when name ends in .svg, .png, .pdf
 or .txt.]], Run.figure, Run)
-peri._document("close", [[
+internal.document("close", [[
 run:close()
 Ends the record: status becomes 'finished'.]], Run.close, Run)
 

@@ -1,7 +1,7 @@
 -- peri.script: what scripts have in common: options of the command line, tables of results, pictures in a folder.
-local peri = ...
+local peri, internal = ...
 
-local function fail(message, ...) peri._raise(message:format(...)) end
+local function fail(message, ...) internal.raise(message:format(...)) end
 
 local Options = { __name = "options" }
 Options.__index = Options
@@ -242,8 +242,9 @@ local function as_table(rows)
   return table.concat(lines, "\n")
 end
 
-local script = { _options = Options }
-peri._document("options", [[
+local script = {}
+internal.classes["script.options"] = Options
+internal.document("options", [[
 script.options({name = {default, quick =, doc =, choices =, least = 1, most =}, .., about =}, arguments) -> options
 Reads a script's command line (arg): --name VALUE or --name=VALUE for each option, a flag where the default is a
 boolean, and always --help (prints and ends the script), --quick (options that have one take their quick value), --out
@@ -251,24 +252,24 @@ DIR ('out/NAME' by default) and --plots no (no pictures). Whole defaults take wh
 others numbers above 0, up to most. What is wrong is one line on stderr and the end of the script with status 1.
 Fields: a value for each option.
 Errors: names and defaults that no option can have.]], options, script)
-peri._document("table", [[
+internal.document("table", [[
 script.table{{heading, ...}, {value, ...}, ...} -> string
 Rows as text, in columns; columns of numbers stand on the right, floats have four digits (strings stay as they are).]],
   as_table, script)
-peri._document("try", [[
+internal.document("try", [[
 script.try(f, ...) -> what f gives
 Calls f(...), for what a user may get wrong, such as the name of a file: an error is one line on stderr and the end of
 the script with status 1.]], try, script)
-peri._document("time", [[
+internal.document("time", [[
 script.time(f, times = 1) -> seconds, what f gives
 Calls f() that many times and measures each; gives the shortest, since other programs only make it slower, and what the
 last call gave.]], time, script)
-peri._document("save", [[
+internal.document("save", [[
 options:save(figure, name) -> path or nil
 Saves a figure or page as name.svg and name.png in the folder of --out; with --plots no it does nothing. When gnuplot is
 missing, or the disk full, the first call says so in one line on stderr and the script goes on, for what it prints.]],
   Options.save, Options)
-peri._document("finish", [[
+internal.document("finish", [[
 options:finish()
 The last line of a script: prints where the pictures are. When some could not be saved the script ends with status 1.]],
   Options.finish, Options)

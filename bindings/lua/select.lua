@@ -1,15 +1,15 @@
 -- peri.select: which model, with which parameters. Called with the module and the table to fill, which can be called
 -- as the row `select` and is loaded at the first look into it.
-local peri, part = ...
-local input = peri._load("learn.input", peri)
-local rows = peri._load("learn.rows", peri, input)
-local folds = peri._load("select.folds", peri, input, rows)
-local evaluate = peri._load("select.evaluate", peri, input)
-local search = peri._load("select.search", peri, input, rows, folds, evaluate)
-local curves = peri._load("select.curves", peri, input, rows, folds, evaluate)
-local compare = peri._load("select.compare", peri, input, rows, evaluate)
+local peri, internal, part = ...
+local input = internal.load("learn.input", peri, internal)
+local rows = internal.load("learn.rows", peri, internal, input)
+local folds = internal.load("select.folds", peri, internal, input, rows)
+local evaluate = internal.load("select.evaluate", peri, internal, input)
+local search = internal.load("select.search", peri, internal, input, rows, folds, evaluate)
+local curves = internal.load("select.curves", peri, internal, input, rows, folds, evaluate)
+local compare = internal.load("select.compare", peri, internal, input, rows, evaluate)
 
-local function document(name, doc, f, where) peri._document(name, doc, f, where or part) end
+local function document(name, doc, f, where) internal.document(name, doc, f, where or part) end
 
 document("KFold", [[
 select.KFold{folds = 5, shuffle = true, seed = 0} -> splitter
@@ -123,7 +123,7 @@ Errors: as fit, with the name of the estimator.]], compare)
 
 -- ---- pictures of the results ----
 
-part._search, part._curve = search.class, curves.class
+internal.classes["select.search"], internal.classes["select.curve"] = search.class, curves.class
 
 document("plot", [[
 result:plot{title =, xlabel =, ylabel =, ...} -> figure

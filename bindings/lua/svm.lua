@@ -1,11 +1,11 @@
 -- What of peri.svm is best in Lua. Called with the module and the table that C has begun.
-local peri, svm = ...
+local peri, internal, svm = ...
 
-local function document(name, doc, f, where) peri._document(name, doc, f, where or svm) end
+local function document(name, doc, f, where) internal.document(name, doc, f, where or svm) end
 
 -- ---- files ----
 
-local files = peri._load("svm.files", peri, svm)
+local files = internal.load("svm.files", peri, internal, svm)
 
 local SAVE = [[
 m:save(path)
@@ -13,8 +13,7 @@ Writes the estimator, options and machine, as a safetensors file, whole or not a
 bitwise as m does.
 Errors: not fitted; a kernel that is a Lua function (data is never code); the file cannot be written.]]
 for _, row in ipairs(svm.machines()) do
-  local methods = svm._methods[row.name]
-  if methods._restore then document("save", SAVE, files.save, methods) end
+  document("save", SAVE, files.save, internal.machines[row.name].methods)
 end
 
 document("load", [[
@@ -28,7 +27,7 @@ Writes the machine as a model file of LIBSVM, whole or not at all: svm-predict r
 stand in ascending order; numbers have as many digits as give the same bits again.
 Errors: not fitted; a kernel that is a Lua function; the file cannot be written.]]
 for _, name in ipairs { "SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM" } do
-  document("save_libsvm", SAVE_LIBSVM, peri._kernels.save_libsvm, svm._methods[name])
+  document("save_libsvm", SAVE_LIBSVM, internal.kernels.save_libsvm, internal.machines[name].methods)
 end
 
 document("load_libsvm", [[
@@ -39,11 +38,11 @@ where svm-predict takes the first of the file). The file does not know the numbe
 largest index), C, nu and epsilon (the defaults), nor the rows of the fit: support numbers the support vectors as they
 come. zero_based: indices count from 0.
 Errors name file and line: what is no model, counts that do not agree with the lines, numbers that are not finite,
-support vectors that have no room within the memory limit.]], peri._kernels.load_libsvm)
+support vectors that have no room within the memory limit.]], internal.kernels.load_libsvm)
 
 -- ---- sweeps and searches ----
 
-local search = peri._load("svm.search", peri, svm)
+local search = internal.load("svm.search", peri, internal, svm)
 
 document("path", [[
 svm.path(X, y, {Cs =, estimator =, sample_weight =, progress =, kernel = 'rbf', gamma = 'scale', ..}) -> list
@@ -69,7 +68,7 @@ column for each C, ascending (float64, for a heat map); best_params, best_score;
 is false. tostring gives a table, and plot a picture.
 Errors: as cross_validate; values that m refuses.]], search.grid_search)
 
-svm._grid = search.Grid
+internal.classes["svm.grid"] = search.Grid
 document("plot", [[
 grid:plot{title =, xlabel =, ylabel =, ...} -> figure
 The scores over C and gamma as a heat map; when one of them has a single value a line over the other, with a band of
@@ -77,6 +76,6 @@ one standard deviation to each side. Options are those of plot.figure.]], search
 
 -- ---- kernel approximations ----
 
-peri._load("svm.approximation", peri, svm)
+internal.load("svm.approximation", peri, internal, svm)
 
 return svm

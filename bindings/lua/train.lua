@@ -1,15 +1,18 @@
 -- peri.train: training loops, and networks as estimators.
-local peri = ...
-local check = peri._load("train.check", peri, peri._load("learn.input", peri))
-local progress = peri._load("train.progress", peri._process, check)
-local loop = peri._load("train.loop", peri, progress)
-local estimator = peri._load("train.estimator", peri, check, loop)
+local peri, internal = ...
+local check = internal.load("train.check", peri, internal, internal.load("learn.input", peri, internal))
+local progress = internal.load("train.progress", internal.process, check)
+local loop = internal.load("train.loop", peri, internal, progress)
+local estimator = internal.load("train.estimator", peri, internal, check, loop)
 
 local classes = estimator.classes
-local train = { _fitted = classes.Fitted, _classifier = classes.Classifier, _regressor = classes.Regressor }
+local train = {}
+for name, class in pairs { fitted = classes.Fitted, Classifier = classes.Classifier, Regressor = classes.Regressor } do
+  internal.classes["train." .. name] = class
+end
 
 local function document(name, doc, f, ...)
-  for _, where in ipairs { ... } do peri._document(name, doc, f, where) end
+  for _, where in ipairs { ... } do internal.document(name, doc, f, where) end
 end
 
 document("fit", [[

@@ -98,7 +98,8 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
     context->fail_after = 0; /* and so does every later one */
     return out_of_memory(context, bytes);
   }
-  if (bytes > context->limit || context->in_use > context->limit - bytes) return out_of_memory(context, bytes);
+  if (bytes > PTRDIFF_MAX || bytes > context->limit || context->in_use > context->limit - bytes)
+    return out_of_memory(context, bytes);
   void *block = NULL;
   if (bytes <= LARGEST_CLASS) {
     size_t rounded;

@@ -17,8 +17,9 @@
 peri_status peri_file_read(peri_context *context, const char *path, void **bytes, size_t *size);
 
 /* Makes the n chunks, one after the other, the content of path: they go to a temporary file in the
- * same folder, which is flushed and renamed, then the folder is flushed. A reader sees the old file or
- * the new one, whole; on any error (a full disk too) the old file stays and the temporary is removed.
+ * same folder (temporary.h), which is flushed and renamed, then the folder is flushed. A reader sees the
+ * old file or the new one, whole; on any error (a full disk too) the old file stays and the temporary is
+ * removed; what a process leaves that is killed, the next write into the folder removes.
  * The mode of an existing file is kept; a symbolic link stays and its target is replaced; a file that
  * may not be written, or is no regular file, is left alone. */
 peri_status peri_file_write_atomic(peri_context *context, const char *path, const void *const *chunks,

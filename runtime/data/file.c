@@ -1,6 +1,7 @@
 /* Whole files: reading one within the budget, and replacing one so that no reader ever sees half. */
 #include "data/data.h"
 #include "data/reader.h"
+#include "data/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,18 +30,16 @@ peri_status peri_file_read(peri_context *context, const char *path, void **bytes
 
 /* ---- replacing a file ---- */
 
-#define TEMPORARY_NAMES 10000
-
 /* One replacement under way: the folder is held open, so that the temporary, the rename and the flush
  * are all of the same folder even if a path to it changes meanwhile. */
 typedef struct replacement {
   peri_context *context;
-  const char *path;   /* as the caller wrote it, for messages */
-  char *target;       /* with symbolic links resolved; malloc'ed by realpath, else NULL */
-  const char *base;   /* the last component of the target */
-  int folder, file;   /* descriptors, -1 when closed */
-  char temporary[64]; /* its name in the folder, "" when there is none */
-  bool replaces;      /* there is an old file, of this mode: */
+  const char *path; /* as the caller wrote it, for messages */
+  char *target;     /* with symbolic links resolved; malloc'ed by realpath, else NULL */
+  const char *base; /* the last component of the target */
+  int folder;       /* descriptor, -1 when closed */
+  peri_temporary temporary;
+  bool replaces; /* there is an old file, of this mode: */
   mode_t mode;
 } replacement;
 
@@ -90,25 +89,10 @@ static peri_status open_folder(replacement *r) {
   return r->folder < 0 ? fail(r, "its folder cannot be opened", number) : PERI_OK;
 }
 
-/* Not mkstemp, whose files nobody else may read: the process's umask shall decide, as for any file. */
-static peri_status create_temporary(replacement *r) {
-  for (int i = 0; i < TEMPORARY_NAMES; i++) {
-    char name[sizeof r->temporary];
-    snprintf(name, sizeof name, ".perilune-%ld-%d.tmp", (long)getpid(), i);
-    r->file = openat(r->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (r->file >= 0) {
-      memcpy(r->temporary, name, sizeof name);
-      return PERI_OK;
-    }
-    if (errno != EEXIST) break;
-  }
-  return fail(r, "no temporary file can be made in its folder", errno);
-}
-
 static peri_status write_chunk(replacement *r, const unsigned char *bytes, uint64_t n) {
   while (n > 0) {
     PERI_TRY(peri_check_cancel(r->context));
-    ssize_t done = write(r->file, bytes, (size_t)(n < PERI_IO_SLICE ? n : PERI_IO_SLICE));
+    ssize_t done = write(r->temporary.file, bytes, (size_t)(n < PERI_IO_SLICE ? n : PERI_IO_SLICE));
     if (done < 0 && errno == EINTR) continue;
     if (done <= 0) return fail(r, "cannot be written", done < 0 ? errno : ENOSPC);
     bytes += done;
@@ -118,7 +102,7 @@ static peri_status write_chunk(replacement *r, const unsigned char *bytes, uint6
 }
 
 static peri_status write_all(replacement *r, peri_chunk_source source, void *arg) {
-  if (r->replaces && fchmod(r->file, r->mode) != 0) return fail(r, "its mode cannot be kept", errno);
+  if (r->replaces && fchmod(r->temporary.file, r->mode) != 0) return fail(r, "its mode cannot be kept", errno);
   for (;;) {
     const void *bytes = NULL;
     size_t size = 0;
@@ -126,15 +110,11 @@ static peri_status write_all(replacement *r, peri_chunk_source source, void *arg
     if (size == 0) break;
     PERI_TRY(write_chunk(r, bytes, size));
   }
-  if (fsync(r->file) != 0) return fail(r, "cannot be flushed to the disk", errno);
-  int file = r->file;
-  r->file = -1;
-  return close(file) != 0 ? fail(r, "cannot be closed", errno) : PERI_OK;
+  return fsync(r->temporary.file) != 0 ? fail(r, "cannot be flushed to the disk", errno) : PERI_OK;
 }
 
 static peri_status put_in_place(replacement *r) {
-  if (renameat(r->folder, r->temporary, r->folder, r->base) != 0) return fail(r, "cannot be replaced", errno);
-  r->temporary[0] = '\0';
+  if (!peri_temporary_rename(&r->temporary, r->base)) return fail(r, "cannot be replaced", errno);
   /* Some file systems cannot flush a folder and say EINVAL: there is nothing more to be had there. */
   if (fsync(r->folder) != 0 && errno != EINVAL) {
     return fail(r, "is written, but its folder cannot be flushed to the disk", errno);
@@ -142,15 +122,20 @@ static peri_status put_in_place(replacement *r) {
   return PERI_OK;
 }
 
+static peri_status replace(replacement *r, peri_chunk_source source, void *arg) {
+  PERI_TRY(examine(r));
+  PERI_TRY(open_folder(r));
+  if (!peri_temporary_open(&r->temporary, r->folder)) {
+    return fail(r, "no temporary file can be made in its folder", errno);
+  }
+  PERI_TRY(write_all(r, source, arg));
+  return put_in_place(r);
+}
+
 peri_status peri_file_write_from(peri_context *context, const char *path, peri_chunk_source source, void *arg) {
-  replacement r = {.context = context, .path = path, .folder = -1, .file = -1};
-  peri_status status = examine(&r);
-  if (status == PERI_OK) status = open_folder(&r);
-  if (status == PERI_OK) status = create_temporary(&r);
-  if (status == PERI_OK) status = write_all(&r, source, arg);
-  if (status == PERI_OK) status = put_in_place(&r);
-  if (r.file >= 0) close(r.file);
-  if (r.temporary[0] != '\0') unlinkat(r.folder, r.temporary, 0);
+  replacement r = {.context = context, .path = path, .folder = -1, .temporary.file = -1};
+  peri_status status = replace(&r, source, arg);
+  peri_temporary_close(&r.temporary);
   if (r.folder >= 0) close(r.folder);
   free(r.target);
   return status;

@@ -113,8 +113,7 @@ const peri_op peri_op_full = {
 static peri_status infer_like(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
   peri_dtype dtype = call->args[1].given ? (peri_dtype)call->args[1].integer : x->dtype;
-  peri_infer_output(call, 0, dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, dtype, x->ndim, x->shape);
 }
 const peri_op peri_op_zeros_like = {
     .name = "zeros_like",

@@ -24,13 +24,15 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->workspace_bytes = 0;
   call->workspace = NULL;
   call->saves = op->saves;
+  int lists = 0;
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = false;
     arg->count = 0;
     arg->tensor = NULL;
     arg->tensors = NULL;
-    arg->sizes = call->sizes;
+    bool is_list = op->params[i].kind == PERI_KIND_DIMS || op->params[i].kind == PERI_KIND_SHAPE;
+    arg->sizes = is_list ? call->lists[lists++] : NULL;
     arg->number = op->params[i].otherwise;
     arg->integer = (int64_t)op->params[i].otherwise;
   }
@@ -174,6 +176,7 @@ peri_status peri_call_run(peri_call *call) {
   bool tracked = any_tracked(call);
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
   PERI_TRY(check_contexts(call));
+  if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
@@ -189,8 +192,12 @@ peri_status peri_call_run(peri_call *call) {
 
 /* ---- helpers of infer ---- */
 
-void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape) {
-  peri_layout_set(&call->outputs[output].layout, dtype, ndim, shape);
+peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape) {
+  peri_layout *layout = &call->outputs[output].layout;
+  layout->dtype = dtype;
+  layout->ndim = ndim;
+  for (int d = 0; d < ndim; d++) layout->shape[d] = shape[d];
+  return peri_layout_contiguous(call->context, call->op->name, layout);
 }
 
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim) {

@@ -15,8 +15,7 @@ static peri_status infer_broadcast(peri_call *call, int first, int n, peri_dtype
   int ndim;
   for (int i = 0; i < n; i++) tensors[i] = call->args[first + i].tensor;
   PERI_TRY(peri_broadcast(call->context, call->op->name, n, tensors, &ndim, shape));
-  peri_infer_output(call, 0, dtype, ndim, shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, dtype, ndim, shape);
 }
 
 static peri_status refuse_dtype(peri_call *call, int arg, const char *expected) {
@@ -183,8 +182,7 @@ static peri_status infer_unary(peri_call *call) {
   const peri_loop1 *by_dtype = call->context->kernels->elementwise->unary[call->op->id];
   call->dtype = x->dtype == PERI_INT64 && by_dtype[PERI_INT64] == NULL ? PERI_FLOAT32 : x->dtype;
   if (by_dtype[call->dtype] == NULL) return refuse_dtype(call, 0, "float32, float64 or int64");
-  peri_infer_output(call, 0, call->dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, call->dtype, x->ndim, x->shape);
 }
 
 static peri_status run_unary(peri_call *call) {
@@ -572,8 +570,7 @@ static peri_status infer_clamp(peri_call *call) {
                           call->args[2].number);
   }
   call->dtype = x->dtype;
-  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 static peri_status run_clamp(peri_call *call) {
   const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
@@ -620,8 +617,7 @@ const peri_op peri_op_clamp = {
 
 static peri_status infer_to(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
-  peri_infer_output(call, 0, (peri_dtype)call->args[1].integer, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, (peri_dtype)call->args[1].integer, x->ndim, x->shape);
 }
 static peri_status run_to(peri_call *call) {
   peri_tensor *x = call->args[0].tensor, **y = &call->outputs[0].tensor;

@@ -68,8 +68,7 @@ static peri_status infer_index_select(peri_call *call) {
   memcpy(shape, x->shape, sizeof shape);
   shape[dim] = call->args[1].tensor->layout.numel;
   call->note[0] = dim;
-  peri_infer_output(call, 0, x->dtype, x->ndim, shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, x->ndim, shape);
 }
 static peri_status run_index_select(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor, *x;
@@ -123,7 +122,7 @@ const peri_op peri_op_index_select = {
 static peri_status infer_placing(peri_call *call) {
   const peri_arg *shape = &call->args[1];
   call->note[0] = call->args[3].integer;
-  peri_infer_output(call, 0, call->args[0].tensor->layout.dtype, shape->count, shape->sizes);
+  PERI_TRY(peri_infer_output(call, 0, call->args[0].tensor->layout.dtype, shape->count, shape->sizes));
   return peri_index_check(call, 2, shape->sizes[call->note[0]]);
 }
 static peri_status run_index_add(peri_call *call) {
@@ -181,7 +180,7 @@ static peri_status infer_gather(peri_call *call) {
         peri_shape_text(index->ndim, index->shape, a), peri_shape_text(x->ndim, x->shape, b), dim + 1);
   }
   call->note[0] = dim;
-  peri_infer_output(call, 0, x->dtype, index->ndim, index->shape);
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, index->ndim, index->shape));
   return peri_index_check(call, 2, x->shape[dim]);
 }
 

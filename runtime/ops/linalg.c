@@ -68,8 +68,7 @@ static peri_status infer_solve(peri_call *call) {
   PERI_TRY(need_finite(call, 0));
   size_t size = peri_dtype_size(a->dtype);
   call->workspace_bytes = ((size_t)(n * n) + (size_t)(n * columns)) * size + (size_t)n * sizeof(lapack_int);
-  peri_infer_output(call, 0, a->dtype, b->ndim, b->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, a->dtype, b->ndim, b->shape);
 }
 
 static peri_status run_solve(peri_call *call) {
@@ -137,9 +136,8 @@ static peri_status infer_eigh(peri_call *call) {
   call->note[0] = (int64_t)work;
   call->note[1] = (int64_t)iwork;
   call->workspace_bytes = (size_t)(n * n) * size + work * size + iwork * sizeof(lapack_int);
-  peri_infer_output(call, 0, a->dtype, 1, a->shape);
-  peri_infer_output(call, 1, a->dtype, 2, a->shape);
-  return PERI_OK;
+  PERI_TRY(peri_infer_output(call, 0, a->dtype, 1, a->shape));
+  return peri_infer_output(call, 1, a->dtype, 2, a->shape);
 }
 
 static peri_status run_eigh(peri_call *call) {

@@ -71,9 +71,8 @@ static peri_status infer_cross_entropy(peri_call *call) {
   /* targets from 0, or the logarithms of the probabilities; and the losses of the rows */
   call->workspace_bytes =
       (size_t)x->shape[0] * size + (classes ? (size_t)x->shape[0] * sizeof(int64_t) : (size_t)x->numel * size);
-  peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? 1 : 0, x->shape);
-  peri_infer_output(call, 1, x->dtype, 2, x->shape);
-  return PERI_OK;
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? 1 : 0, x->shape));
+  return peri_infer_output(call, 1, x->dtype, 2, x->shape);
 }
 
 static peri_status shifted_targets(peri_tensor *target, int64_t *out) {
@@ -241,8 +240,7 @@ static peri_status infer_mse(peri_call *call) {
   }
   call->dtype = x->dtype;
   call->workspace_bytes = (size_t)x->numel * peri_dtype_size(x->dtype);
-  peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? x->ndim : 0, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? x->ndim : 0, x->shape);
 }
 
 /* (input - target)^2 into y */

@@ -11,6 +11,7 @@
 
 #define PERI_MAX_PARAMS  8
 #define PERI_MAX_OUTPUTS 3
+#define PERI_MAX_LISTS   3 /* of sizes or dimensions, in one row */
 
 /* ---- parameters ---- */
 
@@ -48,7 +49,7 @@ typedef struct peri_arg {
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
-  int64_t *sizes;  /* DIMS, SHAPE: the frame's room for them; not kept for the gradient */
+  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame; not kept for the gradient */
 } peri_arg;
 
 /* ---- calls ---- */
@@ -65,7 +66,7 @@ typedef struct peri_call {
   bool in_place;  /* the form that writes to its first argument */
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
-  int64_t sizes[PERI_MAX_DIMS]; /* of the one list argument that a row may have */
+  int64_t lists[PERI_MAX_LISTS][PERI_MAX_DIMS]; /* of the list arguments, in their order */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;
@@ -164,7 +165,8 @@ peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dt
 peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
 /* The number that is argument arg must be a value of dtype: whole for int64, 0 to 255 for uint8. */
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
-void peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
+/* Output number `output` is contiguous, of that shape; an error when its elements or bytes cannot be counted. */
+peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
 
 /* ---- formulas: how grad functions are written ----
  * A formula owns the values of its steps. The first failure sticks, and later steps do nothing.

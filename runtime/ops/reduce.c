@@ -34,7 +34,7 @@ static peri_status resolve_dims(peri_call *call) {
   return PERI_OK;
 }
 
-static void reduced_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
+static peri_status reduced_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
   const peri_layout *x = &call->args[0].tensor->layout;
   int64_t shape[PERI_MAX_DIMS];
   int ndim = 0;
@@ -42,7 +42,7 @@ static void reduced_output(peri_call *call, int output, peri_dtype dtype, bool k
     bool reduced = call->note[0] >> d & 1;
     if (!reduced || keepdim) shape[ndim++] = reduced ? 1 : x->shape[d];
   }
-  peri_infer_output(call, output, dtype, ndim, shape);
+  return peri_infer_output(call, output, dtype, ndim, shape);
 }
 
 /* x in dtype, contiguous, with its reduced dimensions between outer and inner. */
@@ -103,8 +103,7 @@ static peri_status infer_sum(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   PERI_TRY(resolve_dims(call));
   call->dtype = peri_is_float(dtype) ? dtype : PERI_INT64;
-  reduced_output(call, 0, call->dtype, call->args[2].integer);
-  return PERI_OK;
+  return reduced_output(call, 0, call->dtype, call->args[2].integer);
 }
 
 typedef peri_status (*reduction)(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -143,8 +142,7 @@ static peri_status infer_mean(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   PERI_TRY(resolve_dims(call));
   call->dtype = peri_is_float(dtype) ? dtype : PERI_FLOAT32;
-  reduced_output(call, 0, call->dtype, call->args[2].integer);
-  return PERI_OK;
+  return reduced_output(call, 0, call->dtype, call->args[2].integer);
 }
 static void scale(peri_tensor *y, double factor) {
   size_t size = peri_dtype_size(y->layout.dtype);
@@ -298,9 +296,8 @@ static peri_status resolve_dim(peri_call *call) {
 static peri_status infer_extreme(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  reduced_output(call, 0, call->dtype, call->args[2].integer);
-  reduced_output(call, 1, PERI_INT64, call->args[2].integer);
-  return PERI_OK;
+  PERI_TRY(reduced_output(call, 0, call->dtype, call->args[2].integer));
+  return reduced_output(call, 1, PERI_INT64, call->args[2].integer);
 }
 
 typedef peri_status (*extreme)(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -378,8 +375,7 @@ const peri_op peri_op_min = {
 static peri_status infer_argument(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  reduced_output(call, 0, PERI_INT64, call->args[2].integer);
-  return PERI_OK;
+  return reduced_output(call, 0, PERI_INT64, call->args[2].integer);
 }
 static peri_status run_argmax(peri_call *call) {
   return run_extreme(call, peri_reduce_max, NULL, call->outputs[0].tensor);
@@ -420,8 +416,7 @@ const peri_op peri_op_argmin = {
 
 static peri_status infer_truth(peri_call *call) {
   PERI_TRY(resolve_dims(call));
-  reduced_output(call, 0, PERI_BOOL, call->args[2].integer);
-  return PERI_OK;
+  return reduced_output(call, 0, PERI_BOOL, call->args[2].integer);
 }
 static peri_status run_truth(peri_call *call) {
   folded f;
@@ -471,8 +466,7 @@ static peri_status infer_softmax(peri_call *call) {
   PERI_TRY(peri_infer_float(call, 0));
   if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
   call->note[0] = dim;
-  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 
 peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim) {

@@ -9,9 +9,8 @@ static peri_status infer_sort(peri_call *call) {
   if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
   call->note[1] = x->ndim > 0 && dim != x->ndim - 1; /* sorted as rows in a moved copy */
   call->note[0] = dim;
-  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
-  peri_infer_output(call, 1, PERI_INT64, x->ndim, x->shape);
-  return PERI_OK;
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, x->ndim, x->shape));
+  return peri_infer_output(call, 1, PERI_INT64, x->ndim, x->shape);
 }
 static peri_status sort_rows(peri_call *call, peri_tensor *x, peri_tensor *values, peri_tensor *indices) {
   int64_t n = x->layout.ndim == 0 ? 1 : x->layout.shape[x->layout.ndim - 1];

@@ -151,7 +151,7 @@ static peri_status infer_flatten(peri_call *call) {
   memcpy(shape, x->shape, (size_t)first * sizeof(int64_t));
   shape[first] = 1;
   for (int d = first; d < x->ndim; d++) shape[first] *= x->shape[d];
-  peri_infer_output(call, 0, x->dtype, first + 1, shape);
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, first + 1, shape));
   peri_layout trial = call->outputs[0].layout;
   call->note[0] = strides_without_copy(x, &trial);
   return PERI_OK;
@@ -313,7 +313,7 @@ const peri_op peri_op_slice = {
 
 /* Zeros of a shape, with g at the place of a slice: the transpose of slice. */
 static peri_status infer_slice_backward(peri_call *call) {
-  peri_infer_output(call, 0, input(call)->dtype, call->args[1].count, call->args[1].sizes);
+  PERI_TRY(peri_infer_output(call, 0, input(call)->dtype, call->args[1].count, call->args[1].sizes));
   memcpy(call->note, (int64_t[]){call->args[2].integer, call->args[3].integer, call->args[4].integer},
          3 * sizeof(int64_t));
   return PERI_OK;
@@ -570,8 +570,7 @@ const peri_op peri_op_unsqueeze = {
 
 static peri_status infer_same(peri_call *call) {
   const peri_layout *x = input(call);
-  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 const peri_op peri_op_clone = {
     .name = "clone",

@@ -5,8 +5,7 @@
 
 static peri_status infer_written(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
-  peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
-  return PERI_OK;
+  return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 /* A number as a tensor of no dimensions in x's dtype. */
 static peri_status number_tensor(peri_tensor *x, const peri_arg *value, peri_tensor **out) {

@@ -40,25 +40,21 @@ const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer) {
 peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout) {
   char text[PERI_SHAPE_TEXT];
   int64_t stride = 1, bytes;
-  for (int d = 0; d < layout->ndim; d++) {
-    if (layout->shape[d] < 0) {
-      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
-                       (long long)layout->shape[d], d + 1);
-    }
-  }
-  layout->numel = 1;
-  layout->offset = 0;
+  bool empty = false, countable = true; /* an empty tensor may have large sizes elsewhere */
   for (int d = layout->ndim - 1; d >= 0; d--) {
+    int64_t size = layout->shape[d];
+    if (size < 0) {
+      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
+                       (long long)size, d + 1);
+    }
     layout->strides[d] = stride;
-    layout->numel *= layout->shape[d] == 0 ? 0 : 1; /* an empty tensor may have huge sizes elsewhere */
-    if (__builtin_mul_overflow(stride, peri_max(layout->shape[d], 1), &stride)) goto too_large;
+    empty |= size == 0;
+    countable &= !__builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride);
   }
-  if (layout->numel != 0) layout->numel = stride;
-  if (__builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes) || bytes > INT64_MAX / 2) {
-    goto too_large;
-  }
-  return PERI_OK;
-too_large:
+  layout->numel = empty ? 0 : stride;
+  layout->offset = 0;
+  countable = countable && !__builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes);
+  if (countable && bytes <= INT64_MAX / 2) return PERI_OK;
   return peri_fail(context, PERI_ERR_MEMORY, "%s: out of memory: shape %s of %s has too many elements", operation,
                    peri_shape_text(layout->ndim, layout->shape, text), dtypes[layout->dtype].name);
 }
@@ -130,7 +126,14 @@ static peri_status tensor_over(peri_storage *storage, const peri_layout *layout,
 /* A storage with its first tensor. data NULL: the elements stand behind them, in the same block. */
 static peri_status first_tensor(peri_context *context, const peri_layout *layout, void *data, peri_tensor **out) {
   void *block;
-  size_t bytes = FIRST_BYTES + (data == NULL ? (size_t)layout->numel * dtypes[layout->dtype].size : 0);
+  size_t bytes = 0;
+  if (data == NULL && (__builtin_mul_overflow((size_t)layout->numel, dtypes[layout->dtype].size, &bytes) ||
+                       bytes > PTRDIFF_MAX - FIRST_BYTES)) {
+    char text[PERI_SHAPE_TEXT];
+    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: a tensor %s of %s has too many elements",
+                     dtypes[layout->dtype].name, peri_shape_text(layout->ndim, layout->shape, text));
+  }
+  bytes += FIRST_BYTES;
   PERI_TRY(peri_alloc(context, bytes, &block));
   peri_first *first = block;
   first->storage = (peri_storage){.references = 1,
@@ -146,6 +149,14 @@ static peri_status first_tensor(peri_context *context, const peri_layout *layout
 
 peri_status peri_tensor_empty(peri_context *context, const peri_layout *layout, peri_tensor **out) {
   return first_tensor(context, layout, NULL, out);
+}
+
+peri_status peri_tensor_shaped(peri_context *context, const char *operation, peri_dtype dtype, int ndim,
+                               const int64_t *shape, peri_tensor **out) {
+  peri_layout layout = {.dtype = dtype, .ndim = ndim};
+  for (int d = 0; d < ndim; d++) layout.shape[d] = shape[d];
+  PERI_TRY(peri_layout_contiguous(context, operation, &layout));
+  return peri_tensor_empty(context, &layout, out);
 }
 
 peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
@@ -264,7 +275,7 @@ peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source) {
   return peri_iterate(context, &iterator, convert_row, &job);
 }
 
-static peri_status contiguous_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
+peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
   peri_layout layout;
   peri_layout_set(&layout, dtype, x->layout.ndim, x->layout.shape);
   PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
@@ -274,13 +285,13 @@ static peri_status contiguous_copy(peri_tensor *x, peri_dtype dtype, peri_tensor
 }
 
 peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out) {
-  if (!x->contiguous) return contiguous_copy(x, x->layout.dtype, out);
+  if (!x->contiguous) return peri_tensor_copy(x, x->layout.dtype, out);
   *out = peri_tensor_retain(x);
   return PERI_OK;
 }
 
 peri_status peri_tensor_convert(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
-  if (x->layout.dtype != dtype) return contiguous_copy(x, dtype, out);
+  if (x->layout.dtype != dtype) return peri_tensor_copy(x, dtype, out);
   *out = peri_tensor_retain(x);
   return PERI_OK;
 }

@@ -64,8 +64,12 @@ const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer);
 
 /* ---- making tensors ---- */
 
-/* Contiguous, uninitialised. layout->numel must be set. */
+/* Contiguous, uninitialised; layout->numel must be set. Whatever made the layout: bytes that cannot be counted are out
+ * of memory here. */
 peri_status peri_tensor_empty(peri_context *context, const peri_layout *layout, peri_tensor **out);
+/* The same of a shape that is not known to be sound; `operation` opens the message. */
+peri_status peri_tensor_shaped(peri_context *context, const char *operation, peri_dtype dtype, int ndim,
+                               const int64_t *shape, peri_tensor **out);
 peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, double value, peri_tensor **out);
 /* A further tensor over base's storage; layout->offset counts from the storage's first element. */
 peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out);
@@ -75,6 +79,8 @@ peri_status peri_tensor_detach(peri_tensor *x, peri_tensor **out);
 peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out);
 /* x itself (retained) when it has the dtype, else a contiguous converted copy; not recorded. */
 peri_status peri_tensor_convert(peri_tensor *x, peri_dtype dtype, peri_tensor **out);
+/* A new contiguous tensor with the elements of x in that dtype, cut off from the graph. */
+peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out);
 /* Elements of source (any dtype, broadcast to target's shape, already checked) into target. */
 peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source);
 /* The offset of x's first element in its storage, in elements. */

@@ -7,7 +7,7 @@ return function()
   if folder then return folder, "MNIST" end
   folder = os.tmpname()
   os.remove(folder)
-  assert(peri._process.mkdir(folder))
+  assert(require("support.internal").process.mkdir(folder))
   for prefix, n in pairs { train = 60000, t10k = 10000 } do
     local x, y = data.digits(n, { seed = n })
     data.write_idx(folder .. "/" .. prefix .. "-images-idx3-ubyte", (x * 255):round():to("uint8"):view(n, 28, 28))

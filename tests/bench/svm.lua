@@ -208,7 +208,7 @@ local function synthetic(machine, quality, title)
     heading(title, "LIBSVM")
     local folder, n = os.tmpname(), 10000
     os.remove(folder)
-    assert(peri._process.mkdir(folder))
+    assert(require("support.internal").process.mkdir(folder))
     peri.manual_seed(1)
     local X = peri.randn({ 2 * n, 20 }, { dtype = "float64" })
     local noise = peri.randn({ 2 * n }, { dtype = "float64" }) * 0.1

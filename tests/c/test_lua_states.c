@@ -180,6 +180,13 @@ static void lua_out_of_memory(void) {
       PERI_CHECK(status == LUA_OK || status == LUA_ERRMEM || strstr(lua_tostring(L, -1), "memory") != NULL, "%s",
                  lua_tostring(L, -1));
       succeeded = status == LUA_OK;
+      if (!succeeded) { /* the same state opens the module once there is memory */
+        lua_settop(L, 0);
+        lua_pushcfunction(L, open_and_live);
+        lua_pushstring(L, lives[tried[t]]);
+        PERI_CHECK(lua_pcall(L, 1, 0, 0) == LUA_OK, "opening again after allocation %ld failed: %s", n,
+                   lua_tostring(L, -1));
+      }
       close_state(L);
     }
     PERI_CHECK(succeeded, "life %zu", tried[t]);
@@ -377,6 +384,9 @@ static void interruption(void) {
   peri_cancel(context);
   run(L, "local ok, message = pcall(a.matmul, a, a)  assert(not ok and message:find 'interrupted$', message)\n"
          "ok, message = pcall(a.add_, a, 1)  assert(not ok and message:find 'interrupted$', message)\n"
+         "for _, row in ipairs {'exp', 't', 'sum', 'clone'} do\n" /* small operations and views too */
+         "  ok, message = pcall(a[row], a)  assert(not ok and message:find 'interrupted$', row)\n"
+         "end\n"
          "assert(a:equal(b))");
   peri_clear_cancel(context);
   run(L, "assert(a:matmul(a).shape[1] == 400)");

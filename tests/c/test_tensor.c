@@ -505,7 +505,41 @@ static void two_threads_train(void) {
   }
 }
 
+/* ---- frames ---- */
+
+static void lists_have_their_own_room(void) {
+  static const peri_op three_lists = {.name = "three",
+                                      .params = {{"x", PERI_KIND_TENSOR},
+                                                 {"stride", PERI_KIND_SHAPE},
+                                                 {"groups", PERI_KIND_INTEGER},
+                                                 {"padding", PERI_KIND_SHAPE},
+                                                 {"dims", PERI_KIND_DIMS}}};
+  peri_context *context = open_context(1);
+  peri_call call;
+  peri_call_open(&call, context, &three_lists);
+  for (int i = 1; i <= 4; i++) {
+    if (i != 2) peri_call_sizes(&call, i, 2, (int64_t[]){10 * i, 10 * i + 1});
+  }
+  for (int i = 1; i <= 4; i++) {
+    const peri_arg *arg = &call.args[i];
+    if (i == 2) continue;
+    PERI_CHECK(arg->count == 2 && arg->sizes[0] == 10 * i && arg->sizes[1] == 10 * i + 1, "list %d", i);
+  }
+  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
+    for (const peri_op *const *row = *group; *row != NULL; row++) {
+      int lists = 0;
+      for (int i = 0; i < peri_op_params(*row); i++) {
+        peri_kind kind = (*row)->params[i].kind;
+        lists += kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE;
+      }
+      PERI_CHECK(lists <= PERI_MAX_LISTS, "%s has %d lists", (*row)->name, lists);
+    }
+  }
+  close_context(context);
+}
+
 PERI_TEST_MAIN(PERI_TEST(new_tensors), PERI_TEST(bad_tensors), PERI_TEST(lend), PERI_TEST(lend_without_deleter),
                PERI_TEST(lend_fails), PERI_TEST(texts), PERI_TEST(train), PERI_TEST(same_bits_with_any_team),
                PERI_TEST(failing_allocations), PERI_TEST(fork_and_train), PERI_TEST(cancelled_rows),
-               PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors), PERI_TEST(two_threads_train))
+               PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors), PERI_TEST(two_threads_train),
+               PERI_TEST(lists_have_their_own_room))

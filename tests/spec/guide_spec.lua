@@ -1,6 +1,5 @@
 -- docs/guide.md, run as a reader runs it: its Lua blocks are one script, and each prints what stands below it.
-local peri = require "perilune"
-local process = peri._process
+local process = require "support.internal".process
 
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))

@@ -134,8 +134,9 @@ describe("bad arguments of", function()
   end
 
   local wrong_values = {
-    tensor = { "text", true, function() end }, operand = { "text", {}, function() end }, indices = { "text", 1, {} },
-    tensors = { "text", 1, {} }, number = { "text", {} }, integer = { "text", 1.5, {} }, index = { "text", 1.5, 0 },
+    tensor = { "text", true, function() end }, operand = { "text", { 7 }, function() end },
+    indices = { "text", 1, { 7 } }, tensors = { "text", 1, {} }, number = { "text", { 7 } },
+    integer = { "text", 1.5, { 7 } }, index = { "text", 1.5, 0 },
     bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 },
     shape = { "text", { 1.5 }, { -7 }, { "x" } },
     dtype = { "text", 1, "float16" }, choice = { "nonsense", 1 },

@@ -1,6 +1,6 @@
 -- peri.plot: what is checked, what gnuplot is told, and that no text or file name ever becomes a command.
 local peri = require "perilune"
-local plot, process = peri.plot, peri._process
+local plot, process = peri.plot, require "support.internal".process
 
 local NAN = 0 / 0
 local folder
@@ -650,7 +650,7 @@ describe("process", function()
 
   it("knows that a file is no terminal", function()
     local program = (os.getenv "PERILUNE_BUILD_DIR" or "build") .. "/perilune"
-    local code = "print(require 'perilune'._process.is_terminal(0))"
+    local code = "require 'perilune' print(debug.getregistry()['perilune.internal'].process.is_terminal(0))"
     local _, stdout = process.run{argv = {program, "-e", code}}
     assert.are.equal("false\n", stdout)
     _, stdout = process.run{argv = {"script", "-qec", program .. ' -e "' .. code .. '"', "/dev/null"}}

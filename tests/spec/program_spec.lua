@@ -82,15 +82,114 @@ describe("the program #program", function()
     assert.matches("^usage: perilune", (run {"--help"}))
     assert.matches("^Perilune ", (run {"--version"}))
   end)
+end)
 
-  it("stops a script on SIGINT, and the script may catch that", function()
-    local interrupt = "local pid = io.open('/proc/self/stat'):read('n') os.execute('sleep 0.2; kill -INT ' .. pid)"
-    local background = interrupt:gsub("sleep", "( sleep"):gsub("%.%. pid", ".. pid .. ' ) &'")
-    local _, err, status = run {"-e", background .. " while true do end"}
-    assert.matches("interrupted!", err)
-    assert.equal(1, status)
-    local out = run {"-e", background .. " print(pcall(function() while true do end end)) print 'on'"}
+describe("Ctrl-C #program", function()
+  -- os.execute would have the program ignore the signal meanwhile; io.popen does not. The count ends a loop that is
+  -- not stopped.
+  local PRESS = [[
+local pid = io.open("/proc/self/stat"):read "n"
+function press() io.popen("kill -INT " .. pid):close() end
+function long(f) for _ = 1, 300000000 do f() end print "not stopped" end
+function idle() end
+]]
+  local function press(body, ...) return run({...}, PRESS .. body) end
+  local function stops(body)
+    local out, err, status = press(body)
+    assert.same({"", 1}, {out, status}, body)
+    assert.matches("interrupted", err)
+  end
+
+  it("stops a script, and the script may catch that", function()
+    stops "press() long(idle)"
+    local out = press "print(pcall(function() press() long(idle) end)) print 'on'"
     assert.matches("^false\t[^\n]*interrupted!\non\n$", out)
+  end)
+
+  it("stops coroutines, in coroutines, and those made before, between many others", function()
+    stops "coroutine.wrap(function() press() long(idle) end)()"
+    stops "coroutine.wrap(function() coroutine.wrap(function() press() long(idle) end)() end)()"
+    stops "assert(coroutine.resume(coroutine.create(function() press() long(idle) end)))"
+    stops [[
+local kept = {}
+for i = 1, 20000 do
+  local co = coroutine.create(function() coroutine.yield() long(idle) end)
+  coroutine.resume(co)
+  if i % 100 == 0 then kept[#kept + 1] = co end
+end
+collectgarbage()
+press = (function(press) return function() coroutine.wrap(press)() end end)(press)
+pcall(press)
+for i, co in ipairs(kept) do
+  local fine, message = coroutine.resume(co, i == 1 and press())
+  assert(not fine and message:find "interrupted")
+end]]
+  end)
+
+  it("stops loops of small operations, also in a coroutine", function()
+    local loop = "local x = require 'perilune'.ones(3) press() long(function() local _ = x:exp() end)"
+    stops(loop)
+    stops("coroutine.wrap(function() " .. loop .. " end)()")
+  end)
+
+  it("pressed again gets out of loops that catch errors", function()
+    stops "long(function() pcall(press) end)"
+    stops "long(function() pcall(pcall, function() long(function() pcall(press) end) end) end)"
+    stops "long(function() coroutine.resume(coroutine.create(press)) end)"
+    stops "local peri = require 'perilune' long(function() pcall(function() press() peri.ones(2):exp() end) end)"
+  end)
+
+  it("leaves the script's own hooks, and none of its own", function()
+    local out = press [[
+local mine, other = function() end, coroutine.create(function() end)
+debug.sethook(mine, "c", 1000)
+pcall(function() press() long(idle) end)
+local hook, mask, count = debug.gethook()
+print(hook == mine, mask, count, debug.gethook(other))]]
+    assert.equal("true\tc\t1000\tnil\n", (out:gsub("\t\t0", "")))
+  end)
+
+  it("names the script's line, not the module's", function()
+    local _, err = press [[
+local peri = require "perilune"
+local model = peri.nn.Linear(2, 1)
+peri.train.fit {model = model, optimizer = peri.optim.SGD(model:parameters(), {lr = 0.1}), on_batch = press,
+  train = {peri.ones(8, 2), peri.ones(8, 1)}}
+]]
+    assert.matches("^perilune: stdin:%d+: interrupted", err)
+  end)
+
+  it("in a finaliser stops what runs", function()
+    stops [[
+local x = require "perilune".ones(3)
+setmetatable({}, {__gc = function() press() for _ = 1, 10 do local _ = x:exp() end end})
+collectgarbage()
+long(idle)]]
+  end)
+
+  it("pressed again ends a script that looks at nothing, but not a prompt", function()
+    local finaliser = "setmetatable({}, {__gc = function() press() press() press() print 'alive' end}) collectgarbage()"
+    local out, _, status = press(finaliser)
+    assert.same({"", 128 + 2}, {out, status})
+    local err
+    out, err, status = run({"-i"}, PRESS:gsub("\n", " ") .. "\nx = 42\n" .. finaliser .. "\nprint(x)\n")
+    assert.same({"alive\n42\n", 0}, {out, status})
+    assert.matches("Ctrl%-\\ ends the program", err)
+    assert.matches("interrupted!", err)
+  end)
+
+  it("never ends a prompt", function()
+    local function prompt(lines)
+      local out, err, status = run({"-i"}, PRESS:gsub("\n", " ") .. "\nx = 42\n" .. lines .. "\nprint(x)\n")
+      assert.same({"42\n", 0}, {out, status}, lines)
+      return err
+    end
+    assert.matches("interrupted!", prompt "press() long(idle)")
+    assert.matches("interrupted!", prompt "long(function() pcall(press) end)")
+    local slow = "setmetatable({}, {%s = function() press() long(idle) end})"
+    assert.matches("interrupted!", prompt(slow:format "__tostring"))
+    assert.matches("interrupted!", prompt("_PROMPT = " .. slow:format "__tostring" .. "\n_PROMPT = nil"))
+    assert.matches("interrupted!", prompt("local c <close> = " .. slow:format "__close"))
   end)
 end)
 

@@ -200,6 +200,14 @@ describe("train.fit", function()
     assert.same({ 1, 2, 5, 9 }, more.classes:totable())
   end)
 
+  it("predicts nothing of no rows, as machines do", function()
+    local h = train.fit(options { epochs = 1 })
+    local none = X:narrow(1, 1, 0)
+    assert.same({ 0 }, h:predict(none).shape)
+    assert.same({ 0, 2 }, h:predict_proba(none).shape)
+    assert.same({ 0 }, h:decision_function(none).shape)
+  end)
+
   it("learns numbers too, in the shape in which they came", function()
     local x = peri.linspace(-1, 1, 100):view(100, 1)
     for _, target in ipairs { (x:flatten() * 2 - 1), x * 2 - 1, peri.cat({ x * 2 - 1, x }, 2) } do

@@ -4,7 +4,7 @@ local peri = require "perilune"
 local run = require "support.program"
 local plot, svm, data, train, select, metrics, nn = peri.plot, peri.svm, peri.data, peri.train, peri.select,
   peri.metrics, peri.nn
-local process = peri._process
+local process = require "support.internal".process
 
 -- The commands that gnuplot is given for a picture; it is not run.
 local function commands_of(picture)
@@ -714,6 +714,6 @@ describe("all these pictures", function()
     end
     assert.matches("m:plot{measure", helped(network()))
     assert.matches("^plot.boundary%(m, X, y", helped "plot.boundary")
-    assert.matches("model is a fitted estimator", (helped "plot._figure.regions":gsub("%s+", " ")))
+    assert.matches("model is a fitted estimator", (helped "plot.figure.regions":gsub("%s+", " ")))
   end)
 end)

@@ -1,6 +1,5 @@
 -- read_csv and write_csv: their options; the work is done in C.
-local peri, input = ...
-local data = peri.data
+local peri, internal, input = ...
 local fail = input.fail
 
 -- By the option, or by the ending of the path.
@@ -50,7 +49,8 @@ function csv.read_csv(path, options)
       columns[i] = check_column(operation, ("entry %d of columns"):format(i), column)
     end
   end
-  return data._read_csv(path, { separator, header, missing, options.dtype or "float32", columns, label or false })
+  local chosen = { separator, header, missing, options.dtype or "float32", columns, label or false }
+  return internal.data.read_csv(path, chosen)
 end
 
 -- A list of n texts without zero bytes (n nil: any number).
@@ -90,7 +90,7 @@ function csv.write_csv(path, X, y, options)
   end
   if names and y ~= nil then names[#names + 1] = texts(operation, "label", { options.label or "y" }, 1, 0)[1] end
   if options.classes ~= nil then classes = texts(operation, "classes", options.classes, nil, 1) end
-  data._write_csv(path, X, y, { separator, names, classes })
+  internal.data.write_csv(path, X, y, { separator, names, classes })
 end
 
 return csv

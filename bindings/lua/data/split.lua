@@ -1,5 +1,5 @@
 -- data.split: rows into train, dev and test.
-local peri, input, rows = ...
+local peri, _, input, rows = ...
 local fail = input.fail
 
 local PARTS = { "train", "dev", "test" }

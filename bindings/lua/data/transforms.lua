@@ -1,5 +1,5 @@
 -- StandardScaler, MinMaxScaler and PCA: fitted on some rows, applied to any.
-local peri, input = ...
+local peri, internal, input = ...
 local fail = input.fail
 
 -- X as a float tensor of n x d outside of any graph, d as expected (nil: any).
@@ -157,7 +157,7 @@ function Pca:fit(X)
   if n < 2 then fail "PCA.fit: X has 1 row (expected 2 or more)" end
   local first, same = constant(x)
   local mean = peri.where(same, first, x:mean(1, true))
-  local s, v = peri.data._svd(x - mean)
+  local s, v = internal.data.svd(x - mean)
   local variance = s:square() / (n - 1)
   local total = variance:sum():item()
   local ratio = total > 0 and variance / total or peri.zeros_like(variance)

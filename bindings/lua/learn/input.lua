@@ -1,10 +1,10 @@
 -- What metrics, searches and transforms are given: options, labels, numbers and weights as tensors or Lua tables,
 -- checked here and named in messages.
-local peri = ...
+local peri, internal = ...
 
 local input = {}
 
-local function fail(message, ...) peri._raise(message:format(...)) end
+local function fail(message, ...) internal.raise(message:format(...)) end
 input.fail = fail
 
 -- A value for a message.
@@ -12,8 +12,8 @@ local function describe(value)
   if peri.is_tensor(value) then return "a tensor " .. table.concat(value.shape, "x") end
   if type(value) == "string" then return ("'%s'"):format(value:sub(1, 80):gsub("%c", "?")) end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
-  local class = type(value) == "userdata" and tostring(value):match "^(%a%w*)[{(]"
-  return class or value == nil and "nothing" or "a " .. type(value)
+  if type(value) == "userdata" then return tostring(value):match "^(%a%w*)[{(]" or internal.describe(value) end
+  return value == nil and "nothing" or "a " .. type(value)
 end
 input.describe = describe
 

@@ -1,5 +1,5 @@
 -- Rows of data: X and y as a script gives them, random orders, shares.
-local peri, input = ...
+local peri, internal, input = ...
 local fail = input.fail
 
 local rows = {}
@@ -52,7 +52,7 @@ function rows.pair(operation, name, value)
 end
 
 -- For each row its place, from 1, in a random order; with labels, the rows of each label are together.
-function rows.places(n, labels, seed) return peri.svm._folds(n, labels, n, seed):totable() end
+function rows.places(n, labels, seed) return internal.kernels.folds(n, labels, n, seed):totable() end
 
 -- Rows in a random order; with labels, every beginning of it has each label in proportion.
 function rows.order(n, labels, seed)

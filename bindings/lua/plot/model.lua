@@ -1,6 +1,6 @@
 -- What a fitted estimator says of the plane: the method that is asked, and what kind of regions it makes.
 
-local peri, input = ...
+local peri, internal, input = ...
 local fail = input.fail
 
 local METHODS = {decision = "decision_function", probability = "predict_proba", class = "predict"}
@@ -25,11 +25,12 @@ end
 
 -- Whether it is a network of train; such a thing cannot be when that part was never loaded.
 local function is_network(m)
-  local train, class = rawget(peri, "train"), getmetatable(m)
-  return train ~= nil and (class == train._fitted or class == train._classifier or class == train._regressor)
+  local classes, class = internal.classes, type(m) == "table" and getmetatable(m) or nil
+  return class ~= nil and
+    (class == classes["train.fitted"] or class == classes["train.Classifier"] or class == classes["train.Regressor"])
 end
 
-local function is_machine(m) return type(m) == "userdata" and peri.svm._methods[name_of(m)] ~= nil end
+local function is_machine(m) return type(m) == "userdata" and peri.svm and internal.machines[name_of(m)] ~= nil end
 
 -- The name of a machine of svm that is fitted on a plane and has classes (or is of one class).
 local function check_machine(where, m)

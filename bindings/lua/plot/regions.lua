@@ -2,7 +2,7 @@
 -- of the predicted rows (one number, or one per class, for each point) what the image shows and the
 -- fields whose zero lines are boundaries.
 
-local peri, input, model_of = ...
+local peri, _, input, model_of = ...
 local fail, kinds, tint, cycle_color = input.fail, input.kinds, input.tint, input.cycle_color
 
 local OPTIONS = {

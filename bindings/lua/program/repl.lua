@@ -49,10 +49,17 @@ local function prompt_for(text)
   return prompt and tostring(prompt) or (text and ".. " or "> ")
 end
 
+-- A prompt may be any value of the user's, with a __tostring of its own.
+local function read(text)
+  local made, prompt = host.call(prompt_for, explain, text)
+  if not made then report(prompt) end
+  return host.read(made and prompt or "> ")
+end
+
 local function loop()
   local text
   while true do
-    local line = host.read(prompt_for(text))
+    local line = read(text)
     if line == nil then break end
     if not line then
       text = nil
@@ -67,7 +74,7 @@ local function loop()
     end
   end
   if text then report((select(2, session:compile(text)))) end
-  session:close(report)
+  host.call(session.close, explain, session, report)
 end
 
 local function open_module()

@@ -1,5 +1,5 @@
 -- Lua values as JSON (RFC 8259): UTF-8, keys sorted. What JSON cannot say is an error, or is told apart.
-local peri, fail = ...
+local peri, _, fail = ...
 
 -- ---- strings ----
 

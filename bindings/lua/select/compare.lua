@@ -1,5 +1,5 @@
 -- compare: estimators side by side.
-local peri, input, rows, evaluate = ...
+local peri, _, input, rows, evaluate = ...
 local fail = input.fail
 
 local Comparison = {}

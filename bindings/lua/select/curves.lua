@@ -1,5 +1,5 @@
 -- learning_curve and validation_curve: scores on what was fitted and on what was held out, over sizes or values.
-local peri, input, rows, folds, evaluate = ...
+local peri, internal, input, rows, folds, evaluate = ...
 local fail = input.fail
 
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
@@ -27,7 +27,7 @@ function Curve.plot(self, options)
   if getmetatable(self) ~= Curve then
     fail("plot: called with %s (expected result:plot(...))", input.describe(self))
   end
-  return peri.plot._view("curve", self, options)
+  return peri.plot and internal.view("curve", self, options)
 end
 
 -- Scores (a list of repeats for each point) as tensors with their means.

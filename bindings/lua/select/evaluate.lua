@@ -1,6 +1,6 @@
 -- Fits and scores candidates: {make = function() -> an estimator that is not fitted, label = text for messages}.
 -- Machines with a kernel that differ only in C are fitted together, so that they share kernel values.
-local peri, input = ...
+local peri, internal, input = ...
 local fail = input.fail
 
 local evaluate = {}
@@ -143,12 +143,13 @@ end
 
 -- A text that is equal for machines with a kernel that differ only in C; nil for all else.
 local function sharing_key(m)
-  if type(m) ~= "userdata" or not has(m, "_path") then return nil end
+  local kind = type(m) == "userdata" and peri.svm and tostring(m):match "^%a+"
+  if not kind or not internal.machines[kind] or not internal.machines[kind].path then return nil end
   local params, names = m:params(), {}
   if params.C == nil then return nil end
   for name in pairs(params) do names[#names + 1] = name end
   table.sort(names)
-  local parts = { tostring(m):match "^%a+" }
+  local parts = { kind }
   for _, name in ipairs(names) do
     if name ~= "C" then parts[#parts + 1] = name .. "=" .. value_text(params[name]) end
   end
@@ -214,8 +215,8 @@ end
 
 local function score_group_at_once(operation, members, pair, fold, folds, scorer, scores)
   local m = members.machine
-  local predictions = attempt(operation, members.label, m._cross_predict, m, pair.x, pair.y, {}, fold, folds,
-    members.Cs)
+  local cross_predict = internal.machines[tostring(m):match "^%a+"].cross_predict
+  local predictions = attempt(operation, members.label, cross_predict, m, pair.x, pair.y, {}, fold, folds, members.Cs)
   for f = 1, folds do
     local out = fold:eq(f):nonzero()
     for g, i in ipairs(members.at) do

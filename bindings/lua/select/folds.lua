@@ -1,5 +1,5 @@
 -- KFold and StratifiedKFold: which rows are held out when.
-local peri, input, rows = ...
+local _, internal, input, rows = ...
 local fail = input.fail
 
 local Splitter = {}
@@ -32,11 +32,11 @@ end
 function Splitter:assign(operation, n, labels)
   if self.folds > n then fail("%s: folds is %d but X has %d rows", operation, self.folds, n) end
   if not self.stratified then
-    return self.shuffle and peri.svm._folds(n, nil, self.folds, self.seed) or in_turn(n, self.folds)
+    return self.shuffle and internal.kernels.folds(n, nil, self.folds, self.seed) or in_turn(n, self.folds)
   end
   local most = largest_class(labels)
   if most < self.folds then fail("%s: folds is %d but no class has more than %d rows", operation, self.folds, most) end
-  return peri.svm._folds(n, labels, self.folds, self.seed)
+  return internal.kernels.folds(n, labels, self.folds, self.seed)
 end
 
 function Splitter:split(X, y)

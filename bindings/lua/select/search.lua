@@ -1,5 +1,5 @@
 -- cross_val_score, grid_search and random_search.
-local peri, input, rows, folds, evaluate = ...
+local peri, internal, input, rows, folds, evaluate = ...
 local fail = input.fail
 
 local Search = {}
@@ -85,7 +85,7 @@ local function generator(seed)
   local block, at, first = {}, 0, 0
   local function uniform()
     if at == #block then
-      block, at = peri.data._uniform(seed, first, 64), 0
+      block, at = internal.data.uniform(seed, first, 64), 0
       first = first + 64
     end
     at = at + 1
@@ -169,7 +169,7 @@ function Search.plot(self, options)
   if getmetatable(self) ~= Search then
     fail("plot: called with %s (expected result:plot(...))", input.describe(self))
   end
-  return peri.plot._view("search", self, options)
+  return peri.plot and internal.view("search", self, options)
 end
 
 -- Whether a is better than b; NaN is worse than all else, and of equals the one that comes first is better.

@@ -1,8 +1,8 @@
 -- Kernel approximations: Nystroem and RBFSampler turn rows into features whose scalar products are near the
 -- kernel's values, so that a linear machine learns as one with the kernel would. Called with the module and
 -- the table of peri.svm.
-local peri, svm = ...
-local kernels = peri._kernels
+local peri, internal, svm = ...
+local kernels = internal.kernels
 
 svm.kernel_matrix = kernels.kernel_matrix
 
@@ -11,7 +11,7 @@ local function text(lines) return (lines:gsub("\n  ", " ")) end
 
 -- ---- errors ----
 
-local function fail(operation, message, ...) peri._raise(("%s: " .. message):format(operation, ...)) end
+local function fail(operation, message, ...) internal.raise(("%s: " .. message):format(operation, ...)) end
 
 -- A value as a message shows it.
 local function shown(value)
@@ -122,7 +122,7 @@ local function define(class)
   end
 
   local function method(name, doc, f)
-    peri._document(name, doc, function(m, ...)
+    internal.document(name, doc, function(m, ...)
       local state = states[m]
       local operation = class.name .. "." .. name
       if not state or state.class ~= class then
@@ -194,7 +194,7 @@ local function define(class)
     return ("%s{%s}%s"):format(class.name, table.concat(list, ", "), fitted)
   end
 
-  peri._document(class.name, class.doc, function(options)
+  internal.document(class.name, class.doc, function(options)
     return new(read_options(class.name, class.options, options))
   end, svm)
 end

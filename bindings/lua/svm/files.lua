@@ -1,6 +1,6 @@
 -- Estimators in files: m:save(path) and svm.load(path). A safetensors file holds the machine's arrays and numbers under
 -- the names of their fields, options that are numbers as "option.NAME", and words and switches as metadata.
-local peri, svm = ...
+local peri, internal, svm = ...
 
 local function number(value) return peri.tensor(value, { dtype = "float64" }) end
 
@@ -15,9 +15,9 @@ local function save(m, path)
   local row, params = rows()[name], m:params()
   local tensors, metadata = {}, { perilune = "svm." .. name }
   if type(params.kernel) == "function" then
-    peri._raise(name .. ".save: the kernel is a Lua function, which cannot be saved (data is never code)")
+    internal.raise(name .. ".save: the kernel is a Lua function, which cannot be saved (data is never code)")
   end
-  if type(path) ~= "string" then peri._raise(("%s.save: path must be a string, got %s"):format(name, type(path))) end
+  if type(path) ~= "string" then internal.raise(("%s.save: path must be a string, got %s"):format(name, type(path))) end
   for _, field in ipairs(row.fields) do
     local value = m[field] -- an error when m is not fitted
     if type(value) == "number" then value = number(value) end
@@ -73,13 +73,13 @@ local function load(path)
   local tensors, metadata = peri.load(path)
   local name = (metadata.perilune or ""):match "^svm%.(%a+)$"
   local row = name and rows()[name]
-  if not row then peri._raise(("svm.load: %s holds no estimator"):format(path)) end
+  if not row then internal.raise(("svm.load: %s holds no estimator"):format(path)) end
   local ok, result = pcall(function()
     local m = svm[name](read_options(row, tensors, metadata))
-    return m:_restore(tensors)
+    return internal.machines[name].restore(m, tensors)
   end)
   if ok then return result end
-  peri._raise(("svm.load: %s: %s"):format(path, tostring(result):gsub("^[^:]*:%d+: ", "")))
+  internal.raise(("svm.load: %s: %s"):format(path, tostring(result):gsub("^[^:]*:%d+: ", "")))
 end
 
 return { save = save, load = load }

@@ -1,12 +1,12 @@
 -- Sweeps over C, cross-validation and grids over (C, gamma), which share kernel values and start each machine from
 -- the one before.
-local peri, svm = ...
+local peri, internal, svm = ...
 
-local function fail(message, ...) peri._raise(message:format(...)) end
+local function fail(message, ...) internal.raise(message:format(...)) end
 
 local function check_estimator(operation, m)
   local name = type(m) == "userdata" and tostring(m):match "^(%a+)%{"
-  if not name or not svm._methods[name] then
+  if not name or not internal.machines[name] then
     fail("%s: the first argument must be an estimator of svm, got %s", operation, type(m))
   end
   return name
@@ -70,9 +70,9 @@ local function path(X, y, options)
   end
   local name = tostring(m):match "^%a+"
   check_C("path", m, name)
-  local _, run = pcall(function() return m._path end)
-  if type(run) ~= "function" then fail("path: %s has no kernel whose values can be shared", name) end
-  return m:_path(X, y, { sample_weight = call.sample_weight, progress = call.progress }, call.Cs)
+  local run = internal.machines[name].path
+  if not run then fail("path: %s has no kernel whose values can be shared", name) end
+  return run(m, X, y, { sample_weight = call.sample_weight, progress = call.progress }, call.Cs)
 end
 
 -- ---- cross-validation ----
@@ -122,16 +122,16 @@ local function prepare(operation, m, X, y, call)
     fail("%s: y must have an entry for each of the %d rows of X", operation, self.n)
   end
   self.weights = as_tensor(call.sample_weight, "float64")
-  self.fold = svm._folds(self.n, not self.numbers and self.y or nil, self.folds, seed)
+  self.fold = internal.kernels.folds(self.n, not self.numbers and self.y or nil, self.folds, seed)
   self.progress = call.progress
   return self
 end
 
 -- Predictions (a row for each C) and the worst fit_status.
 local function cross_predict(self, m, Cs)
-  local ok, run = pcall(function() return m._cross_predict end)
-  if ok and type(run) == "function" then
-    return m:_cross_predict(self.X, self.y, { sample_weight = self.weights, progress = self.progress }, self.fold,
+  local run = internal.machines[check_estimator("cross_predict", m)].cross_predict
+  if run then
+    return run(m, self.X, self.y, { sample_weight = self.weights, progress = self.progress }, self.fold,
       self.folds, Cs)
   end
   local X, rows, worst = as_tensor(self.X, peri.is_tensor(self.X) and self.X.dtype or "float64"), {}, 0
@@ -193,7 +193,7 @@ function Grid.plot(self, options)
     search.results[i] = { params = { C = r.C, gamma = r.gamma }, score = r.score, std = r.std }
     if r.gamma ~= nil then search.names[2] = "gamma" end
   end
-  return peri.plot._view("search", search, options)
+  return peri.plot and internal.view("search", search, options)
 end
 
 local function before(a, b)

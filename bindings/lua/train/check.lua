@@ -1,9 +1,9 @@
 -- What comes into training: checks of options and data, and the errors that they raise.
-local peri, input = ...
+local peri, internal, input = ...
 
 local check = { weights = input.weights }
 
-function check.fail(message, ...) peri._raise(message:format(...)) end
+function check.fail(message, ...) internal.raise(message:format(...)) end
 
 local fail = check.fail
 
@@ -113,13 +113,13 @@ end
 
 -- ---- data ----
 
--- X as a tensor of the model's dtype: one row an example.
-function check.rows(where, name, X, dtype)
+-- X as a tensor of the model's dtype: one row an example, and `least` of them (1).
+function check.rows(where, name, X, dtype, least)
   if type(X) == "table" then X = peri.tensor(X, { dtype = dtype }) end
   if not peri.is_tensor(X) then
     fail("%s: %s must be a tensor or a table of rows, got %s", where, name, check.shown(X))
   end
-  if X:dim() < 2 or #X == 0 then
+  if X:dim() < 2 or #X < (least or 1) then
     fail("%s: %s must have a row for each example, got %s", where, name, check.shown(X))
   end
   return X:detach():to(dtype)

@@ -1,5 +1,5 @@
 -- Networks as estimators: what train.fit gives, and Classifier and Regressor, which build their network in fit.
-local peri, check, loop = ...
+local peri, internal, check, loop = ...
 local fail, kinds, shown = check.fail, check.kinds, check.shown
 
 -- ---- options ----
@@ -210,7 +210,9 @@ local function classifier(self, where)
   return self
 end
 
-local function scores_of(self, where, X) return loop.forward(self.model, check.rows(where, "X", X, self.dtype)) end
+local function scores_of(self, where, X)
+  return loop.forward(self.model, check.rows(where, "X", X, self.dtype, 0))
+end
 
 function methods.predict(self, X)
   local scores = scores_of(fitted(self, "predict"), "predict", X)
@@ -241,7 +243,7 @@ function methods.score(self, X, y)
   return loop.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
 end
 
-function methods.plot(self, options) return peri.plot._view("history", fitted(self, "plot"), options) end
+function methods.plot(self, options) return peri.plot and internal.view("history", fitted(self, "plot"), options) end
 
 -- ---- unfitted ones ----
 

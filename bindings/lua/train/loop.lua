@@ -1,5 +1,5 @@
 -- The training loop: epochs of mini-batches, measures of both sets, early stopping.
-local peri, progress = ...
+local peri, internal, progress = ...
 
 local CHUNK = 1024 -- rows measured or predicted at a time
 
@@ -24,6 +24,7 @@ end
 local function forward(model, X)
   return peri.no_grad(function()
     model:eval()
+    if #X == 0 then return model(X) end
     local parts = {}
     in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
     return #parts == 1 and parts[1] or peri.cat(parts, 1)
@@ -60,7 +61,7 @@ local function add(job, sums, loss, scores, y, n, w)
   elseif w then
     sums.right = sums.right + (scores:argmax(2):eq(y):to(w.dtype) * w):sum():item()
   else
-    sums.right = sums.right + peri.data._hits(scores, y)
+    sums.right = sums.right + internal.data.hits(scores, y)
   end
 end
 
