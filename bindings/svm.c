@@ -49,7 +49,8 @@ static peri_status check_still_fitted(const estimator *e) {
 /* What was read for a machine is not handed to another. */
 static peri_status check_same_machine(const estimator *e, const samples *s) {
   if (s->generation == e->generation) return PERI_OK;
-  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called", e->type->name);
+  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called",
+                   e->type->name);
 }
 
 static peri_status compute_prediction(const estimator *e, const void *arg, peri_tensor **out) {

@@ -17,6 +17,7 @@ typedef struct peri_text {
   int64_t line;         /* of the last item, from 1 */
   size_t length;        /* of the last word */
   bool between, inside; /* the last item ended a line; the line has begun */
+  bool cut;             /* the last line ended with the file, without its \n */
   unsigned char *window;
   size_t at, filled;
   char word[PERI_LONGEST_WORD + 1]; /* terminated */

@@ -112,7 +112,7 @@ peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   if (model->options.kernel == PERI_SVM_PRECOMPUTED) return PERI_OK;
   if (model->options.kernel == PERI_SVM_LINEAR)
     return peri_parallel(context, model->pairs, coef_body, &(coef_job){.context = context, .model = model});
-  if (peri_svm_wants_centre(&machine->kernel, model->d)) {
+  if (model->supports > 0 && peri_svm_wants_centre(&machine->kernel, model->d)) {
     PERI_TRY(peri_blocks_new(blocks, model->d, sizeof *machine->centre, &machine->centre));
     PERI_TRY(peri_svm_means(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
                             machine->centre));
