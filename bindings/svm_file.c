@@ -63,8 +63,8 @@ peri_status estimator_source_size(const estimator *e, const estimator_source *so
   double value;
   PERI_TRY(estimator_source_number(e, source, name, &value));
   if (!(value >= 1 && value <= 1e15) || value != floor(value))
-    return peri_fail(e->context, PERI_ERR_IO, "%s: %s is %g (expected a whole number from 1)", e->type->name, name,
-                     value);
+    return peri_fail(e->context, PERI_ERR_IO, "%s: %s is %g, a size that is none (expected a whole number from 1)",
+                     e->type->name, name, value);
   *out = (int64_t)value;
   return PERI_OK;
 }

@@ -115,29 +115,36 @@ static peri_status decide_pairs(const estimator *e, const samples *s, double *ou
   return peri_svm_decision(e->context, m, s->dtype, s->n, s->d, s->x, s->d, out);
 }
 
-/* Calls `use` with decisions in memory of its own. */
-static peri_status with_pairs(const estimator *e, const samples *s, void *out,
-                              peri_status (*use)(const estimator *e, int64_t n, const double *pairs, void *out)) {
-  void *pairs;
-  size_t n = (size_t)s->n, row = (size_t)machine_of(e)->pairs * sizeof(double);
-  PERI_TRY(peri_alloc_array(e->context, n, row, &pairs));
-  peri_status status = decide_pairs(e, s, pairs);
-  if (status == PERI_OK) status = use(e, s->n, pairs, out);
-  peri_free(e->context, pairs, n * row);
-  return status;
+/* What becomes of decisions, some rows at a time: entries `from` and later of out. */
+typedef struct pairs_use {
+  const estimator *e;
+  void *out;
+} pairs_use;
+
+static peri_status with_pairs(const estimator *e, const samples *s, void *out, peri_svm_use use) {
+  pairs_use arg = {.e = e, .out = out};
+  return peri_svm_decision_blocks(e->context, machine_of(e), e->has_function, s->dtype, s->n, s->d, s->x, s->d, use,
+                                  &arg);
 }
 
-static peri_status use_ovr(const estimator *e, int64_t n, const double *pairs, void *out) {
-  peri_svm_ovr(machine_of(e)->k, n, pairs, out);
+static peri_status use_ovr(void *arg, int64_t from, int64_t n, const double *pairs) {
+  const pairs_use *self = arg;
+  int64_t k = machine_of(self->e)->k;
+  peri_svm_ovr(k, n, pairs, (double *)self->out + from * k);
   return PERI_OK;
 }
 
-static peri_status use_probabilities(const estimator *e, int64_t n, const double *pairs, void *out) {
-  return peri_svm_probabilities(e->context, machine_of(e), n, pairs, out);
+static peri_status use_probabilities(void *arg, int64_t from, int64_t n, const double *pairs) {
+  const pairs_use *self = arg;
+  const peri_svm *m = machine_of(self->e);
+  return peri_svm_probabilities(self->e->context, m, n, pairs, (double *)self->out + from * m->k);
 }
 
-static peri_status use_labels(const estimator *e, int64_t n, const double *pairs, void *out) {
+static peri_status use_labels(void *arg, int64_t from, int64_t n, const double *pairs) {
+  const pairs_use *self = arg;
+  const estimator *e = self->e;
   const peri_svm *m = machine_of(e);
+  int64_t *out = (int64_t *)self->out + from;
   if (m->prob_a == NULL) {
     peri_svm_labels(m, value_of(e, "break_ties", 0) != 0 ? PERI_SVM_CONFIDENCE : PERI_SVM_LOWEST, n, pairs, out);
     return PERI_OK;

@@ -201,11 +201,27 @@ static peri_status cross_over_matrix(peri_problem *p, const cross *job) {
   return PERI_OK;
 }
 
+/* What the rows of a fold are predicted to be, by the machine of one C. */
+typedef struct fold_use {
+  const cross *job;
+  const peri_svm *model;
+  const int64_t *rows;
+  int64_t at; /* of row 0 in the output */
+} fold_use;
+
+static peri_status predict_block(void *arg, int64_t from, int64_t rows, const double *decision) {
+  const fold_use *use = arg;
+  for (int64_t r = 0; r < rows; r++) {
+    predict(use->job, use->model, decision + r * use->model->pairs, use->at + use->rows[from + r]);
+  }
+  return PERI_OK;
+}
+
 /* The rows of one fold, predicted by machines fitted without them. */
 static peri_status cross_fold(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,
                               const cross *job, int64_t held, peri_blocks *blocks) {
   int64_t m = 0, n = samples->n, *rows;
-  double *weights, *decision;
+  double *weights;
   void *x;
   peri_svm **models;
   size_t row_bytes = (size_t)samples->d * peri_float_size(samples->dtype);
@@ -225,13 +241,12 @@ static peri_status cross_fold(peri_context *context, const peri_svm_options *opt
   peri_svm_samples without = *samples;
   without.weights = weights;
   PERI_TRY(fit_path(context, options, &without, job->count, job->Cs, models));
-  peri_status status = peri_blocks_new(blocks, m * models[0]->pairs, sizeof *decision, &decision);
+  peri_status status = PERI_OK;
   for (int64_t c = 0; c < job->count; c++) {
+    fold_use use = {.job = job, .model = models[c], .rows = rows, .at = c * n};
     if (status == PERI_OK)
-      status = peri_svm_decision(context, models[c], samples->dtype, m, samples->d, x, samples->d, decision);
-    for (int64_t r = 0; status == PERI_OK && r < m; r++) {
-      predict(job, models[c], decision + r * models[c]->pairs, c * n + rows[r]);
-    }
+      status = peri_svm_decision_blocks(context, models[c], false, samples->dtype, m, samples->d, x, samples->d,
+                                        predict_block, &use);
     if (models[c]->fit_status != 0) *job->fit_status = 1;
     peri_svm_release(context, &models[c]);
   }

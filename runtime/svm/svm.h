@@ -183,6 +183,12 @@ peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri
 /* The same from kernel values against the support vectors alone: m x supports, rows of ld. */
 peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
                                         const void *values, int64_t ld, double *out);
+/* Gets the decisions of rows from .. from + rows - 1. */
+typedef peri_status (*peri_svm_use)(void *arg, int64_t from, int64_t rows, const double *decision);
+/* The same decisions (of_kernel: of kernel values against the support vectors, d of them), some rows at a time, so that
+ * what is held does not grow with rows times pairs. */
+peri_status peri_svm_decision_blocks(peri_context *context, const peri_svm *model, bool of_kernel, peri_dtype dtype,
+                                     int64_t m, int64_t d, const void *x, int64_t ldx, peri_svm_use use, void *arg);
 /* The public decision of two classes, positive for classes[1], from the above in place. */
 void peri_svm_binary_sign(int64_t m, double *decision);
 /* m x k from m x pairs: votes plus a monotone transform of the summed confidences into (-1/3, 1/3). */
