@@ -421,8 +421,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "Kernels: linear u.v; poly (gamma u.v + coef0)^degree; rbf exp(-gamma |u - v|^2); sigmoid tanh(gamma u.v + coef0); " \
   "precomputed: X holds kernel values; or a Lua function f(A, B) of two tensors, m x d and n x d, that gives their m " \
   "x n kernel values as a tensor (called once with all rows in a fit). gamma: 'scale', 1 / (d Var(X)); 'auto', 1 / "   \
-  "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, beyond it as "     \
-  "they "                                                                                                              \
+  "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, else those of "    \
+  "each pair of classes, or, beyond the size too, as they "                                                            \
   "are needed. max_iter bounds the steps of each machine (-1: 10^7, or 100 for each row if they are more), "           \
   "time_limit "                                                                                                        \
   "the seconds of a fit. "

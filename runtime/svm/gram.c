@@ -145,6 +145,73 @@ peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n,
   return peri_parallel(context, (n + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, &job);
 }
 
+/* ---- the matrix of a part ---- */
+
+typedef struct part_job {
+  const peri_context *context;
+  const peri_cached_rows *rows;
+  const peri_stretch *stretch;
+  int64_t stretches, n, ld, tile, tiles; /* rows of a tile, of one stretch each; tiles of a side */
+  char *gram;
+} part_job;
+
+/* Rows of a tile: where they are in x and in the part, and how many. */
+static peri_stretch part_tile(const part_job *job, int64_t number) {
+  int64_t s = 0;
+  for (int64_t tiles; number >= (tiles = (job->stretch[s].count + job->tile - 1) / job->tile); s++) number -= tiles;
+  int64_t from = number * job->tile;
+  return (peri_stretch){.first = job->stretch[s].first + from,
+                        .count = peri_min(job->tile, job->stretch[s].count - from),
+                        .at = job->stretch[s].at + from};
+}
+
+/* Kernel values of the rows of one tile with those of another, computed and mirrored, or gathered both ways. */
+static void fill_part(const part_job *job, int64_t piece) {
+  const peri_cached_rows *rows = job->rows;
+  int64_t i, j, size = (int64_t)peri_float_size(rows->dtype);
+  tile_of_piece(job->tiles, piece, &i, &j);
+  peri_stretch a = part_tile(job, i), b = part_tile(job, j);
+  char *tile = job->gram + (a.at * job->ld + b.at) * size, *other = job->gram + (b.at * job->ld + a.at) * size;
+  if (rows->side.x != NULL) {
+    peri_svm_side u = peri_svm_side_from(&rows->side, rows->dtype, a.first);
+    peri_svm_side v = peri_svm_side_from(&rows->side, rows->dtype, b.first);
+    peri_svm_kernel_block(job->context->kernels, rows->kernel, rows->dtype, rows->d, a.count, &u, b.count, &v, tile,
+                          job->ld);
+    if (rows->dtype == PERI_FLOAT64)
+      mirror_64(a.count, b.count, job->ld, (const double *)(void *)tile, (double *)(void *)other);
+    else
+      mirror_32(a.count, b.count, job->ld, (const float *)(void *)tile, (float *)(void *)other);
+    return;
+  }
+  for (int64_t r = 0; r < a.count; r++)
+    gather_row(rows->side.from, peri_svm_given_row(&rows->side, a.first + r), rows->side.order + b.first, b.count,
+               rows->dtype, tile + r * job->ld * size);
+  for (int64_t r = 0; i != j && r < b.count; r++)
+    gather_row(rows->side.from, peri_svm_given_row(&rows->side, b.first + r), rows->side.order + a.first, a.count,
+               rows->dtype, other + r * job->ld * size);
+}
+
+static void part_body(void *arg, int64_t piece) { fill_part(arg, piece); }
+
+peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
+                                const peri_stretch *stretch, bool team, void *gram) {
+  part_job job = {.context = context, .rows = rows, .stretch = stretch, .stretches = stretches, .gram = gram};
+  for (int64_t s = 0; s < stretches; s++) job.n += stretch[s].count;
+  job.ld = peri_gram_ld(job.n);
+  job.tile = tile_rows(job.n, rows->d);
+  for (int64_t s = 0; s < stretches; s++) job.tiles += (stretch[s].count + job.tile - 1) / job.tile;
+  int64_t pieces = job.tiles * (job.tiles + 1) / 2;
+  if (team) PERI_TRY(peri_parallel(context, pieces, part_body, &job));
+  for (int64_t piece = 0; !team && piece < pieces; piece++) {
+    if (peri_cancelled(context)) return PERI_ERR_CANCELLED;
+    fill_part(&job, piece);
+  }
+  size_t size = peri_float_size(rows->dtype);
+  for (int64_t i = 0; i < job.n; i++) /* what lies beyond a row is read, never used */
+    memset(job.gram + (size_t)(i * job.ld + job.n) * size, 0, (size_t)(job.ld - job.n) * size);
+  return PERI_OK;
+}
+
 /* ---- cached rows ---- */
 
 #define LEAST_ROWS  16

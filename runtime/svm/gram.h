@@ -1,7 +1,7 @@
 /* Where the solver's kernel rows come from. A source knows the kernel between the samples of one problem,
  * numbered from 0, and lends rows of it; every row can be read (any value) up to PERI_SVM_LANES - 1
- * elements beyond its end. There are two: the whole Gram matrix, computed once and shared by all
- * pairs of classes, and a cache of rows for problems whose matrix exceeds the budget. */
+ * elements beyond its end. There are three: the whole Gram matrix, computed once and shared by all pairs of classes;
+ * where that exceeds the budget, the matrix of a pair; and a cache of rows where that does too. */
 #ifndef PERI_SVM_GRAM_H
 #define PERI_SVM_GRAM_H
 
@@ -36,7 +36,7 @@ peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n,
 /* The part of a square of n rows above its diagonal, to below it. */
 void peri_gram_mirror(peri_dtype dtype, int64_t n, int64_t ld, void *square);
 
-/* ---- cached rows ---- */
+/* ---- rows of a part of the samples ---- */
 
 /* Samples of a problem: stretches of rows of x, one after the other in the problem's numbering. */
 typedef struct peri_stretch {
@@ -54,6 +54,13 @@ typedef struct peri_cached_rows {
   int64_t d;
   peri_svm_side side;
 } peri_cached_rows;
+
+/* The whole matrix of a problem of stretches, n samples in all: by the team, or with `team` false by whoever calls it,
+ * which may be a body. Fails only when cancelled. */
+peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
+                                const peri_stretch *stretch, bool team, void *gram);
+
+/* ---- cached rows ---- */
 
 typedef struct peri_row_cache {
   peri_row_source source; /* first: a row cache is a source */

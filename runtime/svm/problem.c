@@ -188,7 +188,8 @@ static bool needs_few_rows(const peri_problem *p) {
   return p->options->type == PERI_ONE_CLASS && p->options->nu < FEW_ROWS_NU && p->grouping.rows > MANY_ROWS;
 }
 
-/* The whole matrix where it fits the budget and is needed, else a cache for the largest pair of classes. */
+/* The whole matrix where it fits the budget and is needed, else matrices of pairs, else a cache for the largest pair of
+ * classes. */
 static peri_status prepare_source(peri_problem *p) {
   const peri_svm_samples *s = p->samples;
   const peri_grouping *g = &p->grouping;
@@ -225,9 +226,19 @@ static peri_status prepare_source(peri_problem *p) {
     second = peri_max(second, peri_min(count, most));
     most = peri_max(most, count);
   }
+  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side};
+  int64_t largest = most + second;
+  double of_pair = (double)largest * (double)peri_gram_ld(largest) * (double)size;
+  if (g->k > 2 && of_pair <= budget) {
+    p->pair = (peri_row_source){.dtype = p->compute,
+                                .definite = peri_svm_kernel_is_definite(&p->kernel),
+                                .capacity = largest,
+                                .spare = budget - of_pair};
+    p->source = &p->pair;
+    return PERI_OK;
+  }
   p->source = &p->cache.source;
-  peri_cached_rows rows = {.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side};
-  return peri_row_cache_new(&p->blocks, &rows, most + second, budget, &p->cache);
+  return peri_row_cache_new(&p->blocks, &p->rows, largest, budget, &p->cache);
 }
 
 /* ---- the whole ---- */

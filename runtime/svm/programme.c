@@ -50,7 +50,7 @@ static void lay_out(peri_programme *self) {
     for (int side = 0; side < 2; side++) {
       self->row[side] = g->start[class[side]];
       counts[side] = g->start[class[side] + 1] - self->row[side];
-      firsts[side] = peri_problem_is_whole(p) ? self->row[side] : side * counts[0];
+      firsts[side] = self->source == &p->whole ? self->row[side] : side * counts[0];
     }
   } else {
     for (int side = 0; side < 2; side++) {
@@ -140,6 +140,13 @@ static void start(peri_programme *self) {
   }
 }
 
+/* K_tt, from the matrix where there is one: rounded as the rest of its row. */
+static double diagonal(const peri_programme *self, int64_t segment, int64_t i) {
+  const peri_row_source *source = self->source;
+  if (source->matrix == NULL) return self->problem->diagonal[self->row[segment] + i];
+  return peri_value(source->dtype, source->matrix, (self->smo->segment[segment].first + i) * (source->ld + 1));
+}
+
 void peri_programme_begin(peri_programme *self) {
   peri_smo *smo = self->smo;
   self->tol = self->problem->options->tol;
@@ -147,7 +154,7 @@ void peri_programme_begin(peri_programme *self) {
   for (int64_t s = 0; s < smo->segments; s++) {
     for (int64_t i = 0; i < smo->segment[s].count; i++) {
       smo->linear[smo->segment[s].position + i] = linear_term(self, s, self->row[s] + i);
-      smo->diagonal[smo->segment[s].position + i] = self->problem->diagonal[self->row[s] + i];
+      smo->diagonal[smo->segment[s].position + i] = diagonal(self, s, i);
     }
     set_bounds(self, s);
   }
@@ -188,7 +195,7 @@ static peri_status solve_nu_svc(peri_programme *self, bool warm, peri_smo_limits
   int64_t steps = 0, most = limits.max_iter;
   for (bool first = true;; first = false) {
     limits.max_iter = most - steps;
-    PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm || !first, &limits, &result->smo));
+    PERI_TRY(peri_smo_solve(p->context, self->source, self->smo, warm || !first, &limits, &result->smo));
     steps += result->smo.iterations;
     r = (result->smo.rho[0] - result->smo.rho[1]) / 2;
     if (!result->smo.converged || result->smo.gap < tol * r) break;
@@ -219,7 +226,7 @@ peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo
   if (p->options->type == PERI_NU_SVC)
     PERI_TRY(solve_nu_svc(self, warm, own, result));
   else
-    PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm, &own, &result->smo));
+    PERI_TRY(peri_smo_solve(p->context, self->source, self->smo, warm, &own, &result->smo));
   if (p->options->type == PERI_ONE_CLASS) result->smo.gap *= p->options->tol / self->tol;
   result->rho = result->scale * (result->smo.rho[0] + result->smo.rho[1]) / 2;
   if (p->options->type == PERI_ONE_CLASS) result->rho = boundary(&result->smo);

@@ -9,7 +9,8 @@
 
 typedef struct peri_programme {
   const peri_problem *problem;
-  peri_smo *smo; /* with room for peri_programme_most positions */
+  peri_row_source *source; /* the problem's, or the matrix of this pair */
+  peri_smo *smo;           /* with room for peri_programme_most positions */
   int64_t pair;
   double C;
   const int64_t *fold; /* of each row in the problem's order; NULL: nothing is held out */

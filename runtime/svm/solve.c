@@ -9,8 +9,9 @@
 
 typedef struct worker {
   peri_smo smo;
-  double *decision; /* rows */
-  bool *positive;   /* rows */
+  peri_row_source pair; /* the matrix of the pair at work, where pairs have their own */
+  double *decision;     /* rows */
+  bool *positive;       /* rows */
 } worker;
 
 typedef struct solver {
@@ -110,9 +111,30 @@ static void keep_beta(const solver *self, const peri_programme *programme, const
   peri_programme_read(programme, result, 1, beta + a * g->rows);
 }
 
+/* Where the kernel values of a pair (or of all rows) come from. */
+static peri_status begin_pair(const solver *self, worker *w, int64_t pair, bool serial, peri_row_source **source) {
+  peri_problem *p = self->problem;
+  const int64_t *start = p->grouping.start;
+  int64_t a = 0, b = 0, stretches = p->grouping.k > 0 ? 2 : 1;
+  *source = p->source;
+  if (peri_problem_is_whole(p)) return PERI_OK;
+  if (stretches == 2) peri_classes_of_pair(p->grouping.k, pair, &a, &b);
+  int64_t count_a = start[a + 1] - start[a], count_b = start[b + 1] - start[b];
+  const peri_stretch stretch[] = {{.first = start[a], .count = count_a, .at = 0},
+                                  {.first = start[b], .count = count_b, .at = count_a}};
+  if (!peri_problem_is_by_pair(p)) {
+    peri_row_cache_begin(&p->cache, stretches, stretch);
+    return PERI_OK;
+  }
+  *source = &w->pair;
+  w->pair.ld = peri_gram_ld(count_a + count_b);
+  return peri_gram_fill_part(p->context, &p->rows, stretches, stretch, serial, (void *)(uintptr_t)w->pair.matrix);
+}
+
 /* The pair's machines, from the smallest C to the largest, each starting from the one before. */
 static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool serial) {
   peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair};
+  PERI_TRY(begin_pair(self, w, pair, serial, &programme.source));
   bool warm = false;
   for (int64_t c = 0; c < self->count; c++) {
     peri_solved *out = &self->solutions[c].machine[pair];
@@ -157,6 +179,7 @@ static void decide_held(const solver *self, const peri_programme *programme, con
 static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool serial) {
   const peri_problem *p = self->problem;
   peri_programme programme = {.problem = p,
+                              .source = p->source,
                               .smo = &w->smo,
                               .pair = item % p->pairs,
                               .C = self->Cs[0],
@@ -207,19 +230,10 @@ static peri_status solve_parallel(solver *self, int64_t workers) {
   return PERI_OK;
 }
 
-/* Rows that have to be computed take the team for themselves. */
+/* Values that have to be computed take the team for themselves. */
 static peri_status solve_serial(solver *self) {
   peri_problem *p = self->problem;
-  const int64_t *start = p->grouping.start;
   for (int64_t item = 0; item < self->items; item++) {
-    if (!peri_problem_is_whole(p)) {
-      int64_t a = 0, b = 0;
-      if (p->grouping.k > 0) peri_classes_of_pair(p->grouping.k, item, &a, &b);
-      int64_t count_a = start[a + 1] - start[a], count_b = start[b + 1] - start[b];
-      peri_row_cache_begin(&p->cache, p->grouping.k > 0 ? 2 : 1,
-                           (peri_stretch[]){{.first = start[a], .count = count_a, .at = 0},
-                                            {.first = start[b], .count = count_b, .at = count_a}});
-    }
     peri_status status = solve_item(self, &self->workers[0], item, true);
     if (status == PERI_ERR_CANCELLED) return peri_check_cancel(p->context);
     PERI_TRY(status);
@@ -230,21 +244,51 @@ static peri_status solve_serial(solver *self) {
   return PERI_OK;
 }
 
+/* Bytes of the matrix of the largest pair. */
+static size_t pair_bytes(const peri_problem *p) {
+  int64_t n = p->pair.capacity;
+  return (size_t)(n * peri_gram_ld(n)) * peri_float_size(p->compute);
+}
+
+/* How many machines are solved at a time: one for each thread, unless their matrices are to be had one after the other;
+ * 1: the team works on one. The results are the same. */
+static int64_t count_workers(const solver *self, int64_t most) {
+  const peri_problem *p = self->problem;
+  double work = (double)self->items * (double)most * (double)most;
+  int64_t workers = peri_min(peri_threads(p->context), self->items);
+  if (workers == 1 || work < SERIAL_WORK || !(peri_problem_is_whole(p) || peri_problem_is_by_pair(p))) return 1;
+  bool fit = (double)workers * ((double)pair_bytes(p) + p->source->spare) <= p->options->cache_size * 0x1p20;
+  return peri_problem_is_whole(p) || fit ? workers : 1;
+}
+
+/* A matrix for each worker, where pairs have their own. */
+static peri_status place_matrices(solver *self, int64_t workers) {
+  peri_problem *p = self->problem;
+  char *matrices;
+  if (!peri_problem_is_by_pair(p)) return PERI_OK;
+  PERI_TRY(peri_blocks_new(&p->blocks, workers, pair_bytes(p), &matrices));
+  p->pair.matrix = matrices;
+  for (int64_t w = 0; w < workers; w++) {
+    self->workers[w].pair = p->pair;
+    self->workers[w].pair.matrix = matrices + (size_t)w * pair_bytes(p);
+  }
+  return PERI_OK;
+}
+
 static peri_status solve_items(solver *self) {
   peri_problem *p = self->problem;
   peri_context *context = p->context;
   int64_t most = peri_programme_most(p), rows = p->grouping.rows;
-  double work = (double)self->items * (double)most * (double)most;
-  bool parallel = peri_problem_is_whole(p) && self->items > 1 && work >= SERIAL_WORK;
-  int64_t workers = parallel ? peri_min(peri_threads(context), self->items) : 1;
   bool decide = self->fold != NULL || self->platt_fold != NULL;
   p->source->spare /= (double)self->items; /* not by workers: what is copied must not depend on the team */
-  size_t bytes = peri_smo_bytes(most, p->source);
+  int64_t workers = count_workers(self, most);
+  bool parallel = workers > 1;
   char *workspace;
-  PERI_TRY(peri_blocks_new(&p->blocks, workers, sizeof *self->workers, &self->workers));
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, workers, sizeof *self->workers, &self->workers));
+  PERI_TRY(place_matrices(self, workers));
+  size_t bytes = peri_smo_bytes(most, p->source);
   PERI_TRY(peri_blocks_new(&p->blocks, workers, bytes, &workspace));
   for (int64_t w = 0; w < workers; w++) {
-    self->workers[w] = (worker){.decision = NULL};
     peri_smo_place(&self->workers[w].smo, most, p->source, workspace + (size_t)w * bytes);
     self->workers[w].smo.team = !parallel;
   }

@@ -100,4 +100,55 @@ describe("a machine of many classes", function()
     assert.equal("", err)
     assert(tonumber(out) < 100e6, "a peak of " .. out)
   end)
+
+  it("has a matrix for each pair where the cache does not hold that of all", function()
+    local threads = peri.get_num_threads()
+    for _, dtype in ipairs { "float32", "float64" } do
+      for _, features in ipairs { 2, 20 } do
+        local n = features == 2 and 2400 or 800
+        local rows, labels = data.blobs(n, { centers = 8, features = features, noise = 6, seed = 3, dtype = dtype })
+        labels = labels - labels:eq(8):to "int64" * 3 -- one class of twice the others' rows
+        local whole = { gamma = 0.02, tol = 1e-5, cache_size = 1000, probability = true }
+        whole.decision_function_shape = "ovo"
+        local by_pairs = { cache_size = n == 2400 and 20 or 2 }
+        for name, value in pairs(whole) do by_pairs[name] = by_pairs[name] or value end
+        local T = rows:narrow(1, 1, 300)
+        local expected = svm.SVC(whole):fit(rows, labels):decision_function(T)
+        local bits
+        for count = 1, 3 do
+          peri.set_num_threads(count)
+          local m = svm.SVC(by_pairs):fit(rows, labels)
+          assert.equal(0, m.fit_status)
+          assert((m:decision_function(T) - expected):abs():max():item() < 1e-3)
+          local found = samples.bits(m.dual_coef) .. samples.bits(m:predict_proba(T))
+          assert.equal(bits or found, found)
+          bits = found
+        end
+        peri.set_num_threads(threads)
+        if n == 800 then
+          local gram = svm.kernel_matrix(rows, nil, { gamma = 0.02 })
+          local given = svm.SVC({ kernel = "precomputed", tol = 1e-5, cache_size = 2 }):fit(gram, labels)
+          local same = svm.SVC({ kernel = "precomputed", tol = 1e-5 }):fit(gram, labels)
+          assert((given:decision_function(gram) - same:decision_function(gram)):abs():max():item() < 1e-3)
+          local path = svm.path(rows, labels, { Cs = { 0.1, 1, 10 }, gamma = 0.02, cache_size = 2, tol = 1e-5 })
+          assert.equal(samples.bits(path[2].classes), samples.bits(given.classes))
+          local again = path[2]:clone({ decision_function_shape = "ovo" }):fit(rows, labels)
+          assert((again:decision_function(T) - expected):abs():max():item() < 1e-3)
+        end
+      end
+    end
+  end)
+
+  it("stops and reports as any other while its pairs have their own matrices", function()
+    local rows, labels = data.blobs(800, { centers = 8, features = 20, noise = 6, seed = 3 })
+    local m, calls = svm.SVC { gamma = 0.02, cache_size = 2 }, 0
+    m:fit(rows, labels, { progress = function(state)
+      calls = calls + 1
+      assert.equal(28, state.machines)
+    end })
+    assert(calls >= 14)
+    assert.has_error(function() m:clone():fit(rows, labels, { progress = function() error "enough" end }) end)
+    local ended = m:clone():fit(rows, labels, { progress = function() return false end })
+    assert.equal(1, ended.fit_status)
+  end)
 end)
