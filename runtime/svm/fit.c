@@ -68,6 +68,13 @@ static peri_status fill_pairs(const peri_problem *p, const peri_solution *soluti
   return PERI_OK;
 }
 
+/* The intercept for rows as they were given, from that for centred ones. */
+static void shift_intercepts(const peri_problem *p, peri_svm *model) {
+  for (int64_t pair = 0; p->centre != NULL && pair < model->pairs; pair++) {
+    model->intercept[pair] -= p->context->kernels->svm->dot[1](model->d, p->centre, model->coef + pair * model->d);
+  }
+}
+
 static peri_status build(peri_problem *p, const peri_solution *solution, peri_svm *model) {
   const peri_grouping *g = &p->grouping;
   int64_t *n_support;
@@ -92,7 +99,9 @@ static peri_status build(peri_problem *p, const peri_solution *solution, peri_sv
   if (g->k > 0) memcpy(model->classes, g->classes, (size_t)g->k * sizeof *model->classes);
   fill_supports(p, solution, model);
   PERI_TRY(fill_pairs(p, solution, model));
-  return peri_svm_prepare(p->context, model);
+  PERI_TRY(peri_svm_prepare(p->context, model));
+  shift_intercepts(p, model);
+  return PERI_OK;
 }
 
 /* ---- one machine, or a path ---- */

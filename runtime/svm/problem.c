@@ -150,12 +150,16 @@ static peri_status prepare_features(peri_problem *p) {
   PERI_TRY(peri_blocks_new(&p->blocks, s->d, sizeof *means, &means));
   PERI_TRY(peri_blocks_new(&p->blocks, rows * s->d, size, &p->features));
   PERI_TRY(peri_blocks_new(&p->blocks, rows, size, &p->norms));
-  if (kernel->uses_gamma) {
+  /* With the sum of b constant at 0 a linear machine is the same for centred rows, and keeps its digits. */
+  bool linear = p->kernel.id == PERI_SVM_LINEAR && p->options->type != PERI_ONE_CLASS;
+  bool centred = linear || peri_svm_wants_centre(&p->kernel, s->d);
+  if (kernel->uses_gamma || centred) {
     PERI_TRY(peri_svm_means(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order, means));
-    PERI_TRY(find_gamma(p, means));
+    if (kernel->uses_gamma) PERI_TRY(find_gamma(p, means));
+    if (linear) p->centre = means;
   }
-  PERI_TRY(peri_svm_pack(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order,
-                         peri_svm_wants_centre(&p->kernel, s->d) ? means : NULL, p->compute, p->features));
+  PERI_TRY(peri_svm_pack(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order, centred ? means : NULL,
+                         p->compute, p->features));
   PERI_TRY(peri_svm_norms(p->context, &p->kernel, p->compute, rows, s->d, p->features, s->d, p->norms));
   peri_svm_diagonal(p->context->kernels, &p->kernel, p->compute, rows, p->norms, p->diagonal);
   for (int64_t t = 0; t < rows; t++) {

@@ -19,6 +19,7 @@ typedef struct peri_problem {
 
   peri_svm_kernel kernel;
   void *features; /* rows x d of `compute`, by class; NULL when the kernel is precomputed */
+  double *centre; /* d: subtracted from the features of a linear kernel, for the intercept to make good; or NULL */
   void *norms;
   double *diagonal;
   peri_row_source whole; /* when the matrix fits */

@@ -26,6 +26,7 @@ typedef struct solver {
   const double *Cs;
   double *decisions;
   bool *converged; /* items */
+  bool *none;      /* items: there is no such machine */
   /* progress */
   int64_t finished;
   peri_svm_verdict verdict;
@@ -195,6 +196,7 @@ static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool 
       peri_programme_raise_C(&programme, self->Cs[c]);
     PERI_TRY(peri_programme_solve(&programme, c > 0, &end, &result));
     self->converged[item] = self->converged[item] && result.smo.converged;
+    self->none[item] = self->none[item] || isinf(result.scale) || !isfinite(result.smo.gap);
     decide_held(self, &programme, &result, w->decision, self->decisions + c * p->grouping.rows * p->pairs);
   }
   return PERI_OK;
@@ -352,8 +354,15 @@ peri_status peri_solve_folds(peri_problem *p, int64_t folds, const int64_t *fold
   self.Cs = Cs;
   self.decisions = decisions;
   PERI_TRY(peri_blocks_new_zeroed(&p->blocks, self.items, sizeof *self.converged, &self.converged));
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, self.items, sizeof *self.none, &self.none));
   PERI_TRY(solve_items(&self));
   *converged = true;
-  for (int64_t item = 0; item < self.items; item++) *converged = *converged && self.converged[item];
+  for (int64_t item = 0; item < self.items; item++) {
+    *converged = *converged && self.converged[item];
+    if (self.none[item])
+      return peri_fail(p->context, PERI_ERR_NUMERIC,
+                       "%s: without fold %lld there is no machine: nothing separates the rows, or the numbers overflow",
+                       p->who, (long long)(item / p->pairs) + 1);
+  }
   return PERI_OK;
 }

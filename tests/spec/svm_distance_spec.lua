@@ -145,3 +145,29 @@ describe("a kernel of distances", function()
     end
   end)
 end)
+
+describe("a linear kernel", function()
+  it("is as good far from 0", function()
+    for _, n in ipairs { 200, 2100 } do
+      for _, d in ipairs { 2, 12 } do
+        peri.manual_seed(1)
+        local near = peri.randn(n, d, { dtype = "float64" })
+        local y = near:sum(2):gt(0):to("int64"):view(-1)
+        local z = near:sum(2):view(-1) + peri.randn(n, { dtype = "float64" }) * 0.3
+        for _, case in ipairs { { "float32", 1e4 }, { "float64", 1.7e9 } } do
+          local X = (near + case[2]):to(case[1])
+          local machines = { svm.SVC { kernel = "linear" }, svm.NuSVC { kernel = "linear", nu = 0.2 } }
+          for _, m in ipairs(machines) do
+            m:fit(X, y)
+            assert.equal(0, m.fit_status)
+            assert(m:score(X, y) > 0.97, ("%s of %d rows: %g"):format(m, n, m:score(X, y)))
+          end
+          assert(svm.SVR({ kernel = "linear" }):fit(X, z):score(X, z) > 0.94)
+          assert(svm.NuSVR({ kernel = "linear" }):fit(X, z):score(X, z) > 0.94)
+          local folds = svm.cross_validate(machines[1], X, y, { folds = 3 })
+          assert(folds.mean > 0.95, folds.mean)
+        end
+      end
+    end
+  end)
+end)

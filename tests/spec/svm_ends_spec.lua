@@ -102,6 +102,16 @@ describe("NuSVC", function()
   end)
 end)
 
+describe("folds", function()
+  it("without a machine are an error, whether values are at hand or computed as they are needed", function()
+    local X, y = data.circles(60, { noise = 0.3, seed = 1, dtype = "float64" })
+    for _, cache_size in ipairs { 200, 1e-3 } do
+      local m = svm.NuSVC { kernel = "linear", nu = 0.5, cache_size = cache_size }
+      fails("separates the rows", svm.cross_validate, m, X, y)
+    end
+  end)
+end)
+
 describe("OneClassSVM", function()
   local function outside(X, options)
     return svm.OneClassSVM(options):fit(X):predict(X):eq(-1):sum():item()
