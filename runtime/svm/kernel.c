@@ -5,6 +5,7 @@
 #include "svm/svm_kernels.h"
 
 #include <cblas.h>
+#include <math.h>
 
 /* ---- the table ---- */
 
@@ -151,10 +152,12 @@ static void restore_exponents(const peri_kernels *kernels, double gamma, peri_dt
 
 /* A row of exponents -gamma |a_i - b_j|^2, from squared distances where there are few features, else from products. */
 static void exponents(const peri_kernels *kernels, double gamma, peri_dtype dtype, int64_t d, const peri_svm_side *a,
-                      int64_t i, int64_t n, const peri_svm_side *b, void *x) {
-  bool wide = peri_is_wide(dtype);
-  bool lost = d <= NARROW ? kernels->svm->distance_exponent[wide](n, x, gamma)
-                          : kernels->svm->rbf_exponent[wide](n, x, b->norms, peri_value(dtype, a->norms, i), gamma);
+                      int64_t i, int64_t n, const peri_svm_side *b, double largest, void *x) {
+  bool wide = peri_is_wide(dtype), lost;
+  if (d <= NARROW)
+    lost = kernels->svm->distance_exponent[wide](n, x, gamma);
+  else
+    lost = kernels->svm->rbf_exponent[wide](n, x, b->norms, largest, peri_value(dtype, a->norms, i), gamma);
   if (lost) restore_exponents(kernels, gamma, dtype, d, a, i, n, b, x);
 }
 
@@ -166,9 +169,12 @@ void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *k
     narrow_block(kernels->svm->narrow_squares[peri_is_wide(dtype)], dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
   else
     peri_svm_products(kernels, dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
+  double largest = 0;
+  for (int64_t j = 0; row->of_distance && d > NARROW && j < n; j++)
+    largest = fmax(largest, peri_value(dtype, b->norms, j));
   for (int64_t i = 0; i < m; i++) {
     void *values = (char *)out + i * ldo * (int64_t)peri_float_size(dtype);
-    if (row->of_distance) exponents(kernels, kernel->gamma, dtype, d, a, i, n, b, values);
+    if (row->of_distance) exponents(kernels, kernel->gamma, dtype, d, a, i, n, b, largest, values);
     row->apply(kernels, kernel, dtype, n, values);
   }
 }

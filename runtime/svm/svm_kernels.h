@@ -67,8 +67,8 @@ typedef struct peri_svm_kernels {
   double (*distance[2][2])(int64_t d, const void *u, const void *v);
 
   /* kernel rows in place, any n. rbf: products x_j = u.v_j to the exponents -gamma (norm + norms_j - 2 x_j), ready for
-   * exp, or to 1 where cancellation has left too few digits of them; whether there is such a one */
-  bool (*rbf_exponent[2])(int64_t n, void *x, const void *norms, double norm, double gamma);
+   * exp, or to 1 where cancellation has left too few digits of them; whether there is such a one. largest: of norms */
+  bool (*rbf_exponent[2])(int64_t n, void *x, const void *norms, double largest, double norm, double gamma);
   /* the same from squared distances, of which float32 may have overflowed */
   bool (*distance_exponent[2])(int64_t n, void *x, double gamma);
   void (*affine[2])(int64_t n, void *x, double scale, double offset); /* x = scale * x + offset */

@@ -456,33 +456,47 @@ static bool distance_exponent_64(int64_t n, void *x, double gamma) {
 #define RBF_LOSS_32   4
 #define RBF_LOSS_64   256
 
-static bool rbf_exponent_32(int64_t n, void *x, const void *norms, double norm, double gamma) {
-  float *restrict v = x;
-  const float *restrict squares = norms;
+/* The same with the second condition, where some s may be too large for it to hold everywhere, and without. */
+INLINE bool exponents_32(int64_t n, float *restrict v, const float *restrict squares, float square, float scale,
+                         bool bounded) {
   const float near = (float)RBF_NEIGHBOUR, loss = RBF_LOSS_32;
-  float square = (float)norm, scale = (float)gamma;
   int lost = 0;
   for (int64_t i = 0; i < n; i++) {
     float sum = square + squares[i], distance = sum - 2 * v[i], minus = scale * distance;
-    bool good = (distance >= near * sum) & (scale * sum < loss + minus * (loss + (loss / 2) * minus));
+    bool good = distance >= near * sum;
+    if (!bounded) good &= scale * sum < loss + minus * (loss + (loss / 2) * minus);
     v[i] = good ? -minus : 1;
     lost |= !good;
   }
   return lost != 0;
 }
 
-static bool rbf_exponent_64(int64_t n, void *x, const void *norms, double norm, double gamma) {
-  double *restrict v = x;
-  const double *restrict squares = norms;
+INLINE bool exponents_64(int64_t n, double *restrict v, const double *restrict squares, double square, double scale,
+                         bool bounded) {
   const double near = RBF_NEIGHBOUR, loss = RBF_LOSS_64;
   int64_t lost = 0;
   for (int64_t i = 0; i < n; i++) {
-    double sum = norm + squares[i], distance = sum - 2 * v[i], minus = gamma * distance;
-    bool good = (distance >= near * sum) & (gamma * sum < loss + minus * (loss + (loss / 2) * minus));
+    double sum = square + squares[i], distance = sum - 2 * v[i], minus = scale * distance;
+    bool good = distance >= near * sum;
+    if (!bounded) good &= scale * sum < loss + minus * (loss + (loss / 2) * minus);
     v[i] = good ? -minus : 1;
     lost |= !good;
   }
   return lost != 0;
+}
+
+static bool is_bounded(double norm, double largest, double gamma, double loss) {
+  return gamma * (norm + largest) < 0.999 * loss;
+}
+
+static bool rbf_exponent_32(int64_t n, void *x, const void *norms, double largest, double norm, double gamma) {
+  if (is_bounded(norm, largest, gamma, RBF_LOSS_32)) return exponents_32(n, x, norms, (float)norm, (float)gamma, true);
+  return exponents_32(n, x, norms, (float)norm, (float)gamma, false);
+}
+
+static bool rbf_exponent_64(int64_t n, void *x, const void *norms, double largest, double norm, double gamma) {
+  if (is_bounded(norm, largest, gamma, RBF_LOSS_64)) return exponents_64(n, x, norms, norm, gamma, true);
+  return exponents_64(n, x, norms, norm, gamma, false);
 }
 
 static void affine_32(int64_t n, void *x, double scale, double offset) {

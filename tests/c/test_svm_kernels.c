@@ -125,7 +125,9 @@ static void check_exponents(const peri_svm_kernels *kernels) {
       given[j] = x[j] = (float)(2 * uniform() * sqrt(norm * (double)norms[j]));
     }
     given[0] = x[0] = norms[0]; /* a duplicate, or worse */
-    bool lost = false, marked = kernels->rbf_exponent[0](33, x, norms, norm, gamma);
+    double largest = 0;
+    for (int j = 0; j < 33; j++) largest = fmax(largest, (double)norms[j]);
+    bool lost = false, marked = kernels->rbf_exponent[0](33, x, norms, largest, norm, gamma);
     for (int j = 0; j < 33; j++) {
       double sum = norm + (double)norms[j], distance = sum - 2 * (double)given[j];
       lost = lost || x[j] > 0;
