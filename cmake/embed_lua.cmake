@@ -1,4 +1,4 @@
-# Writes the Lua files under DIRECTORY as one C file with the table of bindings/lua_sources.h:
+# Writes the Lua files under DIRECTORY as one C file with the table of bindings/core/lua_sources.h:
 #   cmake -DDIRECTORY=bindings/lua -DFILES=a.lua;nn/b.lua -DOUTPUT=file.c -P embed_lua.cmake
 # The texts are kept byte for byte, so that positions in error messages are those of the files.
 set(arrays)
@@ -13,5 +13,5 @@ foreach(file IN LISTS FILES)
   string(APPEND arrays "static const unsigned char ${symbol}[] = {\n${bytes}0};\n")
   string(APPEND rows "    {\"${name}\", (const char *)${symbol}, sizeof(${symbol}) - 1},\n")
 endforeach()
-file(WRITE ${OUTPUT} "#include \"lua_sources.h\"\n\n${arrays}
+file(WRITE ${OUTPUT} "#include \"bindings/core/lua_sources.h\"\n\n${arrays}
 const struct peri_lua_source peri_lua_sources[] = {\n${rows}    {NULL, NULL, 0},\n};\n")

@@ -16,11 +16,10 @@ function(embed_lua output)
     COMMENT "Embedding bindings/lua" VERBATIM)
 endfunction()
 
-# ---- program*.c, repl*.c and lua/program/ are the program's own; all else is the module's ----
-file(GLOB bindings_sources CONFIGURE_DEPENDS bindings/*.c)
-set(program_sources ${bindings_sources})
-list(FILTER bindings_sources EXCLUDE REGEX "/(program|repl)[a-z_]*\\.c$")
-list(FILTER program_sources INCLUDE REGEX "/(program|repl)[a-z_]*\\.c$")
+# ---- program/ and lua/program/ are the program's own; all else is the module's ----
+file(GLOB bindings_sources CONFIGURE_DEPENDS bindings/*/*.c)
+file(GLOB program_sources CONFIGURE_DEPENDS bindings/program/*.c)
+list(REMOVE_ITEM bindings_sources ${program_sources})
 file(GLOB_RECURSE bindings_lua CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/bindings/lua bindings/lua/*.lua)
 set(program_lua ${bindings_lua})
 list(FILTER bindings_lua EXCLUDE REGEX "^program/")
@@ -29,7 +28,7 @@ embed_lua(${PROJECT_BINARY_DIR}/bindings_lua.c ${bindings_lua})
 embed_lua(${PROJECT_BINARY_DIR}/program_lua.c ${program_lua})
 
 add_library(perilune_bindings OBJECT ${bindings_sources} ${PROJECT_BINARY_DIR}/bindings_lua.c)
-target_include_directories(perilune_bindings PRIVATE bindings bindings/include runtime runtime/include
+target_include_directories(perilune_bindings PRIVATE ${PROJECT_SOURCE_DIR} bindings/include runtime runtime/include
   ${LUA_INCLUDE_DIRS})
 target_link_libraries(perilune_bindings PRIVATE perilune_flags ${runtime_libraries})
 
@@ -54,7 +53,7 @@ add_executable(perilune ${program_sources} ${PROJECT_BINARY_DIR}/program_lua.c)
 set_target_properties(perilune PROPERTIES ENABLE_EXPORTS ON)
 file(RELATIVE_PATH program_to_libraries /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR})
 set_target_properties(perilune PROPERTIES BUILD_RPATH $ORIGIN INSTALL_RPATH $ORIGIN/${program_to_libraries})
-target_include_directories(perilune PRIVATE bindings bindings/include runtime/include
+target_include_directories(perilune PRIVATE ${PROJECT_SOURCE_DIR} bindings/include runtime/include
   ${LUA_INCLUDE_DIRS} ${LIBEDIT_INCLUDE_DIRS})
 target_compile_definitions(perilune PRIVATE
   PERI_MODULE_LIBRARY="libperilune_lua.so.${PROJECT_VERSION_MAJOR}")

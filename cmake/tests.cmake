@@ -9,7 +9,7 @@ if(PERILUNE_LUA)
   add_library(perilune_lua_tested STATIC EXCLUDE_FROM_ALL $<TARGET_OBJECTS:perilune_bindings>)
   set_target_properties(perilune_lua_tested PROPERTIES LINKER_LANGUAGE C)
   target_link_libraries(perilune_lua_tested PUBLIC perilune_tested PkgConfig::LUA)
-  target_include_directories(perilune_lua_tested PUBLIC bindings bindings/include)
+  target_include_directories(perilune_lua_tested PUBLIC ${PROJECT_SOURCE_DIR} bindings/include)
 endif()
 foreach(source IN LISTS c_tests)
   get_filename_component(name ${source} NAME_WE)
@@ -27,6 +27,54 @@ foreach(source IN LISTS c_tests)
   set_tests_properties(${name} PROPERTIES TIMEOUT 240 ENVIRONMENT
     "PERILUNE_SOURCE_DIR=${PROJECT_SOURCE_DIR};PERILUNE_BUILD_DIR=${PROJECT_BINARY_DIR}")
 endforeach()
+
+# tests/fuzz/fuzz_*.c feed arbitrary bytes to the readers of files. With libFuzzer, in the sanitized build, each makes a
+# counted number of runs from its corpus, the same ones every time, with coverage of the readers; elsewhere
+# standalone.c changes each file of the corpus in a thousand ways. By hand, for long: see tests/fuzz/fuzz.h.
+include(CheckCSourceCompiles)
+set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer)
+check_c_source_compiles("#include <stddef.h>
+  int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size) { return bytes == NULL && size > 0; }"
+  PERILUNE_HAS_LIBFUZZER)
+unset(CMAKE_REQUIRED_FLAGS)
+if(CMAKE_BUILD_TYPE STREQUAL "Sanitize" AND PERILUNE_HAS_LIBFUZZER)
+  set(fuzz_driver)
+  set(fuzz_link -fsanitize=fuzzer)
+  file(GLOB readers CONFIGURE_DEPENDS runtime/data/*.c runtime/svm/*libsvm*.c)
+  add_library(perilune_fuzzed OBJECT EXCLUDE_FROM_ALL ${readers}) # once more, with coverage
+  target_compile_options(perilune_fuzzed PRIVATE -fsanitize=fuzzer-no-link)
+  target_include_directories(perilune_fuzzed PRIVATE runtime runtime/include)
+  target_link_libraries(perilune_fuzzed PRIVATE perilune_flags ${runtime_libraries})
+  set(fuzz_objects $<TARGET_OBJECTS:perilune_fuzzed>)
+else()
+  set(fuzz_driver tests/fuzz/standalone.c)
+  set(fuzz_link)
+  set(fuzz_objects)
+endif()
+# runs: what takes about three seconds
+function(fuzz_test name runs tested)
+  add_executable(fuzz_${name} tests/fuzz/fuzz_${name}.c ${fuzz_driver} ${fuzz_objects})
+  target_link_libraries(fuzz_${name} PRIVATE perilune_flags ${tested})
+  target_link_options(fuzz_${name} PRIVATE ${fuzz_link})
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  file(GLOB corpus CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}/*)
+  set(arguments ${corpus})
+  if(fuzz_link)
+    list(JOIN corpus "," inputs)
+    set(arguments -runs=${runs} -seed=1 -max_len=4096 -verbosity=0 -seed_inputs=${inputs}
+        -dict=${PROJECT_SOURCE_DIR}/tests/fuzz/${name}.dict -artifact_prefix=${PROJECT_BINARY_DIR}/tests/fuzz_${name}-)
+  endif()
+  add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${arguments})
+  set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 240)
+endfunction()
+fuzz_test(csv 3000 perilune_tested)
+fuzz_test(idx 100000 perilune_tested)
+fuzz_test(libsvm 15000 perilune_tested)
+fuzz_test(safetensors 40000 perilune_tested)
+fuzz_test(svmlight 10000 perilune_tested)
+if(PERILUNE_LUA)
+  fuzz_test(machine 2000 perilune_lua_tested)
+endif()
 
 # tests/embed is a project of its own: hosts that find an installed Perilune, as a user's do, and run as its
 # ctests. Sanitized libraries would need sanitized hosts, so those builds leave it out.

@@ -106,8 +106,10 @@ results have its dtype; statistics are float64.]]
 document("StandardScaler", [[
 data.StandardScaler{mean = true, std = true} -> scaler
 Columns less their mean, divided by their standard deviation (over n). Fields
-once fitted: mean, scale (d; nil when not asked for), var (d). A column whose
-values are all equal becomes 0: its scale is 1.]] .. METHODS .. [[
+once fitted: mean, scale (d; nil when not asked for), var (d; scale is right
+even where a square leaves the range of float64). A column whose values are
+equal but for rounding has scale 1, as in scikit-learn, and becomes 0: its
+variance is at most n e var + (n e mean)^2 with e = 2^-52.]] .. METHODS .. [[
 
 Errors: X that is empty, has NaN or infinity (fit), or other columns than were
 fitted; not fitted.]], "data.transforms")
@@ -116,7 +118,8 @@ document("MinMaxScaler", [[
 data.MinMaxScaler{low = 0, high = 1, clip = false} -> scaler
 Columns stretched so that their smallest value becomes low and their largest
 high; clip limits what lies beyond in other rows. Fields once fitted: min, max,
-scale (d). A column whose values are all equal becomes low.]] .. METHODS .. [[
+range (max - min, 1 where that is 0), scale ((high - low) / range), all of d. A
+column whose values are all equal becomes low.]] .. METHODS .. [[
 
 Errors: as StandardScaler; low that is not below high.]], "data.transforms")
 
@@ -127,8 +130,9 @@ means (LAPACK gesvd). components is how many (by default all: the smaller of n
 and d), or a share below 1: as few as explain that much of the variance. Fields
 once fitted: components (k x d, rows of length 1, the largest entry of each
 positive), explained_variance (k, over n - 1), explained_variance_ratio (k,
-shares of the whole), singular_values (k), mean (d), n_components. transform
-gives n x k, with whiten each column divided by its standard deviation.]] .. METHODS .. [[
+shares of the whole), singular_values (k), deviation (k: standard deviations, 1
+where there is no variance but what rounding makes), mean (d), n_components.
+transform gives n x k, with whiten each column divided by its deviation.]] .. METHODS .. [[
 
 Errors: as StandardScaler; fewer than 2 rows; more components than there are. I.
 Jolliffe, 'Principal component analysis', 2002.]], "data.transforms")

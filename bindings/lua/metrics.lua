@@ -27,6 +27,12 @@ local function choose_classes(operation, name, given, ...)
   return list, position
 end
 
+local function check_known(operation, t, position)
+  for i, label in ipairs(t) do
+    if not position[label] then fail("%s: entry %d of y is %d, which is none of classes", operation, i, label) end
+  end
+end
+
 -- ---- classes ----
 
 document("accuracy", [[
@@ -56,7 +62,7 @@ end
 
 function Confusion.__len(self) return #self.labels end
 
-function Confusion.__tostring(self)
+Confusion.__tostring = input.guard("tostring", function(self)
   local rows = { { "true \\ pred" } }
   local whole = self.matrix.dtype == "int64"
   for i, label in ipairs(self.labels) do
@@ -68,7 +74,7 @@ function Confusion.__tostring(self)
     rows[i + 1] = row
   end
   return input.aligned(rows)
-end
+end)
 
 local function normalized(matrix, by)
   local sums = by == "true" and matrix:sum(2, true) or by == "pred" and matrix:sum(1, true) or matrix:sum()
@@ -111,16 +117,16 @@ internal.document("plot", [[
 c:plot{names =, title =, xlabel = 'predicted', ylabel = 'true', ...} -> figure
 The matrix as a heat map with its counts or shares; names (a list) stand for the
 labels. Further options: those of plot.figure.
-Errors: names that are not as many as the labels.]], function(self, options)
+Errors: names that are not as many as the labels.]], input.guard("plot", function(self, options)
     if getmetatable(self) ~= Confusion then
       fail("plot: called with %s (expected c:plot(...))", input.describe(self))
     end
     return peri.plot and internal.view("confusion", self, options)
-  end, Confusion)
+  end), Confusion)
 
 local Report = {}
 
-function Report.__tostring(self)
+Report.__tostring = input.guard("tostring", function(self)
   local rows = { { "class", "precision", "recall", "f1", "support" } }
   local function add(name, precision, recall, f1, support)
     local row = { name }
@@ -136,7 +142,7 @@ function Report.__tostring(self)
     add(name, mean.precision, mean.recall, mean.f1)
   end
   return input.aligned(rows)
-end
+end)
 
 -- How often each label is right, is predicted and is true.
 local function count_labels(p, t, weights)
@@ -201,9 +207,9 @@ Errors: as accuracy; labels with one twice.]],
 
 -- ---- scores ----
 
--- Scores as float64 of n or n x k (k from 2), and labels as a list.
+-- Scores of n or n x k (k from 2), float64 or int64, and labels as a list.
 local function read_scores(operation, name, scores, y)
-  local s, t = input.numbers(operation, name, scores), input.labels(operation, "y", y)
+  local s, t = input.exact(operation, name, scores), input.labels(operation, "y", y)
   if s:dim() == 2 and s:size(2) < 2 then
     fail("%s: %s has shape %s (expected n, or n x k with a column for each class)", operation, name,
       table.concat(s.shape, "x"))
@@ -266,7 +272,8 @@ count as positive, float64 tensors that begin at (0, 0) with threshold infinity;
 rows of equal score come in together. scores are n, as decision_function gives
 them (or n x 2, as predict_proba does: column 2 counts); positive is the label
 that they speak for, by default the larger of two. drop_intermediate leaves out
-points on the straight line between their neighbours.
+points half-way between their neighbours, as scikit-learn does: on a straight
+line the ends of equal steps stay, and no curve drawn looks different.
 Errors: lengths that differ; NaN; y of one class, or of more than two without
 positive. T. Fawcett, 'An introduction to ROC analysis', 2006.]],
   function(scores, y, options)
@@ -291,12 +298,14 @@ positive. T. Fawcett, 'An introduction to ROC analysis', 2006.]],
 -- By trapezoids: ties count half.
 local function area(operation, scores, t, positive, weights)
   local fps, tps = cumulate(operation, scores, t, positive, weights)
+  local all_fp, all_tp = fps[#fps], tps[#tps]
+  local f, p = weights and all_fp or 1, weights and all_tp or 1 -- counts are whole, and their sums exact
   local sum, fp, tp = 0.0, 0.0, 0.0
   for i = 1, #fps do
-    sum = sum + (fps[i] - fp) * (tps[i] + tp)
+    sum = sum + (fps[i] - fp) / f * ((tps[i] + tp) / p)
     fp, tp = fps[i], tps[i]
   end
-  return sum / (2 * fp * tp)
+  return sum / (2 * (all_fp / f) * (all_tp / p))
 end
 
 document("roc_auc", [[
@@ -308,7 +317,7 @@ column, then the mean: 'macro', 'weighted' by the classes' weight in y, or
 'none' (a float64 tensor of k). classes (list) says which label each column is
 for, by default the labels of y, ascending.
 Errors: as roc_curve; a number of classes that is not that of the columns; a
-class that y has not.]],
+class that y has not, or a label of y that is none of classes.]],
   function(scores, y, options)
     local operation = "roc_auc"
     options = input.only(operation, options, "average classes positive sample_weight")
@@ -317,10 +326,11 @@ class that y has not.]],
     local weights = input.weights(operation, options.sample_weight, #t)
     if s:dim() == 1 or s:size(2) == 2 then
       local positive = options.positive
-      if positive == nil and options.classes ~= nil then
-        local classes = choose_classes(operation, "classes", options.classes)
+      if options.classes ~= nil then
+        local classes, position = choose_classes(operation, "classes", options.classes)
         if #classes ~= 2 then fail("%s: classes has %d labels (expected 2)", operation, #classes) end
-        positive = classes[2]
+        check_known(operation, t, position)
+        if positive == nil then positive = classes[2] end
       end
       s, positive = read_binary(operation, s, t, positive)
       return area(operation, s, t, positive, weights)
@@ -328,11 +338,12 @@ class that y has not.]],
     if options.positive ~= nil then
       fail("%s: positive is for two classes, but scores has %d columns", operation, s:size(2))
     end
-    local classes = choose_classes(operation, "classes", options.classes, t)
+    local classes, position = choose_classes(operation, "classes", options.classes, t)
     if #classes ~= s:size(2) then
       fail("%s: scores has %d columns but there are %d classes (option classes says which they are)", operation,
         s:size(2), #classes)
     end
+    check_known(operation, t, position)
     local _, _, support = count_labels(t, t, weights)
     local areas, sum, all = {}, 0.0, 0.0
     for c, label in ipairs(classes) do
@@ -358,6 +369,7 @@ not that of the columns; a label that is none of classes.]],
     local operation = "log_loss"
     options = input.only(operation, options, "classes eps sample_weight")
     local p, t = read_scores(operation, "probabilities", probabilities, y)
+    p = p:to "float64"
     local weights = input.weights(operation, options.sample_weight, #t)
     if p:lt(0):any() or p:gt(1):any() then fail("%s: probabilities has numbers outside [0, 1]", operation) end
     local dtype = peri.is_tensor(probabilities) and probabilities.dtype or "float64"
@@ -372,11 +384,9 @@ not that of the columns; a label that is none of classes.]],
       fail("%s: probabilities are of %d classes but there are %d (option classes says which they are)", operation,
         p:size(2), #classes)
     end
+    check_known(operation, t, position)
     local columns = {}
-    for i, label in ipairs(t) do
-      columns[i] = position[label]
-      if not columns[i] then fail("%s: entry %d of y is %d, which is none of classes", operation, i, label) end
-    end
+    for i, label in ipairs(t) do columns[i] = position[label] end
     local index = peri.tensor(columns, { dtype = "int64" }):unsqueeze(2)
     local losses = (p / p:sum(2, true)):gather(2, index):squeeze(2):log():neg()
     if not weights then return losses:mean():item() end
@@ -386,15 +396,31 @@ not that of the columns; a label that is none of classes.]],
 
 -- ---- numbers ----
 
--- Predictions and targets of one shape as float64 n x d, and weights n x 1 that sum to 1.
+-- Predictions and targets of one shape as n x d, float64 or int64, and weights n x 1 that sum to 1.
 local function read_numbers(operation, pred, y, options)
   options = input.only(operation, options, "sample_weight")
-  local p, t = input.numbers(operation, "pred", pred), input.numbers(operation, "y", y)
+  local p, t = input.exact(operation, "pred", pred), input.exact(operation, "y", y)
   local a, b = table.concat(p.shape, "x"), table.concat(t.shape, "x")
   if a ~= b then fail("%s: pred is %s but y is %s", operation, a, b) end
   local weights = input.weights(operation, options.sample_weight, #t)
   local w = weights and float64(weights) or peri.ones(#t, { dtype = "float64" })
   return p:reshape(#p, -1), t:reshape(#t, -1), (w / w:sum()):unsqueeze(2)
+end
+
+-- Powers of two, one for each column, near the largest number of a and b (n x d): 1 where that is 0 or not finite.
+local function column_units(a, b)
+  local largest, units = peri.cat({ a, b }, 1):abs():max(1):totable(), {}
+  for j, size in ipairs(largest) do
+    units[j] = size > 0 and size < math.huge and 2.0 ^ math.floor(math.log(size, 2)) or 1.0
+  end
+  return float64(units)
+end
+
+-- a - b as float64: of integers first subtracted, where that does not overflow.
+local function less(a, b)
+  local rough = a:to "float64" - b:to "float64"
+  if a.dtype ~= "int64" or b.dtype ~= "int64" then return rough end
+  return peri.where(rough:abs():lt(2.0 ^ 62), (a - b):to "float64", rough)
 end
 
 document("mse", [[
@@ -404,7 +430,7 @@ x d numbers. NaN and infinities count.
 Errors: shapes that differ; weights that are negative, not finite or all 0.]],
   function(pred, y, options)
     local p, t, w = read_numbers("mse", pred, y, options)
-    return ((p - t):square() * w):sum(1):mean():item()
+    return (less(p, t):square() * w):sum(1):mean():item()
   end)
 
 document("mae", [[
@@ -414,7 +440,7 @@ d numbers. NaN and infinities count.
 Errors: as mse.]],
   function(pred, y, options)
     local p, t, w = read_numbers("mae", pred, y, options)
-    return ((p - t):abs() * w):sum(1):mean():item()
+    return (less(p, t):abs() * w):sum(1):mean():item()
   end)
 
 document("r2", [[
@@ -427,10 +453,13 @@ Errors: as mse.]],
   function(pred, y, options)
     local p, t, w = read_numbers("r2", pred, y, options)
     if #t < 2 then return 0 / 0 end
-    local residual = ((p - t):square() * w):sum(1)
-    local total = ((t - (t * w):sum(1, true)):square() * w):sum(1)
+    local off, first = less(p, t), t[{ { 1, 1 } }]
+    local from_first = t.dtype == "int64" and less(t, first) or t
+    local from_mean = from_first - (from_first * w):sum(1, true)
+    local units = column_units(off, from_mean) -- squares stay within the range
+    local residual, total = ((off / units):square() * w):sum(1), ((from_mean / units):square() * w):sum(1)
     local constant = peri.where(residual:eq(0), peri.ones_like(residual), peri.zeros_like(residual))
-    local flat = t:eq(t[{ { 1, 1 } }]):all(1)
+    local flat = t:eq(first):all(1)
     return peri.where(flat, constant, 1 - residual / total):mean():item()
   end)
 

@@ -49,7 +49,8 @@ document("path", [[
 svm.path(X, y, {Cs =, estimator =, sample_weight =, progress =, kernel = 'rbf', gamma = 'scale', ..}) -> list
 A fitted estimator for each C of the list or tensor Cs, in that order: kernel values are computed once, and each machine
 starts from that of the next smaller C. Options are those of svm.SVC, or those of `estimator` (SVC, SVR or NuSVR, not
-necessarily fitted). X, y, sample_weight and progress as in fit.
+necessarily fitted). X, y, sample_weight and progress as in fit. The time_limit of the options is that of one fit: m
+values of C share m times as much.
 Errors: as fit; an estimator without C.]], search.path)
 
 document("cross_validate", [[
@@ -57,7 +58,8 @@ svm.cross_validate(m, X, y, {folds = 5, seed = 0, sample_weight =, progress =}) 
 Fits the options of m without each fold in turn and predicts the rows of the fold; labels are spread evenly over the
 folds, which follow from the seed. Machines with a kernel share its values between folds; they vote (probability is
 left aside), and gamma = 'scale' is that of all rows. Fields: scores (folds, float64: accuracy or R^2), mean, std,
-predictions (n), fold (n, int64 from 1), fit_status (1 when some fit ended before tol). m itself stays as it is.
+predictions (n), fold (n, int64 from 1), fit_status (1 when some fit ended before tol). m itself stays as it is; its
+time_limit is that of each fit.
 Errors: as fit; folds beyond the number of rows.]], search.cross_validate)
 
 document("grid_search", [[

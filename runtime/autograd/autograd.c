@@ -1,145 +1,8 @@
-/* Nodes, and the walk back through them. */
+/* The walk back through nodes. */
 #include "autograd/autograd.h"
+#include "ops/node.h"
 #include "ops/ops.h"
 #include "ops/rows.h"
-
-typedef struct peri_edge {
-  peri_node *node;   /* what computed the input, or */
-  peri_tensor *leaf; /* the leaf that the input is; both NULL: no gradient wanted */
-  int output;
-  peri_layout layout; /* the input's, to which its gradient is summed */
-} peri_edge;
-
-struct peri_node {
-  size_t references;
-  const peri_op *op;
-  uint64_t number;
-  size_t bytes; /* of this block: the node, its edges, its arguments, their versions */
-  int edges, params;
-  bool freed; /* by an earlier backward: edges and saved tensors are gone */
-  bool visited;
-  peri_node *next;                         /* in a walk's list, or among the dying */
-  peri_tensor *incoming[PERI_MAX_OUTPUTS]; /* gradients of the outputs while a walk runs */
-  peri_tensor *outputs[PERI_MAX_OUTPUTS];  /* saved */
-  uint64_t output_versions[PERI_MAX_OUTPUTS];
-  int64_t note[4];
-  peri_arg *args;
-  uint64_t *versions; /* of the saved arguments */
-  peri_edge edge[];
-};
-
-/* ---- recording ---- */
-
-static int count_edges(const peri_call *call, int params) {
-  for (int i = 0; i < params; i++) {
-    if (call->op->params[i].kind == PERI_KIND_TENSORS) return call->args[i].count;
-  }
-  while (params > 0 && call->args[params - 1].tensor == NULL) params--;
-  return params;
-}
-
-static peri_tensor *edge_input(const peri_call *call, int edge) {
-  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
-    if (call->op->params[i].kind == PERI_KIND_TENSORS) return call->args[i].tensors[edge];
-  }
-  return call->args[edge].tensor;
-}
-
-static void record_edge(peri_edge *edge, peri_tensor *input) {
-  *edge = (peri_edge){.node = NULL};
-  if (input == NULL) return;
-  edge->layout = input->layout;
-  if (!input->requires_grad) return;
-  edge->output = input->output;
-  if (input->node != NULL) {
-    edge->node = input->node;
-    input->node->references++;
-  } else {
-    edge->leaf = peri_tensor_retain(input);
-  }
-}
-
-static peri_status save_outputs(peri_node *node, peri_call *call) {
-  for (int i = 0; i < call->op->outputs; i++) {
-    peri_tensor *output = call->outputs[i].tensor;
-    if (!(call->saves & PERI_SAVE_OUTPUT(i)) || output == NULL) continue;
-    PERI_TRY(peri_tensor_detach(output, &node->outputs[i]));
-    node->output_versions[i] = output->storage->version;
-  }
-  return PERI_OK;
-}
-
-peri_status peri_node_record(peri_call *call) {
-  int params = peri_op_params(call->op), edges = count_edges(call, params);
-  size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
-  size_t bytes = edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t));
-  void *block;
-  PERI_TRY(peri_alloc(call->context, bytes, &block));
-  peri_node *node = block;
-  memset(node, 0, sizeof *node);
-  node->references = 1;
-  node->op = call->op;
-  node->number = call->context->next_node++;
-  node->bytes = bytes;
-  node->edges = edges;
-  node->params = params;
-  node->args = (peri_arg *)((char *)block + edge_bytes);
-  node->versions = (uint64_t *)(node->args + params);
-  memcpy(node->note, call->note, sizeof node->note);
-  for (int i = 0; i < params; i++) {
-    node->args[i] = call->args[i];
-    node->args[i].tensor = node->args[i].tensor != NULL && (call->saves & PERI_SAVE_INPUT(i))
-                               ? peri_tensor_retain(call->args[i].tensor)
-                               : NULL;
-    node->args[i].tensors = NULL;
-    node->args[i].sizes = NULL;
-    if (node->args[i].tensor != NULL) node->versions[i] = node->args[i].tensor->storage->version;
-  }
-  for (int i = 0; i < edges; i++) record_edge(&node->edge[i], edge_input(call, i));
-  peri_status status = save_outputs(node, call);
-  for (int i = 0; status == PERI_OK && i < call->op->outputs; i++) {
-    peri_tensor *output = call->outputs[i].tensor;
-    if (output == NULL || !peri_is_float(output->layout.dtype)) continue;
-    output->requires_grad = true;
-    output->base_requires_grad = false;
-    output->node = node;
-    output->output = i;
-    node->references++;
-  }
-  peri_node_release(call->context, node);
-  return status;
-}
-
-/* ---- releasing ---- */
-
-/* Lets go of edges and saved tensors. Nodes that die by it go to the context's list. */
-static void free_node_contents(peri_context *context, peri_node *node) {
-  if (node->freed) return;
-  node->freed = true;
-  for (int i = 0; i < node->params; i++) peri_tensor_release(&node->args[i].tensor);
-  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->outputs[i]);
-  for (int i = 0; i < node->edges; i++) {
-    peri_tensor_release(&node->edge[i].leaf);
-    if (node->edge[i].node != NULL) peri_node_release(context, node->edge[i].node);
-    node->edge[i].node = NULL;
-  }
-}
-
-void peri_node_release(peri_context *context, peri_node *node) {
-  if (--node->references > 0) return;
-  node->next = context->dying_nodes;
-  context->dying_nodes = node;
-  if (context->burying) return;
-  context->burying = true;
-  while ((node = context->dying_nodes) != NULL) {
-    context->dying_nodes = node->next;
-    free_node_contents(context, node);
-    peri_free(context, node, node->bytes);
-  }
-  context->burying = false;
-}
-
-/* ---- the walk ---- */
 
 typedef struct walk {
   peri_context *context;
@@ -296,9 +159,9 @@ static peri_status attach_outputs(walk *w, peri_node *node, peri_tensor *outputs
     }
     PERI_TRY(peri_tensor_detach(node->outputs[i], &outputs[i]));
     outputs[i]->requires_grad = true;
-    outputs[i]->node = node;
+    outputs[i]->node = &node->computed;
     outputs[i]->output = i;
-    node->references++;
+    node->computed.references++;
   }
   return PERI_OK;
 }
@@ -324,7 +187,7 @@ static peri_status run_grad(walk *w, peri_node *node, peri_backward *backward, p
 static void capture_node(walk *w, const peri_node *node) {
   for (int i = 0; i < w->captures; i++) {
     const peri_tensor *input = w->inputs[i];
-    if (input->node == node && node->incoming[input->output] != NULL && w->captured[i] == NULL) {
+    if (peri_node_of(input) == node && node->incoming[input->output] != NULL && w->captured[i] == NULL) {
       w->captured[i] = peri_tensor_retain(node->incoming[input->output]);
     }
   }
@@ -398,7 +261,7 @@ static peri_status first_gradient(walk *w, peri_tensor *root, peri_tensor *gradi
 
 static peri_status walk_back(walk *w, peri_tensor *root, peri_tensor **gradient) {
   void *block;
-  if (root->node != NULL) PERI_TRY(collect(w, root->node));
+  if (root->node != NULL) PERI_TRY(collect(w, peri_node_of(root)));
   w->leaf_capacity += root->node == NULL;
   PERI_TRY(peri_alloc_array(w->context, w->leaf_capacity, sizeof *w->leaf, &block));
   w->leaf = block;
@@ -407,7 +270,7 @@ static peri_status walk_back(walk *w, peri_tensor *root, peri_tensor **gradient)
     return accumulate(w, &root->incoming, gradient);
   }
   w->nodes = sort_nodes(w->nodes);
-  PERI_TRY(accumulate(w, &root->node->incoming[root->output], gradient));
+  PERI_TRY(accumulate(w, &peri_node_of(root)->incoming[root->output], gradient));
   for (peri_node *node = w->nodes; node != NULL; node = node->next) {
     PERI_TRY(peri_check_cancel(w->context));
     PERI_TRY(visit_node(w, node));
@@ -462,13 +325,13 @@ static void end_walk(walk *w, bool free_graph) {
   for (int i = 0; i < w->leaves; i++) peri_tensor_release(&w->leaf[i]->incoming);
   peri_free(w->context, w->leaf, w->leaf_capacity * sizeof *w->leaf);
   for (peri_node *node = w->nodes; node != NULL; node = node->next) {
-    node->references++; /* so that the list holds while contents go */
+    node->computed.references++; /* so that the list holds while contents go */
     node->visited = false;
     for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->incoming[i]);
   }
   for (peri_node *node = w->nodes, *next; node != NULL; node = next) {
     next = node->next;
-    if (free_graph) free_node_contents(w->context, node);
+    if (free_graph) peri_node_free(w->context, node);
     peri_node_release(w->context, node);
   }
 }

@@ -31,6 +31,12 @@ typedef struct peri_stream {
 /* The function itself: any 128-bit counter, any 64-bit key, low words first. */
 void peri_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]);
+/* What keeps [0, bound) unbiased: of the products of 64 random bits and bound, those whose low half is below this are
+ * refused (D. Lemire, "Fast random integer generation in an interval", 2019). 0 for a bound of 2^64, which is 0. */
+static inline uint64_t peri_random_refused(uint64_t bound) { return bound == 0 ? 0 : -bound % bound; }
+/* The number in [0, bound) in place of a refused one, which came from half 0 or 1 of a block: its further bits are of
+ * counters that no stream reaches, so that an element of a draw still depends on its own place alone. */
+uint64_t peri_random_again(uint64_t seed, uint64_t block, int half, uint64_t bound);
 /* Takes n blocks off the stream and returns the first of them. */
 static inline uint64_t peri_stream_take(peri_stream *stream, uint64_t n) {
   uint64_t first = stream->block;
@@ -47,12 +53,16 @@ double peri_stream_normal(peri_stream *stream);                  /* Box-Muller; 
 #define PERI_MESSAGE_SIZE 1024
 
 struct peri_kernels;
+struct peri_blas;
 
 struct peri_context {
   const struct peri_kernels *kernels; /* the variant for this processor */
   int threads;
-  struct peri_team *team; /* opened at the first job for it */
-  bool grad_mode;         /* operations record */
+  struct peri_team *team;       /* opened at the first job for it */
+  const struct peri_blas *blas; /* between peri_blas_begin and peri_blas_end (base/blas.h), else NULL */
+  int blas_calls;               /* that may be made at once between them, else 0 */
+  bool keep_blas_threads;
+  bool grad_mode; /* operations record */
   atomic_bool cancelled;
   bool shielded;                 /* a write in place has begun: the flag waits until it is done */
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */

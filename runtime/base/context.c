@@ -2,7 +2,6 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "base/team.h"
-#include "kernels/kernels.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,7 +9,6 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-#include <cblas.h>
 
 #define MAX_THREADS 256
 
@@ -33,16 +31,15 @@ static size_t machine_memory(void) {
   return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 32;
 }
 
-peri_status peri_context_new(const peri_options *options, peri_context **out) {
+peri_status peri_context_make(const peri_options *options, const struct peri_kernels *kernels, peri_context **out) {
   *out = NULL;
   peri_options chosen = {0};
   if (options != NULL) memcpy(&chosen, options, options->size < sizeof chosen ? options->size : sizeof chosen);
   peri_context *context = calloc(1, sizeof *context);
   if (context == NULL) return PERI_ERR_MEMORY;
   pthread_once(&process_once, peri_team_prepare);
-  /* asked first, because in the child of a fork setting it would start OpenBLAS's own threads anew */
-  if (!chosen.keep_blas_threads && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
-  context->kernels = peri_kernels_select();
+  context->keep_blas_threads = chosen.keep_blas_threads != 0;
+  context->kernels = kernels;
   context->grad_mode = true;
   context->references = 1;
   context->limit = chosen.memory_limit != 0 ? chosen.memory_limit : machine_memory();

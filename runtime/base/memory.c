@@ -141,5 +141,12 @@ void peri_free(peri_context *context, void *block, size_t bytes) {
 
 void peri_memory_close(peri_context *context) { empty_cache(context); }
 
+bool peri_has_room(size_t bytes) {
+  void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return false;
+  munmap(block, bytes);
+  return true;
+}
+
 size_t peri_memory_in_use(const peri_context *context) { return context->in_use; }
 size_t peri_memory_peak(const peri_context *context) { return context->peak; }

@@ -4,10 +4,15 @@
 
 #include "base/base.h"
 
+/* A context with these kernels; peri_context_new chooses them. */
+peri_status peri_context_make(const peri_options *options, const struct peri_kernels *kernels, peri_context **out);
 /* A context lives as long as its owner or one of its storages. */
 void peri_context_retain(peri_context *context);
 void peri_context_drop(peri_context *context);
 /* Gives every cached block back to the system. */
 void peri_memory_close(peri_context *context);
+
+/* Whether the system would map so many bytes more now: limits on address space, strict overcommit. */
+bool peri_has_room(size_t bytes);
 
 #endif

@@ -45,10 +45,21 @@ uint64_t peri_stream_u64(peri_stream *stream) {
 
 __extension__ typedef unsigned __int128 wide;
 
-/* The high half of random * bound is uniform once the low halves that some results get once more
- * often than others are refused (D. Lemire, "Fast random integer generation in an interval", 2019). */
+/* The high half of random * bound is uniform once the low halves that some results get once more often than others
+ * are refused. */
+uint64_t peri_random_again(uint64_t seed, uint64_t block, int half, uint64_t bound) {
+  uint64_t refused = peri_random_refused(bound);
+  for (uint32_t attempt = 1;; attempt++) {
+    uint32_t words[4];
+    peri_philox4x32((uint32_t[]){(uint32_t)block, (uint32_t)(block >> 32), attempt, (uint32_t)half + 1},
+                    (uint32_t[]){(uint32_t)seed, (uint32_t)(seed >> 32)}, words);
+    wide product = (wide)(words[0] | (uint64_t)words[1] << 32) * bound;
+    if ((uint64_t)product >= refused) return (uint64_t)(product >> 64);
+  }
+}
+
 uint64_t peri_stream_below(peri_stream *stream, uint64_t bound) {
-  uint64_t refused = -bound % bound;
+  uint64_t refused = peri_random_refused(bound);
   for (;;) {
     wide product = (wide)peri_stream_u64(stream) * bound;
     if ((uint64_t)product >= refused) return (uint64_t)(product >> 64);

@@ -10,6 +10,7 @@
  * raising it while it is OPEN; the job's fields are written before it opens and stay until it is 0. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/team.h"
+#include "base/memory.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +19,8 @@
 #include <unistd.h>
 
 #define MAX_WORKERS 255
+#define STACK       ((size_t)2 << 20)   /* of a worker: bodies are small loops and calls of BLAS */
+#define ROOM        ((size_t)256 << 20) /* address space that stays free for data, and for OpenBLAS and a buffer of its */
 #define OPEN        (1u << 31)
 #define LOOK        2000 /* times that a worker looks for the next job before it sleeps: about 0.1 ms */
 #define WAIT        500  /* times that the caller looks whether the last pieces are done */
@@ -116,13 +119,21 @@ static void *work(void *arg) {
   return NULL;
 }
 
-/* Signals are the host's affair and go to its threads. Fewer workers than wished for are no error. */
+/* Signals are the host's affair and go to its threads. Fewer workers than wished for are no error: they leave room for
+ * data, which matters more. */
 static void hire(peri_team *team, int wanted) {
+  if (team->workers >= wanted) return;
   sigset_t all, before;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return;
+  pthread_attr_setstacksize(&attributes, STACK);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  while (team->workers < wanted && pthread_create(&team->thread[team->workers], NULL, work, team) == 0) team->workers++;
+  while (team->workers < wanted && peri_has_room(STACK + ROOM) &&
+         pthread_create(&team->thread[team->workers], &attributes, work, team) == 0)
+    team->workers++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
 }
 
 static peri_team *open_team(peri_context *context) {
@@ -185,6 +196,7 @@ static void run_job(peri_team *team, unsigned guests, int64_t pieces, peri_body 
 
 peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg) {
   int64_t threads = peri_min(context->threads, peri_min(pieces, MAX_WORKERS + 1));
+  if (context->blas_calls > 0) threads = peri_min(threads, context->blas_calls);
   if (threads > 1 && !inside && !atomic_load_explicit(&forked, memory_order_relaxed)) {
     if (context->team == NULL) context->team = open_team(context);
     if (context->team != NULL) {

@@ -1,22 +1,23 @@
 /* The singular values and right singular vectors that principal components are; see data.h. */
+#include "base/blas.h"
 #include "data/data.h"
-#include "kernels/kernels.h"
 #include "tensor/tensor.h"
 
-#include <lapacke.h>
 #include <limits.h>
 
 /* A row-major n x d matrix is a column-major d x n one, whose left singular vectors are the rows asked for. */
 static peri_status run(peri_context *context, lapack_int d, lapack_int n, double *a, peri_tensor *s, peri_tensor *v) {
   double best, *values = (double *)(void *)s->data, *vectors = (double *)(void *)v->data;
-  lapack_int info = LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, 'S', 'N', d, n, a, d, values, vectors, d, NULL, 1, &best, -1);
+  lapack_int info = context->blas->LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, 'S', 'N', d, n, a, d, values, vectors, d, NULL,
+                                                       1, &best, -1);
   if (info != 0 || best > INT_MAX) {
     return peri_fail(context, PERI_ERR_MEMORY, "out of memory: a matrix of %d x %d is too large", (int)n, (int)d);
   }
   lapack_int count = (lapack_int)best;
   void *work;
   PERI_TRY(peri_alloc_array(context, (size_t)count, sizeof(double), &work));
-  info = LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, 'S', 'N', d, n, a, d, values, vectors, d, NULL, 1, work, count);
+  info = context->blas->LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, 'S', 'N', d, n, a, d, values, vectors, d, NULL, 1, work,
+                                            count);
   peri_free(context, work, (size_t)count * sizeof(double));
   PERI_TRY(peri_check_cancel(context));
   if (info == 0) return PERI_OK;
@@ -30,11 +31,13 @@ static peri_status decompose(peri_tensor *x, peri_tensor **s, peri_tensor **v) {
   PERI_TRY(peri_tensor_new(context, PERI_FLOAT64, 1, &k, s));
   PERI_TRY(peri_tensor_new(context, PERI_FLOAT64, 2, (int64_t[]){k, d}, v));
   if (k == 0) return PERI_OK;
-  PERI_TRY(peri_blas_ready(context, 1));
   void *a;
+  int taken;
   PERI_TRY(peri_alloc(context, bytes, &a));
   memcpy(a, x->data, bytes);
-  peri_status status = run(context, (lapack_int)d, (lapack_int)n, a, *s, *v);
+  peri_status status = peri_blas_begin(context, 1, &taken);
+  if (status == PERI_OK) status = run(context, (lapack_int)d, (lapack_int)n, a, *s, *v);
+  peri_blas_end(context, taken);
   peri_free(context, a, bytes);
   return status;
 }

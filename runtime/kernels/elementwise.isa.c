@@ -45,6 +45,16 @@ static PERI_ALWAYS_INLINE int64_t abs_i64(int64_t a) { return a < 0 ? neg_i64(a)
 static PERI_ALWAYS_INLINE int64_t sign_i64(int64_t a) { return (a > 0) - (a < 0); }
 static PERI_ALWAYS_INLINE int64_t maximum_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 static PERI_ALWAYS_INLINE int64_t minimum_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static PERI_ALWAYS_INLINE int64_t floor_i64(int64_t a) { return a; }
+static PERI_ALWAYS_INLINE int64_t ceil_i64(int64_t a) { return a; }
+static PERI_ALWAYS_INLINE int64_t round_i64(int64_t a) { return a; }
+
+/* b is not negative. */
+static PERI_ALWAYS_INLINE int64_t pow_i64(int64_t a, int64_t b) {
+  uint64_t power = 1, square = (uint64_t)a;
+  for (uint64_t rest = (uint64_t)b; rest > 0; rest >>= 1, square *= square) power *= rest & 1 ? square : 1;
+  return (int64_t)power;
+}
 
 /* -1 apart: the quotient of the smallest number and -1 does not fit, and the processor traps. */
 static PERI_ALWAYS_INLINE int64_t floor_div_i64(int64_t a, int64_t b) {
@@ -110,6 +120,22 @@ static bool any_far_f32(int64_t n, const char *a, ptrdiff_t sa) {
 #include "kernels/loops.h"
 #undef T
 #undef FN
+
+/* ---- int64 against float64, exactly: where the double nearest to the integer is not the other, it tells how they
+ * stand; else the other is whole, and the integers tell ---- */
+#define UNARY(...)
+#define BINARY(...)
+#define COMPARE(name, value, doc)                                                                                      \
+  static PERI_ALWAYS_INLINE bool test_mixed_##name(int64_t a, double b) {                                              \
+    double near = (double)a;                                                                                           \
+    if (near != b) return test_##name##_f64(near, b);                                                                  \
+    return b == 0x1p63 ? test_##name##_i64(0, 1) : test_##name##_i64(a, (int64_t)b);                                   \
+  }                                                                                                                    \
+  static void compare_mixed_##name(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,       \
+                                   ptrdiff_t sb) {                                                                     \
+    for (int64_t i = 0; i < n; i++) PUT(uint8_t, y, sy) = test_mixed_##name(AT(int64_t, a, sa), AT(double, b, sb));    \
+  }
+#include "kernels/elementwise.def"
 
 /* ---- conversions: to the nearest value that the type has; fractions are cut off, NaN becomes 0 ---- */
 
@@ -224,6 +250,13 @@ const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {
 #define UNARY(...)
 #define BINARY(...)
 #define COMPARE(name, ...) [PERI_COMPARE_##name] = LOOPS_ALL(compare_##name),
+#include "kernels/elementwise.def"
+        },
+    .compare_mixed =
+        {
+#define UNARY(...)
+#define BINARY(...)
+#define COMPARE(name, ...) [PERI_COMPARE_##name] = compare_mixed_##name,
 #include "kernels/elementwise.def"
         },
     .where = LOOPS_ALL(where),

@@ -3,12 +3,11 @@
  * Equal bits need equal calls: OpenBLAS's sums depend on the shape of a call, so the grid is a
  * function of (m, n, k, transposes, dtype) alone and one thread makes the same calls as many. Small
  * products take a kernel of ours, matrices of one row or column the matrix-vector product. */
+#include "base/blas.h"
 #include "kernels/rows.h"
 
-#include <cblas.h>
 #include <limits.h>
 #include <strings.h>
-#include <sys/mman.h>
 
 #define SMALL_PRODUCT 4096      /* m n k, below which OpenBLAS's call costs more than the product */
 #define FEW_PACKED    64        /* elements of B that are packed even for one row */
@@ -20,7 +19,9 @@
 #define LEAST_DEPTH   256
 
 typedef struct product {
+  const peri_context *context;
   const peri_product_kernels *kernels;
+  bool unpacked; /* OpenBLAS has kernels that do not pack */
   peri_dtype dtype;
   size_t size;
   bool transpose_a, transpose_b;
@@ -34,25 +35,6 @@ typedef struct product {
   int64_t m_step, n_step, k_step;
   char *partial; /* k_tiles - 1 products of m x n */
 } product;
-
-/* ---- OpenBLAS's buffers ---- */
-
-/* OpenBLAS maps a buffer per calling thread, of 32 to 128 MB as the core has it, and tries for ever when it gets none.
- * So the first call with so many threads asks the system whether it would. A lost race only asks twice. */
-peri_status peri_blas_ready(peri_context *context, int threads) {
-  static atomic_int granted;
-  const size_t buffer = (size_t)128 << 20;
-  if (threads <= atomic_load_explicit(&granted, memory_order_relaxed)) return PERI_OK;
-  size_t bytes = buffer * (size_t)threads;
-  void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (block == MAP_FAILED) {
-    return peri_fail(context, PERI_ERR_MEMORY,
-                     "out of memory: matrix products need %zu bytes of buffers for %d threads", bytes, threads);
-  }
-  munmap(block, bytes);
-  atomic_store_explicit(&granted, threads, memory_order_relaxed);
-  return PERI_OK;
-}
 
 /* ---- the grid ---- */
 
@@ -75,9 +57,8 @@ static int64_t wanted_tiles(double work) {
 /* For these cores OpenBLAS has kernels that do not pack, for products of up to 100^3 multiplications. While the
  * operands stay in the second-level cache, tiles of that size beat the whole product: 128x128x784 takes 228 us
  * instead of 261 on a Cooperlake. */
-static bool has_unpacked_kernels(void) {
+static bool has_unpacked_kernels(const char *core) {
   static const char *const cores[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
-  const char *core = openblas_get_corename();
   for (size_t i = 0; i < PERI_COUNT(cores); i++) {
     if (strcasecmp(core, cores[i]) == 0) return true;
   }
@@ -99,7 +80,7 @@ static bool cut_for_unpacked(product *job) {
   double elements = ((double)job->m + (double)job->n) * depth + (double)job->m * (double)job->n;
   if (job->dtype != PERI_FLOAT32 || work < CUT_FROM || elements * (double)job->size > (double)SECOND_LEVEL)
     return false;
-  if (depth * UNPACKED_SIDE * UNPACKED_SIDE > UNPACKED_WORK || !has_unpacked_kernels()) return false;
+  if (depth * UNPACKED_SIDE * UNPACKED_SIDE > UNPACKED_WORK || !job->unpacked) return false;
   int64_t side = UNPACKED_SIDE;
   while ((double)((side + 16) * (side + 16)) * depth <= UNPACKED_WORK) side += 16;
   job->m_step = even_step(job->m, side);
@@ -159,16 +140,17 @@ static bool fits_blas(int64_t rows, int64_t ld) { return rows == 1 || ld <= INT_
 
 static void run_gemm(const product *job, const tile *t) {
   CBLAS_TRANSPOSE ta = job->transpose_a ? CblasTrans : CblasNoTrans, tb = job->transpose_b ? CblasTrans : CblasNoTrans;
+  const peri_blas *blas = job->context->blas;
   blasint m = (blasint)t->m, n = (blasint)t->n, k = (blasint)t->k;
   blasint lda = job->transpose_a ? leading(t->k, t->m, job->lda) : leading(t->m, t->k, job->lda);
   blasint ldb = job->transpose_b ? leading(t->n, t->k, job->ldb) : leading(t->k, t->n, job->ldb);
   blasint ldc = leading(t->m, t->n, t->ldc);
   if (job->dtype == PERI_FLOAT32) {
-    cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, (float)job->alpha, (const float *)t->a, lda, (const float *)t->b, ldb,
-                (float)t->beta, (float *)t->c, ldc);
+    blas->cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, (float)job->alpha, (const float *)t->a, lda, (const float *)t->b,
+                      ldb, (float)t->beta, (float *)t->c, ldc);
   } else {
-    cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, job->alpha, (const double *)t->a, lda, (const double *)t->b, ldb,
-                t->beta, (double *)t->c, ldc);
+    blas->cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, job->alpha, (const double *)t->a, lda, (const double *)t->b, ldb,
+                      t->beta, (double *)t->c, ldc);
   }
 }
 
@@ -204,11 +186,6 @@ static void combine_row(void *arg, int64_t row) {
 
 static peri_status run_grid(peri_context *context, product *job) {
   int64_t tiles = job->m_tiles * job->n_tiles * job->k_tiles;
-  PERI_TRY(peri_blas_ready(context, tiles == 1 ? 1 : context->threads));
-  if (tiles == 1) {
-    run_tile(job, 0);
-    return PERI_OK;
-  }
   void *partial = NULL;
   size_t bytes = 0;
   if (job->k_tiles > 1) {
@@ -216,7 +193,7 @@ static peri_status run_grid(peri_context *context, product *job) {
     PERI_TRY(peri_alloc(context, bytes, &partial));
     job->partial = partial;
   }
-  peri_status status = peri_parallel(context, tiles, run_tile, job);
+  peri_status status = peri_blas_parallel(context, tiles, run_tile, job);
   if (status == PERI_OK && job->k_tiles > 1) {
     for (int64_t row = 0; row < job->m; row++) combine_row(job, row);
   }
@@ -250,6 +227,7 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
     return PERI_OK;
   }
   product job = {
+      .context = context,
       .kernels = kernels,
       .dtype = dtype,
       .size = dtype == PERI_FLOAT32 ? sizeof(float) : sizeof(double),
@@ -274,6 +252,11 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
   if (!fits_blas(transpose_a ? k : m, lda) || !fits_blas(transpose_b ? n : k, ldb) || !fits_blas(m, ldc)) {
     return peri_fail(context, PERI_ERR_MEMORY, "out of memory: the rows of a matrix are more than %d elements apart",
                      INT_MAX);
+  }
+  if ((double)m * (double)n * (double)k >= CUT_FROM) {
+    peri_blas_facts facts;
+    PERI_TRY(peri_blas_facts_get(context, &facts));
+    job.unpacked = has_unpacked_kernels(facts.core);
   }
   cut(&job);
   return run_grid(context, &job);

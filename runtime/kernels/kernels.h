@@ -54,19 +54,16 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
                       int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
                       void *c, int64_t ldc);
 
-/* For drivers that call BLAS in their own pieces: whether OpenBLAS can have its buffers (64 MB for each
- * of so many threads; it would try for ever without), else PERI_ERR_MEMORY. */
-peri_status peri_blas_ready(peri_context *context, int threads);
-
 /* ---- reductions: x is outer x n x inner, contiguous; y is outer x inner ----
  * The error of float sums does not grow with n. n = 0: sum 0, prod 1; max and min need n >= 1. */
 peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                             const void *x, void *y); /* float dtypes, int64 */
 peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                              const void *x, void *y); /* float dtypes, int64 */
-/* Mean and sum of squared deviations from it (two passes); either output may be NULL. Float dtypes. */
+/* The mean, and the sum of squared deviations from it divided by degrees, or the square root of that; computed in
+ * double and rounded once. Either output may be NULL. The spread of equal numbers is exactly 0. Float dtypes. */
 peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
-                                const void *x, void *mean, void *squares);
+                                const void *x, double degrees, bool root, void *mean, void *spread);
 /* The largest (or smallest) value and the first position where it stands, from 0; either output may
  * be NULL. Every dtype. */
 peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -123,8 +120,10 @@ typedef struct peri_elementwise_kernels {
   peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
   /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. */
   peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES];
-  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];  /* divisors of int64 floor_div and mod are not zero */
+  /* divisors of int64 floor_div and mod are not zero, exponents of int64 pow not negative */
+  peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
   peri_loop2 compare[PERI_COMPARES][PERI_DTYPES]; /* y is bool */
+  peri_loop2 compare_mixed[PERI_COMPARES];        /* y is bool, a int64, b float64; as the numbers stand, unrounded */
   peri_loop3 where[PERI_DTYPES];                  /* a bool: y = a ? b : c */
   /* [from][to]: to the nearest value that the dtype has, fractions cut off, NaN to 0; to bool: x != 0; equal
    * dtypes copy */
@@ -143,7 +142,7 @@ typedef struct peri_kernels {
 } peri_kernels;
 
 /* The best variant for this processor, or the one that PERILUNE_ISA names (baseline, v3, v4) when
- * the processor has it. */
+ * the processor has it. Defined where all rooms are seen (open.c). */
 const peri_kernels *peri_kernels_select(void);
 
 #endif

@@ -87,7 +87,14 @@ peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, ui
     int64_t count = peri_min(RUN, n - from);
     kernels->integers(count, seed, first + (uint64_t)(from / 2), 0, 0, bits);
     for (int64_t j = 0; j < count; j++) {
-      int64_t i = from + j, other = (int64_t)((wide)(uint64_t)bits[j] * (uint64_t)(i + 1) >> 64);
+      int64_t i = from + j;
+      uint64_t bound = (uint64_t)i + 1;
+      wide product = (wide)(uint64_t)bits[j] * bound;
+      int64_t other = (int64_t)(product >> 64);
+      if ((uint64_t)product < bound &&
+          (uint64_t)product < peri_random_refused(bound)) { /* the second needs a division */
+        other = (int64_t)peri_random_again(seed, first + (uint64_t)(i / 2), (int)(i % 2), bound);
+      }
       y[i] = i;
       y[i] = y[other];
       y[other] = i;

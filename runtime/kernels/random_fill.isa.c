@@ -89,12 +89,21 @@ static void normal_batch_f64(const batch *b, double mean, double std, double *y)
 
 __extension__ typedef unsigned __int128 wide;
 
-static void integers_batch(const batch *b, int64_t low, uint64_t range, int64_t *y) {
+typedef struct interval {
+  int64_t low;
+  uint64_t range, refused;
+} interval;
+
+static void integers_batch(const batch *b, uint64_t seed, uint64_t first, interval from, int64_t *y) {
   for (int i = 0; i < BATCH; i++) {
     for (int h = 0; h < 2; h++) {
-      uint64_t bits = pair_of(b, i, h);
-      uint64_t offset = range == 0 ? bits : (uint64_t)((wide)bits * range >> 64);
-      y[2 * i + h] = (int64_t)((uint64_t)low + offset);
+      uint64_t bits = pair_of(b, i, h), offset = bits;
+      if (from.range != 0) {
+        wide product = (wide)bits * from.range;
+        offset = (uint64_t)product >= from.refused ? (uint64_t)(product >> 64)
+                                                   : peri_random_again(seed, first + (uint64_t)i, h, from.range);
+      }
+      y[2 * i + h] = (int64_t)((uint64_t)from.low + offset);
     }
   }
 }
@@ -132,7 +141,8 @@ static void normal_f64(int64_t n, uint64_t seed, uint64_t first, double mean, do
 }
 
 static void integers(int64_t n, uint64_t seed, uint64_t first, int64_t low, uint64_t range, int64_t *y) {
-  FILL(int64_t, 2, integers_batch(&b, low, range, to));
+  interval from = {low, range, peri_random_refused(range)};
+  FILL(int64_t, 2, integers_batch(&b, seed, first, from, to));
 }
 
 const peri_random_kernels PERI_ISA_NAME(peri_random_kernels) = {

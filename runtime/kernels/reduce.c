@@ -5,12 +5,14 @@
  * of a table, and the table is reduced by the same kernel. All cuts depend on (outer, n, inner). */
 #include "kernels/rows.h"
 
+#include <math.h>
+
 #define ENOUGH_PIECES 16
 #define MOST_PARTS    256     /* of n, while there are few pieces */
 #define LONGEST_PIECE 4194304 /* elements: a few milliseconds */
 #define LEAST_COLUMNS 64
 
-typedef enum reduction { SUM, PROD, MAX, MIN, ANY, ALL, SQUARES, MOMENTS } reduction;
+typedef enum reduction { SUM, PROD, MAX, MIN, ANY, ALL, DEVIATIONS, SQUARES, MOMENTS } reduction;
 
 typedef struct reduce_job {
   const peri_reduce_kernels *kernels;
@@ -18,10 +20,12 @@ typedef struct reduce_job {
   peri_dtype dtype;
   int64_t outer, n, inner;
   const char *x;
-  void *y;        /* MOMENTS: the squares; may be NULL except for SUM, PROD, ANY and ALL */
+  void *y;        /* MOMENTS: the spread; may be NULL except for SUM, PROD, ANY and ALL */
   int64_t *index; /* MAX and MIN; may be NULL */
   void *mean;     /* MOMENTS; may be NULL */
-  double *means;  /* SUM: written in place of y unless NULL; SQUARES: read */
+  double *means;  /* SUM: written in place of y unless NULL; DEVIATIONS: read and corrected; SQUARES: read */
+  double degrees; /* SQUARES and MOMENTS: the sum of squares is divided by it */
+  bool root;      /* and then its root is taken */
 
   int64_t outer_step, n_step, inner_step;
   int64_t outer_pieces, n_pieces, inner_pieces;
@@ -100,6 +104,9 @@ static void reduce_block(const reduce_job *job, peri_dtype dtype, int64_t n, int
   case ALL:
     kernels->all(n, stride, width, x, out->number);
     break;
+  case DEVIATIONS:
+    kernels->deviations[dtype](n, stride, width, x, means, out->number);
+    break;
   case SQUARES:
     kernels->squares[dtype](n, stride, width, x, means, out->number);
     break;
@@ -117,10 +124,26 @@ static void put_doubles(peri_dtype dtype, int64_t count, const double *from, voi
   }
 }
 
+static void put_spread(const reduce_job *job, int64_t at, int64_t count, const double *squares) {
+  double spread[PERI_REDUCE_COLUMNS];
+  for (int64_t j = 0; j < count; j++) spread[j] = squares[j] / job->degrees;
+  for (int64_t j = 0; job->root && j < count; j++) spread[j] = sqrt(spread[j]);
+  put_doubles(job->dtype, count, spread, job->y, at);
+}
+
+/* A mean is rounded, and so the numbers' deviations from it have a mean of their own. */
+static void correct_means(int64_t n, int64_t count, const double *deviations, double *means) {
+  for (int64_t j = 0; j < count; j++) means[j] += isfinite(deviations[j]) ? deviations[j] / (double)n : 0;
+}
+
 static void put_results(const reduce_job *job, int64_t at, int64_t count, const results *from) {
   peri_dtype dtype = result_dtype(job);
   if (job->means != NULL && job->kind == SUM) {
     for (int64_t j = 0; j < count; j++) job->means[at + j] = from->number[j] / (double)job->n;
+  } else if (job->kind == DEVIATIONS) {
+    correct_means(job->n, count, from->number, job->means + at);
+  } else if (job->kind == SQUARES) {
+    put_spread(job, at, count, from->number);
   } else if (job->y != NULL && dtype != job->dtype) {
     put_doubles(job->dtype, count, from->number, job->y, at);
   } else if (job->y != NULL) {
@@ -146,8 +169,12 @@ static void moments_block(const reduce_job *job, int64_t at, int64_t width, cons
   for (int64_t j = 0; j < width; j++) means[j] /= (double)job->n;
   if (job->mean != NULL) put_doubles(job->dtype, width, means, job->mean, at);
   if (job->y == NULL) return;
+  if (job->dtype == PERI_FLOAT64) { /* the mean of float32 numbers is exact enough in double */
+    job->kernels->deviations[job->dtype](job->n, job->inner, width, x, means, squares);
+    correct_means(job->n, width, squares, means);
+  }
   job->kernels->squares[job->dtype](job->n, job->inner, width, x, means, squares);
-  put_doubles(job->dtype, width, squares, job->y, at);
+  put_spread(job, at, width, squares);
 }
 
 typedef struct range {
@@ -184,12 +211,12 @@ static void reduce_piece(void *arg, int64_t piece) {
                (range){j0, peri_min(j0 + job->inner_step, job->inner)});
 }
 
-/* The table is reduced like x was; squares are added up. */
+/* The table is reduced like x was; deviations and squares are added up. */
 static void reduce_table(const reduce_job *job) {
   int64_t outputs = job->outer * job->inner;
   peri_dtype dtype = result_dtype(job);
   reduce_job last = *job;
-  if (job->kind == SQUARES) last.kind = SUM;
+  if (job->kind == DEVIATIONS || job->kind == SQUARES) last.kind = SUM;
   for (int64_t at = 0; at < outputs; at += PERI_REDUCE_COLUMNS) {
     int64_t width = peri_min(PERI_REDUCE_COLUMNS, outputs - at);
     results out;
@@ -275,9 +302,9 @@ peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int
           .kind = ALL, .dtype = PERI_BOOL, .outer = outer, .n = n, .inner = inner, .x = (const char *)x, .y = y});
 }
 
-/* Two passes. When n is cut, the means of all outputs stand between them. */
+/* Two passes, three for float64. When n is cut, the means of all outputs stand between them. */
 peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
-                                const void *x, void *mean, void *squares) {
+                                const void *x, double degrees, bool root, void *mean, void *spread) {
   reduce_job job = {.kernels = context->kernels->rows->reduce,
                     .kind = MOMENTS,
                     .dtype = dtype,
@@ -285,8 +312,10 @@ peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t
                     .n = n,
                     .inner = inner,
                     .x = x,
-                    .y = squares,
-                    .mean = mean};
+                    .y = spread,
+                    .mean = mean,
+                    .degrees = degrees,
+                    .root = root};
   if (outer == 0 || inner == 0) return PERI_OK;
   cut(&job);
   if (job.n_pieces == 1) return run_cut(context, &job);
@@ -296,7 +325,11 @@ peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t
   job.means = means;
   job.kind = SUM;
   peri_status status = run_cut(context, &job);
-  if (status == PERI_OK && squares != NULL) {
+  if (status == PERI_OK && spread != NULL && dtype == PERI_FLOAT64) {
+    job.kind = DEVIATIONS;
+    status = run_cut(context, &job);
+  }
+  if (status == PERI_OK && spread != NULL) {
     job.kind = SQUARES;
     status = run_cut(context, &job);
   }

@@ -98,6 +98,7 @@ static void all_u8(int64_t n, int64_t stride, int64_t width, const void *x, void
 const peri_reduce_kernels PERI_ISA_NAME(peri_reduce_kernels) = {
     .sum = {sum_f32, sum_f64, sum_i64},
     .prod = {prod_f32, prod_f64, prod_i64},
+    .deviations = {deviations_f32, deviations_f64},
     .squares = {squares_f32, squares_f64},
     .max = {max_f32, max_f64, max_i64, max_u8, max_u8},
     .min = {min_f32, min_f64, min_i64, min_u8, min_u8},

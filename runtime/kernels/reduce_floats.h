@@ -6,40 +6,40 @@
 
 #define BLOCK 64
 
-/* What is summed: x, or its squared distance from a centre. */
-static PERI_ALWAYS_INLINE double FN(term)(T x, const double *centre, int64_t j, bool squares) {
-  double distance = squares ? (double)x - centre[j] : (double)x;
-  return squares ? distance * distance : distance;
+/* What is summed: x, or its distance from a centre to the power 1 or 2. */
+static PERI_ALWAYS_INLINE double FN(term)(T x, const double *centre, int64_t j, int power) {
+  double distance = power > 0 ? (double)x - centre[j] : (double)x;
+  return power > 1 ? distance * distance : distance;
 }
 
 static PERI_ALWAYS_INLINE void FN(sum_block)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
-                                             double *sum, bool squares) {
+                                             double *sum, int power) {
   int64_t i = 0;
   for (; i + 4 <= n; i += 4) {
     const T *a = x + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
     for (int64_t j = 0; j < width; j++) {
-      sum[j] += (FN(term)(a[j], centre, j, squares) + FN(term)(b[j], centre, j, squares)) +
-                (FN(term)(c[j], centre, j, squares) + FN(term)(d[j], centre, j, squares));
+      sum[j] += (FN(term)(a[j], centre, j, power) + FN(term)(b[j], centre, j, power)) +
+                (FN(term)(c[j], centre, j, power) + FN(term)(d[j], centre, j, power));
     }
   }
   for (; i < n; i++) {
     const T *a = x + i * stride;
-    for (int64_t j = 0; j < width; j++) sum[j] += FN(term)(a[j], centre, j, squares);
+    for (int64_t j = 0; j < width; j++) sum[j] += FN(term)(a[j], centre, j, power);
   }
 }
 
 static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_t width, const T *x,
-                                               const double *centre, double *sum, bool squares) {
+                                               const double *centre, double *sum, int power) {
   for (int64_t j = 0; j < width; j++) sum[j] = 0;
   if (n <= BLOCK) {
-    FN(sum_block)(n, stride, width, x, centre, sum, squares);
+    FN(sum_block)(n, stride, width, x, centre, sum, power);
     return;
   }
   double block[PERI_REDUCE_COLUMNS], error[PERI_REDUCE_COLUMNS];
   for (int64_t j = 0; j < width; j++) error[j] = 0;
   for (int64_t i = 0; i < n; i += BLOCK) {
     for (int64_t j = 0; j < width; j++) block[j] = 0;
-    FN(sum_block)(peri_min(BLOCK, n - i), stride, width, x + i * stride, centre, block, squares);
+    FN(sum_block)(peri_min(BLOCK, n - i), stride, width, x + i * stride, centre, block, power);
     for (int64_t j = 0; j < width; j++) {
       double total = sum[j] + block[j], part = total - sum[j];
       error[j] += (sum[j] - (total - part)) + (block[j] - part);
@@ -51,24 +51,24 @@ static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_
 }
 
 static PERI_ALWAYS_INLINE void FN(sum_any)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
-                                           double *sum, bool squares) {
+                                           double *sum, int power) {
   if (width == 1 && n < FOLD) {
     double total = 0;
-    for (int64_t i = 0; i < n; i++) total += FN(term)(x[i * stride], centre, 0, squares);
+    for (int64_t i = 0; i < n; i++) total += FN(term)(x[i * stride], centre, 0, power);
     *sum = total;
     return;
   }
   if (width != 1 || stride != 1) {
-    FN(sum_columns)(n, stride, width, x, centre, sum, squares);
+    FN(sum_columns)(n, stride, width, x, centre, sum, power);
     return;
   }
   double lanes[FOLD], centres[FOLD];
-  if (squares) {
+  if (power > 0) {
     for (int j = 0; j < FOLD; j++) centres[j] = *centre;
   }
   int64_t rest = n % FOLD;
-  FN(sum_columns)(n / FOLD, FOLD, FOLD, x, centres, lanes, squares);
-  FN(sum_block)(rest > 0, 0, rest, x + (n - rest), centres, lanes, squares);
+  FN(sum_columns)(n / FOLD, FOLD, FOLD, x, centres, lanes, power);
+  FN(sum_block)(rest > 0, 0, rest, x + (n - rest), centres, lanes, power);
   for (int half = FOLD / 2; half > 0; half /= 2) {
     for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
   }
@@ -76,11 +76,15 @@ static PERI_ALWAYS_INLINE void FN(sum_any)(int64_t n, int64_t stride, int64_t wi
 }
 
 static void FN(sum)(int64_t n, int64_t stride, int64_t width, const void *x, void *out) {
-  FN(sum_any)(n, stride, width, x, NULL, out, false);
+  FN(sum_any)(n, stride, width, x, NULL, out, 0);
 }
 
 static void FN(squares)(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean, double *out) {
-  FN(sum_any)(n, stride, width, x, mean, out, true);
+  FN(sum_any)(n, stride, width, x, mean, out, 2);
+}
+
+static void FN(deviations)(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean, double *out) {
+  FN(sum_any)(n, stride, width, x, mean, out, 1);
 }
 
 static PERI_ALWAYS_INLINE void FN(prod_columns)(int64_t n, int64_t stride, int64_t width, const T *x, double *prod) {

@@ -18,7 +18,9 @@ typedef struct peri_reduce_kernels {
   /* out is double for the float dtypes, int64 for int64 */
   void (*sum[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
   void (*prod[PERI_ARITHMETICS])(int64_t n, int64_t stride, int64_t width, const void *x, void *out);
-  /* out[j] = sum of (x - mean[j])^2 */
+  /* out[j] = sum of x - mean[j], and of (x - mean[j])^2 */
+  void (*deviations[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean,
+                                  double *out);
   void (*squares[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *x, const double *mean,
                                double *out);
   /* n >= 1; value has the dtype of x; index may be NULL */
@@ -60,7 +62,7 @@ typedef struct peri_product_kernels {
 typedef struct peri_random_kernels {
   void (*uniform[PERI_FLOATS])(int64_t n, uint64_t seed, uint64_t first, double low, double high, void *y);
   void (*normal[PERI_FLOATS])(int64_t n, uint64_t seed, uint64_t first, double mean, double std, void *y);
-  /* low + (range * 64 random bits) / 2^64; range 0 stands for 2^64 */
+  /* low + (range * 64 random bits) / 2^64, without bias; range 0 stands for 2^64 */
   void (*integers)(int64_t n, uint64_t seed, uint64_t first, int64_t low, uint64_t range, int64_t *y);
 } peri_random_kernels;
 

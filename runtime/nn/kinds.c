@@ -171,7 +171,6 @@ static const peri_layer_kind LogSoftmax = {
     .sample = "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}",
     .doc = "LogSoftmax({dim = -1}) -> layer\nThe logarithm of the softmax along dim."};
 
-extern const peri_op peri_op_flatten;
 static const peri_layer_kind Flatten = {
     .name = "Flatten",
     .inputs = 1,

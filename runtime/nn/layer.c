@@ -17,11 +17,12 @@ static peri_status make_parameter(peri_layer *layer, int i) {
   const peri_layer_parameter *row = &layer->kind->parameters[i];
   if (row->option != NULL && !option_is_on(layer, row->option)) return PERI_OK;
   peri_layout layout = {.dtype = layer->dtype, .ndim = row->ndim};
-  for (int d = 0; d < row->ndim; d++) layout.shape[d] = layer->sizes[row->shape[d]];
+  for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
+  if (row->shape_of != NULL) row->shape_of(layer, layout.shape);
   PERI_TRY(peri_layout_contiguous(layer->context, layer->kind->name, &layout));
   PERI_TRY(peri_tensor_empty(layer->context, &layout, &layer->parameters[i]));
   PERI_TRY(row->initialise(layer, layer->parameters[i]));
-  layer->parameters[i]->requires_grad = true;
+  layer->parameters[i]->requires_grad = !row->buffer;
   return PERI_OK;
 }
 
@@ -94,7 +95,12 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
                      peri_shape_text(tensor->layout.ndim, tensor->layout.shape, a),
                      peri_shape_text(old->layout.ndim, old->layout.shape, b));
   }
-  if (!tensor->requires_grad || tensor->node != NULL) {
+  if (kind->parameters[parameter].buffer) {
+    if (tensor->requires_grad || tensor->layout.dtype != old->layout.dtype) {
+      return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s must be %s that requires no grad", kind->name, name,
+                       peri_dtype_name(old->layout.dtype));
+    }
+  } else if (!tensor->requires_grad || tensor->node != NULL) {
     return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s must be a parameter (see nn.Parameter)", kind->name,
                      name);
   }

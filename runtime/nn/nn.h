@@ -9,10 +9,10 @@
 #include "base/option.h"
 #include "ops/ops.h"
 
-#define PERI_LAYER_INPUTS     2
-#define PERI_LAYER_SIZES      2
-#define PERI_LAYER_OPTIONS    3
-#define PERI_LAYER_PARAMETERS 2
+#define PERI_LAYER_INPUTS     3
+#define PERI_LAYER_SIZES      4
+#define PERI_LAYER_OPTIONS    8
+#define PERI_LAYER_PARAMETERS 6
 
 typedef struct peri_layer peri_layer;
 
@@ -20,13 +20,15 @@ typedef struct peri_layer_parameter {
   const char *name;
   const char *option; /* the bool option that must be true for it to exist; NULL: always there */
   int ndim;
-  int shape[2]; /* each dimension: which of the layer's sizes */
+  int shape[4]; /* each dimension: which of the layer's sizes */
   peri_status (*initialise)(const peri_layer *layer, peri_tensor *parameter);
+  void (*shape_of)(const peri_layer *layer, int64_t *shape); /* in place of shape, from sizes and options */
+  bool buffer;                                               /* saved and converted, but not trained */
 } peri_layer_parameter;
 
 typedef struct peri_layer_kind {
   const char *name;
-  int inputs;                                  /* 1; a loss has 2 */
+  int inputs;                                  /* 1; a loss has 2 or more */
   const char *sizes[PERI_LAYER_SIZES + 1];     /* positional arguments, whole numbers from 1; ended by NULL */
   peri_option options[PERI_LAYER_OPTIONS + 1]; /* ended by a NULL name */
   peri_layer_parameter parameters[PERI_LAYER_PARAMETERS + 1]; /* ended by a NULL name */
@@ -62,7 +64,8 @@ peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, p
                            const double *options, peri_layer **out);
 peri_layer *peri_layer_retain(peri_layer *layer);
 void peri_layer_release(peri_layer **layer);
-/* Puts a leaf of the same shape in a parameter's place; it may be shared with other layers. */
+/* Puts a leaf of the same shape in a parameter's place, or a tensor of the same shape and dtype in a buffer's; it may
+ * be shared with other layers. */
 peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tensor *tensor);
 
 /* inputs: kind->inputs tensors. *out is a new reference; it may be an input itself. */

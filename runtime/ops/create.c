@@ -28,10 +28,10 @@ static peri_status infer_vector(peri_call *call, peri_dtype dtype, int64_t n) {
   return peri_layout_contiguous(call->context, call->op->name, layout);
 }
 
-static peri_status fill(peri_call *call, double value) {
+static peri_status fill(peri_call *call, const peri_arg *value) {
   peri_tensor *y = call->outputs[0].tensor;
   double element;
-  peri_store_number(y->layout.dtype, &element, value);
+  peri_arg_store(value, y->layout.dtype, &element);
   ptrdiff_t size = (ptrdiff_t)peri_dtype_size(y->layout.dtype);
   call->context->kernels->elementwise->convert[y->layout.dtype][y->layout.dtype](y->layout.numel, y->data, size,
                                                                                  (const char *)&element, 0);
@@ -48,7 +48,7 @@ static peri_status run_zeros(peri_call *call) {
   memset(y->data, 0, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
   return PERI_OK;
 }
-static peri_status run_ones(peri_call *call) { return fill(call, 1); }
+static peri_status run_ones(peri_call *call) { return fill(call, &(peri_arg){.number = 1}); }
 
 const peri_op peri_op_zeros = {
     .name = "zeros",
@@ -90,12 +90,7 @@ static peri_status infer_full(peri_call *call) {
   PERI_TRY(peri_infer_fits(call, 1, (peri_dtype)call->args[2].integer));
   return infer_sizes(call, &call->args[0], (peri_dtype)call->args[2].integer);
 }
-static peri_status run_full(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor;
-  if (y->layout.dtype != PERI_INT64 || !call->args[1].is_integer) return fill(call, call->args[1].number);
-  for (int64_t i = 0; i < y->layout.numel; i++) ((int64_t *)(void *)y->data)[i] = call->args[1].integer;
-  return PERI_OK;
-}
+static peri_status run_full(peri_call *call) { return fill(call, &call->args[1]); }
 const peri_op peri_op_full = {
     .name = "full",
     .flags = PERI_OP_CREATES,
@@ -105,7 +100,7 @@ const peri_op peri_op_full = {
     .run = run_full,
     .sample = "{{2, 3}, 7}, {{2}, -1, {dtype = 'int64'}}",
     .doc = "full(shape, value, {dtype = 'float32', requires_grad = false}) -> tensor\n"
-           "A tensor that is value everywhere.",
+           "A tensor that is value everywhere; the dtype must have it.",
 };
 
 /* ---- in the shape of another ---- */
@@ -117,6 +112,7 @@ static peri_status infer_like(peri_call *call) {
 }
 const peri_op peri_op_zeros_like = {
     .name = "zeros_like",
+    .flags = PERI_OP_NO_GRADIENT,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
     .infer = infer_like,
@@ -126,6 +122,7 @@ const peri_op peri_op_zeros_like = {
 };
 const peri_op peri_op_ones_like = {
     .name = "ones_like",
+    .flags = PERI_OP_NO_GRADIENT,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, DTYPE_PARAM(PERI_FLOAT32)},
     .infer = infer_like,
@@ -164,46 +161,130 @@ const peri_op peri_op_eye = {
            "An n x m matrix with ones on the diagonal and zeros elsewhere.",
 };
 
-/* How many integers there are from `from` to `to`, which lies in the step's direction; doubles lose the last digits. */
-static uint64_t count_integers(const peri_arg *from, const peri_arg *to, const peri_arg *step) {
-  uint64_t a = (uint64_t)from->integer, b = (uint64_t)to->integer;
-  if (from->integer == to->integer) return 1;
-  int64_t by = step->given ? step->integer : 1;
-  if ((from->integer < to->integer) != (by > 0)) return 0;
-  return (by > 0 ? (b - a) / (uint64_t)by : (a - b) / (0 - (uint64_t)by)) + 1;
+/* ---- progressions ----
+ * arange and linspace. Integers are counted in int64, which doubles cannot tell apart beyond 2^53; floats in double,
+ * times a power of two where distances would overflow or be denormal. */
+
+typedef struct progression {
+  int64_t n;
+  bool integers;
+  int64_t whole_first, whole_step;
+  double first, step, last; /* times scale */
+  double scale;             /* a power of two */
+  bool to_last;             /* the last element is last as given */
+  bool from_both_ends;      /* elements of the second half are counted from there */
+} progression;
+
+static int64_t whole_element(const progression *p, int64_t i) {
+  return (int64_t)((uint64_t)p->whole_first + (uint64_t)i * (uint64_t)p->whole_step);
 }
 
-/* arange counts as Lua's for does: both ends belong. */
-static peri_status infer_arange(peri_call *call) {
-  const peri_arg *from = &call->args[0], *to = &call->args[1], *step = &call->args[2];
-  bool integers = from->is_integer && to->is_integer && (!step->given || step->is_integer);
-  double by = step->number, span = (to->number - from->number) / by;
-  if (by == 0 || !isfinite(span)) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "cannot go from %g to %g by %g", from->number, to->number, by);
-  }
-  double count = floor(span + 1e-6) + 1;
-  if (integers && count >= 0 && count <= 0x1p62) count = (double)count_integers(from, to, step);
-  if (count > 0x1p62) {
-    return peri_call_fail(call, PERI_ERR_MEMORY, "out of memory: from %g to %g by %g is too many elements",
-                          from->number, to->number, by);
-  }
-  call->note[0] = integers;
-  peri_dtype dtype = call->args[3].given ? (peri_dtype)call->args[3].integer : integers ? PERI_INT64 : PERI_FLOAT32;
-  return infer_vector(call, dtype, count < 0 ? 0 : (int64_t)count);
+static double element(const progression *p, int64_t i) {
+  int64_t left = p->n - 1 - i;
+  double value = p->first + (double)i * p->step;
+  if (p->from_both_ends && i >= left) value = i > left ? p->last - (double)left * p->step : p->first / 2 + p->last / 2;
+  if (i == 0) value = p->first;
+  if (i > 0 && left == 0 && p->to_last) value = p->last;
+  return value / p->scale;
 }
-static peri_status run_arange(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor;
-  const peri_arg *from = &call->args[0], *step = &call->args[2];
-  size_t size = peri_dtype_size(y->layout.dtype);
-  int64_t by = step->given ? step->integer : 1;
-  for (int64_t i = 0; i < y->layout.numel; i++) {
-    if (call->note[0] && y->layout.dtype == PERI_INT64) {
-      ((int64_t *)(void *)y->data)[i] = (int64_t)((uint64_t)from->integer + (uint64_t)i * (uint64_t)by);
-    } else {
-      peri_store_number(y->layout.dtype, y->data + (size_t)i * size, from->number + (double)i * step->number);
-    }
+
+/* Every element must be a value of dtype. The first and the last lie around the others, and where the first two are
+ * whole so are all. */
+static peri_status check_elements(peri_call *call, const progression *p, peri_dtype dtype) {
+  const int64_t places[] = {0, p->n - 1, 1};
+  for (int k = 0; k < 3; k++) {
+    int64_t i = places[k];
+    if (i < 0 || i >= p->n || (p->integers && dtype == PERI_INT64)) continue;
+    double value = p->integers ? (double)whole_element(p, i) : element(p, i);
+    if (peri_number_fits(dtype, value)) continue;
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld is %.17g, which is no value of %s", (long long)i + 1,
+                          value, peri_dtype_name(dtype));
   }
   return PERI_OK;
+}
+
+static peri_status fill_elements(peri_call *call, const progression *p) {
+  peri_tensor *y = call->outputs[0].tensor;
+  peri_dtype dtype = y->layout.dtype;
+  size_t size = peri_dtype_size(dtype);
+  if (p->integers && dtype == PERI_INT64) {
+    for (int64_t i = 0; i < p->n; i++) ((int64_t *)(void *)y->data)[i] = whole_element(p, i);
+    return PERI_OK;
+  }
+  for (int64_t i = 0; i < p->n; i++) {
+    peri_store_number(dtype, y->data + (size_t)i * size, p->integers ? (double)whole_element(p, i) : element(p, i));
+  }
+  return PERI_OK;
+}
+
+/* The number as an int64, when it is one. */
+static bool whole_number(const peri_arg *arg, int64_t *whole) {
+  bool fits = arg->is_integer || peri_number_fits(PERI_INT64, arg->number);
+  if (fits) *whole = arg->is_integer ? arg->integer : (int64_t)arg->number;
+  return fits;
+}
+
+/* arange counts as Lua's for does: both ends belong. The count from the first to the last in the step's direction. */
+static peri_status count_integers(peri_call *call, progression *p, int64_t to) {
+  int64_t from = p->whole_first, by = p->whole_step;
+  uint64_t a = (uint64_t)from, b = (uint64_t)to;
+  uint64_t distance = by > 0 ? b - a : a - b, size = by > 0 ? (uint64_t)by : 0 - (uint64_t)by;
+  p->n = 0;
+  if (by > 0 ? from > to : from < to) return PERI_OK;
+  if (distance / size < (uint64_t)1 << 62) {
+    p->n = (int64_t)(distance / size) + 1;
+    return PERI_OK;
+  }
+  return peri_call_fail(call, PERI_ERR_MEMORY, "out of memory: from %lld to %lld by %lld is too many elements",
+                        (long long)from, (long long)to, (long long)by);
+}
+
+static peri_status count_floats(peri_call *call, progression *p) {
+  double distance = p->last - p->first;
+  double span = isfinite(distance) ? distance / p->step : (p->last / 2 - p->first / 2) / p->step * 2;
+  double count = floor(span + 1e-6) + 1;
+  if (!(count <= 0x1p62)) {
+    return peri_call_fail(call, PERI_ERR_MEMORY, "out of memory: from %g to %g by %g is too many elements", p->first,
+                          p->last, p->step);
+  }
+  p->n = count < 0 ? 0 : (int64_t)count;
+  p->to_last = fabs(span - (count - 1)) <= 1e-6;
+  if (isfinite(distance)) return PERI_OK;
+  p->scale = 0.5;
+  p->first /= 2, p->step /= 2, p->last /= 2;
+  return PERI_OK;
+}
+
+/* The dtype is what was asked for, else int64 of integers and float32. */
+static peri_status plan_arange(peri_call *call, progression *p, peri_dtype *dtype) {
+  const peri_arg *from = &call->args[0], *to = &call->args[1], *step = &call->args[2];
+  bool written = from->is_integer && to->is_integer && (!step->given || step->is_integer);
+  int64_t whole_to = 0;
+  *dtype = call->args[3].given ? (peri_dtype)call->args[3].integer : written ? PERI_INT64 : PERI_FLOAT32;
+  *p = (progression){.first = from->number, .step = step->number, .last = to->number, .scale = 1, .whole_step = 1};
+  if (step->number == 0 || !isfinite(from->number) || !isfinite(to->number) || !isfinite(step->number)) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "cannot go from %g to %g by %g", from->number, to->number,
+                          step->number);
+  }
+  p->integers = (written || !peri_is_float(*dtype)) && whole_number(from, &p->whole_first) &&
+                whole_number(to, &whole_to) && (!step->given || whole_number(step, &p->whole_step));
+  PERI_TRY(p->integers ? count_integers(call, p, whole_to) : count_floats(call, p));
+  p->to_last &= peri_is_float(*dtype);
+  return PERI_OK;
+}
+
+static peri_status infer_arange(peri_call *call) {
+  progression p = {.n = 0};
+  peri_dtype dtype;
+  PERI_TRY(plan_arange(call, &p, &dtype));
+  PERI_TRY(check_elements(call, &p, dtype));
+  return infer_vector(call, dtype, p.n);
+}
+static peri_status run_arange(peri_call *call) {
+  progression p = {.n = 0};
+  peri_dtype dtype;
+  PERI_TRY(plan_arange(call, &p, &dtype));
+  return fill_elements(call, &p);
 }
 const peri_op peri_op_arange = {
     .name = "arange",
@@ -219,22 +300,47 @@ const peri_op peri_op_arange = {
     .sample = "{1, 10}, {0, 1, 0.25}, {5, 1, -2}, {3, 1}",
     .doc = "arange(from, to, step = 1, {dtype =, requires_grad = false}) -> tensor\n"
            "from, from + step, ... up to and including to, as Lua's for counts: floor((to - from)/step + 1e-6) + 1 "
-           "elements. int64 when all numbers are integers, else float32.",
+           "elements, the last of them exactly to where it is within 1e-6 of a step. int64 when all numbers are "
+           "integers, else float32; an element that the dtype does not have is an error.",
 };
 
-static peri_status infer_linspace(peri_call *call) {
-  return infer_vector(call, (peri_dtype)call->args[3].integer, call->args[2].integer);
+/* Where both ends are tiny or far apart, distances are taken between their halves or their multiples. */
+static double scale_of(double from, double to) {
+  if (!isfinite(to - from)) return 0.5;
+  return fmax(fabs(from), fabs(to)) < 0x1p-500 ? 0x1p200 : 1;
 }
-static peri_status run_linspace(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor;
-  size_t size = peri_dtype_size(y->layout.dtype);
-  int64_t n = y->layout.numel;
-  double from = call->args[0].number, to = call->args[1].number, step = n > 1 ? (to - from) / (double)(n - 1) : 0;
-  for (int64_t i = 0; i < n; i++) { /* from both ends, so that both are exact */
-    double value = i < n / 2 || n == 1 ? from + (double)i * step : to - (double)(n - 1 - i) * step;
-    peri_store_number(y->layout.dtype, y->data + (size_t)i * size, value);
+
+static peri_status plan_linspace(peri_call *call, progression *p) {
+  __extension__ typedef __int128 wide;
+  const peri_arg *from = &call->args[0], *to = &call->args[1];
+  peri_dtype dtype = (peri_dtype)call->args[3].integer;
+  int64_t n = call->args[2].integer, whole_to = 0;
+  if (!isfinite(from->number) || !isfinite(to->number)) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "cannot go from %g to %g", from->number, to->number);
+  }
+  *p = (progression){.n = n, .scale = scale_of(from->number, to->number), .to_last = true, .from_both_ends = true};
+  p->first = from->number * p->scale;
+  p->last = to->number * p->scale;
+  p->step = n > 1 ? (p->last - p->first) / (double)(n - 1) : 0;
+  if (!peri_is_float(dtype) && whole_number(from, &p->whole_first) && whole_number(to, &whole_to)) {
+    wide distance = (wide)whole_to - p->whole_first, steps = n > 1 ? n - 1 : 1;
+    p->integers = n < 2 || distance % steps == 0;
+    p->whole_step = (int64_t)(uint64_t)(distance / steps);
   }
   return PERI_OK;
+}
+
+static peri_status infer_linspace(peri_call *call) {
+  progression p = {.n = 0};
+  peri_dtype dtype = (peri_dtype)call->args[3].integer;
+  PERI_TRY(plan_linspace(call, &p));
+  PERI_TRY(check_elements(call, &p, dtype));
+  return infer_vector(call, dtype, p.n);
+}
+static peri_status run_linspace(peri_call *call) {
+  progression p = {.n = 0};
+  PERI_TRY(plan_linspace(call, &p));
+  return fill_elements(call, &p);
 }
 const peri_op peri_op_linspace = {
     .name = "linspace",
@@ -248,8 +354,10 @@ const peri_op peri_op_linspace = {
     .infer = infer_linspace,
     .run = run_linspace,
     .sample = "{0, 1, 5}, {2, 3, 1}, {-1, 1, 0}",
-    .doc = "linspace(from, to, n, {dtype = 'float32', requires_grad = false}) -> tensor\n"
-           "n values from `from` to `to` at equal distances, both ends included.",
+    .doc =
+        "linspace(from, to, n, {dtype = 'float32', requires_grad = false}) -> tensor\n"
+        "n values from `from` to `to` at equal distances, both ends included exactly. An element that the dtype does "
+        "not have, such as a fraction in int64, is an error.",
 };
 
 /* ---- random draws: element i depends on the seed and its place in the stream alone ---- */
@@ -324,7 +432,7 @@ const peri_op peri_op_randint = {
     .run = run_randint,
     .sample = "{1, 6, {100}}",
     .doc = "randint(low, high, shape) -> int64 tensor\n"
-           "Random integers from low to high, both included.",
+           "Random integers from low to high, both included and all equally likely (Lemire 2019).",
 };
 
 static peri_status infer_randperm(peri_call *call) { return infer_vector(call, PERI_INT64, call->args[0].integer); }

@@ -1,12 +1,6 @@
 /* The dispatcher: infer, allocate, run, record. */
 #include "ops/ops.h"
-#include "autograd/autograd.h"
-
-int peri_op_params(const peri_op *op) {
-  int n = 0;
-  while (n < PERI_MAX_PARAMS && op->params[n].name != NULL) n++;
-  return n;
-}
+#include "ops/node.h"
 
 const peri_op *peri_op_find(const char *name) {
   for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
@@ -27,7 +21,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   int lists = 0;
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
-    arg->given = arg->is_integer = false;
+    arg->given = arg->is_integer = arg->is_bool = false;
     arg->count = 0;
     arg->tensor = NULL;
     arg->tensors = NULL;
@@ -84,6 +78,16 @@ static peri_status check_target(peri_call *call, bool tracked) {
   return PERI_OK;
 }
 
+/* A float that depends on what requires grad and has no gradient would miss in a loss without a word. */
+static peri_status check_gradient(peri_call *call) {
+  const peri_op *op = call->op;
+  bool floats = false;
+  for (int i = 0; i < op->outputs; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
+  if (!floats || op->grad != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_STATE,
+                        "gradients are recorded, and the operation has no gradient (use detach or no_grad)");
+}
+
 /* ---- outputs ---- */
 
 static void drop_outputs(peri_call *call) {
@@ -111,12 +115,15 @@ static peri_status allocate(peri_call *call) {
 
 /* ---- writing in place ---- */
 
-/* An operand that shares bytes with the target otherwise than element for element is copied first. */
+/* An operand that shares bytes with the target otherwise than element for element is copied first, and one that is
+ * read element for element too when the row places it elsewhere. */
 static peri_status separate_operands(peri_call *call, peri_tensor *copies[PERI_MAX_PARAMS]) {
   peri_tensor *target = call->args[0].tensor;
+  bool (*disturbed)(const peri_tensor *a, const peri_tensor *b) =
+      call->op->flags & PERI_OP_PLACES ? peri_tensors_share : peri_tensors_overlap;
   for (int i = 1; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     peri_tensor *operand = call->args[i].tensor;
-    if (operand == NULL || !peri_tensors_overlap(target, operand)) continue;
+    if (operand == NULL || !disturbed(target, operand)) continue;
     peri_layout layout;
     peri_layout_set(&layout, operand->layout.dtype, operand->layout.ndim, operand->layout.shape);
     PERI_TRY(peri_tensor_empty(call->context, &layout, &copies[i]));
@@ -180,6 +187,7 @@ peri_status peri_call_run(peri_call *call) {
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
+  if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
@@ -220,17 +228,22 @@ peri_status peri_infer_float(peri_call *call, int arg) {
 
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype) {
   const peri_arg *value = &call->args[arg];
+  static const char *const expected[PERI_DTYPES] = {[PERI_FLOAT32] = "at most 3.4028234663852886e+38; float64 holds it",
+                                                    [PERI_FLOAT64] = "a number",
+                                                    [PERI_INT64] = "a whole number from -2^63 to 2^63 - 1",
+                                                    [PERI_UINT8] = "a whole number from 0 to 255",
+                                                    [PERI_BOOL] = "false, true, 0 or 1"};
   if (value->tensor != NULL || (dtype == PERI_INT64 && value->is_integer)) return PERI_OK;
   if (peri_number_fits(dtype, value->number)) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %.17g, which is no value of %s", call->op->params[arg].name,
-                        value->number, peri_dtype_name(dtype));
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %.17g, which is no value of %s (expected %s)",
+                        call->op->params[arg].name, value->number, peri_dtype_name(dtype), expected[dtype]);
 }
 
 /* Promotion in PyTorch's manner: among tensors with dimensions the widest counts; 0-d tensors and
  * numbers count only when their category (bool, integer, float) is higher. */
 static int category(peri_dtype dtype) { return peri_is_float(dtype) ? 2 : dtype == PERI_BOOL ? 0 : 1; }
 
-static peri_dtype wider(peri_dtype a, peri_dtype b) {
+peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b) {
   if (category(a) != category(b)) return category(a) > category(b) ? a : b;
   if (a == b) return a;
   return category(a) == 2 ? PERI_FLOAT64 : PERI_INT64;
@@ -242,13 +255,18 @@ peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dt
   for (int i = first; i < first + n; i++) {
     const peri_arg *arg = &call->args[i];
     int rank = arg->tensor == NULL ? 2 : arg->tensor->layout.ndim == 0 ? 1 : 0;
-    peri_dtype own = arg->tensor != NULL ? arg->tensor->layout.dtype : arg->is_integer ? PERI_INT64 : PERI_FLOAT32;
-    found[rank] = any[rank] ? wider(found[rank], own) : own;
+    peri_dtype own = arg->tensor != NULL ? arg->tensor->layout.dtype
+                     : arg->is_bool      ? PERI_BOOL
+                     : arg->is_integer   ? PERI_INT64
+                                         : PERI_FLOAT32;
+    found[rank] = any[rank] ? peri_wider_dtype(found[rank], own) : own;
     any[rank] = true;
   }
   peri_dtype result = any[0] ? found[0] : any[1] ? found[1] : found[2];
   for (int rank = 1; rank < 3; rank++) {
-    if (any[rank] && category(found[rank]) > category(result)) result = found[rank];
+    if (!any[rank] || category(found[rank]) <= category(result)) continue;
+    bool of_int64 = (any[0] && found[0] == PERI_INT64) || (any[1] && found[1] == PERI_INT64);
+    result = rank == 2 && of_int64 ? PERI_FLOAT64 : found[rank];
   }
   if (call->in_place) {
     peri_dtype target = call->args[0].tensor->layout.dtype;

@@ -4,6 +4,9 @@
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
+#include <float.h>
+#include <math.h>
+
 /* Up to this many elements the iterator costs more than it saves. */
 #define SMALL 8192
 
@@ -43,11 +46,7 @@ static peri_status open_operand(operands *o, const peri_arg *arg, peri_dtype dty
   int i = o->n++;
   o->converted[i] = NULL;
   if (arg->tensor != NULL) return peri_tensor_convert(arg->tensor, dtype, &o->converted[i]);
-  if (dtype == PERI_INT64 && arg->is_integer) {
-    memcpy(&o->number[i], &arg->integer, sizeof(int64_t));
-  } else {
-    peri_store_number(dtype, &o->number[i], arg->number);
-  }
+  peri_arg_store(arg, dtype, &o->number[i]);
   return PERI_OK;
 }
 
@@ -176,11 +175,11 @@ static const binary_formula binary_formulas[][2] = {
 
 /* ---- unary rows ---- */
 
-/* Integers go through the int64 loop where there is one, else to float32. */
+/* int64 goes through the int64 loop where there is one, else to float64. */
 static peri_status infer_unary(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
   const peri_loop1 *by_dtype = call->context->kernels->elementwise->unary[call->op->id];
-  call->dtype = x->dtype == PERI_INT64 && by_dtype[PERI_INT64] == NULL ? PERI_FLOAT32 : x->dtype;
+  call->dtype = x->dtype == PERI_INT64 && by_dtype[PERI_INT64] == NULL ? PERI_FLOAT64 : x->dtype;
   if (by_dtype[call->dtype] == NULL) return refuse_dtype(call, 0, "float32, float64 or int64");
   return peri_infer_output(call, 0, call->dtype, x->ndim, x->shape);
 }
@@ -244,23 +243,62 @@ peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y) {
 
 /* ---- binary rows ---- */
 
+static bool is_zero(int64_t value) { return value == 0; }
+static bool is_negative(int64_t value) { return value < 0; }
+
+/* The first element, from 0 in row-major order, that is as asked; -1 when none is. */
+static peri_status find_integer(peri_tensor *x, bool (*is)(int64_t value), int64_t *at) {
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(x, &own));
+  size_t size = peri_dtype_size(own->layout.dtype);
+  *at = -1;
+  for (int64_t i = 0; i < own->layout.numel && *at < 0; i++) {
+    if (is(peri_load_integer(own->layout.dtype, own->data + (size_t)i * size))) *at = i;
+  }
+  peri_tensor_release(&own);
+  return PERI_OK;
+}
+
 static peri_status check_divisor(peri_call *call) {
   const peri_arg *b = &call->args[1];
+  int64_t at;
   if (b->tensor == NULL) {
     if (b->integer != 0) return PERI_OK;
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "b is 0 (integers cannot be divided by zero)");
   }
-  peri_tensor *own;
-  bool zero = false;
-  PERI_TRY(peri_tensor_contiguous(b->tensor, &own));
-  size_t size = peri_dtype_size(own->layout.dtype);
-  int64_t i = 0;
-  for (; i < own->layout.numel && !zero; i++)
-    zero = peri_load_integer(own->layout.dtype, own->data + (size_t)i * size) == 0;
-  peri_tensor_release(&own);
-  if (!zero) return PERI_OK;
+  PERI_TRY(find_integer(b->tensor, is_zero, &at));
+  if (at < 0) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld of b is 0 (integers cannot be divided by zero)",
-                        (long long)i);
+                        (long long)at + 1);
+}
+
+/* int64 to a power: a number below 0 makes floats, and so a tensor must not hold one. */
+static peri_status check_exponent(peri_call *call) {
+  const peri_arg *b = &call->args[1];
+  int64_t at;
+  if (b->tensor == NULL) {
+    if (b->integer < 0) call->dtype = PERI_FLOAT64;
+    return PERI_OK;
+  }
+  PERI_TRY(find_integer(b->tensor, is_negative, &at));
+  if (at < 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                        "element %lld of b is negative (an integer to that power is a fraction: convert a or b with "
+                        "to('float64'))",
+                        (long long)at + 1);
+}
+
+/* A number that float32 would make infinite, or a divisor that it would make 0: 0 times the one and 0 divided by the
+ * other are 0, and no NaN. */
+static peri_status check_number(peri_call *call, int arg) {
+  int id = call->op->id;
+  const peri_arg *number = &call->args[arg];
+  if (id == PERI_BINARY_maximum || id == PERI_BINARY_minimum) return PERI_OK;
+  PERI_TRY(peri_infer_fits(call, arg, PERI_FLOAT32));
+  bool divides = arg == 1 && (id == PERI_BINARY_div || id == PERI_BINARY_floor_div || id == PERI_BINARY_mod);
+  if (!divides || (float)number->number != 0 || number->number == 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %g, which is 0 in float32 (float64 holds it)",
+                        call->op->params[arg].name, number->number);
 }
 
 /* uint8 only stores; bool counts as 0 and 1. */
@@ -274,21 +312,29 @@ static peri_status infer_binary(peri_call *call) {
   }
   PERI_TRY(peri_infer_promote(call, 0, 2, &call->dtype));
   if (call->dtype == PERI_BOOL) call->dtype = PERI_INT64;
-  if (by_dtype[call->dtype] == NULL) call->dtype = PERI_FLOAT32;
+  if (by_dtype[call->dtype] == NULL) call->dtype = PERI_FLOAT64;
+  if (call->dtype == PERI_FLOAT32) {
+    for (int i = 0; i < 2; i++) {
+      double size = fabs(call->args[i].number);
+      bool ordinary = size <= (double)FLT_MAX && (size >= (double)FLT_MIN || size == 0);
+      if (call->args[i].tensor == NULL && !ordinary) PERI_TRY(check_number(call, i));
+    }
+  }
+  if (call->dtype == PERI_INT64 && call->op->id == PERI_BINARY_pow) PERI_TRY(check_exponent(call));
   if (call->dtype == PERI_INT64 && (call->op->id == PERI_BINARY_floor_div || call->op->id == PERI_BINARY_mod)) {
     PERI_TRY(check_divisor(call));
   }
   return infer_broadcast(call, 0, 2, call->dtype);
 }
 
-/* An operand as one even row beside a small contiguous y: a tensor of y's shape, or a float number. */
+/* An operand as one even row beside a small contiguous y: a tensor of y's shape, or a number. */
 static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype, double *number, const char **data,
                      ptrdiff_t *step) {
   if (arg->tensor == NULL) {
-    peri_store_number(dtype, number, arg->number);
+    peri_arg_store(arg, dtype, number);
     *data = (const char *)number;
     *step = 0;
-    return dtype != PERI_INT64;
+    return true;
   }
   *data = arg->tensor->data;
   *step = (ptrdiff_t)peri_dtype_size(dtype);
@@ -296,20 +342,29 @@ static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype
          peri_same_shape(&arg->tensor->layout, &y->layout);
 }
 
-static peri_status run_binary(peri_call *call) {
-  operands o;
-  loops l = {.two = call->context->kernels->elementwise->binary[call->op->id][call->dtype]};
+/* y = loop(a, b), computed in dtype */
+static inline peri_status run_two(peri_call *call, peri_loop2 loop, const peri_arg *a, const peri_arg *b,
+                                  peri_dtype dtype) {
   peri_tensor *y = call->outputs[0].tensor;
   double number[2];
-  const char *a, *b;
-  ptrdiff_t step_a, step_b;
-  if (y->contiguous && y->layout.numel <= SMALL && even_row(&call->args[0], y, call->dtype, &number[0], &a, &step_a) &&
-      even_row(&call->args[1], y, call->dtype, &number[1], &b, &step_b)) {
-    l.two(y->layout.numel, y->data, (ptrdiff_t)peri_dtype_size(call->dtype), a, step_a, b, step_b);
+  const char *data[2];
+  ptrdiff_t step[2];
+  if (y->contiguous && y->layout.numel <= SMALL && even_row(a, y, dtype, &number[0], &data[0], &step[0]) &&
+      even_row(b, y, dtype, &number[1], &data[1], &step[1])) {
+    loop(y->layout.numel, y->data, (ptrdiff_t)peri_dtype_size(y->layout.dtype), data[0], step[0], data[1], step[1]);
     return PERI_OK;
   }
-  PERI_TRY(open_operands(call, &o, 0, 2, call->dtype));
-  return run_loops(call->outputs[0].tensor, &o, &l);
+  operands o = {.n = 0};
+  peri_status status = open_operand(&o, a, dtype);
+  if (status == PERI_OK) status = open_operand(&o, b, dtype);
+  if (status == PERI_OK) return run_loops(y, &o, &(loops){.two = loop});
+  close_operands(&o);
+  return status;
+}
+
+static peri_status run_binary(peri_call *call) {
+  return run_two(call, call->context->kernels->elementwise->binary[call->op->id][call->dtype], &call->args[0],
+                 &call->args[1], call->dtype);
 }
 
 static peri_status grad_binary(peri_backward *B) {
@@ -324,17 +379,98 @@ static peri_status grad_binary(peri_backward *B) {
 
 /* ---- comparisons ---- */
 
+/* As the numbers stand: nothing is rounded on the way, whatever the dtypes, but for a fraction beside float32. So a
+ * tensor is compared in its own dtype with the number, or with the next number that the dtype has, and int64 with
+ * floats by loops of their own. */
+
 static peri_status infer_compare(peri_call *call) {
   PERI_TRY(need_a_tensor(call));
-  PERI_TRY(peri_infer_promote(call, 0, 2, &call->dtype));
   return infer_broadcast(call, 0, 2, PERI_BOOL);
 }
 
+/* The comparison of b with a that says what id says of a with b. */
+static int mirrored(int id) {
+  static const int mirror[PERI_COMPARES] = {
+      [PERI_COMPARE_eq] = PERI_COMPARE_eq, [PERI_COMPARE_ne] = PERI_COMPARE_ne, [PERI_COMPARE_lt] = PERI_COMPARE_gt,
+      [PERI_COMPARE_le] = PERI_COMPARE_ge, [PERI_COMPARE_gt] = PERI_COMPARE_lt, [PERI_COMPARE_ge] = PERI_COMPARE_le};
+  return mirror[id];
+}
+
+/* The comparison with a number that dtype does not have, by the largest value of dtype below it: less than the number
+ * is at most that value. eq and ne keep their id, and get a value that nothing equals where there is one. */
+static int with_value_below(int id) {
+  if (id == PERI_COMPARE_lt) return PERI_COMPARE_le;
+  return id == PERI_COMPARE_ge ? PERI_COMPARE_gt : id;
+}
+
+/* Floats: value is the number, rounded. */
+static int compare_with_float(int id, const peri_arg *number, peri_dtype dtype, peri_arg *value) {
+  double n = number->number, rounded = dtype == PERI_FLOAT32 ? (double)(float)n : n;
+  bool below = rounded<n, above = rounded> n; /* where it stands beside the number */
+  if (number->is_integer && rounded == n) {
+    bool fits = n >= -0x1p63 && n < 0x1p63;
+    below = fits && (int64_t)n < number->integer;
+    above = !fits || (int64_t)n > number->integer;
+  }
+  value->number = rounded;
+  bool fraction = n != floor(n) && rounded != 0; /* as the elements themselves were rounded: 0.1 equals 0.1 */
+  if ((!below && !above) || fraction) return id;
+  if (id == PERI_COMPARE_eq || id == PERI_COMPARE_ne) {
+    value->number = NAN;
+  } else if (above) {
+    value->number =
+        dtype == PERI_FLOAT32 ? (double)nextafterf((float)rounded, -INFINITY) : nextafter(rounded, -INFINITY);
+  }
+  return with_value_below(id);
+}
+
+/* Integers from low to high: beyond them, and for NaN, the answer is the same for all. */
+static int compare_with_integer(int id, const peri_arg *number, peri_dtype dtype, peri_arg *value) {
+  int64_t low = dtype == PERI_INT64 ? INT64_MIN : 0;
+  int64_t high = dtype == PERI_INT64 ? INT64_MAX : dtype == PERI_UINT8 ? 255 : 1;
+  double n = number->number, whole = floor(n);
+  bool less = number->is_integer ? number->integer < low : n < (double)low; /* than all of them */
+  bool more = number->is_integer ? number->integer > high : dtype == PERI_INT64 ? n >= 0x1p63 : n > (double)high;
+  value->is_integer = true;
+  if (!less && !more && n == n) {
+    value->integer = number->is_integer ? number->integer : (int64_t)whole;
+    if (number->is_integer || whole == n) return id;
+    if (id != PERI_COMPARE_eq && id != PERI_COMPARE_ne) return with_value_below(id);
+  }
+  bool holds = id == PERI_COMPARE_ne || (less && (id == PERI_COMPARE_gt || id == PERI_COMPARE_ge)) ||
+               (more && (id == PERI_COMPARE_lt || id == PERI_COMPARE_le));
+  value->integer = low;
+  return holds ? PERI_COMPARE_ge : PERI_COMPARE_lt;
+}
+
+static peri_status compare_with_number(peri_call *call, int id, const peri_arg *x, const peri_arg *number) {
+  peri_dtype dtype = x->tensor->layout.dtype;
+  peri_arg value = {.given = true};
+  id = peri_is_float(dtype) ? compare_with_float(id, number, dtype, &value)
+                            : compare_with_integer(id, number, dtype, &value);
+  if (value.is_integer) value.number = (double)value.integer;
+  return run_two(call, call->context->kernels->elementwise->compare[id][dtype], x, &value, dtype);
+}
+
 static peri_status run_compare(peri_call *call) {
-  operands o;
-  loops l = {.two = call->context->kernels->elementwise->compare[call->op->id][call->dtype]};
-  PERI_TRY(open_operands(call, &o, 0, 2, call->dtype));
-  return run_loops(call->outputs[0].tensor, &o, &l);
+  const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
+  const peri_arg *a = &call->args[0], *b = &call->args[1];
+  int id = call->op->id;
+  if (a->tensor == NULL) return compare_with_number(call, mirrored(id), b, a);
+  if (b->tensor == NULL) return compare_with_number(call, id, a, b);
+  peri_dtype left = a->tensor->layout.dtype, right = b->tensor->layout.dtype;
+  bool mixed = (left == PERI_INT64 && peri_is_float(right)) || (right == PERI_INT64 && peri_is_float(left));
+  if (!mixed) {
+    peri_dtype dtype = peri_wider_dtype(left, right);
+    return run_two(call, kernels->compare[id][dtype], a, b, dtype);
+  }
+  operands o = {.n = 0};
+  peri_status status = open_operand(&o, left == PERI_INT64 ? a : b, PERI_INT64);
+  if (status == PERI_OK) status = open_operand(&o, left == PERI_INT64 ? b : a, PERI_FLOAT64);
+  loops l = {.two = kernels->compare_mixed[left == PERI_INT64 ? id : mirrored(id)]};
+  if (status == PERI_OK) return run_loops(call->outputs[0].tensor, &o, &l);
+  close_operands(&o);
+  return status;
 }
 
 /* ---- the rows of elementwise.def ---- */
@@ -350,6 +486,14 @@ static peri_status run_compare(peri_call *call) {
 #define SAVES_AB                   (A_IN | B_IN)
 #define SAVES_BY                   (B_IN | Y_OUT)
 #define SAVES_ABY                  (A_IN | B_IN | Y_OUT)
+#define FLAGS_NONE                 0
+#define FLAGS_NO_GRADIENT          PERI_OP_NO_GRADIENT
+#define FLAGS_X                    0
+#define FLAGS_Y                    0
+#define FLAGS_XY                   0
+#define FLAGS_AB                   0
+#define FLAGS_BY                   0
+#define FLAGS_ABY                  0
 #define GRAD_NONE(function)        function
 #define GRAD_NO_GRADIENT(function) NULL
 #define GRAD_X(function)           function
@@ -374,7 +518,7 @@ static peri_status run_compare(peri_call *call) {
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_,                                                \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
@@ -391,7 +535,7 @@ static peri_status run_compare(peri_call *call) {
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = META_##name_,                                                                                      \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_,                                                \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
@@ -401,7 +545,9 @@ static peri_status run_compare(peri_call *call) {
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
       .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 1.5}, {T(), T(2)}, {T(0, 3), T(3)}",                   \
-      .doc = #name_ "(a, b) -> tensor\n" doc_ " Shapes are broadcast; a Lua number does not widen a float tensor.",    \
+      .doc = #name_ "(a, b) -> tensor\n" doc_                                                                          \
+                    " Shapes are broadcast. Integers beside a float tensor take its dtype, and a Lua number does not " \
+                    "widen it; int64 with a fraction gives float64.",                                                  \
       .id = PERI_BINARY_##name_,                                                                                       \
   };
 #define COMPARE(name_, value, doc_)                                                                                    \
@@ -415,7 +561,9 @@ static peri_status run_compare(peri_call *call) {
       .low = -3,                                                                                                       \
       .high = 3,                                                                                                       \
       .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 0}",                                                   \
-      .doc = #name_ "(a, b) -> bool tensor\n" doc_ " Shapes are broadcast.",                                           \
+      .doc =                                                                                                           \
+          #name_ "(a, b) -> bool tensor\n" doc_ " Shapes are broadcast. Numbers are compared as they stand, whatever " \
+                 "the dtypes; only a fraction beside float32 is rounded to it first.",                                 \
       .id = PERI_COMPARE_##name_,                                                                                      \
   };
 #include "kernels/elementwise.def"
@@ -480,6 +628,7 @@ const peri_op peri_op_logical_or = {
 static peri_status infer_where(peri_call *call) {
   if (call->args[0].tensor->layout.dtype != PERI_BOOL) return refuse_dtype(call, 0, "bool");
   PERI_TRY(peri_infer_promote(call, 1, 2, &call->dtype));
+  for (int i = 1; i < 3; i++) PERI_TRY(peri_infer_fits(call, i, call->dtype));
   return infer_broadcast(call, 0, 3, call->dtype);
 }
 static peri_status run_where(peri_call *call) {
@@ -513,7 +662,9 @@ const peri_op peri_op_where = {
     .high = 3,
     .sample = "{B(3, 4), T(3, 4), T(3, 4)}, {B(3, 1), T(4), 0}, {B(4), 1, T(2, 4)}",
     .doc = "where(mask, a, b) -> tensor\n"
-           "a where the bool tensor mask is true, else b. Shapes are broadcast.",
+           "a where the bool tensor mask is true, else b. Shapes are broadcast; a number that the tensor beside it "
+           "cannot hold is an error. The gradient of what was not chosen is exactly 0, whatever stands there; a row "
+           "behind it that has an infinite slope there makes NaN of it (choose its argument first).",
 };
 
 static peri_status infer_masked_fill(peri_call *call) {
@@ -555,8 +706,21 @@ const peri_op peri_op_masked_fill = {
     .high = 3,
     .sample = "{T(3, 4), B(3, 4), 7}, {T(3, 4), B(4), -1}",
     .doc = "masked_fill(x, mask, value) -> tensor\n"
-           "value where the bool tensor mask (broadcast to x) is true, else x.",
+           "value, which x's dtype must have, where the bool tensor mask (broadcast to x) is true, else x.",
 };
+
+/* Whether min <= max, also for integers that doubles cannot tell apart. */
+static bool in_order(const peri_arg *min, const peri_arg *max) {
+  if (min->is_integer && max->is_integer) return min->integer <= max->integer;
+  return min->number <= max->number;
+}
+
+/* A bound that limits nothing, as no int64 lies beyond it, counts as left out. */
+static bool limits_nothing(const peri_call *call, int bound) {
+  double b = call->args[bound].number;
+  return call->args[0].tensor->layout.dtype == PERI_INT64 && (bound == 1 ? b < -0x1p63 : b >= 0x1p63) &&
+         !call->args[bound].is_integer;
+}
 
 /* Bounds are numbers; infinite when left out. NaN stays. */
 static peri_status infer_clamp(peri_call *call) {
@@ -565,7 +729,14 @@ static peri_status infer_clamp(peri_call *call) {
   if (!call->args[1].given && !call->args[2].given) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "neither min nor max is given");
   }
-  if (call->args[1].given && call->args[2].given && !(call->args[1].number <= call->args[2].number)) {
+  for (int i = 1; i < 3; i++) {
+    if (!call->args[i].given || limits_nothing(call, i)) continue;
+    if (isnan(call->args[i].number)) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is nan (expected a number)", call->op->params[i].name);
+    }
+    if (!peri_is_float(x->dtype)) PERI_TRY(peri_infer_fits(call, i, x->dtype));
+  }
+  if (call->args[1].given && call->args[2].given && !in_order(&call->args[1], &call->args[2])) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "min is %g but max is %g", call->args[1].number,
                           call->args[2].number);
   }
@@ -578,7 +749,7 @@ static peri_status run_clamp(peri_call *call) {
   const peri_arg *from = &call->args[0];
   peri_arg written = {.tensor = call->outputs[0].tensor};
   for (int i = 0; i < 2; i++) {
-    if (!call->args[i + 1].given) continue;
+    if (!call->args[i + 1].given || limits_nothing(call, i + 1)) continue;
     operands o = {.n = 0};
     loops l = {.two = kernels->binary[bounds[i]][call->dtype]};
     PERI_TRY(open_operand(&o, from, call->dtype));
@@ -586,7 +757,7 @@ static peri_status run_clamp(peri_call *call) {
     PERI_TRY(run_loops(call->outputs[0].tensor, &o, &l));
     from = &written;
   }
-  return PERI_OK;
+  return from == &written || call->in_place ? PERI_OK : peri_tensor_copy_into(written.tensor, from->tensor);
 }
 static peri_status grad_clamp(peri_backward *B) {
   peri_value x = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]);
@@ -610,7 +781,8 @@ const peri_op peri_op_clamp = {
     .high = 3,
     .sample = "{T(3, 4), -1, 1}, {T(3, 4), {max = 0.5}}, {T(5), 0}",
     .doc = "clamp(x, min, max) -> tensor\n"
-           "x limited to [min, max]; either bound may be left out. The gradient is 0 outside.",
+           "x limited to [min, max]; either bound may be left out. NaN stays NaN. The gradient is 0 outside and 1 at "
+           "the bounds. Bounds of int64 must be whole.",
 };
 
 /* ---- conversion ---- */

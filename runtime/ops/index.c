@@ -164,6 +164,62 @@ const peri_op peri_op_index_add = {
     .doc = "index_add(g, shape, index, dim) -> tensor\nThe gradient of index_select.",
 };
 
+/* ---- positions together ---- */
+
+static peri_status infer_pairs(peri_call *call) {
+  const peri_arg *indices = &call->args[0], *sizes = &call->args[1];
+  int64_t shape[PERI_MAX_DIMS];
+  int ndim;
+  for (int k = 0; k < indices->count; k++) {
+    peri_tensor *own;
+    peri_dtype dtype = indices->tensors[k]->layout.dtype;
+    if (dtype != PERI_INT64) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "the tensor of positions %d is %s (expected int64)", k + 1,
+                            peri_dtype_name(dtype));
+    }
+    PERI_TRY(peri_tensor_contiguous(indices->tensors[k], &own));
+    const int64_t *values = (const int64_t *)(const void *)own->data;
+    int64_t i = 0, numel = own->layout.numel, size = sizes->sizes[k];
+    while (i < numel && values[i] >= 1 && values[i] <= size) i++;
+    int64_t value = i < numel ? values[i] : 0;
+    peri_tensor_release(&own);
+    if (i == numel) continue;
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "position %lld of tensor %d is %lld (expected 1 to %lld)",
+                          (long long)i + 1, k + 1, (long long)value, (long long)size);
+  }
+  PERI_TRY(peri_broadcast(call->context, call->op->name, indices->count, indices->tensors, &ndim, shape));
+  return peri_infer_output(call, 0, PERI_INT64, ndim, shape);
+}
+/* y = (y - 1) size + index, from the second dimension on */
+static void pair_row(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
+  const int64_t size = *(const int64_t *)arg;
+  for (int64_t i = 0; i < n; i++) {
+    int64_t *y = (int64_t *)(void *)(p[0] + i * s[0]);
+    *y = (*y - 1) * size + *(const int64_t *)(const void *)(p[1] + i * s[1]);
+  }
+}
+static peri_status run_pairs(peri_call *call) {
+  const peri_arg *indices = &call->args[0];
+  peri_tensor *y = call->outputs[0].tensor;
+  peri_iterator it;
+  PERI_TRY(peri_tensor_copy_into(y, indices->tensors[0]));
+  for (int k = 1; k < indices->count; k++) {
+    peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2, (peri_tensor *[]){y, indices->tensors[k]});
+    PERI_TRY(peri_iterate(call->context, &it, pair_row, &call->args[1].sizes[k]));
+  }
+  return PERI_OK;
+}
+const peri_op peri_op_index = {
+    .name = "index",
+    .flags = PERI_OP_INTERNAL,
+    .outputs = 1,
+    .params = {{"indices", PERI_KIND_TENSORS}, {"sizes", PERI_KIND_SHAPE}},
+    .infer = infer_pairs,
+    .run = run_pairs,
+    .doc = "index(indices, sizes) -> int64 tensor\nThe row-major positions in dimensions of those sizes that int64 "
+           "tensors, broadcast together, name: how x[{i, j}] is read.",
+};
+
 /* ---- gather and its transpose ---- */
 
 static peri_status infer_gather(peri_call *call) {
@@ -314,6 +370,7 @@ peri_status peri_mask_positions(peri_call *call, peri_tensor *mask, peri_tensor 
 
 static peri_status infer_nonzero(peri_call *call) {
   const peri_layout *mask = &call->args[0].tensor->layout;
+  PERI_TRY(peri_infer_output(call, 0, PERI_INT64, 1, (int64_t[]){0})); /* run knows how many */
   if (mask->dtype == PERI_BOOL) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "mask is %s (expected bool)", peri_dtype_name(mask->dtype));
 }
@@ -428,6 +485,6 @@ const peri_op peri_op_one_hot = {
            "A last dimension of `classes` numbers is added: 1 at index, 0 elsewhere.",
 };
 
-const peri_op *const peri_ops_index[] = {
-    &peri_op_index_select, &peri_op_index_add,     &peri_op_gather,  &peri_op_scatter,
-    &peri_op_nonzero,      &peri_op_masked_select, &peri_op_one_hot, NULL};
+const peri_op *const peri_ops_index[] = {&peri_op_index_select,  &peri_op_index_add, &peri_op_index,
+                                         &peri_op_gather,        &peri_op_scatter,   &peri_op_nonzero,
+                                         &peri_op_masked_select, &peri_op_one_hot,   NULL};

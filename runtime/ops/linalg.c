@@ -1,8 +1,8 @@
 /* Linear algebra over LAPACKE. Matrices are copied to column-major order, which LAPACK works in. */
+#include "base/blas.h"
 #include "ops/ops.h"
 #include "ops/rows.h"
 
-#include <lapacke.h>
 #include <limits.h>
 
 static peri_status need_square(peri_call *call) {
@@ -81,10 +81,15 @@ static peri_status run_solve(peri_call *call) {
   lapack_int *pivots = (lapack_int *)(void *)(b + (size_t)n * (size_t)columns * size);
   PERI_TRY(to_columns(call->args[0].tensor, a));
   PERI_TRY(to_columns(call->args[1].tensor, b));
-  lapack_int info =
-      dtype == PERI_FLOAT32
-          ? LAPACKE_sgesv_work(LAPACK_COL_MAJOR, n, columns, (float *)(void *)a, n, pivots, (float *)(void *)b, n)
-          : LAPACKE_dgesv_work(LAPACK_COL_MAJOR, n, columns, (double *)(void *)a, n, pivots, (double *)(void *)b, n);
+  int taken;
+  PERI_TRY(peri_blas_begin(call->context, 1, &taken));
+  const peri_blas *lapack = call->context->blas;
+  lapack_int info = dtype == PERI_FLOAT32
+                        ? lapack->LAPACKE_sgesv_work(LAPACK_COL_MAJOR, n, columns, (float *)(void *)a, n, pivots,
+                                                     (float *)(void *)b, n)
+                        : lapack->LAPACKE_dgesv_work(LAPACK_COL_MAJOR, n, columns, (double *)(void *)a, n, pivots,
+                                                     (double *)(void *)b, n);
+  peri_blas_end(call->context, taken);
   PERI_TRY(peri_check_cancel(call->context));
   if (info > 0) return peri_call_fail(call, PERI_ERR_NUMERIC, "A is singular (pivot %d is zero)", (int)info);
   return from_columns(y, b);
@@ -150,12 +155,16 @@ static peri_status run_eigh(peri_call *call) {
   char *a = call->workspace, *work = a + (size_t)n * (size_t)n * size;
   lapack_int *iwork = (lapack_int *)(void *)(work + (size_t)lwork * size);
   PERI_TRY(to_columns(call->args[0].tensor, a));
+  int taken;
+  PERI_TRY(peri_blas_begin(call->context, 1, &taken));
+  const peri_blas *lapack = call->context->blas;
   lapack_int info =
       dtype == PERI_FLOAT32
-          ? LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (float *)(void *)a, n, (float *)(void *)values->data,
-                                (float *)(void *)work, lwork, iwork, liwork)
-          : LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (double *)(void *)a, n, (double *)(void *)values->data,
-                                (double *)(void *)work, lwork, iwork, liwork);
+          ? lapack->LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (float *)(void *)a, n,
+                                        (float *)(void *)values->data, (float *)(void *)work, lwork, iwork, liwork)
+          : lapack->LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (double *)(void *)a, n,
+                                        (double *)(void *)values->data, (double *)(void *)work, lwork, iwork, liwork);
+  peri_blas_end(call->context, taken);
   PERI_TRY(peri_check_cancel(call->context));
   if (info != 0)
     return peri_call_fail(call, PERI_ERR_NUMERIC, "the iteration did not converge (LAPACK syevd: %d)", (int)info);

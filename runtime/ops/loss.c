@@ -127,10 +127,8 @@ static peri_status reduce_losses(peri_call *call, int64_t n, const char *losses,
     memcpy(y->data, losses, (size_t)n * size);
     return PERI_OK;
   }
-  PERI_TRY(peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data));
-  if (reduction == REDUCE_MEAN)
-    peri_store_number(call->dtype, y->data, peri_load_number(call->dtype, y->data) / (double)n);
-  return PERI_OK;
+  if (reduction == REDUCE_SUM) return peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data);
+  return peri_reduce_moments(call->context, call->dtype, 1, n, 1, losses, 1, false, y->data, NULL);
 }
 
 static peri_status run_cross_entropy(peri_call *call) {
@@ -147,10 +145,8 @@ static peri_status run_cross_entropy(peri_call *call) {
   return reduce_losses(call, rows, losses, call->args[2].integer);
 }
 
-/* The gradient that each row's loss receives, and what mean divides by. */
-static double reduction_scale(const peri_backward *b, int64_t n) {
-  return b->args[2].integer == REDUCE_MEAN ? 1.0 / (double)n : 1;
-}
+/* What the mean divides the gradient of each of n losses by. */
+static double divisor(const peri_backward *b, int64_t n) { return b->args[2].integer == REDUCE_MEAN ? (double)n : 1; }
 
 static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
   peri_tensor *p = b->outputs[1], *g = b->grad_outputs[0], *own_g;
@@ -167,7 +163,7 @@ static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
     status = peri_tensor_empty(b->context, &layout, gx);
     if (status == PERI_OK && rows > 0) {
       status = peri_cross_entropy_backward(b->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
-                                           reduction_scale(b, rows), p->data, target, (*gx)->data);
+                                           1 / divisor(b, rows), p->data, target, (*gx)->data);
       if (status != PERI_OK) peri_tensor_release(gx);
     }
     peri_tensor_release(&own_g);
@@ -186,7 +182,7 @@ static peri_status grad_cross_entropy(peri_backward *b) {
     return PERI_OK;
   }
   if (b->args[2].integer == REDUCE_NONE) g = peri_step_reshape(b, g, 2, column);
-  g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, peri_constant(reduction_scale(b, rows))});
+  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(divisor(b, rows))});
   if (b->needs[0]) {
     peri_value p = peri_apply(b, &peri_op_softmax, 1, &x), t = target;
     if (b->note[0] && b->formula->status == PERI_OK) {
@@ -274,7 +270,7 @@ static peri_status run_mse(peri_call *call) {
 static peri_status grad_mse(peri_backward *b) {
   peri_value x = peri_of(b->args[0].tensor), target = peri_of(b->args[1].tensor), g = peri_of(b->grad_outputs[0]);
   peri_value slope = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, target});
-  g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, peri_constant(2 * reduction_scale(b, b->layouts[0]->numel))});
+  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(divisor(b, b->layouts[0]->numel) / 2)});
   slope = peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, g});
   if (b->needs[0]) peri_answer(b, 0, slope);
   if (b->needs[1]) peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, peri_constant(-1)}));

@@ -43,7 +43,8 @@ typedef struct peri_param {
 /* One argument. A union would save bytes and cost clarity. */
 typedef struct peri_arg {
   bool given;
-  bool is_integer;     /* NUMBER and OPERAND: written as an integer */
+  bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean */
+  bool is_bool;        /* NUMBER and OPERAND: written as a boolean */
   int count;           /* TENSORS, DIMS, SHAPE */
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
@@ -51,6 +52,15 @@ typedef struct peri_arg {
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
   int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame; not kept for the gradient */
 } peri_arg;
+
+/* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
+static inline void peri_arg_store(const peri_arg *arg, peri_dtype dtype, void *element) {
+  if (dtype == PERI_INT64 && arg->is_integer) {
+    memcpy(element, &arg->integer, sizeof arg->integer);
+  } else {
+    peri_store_number(dtype, element, arg->number);
+  }
+}
 
 /* ---- calls ---- */
 
@@ -101,17 +111,19 @@ typedef struct peri_backward {
 /* ---- rows ---- */
 
 enum {
-  PERI_OP_IN_PLACE = 1,     /* has the derived form name_ */
-  PERI_OP_VIEW = 2,         /* outputs share the first argument's storage, placed by layout.offset */
-  PERI_OP_WRITES = 4,       /* changes its first argument and returns it: copy_, fill_ */
-  PERI_OP_ELEMENTWISE = 8,  /* the same bits for views and copies */
-  PERI_OP_RANDOM = 16,      /* draws from the context's stream */
-  PERI_OP_CREATES = 32,     /* no tensor argument; has the option requires_grad as its last parameter */
-  PERI_OP_NO_METHOD = 64,   /* not a method although its first argument is a tensor */
-  PERI_OP_ALLOCATES = 256,  /* run makes its outputs itself: views at times, or sizes known late */
-  PERI_OP_FULL_VALUE = 512, /* without its second argument: the result is one Lua value */
-  PERI_OP_FULL_ONE = 1024,  /* without its second argument: the first output alone */
-  PERI_OP_INTERNAL = 128,   /* serves gradients; not shown to scripts */
+  PERI_OP_IN_PLACE = 1,       /* has the derived form name_ */
+  PERI_OP_VIEW = 2,           /* outputs share the first argument's storage, placed by layout.offset */
+  PERI_OP_WRITES = 4,         /* changes its first argument and returns it: copy_, fill_ */
+  PERI_OP_ELEMENTWISE = 8,    /* the same bits for views and copies */
+  PERI_OP_RANDOM = 16,        /* draws from the context's stream */
+  PERI_OP_CREATES = 32,       /* no tensor argument; has the option requires_grad as its last parameter */
+  PERI_OP_NO_METHOD = 64,     /* not a method although its first argument is a tensor */
+  PERI_OP_ALLOCATES = 256,    /* run makes its outputs itself: views at times, or sizes known late */
+  PERI_OP_FULL_VALUE = 512,   /* without its second argument: the result is one Lua value */
+  PERI_OP_FULL_ONE = 1024,    /* without its second argument: the first output alone */
+  PERI_OP_PLACES = 2048,      /* writes its operands elsewhere than element for element */
+  PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
+  PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
 #define PERI_SAVE_INPUT(i)    (1u << (i)) /* argument i */
@@ -126,9 +138,10 @@ typedef struct peri_op {
   int outputs;
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
-  peri_status (*run)(peri_call *call);          /* NULL for views */
-  peri_status (*grad)(peri_backward *backward); /* NULL: no gradient */
-  double low, high;                             /* tensors of this interval test the gradient */
+  peri_status (*run)(peri_call *call); /* NULL for views */
+  /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
+  peri_status (*grad)(peri_backward *backward);
+  double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
   int id;             /* the row's own constant: which elementwise function it is */
@@ -137,7 +150,11 @@ typedef struct peri_op {
 /* Every row, by file; each list ends with NULL, and so does the list of lists. */
 extern const peri_op *const *const peri_op_groups[];
 const peri_op *peri_op_find(const char *name); /* NULL when there is none */
-int peri_op_params(const peri_op *op);
+static inline int peri_op_params(const peri_op *op) {
+  int n = 0;
+  while (n < PERI_MAX_PARAMS && op->params[n].name != NULL) n++;
+  return n;
+}
 
 /* ---- the dispatcher ---- */
 
@@ -160,10 +177,13 @@ static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_
 
 /* Helpers of infer functions: each fails with the row's name and the value. */
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim);
-/* The dtype that operands are computed in: PyTorch's promotion, numbers never widen a float tensor. */
+/* The dtype that operands are computed in: PyTorch's promotion, numbers never widen a float tensor. Where integers
+ * become floats without a float tensor beside them, those of int64 become float64: float32 holds 24 bits of them. */
 peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype);
+/* The dtype of two tensors together; one that holds what both hold, but for int64 beside a float. */
+peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b);
 peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
-/* The number that is argument arg must be a value of dtype: whole for int64, 0 to 255 for uint8. */
+/* The number that is argument arg must be a value of dtype (peri_number_fits); tensors pass. */
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
 /* Output number `output` is contiguous, of that shape; an error when its elements or bytes cannot be counted. */
 peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);

@@ -1,20 +1,12 @@
-/* Reductions over some or all dimensions, and the softmax family, which normalises along one. */
-#include "ops/ops.h"
+/* Reductions over some or all dimensions, and the softmax family, which normalises along one; means and variances are
+ * in moments.c. */
+#include "ops/reduce.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
-#include <math.h>
+/* ---- which dimensions ---- */
 
-/* ---- which dimensions ----
- * The reduced dimensions of x as the middle of outer x n x inner. Where they do not lie side by
- * side, x is copied with them last. note: bit set of reduced dimensions, n. */
-
-#define REDUCE_PARAMS                                                                                                  \
-  {"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS, .optional = true}, { "keepdim", PERI_KIND_BOOL, .optional = true }
-#define REDUCE_SAMPLE                                                                                                  \
-  "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), 1, true}, {T(2, 3, 4), {1, 3}}, {T()}, {T(3, 1, 2), -1, {keepdim = true}}"
-
-static peri_status resolve_dims(peri_call *call) {
+peri_status peri_reduce_dims(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
   const peri_arg *dims = &call->args[1];
   int64_t set = 0;
@@ -34,7 +26,7 @@ static peri_status resolve_dims(peri_call *call) {
   return PERI_OK;
 }
 
-static peri_status reduced_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
+peri_status peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim) {
   const peri_layout *x = &call->args[0].tensor->layout;
   int64_t shape[PERI_MAX_DIMS];
   int ndim = 0;
@@ -45,20 +37,14 @@ static peri_status reduced_output(peri_call *call, int output, peri_dtype dtype,
   return peri_infer_output(call, output, dtype, ndim, shape);
 }
 
-/* x in dtype, contiguous, with its reduced dimensions between outer and inner. */
-typedef struct folded {
-  peri_tensor *x;
-  int64_t outer, n, inner;
-} folded;
-
-static peri_status fold(peri_tensor *x, int64_t set, peri_dtype dtype, folded *out) {
+peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out) {
   const peri_layout *layout = &x->layout;
   int first = 0, last = layout->ndim - 1;
   while (first < layout->ndim && !(set >> first & 1)) first++;
   while (last >= first && !(set >> last & 1)) last--;
   bool together = true;
   for (int d = first; d <= last; d++) together &= (int)(set >> d & 1);
-  *out = (folded){.outer = 1, .n = 1, .inner = 1};
+  *out = (peri_folded){.outer = 1, .n = 1, .inner = 1};
   for (int d = 0; d < layout->ndim; d++) {
     int64_t *side = (set >> d & 1) ? &out->n : together && d > last ? &out->inner : &out->outer;
     *side *= layout->shape[d];
@@ -81,15 +67,22 @@ static peri_status fold(peri_tensor *x, int64_t set, peri_dtype dtype, folded *o
   return peri_tensor_convert(&moved, dtype, &out->x);
 }
 
-/* g with the reduced dimensions as sizes of 1 again, so that it broadcasts against x. */
-static peri_value unreduce(peri_backward *b, peri_value g) {
+int peri_reduced(const peri_backward *b, int64_t dims[PERI_MAX_DIMS]) {
+  int count = 0;
+  for (int d = 0; d < b->layouts[0]->ndim; d++) {
+    if (b->note[0] >> d & 1) dims[count++] = d;
+  }
+  return count;
+}
+
+peri_value peri_step_unreduce(peri_backward *b, peri_value g) {
   const peri_layout *x = b->layouts[0];
   int64_t shape[PERI_MAX_DIMS];
   for (int d = 0; d < x->ndim; d++) shape[d] = (b->note[0] >> d & 1) ? 1 : x->shape[d];
   return peri_step_reshape(b, g, x->ndim, shape);
 }
 
-static peri_value expand_to_input(peri_backward *b, peri_value g) {
+peri_value peri_step_expand(peri_backward *b, peri_value g) {
   peri_call call;
   if (b->formula->status != PERI_OK) return g;
   peri_step_open(b, &call, &peri_op_expand, 1, &g);
@@ -97,21 +90,21 @@ static peri_value expand_to_input(peri_backward *b, peri_value g) {
   return peri_step_run(b, &call);
 }
 
-/* ---- sum, mean, prod ---- */
+/* ---- sum, prod ---- */
 
 static peri_status infer_sum(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
-  PERI_TRY(resolve_dims(call));
+  PERI_TRY(peri_reduce_dims(call));
   call->dtype = peri_is_float(dtype) ? dtype : PERI_INT64;
-  return reduced_output(call, 0, call->dtype, call->args[2].integer);
+  return peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
 }
 
 typedef peri_status (*reduction)(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                                  const void *x, void *y);
 
 static peri_status run_reduction(peri_call *call, reduction reduce) {
-  folded f;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
+  peri_folded f;
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status =
       reduce(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, call->outputs[0].tensor->data);
   peri_tensor_release(&f.x);
@@ -120,158 +113,121 @@ static peri_status run_reduction(peri_call *call, reduction reduce) {
 
 static peri_status run_sum(peri_call *call) { return run_reduction(call, peri_reduce_sum); }
 static peri_status grad_sum(peri_backward *b) {
-  peri_answer(b, 0, expand_to_input(b, unreduce(b, peri_of(b->grad_outputs[0]))));
+  peri_answer(b, 0, peri_step_expand(b, peri_step_unreduce(b, peri_of(b->grad_outputs[0]))));
   return PERI_OK;
 }
 const peri_op peri_op_sum = {
     .name = "sum",
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_sum,
     .grad = grad_sum,
     .low = -1,
     .high = 1,
-    .sample = REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
+    .sample = PERI_REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
     .doc = "sum(x, dims, keepdim = false) -> tensor\n"
-           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64. The "
+           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, "
+           "which wraps around. The "
            "rounding error does not grow with the count.",
 };
 
-static peri_status infer_mean(peri_call *call) {
-  peri_dtype dtype = call->args[0].tensor->layout.dtype;
-  PERI_TRY(resolve_dims(call));
-  call->dtype = peri_is_float(dtype) ? dtype : PERI_FLOAT32;
-  return reduced_output(call, 0, call->dtype, call->args[2].integer);
-}
-static void scale(peri_tensor *y, double factor) {
-  size_t size = peri_dtype_size(y->layout.dtype);
-  for (int64_t i = 0; i < y->layout.numel; i++) {
-    char *element = y->data + (size_t)i * size;
-    peri_store_number(y->layout.dtype, element, peri_load_number(y->layout.dtype, element) * factor);
-  }
-}
-static peri_status run_mean(peri_call *call) {
-  PERI_TRY(run_reduction(call, peri_reduce_sum));
-  scale(call->outputs[0].tensor, 1.0 / (double)call->note[1]);
-  return PERI_OK;
-}
-static peri_status grad_mean(peri_backward *b) {
-  peri_value g = unreduce(b, peri_of(b->grad_outputs[0]));
-  g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, peri_constant(1.0 / (double)b->note[1])});
-  peri_answer(b, 0, expand_to_input(b, g));
-  return PERI_OK;
-}
-const peri_op peri_op_mean = {
-    .name = "mean",
-    .outputs = 1,
-    .params = {REDUCE_PARAMS},
-    .infer = infer_mean,
-    .run = run_mean,
-    .grad = grad_mean,
-    .low = -1,
-    .high = 1,
-    .sample = REDUCE_SAMPLE,
-    .doc = "mean(x, dims, keepdim = false) -> tensor\n"
-           "The mean over all dimensions, or over dims; of integers in float32. Of nothing: NaN.",
-};
-
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }
+
+/* The gradient of a product at each factor is the product of the others, which no division gives where a factor is 0.
+ * Factors are multiplied two by two, halves of a row at a time, up to one; then what stands beside each product is
+ * multiplied on the way down: log2(n) steps over rows that have gradients themselves. */
+
+static peri_value half(peri_backward *b, peri_value x, bool second, int64_t length) {
+  peri_call call;
+  if (b->formula->status != PERI_OK) return x;
+  peri_step_open(b, &call, &peri_op_narrow, 1, &x);
+  call.args[1].integer = 1;
+  call.args[2].integer = second ? length : 0;
+  call.args[3].integer = length;
+  return peri_step_run(b, &call);
+}
+static peri_value beside(peri_backward *b, peri_value left, peri_value right) {
+  peri_call call;
+  if (b->formula->status != PERI_OK) return left;
+  peri_step_open(b, &call, &peri_op_cat, 0, NULL);
+  call.args[0].given = true;
+  call.args[0].tensors = (peri_tensor *[]){left.tensor, right.tensor};
+  call.args[0].count = 2;
+  call.args[1].integer = 1;
+  return peri_step_run(b, &call);
+}
+static peri_value ones(peri_backward *b, int64_t rows, int64_t columns) {
+  peri_layout layout;
+  peri_tensor *constant = NULL;
+  peri_layout_set(&layout, PERI_FLOAT64, 2, (int64_t[]){rows, columns});
+  peri_status status = peri_tensor_full(b->context, &layout, 1, &constant);
+  return peri_formula_own(b, status, constant);
+}
+/* For x of rows x n and g of rows x 1: g times the product of the others of x's row. */
+static peri_value product_of_others(peri_backward *b, peri_value x, peri_value g, int64_t rows, int64_t n) {
+  peri_value left[64], right[64];
+  int level = 0;
+  int64_t width = 1;
+  while (width < n) width *= 2;
+  if (width > n) x = beside(b, x, ones(b, rows, width - n));
+  for (; width > 1; level++) {
+    width /= 2;
+    left[level] = half(b, x, false, width);
+    right[level] = half(b, x, true, width);
+    x = peri_apply(b, &peri_op_mul, 2, (peri_value[]){left[level], right[level]});
+  }
+  while (level-- > 0) {
+    peri_value for_left = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, right[level]});
+    g = beside(b, for_left, peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, left[level]}));
+    width *= 2;
+  }
+  return width > n ? half(b, g, false, n) : g;
+}
+static peri_value permute(peri_backward *b, peri_value x, int ndim, const int64_t *order) {
+  peri_call call;
+  if (b->formula->status != PERI_OK) return x;
+  peri_step_open(b, &call, &peri_op_permute, 1, &x);
+  peri_call_sizes(&call, 1, ndim, order);
+  return peri_step_run(b, &call);
+}
+/* Reduced dimensions come last, as the columns of a matrix; in double, as the product itself. */
+static peri_status grad_prod(peri_backward *b) {
+  const peri_layout *x = b->layouts[0];
+  peri_value g = peri_step_convert(b, peri_of(b->grad_outputs[0]), PERI_FLOAT64);
+  if (x->numel == 0) {
+    peri_answer(b, 0, peri_step_expand(b, peri_step_unreduce(b, g)));
+    return PERI_OK;
+  }
+  int64_t order[PERI_MAX_DIMS], back[PERI_MAX_DIMS], shape[PERI_MAX_DIMS], n = b->note[1], rows = x->numel / n;
+  int place = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    for (int d = 0; d < x->ndim; d++) {
+      if ((int)(b->note[0] >> d & 1) == pass) order[place++] = d;
+    }
+  }
+  for (int d = 0; d < x->ndim; d++) back[order[d]] = d, shape[d] = x->shape[order[d]];
+  peri_value matrix = permute(b, peri_step_convert(b, peri_of(b->args[0].tensor), PERI_FLOAT64), x->ndim, order);
+  matrix = peri_step_reshape(b, matrix, 2, (int64_t[]){rows, n});
+  g = peri_step_reshape(b, g, 2, (int64_t[]){rows, 1});
+  g = product_of_others(b, matrix, g, rows, n);
+  peri_answer(b, 0, permute(b, peri_step_reshape(b, g, x->ndim, shape), x->ndim, back));
+  return PERI_OK;
+}
 const peri_op peri_op_prod = {
     .name = "prod",
-    .outputs = 1,
-    .params = {REDUCE_PARAMS},
-    .infer = infer_sum,
-    .run = run_prod,
-    .sample = REDUCE_SAMPLE,
-    .doc = "prod(x, dims, keepdim = false) -> tensor\n"
-           "The product over all dimensions, or over dims; integers and bools give int64. No gradient.",
-};
-
-/* ---- variance ---- */
-
-#define MOMENT_PARAMS                                                                                                  \
-  REDUCE_PARAMS, { "correction", PERI_KIND_NUMBER, .optional = true, .named = true, .otherwise = 1 }
-
-static peri_status infer_moments(peri_call *call) {
-  PERI_TRY(peri_infer_float(call, 0));
-  PERI_TRY(infer_mean(call));
-  return PERI_OK;
-}
-static peri_status run_var(peri_call *call) {
-  folded f;
-  peri_tensor *y = call->outputs[0].tensor;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
-  peri_status status = peri_reduce_moments(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, NULL, y->data);
-  peri_tensor_release(&f.x);
-  double degrees = (double)call->note[1] - call->args[3].number;
-  scale(y, 1.0 / (degrees > 0 ? degrees : 0));
-  return status;
-}
-/* d var / dx = 2 (x - mean) / (n - correction) */
-static peri_value variance_slope(peri_backward *b, double factor) {
-  peri_value x = peri_of(b->args[0].tensor);
-  int64_t dims[PERI_MAX_DIMS];
-  int count = 0;
-  for (int d = 0; d < b->layouts[0]->ndim; d++) {
-    if (b->note[0] >> d & 1) dims[count++] = d;
-  }
-  peri_value mean = peri_step_sum(b, x, count, dims, true);
-  mean = peri_apply(b, &peri_op_mul, 2, (peri_value[]){mean, peri_constant(1.0 / (double)b->note[1])});
-  peri_value centred = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, mean});
-  return peri_apply(b, &peri_op_mul, 2, (peri_value[]){centred, peri_constant(factor)});
-}
-static double degrees_of_freedom(const peri_backward *b) { return fmax((double)b->note[1] - b->args[3].number, 0); }
-static peri_status grad_var(peri_backward *b) {
-  peri_value slope = variance_slope(b, 2.0 / degrees_of_freedom(b));
-  peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){unreduce(b, peri_of(b->grad_outputs[0])), slope}));
-  return PERI_OK;
-}
-const peri_op peri_op_var = {
-    .name = "var",
     .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
-    .params = {MOMENT_PARAMS},
-    .infer = infer_moments,
-    .run = run_var,
-    .grad = grad_var,
+    .params = {PERI_REDUCE_PARAMS},
+    .infer = infer_sum,
+    .run = run_prod,
+    .grad = grad_prod,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "var(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
-           "The variance: squared deviations from the mean, summed and divided by count - correction. Two passes. "
-           "Floats only.",
-};
-
-static peri_status run_std(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor;
-  PERI_TRY(run_var(call));
-  size_t size = peri_dtype_size(call->dtype);
-  for (int64_t i = 0; i < y->layout.numel; i++) {
-    char *element = y->data + (size_t)i * size;
-    peri_store_number(call->dtype, element, sqrt(peri_load_number(call->dtype, element)));
-  }
-  return PERI_OK;
-}
-static peri_status grad_std(peri_backward *b) {
-  peri_value slope = variance_slope(b, 1.0 / degrees_of_freedom(b));
-  peri_value g = peri_apply(b, &peri_op_div, 2, (peri_value[]){peri_of(b->grad_outputs[0]), peri_of(b->outputs[0])});
-  peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){unreduce(b, g), slope}));
-  return PERI_OK;
-}
-const peri_op peri_op_std = {
-    .name = "std",
-    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
-    .outputs = 1,
-    .params = {MOMENT_PARAMS},
-    .infer = infer_moments,
-    .run = run_std,
-    .grad = grad_std,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "std(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
-           "The standard deviation: the square root of var.",
+    .sample = PERI_REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
+    .doc = "prod(x, dims, keepdim = false) -> tensor\n"
+           "The product over all dimensions, or over dims; integers and bools give int64, which wraps around. The "
+           "gradient is the product of the others, also beside zeros.",
 };
 
 /* ---- max, min, and where they stand ---- */
@@ -296,17 +252,17 @@ static peri_status resolve_dim(peri_call *call) {
 static peri_status infer_extreme(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  PERI_TRY(reduced_output(call, 0, call->dtype, call->args[2].integer));
-  return reduced_output(call, 1, PERI_INT64, call->args[2].integer);
+  PERI_TRY(peri_reduce_output(call, 0, call->dtype, call->args[2].integer));
+  return peri_reduce_output(call, 1, PERI_INT64, call->args[2].integer);
 }
 
 typedef peri_status (*extreme)(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                                const void *x, void *value, int64_t *index);
 
 static peri_status run_extreme(peri_call *call, extreme find, void *values, peri_tensor *indices) {
-  folded f;
+  peri_folded f;
   int64_t *index = (int64_t *)(void *)indices->data;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], call->dtype, &f));
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status = find(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, values, index);
   peri_tensor_release(&f.x);
   for (int64_t i = 0; i < indices->layout.numel; i++) index[i]++; /* scripts count from 1 */
@@ -322,8 +278,8 @@ static peri_status grad_extreme(peri_backward *b) {
   int64_t dim = b->note[2];
   int64_t flat[1] = {1}, size[1] = {x->numel};
   bool all = !b->args[1].given;
-  g = all ? peri_step_reshape(b, g, 1, flat) : unreduce(b, g);
-  index = all ? peri_step_reshape(b, index, 1, flat) : unreduce(b, index);
+  g = all ? peri_step_reshape(b, g, 1, flat) : peri_step_unreduce(b, g);
+  index = all ? peri_step_reshape(b, index, 1, flat) : peri_step_unreduce(b, index);
   if (b->formula->status != PERI_OK) return PERI_OK;
   peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, all ? 1 : x->ndim, all ? size : x->shape);
@@ -352,8 +308,8 @@ const peri_op peri_op_max = {
     .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
     .doc = "max(x, dim, keepdim = false) -> values, indices\n"
-           "The largest value along dim and the first position where it stands; without dim the largest of all "
-           "elements alone. NaN counts as the largest.",
+           "The largest value along dim and the first position where it stands, which gets the gradient; without dim "
+           "the largest of all elements alone. NaN counts as the largest.",
 };
 const peri_op peri_op_min = {
     .name = "min",
@@ -368,14 +324,14 @@ const peri_op peri_op_min = {
     .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
     .doc = "min(x, dim, keepdim = false) -> values, indices\n"
-           "The smallest value along dim and the first position where it stands; without dim the smallest of all "
-           "elements alone. NaN is chosen where there is one, as for max.",
+           "The smallest value along dim and the first position where it stands, which gets the gradient; without dim "
+           "the smallest of all elements alone. NaN is chosen where there is one, as for max.",
 };
 
 static peri_status infer_argument(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
-  return reduced_output(call, 0, PERI_INT64, call->args[2].integer);
+  return peri_reduce_output(call, 0, PERI_INT64, call->args[2].integer);
 }
 static peri_status run_argmax(peri_call *call) {
   return run_extreme(call, peri_reduce_max, NULL, call->outputs[0].tensor);
@@ -415,12 +371,12 @@ const peri_op peri_op_argmin = {
 /* ---- any, all ---- */
 
 static peri_status infer_truth(peri_call *call) {
-  PERI_TRY(resolve_dims(call));
-  return reduced_output(call, 0, PERI_BOOL, call->args[2].integer);
+  PERI_TRY(peri_reduce_dims(call));
+  return peri_reduce_output(call, 0, PERI_BOOL, call->args[2].integer);
 }
 static peri_status run_truth(peri_call *call) {
-  folded f;
-  PERI_TRY(fold(call->args[0].tensor, call->note[0], PERI_BOOL, &f));
+  peri_folded f;
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], PERI_BOOL, &f));
   const uint8_t *x = (const uint8_t *)f.x->data;
   uint8_t *y = (uint8_t *)call->outputs[0].tensor->data;
   peri_status status = call->op->id ? peri_reduce_all(call->context, f.outer, f.n, f.inner, x, y)
@@ -432,7 +388,7 @@ const peri_op peri_op_any = {
     .name = "any",
     .flags = PERI_OP_FULL_VALUE,
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_truth,
     .run = run_truth,
     .low = -1,
@@ -446,7 +402,7 @@ const peri_op peri_op_all = {
     .name = "all",
     .flags = PERI_OP_FULL_VALUE,
     .outputs = 1,
-    .params = {REDUCE_PARAMS},
+    .params = {PERI_REDUCE_PARAMS},
     .infer = infer_truth,
     .run = run_truth,
     .low = -1,
@@ -590,6 +546,6 @@ const peri_op peri_op_log_softmax = {
     .id = 1,
 };
 
-const peri_op *const peri_ops_reduce[] = {
-    &peri_op_sum,    &peri_op_mean,   &peri_op_prod, &peri_op_var, &peri_op_std,     &peri_op_max,         &peri_op_min,
-    &peri_op_argmax, &peri_op_argmin, &peri_op_any,  &peri_op_all, &peri_op_softmax, &peri_op_log_softmax, NULL};
+const peri_op *const peri_ops_reduce[] = {&peri_op_sum,     &peri_op_prod,        &peri_op_max, &peri_op_min,
+                                          &peri_op_argmax,  &peri_op_argmin,      &peri_op_any, &peri_op_all,
+                                          &peri_op_softmax, &peri_op_log_softmax, NULL};

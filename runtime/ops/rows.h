@@ -10,12 +10,12 @@
 #define COMPARE(name, ...) extern const peri_op peri_op_##name;
 #include "kernels/elementwise.def"
 
-extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_softmax, peri_op_log_softmax, peri_op_matmul,
-    peri_op_reshape, peri_op_expand, peri_op_narrow, peri_op_select, peri_op_slice, peri_op_slice_backward,
-    peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye, peri_op_index_select, peri_op_index_add, peri_op_gather,
-    peri_op_scatter, peri_op_nonzero, peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy,
-    peri_op_mse_loss, peri_op_masked_select, peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_,
-    peri_op_copy_;
+extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_op_cat, peri_op_softmax,
+    peri_op_log_softmax, peri_op_matmul, peri_op_reshape, peri_op_flatten, peri_op_expand, peri_op_narrow,
+    peri_op_select, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye,
+    peri_op_index, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero,
+    peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
+    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_;
 
 /* y = loop(x) over y's shape; y may be x */
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
@@ -25,6 +25,7 @@ peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim);
 extern const peri_op *const peri_ops_create[];
 extern const peri_op *const peri_ops_elementwise[];
 extern const peri_op *const peri_ops_reduce[];
+extern const peri_op *const peri_ops_moments[];
 extern const peri_op *const peri_ops_matrix[];
 extern const peri_op *const peri_ops_loss[];
 extern const peri_op *const peri_ops_view[];

@@ -616,7 +616,7 @@ static peri_status run_detach(peri_call *call) {
 }
 const peri_op peri_op_detach = {
     .name = "detach",
-    .flags = PERI_OP_ALLOCATES,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_NO_GRADIENT,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_detach,

@@ -11,8 +11,8 @@ static peri_status infer_written(peri_call *call) {
 static peri_status number_tensor(peri_tensor *x, const peri_arg *value, peri_tensor **out) {
   peri_layout layout;
   peri_layout_set(&layout, x->layout.dtype, 0, NULL);
-  PERI_TRY(peri_tensor_full(peri_tensor_context(x), &layout, value->number, out));
-  if (x->layout.dtype == PERI_INT64 && value->is_integer) *(int64_t *)(void *)(*out)->data = value->integer;
+  PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
+  peri_arg_store(value, x->layout.dtype, (*out)->data);
   return PERI_OK;
 }
 static peri_status write_number(peri_tensor *x, const peri_arg *value) {
@@ -133,7 +133,7 @@ static peri_status run_index_copy(peri_call *call) {
 }
 const peri_op peri_op_index_copy_ = {
     .name = "index_copy_",
-    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE | PERI_OP_PLACES,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"index", PERI_KIND_INDICES}, {"source", PERI_KIND_OPERAND}},
     .infer = infer_index_copy,
@@ -141,7 +141,7 @@ const peri_op peri_op_index_copy_ = {
     .sample = "{T(4, 3), I(4, 2), T(2, 3)}, {T(4, 3), I(4, 5), 1}, {T(4), I(4, 3), T(3)}",
     .doc = "index_copy_(x, index, source) -> x\n"
            "Writes source, broadcast, to the rows of x at the int64 vector index; where a row is named twice the last "
-           "one stays. What x[index] = source does.",
+           "one stays. Source and index may share memory with x: they are read first. What x[index] = source does.",
 };
 
 static peri_status infer_masked_copy(peri_call *call) {
@@ -184,7 +184,7 @@ static peri_status run_masked_copy(peri_call *call) {
 }
 const peri_op peri_op_masked_copy_ = {
     .name = "masked_copy_",
-    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_WRITES | PERI_OP_ELEMENTWISE | PERI_OP_PLACES,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR}, {"source", PERI_KIND_TENSOR}},
     .infer = infer_masked_copy,
@@ -192,7 +192,7 @@ const peri_op peri_op_masked_copy_ = {
     .sample = "{T(3, 4), B(3, 4), T(1)}",
     .doc = "masked_copy_(x, mask, source) -> x\n"
            "Writes the elements of source, in order, to where the bool tensor mask is true; source has as many "
-           "elements as mask has trues, or one. What x[mask] = source does.",
+           "elements as mask has trues, or one. Source and mask may share memory with x. What x[mask] = source does.",
 };
 
 const peri_op *const peri_ops_write[] = {&peri_op_fill_,       &peri_op_zero_,        &peri_op_copy_,

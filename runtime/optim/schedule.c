@@ -80,12 +80,12 @@ enum {
   PLATEAU_EPS
 };
 
-/* Better by more than the threshold, which is relative to the best or absolute. NaN is never better. */
+/* Better by more than the threshold, which is relative to the size of the best (so that it asks for more below 0 too)
+ * or absolute. Anything is better than the infinite best before the first metric; NaN is never better. */
 static bool is_better(const double *o, double metric, double best) {
-  bool falls = o[PLATEAU_MODE] == 0, relative = o[PLATEAU_THRESHOLD_MODE] == 0;
-  double threshold = o[PLATEAU_THRESHOLD];
-  if (falls) return metric < (relative ? best * (1 - threshold) : best - threshold);
-  return metric > (relative ? best * (1 + threshold) : best + threshold);
+  double margin = o[PLATEAU_THRESHOLD] * (o[PLATEAU_THRESHOLD_MODE] == 0 ? fabs(best) : 1);
+  if (isinf(best)) margin = 0;
+  return o[PLATEAU_MODE] == 0 ? metric < best - margin : metric > best + margin;
 }
 
 static void plateau_observe(peri_schedule *s, double metric) {
@@ -119,14 +119,15 @@ static const peri_schedule_kind ReduceLROnPlateau = {
                 COUNT("patience", 10, 0, "epochs without improvement that are borne"),
                 FACTOR("threshold", 1e-4, "what counts as improvement"),
                 {"threshold_mode", PERI_OPTION_CHOICE, 0, 0, 0, "rel abs",
-                 "threshold times the best metric, or by itself"},
+                 "threshold times the size of the best metric, or by itself"},
                 COUNT("cooldown", 0, 0, "epochs after a fall in which nothing is counted"),
                 FACTOR("min_lr", 0, "the smallest rate"),
                 FACTOR("eps", 1e-8, "smaller falls are left out")},
     .observe = plateau_observe,
     .doc = "ReduceLROnPlateau(optimizer, {mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, "
            "threshold_mode = 'rel', cooldown = 0, min_lr = 0, eps = 1e-8}) -> schedule\n"
-           "step(metric): the rate times factor when the metric has not improved for more than patience epochs."};
+           "step(metric): the rate times factor when the metric has not improved for more than patience epochs. A "
+           "relative threshold is times the size of the best metric, also where that is negative."};
 
 const peri_schedule_kind *const peri_schedule_kinds[] = {
     &StepLR, &ExponentialLR, &InverseTimeLR, &CosineAnnealingLR, &ConstantLR, &LinearLR, &ReduceLROnPlateau, NULL};

@@ -3,20 +3,30 @@
 
 #include "kernels/isa.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#define T        float
-#define FN(name) name##_f32
-#define SQRT     sqrtf
+#define T               float
+#define FN(name)        name##_f32
+#define SQRT            sqrtf
+#define ABS             __builtin_fabsf
+#define LARGEST         FLT_MAX
+#define ROOT_OF_LARGEST 0x1.fffffep+63f
 #include "optim/update_loops.h"
 #undef T
 #undef FN
 #undef SQRT
-#define T        double
-#define FN(name) name##_f64
-#define SQRT     sqrt
+#undef ABS
+#undef LARGEST
+#undef ROOT_OF_LARGEST
+#define T               double
+#define FN(name)        name##_f64
+#define SQRT            sqrt
+#define ABS             __builtin_fabs
+#define LARGEST         DBL_MAX
+#define ROOT_OF_LARGEST 0x1.fffffffffffffp+511
 #include "optim/update_loops.h"
 
 #define BOTH(name) [PERI_UPDATE_##name] = {name##_f32, name##_f64}

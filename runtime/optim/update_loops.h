@@ -1,6 +1,21 @@
 /* The update loops for one element type: included with T the type and FN(name) the name with the
  * type's suffix. Element by element they do what PyTorch's reference implementations do, with the
- * coefficients rounded to T first. The letters of a row of c are named at the top of each loop. */
+ * coefficients rounded to T first, but for what quotient and limited do. The letters of a row of c are named at the top
+ * of each loop. */
+
+/* a / b; 0 where b is, which means that no gradient has arrived yet, and eps is 0: there is no step then. */
+static PERI_ALWAYS_INLINE T FN(quotient)(T a, T b) {
+  T q = a / b;
+  return b == 0 ? 0 : q;
+}
+
+/* A gradient whose square would overflow counts as the largest whose square does not: an infinite mean of squares would
+ * stay so, and the parameter where it is. Infinities and NaN go on as they are. */
+static PERI_ALWAYS_INLINE T FN(limited)(T d) {
+  T size = ABS(d), most = d > 0 ? ROOT_OF_LARGEST : -ROOT_OF_LARGEST;
+  T bounded = size > ROOT_OF_LARGEST ? most : d;
+  return size > LARGEST ? d : bounded;
+}
 
 /* p -= lr (g + decay p) */
 static void FN(sgd)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
@@ -47,7 +62,7 @@ static PERI_ALWAYS_INLINE void FN(adam_loop)(int64_t n, void *p, const void *g, 
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = gs[i] + decay * ps[i];
+    T d = FN(limited)(gs[i] + decay * ps[i]);
     T m = beta1 * ms[i] + take1 * d, v = beta2 * vs[i] + take2 * d * d, top = v;
     ms[i] = m;
     vs[i] = v;
@@ -55,7 +70,7 @@ static PERI_ALWAYS_INLINE void FN(adam_loop)(int64_t n, void *p, const void *g, 
       top = tops[i] > v ? tops[i] : v;
       tops[i] = top;
     }
-    ps[i] = shrink * ps[i] - step * m / (SQRT(top) / root + eps);
+    ps[i] = shrink * ps[i] - FN(quotient)(step * m, SQRT(top) / root + eps);
   }
 }
 static void FN(adam)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
@@ -65,7 +80,8 @@ static void FN(amsgrad)(int64_t n, void *p, const void *g, void *const *buffers,
   FN(adam_loop)(n, p, g, buffers, c, true);
 }
 
-/* v = alpha v + (1 - alpha) d^2, a = alpha a + (1 - alpha) d, b = momentum b + d / (sqrt(v - centre a^2) + eps),
+/* v = alpha v + (1 - alpha) d^2, a = alpha a + (1 - alpha) d, b = momentum b + d / (sqrt(v - centre a^2) + eps) with a
+ * root of 0 where rounding makes the variance negative,
  * p -= lr b, with d = g + decay p. Buffers that an option leaves out are NULL: a is then 0 and b not kept. */
 static PERI_ALWAYS_INLINE void FN(rmsprop_loop)(int64_t n, void *p, const void *g, void *const *buffers,
                                                 const double *c, bool centred, bool moving) {
@@ -74,15 +90,16 @@ static PERI_ALWAYS_INLINE void FN(rmsprop_loop)(int64_t n, void *p, const void *
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = gs[i] + decay * ps[i];
+    T d = FN(limited)(gs[i] + decay * ps[i]);
     T v = alpha * vs[i] + take * d * d, spread = v;
     vs[i] = v;
     if (centred) {
       T a = alpha * as[i] + take * d;
       as[i] = a;
       spread = v - a * a;
+      spread = spread < 0 ? 0 : spread;
     }
-    T b = d / (SQRT(spread) + eps);
+    T b = FN(quotient)(d, SQRT(spread) + eps);
     if (moving) {
       b = momentum * bs[i] + b;
       bs[i] = b;
@@ -110,8 +127,9 @@ static void FN(adagrad)(int64_t n, void *p, const void *g, void *const *buffers,
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = gs[i] + decay * ps[i], s = ss[i] + d * d;
+    T d = FN(limited)(gs[i] + decay * ps[i]), s = ss[i] + d * d;
+    s = s > LARGEST ? LARGEST : s;
     ss[i] = s;
-    ps[i] -= lr * d / (SQRT(s) + eps);
+    ps[i] -= FN(quotient)(lr * d, SQRT(s) + eps);
   }
 }

@@ -21,7 +21,7 @@ static int64_t tile_rows(int64_t n, int64_t d) {
 }
 
 typedef struct gram_job {
-  const peri_kernels *kernels;
+  const peri_context *context;
   const peri_svm_kernel *kernel;
   peri_dtype dtype;
   int64_t n, d, ld, rows, tiles; /* rows of a tile, tiles of a side */
@@ -72,7 +72,7 @@ static void fill_tile(const gram_job *job, int64_t piece) {
   int64_t m = peri_min(job->rows, job->n - i), n = peri_min(job->rows, job->n - j);
   char *tile = (char *)job->gram + (i * job->ld + j) * size, *other = (char *)job->gram + (j * job->ld + i) * size;
   peri_svm_side a = peri_svm_side_from(job->x, job->dtype, i), b = peri_svm_side_from(job->x, job->dtype, j);
-  peri_svm_kernel_block(job->kernels, job->kernel, job->dtype, job->d, m, &a, n, &b, tile, job->ld);
+  peri_svm_kernel_block(job->context, job->kernel, job->dtype, job->d, m, &a, n, &b, tile, job->ld);
   if (job->dtype == PERI_FLOAT64)
     mirror_64(m, n, job->ld, (const double *)tile, (double *)other);
   else
@@ -90,7 +90,7 @@ static void small_gram_body(void *arg, int64_t piece) {
 
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const peri_svm_side *x, void *gram) {
-  gram_job job = {.kernels = context->kernels,
+  gram_job job = {.context = context,
                   .kernel = kernel,
                   .dtype = dtype,
                   .n = n,
@@ -100,8 +100,8 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
                   .x = x,
                   .gram = gram};
   job.tiles = (n + job.rows - 1) / job.rows;
-  if (n <= SMALL) return peri_parallel(context, 1, small_gram_body, &job);
-  return peri_parallel(context, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
+  if (n <= SMALL) return peri_svm_parallel(context, d, 1, small_gram_body, &job);
+  return peri_svm_parallel(context, d, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
 }
 
 /* ---- a given matrix ---- */
@@ -175,8 +175,7 @@ static void fill_part(const part_job *job, int64_t piece) {
   if (rows->side.x != NULL) {
     peri_svm_side u = peri_svm_side_from(&rows->side, rows->dtype, a.first);
     peri_svm_side v = peri_svm_side_from(&rows->side, rows->dtype, b.first);
-    peri_svm_kernel_block(job->context->kernels, rows->kernel, rows->dtype, rows->d, a.count, &u, b.count, &v, tile,
-                          job->ld);
+    peri_svm_kernel_block(job->context, rows->kernel, rows->dtype, rows->d, a.count, &u, b.count, &v, tile, job->ld);
     if (rows->dtype == PERI_FLOAT64)
       mirror_64(a.count, b.count, job->ld, (const double *)(void *)tile, (double *)(void *)other);
     else
@@ -201,7 +200,7 @@ peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *r
   job.tile = tile_rows(job.n, rows->d);
   for (int64_t s = 0; s < stretches; s++) job.tiles += (stretch[s].count + job.tile - 1) / job.tile;
   int64_t pieces = job.tiles * (job.tiles + 1) / 2;
-  if (team) PERI_TRY(peri_parallel(context, pieces, part_body, &job));
+  if (team) PERI_TRY(peri_svm_parallel(context, rows->side.x != NULL ? rows->d : 0, pieces, part_body, &job));
   for (int64_t piece = 0; !team && piece < pieces; piece++) {
     if (peri_cancelled(context)) return PERI_ERR_CANCELLED;
     fill_part(&job, piece);
@@ -251,8 +250,8 @@ static void rows_body(void *arg, int64_t piece) {
     batch.ld = rows->d;
     batch.norms = cache->batch_norms;
     batch.order = cache->batch_order;
-    peri_svm_kernel_block(cache->context->kernels, rows->kernel, dtype, rows->d, job->count, &batch, columns, &others,
-                          tile, TILE);
+    peri_svm_kernel_block(cache->context, rows->kernel, dtype, rows->d, job->count, &batch, columns, &others, tile,
+                          TILE);
   }
   for (int64_t i = 0; i < job->count; i++) {
     int64_t slot = cache->slot_of[cache->missing[i]];
@@ -263,6 +262,17 @@ static void rows_body(void *arg, int64_t piece) {
       gather_row(rows->side.from, peri_svm_given_row(&rows->side, row_of(cache, cache->missing[i])),
                  rows->side.order + row, columns, dtype, out);
   }
+}
+
+static int64_t pieces_of(const peri_row_cache *cache) {
+  int64_t pieces = 0;
+  for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
+  return pieces;
+}
+
+static void all_rows_body(void *arg, int64_t piece) {
+  const rows_job *job = arg;
+  for (int64_t pieces = pieces_of(job->cache); piece < pieces; piece++) rows_body(arg, piece);
 }
 
 static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count) {
@@ -282,16 +292,11 @@ static peri_status compute(peri_row_cache *cache, int64_t count) {
     memcpy(cache->batch_norms + (size_t)i * size, peri_at(rows->dtype, side->norms, 1, row, 0), size);
     cache->batch_order[i] = side->order[row];
   }
-  int64_t pieces = 0;
-  for (int64_t s = 0; s < cache->stretches; s++) pieces += (cache->stretch[s].count + TILE - 1) / TILE;
   rows_job job = {.cache = cache, .count = count};
-  peri_status status = PERI_OK;
   double per_value = side->x != NULL ? (double)rows->d + 16 : 2;
-  if ((double)count * (double)cache->n * per_value < SERIAL_WORK) {
-    for (int64_t piece = 0; piece < pieces; piece++) rows_body(&job, piece);
-  } else {
-    status = peri_parallel(cache->context, pieces, rows_body, &job);
-  }
+  bool serial = (double)count * (double)cache->n * per_value < SERIAL_WORK;
+  peri_status status = peri_svm_parallel(cache->context, side->x != NULL ? rows->d : 0, serial ? 1 : pieces_of(cache),
+                                         serial ? all_rows_body : rows_body, &job);
   if (status != PERI_OK) forget(cache, cache->missing, count);
   for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
     int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;

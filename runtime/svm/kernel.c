@@ -1,10 +1,10 @@
 /* The table of kernels and their blocks; see kernel.h. */
 #include "svm/kernel.h"
 
+#include "base/blas.h"
 #include "svm/data.h"
 #include "svm/svm_kernels.h"
 
-#include <cblas.h>
 #include <math.h>
 
 /* ---- the table ---- */
@@ -99,16 +99,20 @@ static void narrow_block(narrow_loop loop, peri_dtype dtype, int64_t m, int64_t 
   }
 }
 
-void peri_svm_products(const peri_kernels *kernels, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
+peri_status peri_svm_parallel(peri_context *context, int64_t d, int64_t pieces, peri_body body, void *arg) {
+  return d <= NARROW ? peri_parallel(context, pieces, body, arg) : peri_blas_parallel(context, pieces, body, arg);
+}
+
+void peri_svm_products(const peri_context *context, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
                        int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo) {
   if (d <= NARROW) {
-    narrow_block(kernels->svm->narrow[peri_is_wide(dtype)], dtype, m, n, d, a, lda, b, ldb, out, ldo);
+    narrow_block(context->kernels->svm->narrow[peri_is_wide(dtype)], dtype, m, n, d, a, lda, b, ldb, out, ldo);
   } else if (dtype == PERI_FLOAT64) {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
-                (int)ldo);
+    context->blas->cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b,
+                               (int)ldb, 0, out, (int)ldo);
   } else {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b, (int)ldb, 0, out,
-                (int)ldo);
+    context->blas->cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b,
+                               (int)ldb, 0, out, (int)ldo);
   }
 }
 
@@ -161,14 +165,15 @@ static void exponents(const peri_kernels *kernels, double gamma, peri_dtype dtyp
   if (lost) restore_exponents(kernels, gamma, dtype, d, a, i, n, b, x);
 }
 
-void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
+void peri_svm_kernel_block(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
                            int64_t m, const peri_svm_side *a, int64_t n, const peri_svm_side *b, void *out,
                            int64_t ldo) {
   const peri_svm_kernel_row *row = &peri_svm_kernel_table[kernel->id];
+  const peri_kernels *kernels = context->kernels;
   if (row->of_distance && d <= NARROW)
     narrow_block(kernels->svm->narrow_squares[peri_is_wide(dtype)], dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
   else
-    peri_svm_products(kernels, dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
+    peri_svm_products(context, dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
   double largest = 0;
   for (int64_t j = 0; row->of_distance && d > NARROW && j < n; j++)
     largest = fmax(largest, peri_value(dtype, b->norms, j));
@@ -185,7 +190,7 @@ void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *k
 #define NORM_PIECE (32 * NORM_ROWS)
 
 typedef struct norms_job {
-  const peri_kernels *kernels;
+  const peri_context *context;
   peri_dtype dtype;
   int64_t n, d, ldx;
   const void *x;
@@ -197,7 +202,7 @@ static void squares_body(void *arg, int64_t piece) {
   bool wide = peri_is_wide(job->dtype);
   int64_t end = peri_min(job->n, (piece + 1) * NORM_PIECE);
   for (int64_t i = piece * NORM_PIECE; i < end; i++) {
-    double norm = job->kernels->svm->square[wide](job->d, peri_at(job->dtype, job->x, job->ldx, i, 0));
+    double norm = job->context->kernels->svm->square[wide](job->d, peri_at(job->dtype, job->x, job->ldx, i, 0));
     if (wide)
       ((double *)job->norms)[i] = norm;
     else
@@ -214,7 +219,7 @@ static void products_body(void *arg, int64_t piece) {
   for (int64_t at = piece * NORM_PIECE; at < end; at += NORM_ROWS) {
     int64_t from = peri_min(at, job->n - rows);
     const void *x = peri_at(job->dtype, job->x, job->ldx, from, 0);
-    peri_svm_products(job->kernels, job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
+    peri_svm_products(job->context, job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
     for (int64_t i = 0; i < rows; i++) {
       if (from + i < at) continue; /* another piece's */
       memcpy((char *)job->norms + (size_t)(from + i) * size, (char *)products + (size_t)(i * rows + i) * size, size);
@@ -224,9 +229,11 @@ static void products_body(void *arg, int64_t piece) {
 
 peri_status peri_svm_norms(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const void *x, int64_t ldx, void *norms) {
-  norms_job job = {.kernels = context->kernels, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
+  norms_job job = {.context = context, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
   bool of_distance = peri_svm_kernel_table[kernel->id].of_distance;
-  return peri_parallel(context, (n + NORM_PIECE - 1) / NORM_PIECE, of_distance ? squares_body : products_body, &job);
+  int64_t pieces = (n + NORM_PIECE - 1) / NORM_PIECE;
+  if (of_distance) return peri_parallel(context, pieces, squares_body, &job);
+  return peri_svm_parallel(context, d, pieces, products_body, &job);
 }
 
 void peri_svm_diagonal(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n,

@@ -30,8 +30,12 @@ bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel);
 
 extern const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT];
 
-/* out (m x n) = a (m x d) b' (n x d); one thread, and safe to call from a body: it allocates nothing. */
-void peri_svm_products(const peri_kernels *kernels, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
+/* Runs a job whose bodies make products of rows of d features, as peri_parallel does; where these are matrix products
+ * it opens the gate to BLAS. */
+peri_status peri_svm_parallel(peri_context *context, int64_t d, int64_t pieces, peri_body body, void *arg);
+
+/* out (m x n) = a (m x d) b' (n x d); one thread, in a body of peri_svm_parallel: it allocates nothing. */
+void peri_svm_products(const peri_context *context, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
                        int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo);
 
 /* Rows of one side of a block: as they are multiplied, and as they were given. */
@@ -49,9 +53,9 @@ const void *peri_svm_given_row(const peri_svm_side *side, int64_t i);
 peri_svm_side peri_svm_side_from(const peri_svm_side *side, peri_dtype dtype, int64_t row);
 /* Whether x is to be centred, so that few distances cancel; else x is what was given. */
 bool peri_svm_wants_centre(const peri_svm_kernel *kernel, int64_t d);
-/* out (m x n) = k(a_i, b_j); one thread, and safe to call from a body. A value depends on its two rows alone, as far as
- * the products do. */
-void peri_svm_kernel_block(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
+/* out (m x n) = k(a_i, b_j); one thread, in a body of peri_svm_parallel. A value depends on its two rows alone, as far
+ * as the products do. */
+void peri_svm_kernel_block(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
                            int64_t m, const peri_svm_side *a, int64_t n, const peri_svm_side *b, void *out,
                            int64_t ldo);
 

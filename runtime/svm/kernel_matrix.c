@@ -8,7 +8,7 @@
 #define TILE_WORK     ((int64_t)1 << 28) /* multiplications, so that a tile takes some ms */
 
 typedef struct matrix_job {
-  const peri_kernels *kernels;
+  const peri_context *context;
   const peri_svm_kernel *kernel;
   peri_dtype dtype;
   int64_t m, n, d, tile, across; /* across: tiles in a row of them */
@@ -38,7 +38,7 @@ static void tile_body(void *arg, int64_t piece) {
   int64_t i_end = peri_min(job->m, i + job->tile), j_end = peri_min(job->n, j + job->tile);
   size_t size = peri_float_size(job->dtype);
   peri_svm_side a = peri_svm_side_from(&job->a, job->dtype, i), b = peri_svm_side_from(&job->b, job->dtype, j);
-  peri_svm_kernel_block(job->kernels, job->kernel, job->dtype, job->d, i_end - i, &a, j_end - j, &b,
+  peri_svm_kernel_block(job->context, job->kernel, job->dtype, job->d, i_end - i, &a, j_end - j, &b,
                         (char *)job->out + (size_t)(i * job->n + j) * size, job->n);
   if (job->symmetric) mirror(job, i, i_end, j, j_end);
 }
@@ -82,9 +82,8 @@ peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: a precomputed kernel has no values between rows", who);
   }
   if (a->n == 0 || columns->n == 0) return PERI_OK;
-  PERI_TRY(peri_blas_ready(context, context->threads));
   bool wide = peri_is_wide(a->dtype) || peri_is_wide(columns->dtype);
-  matrix_job job = {.kernels = context->kernels,
+  matrix_job job = {.context = context,
                     .kernel = kernel,
                     .dtype = wide ? PERI_FLOAT64 : PERI_FLOAT32,
                     .m = a->n,
@@ -98,7 +97,7 @@ peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const
   int64_t tiles = (job.m + job.tile - 1) / job.tile * job.across;
   peri_blocks blocks = {.context = context};
   peri_status status = prepare(&blocks, &job, a, b);
-  if (status == PERI_OK) status = peri_parallel(context, tiles, tile_body, &job);
+  if (status == PERI_OK) status = peri_svm_parallel(context, job.d, tiles, tile_body, &job);
   peri_blocks_release(&blocks);
   return status;
 }

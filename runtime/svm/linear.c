@@ -5,7 +5,6 @@
 #include "svm/svm_kernels.h"
 
 #include <math.h>
-#include <time.h>
 
 /* ---- names ---- */
 
@@ -43,18 +42,19 @@ typedef struct solver {
   peri_linear_penalty penalty;
   peri_linear_loss loss;
   peri_multi_class multi_class;
+  int64_t max_iter; /* where none is asked for */
   peri_status (*solve)(peri_linear_problem *p);
 } solver;
 
 static const solver solvers[] = {
-    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L2, PERI_LOSS_SQUARED_HINGE, PERI_OVR, newton_or_dual},
-    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L2, PERI_LOSS_HINGE, PERI_OVR, peri_linear_dual},
-    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L1, PERI_LOSS_SQUARED_HINGE, PERI_OVR, peri_linear_descent},
-    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L2, PERI_LOSS_HINGE, PERI_CRAMMER_SINGER, peri_linear_crammer_singer},
-    {PERI_LINEAR_REGRESSOR, PERI_PENALTY_L2, PERI_LOSS_EPSILON, PERI_OVR, peri_linear_dual},
-    {PERI_LINEAR_REGRESSOR, PERI_PENALTY_L2, PERI_LOSS_SQUARED_EPSILON, PERI_OVR, newton_or_dual},
-    {PERI_LINEAR_LOGISTIC, PERI_PENALTY_L2, PERI_LOSS_LOGISTIC, PERI_OVR, peri_linear_newton},
-    {PERI_LINEAR_LOGISTIC, PERI_PENALTY_L1, PERI_LOSS_LOGISTIC, PERI_OVR, peri_linear_descent},
+    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L2, PERI_LOSS_SQUARED_HINGE, PERI_OVR, 1000, newton_or_dual},
+    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L2, PERI_LOSS_HINGE, PERI_OVR, 1000, peri_linear_dual},
+    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L1, PERI_LOSS_SQUARED_HINGE, PERI_OVR, 1000, peri_linear_descent},
+    {PERI_LINEAR_CLASSIFIER, PERI_PENALTY_L2, PERI_LOSS_HINGE, PERI_CRAMMER_SINGER, 100000, peri_linear_crammer_singer},
+    {PERI_LINEAR_REGRESSOR, PERI_PENALTY_L2, PERI_LOSS_EPSILON, PERI_OVR, 1000, peri_linear_dual},
+    {PERI_LINEAR_REGRESSOR, PERI_PENALTY_L2, PERI_LOSS_SQUARED_EPSILON, PERI_OVR, 1000, newton_or_dual},
+    {PERI_LINEAR_LOGISTIC, PERI_PENALTY_L2, PERI_LOSS_LOGISTIC, PERI_OVR, 1000, peri_linear_newton},
+    {PERI_LINEAR_LOGISTIC, PERI_PENALTY_L1, PERI_LOSS_LOGISTIC, PERI_OVR, 1000, peri_linear_descent},
 };
 
 static const solver *find_solver(const peri_linear_options *o) {
@@ -77,7 +77,7 @@ peri_linear_options peri_linear_defaults(peri_linear_kind kind) {
                                .loss = losses[kind],
                                .C = 1,
                                .tol = 1e-4,
-                               .max_iter = 1000,
+                               .max_iter = -1,
                                .fit_intercept = true,
                                .intercept_scaling = 1,
                                .time_limit = INFINITY};
@@ -90,8 +90,9 @@ static peri_status check_numbers(peri_context *context, const char *who, const p
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: epsilon is %g (expected a finite number >= 0)", who, o->epsilon);
   if (!(o->tol > 0) || isinf(o->tol))
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: tol is %g (expected a number > 0)", who, o->tol);
-  if (o->max_iter < 1)
-    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: max_iter is %lld (expected >= 1)", who, (long long)o->max_iter);
+  if (o->max_iter < 1 && o->max_iter != -1)
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: max_iter is %lld (expected >= 1, or -1)", who,
+                     (long long)o->max_iter);
   if (o->fit_intercept && (!(o->intercept_scaling > 0) || isinf(o->intercept_scaling)))
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: intercept_scaling is %g (expected a number > 0)", who,
                      o->intercept_scaling);
@@ -118,12 +119,6 @@ static peri_status check_options(peri_context *context, const peri_linear_option
 }
 
 /* ---- the problem ---- */
-
-double peri_linear_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 double peri_linear_smaller_share(const peri_linear_problem *p, int64_t m) {
   if (p->grouping == NULL) return 1;
@@ -194,6 +189,13 @@ static void squares_body(void *arg, int64_t piece) {
   }
 }
 
+/* Of a row whose squares may overflow. */
+static double length_of(const peri_linear_problem *p, int64_t i) {
+  double length = p->constant;
+  for (int64_t j = 0; j < p->d; j++) length = hypot(length, peri_value(p->dtype, peri_linear_row(p, i), j));
+  return length;
+}
+
 static peri_status take_squares(peri_linear_problem *p) {
   PERI_TRY(peri_blocks_new(p->blocks, p->rows, sizeof *p->square, &p->square));
   PERI_TRY(peri_parallel(p->context, (p->rows + ROWS - 1) / ROWS, squares_body, p));
@@ -201,7 +203,7 @@ static peri_status take_squares(peri_linear_problem *p) {
     if (!(p->square[i] * p->bound[i] < 1e300))
       return peri_fail(p->context, PERI_ERR_NUMERIC,
                        "%s: row %lld of X is of length %g, too large at C = %g (scale the features, or lower C)",
-                       p->who, (long long)p->order[i] + 1, sqrt(p->square[i]), p->options->C);
+                       p->who, (long long)p->order[i] + 1, length_of(p, i), p->options->C);
     p->largest = fmax(p->largest, p->square[i]);
   }
   return PERI_OK;
@@ -293,7 +295,7 @@ static peri_status run(peri_linear_problem *p, const solver *s, int64_t n, const
 peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, peri_dtype dtype, int64_t n,
                             int64_t d, const void *x, int64_t ldx, const int64_t *labels, const double *targets,
                             const double *weights, peri_linear **out) {
-  double start = peri_linear_now();
+  double start = peri_now();
   const solver *s;
   *out = NULL;
   PERI_TRY(check_options(context, options, &s));
@@ -312,6 +314,7 @@ peri_status peri_linear_fit(peri_context *context, const peri_linear_options *op
                            .x = x,
                            .ldx = ldx,
                            .constant = options->fit_intercept ? options->intercept_scaling : 0,
+                           .max_iter = options->max_iter > 0 ? options->max_iter : s->max_iter,
                            .deadline = start + options->time_limit};
   peri_status status = run(&p, s, n, labels, targets, weights, out);
   peri_blocks_release(&blocks);

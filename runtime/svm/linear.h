@@ -51,15 +51,15 @@ typedef struct peri_linear_options {
   double C;         /* > 0 */
   double epsilon;   /* >= 0: errors of a regression that cost nothing, in the unit of the targets */
   double tol;       /* > 0: see peri_linear.gaps */
-  int64_t max_iter; /* passes over the data, or Newton steps; > 0 */
+  int64_t max_iter; /* passes over the data, or Newton steps, > 0; -1: 1000, of Crammer-Singer 100,000 */
   bool fit_intercept;
   double intercept_scaling; /* > 0 */
   uint64_t seed;            /* of the order in which rows or features are visited */
-  double time_limit;        /* > 0: seconds; infinity for none */
+  double time_limit;        /* > 0: seconds, of which machines have fair shares; infinity for none */
   peri_class_weights class_weights;
 } peri_linear_options;
 
-/* C = 1, epsilon 0, tol 1e-4, 1000 iterations, an intercept of scaling 1, seed 0, no time limit; penalty L2;
+/* C = 1, epsilon 0, tol 1e-4, max_iter -1, an intercept of scaling 1, seed 0, no time limit; penalty L2;
  * squared hinge, epsilon-insensitive or logistic loss by kind; one-vs-rest. */
 peri_linear_options peri_linear_defaults(peri_linear_kind kind);
 
@@ -99,7 +99,7 @@ peri_status peri_linear_new(peri_context *context, const peri_linear_options *op
                             peri_linear **out);
 void peri_linear_release(peri_context *context, peri_linear **model);
 
-/* out is m x rows. */
+/* out is m x rows; PERI_ERR_NUMERIC when a decision overflows. */
 peri_status peri_linear_decision(peri_context *context, const peri_linear *model, peri_dtype dtype, int64_t m,
                                  int64_t d, const void *x, int64_t ldx, double *out);
 /* The class of each of m rows; of the first of equal decisions. */

@@ -85,7 +85,7 @@ static bool pass(crammer *s) {
     s->order[other] = kept;
   }
   for (int64_t r = 0; r < s->active; r++) {
-    if (r % poll == 0 && peri_linear_stop(p)) return false;
+    if (r % poll == 0 && peri_linear_stop(p, p->turn)) return false;
     int64_t i = s->order[r];
     if (p->square[i] == 0) continue; /* nothing depends on it */
     double violation = look(s, i);
@@ -118,7 +118,7 @@ static void solve_body(void *arg, int64_t piece) {
   int64_t passes = 0;
   double stage = fmax(1, p->options->tol);
   bool reached = false;
-  for (bool all = true; !reached && passes < p->options->max_iter && pass(s);) {
+  for (bool all = true; !reached && passes < p->max_iter && pass(s);) {
     passes++;
     reached = all && s->worst <= p->options->tol;
     all = s->worst <= stage;
@@ -144,5 +144,10 @@ peri_status peri_linear_crammer_singer(peri_linear_problem *p) {
   s.sorted = s.d + k;
   s.step = s.sorted + k;
   for (int64_t i = 0; i < p->rows; i++) s.order[i] = i;
+  peri_turns turns;
+  peri_turn turn;
+  peri_turns_begin(&turns, p->deadline, NULL, 1);
+  peri_turn_begin(&turns, &turn);
+  p->turn = &turn;
   return peri_parallel(p->context, 1, solve_body, &s);
 }

@@ -38,7 +38,13 @@ peri_status peri_linear_decision(peri_context *context, const peri_linear *model
                      (long long)d, (long long)model->d);
   PERI_TRY(peri_svm_check_features(context, who, dtype, m, d, x, ldx));
   job j = {.model = model, .kernels = context->kernels->linear, .dtype = dtype, .m = m, .ldx = ldx, .x = x, .out = out};
-  return peri_parallel(context, (m + ROWS - 1) / ROWS, decision_body, &j);
+  PERI_TRY(peri_parallel(context, (m + ROWS - 1) / ROWS, decision_body, &j));
+  for (int64_t i = 0; i < m * model->rows; i++) {
+    if (!isfinite(out[i]))
+      return peri_fail(context, PERI_ERR_NUMERIC, "%s: the decision overflows in row %lld of X (scale the features)",
+                       who, (long long)(i / model->rows) + 1);
+  }
+  return PERI_OK;
 }
 
 /* ---- classes ---- */

@@ -23,6 +23,7 @@ typedef struct dual {
   int64_t *order; /* machines x rows */
   bool regression, squared;
   double start; /* of a regression: sum of the violations at b = 0 */
+  peri_turns turns;
 } dual;
 
 typedef struct machine {
@@ -31,6 +32,7 @@ typedef struct machine {
   double *b, *w;
   int64_t *order;
   peri_stream stream;
+  peri_turn turn;
   double allowed;                     /* rows that point outwards by more are left out */
   double highest, lowest, sum, worst; /* violations of this pass, with the sign that y gives them; their sizes */
 } machine;
@@ -108,7 +110,7 @@ static bool pass(machine *m) {
   count_nothing(m);
   shuffle(m);
   for (int64_t s = 0; s < m->active; s++) {
-    if (s % poll == 0 && peri_linear_stop(p)) return false;
+    if (s % poll == 0 && peri_linear_stop(p, &m->turn)) return false;
     int64_t i = m->order[s];
     if (!visit(m, i)) continue;
     m->order[s--] = m->order[--m->active];
@@ -136,7 +138,7 @@ static double measure(machine *m) {
 }
 
 static void machine_body(void *arg, int64_t number) {
-  const dual *self = arg;
+  dual *self = arg;
   const peri_linear_problem *p = self->problem;
   int64_t rows = p->rows, passes = 0;
   machine m = {.self = self,
@@ -148,9 +150,10 @@ static void machine_body(void *arg, int64_t number) {
                .stream = {.seed = p->options->seed, .block = (uint64_t)number << 48},
                .allowed = INFINITY};
   bool reached = false;
+  peri_turn_begin(&self->turns, &m.turn);
   memset(m.b, 0, (size_t)rows * sizeof *m.b);
   for (int64_t i = 0; i < rows; i++) m.order[i] = i;
-  while (!reached && passes < p->options->max_iter && pass(&m)) {
+  while (!reached && passes < p->max_iter && pass(&m)) {
     passes++;
     p->gaps[number] = gap_of(&m);
     m.allowed = m.worst > 0 ? m.worst : INFINITY;
@@ -162,6 +165,7 @@ static void machine_body(void *arg, int64_t number) {
   if (!reached) p->gaps[number] = measure(&m);
   p->reached[number] = reached || p->gaps[number] <= p->options->tol;
   p->n_iter[number] = peri_max(1, passes);
+  peri_turn_end(&m.turn);
 }
 
 /* Tiny work wakes no team. */
@@ -180,6 +184,7 @@ peri_status peri_linear_dual(peri_linear_problem *p) {
   for (int64_t i = 0; self.regression && i < p->rows; i++) {
     self.start += fmax(0, fabs(p->targets[i]) - p->options->epsilon);
   }
+  peri_turns_begin(&self.turns, p->deadline, NULL, p->machines);
   if ((double)p->rows * (double)p->width * (double)p->machines < SERIAL_WORK)
     return peri_parallel(p->context, 1, all_machines_body, &self);
   return peri_parallel(p->context, p->machines, machine_body, &self);

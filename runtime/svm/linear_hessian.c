@@ -11,10 +11,8 @@
  * enough to be positive definite, it is float64. */
 #include "svm/linear_hessian.h"
 
+#include "base/blas.h"
 #include "kernels/kernels.h"
-
-#include <cblas.h>
-#include <lapacke.h>
 
 #define LARGEST_TILE 256
 #define PANEL        192 /* rows of a panel */
@@ -32,7 +30,6 @@ peri_status peri_linear_hessian_new(peri_linear_problem *p, int64_t slots, peri_
   out->stride = peri_max(out->most, p->width);
   out->tiles = (p->width + LARGEST_TILE - 1) / LARGEST_TILE;
   out->tile = ((p->width + out->tiles - 1) / out->tiles + 15) / 16 * 16;
-  PERI_TRY(peri_blas_ready(p->context, p->context->threads));
   PERI_TRY(peri_blocks_new_zeroed(p->blocks, slots, sizeof *out->has, &out->has));
   PERI_TRY(peri_blocks_new(p->blocks, (slots + 1) * p->width, sizeof *out->units, &out->units));
   PERI_TRY(peri_blocks_new(p->blocks, slots * p->width, sizeof *out->solving, &out->solving));
@@ -158,15 +155,16 @@ static void clear(const peri_linear_hessian *h, int64_t slot, void *c, int64_t r
 
 /* c += a'b, panels of `rows` rows with m and n columns; the lower triangle where a is b. */
 static void multiply(const peri_linear_hessian *h, int m, int n, int rows, const void *a, const void *b, void *c) {
+  const peri_blas *blas = h->problem->context->blas;
   int ld = (int)h->size;
   if (h->narrow && a == b) {
-    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, m, rows, 1, a, m, 1, c, ld);
+    blas->cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, m, rows, 1, a, m, 1, c, ld);
   } else if (h->narrow) {
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, rows, 1, a, m, b, n, 1, c, ld);
+    blas->cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, rows, 1, a, m, b, n, 1, c, ld);
   } else if (a == b) {
-    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, rows, 1, a, m, 1, c, ld);
+    blas->cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, rows, 1, a, m, 1, c, ld);
   } else {
-    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, rows, 1, a, m, b, n, 1, c, ld);
+    blas->cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, rows, 1, a, m, b, n, 1, c, ld);
   }
 }
 
@@ -182,7 +180,7 @@ static void tile_body(void *arg, int64_t piece) {
   char *c = place(h, slot) + (from_i * h->size + from_j) * (int64_t)(h->narrow ? sizeof(float) : sizeof(double));
   clear(h, slot, c, m, n, i == j, from_i);
   for (int64_t first = 0; first < h->listed[slot]; first += PANEL) {
-    if (peri_linear_stop(h->problem)) return;
+    if (peri_linear_stop(h->problem, h->problem->turn)) return;
     int64_t rows = peri_min(PANEL, h->listed[slot] - first);
     pack(h, slot, first, rows, from_i, m, a);
     if (i != j) pack(h, slot, first, rows, from_j, n, b);
@@ -201,15 +199,16 @@ static void keep_diagonal(const peri_linear_hessian *h, double *matrix, const do
 /* A row-major lower triangle is LAPACK's upper one. */
 static void factor_body(void *arg, int64_t slot) {
   peri_linear_hessian *h = arg;
+  const peri_blas *blas = h->problem->context->blas;
   int size = (int)h->size;
   void *matrix = place(h, slot);
-  if (peri_linear_stop(h->problem)) return;
+  if (peri_linear_stop(h->problem, h->problem->turn)) return;
   if (h->narrow) {
-    if (LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', size, matrix, size) != 0) h->listed[slot] = -1;
+    if (blas->LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', size, matrix, size) != 0) h->listed[slot] = -1;
   } else {
     double *diagonal = h->scale + slot * h->stride, *values = matrix;
     for (int64_t j = 0; j < size; j++) diagonal[j] = values[j * size + j];
-    if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', size, values, size) != 0) keep_diagonal(h, values, diagonal);
+    if (blas->LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', size, values, size) != 0) keep_diagonal(h, values, diagonal);
   }
   if (h->to_own) h->has[slot] = true;
 }
@@ -253,17 +252,19 @@ peri_status peri_linear_hessian_build(peri_linear_hessian *h, const peri_linear_
 }
 
 static void solve_narrow(const peri_linear_hessian *h, const float *matrix, const double *units, float *t, double *z) {
+  const peri_blas *blas = h->problem->context->blas;
   int size = (int)h->size;
   double largest = 0;
   for (int j = 0; j < size; j++) largest = fmax(largest, fabs(units[j] * z[j]));
   if (largest == 0) return;
   for (int j = 0; j < size; j++) t[j] = (float)(units[j] * z[j] / largest);
-  cblas_strsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, t, 1);
-  cblas_strsv(CblasColMajor, CblasUpper, CblasNoTrans, CblasNonUnit, size, matrix, size, t, 1);
+  blas->cblas_strsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, t, 1);
+  blas->cblas_strsv(CblasColMajor, CblasUpper, CblasNoTrans, CblasNonUnit, size, matrix, size, t, 1);
   for (int j = 0; j < size; j++) z[j] = units[j] * (double)t[j] * largest;
 }
 
 void peri_linear_hessian_solve(const peri_linear_hessian *h, int64_t slot, double *z) {
+  const peri_blas *blas = h->problem->context->blas;
   int size = (int)h->size;
   for (int64_t j = 0; h->diagonal != NULL && j < h->size; j++) z[j] /= h->diagonal[slot * h->size + j];
   if (h->diagonal != NULL) return;
@@ -272,6 +273,6 @@ void peri_linear_hessian_solve(const peri_linear_hessian *h, int64_t slot, doubl
     solve_narrow(h, matrix, units_of(h, slot, h->has[slot]), h->solving + slot * h->size, z);
     return;
   }
-  cblas_dtrsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, z, 1);
-  cblas_dtrsv(CblasColMajor, CblasUpper, CblasNoTrans, CblasNonUnit, size, matrix, size, z, 1);
+  blas->cblas_dtrsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, z, 1);
+  blas->cblas_dtrsv(CblasColMajor, CblasUpper, CblasNoTrans, CblasNonUnit, size, matrix, size, z, 1);
 }

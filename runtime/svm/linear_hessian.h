@@ -33,7 +33,7 @@ typedef struct peri_linear_hessian {
   bool to_own;
 } peri_linear_hessian;
 
-/* For machines of p->width weights. */
+/* For machines of p->width weights. Building and solving call BLAS: between peri_blas_begin and peri_blas_end. */
 peri_status peri_linear_hessian_new(peri_linear_problem *p, int64_t slots, peri_linear_hessian *out);
 /* Goes over to float64: what is built is forgotten. */
 void peri_linear_hessian_widen(peri_linear_hessian *h);

@@ -31,10 +31,14 @@ typedef struct peri_linear_kernels {
   double (*against[2])(int64_t n, const void *x, const double *slope);                     /* sum of x slope */
   double (*squares_against[2])(int64_t n, const void *x, const double *curvature);         /* sum of x^2 curvature */
   void (*shifted[2])(int64_t n, const void *x, double step, const double *f, double *out); /* out = f + step x */
+  void (*bent[2])(int64_t n, const void *x, double step, const double *curvature,
+                  double *z); /* z += step curvature x */
 
   /* slope and curvature are the first two derivatives in f (of the squares: the second where there is one) */
   void (*derive[PERI_SMOOTH_LOSSES])(int64_t n, const double *f, const double *y, const double *c, double epsilon,
                                      double *slope, double *curvature);
+  /* sum of the losses, of those that go with an L1 penalty; else NULL */
+  double (*value[PERI_SMOOTH_LOSSES])(int64_t n, const double *f, const double *y, const double *c);
 } peri_linear_kernels;
 
 extern const peri_linear_kernels peri_linear_kernels_baseline, peri_linear_kernels_v3, peri_linear_kernels_v4;

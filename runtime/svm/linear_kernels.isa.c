@@ -192,6 +192,11 @@ INLINE void shifted(int64_t n, const void *x, double step, const double *f, doub
   for (int64_t i = 0; i < n; i++) out[i] = madd_f64(step, value_at(x, i, wide), f[i]);
 }
 
+INLINE void bent(int64_t n, const void *x, double step, const double *curvature, double *z, bool wide) {
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) z[i] = madd_f64(step * curvature[i], value_at(x, i, wide), z[i]);
+}
+
 /* ---- losses ---- */
 
 static void derive_hinge(int64_t n, const double *restrict f, const double *restrict y, const double *restrict c,
@@ -223,6 +228,34 @@ static void derive_logistic(int64_t n, const double *restrict f, const double *r
   }
 }
 
+#define VALUE_LANES 8 /* sums side by side, whatever the vector's width */
+
+INLINE double sum_of_losses(int64_t n, const double *f, const double *y, const double *c,
+                            double (*loss)(double f, double y)) {
+  double sum[VALUE_LANES] = {0};
+  int64_t i = 0;
+  for (; i + VALUE_LANES <= n; i += VALUE_LANES) {
+    for (int s = 0; s < VALUE_LANES; s++) sum[s] = madd_f64(c[i + s], loss(f[i + s], y[i + s]), sum[s]);
+  }
+  for (; i < n; i++) sum[0] = madd_f64(c[i], loss(f[i], y[i]), sum[0]);
+  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+INLINE double hinge_of(double f, double y) {
+  double lack = 1 - y * f;
+  return lack > 0 ? lack * lack : 0;
+}
+INLINE double logistic_of(double f, double y) {
+  double z = y * f;
+  return log_f64(1.0 + exp_f64(-__builtin_fabs(z))) + (z < 0 ? -z : 0);
+}
+static double value_hinge(int64_t n, const double *f, const double *y, const double *c) {
+  return sum_of_losses(n, f, y, c, hinge_of);
+}
+static double value_logistic(int64_t n, const double *f, const double *y, const double *c) {
+  return sum_of_losses(n, f, y, c, logistic_of);
+}
+
 /* ---- the table ---- */
 
 #define BOTH(function, parameters, ...)                                                                                \
@@ -236,6 +269,7 @@ BOTH(add_squares, (int64_t d, const void *x, double coef, double *y), d, x, coef
 BOTH(scaled, (int64_t d, const void *x, double scale, double *y), d, x, scale, y)
 BOTH(narrowed, (int64_t d, const void *x, double scale, const double *units, float *y), d, x, scale, units, y)
 BOTH(shifted, (int64_t n, const void *x, double step, const double *f, double *out), n, x, step, f, out)
+BOTH(bent, (int64_t n, const void *x, double step, const double *curvature, double *z), n, x, step, curvature, z)
 
 #define PAIR(function)                                                                                                 \
   { function##_32, function##_64 }
@@ -249,5 +283,7 @@ const peri_linear_kernels PERI_ISA_NAME(peri_linear_kernels) = {
     .against = PAIR(against),
     .squares_against = PAIR(squares_against),
     .shifted = PAIR(shifted),
+    .bent = PAIR(bent),
     .derive = {derive_hinge, derive_epsilon, derive_logistic},
+    .value = {[PERI_SMOOTH_HINGE] = value_hinge, [PERI_SMOOTH_LOGISTIC] = value_logistic},
 };

@@ -21,6 +21,7 @@
 #include "svm/linear_hessian.h"
 #include "svm/linear_start.h"
 
+#include "base/blas.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -162,7 +163,7 @@ static double curved_rows(const newton *s, int64_t slot) {
 /* H p = -g for the listed slots, which it takes off `some`. */
 static peri_status solve(newton *s) {
   PERI_TRY(peri_linear_each(&s->some, solve_work(s), begin_body, s));
-  for (int64_t round = 0; s->some.count > 0 && round < ITERATIONS && !peri_linear_late(s->problem); round++) {
+  for (int64_t round = 0; s->some.count > 0 && round < ITERATIONS && !peri_turn_late(s->problem->turn); round++) {
     PERI_TRY(peri_linear_sweep_run(&(peri_linear_sweep){.at = &s->some,
                                                         .vectors = s->direction,
                                                         .products = s->trial_f,
@@ -427,12 +428,12 @@ static peri_status run_group(newton *s, int64_t first, int64_t count) {
   PERI_TRY(judge(s, false));
   for (int64_t step = 1; s->all.count > 0; step++) {
     PERI_TRY(prepare(s));
-    if (peri_linear_late(p)) return judge(s, true);
+    if (peri_turn_late(p->turn)) return judge(s, true);
     choose_residuals(s);
     PERI_TRY(solve(s));
     PERI_TRY(move(s));
     arrive(s);
-    PERI_TRY(judge(s, step == p->options->max_iter));
+    PERI_TRY(judge(s, step == p->max_iter));
   }
   return PERI_OK;
 }
@@ -465,9 +466,19 @@ peri_status peri_linear_newton(peri_linear_problem *p) {
   int64_t matrix = p->width * p->width * (int64_t)sizeof(double);
   int64_t slots = peri_max(1, peri_min(GROUP_MOST, GROUP_BYTES / matrix));
   newton s;
+  peri_turns turns;
   PERI_TRY(new_newton(p, peri_min(slots, p->machines), &s));
-  for (int64_t first = 0; first < p->machines; first += s.all.slots) {
-    PERI_TRY(run_group(&s, first, peri_min(s.all.slots, p->machines - first)));
+  int taken = 0;
+  if (s.hessian.diagonal == NULL) PERI_TRY(peri_blas_begin(p->context, p->context->threads, &taken));
+  peri_turns_begin(&turns, p->deadline, NULL, (p->machines + s.all.slots - 1) / s.all.slots);
+  peri_status status = PERI_OK;
+  for (int64_t first = 0; status == PERI_OK && first < p->machines; first += s.all.slots) {
+    peri_turn turn;
+    peri_turn_begin(&turns, &turn);
+    p->turn = &turn;
+    status = run_group(&s, first, peri_min(s.all.slots, p->machines - first));
+    peri_turn_end(&turn);
   }
-  return PERI_OK;
+  peri_blas_end(p->context, taken);
+  return status;
 }

@@ -1,13 +1,14 @@
 /* What the solvers of the linear machines share: the problem as they see it, and passes over its rows.
  *
  * A solver fills w, n_iter, gaps and reached for each machine. It polls peri_linear_stop at least every 20 ms
- * of work; past the time limit it leaves the best w it has, with a gap measured there. */
+ * of work; when its turn is over it leaves the best w it has, with a gap measured there. */
 #ifndef PERI_LINEAR_PROBLEM_H
 #define PERI_LINEAR_PROBLEM_H
 
 #include "svm/data.h"
 #include "svm/linear.h"
 #include "svm/linear_kernels.h"
+#include "svm/turns.h"
 
 #include <math.h>
 
@@ -35,7 +36,9 @@ typedef struct peri_linear_problem {
   const double *targets;         /* of a regression, by row */
   double smaller; /* share of the smaller class, for relative measures: min(n+, n-) / n; 1 for a regression */
 
-  double deadline; /* in peri_linear_now's seconds */
+  int64_t max_iter;      /* passes or steps of a machine */
+  double deadline;       /* on the clock of peri_now */
+  const peri_turn *turn; /* of the machines that solvers for several treat now */
 
   int64_t machines;
   double *w;       /* machines x width, zero at the start */
@@ -59,12 +62,8 @@ static inline double peri_linear_target(const peri_linear_problem *p, int64_t m,
 /* min(n+, n-) / n of machine m; 1 for a regression. */
 double peri_linear_smaller_share(const peri_linear_problem *p, int64_t m);
 
-double peri_linear_now(void); /* monotonic seconds */
-static inline bool peri_linear_late(const peri_linear_problem *p) {
-  return p->deadline < (double)INFINITY && peri_linear_now() >= p->deadline;
-}
-static inline bool peri_linear_stop(const peri_linear_problem *p) {
-  return peri_cancelled(p->context) || peri_linear_late(p);
+static inline bool peri_linear_stop(const peri_linear_problem *p, const peri_turn *turn) {
+  return peri_cancelled(p->context) || peri_turn_late(turn);
 }
 /* Rows between two polls, for `work` multiplications a row. */
 static inline int64_t peri_linear_poll(int64_t work) { return ((int64_t)1 << 22) / work + 1; }

@@ -48,7 +48,7 @@ static void start_body(void *arg, int64_t piece) {
   memset(s->alpha + from * p->rows, 0, (size_t)(count * p->rows) * sizeof *s->alpha);
   memset(s->w + from * p->width, 0, (size_t)(count * p->width) * sizeof *s->w);
   for (int64_t v = 0; v < PASSES * p->rows; v++) {
-    if (v % poll == 0 && peri_linear_stop(p)) return;
+    if (v % poll == 0 && peri_linear_stop(p, p->turn)) return;
     visit(s, from, count, s->order[v]);
   }
 }

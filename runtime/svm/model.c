@@ -120,7 +120,6 @@ static peri_status turn_coefficients(peri_svm *model) {
 peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   peri_svm_machine *machine = model->machine;
   peri_blocks *blocks = &machine->blocks;
-  PERI_TRY(peri_blas_ready(context, context->threads));
   machine->compute = peri_svm_compute_dtype(model->dtype, model->n);
   machine->kernel = (peri_svm_kernel){.id = model->options.kernel,
                                       .gamma = model->gamma,
@@ -261,8 +260,8 @@ static void kernel_body(void *arg, int64_t piece) {
     for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
       int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
       peri_svm_side some = peri_svm_side_from(&vectors, machine->compute, s);
-      peri_svm_kernel_block(job->context->kernels, &machine->kernel, machine->compute, d, m, &rows, columns, &some,
-                            tile, COLUMNS);
+      peri_svm_kernel_block(job->context, &machine->kernel, machine->compute, d, m, &rows, columns, &some, tile,
+                            COLUMNS);
       for (int64_t i = 0; i < m; i++) {
         add_contributions(job->context, model, wide, tile + i * COLUMNS * size, c, s, columns,
                           job->out + (from + i) * model->pairs);
@@ -351,7 +350,6 @@ static peri_status check_input(peri_context *context, const peri_svm *model, con
 static peri_status decide(peri_context *context, const peri_svm *model, const input *in, double *out) {
   bool given = in->of_kernel || model->options.kernel == PERI_SVM_PRECOMPUTED;
   if (given) return decide_given(context, model, in->dtype, in->m, in->x, in->ld, !in->of_kernel, out);
-  PERI_TRY(peri_blas_ready(context, context->threads));
   decision_job job = {.context = context,
                       .model = model,
                       .dtype = in->dtype,
@@ -369,7 +367,7 @@ static peri_status decide(peri_context *context, const peri_svm *model, const in
   peri_blocks blocks = {.context = context};
   int64_t workers = peri_max(1, peri_min(peri_threads(context), pieces));
   PERI_TRY(peri_blocks_new(&blocks, workers, (size_t)job.scratch_bytes, &job.scratch));
-  peri_status status = peri_parallel(context, pieces, kernel_body, &job);
+  peri_status status = peri_svm_parallel(context, in->d, pieces, kernel_body, &job);
   peri_blocks_release(&blocks);
   return status;
 }

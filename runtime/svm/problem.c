@@ -292,7 +292,6 @@ peri_status peri_problem_begin(peri_problem *p, peri_context *context, const per
                                const peri_svm_samples *samples) {
   PERI_TRY(prepare_rows(p, context, options, samples));
   PERI_TRY(check_features(p));
-  PERI_TRY(peri_blas_ready(context, context->threads));
   PERI_TRY(peri_blocks_new(&p->blocks, p->grouping.rows, sizeof *p->diagonal, &p->diagonal));
   PERI_TRY(options->kernel == PERI_SVM_PRECOMPUTED ? prepare_precomputed(p) : prepare_features(p));
   return prepare_source(p);

@@ -403,7 +403,7 @@ static bool is_lost(const solver *self, double gap, double noise) {
 /* Looks at the clock and asks the caller. Cheap enough for some thousand steps. */
 static bool goes_on(solver *self, double gap) {
   const peri_smo_limits *limits = self->limits;
-  if (limits->deadline < INFINITY && peri_now() >= limits->deadline) self->ended = true;
+  if (peri_turn_late(limits->turn)) self->ended = true;
   if (!self->ended && limits->go_on != NULL && !limits->go_on(limits->arg, self->steps, gap)) self->ended = true;
   return !self->ended;
 }

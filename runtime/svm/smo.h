@@ -13,6 +13,7 @@
 
 #include "svm/gram.h"
 #include "svm/svm_kernels.h"
+#include "svm/turns.h"
 
 /* Variables at position .. position + count - 1 belong to the samples first, first + 1, .. of the
  * row source. Positions are multiples of PERI_SVM_LANES; between segments lies padding. */
@@ -46,7 +47,7 @@ typedef struct peri_smo {
 typedef struct peri_smo_limits {
   double tol;
   int64_t max_iter; /* steps */
-  double deadline;  /* on the clock of peri_now; infinity for none */
+  const peri_turn *turn;
   /* asked now and then with the steps taken and the gap: false ends it. NULL is always true. */
   bool (*go_on)(void *arg, int64_t steps, double gap);
   void *arg;

@@ -17,6 +17,7 @@ typedef struct worker {
 typedef struct solver {
   peri_problem *problem;
   double deadline;
+  peri_turns *turns;    /* of the items */
   int64_t count, items; /* of C; of machines that can be solved at a time */
   peri_solution *solutions;
   const int64_t *platt_fold;
@@ -40,6 +41,7 @@ static void report(solver *self, int64_t steps, double gap) {
   peri_svm_progress state = {
       .machine = self->finished, .machines = self->items * self->count, .iterations = steps, .gap = gap};
   self->verdict = o->progress(o->progress_arg, &state);
+  if (self->verdict == PERI_SVM_ENOUGH) self->turns->deadline = 0;
 }
 
 static bool go_on(void *arg, int64_t steps, double gap) {
@@ -48,13 +50,22 @@ static bool go_on(void *arg, int64_t steps, double gap) {
   return self->verdict == PERI_SVM_GO_ON;
 }
 
-static peri_smo_limits limits(const solver *self, bool serial) {
+static peri_smo_limits limits(const solver *self, bool serial, const peri_turn *turn) {
   const peri_svm_options *o = self->problem->options;
   bool asked = serial && o->progress != NULL;
-  return (peri_smo_limits){.max_iter = o->max_iter,
-                           .deadline = self->verdict == PERI_SVM_ENOUGH ? 0 : self->deadline,
-                           .go_on = asked ? go_on : NULL,
-                           .arg = (void *)(uintptr_t)self};
+  return (peri_smo_limits){
+      .max_iter = o->max_iter, .turn = turn, .go_on = asked ? go_on : NULL, .arg = (void *)(uintptr_t)self};
+}
+
+/* One of the solves that share an item's time. */
+static peri_status solve_programme(const solver *self, peri_programme *programme, bool warm, bool serial,
+                                   peri_turns *turns, peri_programme_result *result) {
+  peri_turn turn;
+  peri_turn_begin(turns, &turn);
+  peri_smo_limits end = limits(self, serial, &turn);
+  peri_status status = peri_programme_solve(programme, warm, &end, result);
+  peri_turn_end(&turn);
+  return status;
 }
 
 /* ---- probabilities ---- */
@@ -76,7 +87,7 @@ static int64_t keep_decisions(const solver *self, worker *w, const peri_programm
 /* The sigmoid of a pair, from decisions on rows that the machine has not seen. `all` is the machine of all rows, solved
  * just now: where a class has too few of them for every fold, its own decisions tell how steep the sigmoid is, and
  * nothing tells another middle than 0. (Machines that have not seen a class, or hardly, are for the other one.) */
-static peri_status fit_sigmoid(const solver *self, worker *w, const peri_programme *all, const peri_smo_limits *end,
+static peri_status fit_sigmoid(const solver *self, worker *w, const peri_programme *all, bool serial, peri_turns *turns,
                                peri_solved *out) {
   int64_t n = 0;
   if (peri_min(w->smo.segment[0].count, w->smo.segment[1].count) < PERI_PLATT_FOLDS) {
@@ -90,7 +101,7 @@ static peri_status fit_sigmoid(const solver *self, worker *w, const peri_program
     peri_programme_result result;
     programme.held = fold;
     peri_programme_begin(&programme);
-    PERI_TRY(peri_programme_solve(&programme, false, end, &result));
+    PERI_TRY(solve_programme(self, &programme, false, serial, turns, &result));
     n = keep_decisions(self, w, &programme, &result, fold, n);
   }
   peri_platt_fit(n, w->decision, w->positive, &out->prob_a, &out->prob_b);
@@ -133,23 +144,24 @@ static peri_status begin_pair(const solver *self, worker *w, int64_t pair, bool 
 }
 
 /* The pair's machines, from the smallest C to the largest, each starting from the one before. */
-static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool serial) {
+static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool serial, const peri_turn *turn) {
   peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair};
   PERI_TRY(begin_pair(self, w, pair, serial, &programme.source));
   bool warm = false;
+  peri_turns turns;
+  peri_turns_begin(&turns, INFINITY, turn, self->count * (self->platt_fold != NULL ? 1 + PERI_PLATT_FOLDS : 1));
   for (int64_t c = 0; c < self->count; c++) {
     peri_solved *out = &self->solutions[c].machine[pair];
-    peri_smo_limits end = limits(self, serial);
     if (warm) {
       peri_programme_raise_C(&programme, self->solutions[c].C);
     } else {
       programme.C = self->solutions[c].C;
       peri_programme_begin(&programme);
     }
-    PERI_TRY(peri_programme_solve(&programme, warm, &end, &out->result));
+    PERI_TRY(solve_programme(self, &programme, warm, serial, &turns, &out->result));
     keep_beta(self, &programme, &out->result, self->solutions[c].beta);
     warm = !self->problem->options->probability && isfinite(out->result.smo.objective);
-    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, &programme, &end, out));
+    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, &programme, serial, &turns, out));
   }
   return PERI_OK;
 }
@@ -177,7 +189,7 @@ static void decide_held(const solver *self, const peri_programme *programme, con
   }
 }
 
-static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool serial) {
+static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool serial, const peri_turn *turn) {
   const peri_problem *p = self->problem;
   peri_programme programme = {.problem = p,
                               .source = p->source,
@@ -186,15 +198,16 @@ static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool 
                               .C = self->Cs[0],
                               .fold = self->fold,
                               .held = item / p->pairs};
+  peri_turns turns;
+  peri_turns_begin(&turns, INFINITY, turn, self->count);
   self->converged[item] = true;
   for (int64_t c = 0; c < self->count; c++) {
     peri_programme_result result;
-    peri_smo_limits end = limits(self, serial);
     if (c == 0)
       peri_programme_begin(&programme);
     else
       peri_programme_raise_C(&programme, self->Cs[c]);
-    PERI_TRY(peri_programme_solve(&programme, c > 0, &end, &result));
+    PERI_TRY(solve_programme(self, &programme, c > 0, serial, &turns, &result));
     self->converged[item] = self->converged[item] && result.smo.converged;
     self->none[item] = self->none[item] || isinf(result.scale) || !isfinite(result.smo.gap);
     decide_held(self, &programme, &result, w->decision, self->decisions + c * p->grouping.rows * p->pairs);
@@ -205,7 +218,12 @@ static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool 
 /* ---- the team ---- */
 
 static peri_status solve_item(const solver *self, worker *w, int64_t item, bool serial) {
-  return self->fold != NULL ? solve_fold(self, w, item, serial) : solve_pair(self, w, item, serial);
+  peri_turn turn;
+  peri_turn_begin(self->turns, &turn);
+  peri_status status =
+      self->fold != NULL ? solve_fold(self, w, item, serial, &turn) : solve_pair(self, w, item, serial, &turn);
+  peri_turn_end(&turn);
+  return status;
 }
 
 typedef struct wave {
@@ -220,11 +238,13 @@ static void item_body(void *arg, int64_t piece) {
 
 /* Without progress all items are one job of the team; with it, a few at a time. */
 static peri_status solve_parallel(solver *self, int64_t workers) {
+  const peri_problem *p = self->problem;
+  int64_t d = peri_problem_is_by_pair(p) && p->features != NULL ? p->samples->d : 0; /* matrices are made within */
   int64_t size = self->problem->options->progress == NULL ? self->items : workers;
   for (int64_t from = 0; from < self->items; from += size) {
     wave job = {.solver = self, .from = from};
     int64_t now = peri_min(size, self->items - from);
-    PERI_TRY(peri_parallel(self->problem->context, now, item_body, &job));
+    PERI_TRY(peri_svm_parallel(p->context, d, now, item_body, &job));
     self->finished += now * self->count;
     report(self, 0, 0);
     if (self->verdict == PERI_SVM_ABORT) break;
@@ -304,14 +324,19 @@ static peri_status solve_items(solver *self) {
       self->workers[w].positive = positive + w * rows;
     }
   }
+  peri_turns turns;
+  peri_turns_begin(&turns, self->deadline, NULL, self->items);
+  self->turns = &turns;
   PERI_TRY(parallel ? solve_parallel(self, workers) : solve_serial(self));
   if (self->verdict == PERI_SVM_ABORT)
     return peri_fail(context, PERI_ERR_CANCELLED, "%s: stopped by its progress function", p->who);
   return PERI_OK;
 }
 
-static solver begin(peri_problem *p, int64_t count) {
-  return (solver){.problem = p, .deadline = p->deadline, .count = count, .items = p->pairs};
+/* Each of `fits` fits has the time limit. */
+static solver begin(peri_problem *p, int64_t count, int64_t fits) {
+  double more = isinf(p->deadline) ? 0 : (double)(fits - 1) * p->options->time_limit;
+  return (solver){.problem = p, .deadline = p->deadline + more, .count = count, .items = p->pairs};
 }
 
 /* Folds for probabilities: of each row in the problem's order. */
@@ -329,7 +354,7 @@ static peri_status prepare_folds(solver *self) {
 }
 
 peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions) {
-  solver self = begin(p, count);
+  solver self = begin(p, count, count);
   int64_t stretch = peri_max(p->grouping.k - 1, 1) * p->grouping.rows;
   double *beta;
   peri_solved *machine;
@@ -348,7 +373,7 @@ peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions)
 
 peri_status peri_solve_folds(peri_problem *p, int64_t folds, const int64_t *fold, int64_t count, const double *Cs,
                              double *decisions, bool *converged) {
-  solver self = begin(p, count);
+  solver self = begin(p, count, folds * count);
   self.items = folds * p->pairs;
   self.fold = fold;
   self.Cs = Cs;

@@ -96,7 +96,7 @@ typedef struct peri_svm_options {
   double tol;        /* > 0: the largest violation of the optimality conditions that is left */
   double cache_size; /* > 0: megabytes (2^20 bytes) for kernel values */
   int64_t max_iter;  /* steps per machine; -1: 10^7, or 100 for each row if they are more */
-  double time_limit; /* seconds for the whole fit, > 0; infinity for none */
+  double time_limit; /* seconds for a fit, > 0, of which machines have fair shares; infinity for none */
   bool probability;  /* of classes: fit the sigmoids that probabilities need */
   uint64_t seed;     /* of the folds behind them */
   peri_class_weights class_weights;
@@ -153,13 +153,14 @@ peri_status peri_svm_check(peri_context *context, const peri_svm_options *option
 peri_status peri_svm_fit(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,
                          peri_svm **out);
 /* Fits a machine for each of `count` values of C, of a type that uses C: kernel values are computed once, and each
- * machine starts from the one of the next smaller C. out has count entries, all NULL on failure. */
+ * machine starts from the one of the next smaller C. They have `count` time limits together. out has count entries, all
+ * NULL on failure. */
 peri_status peri_svm_path(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,
                           int64_t count, const double *Cs, peri_svm **out);
 /* Predicts every row by a machine that was fitted without its fold: fold[i] in 0 .. folds-1. For each of `count`
  * values of C (count 0: that of options alone) out gets n predictions: int64 labels, or doubles for regression; for
  * rows of weight 0, which no fit sees, 0 or NaN. Votes decide, not probabilities; gamma is that of all rows. Kernel
- * values are computed once for all folds and C where cache_size holds them. */
+ * values are computed once for all folds and C where cache_size holds them. Each fold has a time limit for each C. */
 peri_status peri_svm_cross_predict(peri_context *context, const peri_svm_options *options,
                                    const peri_svm_samples *samples, int64_t folds, const int64_t *fold, int64_t count,
                                    const double *Cs, void *out, int *fit_status);

@@ -1,6 +1,5 @@
 /* Storages and tensors: making, viewing, releasing. */
 #include "tensor/tensor.h"
-#include "autograd/autograd.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
@@ -237,16 +236,18 @@ peri_tensor *peri_tensor_retain(peri_tensor *tensor) {
   return tensor;
 }
 
+/* A gradient may have a gradient, and so on: a loop, because a script decides how far. */
 void peri_tensor_release(peri_tensor **tensor) {
   peri_tensor *x = *tensor;
   *tensor = NULL;
-  if (x == NULL || --x->references > 0) return;
-  peri_storage *storage = x->storage;
-  peri_context *context = storage->context;
-  if (x->grad != NULL) peri_tensor_release(&x->grad);
-  if (x->node != NULL) peri_node_release(context, x->node);
-  if (!x->first) peri_free(context, x, sizeof *x);
-  storage_release(storage);
+  while (x != NULL && --x->references == 0) {
+    peri_storage *storage = x->storage;
+    peri_tensor *grad = x->grad;
+    if (x->node != NULL) peri_computed_release(storage->context, x->node);
+    if (!x->first) peri_free(storage->context, x, sizeof *x);
+    storage_release(storage);
+    x = grad;
+  }
 }
 
 peri_dtype peri_tensor_dtype(const peri_tensor *tensor) { return tensor->layout.dtype; }
@@ -308,16 +309,21 @@ static void extent(const peri_tensor *x, const char **low, const char **high) {
   }
 }
 
-bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b) {
+bool peri_tensors_share(const peri_tensor *a, const peri_tensor *b) {
   if (a->storage != b->storage || a->layout.numel == 0 || b->layout.numel == 0) return false;
-  if (a->data == b->data && a->layout.dtype == b->layout.dtype && peri_same_shape(&a->layout, &b->layout) &&
-      memcmp(a->layout.strides, b->layout.strides, (size_t)a->layout.ndim * sizeof(int64_t)) == 0) {
-    return false; /* element for element */
-  }
   const char *a_low, *a_high, *b_low, *b_high;
   extent(a, &a_low, &a_high);
   extent(b, &b_low, &b_high);
   return a_low < b_high && b_low < a_high;
+}
+
+bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b) {
+  if (a->storage != b->storage) return false;
+  if (a->data == b->data && a->layout.dtype == b->layout.dtype && peri_same_shape(&a->layout, &b->layout) &&
+      memcmp(a->layout.strides, b->layout.strides, (size_t)a->layout.ndim * sizeof(int64_t)) == 0) {
+    return false; /* element for element */
+  }
+  return peri_tensors_share(a, b);
 }
 
 /* ---- single elements ---- */
@@ -340,12 +346,24 @@ double peri_load_number(peri_dtype dtype, const void *element) {
 int64_t peri_load_integer(peri_dtype dtype, const void *element) {
   if (dtype == PERI_INT64) return *(const int64_t *)element;
   double value = peri_load_number(dtype, element);
-  return value >= -0x1p63 && value < 0x1p63 ? (int64_t)value : value > 0 ? INT64_MAX : INT64_MIN;
+  if (value >= -0x1p63 && value < 0x1p63) return (int64_t)value;
+  return value > 0 ? INT64_MAX : value < 0 ? INT64_MIN : 0;
 }
 
 bool peri_number_fits(peri_dtype dtype, double value) {
-  if (dtype == PERI_INT64) return value == floor(value) && value >= -0x1p63 && value < 0x1p63;
-  return dtype != PERI_UINT8 || (value == floor(value) && value >= 0 && value <= 255);
+  switch (dtype) {
+  case PERI_FLOAT32:
+    return isfinite((float)value) || !isfinite(value);
+  case PERI_FLOAT64:
+    return true;
+  case PERI_INT64:
+    return value == floor(value) && value >= -0x1p63 && value < 0x1p63;
+  case PERI_UINT8:
+    return value == floor(value) && value >= 0 && value <= 255;
+  case PERI_BOOL:
+    break;
+  }
+  return value == 0 || value == 1;
 }
 
 void peri_store_number(peri_dtype dtype, void *element, double value) {
@@ -360,7 +378,7 @@ void peri_store_number(peri_dtype dtype, void *element, double value) {
     *(int64_t *)element = peri_load_integer(PERI_FLOAT64, &value);
     return;
   case PERI_UINT8:
-    *(uint8_t *)element = (uint8_t)peri_load_integer(PERI_FLOAT64, &value);
+    *(uint8_t *)element = value > 0 ? value < 255 ? (uint8_t)value : 255 : 0;
     return;
   case PERI_BOOL:
     *(uint8_t *)element = value != 0;

@@ -8,7 +8,15 @@
 
 #include "base/base.h"
 
-struct peri_node;
+/* What computed a tensor, as far as the tensor knows it: a counted thing that its maker (ops/node.c) buries. */
+typedef struct peri_computed {
+  size_t references;
+  void (*bury)(peri_context *context, struct peri_computed *computed);
+} peri_computed;
+
+static inline void peri_computed_release(peri_context *context, peri_computed *computed) {
+  if (--computed->references == 0) computed->bury(context, computed);
+}
 
 typedef struct peri_storage {
   size_t references;
@@ -40,7 +48,7 @@ struct peri_tensor {
   bool first;              /* stands in its storage's block */
   int output;              /* which output of node this is */
   peri_layout layout;
-  struct peri_node *node; /* what computed it, when recorded */
+  peri_computed *node; /* what computed it, when recorded */
   peri_tensor *grad;
   peri_tensor *incoming; /* a leaf's gradient while backward runs, before it is known to succeed */
   bool known;            /* for the binding: it keeps one handle for this tensor (parameters and gradients) */
@@ -85,14 +93,18 @@ peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out
 peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source);
 /* The offset of x's first element in its storage, in elements. */
 int64_t peri_tensor_offset(const peri_tensor *x);
+/* Whether a and b may have bytes in common. */
+bool peri_tensors_share(const peri_tensor *a, const peri_tensor *b);
 /* Whether writing to a can change b otherwise than element for element. */
 bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
 
 /* ---- single elements ---- */
 double peri_load_number(peri_dtype dtype, const void *element);
-int64_t peri_load_integer(peri_dtype dtype, const void *element); /* floats truncate */
+/* As the kernels convert: to the nearest value that there is, fractions cut off, NaN to 0. */
+int64_t peri_load_integer(peri_dtype dtype, const void *element);
 void peri_store_number(peri_dtype dtype, void *element, double value);
-/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8; floats and bool take every number. */
+/* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8, 0 or 1 for bool; floats round, but a finite
+ * number beyond float32's range is none of it. */
 bool peri_number_fits(peri_dtype dtype, double value);
 
 /* ---- shapes together ---- */

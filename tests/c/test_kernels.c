@@ -227,7 +227,7 @@ static void test_philox(void) {
              sum / 70000, square / 70000, u / 70000);
 }
 
-typedef enum distribution { UNIFORM, NORMAL, INTEGERS, PERMUTATION } distribution;
+typedef enum distribution { UNIFORM, NORMAL, INTEGERS, WIDE, PERMUTATION } distribution;
 
 static void draw(peri_context *context, distribution kind, peri_dtype dtype, int64_t n, uint64_t first, void *y) {
   peri_status status = PERI_OK;
@@ -240,6 +240,9 @@ static void draw(peri_context *context, distribution kind, peri_dtype dtype, int
     break;
   case INTEGERS:
     status = peri_fill_integers(context, n, 42, first, -3, 6, y);
+    break;
+  case WIDE: /* a quarter of the bits is refused */
+    status = peri_fill_integers(context, n, 42, first, INT64_MIN, ((int64_t)1 << 62) - 1, y);
     break;
   case PERMUTATION:
     status = peri_permutation(context, n, 42, first, y);
@@ -308,10 +311,27 @@ static void test_fills(void) {
       check_moments(NORMAL, dtype, 1, 4, 3);
     }
     check_draw(INTEGERS, PERI_INT64);
+    check_draw(WIDE, PERI_INT64);
     check_draw(PERMUTATION, PERI_INT64);
     check_moments(INTEGERS, PERI_INT64, 1.5, 8.25, 1.7758);
     close_contexts();
   }
+}
+
+/* Of a range of 3 * 2^62 a product without refusals gives each third number twice as often. */
+static void test_wide_range(void) {
+  enum { MANY = 300000 };
+  int64_t *y = malloc(MANY * sizeof *y), high = ((int64_t)1 << 62) - 1;
+  int counts[3] = {0};
+  open_contexts(NULL);
+  PERI_CHECK(peri_fill_integers(contexts[0], MANY, 1, 0, INT64_MIN, high, y) == PERI_OK, "integers");
+  for (int i = 0; i < MANY; i++) {
+    PERI_CHECK(y[i] <= high, "%lld", (long long)y[i]);
+    counts[((uint64_t)y[i] - (uint64_t)INT64_MIN) % 3]++;
+  }
+  for (int r = 0; r < 3; r++) PERI_CHECK(abs(counts[r] - MANY / 3) < 1500, "residue %d: %d", r, counts[r]);
+  close_contexts();
+  free(y);
 }
 
 /* The words are those of peri_philox. */
@@ -367,4 +387,5 @@ static void test_permutations(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(test_selection), PERI_TEST(test_rows), PERI_TEST(test_sort), PERI_TEST(test_philox),
-               PERI_TEST(test_fills), PERI_TEST(test_fill_words), PERI_TEST(test_permutations))
+               PERI_TEST(test_fills), PERI_TEST(test_wide_range), PERI_TEST(test_fill_words),
+               PERI_TEST(test_permutations))

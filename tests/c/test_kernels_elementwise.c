@@ -406,6 +406,13 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
   }
 }
 
+/* By b multiplications. */
+static int64_t twin_power(int64_t a, int64_t b) {
+  uint64_t power = 1;
+  for (int64_t i = 0; i < b; i++) power *= (uint64_t)a;
+  return (int64_t)power;
+}
+
 static int64_t twin_integer(int f, int64_t a, int64_t b) {
   __extension__ typedef __int128 wide;
   wide quotient = (wide)a / b, rest = (wide)a % b;
@@ -421,6 +428,8 @@ static int64_t twin_integer(int f, int64_t a, int64_t b) {
     return (int64_t)(uint64_t)quotient;
   case PERI_BINARY_mod:
     return (int64_t)rest;
+  case PERI_BINARY_pow:
+    return twin_power(a, b);
   case PERI_BINARY_maximum:
     return peri_max(a, b);
   case PERI_BINARY_minimum:
@@ -435,18 +444,55 @@ static void check_integer_twins(const peri_elementwise_kernels *kernels, const c
     int64_t a = integer_values[i], y = 0;
     uint64_t u = (uint64_t)a, negative = 0 - u;
     const int64_t expected[] = {(int64_t)negative, a < 0 ? (int64_t)negative : a, (a > 0) - (a < 0), (int64_t)(u * u)};
-    for (int f = 0; f < 4; f++) {
+    for (int f = 0; f < PERI_UNARIES; f++) {
+      if (kernels->unary[f][PERI_INT64] == NULL) continue;
       kernels->unary[f][PERI_INT64](1, (char *)&y, 0, (const char *)&a, 0);
-      PERI_CHECK(y == expected[f], "%s %s(%lld) = %lld", isa, unary_names[f], (long long)a, (long long)y);
+      int64_t right = f < 4 ? expected[f] : f == PERI_UNARY_relu ? peri_max(a, 0) : a;
+      PERI_CHECK(y == right, "%s %s(%lld) = %lld", isa, unary_names[f], (long long)a, (long long)y);
     }
     for (size_t j = 0; j < PERI_COUNT(integer_values); j++) {
       int64_t b = integer_values[j];
       if (b == 0) continue;
       for (int f = 0; f < PERI_BINARIES; f++) {
         if (kernels->binary[f][PERI_INT64] == NULL) continue;
+        if (f == PERI_BINARY_pow && (b < 0 || b > 1000)) continue; /* checked before the loop; long for the twin */
         kernels->binary[f][PERI_INT64](1, (char *)&y, 8, (const char *)&a, 8, (const char *)&b, 8);
         PERI_CHECK(y == twin_integer(f, a, b), "%s %s(%lld, %lld) = %lld", isa, binary_names[f], (long long)a,
                    (long long)b, (long long)y);
+      }
+    }
+  }
+}
+
+/* -1, 0 or 1 as a is below, at or above b, which is not NaN; by the whole part of b. */
+static int order_of(int64_t a, double b) {
+  double whole = floor(b);
+  if (b >= 0x1p63 || b < -0x1p63) return b > 0 ? -1 : 1;
+  if (a != (int64_t)whole) return a < (int64_t)whole ? -1 : 1;
+  return whole < b ? -1 : 0;
+}
+
+/* int64 against float64, also where doubles do not hold the integers. */
+static void check_mixed(const peri_elementwise_kernels *kernels, const char *isa) {
+  static const int64_t integers[] = {INT64_MIN,        INT64_MIN + 1,    -9007199254740993, -1,       0, 1,
+                                     9007199254740992, 9007199254740993, INT64_MAX - 1,     INT64_MAX};
+  static const double floats[] = {-INFINITY, -0x1p64, -0x1p63, -0x1p53,    -1,     -0.5,   -0.0,     0,  0x1p-1074,
+                                  0.5,       1,       0x1p53,  0x1p53 + 2, 0x1p63, 0x1p64, INFINITY, NAN};
+  for (size_t i = 0; i < PERI_COUNT(integers); i++) {
+    for (size_t j = 0; j < PERI_COUNT(floats); j++) {
+      const char *a = (const char *)&integers[i], *b = (const char *)&floats[j];
+      int order = order_of(integers[i], isnan(floats[j]) ? 0 : floats[j]);
+      for (int f = 0; f < PERI_COMPARES; f++) {
+        char y = 7;
+        bool right = f == PERI_COMPARE_eq   ? order == 0
+                     : f == PERI_COMPARE_ne ? order != 0
+                     : f == PERI_COMPARE_lt ? order < 0
+                     : f == PERI_COMPARE_le ? order <= 0
+                     : f == PERI_COMPARE_gt ? order > 0
+                                            : order >= 0;
+        if (isnan(floats[j])) right = f == PERI_COMPARE_ne;
+        kernels->compare_mixed[f](1, &y, 1, a, 8, b, 8);
+        PERI_CHECK(y == right, "%s comparison %d of %lld with %g", isa, f, (long long)integers[i], floats[j]);
       }
     }
   }
@@ -502,6 +548,7 @@ static void test_values(void) {
     check_float_twins(kernels, variants[v], PERI_FLOAT32);
     check_float_twins(kernels, variants[v], PERI_FLOAT64);
     check_integer_twins(kernels, variants[v]);
+    check_mixed(kernels, variants[v]);
     check_conversions(kernels, variants[v]);
     check_comparisons(kernels, variants[v]);
   }

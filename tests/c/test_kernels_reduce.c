@@ -130,7 +130,8 @@ static void check_sums(const shape *s, peri_dtype dtype, size_t teams) {
     peri_status status = peri_reduce_sum(contexts[t], dtype, s->outer, s->n, s->inner, x, y);
     status |= peri_reduce_prod(contexts[t], dtype, s->outer, s->n, s->inner, x, y + bytes);
     if (!integer) {
-      status |= peri_reduce_moments(contexts[t], dtype, s->outer, s->n, s->inner, x, y + 2 * bytes, y + 3 * bytes);
+      status |=
+          peri_reduce_moments(contexts[t], dtype, s->outer, s->n, s->inner, x, 1, false, y + 2 * bytes, y + 3 * bytes);
     }
     PERI_CHECK(status == PERI_OK, "status %d", (int)status);
     PERI_CHECK(memcmp(out[0], y, 4 * bytes) == 0, "dtype %d %d x %d x %d: other bits with %d threads", (int)dtype,
@@ -248,7 +249,8 @@ static void test_reductions_of_nothing(void) {
   float sum[2] = {7, 7}, prod[2] = {7, 7}, mean[2] = {7, 7}, squares[2] = {7, 7};
   PERI_CHECK(peri_reduce_sum(contexts[0], PERI_FLOAT32, 1, 0, 2, NULL, sum) == PERI_OK, "sum");
   PERI_CHECK(peri_reduce_prod(contexts[0], PERI_FLOAT32, 2, 0, 1, NULL, prod) == PERI_OK, "prod");
-  PERI_CHECK(peri_reduce_moments(contexts[0], PERI_FLOAT32, 2, 0, 1, NULL, mean, squares) == PERI_OK, "moments");
+  PERI_CHECK(peri_reduce_moments(contexts[0], PERI_FLOAT32, 2, 0, 1, NULL, 1, false, mean, squares) == PERI_OK,
+             "moments");
   PERI_CHECK(sum[0] == 0 && sum[1] == 0 && prod[0] == 1 && prod[1] == 1, "%g %g", (double)sum[0], (double)prod[0]);
   PERI_CHECK(mean[1] != mean[1] && squares[1] == 0, "%g %g", (double)mean[1], (double)squares[1]);
   int64_t integers[2] = {7, 7};
@@ -266,9 +268,11 @@ static void test_hard_sums(void) {
   for (int64_t i = 0; i < n; i++) x[i] = 0.1f, d[i] = 1e8 + (double)(i % 2);
   PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT32, 1, n, 1, x, &sum) == PERI_OK, "failed");
   PERI_CHECK(sum == (float)((double)n * (double)0.1f), "%.9g", (double)sum);
-  PERI_CHECK(peri_reduce_moments(contexts[1], PERI_FLOAT64, 1, n, 1, d, &centre, &spread) == PERI_OK, "failed");
+  PERI_CHECK(peri_reduce_moments(contexts[1], PERI_FLOAT64, 1, n, 1, d, 1, false, &centre, &spread) == PERI_OK,
+             "failed");
   PERI_CHECK(fabs(spread / ((double)n / 4) - 1) < 1e-9, "%.17g", spread);
-  PERI_CHECK(peri_reduce_moments(contexts[1], PERI_FLOAT32, 1, n, 1, x, &mean, &squares) == PERI_OK, "failed");
+  PERI_CHECK(peri_reduce_moments(contexts[1], PERI_FLOAT32, 1, n, 1, x, 1, false, &mean, &squares) == PERI_OK,
+             "failed");
   PERI_CHECK(mean == 0.1f && squares >= 0 && squares < 1e-9f, "%g %g", (double)mean, (double)squares);
   x[500] = INFINITY, d[7] = 1e308, d[8] = 1e308;
   PERI_CHECK(peri_reduce_sum(contexts[1], PERI_FLOAT32, 1, n, 1, x, &sum) == PERI_OK && sum == INFINITY, "%g",
@@ -291,7 +295,8 @@ static void test_failures(void) {
   float *x = random_values(PERI_FLOAT32, n, 0, 1, 1), y = 7, z = 7;
   for (int64_t after = 0; after < 2; after++) {
     context->fail_after = after;
-    PERI_CHECK(peri_reduce_moments(context, PERI_FLOAT32, 1, n, 1, x, &y, &z) == PERI_ERR_MEMORY, "no failure");
+    PERI_CHECK(peri_reduce_moments(context, PERI_FLOAT32, 1, n, 1, x, 1, false, &y, &z) == PERI_ERR_MEMORY,
+               "no failure");
     PERI_CHECK(y == 7 && z == 7 && peri_memory_in_use(context) == 0, "changed");
   }
   context->fail_after = -1;

@@ -200,6 +200,68 @@ static void test_sizes(void) {
   peri_context_release(&context);
 }
 
+/* ---- L1 penalties ---- */
+
+/* Sum of the violations of the optimality conditions of a machine of two classes at w (the intercept's weight last). */
+static double violations(const sample *s, const peri_linear_options *o, int64_t positive, const double *w) {
+  double *slope = calloc((size_t)s->d + 1, sizeof *slope), sum = 0;
+  for (int64_t i = 0; i < s->n; i++) {
+    const double *x = s->x + i * s->d;
+    double y = s->y[i] == positive ? 1 : -1, f = w[s->d];
+    for (int64_t j = 0; j < s->d; j++) f += w[j] * x[j];
+    double by = o->loss == PERI_LOSS_LOGISTIC ? -o->C * y / (1 + exp(y * f)) : -2 * o->C * y * fmax(0, 1 - y * f);
+    for (int64_t j = 0; j <= s->d; j++) slope[j] += by * (j < s->d ? x[j] : 1);
+  }
+  for (int64_t j = 0; j <= s->d; j++) {
+    sum += w[j] != 0 ? fabs(slope[j] + (w[j] > 0 ? 1 : -1)) : fmax(0, fabs(slope[j]) - 1);
+  }
+  free(slope);
+  return sum;
+}
+
+/* Many more rows than features and the other way round, features that depend on each other, and such of very different
+ * size: from small to large C tol is reached, in steps that can be counted. */
+static void test_l1_sizes(void) {
+  static const int64_t shapes[][2] = {{500, 150}, {2000, 40}, {100, 400}};
+  peri_context *context = svm_context(2);
+  double w[401] = {0};
+  for (int run = 0; run < 18; run++) {
+    int64_t n = shapes[run % 3][0], d = shapes[run % 3][1];
+    svm_data data = svm_data_new(n, d);
+    peri_stream stream = {.seed = 6};
+    for (int64_t i = 0; i < n; i++) {
+      double sum = 2 * peri_stream_normal(&stream), common = peri_stream_normal(&stream);
+      for (int64_t j = 0; j < d; j++) {
+        double value = peri_stream_normal(&stream) + (run / 3 % 3 == 1 ? common : 0);
+        sum += j < 10 ? value : 0;
+        data.x[i * d + j] = value * (run / 3 % 3 == 2 ? pow(10, (double)(j % 3) - 1) : 1);
+      }
+      data.y[i] = sum > 0 ? 2 : 1;
+    }
+    for (double C = 0.01; C < 20; C *= 10) {
+      peri_linear_options options = peri_linear_defaults(run < 9 ? PERI_LINEAR_LOGISTIC : PERI_LINEAR_CLASSIFIER);
+      options.penalty = PERI_PENALTY_L1;
+      options.C = C;
+      sample s = {.n = n, .d = d, .x = data.x, .y = data.y};
+      peri_linear *model = fit(context, &options, &s, true);
+      int64_t rows = 0;
+      for (int64_t i = 0; i < n; i++) rows += data.y[i] == 2;
+      memset(w, 0, sizeof w);
+      double start = violations(&s, &options, 2, w) * (double)(rows < n - rows ? rows : n - rows) / (double)n;
+      memcpy(w, model->coef, (size_t)d * sizeof *w);
+      w[d] = model->intercept[0];
+      PERI_CHECK(model->fit_status == 0 && violations(&s, &options, 2, w) <= 1.000001 * options.tol * start,
+                 "%lldx%lld, run %d, C = %g: gap %g after %lld", (long long)n, (long long)d, run, C, model->gap,
+                 (long long)model->n_iter[0]);
+      PERI_CHECK(model->n_iter[0] <= 120, "%lld steps", (long long)model->n_iter[0]);
+      peri_linear_release(context, &model);
+    }
+    svm_data_free(&data);
+  }
+  PERI_CHECK(peri_memory_in_use(context) == 0, "%zu bytes left", peri_memory_in_use(context));
+  peri_context_release(&context);
+}
+
 /* ---- predictions ---- */
 
 static void test_predictions(void) {
@@ -227,6 +289,29 @@ static void test_predictions(void) {
     }
     svm_data_free(&data);
   }
+  peri_context_release(&context);
+}
+
+/* Decisions that are no numbers are an error, of a single row too. */
+static void test_overflow(void) {
+  peri_context *context = svm_context(1);
+  svm_data data = svm_groups(120, 3, 3, 0.3, 43);
+  for (size_t c = 0; c < PERI_COUNT(combinations); c++) {
+    peri_linear_options options = options_of(&combinations[c]);
+    double targets[120], far[9] = {0}, decision[9];
+    fill_targets(&data, targets);
+    sample s = {.n = data.n, .d = data.d, .x = data.x, .y = data.y};
+    if (options.kind == PERI_LINEAR_REGRESSOR) s.targets = targets;
+    peri_linear *model = fit(context, &options, &s, true);
+    for (int64_t i = 0; i < model->rows * 3; i++) model->coef[i] *= 100;
+    for (int j = 0; j < 3; j++) far[3 + j] = model->coef[j] > 0 ? -1e308 : 1e308;
+    PERI_CHECK(peri_linear_decision(context, model, PERI_FLOAT64, 3, 3, far, 3, decision) == PERI_ERR_NUMERIC &&
+                   strstr(peri_message(context), "the decision overflows in row 2 of X (scale the features)") != NULL,
+               "%s", peri_message(context));
+    PERI_CHECK(peri_linear_decision(context, model, PERI_FLOAT64, 1, 3, far, 3, decision) == PERI_OK, "row 1");
+    peri_linear_release(context, &model);
+  }
+  svm_data_free(&data);
   peri_context_release(&context);
 }
 
@@ -265,5 +350,5 @@ static void test_probabilities(void) {
   peri_context_release(&context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(test_golden), PERI_TEST(test_optimal), PERI_TEST(test_sizes), PERI_TEST(test_predictions),
-               PERI_TEST(test_probabilities))
+PERI_TEST_MAIN(PERI_TEST(test_golden), PERI_TEST(test_optimal), PERI_TEST(test_sizes), PERI_TEST(test_l1_sizes),
+               PERI_TEST(test_predictions), PERI_TEST(test_overflow), PERI_TEST(test_probabilities))

@@ -1,7 +1,7 @@
 /* Lua states that hold the module: opened and closed by the thousand in odd orders, side by side in
  * threads, forked, short of memory, interrupted; and the calls of perilune/lua.h. */
 #include "base/memory.h"
-#include "bind.h"
+#include "bindings/core/bind.h"
 #include "test.h"
 
 #include <lualib.h>

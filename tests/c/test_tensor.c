@@ -194,6 +194,34 @@ static void lend_fails(void) {
 
 /* ---- text ---- */
 
+/* A script decides how many gradients hang from each other: letting go of them takes no stack. */
+static void *release_chain(void *chain) {
+  peri_tensor_release((peri_tensor **)chain);
+  return NULL;
+}
+
+static void chain_of_gradients(void) {
+  peri_context *context = open_context(1);
+  peri_tensor *chain = NULL;
+  for (int i = 0; i < 50000; i++) {
+    peri_tensor *x = make(context, PERI_FLOAT32, 0, NULL);
+    x->grad = chain;
+    chain = x;
+  }
+  peri_tensor *middle = peri_tensor_retain(chain->grad->grad);
+  pthread_t thread;
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, (size_t)256 << 10);
+  PERI_CHECK(pthread_create(&thread, &small, release_chain, &chain) == 0, "a thread");
+  pthread_join(thread, NULL);
+  PERI_CHECK(chain == NULL && middle->references == 1 && middle->grad != NULL, "what is held stays");
+  PERI_CHECK(pthread_create(&thread, &small, release_chain, &middle) == 0, "a thread");
+  pthread_join(thread, NULL);
+  pthread_attr_destroy(&small);
+  close_context(context);
+}
+
 static void check_text(peri_tensor *x, const char *expected) {
   char *text;
   size_t bytes;
@@ -505,6 +533,48 @@ static void two_threads_train(void) {
   }
 }
 
+/* A row that gives floats and has no gradient, called while recording: not a word would be wrong in the loss. */
+static peri_status infer_twin(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  return peri_infer_output(call, 0, (peri_dtype)call->op->id, x->ndim, x->shape);
+}
+static peri_status run_twin(peri_call *call) {
+  return peri_tensor_copy_into(call->outputs[0].tensor, call->args[0].tensor);
+}
+static void no_gradient_is_an_error(void) {
+  peri_context *context = open_context(1);
+  peri_tensor *x = make(context, PERI_FLOAT32, 1, (int64_t[]){3});
+  for (int id = 0; id < PERI_DTYPES; id++) {
+    for (int i = 0; i < 8; i++) {
+      bool recording = i & 1, leaf = i & 2, by_design = i & 4;
+      peri_op row = {.name = "twin",
+                     .flags = by_design ? PERI_OP_NO_GRADIENT : 0,
+                     .outputs = 1,
+                     .params = {{"x", PERI_KIND_TENSOR}},
+                     .infer = infer_twin,
+                     .run = run_twin,
+                     .id = id};
+      peri_call call;
+      PERI_CHECK(peri_require_grad(x, leaf) == PERI_OK, "%s", peri_message(context));
+      context->grad_mode = recording;
+      peri_call_open(&call, context, &row);
+      call.args[0].tensor = x;
+      peri_status status = peri_call_run(&call);
+      bool refused = recording && leaf && !by_design && peri_is_float((peri_dtype)id);
+      PERI_CHECK(status == (refused ? PERI_ERR_STATE : PERI_OK), "dtype %d, case %d: status %d", id, i, (int)status);
+      if (refused)
+        PERI_CHECK(says(context, "twin: gradients are recorded, and the operation has no gradient"), "%s",
+                   peri_message(context));
+      if (status == PERI_OK) {
+        PERI_CHECK(!call.outputs[0].tensor->requires_grad, "case %d", i);
+        peri_tensor_release(&call.outputs[0].tensor);
+      }
+    }
+  }
+  peri_tensor_release(&x);
+  close_context(context);
+}
+
 /* ---- frames ---- */
 
 static void lists_have_their_own_room(void) {
@@ -539,7 +609,7 @@ static void lists_have_their_own_room(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(new_tensors), PERI_TEST(bad_tensors), PERI_TEST(lend), PERI_TEST(lend_without_deleter),
-               PERI_TEST(lend_fails), PERI_TEST(texts), PERI_TEST(train), PERI_TEST(same_bits_with_any_team),
-               PERI_TEST(failing_allocations), PERI_TEST(fork_and_train), PERI_TEST(cancelled_rows),
-               PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors), PERI_TEST(two_threads_train),
-               PERI_TEST(lists_have_their_own_room))
+               PERI_TEST(lend_fails), PERI_TEST(chain_of_gradients), PERI_TEST(texts), PERI_TEST(train),
+               PERI_TEST(same_bits_with_any_team), PERI_TEST(failing_allocations), PERI_TEST(fork_and_train),
+               PERI_TEST(cancelled_rows), PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors),
+               PERI_TEST(two_threads_train), PERI_TEST(no_gradient_is_an_error), PERI_TEST(lists_have_their_own_room))

@@ -1,6 +1,6 @@
-/* What the fuzz targets share. With libFuzzer:
- *   clang -fsanitize=fuzzer,address,undefined fuzz_NAME.c ...; ./fuzz_NAME -dict=NAME.dict corpus/NAME
- * With any compiler: fuzz_NAME.c standalone.c ...; ./fuzz_NAME FILES (each in 1,000 variations). */
+/* What the fuzz targets share. cmake/tests.cmake builds and runs them: with libFuzzer in the sanitized build, with
+ * standalone.c elsewhere. An input that has once broken a reader becomes a file of corpus/NAME. By hand, for an hour:
+ *   build-asan/tests/fuzz_NAME -max_total_time=3600 -dict=tests/fuzz/NAME.dict NEW_FOLDER tests/fuzz/corpus/NAME */
 #ifndef PERI_FUZZ_H
 #define PERI_FUZZ_H
 

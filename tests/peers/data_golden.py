@@ -27,6 +27,8 @@ def signed(p):
     return np.sign(p.components_[np.arange(len(largest)), largest])
 
 
+near = np.full((15, 3), [1e8, -3.0, 1e-3])  # constant but for rounding, nearly so, not so
+near[::7] += [1.5e-8, 4e-15, 1e-12]
 standard, minmax = StandardScaler().fit(X), MinMaxScaler((-1, 2)).fit(X)
 pca, white = PCA(3).fit(X), PCA(3, whiten=True).fit(X)
 moons, half = make_moons(9, shuffle=False)
@@ -34,6 +36,7 @@ cases = {
     "X": X, "fresh": fresh,
     "standard": standard.transform(X), "standard_fresh": standard.transform(fresh), "mean": standard.mean_,
     "scale": standard.scale_,
+    "near": near, "near_scale": StandardScaler().fit(near).scale_,
     "minmax": minmax.transform(X), "minmax_fresh": minmax.transform(fresh),
     "components": pca.components_ * signed(pca)[:, None], "variance": pca.explained_variance_,
     "ratio": pca.explained_variance_ratio_, "singular_values": pca.singular_values_,

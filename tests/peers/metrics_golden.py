@@ -25,6 +25,10 @@ sure = 1 / (1 + np.exp(-scores * 4))
 sure[0], sure[1] = 0, 1
 target = rng.normal(0, 1, (n, 2))
 guess = target + rng.normal(0, 0.5, (n, 2))
+line_scores = np.repeat(np.arange(8), [1, 1, 1, 2, 3, 1, 1, 2])[::-1]  # steps of all sizes along straight lines
+line = np.array([-2] * 5 + [5] * 3 + [-2] * 4)
+far = 2**60 + np.array([0, 5, 1, 3, 7, 2])  # integers that float64 does not hold
+far_guess = far + np.array([1, -1, 0, 2, 0, -3])
 
 
 def show(value):
@@ -42,9 +46,9 @@ def prf(p, average=None, weights=None, zero=0):
     return dict(zip(["precision", "recall", "f1"], got))
 
 
-def curve(weights, drop):
+def curve(weights, drop, y=two, s=scores):
     # scikit-learn's first threshold is one above the largest score in this version and infinite in later ones
-    fpr, tpr, at = metrics.roc_curve(two, scores, sample_weight=weights, drop_intermediate=drop, pos_label=5)
+    fpr, tpr, at = metrics.roc_curve(y, s, sample_weight=weights, drop_intermediate=drop, pos_label=5)
     return {"fpr": fpr, "tpr": tpr, "thresholds": at[1:]}
 
 
@@ -74,6 +78,12 @@ cases = {
     "macro": prf(pred, "macro"), "weighted": prf(pred, "weighted"), "micro": prf(pred, "micro"),
     "macro_weighted": prf(pred, "macro", w), "weighted_weighted": prf(pred, "weighted", w),
     "curve": curve(None, False), "curve_dropped": curve(None, True), "curve_weighted": curve(w, False),
+    "line": line, "line_scores": line_scores, "curve_line": curve(None, True, line, line_scores),
+    "far": far, "far_guess": far_guess, "far_two": np.where(np.arange(6) % 2 == 0, -2, 5),
+    "far_auc": metrics.roc_auc_score(np.arange(6) % 2, far),
+    "far_mse": metrics.mean_squared_error(far, far_guess), "far_mae": metrics.mean_absolute_error(far, far_guess),
+    "far_r2": metrics.r2_score(far - 2**60, far_guess - 2**60),
+    "large_r2": metrics.r2_score(target * 1e150, guess * 1e150),
     "auc": metrics.roc_auc_score(two, scores),
     "auc_weighted": metrics.roc_auc_score(two, scores, sample_weight=w),
     "auc_macro": metrics.roc_auc_score(y, many, multi_class="ovr"),

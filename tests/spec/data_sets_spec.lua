@@ -212,6 +212,72 @@ local TRANSFORMS = {
 
 describe("the transform", function()
   for name, list in pairs(TRANSFORMS) do
+    it(name .. " is the same in every unit, to the last bit", function()
+      for _, options in ipairs(list) do
+        local kept = options.mean == false and { 1, 2 } or {} -- the third is constant and stays as it is
+        local expected = data[name](options):fit(X):transform(X)[{ {}, kept }]
+        for _, power in ipairs { -1000, -600, 600, 1000 } do
+          local x = X * 2.0 ^ power
+          local m = data[name](options):fit(x)
+          local z = m:transform(x)
+          if options.std == false or name == "PCA" and not options.whiten then z = z / 2.0 ^ power end
+          assert.is_true(expected:equal(z[{ {}, kept }]), name .. " " .. power)
+          near(X, m:inverse_transform(m:transform(x)) / 2.0 ^ power)
+        end
+        local x = peri.randn(20, 3) * 2.0 ^ 100
+        local m = data[name](name == "PCA" and { whiten = true } or options):fit(x)
+        near(x:to "float64" / 2.0 ^ 100, m:inverse_transform(m:transform(x)):to "float64" / 2.0 ^ 100, 1e-4)
+      end
+    end)
+  end
+
+  it("of columns at both ends of the range leaves neither out", function()
+    local x = float64 { { 1e300, 1e-300, -1.5e308 }, { 3e300, 2e-300, 1.5e308 }, { 2e300, 3e-300, 1.5e308 } }
+    local unit = float64 { { 1, 1, -1.5 }, { 3, 2, 1.5 }, { 2, 3, 1.5 } }
+    near(data.StandardScaler():fit_transform(unit), data.StandardScaler():fit_transform(x))
+    local scaler = data.StandardScaler():fit(x)
+    near(unit, scaler:inverse_transform(scaler:transform(x)) / float64 { 1e300, 1e-300, 1e308 })
+    local two = { {}, { 1, 2 } }
+    near(data.MinMaxScaler():fit_transform(unit[two]), data.MinMaxScaler():fit_transform(x[two]))
+    local white, largest = data.PCA({ components = 1, whiten = true }), x:select(2, 3):unsqueeze(2)
+    near(white:fit_transform(unit:select(2, 3):unsqueeze(2)), white:fit_transform(largest))
+    near(float64 { 0, 1, 1e9 }:unsqueeze(2), data.MinMaxScaler():fit(float64 { { 0 }, { 1e-310 } }):transform(float64 {
+      { 0 }, { 1e-310 }, { 1e-301 } }), 1e-9)
+  end)
+
+  it("PCA does not blow up components without variance", function()
+    local two = peri.randn(30, 2, { dtype = "float64" })
+    for _, size in ipairs { 1e-290, 1, 1e3, 1e290 } do
+      local x = peri.cat({ two, two:sum(2, true) }, 2) * size
+      local m = data.PCA({ whiten = true }):fit(x)
+      local z = m:transform(x)
+      near(float64 { 1, 1 }, z:std(1)[{ { 1, 2 } }])
+      assert.equal(1, m.deviation[3])
+      assert.is_true(z:select(2, 3):abs():max():item() < 1e-12 * math.max(size, 1))
+      near(x / size, m:inverse_transform(z) / size)
+    end
+  end)
+
+  it("takes one row, but for PCA", function()
+    local one = float64 { { 3, -1 } }
+    for name, value in pairs { StandardScaler = 0, MinMaxScaler = 0 } do
+      local m = data[name]():fit(one)
+      near(one * value, m:transform(one))
+      near(one, m:inverse_transform(m:transform(one)))
+    end
+  end)
+
+  it("MinMaxScaler meets low and high exactly", function()
+    for _, range in ipairs { { 0.1, 0.7 }, { -1, 0.3 }, { 0, 0.1 }, { 1e-3, 7 } } do
+      local z = data.MinMaxScaler({ low = range[1], high = range[2] }):fit_transform(X)
+      for _, j in ipairs { 1, 2, 4 } do
+        assert.equal(range[1], z:select(2, j):min():item())
+        assert.equal(range[2], z:select(2, j):max():item())
+      end
+    end
+  end)
+
+  for name, list in pairs(TRANSFORMS) do
     local new = data[name]
 
     it(name .. " is undone by its inverse, in the dtype of X", function()
@@ -283,6 +349,17 @@ describe("the transform", function()
     assert.is_nil(m.mean)
     near(X / m.scale, m:transform(X))
     fails("StandardScaler: mean must be true or false, got 0", data.StandardScaler, { mean = 0 })
+  end)
+
+  it("StandardScaler takes a column for constant where its variance is rounding, as scikit-learn does", function()
+    local near_X = float64(golden.near)
+    local m = data.StandardScaler():fit(near_X)
+    near(golden.near_scale, m.scale, 1e-9)
+    assert.is_true(m:transform(near_X)[{ {}, { 1, 2 } }]:abs():max():item() < 1e-7)
+    for power = -300, 300, 50 do -- whatever the unit
+      near(golden.near_scale, data.StandardScaler():fit(near_X * 10.0 ^ power).scale:to "float64" /
+        float64 { 1, 1, 10.0 ^ power }, 1e-9)
+    end
   end)
 
   it("MinMaxScaler is scikit-learn's", function()

@@ -143,8 +143,8 @@ end)
 
 describe("the metrics of scores", function()
   it("are scikit-learn's, ties and all", function()
-    local function curve(name, options)
-      local got = metrics.roc_curve(g.scores, g.two, options)
+    local function curve(name, options, scores, y)
+      local got = metrics.roc_curve(scores or g.scores, y or g.two, options)
       assert.equal(math.huge, got.thresholds[1])
       near(g[name].fpr, got.fpr, name .. ".fpr")
       near(g[name].tpr, got.tpr, name .. ".tpr")
@@ -152,6 +152,7 @@ describe("the metrics of scores", function()
     end
     curve("curve", { drop_intermediate = false })
     curve("curve_dropped")
+    curve("curve_line", nil, g.line_scores, g.line)
     curve("curve_weighted", { drop_intermediate = false, sample_weight = g.weights })
     assert.is_true(#g.curve_dropped.fpr < #g.curve.fpr and #g.curve.fpr < #g.scores)
     near(g.auc, metrics.roc_auc(g.scores, g.two), "auc")
@@ -163,6 +164,53 @@ describe("the metrics of scores", function()
     near(g.log_loss_eps, metrics.log_loss(g.sure, g.two, { eps = 1e-3 }), "log_loss_eps")
     near(g.log_loss_many, metrics.log_loss(float64(g.many), g.y), "log_loss_many")
     near(g.log_loss_weighted, metrics.log_loss(float64(g.many), g.y, weighted), "log_loss_weighted")
+  end)
+
+  it("tell integers apart that float64 does not", function()
+    for _, far in ipairs { g.far, int64(g.far) } do
+      near(g.far_auc, metrics.roc_auc(far, g.far_two), "far_auc")
+      for _, guess in ipairs { g.far_guess, int64(g.far_guess) } do
+        for _, name in ipairs { "mse", "mae", "r2" } do near(g["far_" .. name], metrics[name](guess, far), name) end
+      end
+    end
+    assert.equal(2.0 ^ 64, metrics.mae({ math.maxinteger }, { math.mininteger }))
+    assert.equal(65025, metrics.mse(peri.tensor({ 0 }, { dtype = "uint8" }), peri.tensor({ 255 }, { dtype = "uint8" })))
+  end)
+
+  it("take a table of rows for a tensor", function()
+    local p, classes = g.many, { -3, 0, 7, 12 }
+    local counts = { { 0, 2, 1, 0 }, { 2, 0, 0, 1 }, { 1, 0, 1, 1 }, { 1, 1, 0, 2 } }
+    for name, list in pairs { float64 = p, int64 = counts } do
+      local y = name == "float64" and g.y or { 0, -3, 7, 12 }
+      local x = peri.tensor(list, { dtype = name })
+      assert.equal(metrics.roc_auc(x, y), metrics.roc_auc(list, y))
+      for _, f in ipairs { metrics.mse, metrics.mae, metrics.r2 } do assert.equal(f(x, x * 2), f(list, x * 2)) end
+    end
+    assert.equal(metrics.log_loss(float64(p), g.y), metrics.log_loss(p, g.y, { classes = classes }))
+    local two = { { 0.9, 0.1 }, { 0.6, 0.4 }, { 0.65, 0.35 }, { 0.2, 0.8 } }
+    near({ 0, 0, 0.5, 0.5, 1 }, metrics.roc_curve(two, { 1, 1, 2, 2 }).fpr, "fpr of rows")
+    for name, x in pairs { roc_auc = "scores", roc_curve = "scores", log_loss = "probabilities", mse = "pred" } do
+      local f = metrics[name]
+      fails(("%s: row 2 of %s has 1 entries but row 1 has 2"):format(name, x), f, { { 1, 2 }, { 3 } }, { 1, 2 })
+      fails(("%s: row 2 of %s is 3 (expected a table of numbers)"):format(name, x), f, { { 1, 2 }, 3 }, { 1, 2 })
+      fails(("%s: entry 2 of row 1 of %s is 'a' (expected a number)"):format(name, x), f, { { 1, "a" } }, { 1 })
+      fails(("%s: row 1 of %s is empty"):format(name, x), f, { {}, {} }, { 1, 2 })
+      fails(("%s: entry 2 of %s is a table (expected a number)"):format(name, x), f, { 1, { 2 } }, { 1, 2 })
+    end
+  end)
+
+  it("bear weights of every size", function()
+    for _, size in ipairs { 2.0 ^ -1000, 2.0 ^ -500, 2.0 ^ 500, 2.0 ^ 1000 } do
+      local options = { sample_weight = float64(g.weights) * size }
+      near(g.auc_weighted, metrics.roc_auc(g.scores, g.two, options), "auc")
+      near(g.log_loss_weighted, metrics.log_loss(g.many, g.y, options), "log_loss")
+      near(g.accuracy_weighted, metrics.accuracy(g.pred, g.y, options), "accuracy")
+      near(g.weighted_weighted, metrics.precision_recall_f1(g.pred, g.y, options).weighted, "weighted")
+      near(g.r2.columns_weighted, metrics.r2(g.guess, g.target, options), "r2")
+    end
+    local options = { sample_weight = { 1e308, 1e308 } }
+    fails("accuracy: the sum of sample_weight overflows (scale them)", metrics.accuracy, { 1, 2 }, { 1, 2 }, options)
+    fails("roc_auc: the sum of sample_weight overflows (scale them)", metrics.roc_auc, { 1, 2 }, { 1, 2 }, options)
   end)
 
   it("speak for the positive label", function()
@@ -211,6 +259,12 @@ describe("the metrics of scores", function()
     fails("roc_auc: scores has 3 columns but there are 2 classes", metrics.roc_auc, peri.ones(2, 3), { 1, 2 })
     fails("roc_auc: no row of class 9 has weight", metrics.roc_auc, peri.ones(2, 3), { 1, 2 },
       { classes = { 1, 2, 9 } })
+    local none = " of y is 7, which is none of classes"
+    fails("roc_auc: entry 4" .. none, metrics.roc_auc, peri.rand(4, 3), { 1, 2, 3, 7 }, { classes = { 1, 2, 3 } })
+    fails("roc_auc: entry 1" .. none, metrics.roc_auc, peri.rand(4, 2), { 7, 2, 1, 1 }, { classes = { 1, 2 } })
+    fails("roc_auc: entry 2" .. none, metrics.roc_auc, peri.rand(4), { 1, 7, 2, 1 },
+      { classes = { 1, 2 }, positive = 1 })
+    fails("log_loss: entry 4" .. none, metrics.log_loss, peri.rand(4, 3), { 1, 2, 3, 7 }, { classes = { 1, 2, 3 } })
     fails("roc_auc: positive is for two classes", metrics.roc_auc, peri.ones(2, 3), { 1, 2 }, { positive = 1 })
     fails("roc_auc: average must be one of", metrics.roc_auc, { 1, 2 }, { 1, 2 }, { average = "mean" })
     fails("roc_auc: classes has 3 labels (expected 2)", metrics.roc_auc, { 1, 2 }, { 1, 2 }, { classes = { 1, 2, 3 } })
@@ -233,6 +287,13 @@ describe("the metrics of numbers", function()
       near(expected.columns, f(pred, y), name .. " of columns")
       near(expected.columns_weighted, f(pred, y, weighted), name .. " of columns, weighted")
     end
+  end)
+
+  it("are the same for numbers of every size", function()
+    for _, size in ipairs { 2.0 ^ -1000, 2.0 ^ -600, 2.0 ^ 400, 2.0 ^ 1000 } do
+      near(g.r2.columns, metrics.r2(float64(g.guess) * size, float64(g.target) * size), "r2")
+    end
+    near(g.large_r2, metrics.r2(float64(g.guess) * 1e300, float64(g.target) * 1e300), "r2")
   end)
 
   it("state what a constant gives", function()

@@ -477,6 +477,18 @@ describe("Module.extend", function()
     loop.again = nil
   end)
 
+  it("nests 100 deep, in every method, and says when it is more", function()
+    local net = nn.Linear(1, 1)
+    for _ = 1, 99 do net = nn.Sequential(net) end
+    assert.same({ 3, 1 }, net(peri.ones(3, 1)).shape)
+    assert.equal(2, #net:parameters())
+    assert.same({ 3, 1 }, net:train():eval():to("float64")(peri.ones(3, 1, { dtype = "float64" })).shape)
+    net:load_state_dict(net:state_dict())
+    assert.matches("Linear%(1, 1", tostring(net))
+    assert.matches("Sequential: modules are nested more than 100 deep", message(nn.Sequential, net))
+    assert.matches("ModuleList: modules are nested more than 100 deep", message(nn.ModuleList, net))
+  end)
+
   it("lets modules and parameters be collected, cycles too", function()
     local before
     for i = 1, 30 do
@@ -635,5 +647,95 @@ describe("handles", function()
     for _, object in ipairs { layer, nn.Sequential(layer), optim.SGD(layer:parameters(), { lr = 1 }), peri.zeros(1) } do
       assert.is_false(getmetatable(object))
     end
+  end)
+end)
+
+describe("buffers of layers written in Lua", function()
+  local Norm = nn.Module.extend "Norm"
+  function Norm:init(n)
+    self.weight = nn.Parameter(peri.ones(n))
+    self.mean = nn.Buffer(peri.zeros(n))
+    self.count = nn.Buffer(peri.zeros(1, { dtype = "int64" }))
+  end
+  function Norm:forward(x)
+    if self.training then
+      peri.no_grad(function()
+        self.mean:mul_(0.5):add_(x:mean(1) * 0.5)
+        self.count:add_(1)
+      end)
+    end
+    return (x - self.mean) * self.weight
+  end
+
+  local function names_of(iterator)
+    local list = {}
+    for name in iterator do list[#list + 1] = name end
+    return list
+  end
+
+  it("are tensors that are saved and not trained", function()
+    local net = nn.Sequential(nn.Linear(2, 3), Norm(3))
+    local x = peri.rand(4, 2)
+    net(x)
+    assert.is_true(peri.is_tensor(net[2].mean))
+    assert.same({ "1.weight", "1.bias", "2.weight" }, names_of(net:named_parameters()))
+    assert.same({ "2.mean", "2.count" }, names_of(net:named_buffers()))
+    assert.equal(3, #net:parameters())
+    local state = net:state_dict()
+    assert.equal(1, state["2.count"][1])
+    local path = os.tmpname()
+    peri.save(path, state)
+    local other = nn.Sequential(nn.Linear(2, 3), Norm(3)):load_state_dict(peri.load(path))
+    os.remove(path)
+    assert.is_true(other:eval()(x):equal(net:eval()(x)))
+    assert.is_true(other[2].mean:equal(net[2].mean))
+    state["2.mean"] = nil
+    assert.matches("2.mean is missing", message(net.load_state_dict, net, state))
+  end)
+
+  it("are converted when they are floats, and counts stay", function()
+    local net = Norm(2)
+    net(peri.rand(3, 2))
+    net:to "float64"
+    assert.equal("float64", net.mean.dtype)
+    assert.equal("float64", net.weight.dtype)
+    assert.equal("int64", net.count.dtype)
+    assert.equal(1, net.count[1])
+  end)
+
+  it("are replaced by a tensor, and leave with anything else", function()
+    local net = Norm(2)
+    net.mean = peri.ones(2)
+    assert.same({ "mean", "count" }, names_of(net:named_buffers()))
+    assert.same({ 1, 1 }, net:state_dict().mean:totable())
+    net.mean = "gone"
+    assert.same({ "count" }, names_of(net:named_buffers()))
+    net.count = nn.Parameter(peri.ones(1))
+    assert.same({}, names_of(net:named_buffers()))
+    assert.same({ "weight", "count" }, names_of(net:named_parameters()))
+    net.count = nn.Buffer(peri.ones(1))
+    assert.same({ "count" }, names_of(net:named_buffers()))
+    assert.same({ "weight" }, names_of(net:named_parameters()))
+  end)
+
+  it("come back with the best parameters after early stopping", function()
+    local X, y = peri.data.circles(40, { noise = 0.1, seed = 1 })
+    peri.manual_seed(1)
+    local norm = Norm(2)
+    local net = nn.Sequential(norm, nn.Linear(2, 2))
+    local counts = {}
+    local h = peri.train.fit { model = net, optimizer = peri.optim.SGD(net:parameters(), { lr = 50 }), train = { X, y },
+      dev = { X, y }, epochs = 20, batch_size = 40, seed = 1, early_stopping = { patience = 3 }, progress = false,
+      callbacks = function(state) counts[state.epoch] = norm.count[1] end }
+    assert.equal("early_stopping", h.stopped)
+    assert.equal(counts[h.best_epoch], norm.count[1])
+    assert.is_true(h.best_epoch < h.epochs)
+  end)
+
+  it("are tensors without grad, in fields of modules", function()
+    assert.matches("Buffer: the tensor requires grad", message(nn.Buffer, peri.ones(2, { requires_grad = true })))
+    assert.matches("Buffer: the argument must be a tensor, got 5", message(nn.Buffer, 5))
+    assert.matches("Buffer: it is a tensor once it is assigned",
+      message(function() return nn.Buffer(peri.ones(2)).shape end))
   end)
 end)

@@ -423,4 +423,128 @@ describe("schedules", function()
     schedule:step()
     assert.is_true(math.abs(schedule.last_lr - 0.02) < 1e-15)
   end)
+
+  it("two on one optimizer: the one that steps last is followed", function()
+    local optimizer = some_optimizer()
+    local half = scheduler.ExponentialLR(optimizer, { gamma = 0.5 })
+    local tenth = scheduler.ExponentialLR(optimizer, { gamma = 0.1 })
+    half:step()
+    assert.equal(0.1, optimizer.lr)
+    tenth:step()
+    assert.is_true(math.abs(optimizer.lr - 0.02) < 1e-15)
+    half:step()
+    assert.equal(0.05, optimizer.lr)
+  end)
+
+  it("and their optimizer load their states in either order", function()
+    local optimizer = some_optimizer()
+    local schedule = scheduler.StepLR(optimizer, { step_size = 2, gamma = 0.5 })
+    for _ = 1, 5 do schedule:step() end
+    local saved, saved_optimizer = schedule:state_dict(), optimizer:state_dict()
+    schedule:step()
+    for _, first in ipairs { "optimizer", "schedule" } do
+      local other = some_optimizer(5)
+      local twin = first == "schedule" and scheduler.StepLR(other, { step_size = 2, gamma = 0.5 })
+      if twin then twin:load_state_dict(saved) end
+      other:load_state_dict(saved_optimizer)
+      twin = twin or scheduler.StepLR(other, { step_size = 2, gamma = 0.5 }):load_state_dict(saved)
+      assert.equal(0.05, other.lr)
+      twin:step()
+      assert.equal(optimizer.lr, other.lr)
+    end
+  end)
+
+  it("on a plateau judge negative metrics by their size", function()
+    for mode, sign in pairs { min = -1, max = 1 } do
+      local schedule = scheduler.ReduceLROnPlateau(some_optimizer(), { mode = mode, threshold = 0.1, patience = 100 })
+      schedule:step(10 * sign)
+      schedule:step(9.9 * sign) -- worse
+      assert.equal(10 * sign, schedule.best)
+      schedule:step(10.9 * sign) -- better by less than a tenth
+      assert.equal(10 * sign, schedule.best)
+      schedule:step(11.1 * sign)
+      assert.equal(11.1 * sign, schedule.best)
+    end
+    local any = scheduler.ReduceLROnPlateau(some_optimizer(), { threshold = 1 })
+    any:step(1e300)
+    assert.equal(1e300, any.best)
+  end)
+end)
+
+describe("a step of", function()
+  local kinds = {
+    { "Adam" }, { "Adam", { amsgrad = true } }, { "AdamW", { weight_decay = 0 } },
+    { "AdamW", { weight_decay = 0, amsgrad = true } }, { "RMSprop" }, { "RMSprop", { centered = true } },
+    { "RMSprop", { centered = true, momentum = 0.9 } }, { "Adagrad" },
+  }
+  local function optimizer_of(kind, start, dtype, more)
+    local options = { lr = 0.1 }
+    for _, list in ipairs { kind[2] or {}, more or {} } do
+      for k, v in pairs(list) do options[k] = v end
+    end
+    local p = peri.tensor(start, { dtype = dtype, requires_grad = true })
+    return p, optim[kind[1]]({ p }, options)
+  end
+  local function step_with(p, optimizer, gradient)
+    optimizer:zero_grad()
+    local loss = (p * peri.tensor(gradient, { dtype = p.dtype })):sum()
+    loss:backward()
+    optimizer:step()
+  end
+  local function finite(p)
+    for _, v in ipairs(p:detach():totable()) do
+      if v ~= v or v == math.huge or v == -math.huge then return false end
+    end
+    return true
+  end
+
+  for _, kind in ipairs(kinds) do
+    local title = kind[1]
+    for name in pairs(kind[2] or {}) do title = title .. " " .. name end
+    for _, dtype in ipairs { "float32", "float64" } do
+      it(title .. ", " .. dtype .. ", divides nothing by 0 where eps is 0", function()
+        local p, optimizer = optimizer_of(kind, { 1, 2, 3 }, dtype, { eps = 0 })
+        step_with(p, optimizer, { 0, 0, 0 })
+        assert.same({ 1, 2, 3 }, p:totable())
+        step_with(p, optimizer, { 0, 1, 0 }) -- beside one that moves
+        assert.equal(1, p:detach()[1])
+        assert.equal(3, p:detach()[3])
+        assert.is_true(kind[2] and kind[2].centered or p:detach()[2] < 2)
+        local tiny, by_tiny = optimizer_of(kind, { 1 }, dtype, { eps = 0 })
+        step_with(tiny, by_tiny, { dtype == "float32" and 1e-40 or 1e-300 }) -- its square is 0
+        assert.is_true(finite(tiny))
+      end)
+
+      it(title .. ", " .. dtype .. ", goes on after a gradient whose square overflows", function()
+        local huge = dtype == "float32" and 1e30 or 1e200
+        local p, optimizer = optimizer_of(kind, { 1, 1 }, dtype)
+        step_with(p, optimizer, { huge, -huge })
+        assert.is_true(finite(p))
+        local x = p:detach()
+        assert.is_true(x[1] < 1 and x[2] > 1)
+        if not (kind[2] and kind[2].centered) then
+          assert.is_true(math.abs(x[1] - 1) <= 1.1, "a step of a scaled optimizer is bounded")
+        end
+        local before = x:clone()
+        for _ = 1, 3 do step_with(p, optimizer, { huge, -huge }) end
+        assert.is_true(finite(p) and p:detach()[1] < before[1] and p:detach()[2] > before[2])
+      end)
+    end
+    it(title .. " shows an infinite or missing gradient", function()
+      for _, bad in ipairs { 0 / 0, math.huge } do
+        local p, optimizer = optimizer_of(kind, { 1 }, "float32")
+        for _ = 1, 2 do step_with(p, optimizer, { bad }) end
+        assert.is_false(finite(p))
+      end
+    end)
+  end
+
+  it("RMSprop centered stays finite with steady gradients", function()
+    for _, momentum in ipairs { 0, 0.9 } do
+      local kind = { "RMSprop", { centered = true, momentum = momentum } }
+      local p, optimizer = optimizer_of(kind, { 0, 0, 0, 0 }, "float32", { lr = 1e-3 })
+      for _ = 1, 3000 do step_with(p, optimizer, { 1e4, 0.1, 1 / 3, 12345.678 }) end
+      assert.is_true(finite(p))
+    end
+  end)
 end)

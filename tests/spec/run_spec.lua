@@ -153,6 +153,12 @@ describe("json", function()
     loop.a = { loop }
     assert.matches("run: the value.a%[1%] holds itself", message_of(json, loop))
     assert.matches("run: the value%[1%] is a function", message_of(json, { print }))
+    local deep, deeper = 1, 1
+    for _ = 1, 100 do deep = { deep } end
+    for _ = 1, 50000 do deeper = { a = { deeper } } end
+    assert.equal(("["):rep(100) .. "1" .. ("]"):rep(100), json(deep))
+    assert.matches("run: the value is nested more than 100 deep", message_of(json, { deep }))
+    assert.matches("run: the value is nested more than 100 deep", message_of(json, deeper))
     assert.matches("has a key that is a boolean", message_of(json, { [true] = 1 }))
     assert.matches("has the key 1 twice", message_of(json, { [1] = 1, ["1"] = 2 }))
   end)

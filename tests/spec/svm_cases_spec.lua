@@ -144,6 +144,20 @@ describe("a cache_size", function()
   end)
 end)
 
+describe("a time_limit", function()
+  it("is shared by the pairs of classes, and by the fits of a path", function()
+    local X, y = peri.randn(900, 3, { dtype = "float64" }), peri.randint(1, 4, { 900 })
+    local options = { C = 1e6, gamma = 0.01, tol = 1e-9, time_limit = 1 }
+    for _, cache_size in ipairs { 200, 0.1 } do -- all of the matrix, rows of it
+      options.cache_size = cache_size
+      local n = svm.SVC(options):fit(X, y).n_iter
+      assert.truthy(n:min():item() > 0, tostring(n))
+    end
+    options.cache_size, options.C, options.Cs = nil, nil, { 1e6, 2e6 }
+    for _, m in ipairs(svm.path(X, y:gt(2):to "int64", options)) do assert.truthy(m.n_iter[1] > 0 and m.gap > m.tol) end
+  end)
+end)
+
 describe("a margin that cannot be", function()
   it("ends at max_iter or time_limit, and tells", function()
     for _, limit in ipairs { { max_iter = 5000 }, { time_limit = 0.05 } } do

@@ -271,11 +271,48 @@ describe("limits", function()
     end
   end)
 
+  it("of time are shared by the machines of a fit", function()
+    local X, y = peri.randn(200, 5), peri.randint(1, 6, { 200 })
+    local options = { loss = "hinge", C = 1e4, tol = 1e-300, max_iter = 2 ^ 40, time_limit = 1 }
+    local n = svm.LinearSVC(options):fit(X, y).n_iter -- 1 for those that had none
+    assert.truthy(n:min():item() > 1, tostring(n))
+  end)
+
   it("of steps are counted", function()
     local m = fit("LinearSVC", { loss = "hinge", C = 100, tol = 1e-12, max_iter = 3 })
     assert.equal(1, m.fit_status)
     assert.equal(3, m.n_iter:max():item())
   end)
+end)
+
+it("Crammer and Singer's problem goes on as long as it takes, unless max_iter is given", function()
+  local X, y = data.blobs(150, { centers = 3, features = 4, noise = 3, seed = 1, dtype = "float64" })
+  local options = { C = 100, multi_class = "crammer_singer" }
+  local m = svm.LinearSVC(options):fit(X, y)
+  assert.equal(-1, m.max_iter)
+  assert.truthy(m.n_iter[1] > 1000)
+  for max_iter, same in pairs { [100000] = true, [1000] = false } do
+    options.max_iter = max_iter
+    assert.equal(same, svm.LinearSVC(options):fit(X, y).coef:equal(m.coef))
+  end
+  assert.equal(1000, svm.LinearSVC({ loss = "hinge", C = 1e6, tol = 1e-9 }):fit(X, y).n_iter:max():item())
+end)
+
+it("L1 penalties on features that depend on each other have the same bits with any number of threads", function()
+  local X = peri.randn(600, 30, { dtype = "float64" }) + peri.randn(600, 1, { dtype = "float64" })
+  local y = (X[{ {}, { 1, 4 } }]:sum(2) + peri.randn(600)):gt(0):to "int64" + X:select(2, 5):gt(1):to "int64" * 2
+  local before = peri.get_num_threads()
+  for _, name in ipairs { "LogisticRegression", "LinearSVC" } do
+    local kept
+    for threads = 1, 3 do
+      peri.set_num_threads(threads)
+      local m = svm[name]({ penalty = "l1", C = 10 }):fit(X, y)
+      assert.equal(0, m.fit_status)
+      kept = kept or samples.bits(m.coef)
+      assert.equal(kept, samples.bits(m.coef))
+    end
+  end
+  peri.set_num_threads(before)
 end)
 
 it("more features than rows are no harm", function()

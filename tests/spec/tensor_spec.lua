@@ -645,3 +645,68 @@ describe("wrong files and options", function()
     fails("lerning_rate", peri.optim.SGD, {peri.ones(1, {requires_grad = true})}, {lerning_rate = 1})
   end)
 end)
+
+-- ---- writing what shares memory with the target ----
+
+describe("a source that shares memory with the target is written as it was before, by", function()
+  local kinds = { "float32", "float64", "int64", "uint8" }
+  local function seven(dtype) return peri.arange(1, 7):to(dtype) end
+
+  it("index_copy_ and x[index] = x", function()
+    local index = peri.tensor({ 3, 7, 1, 2, 2, 6, 5 }, { dtype = "int64" })
+    for _, dtype in ipairs(kinds) do
+      local right = seven(dtype):index_copy_(index, seven(dtype)):totable()
+      local x = seven(dtype)
+      assert.same(right, x:index_copy_(index, x):totable())
+      x = seven(dtype)
+      x[index] = x:detach()
+      assert.same(right, x:totable())
+      x = seven(dtype) -- the last seven of ten, shifted by one
+      local long = peri.cat { peri.zeros(1, { dtype = dtype }), x }
+      local shifted = long[{ { 1, 7 } }]
+      local expected = long[{ { 2, 8 } }]:clone():index_copy_(index, shifted:clone()):totable()
+      assert.same(expected, long[{ { 2, 8 } }]:index_copy_(index, shifted):totable())
+    end
+    local x = peri.tensor({ 2, 3, 1 }, { dtype = "int64" })
+    x[x] = x
+    assert.same({ 1, 2, 3 }, x:totable())
+    local m = peri.arange(1, 9):view(3, 3)
+    m[peri.tensor({ 2, 3, 1 }, { dtype = "int64" })] = m:t()
+    assert.same({ { 3, 6, 9 }, { 1, 4, 7 }, { 2, 5, 8 } }, m:totable())
+  end)
+
+  it("masked_copy_ and x[mask] = x", function()
+    local mask = peri.tensor { true, false, true, true, false, true, false }
+    for _, dtype in ipairs(kinds) do
+      local x = seven(dtype)
+      x[mask] = x[{ { 1, 4 } }]
+      assert.same({ 1, 2, 2, 3, 5, 4, 7 }, x:totable())
+      x = seven(dtype)
+      x[mask] = x[{ { 4, 7 } }]
+      assert.same({ 4, 2, 5, 6, 5, 7, 7 }, x:totable())
+    end
+    local x = peri.tensor { true, false, true }
+    x[x] = x[{ { 2, 3 } }]
+    assert.same({ false, false, true }, x:totable())
+  end)
+
+  it("copy_ of a part to another", function()
+    for _, dtype in ipairs(kinds) do
+      local x = seven(dtype)
+      x[{ { 2, 7 } }] = x[{ { 1, 6 } }]
+      assert.same({ 1, 1, 2, 3, 4, 5, 6 }, x:totable())
+      local m = peri.arange(1, 4):to(dtype):view(2, 2)
+      m:copy_(m:t())
+      assert.same({ { 1, 3 }, { 2, 4 } }, m:totable())
+    end
+  end)
+
+  it("in-place forms", function()
+    local m = peri.tensor { { 1, 2 }, { 3, 4 } }
+    assert.same({ { 2, 5 }, { 5, 8 } }, m:add_(m:t()):totable())
+    m = peri.tensor { { 1, 2 }, { 3, 4 } }
+    assert.same({ { 2, 4 }, { 4, 6 } }, m:add_(m[1]):totable())
+    local mask = peri.tensor { { true, false }, { true, true } }
+    assert.same({ { true, false }, { false, true } }, mask:logical_and_(mask:t()):totable())
+  end)
+end)

@@ -502,7 +502,7 @@ describe("the plot of a search", function()
     f = svm.grid_search(svm.SVC(), X, y, { C = { 1, 2 }, gamma = { "scale", 1 }, folds = 3 }):plot()
     assert.same({ "1", "scale" }, layers_of(f, "heatmap")[1].row_names)
     raised_by_plot("plot: unknown option 'values'", g, { values = "%d" })
-    fails("plot: called with nil (expected grid:plot(...))", g.plot)
+    fails("plot: called with nothing (expected grid:plot(...))", g.plot)
   end)
 
   it("says what is wrong", function()

@@ -9,11 +9,9 @@ local function read(operation, X, d, name)
     if type(X) ~= "table" or type(X[1]) ~= "table" then
       fail("%s: %s must be a tensor or a table of rows, got %s", operation, name, input.describe(X))
     end
-    X = peri.tensor(X, { dtype = "float64" })
+    X = input.numbers(operation, name, X)
   end
-  if X:dim() ~= 2 then
-    fail("%s: %s has shape %s (expected n x d)", operation, name, table.concat(X.shape, "x"))
-  end
+  if X:dim() ~= 2 then fail("%s: %s has shape %s (expected n x d)", operation, name, input.shape_text(X)) end
   if X.dtype ~= "float32" and X.dtype ~= "float64" then
     fail("%s: %s is %s (expected float32 or float64)", operation, name, X.dtype)
   end
@@ -33,106 +31,153 @@ local function read_fit(operation, X)
   return x
 end
 
--- A class whose objects hold options; methods begin with the class's name in messages.
-local function class(name)
+-- A class whose objects hold options and, once fitted, fields; methods begin with the class's name in messages. Its
+-- parts: describe(self), the options as text; fit(self, x), the fields for x in float64; transform(self, x) and
+-- inverse(self, x), in float64 too; width, the field that says how many columns inverse takes.
+local function class(name, parts)
   local new = { name = name }
   new.__index = new
-  function new.__tostring(self)
+  new.__tostring = input.guard("tostring", function(self)
     local fitted = self.n_features and (" fitted on %d features"):format(self.n_features) or ""
-    return name .. self:options() .. fitted
+    return name .. parts.describe(self) .. fitted
+  end)
+  -- "name.method", after a check that self is an object of the class.
+  local function check(self, method)
+    if getmetatable(self) == new then return name .. "." .. method end
+    fail("%s.%s: the first argument must be a %s, got %s (expected m:%s(X))", name, method, name,
+      input.describe(self), method)
   end
-  -- "name.method", after a check that self is an object that was fitted.
-  function new.need(self, method)
-    if getmetatable(self) ~= new then
-      fail("%s.%s: the first argument must be a %s, got %s", name, method, name, input.describe(self))
-    end
-    if not self.n_features then fail("%s.%s: it is not fitted", name, method) end
-    return name .. "." .. method
+  local function apply(self, method, X, columns, what, f)
+    local operation = check(self, method)
+    if not self.n_features then fail("%s: it is not fitted", operation) end
+    X = read(operation, X, self[columns], what)
+    return f(self, X:to "float64"):to(X.dtype)
   end
-  function new.fit_transform(self, X) return self:fit(X):transform(X) end
+  new.fit = input.guard(name .. ".fit", function(self, X)
+    local fields = parts.fit(self, read_fit(check(self, "fit"), X))
+    for field, value in pairs(fields) do self[field] = value end
+    return self
+  end)
+  new.transform = input.guard(name .. ".transform", function(self, X)
+    return apply(self, "transform", X, "n_features", "X", parts.transform)
+  end)
+  new.inverse_transform = input.guard(name .. ".inverse_transform", function(self, Z)
+    local what = parts.width == "n_features" and "X" or "Z"
+    return apply(self, "inverse_transform", Z, parts.width, what, parts.inverse)
+  end)
+  function new.fit_transform(self, X)
+    check(self, "fit_transform")
+    return self:fit(X):transform(X)
+  end
   return new
 end
 
--- The first row, and whether each column equals it all the way down.
-local function constant(x)
-  local first = x[{ { 1, 1 } }]
-  return first, x:eq(first):all(1, true)
+-- ---- the ends of the range ----
+
+-- The power of two near a size: dividing by it rounds nothing but what falls below the smallest number.
+local function unit_of(size)
+  return size > 0 and 2.0 ^ math.min(math.floor(math.log(size, 2)), 1023) or 1.0
 end
 
--- ---- scalers: x * factor + offset, in float64 ----
-
-local function affine(operation, self, X, f)
-  X = read(operation, X, self.n_features)
-  return f(X:to "float64"):to(X.dtype)
+-- f(1), and f(1/1024) where that is not finite: f(share) computes with such a share of its numbers what does not depend
+-- on the share, but that sums and differences on the way leave the range later.
+local function within_range(f)
+  local plain = f(1)
+  if plain:numel() == 0 or plain:max():item() < math.huge and plain:min():item() > -math.huge then return plain end
+  return peri.where((plain - plain):eq(0), plain, f(2.0 ^ -10))
 end
 
-local Standard = class "StandardScaler"
+local function part(x, share) return share == 1 and x or x * share end
+local function whole(x, share) return share == 1 and x or x / share end
 
-function Standard:options() return ("{mean = %s, std = %s}"):format(self.with_mean, self.with_std) end
+local function quotient(x, from, over)
+  return within_range(function(share) return whole((part(x, share) - part(from, share)) / over, share) end)
+end
 
-function Standard:fit(X)
-  local x = read_fit("StandardScaler.fit", X)
-  local first, same = constant(x)
+local function product(x, over, from)
+  return within_range(function(share) return whole(part(x, share) * over + part(from, share), share) end)
+end
+
+local function plain_moments(z)
+  local first = z[{ { 1, 1 } }]
+  local same = z:eq(first):all(1, true)
+  local mean = peri.where(same, first, z:mean(1, true))
+  return mean, (z - mean):square():mean(1, true), same
+end
+
+-- Mean, and variance over n, of the columns in units of their own (1 x d each): 1, unless sums or squares leave the
+-- range, or come near its ends.
+local function moments(x)
+  local mean, var, same = plain_moments(x)
+  if (same | (var:gt(2.0 ^ -800) & var:lt(2.0 ^ 800))):all() then return mean, var, peri.ones_like(mean) end
+  local units = x:abs():max(1):totable()
+  for j, size in ipairs(units) do units[j] = unit_of(size) end
+  units = peri.tensor({ units }, { dtype = "float64" })
+  mean, var = plain_moments(x / units)
+  return mean, var, units
+end
+
+-- ---- scalers ----
+
+local EPSILON = 2.0 ^ -52
+
+-- A variance is none below what rounding makes of equal values.
+local function is_constant(var, mean, n)
+  return var:le(var * (n * EPSILON) + (mean * (n * EPSILON)):square())
+end
+
+local function fit_standard(self, x)
   local d = x:size(2)
-  local mean = peri.where(same, first, x:mean(1, true))
-  local var = (x - mean):square():mean(1, true)
-  local scale = peri.where(same | var:eq(0), peri.ones_like(var), var:sqrt())
-  self.mean = self.with_mean and mean:view(d) or nil
-  self.scale = self.with_std and scale:view(d) or nil
-  self.var, self.n_features = var:view(d), d
-  return self
+  local mean, var, units = moments(x)
+  local scale = peri.where(is_constant(var, mean, #x), peri.ones_like(var), var:sqrt() * units)
+  return {
+    mean = self.with_mean and (mean * units):view(d) or nil, scale = self.with_std and scale:view(d) or nil,
+    var = (var * units * units):view(d), n_features = d,
+  }
 end
 
-function Standard:transform(X)
-  return affine(Standard.need(self, "transform"), self, X, function(x)
-    if self.mean then x = x - self.mean end
-    return self.scale and x / self.scale or x
-  end)
+local function standardise(self, x)
+  if self.mean and self.scale then return quotient(x, self.mean, self.scale) end
+  if self.mean then return x - self.mean end
+  return self.scale and x / self.scale or x
 end
 
-function Standard:inverse_transform(X)
-  return affine(Standard.need(self, "inverse_transform"), self, X, function(x)
-    if self.scale then x = x * self.scale end
-    return self.mean and x + self.mean or x
-  end)
+local function destandardise(self, x)
+  if self.mean and self.scale then return product(x, self.scale, self.mean) end
+  if self.scale then return x * self.scale end
+  return self.mean and x + self.mean or x
 end
 
-local MinMax = class "MinMaxScaler"
+local Standard = class("StandardScaler", {
+  describe = function(self) return ("{mean = %s, std = %s}"):format(self.with_mean, self.with_std) end,
+  fit = fit_standard, transform = standardise, inverse = destandardise, width = "n_features",
+})
 
-function MinMax:options() return ("{low = %g, high = %g, clip = %s}"):format(self.low, self.high, self.clip) end
-
-function MinMax:fit(X)
-  local x = read_fit("MinMaxScaler.fit", X)
+local function fit_range(self, x)
   local min, max = x:min(1), x:max(1)
   local width = max - min
   if (width - width):ne(0):any() then fail "MinMaxScaler.fit: the range of a column is beyond the largest float64" end
-  self.min, self.max = min, max
-  self.scale = (self.high - self.low) / peri.where(width:eq(0), peri.ones_like(width), width)
-  self.n_features = #min
-  return self
+  width = peri.where(width:eq(0), peri.ones_like(width), width)
+  return { min = min, max = max, range = width, scale = (self.high - self.low) / width, n_features = #min }
 end
 
-function MinMax:transform(X)
-  return affine(MinMax.need(self, "transform"), self, X, function(x)
-    x = (x - self.min) * self.scale + self.low
-    return self.clip and x:clamp(self.low, self.high) or x
-  end)
+-- From low to high as t goes from 0 to 1, exact at both.
+local function stretch(self, x)
+  local t, width = quotient(x, self.min, self.range), self.high - self.low
+  x = width == 1 and t or t * width
+  if self.low ~= 0 then x = x + self.low end
+  if self.low + width ~= self.high then x = x:masked_fill(t:eq(1), self.high) end
+  return self.clip and x:clamp(self.low, self.high) or x
 end
 
-function MinMax:inverse_transform(X)
-  return affine(MinMax.need(self, "inverse_transform"), self, X, function(x)
-    return (x - self.low) / self.scale + self.min
-  end)
-end
+local function shrink(self, x) return product((x - self.low) / (self.high - self.low), self.range, self.min) end
+
+local MinMax = class("MinMaxScaler", {
+  describe = function(self) return ("{low = %g, high = %g, clip = %s}"):format(self.low, self.high, self.clip) end,
+  fit = fit_range, transform = stretch, inverse = shrink, width = "n_features",
+})
 
 -- ---- principal components ----
-
-local Pca = class "PCA"
-
-function Pca:options()
-  local asked = self.asked and ("components = %g, "):format(self.asked) or ""
-  return ("{%swhiten = %s}"):format(asked, self.whiten)
-end
 
 -- How many of the components with these shares of the variance are asked for.
 local function choose(asked, ratio)
@@ -151,45 +196,51 @@ local function choose(asked, ratio)
   return #ratio
 end
 
-function Pca:fit(X)
-  local x = read_fit("PCA.fit", X)
+local function fit_components(self, x)
   local n, d = #x, x:size(2)
   if n < 2 then fail "PCA.fit: X has 1 row (expected 2 or more)" end
-  local first, same = constant(x)
-  local mean = peri.where(same, first, x:mean(1, true))
-  local s, v = internal.data.svd(x - mean)
+  local mean, _, units = moments(x)
+  mean = mean * units
+  local centred = quotient(x, mean, 4) -- a quarter, which is within the range
+  local unit = unit_of(centred:abs():max():item())
+  local s, v = internal.data.svd(centred / unit)
   local variance = s:square() / (n - 1)
   local total = variance:sum():item()
   local ratio = total > 0 and variance / total or peri.zeros_like(variance)
   local k = choose(self.asked, ratio)
   local largest = v:gather(2, select(2, v:abs():max(2, true)))
   v = peri.where(largest:lt(0), -v, v)
-  self.components = v:narrow(1, 1, k):clone()
-  self.singular_values = s:narrow(1, 1, k):clone()
-  self.explained_variance = variance:narrow(1, 1, k):clone()
-  self.explained_variance_ratio = ratio:narrow(1, 1, k):clone()
-  self.mean, self.n_components, self.n_features = mean:view(d), k, d
-  return self
+  local function kept(t) return t:narrow(1, 1, k):clone() end
+  local none = s:le(s:max() * (math.max(n, d) * EPSILON)) -- rounding, where there is no variance
+  local deviation = peri.where(none, peri.ones_like(s), variance:sqrt() * unit * 4)
+  return {
+    components = kept(v), singular_values = kept(s * unit * 4), deviation = kept(deviation),
+    explained_variance = kept(variance * unit * 4 * unit * 4), explained_variance_ratio = kept(ratio),
+    mean = mean:view(d), n_components = k, n_features = d,
+  }
 end
 
--- What whitening divides by; 1 where there is no variance.
-local function deviation(self)
-  local std = self.explained_variance:sqrt()
-  return peri.where(std:eq(0), peri.ones_like(std), std)
+local function project(self, x)
+  return within_range(function(share)
+    local z = (part(x, share) - part(self.mean, share)):matmul(self.components, { transpose_b = true })
+    return whole(self.whiten and z / self.deviation or z, share)
+  end)
 end
 
-function Pca:transform(X)
-  X = read(Pca.need(self, "transform"), X, self.n_features)
-  local z = (X:to "float64" - self.mean):matmul(self.components, { transpose_b = true })
-  return (self.whiten and z / deviation(self) or z):to(X.dtype)
+local function unproject(self, z)
+  return within_range(function(share)
+    local scaled = self.whiten and part(z, share) * self.deviation or part(z, share)
+    return whole(scaled:matmul(self.components) + part(self.mean, share), share)
+  end)
 end
 
-function Pca:inverse_transform(Z)
-  Z = read(Pca.need(self, "inverse_transform"), Z, self.n_components, "Z")
-  local z = Z:to "float64"
-  if self.whiten then z = z * deviation(self) end
-  return (z:matmul(self.components) + self.mean):to(Z.dtype)
-end
+local Pca = class("PCA", {
+  describe = function(self)
+    local asked = self.asked and ("components = %g, "):format(self.asked) or ""
+    return ("{%swhiten = %s}"):format(asked, self.whiten)
+  end,
+  fit = fit_components, transform = project, inverse = unproject, width = "n_components",
+})
 
 -- ---- constructors ----
 

@@ -11,11 +11,27 @@ input.fail = fail
 local function describe(value)
   if peri.is_tensor(value) then return "a tensor " .. table.concat(value.shape, "x") end
   if type(value) == "string" then return ("'%s'"):format(value:sub(1, 80):gsub("%c", "?")) end
+  if value ~= value then return "nan" end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
   if type(value) == "userdata" then return tostring(value):match "^(%a%w*)[{(]" or internal.describe(value) end
   return value == nil and "nothing" or "a " .. type(value)
 end
 input.describe = describe
+
+-- A method of an object whose fields a script may have changed: where they no longer are what f works with, the error
+-- says so, and at the script's line.
+function input.guard(name, f)
+  local function check(self, ok, ...)
+    if ok then return ... end
+    local message = ...
+    local told = type(message) == "string" and message:gsub("^perilune/[^:]*:%d+: ", "") or "" -- ipairs has no position
+    if told:find "^attempt to" or told:find "^bad argument" then
+      fail("%s: fields of %s have been changed to what they cannot be", name, describe(self))
+    end
+    error(message, 0)
+  end
+  return function(self, ...) return check(self, pcall(f, self, ...)) end
+end
 
 -- The options, of which only those in names (words between spaces) may be there.
 function input.only(operation, options, names)
@@ -52,12 +68,15 @@ function input.whole(operation, name, value, least)
   return integer
 end
 
+local function shape_text(x) return x:dim() == 0 and "()" or table.concat(x.shape, "x") end
+input.shape_text = shape_text
+
 -- A list of numbers from a one-dimensional tensor or a Lua table of numbers.
 local function list_of(operation, name, value)
   local list
   if peri.is_tensor(value) then
     if value:dim() ~= 1 then
-      fail("%s: %s has shape %s (expected one dimension)", operation, name, table.concat(value.shape, "x"))
+      fail("%s: %s has shape %s (expected one dimension)", operation, name, shape_text(value))
     end
     if value.dtype == "bool" then fail("%s: %s is bool (expected numbers)", operation, name) end
     list = value:totable()
@@ -89,35 +108,66 @@ function input.labels(operation, name, value)
   return list
 end
 
--- Numbers as a float64 tensor of one or two dimensions, outside of any graph.
-function input.numbers(operation, name, value)
-  local x = value
-  if not peri.is_tensor(value) then x = peri.tensor(list_of(operation, name, value), { dtype = "float64" }) end
+local function are_integers(list)
+  for i = 1, #list do
+    if math.type(list[i]) ~= "integer" then return false end
+  end
+  return true
+end
+
+-- A table of numbers, or of rows of numbers, as an int64 tensor when all are integers, else as float64.
+local function tensor_of(operation, name, value)
+  if type(value) ~= "table" or type(value[1]) ~= "table" then
+    local list = list_of(operation, name, value)
+    return peri.tensor(list, { dtype = are_integers(list) and "int64" or "float64" })
+  end
+  local rows, whole = table.move(value, 1, #value, 1, {}), true
+  for i, row in ipairs(rows) do
+    if type(row) ~= "table" then
+      fail("%s: row %d of %s is %s (expected a table of numbers)", operation, i, name, describe(row))
+    end
+    rows[i] = list_of(operation, ("row %d of %s"):format(i, name), row)
+    if #rows[i] ~= #rows[1] then
+      fail("%s: row %d of %s has %d entries but row 1 has %d", operation, i, name, #rows[i], #rows[1])
+    end
+    whole = whole and are_integers(rows[i])
+  end
+  return peri.tensor(rows, { dtype = whole and "int64" or "float64" })
+end
+
+-- Numbers (a tensor, a table of numbers or of rows of them) as a tensor of one or two dimensions, outside of any graph:
+-- int64 when they are integers, which float64 does not hold beyond 2^53, else float64.
+function input.exact(operation, name, value)
+  local x = peri.is_tensor(value) and value or tensor_of(operation, name, value)
   if x.dtype == "bool" then fail("%s: %s is bool (expected numbers)", operation, name) end
   if x:dim() < 1 or x:dim() > 2 then
-    fail("%s: %s has shape %s (expected n or n x d)", operation, name, table.concat(x.shape, "x"))
+    fail("%s: %s has shape %s (expected n or n x d)", operation, name, shape_text(x))
   end
   if x:numel() == 0 then fail("%s: %s is empty", operation, name) end
-  return x:detach():to "float64"
+  return x:detach():to((x.dtype == "int64" or x.dtype == "uint8") and "int64" or "float64")
 end
+
+-- The same as float64.
+function input.numbers(operation, name, value) return input.exact(operation, name, value):to "float64" end
 
 function input.same_length(operation, first, n, second, m)
   if n ~= m then fail("%s: %s has %d entries but %s has %d", operation, first, n, second, m) end
 end
 
--- Weights as a list of numbers that are finite, at least 0 and not all 0; nil stays nil.
+-- Weights as a list of numbers that are at least 0, not all 0 and with a finite sum; nil stays nil.
 function input.weights(operation, value, n)
   if value == nil then return nil end
   local list = list_of(operation, "sample_weight", value)
   input.same_length(operation, "y", n, "sample_weight", #list)
-  local any = false
+  local sum = 0.0
   for i, w in ipairs(list) do
     if not (w >= 0 and w < math.huge) then
-      fail("%s: entry %d of sample_weight is %s (expected a finite number >= 0)", operation, i, w)
+      fail("%s: entry %d of sample_weight is %s (expected a finite number >= 0)", operation, i, describe(w))
     end
-    any = any or w > 0
+    sum = sum + w
   end
-  if not any then fail("%s: sample_weight is 0 everywhere", operation) end
+  if sum == 0 then fail("%s: sample_weight is 0 everywhere", operation) end
+  if 4 * sum == math.huge then fail("%s: the sum of sample_weight overflows (scale them)", operation) end
   return list
 end
 

@@ -41,6 +41,8 @@ local function not_finite(x) return x ~= x and "nan" or x > 0 and "inf" or "-inf
 
 -- ---- values ----
 
+local DEEPEST = 100 -- readers of JSON have limits of this kind
+
 local encode
 
 local function is_list(t)
@@ -66,7 +68,8 @@ end
 
 local function table_text(state, path, t)
   if state.open[t] then fail("%s holds itself", path) end
-  state.open[t] = true
+  if state.depth == DEEPEST then fail("%s is nested more than %d deep", path:match "^[^.%[]*", DEEPEST) end
+  state.open[t], state.depth = true, state.depth + 1
   local parts, form = {}, "[%s]"
   if is_list(t) then
     for i = 1, #t do parts[i] = encode(state, ("%s[%d]"):format(path, i), t[i]) end
@@ -77,7 +80,7 @@ local function table_text(state, path, t)
       parts[i] = string_text(name) .. ":" .. encode(state, path == "" and name or path .. "." .. name, values[name])
     end
   end
-  state.open[t] = nil
+  state.open[t], state.depth = nil, state.depth - 1
   return form:format(table.concat(parts, ","))
 end
 
@@ -106,6 +109,6 @@ end
 
 -- The text of a value, and a list of the numbers in it that are null there: {path, 'nan' | 'inf' | '-inf'}.
 return function(value, path)
-  local state = { open = {}, lost = {} }
+  local state = { open = {}, depth = 0, lost = {} }
   return encode(state, path or "", value), state.lost
 end

@@ -5,7 +5,7 @@ local fail = input.fail
 local Comparison = {}
 Comparison.__index = Comparison
 
-function Comparison.__tostring(self)
+Comparison.__tostring = input.guard("tostring", function(self)
   local metric = self.metric and " " .. self.metric or ""
   local lines = { { "method", "rows", "train" .. metric, "test" .. metric, "ms to fit", "ms to score", "size" } }
   for i, r in ipairs(self.results) do
@@ -15,7 +15,7 @@ function Comparison.__tostring(self)
     }
   end
   return input.aligned(lines)
-end
+end)
 
 local function count(tensors)
   local n = 0
@@ -43,7 +43,12 @@ end
 -- A fitted copy (where there can be one: the estimator stays as it is), and of a network the seconds of its steps,
 -- without the measures of its epochs.
 local function fitted(operation, name, m, train)
-  if evaluate.has(m, "fit") and evaluate.has(m, "clone") then m = m:clone() end
+  if evaluate.has(m, "fit") and evaluate.has(m, "clone") then
+    m = m:clone()
+    if not evaluate.has(m, "fit") then
+      fail("%s: clone of %s gave %s (expected an estimator)", operation, name, input.describe(m))
+    end
+  end
   local start = peri.now()
   if evaluate.has(m, "fit") then m = evaluate.fit_alone(operation, { label = name }, m, train.x, train.y) end
   local seconds = evaluate.has(m, "seconds") and m.seconds[-1] or peri.now() - start

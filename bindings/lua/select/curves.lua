@@ -8,7 +8,7 @@ local Curve = {}
 Curve.__index = Curve
 
 -- Of one repeat there is no deviation to tell.
-function Curve.__tostring(self)
+Curve.__tostring = input.guard("tostring", function(self)
   local columns = { "train_mean", "train_std", "test_mean", "test_std" }
   local lines = { { self.name, "train", "std", "test", "std" } }
   if self.test_scores:size(2) == 1 then
@@ -21,14 +21,14 @@ function Curve.__tostring(self)
     lines[#lines + 1] = line
   end
   return input.aligned(lines)
-end
+end)
 
-function Curve.plot(self, options)
+Curve.plot = input.guard("plot", function(self, options)
   if getmetatable(self) ~= Curve then
     fail("plot: called with %s (expected result:plot(...))", input.describe(self))
   end
   return peri.plot and internal.view("curve", self, options)
-end
+end)
 
 -- Scores (a list of repeats for each point) as tensors with their means.
 local function finish(name, at, scores, scorer)

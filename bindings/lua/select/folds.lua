@@ -28,18 +28,22 @@ local function largest_class(labels)
   return most
 end
 
--- For each of n rows its fold; labels (int64) are there for StratifiedKFold.
-function Splitter:assign(operation, n, labels)
-  if self.folds > n then fail("%s: folds is %d but X has %d rows", operation, self.folds, n) end
+-- For each of n rows its fold, and how many there are; labels (int64) are there for StratifiedKFold.
+local function assign(self, operation, n, labels)
+  local count, seed = input.whole(operation, "folds", self.folds, 2), input.whole(operation, "seed", self.seed, 0)
+  if count > n then fail("%s: folds is %d but X has %d rows", operation, count, n) end
   if not self.stratified then
-    return self.shuffle and internal.kernels.folds(n, nil, self.folds, self.seed) or in_turn(n, self.folds)
+    return self.shuffle and internal.kernels.folds(n, nil, count, seed) or in_turn(n, count), count
   end
   local most = largest_class(labels)
-  if most < self.folds then fail("%s: folds is %d but no class has more than %d rows", operation, self.folds, most) end
-  return internal.kernels.folds(n, labels, self.folds, self.seed)
+  if most < count then fail("%s: folds is %d but no class has more than %d rows", operation, count, most) end
+  return internal.kernels.folds(n, labels, count, seed), count
 end
 
-function Splitter:split(X, y)
+Splitter.split = input.guard("split", function(self, X, y)
+  if getmetatable(self) ~= Splitter then
+    fail("split: called with %s (expected m:split(X, y))", input.describe(self))
+  end
   local operation = self.name .. ".split"
   local n, labels = rows_of(operation, X), nil
   if self.stratified then
@@ -47,18 +51,19 @@ function Splitter:split(X, y)
     if #labels ~= n then fail("%s: X has %d rows but y has %d labels", operation, n, #labels) end
     labels = rows.index(labels)
   end
-  local fold, f = self:assign(operation, n, labels), 0
+  local fold, count = assign(self, operation, n, labels)
+  local f = 0
   return function()
     f = f + 1
-    if f > self.folds then return nil end
+    if f > count then return nil end
     return fold:ne(f):nonzero(), fold:eq(f):nonzero()
   end
-end
+end)
 
-function Splitter:__tostring()
+Splitter.__tostring = input.guard("tostring", function(self)
   local shuffle = self.stratified and "" or (", shuffle = %s"):format(self.shuffle)
   return ("%s{folds = %d%s, seed = %d}"):format(self.name, self.folds, shuffle, self.seed)
-end
+end)
 
 local function new(name, options, known)
   options = input.only(name, options, known)
@@ -97,7 +102,7 @@ function folds.read(operation, cv, seed, pair)
   if splitter.stratified and not pair.labels then
     fail("%s: StratifiedKFold needs labels, but y has numbers that are not whole", operation)
   end
-  return splitter:assign(operation, #pair.x, pair.labels), splitter.folds
+  return assign(splitter, operation, #pair.x, pair.labels)
 end
 
 return folds

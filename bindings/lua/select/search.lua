@@ -150,7 +150,7 @@ end
 -- ---- the search ----
 
 -- "text" of each result, best first.
-function Search.__tostring(self)
+Search.__tostring = input.guard("tostring", function(self)
   local header = table.move(self.names, 1, #self.names, 1, {})
   header[#header + 1] = "score"
   if self.folds then header[#header + 1] = "std" end
@@ -163,14 +163,14 @@ function Search.__tostring(self)
     lines[#lines + 1] = line
   end
   return input.aligned(lines)
-end
+end)
 
-function Search.plot(self, options)
+Search.plot = input.guard("plot", function(self, options)
   if getmetatable(self) ~= Search then
     fail("plot: called with %s (expected result:plot(...))", input.describe(self))
   end
   return peri.plot and internal.view("search", self, options)
-end
+end)
 
 -- Whether a is better than b; NaN is worse than all else, and of equals the one that comes first is better.
 local function better(scorer, a, b)

@@ -1,6 +1,7 @@
 -- Estimators in files: m:save(path) and svm.load(path). A safetensors file holds the machine's arrays and numbers under
 -- the names of their fields, options that are numbers as "option.NAME", and words and switches as metadata.
 local peri, internal, svm = ...
+local input = internal.load("learn.input", peri, internal)
 
 local function number(value) return peri.tensor(value, { dtype = "float64" }) end
 
@@ -11,8 +12,12 @@ local function rows()
 end
 
 local function save(m, path)
-  local name = tostring(m):match "^%a+"
-  local row, params = rows()[name], m:params()
+  local name = type(m) == "userdata" and tostring(m):match "^%a+"
+  local row = rows()[name or ""]
+  if not row then
+    input.fail("save: called with %s (expected m:save(path))", input.describe(m))
+  end
+  local params = m:params()
   local tensors, metadata = {}, { perilune = "svm." .. name }
   if type(params.kernel) == "function" then
     internal.raise(name .. ".save: the kernel is a Lua function, which cannot be saved (data is never code)")

@@ -1,8 +1,8 @@
 -- Sweeps over C, cross-validation and grids over (C, gamma), which share kernel values and start each machine from
 -- the one before.
 local peri, internal, svm = ...
-
-local function fail(message, ...) internal.raise(message:format(...)) end
+local input = internal.load("learn.input", peri, internal)
+local fail, whole = input.fail, input.whole
 
 local function check_estimator(operation, m)
   local name = type(m) == "userdata" and tostring(m):match "^(%a+)%{"
@@ -35,14 +35,6 @@ local function only(operation, options, names)
     fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", "))
   end
   return call
-end
-
-local function whole(operation, name, value, least)
-  local integer = math.type(value) and math.tointeger(value)
-  if not integer or integer < least then
-    fail("%s: %s must be a whole number from %d, got %s", operation, name, least, tostring(value))
-  end
-  return integer
 end
 
 local function rows_of(operation, X)
@@ -176,25 +168,27 @@ local Grid = {}
 Grid.__index = Grid
 
 -- A table of the results, best first, as text.
-function Grid.__tostring(grid)
+Grid.__tostring = input.guard("tostring", function(grid)
   local lines = { ("%12s %12s %9s %9s"):format("C", "gamma", "score", "std") }
   for _, r in ipairs(grid.results) do
     local gamma = type(r.gamma) == "number" and ("%.6g"):format(r.gamma) or tostring(r.gamma or "")
     lines[#lines + 1] = ("%12.6g %12s %9.4f %9.4f"):format(r.C, gamma, r.score, r.std)
   end
   return table.concat(lines, "\n")
-end
+end)
 
 -- What select's searches have: names, results with params, folds and metric.
-function Grid.plot(self, options)
-  if getmetatable(self) ~= Grid then fail("plot: called with %s (expected grid:plot(...))", tostring(self)) end
+Grid.plot = input.guard("plot", function(self, options)
+  if getmetatable(self) ~= Grid then
+    fail("plot: called with %s (expected grid:plot(...))", input.describe(self))
+  end
   local search = { names = { "C" }, results = {}, folds = #self.results[1].scores, metric = self.metric }
   for i, r in ipairs(self.results) do
     search.results[i] = { params = { C = r.C, gamma = r.gamma }, score = r.score, std = r.std }
     if r.gamma ~= nil then search.names[2] = "gamma" end
   end
   return peri.plot and internal.view("search", search, options)
-end
+end)
 
 local function before(a, b)
   if a.score ~= b.score then return a.score > b.score end

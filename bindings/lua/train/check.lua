@@ -1,7 +1,7 @@
 -- What comes into training: checks of options and data, and the errors that they raise.
 local peri, internal, input = ...
 
-local check = { weights = input.weights }
+local check = { weights = input.weights, guard = input.guard }
 
 function check.fail(message, ...) internal.raise(message:format(...)) end
 

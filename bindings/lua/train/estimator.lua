@@ -198,7 +198,7 @@ end
 local methods = {}
 
 local function fitted(self, where)
-  if type(self) ~= "table" or not self._class then
+  if type(self) ~= "table" or type(self._class) ~= "string" then
     fail("%s: called with %s (expected m:%s(...))", where, shown(self), where)
   end
   if not self.model then fail("%s: the %s is not fitted", where, self._class) end
@@ -247,8 +247,15 @@ function methods.plot(self, options) return peri.plot and internal.view("history
 
 -- ---- unfitted ones ----
 
+-- A Classifier or Regressor that one of its methods was called on.
+local function unfitted(self, call)
+  if type(self) == "table" and type(self._options) == "table" and type(self._new) == "function" then return self end
+  fail("%s: called with %s (expected m:%s)", call:match "^%a+", shown(self), call)
+end
+
 -- The options again, in a table of its own.
 function methods.params(self)
+  unfitted(self, "params()")
   local options = joined(self._options)
   for _, name in ipairs { "params", "early_stopping" } do
     options[name] = options[name] and joined(options[name])
@@ -257,6 +264,7 @@ function methods.params(self)
 end
 
 function methods.clone(self, changes)
+  unfitted(self, "clone(changes)")
   local options = methods.params(self)
   if changes ~= nil and type(changes) ~= "table" then
     fail("clone: the changes must be a table, got %s", shown(changes))
@@ -286,11 +294,10 @@ local function build_arguments(self, X, y)
 end
 
 function methods.fit(self, X, y, given)
-  if type(self) ~= "table" or not self._options then
-    fail("fit: called with %s (expected m:fit(X, y))", shown(self))
-  end
+  unfitted(self, "fit(X, y)")
   local call = check.options("fit", given or {}, FIT_METHOD)
-  local options = with_defaults(methods.params(self))
+  local options = with_defaults(check.options("fit", methods.params(self), CLASSIFIER))
+  if not options.build then fail "fit: the estimator's build is gone (fields have been changed)" end
   local rows = check.rows("fit", "X", X, float_dtype(X))
   local p = build_arguments(self, rows, y)
   if options.seed then peri.manual_seed(options.seed) end
@@ -311,6 +318,10 @@ function methods.fit(self, X, y, given)
   for name in pairs(self) do self[name] = nil end
   for name, value in pairs(result) do self[name] = value end
   return self
+end
+
+for name, method in pairs(methods) do
+  if name ~= "fit" then methods[name] = check.guard(name, method) end -- which calls the script's functions
 end
 
 -- ---- classes ----
@@ -343,7 +354,7 @@ local function text(self)
 end
 
 local function new_class(name)
-  local class = { __name = name, __tostring = text }
+  local class = { __name = name, __tostring = check.guard("tostring", text) }
   class.__index = class
   return class
 end

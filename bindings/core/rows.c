@@ -1,0 +1,481 @@
+/* Rows of the operation table as Lua functions: one closure for each row, whose upvalues are the
+ * state, the row, and whether it is the in-place form. Scripts count from 1 and the runtime from 0:
+ * dimensions and positions are translated here, and only here. */
+#include "rows.h"
+
+#include "autograd/autograd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MOST_TENSORS 1000000 /* in a list */
+
+typedef struct reader {
+  lua_State *L;
+  bind_state *S;
+  peri_call *call;
+  const char *name; /* with the underscore of an in-place form */
+  int *first;       /* receives where the first parameter stands */
+} reader;
+
+/* ---- single values ---- */
+
+static int bad_argument(const reader *r, int param, int index, const char *expected) {
+  return bind_error(r->L, r->name, "%s must be %s, got %s", r->call->op->params[param].name, expected,
+                    bind_describe(r->L, index));
+}
+
+static peri_tensor *read_tensor(const reader *r, int param, int index) {
+  return bind_check_tensor(r->L, r->S, index, r->name, r->call->op->params[param].name);
+}
+
+static int64_t read_integer(const reader *r, int param, int index, const char *expected) {
+  int whole = 0;
+  lua_Integer value = lua_type(r->L, index) == LUA_TNUMBER ? lua_tointegerx(r->L, index, &whole) : 0;
+  if (!whole) bad_argument(r, param, index, expected);
+  return value;
+}
+
+/* A dimension or position: from 1, or negative from the end. */
+static int64_t read_position(const reader *r, int param, int index) {
+  int64_t value = read_integer(r, param, index, "a whole number");
+  if (value == 0)
+    bind_error(r->L, r->name, "%s is 0 (counting starts at 1, or at -1 from the end)", r->call->op->params[param].name);
+  return value > 0 ? value - 1 : value;
+}
+
+static void read_number(const reader *r, peri_arg *arg, int param, int index) {
+  if (lua_type(r->L, index) == LUA_TNUMBER) {
+    arg->number = lua_tonumber(r->L, index);
+    arg->is_integer = lua_isinteger(r->L, index);
+    arg->integer = arg->is_integer ? lua_tointeger(r->L, index) : 0;
+  } else if (lua_isboolean(r->L, index)) {
+    arg->is_integer = arg->is_bool = true;
+    arg->integer = lua_toboolean(r->L, index);
+    arg->number = (double)arg->integer;
+  } else {
+    bad_argument(r, param, index,
+                 r->call->op->params[param].kind == PERI_KIND_OPERAND ? "a tensor or a number" : "a number");
+  }
+}
+
+static void read_choice(const reader *r, peri_arg *arg, int param, int index) {
+  const char *choices = r->call->op->params[param].choices;
+  int choice = lua_type(r->L, index) == LUA_TSTRING ? bind_choice(choices, lua_tostring(r->L, index)) : -1;
+  if (choice < 0)
+    bind_error(r->L, r->name, "%s must be one of %s, got %s", r->call->op->params[param].name, choices,
+               bind_describe(r->L, index));
+  arg->integer = choice;
+}
+
+/* ---- lists ---- */
+
+static void too_many_sizes(const reader *r, int param, lua_Unsigned count) {
+  if (count > PERI_MAX_DIMS) {
+    bind_error(r->L, r->name, "%s has %I entries (expected at most %d)", r->call->op->params[param].name,
+               (lua_Integer)count, PERI_MAX_DIMS);
+  }
+}
+
+static int64_t read_size(const reader *r, int param, int index) {
+  if (r->call->op->params[param].kind == PERI_KIND_DIMS) return read_position(r, param, index);
+  return read_integer(r, param, index, "whole numbers");
+}
+
+/* Sizes or dimensions from a table at index. */
+static void read_size_table(const reader *r, peri_arg *arg, int param, int index) {
+  lua_Unsigned count = lua_rawlen(r->L, index);
+  too_many_sizes(r, param, count);
+  arg->count = (int)count;
+  for (int i = 0; i < arg->count; i++) {
+    lua_rawgeti(r->L, index, i + 1);
+    arg->sizes[i] = read_size(r, param, lua_gettop(r->L));
+    lua_pop(r->L, 1);
+  }
+}
+
+/* Sizes or dimensions from consecutive numbers; returns how many. */
+static int read_size_run(const reader *r, peri_arg *arg, int param, int index, int top) {
+  int count = 0;
+  while (index + count <= top && lua_type(r->L, index + count) == LUA_TNUMBER) {
+    too_many_sizes(r, param, (lua_Unsigned)count + 1);
+    arg->sizes[count] = read_size(r, param, index + count);
+    count++;
+  }
+  if (count == 0) bad_argument(r, param, index, "whole numbers or a table of them");
+  arg->count = count;
+  return count;
+}
+
+/* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
+ * our own there, since the caller's may be weak, or be emptied by a finaliser, before the call is over. */
+static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
+  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
+  lua_Unsigned count = lua_rawlen(r->L, index);
+  if (count == 0 || count > MOST_TENSORS)
+    bind_error(r->L, r->name, "%s has %I entries (expected 1 to %d tensors)", r->call->op->params[param].name,
+               (lua_Integer)count, MOST_TENSORS);
+  peri_tensor **list = lua_newuserdatauv(r->L, count * sizeof *list, 0);
+  lua_createtable(r->L, (int)count, 0);
+  for (lua_Unsigned i = 0; i < count; i++) {
+    char name[48];
+    lua_rawgeti(r->L, index, (lua_Integer)i + 1);
+    if ((list[i] = bind_to_tensor(r->L, r->S, -1)) == NULL) {
+      snprintf(name, sizeof name, "%s[%d]", r->call->op->params[param].name, (int)i + 1);
+      bind_check_tensor(r->L, r->S, -1, r->name, name);
+    }
+    lua_rawseti(r->L, -2, (lua_Integer)i + 1);
+  }
+  arg->tensors = list;
+  arg->count = (int)count;
+}
+
+/* ---- arguments ---- */
+
+/* Reads one parameter at index; returns how many stack places it took. */
+static int read_argument(const reader *r, int param, int index, int top) {
+  peri_arg *arg = &r->call->args[param];
+  int type = lua_type(r->L, index);
+  arg->given = true;
+  if (param == 0) *r->first = index;
+  switch (r->call->op->params[param].kind) {
+  case PERI_KIND_TENSOR:
+  case PERI_KIND_INDICES:
+    arg->tensor = read_tensor(r, param, index);
+    break;
+  case PERI_KIND_OPERAND:
+    if (type == LUA_TUSERDATA) {
+      arg->tensor = read_tensor(r, param, index);
+    } else {
+      read_number(r, arg, param, index);
+    }
+    break;
+  case PERI_KIND_TENSORS:
+    read_tensors(r, arg, param, index);
+    break;
+  case PERI_KIND_NUMBER:
+    read_number(r, arg, param, index);
+    break;
+  case PERI_KIND_INTEGER:
+    arg->integer = read_integer(r, param, index, "a whole number");
+    break;
+  case PERI_KIND_DIM:
+  case PERI_KIND_INDEX:
+    arg->integer = read_position(r, param, index);
+    break;
+  case PERI_KIND_BOOL:
+    if (type != LUA_TBOOLEAN) bad_argument(r, param, index, "true or false");
+    arg->integer = lua_toboolean(r->L, index);
+    break;
+  case PERI_KIND_DTYPE:
+    arg->integer = bind_check_dtype(r->L, index, r->name);
+    break;
+  case PERI_KIND_CHOICE:
+    read_choice(r, arg, param, index);
+    break;
+  case PERI_KIND_SHAPE:
+  case PERI_KIND_DIMS:
+    if (type == LUA_TTABLE) {
+      read_size_table(r, arg, param, index);
+    } else {
+      return read_size_run(r, arg, param, index, top);
+    }
+    break;
+  }
+  return 1;
+}
+
+static bool is_list(const reader *r, int param) {
+  if (param == PERI_MAX_PARAMS || r->call->op->params[param].name == NULL) return false;
+  peri_kind kind = r->call->op->params[param].kind;
+  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS;
+}
+
+/* A table with names and no list part holds options; an empty one too, unless a list may stand there. */
+static bool is_options(const reader *r, int param, int index) {
+  if (lua_type(r->L, index) != LUA_TTABLE || lua_rawlen(r->L, index) > 0) return false;
+  lua_pushnil(r->L);
+  if (lua_next(r->L, index) == 0) return !is_list(r, param);
+  lua_pop(r->L, 2);
+  return true;
+}
+
+static int unknown_option(const reader *r, int key) {
+  luaL_Buffer known;
+  luaL_buffinit(r->L, &known);
+  for (int i = 0; i < PERI_MAX_PARAMS && r->call->op->params[i].name != NULL; i++) {
+    if (!r->call->op->params[i].optional) continue;
+    if (luaL_bufflen(&known) > 0) luaL_addstring(&known, ", ");
+    luaL_addstring(&known, r->call->op->params[i].name);
+  }
+  luaL_pushresult(&known);
+  const char *list = lua_tostring(r->L, -1);
+  return bind_error(r->L, r->name, "unknown option %s (known: %s)", bind_describe(r->L, key),
+                    *list == '\0' ? "none" : list);
+}
+
+static void read_options(const reader *r, int table) {
+  lua_State *L = r->L;
+  const peri_param *params = r->call->op->params;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, PERI_MAX_PARAMS, r->name);
+  for (lua_pushnil(L); lua_next(L, table); lua_settop(L, top + 1)) {
+    int i = 0;
+    const char *name = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
+    while (i < PERI_MAX_PARAMS && params[i].name != NULL && strcmp(params[i].name, name) != 0) i++;
+    if (i == PERI_MAX_PARAMS || params[i].name == NULL) unknown_option(r, top + 1);
+    if (r->call->args[i].given) bind_error(L, r->name, "%s is given twice", name);
+    if (params[i].kind == PERI_KIND_TENSORS) bind_error(L, r->name, "%s must stand before the options", name);
+    read_argument(r, i, top + 2, top + 2);
+    if (lua_isuserdata(L, top + 2)) { /* a tensor stays below the key: the table may be weak */
+      lua_settop(L, top + 2);
+      lua_insert(L, ++top);
+      if (i == 0) *r->first = top;
+    }
+  }
+}
+
+static void read_arguments(const reader *r, int top) {
+  const peri_param *params = r->call->op->params;
+  int index = 1, i = 0;
+  for (; i < PERI_MAX_PARAMS && params[i].name != NULL && index <= top; i++) {
+    if (params[i].named) continue;
+    if (params[i].optional && lua_isnil(r->L, index)) {
+      index++;
+      continue;
+    }
+    if (index == top && is_options(r, i, index)) break;
+    index += read_argument(r, i, index, top);
+  }
+  if (index == top && is_options(r, i, index)) {
+    read_options(r, index);
+    index++;
+  }
+  if (index <= top) bind_error(r->L, r->name, "too many arguments: %s was not expected", bind_describe(r->L, index));
+  for (i = 0; i < PERI_MAX_PARAMS && params[i].name != NULL; i++) {
+    if (!r->call->args[i].given && !params[i].optional) bind_error(r->L, r->name, "%s is missing", params[i].name);
+  }
+}
+
+/* ---- results ---- */
+
+int bind_shown_outputs(const peri_op *op) {
+  int shown = 0;
+  while (shown < op->outputs && !(op->saves & PERI_HIDDEN_OUTPUT(shown))) shown++;
+  return shown;
+}
+
+void bind_push_element(lua_State *L, const peri_tensor *x) {
+  switch (x->layout.dtype) {
+  case PERI_BOOL:
+    lua_pushboolean(L, *(const uint8_t *)x->data);
+    break;
+  case PERI_INT64:
+  case PERI_UINT8:
+    lua_pushinteger(L, peri_load_integer(x->layout.dtype, x->data));
+    break;
+  default:
+    lua_pushnumber(L, peri_load_number(x->layout.dtype, x->data));
+  }
+}
+
+/* Fills the handles that were pushed before the call. */
+static void take_outputs(peri_call *call, peri_tensor **const *handles, int shown) {
+  for (int i = 0; i < call->op->outputs; i++) {
+    if (i < shown) {
+      *handles[i] = call->outputs[i].tensor;
+    } else {
+      peri_tensor_release(&call->outputs[i].tensor);
+    }
+  }
+}
+
+int bind_run(lua_State *L, bind_state *S, peri_call *call) {
+  peri_tensor **handles[PERI_MAX_OUTPUTS];
+  int shown = bind_shown_outputs(call->op);
+  for (int i = 0; i < shown; i++) handles[i] = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_call_run(call));
+  take_outputs(call, handles, shown);
+  bind_charge(L, S);
+  return shown;
+}
+
+void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tensor *const *operands) {
+  peri_call call;
+  peri_call_open(&call, S->context, op);
+  for (int i = 0; i < n; i++) {
+    call.args[i].given = true;
+    call.args[i].tensor = operands[i];
+  }
+  lua_pop(L, bind_run(L, S, &call) - 1);
+}
+
+/* ---- the closure ---- */
+
+static int call_row(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const peri_op *op = lua_touserdata(L, lua_upvalueindex(2));
+  bool in_place = lua_toboolean(L, lua_upvalueindex(3));
+  int top = lua_gettop(L);
+  peri_call call;
+  peri_call_open(&call, S->context, op);
+  call.in_place = in_place;
+  int first = 1;
+  reader r = {L, S, &call, in_place ? lua_tostring(L, lua_upvalueindex(3)) : op->name, &first};
+  read_arguments(&r, top);
+  if (in_place || (op->flags & PERI_OP_WRITES)) {
+    BIND_TRY(L, S, peri_call_run(&call));
+    peri_tensor_release(&call.outputs[0].tensor);
+    lua_pushvalue(L, first);
+    return 1;
+  }
+  int shown = bind_run(L, S, &call);
+  if ((op->flags & (PERI_OP_FULL_VALUE | PERI_OP_FULL_ONE)) && !call.args[1].given) {
+    lua_settop(L, -shown); /* the first output */
+    if (op->flags & PERI_OP_FULL_VALUE) bind_push_element(L, bind_to_tensor(L, S, -1));
+    return 1;
+  }
+  if ((op->flags & PERI_OP_CREATES) && call.args[peri_op_params(op) - 1].integer) {
+    BIND_TRY(L, S, peri_require_grad(call.outputs[0].tensor, true));
+    bind_register_handle(L, S, -1);
+  }
+  return shown;
+}
+
+/* Unary metamethods are called with the operand twice. */
+static int call_unary_metamethod(lua_State *L) {
+  lua_settop(L, 1);
+  return call_row(L);
+}
+
+static void push_row(lua_State *L, bind_state *S, const peri_op *op, const char *in_place, lua_CFunction function) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)op);
+  if (in_place != NULL) {
+    lua_pushstring(L, in_place);
+  } else {
+    lua_pushboolean(L, 0);
+  }
+  bind_push_function(L, S, function, 2);
+}
+
+/* Stores the value on top under a name that may hold one dot: "linalg.solve". */
+static void set_field(lua_State *L, int table, const char *name) {
+  const char *dot = strchr(name, '.');
+  if (dot == NULL) {
+    lua_setfield(L, table, name);
+    return;
+  }
+  lua_pushlstring(L, name, (size_t)(dot - name));
+  if (lua_rawget(L, table) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushlstring(L, name, (size_t)(dot - name));
+    lua_pushvalue(L, -2);
+    lua_rawset(L, table);
+  }
+  lua_insert(L, -2);
+  lua_setfield(L, -2, dot + 1);
+  lua_pop(L, 1);
+}
+
+static void register_row(lua_State *L, bind_state *S, const peri_op *op, int module, int methods, int meta) {
+  bool is_method = op->params[0].name != NULL && !(op->flags & PERI_OP_NO_METHOD) &&
+                   (op->params[0].kind == PERI_KIND_TENSOR || op->params[0].kind == PERI_KIND_OPERAND ||
+                    op->params[0].kind == PERI_KIND_INDICES);
+  push_row(L, S, op, NULL, call_row);
+  bind_document(L, op->doc);
+  if (is_method) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, methods, op->name);
+  }
+  set_field(L, module, op->name);
+  if (op->flags & PERI_OP_IN_PLACE) {
+    lua_pushfstring(L, "%s_", op->name);
+    push_row(L, S, op, lua_tostring(L, -1), call_row);
+    bind_document(L, op->doc);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, methods, lua_tostring(L, -3));
+    set_field(L, module, lua_tostring(L, -2));
+    lua_pop(L, 1);
+  }
+  if (op->metamethod != NULL) {
+    push_row(L, S, op, NULL, op->params[1].name == NULL ? call_unary_metamethod : call_row);
+    lua_setfield(L, meta, op->metamethod);
+  }
+}
+
+void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
+  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
+    for (const peri_op *const *row = *group; *row != NULL; row++) {
+      if (!((*row)->flags & PERI_OP_INTERNAL)) register_row(L, S, *row, module, methods, meta);
+    }
+  }
+}
+
+/* ---- the table, for help, the reference and the tests ---- */
+
+static const char *const kind_names[] = {"tensor", "operand", "tensors", "indices", "number", "integer", "index",
+                                         "bool",   "dim",     "dims",    "shape",   "dtype",  "choice"};
+static const struct {
+  unsigned flag;
+  const char *name;
+} flag_names[] = {
+    {PERI_OP_IN_PLACE, "in_place"},       {PERI_OP_VIEW, "view"},           {PERI_OP_WRITES, "writes"},
+    {PERI_OP_ELEMENTWISE, "elementwise"}, {PERI_OP_RANDOM, "random"},       {PERI_OP_CREATES, "creates"},
+    {PERI_OP_NO_METHOD, "no_method"},     {PERI_OP_ALLOCATES, "allocates"}, {PERI_OP_NO_GRADIENT, "no_gradient"}};
+
+static void push_params(lua_State *L, const peri_op *op) {
+  lua_newtable(L);
+  for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
+    const peri_param *param = &op->params[i];
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, param->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, kind_names[param->kind]);
+    lua_setfield(L, -2, "kind");
+    lua_pushboolean(L, param->optional);
+    lua_setfield(L, -2, "optional");
+    lua_pushboolean(L, param->named);
+    lua_setfield(L, -2, "named");
+    lua_pushstring(L, param->choices);
+    lua_setfield(L, -2, "choices");
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* peri.ops(): a list of {name, params, outputs, doc, sample, low, high, gradient, metamethod, flags...} */
+int bind_list_ops(lua_State *L) {
+  int n = 0;
+  lua_newtable(L);
+  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
+    for (const peri_op *const *row = *group; *row != NULL; row++) {
+      const peri_op *op = *row;
+      if (op->flags & PERI_OP_INTERNAL) continue;
+      lua_createtable(L, 0, 16);
+      lua_pushstring(L, op->name);
+      lua_setfield(L, -2, "name");
+      lua_pushstring(L, op->doc);
+      lua_setfield(L, -2, "doc");
+      lua_pushstring(L, op->sample);
+      lua_setfield(L, -2, "sample");
+      lua_pushstring(L, op->metamethod);
+      lua_setfield(L, -2, "metamethod");
+      lua_pushinteger(L, bind_shown_outputs(op));
+      lua_setfield(L, -2, "outputs");
+      lua_pushnumber(L, op->low);
+      lua_setfield(L, -2, "low");
+      lua_pushnumber(L, op->high);
+      lua_setfield(L, -2, "high");
+      lua_pushboolean(L, op->grad != NULL);
+      lua_setfield(L, -2, "gradient");
+      for (size_t f = 0; f < PERI_COUNT(flag_names); f++) {
+        lua_pushboolean(L, (op->flags & flag_names[f].flag) != 0);
+        lua_setfield(L, -2, flag_names[f].name);
+      }
+      push_params(L, op);
+      lua_setfield(L, -2, "params");
+      lua_rawseti(L, -2, ++n);
+    }
+  }
+  return 1;
+}

@@ -1,0 +1,233 @@
+/* peri.nn: the layers and losses of the runtime's table as userdata, one constructor for each row. */
+#include "nn.h"
+
+#include "nn/parameter.h"
+#include "bindings/core/option_list.h"
+
+#include <string.h>
+
+/* ---- what all modules share ---- */
+
+bind_kind nn_kind_of(lua_State *L, const bind_state *S, int index) {
+  bind_kind kind = bind_kind_of(L, S, index);
+  return kind == BIND_LAYER || kind == BIND_CONTAINER || kind == BIND_OBJECT ? kind : BIND_NONE;
+}
+
+peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index) {
+  return bind_is(L, S, index, BIND_LAYER) ? *(peri_layer **)lua_touserdata(L, index) : NULL;
+}
+
+const char *nn_name(lua_State *L, const bind_state *S, int index) {
+  switch (nn_kind_of(L, S, index)) {
+  case BIND_LAYER:
+    return nn_to_layer(L, S, index)->kind->name;
+  case BIND_CONTAINER:
+    return ((const nn_container *)lua_touserdata(L, index))->runs ? "Sequential" : "ModuleList";
+  case BIND_OBJECT:
+    break;
+  default:
+    return bind_describe(L, index);
+  }
+  lua_getiuservalue(L, index, NN_CLASS);
+  int kind = luaL_getmetafield(L, -1, "__name"); /* the script may have changed, or taken away, the metatable */
+  if (kind != LUA_TNIL && kind != LUA_TSTRING) lua_pop(L, 1);
+  if (kind != LUA_TSTRING) lua_pushliteral(L, "Module");
+  lua_remove(L, -2);
+  return lua_tostring(L, -1);
+}
+
+/* ---- construction: upvalue 2 is the kind ---- */
+
+static int64_t read_size(lua_State *L, int index, const peri_layer_kind *kind, const char *name) {
+  int whole = 0;
+  lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
+  if (!whole) bind_error(L, kind->name, "%s must be a whole number, got %s", name, bind_describe(L, index));
+  return value;
+}
+
+static int new_layer(lua_State *L) {
+  static const char *const with_dtype[] = {"dtype", NULL};
+  bind_state *S = bind_here(L);
+  const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
+  int64_t sizes[PERI_LAYER_SIZES] = {0};
+  double options[PERI_LAYER_OPTIONS];
+  peri_dtype dtype = PERI_FLOAT32;
+  int table = 1;
+  for (; kind->sizes[table - 1] != NULL; table++) sizes[table - 1] = read_size(L, table, kind, kind->sizes[table - 1]);
+  if (lua_gettop(L) > table)
+    return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
+  lua_settop(L, table);
+  bool has_parameters = kind->parameters[0].name != NULL;
+  bind_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
+  if (has_parameters && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
+  peri_layer **handle = bind_push_object(L, S, BIND_LAYER, sizeof *handle, 0);
+  BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
+  bind_charge(L, S);
+  return 1;
+}
+
+static void collect_layer(void *object) { peri_layer_release(object); }
+
+/* ---- layer(x), loss(input, target) ---- */
+
+static peri_layer *check_layer(lua_State *L) {
+  peri_layer *layer = nn_to_layer(L, bind_here(L), 1);
+  if (layer == NULL) bind_error(L, "forward", "expected a layer, got %s", bind_describe(L, 1));
+  return layer;
+}
+
+static int call_layer(lua_State *L) {
+  static const char *const names[2][PERI_LAYER_INPUTS] = {{"x"}, {"input", "target"}};
+  bind_state *S = bind_here(L);
+  const peri_layer *layer = check_layer(L);
+  int n = layer->kind->inputs;
+  peri_tensor *inputs[PERI_LAYER_INPUTS];
+  for (int i = 0; i < n; i++) {
+    inputs[i] = bind_to_tensor(L, S, 2 + i);
+    if (inputs[i] == NULL) bind_check_tensor(L, S, 2 + i, layer->kind->name, names[n - 1][i]);
+  }
+  if (lua_gettop(L) > n + 1)
+    return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
+  peri_tensor **handle = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_layer_forward(layer, inputs, handle));
+  if (*handle == inputs[0]) { /* one tensor keeps one handle */
+    peri_tensor_release(handle);
+    lua_pushvalue(L, 2);
+  }
+  bind_charge(L, S);
+  return 1;
+}
+
+/* ---- fields ---- */
+
+static int find_parameter(const peri_layer_kind *kind, const char *name) {
+  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+    if (strcmp(kind->parameters[i].name, name) == 0) return i;
+  }
+  return -1;
+}
+
+/* Sizes and options, as the layer was made. */
+static bool push_argument(lua_State *L, const peri_layer *layer, const char *name) {
+  for (int i = 0; layer->kind->sizes[i] != NULL; i++) {
+    if (strcmp(layer->kind->sizes[i], name) != 0) continue;
+    lua_pushinteger(L, layer->sizes[i]);
+    return true;
+  }
+  return bind_push_named_option(L, layer->kind->options, layer->options, name);
+}
+
+/* Upvalue 3 holds the methods. */
+static int layer_index(lua_State *L) {
+  const peri_layer *layer = check_layer(L);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_gettable(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  int parameter = find_parameter(layer->kind, name);
+  if (parameter >= 0 && layer->parameters[parameter] != NULL) {
+    bind_push_tensor(L, bind_here(L), &layer->parameters[parameter]);
+  } else if (parameter >= 0) {
+    lua_pushnil(L);
+  } else if (strcmp(name, "training") == 0) {
+    lua_pushboolean(L, layer->training);
+  } else if (!push_argument(L, layer, name)) {
+    return bind_error(L, layer->kind->name, "there is no field or method %s", bind_describe(L, 2));
+  }
+  return 1;
+}
+
+static int layer_newindex(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_layer *layer = check_layer(L);
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  int parameter = find_parameter(layer->kind, name);
+  if (parameter < 0) return bind_error(L, layer->kind->name, "field %s cannot be set", bind_describe(L, 2));
+  BIND_TRY(L, S, peri_layer_set_parameter(layer, parameter, bind_check_tensor(L, S, 3, layer->kind->name, name)));
+  return 0;
+}
+
+/* ---- nn.Parameter ---- */
+
+static int new_parameter(lua_State *L) {
+  bind_state *S = bind_here(L);
+  peri_tensor *x = bind_check_tensor(L, S, 1, "Parameter", "the argument");
+  lua_settop(L, 1);
+  peri_tensor **handle = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_parameter_new(x, handle));
+  if (*handle == x) {
+    peri_tensor_release(handle);
+    lua_settop(L, 1);
+  } else {
+    bind_register_handle(L, S, -1);
+  }
+  return 1;
+}
+
+/* ---- the table, for help, the reference and the tests: upvalue 2 is a list of kinds ---- */
+
+static int list_kinds(lua_State *L) {
+  const peri_layer_kind *const *kind = lua_touserdata(L, lua_upvalueindex(2));
+  lua_newtable(L);
+  for (int n = 1; *kind != NULL; kind++, n++) {
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, (*kind)->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, (*kind)->doc);
+    lua_setfield(L, -2, "doc");
+    lua_pushstring(L, (*kind)->sample);
+    lua_setfield(L, -2, "sample");
+    lua_newtable(L);
+    for (int i = 0; (*kind)->sizes[i] != NULL; i++) {
+      lua_pushstring(L, (*kind)->sizes[i]);
+      lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "sizes");
+    bind_push_options(L, (*kind)->options);
+    lua_setfield(L, -2, "options");
+    lua_newtable(L);
+    for (int i = 0; (*kind)->parameters[i].name != NULL; i++) {
+      lua_pushstring(L, (*kind)->parameters[i].name);
+      lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "parameters");
+    lua_rawseti(L, -2, n);
+  }
+  return 1;
+}
+
+/* ---- opening ---- */
+
+static void set_kinds(lua_State *L, bind_state *S, const peri_layer_kind *const *kinds, const char *list_name) {
+  for (const peri_layer_kind *const *kind = kinds; *kind != NULL; kind++)
+    bind_set_member(L, S, *kind, (*kind)->name, new_layer, (*kind)->doc);
+  bind_set_member(L, S, kinds, list_name, list_kinds, NULL);
+}
+
+static const bind_function layer_methods[] = {{"forward", call_layer, NULL}, {NULL, NULL, NULL}};
+static const luaL_Reg layer_metamethods[] = {{"__call", call_layer},
+                                             {"__tostring", nn_to_text},
+                                             {"__newindex", layer_newindex},
+                                             {"__index", layer_index},
+                                             {NULL, NULL}};
+static const bind_class layer_class = {.kind = BIND_LAYER,
+                                       .name = "perilune.Layer",
+                                       .collect = collect_layer,
+                                       .methods = layer_methods,
+                                       .metamethods = layer_metamethods};
+
+void bind_open_nn(lua_State *L, bind_state *S) {
+  lua_newtable(L);
+  int module = lua_gettop(L), methods = module + 1;
+  nn_open_methods(L, S);
+  bind_open_class(L, S, &layer_class, methods);
+  nn_open_containers(L, S, methods, module);
+  nn_open_objects(L, S, methods, module);
+  lua_settop(L, module);
+  set_kinds(L, S, peri_layer_kinds, "layers");
+  set_kinds(L, S, peri_loss_kinds, "losses");
+  bind_set_member(L, S, NULL, "Parameter", new_parameter,
+                  "Parameter(tensor) -> tensor\n"
+                  "A leaf that requires grad over the tensor's memory (a copy where it is not contiguous): what a "
+                  "layer written in Lua keeps in its fields to be trained.");
+}

@@ -1,0 +1,72 @@
+/* Modules as Lua sees them: layers in C, containers, and objects of classes written in Lua.
+ *
+ * All three are userdata and share the methods of nn.Module. A layer is one pointer to a peri_layer. A
+ * container keeps its children in user values, and beside them pointers to those that are C layers. An
+ * object of a Lua class keeps its fields, the order of its children and parameters, and its class in
+ * user values. */
+#ifndef PERI_BIND_NN_H
+#define PERI_BIND_NN_H
+
+#include "bindings/core/bind.h"
+#include "nn/nn.h"
+
+/* Walks and calls go through nested modules by recursion, which Lua allows about 200 times. */
+#define NN_DEEPEST 100
+
+typedef struct nn_container {
+  bool training;
+  bool runs;            /* Sequential; a ModuleList only holds */
+  int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
+  peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
+} nn_container;
+
+typedef struct nn_object {
+  bool training;
+} nn_object;
+enum {
+  NN_FIELDS = 1,
+  NN_ORDER,
+  NN_CLASS
+}; /* an object's user values; the order is a list, and under each name in it "part" or "buffer" */
+
+/* BIND_LAYER, BIND_CONTAINER or BIND_OBJECT; BIND_NONE when the value at index is no module. */
+bind_kind nn_kind_of(lua_State *L, const bind_state *S, int index);
+/* The C layer at index, or NULL. */
+peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index);
+/* "Linear", "Sequential", "Net": the name of the module at index; may push a string. */
+const char *nn_name(lua_State *L, const bind_state *S, int index);
+
+/* ---- walking through a module and all that it holds, in the order of registration ---- */
+
+typedef struct nn_walk nn_walk;
+
+/* A parameter's place: the module that has it, and which it is there. */
+typedef struct nn_place {
+  peri_tensor *const *tensor; /* in the layer, or in the handle of an object's field */
+  int owner;                  /* stack index of the module */
+  int position;               /* a layer's parameter from 0; an object's entry in its order from 1 */
+  bool buffer;
+} nn_place;
+
+struct nn_walk {
+  lua_State *L;
+  bind_state *S;
+  const char *operation;
+  bool names;               /* whether parameters come with their full name on the stack's top */
+  bool parameters, buffers; /* which of the two are visited */
+  void (*parameter)(nn_walk *w, const nn_place *place); /* or NULL; what is in two places comes twice */
+  void (*module)(nn_walk *w, int index);                /* or NULL; children come before their parents */
+  int depth;
+  int list, tensors, seen; /* stack positions of tables that the functions use */
+};
+
+/* Raises when the value at index is no module. */
+void nn_walk_from(nn_walk *w, int index);
+
+/* ---- the parts of peri.nn; methods (those of all modules) and module are stack positions ---- */
+void nn_open_methods(lua_State *L, bind_state *S);
+void nn_open_containers(lua_State *L, bind_state *S, int methods, int module);
+void nn_open_objects(lua_State *L, bind_state *S, int methods, int module);
+int nn_to_text(lua_State *L); /* __tostring */
+
+#endif

@@ -1,0 +1,198 @@
+/* The REPL's C half: the input, the terminal and Ctrl-C. What is evaluated, printed and completed is
+ * decided in bindings/lua/program. */
+#include "bindings/core/lua_sources.h"
+#include "program.h"
+#include "repl_edit.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <perilune/perilune.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Lives as a userdata; the functions given to Lua have it as their first upvalue. */
+typedef struct console {
+  lua_State *L;
+  bool interactive;
+  peri_editor *editor;
+  char *line; /* getline's, when there is no editor */
+  size_t capacity;
+} console;
+
+static console *console_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+
+static int close_console(lua_State *L) {
+  console *terminal = lua_touserdata(L, 1);
+  peri_editor_close(terminal->editor);
+  free(terminal->line);
+  terminal->editor = NULL;
+  terminal->line = NULL;
+  return 0;
+}
+
+/* ---- the history's place ---- */
+
+/* Makes the directories that lead to path; a failure shows when the file is written. */
+static void make_parents(char *path) {
+  for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    *slash = '\0';
+    mkdir(path, 0700);
+    *slash = '/';
+  }
+}
+
+/* $XDG_STATE_HOME/perilune/history, else ~/.local/state/perilune/history; NULL without a home.
+ * Pushes the string that it returns. */
+static const char *push_history_path(lua_State *L) {
+  const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+  if (state && state[0] == '/') {
+    lua_pushfstring(L, "%s/perilune/history", state);
+  } else if (home && home[0] == '/') {
+    lua_pushfstring(L, "%s/.local/state/perilune/history", home);
+  } else {
+    lua_pushnil(L);
+    return NULL;
+  }
+  char *path = strdup(lua_tostring(L, -1));
+  if (path) make_parents(path);
+  free(path);
+  return lua_tostring(L, -1);
+}
+
+/* ---- what Lua is given ---- */
+
+/* read(prompt): a line without its newline; nil at the end of the input; false after Ctrl-C. */
+static int read_line(lua_State *L) {
+  console *terminal = console_of(L);
+  const char *prompt = luaL_checkstring(L, 1);
+  const char *line = NULL;
+  peri_interrupt_came(); /* what came while nothing was computed and nothing typed is past */
+  if (terminal->editor) {
+    line = peri_editor_read(terminal->editor, prompt);
+  } else {
+    if (terminal->interactive) fputs(prompt, stdout);
+    fflush(stdout);
+    if (getline(&terminal->line, &terminal->capacity, stdin) >= 0) line = terminal->line;
+  }
+  if (peri_interrupt_came()) {
+    clearerr(stdin);
+    lua_pushboolean(L, false);
+  } else if (line) {
+    lua_pushlstring(L, line, strcspn(line, "\n"));
+  } else {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
+static int remember(lua_State *L) {
+  console *terminal = console_of(L);
+  const char *line = luaL_checkstring(L, 1);
+  if (terminal->editor) peri_editor_remember(terminal->editor, line);
+  return 0;
+}
+
+/* call(f, handler, ...): like xpcall, and Ctrl-C interrupts it. */
+static int call(lua_State *L) {
+  lua_pushvalue(L, 2);
+  lua_insert(L, 1);
+  lua_remove(L, 3);
+  int status = peri_program_call(L, lua_gettop(L) - 2, LUA_MULTRET, 1);
+  fflush(stdout);
+  lua_pushboolean(L, status == LUA_OK);
+  lua_replace(L, 1);
+  return lua_gettop(L);
+}
+
+/* columns(): the width of the terminal. */
+static int columns(lua_State *L) {
+  struct winsize size;
+  bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  lua_pushinteger(L, known ? size.ws_col : 80);
+  return 1;
+}
+
+/* load(name): runs an embedded file with the table of these functions; gives its results. */
+static int load_source(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const struct peri_lua_source *source = peri_lua_sources;
+  while (source->name && strcmp(source->name, name) != 0) source++;
+  if (!source->name) return luaL_error(L, "no embedded file '%s'", name);
+  lua_pushfstring(L, "=[%s]", name);
+  if (luaL_loadbufferx(L, source->text, source->size, lua_tostring(L, -1), "t") != LUA_OK) return lua_error(L);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_call(L, 1, LUA_MULTRET);
+  return lua_gettop(L) - 2;
+}
+
+static void push_functions(lua_State *L, int terminal) {
+  static const luaL_Reg functions[] = {{"read", read_line},  {"remember", remember}, {"call", call},
+                                       {"columns", columns}, {"load", load_source},  {NULL, NULL}};
+  terminal = lua_absindex(L, terminal);
+  lua_newtable(L);
+  for (const luaL_Reg *function = functions; function->name; function++) {
+    lua_pushvalue(L, terminal);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, function->func, 2);
+    lua_setfield(L, -2, function->name);
+  }
+}
+
+/* ---- completion ---- */
+
+/* Calls the Lua function complete(line), which gives the text to insert and the choices to show, or
+ * nils. It is found in the registry under the console's address. */
+static void complete(peri_editor *editor, const char *line, size_t length, void *user) {
+  console *terminal = user;
+  lua_State *L = terminal->L;
+  if (!lua_checkstack(L, 8)) return;
+  int top = lua_gettop(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, terminal);
+  lua_pushlstring(L, line, length);
+  if (peri_program_call(L, 1, 2, 0) == LUA_OK) {
+    const char *inserted = lua_tostring(L, -2), *choices = lua_tostring(L, -1);
+    if (inserted) peri_editor_insert(editor, inserted);
+    if (choices) peri_editor_list(editor, choices);
+  }
+  lua_settop(L, top);
+}
+
+/* ---- the whole ---- */
+
+static console *push_console(lua_State *L, bool interactive) {
+  console *terminal = lua_newuserdatauv(L, sizeof(*terminal), 0);
+  *terminal = (console){.L = L, .interactive = interactive};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_console);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return terminal;
+}
+
+void peri_repl(lua_State *L, bool interactive) {
+  int top = lua_gettop(L);
+  console *terminal = push_console(L, interactive);
+  push_functions(L, -1);
+  lua_pushboolean(L, interactive);
+  lua_setfield(L, -2, "interactive");
+  lua_getfield(L, -1, "load");
+  lua_pushliteral(L, "program.repl");
+  lua_call(L, 1, 2); /* the loop, and the function for Tab */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, terminal);
+  if (interactive) {
+    const char *history = push_history_path(L);
+    terminal->editor = peri_editor_open(history, complete, terminal);
+    lua_pop(L, 1);
+  }
+  lua_call(L, 0, 0);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, terminal);
+  if (terminal->editor) peri_editor_close(terminal->editor);
+  terminal->editor = NULL;
+  lua_settop(L, top);
+}

@@ -1,0 +1,235 @@
+/* Options of estimators: read from a table, pushed as Lua values, written as text; see svm.h. */
+#include "svm.h"
+#include "bindings/core/option_list.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void check_positive(lua_State *L, const estimator_type *type, const double *values) {
+  for (int i = 0; type->options[i].name != NULL; i++) {
+    bool meant = values[i] > 0 || values[i] == type->options[i].otherwise;
+    if (meant || bind_choice(type->positive, type->options[i].name) < 0) continue;
+    bind_error(L, type->name, "%s is %f (expected a number > 0)", type->options[i].name, values[i]);
+  }
+}
+
+static void read_gamma(lua_State *L, const estimator_type *type, int index, peri_gamma_mode *mode, double *gamma) {
+  int kind = bind_push_entry(L, index, "gamma");
+  *mode = PERI_GAMMA_SCALE;
+  *gamma = 0;
+  if (kind == LUA_TNUMBER) {
+    *mode = PERI_GAMMA_VALUE;
+    *gamma = lua_tonumber(L, -1);
+    if (!(*gamma > 0) || isinf(*gamma)) bind_error(L, type->name, "gamma is %f (expected a finite number > 0)", *gamma);
+  } else if (kind != LUA_TNIL) {
+    int choice = kind == LUA_TSTRING ? bind_choice("scale auto", lua_tostring(L, -1)) : -1;
+    if (choice < 0) bind_error(L, type->name, "gamma must be scale, auto or a number, got %s", bind_describe(L, -1));
+    *mode = choice == 0 ? PERI_GAMMA_SCALE : PERI_GAMMA_AUTO;
+  }
+  lua_pop(L, 1);
+}
+
+/* Checks the class_weight at the stack's top and returns how many labels it lists. */
+static size_t check_class_weight(lua_State *L, const estimator_type *type) {
+  size_t n = 0;
+  int kind = lua_type(L, -1);
+  if (kind == LUA_TNIL) return 0;
+  if (kind == LUA_TSTRING && strcmp(lua_tostring(L, -1), "balanced") == 0) return 0;
+  if (kind != LUA_TTABLE) {
+    bind_error(L, type->name, "class_weight must be 'balanced' or a table {[label] = weight}, got %s",
+               bind_describe(L, -1));
+  }
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), n++) {
+    if (!lua_isinteger(L, -2)) {
+      bind_error(L, type->name, "class_weight has the label %s (expected a whole number)", bind_describe(L, -2));
+    }
+    lua_Integer label = lua_tointeger(L, -2);
+    double weight = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+    if (!(weight > 0) || isinf(weight)) {
+      bind_error(L, type->name, "class_weight of %I is %s (expected a finite number > 0)", label, bind_describe(L, -1));
+    }
+  }
+  return n;
+}
+
+/* Fills e from the checked class_weight at index, of at most `room` labels. */
+static void read_class_weight(lua_State *L, estimator *e, int index, size_t room) {
+  e->weighted = !lua_isnil(L, index);
+  e->balanced = lua_type(L, index) == LUA_TSTRING;
+  if (!lua_istable(L, index)) return;
+  lua_pushnil(L);
+  for (; room > 0 && lua_next(L, index); room--, lua_pop(L, 1)) {
+    int64_t at = e->weights++, label = lua_tointeger(L, -2);
+    for (; at > 0 && e->list[at - 1].label > label; at--) e->list[at] = e->list[at - 1];
+    e->list[at] = (peri_class_weight){label, lua_tonumber(L, -1)};
+  }
+}
+
+static void push_class_weight(lua_State *L, const estimator *e) {
+  if (!e->weighted) {
+    lua_pushnil(L);
+  } else if (e->balanced) {
+    lua_pushliteral(L, "balanced");
+  } else {
+    lua_newtable(L);
+    for (int64_t i = 0; i < e->weights; i++) {
+      lua_pushnumber(L, e->list[i].weight);
+      lua_rawseti(L, -2, e->list[i].label);
+    }
+  }
+}
+
+static void push_gamma_option(lua_State *L, const estimator *e) {
+  if (e->gamma_mode == PERI_GAMMA_VALUE) {
+    lua_pushnumber(L, e->gamma);
+  } else {
+    lua_pushstring(L, e->gamma_mode == PERI_GAMMA_AUTO ? "auto" : "scale");
+  }
+}
+
+void estimator_push_option(lua_State *L, int index, const estimator *e, const char *name) {
+  if (e->has_function && strcmp(name, "kernel") == 0) {
+    lua_getiuservalue(L, index, ESTIMATOR_KERNEL);
+    return;
+  }
+  if (bind_push_named_option(L, e->type->options, e->values, name)) return;
+  if (strcmp(name, "gamma") == 0) {
+    push_gamma_option(L, e);
+  } else {
+    push_class_weight(L, e);
+  }
+}
+
+void estimator_push_params(lua_State *L, int index, const estimator *e) {
+  lua_newtable(L);
+  for (const peri_option *option = e->type->options; option->name != NULL; option++) {
+    estimator_push_option(L, index, e, option->name);
+    lua_setfield(L, -2, option->name);
+  }
+  for (const char *const *name = e->type->also; *name != NULL; name++) {
+    estimator_push_option(L, index, e, *name);
+    lua_setfield(L, -2, *name);
+  }
+}
+
+static bool has_also(const estimator_type *type, const char *name) {
+  const char *const *other = type->also;
+  while (*other != NULL && strcmp(*other, name) != 0) other++;
+  return *other != NULL;
+}
+
+/* With a kernel that is a function: pushes it, and replaces the options by a copy that says "precomputed". */
+static bool take_function(lua_State *L, const estimator_type *type, int index) {
+  bool has_kernel = false;
+  for (const peri_option *o = type->options; o->name != NULL; o++) has_kernel |= strcmp(o->name, "kernel") == 0;
+  if (!has_kernel || bind_push_entry(L, index, "kernel") != LUA_TFUNCTION) {
+    lua_settop(L, index);
+    return false;
+  }
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_pushliteral(L, "precomputed");
+  lua_setfield(L, -2, "kernel");
+  lua_replace(L, index);
+  return true;
+}
+
+estimator *estimator_push_new(lua_State *L, bind_state *S, const estimator_type *type, int index) {
+  double values[PERI_MAX_OPTIONS], gamma = 0;
+  peri_gamma_mode mode = PERI_GAMMA_SCALE;
+  int top = lua_gettop(L);
+  lua_pushvalue(L, index);
+  index = lua_gettop(L);
+  bool function = take_function(L, type, index);
+  bind_options(L, index, type->name, type->options, type->also, values);
+  check_positive(L, type, values);
+  if (has_also(type, "gamma")) read_gamma(L, type, index, &mode, &gamma);
+  if (has_also(type, "class_weight"))
+    bind_push_entry(L, index, "class_weight");
+  else
+    lua_pushnil(L);
+  int weights_at = lua_gettop(L);
+  size_t weights = check_class_weight(L, type);
+  estimator *e = bind_push_object(L, S, type->kind, sizeof *e + weights * sizeof *e->list, ESTIMATOR_VALUES);
+  *e = (estimator){.context = S->context, .type = type, .gamma_mode = mode, .gamma = gamma, .has_function = function};
+  memcpy(e->values, values, sizeof values);
+  read_class_weight(L, e, weights_at, weights);
+  lua_settop(L, weights_at + 1);
+  if (function) {
+    lua_pushvalue(L, index + 1);
+    lua_setiuservalue(L, -2, ESTIMATOR_KERNEL);
+  }
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return e;
+}
+
+/* ---- text ---- */
+
+/* Pushes a number as one would write it. */
+static const char *push_number(lua_State *L, double value) {
+  char digits[40];
+  snprintf(digits, sizeof digits, "%.14g", value);
+  return lua_pushstring(L, isinf(value) ? "math.huge" : digits);
+}
+
+static void push_weights_text(lua_State *L, const estimator *e) {
+  lua_pushliteral(L, "");
+  for (int64_t i = 0; i < e->weights; i++) {
+    const char *weight = push_number(L, e->list[i].weight);
+    lua_pushfstring(L, "%s%s[%I] = %s", lua_tostring(L, -2), i == 0 ? "" : ", ", (lua_Integer)e->list[i].label, weight);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  }
+  lua_pushfstring(L, "{%s}", lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
+/* Adds "name = value", unless the option is not set. */
+static void add_option(lua_State *L, luaL_Buffer *text, int index, const estimator *e, const char *name) {
+  const char *value = "";
+  int top = lua_gettop(L);
+  estimator_push_option(L, index, e, name);
+  switch (lua_type(L, -1)) {
+  case LUA_TNIL:
+    lua_pop(L, 1);
+    return;
+  case LUA_TBOOLEAN:
+    value = lua_toboolean(L, -1) ? "true" : "false";
+    break;
+  case LUA_TNUMBER:
+    value = push_number(L, lua_tonumber(L, -1));
+    break;
+  case LUA_TSTRING:
+    value = lua_pushfstring(L, "\"%s\"", lua_tostring(L, -1));
+    break;
+  case LUA_TFUNCTION:
+    value = "a function";
+    break;
+  default:
+    push_weights_text(L, e);
+    value = lua_tostring(L, -1);
+  }
+  lua_pushfstring(L, "%s%s = %s", name == e->type->options[0].name ? "" : ", ", name, value);
+  lua_insert(L, top + 1);
+  lua_settop(L, top + 1);
+  luaL_addvalue(text);
+}
+
+void estimator_push_text(lua_State *L, int index, const estimator *e) {
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  luaL_addstring(&text, e->type->name);
+  luaL_addchar(&text, '{');
+  for (const peri_option *option = e->type->options; option->name != NULL; option++) {
+    add_option(L, &text, index, e, option->name);
+  }
+  for (const char *const *name = e->type->also; *name != NULL; name++) add_option(L, &text, index, e, *name);
+  luaL_addchar(&text, '}');
+  luaL_pushresult(&text);
+}

@@ -1,0 +1,66 @@
+/* Opening a context: the only file that sees every room. Each room's loops are compiled once for every instruction set;
+ * here the variants of all of them come together, and the processor chooses. */
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "kernels/rows.h"
+
+#include <stdlib.h>
+
+#define VARIANT(isa, label)                                                                                            \
+  extern const peri_elementwise_kernels peri_elementwise_kernels_##isa;                                                \
+  extern const peri_reduce_kernels peri_reduce_kernels_##isa;                                                          \
+  extern const peri_softmax_kernels peri_softmax_kernels_##isa;                                                        \
+  extern const peri_product_kernels peri_product_kernels_##isa;                                                        \
+  extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
+  extern const struct peri_svm_kernels peri_svm_kernels_##isa;                                                         \
+  extern const struct peri_linear_kernels peri_linear_kernels_##isa;                                                   \
+  extern const struct peri_update_kernels peri_update_kernels_##isa;                                                   \
+  static const peri_row_kernels rows_##isa = {                                                                         \
+      .reduce = &peri_reduce_kernels_##isa,                                                                            \
+      .softmax = &peri_softmax_kernels_##isa,                                                                          \
+      .product = &peri_product_kernels_##isa,                                                                          \
+      .random = &peri_random_kernels_##isa,                                                                            \
+  };                                                                                                                   \
+  static const peri_kernels kernels_##isa = {                                                                          \
+      .name = label,                                                                                                   \
+      .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
+      .rows = &rows_##isa,                                                                                             \
+      .svm = &peri_svm_kernels_##isa,                                                                                  \
+      .linear = &peri_linear_kernels_##isa,                                                                            \
+      .update = &peri_update_kernels_##isa,                                                                            \
+  };
+
+VARIANT(baseline, "baseline")
+
+#if defined(__x86_64__)
+VARIANT(v3, "x86-64-v3")
+VARIANT(v4, "x86-64-v4")
+
+static bool has_v3(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+         __builtin_cpu_supports("bmi2");
+}
+
+static bool has_v4(void) {
+  return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+const peri_kernels *peri_kernels_select(void) {
+  __builtin_cpu_init();
+  const char *wanted = getenv("PERILUNE_ISA");
+  bool v3 = has_v3(), v4 = has_v4();
+  if (wanted != NULL) {
+    if (strcmp(wanted, "baseline") == 0) return &kernels_baseline;
+    if (strcmp(wanted, "v3") == 0 && v3) return &kernels_v3;
+    if (strcmp(wanted, "v4") == 0 && v4) return &kernels_v4;
+  }
+  return v4 ? &kernels_v4 : v3 ? &kernels_v3 : &kernels_baseline;
+}
+#else
+const peri_kernels *peri_kernels_select(void) { return &kernels_baseline; }
+#endif
+
+peri_status peri_context_new(const peri_options *options, peri_context **out) {
+  return peri_context_make(options, peri_kernels_select(), out);
+}

@@ -1,0 +1,49 @@
+/* Nodes: what a recorded operation leaves behind. Its edges lead to the nodes (or leaf tensors) of its inputs, never
+ * the other way, so reference counts form no cycle. A node that needs its own output keeps a detached view of it. The
+ * dispatcher records; the walk back (autograd/) reads. */
+#ifndef PERI_NODE_H
+#define PERI_NODE_H
+
+#include "ops/ops.h"
+
+typedef struct peri_node peri_node;
+
+typedef struct peri_edge {
+  peri_node *node;   /* what computed the input, or */
+  peri_tensor *leaf; /* the leaf that the input is; both NULL: no gradient wanted */
+  int output;
+  peri_layout layout; /* the input's, to which its gradient is summed */
+} peri_edge;
+
+struct peri_node {
+  peri_computed computed; /* what a tensor sees */
+  const peri_op *op;
+  uint64_t number;
+  size_t bytes; /* of this block: the node, its edges, its arguments, their versions */
+  int edges, params;
+  bool freed; /* by an earlier backward: edges and saved tensors are gone */
+  bool visited;
+  peri_node *next;                         /* in a walk's list, or among the dying */
+  peri_tensor *incoming[PERI_MAX_OUTPUTS]; /* gradients of the outputs while a walk runs */
+  peri_tensor *outputs[PERI_MAX_OUTPUTS];  /* saved */
+  uint64_t output_versions[PERI_MAX_OUTPUTS];
+  int64_t note[4];
+  peri_arg *args;
+  uint64_t *versions; /* of the saved arguments */
+  peri_edge edge[];
+};
+
+/* The node of a tensor, or NULL for a leaf. */
+static inline peri_node *peri_node_of(const peri_tensor *x) { return (peri_node *)x->node; }
+/* Whether a call with this tensor is to be recorded. */
+static inline bool peri_tracks(const peri_tensor *x) { return x != NULL && x->requires_grad; }
+/* Makes the node of a call that has run and attaches it to the float outputs. */
+peri_status peri_node_record(peri_call *call);
+/* Drops a reference; long chains are released without recursion. */
+static inline void peri_node_release(peri_context *context, peri_node *node) {
+  peri_computed_release(context, &node->computed);
+}
+/* Lets go of edges and saved tensors: nothing can be computed through the node any more. */
+void peri_node_free(peri_context *context, peri_node *node);
+
+#endif

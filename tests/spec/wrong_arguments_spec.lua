@@ -1,0 +1,346 @@
+-- Every function of data, metrics, select, svm and train, every option and every method of what they give, called
+-- with what it does not expect: an error begins with the script's line and speaks of arguments, never of the module's
+-- insides.
+local peri = require "perilune"
+local data, metrics, select_, svm, train = peri.data, peri.metrics, peri.select, peri.svm, peri.train
+local nn, optim = peri.nn, peri.optim
+
+local PARTS = { "data", "metrics", "select", "svm", "train" }
+local NOWHERE = "/nowhere/x" -- texts may be taken for paths
+
+local function sorted_names(t)
+  local names = {}
+  for name, value in pairs(t) do
+    if type(name) == "string" and not name:find "^_" and type(value) == "function" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+-- What is rarely right; made anew each time, as some of it may be released or changed.
+local function wrong_values()
+  local gone = peri.ones(2)
+  gone:release()
+  return {
+    1, -1, 0, 2.5, 0 / 0, math.huge, -math.huge, 2.0 ^ 63, NOWHERE, "", {}, { {} }, { 1, 2 }, { "a" }, { a = {} },
+    { [1.5] = 2 }, { { 1 }, {} }, peri.ones(3, 2), peri.ones(3), peri.tensor(1), peri.zeros(0, 2), gone, true, false,
+    function() end, function() return {} end, coroutine.create(function() end), io.stdout, svm.SVC(), nn.Linear(2, 3),
+    { peri.ones(4, 2) },
+  }
+end
+local COUNT = #wrong_values()
+
+local problems = {}
+
+local function problem_of(message)
+  if type(message) ~= "string" then return "no text" end
+  if not message:find "^tests/spec/wrong_arguments_spec.lua:%d+: " then return "no position" end
+  for _, words in ipairs { "attempt to", "perilune/", "bindings/", "bad argument", "\n" } do
+    if message:find(words, 1, true) then return "speaks of insides" end
+  end
+end
+
+-- Calls f; one entry for each kind of problem.
+local function try(label, f, ...)
+  local ok, result = pcall(f, ...)
+  if ok then return result end
+  local problem = problem_of(result)
+  if problem then
+    local key = label .. ": " .. problem
+    problems[key] = problems[key] or tostring(result)
+  end
+end
+
+local function report()
+  local lines = {}
+  for key, message in pairs(problems) do lines[#lines + 1] = ("%s: %q"):format(key, message) end
+  problems = {}
+  table.sort(lines)
+  assert.equal("", table.concat(lines, "\n"))
+end
+
+local X, y = data.blobs(30, { centers = 3, features = 2, seed = 1, dtype = "float64" })
+local X32, numbers = X:to "float32", X:sum(2)
+
+describe("every function", function()
+  for _, part in ipairs(PARTS) do
+    it("of " .. part .. " names what is wrong", function()
+      for _, name in ipairs(sorted_names(peri[part])) do
+        local f, label = peri[part][name], part .. "." .. name
+        try(label, f)
+        for i = 1, COUNT do
+          local function value() return wrong_values()[i] end
+          try(label, f, value())
+          try(label, f, value(), value())
+          try(label, f, value(), value(), value())
+          try(label, f, X, value())
+          try(label, f, X, y, value())
+          try(label, f, svm.SVC(), X, value())
+          try(label, f, svm.SVC(), X, y, value())
+          try(label, f, NOWHERE, value())
+          try(label, f, {}, value())
+        end
+      end
+      report()
+    end)
+  end
+end)
+
+-- ---- options ----
+
+local function network(outputs)
+  return function()
+    local model = nn.Linear(2, outputs)
+    return model, optim.SGD(model:parameters(), { lr = 0.1 })
+  end
+end
+
+local function search(changes)
+  local options = { estimator = svm.SVC(), params = { C = { 1, 2 } }, train = { X, y }, cv = 3 }
+  for name, value in pairs(changes) do options[name] = value or nil end
+  return options
+end
+
+-- Arguments before the options, and `must`: a function that gives the options that have to be there; `use`: what is
+-- done with a result. Machines, sets and transforms follow below.
+local CALLS = {
+  { "metrics.accuracy", { 1, 2, 2 }, { 1, 2, 1 } },
+  { "metrics.confusion_matrix", { 1, 2, 2 }, { 1, 2, 1 } },
+  { "metrics.precision_recall_f1", { 1, 2, 2 }, { 1, 2, 1 } },
+  { "metrics.roc_curve", { 0.1, 0.2, 0.3 }, { 1, 2, 1 } },
+  { "metrics.roc_auc", { 0.1, 0.2, 0.3 }, { 1, 2, 1 } },
+  { "metrics.roc_auc", peri.rand(4, 3), { 1, 2, 3, 1 } },
+  { "metrics.log_loss", { { 0.2, 0.8 }, { 0.6, 0.4 }, { 0.5, 0.5 } }, { 1, 2, 1 } },
+  { "metrics.mse", { 1, 2 }, { 2, 3 } }, { "metrics.mae", { 1, 2 }, { 2, 3 } }, { "metrics.r2", { 1, 2 }, { 2, 3 } },
+  { "select.KFold" }, { "select.StratifiedKFold" }, { "select.cross_val_score", svm.SVC(), X, y },
+  { "select.grid_search", must = function() return search {} end },
+  { "select.random_search", must = function() return search { n = 2 } end },
+  { "select.learning_curve", must = function() return search { params = false, sizes = { 0.5, 1 } } end },
+  { "select.validation_curve", must = function() return search { params = false, name = "C", values = { 1, 2 } } end },
+  { "select.compare", must = function() return { { "a", svm.SVC() }, train = { X, y }, test = { X, y } } end },
+  {
+    "train.fit",
+    must = function()
+      local model, optimizer = network(3)()
+      return {
+        model = model, loss = nn.CrossEntropyLoss(), optimizer = optimizer, train = { X32, y }, epochs = 1,
+        batch_size = 10,
+      }
+    end,
+  },
+  {
+    "train.Classifier", must = function() return { build = network(3), epochs = 1 } end,
+    use = function(m) return m:fit(X32, y) end,
+  },
+  {
+    "train.Regressor", must = function() return { build = network(1), epochs = 1 } end,
+    use = function(m) return m:fit(X32, numbers) end,
+  },
+  { "svm.path", X, y, must = function() return { Cs = { 1, 2 } } end },
+  { "svm.cross_validate", svm.SVC(), X, y }, { "svm.grid_search", svm.SVC(), X, y }, { "svm.kernel_matrix", X, X },
+  { "svm.load_libsvm", NOWHERE }, { "data.read_csv", NOWHERE }, { "data.read_svmlight", NOWHERE },
+  { "data.write_csv", NOWHERE, X, y }, { "data.write_svmlight", NOWHERE, X, y }, { "data.split", { X, y } },
+  { "data.loader", { X, y } },
+}
+for _, name in ipairs {
+  "blobs", "checkerboard", "circles", "digits", "friedman1", "moons", "regression", "sinc", "spirals", "xor",
+} do
+  CALLS[#CALLS + 1] = { "data." .. name, 10 }
+end
+for _, name in ipairs { "MinMaxScaler", "PCA", "StandardScaler" } do
+  CALLS[#CALLS + 1] = { "data." .. name, use = function(m) return m:fit_transform(X) end }
+end
+for _, name in ipairs { "Nystroem", "RBFSampler" } do
+  CALLS[#CALLS + 1] = { "svm." .. name, use = function(m) return m:fit_transform(X) end }
+end
+for _, row in ipairs(svm.machines()) do
+  local function use(m) return m:fit(X, row.name ~= "OneClassSVM" and y or nil) end
+  CALLS[#CALLS + 1] = { "svm." .. row.name, use = use }
+end
+
+local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.write_idx", "svm.load", "svm.machines" }
+
+-- The names of a call's options, from the error that lists them.
+local function option_names(f, arguments, options)
+  options.unknown_one = 1
+  arguments[#arguments + 1] = options
+  local _, message = pcall(f, table.unpack(arguments))
+  local names = {}
+  for name in (tostring(message):match "known: ([^)]*)" or ""):gmatch "[%w_]+" do names[#names + 1] = name end
+  return names
+end
+
+describe("every option", function()
+  for _, call in ipairs(CALLS) do
+    it("of " .. call[1] .. " is checked", function()
+      local part, name = call[1]:match "^(%a+)%.(.*)$"
+      local f, must = peri[part][name], call.must or function() return {} end
+      local arguments = table.move(call, 2, #call, 1, {})
+      local names = option_names(f, table.move(arguments, 1, #arguments, 1, {}), must())
+      assert.is_true(#names > 0)
+      for _, option in ipairs(names) do
+        for i = 1, COUNT do
+          local value = wrong_values()[i]
+          local long = value == 2.0 ^ 63 and (option == "max_iter" or option == "epochs")
+          if not long and not (option == "progress" and value == true) then
+            local options, label = must(), ("%s{%s}"):format(call[1], option)
+            options[option] = value
+            arguments[#call] = options
+            local result = try(label, f, table.unpack(arguments, 1, #call))
+            if result and call.use then try(label .. " used", call.use, result) end
+          end
+        end
+      end
+      report()
+    end)
+  end
+
+  it("is there: no function is left out", function()
+    local known = {}
+    for _, call in ipairs(CALLS) do known[call[1]] = true end
+    for _, name in ipairs(WITHOUT_OPTIONS) do known[name] = true end
+    for _, part in ipairs(PARTS) do
+      for _, name in ipairs(sorted_names(peri[part])) do
+        assert.is_true(known[part .. "." .. name], part .. "." .. name)
+      end
+    end
+  end)
+end)
+
+-- ---- methods ----
+
+local OBJECTS = {
+  confusion = function() return metrics.confusion_matrix(y, y) end,
+  report = function() return metrics.precision_recall_f1(y, y) end,
+  KFold = function() return select_.KFold { folds = 3 } end,
+  StratifiedKFold = function() return select_.StratifiedKFold { folds = 3 } end,
+  search = function() return select_.grid_search(search {}) end,
+  curve = function() return select_.learning_curve(search { params = false, sizes = { 0.5, 1 } }) end,
+  comparison = function()
+    return select_.compare { { "a", svm.SVC() }, train = { X, y }, test = { X, y } }
+  end,
+  grid = function() return svm.grid_search(svm.SVC(), X, y, { C = { 1, 2 }, folds = 3 }) end,
+}
+for _, call in ipairs(CALLS) do
+  local part, name = call[1]:match "^(%a+)%.(.*)$"
+  if name:find "^%u" and (call.use or part == "svm") then
+    OBJECTS[name] = function() return peri[part][name](call.must and call.must() or {}) end
+    OBJECTS[name .. ", fitted"] = function()
+      local m = OBJECTS[name]()
+      call.use(m)
+      return m
+    end
+  elseif call[1] == "train.fit" then
+    OBJECTS.fit = function() return train.fit(call.must()) end
+  end
+end
+
+-- The methods that the documentation of a class lists, and those that a metatable shows.
+local function methods_of(name, object)
+  local found, class = {}, name:match "^%a+"
+  local constructor = rawget(svm, class) or data[class] or rawget(train, class)
+  local listed = constructor and peri.documentation(constructor):match "Methods: (.-)\n%u"
+  for word in (listed or ""):gmatch "[%l_]+" do found[word] = true end
+  local meta = getmetatable(object)
+  local index = type(meta) == "table" and rawget(meta, "__index")
+  for _, method in ipairs(type(index) == "table" and sorted_names(index) or {}) do found[method] = true end
+  local names = {}
+  for word in pairs(found) do
+    local ok, value = pcall(function() return object[word] end)
+    if ok and type(value) == "function" then names[#names + 1] = word end
+  end
+  table.sort(names)
+  return names
+end
+
+describe("every method", function()
+  for _, name in ipairs(sorted_names(OBJECTS)) do
+    it("of " .. name .. " says how it is called", function()
+      local make = OBJECTS[name]
+      local first = make()
+      for _, method in ipairs(methods_of(name, first)) do
+        local label, f = name .. ":" .. method, first[method]
+        try(label, f)
+        for i = 1, COUNT do
+          local function value() return wrong_values()[i] end
+          try(label .. " of something else", f, value())
+          try(label .. " of something else", f, value(), value())
+          local object = i % 8 == 1 and make() or first -- some change it
+          try(label, f, object, value())
+          try(label, f, object, value(), value())
+          try(label, f, object, X, value())
+          try(label, f, object, X, y, value())
+        end
+      end
+      report()
+    end)
+  end
+
+  for _, name in ipairs(sorted_names(OBJECTS)) do
+    it("of " .. name .. " notices fields that have been changed", function()
+      local make, fields = OBJECTS[name], {}
+      local first = make()
+      if type(first) ~= "table" then return end
+      for field in pairs(first) do fields[#fields + 1] = field end
+      table.sort(fields)
+      for _, field in ipairs(fields) do
+        for i = 1, COUNT, 3 do
+          local object, label = make(), ("%s.%s"):format(name, field)
+          pcall(function() object[field] = wrong_values()[i] end)
+          try(label .. ", tostring", tostring, object)
+          for _, method in ipairs(methods_of(name, first)) do
+            if method ~= "plot" then try(label .. ":" .. method, first[method], object, X, y) end
+          end
+        end
+        local emptied = make()
+        if type(emptied[field]) == "table" then
+          for key in pairs(emptied[field]) do emptied[field][key] = nil end
+          try(name .. "." .. field .. " emptied", tostring, emptied)
+        end
+      end
+      report()
+    end)
+  end
+
+  it("that a file is written with names the way it is called", function()
+    local m = svm.SVC():fit(X, y)
+    for what, value in pairs { ["'/nowhere/x'"] = NOWHERE, nothing = false, ["a table"] = {} } do
+      local ok, message = pcall(m.save, value or nil)
+      assert.is_false(ok)
+      assert.equal(("save: called with %s (expected m:save(path))"):format(what), message:match "spec.lua:%d+: (.*)$")
+    end
+  end)
+end)
+
+-- ---- estimators that a script has written ----
+
+describe("an estimator that is a Lua table", function()
+  it("may give what it should not", function()
+    local good = {}
+    function good.clone() return setmetatable({}, { __index = good }) end
+    function good.fit(self) return self end
+    function good.predict(_, x) return peri.full({ #x }, 1, { dtype = "int64" }) end
+    function good.score() return 0.5 end
+    for _, broken in ipairs { "clone", "fit", "predict", "score" } do
+      for i = 1, COUNT do
+        local m = setmetatable({ [broken] = function() return wrong_values()[i] end }, { __index = good })
+        function m.clone()
+          if broken == "clone" then return wrong_values()[i] end
+          return setmetatable({ [broken] = m[broken] }, { __index = good })
+        end
+        for _, metric in ipairs { "accuracy", false } do
+          local label = ("%s, metric %s"):format(broken, metric)
+          local options = { metric = metric or nil, cv = 3 }
+          try(label .. ", cross_val_score", select_.cross_val_score, m, X, y, options)
+          local changes = { estimator = m, metric = metric, params = { a = { 1 } } }
+          try(label .. ", grid_search", select_.grid_search, search(changes))
+          try(label .. ", learning_curve", select_.learning_curve,
+            search { estimator = m, metric = metric, params = false, sizes = { 1 } })
+          try(label .. ", compare", select_.compare,
+            { { "a", m }, train = { X, y }, test = { X, y }, metric = metric or nil })
+        end
+      end
+    end
+    report()
+  end)
+end)
