@@ -19,9 +19,9 @@ peri_status peri_formula_end(peri_backward *backward) {
   return formula->status;
 }
 
-static peri_status make_room(peri_backward *backward) {
+static peri_status make_room(peri_backward *backward, int values) {
   peri_formula *formula = backward->formula;
-  if (formula->count < formula->capacity) return PERI_OK;
+  if (formula->count + values <= formula->capacity) return PERI_OK;
   void *larger;
   PERI_TRY(peri_alloc_array(backward->context, 2 * (size_t)formula->capacity, sizeof *formula->owned, &larger));
   memcpy(larger, formula->owned, (size_t)formula->count * sizeof *formula->owned);
@@ -42,20 +42,29 @@ void peri_step_open(peri_backward *backward, peri_call *call, const peri_op *op,
   }
 }
 
-peri_value peri_step_run(peri_backward *backward, peri_call *call) {
+void peri_step_run_outputs(peri_backward *backward, peri_call *call, int n, peri_value *values) {
   peri_formula *formula = backward->formula;
-  if (formula->status == PERI_OK) formula->status = make_room(backward);
+  for (int i = 0; i < n; i++) values[i] = peri_constant(0);
+  if (formula->status == PERI_OK) formula->status = make_room(backward, n);
   if (formula->status == PERI_OK) formula->status = peri_call_run(call);
-  if (formula->status != PERI_OK) return peri_constant(0);
-  for (int i = 1; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
-  formula->owned[formula->count++] = call->outputs[0].tensor;
-  return peri_of(call->outputs[0].tensor);
+  if (formula->status != PERI_OK) return;
+  for (int i = n; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  for (int i = 0; i < n; i++) {
+    formula->owned[formula->count++] = call->outputs[i].tensor;
+    values[i] = peri_of(call->outputs[i].tensor);
+  }
+}
+
+peri_value peri_step_run(peri_backward *backward, peri_call *call) {
+  peri_value value;
+  peri_step_run_outputs(backward, call, 1, &value);
+  return value;
 }
 
 peri_value peri_formula_own(peri_backward *backward, peri_status status, peri_tensor *tensor) {
   peri_formula *formula = backward->formula;
   if (formula->status == PERI_OK) formula->status = status;
-  if (formula->status == PERI_OK) formula->status = make_room(backward);
+  if (formula->status == PERI_OK) formula->status = make_room(backward, 1);
   if (formula->status != PERI_OK) {
     if (status == PERI_OK) peri_tensor_release(&tensor);
     return peri_constant(0);

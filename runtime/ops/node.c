@@ -32,19 +32,16 @@ static void bury(peri_context *context, peri_computed *computed) {
 
 /* ---- recording ---- */
 
-static int count_edges(const peri_call *call, int params) {
-  for (int i = 0; i < params; i++) {
-    if (call->op->params[i].kind == PERI_KIND_TENSORS) return call->args[i].count;
-  }
-  while (params > 0 && call->args[params - 1].tensor == NULL) params--;
-  return params;
-}
+static bool is_list(const peri_call *call, int param) { return call->op->params[param].kind == PERI_KIND_TENSORS; }
 
-static peri_tensor *edge_input(const peri_call *call, int edge) {
-  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
-    if (call->op->params[i].kind == PERI_KIND_TENSORS) return call->args[i].tensors[edge];
+/* Up to the last argument that is a tensor. */
+static int count_edges(const peri_call *call, int params) {
+  int edges = 0, last = 0;
+  for (int i = 0; i < params; i++) {
+    edges += is_list(call, i) ? call->args[i].count : 1;
+    if (is_list(call, i) || call->args[i].tensor != NULL) last = edges;
   }
-  return call->args[edge].tensor;
+  return last;
 }
 
 static void record_edge(peri_edge *edge, peri_tensor *input) {
@@ -61,6 +58,29 @@ static void record_edge(peri_edge *edge, peri_tensor *input) {
   }
 }
 
+static void record_edges(peri_node *node, const peri_call *call) {
+  int edge = 0;
+  for (int i = 0; i < node->params && edge < node->edges; i++) {
+    if (!is_list(call, i)) record_edge(&node->edge[edge++], call->args[i].tensor);
+    for (int j = 0; is_list(call, i) && j < call->args[i].count; j++)
+      record_edge(&node->edge[edge++], call->args[i].tensors[j]);
+  }
+}
+
+/* Arguments as they were given; tensors only where the row saves them, and lists of sizes in the room behind. */
+static void save_arguments(peri_node *node, const peri_call *call, int64_t *room) {
+  for (int i = 0; i < node->params; i++) {
+    peri_arg *arg = &node->args[i];
+    *arg = call->args[i];
+    arg->tensors = NULL;
+    arg->tensor = arg->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i)) ? peri_tensor_retain(arg->tensor) : NULL;
+    if (arg->tensor != NULL) node->versions[i] = arg->tensor->storage->version;
+    if (!peri_is_sizes(call->op->params[i].kind)) continue;
+    arg->sizes = memcpy(room, arg->sizes, PERI_MAX_DIMS * sizeof *room);
+    room += PERI_MAX_DIMS;
+  }
+}
+
 static peri_status save_outputs(peri_node *node, peri_call *call) {
   for (int i = 0; i < call->op->outputs; i++) {
     peri_tensor *output = call->outputs[i].tensor;
@@ -74,7 +94,10 @@ static peri_status save_outputs(peri_node *node, peri_call *call) {
 peri_status peri_node_record(peri_call *call) {
   int params = peri_op_params(call->op), edges = count_edges(call, params);
   size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
-  size_t bytes = edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t));
+  size_t lists = 0;
+  for (int i = 0; i < params; i++) lists += peri_is_sizes(call->op->params[i].kind);
+  size_t bytes =
+      edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + lists * PERI_MAX_DIMS * sizeof(int64_t);
   void *block;
   PERI_TRY(peri_alloc(call->context, bytes, &block));
   peri_node *node = block;
@@ -88,16 +111,8 @@ peri_status peri_node_record(peri_call *call) {
   node->args = (peri_arg *)((char *)block + edge_bytes);
   node->versions = (uint64_t *)(node->args + params);
   memcpy(node->note, call->note, sizeof node->note);
-  for (int i = 0; i < params; i++) {
-    node->args[i] = call->args[i];
-    node->args[i].tensor = node->args[i].tensor != NULL && (call->saves & PERI_SAVE_INPUT(i))
-                               ? peri_tensor_retain(call->args[i].tensor)
-                               : NULL;
-    node->args[i].tensors = NULL;
-    node->args[i].sizes = NULL;
-    if (node->args[i].tensor != NULL) node->versions[i] = node->args[i].tensor->storage->version;
-  }
-  for (int i = 0; i < edges; i++) record_edge(&node->edge[i], edge_input(call, i));
+  save_arguments(node, call, (int64_t *)(node->versions + params));
+  record_edges(node, call);
   peri_status status = save_outputs(node, call);
   for (int i = 0; status == PERI_OK && i < call->op->outputs; i++) {
     peri_tensor *output = call->outputs[i].tensor;

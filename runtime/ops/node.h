@@ -19,7 +19,7 @@ struct peri_node {
   peri_computed computed; /* what a tensor sees */
   const peri_op *op;
   uint64_t number;
-  size_t bytes; /* of this block: the node, its edges, its arguments, their versions */
+  size_t bytes; /* of this block: the node, its edges, its arguments, their versions, their lists of sizes */
   int edges, params;
   bool freed; /* by an earlier backward: edges and saved tensors are gone */
   bool visited;
@@ -27,7 +27,7 @@ struct peri_node {
   peri_tensor *incoming[PERI_MAX_OUTPUTS]; /* gradients of the outputs while a walk runs */
   peri_tensor *outputs[PERI_MAX_OUTPUTS];  /* saved */
   uint64_t output_versions[PERI_MAX_OUTPUTS];
-  int64_t note[4];
+  int64_t note[PERI_MAX_NOTES];
   peri_arg *args;
   uint64_t *versions; /* of the saved arguments */
   peri_edge edge[];

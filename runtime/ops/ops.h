@@ -11,7 +11,7 @@
 
 #define PERI_MAX_PARAMS  8
 #define PERI_MAX_OUTPUTS 3
-#define PERI_MAX_LISTS   3 /* of sizes or dimensions, in one row */
+#define PERI_MAX_NOTES   8
 
 /* ---- parameters ---- */
 
@@ -30,6 +30,9 @@ typedef enum peri_kind {
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
+
+/* Whether an argument of that kind is a list of sizes. */
+static inline bool peri_is_sizes(peri_kind kind) { return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE; }
 
 typedef struct peri_param {
   const char *name;
@@ -50,7 +53,7 @@ typedef struct peri_arg {
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
-  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame; not kept for the gradient */
+  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame, and in the node */
 } peri_arg;
 
 /* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
@@ -76,12 +79,12 @@ typedef struct peri_call {
   bool in_place;  /* the form that writes to its first argument */
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
-  int64_t lists[PERI_MAX_LISTS][PERI_MAX_DIMS]; /* of the list arguments, in their order */
+  int64_t lists[PERI_MAX_PARAMS][PERI_MAX_DIMS]; /* room for the arguments that are lists of sizes */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;
-  peri_dtype dtype; /* infer's note to run: in which dtype to compute */
-  int64_t note[4];  /* further notes */
+  peri_dtype dtype;             /* infer's note to run: in which dtype to compute */
+  int64_t note[PERI_MAX_NOTES]; /* further notes */
 } peri_call;
 
 /* ---- gradients ---- */
@@ -92,7 +95,8 @@ typedef struct peri_value {
   double number;
 } peri_value;
 
-/* What a row's grad sees and fills. Edge i is argument i, or element i of the row's list. */
+/* What a row's grad sees and fills. Each argument has an edge, in order, and a list of tensors one for each element:
+ * where no list comes before it, edge i is argument i. */
 typedef struct peri_backward {
   peri_context *context;
   const struct peri_op *op;
@@ -198,6 +202,8 @@ peri_value peri_apply(peri_backward *backward, const peri_op *op, int n, const p
 /* For rows with other arguments: open, set call->args, run. */
 void peri_step_open(peri_backward *backward, peri_call *call, const peri_op *op, int n, const peri_value *operands);
 peri_value peri_step_run(peri_backward *backward, peri_call *call);
+/* The same of a row with several outputs: the first n of them. */
+void peri_step_run_outputs(peri_backward *backward, peri_call *call, int n, peri_value *values);
 /* Gives the formula a new tensor made otherwise; status is that of making it. */
 peri_value peri_formula_own(peri_backward *backward, peri_status status, peri_tensor *tensor);
 /* The answer for edge i; it is summed to the input's shape and converted to its dtype later. */
