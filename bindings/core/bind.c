@@ -154,6 +154,12 @@ void bind_set_documented(lua_State *L, bind_state *S, const bind_function *list)
   }
 }
 
+void bind_add_functions(lua_State *L, bind_state *S, int index, const bind_function *list) {
+  lua_pushvalue(L, index);
+  bind_set_documented(L, S, list);
+  lua_pop(L, 1);
+}
+
 /* ---- classes ---- */
 
 void bind_push_member(lua_State *L, bind_state *S, const void *owner, lua_CFunction function, int n) {

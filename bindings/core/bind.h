@@ -81,6 +81,8 @@ typedef struct bind_function {
 } bind_function;
 /* As bind_set_functions; help() and the reference find the documentation by the function. */
 void bind_set_documented(lua_State *L, bind_state *S, const bind_function *list);
+/* The same into the table at index. */
+void bind_add_functions(lua_State *L, bind_state *S, int index, const bind_function *list);
 /* Gives the function (or other value) at the stack's top its documentation. */
 void bind_document(lua_State *L, const char *doc);
 /* The same with a text that is a Lua string at index. */
