@@ -340,6 +340,17 @@ static int push_text(lua_State *L) {
   return 1;
 }
 
+/* The characters of a line: the program knows its terminal. */
+static int line_width(lua_State *L) {
+  int known = 0;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.columns") == LUA_TFUNCTION) {
+    lua_call(L, 0, 1);
+    known = (int)lua_tointeger(L, -1);
+  }
+  lua_pop(L, 1);
+  return known > 0 ? known : 80;
+}
+
 /* lua_pushstring may raise, so that it runs protected while C owns the text. */
 static int to_string(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -349,9 +360,10 @@ static int to_string(lua_State *L) {
     lua_pushliteral(L, "released tensor");
     return 1;
   }
+  int characters = line_width(L);
   lua_pushcfunction(L, push_text);
   lua_pushlightuserdata(L, &t);
-  BIND_TRY(L, S, peri_tensor_text(x, &t.characters, &t.bytes));
+  BIND_TRY(L, S, peri_tensor_text(x, characters, &t.characters, &t.bytes));
   int failed = lua_pcall(L, 1, 1, 0);
   peri_free(t.context, t.characters, t.bytes);
   return failed ? lua_error(L) : 1;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static int wanted_threads; /* --threads; 0 leaves the context's own choice */
@@ -50,6 +51,15 @@ static bool load_module(void) {
   return library PERI_MODULE_CALLS(AND_FIND);
 }
 
+int peri_columns(lua_State *L) {
+  const char *wanted = getenv("COLUMNS");
+  long n = wanted != NULL ? strtol(wanted, NULL, 10) : 0;
+  struct winsize size;
+  if ((n < 1 || n > 10000) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) n = size.ws_col;
+  lua_pushinteger(L, n < 1 || n > 10000 ? 80 : n);
+  return 1;
+}
+
 /* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
 static int open_module(lua_State *L) {
   if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
@@ -63,6 +73,8 @@ static int open_module(lua_State *L) {
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.randomseed"); /* for peri.manual_seed */
   lua_pushcfunction(L, peri_interrupt_delivered);
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.interrupt_delivered");
+  lua_pushcfunction(L, peri_columns);
+  lua_setfield(L, LUA_REGISTRYINDEX, "perilune.columns"); /* for tensors that are printed */
   lua_pop(L, 2);
   return results;
 }

@@ -43,6 +43,11 @@ int peri_interrupt_delivered(lua_State *L);
  * counts for it. Afterwards no trace of an interruption is left. */
 int peri_program_call(lua_State *L, int arguments, int results, int handler);
 
+/* ---- the terminal ---- */
+
+/* A Lua function: how many characters fit into a line of the terminal, or as COLUMNS says; 80 where nobody knows. */
+int peri_columns(lua_State *L);
+
 /* ---- the prompt ---- */
 
 /* Reads, evaluates and prints until the end of the input. With interactive the input is a terminal:

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,14 +108,6 @@ static int call(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* columns(): the width of the terminal. */
-static int columns(lua_State *L) {
-  struct winsize size;
-  bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  lua_pushinteger(L, known ? size.ws_col : 80);
-  return 1;
-}
-
 /* load(name): runs an embedded file with the table of these functions; gives its results. */
 static int load_source(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
@@ -131,8 +122,8 @@ static int load_source(lua_State *L) {
 }
 
 static void push_functions(lua_State *L, int terminal) {
-  static const luaL_Reg functions[] = {{"read", read_line},  {"remember", remember}, {"call", call},
-                                       {"columns", columns}, {"load", load_source},  {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"read", read_line},       {"remember", remember}, {"call", call},
+                                       {"columns", peri_columns}, {"load", load_source},  {NULL, NULL}};
   terminal = lua_absindex(L, terminal);
   lua_newtable(L);
   for (const luaL_Reg *function = functions; function->name; function++) {

@@ -39,6 +39,24 @@ describe("the program #program", function()
     assert.equal(1, status)
   end)
 
+  it("prints tensors in lines of the terminal's width, or of 80 characters", function()
+    local function widest(code, ...)
+      local most, lines = 0, 0
+      for line in run({ "-e", "local peri = require 'perilune' print(" .. code .. ")" }, "", ...):gmatch "[^\n]+" do
+        most, lines = math.max(most, #line), lines + 1
+      end
+      return most, lines
+    end
+    assert.same({ 78, 4 }, { widest("peri.arange(1, 60)", "COLUMNS=80") })
+    assert.same({ 38, 7 }, { widest("peri.arange(1, 60)", "COLUMNS=40") })
+    assert.same({ 238, 2 }, { widest("peri.arange(1, 60)", "COLUMNS=1000") })
+    assert.same({ 78, 4 }, { widest("peri.arange(1, 60)", "COLUMNS=") })
+    assert.same({ 78, 4 }, { widest("peri.arange(1, 60)", "COLUMNS=-3") })
+    assert.same({ 78, 13 }, { widest("peri.full({3, 30}, 0.25)", "COLUMNS=80") })
+    assert.matches("^columns 1 to 10\n0%.2500  .*\ncolumns 21 to 30\n.*%[float32 3x30%]\n$",
+      (run({ "-e", "print(require 'perilune'.full({3, 30}, 0.25))" }, "", "COLUMNS=80")))
+  end)
+
   it("sets no global of its own", function()
     assert.same({"nil\tnil\tnil\n", "", 0}, {run {"-e", "print(peri, perilune, help)"}})
   end)
