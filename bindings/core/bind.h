@@ -41,6 +41,7 @@ typedef enum bind_kind {
 
 typedef struct bind_state {
   peri_context *context;
+  const char *(*called[BIND_KINDS])(lua_State *L, int index); /* what messages call an object of a class, or NULL */
   const void *meta[BIND_KINDS]; /* lua_topointer of each class's metatable, and its key in the registry */
   size_t charge_at;             /* tensor bytes at which the collector runs next */
   unsigned handles;             /* made since the last collection */
@@ -70,6 +71,9 @@ void bind_push_internal(lua_State *L);
 /* internal.classes[name] = the table at index: the methods of objects that only a call gives, for help and reference.
  */
 void bind_set_class(lua_State *L, const char *name, int index);
+/* Lets messages know the table at index as a part of the module: "nn". A function of it that is called with the part
+ * itself first was called with a colon. */
+void bind_set_part(lua_State *L, int index, const char *name);
 /* Registers a list as internal[name]. */
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list);
 
@@ -102,6 +106,8 @@ typedef struct bind_class {
   void (*collect)(void *object); /* frees what it owns; NULL: nothing */
   const bind_function *methods;
   const luaL_Reg *metamethods;
+  const char *(*called)(lua_State *L, int index); /* what messages call an object, which may push it: "Linear"; NULL:
+                                                     the last word of `name` */
 } bind_class;
 /* Makes the class, with a table of methods that looks for the rest in that at index `parent` (0: none), and pushes that
  * table. */

@@ -1,6 +1,7 @@
 /* Tensors as userdata: what is not a row of the table. Construction, properties, conversion to Lua
  * values, comparison, printing, gradients. Indexing is in index.c. */
 #include "tensor.h"
+#include "names.h"
 #include "rows.h"
 #include "autograd/autograd.h"
 #include "kernels/kernels.h"
@@ -493,6 +494,15 @@ static int iterate(lua_State *L) {
 
 /* ---- properties: t.shape, t.dtype, t.grad, t.requires_grad, t.is_leaf ---- */
 
+/* Upvalue 3 holds the methods. */
+static int no_field(lua_State *L) {
+  static const char *const properties[] = {"shape", "dtype", "requires_grad", "is_leaf", "grad", NULL};
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  bind_guess_names(&guess, properties);
+  return bind_no_field(L, "tensor", lua_tostring(L, 2), &guess);
+}
+
 int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name) {
   if (strcmp(name, "shape") == 0) {
     push_shape(L, x);
@@ -510,7 +520,7 @@ int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char
       bind_push_tensor(L, S, &x->grad);
     }
   } else {
-    return bind_error(L, "tensor", "there is no field or method %s", name);
+    return no_field(L);
   }
   return 1;
 }
@@ -625,6 +635,7 @@ static const bind_function functions[] = {
      "The gradients of a one-element output (or of output times grad_output) with respect to a list of tensors, or to "
      "one; false where output does not depend on an input. With create_graph they can be differentiated again."},
     {"is_tensor", is_tensor, "is_tensor(x) -> boolean\nWhether x is a tensor that was not released."},
+    {"type", bind_type, BIND_TYPE_DOC},
     {"is_grad_enabled", is_grad_enabled,
      "is_grad_enabled() -> boolean\nWhether operations are recorded for gradients."},
     {NULL, NULL, NULL}};

@@ -22,6 +22,7 @@ Everything counts from 1, ranges include both ends, -1 is the last.
   x[x:gt(0)]  x[indices]                 by a bool tensor, by an int64 tensor
   x[{1, {}}] = 0                         writes, broadcast
   #x  x.shape  x.dtype                   the first dimension, fields
+  for i, row in ipairs(x) do             its rows, or elements; pairs(x) too
   x.grad  x.requires_grad  x.is_leaf
 Arithmetic broadcasts; name_ changes in place. Methods:]]
 

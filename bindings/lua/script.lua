@@ -117,7 +117,7 @@ local function parse(rows, arguments)
     local name, value = word:match "^%-%-([%l%d_]+)=(.*)$"
     name = name or word:match "^%-%-([%l%d_]+)$"
     local row = name and rows[name]
-    if not row then leave("unknown option %s (see --help)", word) end
+    if not row then leave("unknown option %s (see --help)%s", word, name and internal.meant(name, rows) or "") end
     local kind = kind_of(name, row)
     if kind == "flag" then
       if value then leave("--%s takes no value", name) end

@@ -216,7 +216,7 @@ static const luaL_Reg object_metamethods[] = {{"__call", call_object},
                                               {"__newindex", object_newindex},
                                               {NULL, NULL}};
 static const bind_class object_class = {
-    .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods};
+    .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods, .called = nn_called};
 
 static const luaL_Reg buffer_metamethods[] = {{"__index", buffer_index}, {"__newindex", buffer_index}, {NULL, NULL}};
 static const bind_class buffer_class = {

@@ -130,12 +130,14 @@ static peri_status read_document(peri_reader *reader, cJSON **document) {
   PERI_TRY(peri_reader_read(reader, prefix, sizeof prefix, "header length"));
   uint64_t length = peri_load_le64(prefix);
   if (length > PERI_SAFETENSORS_MAX_HEADER) {
-    return peri_reader_fail(reader, 0, "a header of %llu bytes (expected at most %d)", (unsigned long long)length,
-                            PERI_SAFETENSORS_MAX_HEADER);
+    return peri_reader_fail(reader, 0, "this is no safetensors file: a header of %llu bytes (expected at most %d)",
+                            (unsigned long long)length, PERI_SAFETENSORS_MAX_HEADER);
   }
   if (length > reader->size - PREFIX) {
-    return peri_reader_fail(reader, 0, "a header of %llu bytes, but the file has %llu in all",
-                            (unsigned long long)length, (unsigned long long)reader->size);
+    return peri_reader_fail(
+        reader, 0,
+        "this is no safetensors file, or not all of it: a header of %llu bytes, but the file has %llu in all",
+        (unsigned long long)length, (unsigned long long)reader->size);
   }
   void *block;
   PERI_TRY(peri_alloc(reader->context, (size_t)length + 1, &block));

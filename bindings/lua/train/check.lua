@@ -12,7 +12,7 @@ function check.shown(value)
   if peri.is_tensor(value) then return ("a tensor of %s (%s)"):format(table.concat(value.shape, "x"), value.dtype) end
   if type(value) == "string" then return "'" .. value:sub(1, 60):gsub("%c", "?") .. "'" end
   if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
-  return "a " .. type(value)
+  return internal.describe(value)
 end
 
 -- The measures of an epoch in words.
@@ -101,7 +101,8 @@ function check.options(where, given, known)
   for _, name in ipairs(names) do
     local want = known[name]
     if not want then
-      fail("%s: unknown option %s (known: %s)", where, name:sub(1, 60), table.concat(check.sorted_keys(known), ", "))
+      fail("%s: unknown option %s (known: %s)%s", where, name:sub(1, 60), table.concat(check.sorted_keys(known), ", "),
+        internal.meant(name, known))
     end
     if not want.test(values[name]) then
       fail("%s: %s must be %s, got %s", where, name, want.expected, check.shown(values[name]))
