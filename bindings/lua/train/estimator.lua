@@ -166,9 +166,23 @@ local function check_scores(where, job, classes)
   end
 end
 
+-- An optimizer of another network would train that one, and a schedule of another optimizer do nothing.
+local function check_optimizer(where, options, parameters)
+  local optimizer, scheduler = options.optimizer, options.scheduler
+  if options.step or peri.type(optimizer) ~= "optimizer" then return end
+  if #parameters > 0 and not internal.optim.holds(optimizer, parameters) then
+    fail("%s: optimizer holds none of the model's parameters (expected one of model:parameters(), and made after " ..
+      "model:to(dtype))", where)
+  end
+  if peri.type(scheduler) == "schedule" and not internal.optim.drives(scheduler, optimizer) then
+    fail("%s: scheduler is of another optimizer (expected one that was made with optimizer)", where)
+  end
+end
+
 -- Trains self.model, and puts the history and classes into self; options are checked.
 local function train(where, self, options)
   local model, parameters = layer_of(where, options)
+  check_optimizer(where, options, parameters)
   local dtype = parameters[1] and parameters[1].dtype or float_dtype(options.train[1])
   self.model, self.dtype, self.classes = model, dtype, nil
   local set, weights = options.train, nil
@@ -310,6 +324,7 @@ function methods.fit(self, X, y, given)
     fail("fit: build gave %s third (expected a schedule)", shown(scheduler))
   end
   if call.progress ~= nil then options.progress = call.progress end
+  model:eval() -- the mode that it is in after the training
   local result = train("fit", { _class = self._class, _options = self._options, _new = self._new }, joined(options, {
     model = model, optimizer = optimizer, scheduler = scheduler, train = { X, y }, dev = call.dev,
     sample_weight = call.sample_weight,
