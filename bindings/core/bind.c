@@ -509,6 +509,14 @@ static void unknown_option(lua_State *L, const char *operation, const char *name
   bind_error(L, operation, "unknown option %s (known: %s)%s", name, lua_tostring(L, -1), hint);
 }
 
+bool bind_is_contents(lua_State *L, int index) {
+  if (!lua_istable(L, index)) return false;
+  bool header = bind_push_entry(L, index, "header") == LUA_TBOOLEAN;
+  bool columns = bind_push_entry(L, index, "columns") == LUA_TTABLE;
+  lua_pop(L, 2);
+  return header && columns;
+}
+
 int bind_push_entry(lua_State *L, int index, const char *name) {
   if (!lua_istable(L, index)) {
     lua_pushnil(L);
@@ -592,6 +600,8 @@ void bind_options(lua_State *L, int index, const char *operation, const peri_opt
       }
       const char *const *other = also;
       while (other != NULL && *other != NULL && strcmp(*other, name) != 0) other++;
+      if ((other == NULL || *other == NULL) && bind_is_contents(L, index))
+        bind_error(L, operation, "options are what read_csv gives third (expected: local X, y = data.read_csv(..))");
       if (other == NULL || *other == NULL) unknown_option(L, operation, name, options, also);
     }
   }

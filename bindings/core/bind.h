@@ -191,6 +191,8 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
  * may be NULL) are left to the caller. */
 void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also,
                   double *values);
+/* Whether the table at index is no options but what read_csv gives third: read_csv(..) stands last among arguments. */
+bool bind_is_contents(lua_State *L, int index);
 /* Pushes the entry of the table at index (nil when there is no table) and returns its type. No metatable is asked: an
  * __index could release what the caller works on. */
 int bind_push_entry(lua_State *L, int index, const char *name);

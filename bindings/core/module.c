@@ -123,6 +123,12 @@ static int meant(lua_State *L) {
   return 1;
 }
 
+/* internal.is_contents(options): see bind.h */
+static int is_contents(lua_State *L) {
+  lua_pushboolean(L, bind_is_contents(L, 1));
+  return 1;
+}
+
 /* peri.documentation(value): the text of a function of the module, or nil */
 static int documentation(lua_State *L) {
   lua_settop(L, 1);
@@ -227,8 +233,13 @@ static int open_internal_part(lua_State *L) {
 
 /* Makes the internal table (bind.h). */
 static void open_internal(lua_State *L, bind_state *S) {
-  static const luaL_Reg internals[] = {{"load", load_piece},   {"raise", raise_message}, {"document", document},
-                                       {"describe", describe}, {"meant", meant},         {NULL, NULL}};
+  static const luaL_Reg internals[] = {{"load", load_piece},
+                                       {"raise", raise_message},
+                                       {"document", document},
+                                       {"describe", describe},
+                                       {"meant", meant},
+                                       {"is_contents", is_contents},
+                                       {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);

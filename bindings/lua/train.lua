@@ -51,9 +51,10 @@ for _, name in ipairs { "Classifier", "Regressor" } do
   local text = [[
 train.NAME{build = function(p) return net, optimizer end, epochs = 10, params = {}, ...} -> estimator
 A network that is not fitted: build makes it in fit, with p = params and n_features (the last size of X) and OUTPUTS;
-it may give a schedule third. Options: those of train.fit but model, parameters, optimizer, step, scheduler, train, dev,
-sample_weight, task and classes; loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that
-initial weights follow from it. The model is in eval mode when it is fitted.
+it may give a schedule third. What is named in params, and the options, can be changed by clone and searched.
+Options: those of train.fit but model, parameters, optimizer, step, scheduler, train, dev, sample_weight, task and
+classes; loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that initial weights follow from
+it. The model is in eval mode when it is fitted.
 Methods: fit, predict, METHODSscore, plot, clone, params. Fields after fit: as train.fit's.
 Errors: unknown options and wrong values; what fit says.]]
   local words = name == "Classifier"

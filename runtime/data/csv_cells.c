@@ -1,8 +1,10 @@
 /* Cells and records; see csv_cells.h. */
 #include "data/csv_cells.h"
+#include "data/safetensors.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define WINDOW 65536
 
@@ -27,23 +29,31 @@ peri_status peri_csv_rewind(peri_csv_cells *cells) {
 }
 
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...) {
-  char what[512], place[32] = "";
+  char what[512], place[32] = "", hint[80] = "";
   const peri_reader *reader = cells->reader;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
   if (column > 0) snprintf(place, sizeof place, ", column %lld", (long long)column);
-  return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": line %lld%s: %s", reader->operation,
-                   reader->name, (long long)line, place, what);
+  if (cells->other == '\t')
+    snprintf(hint, sizeof hint, " (the first record is one cell that holds tabs: separator = '\\t'?)");
+  else if (cells->other != 0)
+    snprintf(hint, sizeof hint, " (the first record is one cell that holds '%c': separator = '%c'?)", cells->other,
+             cells->other);
+  return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": line %lld%s: %s%s", reader->operation,
+                   reader->name, (long long)line, place, what, hint);
 }
 
-const char *peri_csv_show(peri_csv_cells *cells, const char *text) {
-  const size_t room = sizeof cells->shown - 4;
-  size_t n = 0;
-  for (; text[n] != '\0' && n < room; n++) cells->shown[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-  memcpy(cells->shown + n, text[n] != '\0' ? "..." : "", text[n] != '\0' ? 4 : 1);
-  return cells->shown;
+const char *peri_csv_show(peri_csv_cells *cells, const char *text) { return peri_name_text(text, cells->shown); }
+
+void peri_csv_doubt_separator(peri_csv_cells *cells) {
+  static const char others[] = ";\t,|";
+  for (const char *other = others; *other != '\0'; other++) {
+    if (*other == cells->separator || strchr(cells->text, *other) == NULL) continue;
+    cells->other = *other;
+    return;
+  }
 }
 
 static peri_status refill(peri_csv_cells *cells) {

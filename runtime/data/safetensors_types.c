@@ -87,6 +87,7 @@ const char *peri_name_text(const char *name, char *buffer) {
   size_t used = 0;
   while (s < end) {
     size_t length = peri_utf8_length(s, end);
+    if (length == 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) length = 0; /* the mark that nobody would see */
     bool control = length == 0 || *s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0);
     size_t width = control ? 1 : length;
     if (used + width > 60) return strcpy(buffer + used, "..."), buffer;

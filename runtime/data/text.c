@@ -1,5 +1,6 @@
 /* Words and lines; see text.h. */
 #include "data/text.h"
+#include "data/safetensors.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -102,10 +103,4 @@ peri_status peri_text_fail(const peri_text *text, int64_t line, const char *form
                    reader->name, (long long)line, what);
 }
 
-const char *peri_text_show(peri_text *text, const char *word) {
-  const size_t room = sizeof text->shown - 4;
-  size_t n = 0;
-  for (; word[n] != '\0' && n < room; n++) text->shown[n] = word[n] >= ' ' && word[n] <= '~' ? word[n] : '?';
-  memcpy(text->shown + n, word[n] != '\0' ? "..." : "", word[n] != '\0' ? 4 : 1);
-  return text->shown;
-}
+const char *peri_text_show(peri_text *text, const char *word) { return peri_name_text(word, text->shown); }

@@ -273,6 +273,15 @@ describe("train.fit", function()
     assert.is_false(m:fit(X, y, { progress = false }).model.training)
   end)
 
+  it("names the way of a parameter of build into a search", function()
+    local plain = train.Classifier { build = print }
+    local search = { estimator = plain, params = { act = { "tanh" } }, train = { X, y }, cv = 3 }
+    assert.matches("Classifier: unknown option act %(known: .*; parameters of build must be named in params = {name",
+      message_of(peri.select.grid_search, search))
+    assert.matches("Regressor: unknown option act %(.*must be named in params",
+      message_of(train.Regressor, { build = print, act = 1 }))
+  end)
+
   it("refuses an optimizer that trains something else, and a schedule of another optimizer", function()
     local net, other = network(), network()
     local before = bits(net)

@@ -24,6 +24,7 @@ local FIT = joined(LOOP, {
   step = kinds.callable, train = kinds.pair, dev = kinds.pair, sample_weight = kinds.list,
   scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
 })
+local NOTE = "; parameters of build must be named in params = {name = value, ..}"
 local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
 local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false }
 
@@ -378,7 +379,7 @@ local classes = { Fitted = new_class "Fitted", Classifier = new_class "Classifie
 
 local function constructor(name)
   local function new(given)
-    local options = check.options(name, given or {}, CLASSIFIER)
+    local options = check.options(name, given or {}, CLASSIFIER, NOTE)
     if not options.build then
       fail("%s: option build is missing (expected %s)", name, kinds.build.expected)
     end
