@@ -121,6 +121,14 @@ void bind_set_part(lua_State *L, int index, const char *name) {
   lua_pop(L, 1);
 }
 
+void bind_push_part_name(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &parts_key);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list) {
   bind_push_internal(L);
   lua_newtable(L);
@@ -289,9 +297,8 @@ static bool push_colon_mistake(lua_State *L, int level) {
   int top = lua_gettop(L);
   if (level < 0 || !lua_getstack(L, level, &called) || !lua_getinfo(L, "n", &called)) return false;
   if (strcmp(called.namewhat, "method") != 0 || lua_getlocal(L, &called, 1) == NULL) return false;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &parts_key);
-  lua_pushvalue(L, -2);
-  bool part = lua_rawget(L, -2) == LUA_TSTRING;
+  bind_push_part_name(L, -1);
+  bool part = lua_type(L, -1) == LUA_TSTRING;
   if (part) {
     lua_pushfstring(L, "%s: called with a colon (write %s.%s(..), with a dot)", called.name, lua_tostring(L, -1),
                     called.name);

@@ -74,6 +74,10 @@ void bind_set_class(lua_State *L, const char *name, int index);
 /* Lets messages know the table at index as a part of the module: "nn". A function of it that is called with the part
  * itself first was called with a colon. */
 void bind_set_part(lua_State *L, int index, const char *name);
+/* Pushes the name of the part at index, or nil. */
+void bind_push_part_name(lua_State *L, int index);
+/* Pushes the name of the part at index, or nil. */
+void bind_push_part_name(lua_State *L, int index);
 /* Registers a list as internal[name]. */
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list);
 

@@ -121,9 +121,30 @@ static int load_source(lua_State *L) {
   return lua_gettop(L) - 2;
 }
 
+/* hint(message): with what the module can say of it. */
+static int hint(lua_State *L) {
+  lua_settop(L, 1);
+  luaL_checkstring(L, 1);
+  peri_add_hint(L);
+  return 1;
+}
+
+/* error_object(value) */
+static int error_object(lua_State *L) {
+  lua_settop(L, 1);
+  peri_push_error_object(L, 1);
+  return 1;
+}
+
 static void push_functions(lua_State *L, int terminal) {
-  static const luaL_Reg functions[] = {{"read", read_line},       {"remember", remember}, {"call", call},
-                                       {"columns", peri_columns}, {"load", load_source},  {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"read", read_line},
+                                       {"remember", remember},
+                                       {"call", call},
+                                       {"columns", peri_columns},
+                                       {"load", load_source},
+                                       {"hint", hint},
+                                       {"error_object", error_object},
+                                       {NULL, NULL}};
   terminal = lua_absindex(L, terminal);
   lua_newtable(L);
   for (const luaL_Reg *function = functions; function->name; function++) {

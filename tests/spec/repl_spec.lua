@@ -125,7 +125,9 @@ print "end"
     assert.equal("1\n", out)
     assert.matches("^stdin:1: attempt to index a nil value %(field 'x'%)\nstack traceback:\n" ..
       "\tstdin:1: in main chunk\n", err)
-    assert.matches("error object is a table value", err)
+    assert.matches("error object is a table value: {", err)
+    assert.matches("did you mean peri%.tensor%?", (select(2, repl "peri.tensr(2)\n")))
+    assert.matches("did you mean peri%.nn%.Linear%?", (select(2, repl "local nn = peri.nn\nnn.Linaer(2)\n")))
     assert.matches("unexpected symbol near 'not'", err)
     assert.is_nil(err:find("[program", 1, true))
   end)

@@ -19,7 +19,9 @@ local function explain(message)
   if type(message) ~= "string" then
     local metatable = debug.getmetatable(message)
     if type(metatable) == "table" and metatable.__tostring then return tostring(message) end
-    message = ("(error object is a %s value)"):format(type(message))
+    message = host.error_object(message)
+  else
+    message = host.hint(message)
   end
   local text = debug.traceback(message, 2)
   text = text:match("^(.*)\n\t%[C%]: in [^\n]*\n\t%[program%.repl%]:") or text
