@@ -66,7 +66,8 @@ end
 local function shown(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
 
 local function help(about, rows, names, out)
-  local lines = { "usage: perilune " .. script_name() .. " [options]" }
+  local path = type(arg) == "table" and arg[0] or "script"
+  local lines = { "usage: perilune " .. tostring(path) .. " [options]" }
   if about then lines[#lines + 1] = about end
   for _, name in ipairs(names) do
     local row, kind = rows[name], kind_of(name, rows[name])

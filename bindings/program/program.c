@@ -250,7 +250,8 @@ static const char usage[] = "usage: perilune [options] [script [args]]\n"
                             "  --help        show this text and leave\n"
                             "  --            stop handling options\n"
                             "  -             stop handling options and execute stdin\n"
-                            "Without script and options a terminal gets the interactive mode.\n";
+                            "Without script and options a terminal gets the interactive mode. There peri and help\n"
+                            "are at hand; scripts and -e begin with: local peri = require \"perilune\"\n";
 
 static bool parse_threads(const char *text) {
   char *end;

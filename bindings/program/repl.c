@@ -84,6 +84,7 @@ static int read_line(lua_State *L) {
   } else if (line) {
     lua_pushlstring(L, line, strcspn(line, "\n"));
   } else {
+    if (terminal->interactive) clearerr(stdin); /* Ctrl-D ends a line's input, not the terminal's */
     lua_pushnil(L);
   }
   return 1;

@@ -444,6 +444,16 @@ describe("Module.extend", function()
     assert.matches("^Small%(", tostring(net))
     local Empty = nn.Module.extend "Empty"
     assert.equal("Empty()", tostring(Empty()))
+    local Own = nn.Module.extend "Own"
+    function Own:init(n) self.n = n end
+    function Own:__tostring() return ("Own(%d)\nof two lines"):format(self.n) end
+    assert.equal("Own(3)\nof two lines", tostring(Own(3)))
+    assert.equal("Sequential(\n  (1): Own(4)\n  of two lines\n  (2): ReLU()\n)",
+      tostring(nn.Sequential(Own(4), nn.ReLU())))
+    assert.equal("Own(5)\nof two lines", tostring(Own:extend "Heir"(5)))
+    local Wrong = nn.Module.extend "Wrong"
+    function Wrong.__tostring() return 3 end
+    assert.matches("Wrong: __tostring gave 3 %(expected a string%)", message(tostring, Wrong()))
     assert.same({}, Empty():parameters())
     assert.matches("Empty: there is no method forward %(define function Empty:forward%(x%)%)",
       message(Empty(), peri.zeros(1)))

@@ -242,7 +242,7 @@ describe("every experiment", function()
     for _, name in ipairs(names) do
       local out, err, status = run { "scripts/" .. name .. ".lua", "--help" }
       assert.equal(0, status, err)
-      assert.matches("^usage: perilune " .. name .. ".lua %[options%]\n", out)
+      assert.matches("^usage: perilune scripts/" .. name .. ".lua %[options%]\n", out)
       assert.matches("\n  %-%-out DIR +folder of the pictures; out/" .. name, out)
       assert.matches("\n  %-%-quick +smaller sizes", out)
       assert.matches("\n  %-%-plots TEXT +pictures; one of yes, no; yes", out)

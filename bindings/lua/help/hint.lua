@@ -4,12 +4,12 @@
 local peri, internal = ...
 local debug = debug
 
-local NO_GRADIENT = " (a gradient is nil until backward has reached its tensor, and always for the result of recorded " ..
-  "operations, as w is after w = w - lr * w.grad: write peri.no_grad(function() w:sub_(lr * w.grad) end))"
+local NO_GRADIENT = " (a gradient is nil until backward has reached its tensor, and always for the result of " ..
+  "recorded operations, as w is after w = w - lr * w.grad: write peri.no_grad(function() w:sub_(lr * w.grad) end))"
 
 -- The innermost frame of the script, and the variables that it sees: locals over upvalues over globals.
 local function script_frame()
-  local seen, level, info = setmetatable({}, { __index = _G }), 1, nil
+  local seen, level, info = setmetatable({}, { __index = _G }), 1
   repeat
     level = level + 1
     info = debug.getinfo(level, "Slf")

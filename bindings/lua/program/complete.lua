@@ -34,6 +34,18 @@ local function add_fields(names, value, depth)
   add_names(names, metatable)
 end
 
+-- The module's parts, which are loaded when they are first asked for, and what it shows to nobody.
+local function add_parts(names, value)
+  local internal = debug.getregistry()["perilune.internal"]
+  if not internal or value ~= package.loaded.perilune then return nil end
+  local late = {}
+  for _, name in ipairs(internal.parts()) do names[name], late[name] = true, true end
+  for name in pairs(names) do
+    if name:find "^_" then names[name] = nil end
+  end
+  return late
+end
+
 local function index(value, key) return value[key] end
 
 -- The value of a chain like a.b[1]["c"], or nil.
@@ -70,8 +82,10 @@ local function candidates(session, line)
   else
     local value = resolve(session, chain)
     if value ~= nil then add_fields(names, value, 0) end
+    local late = value ~= nil and separator == "." and add_parts(names, value) or {}
     for name in pairs(names) do
-      local ok, field = pcall(index, value, name)
+      local ok, field
+      if late[name] then ok, field = true, true else ok, field = pcall(index, value, name) end
       if not ok or field == nil or (separator == ":" and type(field) ~= "function") then names[name] = nil end
     end
   end

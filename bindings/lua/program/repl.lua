@@ -62,12 +62,12 @@ local function loop()
   local text
   while true do
     local line = read(text)
-    if line == nil then break end
-    if not line then
+    if line == nil and not (text and host.interactive) then break end
+    if not line then -- Ctrl-C, or Ctrl-D where the input goes on
       text = nil
     else
       if line:find("%S") then host.remember(line) end
-      text = text and text .. "\n" .. line or line
+      text = text and text .. "\n" .. line or line:gsub("^=", "return ") -- "=x" as lua takes it
       local chunk, message, unfinished = session:compile(text)
       if chunk or not unfinished then
         text = nil
@@ -83,8 +83,7 @@ local function open_module()
   local peri = require "perilune"
   _G.peri = peri
   function _G.help(...)
-    if peri.help then return peri.help(...) end
-    return peri.documentation and peri.documentation((...)) or "nothing is written about this value"
+    return peri.help(...)
   end
 end
 
