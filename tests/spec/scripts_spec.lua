@@ -249,7 +249,7 @@ describe("every experiment", function()
       out, err, status = run { "scripts/" .. name .. ".lua", "--quik" }
       assert.equal(1, status)
       assert.equal("", out)
-      assert.equal(name .. ".lua: unknown option --quik (see --help)\n", err)
+      assert.equal(name .. ".lua: unknown option --quik (see --help): did you mean quick?\n", err)
     end
   end)
 
