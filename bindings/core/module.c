@@ -202,41 +202,6 @@ static int load_piece(lua_State *L) {
 
 static const char *key_of(lua_State *L) { return lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : ""; }
 
-static bool is_part(lua_State *L, const char *name) {
-  lua_pushstring(L, name);
-  bool there = lua_rawget(L, -2) != LUA_TNIL;
-  lua_pop(L, 1);
-  return there;
-}
-
-/* internal.parts(): a list of the names under which parts are loaded, each once */
-static int list_part_names(lua_State *L) {
-  lua_Integer n = 0;
-  lua_newtable(L); /* the set */
-  lua_newtable(L);
-  for (const part *p = parts; p->name != NULL; p++) {
-    lua_pushstring(L, p->name);
-    lua_rawseti(L, -2, ++n);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -3, p->name);
-  }
-  lua_insert(L, -2);
-  for (const struct peri_lua_source *source = peri_lua_sources; source->name != NULL; source++) {
-    if (strchr(source->name, '.') != NULL || is_part(L, source->name)) continue;
-    lua_pushstring(L, source->name);
-    lua_rawseti(L, -3, ++n);
-  }
-  lua_pop(L, 1);
-  return 1;
-}
-
-/* internal.part(value): the name of a part that was loaded, or nil */
-static int part_name(lua_State *L) {
-  lua_settop(L, 1);
-  bind_push_part_name(L, 1);
-  return 1;
-}
-
 /* The module's __index; its table is an upvalue, so that no other table is ever given parts, nor is one opened twice.
  */
 static int open_part(lua_State *L) {
@@ -256,6 +221,34 @@ static int open_part(lua_State *L) {
   return 1;
 }
 
+/* The names of all parts as keys: the second upvalue of open_part, where the prompt's completion looks for what may
+ * follow "peri.". */
+static void push_part_names(lua_State *L) {
+  lua_newtable(L);
+  for (const part *row = parts; row->name != NULL; row++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, row->name);
+  }
+  for (const struct peri_lua_source *source = peri_lua_sources; source->name != NULL; source++) {
+    if (strchr(source->name, '.') != NULL) continue;
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, source->name);
+  }
+}
+
+/* internal.parts(): the same */
+static int part_names(lua_State *L) {
+  push_part_names(L);
+  return 1;
+}
+
+/* internal.part(value): the name of a part that was loaded, or nil */
+static int part_name(lua_State *L) {
+  lua_settop(L, 1);
+  bind_push_part_name(L, 1);
+  return 1;
+}
+
 /* The same for the internal table. */
 static int open_internal_part(lua_State *L) {
   const char *name = key_of(L);
@@ -269,8 +262,8 @@ static int open_internal_part(lua_State *L) {
 /* Makes the internal table (bind.h). */
 static void open_internal(lua_State *L, bind_state *S) {
   static const luaL_Reg internals[] = {
-      {"load", load_piece}, {"raise", raise_message},   {"document", document}, {"describe", describe},
-      {"meant", meant},     {"parts", list_part_names}, {"part", part_name},    {"is_contents", is_contents},
+      {"load", load_piece}, {"raise", raise_message}, {"document", document}, {"describe", describe},
+      {"meant", meant},     {"parts", part_names},    {"part", part_name},    {"is_contents", is_contents},
       {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
@@ -379,7 +372,8 @@ int luaopen_perilune(lua_State *L) {
   lua_setfield(L, module, "version");
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, module);
-  bind_push_function(L, S, open_part, 1);
+  push_part_names(L);
+  bind_push_function(L, S, open_part, 2);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, module);
   bind_set_part(L, module, "peri");

@@ -116,13 +116,17 @@ int bind_has(lua_State *L) {
   return 1;
 }
 
-/* An object of a class in Lua: its metatable is one of internal.classes, which ends its name ("plot.figure"). */
+/* An object of a class in Lua: its metatable, or what that shows as such, is one of internal.classes, which ends its
+ * name
+ * ("plot.figure"). */
 static bool push_class_name(lua_State *L) {
   if (lua_type(L, 1) != LUA_TTABLE || !lua_getmetatable(L, 1)) return false;
+  lua_pushliteral(L, "__metatable");
+  lua_rawget(L, 2);
   bind_push_internal(L);
   if (lua_getfield(L, -1, "classes") != LUA_TTABLE) return false;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (!lua_rawequal(L, -1, 2)) continue;
+    if (!lua_rawequal(L, -1, 2) && !lua_rawequal(L, -1, 3)) continue;
     const char *name = lua_tostring(L, -2), *dot = strrchr(name, '.');
     bool fits = strncmp(name, "train.", 6) == 0 || (dot != NULL && isupper((unsigned char)dot[1]));
     lua_pushstring(L, fits ? "estimator" : dot != NULL ? dot + 1 : name);

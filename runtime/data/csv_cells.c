@@ -1,10 +1,10 @@
 /* Cells and records; see csv_cells.h. */
 #include "data/csv_cells.h"
-#include "data/safetensors.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define WINDOW 65536
 
@@ -26,6 +26,14 @@ peri_status peri_csv_rewind(peri_csv_cells *cells) {
   cells->begun = false;
   cells->at = cells->filled = 0;
   return peri_reader_rewind(cells->reader);
+}
+
+bool peri_csv_is_missing(const char *text) {
+  static const char *const words[] = {"", "NA", "N/A", "NaN", "null", "none", "?"};
+  for (size_t i = 0; i < PERI_COUNT(words); i++) {
+    if (strcasecmp(text, words[i]) == 0) return true;
+  }
+  return false;
 }
 
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...) {
@@ -86,7 +94,9 @@ static peri_status take_line_end(peri_csv_cells *cells, bool *taken) {
   if (byte == '\r') {
     PERI_TRY(look(cells, &byte));
     if (byte != '\n' && byte >= 0) {
-      return peri_csv_fail(cells, cells->line, 0, "a carriage return is not followed by a line feed");
+      return peri_csv_fail(
+          cells, cells->line, 0,
+          "a carriage return is not followed by a line feed (expected lines that end with \\n or \\r\\n)");
     }
     cells->at += byte == '\n';
   }
@@ -100,6 +110,9 @@ static peri_status begin(peri_csv_cells *cells) {
   cells->begun = true;
   PERI_TRY(look(cells, &byte));
   if (cells->filled >= 3 && memcmp(cells->window, "\xef\xbb\xbf", 3) == 0) cells->at = 3;
+  if (cells->filled >= 2 && (memcmp(cells->window, "\xff\xfe", 2) == 0 || memcmp(cells->window, "\xfe\xff", 2) == 0)) {
+    return peri_csv_fail(cells, 1, 0, "the file is UTF-16 (expected UTF-8)");
+  }
   return PERI_OK;
 }
 
@@ -179,7 +192,8 @@ peri_status peri_csv_next_cell(peri_csv_cells *cells, bool *last) {
   PERI_TRY(skip_blanks(cells));
   PERI_TRY(look(cells, &byte));
   cells->cell_line = cells->line;
-  PERI_TRY(byte == '"' ? take_quoted(cells) : take_plain(cells));
+  cells->quoted = byte == '"';
+  PERI_TRY(cells->quoted ? take_quoted(cells) : take_plain(cells));
   cells->text[cells->length] = '\0';
   PERI_TRY(look(cells, &byte));
   *last = byte != cells->separator;

@@ -5,6 +5,7 @@
 #define PERI_DATA_CSV_CELLS_H
 
 #include "data/reader.h"
+#include "data/utf8.h"
 
 #define PERI_LONGEST_CELL 1000 /* bytes that are kept */
 
@@ -17,11 +18,12 @@ typedef struct peri_csv_cells {
   int64_t cell_line;   /* where the last cell began */
   unsigned char *window;
   size_t at, filled;
-  bool begun; /* the mark that may stand before everything has been looked for */
-  bool cut;   /* the last cell has more bytes than were kept */
+  bool begun;  /* the mark that may stand before everything has been looked for */
+  bool cut;    /* the last cell has more bytes than were kept */
+  bool quoted; /* it stood in quotes */
   size_t length;
   char text[PERI_LONGEST_CELL + 1]; /* the last cell, terminated */
-  char shown[64];
+  char shown[PERI_NAME_TEXT];
   char other; /* a separator that the only cell of the first record holds, for messages; 0: none */
 } peri_csv_cells;
 
@@ -30,6 +32,8 @@ peri_status peri_csv_open(peri_csv_cells *cells, peri_reader *reader, char separ
 void peri_csv_close(peri_csv_cells *cells);
 /* To the first record again. */
 peri_status peri_csv_rewind(peri_csv_cells *cells);
+/* Whether a cell's text says that there is no number: empty, NA, N/A, NaN, null, none or ?, in any case. */
+bool peri_csv_is_missing(const char *text);
 /* To the next record; false at the end. The one before must have been read to its last cell. */
 peri_status peri_csv_next_record(peri_csv_cells *cells, bool *there);
 /* Reads a cell; *last when it ends its record. */
@@ -41,7 +45,7 @@ peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t col
 /* When the first record, just read, is a single cell: whether another separator stands in it, which messages then name.
  */
 void peri_csv_doubt_separator(peri_csv_cells *cells);
-/* A text for a message: cut when long, bytes that do not print as '?'. One at a time. */
+/* A text for a message (utf8.h). One at a time. */
 const char *peri_csv_show(peri_csv_cells *cells, const char *text);
 
 #endif

@@ -1,6 +1,5 @@
 /* Words and lines; see text.h. */
 #include "data/text.h"
-#include "data/safetensors.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,7 +21,7 @@ void peri_text_close(peri_text *text) {
 
 peri_status peri_text_rewind(peri_text *text) {
   text->line = 1;
-  text->between = text->inside = false;
+  text->begun = text->between = text->inside = text->cut = false;
   text->at = text->filled = 0;
   return peri_reader_rewind(text->reader);
 }
@@ -33,6 +32,8 @@ static peri_status refill(peri_text *text) {
   PERI_TRY(peri_reader_read_some(text->reader, text->window, WINDOW, &got));
   text->at = 0;
   text->filled = (size_t)got;
+  if (!text->begun && got >= 3 && memcmp(text->window, "\xef\xbb\xbf", 3) == 0) text->at = 3;
+  text->begun = true;
   return PERI_OK;
 }
 
@@ -76,6 +77,7 @@ peri_status peri_text_next(peri_text *text, peri_text_item *item) {
     text->inside = true;
     if (byte < 0 || byte == '\n') {
       text->at += byte == '\n';
+      text->cut = byte < 0;
       text->between = true;
       text->inside = false;
       *item = PERI_TEXT_LINE_END;

@@ -64,12 +64,12 @@ local function all_names()
     end
   end
   local parts = internal.parts()
-  for _, name in ipairs(parts) do
+  for name in pairs(parts) do
     if type(peri[name]) == "table" then add(peri[name], "peri." .. name) end
   end
   add(peri.linalg, "peri.linalg")
   add(peri.optim.lr_scheduler, "peri.optim.lr_scheduler")
-  for _, name in ipairs(parts) do names[name] = "peri." .. name end
+  for name in pairs(parts) do names[name] = "peri." .. name end
   for name in pairs(peri) do names[name] = not tostring(name):find "^_" and "peri." .. name or nil end
   return names
 end

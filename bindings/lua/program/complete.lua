@@ -34,18 +34,6 @@ local function add_fields(names, value, depth)
   add_names(names, metatable)
 end
 
--- The module's parts, which are loaded when they are first asked for, and what it shows to nobody.
-local function add_parts(names, value)
-  local internal = debug.getregistry()["perilune.internal"]
-  if not internal or value ~= package.loaded.perilune then return nil end
-  local late = {}
-  for _, name in ipairs(internal.parts()) do names[name], late[name] = true, true end
-  for name in pairs(names) do
-    if name:find "^_" then names[name] = nil end
-  end
-  return late
-end
-
 local function index(value, key) return value[key] end
 
 -- The value of a chain like a.b[1]["c"], or nil.
@@ -81,12 +69,15 @@ local function candidates(session, line)
     for _, keyword in ipairs(KEYWORDS) do names[keyword] = true end
   else
     local value = resolve(session, chain)
-    if value ~= nil then add_fields(names, value, 0) end
-    local late = value ~= nil and separator == "." and add_parts(names, value) or {}
-    for name in pairs(names) do
-      local ok, field
-      if late[name] then ok, field = true, true else ok, field = pcall(index, value, name) end
-      if not ok or field == nil or (separator == ":" and type(field) ~= "function") then names[name] = nil end
+    local found = {}
+    if value ~= nil then add_fields(found, value, 0) end
+    for name in pairs(value == package.loaded.perilune and found or {}) do -- what is there for its tests
+      if name:find "^_" then found[name] = nil end
+    end
+    for name in pairs(found) do -- what is not asked for is not indexed: that may load a part of the module
+      local ok, field = false, nil
+      if name:sub(1, #part) == part then ok, field = pcall(index, value, name) end
+      if ok and field ~= nil and (separator == "." or type(field) == "function") then names[name] = true end
     end
   end
   local list = {}
