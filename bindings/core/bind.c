@@ -556,8 +556,6 @@ static void out_of_range(lua_State *L, const char *operation, const peri_option 
   } else {
     snprintf(text, sizeof text, "at %s %.10g", below ? "least" : "most", below ? option->low : option->high);
   }
-  if (option->kind == PERI_OPTION_INTEGER && fabs(value) < 0x1p63)
-    bind_error(L, operation, "%s is %I (expected %s)", option->name, (lua_Integer)value, text);
   bind_error(L, operation, "%s is %f (expected %s)", option->name, value, text);
 }
 

@@ -178,7 +178,7 @@ describe("a message", function()
   it("names a bound that is one", function()
     local p = nn.Linear(2, 2):parameters()
     assert.matches("lr is %-1.0 %(expected at least 0%)$", message(optim.SGD, p, { lr = -1 }))
-    assert.matches("batch_size is 0 %(expected at least 1%)$",
+    assert.matches("batch_size is 0.0 %(expected at least 1%)$",
       message(peri.data.loader, { peri.rand(2) }, { batch_size = 0 }))
     assert.matches("p is 2.0 %(expected 0 to 1%)$", message(nn.Dropout, { p = 2 }))
     assert.matches("lr must be finite, got nan$", message(optim.SGD, p, { lr = -(0 / 0) }))
