@@ -13,7 +13,7 @@ local function describe(value)
   if type(value) == "string" then return ("'%s'"):format(value:sub(1, 80):gsub("%c", "?")) end
   if value ~= value then return "nan" end
   if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
-  if type(value) == "userdata" then return internal.describe(value) end
+  if type(value) == "userdata" then return tostring(value):match "^(%a%w*)[{(]" or internal.describe(value) end
   return value == nil and "nothing" or "a " .. type(value)
 end
 input.describe = describe
