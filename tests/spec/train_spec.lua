@@ -273,6 +273,23 @@ describe("train.fit", function()
     assert.is_false(m:fit(X, y, { progress = false }).model.training)
   end)
 
+  it("counts in its rows per second what it trains, not what callbacks do", function()
+    local now = 0
+    local process, check = { is_terminal = function() return false end }, { measures = function() return {} end }
+    local written = {}
+    local env = setmetatable({ io = { stderr = { write = function(_, text) written[#written + 1] = text end } } },
+      { __index = _G })
+    local progress = assert(loadfile("bindings/lua/train/progress.lua", "t", env))(process, check)
+    local line = progress(true, 2, 100, function() return now end)
+    now = 1 -- a second of training, then nine of a callback
+    line:epoch { epoch = 1 }
+    now = 10
+    line:pause(9)
+    now = 11
+    line:epoch { epoch = 2 }
+    assert.same({ "epoch 1/2  100 rows/s  0:01 left", "epoch 2/2  100 rows/s  0:00 left" }, { written[1], written[2] })
+  end)
+
   it("names the way of a parameter of build into a search", function()
     local plain = train.Classifier { build = print }
     local search = { estimator = plain, params = { act = { "tanh" } }, train = { X, y }, cv = 3 }

@@ -170,7 +170,9 @@ local function tell_batch(job, epoch, batch, loss)
   told.seconds, told.learning_rate = start - job.start, job.optimizer and job.optimizer.lr
   local go_on = job.on_batch(told)
   job.model:train()
-  job.start = job.start + (peri.now() - start)
+  local paused = peri.now() - start
+  job.start = job.start + paused
+  job.line:pause(paused)
   return go_on == false
 end
 
@@ -261,10 +263,11 @@ end
 local function named(loss) return loss ~= loss and "NaN" or loss > 0 and "infinite" or "minus infinity" end
 
 local function call_back(job, state)
-  local go_on = true
+  local go_on, start = true, peri.now()
   for _, f in ipairs(job.callbacks) do
     if f(state) == false then go_on = false end
   end
+  job.line:pause(peri.now() - start)
   return go_on
 end
 
@@ -338,6 +341,7 @@ local function trained(job)
     { batch_size = job.batch_size, shuffle = job.shuffle, seed = job.seed })
   do
     local line <close> = progress(job.progress, job.epochs, #job.train.X, peri.now)
+    job.line = line
     for epoch = 1, job.epochs do
       if epoch_of(job, result, epoch, line, stopper) then break end
     end
