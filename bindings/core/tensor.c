@@ -1,6 +1,7 @@
 /* Tensors as userdata: what is not a row of the table. Shape, comparison, printing, properties, the life of a handle.
  * Conversion from and to Lua values is in values.c, gradients in gradients.c, indexing in index.c. */
 #include "tensor.h"
+#include "names.h"
 #include "rows.h"
 #include "autograd/autograd.h"
 #include "kernels/kernels.h"
@@ -151,6 +152,17 @@ static int push_text(lua_State *L) {
   return 1;
 }
 
+/* The characters of a line: the program knows its terminal. */
+static int line_width(lua_State *L) {
+  int known = 0;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.columns") == LUA_TFUNCTION) {
+    lua_call(L, 0, 1);
+    known = (int)lua_tointeger(L, -1);
+  }
+  lua_pop(L, 1);
+  return known > 0 ? known : 80;
+}
+
 /* lua_pushstring may raise, so that it runs protected while C owns the text. */
 static int to_string(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -160,9 +172,10 @@ static int to_string(lua_State *L) {
     lua_pushliteral(L, "released tensor");
     return 1;
   }
+  int characters = line_width(L);
   lua_pushcfunction(L, push_text);
   lua_pushlightuserdata(L, &t);
-  BIND_TRY(L, S, peri_tensor_text(x, &t.characters, &t.bytes));
+  BIND_TRY(L, S, peri_tensor_text(x, characters, &t.characters, &t.bytes));
   int failed = lua_pcall(L, 1, 1, 0);
   peri_free(t.context, t.characters, t.bytes);
   return failed ? lua_error(L) : 1;
@@ -215,6 +228,15 @@ static int iterate(lua_State *L) {
 
 /* ---- properties: t.shape, t.dtype, t.grad, t.requires_grad, t.is_leaf ---- */
 
+/* Upvalue 3 holds the methods. */
+static int no_field(lua_State *L) {
+  static const char *const properties[] = {"shape", "dtype", "requires_grad", "is_leaf", "grad", NULL};
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  bind_guess_names(&guess, properties);
+  return bind_no_field(L, "tensor", lua_tostring(L, 2), &guess);
+}
+
 int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name) {
   if (strcmp(name, "shape") == 0) {
     push_shape(L, x);
@@ -232,7 +254,7 @@ int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char
       bind_push_tensor(L, S, &x->grad);
     }
   } else {
-    return bind_error(L, "tensor", "there is no field or method %s", name);
+    return no_field(L);
   }
   return 1;
 }
@@ -284,6 +306,7 @@ static const bind_class tensor_class = {
     .kind = BIND_TENSOR, .name = "perilune.Tensor", .methods = methods, .metamethods = metamethods};
 static const bind_function functions[] = {
     {"is_tensor", is_tensor, "is_tensor(x) -> boolean\nWhether x is a tensor that was not released."},
+    {"type", bind_type, BIND_TYPE_DOC},
     {NULL, NULL, NULL}};
 
 void bind_open_tensor(lua_State *L, bind_state *S) {
