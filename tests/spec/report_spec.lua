@@ -89,6 +89,49 @@ draw("b.png", "\137PNG\r\n\26\n\0\0\0\13IHDR\0\0\4\0\0\0\2\0")
     assert.matches('image/png[^>]* width="512" height="256"', page)
   end)
 
+  it("has pictures in the order of their writing, with their words below them, and larger", function()
+    write("scripts/order.lua", HEAD .. [==[
+local function svg(words) return '<?xml version="1.0"?>
+<svg width="640" height="480">
+' .. words .. "</svg>" end
+draw("zebra.svg", svg "<title>One &lt;first&gt; &amp; best</title>
+<desc>What there is to see.</desc>
+")
+draw("yak.svg", svg "<title>The second</title>
+")
+draw("third_one.png", "no SVG")
+draw("ant.svg", svg "")
+local second = 1700000000
+for i, name in ipairs { "zebra.svg", "yak.svg", "third_one.png", "ant.svg" } do
+  assert(os.execute(("touch -d @%d '%s/%s'"):format(second + i, out, name)))
+end
+]==])
+    local page, ids, captions, alts = report { "order" }, {}, {}, {}
+    for id in page:gmatch '<figure id="order%.([%w_]+)"' do ids[#ids + 1] = id end
+    for caption in page:gmatch "<figcaption>(.-)</figcaption>" do captions[#captions + 1] = caption end
+    for alt in page:gmatch ' alt="(.-)"' do alts[#alts + 1] = alt end
+    assert.same({ "zebra", "yak", "third_one", "ant" }, ids)
+    assert.same({ "What there is to see.", "The second", "third one", "ant" }, captions)
+    assert.same({ "One &lt;first&gt; &amp; best. What there is to see.", "The second", "third one", "ant" }, alts)
+    for _, id in ipairs(ids) do
+      assert.matches(('<a class="larger" href="#order%%.%s"[^>]*><img '):format(id), page)
+      has(page, ('<div class="figure" id="at.order.%s">'):format(id))
+      has(page, ('<a class="back" href="#at.order.%s">'):format(id))
+    end
+  end)
+
+  it("makes paragraphs of blank lines, and needs no text", function()
+    write("scripts/words.lua", "print 'ran'")
+    local script = { name = "words", title = "Words", text = "One\n  line.\n \n\nAnother & <more>.\n" }
+    local page = report({}, { scripts = { script }, about = "First.\n\nSecond." })
+    has(page, "<p>One line.</p>\n<p>Another &amp; &lt;more&gt;.</p>\n")
+    has(page, "<p>First.</p>\n<p>Second.</p>\n")
+    script.text = nil
+    local without = report({}, { scripts = { script } })
+    assert.equal(count(page, "<p>") - 4, count(without, "<p>"))
+    has(without, ">ran\n</pre>")
+  end)
+
   it("goes on after scripts that fail, and names them", function()
     write("scripts/raises.lua", "print 'so far' error('no <luck>', 0)")
     write("scripts/silent.lua", "os.exit(3)")
@@ -179,7 +222,7 @@ end --]=====]
       { "report: there are two scripts named a", { scripts = { script, script } } },
       { "report: script 1: name must be letters, digits, '_' and '-', got '../a'",
         { scripts = { { name = "../a", title = "", text = "" } } } },
-      { "report: script 1: text must be a string", { scripts = { { name = "a", title = "" } } } },
+      { "report: script 1: text must be a string", { scripts = { { name = "a", title = "", text = 1 } } } },
       { "report: script 1: arguments must be a list, got string",
         { scripts = { { name = "a", title = "", text = "", arguments = "x" } } } },
       { "report: at_once must be a whole number from 1, got 0", { at_once = 0 } },
@@ -305,7 +348,8 @@ describe("the whole report #program #slow", function()
       for _, entry in ipairs(assert(process.list(out .. "/" .. name))) do
         if entry:find "%.svg$" then
           pictures = pictures + 1
-          has(text, ("<figcaption>%s</figcaption>"):format(entry:sub(1, -5)))
+          lacks(text, ("<figcaption>%s</figcaption>"):format(entry:sub(1, -5))) -- but what it shows
+          has(text, ('<figure id="%s.%s"'):format(name, entry:sub(1, -5)))
         end
       end
       assert.is_true(count(text, "<img ") > 0, name)
