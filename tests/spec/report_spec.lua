@@ -91,14 +91,9 @@ draw("b.png", "\137PNG\r\n\26\n\0\0\0\13IHDR\0\0\4\0\0\0\2\0")
 
   it("has pictures in the order of their writing, with their words below them, and larger", function()
     write("scripts/order.lua", HEAD .. [==[
-local function svg(words) return '<?xml version="1.0"?>
-<svg width="640" height="480">
-' .. words .. "</svg>" end
-draw("zebra.svg", svg "<title>One &lt;first&gt; &amp; best</title>
-<desc>What there is to see.</desc>
-")
-draw("yak.svg", svg "<title>The second</title>
-")
+local function svg(words) return '<?xml version="1.0"?>\n<svg width="640" height="480">\n' .. words .. "</svg>" end
+draw("zebra.svg", svg "<title>One &lt;first&gt; &amp; best</title>\n<desc>What there is to see.</desc>\n")
+draw("yak.svg", svg "<title>The second</title>\n")
 draw("third_one.png", "no SVG")
 draw("ant.svg", svg "")
 local second = 1700000000
