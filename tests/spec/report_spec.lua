@@ -277,6 +277,13 @@ addEventListener("load", () => {
     }
     const ids = Array.from(page.querySelectorAll("[id]"), e => e.id);
     lines.push(["ids", width, ids.length, new Set(ids).size].join(" "));
+    const first = page.querySelector("figure");
+    frame.contentWindow.location.hash = first.id;
+    const target = first.getBoundingClientRect(), shown = first.querySelector("img").getBoundingClientRect();
+    lines.push(["larger", width, Math.round(target.width), Math.round(target.height),
+      Math.round(shown.width)].join(" "));
+    frame.contentWindow.location.hash = first.parentElement.id;
+    lines.push(["back", width, Math.round(first.getBoundingClientRect().width)].join(" "));
     const folds = page.querySelectorAll("details");
     for (const fold of folds) fold.open = true;
     lines.push(["page", width, page.documentElement.scrollWidth, folds.length].join(" "));
@@ -309,7 +316,7 @@ local function look_at(path, name)
     ("file://%s/%s.html"):format(folder, name),
   }
   assert.equal(0, status, err)
-  local findings, console = { image = {}, ids = {}, page = {} }, {}
+  local findings, console = { image = {}, ids = {}, page = {}, larger = {}, back = {} }, {}
   for line in assert(dom:match '<pre id="findings"[^>]*>(.-)</pre>', dom):gmatch "[^\n]+" do
     local kind, words = line:match "^(%l+) (.*)$"
     local numbers = {}
@@ -361,11 +368,22 @@ describe("the whole report #program #slow", function()
     for _, image in ipairs(findings.image) do
       local frame, width, height, shown_width, shown_height, ink = table.unpack(image)
       assert.is_true(width >= 300 and height >= 200, width .. "x" .. height)
-      assert.is_true(shown_width >= 250 and shown_height >= 150, shown_width .. "x" .. shown_height)
+      if frame > 1000 then
+        assert.is_true(shown_width >= 400 and shown_height >= 150, shown_width .. "x" .. shown_height)
+      else -- as wide as the screen lets it be: it can be enlarged
+        assert.is_true(shown_width >= 0.85 * frame and shown_height >= 100, shown_width .. "x" .. shown_height)
+      end
       assert.is_true(math.abs(shown_width / shown_height - width / height) < 0.05, shown_width .. "x" .. shown_height)
+      assert.is_true(shown_width <= frame, ("a picture %d wide in a window of %d"):format(shown_width, frame))
       assert.is_true(ink >= 10, ("%d thousandths of a picture are drawn, %d wide"):format(ink, frame))
     end
     for _, ids in ipairs(findings.ids) do assert.equal(ids[2], ids[3]) end
+    for i, larger in ipairs(findings.larger) do -- a picture fills the window, and goes back to its place
+      assert.same({ larger[1], 3000 }, { larger[2], larger[3] })
+      assert.is_true(larger[4] >= 700, larger[4])
+      assert.is_true(findings.back[i][2] < larger[1], findings.back[i][2])
+    end
+    assert.equal(2, #findings.larger)
     for _, width in ipairs(findings.page) do
       assert.is_true(width[2] <= width[1], ("a page %d wide in %d"):format(width[2], width[1])) -- with all folds open
       assert.equal(sections, width[3])
@@ -383,12 +401,15 @@ describe("the whole report #program #slow", function()
     write("broken.html", [[<!DOCTYPE html><html><head><meta charset="utf-8">
       <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:"></head><body>
       <p id="a">one</p><p id="a">two</p><pre>]] .. ("wide "):rep(300) .. [[</pre>
-      <img src="data:image/svg+xml;base64,PHN2Zz4=" alt="no SVG"><script>document.title = "ran"</script>
+      <div id="at"><figure id="f">
+      <img src="data:image/svg+xml;base64,PHN2Zz4=" alt="no SVG"></figure></div>
+      <script>document.title = "ran"</script>
       </body></html>]])
     local findings, console = look_at(folder .. "/broken.html", "broken_look")
     assert.equal(0, findings.image[1][2])
     assert.equal(0, findings.image[1][6])
-    assert.same({ 1200, 2, 1 }, findings.ids[1])
+    assert.same({ 1200, 4, 3 }, findings.ids[1])
+    assert.is_true(findings.larger[1][3] < 3000)
     assert.is_true(findings.page[2][2] > 390)
     assert.equal(2, #console) -- the policy speaks, once for each frame
   end)

@@ -49,7 +49,7 @@ local function around(panel, script)
     sides.bottom = sides.bottom + ticks.height_of(marks.x) + 4
   end
   if figure.ylabel then sides.left = sides.left + 8 + 17 * lines_of(figure.ylabel, script.height - 80, 13) end
-  if figure.xlabel then sides.bottom = sides.bottom + 4 + 17 * lines_of(figure.xlabel, script.width - 80, 13) end
+  if figure.xlabel then sides.bottom = sides.bottom + 10 + 17 * lines_of(figure.xlabel, script.width - 80, 13) end
   if figure.title then sides.top = sides.top + 8 + 19 * lines_of(figure.title, script.width - 60, 15) end
   local bar = bar_words(figure)
   if bar then sides.right, sides.bar = bar, BAR end

@@ -126,7 +126,11 @@ nav ol { columns: 20rem; column-gap: 2.5rem; padding-left: 1.6rem; margin: 1rem 
 nav li { padding: .1rem 0; break-inside: avoid; }
 .good { color: var(--good); }
 .bad { color: var(--bad); font-weight: 600; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; margin: 1rem 0;
+pre { background: linear-gradient(90deg, var(--card) 30%, transparent) 0 0 / 2.5rem 100% no-repeat local,
+  linear-gradient(270deg, var(--card) 30%, transparent) 100% 0 / 2.5rem 100% no-repeat local,
+  linear-gradient(90deg, #8888, transparent) 0 0 / .75rem 100% no-repeat,
+  linear-gradient(270deg, #8888, transparent) 100% 0 / .75rem 100% no-repeat, var(--card);
+  border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; margin: 1rem 0;
   padding: .75rem 1rem; font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 pre.bad { border-color: var(--bad); font-weight: 400; white-space: pre-wrap; }
 pre:focus-visible, summary:focus-visible, .larger:focus-visible { outline: 2px solid var(--link); }
@@ -223,6 +227,9 @@ end
 -- results: a list of {name, title, text, command, seconds, output, pictures = {{name, format, bytes}}, source or nil,
 -- problem or nil}.
 local function page(title, about, facts, results)
+  local pictures = 0
+  for _, result in ipairs(results) do pictures = pictures + #result.pictures end
+  if pictures > 0 then facts = facts .. " A click on a picture shows it larger." end
   local parts = { ([[
 <!DOCTYPE html>
 <html lang="en">
