@@ -21,7 +21,7 @@ void peri_text_close(peri_text *text) {
 
 peri_status peri_text_rewind(peri_text *text) {
   text->line = 1;
-  text->begun = text->between = text->inside = false;
+  text->begun = text->between = text->inside = text->cut = false;
   text->at = text->filled = 0;
   return peri_reader_rewind(text->reader);
 }
@@ -77,6 +77,7 @@ peri_status peri_text_next(peri_text *text, peri_text_item *item) {
     text->inside = true;
     if (byte < 0 || byte == '\n') {
       text->at += byte == '\n';
+      text->cut = byte < 0;
       text->between = true;
       text->inside = false;
       *item = PERI_TEXT_LINE_END;

@@ -19,6 +19,7 @@ typedef struct peri_text {
   size_t length;        /* of the last word */
   bool begun;           /* the mark that may stand before everything has been looked for */
   bool between, inside; /* the last item ended a line; the line has begun */
+  bool cut;             /* the last line ended with the file, without its \n */
   unsigned char *window;
   size_t at, filled;
   char word[PERI_LONGEST_WORD + 1]; /* terminated */
