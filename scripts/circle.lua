@@ -163,7 +163,7 @@ local function boundary(m, title, doc)
     width = 520 })
 end
 local machines = { cols = 2, legend = "below", title = "Circle: four kernels",
-  doc = "Only curved boundaries part rings; to a straight one every point is a support vector, and none has a ring." }
+  doc = "Only curved boundaries part rings; to a straight one nearly every point is a support vector: no rings." }
 for i = 1, 4 do
   local m = compared.results[14 + i].model
   machines[i] = boundary(m, ("SVC %s, %d support vectors"):format(m.kernel == "poly" and "poly of degree 2" or m.kernel,
