@@ -571,6 +571,7 @@ describe("plot", function()
   describe("marks of an axis", function()
     it("are those that were asked for", function()
       has(commands_of(plot.figure{xticks = {1, 2.5}}:line{1, 2, 3}), "set xtics (1, 2.5)")
+      has(commands_of(plot.figure{yticks = {12345678.5}}:line{1e7, 2e7}), "set ytics (12345678.5)")
       has(commands_of(plot.figure{yticks = {{1, "un"}, {2, "50 %"}, 3}}:line{1, 2, 3}),
         "set ytics  ('un' 1, '50 %%' 2, '3' 3)")
       has(commands_of(plot.figure{yticks = false}:line{1, 2, 3}), "unset ytics")
@@ -582,6 +583,13 @@ describe("plot", function()
       has(message_of(plot.figure, {xticks = {}}), expected)
       has(message_of(plot.figure, {xscale = "log", xticks = {1, {0, "none"}}}),
         "plot.figure: xticks[2] is 0 on a log axis (expected a positive number)")
+    end)
+
+    it("have names in the terminal that stand apart", function()
+      local names = {"averyverylongname", "anotherquitelongname", "short", "the_longest_of_all_the_names", "last"}
+      plot.figure{width = 480, height = 300}:bars(names, {1, 2, 3, 4, 5}):save(file("picture.txt"))
+      local line = content("picture.txt"):match "\n([^\n]*avery[^\n]*)"
+      assert.matches("^ +avery%S* +anoth%S* +short +the_%S* +last", line)
     end)
 
     it("have a row each in the terminal", function()

@@ -63,6 +63,8 @@ end
 -- One number for a command.
 local function num(x) return pointed(("%.6g"):format(x)) end
 
+local function exact(x) return pointed(NUMBER:format(x)) end
+
 -- ---- the gate ----
 -- Outside of quotes a command has signs, numbers and these words, none of which runs a program or opens a file; data
 -- have no more than numbers. Whatever a value may be that was put into one, it does not get farther than here.
@@ -129,7 +131,7 @@ end
 -- Words at a point of the plane.
 function Script:label(words, x, y, size, color, place)
   self:add("set label %s at %s, %s %s front font ',%s' textcolor rgb '%s'", quoted(words),
-    pointed(NUMBER:format(x)), pointed(NUMBER:format(y)), place, num(size), color)
+    exact(x), exact(y), place, num(size), color)
 end
 
 function Script:block(rows)
@@ -280,5 +282,5 @@ end
 
 return {
   render = render, FORMATS = FORMATS, new = new_script, clean = clean, quoted = quoted, wrapped = wrapped,
-  shortened = shortened,  num = num, points = points, NUMBER = NUMBER, CHARACTER = CHARACTER,
+  shortened = shortened,  num = num, exact = exact, points = points, NUMBER = NUMBER, CHARACTER = CHARACTER,
 }

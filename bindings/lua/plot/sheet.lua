@@ -56,7 +56,7 @@ local function around(panel, script)
   if legend and legend.place == "right" then sides.right = sides.right + legend.width end
   if legend and (legend.place == "below" or legend.place == "above") then
     local side = legend.place == "below" and "bottom" or "top"
-    sides[side] = sides[side] + legend.height + 6
+    sides[side] = sides[side] + legend.height + (side == "top" and 18 or 6)
   end
   return sides
 end

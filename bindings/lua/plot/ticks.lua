@@ -2,7 +2,7 @@
 -- there is little room: in the terminal, and on a page, where panels must know how wide their numbers are.
 
 local out = ...
-local NUMBER, CHARACTER, num = out.NUMBER, out.CHARACTER, out.num
+local CHARACTER, num, exact = out.CHARACTER, out.num, out.exact
 local SIZE = 12 -- of the letters
 
 local LETTER = CHARACTER * SIZE
@@ -108,6 +108,12 @@ end
 
 -- ---- names ----
 
+-- The first letters of a name, at least one; what is left out is an ellipsis.
+local function cut(name, letters)
+  if utf8.len(name) <= math.max(1, letters) then return name end
+  return name:sub(1, utf8.offset(name, math.max(2, letters)) - 1) .. (letters > 2 and "…" or "")
+end
+
 -- Names instead of numbers along an axis, at places. Those that are too wide to stand side by side are broken between
 -- words; when a word is too wide, they lean. Where lines have no room, every second one is left out, or more.
 local function named(axis, names, places, script)
@@ -125,11 +131,12 @@ local function named(axis, names, places, script)
   for k, i in ipairs(order) do
     local most = wraps and math.max(200, 3 * room) or axis == "y" and math.max(200, 0.45 * script.width) or 200
     local name = out.shortened(names[i], most, SIZE)
+    if script.text and axis == "x" then name = cut(name, (script.width // 8 - 12) // #order - 1) end
     texts[k] = name
     name = name:gsub("%%", "%%%%") -- gnuplot takes the names of ticks for formats
     local words = wraps and out.wrapped(name, room, SIZE) or out.quoted(name)
     lines = math.max(lines, select(2, words:gsub([["\n"]], "")) + 1)
-    parts[k] = words .. " " .. NUMBER:format(places[i])
+    parts[k] = words .. " " .. exact(places[i])
   end
   return {named = table.concat(parts, ", "), texts = texts, lines = lines, leans = leans and not script.text}
 end
@@ -177,10 +184,10 @@ local function write(script, axis, marks)
   if marks.off then
     script:add("unset %stics", axis)
   elseif marks.named then
-    script:numbers("set %stics %s (%s)", axis, marks.leans and "rotate by 35 right" or "", marks.named)
+    script:add("set %stics %s (%s)", axis, marks.leans and "rotate by 35 right" or "", marks.named)
   elseif marks.places then
     local parts = {}
-    for i, at in ipairs(marks.places) do parts[i] = num(at) end
+    for i, at in ipairs(marks.places) do parts[i] = exact(at) end
     script:add("set %stics (%s)", axis, table.concat(parts, ", "))
   elseif marks.step then
     script:add("set %stics %s", axis, num(marks.step))
