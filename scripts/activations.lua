@@ -42,9 +42,11 @@ local Xt, yt = data.circles(1000, { noise = 0.1, factor = 0.5, seed = o.seed + 1
 local ce = nn.CrossEntropyLoss()
 local rows = { { "activation", "gradient, layer 1", "last hidden", "ratio", "accuracy", "hidden layers moved" } }
 local gradients = plot.figure { title = ("Gradients before training, %d hidden layers"):format(o.depth),
-  xlabel = "layer", ylabel = "norm of the gradient of its weights", yscale = "log" }
+  xlabel = "layer", ylabel = "norm of the gradient of its weights", yscale = "log",
+  doc = "On the way back through sigmoids the gradient shrinks in each layer; tanh and ReLU let it through." }
 local losses = plot.figure { title = "Learning two rings with 3 hidden layers", xlabel = "epoch",
-  ylabel = "cross-entropy", ylim = { 0, 1 } }
+  ylabel = "cross-entropy", ylim = { 0, 1 },
+  doc = "Only tanh and ReLU learn the rings; at 0.69 a network is guessing." }
 
 for _, a in ipairs(activations) do
   local name, activation, gain = table.unpack(a)

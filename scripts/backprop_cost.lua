@@ -67,9 +67,12 @@ for n, L in ipairs(depths) do
 end
 print(peri.script.table(rows))
 
-local panels, last, first = { cols = 2, title = "The cost of all gradients" }, #depths, math.max(1, #depths - 3)
+local last, first = #depths, math.max(1, #depths - 3)
+local panels = { cols = 2, title = "The cost of all gradients",
+  doc = "With what layers share, the cost grows as their number; without, as its square." }
 for i, measure in ipairs { "operations", "seconds" } do
-  panels[i] = peri.plot.figure { xlabel = "layers", ylabel = measure, xscale = "log", yscale = "log" }
+  panels[i] = peri.plot.figure { xlabel = "layers", ylabel = measure, xscale = "log", yscale = "log", width = 540,
+    height = 420 }
   for _, m in ipairs { shared, alone } do panels[i]:line(depths, m[measure], { label = m[1], marker = "circle" }) end
 end
 for _, m in ipairs { shared, alone } do -- the exponent: a slope on two logarithmic axes

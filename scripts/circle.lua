@@ -73,34 +73,53 @@ local function with_layers(x, y)
   descend(net:parameters())
 end
 
--- (a) and (b) do the same arithmetic, as do (c) and (d), so that their curves coincide.
+-- (a) and (b) do the same arithmetic, as do (c) and (d), so that their curves coincide. Nothing is chosen here by what
+-- is measured beside the training, so that it may be the test set.
+local shown = { dev = test }
 local runs = { train = train, test = test,
-  { "(a) by hand", learn { model = function(x) return (scores(w, x)) end, parameters = w, step = by_hand }, width = 5 },
-  { "(b) autograd", learn { model = function(x) return (scores(v, x)) end, parameters = v, step = with_autograd },
-    style = "dashed" },
-  { "(c) layers", learn { model = net, step = with_layers } },
-  { "(d) layers and SGD", learn(network()), style = "dashed" } }
-for i, measure in ipairs { "dev_loss", "dev_accuracy" } do
-  o:save(plot.histories(runs, { measure = measure, title = "Circle: four ways to train one network" }),
-    i == 1 and "loss" or "accuracy")
+  { "(a) by hand", learn({ model = function(x) return (scores(w, x)) end, parameters = w, step = by_hand }, shown),
+    width = 5 },
+  { "(b) autograd", learn({ model = function(x) return (scores(v, x)) end, parameters = v, step = with_autograd },
+    shown), style = "dashed" },
+  { "(c) layers", learn({ model = net, step = with_layers }, shown) },
+  { "(d) layers and SGD", learn(network(), shown), style = "dashed" } }
+for _, measure in ipairs { "loss", "accuracy" } do
+  local sets = { cols = 2, share = "y", title = "Circle: four ways to train one network",
+    doc = ("The %s of the four programs on train and test points; where two do the same arithmetic, curves coincide.")
+      :format(measure) }
+  for i, set in ipairs { "train", "test" } do
+    sets[i] = plot.histories(runs, { measure = (i == 1 and "train_" or "dev_") .. measure, ylabel = measure,
+      title = set, width = 520, height = 420 })
+  end
+  o:save(plot.page(sets), measure)
 end
 
 -- Smaller learning rates need longer; and early stopping.
-local rates = { { "(d) rate 0.1", runs[4][2] } }
+local rates = { { ("(d) rate 0.1, %d epochs"):format(o.epochs), runs[4][2] } }
 for i, rate in ipairs { 0.03, 0.01, 0.003 } do
   local epochs = math.floor(o.epochs * RATE / rate + 0.5)
   rates[i + 1] = { ("(d) rate %g, %d epochs"):format(rate, epochs), learn(network(rate), { epochs = epochs }) }
   runs[i + 4] = rates[i + 1]
 end
 o:save(plot.histories(rates, { measure = "dev_loss", title = "Circle: learning rates, each as long as it needs",
-  xscale = "log" }), "rates")
+  xscale = "log", ylabel = "loss on other points",
+  doc = "A rate that is a third as large takes three times as long." }), "rates")
 local stopped = learn(network(), { epochs = 10 * o.epochs, early_stopping = { patience = o.epochs // 5 + 1 } })
 runs[8] = { ("(d) stopped early, of %d epochs took %d"):format(stopped.epochs, stopped.best_epoch), stopped }
-o:save(stopped:plot { title = "Circle: early stopping" }, "early_stopping")
+if o.plots == "yes" then -- to see what was spared: the same training to its end
+  local whole = learn(network(), { epochs = 10 * o.epochs })
+  local figure = whole:plot { title = "Circle: early stopping", doc = "After the epoch whose parameters are taken the "
+    .. "loss on train points goes on falling, that on dev points turns and rises." }
+  figure:line({ stopped.epochs, stopped.epochs }, { 0, 0.7 }, { color = "gray", style = "dashed", label = "stopped" })
+  figure:scatter({ stopped.best_epoch }, { stopped.dev_loss[stopped.best_epoch] },
+    { color = "black", size = 9, label = ("best on dev: epoch %d, taken"):format(stopped.best_epoch) })
+  o:save(figure, "early_stopping")
+end
 
 -- Initial weights, and the loss over the first mini-batches.
 local figure = plot.figure { title = "Circle: initial weights and the first 400 mini-batches", xlabel = "mini-batches",
-  ylabel = "train loss", yscale = "log" }
+  ylabel = "train loss", yscale = "log", doc = "Weights of 0 never part, small ones take long to, large ones begin "
+    .. "with great confidence in the wrong class." }
 for i, std in ipairs { 0, 0.01, 0.3, 1, 5 } do
   local fresh, curve = network(), {}
   for _, p in ipairs(fresh.model:parameters()) do
@@ -124,7 +143,8 @@ for i, p in ipairs(w) do difference = math.max(difference, (p - v[i]:detach()):a
 print(("after training, parameters of (a) and (b) differ by at most %.1e"):format(difference))
 
 -- C from 10^-3 to 10^5.
-local Cs, panels = {}, { cols = 2, title = "Circle: how much a wrong point costs" }
+local Cs, panels = {}, { cols = 2, share = "y", title = "Circle: how much a wrong point costs",
+  doc = "Accuracy against C. With rbf a large C buys the train points one by one, and the test points pay for it." }
 for power = -3, 5 do Cs[#Cs + 1] = 10.0 ^ power end
 for i, kernel in ipairs { "rbf", "poly" } do
   local seconds, curve = peri.script.time(function()
@@ -132,22 +152,28 @@ for i, kernel in ipairs { "rbf", "poly" } do
       train = train, dev = test }
   end)
   print(("\nSVC %s, nine machines and their scores in %.4f s\n%s"):format(kernel, seconds, curve))
-  panels[i] = curve:plot { title = "SVC " .. kernel, ylabel = "accuracy", width = 480, height = 400 }
+  panels[i] = curve:plot { title = "SVC " .. (kernel == "poly" and "poly, degree 2" or kernel), ylabel = "accuracy",
+    width = 520, height = 420 }
 end
 o:save(plot.page(panels), "C")
 
 -- The plane as the models see it.
-local function boundary(m, title, kind)
-  return plot.boundary(m, train[1], train[2], { title = title, labels = { "outer ring", "inner ring" }, kind = kind,
+local function boundary(m, title, doc)
+  return plot.boundary(m, train[1], train[2], { title = title, labels = { "outer ring", "inner ring" }, doc = doc,
     width = 520 })
 end
-local machines = { cols = 2, title = "Circle: four kernels" }
+local machines = { cols = 2, legend = "below", title = "Circle: four kernels",
+  doc = "Only curved boundaries part rings; to a straight one nearly every point is a support vector: no rings." }
 for i = 1, 4 do
   local m = compared.results[14 + i].model
-  machines[i] = boundary(m, ("SVC %s, %d support vectors"):format(m.kernel, #m.support))
+  machines[i] = boundary(m, ("SVC %s, %d support vectors"):format(m.kernel == "poly" and "poly of degree 2" or m.kernel,
+    #m.support))
 end
 o:save(plot.page(machines), "svm")
-o:save(boundary(runs[4][2], "Circle: the network's probability of the inner ring"), "network")
-o:save(plot.page { boundary(runs[4][2], "Circle: the network's boundary", "decision"),
-  boundary(compared.results[16].model, "Circle: the SVM's boundary"), cols = 2 }, "boundaries")
+o:save(boundary(runs[4][2], "Circle: the network's probability of the inner ring",
+  "The network (d): sure within and without, and a soft zone between."), "network")
+o:save(plot.page { boundary(runs[4][2], "the network's soft zone"),
+  boundary(compared.results[16].model, "the SVM's hard line"), cols = 2, legend = "below",
+  title = "Circle: a network and a support vector machine", doc = "The network says how probable the inner ring is; "
+    .. "the machine says on which side a point lies, and has its margins on both." }, "boundaries")
 o:finish()

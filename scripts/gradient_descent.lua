@@ -18,25 +18,38 @@ local best = peri.linalg.solve(A:t():matmul(A), A:t():matmul(y)) -- the normal e
 local function loss_at(w, b) return (x * w + b - y):square():mean():item() end
 local least = loss_at(best[{ 1, 1 }], best[{ 2, 1 }])
 
-local function descend(method)
+-- Calls after(k, seconds of it, net) after each update k.
+local function descend(method, after)
   local net, mse = nn.Linear(1, 1, double), nn.MSELoss()
   peri.no_grad(function() net.weight:fill_(-1) net.bias:fill_(2) end)
   local opt = peri.optim.SGD(net:parameters(), { lr = o.lr })
   local batches = peri.data.loader({ x, y }, { batch_size = method.batch, shuffle = true, seed = o.seed })
-  local h, updates, seconds = { updates = {}, seconds = {}, epochs = {}, loss = {}, w = { -1 }, b = { 2 } }, 0, 0
+  local updates = 0
   for _ = 1, o.epochs do
     for bx, by in batches do
       local start = peri.now()
       opt:zero_grad()
       mse(net(bx), by):backward()
       opt:step()
-      updates, seconds = updates + 1, seconds + peri.now() - start
-      local w, b = net.weight:item(), net.bias:item()
-      h.updates[updates], h.seconds[updates], h.epochs[updates] = updates, seconds, updates / method.updates
-      h.w[updates + 1], h.b[updates + 1], h.loss[updates] = w, b, loss_at(w, b)
+      updates = updates + 1
+      after(updates, peri.now() - start, net)
       if method.updates == 1 then break end
     end
   end
+end
+
+-- The history of a method. Other programs only make an update slower, so that the shortest of three runs counts.
+local function history(method)
+  local h, shortest = { updates = {}, seconds = {}, epochs = {}, loss = {}, w = { -1 }, b = { 2 } }, {}
+  for _ = 1, 2 do
+    descend(method, function(k, seconds) shortest[k] = math.min(shortest[k] or math.huge, seconds) end)
+  end
+  descend(method, function(k, seconds, net)
+    local w, b = net.weight:item(), net.bias:item()
+    h.updates[k], h.epochs[k] = k, k / method.updates
+    h.seconds[k] = (h.seconds[k - 1] or 0) + math.min(shortest[k], seconds)
+    h.w[k + 1], h.b[k + 1], h.loss[k] = w, b, loss_at(w, b)
+  end)
   return h
 end
 
@@ -47,18 +60,18 @@ local methods = {
   { "mini-batches of 32", batch = 32, updates = math.ceil(n / 32), color = "red" },
   { "batch", batch = n, updates = 1, color = "blue" },
 }
-descend(methods[5]) -- the first milliseconds of a program are slower; they are not shown
 local rows = { { "method", "updates", "loss", "above the least", "seconds" } }
 for _, m in ipairs(methods) do
-  m.h = descend(m)
+  m.h = history(m)
   rows[#rows + 1] = { m[1], #m.h.loss, m.h.loss[#m.h.loss], m.h.loss[#m.h.loss] - least, m.h.seconds[#m.h.loss] }
 end
 print(peri.script.table(rows))
 
-local panels = { title = "Gradient descent: one loss, three measures of work", cols = 3 }
+local panels = { title = "Gradient descent: one loss, three measures of work", cols = 3, share = "y",
+  doc = "In epochs many small steps are far ahead; update for update, and second for second, they are much alike." }
 for i, axis in ipairs { "epochs", "updates", "seconds" } do
   panels[i] = plot.figure { xlabel = axis, ylabel = "loss", yscale = "log", xscale = i > 1 and "log" or "linear",
-    width = 480, height = 560, legend = "below" }
+    width = 400, height = 440 }
   for _, m in ipairs(methods) do
     panels[i]:line(m.h[axis], m.h.loss, { label = m[1], color = m.color, width = 1.5 })
   end
@@ -69,7 +82,8 @@ o:save(plot.page(panels), "loss")
 local w, b = peri.linspace(-1.57, 3.57, 80, double), peri.linspace(-2.57, 2.57, 80, double)
 local losses = (w:view(1, 80, 1) * x:view(1, 1, n) + b:view(80, 1, 1) - y:view(1, 1, n)):square():mean(3)
 local path = plot.figure { title = "The path of the parameters on the loss surface", xlabel = "w", ylabel = "b",
-  xlim = { -1.6, 3.6 }, ylim = { -2.6, 2.6 }, height = 640, legend = "below" }
+  xlim = { -1.6, 3.6 }, ylim = { -2.6, 2.6 }, height = 640, legend = "below",
+  doc = "All come down the same valley; at a constant rate single examples keep on trembling around its lowest point." }
 path:contour(losses:log() / math.log(10), { extent = { -1.6, 3.6, -2.6, 2.6 }, color = "gray", width = 1,
   label = "equal loss", levels = { -0.9, -0.6, -0.3, 0, 0.3, 0.6, 0.9, 1.2, 1.5 } })
 for i, m in ipairs(methods) do

@@ -66,7 +66,8 @@ end
 print(peri.script.table(rows))
 
 local figure = peri.plot.figure { title = "Finite differences: too long a step, or too few digits",
-  xlabel = "step e", ylabel = "largest error of the gradient of W", xscale = "log", yscale = "log" }
+  xlabel = "step e", ylabel = "largest error of the gradient of W", xscale = "log", yscale = "log",
+  doc = "From right to left the error falls with the step, until nearly equal numbers lose their digits." }
 for _, dtype in ipairs { "float32", "float64" } do
   local steps, errors = {}, {}
   for k = 0, 20 do

@@ -31,7 +31,8 @@ end
 
 local rows = { { "rate", "epochs", "train loss", "dev loss", "what happened" } }
 local rates = plot.figure { title = "Too small, right, too large", xlabel = "epoch", ylabel = "train loss",
-  yscale = "log", ylim = { 0.05, 1000 } }
+  yscale = "log", ylim = { 0.05, 1000 },
+  doc = "The smallest rate gets nowhere in time, the largest leaves the picture." }
 for _, case in ipairs { { 0.002, "too small" }, { 0.1, "right" }, { 0.9, "too large" } } do
   local h = learn(case[1], 120)
   rows[#rows + 1] = {
@@ -56,16 +57,20 @@ local schedules = {
   { "plateau", function(opt) return schedule.ReduceLROnPlateau(opt, { factor = 0.3, patience = E // 15 }) end },
 }
 rows = { { "schedule", "first rate", "last rate", "train loss", "spread of the last tenth" } }
-local rate = plot.figure { xlabel = "epoch", ylabel = "learning rate", yscale = "log", legend = "below", height = 400 }
-local loss = plot.figure { xlabel = "epoch", ylabel = "train loss", yscale = "log", legend = "below" }
+local look = { xlabel = "epoch", yscale = "log", width = 560, height = 420 }
+look.ylabel = "learning rate"
+local rate = plot.figure(look)
+look.ylabel = "train loss"
+local loss = plot.figure(look)
 for _, case in ipairs(schedules) do
   local h = learn(0.15, 4, case[2])
   local tail = h.train_loss[{ { E - E // 10 + 1, E } }]
   rows[#rows + 1] = { case[1], h.learning_rate[1], h.learning_rate[-1], h.train_loss[-1], tail:std():item() }
-  rate:line(h.learning_rate, { label = case[1] })
+  rate:line(h.learning_rate, { label = case[1], width = 1.5 })
   loss:line(h.train_loss, { label = case[1], width = 1.5 })
 end
 print()
 print(peri.script.table(rows))
-o:save(plot.page { rate, loss, title = "Learning rates that fall", cols = 2 }, "schedules")
+o:save(plot.page { rate, loss, title = "Learning rates that fall", cols = 2,
+  doc = "A rate that stays keeps the loss trembling; one that falls lets it come to rest." }, "schedules")
 o:finish()

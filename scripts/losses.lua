@@ -58,7 +58,7 @@ for i, loss in ipairs { { "cross-entropy", nn.CrossEntropyLoss() }, { "squared e
   local predicted = learn(loss[2], x, both, "regression"):predict(x):softmax(2)
   rows[#rows + 1] = { loss[1], h:score(X, y), (predicted - both):square():mean():sqrt():item() }
   panels[i] = plot.figure { title = loss[1], xlabel = "epoch", ylabel = "probability", ylim = { 0, 1 },
-    legend = "below" }
+    width = 540, height = 420 }
   for k, curve in ipairs(curves) do
     local ring = y[k] == 2 and "inner" or "outer"
     panels[i]:line(curve, { label = ("%d, %s ring"):format(k, ring), style = ring == "inner" and "solid" or "dashed" })
@@ -70,9 +70,11 @@ o:save(plot.page(panels), "probabilities")
 -- Loss and gradient at a logit when the class is right: far on the wrong side one of them still pulls.
 local grid = peri.linspace(-8, 8, 200)
 local q = grid:sigmoid()
-local loss = plot.figure { xlabel = "logit of the right class", ylabel = "loss", ylim = { 0, 4 } }
-local slope = plot.figure { xlabel = "logit of the right class", ylabel = "gradient" }
+local loss = plot.figure { xlabel = "logit of the right class", ylabel = "loss", ylim = { 0, 4 }, width = 540,
+  height = 420 }
+local slope = plot.figure { xlabel = "logit of the right class", ylabel = "gradient", width = 540, height = 420 }
 loss:line(grid, -q:log(), { label = "cross-entropy" }):line(grid, (q - 1) ^ 2, { label = "squared error" })
 slope:line(grid, q - 1, { label = "p - 1" }):line(grid, 2 * (q - 1) * q * (1 - q), { label = "2 (p - 1) p (1 - p)" })
-o:save(plot.page { loss, slope, cols = 2, title = "A confident mistake has no gradient under squared error" }, "losses")
+o:save(plot.page { loss, slope, cols = 2, title = "A confident mistake has no gradient under squared error",
+  doc = "Left of 0 the right class is thought wrong: cross-entropy pulls harder, squared error lets go." }, "losses")
 o:finish()

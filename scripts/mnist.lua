@@ -48,17 +48,19 @@ print(peri.select.compare { test = test, measure_train = false,
   { ("network 784-%d-10"):format(o.hidden), fitted, train = train },
   { "SVC rbf", peri.svm.SVC { C = o.c, gamma = o.gamma }, train = { train.x[{ { 1, n } }], train.y[{ { 1, n } }] } } })
 
-local panels = { cols = 2, title = "A network learns digits" }
+local panels = { cols = 2, title = "A network learns digits",
+  doc = "Errors and loss on train and test digits, every few mini-batches." }
 for i, name in ipairs { "errors", "loss" } do
   panels[i] = plot.figure { xlabel = "mini-batches", ylabel = i == 1 and "errors in per cent" or "cross-entropy",
-    yscale = "log" }
+    yscale = "log", width = 540, height = 420 }
   for _, curve in ipairs(curves) do panels[i]:line(at, curve[name], { label = curve[1], marker = "circle" }) end
 end
 o:save(plot.page(panels), "learning")
 
 local said = fitted:predict(test.x)
 local confusion = metrics.confusion_matrix(said, test.y, { labels = peri.arange(1, 10) })
-o:save(confusion:plot { title = "What the network says of each digit", names = peri.arange(0, 9) }, "confusion")
+o:save(confusion:plot { title = "What the network says of each digit", names = peri.arange(0, 9),
+  doc = "Rows are true digits, columns what they were taken for." }, "confusion")
 
 local wrong = said:ne(test.y):nonzero()
 print(("the network takes %d of %d test digits for others"):format(#wrong, #test.x))
@@ -66,7 +68,7 @@ if #wrong > 0 then
   local shown, words = wrong[{ { 1, math.min(40, #wrong) } }], {}
   for i = 1, #shown do words[i] = ("%d as %d"):format(test.y[shown[i]] - 1, said[shown[i]] - 1) end
   local figure = plot.figure { title = "Digits that the network gets wrong", width = 800,
-    height = 90 + 90 * math.ceil(#shown / 10) }
+    height = 90 + 90 * math.ceil(#shown / 10), doc = "Below each the true digit, and what it was taken for." }
   o:save(figure:images(test.x[shown], { columns = 10, labels = words, palette = "ink" }), "wrong")
 end
 
@@ -74,7 +76,8 @@ end
 local weights = net[1].weight:detach()[{ { 1, math.min(40, o.hidden) } }]
 local most = weights:abs():max():item()
 local figure = plot.figure { title = "Weights of the first layer", width = 800,
-  height = 70 + 75 * math.ceil(#weights / 10) }
+  height = 70 + 75 * math.ceil(#weights / 10), doc = "Red where ink speaks for a hidden unit, blue where it speaks "
+    .. "against it." }
 o:save(figure:images(weights, { columns = 10, palette = "diverging", range = { -most, most }, colorbar = true }),
   "weights")
 o:finish()

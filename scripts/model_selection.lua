@@ -45,7 +45,8 @@ for i, name in ipairs { "train", "dev", "test", "fresh" } do
   rows[i + 1] = { name, #set.x, first.best:score(set.x, set.y) }
 end
 print(peri.script.table(rows))
-o:save(first:plot { title = "Accuracy on the dev set", xlabel = "hidden units", ylabel = "learning rate" }, "grid")
+o:save(first:plot { title = "Accuracy on the dev set", xlabel = "hidden units", ylabel = "learning rate",
+  doc = "The dark cells are best; what is chosen is the best on 40 points, luck included." }, "grid")
 
 rows = { { "chosen on", "scored on", "score", "on fresh points", "optimism", "standard error" } }
 local names, means, places, gaps = {}, {}, {}, {}
@@ -59,7 +60,8 @@ for i, case in ipairs(cases) do
 end
 print("\n" .. peri.script.table(rows))
 local figure = plot.figure { title = "The set that has chosen promises too much",
-  ylabel = "score less that on fresh points" }:bars(names, means, { color = "orange", label = "mean" })
+  ylabel = "score less that on fresh points", doc = "Where one set chose and another scored, the mean is near 0; where "
+    .. "the same did both, the score is too good." }:bars(names, means, { color = "orange", label = "mean" })
 figure:scatter(peri.cat(places, 1), peri.cat(gaps, 1), { label = "a repetition", color = "blue" })
 o:save(figure, "optimism")
 
@@ -80,7 +82,8 @@ for i, h in ipairs { whole, early } do
     peri.metrics.log_loss(h:predict_proba(fresh[1]), fresh[2]), h:score(fresh[1], fresh[2]) }
 end
 print("\n" .. peri.script.table(rows))
-figure = whole:plot { title = "Early stopping: 64 units, 60 points" }
+figure = whole:plot { title = "Early stopping: 64 units, 60 points",
+  doc = "Soon the loss on dev points rises while that on the few train points goes to 0." }
 figure:line({ early.epochs, early.epochs }, { 0, 1.2 }, { color = "gray", style = "dashed", label = "stopped" })
 figure:scatter({ early.best_epoch }, { early.dev_loss[early.best_epoch] },
   { color = "black", size = 9, label = "best on dev, taken" })

@@ -57,7 +57,6 @@ local scripts = {
     with --data, else digits that are generated. Which digits are taken for which, the ones that the network gets
     wrong, and what its first layer looks at.]] },
 }
-for _, script in ipairs(scripts) do script.text = script.text:gsub("%s+", " "):gsub("^ ", "") end
 if o.data ~= "" then scripts[#scripts].arguments = { "--data", o.data } end
 
 local arguments = {}

@@ -38,7 +38,7 @@ for i, method in ipairs(methods) do
   end
   print(("%s: %d fits and scores in %.2f s"):format(method[1], #sizes * o.seeds, peri.now() - start))
   local figure = plot.figure { title = method[1], xlabel = "examples", ylabel = "error", xscale = "log",
-    ylim = { 0, 0.3 } }
+    ylim = { 0, 0.3 }, width = 540, height = 420 }
   figure:line(sizes, train, { label = "on the examples", marker = "circle" })
   figure:band(sizes, (train - curve.train_std):clamp(0, 1), train + curve.train_std)
   figure:line(sizes, test, { label = "on 5000 other points", marker = "square" })

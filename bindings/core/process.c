@@ -495,7 +495,14 @@ static int folder_close(lua_State *L) {
   return 0;
 }
 
-/* list(path) -> names in no order, or nil, message */
+/* When an entry was last written, in nanoseconds; 0 when it is gone. */
+static lua_Integer time_of(DIR *folder, const char *name) {
+  struct stat s;
+  if (fstatat(dirfd(folder), name, &s, 0) != 0) return 0;
+  return (lua_Integer)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+}
+
+/* list(path) -> names in no order, {name = time of writing}; or nil, message */
 static int process_list(lua_State *L) {
   const char *path = check_path(L);
   DIR **folder = lua_newuserdatauv(L, sizeof(DIR *), 0);
@@ -510,12 +517,16 @@ static int process_list(lua_State *L) {
     return 2;
   }
   lua_newtable(L);
+  lua_newtable(L);
   for (const struct dirent *entry; (entry = readdir(*folder)) != NULL;) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
     lua_pushstring(L, entry->d_name);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -4, (lua_Integer)lua_rawlen(L, -4) + 1);
+    lua_pushinteger(L, time_of(*folder, entry->d_name));
+    lua_rawset(L, -3);
   }
-  return 1;
+  return 2;
 }
 
 /* is_terminal(descriptor) -> boolean */

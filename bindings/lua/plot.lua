@@ -1,6 +1,7 @@
 -- Pictures: figures of lines, points, images and contours, drawn by gnuplot.
 --
--- A figure is a list of layers (plot/layers.lua). gnuplot is started without a shell, gets commands and
+-- A figure is a list of layers (plot/layers.lua), which becomes a panel (plot/panel.lua), alone or on a page
+-- (plot/sheet.lua). gnuplot is started without a shell, gets commands and
 -- data blocks on its standard input and answers with the picture, which is saved here: no file name ever
 -- reaches it. What a user wrote goes out through plot/script.lua and nothing else, so that data never
 -- become a command; what comes in is checked by plot/input.lua.
@@ -12,13 +13,14 @@ local out = internal.load("plot.script", input, process)
 local layers = internal.load("plot.layers", input, out, internal.load("plot.contour"))
 internal.load("plot.bars", input, out, layers)
 internal.load("plot.tiles", input, out, layers)
+local ticks, legends = internal.load("plot.ticks", out), internal.load("plot.legend", out, layers)
+local panels = internal.load("plot.panel", input, out, layers, ticks, legends)
+local sheet = internal.load("plot.sheet", input, out, ticks, legends, panels)
 local model_of = internal.load("plot.model", peri, internal, input)
 local regions = internal.load("plot.regions", peri, internal, input, model_of)
 
 local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
-local clean, wrapped, NUMBER, CHARACTER = out.clean, out.wrapped, out.NUMBER, out.CHARACTER
-local LAYERS, INK = layers.LAYERS, layers.INK
-local new_box, has_place, padded, log_padded = layers.new_box, layers.has_place, layers.padded, layers.log_padded
+local clean, LAYERS, new_box = out.clean, layers.LAYERS, layers.new_box
 
 -- ---- what scripts hold ----
 -- A figure and a page are tables without fields; what they are made of stands in RECORDS, where no script changes it.
@@ -93,6 +95,7 @@ local FIGURE_OPTIONS = {
   xlim = kinds.limits, ylim = kinds.limits, xscale = kinds.scale, yscale = kinds.scale,
   legend = kinds.either(kinds.off, kinds.place), grid = kinds.boolean, axes = kinds.boolean,
   aspect = kinds.either(kinds.one_of{equal = true, auto = true}, kinds.ratio),
+  xticks = kinds.either(kinds.off, kinds.ticks), yticks = kinds.either(kinds.off, kinds.ticks), doc = kinds.text,
 }
 
 local function figure_options(given, record)
@@ -103,6 +106,10 @@ local function figure_options(given, record)
     local lim, log = figure[axis .. "lim"], figure[axis .. "scale"] == "log"
     if log and lim and (lim[1] <= 0 or lim[2] <= 0) then
       fail("plot.figure: %slim is {%g, %g} on a log axis (expected positive numbers)", axis, lim[1], lim[2])
+    end
+    for i, tick in ipairs(log and figure[axis .. "ticks"] or {}) do
+      local at = type(tick) == "table" and tick[1] or tick
+      if at <= 0 then fail("plot.figure: %sticks[%d] is %g on a log axis (expected a positive number)", axis, i, at) end
     end
     for _, layer in ipairs(log and record and record.layers or {}) do
       if layer.fills then fail("plot.figure: %sscale is 'log' but there is an image (expected linear axes)", axis) end
@@ -172,265 +179,14 @@ features or what kind asks for; what predict gives has not the form of kind.]], 
   return self
 end), Figure)
 
--- The limits of both axes: given ones, else those of the layers; curves get a little room, images none.
-local function figure_limits(figure)
-  local box = new_box(figure.xscale == "log", figure.yscale == "log")
-  local filled, picture, stands, only_lines = false, false, {}, true
-  for _, layer in ipairs(figure.layers) do
-    layer.kind.span(layer, box)
-    filled = filled or layer.fills
-    picture = picture or layer.picture
-    if layer.stands then stands[layer.stands] = true end
-    only_lines = only_lines and (layer.kind == LAYERS.line or layer.kind == LAYERS.band)
-  end
-  local room = filled and 0 or 0.05
-  local on_base = {}
-  for axis in pairs(stands) do
-    local low = box[axis .. 1]
-    if low and not box["log_" .. axis] then on_base[axis] = low >= 0 end
-  end
-  box.x1, box.x2 = (box.log_x and log_padded or padded)(box.x1, box.x2, only_lines and 0.015 or room)
-  box.y1, box.y2 = (box.log_y and log_padded or padded)(box.y1, box.y2, room)
-  for axis, touches in pairs(on_base) do -- bars touch the axis, else there is a line at 0
-    if touches then box[axis .. 1] = 0 else box["base_" .. axis] = true end
-  end
-  if picture then box.y1, box.y2 = box.y2, box.y1 end -- row 1 on top
-  if figure.xlim then box.x1, box.x2 = figure.xlim[1], figure.xlim[2] end
-  if figure.ylim then box.y1, box.y2 = figure.ylim[1], figure.ylim[2] end
-  box.filled = filled
-  return box
-end
-
--- ---- the legend's place ----
-
-local function figure_labels(figure)
-  local labels = {}
-  for _, layer in ipairs(figure.layers) do
-    for _, label in ipairs(layer.labels) do
-      if label ~= "" then labels[#labels + 1] = label end
-    end
-  end
-  return labels
-end
-
-local function position(low, high, v, log)
-  if log then low, high, v = math.log(low), math.log(high), math.log(v) end
-  return (v - low) / (high - low)
-end
-
--- How many points (of curves: also of the segments between them) lie in each corner's w x h share.
-local function corner_hits(figure, box, w, h)
-  local hits = {["top right"] = 0, ["top left"] = 0, ["bottom right"] = 0, ["bottom left"] = 0}
-  local function count_in(x, y)
-    if x < 0 or x > 1 or y < 0 or y > 1 then return end
-    for corner in pairs(hits) do
-      local beside = corner:find("right") and x > 1 - w or corner:find("left") and x < w
-      local level = corner:find("top") and y > 1 - h or corner:find("bottom") and y < h
-      if beside and level then hits[corner] = hits[corner] + 1 end
-    end
-  end
-  local steps = 12
-  for _, layer in ipairs(figure.layers) do
-    for _, c in ipairs(layer.kind.curves(layer)) do
-      local last_x, last_y
-      for i = 1, #c[1] do
-        local x, y
-        if has_place(box, c[1][i], c[2][i]) then
-          x, y = position(box.x1, box.x2, c[1][i], box.log_x), position(box.y1, box.y2, c[2][i], box.log_y)
-          count_in(x, y)
-          local far = last_x and not c[3] and (math.abs(x - last_x) > 0.05 or math.abs(y - last_y) > 0.05)
-          for s = 1, far and steps - 1 or 0 do
-            count_in(last_x + (x - last_x) * s / steps, last_y + (y - last_y) * s / steps)
-          end
-        end
-        last_x, last_y = x, y
-      end
-    end
-  end
-  return hits
-end
-
-local function label_width(labels)
-  local longest = 0
-  for _, label in ipairs(labels) do longest = math.max(longest, utf8.len(clean(label))) end
-  return longest * CHARACTER * 12 + 110
-end
-
--- The first free corner; when none is free, below the plot.
-local function legend_place(figure, box, labels, width, height)
-  if figure.legend ~= "best" then return figure.legend end
-  if box.filled then return "below" end
-  local w, h = label_width(labels) / (width - 90), (#labels * 20 + 30) / (height - 100)
-  local hits = corner_hits(figure, box, w, h)
-  for _, corner in ipairs{"top right", "top left", "bottom right", "bottom left"} do
-    if hits[corner] == 0 and w < 0.9 and h < 0.9 then return corner end
-  end
-  return "below"
-end
-
--- ---- a figure as gnuplot's commands ----
-
--- Every second power of ten, or third, when not all of them have room.
-local function sparse_ticks(axis, low, high, script)
-  local first, last = math.ceil(math.log(low, 10) - 1e-9), math.floor(math.log(high, 10) + 1e-9)
-  local letters = math.max(#("%g"):format(10.0 ^ first), #("%g"):format(10.0 ^ last))
-  local room = axis == "x" and (script.width - 90) / (letters * CHARACTER * 12 + 12) or (script.height - 100) / 20
-  local step = math.ceil((last - first + 1) / math.max(2, room))
-  if step == 1 then return nil end
-  local ticks = {}
-  for power = math.ceil(first / step) * step, last, step do ticks[#ticks + 1] = out.num(10.0 ^ power) end
-  return ticks
-end
-
--- On a log axis gnuplot marks powers of ten alone. Over less than three of them more is wanted: 1 2 5, or
--- steps of one; over a fraction of one, equal steps.
-local function log_ticks(axis, low, high, script)
-  if high / low > 1000 then return sparse_ticks(axis, low, high, script) end
-  for _, steps in ipairs{{1, 2, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9}} do
-    local ticks = {}
-    for power = math.floor(math.log(low, 10)), math.ceil(math.log(high, 10)) do
-      for _, step in ipairs(steps) do
-        local at = step * 10.0 ^ power
-        if at >= low and at <= high then ticks[#ticks + 1] = out.num(at) end
-      end
-    end
-    if #ticks >= 3 then return ticks end
-  end
-  local power = 10.0 ^ math.floor(math.log(high - low, 10))
-  local step = (high - low) / power < 3 and power / 2 or power
-  local ticks = {}
-  for i = math.ceil(low / step), math.floor(high / step) do ticks[#ticks + 1] = out.num(i * step) end
-  return ticks
-end
-
--- Names instead of numbers along an axis. Those that are too wide to stand side by side are broken between
--- words; when a word is too wide, they lean. Gives the number of lines.
-local function write_tick_names(script, axis, names)
-  local room, leans = (script.width - 110) / #names, false
-  for _, name in ipairs(names) do
-    for word in clean(name):gmatch("%S+") do
-      leans = leans or axis == "x" and utf8.len(word) > math.max(8, math.floor(room / (CHARACTER * 12)))
-    end
-  end
-  local parts, lines = {}, 1
-  local wraps = axis == "x" and not leans and not script.text
-  for i, name in ipairs(names) do
-    -- gnuplot takes the names of ticks for formats
-    local most = wraps and math.max(200, 3 * room) or axis == "y" and math.max(200, 0.45 * script.width) or 200
-    name = out.shortened(name, most, 12):gsub("%%", "%%%%")
-    local words = wraps and wrapped(name, room, 12) or out.quoted(name)
-    lines = math.max(lines, select(2, words:gsub([["\n"]], "")) + 1)
-    parts[i] = ("%s %d"):format(words, i)
-  end
-  script:add("set %stics %s (%s)", axis, leans and not script.text and "rotate by 35 right" or "",
-    table.concat(parts, ", "))
-  return lines
-end
-
-local function property(figure, name, axis)
-  for _, layer in ipairs(figure.layers) do
-    local value = layer[name]
-    if value and axis then value = value[axis] end
-    if value then return value end
-  end
-end
-
-local function write_axes(figure, script, box)
-  local bare = figure.axes == false or figure.axes == nil and property(figure, "bare")
-  script:add("set tics out nomirror scale 0.6 font ',12' textcolor rgb '%s'", INK)
-  script:add(bare and "unset border" or "set border %d lc rgb '%s' lw 1", box.filled and 15 or 3, INK)
-  for _, axis in ipairs(bare and {"x", "y"} or {}) do script:add("unset %stics", axis) end
-  for _, axis in ipairs{"x", "y", "cb"} do script:add("set format %s '%%g'", axis) end
-  for _, axis in ipairs{"x", "y"} do
-    local label, extra = figure[axis .. "label"], 0
-    local names = not bare and property(figure, "ticks", axis)
-    if names then extra = write_tick_names(script, axis, names) - 1 end
-    if label then
-      local room = axis == "x" and script.width - 80 or script.height - 80
-      local offset = extra > 0 and (" offset 0,-%d"):format(extra) or ""
-      script:add("set %slabel %s%s", axis, wrapped(label, room, 13), offset)
-    end
-    if extra > 0 then -- gnuplot's own margin has room for one line
-      box.extra_lines = extra
-      script:numbers("set bmargin %.3g", 2.4 + (label and 1.7 or 0) + extra)
-    end
-    local low, high = box[axis .. "1"], box[axis .. "2"]
-    input.check_span("plot", ("the %s axis"):format(axis), low, high, box["log_" .. axis])
-    if figure[axis .. "scale"] == "log" then
-      script:add("set logscale %s", axis)
-      local ticks = log_ticks(axis, math.min(low, high), math.max(low, high), script)
-      if ticks then script:add("set %stics (%s)", axis, table.concat(ticks, ", ")) end
-    end
-    script:numbers("set %srange [" .. NUMBER .. ":" .. NUMBER .. "]", axis, low, high)
-  end
-  for _, axis in ipairs{"x", "y"} do
-    local other = axis == "x" and "y" or "x"
-    if box["base_" .. other] and not script.text then script:add("set %szeroaxis lt 1 lc rgb '%s' lw 1", axis, INK) end
-  end
-  local grid = figure.grid
-  if grid == nil then grid = not box.filled end
-  if grid and not script.text then
-    local which = property(figure, "stands") == "x" and "xtics noytics " or "" -- a line would cross a bar's number
-    script:add("set grid %sback lt 1 lc rgb '%s' lw 1 dt 1", which, "#e4e4e4")
-  end
-  local aspect = figure.aspect or property(figure, "aspect")
-  if aspect == "equal" then
-    script:add("set size ratio -1")
-  elseif type(aspect) == "number" then
-    script:numbers("set size ratio %.6g", aspect)
-  end
-end
-
-local function write_legend(figure, script, box)
-  local labels = figure_labels(figure)
-  if not figure.legend or #labels == 0 then
-    script:add("unset key")
-    return
-  end
-  local place = legend_place(figure, box, labels, script.width, script.height)
-  local where = "inside " .. place .. " vertical opaque"
-  if place == "right" then
-    where = "outside right top vertical"
-  elseif place == "above" or place == "below" then
-    local columns = math.max(1, math.min(#labels, math.floor((script.width - 80) / (label_width(labels) - 40))))
-    where = ("outside center %s horizontal maxcols %d"):format(place == "above" and "top" or "bottom", columns)
-    if place == "below" and not script.text then -- gnuplot's own margin lets the axis label touch the legend
-      local rows = math.ceil(#labels / columns)
-      script:numbers("set bmargin %.3g", 2.4 + (figure.xlabel and 1.7 or 0) + (box.extra_lines or 0) + 1.25 * rows)
-    end
-  end
-  local look = "Left reverse noenhanced samplen 2.5 spacing 1.15 width 1 font ',12'"
-  script:add("set key %s %s textcolor rgb '%s'", where, look, INK)
-end
-
--- One panel. Images lie under everything else, bands under lines; the rest keeps the order in which it was added.
-local function write_figure(figure, script)
-  local box = figure_limits(figure)
-  if figure.title then
-    script:add("set title %s font ',15' textcolor rgb '#000000'", wrapped(figure.title, script.width - 60, 15))
-  end
-  script:add("unset colorbox")
-  write_axes(figure, script, box)
-  write_legend(figure, script, box)
-  local levels, cycle = {{}, {}, {}}, 0
-  for _, layer in ipairs(figure.layers) do
-    if layer.kind.cycles then cycle = cycle + 1 end
-    local level = levels[layer.fills and 1 or layer.below and 2 or 3]
-    local elements, legend = layer.kind.draw(layer, script, box, cycle)
-    for _, element in ipairs(elements) do level[#level + 1] = element end
-    levels[3][#levels[3] + 1] = legend
-  end
-  local elements = {}
-  for _, level in ipairs(levels) do table.move(level, 1, #level, #elements + 1, elements) end
-  script:add("plot %s", #elements > 0 and table.concat(elements, ", ") or "NaN notitle")
-end
-
 -- ---- pages of several panels ----
 
 local Page = {}
 
 local PAGE_OPTIONS = {
   title = kinds.text, rows = kinds.count, cols = kinds.count, width = kinds.pixels, height = kinds.pixels,
+  legend = kinds.one_of{below = true, each = true}, share = kinds.one_of{x = true, y = true, both = true},
+  doc = kinds.text,
 }
 
 -- record: the page; figures are the records of its panels.
@@ -470,24 +226,33 @@ local function new_page(given)
   return page
 end
 
--- A figure or a page.
+-- ---- saving and showing ----
+
+-- A figure or a page as commands.
 local function write_picture(picture, script)
-  if not picture.figures then
-    script.width, script.height = picture.width, picture.height
-    write_figure(picture, script)
-    return
-  end
-  local title = picture.title and "title " .. wrapped(picture.title, picture.width - 60, 17) .. " font ',17'" or ""
-  script:add("set multiplot layout %d,%d %s", picture.rows, picture.cols, title)
-  script.width, script.height = picture.width // picture.cols, picture.height // picture.rows
-  for _, figure in ipairs(picture.figures) do
-    script:add("reset")
-    write_figure(figure, script)
-  end
-  script:add("unset multiplot")
+  if picture.figures then sheet.write(picture, script) else panels.write_figure(picture, script) end
 end
 
--- ---- saving and showing ----
+-- What a picture is called: its title, or what its panels or its axes say.
+local function name_of(picture)
+  if picture.title then return picture.title end
+  local names = {}
+  for _, figure in ipairs(picture.figures or {}) do names[#names + 1] = name_of(figure) end
+  if picture.xlabel and picture.ylabel then names[1] = picture.ylabel .. " against " .. picture.xlabel end
+  return #names > 0 and table.concat(names, "; ") or nil
+end
+
+-- Says on stderr which figures will be empty frames.
+local function warn_of_empty(where, picture)
+  for i, figure in ipairs(picture.figures or {picture}) do
+    local expected = panels.why_empty(figure)
+    if expected then
+      local which = picture.figures and ("panel %d"):format(i) or "the figure"
+      local name = figure.title and (" '%s'"):format(clean(figure.title)) or ""
+      io.stderr:write(("%s: nothing of %s%s can be drawn (expected %s)\n"):format(where, which, name, expected))
+    end
+  end
+end
 
 local function save(picture, paths, given)
   local opts = options("plot.save", given, {scale = kinds.positive})
@@ -512,7 +277,9 @@ local function save(picture, paths, given)
   if wanted.png and picture.width * s * picture.height * s > 1e8 then
     fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
   end
-  local pictures = out.render("plot.save", picture, write_picture, formats, s)
+  warn_of_empty("plot.save", picture)
+  local pictures = out.render("plot.save", picture, write_picture, formats, s,
+    {name = name_of(picture), doc = picture.doc})
   for i, path in ipairs(paths) do
     local folder = path:match("^(.+)/[^/]*$")
     local ok, message = true, nil
@@ -528,6 +295,7 @@ local function as_text(where, picture)
     for _, figure in ipairs(picture.figures) do parts[#parts + 1] = as_text(where, figure) end
     return table.concat(parts, "\n")
   end
+  warn_of_empty(where, picture)
   local layer = #picture.layers == 1 and picture.layers[1]
   if layer and layer.kind.text then return layer.kind.text(picture, layer) end
   return out.render(where, picture, write_picture, {"txt"}, 1).txt
@@ -556,13 +324,21 @@ plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, wid
 A picture to which layers are added: line, scatter, bars, histogram, band, image, heatmap, images, contour, regions,
 text; then save or show it. Drawn by gnuplot.
 Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best', false, 'above', 'below', 'right',
-'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).
-Options can be read and set later (figure.title = 'x'); data are copied when a layer is added.
+'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width), xticks and yticks (a
+list of numbers, or of {number, name}; false for none), doc (what there is to see, in a sentence: an SVG's description,
+and the words below the picture in a report).
+Options can be read and set later (figure.title = 'x'); data are copied when a layer is added. When save or show finds
+that nothing of a figure's layers can be drawn (all NaN, or not positive on a log axis), it says so on stderr.
 Errors: options and data that are wrong; when it is drawn, axes beyond 8e307 or shorter than 1e-300.]],
   public(new_figure), plot)
 internal.document("page", [[
-plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =} -> page
-Several figures in one picture, row by row; page:save and page:show as for a figure.]], public(new_page), plot)
+plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =, legend =, share =, doc =} -> page
+Several figures in one picture, row by row; page:save and page:show as for a figure. All plots are of one size. legend:
+'below' is one for all panels under them, 'each' one in each; by default one when all would say the same, and none of
+the figures asks for another place than 'best' or 'below'. share: 'x', 'y' or 'both', the axes that have the same limits
+in all panels; doc as for plot.figure.
+Errors: more figures than places; an axis to share that is linear in one panel and log in another.]],
+  public(new_page), plot)
 
 -- ---- pictures of results ----
 
@@ -579,9 +355,10 @@ end)
 internal.document("boundary", [[
 plot.boundary(m, X, y, {labels =, support =, title =, xlabel = 'x1', ylabel = 'x2', aspect = 'equal', ...}) -> figure
 What a fitted estimator m of 2 features says of the plane, as figure:regions{model = m} draws it, and the points X
-(n x 2) by their class y (n; it may be left out). labels are names of the classes of m, ascending; around each support
-vector of a machine with a kernel is a ring, unless support = false. Further options are those of plot.figure, and of
-regions: extent, resolution, kind, margins, boundary, colorbar, label = 'boundary', margin_label = 'margins'.
+(n x 2) by their class y (n; it may be left out). labels are names of the classes of m, ascending. support: a ring
+around each support vector of a machine with a kernel, by default unless nearly all points (over 90 %) are some. Further
+options are those of plot.figure, and of regions: extent, resolution, kind, margins, boundary, colorbar, label =
+'boundary', margin_label = 'margins'; and support_label = 'support vectors', point_label = 'points' (without y).
 Errors: as figure:regions; X that is not n x 2, y of another length, labels that are not as many as the classes,
 support = true without support vectors.]], function(...) return internal.view("boundary", ...) end, plot)
 

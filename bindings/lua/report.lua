@@ -16,9 +16,10 @@ local function check_scripts(scripts)
   local seen = {}
   for i, script in ipairs(scripts) do
     if type(script) ~= "table" then fail("script %d is a %s (expected a table)", i, type(script)) end
-    for _, field in ipairs { "name", "title", "text" } do
+    for _, field in ipairs { "name", "title" } do
       if type(script[field]) ~= "string" then fail("script %d: %s must be a string", i, field) end
     end
+    if script.text ~= nil and type(script.text) ~= "string" then fail("script %d: text must be a string", i) end
     if script.arguments ~= nil and type(script.arguments) ~= "table" then
       fail("script %d: arguments must be a list, got %s", i, type(script.arguments))
     end
@@ -65,18 +66,24 @@ local function contents(path)
   return file and file:read "a"
 end
 
--- The names of the pictures in a folder, without endings, sorted; and which endings each has.
+-- The names of the pictures in a folder, without endings, in the order in which they were written; and which endings
+-- each has.
 local function pictures_in(folder)
-  local names, endings = {}, {}
-  for _, entry in ipairs(process.list(folder) or {}) do
+  local names, endings, written = {}, {}, {}
+  local entries, times = process.list(folder)
+  for _, entry in ipairs(entries or {}) do
     local name, ending = entry:match "^(.+)%.(%a+)$"
     if ending == "svg" or ending == "png" then
       if not endings[name] then names[#names + 1] = name end
       endings[name] = endings[name] or {}
       endings[name][ending] = true
+      written[name] = math.min(written[name] or math.maxinteger, times[entry])
     end
   end
-  table.sort(names)
+  table.sort(names, function(a, b)
+    if written[a] ~= written[b] then return written[a] < written[b] end
+    return a < b
+  end)
   return names, endings
 end
 
@@ -140,7 +147,7 @@ local function prepared(given)
     remove_pictures(folder)
     jobs[i] = job_of(program, path, arguments, folder)
     results[i] = {
-      name = script.name, title = script.title, text = script.text, source = contents(path), folder = folder,
+      name = script.name, title = script.title, text = script.text or "", source = contents(path), folder = folder,
       command = table.concat({ script.name .. ".lua", table.unpack(arguments) }, " "),
     }
   end
@@ -187,13 +194,16 @@ local function report(given)
 end
 
 internal.document("report", [[
-report{title =, scripts = {{name =, title =, text =, arguments = {}}, ...}, folder =, out =, ...} -> failed, path
+report{title =, scripts = {{name =, title =, text = '', arguments = {}}, ...}, folder =, out =, ...} -> failed, path
 Runs folder/name.lua for each script, as a program of its own with arguments (of all, its own, and --out out/name), and
 writes out/index.html: one page, with nothing outside it, of what the scripts printed, the pictures that they left in
 out/name (.svg, else .png), the texts, and the sources. Pictures of earlier runs are removed. A script that fails is
 shown with its message; failed is the list of their names.
-Further options: arguments (of every script), at_once = 2 (scripts that run side by side, with one thread each), about
-(a paragraph at the head of the page), progress = true (a line as each script ends).
+text stands under the title of the script's section, about at the head of the page; a blank line begins a paragraph.
+Pictures come in the order in which they were saved. Below each stands the doc of its figure or page, else its title,
+else its name; those who cannot see it are told title and doc. A click shows it as large as the window.
+Further options: arguments (of every script), at_once = 2 (scripts that run side by side, with one thread each), about,
+progress = true (a line as each script ends).
 Errors: options that are missing or wrong, a page that cannot be written.]], report, {})
 
 return report

@@ -126,18 +126,20 @@ Errors: as fit, with the name of the estimator.]], compare)
 internal.classes["select.search"], internal.classes["select.curve"] = search.class, curves.class
 
 document("plot", [[
-result:plot{title =, xlabel =, ylabel =, ...} -> figure
+result:plot{title =, xlabel =, ylabel =, label =, ...} -> figure
 The scores of a search. Of one parameter of numbers (others may have one value
 alone): a line, over folds with a band of one standard deviation to each side,
 on a log axis where all values are positive and the largest is 20 times the
 smallest or more. Of a grid of two: a heat map. Of all else: the best 20 as
-bars, best first. Options are those of plot.figure.]], search.class.plot, search.class)
+bars, best first. label is the line's in the legend; further options are those
+of plot.figure.]], search.class.plot, search.class)
 
 document("plot", [[
 result:plot{error = false, title =, xlabel =, ylabel =, ...} -> figure
 Means of the scores on train and test over sizes or values, with bands of one
 standard deviation to each side where there is more than one repeat; error: 1 -
-score. A log axis as for a search; values that are not numbers get bars. Further
-options: those of plot.figure.]], curves.class.plot, curves.class)
+score. A log axis as for a search; values that are not numbers get bars. labels
+= {train =, test =} are words for the legend. Further options: those of
+plot.figure.]], curves.class.plot, curves.class)
 
 return part

@@ -73,9 +73,10 @@ Errors: as cross_validate; values that m refuses.]], search.grid_search)
 
 internal.classes["svm.grid"] = search.Grid
 document("plot", [[
-grid:plot{title =, xlabel =, ylabel =, ...} -> figure
+grid:plot{title =, xlabel =, ylabel =, label =, ...} -> figure
 The scores over C and gamma as a heat map; when one of them has a single value a line over the other, with a band of
-one standard deviation to each side. Options are those of plot.figure.]], search.Grid.plot, search.Grid)
+one standard deviation to each side, and label in the legend. Options are those of plot.figure.]],
+  search.Grid.plot, search.Grid)
 
 -- ---- kernel approximations ----
 

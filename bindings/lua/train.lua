@@ -92,8 +92,8 @@ A new estimator, not fitted, with the options of m; changes = {name = value, ..}
 document("plot", [[
 m:plot{measure = 'loss', title =, ylabel =, ...} -> figure
 The history of the training: the measure ('loss', 'accuracy' or 'r2') on train and, if there was one, dev, over the
-epochs; after early stopping that watched a curve which is shown, a dot at its best epoch. Further options: those of
-plot.figure.
+epochs; after early stopping that watched a curve which is shown, a dot at its best epoch. labels = {train =, dev =,
+best =} are words for the legend. Further options: those of plot.figure.
 Errors: not fitted; a measure that m does not have.]], methods.plot, table.unpack(every))
 document("params", [[
 m:params() -> table

@@ -98,14 +98,25 @@ describe("circle.lua", function()
     local out, err, status = run { "scripts/circle.lua", "--epochs", "5", "--out", folder }
     assert.equal(0, status, err)
     assert.matches("pictures: ", out)
-    for _, name in ipairs { "loss", "accuracy", "rates", "early_stopping", "initialisation", "C", "svm", "network",
-      "boundaries" } do
+    local curves = { "<text>train</text>", "<text>test</text>", "<text>(a) by hand</text>", "<desc>" }
+    local shown = {
+      loss = curves, accuracy = curves, rates = { "<text>(d) rate 0.1, 5 epochs</text>", "<desc>" },
+      early_stopping = { "<text>stopped</text>", "<text>dev</text>", "<desc>" }, initialisation = { "<desc>" },
+      C = { "<text>SVC poly, degree 2</text>", "<desc>" },
+      network = { "<text>probability of inner ring</text>", "<desc>" },
+      svm = { "<text>SVC poly of degree 2, ", "<text>support vectors</text>", "<desc>" },
+      boundaries = { "<text>probability of inner ring</text>", "<text>margins</text>", "hard line", "<desc>" },
+    }
+    for name, parts in pairs(shown) do
       for ending, magic in pairs { svg = "^<%?xml", png = "^\137PNG" } do
         local path = ("%s/%s.%s"):format(folder, name, ending)
         local file <close> = assert(io.open(path, "rb"))
         local text = file:read "a"
         assert.matches(magic, text)
         assert.is_true(#text > 2000, path)
+        for _, part in ipairs(ending == "svg" and parts or {}) do
+          assert.is_truthy(text:find(part, 1, true), ("%s: no %s"):format(path, part))
+        end
         os.remove(path)
       end
     end

@@ -73,7 +73,7 @@ describe("docs/guide.md #program", function()
     end
     for name, magic in pairs {
       ["loss.svg"] = "^<%?xml", ["svc.svg"] = "^<%?xml", ["svc.png"] = "^\137PNG",
-      ["out/report/index.html"] = "^<!DOCTYPE html>.*<figcaption>points</figcaption>",
+      ["out/report/index.html"] = "^<!DOCTYPE html>.*<figcaption>Points</figcaption>",
     } do
       assert.matches(magic, read(folder .. "/" .. name))
     end

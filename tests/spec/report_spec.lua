@@ -89,6 +89,44 @@ draw("b.png", "\137PNG\r\n\26\n\0\0\0\13IHDR\0\0\4\0\0\0\2\0")
     assert.matches('image/png[^>]* width="512" height="256"', page)
   end)
 
+  it("has pictures in the order of their writing, with their words below them, and larger", function()
+    write("scripts/order.lua", HEAD .. [==[
+local function svg(words) return '<?xml version="1.0"?>\n<svg width="640" height="480">\n' .. words .. "</svg>" end
+draw("zebra.svg", svg "<title>One &lt;first&gt; &amp; best</title>\n<desc>What there is to see.</desc>\n")
+draw("yak.svg", svg "<title>The second</title>\n")
+draw("third_one.png", "no SVG")
+draw("ant.svg", svg "")
+local second = 1700000000
+for i, name in ipairs { "zebra.svg", "yak.svg", "third_one.png", "ant.svg" } do
+  assert(os.execute(("touch -d @%d '%s/%s'"):format(second + i, out, name)))
+end
+]==])
+    local page, ids, captions, alts = report { "order" }, {}, {}, {}
+    for id in page:gmatch '<figure id="order%.([%w_]+)"' do ids[#ids + 1] = id end
+    for caption in page:gmatch "<figcaption>(.-)</figcaption>" do captions[#captions + 1] = caption end
+    for alt in page:gmatch ' alt="(.-)"' do alts[#alts + 1] = alt end
+    assert.same({ "zebra", "yak", "third_one", "ant" }, ids)
+    assert.same({ "What there is to see.", "The second", "third one", "ant" }, captions)
+    assert.same({ "One &lt;first&gt; &amp; best. What there is to see.", "The second", "third one", "ant" }, alts)
+    for _, id in ipairs(ids) do
+      assert.matches(('<a class="larger" href="#order%%.%s"[^>]*><img '):format(id), page)
+      has(page, ('<div class="figure" id="at.order.%s">'):format(id))
+      has(page, ('<a class="back" href="#at.order.%s">'):format(id))
+    end
+  end)
+
+  it("makes paragraphs of blank lines, and needs no text", function()
+    write("scripts/words.lua", "print 'ran'")
+    local script = { name = "words", title = "Words", text = "One\n  line.\n \n\nAnother & <more>.\n" }
+    local page = report({}, { scripts = { script }, about = "First.\n\nSecond." })
+    has(page, "<p>One line.</p>\n<p>Another &amp; &lt;more&gt;.</p>\n")
+    has(page, "<p>First.</p>\n<p>Second.</p>\n")
+    script.text = nil
+    local without = report({}, { scripts = { script } })
+    assert.equal(count(page, "<p>") - 4, count(without, "<p>"))
+    has(without, ">ran\n</pre>")
+  end)
+
   it("goes on after scripts that fail, and names them", function()
     write("scripts/raises.lua", "print 'so far' error('no <luck>', 0)")
     write("scripts/silent.lua", "os.exit(3)")
@@ -179,7 +217,7 @@ end --]=====]
       { "report: there are two scripts named a", { scripts = { script, script } } },
       { "report: script 1: name must be letters, digits, '_' and '-', got '../a'",
         { scripts = { { name = "../a", title = "", text = "" } } } },
-      { "report: script 1: text must be a string", { scripts = { { name = "a", title = "" } } } },
+      { "report: script 1: text must be a string", { scripts = { { name = "a", title = "", text = 1 } } } },
       { "report: script 1: arguments must be a list, got string",
         { scripts = { { name = "a", title = "", text = "", arguments = "x" } } } },
       { "report: at_once must be a whole number from 1, got 0", { at_once = 0 } },
@@ -239,6 +277,13 @@ addEventListener("load", () => {
     }
     const ids = Array.from(page.querySelectorAll("[id]"), e => e.id);
     lines.push(["ids", width, ids.length, new Set(ids).size].join(" "));
+    const first = page.querySelector("figure");
+    frame.contentWindow.location.hash = first.id;
+    const target = first.getBoundingClientRect(), shown = first.querySelector("img").getBoundingClientRect();
+    lines.push(["larger", width, Math.round(target.width), Math.round(target.height),
+      Math.round(shown.width)].join(" "));
+    frame.contentWindow.location.hash = first.parentElement.id;
+    lines.push(["back", width, Math.round(first.getBoundingClientRect().width)].join(" "));
     const folds = page.querySelectorAll("details");
     for (const fold of folds) fold.open = true;
     lines.push(["page", width, page.documentElement.scrollWidth, folds.length].join(" "));
@@ -271,7 +316,7 @@ local function look_at(path, name)
     ("file://%s/%s.html"):format(folder, name),
   }
   assert.equal(0, status, err)
-  local findings, console = { image = {}, ids = {}, page = {} }, {}
+  local findings, console = { image = {}, ids = {}, page = {}, larger = {}, back = {} }, {}
   for line in assert(dom:match '<pre id="findings"[^>]*>(.-)</pre>', dom):gmatch "[^\n]+" do
     local kind, words = line:match "^(%l+) (.*)$"
     local numbers = {}
@@ -305,7 +350,8 @@ describe("the whole report #program #slow", function()
       for _, entry in ipairs(assert(process.list(out .. "/" .. name))) do
         if entry:find "%.svg$" then
           pictures = pictures + 1
-          has(text, ("<figcaption>%s</figcaption>"):format(entry:sub(1, -5)))
+          lacks(text, ("<figcaption>%s</figcaption>"):format(entry:sub(1, -5))) -- but what it shows
+          has(text, ('<figure id="%s.%s"'):format(name, entry:sub(1, -5)))
         end
       end
       assert.is_true(count(text, "<img ") > 0, name)
@@ -322,11 +368,22 @@ describe("the whole report #program #slow", function()
     for _, image in ipairs(findings.image) do
       local frame, width, height, shown_width, shown_height, ink = table.unpack(image)
       assert.is_true(width >= 300 and height >= 200, width .. "x" .. height)
-      assert.is_true(shown_width >= 250 and shown_height >= 150, shown_width .. "x" .. shown_height)
+      if frame > 1000 then
+        assert.is_true(shown_width >= 400 and shown_height >= 150, shown_width .. "x" .. shown_height)
+      else -- as wide as the screen lets it be: it can be enlarged
+        assert.is_true(shown_width >= 0.85 * frame, shown_width .. "x" .. shown_height)
+      end
       assert.is_true(math.abs(shown_width / shown_height - width / height) < 0.05, shown_width .. "x" .. shown_height)
+      assert.is_true(shown_width <= frame, ("a picture %d wide in a window of %d"):format(shown_width, frame))
       assert.is_true(ink >= 10, ("%d thousandths of a picture are drawn, %d wide"):format(ink, frame))
     end
     for _, ids in ipairs(findings.ids) do assert.equal(ids[2], ids[3]) end
+    for i, larger in ipairs(findings.larger) do -- a picture fills the window, and goes back to its place
+      assert.same({ larger[1], 3000 }, { larger[2], larger[3] })
+      assert.is_true(larger[4] >= 700, larger[4])
+      assert.is_true(findings.back[i][2] < larger[1], findings.back[i][2])
+    end
+    assert.equal(2, #findings.larger)
     for _, width in ipairs(findings.page) do
       assert.is_true(width[2] <= width[1], ("a page %d wide in %d"):format(width[2], width[1])) -- with all folds open
       assert.equal(sections, width[3])
@@ -344,12 +401,15 @@ describe("the whole report #program #slow", function()
     write("broken.html", [[<!DOCTYPE html><html><head><meta charset="utf-8">
       <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:"></head><body>
       <p id="a">one</p><p id="a">two</p><pre>]] .. ("wide "):rep(300) .. [[</pre>
-      <img src="data:image/svg+xml;base64,PHN2Zz4=" alt="no SVG"><script>document.title = "ran"</script>
+      <div id="at"><figure id="f">
+      <img src="data:image/svg+xml;base64,PHN2Zz4=" alt="no SVG"></figure></div>
+      <script>document.title = "ran"</script>
       </body></html>]])
     local findings, console = look_at(folder .. "/broken.html", "broken_look")
     assert.equal(0, findings.image[1][2])
     assert.equal(0, findings.image[1][6])
-    assert.same({ 1200, 2, 1 }, findings.ids[1])
+    assert.same({ 1200, 4, 3 }, findings.ids[1])
+    assert.is_true(findings.larger[1][3] < 3000)
     assert.is_true(findings.page[2][2] > 390)
     assert.equal(2, #console) -- the policy speaks, once for each frame
   end)

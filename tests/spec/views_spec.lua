@@ -246,11 +246,33 @@ describe("plot.boundary", function()
     lacks(commands_of(plot.boundary(net, X, y, small { labels = { "a", "b" }, colorbar = false })), "cblabel")
   end)
 
+  it("rings support vectors unless nearly all points are some, and has words in any language", function()
+    local xor, side = peri.tensor { { 0, 0 }, { 1, 1 }, { 0, 1 }, { 1, 0 } }, peri.tensor { 1, 1, 2, 2 }
+    local m = svm.SVC({ gamma = 1, C = 100 }):fit(xor, side)
+    assert.equal(4, #m.support)
+    assert.equal(1, #layers_of(plot.boundary(m, xor, side, small()), "scatter"))
+    assert.equal(4, #layers_of(plot.boundary(m, xor, side, small { support = true }), "scatter")[2].groups[1].xs)
+    local words = { label = "frontière", margin_label = "marges", support_label = "vecteurs de support",
+      labels = { "haut", "bas" } }
+    assert.same({ "marges", "frontière", "haut", "bas", "vecteurs de support" },
+      labels_of(plot.boundary(svm.SVC():fit(X, y), X, y, small(words))))
+    local one = plot.boundary(svm.OneClassSVM({ gamma = 2 }):fit(X), X, small { point_label = "points (fr)" })
+    assert.same({ "boundary", "points (fr)", "support vectors" }, labels_of(one))
+  end)
+
+  it("names no margins that are not in view", function()
+    local m = svm.LinearSVC({ C = 1e-6 }):fit(X, y) -- so wide that they are far away
+    local f = plot.boundary(m, X, y, small { legend = "below" })
+    assert.is_nil(table.concat(labels_of(f), " "):find("margins", 1, true))
+    lacks(commands_of(f), "margins")
+    has(commands_of(plot.boundary(svm.LinearSVC({ C = 10 }):fit(X, y), X, y, small())), "title 'margins'")
+  end)
+
   it("gives points the colour of their class, whichever are there", function()
     local m = svm.SVC():fit(X3, y3)
     local third = y3:eq(3)
     local f = plot.boundary(m, X3[third], y3[third], small { support = false, labels = { "a", "b", "c" } })
-    assert.same({ "boundary", "c" }, labels_of(f))
+    assert.same({ "c" }, labels_of(f)) -- no boundary is in view
     assert.equal("#009e73", layers_of(f, "scatter")[1].groups[1].color)
     f = plot.boundary(m, X3, y3 + 1, small { support = false }) -- a class that the machine does not know
     assert.same({ "boundary", "class 2", "class 3", "class 4" }, labels_of(f))
@@ -316,6 +338,10 @@ describe("the plot of a training", function()
     local dot = layers_of(f, "scatter")[1]
     assert.same({ ("best: epoch %d"):format(m.best_epoch) }, dot.labels)
     assert.same({ { m.best_epoch }, { m.dev_accuracy[m.best_epoch] } }, { dot.groups[1].xs, dot.groups[1].ys })
+    f = m:plot { measure = "accuracy", labels = { train = "apprentissage", best = "meilleure époque" } }
+    assert.same({ "apprentissage", "dev", "meilleure époque" }, labels_of(f))
+    raised_by_plot("plot: labels is a table (expected a table of strings for train, dev, best)", m,
+      { labels = { test = "x" } })
     m = network { epochs = 4, early_stopping = {} }
     local train_alone = m:fit(X, y):plot()
     assert.same({ "train", ("best: epoch %d"):format(m.best_epoch) }, labels_of(train_alone))
@@ -339,7 +365,7 @@ describe("the plot of a training", function()
     raised_by_plot("plot: the Classifier is not fitted", network())
     local m = network():fit(X, y)
     raised_by_plot("plot: measure is 'cost' (expected one of accuracy, loss, r2)", m, { measure = "cost" })
-    raised_by_plot("plot: unknown option 'color' (known: aspect, axes, grid,", m, { color = "red" })
+    raised_by_plot("plot: unknown option 'color' (known: aspect, axes, doc, grid,", m, { color = "red" })
     raised_by_plot("plot: width is 3 (expected a whole number from 50 to 10000)", m, { width = 3 })
     fails("plot: called with nil (expected m:plot(...))", m.plot)
     raised_by_plot("plot.figure: ylim is {-1, 1} on a log axis", m, { yscale = "log", ylim = { -1, 1 } })

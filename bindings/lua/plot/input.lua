@@ -60,9 +60,11 @@ end
 -- Okabe and Ito (2008): eight colours that people with any form of colour blindness can tell apart.
 local COLORS = {
   blue = "#0072b2", red = "#d55e00", green = "#009e73", purple = "#cc79a7", orange = "#e69f00",
-  sky = "#56b4e9", yellow = "#f0e442", black = "#000000", gray = "#808080", white = "#ffffff",
+  sky = "#56b4e9", yellow = "#f0e442", black = "#000000", brown = "#7f3c1d", gray = "#808080",
+  white = "#ffffff",
 }
-local CYCLE = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442"}
+-- For lines and points on white, a brown that is as far from the others takes the place of their yellow.
+local CYCLE = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f3c1d"}
 
 -- Low to high, evenly spaced.
 local PALETTES = {
@@ -186,6 +188,22 @@ end)
 kinds.range = kind("{low, high}, ascending", function(v)
   local range = kinds.limits.read(v)
   if range and range[1] < range[2] then return range end
+end)
+kinds.ticks = kind("a list, each a number or {number, name}", function(values)
+  values = as_table(values)
+  if type(values) ~= "table" or #values == 0 then return nil end
+  local ticks = {}
+  for i = 1, #values do
+    local entry = values[i]
+    if finite(entry) then
+      ticks[i] = entry
+    elseif type(entry) == "table" and finite(entry[1]) and kinds.text.read(entry[2]) and #entry == 2 then
+      ticks[i] = {entry[1], kinds.text.read(entry[2])}
+    else
+      return nil
+    end
+  end
+  return ticks
 end)
 kinds.extent = kind("{xmin, xmax, ymin, ymax}", function(v)
   if type(v) ~= "table" or #v ~= 4 then return nil end

@@ -432,7 +432,7 @@ The lines on which a function on a grid has the values levels; extent as for ima
     for _, level in ipairs(layer.levels or {0}) do
       for _, line in ipairs(contour_lines(layer.rows, level, layer.extent)) do layer.lines[#layer.lines + 1] = line end
     end
-    layer.labels = {layer.label}
+    layer.labels = #layer.lines > 0 and {layer.label} or {}
     return layer
   end,
   span = function(layer, box) reach_extent(box, layer.extent) end,
@@ -443,11 +443,12 @@ The lines on which a function on a grid has the values levels; extent as for ima
       points(line[1], line[2], rows)
       rows[#rows + 1] = ""
     end
-    return {stroke(script, rows, layer, layer.color or INK, "")}
+    return #rows > 0 and {stroke(script, rows, layer, layer.color or INK, "")} or {} -- no words for what is not there
   end,
 }
 
 return {
   LAYERS = LAYERS, INK = INK, new_box = new_box, has_place = has_place, reach = reach, reach_all = reach_all,
   padded = padded, log_padded = log_padded, roomy = roomy, value_range = value_range, as_picture = as_picture,
+  has_value = has_value,
 }

@@ -202,14 +202,16 @@ local function add(figure, given, natural_extent, add_layer)
   if bar == nil or bar == true then bar = region.colorbar end
   local look = {extent = e, range = region.range, colorbar = bar or false, smooth = true}
   add_layer(figure, "image", folded(region.shade, n), look).stops = region.stops
-  for i, field in ipairs(region.fields) do
+  local named = false
+  for _, field in ipairs(region.fields) do
     local z = folded(field, n)
     if region.margins and opts.margins ~= false then
       add_layer(figure, "contour", z,
         {extent = e, levels = {-1, 1}, style = "dashed", width = 1.2, label = opts.margin_label})
     end
     if opts.boundary ~= false then
-      add_layer(figure, "contour", z, {extent = e, label = i == 1 and opts.label or ""})
+      local layer = add_layer(figure, "contour", z, {extent = e, label = not named and opts.label or ""})
+      named = named or #layer.lines > 0 -- the first boundary that is in view
     end
   end
 end

@@ -63,6 +63,8 @@ end
 -- One number for a command.
 local function num(x) return pointed(("%.6g"):format(x)) end
 
+local function exact(x) return pointed(NUMBER:format(x)) end
+
 -- ---- the gate ----
 -- Outside of quotes a command has signs, numbers and these words, none of which runs a program or opens a file; data
 -- have no more than numbers. Whatever a value may be that was put into one, it does not get farther than here.
@@ -71,10 +73,10 @@ local WORDS = {}
 for word in ([[
   Left NaN at back background bmargin border bottom boxes boxxyerror by cb cblabel cbrange center colorbox defined
   dt font filledcurves format front fs grid horizontal image in inside key label layout lc left lines linespoints
-  logscale lt lw matrix maxcolors maxcols multiplot noborder noenhanced nomirror nonuniform notitle noytics offset
-  opaque out outside palette pi plot points ps pt ratio reset reverse rgb right rotate samplen scale set size solid
-  spacing textcolor tics title top transparent unset using vertical width with x xlabel xrange xtics xzeroaxis y
-  ylabel yrange ytics yzeroaxis
+  lmargin logscale lt lw matrix maxcolors maxcols multiplot noborder noenhanced nomirror nonuniform notitle noytics
+  offset opaque origin out outside palette pi plot points ps pt ratio reset reverse rgb right rmargin rotate samplen
+  scale screen set size solid spacing textcolor tics title tmargin top transparent unset using vertical width with x
+  xlabel xrange xtics xzeroaxis y ylabel yrange ytics yzeroaxis
 ]]):gmatch "%a+" do
   WORDS[word] = true
 end
@@ -98,7 +100,18 @@ local Script = {}
 Script.__index = Script
 
 -- In text there is no room for a grid, nor for the scale of an image that is not drawn.
-local function new_script(in_text) return setmetatable({blocks = 0, text = in_text}, Script) end
+local function new_script(in_text)
+  return setmetatable({counter = {0}, text = in_text, words = {}}, Script)
+end
+
+-- A script of its own for a part of the picture, to be appended; blocks are numbered on.
+function Script:part()
+  local part = new_script(self.text)
+  part.counter, part.width, part.height = self.counter, self.width, self.height
+  return part
+end
+
+function Script:append(part) table.move(part, 1, #part, #self + 1, self) end
 
 function Script:add(command, ...)
   self[#self + 1] = check_command(select("#", ...) > 0 and command:format(...) or command)
@@ -106,21 +119,24 @@ end
 
 function Script:numbers(command, ...) self:add(pointed(command:format(...))) end
 
--- How a plot element ends: its words in the legend.
+-- How a plot element ends: its words in the legend, which are remembered.
 function Script:title(label)
   if not label or label == "" then return "notitle" end
-  return "title " .. quoted(shortened(label, self.width - 110, 12))
+  local words = shortened(label, self.width - 110, 12)
+  local title = "title " .. quoted(words)
+  self.words[title] = words
+  return title
 end
 
 -- Words at a point of the plane.
 function Script:label(words, x, y, size, color, place)
   self:add("set label %s at %s, %s %s front font ',%s' textcolor rgb '%s'", quoted(words),
-    pointed(NUMBER:format(x)), pointed(NUMBER:format(y)), place, num(size), color)
+    exact(x), exact(y), place, num(size), color)
 end
 
 function Script:block(rows)
-  self.blocks = self.blocks + 1
-  local name = "$d" .. self.blocks
+  self.counter[1] = self.counter[1] + 1
+  local name = "$d" .. self.counter[1]
   self[#self + 1] = name .. " << end_of_data\n" .. check_data(pointed(table.concat(rows, "\n"))) .. "\nend_of_data"
   return name
 end
@@ -174,6 +190,20 @@ local function sharp_images(svg, figures)
   end))
 end
 
+local ENTITIES = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;"}
+
+-- What the picture is called and what it shows, for those who cannot see it and for pages that hold it.
+local function with_words(svg, told)
+  local parts = {}
+  local function add(tag, words)
+    if words then parts[#parts + 1] = ("<%s>%s</%s>\n"):format(tag, clean(words):gsub("[&<>]", ENTITIES), tag) end
+  end
+  add("title", told.name)
+  add("desc", told.doc)
+  if #parts == 0 then return svg end
+  return (svg:gsub("<svg[^>]*>\n", function(tag) return tag .. table.concat(parts) end, 1))
+end
+
 -- The unit is SVG's pixel, 1/96 inch. cairo's font sizes are points of 1/72 inch, and the other factors
 -- below were measured so that marks and dashes come out alike in all formats.
 local POINT = 0.75
@@ -183,7 +213,9 @@ local FORMATS = {
     terminal = function(w, h)
       return ("svg size %d,%d fixed noenhanced font 'sans-serif,13' background '#ffffff'"):format(w, h)
     end,
-    finish = function(bytes, figures) return sharp_images(compact_svg(escaped(bytes)), figures) end,
+    finish = function(bytes, figures, told)
+      return with_words(sharp_images(compact_svg(escaped(bytes)), figures), told)
+    end,
   },
   png = {
     terminal = function(w, h, s)
@@ -221,8 +253,8 @@ local function complaint(errors)
 end
 
 -- gnuplot reads "-" one byte at a time; what it opens by name it reads in blocks, ten times faster.
--- The picture in each of the formats, which are made at the same time.
-local function render(where, picture, write, formats, s)
+-- The picture in each of the formats, which are made at the same time. told: its name and doc.
+local function render(where, picture, write, formats, s, told)
   local commands, jobs = {}, {} -- commands for text, and for the rest
   local w, h = picture.width, picture.height
   for i, format in ipairs(formats) do
@@ -243,12 +275,12 @@ local function render(where, picture, write, formats, s)
       fail("%s: gnuplot failed: %s", where, complaint(result.stderr) or "exit status " .. result.status)
     end
     local finish = FORMATS[formats[i]].finish
-    pictures[formats[i]] = finish and finish(result.stdout, picture.figures or {picture}) or result.stdout
+    pictures[formats[i]] = finish and finish(result.stdout, picture.figures or {picture}, told) or result.stdout
   end
   return pictures
 end
 
 return {
   render = render, FORMATS = FORMATS, new = new_script, clean = clean, quoted = quoted, wrapped = wrapped,
-  shortened = shortened,  num = num, points = points, NUMBER = NUMBER, CHARACTER = CHARACTER,
+  shortened = shortened,  num = num, exact = exact, points = points, NUMBER = NUMBER, CHARACTER = CHARACTER,
 }

@@ -89,7 +89,8 @@ end
 -- ---- a model on its plane ----
 
 local function boundary_options()
-  local own = {labels = kinds.list_of(kinds.text), support = kinds.boolean}
+  local own = {labels = kinds.list_of(kinds.text), support = kinds.boolean, support_label = kinds.text,
+    point_label = kinds.text}
   for name, kind in pairs(plot.regions) do own[name] = kind end
   own.predict, own.model = nil, nil
   return own
@@ -133,6 +134,14 @@ local function extent_of(figure, points, vectors)
 end
 
 local RING = 11 -- so large that a square stays a square within it
+local MOST_RINGED = 0.9 -- of the points: rings around nearly all of them tell nothing
+
+-- The support vectors that get a ring: those that were asked for, or by default when they are not nearly all points.
+local function ringed(model, wanted, count)
+  if wanted == false or not model.support_vectors then return {} end
+  local vectors = model.support_vectors:totable()
+  return (wanted or #vectors <= MOST_RINGED * count) and vectors or {}
+end
 
 function views.boundary(m, X, y, given)
   local where = "plot.boundary"
@@ -148,7 +157,7 @@ function views.boundary(m, X, y, given)
   if own.support and not model.support_vectors then
     fail("%s: support is true but the model has no support vectors", where)
   end
-  local vectors = own.support ~= false and model.support_vectors and model.support_vectors:totable() or {}
+  local vectors = ringed(model, own.support, #points)
   if model.colorbar and labels and (own.colorbar == nil or own.colorbar == true) then
     own.colorbar = "probability of " .. labels[2]
   end
@@ -163,7 +172,7 @@ function views.boundary(m, X, y, given)
     label = own.label or "boundary", margin_label = own.margin_label or "margins",
   }
   if y == nil then
-    figure:scatter(points, {label = "points", color = "green"})
+    figure:scatter(points, {label = own.point_label or "points", color = "green"})
   else
     for i, class in ipairs(labels and {} or classes) do
       labels = labels or {}
@@ -172,7 +181,8 @@ function views.boundary(m, X, y, given)
     figure:scatter(points, {class = y, classes = classes, labels = labels})
   end
   if #vectors > 0 then
-    figure:scatter(vectors, {color = "none", edgecolor = "black", size = RING, label = "support vectors"})
+    figure:scatter(vectors, {color = "none", edgecolor = "black", size = RING,
+      label = own.support_label or "support vectors"})
   end
   return figure
 end
@@ -180,6 +190,23 @@ end
 -- ---- the history of a training ----
 
 local MEASURES = {{"loss", "loss"}, {"accuracy", "accuracy"}, {"r2", "R^2"}}
+
+-- A table of words for the entries of a legend that have those names.
+local function words_for(...)
+  local names, expected = {}, {...}
+  for _, name in ipairs(expected) do names[name] = true end
+  local kind = {expected = ("a table of strings for %s"):format(table.concat(expected, ", "))}
+  function kind.read(value)
+    if type(value) ~= "table" then return nil end
+    local words = {}
+    for name, word in pairs(value) do
+      words[name] = names[name] and kinds.text.read(word)
+      if not words[name] then return nil end
+    end
+    return words
+  end
+  return kind
+end
 
 local FEW = 8 -- epochs of which each has its tick: gnuplot might put some between them
 
@@ -190,8 +217,9 @@ local function up_to(n)
 end
 
 function views.history(m, given)
-  local options, own = read("plot", given, {measure = kinds.one_of{loss = true, accuracy = true, r2 = true}})
-  local measure, has, word = own.measure or "loss", {}, nil
+  local options, own = read("plot", given,
+    {measure = kinds.one_of{loss = true, accuracy = true, r2 = true}, labels = words_for("train", "dev", "best")})
+  local measure, has, labels, word = own.measure or "loss", {}, own.labels or {}, nil
   for _, row in ipairs(MEASURES) do
     if m["train_" .. row[1]] then has[#has + 1] = row[1] end
     if row[1] == measure then word = row[2] end
@@ -202,12 +230,13 @@ function views.history(m, given)
   local figure = figure_with(options, {xlabel = "epoch", ylabel = word})
   for _, set in ipairs{"train", "dev"} do
     local curve = m[set .. "_" .. measure]
-    if curve then figure:line(curve, {label = set, marker = #curve == 1 and "circle" or nil}) end
+    if curve then figure:line(curve, {label = labels[set] or set, marker = #curve == 1 and "circle" or nil}) end
   end
   plot.record(figure).layers[1].ticks = m.epochs <= FEW and {x = up_to(m.epochs)} or nil
   local best = m.best_epoch
   if best and m.monitor:match "_(%w+)$" == measure then
-    figure:scatter({best}, {m[m.monitor][best]}, {label = ("best: epoch %d"):format(best), color = "black", size = 8})
+    local label = labels.best or ("best: epoch %d"):format(best)
+    figure:scatter({best}, {m[m.monitor][best]}, {label = label, color = "black", size = 8})
   end
   return figure
 end
@@ -293,7 +322,7 @@ local function grid_of(search, names, columns, rows)
   return matrix
 end
 
-local function draw_line(search, options, name)
+local function draw_line(search, options, name, label)
   local results = table.move(search.results, 1, #search.results, 1, {})
   table.sort(results, function(a, b)
     local x, y = a.params[name], b.params[name]
@@ -304,7 +333,7 @@ local function draw_line(search, options, name)
   for i, r in ipairs(results) do xs[i], ys[i], stds[i] = r.params[name], r.score, r.std end
   local figure = figure_with(options, {xlabel = name, ylabel = words_of(search.metric), xscale = scale_of(xs)})
   add_curve(figure, xs, ys, search.folds and stds, range_of(search.metric),
-    {marker = "circle", label = search.folds and ("mean of %d folds ± std"):format(search.folds) or nil})
+    {marker = "circle", label = label or search.folds and ("mean of %d folds ± std"):format(search.folds) or nil})
   return figure
 end
 
@@ -345,7 +374,7 @@ local function draw_bars(search, options, names)
 end
 
 function views.search(search, given)
-  local options = read("plot", given, {})
+  local options, own = read("plot", given, {label = kinds.text})
   local values, names = {}, {}
   for _, name in ipairs(search.names) do
     values[name] = values_of(search, name)
@@ -353,7 +382,7 @@ function views.search(search, given)
     if #values[name] > 1 then names[#names + 1] = name end
   end
   if #names == 0 then names = search.names end -- one result
-  if #names == 1 and all_numbers(values[names[1]]) then return draw_line(search, options, names[1]) end
+  if #names == 1 and all_numbers(values[names[1]]) then return draw_line(search, options, names[1], own.label) end
   if #names == 2 then
     local columns, rows = values[names[1]], values[names[2]]
     local matrix = grid_of(search, names, columns, rows)
@@ -365,8 +394,8 @@ end
 -- ---- curves ----
 
 function views.curve(curve, given)
-  local options, own = read("plot", given, {error = kinds.boolean})
-  local is_error, word = own.error, words_of(curve.metric)
+  local options, own = read("plot", given, {error = kinds.boolean, labels = words_for("train", "test")})
+  local is_error, word, labels = own.error, words_of(curve.metric), own.labels or {}
   if is_error then word = (not curve.metric or curve.metric == "accuracy") and "error" or "1 - " .. word end
   local numbers, repeats, range = all_numbers(curve.at), curve.test_scores:size(2), range_of(curve.metric)
   if is_error then range = {1 - range[2], 1 - range[1]} end
@@ -379,9 +408,9 @@ function views.curve(curve, given)
     for i, mean in ipairs(is_error and means or {}) do means[i] = 1 - mean end
     if numbers then
       add_curve(figure, curve.at, means, repeats > 1 and stds, range,
-        {label = set[1] .. (repeats > 1 and " ± std" or ""), marker = set[2]})
+        {label = labels[set[1]] or set[1] .. (repeats > 1 and " ± std" or ""), marker = set[2]})
     else
-      figure:bars(names_of(curve.at), means, {label = set[1]})
+      figure:bars(names_of(curve.at), means, {label = labels[set[1]] or set[1]})
     end
   end
   return figure

@@ -21,6 +21,21 @@ end
 
 local function escape(text) return (readable(text):gsub("[&<>\"']", ENTITIES)) end
 
+-- What was escaped in an SVG.
+local function plain(text)
+  return (text:gsub("&lt;", "<"):gsub("&gt;", ">"):gsub("&quot;", '"'):gsub("&amp;", "&"))
+end
+
+-- A text in paragraphs, which blank lines part.
+local function paragraphs(text, class)
+  local parts = {}
+  for part in (readable(text) .. "\n\n"):gmatch "(.-)\n[ \t]*\n" do
+    local words = part:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
+    if words ~= "" then parts[#parts + 1] = ("<p%s>%s</p>\n"):format(class or "", escape(words)) end
+  end
+  return table.concat(parts)
+end
+
 -- ---- bytes ----
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -98,7 +113,7 @@ local STYLE = [[
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; scroll-behavior: smooth; }
-body { margin: 0 auto; max-width: 72rem; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; background: var(--paper);
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem clamp(.75rem, 3vw, 2.5rem) 4rem; background: var(--paper);
   color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 1rem 0 .5rem; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin: 0 0 .5rem; }
@@ -111,19 +126,29 @@ nav ol { columns: 20rem; column-gap: 2.5rem; padding-left: 1.6rem; margin: 1rem 
 nav li { padding: .1rem 0; break-inside: avoid; }
 .good { color: var(--good); }
 .bad { color: var(--bad); font-weight: 600; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; margin: 1rem 0;
+pre { background: linear-gradient(90deg, var(--card) 30%, transparent) 0 0 / 2.5rem 100% no-repeat local,
+  linear-gradient(270deg, var(--card) 30%, transparent) 100% 0 / 2.5rem 100% no-repeat local,
+  linear-gradient(90deg, #8888, transparent) 0 0 / .75rem 100% no-repeat,
+  linear-gradient(270deg, #8888, transparent) 100% 0 / .75rem 100% no-repeat, var(--card);
+  border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; margin: 1rem 0;
   padding: .75rem 1rem; font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 pre.bad { border-color: var(--bad); font-weight: 400; white-space: pre-wrap; }
-pre:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--link); }
-.figures { display: grid; gap: 1rem; align-items: start; grid-auto-flow: dense;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
-figure { margin: 0; padding: .5rem; background: #fff; border: 1px solid var(--line); border-radius: .5rem; }
-figure.wide { grid-column: 1 / -1; }
-.scroll { overflow-x: auto; }
-.scroll img { min-width: min(30rem, var(--width)); }
-.wide .scroll img { min-width: 42rem; }
-figcaption { color: #5c6670; text-align: center; }
-img { display: block; width: 100%; height: auto; max-width: var(--width); margin: 0 auto; }
+pre:focus-visible, summary:focus-visible, .larger:focus-visible { outline: 2px solid var(--link); }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.figure { flex: 1 1 min(100%, 30rem); scroll-margin-top: 1rem; }
+.wide { flex-basis: 100%; }
+figure { margin: 0; height: 100%; padding: .5rem; background: #fff; border: 1px solid var(--line);
+  border-radius: .5rem; }
+figcaption { color: #5c6670; max-width: 46rem; margin: .25rem auto 0; padding: 0 .5rem; text-align: center; }
+img { display: block; width: 100%; height: auto; max-width: calc(1.1 * var(--width)); margin: 0 auto; }
+.larger { display: block; cursor: zoom-in; }
+.back { display: none; }
+figure:target { position: fixed; inset: 0; z-index: 1; overflow: auto; border: 0; border-radius: 0; }
+figure:target img { width: max(100%, 48rem); max-width: calc((100vh - 6rem) * var(--shape)); }
+figure:target .larger { cursor: default; pointer-events: none; }
+figure:target .back { display: block; position: sticky; left: 0; top: 0; width: fit-content; padding: .25rem .75rem;
+  background: #fff; color: #0b5cad; }
+@media (max-width: 48rem) { figure:target img { width: max(100%, 48rem); max-width: none; } }
 summary { cursor: pointer; color: var(--link); padding: .4rem 0; }
 .c { color: var(--note); font-style: italic; } .s { color: var(--string); } .k { color: var(--word); }
 ]]
@@ -144,16 +169,25 @@ local function size_of(picture)
   return width // 2, height // 2
 end
 
--- Several panels take the page's whole width, and on a narrow screen they scroll rather than shrink to nothing.
-local function figure(picture)
+-- What an SVG says of itself: its title and what there is to see.
+local function told_by(picture)
+  local head = picture.format == "svg" and picture.bytes:sub(1, 8192) or ""
+  local title, doc = head:match "<title>([^<]*)</title>", head:match "<desc>([^<]*)</desc>"
+  return title and plain(title) or picture.name:gsub("_", " "), doc and plain(doc)
+end
+
+-- A picture as wide as the page, or beside others; as the target of its link it fills the window, and what leads back
+-- leads to where it stood. Nothing but styles does that.
+local function figure(picture, id)
   local width, height = size_of(picture)
-  local is_wide = width > 800
+  local title, doc = told_by(picture)
   return ([[
-<figure%s style="--width: %.0fpx">
-<div class="scroll"%s><img src="data:%s;base64,%s" width="%.0f" height="%.0f" alt="%s"></div>
-<figcaption>%s</figcaption></figure>
-]]):format(is_wide and ' class="wide"' or "", width, is_wide and ' tabindex="0"' or "", TYPES[picture.format],
-    base64(picture.bytes), width, height, escape("Figure " .. picture.name), escape(picture.name))
+<div class="figure%s" id="at.%s"><figure id="%s" style="--width: %.0fpx; --shape: %.4f">
+<a class="back" href="#at.%s">back to the page</a>
+<a class="larger" href="#%s" title="larger"><img src="data:%s;base64,%s" width="%.0f" height="%.0f" alt="%s"></a>
+<figcaption>%s</figcaption></figure></div>
+]]):format(width > 800 and " wide" or "", id, id, width, width / height, id, id, TYPES[picture.format],
+    base64(picture.bytes), width, height, escape(doc and title .. ". " .. doc or title), escape(doc or title))
 end
 
 local function state_of(result)
@@ -171,13 +205,15 @@ local function section(number, result)
   local function add(format, ...) parts[#parts + 1] = format:format(...) end
   local name = escape(result.name)
   add('<section id="%s">\n<h2>%d. %s</h2>\n', name, number, escape(result.title))
-  add("<p>%s</p>\n", escape(result.text))
+  add("%s", paragraphs(result.text))
   add('<p class="soft">%s, %s</p>\n', escape(result.command), state_of(result))
   if result.problem then add("%s", printed(result.problem, ' class="bad"', "what went wrong with " .. name)) end
   add("%s", printed(result.output, "", "printed by " .. name))
   if #result.pictures > 0 then
     add '<div class="figures">\n'
-    for _, picture in ipairs(result.pictures) do add("%s", figure(picture)) end
+    for _, picture in ipairs(result.pictures) do
+      add("%s", figure(picture, escape(result.name .. "." .. picture.name):gsub("%s", "_")))
+    end
     add "</div>\n"
   end
   if result.source then
@@ -191,6 +227,9 @@ end
 -- results: a list of {name, title, text, command, seconds, output, pictures = {{name, format, bytes}}, source or nil,
 -- problem or nil}.
 local function page(title, about, facts, results)
+  local pictures = 0
+  for _, result in ipairs(results) do pictures = pictures + #result.pictures end
+  if pictures > 0 then facts = facts .. " A click on a picture shows it larger." end
   local parts = { ([[
 <!DOCTYPE html>
 <html lang="en">
@@ -206,11 +245,10 @@ local function page(title, about, facts, results)
 <body>
 <header>
 <h1>%s</h1>
-<p>%s</p>
-<p class="soft">%s</p>
+%s<p class="soft">%s</p>
 </header>
 <nav aria-label="Contents"><ol>
-]]):format(escape(POLICY), escape(title), STYLE, escape(title), escape(about), escape(facts)) }
+]]):format(escape(POLICY), escape(title), STYLE, escape(title), paragraphs(about), escape(facts)) }
   for _, result in ipairs(results) do
     parts[#parts + 1] = ('<li><a href="#%s">%s</a> <span>%s</span></li>\n'):format(escape(result.name),
       escape(result.title), state_of(result))
