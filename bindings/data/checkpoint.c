@@ -1,6 +1,6 @@
 /* peri.save and peri.load: tensors by name, as safetensors. */
 #include "bindings/core/bind.h"
-#include "data/data.h"
+#include "data/formats/formats.h"
 
 typedef struct named_list {
   bind_state *S;

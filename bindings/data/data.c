@@ -1,6 +1,7 @@
 /* peri.data, and what lua/ needs beside it. What is best in Lua (mnist, split, transforms) is in lua/data.lua. */
 #include "data.h"
-#include "data/data.h"
+#include "data/streams.h"
+#include "data/svd.h"
 
 #include <math.h>
 

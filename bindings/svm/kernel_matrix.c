@@ -1,9 +1,9 @@
 /* svm.kernel_matrix, and what lua/svm.lua needs beside it: features as every estimator reads them and draws of a
  * seed, for the kernel approximations; LIBSVM's files. */
-#include "data/data.h"
+#include "data/streams.h"
 #include "kernels/kernels.h"
 #include "svm.h"
-#include "svm/kernel_matrix.h"
+#include "svm/kernel/kernel_matrix.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* The linear estimators over the runtime's machines: options, calls, fields and documentation of each. */
 #include "svm.h"
 
-#include "svm/linear.h"
+#include "svm/linear/linear.h"
 
 #include <math.h>
 #include <string.h>

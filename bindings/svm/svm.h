@@ -14,7 +14,7 @@
 #define PERI_BIND_SVM_H
 
 #include "samples.h"
-#include "svm/svm.h"
+#include "svm/kernel/svm.h"
 
 typedef struct estimator estimator;
 typedef struct estimator_source estimator_source;

@@ -2,7 +2,7 @@
 #ifndef PERI_TEST_LINEAR_SUPPORT_H
 #define PERI_TEST_LINEAR_SUPPORT_H
 
-#include "svm/linear.h"
+#include "svm/linear/linear.h"
 #include "svm_support.h"
 
 typedef struct sample {
