@@ -120,12 +120,6 @@ static peri_status check_options(peri_context *context, const peri_linear_option
 
 /* ---- the problem ---- */
 
-double peri_linear_smaller_share(const peri_linear_problem *p, int64_t m) {
-  if (p->grouping == NULL) return 1;
-  int64_t c = peri_linear_positive(p, m), positive = p->grouping->start[c + 1] - p->grouping->start[c];
-  return (double)peri_min(positive, p->rows - positive) / (double)p->rows;
-}
-
 /* The rows of a regression that take part, with their targets. */
 static peri_status take_targets(peri_linear_problem *p, int64_t n, const double *targets, const double *weights,
                                 peri_grouping *grouping) {
