@@ -3,9 +3,23 @@
 #ifndef PERI_SVM_DENSE_H
 #define PERI_SVM_DENSE_H
 
-#include "svm/kernel/smo.h"
+#include "base/base.h"
+#include "svm/svm_kernels.h"
 
 #include <math.h>
+
+/* Variables at position .. position + count - 1 belong to the samples first, first + 1, .. of the
+ * row source. Positions are multiples of PERI_SVM_LANES; between segments lies padding. */
+typedef struct peri_smo_segment {
+  int64_t position, count, first;
+} peri_smo_segment;
+
+#define PERI_SMO_SEGMENTS 2
+
+/* Positions that segments of these counts take. */
+static inline int64_t peri_smo_padded(int64_t count) {
+  return (count + PERI_SVM_LANES - 1) / PERI_SVM_LANES * PERI_SVM_LANES;
+}
 
 typedef struct peri_dense {
   const peri_svm_kernels *kernels;

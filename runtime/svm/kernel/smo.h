@@ -11,17 +11,9 @@
 #ifndef PERI_SVM_SMO_H
 #define PERI_SVM_SMO_H
 
+#include "svm/kernel/dense.h"
 #include "svm/kernel/gram.h"
-#include "svm/svm_kernels.h"
 #include "svm/turns.h"
-
-/* Variables at position .. position + count - 1 belong to the samples first, first + 1, .. of the
- * row source. Positions are multiples of PERI_SVM_LANES; between segments lies padding. */
-typedef struct peri_smo_segment {
-  int64_t position, count, first;
-} peri_smo_segment;
-
-#define PERI_SMO_SEGMENTS 2
 
 /* A problem, whose arrays lie in one workspace. */
 typedef struct peri_smo {
@@ -67,10 +59,6 @@ typedef struct peri_smo_result {
   bool limited; /* max_iter, the deadline or go_on ended it */
 } peri_smo_result;
 
-/* Positions that segments of these counts take. */
-static inline int64_t peri_smo_padded(int64_t count) {
-  return (count + PERI_SVM_LANES - 1) / PERI_SVM_LANES * PERI_SVM_LANES;
-}
 /* Bytes of workspace for problems of up to n positions over a source. */
 size_t peri_smo_bytes(int64_t n, const peri_row_source *source);
 void peri_smo_place(peri_smo *smo, int64_t n, const peri_row_source *source, void *workspace);
