@@ -133,9 +133,12 @@ static peri_status class_factors(peri_context *context, const char *who, const p
   return PERI_OK;
 }
 
-peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, const int64_t *y, const double *weights,
-                           double C, const peri_class_weights *class_weights, peri_grouping *out) {
+peri_status peri_svm_group(peri_blocks *blocks, const char *who, const peri_svm_samples *samples, double C,
+                           const peri_class_weights *class_weights, peri_grouping *out) {
   peri_context *context = blocks->context;
+  int64_t n = samples->n;
+  const int64_t *y = samples->labels;
+  const double *weights = samples->weights;
   *out = (peri_grouping){0};
   PERI_TRY(check_weights(context, who, n, weights));
   PERI_TRY(collect_classes(blocks, n, y, weights, out));
@@ -169,8 +172,10 @@ peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, cons
   return PERI_OK;
 }
 
-peri_status peri_svm_group_all(peri_blocks *blocks, const char *who, int64_t n, const double *weights,
+peri_status peri_svm_group_all(peri_blocks *blocks, const char *who, const peri_svm_samples *samples,
                                peri_grouping *out) {
+  int64_t n = samples->n;
+  const double *weights = samples->weights;
   *out = (peri_grouping){0};
   PERI_TRY(check_weights(blocks->context, who, n, weights));
   PERI_TRY(peri_blocks_new(blocks, 2, sizeof *out->start, &out->start));

@@ -51,11 +51,11 @@ typedef struct peri_grouping {
   double *bound;    /* rows, in that order: C * class weight * row weight */
 } peri_grouping;
 
-/* y has n labels, weights n numbers or NULL. Blocks keep what `out` points to. */
-peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, const int64_t *y, const double *weights,
-                           double C, const peri_class_weights *class_weights, peri_grouping *out);
+/* Of the samples' labels. Blocks keep what `out` points to. */
+peri_status peri_svm_group(peri_blocks *blocks, const char *who, const peri_svm_samples *samples, double C,
+                           const peri_class_weights *class_weights, peri_grouping *out);
 /* Rows without classes; bounds are the weights. */
-peri_status peri_svm_group_all(peri_blocks *blocks, const char *who, int64_t n, const double *weights,
+peri_status peri_svm_group_all(peri_blocks *blocks, const char *who, const peri_svm_samples *samples,
                                peri_grouping *out);
 
 #endif

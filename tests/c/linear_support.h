@@ -12,6 +12,17 @@ typedef struct sample {
   const int64_t *y;
 } sample;
 
+static peri_svm_samples samples_of(const sample *s, bool wide) {
+  return (peri_svm_samples){.dtype = wide ? PERI_FLOAT64 : PERI_FLOAT32,
+                            .n = s->n,
+                            .d = s->d,
+                            .x = wide ? (const void *)s->x : s->x32,
+                            .ldx = s->d,
+                            .labels = s->y,
+                            .targets = s->targets,
+                            .weights = s->weights};
+}
+
 typedef struct combination {
   peri_linear_kind kind;
   peri_linear_penalty penalty;

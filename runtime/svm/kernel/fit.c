@@ -119,7 +119,7 @@ static peri_status check_Cs(peri_context *context, const peri_svm_options *optio
   const peri_svm_type_row *type = &peri_svm_type_table[options->type];
   if (!type->uses_C) return peri_fail(context, PERI_ERR_ARGUMENT, "%s: there is no C to vary", type->name);
   for (int64_t c = 0; c < count; c++) {
-    if (!(Cs[c] > 0) || (isinf(Cs[c]) && options->type == PERI_NU_SVR))
+    if (!(Cs[c] > 0) || (isinf(Cs[c]) && peri_svm_type_table[options->type].uses_nu))
       return peri_fail(context, PERI_ERR_ARGUMENT, "%s: C is %g (expected a number > 0)", type->name, Cs[c]);
   }
   return PERI_OK;

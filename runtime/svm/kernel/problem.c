@@ -6,32 +6,6 @@
 
 #include <math.h>
 
-/* ---- types ---- */
-
-const peri_svm_type_row peri_svm_type_table[PERI_SVM_TYPE_COUNT] = {
-    [PERI_C_SVC] = {.name = "SVC", .libsvm = "c_svc", .targets = PERI_TARGET_LABELS, .uses_C = true},
-    [PERI_NU_SVC] = {.name = "NuSVC", .libsvm = "nu_svc", .targets = PERI_TARGET_LABELS, .uses_nu = true},
-    [PERI_ONE_CLASS] = {.name = "OneClassSVM", .libsvm = "one_class", .targets = PERI_TARGET_NONE, .uses_nu = true},
-    [PERI_EPSILON_SVR] =
-        {.name = "SVR", .libsvm = "epsilon_svr", .targets = PERI_TARGET_NUMBERS, .uses_C = true, .uses_epsilon = true},
-    [PERI_NU_SVR] =
-        {.name = "NuSVR", .libsvm = "nu_svr", .targets = PERI_TARGET_NUMBERS, .uses_C = true, .uses_nu = true},
-};
-
-peri_svm_options peri_svm_defaults(peri_svm_type type) {
-  return (peri_svm_options){.type = type,
-                            .kernel = PERI_SVM_RBF,
-                            .C = 1,
-                            .nu = 0.5,
-                            .epsilon = 0.1,
-                            .gamma_mode = PERI_GAMMA_SCALE,
-                            .degree = 3,
-                            .tol = 1e-3,
-                            .cache_size = 200,
-                            .max_iter = -1,
-                            .time_limit = INFINITY};
-}
-
 /* ---- checks ---- */
 
 static peri_status check_options(peri_context *context, const char *who, const peri_svm_options *o) {
@@ -42,7 +16,7 @@ static peri_status check_options(peri_context *context, const char *who, const p
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: C is %g (expected a number > 0)", who, o->C);
   if (type->uses_nu && !(o->nu > 0 && o->nu <= 1))
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: nu is %g (expected a number in (0, 1])", who, o->nu);
-  if (o->type == PERI_NU_SVR && isinf(o->C))
+  if (type->uses_C && type->uses_nu && isinf(o->C)) /* the sum grows with C */
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: C is %g (expected a finite number > 0)", who, o->C);
   if (type->uses_epsilon && (!(o->epsilon >= 0) || isinf(o->epsilon)))
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: epsilon is %g (expected a number >= 0)", who, o->epsilon);
@@ -78,6 +52,7 @@ static peri_status check_targets(peri_context *context, const char *who, const p
 /* The largest nu that every pair of classes allows: 2 min(W+, W-) / (W+ + W-), W the sums of weights. */
 static peri_status check_nu(const peri_problem *p) {
   const peri_grouping *g = &p->grouping;
+  if (g->k == 0) return PERI_OK;
   double largest = 1;
   int64_t class[2] = {0, 0};
   for (int64_t pair = 0; pair < p->pairs; pair++) {
@@ -151,7 +126,7 @@ static peri_status prepare_features(peri_problem *p) {
   PERI_TRY(peri_blocks_new(&p->blocks, rows * s->d, size, &p->features));
   PERI_TRY(peri_blocks_new(&p->blocks, rows, size, &p->norms));
   /* With the sum of b constant at 0 a linear machine is the same for centred rows, and keeps its digits. */
-  bool linear = p->kernel.id == PERI_SVM_LINEAR && p->options->type != PERI_ONE_CLASS;
+  bool linear = p->kernel.id == PERI_SVM_LINEAR && p->form->sum != PERI_SUM_NU;
   bool centred = linear || peri_svm_wants_centre(&p->kernel, s->d);
   if (kernel->uses_gamma || centred) {
     PERI_TRY(peri_svm_means(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order, means));
@@ -186,10 +161,10 @@ static peri_status prepare_precomputed(peri_problem *p) {
 #define FEW_ROWS_NU 0.25
 #define MANY_ROWS   4000
 
-/* Whether far fewer rows than half of the matrix will be asked for: a one-class machine of many rows and a small nu
- * needs those of its support vectors. */
+/* Whether far fewer rows than half of the matrix will be asked for: of many rows with a small nu, those of the support
+ * vectors. */
 static bool needs_few_rows(const peri_problem *p) {
-  return p->options->type == PERI_ONE_CLASS && p->options->nu < FEW_ROWS_NU && p->grouping.rows > MANY_ROWS;
+  return p->form->few_rows && p->options->nu < FEW_ROWS_NU && p->grouping.rows > MANY_ROWS;
 }
 
 /* The whole matrix where it fits the budget and is needed, else matrices of pairs, else a cache for the largest pair of
@@ -268,17 +243,18 @@ static peri_status prepare_rows(peri_problem *p, peri_context *context, const pe
                       .kernel = {.id = options->kernel, .coef0 = options->coef0, .degree = options->degree}};
   if ((unsigned)options->type >= PERI_SVM_TYPE_COUNT)
     return peri_fail(context, PERI_ERR_ARGUMENT, "svm: there is no type number %d", (int)options->type);
-  p->who = peri_svm_type_table[options->type].name;
+  const peri_svm_type_row *type = &peri_svm_type_table[options->type];
+  p->who = type->name;
+  p->form = &type->form;
   PERI_TRY(check_options(context, p->who, options));
   if (samples->targets != NULL) PERI_TRY(check_targets(context, p->who, samples));
-  if (peri_svm_type_table[options->type].targets == PERI_TARGET_LABELS)
-    PERI_TRY(peri_svm_group(&p->blocks, p->who, samples->n, samples->labels, samples->weights, 1,
-                            &options->class_weights, &p->grouping));
+  if (type->targets == PERI_TARGET_LABELS)
+    PERI_TRY(peri_svm_group(&p->blocks, p->who, samples, 1, &options->class_weights, &p->grouping));
   else
-    PERI_TRY(peri_svm_group_all(&p->blocks, p->who, samples->n, samples->weights, &p->grouping));
+    PERI_TRY(peri_svm_group_all(&p->blocks, p->who, samples, &p->grouping));
   p->pairs = peri_max(p->grouping.k * (p->grouping.k - 1) / 2, 1);
   p->deadline = isinf(options->time_limit) ? INFINITY : peri_now() + options->time_limit;
-  return options->type == PERI_NU_SVC ? check_nu(p) : PERI_OK;
+  return type->uses_nu ? check_nu(p) : PERI_OK;
 }
 
 peri_status peri_svm_check(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples) {

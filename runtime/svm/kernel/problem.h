@@ -11,6 +11,7 @@ typedef struct peri_problem {
   peri_blocks blocks;
   const char *who;
   const peri_svm_options *options;
+  const peri_svm_form *form; /* of its type */
   const peri_svm_samples *samples;
   peri_dtype compute;     /* of features and kernel values */
   peri_grouping grouping; /* bounds are the rows' weights: without C */

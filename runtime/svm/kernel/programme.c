@@ -1,33 +1,20 @@
-/* The five programmes; see programme.h. With b_t = y_t alpha_t, and w the rows' weights:
- *
- *   C-SVC        q = -y          0 <= y b <= C w   sum b = 0
- *   nu-SVC       q = 0           0 <= y b <= w     sum y b = nu sum(w) / 2 in each class
- *   one-class    q = 0           0 <= b <= w       sum b = nu sum(w)
- *   epsilon-SVR  q = -z          -C w <= b <= C w  sum b = 0, and the term eps |b|
- *   nu-SVR       q = -z          0 <= b <= C w     sum C nu sum(w) / 2, and for the other side of the tube
- *                q = -z          -C w <= b <= 0    sum the opposite
- * (Schoelkopf, Smola, Williamson, Bartlett 2000; Chang, Lin 2001.) With r and rho from the thresholds of its
- * two classes, a nu-SVC is the C-SVC of C = 1 / r, and is shown as that. */
+/* Set-up and solution of the programmes of types.c; see programme.h. */
 #include "svm/kernel/programme.h"
 
 #include <math.h>
 
 static bool has_classes(const peri_programme *self) { return self->problem->grouping.k > 0; }
 
-static bool is_separate(const peri_programme *self) {
-  return self->problem->options->type == PERI_NU_SVC || self->problem->options->type == PERI_NU_SVR;
-}
+static const peri_svm_form *form_of(const peri_programme *self) { return self->problem->form; }
 
-/* Two classes, or all rows once for each side; else all rows once. */
-static int64_t segments_of(const peri_problem *p) {
-  return p->options->type == PERI_ONE_CLASS || p->options->type == PERI_EPSILON_SVR ? 1 : 2;
+/* What C times: 1 where there is none. */
+static double factor(const peri_programme *self) {
+  return peri_svm_type_table[self->problem->options->type].uses_C ? self->C : 1;
 }
-
-static double kink_of(const peri_problem *p) { return p->options->type == PERI_EPSILON_SVR ? p->options->epsilon : 0; }
 
 int64_t peri_programme_most(const peri_problem *p) {
   const peri_grouping *g = &p->grouping;
-  if (g->k == 0) return peri_smo_padded(g->rows) * segments_of(p);
+  if (g->k == 0) return peri_smo_padded(g->rows) * p->form->segments;
   int64_t most = 0;
   for (int64_t pair = 0; pair < p->pairs; pair++) {
     int64_t a, b;
@@ -43,7 +30,7 @@ int64_t peri_programme_most(const peri_problem *p) {
 static void lay_out(peri_programme *self) {
   const peri_problem *p = self->problem;
   const peri_grouping *g = &p->grouping;
-  int64_t segments = segments_of(p), counts[2], firsts[2];
+  int64_t counts[2], firsts[2];
   if (has_classes(self)) {
     int64_t class[2];
     peri_classes_of_pair(g->k, self->pair, &class[0], &class[1]);
@@ -58,7 +45,8 @@ static void lay_out(peri_programme *self) {
       counts[side] = g->rows;
     }
   }
-  peri_smo_begin(self->smo, is_separate(self), kink_of(p), segments, counts, firsts);
+  peri_smo_begin(self->smo, p->form->sum == PERI_SUM_NU_EACH, p->form->kink ? p->options->epsilon : 0,
+                 p->form->segments, counts, firsts);
 }
 
 static bool is_held(const peri_programme *self, int64_t row) {
@@ -67,27 +55,29 @@ static bool is_held(const peri_programme *self, int64_t row) {
 
 static double linear_term(const peri_programme *self, int64_t segment, int64_t row) {
   const peri_problem *p = self->problem;
-  switch (p->options->type) {
-  case PERI_C_SVC:
+  switch (p->form->q) {
+  case PERI_LINEAR_TERM_CLASS:
     return segment == 0 ? -1 : 1;
-  case PERI_EPSILON_SVR:
-  case PERI_NU_SVR:
+  case PERI_LINEAR_TERM_NUMBER:
     return -p->samples->targets[p->grouping.order[row]];
-  default:
-    return 0;
+  case PERI_LINEAR_TERM_NONE:
+    break;
   }
+  return 0;
 }
+
+/* bound may be infinite */
+static double signed_bound(int sign, double bound) { return sign == 0 ? 0 : sign < 0 ? -bound : bound; }
 
 static void set_bounds(peri_programme *self, int64_t segment) {
   const peri_problem *p = self->problem;
   peri_smo *smo = self->smo;
-  double C = peri_svm_type_table[p->options->type].uses_C ? self->C : 1;
-  bool both = p->options->type == PERI_EPSILON_SVR; /* signs */
+  double C = factor(self);
   for (int64_t i = 0; i < smo->segment[segment].count; i++) {
     int64_t t = smo->segment[segment].position + i, row = self->row[segment] + i;
     double bound = is_held(self, row) ? 0 : C * p->grouping.bound[row];
-    smo->low[t] = both || segment == 1 ? -bound : 0;
-    smo->high[t] = both || segment == 0 ? bound : 0;
+    smo->low[t] = signed_bound(p->form->low[segment], bound);
+    smo->high[t] = signed_bound(p->form->high[segment], bound);
   }
 }
 
@@ -112,32 +102,20 @@ static void fill(peri_programme *self, int64_t segment, double sum) {
   }
 }
 
-/* The constraint with nu as a start; without a linear term the gradient is as small as its sum, and tol goes with it.
- */
+/* The constraint with nu as a start, as much of it as the rows that take part allow: where some are held out a class
+ * may have too few. Without a linear term the gradient is as small as its sum, and tol goes with it. */
 static void start(peri_programme *self) {
-  const peri_svm_options *o = self->problem->options;
-  switch (o->type) {
-  case PERI_NU_SVC: { /* where rows are held out the classes may not allow nu: as much as they do */
-    double w[2] = {weight(self, 0), weight(self, 1)};
-    double sum = fmin(o->nu * (w[0] + w[1]) / 2, fmin(w[0], w[1]));
-    fill(self, 0, sum);
-    fill(self, 1, sum);
-    self->tol *= fmin(1, sum);
-    break;
+  const peri_svm_form *form = form_of(self);
+  if (form->sum == PERI_SUM_ZERO) return;
+  double all = 0, least = INFINITY;
+  for (int64_t s = 0; s < form->segments; s++) {
+    double w = weight(self, s);
+    all = has_classes(self) ? all + w : w;
+    least = fmin(least, factor(self) * w);
   }
-  case PERI_ONE_CLASS: {
-    double sum = o->nu * weight(self, 0);
-    fill(self, 0, sum);
-    self->tol *= fmin(1, sum);
-    break;
-  }
-  case PERI_NU_SVR:
-    fill(self, 0, self->C * o->nu * weight(self, 0) / 2);
-    fill(self, 1, self->C * o->nu * weight(self, 0) / 2);
-    break;
-  default:
-    break;
-  }
+  double sum = fmin(factor(self) * self->problem->options->nu * all / form->segments, least);
+  for (int64_t s = 0; s < form->segments; s++) fill(self, s, sum);
+  if (form->q == PERI_LINEAR_TERM_NONE) self->tol *= fmin(1, sum);
 }
 
 /* K_tt, from the matrix where there is one: rounded as the rest of its row. */
@@ -169,7 +147,7 @@ void peri_programme_raise_C(peri_programme *self, double C) {
     linear += smo->beta[t] * smo->linear[t] + smo->kink * fabs(smo->beta[t]);
   }
   double most = C / self->C, times = quadratic > 0 ? fmin(fmax(-linear / quadratic, 1), most) : 1;
-  if (self->problem->options->type == PERI_NU_SVR) times = most; /* the constraint grows with C */
+  if (form_of(self)->sum != PERI_SUM_ZERO) times = most; /* the sum grows with C */
   self->C = C;
   for (int64_t s = 0; s < smo->segments; s++) set_bounds(self, s);
   for (int64_t t = 0; t < smo->n; t++) {
@@ -185,10 +163,10 @@ void peri_programme_raise_C(peri_programme *self, double C) {
 #define STEPS_FOR_ROW  100      /* or so many for each row, if they are more */
 #define BOUNDARY_NOISE 16
 
-/* Solves to tol in units of half the margin's width r, which is known within the gap only then: as long as that leaves
- * open whether there is a margin at all, or how wide it is, it goes on to a smaller gap. What rounding does not let
- * tell from 0 is none. */
-static peri_status solve_nu_svc(peri_programme *self, bool warm, peri_smo_limits limits,
+/* Solves a nu-SVC to tol in units of half the margin's width r, which is known within the gap only then: as long as
+ * that leaves open whether there is a margin at all, or how wide it is, it goes on to a smaller gap. What rounding does
+ * not let tell from 0 is none. */
+static peri_status solve_margin(peri_programme *self, bool warm, peri_smo_limits limits,
                                 peri_programme_result *result) {
   const peri_problem *p = self->problem;
   double tol = p->options->tol, r;
@@ -223,13 +201,13 @@ peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo
   own.tol = self->tol;
   if (own.max_iter < 0) own.max_iter = peri_max(MOST_STEPS, STEPS_FOR_ROW * self->smo->n);
   result->scale = 1;
-  if (p->options->type == PERI_NU_SVC)
-    PERI_TRY(solve_nu_svc(self, warm, own, result));
+  if (p->form->margin)
+    PERI_TRY(solve_margin(self, warm, own, result));
   else
     PERI_TRY(peri_smo_solve(p->context, self->source, self->smo, warm, &own, &result->smo));
-  if (p->options->type == PERI_ONE_CLASS) result->smo.gap *= p->options->tol / self->tol;
+  if (!p->form->margin) result->smo.gap *= p->options->tol / self->tol;
   result->rho = result->scale * (result->smo.rho[0] + result->smo.rho[1]) / 2;
-  if (p->options->type == PERI_ONE_CLASS) result->rho = boundary(&result->smo);
+  if (p->form->boundary) result->rho = boundary(&result->smo);
   return PERI_OK;
 }
 

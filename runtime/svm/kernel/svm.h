@@ -36,12 +36,38 @@ typedef enum peri_svm_type {
   PERI_SVM_TYPE_COUNT
 } peri_svm_type;
 
+typedef enum peri_svm_linear_term {
+  PERI_LINEAR_TERM_NONE,
+  PERI_LINEAR_TERM_CLASS, /* -y */
+  PERI_LINEAR_TERM_NUMBER /* -z */
+} peri_svm_linear_term;
+
+typedef enum peri_svm_sum {
+  PERI_SUM_ZERO,   /* all b add up to 0 */
+  PERI_SUM_NU,     /* |b| add up to nu sum(w) */
+  PERI_SUM_NU_EACH /* |b| add up to an equal share of that, times C where the type has it, in each segment; b to 0 */
+} peri_svm_sum;
+
+/* A type's quadratic programme in b_t = y_t alpha_t: minimise 1/2 b'Kb + q'b + kink |b|. Its variables are in one
+ * segment, or two: the classes of a pair, or, each with all rows, the sides of a regression's tube. */
+typedef struct peri_svm_form {
+  int segments;
+  peri_svm_linear_term q;
+  int low[2], high[2]; /* -1, 0 or 1: the bounds of each segment's b, times w, and times C where the type has it */
+  peri_svm_sum sum;
+  bool kink;     /* epsilon |b| */
+  bool margin;   /* the thresholds of its segments tell the width of the margin, in which b and decisions are shown */
+  bool boundary; /* the threshold is that of the outermost row within */
+  bool few_rows; /* b is above 0 for a share nu of the rows, about */
+} peri_svm_form;
+
 /* What is particular to a type: properties as columns. */
 typedef struct peri_svm_type_row {
   const char *name;   /* of the estimator, scikit-learn's: "SVC"; messages begin with it */
   const char *libsvm; /* in LIBSVM's model files: "c_svc" */
   peri_svm_targets targets;
   bool uses_C, uses_nu, uses_epsilon;
+  peri_svm_form form;
 } peri_svm_type_row;
 
 extern const peri_svm_type_row peri_svm_type_table[PERI_SVM_TYPE_COUNT];

@@ -121,15 +121,15 @@ static peri_status check_options(peri_context *context, const peri_linear_option
 /* ---- the problem ---- */
 
 /* The rows of a regression that take part, with their targets. */
-static peri_status take_targets(peri_linear_problem *p, int64_t n, const double *targets, const double *weights,
-                                peri_grouping *grouping) {
+static peri_status take_targets(peri_linear_problem *p, const peri_svm_samples *samples, peri_grouping *grouping) {
+  const double *targets = samples->targets;
   double *kept;
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; i < samples->n; i++) {
     if (!isfinite(targets[i]))
       return peri_fail(p->context, PERI_ERR_ARGUMENT, "%s: y has %g in row %lld (expected finite numbers)", p->who,
                        targets[i], (long long)i + 1);
   }
-  PERI_TRY(peri_svm_group_all(p->blocks, p->who, n, weights, grouping));
+  PERI_TRY(peri_svm_group_all(p->blocks, p->who, samples, grouping));
   PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *kept, &kept));
   for (int64_t i = 0; i < grouping->rows; i++) {
     grouping->bound[i] *= p->options->C;
@@ -142,12 +142,11 @@ static peri_status take_targets(peri_linear_problem *p, int64_t n, const double 
 
 /* The rows of a classifier, which the grouping has by class, in the order of x: passes read its features as they
  * lie in memory. */
-static peri_status take_labels(peri_linear_problem *p, int64_t n, const int64_t *labels, const double *weights,
-                               peri_grouping *grouping) {
+static peri_status take_labels(peri_linear_problem *p, const peri_svm_samples *samples, peri_grouping *grouping) {
   const peri_linear_options *o = p->options;
-  int64_t *owner, *at, *class_of;
+  int64_t n = samples->n, *owner, *at, *class_of;
   double *bound;
-  PERI_TRY(peri_svm_group(p->blocks, p->who, n, labels, weights, o->C, &o->class_weights, grouping));
+  PERI_TRY(peri_svm_group(p->blocks, p->who, samples, o->C, &o->class_weights, grouping));
   PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *owner, &owner));
   PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *bound, &bound));
   PERI_TRY(peri_blocks_new(p->blocks, grouping->rows, sizeof *class_of, &class_of));
@@ -271,30 +270,30 @@ static peri_status take_machines(const peri_linear_problem *p, peri_linear *mode
 
 /* ---- fit ---- */
 
-static peri_status run(peri_linear_problem *p, const solver *s, int64_t n, const int64_t *labels, const double *targets,
-                       const double *weights, peri_linear **out) {
+static peri_status run(peri_linear_problem *p, const solver *s, const peri_svm_samples *samples, peri_linear **out) {
   peri_grouping grouping;
-  PERI_TRY(p->options->kind == PERI_LINEAR_REGRESSOR ? take_targets(p, n, targets, weights, &grouping)
-                                                     : take_labels(p, n, labels, weights, &grouping));
+  PERI_TRY(p->options->kind == PERI_LINEAR_REGRESSOR ? take_targets(p, samples, &grouping)
+                                                     : take_labels(p, samples, &grouping));
   p->rows = grouping.rows;
   p->order = grouping.order;
   p->bound = grouping.bound;
   PERI_TRY(take_squares(p));
-  PERI_TRY(new_model(p, n, out));
+  PERI_TRY(new_model(p, samples->n, out));
   PERI_TRY(new_machines(p));
   PERI_TRY(s->solve(p));
   return take_machines(p, *out);
 }
 
-peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, peri_dtype dtype, int64_t n,
-                            int64_t d, const void *x, int64_t ldx, const int64_t *labels, const double *targets,
-                            const double *weights, peri_linear **out) {
+peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, const peri_svm_samples *samples,
+                            peri_linear **out) {
+  peri_dtype dtype = samples->dtype;
+  int64_t d = samples->d;
   double start = peri_now();
   const solver *s;
   *out = NULL;
   PERI_TRY(check_options(context, options, &s));
   const char *who = peri_linear_kind_name(options->kind);
-  PERI_TRY(peri_svm_check_features(context, who, dtype, n, d, x, ldx));
+  PERI_TRY(peri_svm_check_features(context, who, dtype, samples->n, d, samples->x, samples->ldx));
   peri_blocks blocks = {.context = context};
   peri_linear_problem p = {.context = context,
                            .who = who,
@@ -305,12 +304,12 @@ peri_status peri_linear_fit(peri_context *context, const peri_linear_options *op
                            .wide = peri_is_wide(dtype),
                            .d = d,
                            .width = d + options->fit_intercept,
-                           .x = x,
-                           .ldx = ldx,
+                           .x = samples->x,
+                           .ldx = samples->ldx,
                            .constant = options->fit_intercept ? options->intercept_scaling : 0,
                            .max_iter = options->max_iter > 0 ? options->max_iter : s->max_iter,
                            .deadline = start + options->time_limit};
-  peri_status status = run(&p, s, n, labels, targets, weights, out);
+  peri_status status = run(&p, s, samples, out);
   peri_blocks_release(&blocks);
   if (status != PERI_OK) peri_linear_release(context, out);
   return status;

@@ -87,12 +87,10 @@ typedef struct peri_linear {
   struct peri_blocks *blocks; /* what it owns; private */
 } peri_linear;
 
-/* Fits a machine. labels (n) are read by classifiers, targets (n, finite) by regressions; weights (n, >= 0)
- * may be NULL, rows of weight 0 are as if absent. On failure *out is NULL; PERI_ERR_NUMERIC when the
- * numbers overflow. */
-peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, peri_dtype dtype, int64_t n,
-                            int64_t d, const void *x, int64_t ldx, const int64_t *labels, const double *targets,
-                            const double *weights, peri_linear **out);
+/* Fits a machine. Labels are read by classifiers, targets (finite) by regressions. On failure *out is NULL;
+ * PERI_ERR_NUMERIC when the numbers overflow. */
+peri_status peri_linear_fit(peri_context *context, const peri_linear_options *options, const peri_svm_samples *samples,
+                            peri_linear **out);
 /* A machine whose arrays are still to be filled, as for one that comes from a file; k is 0 for a regression. On
  * failure *out is NULL. */
 peri_status peri_linear_new(peri_context *context, const peri_linear_options *options, int64_t n, int64_t d, int64_t k,
