@@ -38,25 +38,19 @@ static void tile_of_piece(int64_t tiles, int64_t piece, int64_t *i, int64_t *j) 
 
 /* out (n x m) = transpose of in (m x n), in small squares; on the diagonal the two are the same tile
  * and its upper half goes to the lower. */
-static void mirror_32(int64_t m, int64_t n, int64_t ld, const float *in, float *out) {
-  for (int64_t i = 0; i < m; i += 16) {
-    for (int64_t j = (in == out ? i : 0); j < n; j += 16) {
-      for (int64_t s = j; s < peri_min(j + 16, n); s++) {
-        for (int64_t r = i; r < peri_min(i + 16, in == out ? peri_min(m, s) : m); r++) out[s * ld + r] = in[r * ld + s];
-      }
-    }
+#define DEFINE_MIRROR(name, T, edge)                                                                                   \
+  static void name(int64_t m, int64_t n, int64_t ld, const T *in, T *out) {                                            \
+    for (int64_t i = 0; i < m; i += edge) {                                                                            \
+      for (int64_t j = (in == out ? i : 0); j < n; j += edge) {                                                        \
+        for (int64_t s = j; s < peri_min(j + edge, n); s++) {                                                          \
+          for (int64_t r = i; r < peri_min(i + edge, in == out ? peri_min(m, s) : m); r++)                             \
+            out[s * ld + r] = in[r * ld + s];                                                                          \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
-}
-
-static void mirror_64(int64_t m, int64_t n, int64_t ld, const double *in, double *out) {
-  for (int64_t i = 0; i < m; i += 8) {
-    for (int64_t j = (in == out ? i : 0); j < n; j += 8) {
-      for (int64_t s = j; s < peri_min(j + 8, n); s++) {
-        for (int64_t r = i; r < peri_min(i + 8, in == out ? peri_min(m, s) : m); r++) out[s * ld + r] = in[r * ld + s];
-      }
-    }
-  }
-}
+DEFINE_MIRROR(mirror_32, float, 16)
+DEFINE_MIRROR(mirror_64, double, 8)
 
 void peri_gram_mirror(peri_dtype dtype, int64_t n, int64_t ld, void *square) {
   if (dtype == PERI_FLOAT64)

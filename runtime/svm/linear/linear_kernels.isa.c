@@ -6,52 +6,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/mathfun.h"
-
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#define WIDTH 8
-#elif defined(__AVX2__)
-#include <immintrin.h>
-#define WIDTH 4
-#else
-#define WIDTH 2
-#endif
-
-/* Every function that takes or returns these vectors is inlined: no calling convention is involved. */
-#pragma GCC diagnostic ignored "-Wpsabi"
-
-typedef double doubles __attribute__((vector_size(8 * WIDTH)));
-#if WIDTH < 8
-typedef float floats __attribute__((vector_size(4 * WIDTH)));
-#endif
-
-INLINE doubles all(double value) { return value - (doubles){0}; }
-
-INLINE doubles load(const double *x) {
-  doubles v;
-  memcpy(&v, x, sizeof v);
-  return v;
-}
-INLINE void store(double *y, doubles v) { memcpy(y, &v, sizeof v); }
-
-INLINE double value_at(const void *x, int64_t at, bool wide) {
-  return wide ? ((const double *)x)[at] : (double)((const float *)x)[at];
-}
-
-INLINE doubles values_at(const void *x, int64_t at, bool wide) {
-  if (wide) return load((const double *)x + at);
-#if WIDTH == 8 /* gcc 12 makes five instructions of a conversion to 512 bits */
-  return (doubles)_mm512_cvtps_pd(_mm256_loadu_ps((const float *)x + at));
-#else
-  floats v;
-  memcpy(&v, (const float *)x + at, sizeof v);
-  return __builtin_convertvector(v, doubles);
-#endif
-}
+#include "svm/vectors.h"
 
 /* a * b + c */
 INLINE doubles fused(doubles a, doubles b, doubles c) {
