@@ -1,5 +1,6 @@
 /* The estimators with a kernel over the runtime's machines: options, calls, fields and documentation of each. */
 #include "svm.h"
+#include "svm/kernel/kernel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -248,7 +249,7 @@ static const estimator_field one_class_fields[] = {COMMON_FIELDS, {"offset", NUL
 
 static peri_status read_scalars(const estimator *e, const estimator_source *source, peri_svm *m) {
   const peri_svm_options *o = &m->options;
-  bool uses_gamma = o->kernel == PERI_SVM_POLY || o->kernel == PERI_SVM_RBF || o->kernel == PERI_SVM_SIGMOID;
+  bool uses_gamma = peri_svm_kernel_table[o->kernel].uses_gamma;
   PERI_TRY(estimator_source_size(e, source, "n", &m->n));
   PERI_TRY(estimator_source_size(e, source, "d", &m->d));
   PERI_TRY(estimator_source_number(e, source, "gamma", &m->gamma));

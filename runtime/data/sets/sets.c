@@ -267,11 +267,7 @@ static peri_status check(const generation *g, peri_dtype dtype) {
 /* A random permutation of 0 .. n-1 (Fisher and Yates; Durstenfeld 1964). */
 static void permute(peri_stream *stream, int64_t n, int64_t *order) {
   for (int64_t i = 0; i < n; i++) order[i] = i;
-  for (int64_t i = n - 1; i > 0; i--) {
-    int64_t j = (int64_t)peri_stream_below(stream, (uint64_t)i + 1), kept = order[i];
-    order[i] = order[j];
-    order[j] = kept;
-  }
+  peri_stream_shuffle(stream, n, order);
 }
 
 static void store(peri_tensor *tensor, int64_t at, double value) {

@@ -79,11 +79,7 @@ static bool pass(crammer *s) {
   const peri_linear_problem *p = s->problem;
   int64_t poll = peri_linear_poll(p->width * p->machines);
   s->worst = 0;
-  for (int64_t r = s->active - 1; r > 0; r--) {
-    int64_t other = (int64_t)peri_stream_below(&s->stream, (uint64_t)r + 1), kept = s->order[r];
-    s->order[r] = s->order[other];
-    s->order[other] = kept;
-  }
+  peri_stream_shuffle(&s->stream, s->active, s->order);
   for (int64_t r = 0; r < s->active; r++) {
     if (r % poll == 0 && peri_linear_stop(p, p->turn)) return false;
     int64_t i = s->order[r];

@@ -129,14 +129,6 @@ static void count_violation(list *l, double violation) {
   l->worst = fmax(l->worst, violation);
 }
 
-static void shuffle(machine *m, list *l) {
-  for (int64_t s = l->active - 1; s > 0; s--) {
-    int64_t other = (int64_t)peri_stream_below(&m->stream, (uint64_t)s + 1), kept = l->order[s];
-    l->order[s] = l->order[other];
-    l->order[other] = kept;
-  }
-}
-
 /* ---- the gradient ---- */
 
 static void derive(const machine *m, const state *s) {
@@ -275,7 +267,7 @@ static bool find_step(machine *m) {
   for (int64_t pass = 0; pass < PASSES; pass++) {
     if (is_matrix_due(m, pass) && !build_matrix(m)) return false;
     m->step.sum = m->step.worst = 0;
-    shuffle(m, &m->step);
+    peri_stream_shuffle(&m->stream, m->step.active, m->step.order);
     for (int64_t s = 0; s < m->step.active; s++) {
       if (s % poll == 0 && peri_linear_stop(p, &m->turn)) return false;
       if (visit(m, m->step.order[s])) leave_out(&m->step, s--);

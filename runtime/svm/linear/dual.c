@@ -37,14 +37,6 @@ typedef struct machine {
   double highest, lowest, sum, worst; /* violations of this pass, with the sign that y gives them; their sizes */
 } machine;
 
-static void shuffle(machine *m) {
-  for (int64_t s = m->active - 1; s > 0; s--) {
-    int64_t other = (int64_t)peri_stream_below(&m->stream, (uint64_t)s + 1), kept = m->order[s];
-    m->order[s] = m->order[other];
-    m->order[other] = kept;
-  }
-}
-
 typedef struct slopes {
   double left, right; /* derivatives to either side, infinite at a bound */
   double gradient, diagonal, lower, upper, y;
@@ -108,7 +100,7 @@ static bool pass(machine *m) {
   const peri_linear_problem *p = m->self->problem;
   int64_t poll = peri_linear_poll(p->width);
   count_nothing(m);
-  shuffle(m);
+  peri_stream_shuffle(&m->stream, m->active, m->order);
   for (int64_t s = 0; s < m->active; s++) {
     if (s % poll == 0 && peri_linear_stop(p, &m->turn)) return false;
     int64_t i = m->order[s];
