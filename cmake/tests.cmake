@@ -40,7 +40,7 @@ unset(CMAKE_REQUIRED_FLAGS)
 if(CMAKE_BUILD_TYPE STREQUAL "Sanitize" AND PERILUNE_HAS_LIBFUZZER)
   set(fuzz_driver)
   set(fuzz_link -fsanitize=fuzzer)
-  file(GLOB readers CONFIGURE_DEPENDS runtime/data/*.c runtime/svm/*libsvm*.c)
+  file(GLOB_RECURSE readers CONFIGURE_DEPENDS runtime/data/*.c runtime/svm/*libsvm*.c)
   add_library(perilune_fuzzed OBJECT EXCLUDE_FROM_ALL ${readers}) # once more, with coverage
   target_compile_options(perilune_fuzzed PRIVATE -fsanitize=fuzzer-no-link)
   target_include_directories(perilune_fuzzed PRIVATE runtime runtime/include)

@@ -3,7 +3,7 @@
 #endif
 #include "process.h"
 
-#include "data/data.h"
+#include "data/file.h"
 
 #include <dirent.h>
 #include <errno.h>

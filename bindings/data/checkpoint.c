@@ -1,6 +1,6 @@
 /* peri.save and peri.load: tensors by name, as safetensors. */
-#include "bindings/core/bind.h"
-#include "data/data.h"
+#include "bindings/core/pairs.h"
+#include "data/formats/formats.h"
 
 typedef struct named_list {
   bind_state *S;
@@ -35,32 +35,6 @@ static int load(lua_State *L) {
   return 2;
 }
 
-/* Counts the pairs of the table at index, whose keys must be strings. */
-static size_t count_pairs(lua_State *L, int index, const char *what) {
-  size_t n = 0;
-  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1), n++) {
-    if (lua_type(L, -2) != LUA_TSTRING)
-      bind_error(L, "save", "%s must have strings as keys, got %s", what, bind_describe(L, -2));
-  }
-  return n;
-}
-
-/* Pushes a table of our own with the n pairs of the table at index, which a finaliser may change, or the collector when
- * it is weak. Returns where it stands. */
-static int keep_pairs(lua_State *L, int index, size_t n) {
-  lua_createtable(L, 0, (int)n); /* with room for all: from here on nothing allocates */
-  int kept = lua_gettop(L);
-  size_t i = 0;
-  for (lua_pushnil(L); lua_next(L, index); i++) {
-    if (i == n || lua_type(L, -2) != LUA_TSTRING) break;
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, kept);
-  }
-  if (i != n || lua_gettop(L) != kept) bind_error(L, "save", "a table was changed while it was read");
-  return kept;
-}
-
 /* peri.save(path, {name = tensor}, {metadata strings}) */
 static int save(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -70,17 +44,18 @@ static int save(lua_State *L) {
   if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3))
     return bind_error(L, "save", "metadata must be a table of strings, got %s", bind_describe(L, 3));
   lua_settop(L, 3);
-  size_t n = count_pairs(L, 2, "tensors"), m = lua_istable(L, 3) ? count_pairs(L, 3, "metadata") : 0;
+  size_t n = bind_count_pairs(L, 2, "save", "tensors"),
+         m = lua_istable(L, 3) ? bind_count_pairs(L, 3, "save", "metadata") : 0;
   const char **words = lua_newuserdatauv(L, (n + 2 * m + 1) * sizeof *words, 0);
   peri_tensor **tensors = lua_newuserdatauv(L, (n + 1) * sizeof *tensors, 0);
   luaL_checkstack(L, 8, "save");
-  int kept = keep_pairs(L, 2, n);
+  int kept = bind_keep_pairs(L, 2, "save", n);
   size_t i = 0;
   for (lua_pushnil(L); lua_next(L, kept); lua_pop(L, 1), i++) {
     words[i] = lua_tostring(L, -2);
     tensors[i] = bind_check_tensor(L, S, -1, "save", words[i]);
   }
-  if (m > 0) kept = keep_pairs(L, 3, m);
+  if (m > 0) kept = bind_keep_pairs(L, 3, "save", m);
   for (lua_pushnil(L); m > 0 && lua_next(L, kept); lua_pop(L, 1), i++) {
     words[i] = lua_tostring(L, -2);
     if (lua_type(L, -1) != LUA_TSTRING)

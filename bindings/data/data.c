@@ -1,8 +1,8 @@
 /* peri.data, and what lua/ needs beside it. What is best in Lua (mnist, split, transforms) is in lua/data.lua. */
 #include "data.h"
-#include "data/data.h"
-
-#include <math.h>
+#include "data/measures.h"
+#include "data/streams.h"
+#include "data/svd.h"
 
 /* svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
 static int svd(lua_State *L) {
@@ -26,21 +26,6 @@ static int uniform(lua_State *L) {
   return 1;
 }
 
-/* The place, from 0, of the largest of k numbers at x: the first of equals, and NaN before all, as argmax. */
-static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t k) {
-  int64_t place = 0;
-  double best = -HUGE_VAL;
-  for (int64_t j = 0; j < k; j++) {
-    double value = dtype == PERI_FLOAT64 ? ((const double *)(const void *)x)[j * stride]
-                                         : (double)((const float *)(const void *)x)[j * stride];
-    if (value > best || (isnan(value) && !isnan(best))) {
-      best = value;
-      place = j;
-    }
-  }
-  return place;
-}
-
 /* hits(scores, y) -> how many rows of the float scores, n x k, have their largest entry at the place y (n,
  * int64): scores:argmax(2):eq(y):sum(), which a training asks after each of its steps, without the tensors between. */
 static int hits(lua_State *L) {
@@ -51,21 +36,28 @@ static int hits(lua_State *L) {
   if (rows->ndim != 2 || y->layout.ndim != 1 || y->layout.shape[0] != rows->shape[0] || rows->shape[1] < 1 ||
       !peri_is_float(rows->dtype) || y->layout.dtype != PERI_INT64)
     bind_error(L, "hits", "scores must be n x k floats and y n int64");
-  const int64_t *target = (const int64_t *)(const void *)y->data;
-  lua_Integer count = 0;
-  for (int64_t i = 0; i < rows->shape[0]; i++) {
-    const char *row = scores->data + i * rows->strides[0] * (int64_t)peri_dtype_size(rows->dtype);
-    int64_t best = largest(rows->dtype, row, rows->strides[1], rows->shape[1]);
-    count += target[i * y->layout.strides[0]] == best + 1;
-  }
-  lua_pushinteger(L, count);
+  peri_measure_scores given = {.dtype = rows->dtype,
+                               .n = rows->shape[0],
+                               .k = rows->shape[1],
+                               .scores = scores->data,
+                               .row_stride = rows->strides[0],
+                               .column_stride = rows->strides[1],
+                               .truth = (const int64_t *)(const void *)y->data,
+                               .truth_stride = y->layout.strides[0]};
+  lua_pushinteger(L, peri_measure_hits(&given));
+  return 1;
+}
+
+/* r2(residual, total) -> R^2 of those sums of squares */
+static int r2(lua_State *L) {
+  lua_pushnumber(L, peri_measure_r_squared_of(luaL_checknumber(L, 1), luaL_checknumber(L, 2)));
   return 1;
 }
 
 /* internal.data, for what is written in Lua */
 void bind_open_data_internal(lua_State *L, bind_state *S) {
   static const luaL_Reg list[] = {
-      {"uniform", uniform},          {"hits", hits}, {"svd", svd}, {"read_csv", data_read_csv},
+      {"uniform", uniform},          {"hits", hits}, {"r2", r2}, {"svd", svd}, {"read_csv", data_read_csv},
       {"write_csv", data_write_csv}, {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);

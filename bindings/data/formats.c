@@ -1,7 +1,7 @@
 /* File formats: a table, whose rows give peri.data.read_NAME and write_NAME. */
 #include "data.h"
-#include "data/csv.h"
-#include "data/data.h"
+#include "data/formats/csv.h"
+#include "data/formats/formats.h"
 
 /* ---- IDX ---- */
 

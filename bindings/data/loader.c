@@ -1,6 +1,6 @@
 /* Mini-batches: `for x, y in loader do`. */
 #include "data.h"
-#include "data/data.h"
+#include "data/streams.h"
 #include "kernels/kernels.h"
 
 #include <stdio.h>

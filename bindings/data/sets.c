@@ -1,7 +1,6 @@
 /* Generators: the rows of peri_data_sets, and two of their own. */
 #include "data.h"
-#include "data/data.h"
-#include "data/sets.h"
+#include "data/sets/sets.h"
 
 #include <string.h>
 

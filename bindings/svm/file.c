@@ -1,16 +1,18 @@
 /* A fitted machine from the arrays that a file holds; see svm.h and lua/svm.lua. */
 #include "svm.h"
+#include "bindings/core/pairs.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct table_source {
-  lua_State *L;
-  bind_state *S;
+/* The table of the call, read before the runtime is: while that runs nothing is asked of Lua. */
+typedef struct named_arrays {
   const estimator *e;
-  int table;
-} table_source;
+  size_t n;
+  const char **names;
+  const peri_tensor **tensors; /* NULL: what has the name is no tensor */
+} named_arrays;
 
 static peri_status refuse(const estimator *e, const peri_tensor *x, const char *name, const estimator_array *wanted) {
   char text[PERI_SHAPE_TEXT], expected[64] = "a number";
@@ -23,13 +25,12 @@ static peri_status refuse(const estimator *e, const peri_tensor *x, const char *
                    peri_dtype_name(wanted->dtype), expected);
 }
 
-/* The table, which is on the stack, keeps the tensors alive. */
 static peri_status find_array(const estimator_source *source, const char *name, estimator_array *out) {
-  const table_source *self = source->arg;
-  lua_pushstring(self->L, name);
-  lua_rawget(self->L, self->table);
-  const peri_tensor *x = bind_to_tensor(self->L, self->S, -1);
-  lua_pop(self->L, 1);
+  const named_arrays *self = source->arg;
+  const peri_tensor *x = NULL;
+  for (size_t i = 0; i < self->n && x == NULL; i++) {
+    if (strcmp(self->names[i], name) == 0) x = self->tensors[i];
+  }
   out->data = NULL;
   if (x == NULL) return PERI_OK;
   const peri_layout *layout = &x->layout;
@@ -129,12 +130,22 @@ int estimator_restore(lua_State *L) {
   const char *operation;
   estimator *e = estimator_begin(L, "restore", 1, &operation);
   luaL_checktype(L, 2, LUA_TTABLE);
-  table_source arg = {.L = L, .S = S, .e = e, .table = 2};
-  estimator_source source = {.arg = &arg, .array = find_array};
-  lua_newtable(L);
+  lua_newtable(L); /* for the new machine's tensors */
+  int tensors = lua_gettop(L);
+  named_arrays arrays = {.e = e, .n = bind_count_pairs(L, 2, operation, "arrays")};
+  arrays.names = lua_newuserdatauv(L, (arrays.n + 1) * sizeof *arrays.names, 0);
+  arrays.tensors = lua_newuserdatauv(L, (arrays.n + 1) * sizeof *arrays.tensors, 0);
+  int kept = bind_keep_pairs(L, 2, operation, arrays.n);
+  size_t i = 0;
+  for (lua_pushnil(L); lua_next(L, kept); lua_pop(L, 1), i++) {
+    arrays.names[i] = lua_tostring(L, -2);
+    arrays.tensors[i] = bind_to_tensor(L, S, -1);
+  }
+  estimator_source source = {.arg = &arrays, .array = find_array};
   void *machine;
   BIND_TRY(L, S, e->type->restore(e, &source, &machine));
   estimator_place(e, machine);
+  lua_pushvalue(L, tensors);
   lua_setiuservalue(L, 1, ESTIMATOR_TENSORS);
   lua_settop(L, 1);
   return 1;

@@ -1,9 +1,9 @@
 /* svm.kernel_matrix, and what lua/svm.lua needs beside it: features as every estimator reads them and draws of a
  * seed, for the kernel approximations; LIBSVM's files. */
-#include "data/data.h"
+#include "data/streams.h"
 #include "kernels/kernels.h"
 #include "svm.h"
-#include "svm/kernel_matrix.h"
+#include "svm/kernel/kernel_matrix.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static void read_gamma(lua_State *L, int index, bool linear, peri_gamma_mode *mo
 
 /* Reads and checks the rows at index, whose tensor stays on the stack. */
 static peri_svm_rows read_rows(lua_State *L, bind_state *S, const char *name, int index) {
-  samples s = {.n = 0};
+  peri_svm_samples s = {.n = 0};
   bind_read_rows(L, S, who, name, index, &s);
   peri_svm_rows rows = {.dtype = s.dtype, .n = s.n, .d = s.d, .x = s.x};
   BIND_TRY(L, S, peri_svm_check_rows(S->context, lua_pushfstring(L, "%s (%s)", who, name), &rows));
@@ -100,7 +100,7 @@ static int kernel_matrix(lua_State *L) {
 static int features(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *operation = luaL_checkstring(L, 2);
-  samples s = {.n = 0};
+  peri_svm_samples s = {.n = 0};
   bind_read_features(L, S, operation, 1, &s);
   int at = lua_gettop(L);
   peri_svm_rows rows = {.dtype = s.dtype, .n = s.n, .d = s.d, .x = s.x};

@@ -1,6 +1,6 @@
 /* Machines in LIBSVM's model files; see svm/model_libsvm.h. */
 #include "svm.h"
-#include "svm/model_libsvm.h"
+#include "svm/kernel/model_libsvm.h"
 
 #include <string.h>
 

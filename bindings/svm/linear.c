@@ -1,10 +1,9 @@
 /* The linear estimators over the runtime's machines: options, calls, fields and documentation of each. */
 #include "svm.h"
 
-#include "svm/linear.h"
+#include "svm/linear/linear.h"
 
 #include <math.h>
-#include <string.h>
 
 #define LARGEST 9007199254740992.0 /* whole numbers up to here are exact as doubles */
 
@@ -41,48 +40,39 @@ static const peri_option svr_options[] = {
 static const peri_option logistic_options[] = {
     {"C", PERI_OPTION_NUMBER, 1, 0, 0, NULL, "weight of errors, > 0"}, PENALTY, COMMON_OPTIONS(1000, 1), {NULL}};
 
-static const char *const class_also[] = {"class_weight", NULL};
-static const char *const plain_also[] = {NULL};
+static const estimator_also class_also[] = {ESTIMATOR_CLASS_WEIGHT, {NULL}};
+static const estimator_also plain_also[] = {{NULL}};
 
-/* The value of an option, or `otherwise` where the type has none of that name. */
-static double value_of(const estimator *e, const char *name, double otherwise) {
-  for (int i = 0; e->type->options[i].name != NULL; i++) {
-    if (strcmp(e->type->options[i].name, name) == 0) return e->values[i];
-  }
-  return otherwise;
-}
+/* What the first of the choices of `loss` is. */
+static const peri_linear_loss first_loss[PERI_LINEAR_KINDS] = {[PERI_LINEAR_CLASSIFIER] = PERI_LOSS_HINGE,
+                                                               [PERI_LINEAR_REGRESSOR] = PERI_LOSS_EPSILON,
+                                                               [PERI_LINEAR_LOGISTIC] = PERI_LOSS_LOGISTIC};
 
-static peri_linear_options options_of(const estimator *e, peri_linear_kind kind, peri_linear_loss first_loss) {
+static peri_linear_options linear_options(const estimator *e) {
+  peri_linear_kind kind = (peri_linear_kind)e->type->machine;
   peri_linear_options o = peri_linear_defaults(kind);
-  o.C = value_of(e, "C", o.C);
-  o.penalty = (peri_linear_penalty)value_of(e, "penalty", o.penalty);
-  o.loss = (peri_linear_loss)(first_loss + (int)value_of(e, "loss", 0));
-  o.multi_class = (peri_multi_class)value_of(e, "multi_class", o.multi_class);
-  o.epsilon = value_of(e, "epsilon", o.epsilon);
-  o.tol = value_of(e, "tol", o.tol);
-  o.max_iter = (int64_t)value_of(e, "max_iter", 0);
-  o.fit_intercept = value_of(e, "fit_intercept", 1) != 0;
-  o.intercept_scaling = value_of(e, "intercept_scaling", o.intercept_scaling);
-  o.seed = (uint64_t)value_of(e, "seed", 0);
-  o.time_limit = value_of(e, "time_limit", o.time_limit);
+  o.C = estimator_value(e, "C", o.C);
+  o.penalty = (peri_linear_penalty)estimator_value(e, "penalty", o.penalty);
+  o.loss = (peri_linear_loss)(first_loss[kind] + (int)estimator_value(e, "loss", 0));
+  o.multi_class = (peri_multi_class)estimator_value(e, "multi_class", o.multi_class);
+  o.epsilon = estimator_value(e, "epsilon", o.epsilon);
+  o.tol = estimator_value(e, "tol", o.tol);
+  o.max_iter = (int64_t)estimator_value(e, "max_iter", 0);
+  o.fit_intercept = estimator_value(e, "fit_intercept", 1) != 0;
+  o.intercept_scaling = estimator_value(e, "intercept_scaling", o.intercept_scaling);
+  o.seed = (uint64_t)estimator_value(e, "seed", 0);
+  o.time_limit = estimator_value(e, "time_limit", o.time_limit);
   o.class_weights = estimator_class_weights(e);
   return o;
 }
 
-static peri_linear_options linear_options(const estimator *e) {
-  if (e->type == &peri_bind_linear_svr) return options_of(e, PERI_LINEAR_REGRESSOR, PERI_LOSS_EPSILON);
-  if (e->type == &peri_bind_logistic) return options_of(e, PERI_LINEAR_LOGISTIC, PERI_LOSS_LOGISTIC);
-  return options_of(e, PERI_LINEAR_CLASSIFIER, PERI_LOSS_HINGE);
-}
-
 /* ---- calls ---- */
 
-static peri_status fit(const estimator *e, const samples *s, const estimator_watch *watch, void **machine) {
+static peri_status fit(const estimator *e, const peri_svm_samples *s, const estimator_watch *watch, void **machine) {
   peri_linear_options options = linear_options(e);
   peri_linear *fresh;
   (void)watch;
-  PERI_TRY(
-      peri_linear_fit(e->context, &options, s->dtype, s->n, s->d, s->x, s->d, s->y, s->targets, s->weights, &fresh));
+  PERI_TRY(peri_linear_fit(e->context, &options, s, &fresh));
   *machine = fresh;
   return PERI_OK;
 }
@@ -93,14 +83,16 @@ static void release(peri_context *context, void **machine) {
   *machine = NULL;
 }
 
-static peri_status decide(const estimator *e, const samples *s, double *out) {
+static peri_status decide(const estimator *e, const peri_svm_samples *s, double *out) {
   return peri_linear_decision(e->context, machine_of(e), s->dtype, s->n, s->d, s->x, s->d, out);
 }
-static peri_status predict_labels(const estimator *e, const samples *s, void *out) {
+static peri_status predict_labels(const estimator *e, const peri_svm_samples *s, void *out) {
   return peri_linear_predict(e->context, machine_of(e), s->dtype, s->n, s->d, s->x, s->d, out);
 }
-static peri_status predict_numbers(const estimator *e, const samples *s, void *out) { return decide(e, s, out); }
-static peri_status probabilities(const estimator *e, const samples *s, double *out) {
+static peri_status predict_numbers(const estimator *e, const peri_svm_samples *s, void *out) {
+  return decide(e, s, out);
+}
+static peri_status probabilities(const estimator *e, const peri_svm_samples *s, double *out) {
   return peri_linear_probability(e->context, machine_of(e), s->dtype, s->n, s->d, s->x, s->d, out);
 }
 static int64_t columns(const estimator *e) { return machine_of(e)->rows; }
@@ -200,6 +192,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 
 const estimator_type peri_bind_linear_svc = {
     .name = "LinearSVC",
+    .machine = PERI_LINEAR_CLASSIFIER,
+    .methods = "fit predict decision_function score clone params release restore",
     .class_name = "perilune.svm.LinearSVC",
     .kind = (bind_kind)BIND_LINEAR_SVC,
     .targets = PERI_TARGET_LABELS,
@@ -228,6 +222,8 @@ const estimator_type peri_bind_linear_svc = {
 
 const estimator_type peri_bind_linear_svr = {
     .name = "LinearSVR",
+    .machine = PERI_LINEAR_REGRESSOR,
+    .methods = "fit predict decision_function score clone params release restore",
     .class_name = "perilune.svm.LinearSVR",
     .kind = (bind_kind)BIND_LINEAR_SVR,
     .targets = PERI_TARGET_NUMBERS,
@@ -250,6 +246,8 @@ const estimator_type peri_bind_linear_svr = {
 
 const estimator_type peri_bind_logistic = {
     .name = "LogisticRegression",
+    .machine = PERI_LINEAR_LOGISTIC,
+    .methods = "fit predict decision_function predict_proba score clone params release restore",
     .class_name = "perilune.svm.LogisticRegression",
     .kind = (bind_kind)BIND_LOGISTIC,
     .targets = PERI_TARGET_LABELS,

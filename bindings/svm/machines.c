@@ -1,5 +1,6 @@
 /* The estimators with a kernel over the runtime's machines: options, calls, fields and documentation of each. */
 #include "svm.h"
+#include "svm/kernel/kernel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -52,54 +53,49 @@ static const peri_option nu_svr_options[] = {
 static const peri_option one_class_options[] = {
     KERNEL, NU("share of rows outside, at most, and of support vectors, at least, > 0"), OF_KERNEL, {NULL}};
 
-static const char *const class_also[] = {"gamma", "class_weight", NULL};
-static const char *const plain_also[] = {"gamma", NULL};
-
-static peri_svm_type type_of(const estimator *e) {
-  int type = 0;
-  while (strcmp(peri_svm_type_table[type].name, e->type->name) != 0) type++;
-  return (peri_svm_type)type;
-}
-
-/* The value of an option, or `otherwise` where the type has none of that name. */
-static double value_of(const estimator *e, const char *name, double otherwise) {
-  for (int i = 0; e->type->options[i].name != NULL; i++) {
-    if (strcmp(e->type->options[i].name, name) == 0) return e->values[i];
-  }
-  return otherwise;
-}
+static const estimator_also class_also[] = {ESTIMATOR_GAMMA, ESTIMATOR_CLASS_WEIGHT, {NULL}};
+static const estimator_also plain_also[] = {ESTIMATOR_GAMMA, {NULL}};
 
 peri_svm_options estimator_svm_options(const estimator *e) {
-  peri_svm_options o = peri_svm_defaults(type_of(e));
-  o.kernel = (peri_svm_kernel_id)value_of(e, "kernel", o.kernel);
-  o.C = value_of(e, "C", o.C);
-  o.nu = value_of(e, "nu", o.nu);
-  o.epsilon = value_of(e, "epsilon", o.epsilon);
+  peri_svm_options o = peri_svm_defaults((peri_svm_type)e->type->machine);
+  o.kernel = (peri_svm_kernel_id)estimator_value(e, "kernel", o.kernel);
+  o.C = estimator_value(e, "C", o.C);
+  o.nu = estimator_value(e, "nu", o.nu);
+  o.epsilon = estimator_value(e, "epsilon", o.epsilon);
   o.gamma_mode = e->gamma_mode;
   o.gamma = e->gamma;
-  o.degree = (int64_t)value_of(e, "degree", 0);
-  o.coef0 = value_of(e, "coef0", 0);
-  o.tol = value_of(e, "tol", o.tol);
-  o.cache_size = value_of(e, "cache_size", o.cache_size);
-  o.max_iter = (int64_t)value_of(e, "max_iter", -1);
-  o.time_limit = value_of(e, "time_limit", HUGE_VAL);
-  o.probability = value_of(e, "probability", 0) != 0;
-  o.seed = (uint64_t)value_of(e, "seed", 0);
+  o.degree = (int64_t)estimator_value(e, "degree", 0);
+  o.coef0 = estimator_value(e, "coef0", 0);
+  o.tol = estimator_value(e, "tol", o.tol);
+  o.cache_size = estimator_value(e, "cache_size", o.cache_size);
+  o.max_iter = (int64_t)estimator_value(e, "max_iter", -1);
+  o.time_limit = estimator_value(e, "time_limit", HUGE_VAL);
+  o.probability = estimator_value(e, "probability", 0) != 0;
+  o.seed = (uint64_t)estimator_value(e, "seed", 0);
   o.class_weights = estimator_class_weights(e);
   return o;
 }
 
 /* ---- calls ---- */
 
-static peri_status fit(const estimator *e, const samples *s, const estimator_watch *watch, void **machine) {
+static peri_status fit(const estimator *e, const peri_svm_samples *s, const estimator_watch *watch, void **machine) {
   peri_svm_options options = estimator_svm_options(e);
   options.progress = watch->progress;
   options.progress_arg = watch->arg;
-  peri_svm_samples given = {s->dtype, s->n, s->d, s->x, s->d, s->y, s->targets, s->weights};
   peri_svm *fresh;
-  PERI_TRY(peri_svm_fit(e->context, &options, &given, &fresh));
+  PERI_TRY(peri_svm_fit(e->context, &options, s, &fresh));
   *machine = fresh;
   return PERI_OK;
+}
+
+static peri_status check(const estimator *e, const peri_svm_samples *s) {
+  peri_svm_options options = estimator_svm_options(e);
+  return peri_svm_check(e->context, &options, s);
+}
+
+static estimator_support support_of(const void *machine) {
+  const peri_svm *m = machine;
+  return (estimator_support){m->supports, m->support};
 }
 
 static void release(peri_context *context, void **machine) {
@@ -109,7 +105,7 @@ static void release(peri_context *context, void **machine) {
 }
 
 /* Decisions as the runtime has them: n x pairs, positive for the first class. */
-static peri_status decide_pairs(const estimator *e, const samples *s, double *out) {
+static peri_status decide_pairs(const estimator *e, const peri_svm_samples *s, double *out) {
   const peri_svm *m = machine_of(e);
   if (e->has_function) return peri_svm_decision_of_kernel(e->context, m, s->dtype, s->n, s->x, s->d, out);
   return peri_svm_decision(e->context, m, s->dtype, s->n, s->d, s->x, s->d, out);
@@ -121,7 +117,7 @@ typedef struct pairs_use {
   void *out;
 } pairs_use;
 
-static peri_status with_pairs(const estimator *e, const samples *s, void *out, peri_svm_use use) {
+static peri_status with_pairs(const estimator *e, const peri_svm_samples *s, void *out, peri_svm_use use) {
   pairs_use arg = {.e = e, .out = out};
   return peri_svm_decision_blocks(e->context, machine_of(e), e->has_function, s->dtype, s->n, s->d, s->x, s->d, use,
                                   &arg);
@@ -146,7 +142,7 @@ static peri_status use_labels(void *arg, int64_t from, int64_t n, const double *
   const peri_svm *m = machine_of(e);
   int64_t *out = (int64_t *)self->out + from;
   if (m->prob_a == NULL) {
-    peri_svm_labels(m, value_of(e, "break_ties", 0) != 0 ? PERI_SVM_CONFIDENCE : PERI_SVM_LOWEST, n, pairs, out);
+    peri_svm_labels(m, estimator_value(e, "break_ties", 0) != 0 ? PERI_SVM_CONFIDENCE : PERI_SVM_LOWEST, n, pairs, out);
     return PERI_OK;
   }
   void *probabilities;
@@ -159,7 +155,7 @@ static peri_status use_labels(void *arg, int64_t from, int64_t n, const double *
 }
 
 static bool shows_pairs(const estimator *e) {
-  return machine_of(e)->k <= 2 || value_of(e, "decision_function_shape", 0) != 0;
+  return machine_of(e)->k <= 2 || estimator_value(e, "decision_function_shape", 0) != 0;
 }
 
 static int64_t columns(const estimator *e) {
@@ -167,24 +163,24 @@ static int64_t columns(const estimator *e) {
   return m->k <= 2 ? 1 : shows_pairs(e) ? m->pairs : m->k;
 }
 
-static peri_status decide(const estimator *e, const samples *s, double *out) {
+static peri_status decide(const estimator *e, const peri_svm_samples *s, double *out) {
   if (!shows_pairs(e)) return with_pairs(e, s, out, use_ovr);
   PERI_TRY(decide_pairs(e, s, out));
   if (machine_of(e)->k == 2) peri_svm_binary_sign(s->n, out);
   return PERI_OK;
 }
 
-static peri_status predict(const estimator *e, const samples *s, void *out) {
+static peri_status predict(const estimator *e, const peri_svm_samples *s, void *out) {
   if (e->type->targets == PERI_TARGET_NUMBERS) return decide_pairs(e, s, out);
   return with_pairs(e, s, out, use_labels);
 }
 
-static peri_status probabilities(const estimator *e, const samples *s, double *out) {
+static peri_status probabilities(const estimator *e, const peri_svm_samples *s, double *out) {
   return with_pairs(e, s, out, use_probabilities);
 }
 
 static const char *no_probabilities(const estimator *e) {
-  if (value_of(e, "probability", 0) != 0) return NULL;
+  if (estimator_value(e, "probability", 0) != 0) return NULL;
   return "there are no probabilities; fit with probability = true";
 }
 
@@ -238,7 +234,7 @@ static void push_offset(lua_State *L, const estimator *e) { lua_pushnumber(L, -m
       {"intercept", intercept, NULL, 0}, {"n_iter", n_iter, NULL, 0}, {"n_support", n_support, NULL, 0},               \
       {"objectives", objectives, NULL, 0}, {"shape_fit", NULL, estimator_push_shape_fit, 0},                           \
       {"support", support, NULL, 1}, {                                                                                 \
-    "support_vectors", support_vectors, NULL, 0                                                                        \
+    "support_vectors", support_vectors, NULL, 0, ESTIMATOR_VECTORS                                                     \
   }
 
 static const estimator_field class_fields[] = {{"classes", estimator_classes, NULL, 0},
@@ -253,7 +249,7 @@ static const estimator_field one_class_fields[] = {COMMON_FIELDS, {"offset", NUL
 
 static peri_status read_scalars(const estimator *e, const estimator_source *source, peri_svm *m) {
   const peri_svm_options *o = &m->options;
-  bool uses_gamma = o->kernel == PERI_SVM_POLY || o->kernel == PERI_SVM_RBF || o->kernel == PERI_SVM_SIGMOID;
+  bool uses_gamma = peri_svm_kernel_table[o->kernel].uses_gamma;
   PERI_TRY(estimator_source_size(e, source, "n", &m->n));
   PERI_TRY(estimator_source_size(e, source, "d", &m->d));
   PERI_TRY(estimator_source_number(e, source, "gamma", &m->gamma));
@@ -415,8 +411,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 /* ---- the types ---- */
 
 #define CALLS                                                                                                          \
-  .reports = true, .facts = facts, .fit = fit, .release = release, .predict = predict, .columns = columns,             \
-  .decide = decide, .restore = restore
+  .callable = "kernel", .reports = true, .facts = facts, .check = check, .support = support_of, .fit = fit,            \
+  .release = release, .predict = predict, .columns = columns, .decide = decide, .restore = restore
 #define KERNEL_DOC                                                                                                     \
   "Kernels: linear u.v; poly (gamma u.v + coef0)^degree; rbf exp(-gamma |u - v|^2); sigmoid tanh(gamma u.v + coef0); " \
   "precomputed: X holds kernel values; or a Lua function f(A, B) of two tensors, m x d and n x d, that gives their m " \
@@ -447,6 +443,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 
 const estimator_type peri_bind_svc = {
     .name = "SVC",
+    .machine = PERI_C_SVC,
+    .methods = "fit predict decision_function predict_proba score clone params release restore path cross_predict",
     .class_name = "perilune.svm.SVC",
     .kind = (bind_kind)BIND_SVC,
     .targets = PERI_TARGET_LABELS,
@@ -469,6 +467,8 @@ const estimator_type peri_bind_svc = {
 
 const estimator_type peri_bind_nu_svc = {
     .name = "NuSVC",
+    .machine = PERI_NU_SVC,
+    .methods = "fit predict decision_function predict_proba score clone params release restore path cross_predict",
     .class_name = "perilune.svm.NuSVC",
     .kind = (bind_kind)BIND_NU_SVC,
     .targets = PERI_TARGET_LABELS,
@@ -494,6 +494,8 @@ const estimator_type peri_bind_nu_svc = {
 
 const estimator_type peri_bind_svr = {
     .name = "SVR",
+    .machine = PERI_EPSILON_SVR,
+    .methods = "fit predict decision_function score clone params release restore path cross_predict",
     .class_name = "perilune.svm.SVR",
     .kind = (bind_kind)BIND_SVR,
     .targets = PERI_TARGET_NUMBERS,
@@ -511,6 +513,8 @@ const estimator_type peri_bind_svr = {
 
 const estimator_type peri_bind_nu_svr = {
     .name = "NuSVR",
+    .machine = PERI_NU_SVR,
+    .methods = "fit predict decision_function score clone params release restore path cross_predict",
     .class_name = "perilune.svm.NuSVR",
     .kind = (bind_kind)BIND_NU_SVR,
     .targets = PERI_TARGET_NUMBERS,
@@ -531,6 +535,8 @@ const estimator_type peri_bind_nu_svr = {
 
 const estimator_type peri_bind_one_class = {
     .name = "OneClassSVM",
+    .machine = PERI_ONE_CLASS,
+    .methods = "fit predict decision_function clone params release restore path cross_predict",
     .class_name = "perilune.svm.OneClassSVM",
     .kind = (bind_kind)BIND_ONE_CLASS,
     .targets = PERI_TARGET_NONE,

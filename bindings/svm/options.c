@@ -14,33 +14,54 @@ static void check_positive(lua_State *L, const estimator_type *type, const doubl
   }
 }
 
-static void read_gamma(lua_State *L, const estimator_type *type, int index, peri_gamma_mode *mode, double *gamma) {
-  int kind = bind_push_entry(L, index, "gamma");
-  *mode = PERI_GAMMA_SCALE;
-  *gamma = 0;
-  if (kind == LUA_TNUMBER) {
-    *mode = PERI_GAMMA_VALUE;
-    *gamma = lua_tonumber(L, -1);
-    if (!(*gamma > 0) || isinf(*gamma)) bind_error(L, type->name, "gamma is %f (expected a finite number > 0)", *gamma);
-  } else if (kind != LUA_TNIL) {
-    int choice = kind == LUA_TSTRING ? bind_choice("scale auto", lua_tostring(L, -1)) : -1;
-    if (choice < 0) bind_error(L, type->name, "gamma must be scale, auto or a number, got %s", bind_describe(L, -1));
-    *mode = choice == 0 ? PERI_GAMMA_SCALE : PERI_GAMMA_AUTO;
+double estimator_value(const estimator *e, const char *name, double otherwise) {
+  for (int i = 0; e->type->options[i].name != NULL; i++) {
+    if (strcmp(e->type->options[i].name, name) == 0) return e->values[i];
   }
-  lua_pop(L, 1);
+  return otherwise;
 }
 
-/* Checks the class_weight at the stack's top and returns how many labels it lists. */
-static size_t check_class_weight(lua_State *L, const estimator_type *type) {
-  size_t n = 0;
-  int kind = lua_type(L, -1);
+/* ---- options that are no plain values ---- */
+
+const estimator_also *estimator_find_also(const estimator_type *type, const char *name) {
+  for (const estimator_also *also = type->also; also->name != NULL; also++) {
+    if (strcmp(also->name, name) == 0) return also;
+  }
+  return NULL;
+}
+
+size_t estimator_check_gamma(lua_State *L, const estimator_type *type, int index) {
+  int kind = lua_type(L, index);
   if (kind == LUA_TNIL) return 0;
-  if (kind == LUA_TSTRING && strcmp(lua_tostring(L, -1), "balanced") == 0) return 0;
+  if (kind == LUA_TNUMBER) {
+    double gamma = lua_tonumber(L, index);
+    if (!(gamma > 0) || isinf(gamma)) bind_error(L, type->name, "gamma is %f (expected a finite number > 0)", gamma);
+    return 0;
+  }
+  int choice = kind == LUA_TSTRING ? bind_choice("scale auto", lua_tostring(L, index)) : -1;
+  if (choice < 0) bind_error(L, type->name, "gamma must be scale, auto or a number, got %s", bind_describe(L, index));
+  return 0;
+}
+
+void estimator_take_gamma(lua_State *L, estimator *e, int index, size_t room) {
+  (void)room;
+  bool number = lua_type(L, index) == LUA_TNUMBER;
+  e->gamma = number ? lua_tonumber(L, index) : 0;
+  e->gamma_mode = number ? PERI_GAMMA_VALUE : PERI_GAMMA_SCALE;
+  if (lua_type(L, index) == LUA_TSTRING && bind_choice("scale auto", lua_tostring(L, index)) == 1)
+    e->gamma_mode = PERI_GAMMA_AUTO;
+}
+
+size_t estimator_check_class_weight(lua_State *L, const estimator_type *type, int index) {
+  size_t n = 0;
+  int kind = lua_type(L, index);
+  if (kind == LUA_TNIL) return 0;
+  if (kind == LUA_TSTRING && strcmp(lua_tostring(L, index), "balanced") == 0) return 0;
   if (kind != LUA_TTABLE) {
     bind_error(L, type->name, "class_weight must be 'balanced' or a table {[label] = weight}, got %s",
-               bind_describe(L, -1));
+               bind_describe(L, index));
   }
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), n++) {
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1), n++) {
     if (!lua_isinteger(L, -2)) {
       bind_error(L, type->name, "class_weight has the label %s (expected a whole number)", bind_describe(L, -2));
     }
@@ -53,8 +74,7 @@ static size_t check_class_weight(lua_State *L, const estimator_type *type) {
   return n;
 }
 
-/* Fills e from the checked class_weight at index, of at most `room` labels. */
-static void read_class_weight(lua_State *L, estimator *e, int index, size_t room) {
+void estimator_take_class_weight(lua_State *L, estimator *e, int index, size_t room) {
   e->weighted = !lua_isnil(L, index);
   e->balanced = lua_type(L, index) == LUA_TSTRING;
   if (!lua_istable(L, index)) return;
@@ -66,7 +86,7 @@ static void read_class_weight(lua_State *L, estimator *e, int index, size_t room
   }
 }
 
-static void push_class_weight(lua_State *L, const estimator *e) {
+void estimator_push_class_weight(lua_State *L, const estimator *e) {
   if (!e->weighted) {
     lua_pushnil(L);
   } else if (e->balanced) {
@@ -80,7 +100,7 @@ static void push_class_weight(lua_State *L, const estimator *e) {
   }
 }
 
-static void push_gamma_option(lua_State *L, const estimator *e) {
+void estimator_push_gamma(lua_State *L, const estimator *e) {
   if (e->gamma_mode == PERI_GAMMA_VALUE) {
     lua_pushnumber(L, e->gamma);
   } else {
@@ -88,17 +108,16 @@ static void push_gamma_option(lua_State *L, const estimator *e) {
   }
 }
 
+/* Whether a name is that of the option whose value is a Lua function. */
+static bool is_function(const estimator *e, const char *name) {
+  return e->has_function && strcmp(name, e->type->callable) == 0;
+}
+
 void estimator_push_option(lua_State *L, int index, const estimator *e, const char *name) {
-  if (e->has_function && strcmp(name, "kernel") == 0) {
+  if (is_function(e, name))
     lua_getiuservalue(L, index, ESTIMATOR_KERNEL);
-    return;
-  }
-  if (bind_push_named_option(L, e->type->options, e->values, name)) return;
-  if (strcmp(name, "gamma") == 0) {
-    push_gamma_option(L, e);
-  } else {
-    push_class_weight(L, e);
-  }
+  else if (!bind_push_named_option(L, e->type->options, e->values, name))
+    estimator_find_also(e->type, name)->push(L, e);
 }
 
 void estimator_push_params(lua_State *L, int index, const estimator *e) {
@@ -107,23 +126,15 @@ void estimator_push_params(lua_State *L, int index, const estimator *e) {
     estimator_push_option(L, index, e, option->name);
     lua_setfield(L, -2, option->name);
   }
-  for (const char *const *name = e->type->also; *name != NULL; name++) {
-    estimator_push_option(L, index, e, *name);
-    lua_setfield(L, -2, *name);
+  for (const estimator_also *also = e->type->also; also->name != NULL; also++) {
+    also->push(L, e);
+    lua_setfield(L, -2, also->name);
   }
-}
-
-static bool has_also(const estimator_type *type, const char *name) {
-  const char *const *other = type->also;
-  while (*other != NULL && strcmp(*other, name) != 0) other++;
-  return *other != NULL;
 }
 
 /* With a kernel that is a function: pushes it, and replaces the options by a copy that says "precomputed". */
 static bool take_function(lua_State *L, const estimator_type *type, int index) {
-  bool has_kernel = false;
-  for (const peri_option *o = type->options; o->name != NULL; o++) has_kernel |= strcmp(o->name, "kernel") == 0;
-  if (!has_kernel || bind_push_entry(L, index, "kernel") != LUA_TFUNCTION) {
+  if (type->callable == NULL || bind_push_entry(L, index, type->callable) != LUA_TFUNCTION) {
     lua_settop(L, index);
     return false;
   }
@@ -134,32 +145,32 @@ static bool take_function(lua_State *L, const estimator_type *type, int index) {
     lua_rawset(L, -5);
   }
   lua_pushliteral(L, "precomputed");
-  lua_setfield(L, -2, "kernel");
+  lua_setfield(L, -2, type->callable);
   lua_replace(L, index);
   return true;
 }
 
 estimator *estimator_push_new(lua_State *L, bind_state *S, const estimator_type *type, int index) {
-  double values[PERI_MAX_OPTIONS], gamma = 0;
-  peri_gamma_mode mode = PERI_GAMMA_SCALE;
-  int top = lua_gettop(L);
+  double values[PERI_MAX_OPTIONS];
+  const char *names[ESTIMATOR_MAX_ALSO + 1] = {NULL};
+  size_t rooms[ESTIMATOR_MAX_ALSO] = {0}, room = 0;
+  int top = lua_gettop(L), count = 0;
   lua_pushvalue(L, index);
   index = lua_gettop(L);
   bool function = take_function(L, type, index);
-  bind_options(L, index, type->name, type->options, type->also, values);
+  for (; type->also[count].name != NULL; count++) names[count] = type->also[count].name;
+  bind_options(L, index, type->name, type->options, names, values);
   check_positive(L, type, values);
-  if (has_also(type, "gamma")) read_gamma(L, type, index, &mode, &gamma);
-  if (has_also(type, "class_weight"))
-    bind_push_entry(L, index, "class_weight");
-  else
-    lua_pushnil(L);
-  int weights_at = lua_gettop(L);
-  size_t weights = check_class_weight(L, type);
-  estimator *e = bind_push_object(L, S, type->kind, sizeof *e + weights * sizeof *e->list, ESTIMATOR_VALUES);
-  *e = (estimator){.context = S->context, .type = type, .gamma_mode = mode, .gamma = gamma, .has_function = function};
+  int first = lua_gettop(L) + 1;
+  for (int i = 0; i < count; i++) {
+    bind_push_entry(L, index, names[i]);
+    room += rooms[i] = type->also[i].check(L, type, first + i);
+  }
+  estimator *e = bind_push_object(L, S, type->kind, sizeof *e + room * sizeof *e->list, ESTIMATOR_VALUES);
+  *e = (estimator){.context = S->context, .type = type, .has_function = function};
   memcpy(e->values, values, sizeof values);
-  read_class_weight(L, e, weights_at, weights);
-  lua_settop(L, weights_at + 1);
+  for (int i = 0; i < count; i++) type->also[i].take(L, e, first + i, rooms[i]);
+  lua_settop(L, first + count);
   if (function) {
     lua_pushvalue(L, index + 1);
     lua_setiuservalue(L, -2, ESTIMATOR_KERNEL);
@@ -229,7 +240,9 @@ void estimator_push_text(lua_State *L, int index, const estimator *e) {
   for (const peri_option *option = e->type->options; option->name != NULL; option++) {
     add_option(L, &text, index, e, option->name);
   }
-  for (const char *const *name = e->type->also; *name != NULL; name++) add_option(L, &text, index, e, *name);
+  for (const estimator_also *also = e->type->also; also->name != NULL; also++) {
+    add_option(L, &text, index, e, also->name);
+  }
   luaL_addchar(&text, '}');
   luaL_pushresult(&text);
 }

@@ -23,7 +23,8 @@ static const peri_tensor *push_contiguous(lua_State *L, bind_state *S, peri_tens
 /* ---- features ---- */
 
 /* A table of rows, as float64. */
-static void read_table(lua_State *L, bind_state *S, const char *operation, const char *name, int index, samples *s) {
+static void read_table(lua_State *L, bind_state *S, const char *operation, const char *name, int index,
+                       peri_svm_samples *s) {
   s->n = (int64_t)lua_rawlen(L, index);
   if (s->n == 0) bind_error(L, operation, "%s is an empty table (expected rows of numbers)", name);
   if (lua_rawgeti(L, index, 1) != LUA_TTABLE) {
@@ -54,7 +55,8 @@ static void read_table(lua_State *L, bind_state *S, const char *operation, const
   s->dtype = PERI_FLOAT64;
 }
 
-void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const char *name, int index, samples *s) {
+void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const char *name, int index,
+                    peri_svm_samples *s) {
   char text[PERI_SHAPE_TEXT];
   if (lua_istable(L, index)) {
     read_table(L, S, operation, name, index, s);
@@ -74,9 +76,10 @@ void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const ch
   }
   if (s->d == 0) bind_error(L, operation, "%s is %Ix0 (expected 1 or more features)", name, (lua_Integer)s->n);
   s->x = bind_to_tensor(L, S, -1)->data;
+  s->ldx = s->d;
 }
 
-void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s) {
   bind_read_rows(L, S, operation, "X", index, s);
 }
 
@@ -150,14 +153,14 @@ static const void *read_column(lua_State *L, bind_state *S, const char *operatio
   return out;
 }
 
-void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
-  s->y = read_column(L, S, operation, &labels, index, s->n);
+void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s) {
+  s->labels = read_column(L, S, operation, &labels, index, s->n);
 }
 
-void bind_read_targets(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+void bind_read_targets(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s) {
   s->targets = read_column(L, S, operation, &numbers, index, s->n);
 }
 
-void bind_read_weights(lua_State *L, bind_state *S, const char *operation, int index, samples *s) {
+void bind_read_weights(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s) {
   s->weights = read_column(L, S, operation, &row_weights, index, s->n);
 }

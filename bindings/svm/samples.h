@@ -5,26 +5,18 @@
 #define PERI_BIND_SAMPLES_H
 
 #include "bindings/core/bind.h"
+#include "svm/samples.h"
 
-typedef struct samples {
-  peri_dtype dtype; /* of x: float32 or float64 */
-  int64_t n, d;
-  const void *x;         /* n x d */
-  const int64_t *y;      /* n labels, or NULL */
-  const double *targets; /* n numbers, or NULL */
-  const double *weights; /* n, or NULL */
-  uint64_t generation;   /* of the machine that they were read for, where they were */
-} samples;
-
-/* X at index: dtype, n, d and x. Leaves its tensor on top of the stack. */
-void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
+/* X at index: dtype, n, d, x and ldx. Leaves its tensor on top of the stack. */
+void bind_read_features(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s);
 /* The same of an argument that messages call `name`. */
-void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const char *name, int index, samples *s);
+void bind_read_rows(lua_State *L, bind_state *S, const char *operation, const char *name, int index,
+                    peri_svm_samples *s);
 /* y at index: as many whole numbers as X has rows. */
-void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
+void bind_read_labels(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s);
 /* y at index: as many numbers as X has rows. */
-void bind_read_targets(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
+void bind_read_targets(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s);
 /* sample_weight at index: as many numbers as X has rows. */
-void bind_read_weights(lua_State *L, bind_state *S, const char *operation, int index, samples *s);
+void bind_read_weights(lua_State *L, bind_state *S, const char *operation, int index, peri_svm_samples *s);
 
 #endif

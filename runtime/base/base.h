@@ -43,10 +43,11 @@ static inline uint64_t peri_stream_take(peri_stream *stream, uint64_t n) {
   stream->block += n;
   return first;
 }
-uint64_t peri_stream_u64(peri_stream *stream);                   /* takes one block */
-uint64_t peri_stream_below(peri_stream *stream, uint64_t bound); /* uniform in [0, bound), unbiased */
-double peri_stream_uniform(peri_stream *stream);                 /* uniform in [0, 1), 53 bits */
-double peri_stream_normal(peri_stream *stream);                  /* Box-Muller; takes one block */
+uint64_t peri_stream_u64(peri_stream *stream);                            /* takes one block */
+uint64_t peri_stream_below(peri_stream *stream, uint64_t bound);          /* uniform in [0, bound), unbiased */
+void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order); /* each order with the same chance */
+double peri_stream_uniform(peri_stream *stream);                          /* uniform in [0, 1), 53 bits */
+double peri_stream_normal(peri_stream *stream);                           /* Box-Muller; takes one block */
 
 /* ---- the context ---- */
 #define PERI_FREE_CLASSES 76

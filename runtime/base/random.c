@@ -66,6 +66,15 @@ uint64_t peri_stream_below(peri_stream *stream, uint64_t bound) {
   }
 }
 
+/* R. Durstenfeld, "Algorithm 235: random permutation", 1964. */
+void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order) {
+  for (int64_t i = n - 1; i > 0; i--) {
+    int64_t other = (int64_t)peri_stream_below(stream, (uint64_t)i + 1), kept = order[i];
+    order[i] = order[other];
+    order[other] = kept;
+  }
+}
+
 double peri_stream_uniform(peri_stream *stream) { return (double)(peri_stream_u64(stream) >> 11) * 0x1p-53; }
 
 /* G. Box, M. Muller, "A note on the generation of random normal deviates", 1958. The radius takes its

@@ -1,5 +1,5 @@
 /* Whole files: reading one within the budget, and replacing one so that no reader ever sees half. */
-#include "data/data.h"
+#include "data/file.h"
 #include "data/reader.h"
 #include "data/temporary.h"
 

@@ -1,6 +1,6 @@
-/* The singular values and right singular vectors that principal components are; see data.h. */
+/* The singular values and right singular vectors that principal components are; see svd.h. */
 #include "base/blas.h"
-#include "data/data.h"
+#include "data/svd.h"
 #include "tensor/tensor.h"
 
 #include <limits.h>

@@ -137,7 +137,7 @@ typedef struct peri_kernels {
   const peri_elementwise_kernels *elementwise;
   const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
   const struct peri_svm_kernels *svm;       /* declared in svm/svm_kernels.h */
-  const struct peri_linear_kernels *linear; /* declared in svm/linear_kernels.h */
+  const struct peri_linear_kernels *linear; /* declared in svm/linear/linear_kernels.h */
   const struct peri_update_kernels *update; /* declared in optim/update.h */
 } peri_kernels;
 

@@ -3,7 +3,9 @@
 #ifndef PERI_TEST_DATA_SUPPORT_H
 #define PERI_TEST_DATA_SUPPORT_H
 
-#include "data/data.h"
+#include "data/file.h"
+#include "data/formats/formats.h"
+#include "data/sets/sets.h"
 #include "tensor/tensor.h"
 #include "test.h"
 

@@ -2,7 +2,7 @@
 #ifndef PERI_TEST_LINEAR_SUPPORT_H
 #define PERI_TEST_LINEAR_SUPPORT_H
 
-#include "svm/linear.h"
+#include "svm/linear/linear.h"
 #include "svm_support.h"
 
 typedef struct sample {
@@ -11,6 +11,17 @@ typedef struct sample {
   const float *x32;
   const int64_t *y;
 } sample;
+
+static peri_svm_samples samples_of(const sample *s, bool wide) {
+  return (peri_svm_samples){.dtype = wide ? PERI_FLOAT64 : PERI_FLOAT32,
+                            .n = s->n,
+                            .d = s->d,
+                            .x = wide ? (const void *)s->x : s->x32,
+                            .ldx = s->d,
+                            .labels = s->y,
+                            .targets = s->targets,
+                            .weights = s->weights};
+}
 
 typedef struct combination {
   peri_linear_kind kind;

@@ -3,7 +3,7 @@
 #define PERI_TEST_SVM_SUPPORT_H
 
 #include "base/base.h"
-#include "svm/svm.h"
+#include "svm/kernel/svm.h"
 #include "test.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Whole files, circles and digits. */
+/* Whole files, circles and digits; measures. */
+#include "data/measures.h"
 #include "data_support.h"
 
 #include <errno.h>
@@ -511,7 +512,37 @@ static void digits_without_memory(void) {
   close_context(context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(files_round_trip), PERI_TEST(file_in_the_working_folder),
+/* ---- measures ---- */
+
+static void measures(void) {
+  const int64_t truth[] = {3, -1, 3, 7}, said[] = {3, 3, 3, 7};
+  const double weights[] = {1, 5, 0, 2}, z[] = {1, 2, 3, 6}, guess[] = {1, 2, 4, 5}, flat[] = {2, 2, 2, 2};
+  PERI_CHECK(peri_measure_accuracy(4, truth, said, NULL) == 0.75, "three of four");
+  PERI_CHECK(peri_measure_accuracy(4, truth, said, weights) == 3.0 / 8, "weights 1, 0 and 2 of 8");
+  PERI_CHECK(peri_measure_r_squared(4, z, guess, NULL) == 1 - 2.0 / 14, "residual 2, total 14");
+  const double twice[] = {1, 1, 2, 2}, long_z[] = {1, 2, 3, 3, 6, 6}, long_guess[] = {1, 2, 4, 4, 5, 5};
+  double weighted = peri_measure_r_squared(4, z, guess, twice),
+         repeated = peri_measure_r_squared(6, long_z, long_guess, NULL);
+  PERI_CHECK(fabs(weighted - repeated) < 1e-15, "a weight of 2 is the row twice: %.17g, %.17g", weighted, repeated);
+  PERI_CHECK(peri_measure_r_squared(4, flat, flat, NULL) == 1 && peri_measure_r_squared(4, flat, z, NULL) == 0,
+             "no variance");
+  /* by columns, two apart: the first of equals, NaN before all */
+  const float scores[] = {1, 0, 3, 0, -2, 0, 5, 0, 2, 0, 3, 0, NAN, 0, 5, 0, 9, 0, 3, 0, 9, 0, 5, 0};
+  const int64_t places[] = {3, 0, 1, 0, 2, 0, 1, 0};
+  peri_measure_scores s = {.dtype = PERI_FLOAT32,
+                           .n = 4,
+                           .k = 3,
+                           .scores = scores,
+                           .row_stride = 2,
+                           .column_stride = 8,
+                           .truth = places,
+                           .truth_stride = 2};
+  PERI_CHECK(peri_measure_hits(&s) == 4, "%lld", (long long)peri_measure_hits(&s));
+  s.truth_stride = 1;
+  PERI_CHECK(peri_measure_hits(&s) == 1, "%lld", (long long)peri_measure_hits(&s));
+}
+
+PERI_TEST_MAIN(PERI_TEST(measures), PERI_TEST(files_round_trip), PERI_TEST(file_in_the_working_folder),
                PERI_TEST(writing_keeps_mode_and_link), PERI_TEST(new_files_follow_umask),
                PERI_TEST(files_that_cannot_be_read), PERI_TEST(reading_keeps_to_the_budget),
                PERI_TEST(places_that_cannot_be_written), PERI_TEST(a_full_disk_keeps_the_old_file),

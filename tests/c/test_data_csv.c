@@ -1,7 +1,7 @@
 /* CSV: cells by RFC 4180, columns and labels, and every broken record named; sets of words; generated sets without
  * memory. */
-#include "data/csv.h"
-#include "data/sets.h"
+#include "data/formats/csv.h"
+#include "data/sets/sets.h"
 #include "data_support.h"
 
 #include <locale.h>

@@ -4,8 +4,8 @@
 
 static peri_linear *fit(peri_context *context, const peri_linear_options *options, const sample *s, bool wide) {
   peri_linear *model;
-  peri_status status = peri_linear_fit(context, options, wide ? PERI_FLOAT64 : PERI_FLOAT32, s->n, s->d,
-                                       wide ? (const void *)s->x : s->x32, s->d, s->y, s->targets, s->weights, &model);
+  peri_svm_samples samples = samples_of(s, wide);
+  peri_status status = peri_linear_fit(context, options, &samples, &model);
   PERI_CHECK(status == PERI_OK, "%s", peri_message(context));
   return model;
 }

@@ -14,7 +14,8 @@ static sample sample_of(const svm_data *data, const combination *c, const double
 }
 
 static peri_status fit(peri_context *context, const peri_linear_options *options, const sample *s, peri_linear **out) {
-  return peri_linear_fit(context, options, PERI_FLOAT64, s->n, s->d, s->x, s->d, s->y, s->targets, s->weights, out);
+  peri_svm_samples samples = samples_of(s, true);
+  return peri_linear_fit(context, options, &samples, out);
 }
 
 /* ---- threads ---- */
@@ -32,10 +33,9 @@ static void test_threads(void) {
       options.max_iter = 20;
       options.C = 0.1;
       sample s = sample_of(&data, &combinations[c], targets);
+      peri_svm_samples samples = samples_of(&s, false);
       peri_linear *model;
-      PERI_CHECK(peri_linear_fit(context, &options, PERI_FLOAT32, s.n, s.d, s.x32, s.d, s.y, s.targets, NULL, &model) ==
-                     PERI_OK,
-                 "%s", peri_message(context));
+      PERI_CHECK(peri_linear_fit(context, &options, &samples, &model) == PERI_OK, "%s", peri_message(context));
       size_t bytes = (size_t)(model->rows * model->d) * sizeof *kept;
       if (t == 0) memcpy(kept, model->coef, bytes);
       PERI_CHECK(memcmp(kept, model->coef, bytes) == 0, "combination %zu: coefficients differ with %d threads", c,
@@ -63,8 +63,9 @@ static void test_arguments(void) {
   peri_linear_options svc = peri_linear_defaults(PERI_LINEAR_CLASSIFIER), o;
   peri_linear_options svr = peri_linear_defaults(PERI_LINEAR_REGRESSOR);
   peri_linear *model;
-#define FIT(options, n, weights)                                                                                       \
-  peri_linear_fit(context, &(options), PERI_FLOAT64, n, 1, x, 1, y, z, weights, &model), PERI_ERR_ARGUMENT
+#define FIT(options, rows, given)                                                                                      \
+  fit(context, &(options), &(sample){.n = rows, .d = 1, .x = x, .y = y, .targets = z, .weights = given}, &model),      \
+      PERI_ERR_ARGUMENT
   expect(context, FIT(svc, 1, NULL), "LinearSVC: y has 1 class (1); at least 2 are needed");
   expect(context, FIT(svc, 0, NULL), "LinearSVC: X has 0 rows (expected samples of at least 2 classes)");
   expect(context, FIT(svc, 3, weights), "LinearSVC: y has 1 class (1); at least 2 are needed");

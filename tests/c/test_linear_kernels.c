@@ -1,6 +1,6 @@
 /* The inner loops of the linear machines against plain loops: both dtypes, every length around a vector's, every
  * instruction set. */
-#include "svm/linear_kernels.h"
+#include "svm/linear/linear_kernels.h"
 
 #include "base/base.h"
 #include "kernels/kernels.h"

@@ -193,6 +193,42 @@ static void lua_out_of_memory(void) {
   }
 }
 
+/* Lua's n-th allocation fails, for growing n, while a machine is made from the arrays of a file: nothing is lost. */
+static void lua_out_of_memory_in_restore(void) {
+  static const char *const kinds[] = {"SVC{probability = true}", "SVR{kernel = 'linear'}", "LogisticRegression{}"};
+  for (size_t k = 0; k < PERI_COUNT(kinds); k++) {
+    failing f = {.left = -1};
+    lua_State *L = lua_newstate(failing_allocator, &f);
+    luaL_openlibs(L);
+    peri_lua_open(L, NULL);
+    lua_settop(L, 0);
+    lua_pushfstring(L,
+                    "local peri = require 'perilune'  local m = peri.svm.%s\n"
+                    "m:fit({{0, 1}, {1, 0}, {3, 4}, {4, 3}}, {1, 1, 2, 2})  path = os.tmpname()  m:save(path)\n"
+                    "function restore() return peri.svm.load(path) end  restore():release()",
+                    kinds[k]);
+    run(L, lua_tostring(L, 1));
+    lua_settop(L, 0);
+    size_t before = 0;
+    int status = LUA_ERRRUN;
+    for (long n = 0; status != LUA_OK && n < 100000; n++) {
+      run(L, "collectgarbage()  collectgarbage()");
+      size_t held = peri_memory_in_use(peri_lua_context(L));
+      if (n == 0) before = held;
+      PERI_CHECK(held == before, "%s: %zu bytes instead of %zu after allocation %ld failed", kinds[k], held, before, n);
+      lua_getglobal(L, "restore");
+      f.left = n;
+      status = lua_pcall(L, 0, 0, 0);
+      f.left = -1;
+      PERI_CHECK(status == LUA_OK || strstr(lua_tostring(L, -1), "memory") != NULL, "%s", lua_tostring(L, -1));
+      lua_settop(L, 0);
+    }
+    PERI_CHECK(status == LUA_OK, "%s", kinds[k]);
+    run(L, "os.remove(path)");
+    close_state(L);
+  }
+}
+
 /* ---- the calls of perilune/lua.h ---- */
 
 static void open_module(void) {
@@ -482,6 +518,7 @@ static void train_in_child(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(thousand_states), PERI_TEST(states_side_by_side), PERI_TEST(lua_out_of_memory),
-               PERI_TEST(open_module), PERI_TEST(push_and_check), PERI_TEST(check_errors), PERI_TEST(push_first),
-               PERI_TEST(tensor_outlives_state), PERI_TEST(one_handle), PERI_TEST(budget), PERI_TEST(stopped_collector),
-               PERI_TEST(interruption), PERI_TEST(states_in_threads), PERI_TEST(train_in_child))
+               PERI_TEST(lua_out_of_memory_in_restore), PERI_TEST(open_module), PERI_TEST(push_and_check),
+               PERI_TEST(check_errors), PERI_TEST(push_first), PERI_TEST(tensor_outlives_state), PERI_TEST(one_handle),
+               PERI_TEST(budget), PERI_TEST(stopped_collector), PERI_TEST(interruption), PERI_TEST(states_in_threads),
+               PERI_TEST(train_in_child))

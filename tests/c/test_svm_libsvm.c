@@ -1,5 +1,5 @@
 /* LIBSVM's model files: any order of classes means the same machine, and what does not agree is refused by its line. */
-#include "svm/model_libsvm.h"
+#include "svm/kernel/model_libsvm.h"
 
 #include "data_support.h"
 

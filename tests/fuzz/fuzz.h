@@ -4,11 +4,13 @@
 #ifndef PERI_FUZZ_H
 #define PERI_FUZZ_H
 
-#include "data/data.h"
+#include "data/file.h"
+#include "data/formats/formats.h"
 
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+    int
+    LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static inline void fuzz_check(bool holds) {
   if (!holds) abort();

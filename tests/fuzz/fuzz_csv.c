@@ -2,7 +2,7 @@
  * within the classes. */
 #include "fuzz.h"
 
-#include "data/csv.h"
+#include "data/formats/csv.h"
 #include "tensor/tensor.h"
 
 static peri_status parse(peri_context *context, const uint8_t *bytes, size_t size, uint8_t kind, peri_csv *out) {

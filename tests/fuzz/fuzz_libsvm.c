@@ -1,7 +1,7 @@
 /* Arbitrary bytes as a model file of LIBSVM: an error, or a machine that decides. */
 #include "fuzz.h"
 
-#include "svm/model_libsvm.h"
+#include "svm/kernel/model_libsvm.h"
 
 #define MOST_PAIRS 64
 

@@ -29,7 +29,7 @@ weights = 0.5 + np.arange(75) % 4 * 0.5
 weights[::9] = 0
 
 print(f"/* Written by tests/peers/linear_golden.py with scikit-learn {sklearn.__version__}: do not edit. */")
-print('/* clang-format off */\n#include "svm/linear.h"\n')
+print('/* clang-format off */\n#include "svm/linear/linear.h"\n')
 for name, (X, y) in zip(("rings", "groups"), sets):
     table("double", f"golden_{name}_x", X, numbers)
     table("int64_t", f"golden_{name}_y", y, integers)

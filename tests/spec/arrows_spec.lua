@@ -3,6 +3,8 @@
 local ROOMS = { "base", "kernels", "tensor", "ops", "autograd", "nn", "optim" }
 -- beside that line: what machines and data sets see, and nothing else
 local BESIDE = { svm = "base kernels tensor data", data = "base kernels tensor" }
+-- folders within a room see what lies beside the folders, themselves, and no other folder of it
+local FOLDERS = { svm = "kernel linear", data = "formats sets" }
 -- the one file that sees every room opens a context
 local OPEN = "runtime/open.c"
 
@@ -45,6 +47,27 @@ describe("the rooms of the runtime", function()
       end
     end
     for _, room in ipairs(ROOMS) do assert.is_true(seen[room], room) end
+  end)
+
+  it("have folders that do not see each other, and are not seen by what lies beside them", function()
+    for room, folders in pairs(FOLDERS) do
+      local seen = {}
+      for _, path in ipairs(files) do
+        local folder = path:match("^runtime/" .. room .. "/(.*)/[^/]+$")
+        local outside = path:match("^runtime/" .. room .. "/[^/]+$")
+        if folder then seen[folder] = true end
+        if folder or outside then
+          for line in io.lines(path) do
+            local other = line:match('^%s*#%s*include%s+"' .. room .. '/(.*)/[^/]+"')
+            assert.is_true(not other or other == folder, path .. ": " .. line)
+          end
+        end
+      end
+      local list = {}
+      for folder in pairs(seen) do list[#list + 1] = folder end
+      table.sort(list)
+      assert.equal(folders, table.concat(list, " "))
+    end
   end)
 
   it("declare what they share in headers, so that includes show all arrows", function()

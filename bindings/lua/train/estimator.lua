@@ -255,7 +255,7 @@ function methods.score(self, X, y)
   local targets = check.targets("score", "y", y, #X, self.dtype)
   local scores = loop.forward(self.model, X)
   if scores:numel() ~= targets:numel() then fail("score: y is %s", shown(targets)) end
-  return loop.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
+  return internal.data.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
 end
 
 function methods.plot(self, options) return peri.plot and internal.view("history", fitted(self, "plot"), options) end

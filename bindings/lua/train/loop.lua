@@ -99,18 +99,13 @@ local function spread(y, w)
   return ((y - (y * w):sum(1, true) / w:sum()):square() * w):sum():item()
 end
 
-local function r2(residual, total)
-  if total == 0 then return residual == 0 and 1 or 0 end
-  return 1 - residual / total
-end
-
 -- Adds the measures of a set to the epoch's record.
 local function record(job, state, set, sums, total)
   state[set .. "_loss"] = sums.loss / sums.rows
   if job.classes then
     state[set .. "_accuracy"] = sums.right / sums.rows
   else
-    state[set .. "_r2"] = r2(sums.squares, total)
+    state[set .. "_r2"] = internal.data.r2(sums.squares, total)
   end
 end
 
@@ -360,4 +355,4 @@ local function trained(job)
 end
 local function run(job) return keeping_modes(job.model, trained, job) end
 
-return { run = run, try = try, forward = forward, spread = spread, r2 = r2 }
+return { run = run, try = try, forward = forward, spread = spread }

@@ -1,4 +1,4 @@
--- Twins of the kernels of the machines (runtime/svm/kernel.c): f(u, v, options) of two rows, in plain Lua.
+-- Twins of the kernels of the machines (runtime/svm/kernel/kernel.c): f(u, v, options) of two rows, in plain Lua.
 local function dot(u, v)
   local sum = 0
   for i = 1, #u do sum = sum + u[i] * v[i] end

@@ -1,0 +1,58 @@
+/* Measures of predictions; see measures.h. */
+#include "data/measures.h"
+
+#include <math.h>
+
+static double weight_of(const double *weights, int64_t i) { return weights == NULL ? 1 : weights[i]; }
+
+static double sum_of_weights(int64_t n, const double *weights) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += weight_of(weights, i);
+  return sum;
+}
+
+double peri_measure_accuracy(int64_t n, const int64_t *truth, const int64_t *predicted, const double *weights) {
+  double right = 0;
+  for (int64_t i = 0; i < n; i++) right += predicted[i] == truth[i] ? weight_of(weights, i) : 0;
+  return right / sum_of_weights(n, weights);
+}
+
+double peri_measure_r_squared_of(double residual, double total) {
+  if (total == 0) return residual == 0 ? 1 : 0;
+  return 1 - residual / total;
+}
+
+double peri_measure_r_squared(int64_t n, const double *truth, const double *predicted, const double *weights) {
+  double all = sum_of_weights(n, weights), mean = 0, residual = 0, total = 0;
+  for (int64_t i = 0; i < n; i++) mean += weight_of(weights, i) * truth[i] / all;
+  for (int64_t i = 0; i < n; i++) {
+    double w = weight_of(weights, i);
+    residual += w * (truth[i] - predicted[i]) * (truth[i] - predicted[i]);
+    total += w * (truth[i] - mean) * (truth[i] - mean);
+  }
+  return peri_measure_r_squared_of(residual, total);
+}
+
+/* The place, from 0, of the largest of k numbers at x. */
+static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t k) {
+  int64_t place = 0;
+  double best = -HUGE_VAL;
+  for (int64_t j = 0; j < k; j++) {
+    double value = dtype == PERI_FLOAT64 ? ((const double *)(const void *)x)[j * stride]
+                                         : (double)((const float *)(const void *)x)[j * stride];
+    if (value > best || (isnan(value) && !isnan(best))) {
+      best = value;
+      place = j;
+    }
+  }
+  return place;
+}
+
+int64_t peri_measure_hits(const peri_measure_scores *s) {
+  int64_t count = 0, row_bytes = s->row_stride * (int64_t)peri_dtype_size(s->dtype);
+  for (int64_t i = 0; i < s->n; i++) {
+    int64_t best = largest(s->dtype, (const char *)s->scores + i * row_bytes, s->column_stride, s->k);
+    count += s->truth[i * s->truth_stride] == best + 1;
+  }
+  return count;
+}

@@ -1,0 +1,506 @@
+/* Life, decisions and labels of a fitted machine; see svm.h. */
+#include "svm/kernel/model.h"
+
+#include "svm/kernel/features.h"
+#include "svm/kernel/platt.h"
+#include "svm/svm_kernels.h"
+
+#include <math.h>
+
+/* ---- life ---- */
+
+peri_status peri_svm_new(peri_context *context, peri_svm **out) {
+  void *model, *machine;
+  *out = NULL;
+  PERI_TRY(peri_alloc(context, sizeof(peri_svm), &model));
+  peri_status status = peri_alloc(context, sizeof(peri_svm_machine), &machine);
+  if (status != PERI_OK) {
+    peri_free(context, model, sizeof(peri_svm));
+    return status;
+  }
+  memset(model, 0, sizeof(peri_svm));
+  memset(machine, 0, sizeof(peri_svm_machine));
+  *out = model;
+  (*out)->machine = machine;
+  (*out)->machine->blocks.context = context;
+  return PERI_OK;
+}
+
+void peri_svm_release(peri_context *context, peri_svm **model) {
+  if (*model == NULL) return;
+  peri_blocks_release(&(*model)->machine->blocks);
+  peri_free(context, (*model)->machine, sizeof(peri_svm_machine));
+  peri_free(context, *model, sizeof(peri_svm));
+  *model = NULL;
+}
+
+peri_status peri_svm_make_room(peri_svm *model, int64_t k, const int64_t *n_support) {
+  peri_svm_machine *machine = model->machine;
+  peri_blocks *blocks = &machine->blocks;
+  model->k = k;
+  model->groups = peri_max(k, 1);
+  model->rows = peri_max(k - 1, 1);
+  model->pairs = peri_max(k * (k - 1) / 2, 1);
+  PERI_TRY(peri_blocks_new(blocks, k, sizeof *model->classes, &model->classes));
+  PERI_TRY(peri_blocks_new(blocks, model->groups, sizeof *model->n_support, &model->n_support));
+  PERI_TRY(peri_blocks_new(blocks, model->groups + 1, sizeof *machine->start, &machine->start));
+  machine->start[0] = 0;
+  for (int64_t c = 0; c < model->groups; c++) {
+    model->n_support[c] = n_support[c];
+    machine->start[c + 1] = machine->start[c] + n_support[c];
+  }
+  model->supports = machine->start[model->groups];
+  PERI_TRY(peri_blocks_new(blocks, model->supports, sizeof *model->support, &model->support));
+  if (model->options.kernel != PERI_SVM_PRECOMPUTED)
+    PERI_TRY(
+        peri_blocks_new(blocks, model->supports * model->d, peri_float_size(model->dtype), &model->support_vectors));
+  PERI_TRY(
+      peri_blocks_new(blocks, peri_max(model->rows * model->supports, 1), sizeof *model->dual_coef, &model->dual_coef));
+  PERI_TRY(peri_blocks_new(blocks, model->pairs, sizeof *model->intercept, &model->intercept));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->n_iter, &model->n_iter));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->gaps, &model->gaps));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->objectives, &model->objectives));
+  if (model->options.probability) {
+    PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->prob_a, &model->prob_a));
+    PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs, sizeof *model->prob_b, &model->prob_b));
+  }
+  if (model->options.kernel == PERI_SVM_LINEAR)
+    PERI_TRY(peri_blocks_new_zeroed(blocks, model->pairs * model->d, sizeof *model->coef, &model->coef));
+  return PERI_OK;
+}
+
+/* Weights of the linear kernel: sums of support vectors, pair by pair. */
+typedef struct coef_job {
+  const peri_context *context;
+  peri_svm *model;
+} coef_job;
+
+static void coef_body(void *arg, int64_t pair) {
+  const coef_job *job = arg;
+  const peri_svm *model = job->model;
+  const int64_t *start = model->machine->start;
+  int64_t class[2] = {0, 0}, row[2] = {0, 0}, parts = 1;
+  if (model->k > 0) {
+    int64_t a = 0, b, left = pair;
+    while (left >= model->k - 1 - a) left -= model->k - 1 - a++;
+    b = a + 1 + left;
+    class[0] = a, row[0] = b - 1;
+    class[1] = b, row[1] = a;
+    parts = 2;
+  }
+  double *w = model->coef + pair * model->d;
+  for (int64_t part = 0; part < parts; part++) {
+    const double *coefficients = model->dual_coef + row[part] * model->supports;
+    for (int64_t i = start[class[part]]; i < start[class[part] + 1]; i++) {
+      if (coefficients[i] == 0) continue;
+      job->context->kernels->svm->axpy[peri_is_wide(model->dtype)](
+          model->d, w, peri_at(model->dtype, model->support_vectors, model->d, i, 0), coefficients[i]);
+    }
+  }
+}
+
+/* Whether a class has so few support vectors that decisions are summed up by them; see add_by_support. */
+static bool goes_by_support(const peri_svm *model, int64_t c) { return model->n_support[c] < model->k - 1; }
+
+/* dual_coef turned, so that the coefficients of a support vector lie together. */
+static peri_status turn_coefficients(peri_svm *model) {
+  peri_svm_machine *machine = model->machine;
+  bool wanted = false;
+  for (int64_t c = 0; c < model->k; c++) wanted = wanted || goes_by_support(model, c);
+  if (!wanted || model->supports == 0) return PERI_OK;
+  PERI_TRY(peri_blocks_new(&machine->blocks, model->supports * model->rows, sizeof(double), &machine->by_support));
+  for (int64_t j = 0; j < model->rows; j++) {
+    for (int64_t s = 0; s < model->supports; s++) {
+      machine->by_support[s * model->rows + j] = model->dual_coef[j * model->supports + s];
+    }
+  }
+  return PERI_OK;
+}
+
+peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
+  peri_svm_machine *machine = model->machine;
+  peri_blocks *blocks = &machine->blocks;
+  machine->compute = peri_svm_compute_dtype(model->dtype, model->n);
+  machine->kernel = (peri_svm_kernel){.id = model->options.kernel,
+                                      .gamma = model->gamma,
+                                      .coef0 = model->options.coef0,
+                                      .degree = model->options.degree};
+  machine->sign = model->k == 2 ? -1 : 1;
+  if (model->options.kernel != PERI_SVM_LINEAR) PERI_TRY(turn_coefficients(model));
+  if (model->options.kernel == PERI_SVM_PRECOMPUTED) return PERI_OK;
+  if (model->options.kernel == PERI_SVM_LINEAR)
+    return peri_parallel(context, model->pairs, coef_body, &(coef_job){.context = context, .model = model});
+  if (model->supports > 0 && peri_svm_wants_centre(&machine->kernel, model->d)) {
+    PERI_TRY(peri_blocks_new(blocks, model->d, sizeof *machine->centre, &machine->centre));
+    PERI_TRY(peri_svm_means(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
+                            machine->centre));
+  }
+  size_t size = peri_float_size(machine->compute);
+  PERI_TRY(peri_blocks_new(blocks, model->supports * model->d, size, &machine->vectors));
+  PERI_TRY(peri_blocks_new(blocks, model->supports, size, &machine->norms));
+  PERI_TRY(peri_svm_pack(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
+                         machine->centre, machine->compute, machine->vectors));
+  return peri_svm_norms(context, &machine->kernel, machine->compute, model->supports, model->d, machine->vectors,
+                        model->d, machine->norms);
+}
+
+/* ---- decisions ---- */
+
+#define ROWS    256                /* most test rows of a piece */
+#define COLUMNS 512                /* support vectors of a tile */
+#define WORK    1.5e9              /* flops of a piece, about */
+#define OTHERS  256                /* classes beside one that are summed up at once */
+#define BLOCK   ((int64_t)4 << 20) /* decisions that are held where only what they mean is wanted */
+
+typedef struct decision_job {
+  const peri_context *context;
+  const peri_svm *model;
+  peri_dtype dtype;
+  int64_t m, ldx, rows;
+  const void *x;
+  double *out;
+  char *scratch; /* a tile, packed rows and norms for each thread */
+  int64_t scratch_bytes, packed_at, norms_at;
+} decision_job;
+
+static int64_t pair_number(int64_t k, int64_t a, int64_t b) { return a * (2 * k - a - 1) / 2 + (b - a - 1); }
+
+static void start_row(const peri_svm *model, double *out) {
+  for (int64_t p = 0; p < model->pairs; p++) out[p] = model->machine->sign * model->intercept[p];
+}
+
+/* A linear machine is its weight vectors. */
+static void linear_body(void *arg, int64_t piece) {
+  const decision_job *job = arg;
+  const peri_svm *model = job->model;
+  int64_t end = peri_min(job->m, (piece + 1) * job->rows);
+  for (int64_t i = piece * job->rows; i < end; i++) {
+    const void *x = peri_at(job->dtype, job->x, job->ldx, i, 0);
+    double *out = job->out + i * model->pairs;
+    start_row(model, out);
+    for (int64_t p = 0; p < model->pairs; p++) {
+      out[p] += model->machine->sign *
+                job->context->kernels->svm->dot[peri_is_wide(job->dtype)](model->d, x, model->coef + p * model->d);
+    }
+  }
+}
+
+/* The same of a class that has fewer support vectors than there are other classes: one after the other, with the
+ * coefficients of all its pairs at once. */
+static void add_by_support(const peri_context *context, const peri_svm *model, bool wide, const void *values, int64_t c,
+                           int64_t from, int64_t columns, double *out) {
+  const double *coefficients = model->machine->by_support + from * model->rows;
+  double sums[OTHERS], sign = model->machine->sign;
+  for (int64_t first = 0; first < model->rows; first += OTHERS) {
+    int64_t count = peri_min(OTHERS, model->rows - first);
+    memset(sums, 0, sizeof sums);
+    for (int64_t s = 0; s < columns; s++) {
+      double value = wide ? ((const double *)values)[s] : (double)((const float *)values)[s];
+      context->kernels->svm->axpy[1](count, sums, coefficients + s * model->rows + first, value);
+    }
+    for (int64_t t = 0; t < count; t++) {
+      int64_t other = first + t < c ? first + t : first + t + 1;
+      out[other < c ? pair_number(model->k, other, c) : pair_number(model->k, c, other)] += sign * sums[t];
+    }
+  }
+}
+
+/* Adds what support vectors from .. from + columns - 1, all of class c, contribute to one test row. */
+static void add_contributions(const peri_context *context, const peri_svm *model, bool wide, const void *values,
+                              int64_t c, int64_t from, int64_t columns, double *out) {
+  double sign = model->machine->sign;
+  if (model->k == 0) {
+    out[0] += context->kernels->svm->dot[wide](columns, values, model->dual_coef + from);
+    return;
+  }
+  if (goes_by_support(model, c)) {
+    add_by_support(context, model, wide, values, c, from, columns, out);
+    return;
+  }
+  for (int64_t other = 0; other < model->k; other++) {
+    if (other == c) continue;
+    int64_t pair = other < c ? pair_number(model->k, other, c) : pair_number(model->k, c, other);
+    const double *coefficients = model->dual_coef + (other < c ? other : other - 1) * model->supports + from;
+    out[pair] += sign * context->kernels->svm->dot[wide](columns, values, coefficients);
+  }
+}
+
+static void kernel_body(void *arg, int64_t piece) {
+  const decision_job *job = arg;
+  const peri_svm *model = job->model;
+  const peri_svm_machine *machine = model->machine;
+  int64_t from = piece * job->rows, m = peri_min(job->rows, job->m - from), d = model->d;
+  int64_t size = (int64_t)peri_float_size(machine->compute);
+  bool wide = peri_is_wide(machine->compute);
+  char *tile = job->scratch + peri_worker() * job->scratch_bytes;
+  char *packed = tile + job->packed_at, *norms = tile + job->norms_at;
+  for (int64_t i = 0; i < m; i++) {
+    peri_svm_pack_row(job->dtype, peri_at(job->dtype, job->x, job->ldx, from + i, 0), machine->compute,
+                      packed + i * d * size, d, machine->centre);
+    double norm = job->context->kernels->svm->square[wide](d, packed + i * d * size);
+    if (wide)
+      ((double *)norms)[i] = norm;
+    else
+      ((float *)norms)[i] = (float)norm;
+    start_row(model, job->out + (from + i) * model->pairs);
+  }
+  peri_svm_side rows = {.x = packed,
+                        .norms = norms,
+                        .ld = d,
+                        .from = job->dtype,
+                        .given = peri_at(job->dtype, job->x, job->ldx, from, 0),
+                        .given_ld = job->ldx};
+  peri_svm_side vectors = {.x = machine->vectors,
+                           .norms = machine->norms,
+                           .ld = d,
+                           .from = model->dtype,
+                           .given = model->support_vectors,
+                           .given_ld = d};
+  for (int64_t c = 0; c < model->groups; c++) {
+    for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
+      int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
+      peri_svm_side some = peri_svm_side_from(&vectors, machine->compute, s);
+      peri_svm_kernel_block(job->context, &machine->kernel, machine->compute, d, m, &rows, columns, &some, tile,
+                            COLUMNS);
+      for (int64_t i = 0; i < m; i++) {
+        add_contributions(job->context, model, wide, tile + i * COLUMNS * size, c, s, columns,
+                          job->out + (from + i) * model->pairs);
+      }
+    }
+  }
+}
+
+/* Few where there are many pairs, so that the rows whose decisions are held at a time are several pieces. */
+static int64_t rows_of_piece(const peri_svm *model) {
+  double row_work = 2.0 * (double)model->d * (double)peri_max(model->supports, 1);
+  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)fmin(WORK / row_work, ROWS)));
+}
+
+/* Kernel values that are given: against all rows of the fit (gather), or against the support vectors. */
+typedef struct given_job {
+  const peri_context *context;
+  const peri_svm *model;
+  peri_dtype dtype;
+  int64_t m, ld, rows;
+  const void *values;
+  bool gather;
+  char *scratch; /* supports values for each thread */
+  double *out;
+} given_job;
+
+static void given_body(void *arg, int64_t piece) {
+  const given_job *job = arg;
+  const peri_svm *model = job->model;
+  const int64_t *start = model->machine->start;
+  int64_t end = peri_min(job->m, (piece + 1) * job->rows), size = (int64_t)peri_float_size(job->dtype);
+  bool wide = peri_is_wide(job->dtype);
+  char *gathered = job->gather ? job->scratch + peri_worker() * model->supports * size : NULL;
+  for (int64_t i = piece * job->rows; i < end; i++) {
+    const char *row = peri_at(job->dtype, job->values, job->ld, i, 0);
+    for (int64_t s = 0; job->gather && s < model->supports; s++) {
+      memcpy(gathered + s * size, row + model->support[s] * size, (size_t)size);
+    }
+    if (job->gather) row = gathered;
+    double *out = job->out + i * model->pairs;
+    start_row(model, out);
+    for (int64_t c = 0; c < model->groups; c++) {
+      add_contributions(job->context, model, wide, row + start[c] * size, c, start[c], start[c + 1] - start[c], out);
+    }
+  }
+}
+
+static peri_status decide_given(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                const void *values, int64_t ld, bool gather, double *out) {
+  given_job job = {.context = context,
+                   .model = model,
+                   .dtype = dtype,
+                   .m = m,
+                   .ld = ld,
+                   .rows = peri_max(1, (1 << 18) / peri_max(model->supports * model->rows, 1)),
+                   .values = values,
+                   .gather = gather,
+                   .out = out};
+  int64_t pieces = (m + job.rows - 1) / job.rows, workers = peri_max(1, peri_min(peri_threads(context), pieces));
+  peri_blocks blocks = {.context = context};
+  if (gather)
+    PERI_TRY(peri_blocks_new(&blocks, peri_max(workers * model->supports, 1), peri_float_size(dtype), &job.scratch));
+  peri_status status = peri_parallel(context, pieces, given_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
+}
+
+/* Rows to decide: features, or kernel values against the support vectors. */
+typedef struct input {
+  peri_dtype dtype;
+  int64_t m, d, ld;
+  const void *x;
+  bool of_kernel;
+} input;
+
+static peri_status check_input(peri_context *context, const peri_svm *model, const input *in) {
+  bool given = model->options.kernel == PERI_SVM_PRECOMPUTED;
+  const char *name = peri_svm_type_table[model->options.type].name;
+  if (in->of_kernel && model->supports == 0) return PERI_OK;
+  if (!in->of_kernel && in->d != model->d)
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X has %lld %s but the machine was fitted on %lld", name,
+                     (long long)in->d, given ? "columns" : "features", (long long)model->d);
+  return peri_svm_check_features(context, name, in->dtype, in->m, in->d, in->x, in->ld);
+}
+
+static peri_status decide(peri_context *context, const peri_svm *model, const input *in, double *out) {
+  bool given = in->of_kernel || model->options.kernel == PERI_SVM_PRECOMPUTED;
+  if (given) return decide_given(context, model, in->dtype, in->m, in->x, in->ld, !in->of_kernel, out);
+  decision_job job = {.context = context,
+                      .model = model,
+                      .dtype = in->dtype,
+                      .m = in->m,
+                      .ldx = in->ld,
+                      .rows = peri_max(1, peri_min(rows_of_piece(model), in->m)),
+                      .x = in->x,
+                      .out = out};
+  int64_t pieces = (in->m + job.rows - 1) / job.rows;
+  if (model->options.kernel == PERI_SVM_LINEAR) return peri_parallel(context, pieces, linear_body, &job);
+  int64_t size = (int64_t)peri_float_size(model->machine->compute);
+  job.packed_at = job.rows * COLUMNS * size;
+  job.norms_at = (job.packed_at + job.rows * in->d * size + 63) / 64 * 64;
+  job.scratch_bytes = (job.norms_at + job.rows * size + 63) / 64 * 64;
+  peri_blocks blocks = {.context = context};
+  int64_t workers = peri_max(1, peri_min(peri_threads(context), pieces));
+  PERI_TRY(peri_blocks_new(&blocks, workers, (size_t)job.scratch_bytes, &job.scratch));
+  peri_status status = peri_svm_parallel(context, in->d, pieces, kernel_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
+}
+
+peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                        const void *values, int64_t ld, double *out) {
+  input in = {.dtype = dtype, .m = m, .d = model->supports, .ld = ld, .x = values, .of_kernel = true};
+  PERI_TRY(check_input(context, model, &in));
+  return decide(context, model, &in, out);
+}
+
+peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
+                              const void *x, int64_t ldx, double *out) {
+  input in = {.dtype = dtype, .m = m, .d = d, .ld = ldx, .x = x};
+  PERI_TRY(check_input(context, model, &in));
+  return decide(context, model, &in, out);
+}
+
+peri_status peri_svm_decision_blocks(peri_context *context, const peri_svm *model, bool of_kernel, peri_dtype dtype,
+                                     int64_t m, int64_t d, const void *x, int64_t ldx, peri_svm_use use, void *arg) {
+  input all = {.dtype = dtype, .m = m, .d = d, .ld = ldx, .x = x, .of_kernel = of_kernel}, some = all;
+  PERI_TRY(check_input(context, model, &all));
+  int64_t piece = rows_of_piece(model), rows = peri_max(1, BLOCK / model->pairs / piece) * piece;
+  peri_blocks blocks = {.context = context};
+  double *decision;
+  peri_status status = peri_blocks_new(&blocks, peri_min(rows, m) * model->pairs, sizeof *decision, &decision);
+  for (int64_t from = 0; status == PERI_OK && from < m; from += rows) {
+    some.m = peri_min(rows, m - from);
+    some.x = peri_at(dtype, x, ldx, from, 0);
+    status = decide(context, model, &some, decision);
+    if (status == PERI_OK) status = use(arg, from, some.m, decision);
+  }
+  peri_blocks_release(&blocks);
+  return status;
+}
+
+/* ---- what decisions mean ---- */
+
+void peri_svm_binary_sign(int64_t m, double *decision) {
+  for (int64_t i = 0; i < m; i++) decision[i] = -decision[i];
+}
+
+/* The score of class c: its votes, and less than a third for the sum of its confidences. */
+static double ovr_score(int64_t k, int64_t c, const double *decision) {
+  double votes = 0, confidence = 0;
+  for (int64_t other = 0; other < k; other++) {
+    if (other == c) continue;
+    double value = decision[other < c ? pair_number(k, other, c) : pair_number(k, c, other)];
+    votes += other < c ? value < 0 : value >= 0;
+    confidence += other < c ? -value : value;
+  }
+  return votes + confidence / (3 * (fabs(confidence) + 1));
+}
+
+void peri_svm_ovr(int64_t k, int64_t m, const double *decision, double *out) {
+  for (int64_t i = 0; i < m; i++, decision += k * (k - 1) / 2, out += k) {
+    for (int64_t c = 0; c < k; c++) out[c] = ovr_score(k, c, decision);
+  }
+}
+
+/* r_ij of all pairs, kept off 0 and 1, then their coupling. */
+static void couple(const peri_svm *model, const double *decision, double *out, double *scratch) {
+  int64_t k = model->k;
+  double *r = scratch, least = 1e-7;
+  for (int64_t i = 0; i < k; i++) {
+    for (int64_t j = i + 1; j < k; j++) {
+      int64_t pair = pair_number(k, i, j);
+      double p = peri_platt(decision[pair], model->prob_a[pair], model->prob_b[pair]);
+      r[i * k + j] = fmin(fmax(p, least), 1 - least);
+      r[j * k + i] = 1 - r[i * k + j];
+    }
+  }
+  peri_couple(k, r, out, scratch + k * k);
+}
+
+peri_status peri_svm_probabilities(peri_context *context, const peri_svm *model, int64_t m, const double *decision,
+                                   double *out) {
+  int64_t k = model->k;
+  peri_blocks blocks = {.context = context};
+  double *scratch;
+  PERI_TRY(peri_blocks_new(&blocks, 2 * k * k + k, sizeof *scratch, &scratch));
+  for (int64_t i = 0; i < m; i++, decision += model->pairs, out += k) {
+    if (k > 2) {
+      couple(model, decision, out, scratch);
+    } else {
+      out[0] = peri_platt(decision[0], model->prob_a[0], model->prob_b[0]);
+      out[1] = 1 - out[0];
+    }
+  }
+  peri_blocks_release(&blocks);
+  return PERI_OK;
+}
+
+static int64_t class_by_votes(int64_t k, const double *decision) {
+  int64_t best = 0, most = -1;
+  for (int64_t c = 0; c < k; c++) {
+    int64_t votes = 0;
+    for (int64_t other = 0; other < c; other++) votes += !(decision[pair_number(k, other, c)] > 0);
+    for (int64_t other = c + 1; other < k; other++) votes += decision[pair_number(k, c, other)] > 0;
+    if (votes <= most) continue;
+    most = votes;
+    best = c;
+  }
+  return best;
+}
+
+static int64_t class_by_confidence(int64_t k, const double *decision) {
+  int64_t best = 0;
+  double highest = -INFINITY;
+  for (int64_t c = 0; c < k; c++) {
+    double score = ovr_score(k, c, decision);
+    if (score <= highest) continue;
+    highest = score;
+    best = c;
+  }
+  return best;
+}
+
+void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out) {
+  for (int64_t i = 0; i < m; i++, decision += model->pairs) {
+    if (model->k == 0)
+      out[i] = decision[0] >= 0 ? 1 : -1;
+    else if (tie == PERI_SVM_CONFIDENCE && model->k > 2)
+      out[i] = model->classes[class_by_confidence(model->k, decision)];
+    else
+      out[i] = model->classes[class_by_votes(model->k, decision)];
+  }
+}
+
+void peri_svm_likeliest(const peri_svm *model, int64_t m, const double *probabilities, int64_t *out) {
+  for (int64_t i = 0; i < m; i++, probabilities += model->k) {
+    int64_t best = 0;
+    for (int64_t c = 1; c < model->k; c++) best = probabilities[c] > probabilities[best] ? c : best;
+    out[i] = model->classes[best];
+  }
+}
