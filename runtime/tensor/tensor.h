@@ -134,8 +134,8 @@ typedef void (*peri_row_body)(void *arg, int64_t n, char *const *data, const ptr
 peri_status peri_iterate(peri_context *context, const peri_iterator *iterator, peri_row_body row, void *arg);
 
 /* ---- text ---- */
-/* As NumPy prints: aligned columns, elided when large; the footer has dtype and shape. Writes a
- * terminated text into a new block of *bytes bytes of the context. */
-peri_status peri_tensor_text(peri_tensor *x, char **text, size_t *bytes);
+/* As NumPy prints: aligned columns, elided when large, in lines of at most so many characters; the footer has dtype and
+ * shape. Writes a terminated text into a new block of *bytes bytes of the context. */
+peri_status peri_tensor_text(peri_tensor *x, int characters, char **text, size_t *bytes);
 
 #endif
