@@ -197,9 +197,11 @@ void bind_set_member(lua_State *L, bind_state *S, const void *owner, const char 
   lua_setfield(L, -2, name);
 }
 
-/* The __gc of every class; upvalue 1 is the bind_class. */
+/* The __gc of every class; upvalue 1 is the bind_class, 2 its metatable: what is of another class, or was collected, is
+ * left alone, as debug lets a script call this with anything. */
 static int collect_object(lua_State *L) {
   const bind_class *class = lua_touserdata(L, lua_upvalueindex(1));
+  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, lua_upvalueindex(2))) return 0;
   class->collect(lua_touserdata(L, 1));
   lua_rawgetp(L, LUA_REGISTRYINDEX, &collected_key);
   lua_setmetatable(L, 1);
@@ -226,7 +228,8 @@ void bind_open_class(lua_State *L, bind_state *S, const bind_class *class, int p
   if (class->collect != NULL) {
     bind_class *kept = lua_newuserdatauv(L, sizeof *kept, 0);
     *kept = *class;
-    lua_pushcclosure(L, collect_object, 1);
+    lua_pushvalue(L, meta);
+    lua_pushcclosure(L, collect_object, 2);
     lua_setfield(L, meta, "__gc");
   }
   lua_pushstring(L, class->name);
@@ -427,9 +430,11 @@ bool bind_in_finaliser(lua_State *L) {
 #endif
 }
 
+const char bind_handle_mark = 0;
+
 peri_tensor **bind_new_tensor(lua_State *L, bind_state *S) {
   bind_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = (bind_handle){NULL, NULL};
+  *handle = (bind_handle){.mark = &bind_handle_mark};
   S->handles++;
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);
   lua_setmetatable(L, -2);

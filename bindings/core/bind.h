@@ -155,7 +155,9 @@ int bind_error(lua_State *L, const char *operation, const char *format, ...);
 typedef struct bind_handle {
   peri_tensor *tensor; /* NULL: released */
   peri_tensor *parked; /* what a finaliser released while a call may have been at work on it */
+  const void *mark;    /* bind_handle_mark, by which its __gc knows it: sooner than by its metatable */
 } bind_handle;
+extern const char bind_handle_mark;
 
 /* Pushes an empty tensor handle; fill *handle with a reference. Handles of parameters and gradients
  * are to be pushed with bind_push_tensor instead. */

@@ -183,8 +183,10 @@ static int to_string(lua_State *L) {
 
 /* ---- the life of a handle ---- */
 
+/* Debug lets a script call it with anything. */
 static int collect_handle(lua_State *L) {
   bind_handle *handle = lua_touserdata(L, 1);
+  if (handle == NULL || lua_rawlen(L, 1) != sizeof *handle || handle->mark != &bind_handle_mark) return 0;
   peri_tensor_release(&handle->tensor);
   if (handle->parked != NULL) peri_tensor_release(&handle->parked);
   return 0;

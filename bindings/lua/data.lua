@@ -85,13 +85,14 @@ out; numbers are decimal in every locale. X is n x d of dtype (float32 or
 float64).
 columns is a list of names or positions (from 1, or from -1 at the end), by
 default all but the label. label names the column of y: int64 when all labels
-are whole numbers, float64 when all are numbers; else they are texts, and y is
-the place of each among info.classes (list, in the order of bytes), from 1.
-Without label y is nil. header says whether the first record holds names; by
-default it does when a column is asked for by name, or a cell of X's columns is
-no number there, or all of them are numbers in quotes (unquoted numbers as names
-need header = true). separator is a tab for .tsv and .tab, else a comma. info has
-header, columns and label (names, or positions without header) and classes.
+are whole numbers, float64 when all are numbers; else, or when all labels stand
+in quotes and no number of X does, they are texts, and y is the place of each
+among info.classes (list, in the order of bytes), from 1. Without label y is
+nil. header says whether the first record holds names; by default it does when a
+column is asked for by name, or a cell of X's columns is no number there, or all
+of them are numbers in quotes (unquoted numbers as names need header = true).
+separator is a tab for .tsv and .tab, else a comma. info has header, columns and
+label (names, or positions without header) and classes.
 missing = 'nan' reads cells of X that are empty or NA, N/A, NaN, null, none or ?
 (in any case) as NaN.
 Errors, with line and column: cells that are missing or no numbers, or beyond
@@ -104,8 +105,8 @@ Writes X (n x d numbers) and y (n numbers, or nil) as its last column, as
 read_csv reads them, with as many digits as give the same bits again. columns (a
 list of d names) and label (that of y) make a first line of names (in quotes
 where they are numbers, so that they are read as names); classes (a
-list of texts) is written in the place of the labels 1 to k. separator as for
-read_csv; lines end with a line feed. The file is written whole or not at all.
+list of texts, numbers in quotes) is written in the place of the labels 1 to k.
+separator as for read_csv; lines end with a line feed. The file is written whole or not at all.
 Errors: shapes that do not fit; labels without a text in classes; the file
 cannot be written.]], "data.csv")
 

@@ -59,7 +59,10 @@ static peri_status correct_by(peri_call *call, const peri_folded *f, bool (*suff
   peri_tensor *corrected;
   PERI_TRY(reduce_scaled(call, f, power, &corrected));
   const double *values = (const double *)(const void *)corrected->data;
-  for (; i < numel; i++) y[i] = suffered(y[i]) ? values[i] : y[i];
+  for (; i < numel; i++) {
+    bool made_large = isfinite(y[i]) && !isfinite(values[i]); /* equal large numbers by 2^600: they deviate by 0 */
+    if (suffered(y[i]) && !made_large) y[i] = values[i];
+  }
   peri_tensor_release(&corrected);
   return PERI_OK;
 }

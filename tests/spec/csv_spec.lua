@@ -146,6 +146,26 @@ describe("CSV files", function()
     assert.same({ 7, -2.5 }, y:totable())
   end)
 
+  it("give texts that look like numbers back as they were written", function()
+    local X, y = peri.tensor { { 1, 2 }, { 3, 4 } }, peri.arange(2, 1, -1)
+    for _, classes in ipairs { { "01", "1" }, { "10", "9" }, { "-0.5", "1e400" }, { "1", "one" } } do
+      data.write_csv(path, X, y, { classes = classes })
+      local again, labels, info = data.read_csv(path, { label = -1 })
+      assert.is_true(again:equal(X))
+      assert.same({ classes[2], classes[1] }, { info.classes[labels[1]], info.classes[labels[2]] })
+    end
+    put "1,\"7\"\n2,8\n" -- not all are texts
+    assert.same({ 7, 8 }, (select(2, data.read_csv(path, { label = 2 }))):totable())
+    put "\"1\",\"7\"\n\"2\",\"8\"\n" -- all that there is stands in quotes
+    assert.same({ 7, 8 }, (select(2, data.read_csv(path, { label = 2, header = false }))):totable())
+    for _, name in ipairs { "\xef\xbb\xbf1", "\xef\xbb\xbfa" } do
+      data.write_csv(path, X, nil, { columns = { name, "2" } })
+      local rows, _, info = data.read_csv(path)
+      assert.is_true(rows:equal(X))
+      assert.same({ name, "2" }, info.columns)
+    end
+  end)
+
   it("have columns in the order that was asked for", function()
     put "a,b,c\n1,x,3\n"
     assert.same({ { 3, 1 } }, (data.read_csv(path, { columns = { "c", "a" } })):totable())

@@ -231,6 +231,17 @@ describe("the transform", function()
     end)
   end
 
+  it("of a column whose deviation has no number leaves it whole, or says so", function()
+    local smallest, spread = float64 { { 0 }, { 0 }, { 5e-324 } }, float64 { { -1.79e308 }, { 1.79e308 } }
+    for _, name in ipairs { "StandardScaler", "PCA" } do
+      local m = data[name](name == "PCA" and { whiten = true } or {})
+      near(smallest, m:inverse_transform(m:fit_transform(smallest)), 0)
+    end
+    local m = data.PCA()
+    fails("PCA.fit: a deviation is beyond the largest float64 (scale the columns)", m.fit, m, spread)
+    near(float64 { { -1 }, { 1 } }, data.StandardScaler():fit_transform(spread))
+  end)
+
   it("of columns at both ends of the range leaves neither out", function()
     local x = float64 { { 1e300, 1e-300, -1.5e308 }, { 3e300, 2e-300, 1.5e308 }, { 2e300, 3e-300, 1.5e308 } }
     local unit = float64 { { 1, 1, -1.5 }, { 3, 2, 1.5 }, { 2, 3, 1.5 } }

@@ -103,6 +103,11 @@ describe("the deviation", function()
       end
     end
     near(math.sqrt(2) * 1e308, float64({ -1e308, 1e308 }):std():item(), 1e-15, "across 0")
+    for _, same in ipairs { 5e-324, 1e-200, 1e128, -1e200, 1.7e308 } do
+      local x = float64 { { same, same, same }, { 1, 2, 3 } }
+      assert.same({ 0, 1 }, x:std(2):totable())
+      assert.same({ 0, 1 }, x:var(2):totable())
+    end
     local long = peri.ones(100000, { dtype = "float64" }) * 1e-170
     long[{ { 1, 50000 } }] = -1e-170
     near(1e-170, long:std({ correction = 0 }):item(), 1e-12, "cut in pieces")

@@ -257,6 +257,35 @@ describe("an object that was collected", function()
   end)
 end)
 
+describe("what collects an object", function()
+  it("collects nothing of another class, and nothing twice, though debug lets a script call it", function()
+    local objects = {
+      peri.ones(64), nn.Linear(2, 2), nn.Sequential(nn.Tanh()), optim.Adam { peri.ones(3, { requires_grad = true }) },
+      data.loader { peri.ones(5) }, svm.SVC():fit(peri.randn(6, 2), peri.arange(1, 6) % 2), svm.LinearSVC(),
+      optim.lr_scheduler.StepLR(optim.SGD { peri.ones(1, { requires_grad = true }) }, { step_size = 1 }),
+    }
+    for i, object in ipairs(objects) do
+      local collect = debug.getmetatable(object).__gc
+      for j, other in ipairs(objects) do
+        if debug.getmetatable(other) ~= debug.getmetatable(object) then
+          collect(other)
+          assert.is_string(tostring(other), i .. " " .. j)
+        end
+      end
+      for _, other in ipairs { 1, "text", {}, io.stdout } do collect(other) end
+      collect()
+    end
+    assert.equal(64, objects[1]:sum():item())
+    assert.equal(6, #objects[6]:predict(peri.randn(6, 2)))
+    for _, object in ipairs(objects) do
+      local collect = debug.getmetatable(object).__gc
+      collect(object)
+      collect(object)
+    end
+    refusal(peri.sum, objects[1])
+  end)
+end)
+
 describe("a loader that a finaliser runs too", function()
   it("gives no rows from behind its end", function()
     for pause = 0, 40 do

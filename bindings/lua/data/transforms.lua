@@ -129,7 +129,8 @@ end
 local function fit_standard(self, x)
   local d = x:size(2)
   local mean, var, units = moments(x)
-  local scale = peri.where(is_constant(var, mean, #x), peri.ones_like(var), var:sqrt() * units)
+  local scale = var:sqrt() * units -- 0 where it is below the smallest number
+  scale = peri.where(is_constant(var, mean, #x) | scale:eq(0), peri.ones_like(var), scale)
   return {
     mean = self.with_mean and (mean * units):view(d) or nil, scale = self.with_std and scale:view(d) or nil,
     var = (var * units * units):view(d), n_features = d,
@@ -212,7 +213,11 @@ local function fit_components(self, x)
   v = peri.where(largest:lt(0), -v, v)
   local function kept(t) return t:narrow(1, 1, k):clone() end
   local none = s:le(s:max() * (math.max(n, d) * EPSILON)) -- rounding, where there is no variance
-  local deviation = peri.where(none, peri.ones_like(s), variance:sqrt() * unit * 4)
+  local deviation = variance:sqrt() * unit * 4
+  if deviation:eq(math.huge):any() then
+    fail "PCA.fit: a deviation is beyond the largest float64 (scale the columns)"
+  end
+  deviation = peri.where(none | deviation:eq(0), peri.ones_like(s), deviation)
   return {
     components = kept(v), singular_values = kept(s * unit * 4), deviation = kept(deviation),
     explained_variance = kept(variance * unit * 4 * unit * 4), explained_variance_ratio = kept(ratio),

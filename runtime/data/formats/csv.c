@@ -19,8 +19,9 @@ typedef struct reading {
   peri_csv_cells cells;
   const peri_csv_options *options;
   peri_csv *out;
-  int64_t *target; /* of each cell */
-  bool *quoted;    /* each cell of the first record */
+  int64_t *target;  /* of each cell */
+  bool *quoted;     /* each cell of the first record */
+  bool label_texts; /* all labels so far stand in quotes, and all numbers of X do not */
   int64_t n, row;
   bool numbers, whole; /* every label is one so far */
 } reading;
@@ -88,6 +89,7 @@ static peri_status read_label(reading *r, pass_kind pass) {
   if (pass == PASS_CHECK) {
     r->numbers &= number;
     r->whole &= is_whole;
+    r->label_texts &= r->cells.quoted;
     return PERI_OK;
   }
   if ((r->whole && !is_whole) || (r->numbers && !number)) return changed(r);
@@ -111,6 +113,7 @@ static peri_status read_cell(reading *r, pass_kind pass) {
   if (pass == PASS_COLLECT) return PERI_OK;
   double value;
   PERI_TRY(read_number(r, &value));
+  r->label_texts &= !r->cells.quoted;
   if (pass != PASS_FILL) return PERI_OK;
   peri_tensor *x = r->out->x;
   int64_t at = r->row * r->out->d + target;
@@ -280,8 +283,9 @@ static peri_status read_tables(reading *r) {
   PERI_TRY(keep_first(r));
   PERI_TRY(choose_columns(r));
   out->header = detect_header(r);
-  r->numbers = r->whole = true;
+  r->numbers = r->whole = r->label_texts = true;
   PERI_TRY(read_records(r, PASS_CHECK));
+  if (r->label_texts) r->numbers = r->n == 0;
   if (out->label > 0 && !r->numbers) {
     r->whole = false;
     PERI_TRY(read_records(r, PASS_COLLECT));

@@ -49,10 +49,13 @@ static bool needs_quotes(const writer *w, const char *text) {
   size_t n = strlen(text);
   const char special[] = {w->options->separator, '"', '\n', '\r', '\0'};
   double value;
-  /* as a name, what would pass for a cell of numbers */
-  if (w->row < 0 && (peri_csv_is_missing(text) || peri_parse_number(text, &value) != PERI_NUMBER_NONE)) return true;
+  /* as a name, what would pass for a cell of numbers; as a class, what would pass for a number */
+  bool class = w->row >= 0 && w->column == w->x->layout.shape[1] && w->options->classes_n > 0;
+  if (w->row < 0 && peri_csv_is_missing(text)) return true;
+  if ((w->row < 0 || class) && peri_parse_number(text, &value) != PERI_NUMBER_NONE) return true;
+  /* and what would pass for the mark before the text of a file */
   return n == 0 || strpbrk(text, special) != NULL || strchr(" \t", text[0]) != NULL ||
-         strchr(" \t", text[n - 1]) != NULL;
+         strchr(" \t", text[n - 1]) != NULL || strncmp(text, "\xEF\xBB\xBF", 3) == 0;
 }
 
 /* Puts as much of the cell as there is room for: one byte of its text takes two at most. */
