@@ -91,52 +91,23 @@ static peri_status run_loops(peri_tensor *y, operands *o, loops *l) {
 
 /* ---- formulas of the derivatives: the expressions of elementwise.def as graphs of rows ---- */
 
-static peri_value apply1(peri_backward *B, const peri_op *op, peri_value a) { return peri_apply(B, op, 1, &a); }
-static peri_value apply2(peri_backward *B, const peri_op *op, peri_value a, peri_value b) {
-  return peri_apply(B, op, 2, (peri_value[]){a, b});
-}
 static peri_value greater(peri_backward *B, peri_value a, peri_value b) {
-  peri_value mask = apply2(B, &peri_op_gt, a, b);
-  return peri_step_convert(B, mask, B->grad_outputs[0]->layout.dtype);
-}
-/* Steps on two numbers are numbers; only these two occur. */
-static peri_value plus(peri_backward *B, peri_value a, peri_value b) {
-  if (a.tensor == NULL && b.tensor == NULL) return peri_constant(a.number + b.number);
-  return apply2(B, &peri_op_add, a, b);
-}
-static peri_value minus(peri_backward *B, peri_value a, peri_value b) {
-  if (a.tensor == NULL && b.tensor == NULL) return peri_constant(a.number - b.number);
-  return apply2(B, &peri_op_sub, a, b);
-}
-static peri_value times(peri_backward *B, peri_value a, peri_value b) {
-  if (a.tensor == NULL && b.tensor == NULL) return peri_constant(a.number * b.number);
-  return apply2(B, &peri_op_mul, a, b);
-}
-/* A function of an operand that may be a number: it becomes a tensor of no dimensions. */
-static peri_value function(peri_backward *B, const peri_op *op, peri_value a) {
-  if (a.tensor == NULL && B->formula->status == PERI_OK) {
-    peri_layout layout;
-    peri_tensor *constant = NULL;
-    peri_layout_set(&layout, B->grad_outputs[0]->layout.dtype, 0, NULL);
-    peri_status status = peri_tensor_full(B->context, &layout, a.number, &constant);
-    a = peri_formula_own(B, status, constant);
-  }
-  return apply1(B, op, a);
+  return peri_step_convert(B, peri_step_gt(B, a, b), B->grad_outputs[0]->layout.dtype);
 }
 
 #define C(number)       peri_constant(number)
-#define ADD(a, b)       plus(B, a, b)
-#define SUB(a, b)       minus(B, a, b)
-#define MUL(a, b)       times(B, a, b)
-#define DIV(a, b)       apply2(B, &peri_op_div, a, b)
-#define POW(a, b)       apply2(B, &peri_op_pow, a, b)
-#define FLOOR_DIV(a, b) apply2(B, &peri_op_floor_div, a, b)
-#define NEG(a)          times(B, peri_constant(-1), a)
-#define ABS(a)          function(B, &peri_op_abs, a)
-#define SIGN(a)         function(B, &peri_op_sign, a)
-#define LOG(a)          function(B, &peri_op_log, a)
-#define SIN(a)          function(B, &peri_op_sin, a)
-#define COS(a)          function(B, &peri_op_cos, a)
+#define ADD(a, b)       peri_step_add(B, a, b)
+#define SUB(a, b)       peri_step_sub(B, a, b)
+#define MUL(a, b)       peri_step_mul(B, a, b)
+#define DIV(a, b)       peri_step_div(B, a, b)
+#define POW(a, b)       peri_step_pow(B, a, b)
+#define FLOOR_DIV(a, b) peri_step_floor_div(B, a, b)
+#define NEG(a)          peri_step_neg(B, a)
+#define ABS(a)          peri_step_abs(B, a)
+#define SIGN(a)         peri_step_sign(B, a)
+#define LOG(a)          peri_step_log(B, a)
+#define SIN(a)          peri_step_sin(B, a)
+#define COS(a)          peri_step_cos(B, a)
 #define GT0(a)          greater(B, a, peri_constant(0))
 #define GT(a, b)        greater(B, a, b)
 
@@ -217,7 +188,7 @@ static peri_value fused_derivative(peri_backward *B, int id, peri_tensor *g, per
 
 static peri_value derivative(peri_backward *B, int id, peri_value g, peri_value x, peri_value y) {
   if (!B->create_graph) return fused_derivative(B, id, g.tensor, x.tensor, y.tensor);
-  return times(B, g, unary_formulas[id](B, x, y));
+  return peri_step_mul(B, g, unary_formulas[id](B, x, y));
 }
 
 static peri_status grad_unary(peri_backward *B) {
@@ -640,13 +611,10 @@ static peri_status run_where(peri_call *call) {
   close_operands(&o);
   return status;
 }
-static peri_value where(peri_backward *B, peri_value mask, peri_value a, peri_value b) {
-  return peri_apply(B, &peri_op_where, 3, (peri_value[]){mask, a, b});
-}
 static peri_status grad_where(peri_backward *B) {
   peri_value mask = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]);
-  if (B->edges > 1 && B->needs[1]) peri_answer(B, 1, where(B, mask, g, peri_constant(0)));
-  if (B->edges > 2 && B->needs[2]) peri_answer(B, 2, where(B, mask, peri_constant(0), g));
+  if (B->edges > 1 && B->needs[1]) peri_answer(B, 1, peri_step_where(B, mask, g, peri_constant(0)));
+  if (B->edges > 2 && B->needs[2]) peri_answer(B, 2, peri_step_where(B, mask, peri_constant(0), g));
   return PERI_OK;
 }
 const peri_op peri_op_where = {
@@ -690,7 +658,7 @@ static peri_status run_masked_fill(peri_call *call) {
   return status;
 }
 static peri_status grad_masked_fill(peri_backward *B) {
-  peri_answer(B, 0, where(B, peri_of(B->args[1].tensor), peri_constant(0), peri_of(B->grad_outputs[0])));
+  peri_answer(B, 0, peri_step_where(B, peri_of(B->args[1].tensor), peri_constant(0), peri_of(B->grad_outputs[0])));
   return PERI_OK;
 }
 const peri_op peri_op_masked_fill = {
@@ -761,8 +729,8 @@ static peri_status run_clamp(peri_call *call) {
 }
 static peri_status grad_clamp(peri_backward *B) {
   peri_value x = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]);
-  if (B->args[1].given) g = where(B, apply2(B, &peri_op_lt, x, C(B->args[1].number)), C(0), g);
-  if (B->args[2].given) g = where(B, apply2(B, &peri_op_gt, x, C(B->args[2].number)), C(0), g);
+  if (B->args[1].given) g = peri_step_where(B, peri_step_lt(B, x, C(B->args[1].number)), C(0), g);
+  if (B->args[2].given) g = peri_step_where(B, peri_step_gt(B, x, C(B->args[2].number)), C(0), g);
   peri_answer(B, 0, g);
   return PERI_OK;
 }

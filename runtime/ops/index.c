@@ -88,16 +88,16 @@ static peri_status run_index_select(peri_call *call) {
   return status;
 }
 /* A step that puts g back to where an index took it from: row(g, shape, index, dim). */
-static peri_status grad_by_placing(peri_backward *b, const peri_op *placing) {
+static peri_status grad_by_placing(peri_backward *B, const peri_op *placing) {
   peri_call call;
-  peri_step_open(b, &call, placing, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[1].tensor)});
-  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
-  call.args[3].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_step_open(B, &call, placing, 3,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->args[1].tensor)});
+  peri_call_sizes(&call, 1, B->layouts[0]->ndim, B->layouts[0]->shape);
+  call.args[3].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
-static peri_status grad_index_select(peri_backward *b) { return grad_by_placing(b, &peri_op_index_add); }
+static peri_status grad_index_select(peri_backward *B) { return grad_by_placing(B, &peri_op_index_add); }
 const peri_op peri_op_index_select = {
     .name = "index_select",
     .flags = PERI_OP_ELEMENTWISE,
@@ -144,12 +144,12 @@ static peri_status run_index_add(peri_call *call) {
   peri_tensor_release(&g);
   return status;
 }
-static peri_status grad_index_add(peri_backward *b) {
+static peri_status grad_index_add(peri_backward *B) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_index_select, 2,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_of(b->args[2].tensor)});
-  call.args[2].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_step_open(B, &call, &peri_op_index_select, 2,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_of(B->args[2].tensor)});
+  call.args[2].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_index_add = {
@@ -268,13 +268,13 @@ static peri_status run_gather(peri_call *call) {
   peri_tensor_release(&x);
   return PERI_OK;
 }
-static peri_status grad_gather(peri_backward *b) {
+static peri_status grad_gather(peri_backward *B) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
-  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
-  call.args[3].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_step_open(B, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->args[2].tensor)});
+  peri_call_sizes(&call, 1, B->layouts[0]->ndim, B->layouts[0]->shape);
+  call.args[3].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_gather = {
@@ -318,12 +318,12 @@ static peri_status run_scatter(peri_call *call) {
   peri_tensor_release(&g);
   return PERI_OK;
 }
-static peri_status grad_scatter(peri_backward *b) {
+static peri_status grad_scatter(peri_backward *B) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_gather, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
-  call.args[1].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_step_open(B, &call, &peri_op_gather, 3,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->args[2].tensor)});
+  call.args[1].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_scatter = {
@@ -408,15 +408,15 @@ static peri_status run_masked_select(peri_call *call) {
   peri_tensor_release(&positions);
   return status;
 }
-static peri_status grad_masked_select(peri_backward *b) {
+static peri_status grad_masked_select(peri_backward *B) {
   peri_call call;
-  const peri_layout *x = b->layouts[0];
-  peri_value mask = peri_of(b->args[1].tensor), positions = peri_apply(b, &peri_op_nonzero, 1, &mask);
-  if (b->formula->status != PERI_OK) return PERI_OK;
-  peri_step_open(b, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), positions});
+  const peri_layout *x = B->layouts[0];
+  peri_value mask = peri_of(B->args[1].tensor), positions = peri_apply(B, &peri_op_nonzero, 1, &mask);
+  if (B->formula->status != PERI_OK) return PERI_OK;
+  peri_step_open(B, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), positions});
   peri_call_sizes(&call, 1, 1, &x->numel);
-  peri_answer(b, 0, peri_step_reshape(b, peri_step_run(b, &call), x->ndim, x->shape));
+  peri_answer(B, 0, peri_step_reshape(B, peri_step_run(B, &call), x->ndim, x->shape));
   return PERI_OK;
 }
 const peri_op peri_op_masked_select = {

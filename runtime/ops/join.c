@@ -58,18 +58,18 @@ static peri_status run_cat(peri_call *call) {
   }
   return PERI_OK;
 }
-static peri_status grad_cat(peri_backward *b) {
-  int64_t start = 0, dim = b->note[0];
-  for (int i = 0; i < b->edges; i++) {
-    int64_t length = b->layouts[i]->shape[dim];
-    if (b->needs[i]) {
+static peri_status grad_cat(peri_backward *B) {
+  int64_t start = 0, dim = B->note[0];
+  for (int i = 0; i < B->edges; i++) {
+    int64_t length = B->layouts[i]->shape[dim];
+    if (B->needs[i]) {
       peri_call call;
-      peri_value g = peri_of(b->grad_outputs[0]);
-      peri_step_open(b, &call, &peri_op_narrow, 1, &g);
+      peri_value g = peri_of(B->grad_outputs[0]);
+      peri_step_open(B, &call, &peri_op_narrow, 1, &g);
       call.args[1].integer = dim;
       call.args[2].integer = start;
       call.args[3].integer = length;
-      peri_answer(b, i, peri_step_run(b, &call));
+      peri_answer(B, i, peri_step_run(B, &call));
     }
     start += length;
   }
@@ -122,15 +122,15 @@ static peri_status run_stack(peri_call *call) {
   }
   return PERI_OK;
 }
-static peri_status grad_stack(peri_backward *b) {
-  for (int i = 0; i < b->edges; i++) {
-    if (!b->needs[i]) continue;
+static peri_status grad_stack(peri_backward *B) {
+  for (int i = 0; i < B->edges; i++) {
+    if (!B->needs[i]) continue;
     peri_call call;
-    peri_value g = peri_of(b->grad_outputs[0]);
-    peri_step_open(b, &call, &peri_op_select, 1, &g);
-    call.args[1].integer = b->note[0];
+    peri_value g = peri_of(B->grad_outputs[0]);
+    peri_step_open(B, &call, &peri_op_select, 1, &g);
+    call.args[1].integer = B->note[0];
     call.args[2].integer = i;
-    peri_answer(b, i, peri_step_run(b, &call));
+    peri_answer(B, i, peri_step_run(B, &call));
   }
   return PERI_OK;
 }

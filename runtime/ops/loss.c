@@ -146,61 +146,61 @@ static peri_status run_cross_entropy(peri_call *call) {
 }
 
 /* What the mean divides the gradient of each of n losses by. */
-static double divisor(const peri_backward *b, int64_t n) { return b->args[2].integer == REDUCE_MEAN ? (double)n : 1; }
+static double divisor(const peri_backward *B, int64_t n) { return B->args[2].integer == REDUCE_MEAN ? (double)n : 1; }
 
-static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
-  peri_tensor *p = b->outputs[1], *g = b->grad_outputs[0], *own_g;
+static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
+  peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0], *own_g;
   int64_t rows = p->layout.shape[0], *target;
   void *block;
   size_t bytes = (size_t)rows * sizeof(int64_t);
   peri_layout layout;
   peri_layout_set(&layout, p->layout.dtype, 2, p->layout.shape);
-  PERI_TRY(peri_alloc(b->context, bytes, &block));
+  PERI_TRY(peri_alloc(B->context, bytes, &block));
   target = block;
-  peri_status status = shifted_targets(b->args[1].tensor, target);
+  peri_status status = shifted_targets(B->args[1].tensor, target);
   if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
   if (status == PERI_OK) {
-    status = peri_tensor_empty(b->context, &layout, gx);
+    status = peri_tensor_empty(B->context, &layout, gx);
     if (status == PERI_OK && rows > 0) {
-      status = peri_cross_entropy_backward(b->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
-                                           1 / divisor(b, rows), p->data, target, (*gx)->data);
+      status = peri_cross_entropy_backward(B->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
+                                           1 / divisor(B, rows), p->data, target, (*gx)->data);
       if (status != PERI_OK) peri_tensor_release(gx);
     }
     peri_tensor_release(&own_g);
   }
-  peri_free(b->context, block, bytes);
+  peri_free(B->context, block, bytes);
   return status;
 }
 
-static peri_status grad_cross_entropy(peri_backward *b) {
-  int64_t rows = b->layouts[0]->shape[0], classes = b->layouts[0]->shape[1], column[2] = {rows, 1}, last = 1;
-  peri_value target = peri_of(b->args[1].tensor), x = peri_of(b->args[0].tensor), g = peri_of(b->grad_outputs[0]);
-  if (b->note[0] && !b->create_graph) {
+static peri_status grad_cross_entropy(peri_backward *B) {
+  int64_t rows = B->layouts[0]->shape[0], classes = B->layouts[0]->shape[1], column[2] = {rows, 1}, last = 1;
+  peri_value target = peri_of(B->args[1].tensor), x = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]);
+  if (B->note[0] && !B->create_graph) {
     peri_tensor *gx = NULL;
-    peri_status status = fused_gradient(b, &gx);
-    peri_answer(b, 0, peri_formula_own(b, status, gx));
+    peri_status status = fused_gradient(B, &gx);
+    peri_answer(B, 0, peri_formula_own(B, status, gx));
     return PERI_OK;
   }
-  if (b->args[2].integer == REDUCE_NONE) g = peri_step_reshape(b, g, 2, column);
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(divisor(b, rows))});
-  if (b->needs[0]) {
-    peri_value p = peri_apply(b, &peri_op_softmax, 1, &x), t = target;
-    if (b->note[0] && b->formula->status == PERI_OK) {
+  if (B->args[2].integer == REDUCE_NONE) g = peri_step_reshape(B, g, 2, column);
+  g = peri_step_div(B, g, peri_constant(divisor(B, rows)));
+  if (B->needs[0]) {
+    peri_value p = peri_apply(B, &peri_op_softmax, 1, &x), t = target;
+    if (B->note[0] && B->formula->status == PERI_OK) {
       peri_call call;
-      peri_step_open(b, &call, &peri_op_one_hot, 1, &target);
+      peri_step_open(B, &call, &peri_op_one_hot, 1, &target);
       call.args[1].integer = classes;
-      call.args[2].integer = b->layouts[0]->dtype;
-      t = peri_step_run(b, &call);
+      call.args[2].integer = B->layouts[0]->dtype;
+      t = peri_step_run(B, &call);
     } else {
-      p = peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, peri_step_sum(b, t, 1, &last, true)});
+      p = peri_step_mul(B, p, peri_step_sum(B, t, 1, &last, true));
     }
-    p = peri_apply(b, &peri_op_sub, 2, (peri_value[]){p, t});
-    peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, g}));
+    p = peri_step_sub(B, p, t);
+    peri_answer(B, 0, peri_step_mul(B, p, g));
   }
-  if (!b->note[0] && b->needs[1]) {
-    peri_value log_p = peri_apply(b, &peri_op_log_softmax, 1, &x);
-    peri_value minus = peri_apply(b, &peri_op_mul, 2, (peri_value[]){log_p, peri_constant(-1)});
-    peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){minus, g}));
+  if (!B->note[0] && B->needs[1]) {
+    peri_value log_p = peri_apply(B, &peri_op_log_softmax, 1, &x);
+    peri_value minus = peri_step_neg(B, log_p);
+    peri_answer(B, 1, peri_step_mul(B, minus, g));
   }
   return PERI_OK;
 }
@@ -267,13 +267,13 @@ static peri_status run_mse(peri_call *call) {
 }
 
 /* 2 (input - target) g, divided by the count for the mean */
-static peri_status grad_mse(peri_backward *b) {
-  peri_value x = peri_of(b->args[0].tensor), target = peri_of(b->args[1].tensor), g = peri_of(b->grad_outputs[0]);
-  peri_value slope = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, target});
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(divisor(b, b->layouts[0]->numel) / 2)});
-  slope = peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, g});
-  if (b->needs[0]) peri_answer(b, 0, slope);
-  if (b->needs[1]) peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, peri_constant(-1)}));
+static peri_status grad_mse(peri_backward *B) {
+  peri_value x = peri_of(B->args[0].tensor), target = peri_of(B->args[1].tensor), g = peri_of(B->grad_outputs[0]);
+  peri_value slope = peri_step_sub(B, x, target);
+  g = peri_step_div(B, g, peri_constant(divisor(B, B->layouts[0]->numel) / 2));
+  slope = peri_step_mul(B, slope, g);
+  if (B->needs[0]) peri_answer(B, 0, slope);
+  if (B->needs[1]) peri_answer(B, 1, peri_step_neg(B, slope));
   return PERI_OK;
 }
 

@@ -67,27 +67,27 @@ peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded
   return peri_tensor_convert(&moved, dtype, &out->x);
 }
 
-int peri_reduced(const peri_backward *b, int64_t dims[PERI_MAX_DIMS]) {
+int peri_reduced(const peri_backward *B, int64_t dims[PERI_MAX_DIMS]) {
   int count = 0;
-  for (int d = 0; d < b->layouts[0]->ndim; d++) {
-    if (b->note[0] >> d & 1) dims[count++] = d;
+  for (int d = 0; d < B->layouts[0]->ndim; d++) {
+    if (B->note[0] >> d & 1) dims[count++] = d;
   }
   return count;
 }
 
-peri_value peri_step_unreduce(peri_backward *b, peri_value g) {
-  const peri_layout *x = b->layouts[0];
+peri_value peri_step_unreduce(peri_backward *B, peri_value g) {
+  const peri_layout *x = B->layouts[0];
   int64_t shape[PERI_MAX_DIMS];
-  for (int d = 0; d < x->ndim; d++) shape[d] = (b->note[0] >> d & 1) ? 1 : x->shape[d];
-  return peri_step_reshape(b, g, x->ndim, shape);
+  for (int d = 0; d < x->ndim; d++) shape[d] = (B->note[0] >> d & 1) ? 1 : x->shape[d];
+  return peri_step_reshape(B, g, x->ndim, shape);
 }
 
-peri_value peri_step_expand(peri_backward *b, peri_value g) {
+peri_value peri_step_expand(peri_backward *B, peri_value g) {
   peri_call call;
-  if (b->formula->status != PERI_OK) return g;
-  peri_step_open(b, &call, &peri_op_expand, 1, &g);
-  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
-  return peri_step_run(b, &call);
+  if (B->formula->status != PERI_OK) return g;
+  peri_step_open(B, &call, &peri_op_expand, 1, &g);
+  peri_call_sizes(&call, 1, B->layouts[0]->ndim, B->layouts[0]->shape);
+  return peri_step_run(B, &call);
 }
 
 /* ---- sum, prod ---- */
@@ -112,8 +112,8 @@ static peri_status run_reduction(peri_call *call, reduction reduce) {
 }
 
 static peri_status run_sum(peri_call *call) { return run_reduction(call, peri_reduce_sum); }
-static peri_status grad_sum(peri_backward *b) {
-  peri_answer(b, 0, peri_step_expand(b, peri_step_unreduce(b, peri_of(b->grad_outputs[0]))));
+static peri_status grad_sum(peri_backward *B) {
+  peri_answer(B, 0, peri_step_expand(B, peri_step_unreduce(B, peri_of(B->grad_outputs[0]))));
   return PERI_OK;
 }
 const peri_op peri_op_sum = {
@@ -138,80 +138,80 @@ static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_r
  * Factors are multiplied two by two, halves of a row at a time, up to one; then what stands beside each product is
  * multiplied on the way down: log2(n) steps over rows that have gradients themselves. */
 
-static peri_value half(peri_backward *b, peri_value x, bool second, int64_t length) {
+static peri_value half(peri_backward *B, peri_value x, bool second, int64_t length) {
   peri_call call;
-  if (b->formula->status != PERI_OK) return x;
-  peri_step_open(b, &call, &peri_op_narrow, 1, &x);
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_narrow, 1, &x);
   call.args[1].integer = 1;
   call.args[2].integer = second ? length : 0;
   call.args[3].integer = length;
-  return peri_step_run(b, &call);
+  return peri_step_run(B, &call);
 }
-static peri_value beside(peri_backward *b, peri_value left, peri_value right) {
+static peri_value beside(peri_backward *B, peri_value left, peri_value right) {
   peri_call call;
-  if (b->formula->status != PERI_OK) return left;
-  peri_step_open(b, &call, &peri_op_cat, 0, NULL);
+  if (B->formula->status != PERI_OK) return left;
+  peri_step_open(B, &call, &peri_op_cat, 0, NULL);
   call.args[0].given = true;
   call.args[0].tensors = (peri_tensor *[]){left.tensor, right.tensor};
   call.args[0].count = 2;
   call.args[1].integer = 1;
-  return peri_step_run(b, &call);
+  return peri_step_run(B, &call);
 }
-static peri_value ones(peri_backward *b, int64_t rows, int64_t columns) {
+static peri_value ones(peri_backward *B, int64_t rows, int64_t columns) {
   peri_layout layout;
   peri_tensor *constant = NULL;
   peri_layout_set(&layout, PERI_FLOAT64, 2, (int64_t[]){rows, columns});
-  peri_status status = peri_tensor_full(b->context, &layout, 1, &constant);
-  return peri_formula_own(b, status, constant);
+  peri_status status = peri_tensor_full(B->context, &layout, 1, &constant);
+  return peri_formula_own(B, status, constant);
 }
 /* For x of rows x n and g of rows x 1: g times the product of the others of x's row. */
-static peri_value product_of_others(peri_backward *b, peri_value x, peri_value g, int64_t rows, int64_t n) {
+static peri_value product_of_others(peri_backward *B, peri_value x, peri_value g, int64_t rows, int64_t n) {
   peri_value left[64], right[64];
   int level = 0;
   int64_t width = 1;
   while (width < n) width *= 2;
-  if (width > n) x = beside(b, x, ones(b, rows, width - n));
+  if (width > n) x = beside(B, x, ones(B, rows, width - n));
   for (; width > 1; level++) {
     width /= 2;
-    left[level] = half(b, x, false, width);
-    right[level] = half(b, x, true, width);
-    x = peri_apply(b, &peri_op_mul, 2, (peri_value[]){left[level], right[level]});
+    left[level] = half(B, x, false, width);
+    right[level] = half(B, x, true, width);
+    x = peri_step_mul(B, left[level], right[level]);
   }
   while (level-- > 0) {
-    peri_value for_left = peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, right[level]});
-    g = beside(b, for_left, peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, left[level]}));
+    peri_value for_left = peri_step_mul(B, g, right[level]);
+    g = beside(B, for_left, peri_step_mul(B, g, left[level]));
     width *= 2;
   }
-  return width > n ? half(b, g, false, n) : g;
+  return width > n ? half(B, g, false, n) : g;
 }
-static peri_value permute(peri_backward *b, peri_value x, int ndim, const int64_t *order) {
+static peri_value permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
   peri_call call;
-  if (b->formula->status != PERI_OK) return x;
-  peri_step_open(b, &call, &peri_op_permute, 1, &x);
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_permute, 1, &x);
   peri_call_sizes(&call, 1, ndim, order);
-  return peri_step_run(b, &call);
+  return peri_step_run(B, &call);
 }
 /* Reduced dimensions come last, as the columns of a matrix; in double, as the product itself. */
-static peri_status grad_prod(peri_backward *b) {
-  const peri_layout *x = b->layouts[0];
-  peri_value g = peri_step_convert(b, peri_of(b->grad_outputs[0]), PERI_FLOAT64);
+static peri_status grad_prod(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_step_convert(B, peri_of(B->grad_outputs[0]), PERI_FLOAT64);
   if (x->numel == 0) {
-    peri_answer(b, 0, peri_step_expand(b, peri_step_unreduce(b, g)));
+    peri_answer(B, 0, peri_step_expand(B, peri_step_unreduce(B, g)));
     return PERI_OK;
   }
-  int64_t order[PERI_MAX_DIMS], back[PERI_MAX_DIMS], shape[PERI_MAX_DIMS], n = b->note[1], rows = x->numel / n;
+  int64_t order[PERI_MAX_DIMS], back[PERI_MAX_DIMS], shape[PERI_MAX_DIMS], n = B->note[1], rows = x->numel / n;
   int place = 0;
   for (int pass = 0; pass < 2; pass++) {
     for (int d = 0; d < x->ndim; d++) {
-      if ((int)(b->note[0] >> d & 1) == pass) order[place++] = d;
+      if ((int)(B->note[0] >> d & 1) == pass) order[place++] = d;
     }
   }
   for (int d = 0; d < x->ndim; d++) back[order[d]] = d, shape[d] = x->shape[order[d]];
-  peri_value matrix = permute(b, peri_step_convert(b, peri_of(b->args[0].tensor), PERI_FLOAT64), x->ndim, order);
-  matrix = peri_step_reshape(b, matrix, 2, (int64_t[]){rows, n});
-  g = peri_step_reshape(b, g, 2, (int64_t[]){rows, 1});
-  g = product_of_others(b, matrix, g, rows, n);
-  peri_answer(b, 0, permute(b, peri_step_reshape(b, g, x->ndim, shape), x->ndim, back));
+  peri_value matrix = permute(B, peri_step_convert(B, peri_of(B->args[0].tensor), PERI_FLOAT64), x->ndim, order);
+  matrix = peri_step_reshape(B, matrix, 2, (int64_t[]){rows, n});
+  g = peri_step_reshape(B, g, 2, (int64_t[]){rows, 1});
+  g = product_of_others(B, matrix, g, rows, n);
+  peri_answer(B, 0, permute(B, peri_step_reshape(B, g, x->ndim, shape), x->ndim, back));
   return PERI_OK;
 }
 const peri_op peri_op_prod = {
@@ -270,22 +270,22 @@ static peri_status run_extreme(peri_call *call, extreme find, void *values, peri
 }
 
 /* The gradient goes to the one element that was chosen. */
-static peri_status grad_extreme(peri_backward *b) {
-  const peri_layout *x = b->layouts[0];
-  peri_value g = peri_of(b->grad_outputs[0]), index = peri_of(b->outputs[1]);
-  if (b->grad_outputs[0] == NULL) return PERI_OK;
+static peri_status grad_extreme(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_of(B->grad_outputs[0]), index = peri_of(B->outputs[1]);
+  if (B->grad_outputs[0] == NULL) return PERI_OK;
   peri_call call;
-  int64_t dim = b->note[2];
+  int64_t dim = B->note[2];
   int64_t flat[1] = {1}, size[1] = {x->numel};
-  bool all = !b->args[1].given;
-  g = all ? peri_step_reshape(b, g, 1, flat) : peri_step_unreduce(b, g);
-  index = all ? peri_step_reshape(b, index, 1, flat) : peri_step_unreduce(b, index);
-  if (b->formula->status != PERI_OK) return PERI_OK;
-  peri_step_open(b, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
+  bool all = !B->args[1].given;
+  g = all ? peri_step_reshape(B, g, 1, flat) : peri_step_unreduce(B, g);
+  index = all ? peri_step_reshape(B, index, 1, flat) : peri_step_unreduce(B, index);
+  if (B->formula->status != PERI_OK) return PERI_OK;
+  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, all ? 1 : x->ndim, all ? size : x->shape);
   call.args[3].integer = all ? 0 : dim;
-  g = peri_step_run(b, &call);
-  peri_answer(b, 0, all ? peri_step_reshape(b, g, x->ndim, x->shape) : g);
+  g = peri_step_run(B, &call);
+  peri_answer(B, 0, all ? peri_step_reshape(B, g, x->ndim, x->shape) : g);
   return PERI_OK;
 }
 
@@ -485,32 +485,32 @@ static peri_status run_softmax(peri_call *call) {
                   NULL, call->outputs[0].tensor);
 }
 
-static peri_status grad_softmax(peri_backward *b) {
-  peri_value g = peri_of(b->grad_outputs[0]), y = peri_of(b->outputs[0]);
-  int64_t dim = b->note[0];
-  if (b->create_graph) { /* softmax: y (g - sum(g y)); log_softmax: g - exp(y) sum(g) */
-    peri_value p = b->op->id ? peri_apply(b, &peri_op_exp, 1, &y) : y;
-    peri_value weighted = b->op->id ? g : peri_apply(b, &peri_op_mul, 2, (peri_value[]){g, y});
-    peri_value total = b->layouts[0]->ndim == 0 ? weighted : peri_step_sum(b, weighted, 1, &dim, true);
-    if (b->op->id) {
-      total = peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, total});
-      peri_answer(b, 0, peri_apply(b, &peri_op_sub, 2, (peri_value[]){g, total}));
+static peri_status grad_softmax(peri_backward *B) {
+  peri_value g = peri_of(B->grad_outputs[0]), y = peri_of(B->outputs[0]);
+  int64_t dim = B->note[0];
+  if (B->create_graph) { /* softmax: y (g - sum(g y)); log_softmax: g - exp(y) sum(g) */
+    peri_value p = B->op->id ? peri_step_exp(B, y) : y;
+    peri_value weighted = B->op->id ? g : peri_step_mul(B, g, y);
+    peri_value total = B->layouts[0]->ndim == 0 ? weighted : peri_step_sum(B, weighted, 1, &dim, true);
+    if (B->op->id) {
+      total = peri_step_mul(B, p, total);
+      peri_answer(B, 0, peri_step_sub(B, g, total));
     } else {
-      total = peri_apply(b, &peri_op_sub, 2, (peri_value[]){g, total});
-      peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, total}));
+      total = peri_step_sub(B, g, total);
+      peri_answer(B, 0, peri_step_mul(B, p, total));
     }
     return PERI_OK;
   }
   peri_tensor *gx = NULL;
   peri_layout layout;
   peri_layout_set(&layout, y.tensor->layout.dtype, y.tensor->layout.ndim, y.tensor->layout.shape);
-  peri_status status = peri_tensor_empty(b->context, &layout, &gx);
+  peri_status status = peri_tensor_empty(B->context, &layout, &gx);
   if (status == PERI_OK) {
-    status = run_rows(b->context, dim, b->op->id ? peri_log_softmax_backward : peri_softmax_backward, g.tensor,
+    status = run_rows(B->context, dim, B->op->id ? peri_log_softmax_backward : peri_softmax_backward, g.tensor,
                       y.tensor, gx);
     if (status != PERI_OK) peri_tensor_release(&gx);
   }
-  peri_answer(b, 0, peri_formula_own(b, status, gx));
+  peri_answer(B, 0, peri_formula_own(B, status, gx));
   return PERI_OK;
 }
 #define SOFTMAX_PARAMS                                                                                                 \

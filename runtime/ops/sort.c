@@ -46,19 +46,19 @@ static peri_status run_sort(peri_call *call) {
   peri_tensor_release(&row_indices);
   return status;
 }
-static peri_status grad_sort(peri_backward *b) {
-  const peri_layout *x = b->layouts[0];
-  if (b->grad_outputs[0] == NULL) return PERI_OK;
+static peri_status grad_sort(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  if (B->grad_outputs[0] == NULL) return PERI_OK;
   if (x->ndim == 0) {
-    peri_answer(b, 0, peri_of(b->grad_outputs[0]));
+    peri_answer(B, 0, peri_of(B->grad_outputs[0]));
     return PERI_OK;
   }
   peri_call call;
-  peri_step_open(b, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->outputs[1])});
+  peri_step_open(B, &call, &peri_op_scatter, 3,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->outputs[1])});
   peri_call_sizes(&call, 1, x->ndim, x->shape);
-  call.args[3].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  call.args[3].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_sort = {

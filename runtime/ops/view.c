@@ -18,9 +18,9 @@ static void count_elements(peri_layout *y) {
 }
 
 /* The gradient of a copy or of another shape: the same numbers in the input's shape. */
-static peri_status grad_reshape(peri_backward *b) {
-  peri_value g = peri_of(b->grad_outputs[0]);
-  peri_answer(b, 0, peri_step_reshape(b, g, b->layouts[0]->ndim, b->layouts[0]->shape));
+static peri_status grad_reshape(peri_backward *B) {
+  peri_value g = peri_of(B->grad_outputs[0]);
+  peri_answer(B, 0, peri_step_reshape(B, g, B->layouts[0]->ndim, B->layouts[0]->shape));
   return PERI_OK;
 }
 
@@ -187,24 +187,24 @@ static peri_status place_slice(peri_call *call, int dim, int64_t start, int64_t 
   return PERI_OK;
 }
 
-static peri_status grad_slice(peri_backward *b) {
-  const peri_layout *x = b->layouts[0];
-  peri_value g = peri_of(b->grad_outputs[0]);
-  int64_t dim = b->note[0];
-  if (b->grad_outputs[0]->layout.ndim < x->ndim) { /* select: give the dimension back */
+static peri_status grad_slice(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_of(B->grad_outputs[0]);
+  int64_t dim = B->note[0];
+  if (B->grad_outputs[0]->layout.ndim < x->ndim) { /* select: give the dimension back */
     int64_t shape[PERI_MAX_DIMS];
     memcpy(shape, x->shape, sizeof shape);
     shape[dim] = 1;
-    g = peri_step_reshape(b, g, x->ndim, shape);
+    g = peri_step_reshape(B, g, x->ndim, shape);
   }
-  if (b->formula->status != PERI_OK) return PERI_OK;
+  if (B->formula->status != PERI_OK) return PERI_OK;
   peri_call call;
-  peri_step_open(b, &call, &peri_op_slice_backward, 1, &g);
+  peri_step_open(B, &call, &peri_op_slice_backward, 1, &g);
   peri_call_sizes(&call, 1, x->ndim, x->shape);
   call.args[2].integer = dim;
-  call.args[3].integer = b->note[1];
-  call.args[4].integer = b->note[2];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  call.args[3].integer = B->note[1];
+  call.args[4].integer = B->note[2];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 
@@ -328,16 +328,16 @@ static peri_status run_slice_backward(peri_call *call) {
   place.layout.strides[dim] *= call->note[2];
   return peri_tensor_copy_into(&place, g);
 }
-static peri_status grad_slice_backward(peri_backward *b) {
+static peri_status grad_slice_backward(peri_backward *B) {
   peri_call call;
-  peri_value g = peri_of(b->grad_outputs[0]);
-  int64_t dim = b->note[0], start = b->note[1], step = b->note[2], count = b->layouts[0]->shape[dim];
-  peri_step_open(b, &call, &peri_op_slice, 1, &g);
+  peri_value g = peri_of(B->grad_outputs[0]);
+  int64_t dim = B->note[0], start = B->note[1], step = B->note[2], count = B->layouts[0]->shape[dim];
+  peri_step_open(B, &call, &peri_op_slice, 1, &g);
   call.args[1].integer = dim;
   call.args[2].integer = count == 0 ? 0 : start;
-  call.args[3].integer = count == 0 ? -1 - b->grad_outputs[0]->layout.shape[dim] : start + (count - 1) * step;
+  call.args[3].integer = count == 0 ? -1 - B->grad_outputs[0]->layout.shape[dim] : start + (count - 1) * step;
   call.args[4].integer = step;
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_slice_backward = {
@@ -378,14 +378,14 @@ static peri_status infer_permute(peri_call *call) {
   }
   return PERI_OK;
 }
-static peri_status grad_permute(peri_backward *b) {
+static peri_status grad_permute(peri_backward *B) {
   peri_call call;
-  peri_value g = peri_of(b->grad_outputs[0]);
-  int ndim = b->layouts[0]->ndim;
-  peri_step_open(b, &call, &peri_op_permute, 1, &g);
+  peri_value g = peri_of(B->grad_outputs[0]);
+  int ndim = B->layouts[0]->ndim;
+  peri_step_open(B, &call, &peri_op_permute, 1, &g);
   call.args[1].count = ndim;
-  for (int d = 0; d < ndim; d++) call.args[1].sizes[b->note[0] >> (4 * d) & 15] = d;
-  peri_answer(b, 0, peri_step_run(b, &call));
+  for (int d = 0; d < ndim; d++) call.args[1].sizes[B->note[0] >> (4 * d) & 15] = d;
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_permute = {
@@ -413,13 +413,13 @@ static peri_status swap_dimensions(peri_call *call, int a, int b) {
   call->note[1] = b;
   return PERI_OK;
 }
-static peri_status grad_transpose(peri_backward *b) {
+static peri_status grad_transpose(peri_backward *B) {
   peri_call call;
-  peri_value g = peri_of(b->grad_outputs[0]);
-  peri_step_open(b, &call, &peri_op_transpose, 1, &g);
-  call.args[1].integer = b->note[0];
-  call.args[2].integer = b->note[1];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_value g = peri_of(B->grad_outputs[0]);
+  peri_step_open(B, &call, &peri_op_transpose, 1, &g);
+  call.args[1].integer = B->note[0];
+  call.args[2].integer = B->note[1];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 static peri_status infer_transpose(peri_call *call) {
@@ -491,8 +491,8 @@ static peri_status infer_expand(peri_call *call) {
   y->offset = offset;
   return PERI_OK;
 }
-static peri_status grad_pass(peri_backward *b) {
-  peri_answer(b, 0, peri_of(b->grad_outputs[0]));
+static peri_status grad_pass(peri_backward *B) {
+  peri_answer(B, 0, peri_of(B->grad_outputs[0]));
   return PERI_OK;
 }
 const peri_op peri_op_expand = {
