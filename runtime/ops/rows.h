@@ -33,6 +33,8 @@ peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim);
 
 extern const peri_op *const peri_ops_create[];
 extern const peri_op *const peri_ops_elementwise[];
+extern const peri_op *const peri_ops_compare[];
+extern const peri_op *const peri_ops_choose[];
 extern const peri_op *const peri_ops_reduce[];
 extern const peri_op *const peri_ops_moments[];
 extern const peri_op *const peri_ops_matrix[];
