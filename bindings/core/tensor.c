@@ -159,13 +159,13 @@ static int item(lua_State *L) {
     return bind_error(L, "item", "the tensor is %s (expected one element)",
                       peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
-  bind_push_element(L, x);
+  bind_push_element(L, &x->view);
   return 1;
 }
 
 static void push_nested(lua_State *L, const peri_tensor *x, const char *data, int level) {
   if (level == x->layout.ndim) {
-    peri_tensor element = *x;
+    peri_view element = x->view;
     element.data = (char *)(uintptr_t)data;
     bind_push_element(L, &element);
     return;
@@ -315,7 +315,7 @@ static void push_single(lua_State *L, int index, const char *method) {
   if (x->layout.dtype == PERI_BOOL) {
     lua_pushinteger(L, peri_load_integer(PERI_BOOL, x->data));
   } else {
-    bind_push_element(L, x);
+    bind_push_element(L, &x->view);
   }
 }
 static int compare_single(lua_State *L, const char *method, int comparison) {

@@ -64,12 +64,12 @@ static void run_row(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
 
 /* y = loop(operands) over y's shape; consumes the operands. */
 peri_status peri_run_loops(peri_tensor *y, peri_operands *o, peri_loops *l) {
-  peri_tensor *tensors[PERI_MAX_OPERANDS] = {y};
+  const peri_view *views[PERI_MAX_OPERANDS] = {&y->view};
   peri_iterator it;
-  for (int i = 0; i < o->n; i++) tensors[i + 1] = o->converted[i];
-  peri_iterator_open(&it, y->layout.ndim, y->layout.shape, o->n + 1, tensors);
+  for (int i = 0; i < o->n; i++) views[i + 1] = o->converted[i] != NULL ? &o->converted[i]->view : NULL;
+  peri_iterator_open(&it, y->layout.ndim, y->layout.shape, o->n + 1, views);
   for (int i = 0; i < o->n; i++) {
-    if (tensors[i + 1] == NULL) peri_iterator_scalar(&it, i + 1, &o->number[i]);
+    if (views[i + 1] == NULL) peri_iterator_scalar(&it, i + 1, &o->number[i]);
   }
   peri_status status = peri_iterate(peri_tensor_context(y), &it, run_row, l);
   peri_close_operands(o);
@@ -174,7 +174,7 @@ static void run_one(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
 
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y) {
   peri_iterator it;
-  peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2, (peri_tensor *[]){y, x});
+  peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2, (const peri_view *[]){&y->view, &x->view});
   return peri_iterate(peri_tensor_context(y), &it, run_one, &loop);
 }
 

@@ -204,7 +204,8 @@ static peri_status run_pairs(peri_call *call) {
   peri_iterator it;
   PERI_TRY(peri_tensor_copy_into(y, indices->tensors[0]));
   for (int k = 1; k < indices->count; k++) {
-    peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2, (peri_tensor *[]){y, indices->tensors[k]});
+    peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2,
+                       (const peri_view *[]){&y->view, &indices->tensors[k]->view});
     PERI_TRY(peri_iterate(call->context, &it, pair_row, &call->args[1].sizes[k]));
   }
   return PERI_OK;

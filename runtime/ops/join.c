@@ -47,13 +47,13 @@ static peri_status infer_cat(peri_call *call) {
   return peri_layout_contiguous(call->context, call->op->name, y);
 }
 static peri_status run_cat(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, part = *y;
+  const peri_tensor *y = call->outputs[0].tensor;
+  peri_view part = y->view;
   int64_t dim = call->note[0];
-  part.contiguous = false;
   for (int i = 0; i < call->args[0].count; i++) {
     peri_tensor *x = call->args[0].tensors[i];
     part.layout.shape[dim] = x->layout.shape[dim];
-    PERI_TRY(peri_tensor_copy_into(&part, x));
+    PERI_TRY(peri_view_copy_into(call->context, &part, &x->view));
     part.data += x->layout.shape[dim] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
   }
   return PERI_OK;
@@ -108,16 +108,16 @@ static peri_status infer_stack(peri_call *call) {
   return peri_layout_contiguous(call->context, call->op->name, y);
 }
 static peri_status run_stack(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, part = *y;
+  const peri_tensor *y = call->outputs[0].tensor;
+  peri_view part = y->view;
   int64_t dim = call->note[0];
-  part.contiguous = false;
   part.layout.ndim--;
   for (int d = 0; d < part.layout.ndim; d++) {
     part.layout.shape[d] = y->layout.shape[d < dim ? d : d + 1];
     part.layout.strides[d] = y->layout.strides[d < dim ? d : d + 1];
   }
   for (int i = 0; i < call->args[0].count; i++) {
-    PERI_TRY(peri_tensor_copy_into(&part, call->args[0].tensors[i]));
+    PERI_TRY(peri_view_copy_into(call->context, &part, &call->args[0].tensors[i]->view));
     part.data += y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
   }
   return PERI_OK;

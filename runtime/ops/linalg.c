@@ -55,27 +55,22 @@ static peri_status need_finite(peri_call *call, int arg) {
                         call->op->params[arg].name);
 }
 
-/* A matrix (or vector, as one column) into column-major memory. */
-static peri_status to_columns(const peri_tensor *x, char *memory) {
-  peri_tensor target = *x, from = *x;
-  target.data = memory;
-  target.contiguous = false;
-  if (x->layout.ndim == 2) {
-    target.layout.strides[0] = 1;
-    target.layout.strides[1] = x->layout.shape[0];
-  } else {
-    target.layout.strides[0] = 1;
-  }
-  return peri_tensor_copy_into(&target, &from);
+/* Column-major memory, seen as a matrix of x's shape (or a vector, as one column). */
+static peri_view columns_of(const peri_tensor *x, char *memory) {
+  peri_view columns = {.layout = x->layout, .data = memory};
+  columns.layout.strides[0] = 1;
+  if (x->layout.ndim == 2) columns.layout.strides[1] = x->layout.shape[0];
+  return columns;
 }
 
-static peri_status from_columns(peri_tensor *y, const char *memory) {
-  peri_tensor from = *y;
-  from.data = (char *)(uintptr_t)memory;
-  from.contiguous = false;
-  from.layout.strides[0] = 1;
-  if (y->layout.ndim == 2) from.layout.strides[1] = y->layout.shape[0];
-  return peri_tensor_copy_into(y, &from);
+static peri_status to_columns(const peri_tensor *x, char *memory) {
+  peri_view columns = columns_of(x, memory);
+  return peri_view_copy_into(peri_tensor_context(x), &columns, &x->view);
+}
+
+static peri_status from_columns(peri_tensor *y, char *memory) {
+  peri_view columns = columns_of(y, memory);
+  return peri_view_copy_into(peri_tensor_context(y), &y->view, &columns);
 }
 
 /* ---- solve ---- */

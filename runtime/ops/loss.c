@@ -253,7 +253,8 @@ static void squared_difference(void *arg, int64_t n, char *const *p, const ptrdi
 
 static peri_status run_mse(peri_call *call) {
   const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
-  peri_tensor *x = call->args[0].tensor, *y = call->outputs[0].tensor, squares = *y;
+  const peri_tensor *x = call->args[0].tensor, *target = call->args[1].tensor;
+  peri_view squares = call->outputs[0].tensor->view;
   difference loops = {kernels->binary[PERI_BINARY_sub][call->dtype], kernels->unary[PERI_UNARY_square][call->dtype]};
   int64_t reduction = call->args[2].integer, n = x->layout.numel;
   peri_iterator it;
@@ -261,7 +262,7 @@ static peri_status run_mse(peri_call *call) {
     peri_layout_set(&squares.layout, call->dtype, x->layout.ndim, x->layout.shape);
     squares.data = call->workspace;
   }
-  peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (peri_tensor *[]){&squares, x, call->args[1].tensor});
+  peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (const peri_view *[]){&squares, &x->view, &target->view});
   PERI_TRY(peri_iterate(call->context, &it, squared_difference, &loops));
   return reduction == REDUCE_NONE ? PERI_OK : reduce_losses(call, n, squares.data, reduction);
 }

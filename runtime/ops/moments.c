@@ -31,7 +31,8 @@ static peri_status reduce_scaled(peri_call *call, const peri_folded *f, double p
   if (status == PERI_OK) {
     peri_loop2 multiply = call->context->kernels->elementwise->binary[PERI_BINARY_mul][PERI_FLOAT64];
     peri_iterator it;
-    peri_iterator_open(&it, f->x->layout.ndim, f->x->layout.shape, 3, (peri_tensor *[]){scaled, f->x, NULL});
+    peri_iterator_open(&it, f->x->layout.ndim, f->x->layout.shape, 3,
+                       (const peri_view *[]){&scaled->view, &f->x->view, NULL});
     peri_iterator_scalar(&it, 2, &power);
     status = peri_iterate(call->context, &it, multiply_row, &multiply);
     if (status == PERI_OK) status = reduce(call, f, scaled->data, (*y)->data);

@@ -53,7 +53,7 @@ peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded
     if (x->layout.dtype == dtype) return peri_tensor_contiguous(x, &out->x);
     return peri_tensor_convert(x, dtype, &out->x);
   }
-  peri_tensor moved = *x;
+  peri_view moved = x->view;
   int place = 0;
   for (int pass = 0; pass < 2; pass++) {
     for (int d = 0; d < layout->ndim; d++) {
@@ -62,9 +62,7 @@ peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded
       moved.layout.strides[place++] = layout->strides[d];
     }
   }
-  moved.contiguous = false;
-  if (x->layout.dtype == dtype) return peri_tensor_contiguous(&moved, &out->x);
-  return peri_tensor_convert(&moved, dtype, &out->x);
+  return peri_view_copy(peri_tensor_context(x), &moved, dtype, &out->x);
 }
 
 int peri_reduced(const peri_backward *B, int64_t dims[PERI_MAX_DIMS]) {

@@ -28,8 +28,6 @@ peri_value peri_step_t(peri_backward *B, peri_value matrix);
 
 /* y = loop(x) over y's shape; y may be x */
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
-/* x seen with dimension dim, from 0, as its last: a header that borrows x's storage */
-peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim);
 
 extern const peri_op *const peri_ops_create[];
 extern const peri_op *const peri_ops_elementwise[];

@@ -152,11 +152,11 @@ static peri_status run_slice_backward(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor, *g = call->args[0].tensor;
   memset(y->data, 0, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
   int64_t dim = call->note[0];
-  peri_tensor place = *y;
+  peri_view place = y->view;
   place.data += call->note[1] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
   place.layout.shape[dim] = g->layout.shape[dim];
   place.layout.strides[dim] *= call->note[2];
-  return peri_tensor_copy_into(&place, g);
+  return peri_view_copy_into(call->context, &place, &g->view);
 }
 static peri_status grad_slice_backward(peri_backward *B) {
   peri_call call;

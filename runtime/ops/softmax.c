@@ -14,47 +14,35 @@ static peri_status infer_softmax(peri_call *call) {
   return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 
-peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim) {
-  peri_tensor moved = *x;
-  int last = x->layout.ndim - 1;
-  if (dim >= last) return moved;
-  for (int64_t d = dim; d < last; d++) {
-    moved.layout.shape[d] = x->layout.shape[d + 1];
-    moved.layout.strides[d] = x->layout.strides[d + 1];
-  }
-  moved.layout.shape[last] = x->layout.shape[dim];
-  moved.layout.strides[last] = x->layout.strides[dim];
-  moved.contiguous = peri_layout_is_contiguous(&moved.layout);
-  return moved;
-}
-
 typedef peri_status (*along_rows)(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *a,
                                   const void *b, void *y);
 
 /* y = kernel(a, b) along dim; b may be NULL. */
-static peri_status run_rows(peri_context *context, int64_t dim, along_rows kernel, peri_tensor *a, peri_tensor *b,
-                            peri_tensor *y) {
-  peri_tensor moved_a = peri_dimension_last(a, dim), moved_y = peri_dimension_last(y, dim);
-  peri_tensor moved_b = b != NULL ? peri_dimension_last(b, dim) : moved_a;
-  peri_tensor *own_a = NULL, *own_b = NULL, *result = NULL;
+static peri_status run_rows(peri_context *context, int64_t dim, along_rows kernel, const peri_tensor *a,
+                            const peri_tensor *b, peri_tensor *y) {
+  if (y->layout.numel == 0) return PERI_OK;
+  peri_view rows_a = peri_view_dimension_last(&a->view, dim), rows_y = peri_view_dimension_last(&y->view, dim);
+  peri_tensor *own_a, *own_b = NULL, *result = NULL;
+  const char *data_a, *data_b = NULL;
   int ndim = y->layout.ndim;
-  int64_t n = ndim == 0 ? 1 : moved_y.layout.shape[ndim - 1];
-  peri_status status = peri_tensor_contiguous(&moved_a, &own_a);
-  bool moved = own_a == &moved_a; /* retained the local header: no new tensor was made */
-  if (status == PERI_OK) status = peri_tensor_contiguous(&moved_b, &own_b);
-  bool moved_2 = own_b == &moved_b;
-  if (status == PERI_OK && !moved_y.contiguous) {
+  int64_t n = ndim == 0 ? 1 : rows_y.layout.shape[ndim - 1];
+  peri_status status = peri_view_contiguous(context, &rows_a, &data_a, &own_a);
+  if (status == PERI_OK && b != NULL) {
+    peri_view rows_b = peri_view_dimension_last(&b->view, dim);
+    status = peri_view_contiguous(context, &rows_b, &data_b, &own_b);
+  }
+  if (status == PERI_OK && !rows_y.contiguous) {
     peri_layout layout;
-    peri_layout_set(&layout, y->layout.dtype, ndim, moved_y.layout.shape);
+    peri_layout_set(&layout, y->layout.dtype, ndim, rows_y.layout.shape);
     status = peri_tensor_empty(context, &layout, &result);
   }
-  if (status == PERI_OK && y->layout.numel > 0) {
-    status = kernel(context, y->layout.dtype, y->layout.numel / n, n, own_a->data, own_b->data,
-                    (result != NULL ? result : y)->data);
+  if (status == PERI_OK) {
+    status = kernel(context, y->layout.dtype, y->layout.numel / n, n, data_a, data_b,
+                    result != NULL ? result->data : y->data);
   }
-  if (status == PERI_OK && result != NULL) status = peri_tensor_copy_into(&moved_y, result);
-  if (!moved) peri_tensor_release(&own_a);
-  if (!moved_2) peri_tensor_release(&own_b);
+  if (status == PERI_OK && result != NULL) status = peri_view_copy_into(context, &rows_y, &result->view);
+  peri_tensor_release(&own_a);
+  peri_tensor_release(&own_b);
   peri_tensor_release(&result);
   return status;
 }

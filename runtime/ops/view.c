@@ -106,9 +106,9 @@ static peri_status infer_reshape(peri_call *call) {
 static peri_status run_copy(peri_call *call) {
   /* y has the elements of x in order: walk x's shape over y's contiguous memory. */
   peri_tensor *x = call->args[0].tensor;
-  peri_tensor alias = *call->outputs[0].tensor;
-  peri_layout_set(&alias.layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
-  return peri_tensor_copy_into(&alias, x);
+  peri_view y = call->outputs[0].tensor->view;
+  peri_layout_set(&y.layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
+  return peri_view_copy_into(call->context, &y, &x->view);
 }
 static peri_status run_reshape(peri_call *call) {
   if (!call->note[0]) {
