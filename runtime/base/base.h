@@ -47,6 +47,8 @@ uint64_t peri_stream_u64(peri_stream *stream);                   /* takes one bl
 uint64_t peri_stream_below(peri_stream *stream, uint64_t bound); /* uniform in [0, bound), unbiased */
 double peri_stream_uniform(peri_stream *stream);                 /* uniform in [0, 1), 53 bits */
 double peri_stream_normal(peri_stream *stream);                  /* Box-Muller; takes one block */
+/* order becomes a random permutation of 0 .. n-1, which takes n - 1 blocks or more. */
+void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order);
 
 /* ---- the context ---- */
 #define PERI_FREE_CLASSES 76

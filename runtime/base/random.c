@@ -76,3 +76,13 @@ double peri_stream_normal(peri_stream *stream) {
   double u = (double)((pair[0] >> 11) + 1) * 0x1p-53, turn = (double)(pair[1] >> 11) * 0x1p-53;
   return sqrt(-2 * log(u)) * cos(6.283185307179586476925 * turn);
 }
+
+/* Fisher and Yates; Durstenfeld 1964 */
+void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order) {
+  for (int64_t i = 0; i < n; i++) order[i] = i;
+  for (int64_t i = n - 1; i > 0; i--) {
+    int64_t j = (int64_t)peri_stream_below(stream, (uint64_t)i + 1), kept = order[i];
+    order[i] = order[j];
+    order[j] = kept;
+  }
+}
