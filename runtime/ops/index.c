@@ -5,21 +5,36 @@
 
 /* ---- index tensors ---- */
 
-peri_status peri_index_check(peri_call *call, int arg, int64_t size) {
-  peri_tensor *index = call->args[arg].tensor, *own;
+peri_status peri_index_outside(peri_tensor *index, int64_t size, int64_t *at, int64_t *value) {
+  peri_tensor *own;
   PERI_TRY(peri_tensor_contiguous(index, &own));
   const int64_t *values = (const int64_t *)(const void *)own->data;
-  int64_t wrong = -1;
-  for (int64_t i = 0; i < own->layout.numel && wrong < 0; i++) {
-    if (values[i] < 1 || values[i] > size) wrong = i;
+  *at = -1;
+  for (int64_t i = 0; i < own->layout.numel && *at < 0; i++) {
+    if (values[i] < 1 || values[i] > size) *at = i;
   }
-  int64_t value = wrong < 0 ? 0 : values[wrong];
+  *value = *at < 0 ? 0 : values[*at];
   peri_tensor_release(&own);
-  if (wrong >= 0) {
+  return PERI_OK;
+}
+
+peri_status peri_index_shift(peri_tensor *index, int64_t *out) {
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(index, &own));
+  const int64_t *values = (const int64_t *)(const void *)own->data;
+  for (int64_t i = 0; i < own->layout.numel; i++) out[i] = values[i] - 1;
+  peri_tensor_release(&own);
+  return PERI_OK;
+}
+
+peri_status peri_index_check(peri_call *call, int arg, int64_t size) {
+  int64_t at, value;
+  PERI_TRY(peri_index_outside(call->args[arg].tensor, size, &at, &value));
+  if (at >= 0) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s %lld is %lld (expected 1 to %lld)", call->op->params[arg].name,
-                          (long long)wrong + 1, (long long)value, (long long)size);
+                          (long long)at + 1, (long long)value, (long long)size);
   }
-  call->workspace_bytes = (size_t)index->layout.numel * sizeof(int64_t);
+  call->workspace_bytes = (size_t)call->args[arg].tensor->layout.numel * sizeof(int64_t);
   return PERI_OK;
 }
 
@@ -39,14 +54,8 @@ peri_status peri_index_need_vector(peri_call *call, int arg) {
 }
 
 peri_status peri_index_from_zero(peri_call *call, int arg, const int64_t **out) {
-  peri_tensor *own;
-  int64_t *values = call->workspace;
-  PERI_TRY(peri_tensor_contiguous(call->args[arg].tensor, &own));
-  const int64_t *given = (const int64_t *)(const void *)own->data;
-  for (int64_t i = 0; i < own->layout.numel; i++) values[i] = given[i] - 1;
-  peri_tensor_release(&own);
-  *out = values;
-  return PERI_OK;
+  *out = call->workspace;
+  return peri_index_shift(call->args[arg].tensor, call->workspace);
 }
 
 /* A layout as outer x (dimension dim) x inner. */
@@ -171,21 +180,16 @@ static peri_status infer_pairs(peri_call *call) {
   int64_t shape[PERI_MAX_DIMS];
   int ndim;
   for (int k = 0; k < indices->count; k++) {
-    peri_tensor *own;
     peri_dtype dtype = indices->tensors[k]->layout.dtype;
     if (dtype != PERI_INT64) {
       return peri_call_fail(call, PERI_ERR_ARGUMENT, "the tensor of positions %d is %s (expected int64)", k + 1,
                             peri_dtype_name(dtype));
     }
-    PERI_TRY(peri_tensor_contiguous(indices->tensors[k], &own));
-    const int64_t *values = (const int64_t *)(const void *)own->data;
-    int64_t i = 0, numel = own->layout.numel, size = sizes->sizes[k];
-    while (i < numel && values[i] >= 1 && values[i] <= size) i++;
-    int64_t value = i < numel ? values[i] : 0;
-    peri_tensor_release(&own);
-    if (i == numel) continue;
+    int64_t at, value, size = sizes->sizes[k];
+    PERI_TRY(peri_index_outside(indices->tensors[k], size, &at, &value));
+    if (at < 0) continue;
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "position %lld of tensor %d is %lld (expected 1 to %lld)",
-                          (long long)i + 1, k + 1, (long long)value, (long long)size);
+                          (long long)at + 1, k + 1, (long long)value, (long long)size);
   }
   PERI_TRY(peri_broadcast(call->context, call->op->name, indices->count, indices->tensors, &ndim, shape));
   return peri_infer_output(call, 0, PERI_INT64, ndim, shape);

@@ -1,6 +1,6 @@
 /* Losses as fused rows: cross-entropy (log-softmax and negative log likelihood in one) and the
  * squared error. */
-#include "ops/ops.h"
+#include "ops/index.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
@@ -18,17 +18,10 @@ enum { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN };
  * The second, hidden output keeps softmax(x) for the gradient: p - onehot(t), or p sum_j t_rj - t_r. */
 
 static peri_status check_classes(peri_call *call, int64_t classes) {
-  peri_tensor *target;
-  PERI_TRY(peri_tensor_contiguous(call->args[1].tensor, &target));
-  const int64_t *t = (const int64_t *)(const void *)target->data;
-  int64_t wrong = -1;
-  for (int64_t i = 0; i < target->layout.numel && wrong < 0; i++) {
-    if (t[i] < 1 || t[i] > classes) wrong = i;
-  }
-  int64_t value = wrong < 0 ? 0 : t[wrong];
-  peri_tensor_release(&target);
-  if (wrong < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target %lld is class %lld (expected 1 to %lld)", (long long)wrong + 1,
+  int64_t at, value;
+  PERI_TRY(peri_index_outside(call->args[1].tensor, classes, &at, &value));
+  if (at < 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target %lld is class %lld (expected 1 to %lld)", (long long)at + 1,
                         (long long)value, (long long)classes);
 }
 
@@ -75,15 +68,6 @@ static peri_status infer_cross_entropy(peri_call *call) {
   return peri_infer_output(call, 1, x->dtype, 2, x->shape);
 }
 
-static peri_status shifted_targets(peri_tensor *target, int64_t *out) {
-  peri_tensor *own;
-  PERI_TRY(peri_tensor_contiguous(target, &own));
-  const int64_t *t = (const int64_t *)(const void *)own->data;
-  for (int64_t i = 0; i < own->layout.numel; i++) out[i] = t[i] - 1;
-  peri_tensor_release(&own);
-  return PERI_OK;
-}
-
 /* losses[r] = - sum over j of t_rj log p_rj */
 static void probability_losses(peri_dtype dtype, int64_t rows, int64_t n, const char *log_p, const char *t,
                                char *losses) {
@@ -113,8 +97,8 @@ static peri_status run_probabilities(peri_call *call, peri_tensor *x, char *loss
 
 static peri_status run_classes(peri_call *call, peri_tensor *x, char *losses) {
   int64_t rows = x->layout.shape[0], n = x->layout.shape[1];
-  int64_t *target = call->workspace;
-  PERI_TRY(shifted_targets(call->args[1].tensor, target));
+  const int64_t *target;
+  PERI_TRY(peri_index_from_zero(call, 1, &target));
   peri_tensor *p = call->outputs[1].tensor;
   return peri_cross_entropy(call->context, call->dtype, rows, n, x->data, target, losses, p != NULL ? p->data : NULL);
 }
@@ -157,7 +141,7 @@ static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   peri_layout_set(&layout, p->layout.dtype, 2, p->layout.shape);
   PERI_TRY(peri_alloc(B->context, bytes, &block));
   target = block;
-  peri_status status = shifted_targets(B->args[1].tensor, target);
+  peri_status status = peri_index_shift(B->args[1].tensor, target);
   if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
   if (status == PERI_OK) {
     status = peri_tensor_empty(B->context, &layout, gx);
