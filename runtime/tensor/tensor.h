@@ -158,6 +158,16 @@ void peri_iterator_scalar(peri_iterator *iterator, int operand, const void *elem
 typedef void (*peri_row_body)(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides);
 peri_status peri_iterate(peri_context *context, const peri_iterator *iterator, peri_row_body row, void *arg);
 
+/* ---- equality ---- */
+/* |a - b| <= absolute + relative |b|, or both the same infinity, or both NaN with equal_nan; integers are compared
+ * exactly, with each other and, when both tolerances are 0, with floats. */
+typedef struct peri_closeness {
+  double relative, absolute;
+  bool equal_nan;
+} peri_closeness;
+/* Whether that holds for every element, and the shapes are the same. */
+peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
+
 /* ---- text ---- */
 /* As NumPy prints: aligned columns, elided when large; the footer has dtype and shape. Writes a
  * terminated text into a new block of *bytes bytes of the context. */
