@@ -66,6 +66,8 @@ struct peri_context {
   bool keep_blas_threads;
   bool grad_mode; /* operations record */
   atomic_bool cancelled;
+  const char *operation;         /* what runs, or NULL: messages of missing memory open with it */
+  bool in_place;                 /* it runs in its form name_ */
   bool shielded;                 /* a write in place has begun: the flag waits until it is done */
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
@@ -83,6 +85,9 @@ struct peri_context {
 
 /* Sets the message and returns the status, so that a check is one line. */
 peri_status peri_fail(peri_context *context, peri_status status, const char *format, ...) PERI_PRINTF(3, 4);
+
+/* Out of memory: the message opens with the operation that runs, which an allocator does not know. */
+peri_status peri_fail_memory(peri_context *context, const char *format, ...) PERI_PRINTF(2, 3);
 
 /* ---- memory ----
  * 64-byte aligned, uninitialised, drawn from the budget. The size is given back on release, so that

@@ -129,8 +129,8 @@ static peri_status first_tensor(peri_context *context, const peri_layout *layout
   if (data == NULL && (__builtin_mul_overflow((size_t)layout->numel, dtypes[layout->dtype].size, &bytes) ||
                        bytes > PTRDIFF_MAX - FIRST_BYTES)) {
     char text[PERI_SHAPE_TEXT];
-    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: a tensor %s of %s has too many elements",
-                     dtypes[layout->dtype].name, peri_shape_text(layout->ndim, layout->shape, text));
+    return peri_fail_memory(context, "out of memory: a tensor %s of %s has too many elements",
+                            dtypes[layout->dtype].name, peri_shape_text(layout->ndim, layout->shape, text));
   }
   bytes += FIRST_BYTES;
   PERI_TRY(peri_alloc(context, bytes, &block));
