@@ -1,16 +1,12 @@
 /* The elementwise loops on every instruction set of this processor: single elements against scalar
  * twins, then whole loops, of any stride, length and offset, against single elements, bit by bit. */
 #include "elementwise_twins.h"
-#include "test.h"
+#include "kernels_support.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define ROOM    160 /* elements of a buffer: 67 with stride 2, offsets, and a margin that must stay as it is */
 #define LONGEST 67
-
-static const char *const variants[] = {"baseline", "v3", "v4"};
-static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
 
 /* NULL where this processor lacks the set. */
 static const peri_elementwise_kernels *variant(size_t v) {
