@@ -191,6 +191,21 @@ static int open_part(lua_State *L) {
   return 1;
 }
 
+/* The names of all parts as keys: the second upvalue of open_part, where the prompt's completion looks for what may
+ * follow "peri.". */
+static void push_part_names(lua_State *L) {
+  lua_newtable(L);
+  for (const part *row = parts; row->name != NULL; row++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, row->name);
+  }
+  for (const struct peri_lua_source *source = peri_lua_sources; source->name != NULL; source++) {
+    if (strchr(source->name, '.') != NULL) continue;
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, source->name);
+  }
+}
+
 /* The same for the internal table. */
 static int open_internal_part(lua_State *L) {
   const char *name = key_of(L);
@@ -312,7 +327,8 @@ int luaopen_perilune(lua_State *L) {
   lua_setfield(L, module, "version");
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, module);
-  bind_push_function(L, S, open_part, 1);
+  push_part_names(L);
+  bind_push_function(L, S, open_part, 2);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, module);
   return 1;

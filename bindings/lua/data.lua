@@ -38,14 +38,26 @@ local function read_set(dir, prefix)
     error(text:format(prefix, images.dtype, table.concat(images.shape, "x"), labels.dtype,
       table.concat(labels.shape, "x")), 0)
   end
-  return { x = images:view(#images, -1):to("float32"):div_(255), y = labels:to("int64"):add_(1) }
+  if images:size(2) ~= 28 or images:size(3) ~= 28 or #images == 0 then
+    error(("mnist: the %s images are %s (expected n x 28 x 28, n from 1)"):format(prefix,
+      table.concat(images.shape, "x")), 0)
+  end
+  local y = labels:to("int64")
+  if y:max():item() > 9 then
+    error(("mnist: label %d of %s is %d (expected 0 to 9, as there are classes)"):format(y:argmax(), prefix,
+      y:max():item()), 0)
+  end
+  return { x = images:view(#images, -1):to("float32"):div_(255), y = y:add_(1) }
 end
 
 internal.document("mnist", [[
 data.mnist(dir) -> {train = {x =, y =}, test = {x =, y =}, classes =}
 Reads the four IDX files of MNIST (or a set of its family) from a folder, plain or .gz: x is n x 784 float32 in [0, 1],
-y int64: the digit + 1; classes are the digits in order.]], function(dir)
-  if type(dir) ~= "string" then internal.raise(("mnist: dir must be a string, got %s"):format(type(dir))) end
+y int64: the digit + 1; classes are the digits in order.
+Errors: files that are missing, or no such sets; images that are not 28x28; labels beyond 9.]], function(dir)
+  if type(dir) ~= "string" or dir:find "\0" then
+    internal.raise(("mnist: dir must be the name of a folder, got %s"):format(type(dir)))
+  end
   local ok, result = pcall(function()
     return { train = read_set(dir, "train"), test = read_set(dir, "t10k"), classes = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 } }
   end)
@@ -77,7 +89,8 @@ are whole numbers, float64 when all are numbers; else they are texts, and y is
 the place of each among info.classes (list, in the order of bytes), from 1.
 Without label y is nil. header says whether the first record holds names; by
 default it does when a column is asked for by name, or a cell of X's columns is
-no number there. separator is a tab for .tsv and .tab, else a comma. info has
+no number there, or all of them are numbers in quotes (unquoted numbers as names
+need header = true). separator is a tab for .tsv and .tab, else a comma. info has
 header, columns and label (names, or positions without header) and classes.
 missing = 'nan' reads cells of X that are empty or NA, N/A, NaN, null, none or ?
 (in any case) as NaN.
@@ -89,7 +102,8 @@ document("write_csv", [[
 data.write_csv(path, X, y, {columns =, label =, classes =, separator =})
 Writes X (n x d numbers) and y (n numbers, or nil) as its last column, as
 read_csv reads them, with as many digits as give the same bits again. columns (a
-list of d names) and label (that of y) make a first line of names; classes (a
+list of d names) and label (that of y) make a first line of names (in quotes
+where they are numbers, so that they are read as names); classes (a
 list of texts) is written in the place of the labels 1 to k. separator as for
 read_csv; lines end with a line feed. The file is written whole or not at all.
 Errors: shapes that do not fit; labels without a text in classes; the file

@@ -20,51 +20,131 @@ local clean, wrapped, NUMBER, CHARACTER = out.clean, out.wrapped, out.NUMBER, ou
 local LAYERS, INK = layers.LAYERS, layers.INK
 local new_box, has_place, padded, log_padded = layers.new_box, layers.has_place, layers.padded, layers.log_padded
 
+-- ---- what scripts hold ----
+-- A figure and a page are tables without fields; what they are made of stands in RECORDS, where no script changes it.
+-- Their options can be read, and set as when they were made; the layers can be looked at.
+
+local RECORDS = setmetatable({}, {__mode = "k"})
+
+-- A value for a script to look at: lists are copies, functions are not shown.
+local function seen(value)
+  if type(value) == "function" then return nil end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, entry in pairs(value) do copy[key] = seen(entry) end
+  return copy
+end
+
+local HIDDEN = {group = true} -- of layers: bars that share their places hold each other
+
+local function seen_layer(layer)
+  return setmetatable({}, {
+    __name = "layer", __metatable = false,
+    __index = function(_, key)
+      if key == "kind" then return layer.kind.name end
+      if not HIDDEN[key] then return seen(layer[key]) end
+    end,
+    __newindex = public(function()
+      fail("plot: the layers of a figure cannot be changed (give figure:%s its options)", layer.kind.name)
+    end),
+  })
+end
+
+local function seen_layers(record)
+  local list = {}
+  for i, layer in ipairs(record.layers) do list[i] = seen_layer(layer) end
+  return list
+end
+
+-- The metatable of figures, or of pages. checked(options, record) gives the options with their defaults.
+local function new_class(name, methods, known, checked)
+  local class = {__name = name, __metatable = methods} -- by which help knows the class
+  function class.__index(self, key)
+    local record = RECORDS[self]
+    if methods[key] ~= nil or not record then return methods[key] end
+    if key == "layers" and record.layers then return seen_layers(record) end
+    if known[key] then return seen(record[key]) end
+  end
+  class.__newindex = public(function(self, key, value)
+    local record = RECORDS[self]
+    local given = {}
+    for option in pairs(known) do given[option] = record[option] end
+    if not known[key] then
+      fail("plot: a %s has no option %s (known: %s)", name, shown(key), table.concat(input.sorted_keys(known), ", "))
+    end
+    given[key] = value
+    record[key] = checked(given, record)[key]
+  end)
+  return class
+end
+
+local function record_of(self, method, class)
+  local record = RECORDS[self]
+  if record and (class ~= "page") == (record.layers ~= nil) then return record end
+  return fail("plot.%s: called with %s (expected %s:%s(...))", method, shown(self), class or "figure", method)
+end
+
 -- ---- figures ----
 
-local Figure = {__name = "figure"}
-Figure.__index = Figure
+local Figure = {}
 
 local FIGURE_OPTIONS = {
   title = kinds.text, width = kinds.pixels, height = kinds.pixels, xlabel = kinds.text, ylabel = kinds.text,
   xlim = kinds.limits, ylim = kinds.limits, xscale = kinds.scale, yscale = kinds.scale,
   legend = kinds.either(kinds.off, kinds.place), grid = kinds.boolean, axes = kinds.boolean,
-  aspect = kinds.either(kinds.one_of{equal = true, auto = true}, kinds.positive),
+  aspect = kinds.either(kinds.one_of{equal = true, auto = true}, kinds.ratio),
 }
 
-local function new_figure(given)
+local function figure_options(given, record)
   local figure = options("plot.figure", given, FIGURE_OPTIONS)
   figure.width, figure.height = figure.width or 640, figure.height or 480
-  figure.legend = figure.legend == nil and "best" or figure.legend
+  if figure.legend == nil then figure.legend = "best" end
   for _, axis in ipairs{"x", "y"} do
-    local lim = figure[axis .. "lim"]
-    if figure[axis .. "scale"] == "log" and lim and (lim[1] <= 0 or lim[2] <= 0) then
+    local lim, log = figure[axis .. "lim"], figure[axis .. "scale"] == "log"
+    if log and lim and (lim[1] <= 0 or lim[2] <= 0) then
       fail("plot.figure: %slim is {%g, %g} on a log axis (expected positive numbers)", axis, lim[1], lim[2])
     end
+    for _, layer in ipairs(log and record and record.layers or {}) do
+      if layer.fills then fail("plot.figure: %sscale is 'log' but there is an image (expected linear axes)", axis) end
+    end
   end
-  figure.layers = {}
-  return setmetatable(figure, Figure)
+  return figure
 end
 
-local function check_figure(self, method)
-  if getmetatable(self) ~= Figure then
-    fail("plot.%s: called with %s (expected figure:%s(...))", method, shown(self), method)
+local FigureClass = new_class("figure", Figure, FIGURE_OPTIONS, figure_options)
+
+function FigureClass:__tostring()
+  local record = RECORDS[self]
+  return ("figure %dx%d with %d layers"):format(record.width, record.height, #record.layers)
+end
+
+local function new_figure(given)
+  local record, figure = figure_options(given), setmetatable({}, FigureClass)
+  record.layers = {}
+  RECORDS[figure] = record
+  return figure
+end
+
+-- Adds what the method of that name makes of its arguments; gives the layer.
+local function add_layer(record, name, ...)
+  local row = LAYERS[name]
+  local layer = row.new(...)
+  layer.kind = row
+  if layer.fills then
+    if record.xscale == "log" or record.yscale == "log" then fail("plot.%s: the axes must be linear", name) end
+    for _, other in ipairs(record.layers) do
+      if other.fills then fail("plot.%s: the figure has an image already (one for each figure)", name) end
+    end
   end
+  if row.join then row.join(layer, record.layers) end
+  record.layers[#record.layers + 1] = layer
+  return layer
 end
 
 for name, row in pairs(LAYERS) do
+  row.name = name
   internal.document(name, row.doc, public(function(self, ...)
-    check_figure(self, name)
-    local layer = row.new(...)
-    layer.kind = row
-    if layer.fills then
-      if self.xscale == "log" or self.yscale == "log" then fail("plot.%s: the axes must be linear", name) end
-      for _, other in ipairs(self.layers) do
-        if other.fills then fail("plot.%s: the figure has an image already (one for each figure)", name) end
-      end
-    end
-    if row.join then row.join(layer, self.layers) end
-    self.layers[#self.layers + 1] = layer
+    add_layer(record_of(self, name), name, ...)
     return self
   end), Figure)
 end
@@ -88,11 +168,9 @@ of the points before. Further options: colorbar (its title, or false), label and
 legend).
 Errors: both or none of model and predict; a model that is no estimator, is not fitted, is a regression, or has not 2
 features or what kind asks for; what predict gives has not the form of kind.]], public(function(self, given)
-  check_figure(self, "regions")
-  return regions.add(self, given, natural_extent)
+  regions.add(record_of(self, "regions"), given, natural_extent, add_layer)
+  return self
 end), Figure)
-
-function Figure:__tostring() return ("figure %dx%d with %d layers"):format(self.width, self.height, #self.layers) end
 
 -- The limits of both axes: given ones, else those of the layers; curves get a little room, images none.
 local function figure_limits(figure)
@@ -261,7 +339,7 @@ local function write_axes(figure, script, box)
   local bare = figure.axes == false or figure.axes == nil and property(figure, "bare")
   script:add("set tics out nomirror scale 0.6 font ',12' textcolor rgb '%s'", INK)
   script:add(bare and "unset border" or "set border %d lc rgb '%s' lw 1", box.filled and 15 or 3, INK)
-  if bare then script:add("unset xtics\nunset ytics") end
+  for _, axis in ipairs(bare and {"x", "y"} or {}) do script:add("unset %stics", axis) end
   for _, axis in ipairs{"x", "y", "cb"} do script:add("set format %s '%%g'", axis) end
   for _, axis in ipairs{"x", "y"} do
     local label, extra = figure[axis .. "label"], 0
@@ -277,6 +355,7 @@ local function write_axes(figure, script, box)
       script:numbers("set bmargin %.3g", 2.4 + (label and 1.7 or 0) + extra)
     end
     local low, high = box[axis .. "1"], box[axis .. "2"]
+    input.check_span("plot", ("the %s axis"):format(axis), low, high, box["log_" .. axis])
     if figure[axis .. "scale"] == "log" then
       script:add("set logscale %s", axis)
       local ticks = log_ticks(axis, math.min(low, high), math.max(low, high), script)
@@ -348,12 +427,31 @@ end
 
 -- ---- pages of several panels ----
 
-local Page = {__name = "page"}
-Page.__index = Page
+local Page = {}
 
 local PAGE_OPTIONS = {
   title = kinds.text, rows = kinds.count, cols = kinds.count, width = kinds.pixels, height = kinds.pixels,
 }
+
+-- record: the page; figures are the records of its panels.
+local function page_options(given, record)
+  local page, figures = options("plot.page", given, PAGE_OPTIONS), record.figures
+  page.cols = page.cols or math.ceil(page.rows and #figures / page.rows or math.sqrt(#figures))
+  page.rows = page.rows or math.ceil(#figures / page.cols)
+  if page.rows * page.cols < #figures then
+    fail("plot.page: %d figures do not fit in %d rows of %d", #figures, page.rows, page.cols)
+  end
+  page.width = page.width or math.min(10000, page.cols * figures[1].width)
+  page.height = page.height or math.min(10000, page.rows * figures[1].height)
+  return page
+end
+
+local PageClass = new_class("page", Page, PAGE_OPTIONS, page_options)
+
+function PageClass:__tostring()
+  local record = RECORDS[self]
+  return ("page of %d figures in %d rows of %d"):format(#record.figures, record.rows, record.cols)
+end
 
 local function new_page(given)
   local figures, named = {}, {}
@@ -361,24 +459,15 @@ local function new_page(given)
     if math.type(key) ~= "integer" then named[key] = value end
   end
   for i, figure in ipairs(type(given) == "table" and given or {}) do
-    if getmetatable(figure) ~= Figure then fail("plot.page: panel %d is %s (expected a figure)", i, shown(figure)) end
-    figures[i] = figure
+    local record = RECORDS[figure]
+    if not record or record.figures then fail("plot.page: panel %d is %s (expected a figure)", i, shown(figure)) end
+    figures[i] = record
   end
   if #figures == 0 then fail("plot.page: there are no panels (expected a list of figures)") end
-  local page = options("plot.page", named, PAGE_OPTIONS)
-  page.cols = page.cols or math.ceil(page.rows and #figures / page.rows or math.sqrt(#figures))
-  page.rows = page.rows or math.ceil(#figures / page.cols)
-  if page.rows * page.cols < #figures then
-    fail("plot.page: %d figures do not fit in %d rows of %d", #figures, page.rows, page.cols)
-  end
-  page.figures = figures
-  page.width = page.width or math.min(10000, page.cols * figures[1].width)
-  page.height = page.height or math.min(10000, page.rows * figures[1].height)
-  return setmetatable(page, Page)
-end
-
-function Page:__tostring()
-  return ("page of %d figures in %d rows of %d"):format(#self.figures, self.rows, self.cols)
+  local record, page = page_options(named, {figures = figures}), setmetatable({}, PageClass)
+  record.figures = figures
+  RECORDS[page] = record
+  return page
 end
 
 -- A figure or a page.
@@ -407,9 +496,6 @@ local function save(picture, paths, given)
     fail("plot.save: the path is %s (expected a file name or a list of them)", shown(paths))
   end
   local s = (opts.scale or 2) + 0.0 -- integers would wrap around
-  if picture.width * s * picture.height * s > 1e8 then
-    fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
-  end
   local formats, wanted = {}, {}
   for i, path in ipairs(paths) do
     if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
@@ -423,6 +509,9 @@ local function save(picture, paths, given)
     if not wanted[format] then formats[#formats + 1] = format end
     wanted[format], wanted[i] = true, format
   end
+  if wanted.png and picture.width * s * picture.height * s > 1e8 then
+    fail("plot.save: scale %g makes the picture larger than 100 million pixels", s)
+  end
   local pictures = out.render("plot.save", picture, write_picture, formats, s)
   for i, path in ipairs(paths) do
     local folder = path:match("^(.+)/[^/]*$")
@@ -431,7 +520,6 @@ local function save(picture, paths, given)
     if ok then ok, message = process.write(path, pictures[wanted[i]]) end
     if not ok then fail("plot.save: %s", message) end
   end
-  return picture
 end
 
 local function as_text(where, picture)
@@ -445,25 +533,20 @@ local function as_text(where, picture)
   return out.render(where, picture, write_picture, {"txt"}, 1).txt
 end
 
-local function show(picture)
-  print((as_text("plot.show", picture):gsub("\n$", "")))
-  return picture
-end
-
 local SAVE_DOC = [[
 %s:save(path, {scale = 2}) -> %s
 Writes .svg, .png, .pdf or .txt by the path's ending, or a list of paths in one go; folders are made. scale: of .png.]]
 local SHOW_DOC = "%s:show() -> %s\nDraws with characters in the terminal."
 
-for class, name in pairs{[Figure] = "figure", [Page] = "page"} do
+for name, methods in pairs{figure = Figure, page = Page} do
   internal.document("save", SAVE_DOC:format(name, name), public(function(self, ...)
-    if getmetatable(self) ~= class then fail("plot.save: called with %s (expected %s:save(...))", shown(self), name) end
-    return save(self, ...)
-  end), class)
+    save(record_of(self, "save", name), ...)
+    return self
+  end), methods)
   internal.document("show", SHOW_DOC:format(name, name), public(function(self)
-    if getmetatable(self) ~= class then fail("plot.show: called with %s (expected %s:show())", shown(self), name) end
-    return show(self)
-  end), class)
+    print((as_text("plot.show", record_of(self, "show", name)):gsub("\n$", "")))
+    return self
+  end), methods)
 end
 
 local plot = {}
@@ -473,7 +556,9 @@ plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, wid
 A picture to which layers are added: line, scatter, bars, histogram, band, image, heatmap, images, contour, regions,
 text; then save or show it. Drawn by gnuplot.
 Limits are {low, high}; scales 'linear' or 'log'. Further options: legend ('best', false, 'above', 'below', 'right',
-'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).]],
+'top left', ...), grid (true or false), axes = true, aspect ('equal', 'auto' or height / width).
+Options can be read and set later (figure.title = 'x'); data are copied when a layer is added.
+Errors: options and data that are wrong; when it is drawn, axes beyond 8e307 or shorter than 1e-300.]],
   public(new_figure), plot)
 internal.document("page", [[
 plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =} -> page
@@ -486,7 +571,8 @@ local views
 -- internal.view(name, ...): a picture that plot/views.lua draws, for the methods of results.
 internal.view = public(function(name, ...)
   views = views or internal.load("plot.views", input, layers, model_of,
-    {figure = new_figure, options = FIGURE_OPTIONS, regions = regions.OPTIONS})
+    {figure = new_figure, record = function(figure) return RECORDS[figure] end, options = FIGURE_OPTIONS,
+      regions = regions.OPTIONS})
   return views[name](...)
 end)
 

@@ -4,7 +4,7 @@ local process = internal.process
 
 local function fail(message, ...) internal.raise(message:format(...)) end
 
-local json = internal.load("run.json", peri, internal, function(message, ...) fail("run: " .. message, ...) end)
+local json = internal.load("run.json", peri, fail)
 
 local Run = { __name = "run" }
 Run.__index = Run
@@ -43,11 +43,11 @@ end
 
 -- An object as a line. Numbers that are not finite are null in it, and told under not_finite.
 local function line_of(values)
-  local text, lost = json(values)
+  local text, lost = json("run", values)
   if #lost == 0 then return text .. "\n" end
   values.not_finite = {}
   for _, entry in ipairs(lost) do values.not_finite[entry[1]] = entry[2] end
-  return json(values) .. "\n"
+  return json("run", values) .. "\n"
 end
 
 -- run.json, whole or not at all.
@@ -82,7 +82,7 @@ local function open(_, options)
   if type(arg) == "table" then
     facts.script, facts.arguments = arg[0], #arg > 0 and { table.unpack(arg) } or nil
   end
-  json(facts.config, "config") -- what cannot be written is refused before there is a folder
+  json("run", facts.config, "config") -- what cannot be written is refused before there is a folder
   local self = setmetatable({ name = name, _facts = facts, _start = peri.now(), _step = 0 }, Run)
   self.path = make_folder(dir, name)
   write_facts(self)
@@ -108,7 +108,7 @@ end
 function Run:figure(figure, name)
   check_run(self, "figure")
   check_name("run: figure", name)
-  if type(figure) ~= "table" or not figure.save then
+  if type(figure) ~= "table" or type(figure.save) ~= "function" then
     fail("run: figure takes a figure or a page, got %s", type(figure))
   end
   local path = self.path .. "/" .. name
@@ -131,13 +131,19 @@ function Run:close()
 end
 
 function Run:__close(problem)
+  check_run(self, "__close")
   finish(self, problem == nil and "finished" or "failed", problem ~= nil and tostring(problem):match "^[^\n]*" or nil)
 end
 
 -- A run that nobody has closed: the script is at its end, or has let go of it.
-function Run:__gc() finish(self, "ended") end
+function Run:__gc()
+  if rawget(self, "_metrics") then finish(self, "ended") end
+end
 
-function Run:__tostring() return ("run %s: %d steps in %s"):format(self.name, self._step, self.path) end
+function Run:__tostring()
+  check_run(self, "__tostring")
+  return ("run %s: %d steps in %s"):format(self.name, self._step or 0, self.path)
+end
 
 local run = setmetatable({}, { __call = open })
 internal.classes.run = Run
@@ -150,14 +156,15 @@ entry of a folder: without '/', not beginning with '.'. `local r <close> = peri.
 the status of a run that nobody has closed becomes 'ended' with the script.
 Fields: path, name.
 Errors: unknown options, names that lead elsewhere, a config that JSON cannot say (functions, tables that hold
-themselves), folders that cannot be made.]], run, {})
+themselves or are nested more than 100 deep), folders that cannot be made.]], run, {})
 internal.document("json", [[
 run.json(value) -> string
 JSON (RFC 8259): lists for tables with entries 1..n and for tensors, objects with sorted keys for other tables, the
 shortest decimals that read back as the same numbers. Numbers that are not finite are null; bytes that are no UTF-8
 become U+FFFD; layers and optimisers are their texts.
-Errors: functions, tables that hold themselves, keys that are neither strings nor whole numbers.]],
-  function(value) return (json(value, "the value")) end, run)
+Errors: functions, tables that hold themselves or are nested more than 100 deep, keys that are neither strings nor whole
+numbers, more than 10,000,000 values.]],
+  function(value) return (json("run.json", value, "the value")) end, run)
 internal.document("log", [[
 run:log{name = value, ...} -> run
 Adds a line to metrics.jsonl and hands it to the system at once, so that it stays when the script dies. step (the last

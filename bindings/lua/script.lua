@@ -39,10 +39,31 @@ local function kind_of(name, row)
   return fail("script.options: the default of %s must be a number, a string or a boolean, got %s", name, type(default))
 end
 
+local FIELDS = { doc = "string", word = "string", choices = "table", least = "number", most = "number" }
+
+local function check_row(name, row)
+  for field, kind in pairs(FIELDS) do
+    if row[field] ~= nil and type(row[field]) ~= kind then
+      fail("script.options: %s of %s must be a %s, got %s", field, name, kind, type(row[field]))
+    end
+  end
+  if row.quick ~= nil and type(row.quick) ~= type(row[1]) then
+    fail("script.options: quick of %s must be a %s, as its default is, got %s", name, type(row[1]), type(row.quick))
+  end
+  for i, choice in ipairs(row.choices or {}) do
+    if type(choice) ~= "string" then
+      fail("script.options: choice %d of %s must be a string, got %s", i, name, type(choice))
+    end
+  end
+end
+
 local WORDS = { text = "TEXT", whole = "N", number = "X" }
 
 local function declared(given)
   if type(given) ~= "table" then fail("script.options: the options must be a table, got %s", type(given)) end
+  if given.about ~= nil and type(given.about) ~= "string" then
+    fail("script.options: about must be a string, got %s", type(given.about))
+  end
   local rows, names = {}, {}
   for name, row in pairs(given) do
     if type(name) == "string" and name ~= "about" then
@@ -56,6 +77,7 @@ local function declared(given)
   for name, row in pairs(rows) do
     names[#names + 1] = name
     kind_of(name, row)
+    check_row(name, row)
   end
   table.sort(names)
   return rows, names
@@ -136,10 +158,22 @@ local function parse(rows, arguments)
   return values
 end
 
+-- The words of the command line, or of the list that is given in their place.
+local function words_of(given)
+  if given == nil then given = type(arg) == "table" and arg or {} end
+  if type(given) ~= "table" then fail("script.options: arguments must be a list of strings, got %s", type(given)) end
+  local words = {}
+  for i, word in ipairs(given) do
+    if type(word) ~= "string" then fail("script.options: argument %d must be a string, got %s", i, type(word)) end
+    words[i] = word
+  end
+  return words
+end
+
 local function options(given, arguments)
   local rows, names = declared(given)
   local out = "out/" .. script_name():gsub("%.lua$", "")
-  local values = parse(rows, arguments or arg or {})
+  local values = parse(rows, words_of(arguments))
   if values.help then
     print(help(given.about, rows, names, out))
     os.exit(0, true)
@@ -155,7 +189,15 @@ end
 
 -- ---- what can fail ----
 
+-- Layers can be called, and hide their metatables.
+local function is_callable(f)
+  local meta = getmetatable(f)
+  if type(meta) == "table" then return meta.__call ~= nil end
+  return type(f) == "function" or type(f) == "userdata" and not peri.is_tensor(f)
+end
+
 local function try(f, ...)
+  if not is_callable(f) then fail("script.try: f must be a function, got %s", type(f)) end
   local results = table.pack(pcall(f, ...))
   if not results[1] then leave("%s", (tostring(results[2]):gsub("^%S+:%d+: ", ""))) end
   return table.unpack(results, 2, results.n)
@@ -187,7 +229,7 @@ end
 
 function Options:save(picture, name)
   check_options(self, "save")
-  if type(picture) ~= "table" or not picture.save then
+  if type(picture) ~= "table" or type(picture.save) ~= "function" then
     fail("save: the picture is a %s (expected a figure or a page)", type(picture))
   end
   if type(name) ~= "string" or not name:match "^[^/%c.][^/%c]*$" then
@@ -220,6 +262,7 @@ end
 
 -- Columns as wide as their widest cell; those with numbers stand on the right.
 local function as_table(rows)
+  if type(rows) ~= "table" then fail("script.table: the rows must be a list of lists, got %s", type(rows)) end
   local widths, right, texts = {}, {}, {}
   for i, row in ipairs(rows) do
     if type(row) ~= "table" then fail("script.table: row %d is a %s (expected a list)", i, type(row)) end
@@ -251,7 +294,7 @@ boolean, and always --help (prints and ends the script), --quick (options that h
 DIR ('out/NAME' by default) and --plots no (no pictures). Whole defaults take whole numbers from least to most (2^31),
 others numbers above 0, up to most. What is wrong is one line on stderr and the end of the script with status 1.
 Fields: a value for each option.
-Errors: names and defaults that no option can have.]], options, script)
+Errors: names and defaults that no option can have; arguments that are no list of strings.]], options, script)
 internal.document("table", [[
 script.table{{heading, ...}, {value, ...}, ...} -> string
 Rows as text, in columns; columns of numbers stand on the right, floats have four digits (strings stay as they are).]],

@@ -18,7 +18,7 @@ end
 
 document("load", [[
 svm.load(path) -> estimator
-Reads an estimator that m:save has written. Nothing in the file is executed; shapes, counts and numbers are checked.
+Reads an estimator that m:save has written. Nothing in the file is executed, and all that it claims is checked.
 Errors: a file that is missing or malformed, or holds no estimator.]], files.load)
 
 local SAVE_LIBSVM = [[
@@ -38,7 +38,8 @@ where svm-predict takes the first of the file). The file does not know the numbe
 largest index), C, nu and epsilon (the defaults), nor the rows of the fit: support numbers the support vectors as they
 come. zero_based: indices count from 0.
 Errors name file and line: what is no model, counts that do not agree with the lines, numbers that are not finite,
-support vectors that have no room within the memory limit.]], internal.kernels.load_libsvm)
+support vectors that have no room within the memory limit; a file that was cut, even if it lacks its last line end
+alone.]], internal.kernels.load_libsvm)
 
 -- ---- sweeps and searches ----
 

@@ -62,9 +62,29 @@ peri_status estimator_refuse(const estimator *e, const char *what) {
 peri_status estimator_source_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out) {
   double value;
   PERI_TRY(estimator_source_number(e, source, name, &value));
-  if (!(value >= 1 && value <= 1e15) || value != floor(value)) return estimator_refuse(e, "a size that is none");
+  if (!(value >= 1 && value <= 1e15) || value != floor(value))
+    return peri_fail(e->context, PERI_ERR_IO, "%s: %s is %g, a size that is none (expected a whole number from 1)",
+                     e->type->name, name, value);
   *out = (int64_t)value;
   return PERI_OK;
+}
+
+peri_status estimator_source_end(const estimator *e, const estimator_source *source, int *fit_status, double *gap) {
+  double status;
+  PERI_TRY(estimator_source_number(e, source, "fit_status", &status));
+  PERI_TRY(estimator_source_number(e, source, "gap", gap));
+  if (status != 0 && status != 1) return estimator_refuse(e, "fit_status is neither 0 nor 1");
+  if (!(*gap >= 0) || isinf(*gap)) return estimator_refuse(e, "gap is no number that it can be");
+  *fit_status = (int)status;
+  return PERI_OK;
+}
+
+peri_status estimator_source_none(const estimator *e, const estimator_source *source, const char *name) {
+  estimator_array any = {.dtype = PERI_FLOAT64, .ndim = 1, .shape = {-1}};
+  PERI_TRY(source->array(source, name, &any));
+  if (any.data == NULL) return PERI_OK;
+  return peri_fail(e->context, PERI_ERR_IO, "%s: there is %s, which a machine of these options does not have",
+                   e->type->name, name);
 }
 
 static bool is_finite_at(peri_dtype dtype, const void *data, int64_t i) {
@@ -78,9 +98,20 @@ peri_status estimator_copy_array(const estimator *e, const estimator_source *sou
   PERI_TRY(estimator_source_array(e, source, name, &a));
   int64_t numel = rows * (columns < 0 ? 1 : columns);
   for (int64_t i = 0; i < numel; i++) {
-    if (!is_finite_at(dtype, a.data, i)) return estimator_refuse(e, "a number that is not finite");
+    if (!is_finite_at(dtype, a.data, i))
+      return peri_fail(e->context, PERI_ERR_IO, "%s: %s has an entry that is not finite", e->type->name, name);
   }
   if (numel > 0) memcpy(out, a.data, (size_t)numel * peri_dtype_size(dtype));
+  return PERI_OK;
+}
+
+peri_status estimator_copy_amounts(const estimator *e, const estimator_source *source, const char *name,
+                                   peri_dtype dtype, int64_t n, void *out) {
+  PERI_TRY(estimator_copy_array(e, source, name, dtype, n, -1, out));
+  for (int64_t i = 0; i < n; i++) {
+    double value = dtype == PERI_FLOAT64 ? ((const double *)out)[i] : (double)((const int64_t *)out)[i];
+    if (value < 0) return peri_fail(e->context, PERI_ERR_IO, "%s: %s has a negative entry", e->type->name, name);
+  }
   return PERI_OK;
 }
 

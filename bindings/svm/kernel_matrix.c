@@ -54,7 +54,7 @@ static peri_status compute(peri_context *context, peri_svm_kernel *kernel, peri_
   const peri_svm_rows *columns = b != NULL ? b : a;
   bool wide = a->dtype == PERI_FLOAT64 || columns->dtype == PERI_FLOAT64;
   peri_layout layout = {.dtype = wide ? PERI_FLOAT64 : PERI_FLOAT32, .ndim = 2, .shape = {a->n, columns->n}};
-  PERI_TRY(peri_svm_gamma_of(context, mode, gamma, columns, &kernel->gamma));
+  PERI_TRY(peri_svm_gamma_of(context, who, mode, gamma, columns, &kernel->gamma));
   PERI_TRY(peri_layout_contiguous(context, who, &layout));
   PERI_TRY(peri_tensor_empty(context, &layout, out));
   peri_status status = peri_svm_kernel_matrix(context, who, kernel, a, b, (*out)->data);
@@ -118,7 +118,7 @@ static int gamma_of(lua_State *L) {
   peri_gamma_mode mode = bind_choice("scale auto", luaL_checkstring(L, 2)) == 0 ? PERI_GAMMA_SCALE : PERI_GAMMA_AUTO;
   peri_svm_rows rows = {.dtype = x->layout.dtype, .n = x->layout.shape[0], .d = x->layout.shape[1], .x = x->data};
   double gamma;
-  BIND_TRY(L, S, peri_svm_gamma_of(S->context, mode, 0, &rows, &gamma));
+  BIND_TRY(L, S, peri_svm_gamma_of(S->context, "gamma", mode, 0, &rows, &gamma));
   lua_pushnumber(L, gamma);
   return 1;
 }
@@ -177,8 +177,10 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
        "Without B (or with nil) those of A with itself, exactly symmetric. Kernels: linear u.v, poly "
        "(gamma u.v + coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). "
        "gamma: 'scale', 1 / (d Var(B)); 'auto', 1 / d; or a number > 0 (linear: of no account). "
+       "rbf has its digits wherever the rows lie: distances that cancel are taken from the features' differences. "
        "Nothing is recorded for gradients.\n"
-       "Errors: unknown options, values out of range, features that do not match in number, numbers that are not "
+       "Errors: unknown options, values out of range, a variance of which gamma = 'scale' makes no number, features "
+       "that do not match in number, numbers that are not "
        "finite."},
       {NULL, NULL, NULL}};
   static const luaL_Reg internals[] = {{"features", features},

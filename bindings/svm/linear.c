@@ -135,16 +135,12 @@ static const estimator_field number_fields[] = {COMMON_FIELDS, {NULL}};
 /* ---- files ---- */
 
 static peri_status fill(const estimator *e, const estimator_source *source, peri_linear *m) {
-  double status;
-  PERI_TRY(estimator_source_number(e, source, "gap", &m->gap));
-  PERI_TRY(estimator_source_number(e, source, "fit_status", &status));
-  if (!isfinite(m->gap)) return estimator_refuse(e, "gap is no number it can be");
-  m->fit_status = status != 0;
+  PERI_TRY(estimator_source_end(e, source, &m->fit_status, &m->gap));
   PERI_TRY(estimator_copy_classes(e, source, m->k, m->classes));
   PERI_TRY(estimator_copy_array(e, source, "coef", PERI_FLOAT64, m->rows, m->d, m->coef));
   PERI_TRY(estimator_copy_array(e, source, "intercept", PERI_FLOAT64, m->rows, -1, m->intercept));
-  PERI_TRY(estimator_copy_array(e, source, "n_iter", PERI_INT64, m->rows, -1, m->n_iter));
-  return estimator_copy_array(e, source, "gaps", PERI_FLOAT64, m->rows, -1, m->gaps);
+  PERI_TRY(estimator_copy_amounts(e, source, "n_iter", PERI_INT64, m->rows, m->n_iter));
+  return estimator_copy_amounts(e, source, "gaps", PERI_FLOAT64, m->rows, m->gaps);
 }
 
 static peri_status restore(const estimator *e, const estimator_source *source, void **machine) {
@@ -159,7 +155,8 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   bool labels = e->type->targets == PERI_TARGET_LABELS;
   if (labels) PERI_TRY(estimator_source_array(e, source, "classes", &classes));
   int64_t k = labels ? classes.shape[0] : 0, rows = k > 2 ? k : 1;
-  if ((labels && k < 2) || weights.shape[0] != rows) return estimator_refuse(e, "coef and classes do not match");
+  if ((labels && k < 2) || n < k || weights.shape[0] != rows)
+    return estimator_refuse(e, "coef and classes do not match");
   peri_linear_options options = linear_options(e);
   peri_linear *m;
   PERI_TRY(peri_linear_new(e->context, &options, n, d, k, &m));
@@ -181,8 +178,9 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
 #define FALL_DOC                                                                                                       \
   "With 'l1' a machine goes on, besides, while a step makes the objective smaller by more than a share tol. "
 #define WEIGHTS_DOC                                                                                                    \
-  "class_weight: 'balanced', or {[label] = weight}, which multiplies C for the rows of that class in every machine "   \
-  "(LIBLINEAR's one-vs-rest machines weigh their own class alone).\n"
+  "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}, which " \
+  "multiplies C for the rows of that class in every machine (LIBLINEAR's one-vs-rest machines weigh their own class "  \
+  "alone).\n"
 #define CLASS_FIELDS_DOC                                                                                               \
   "Fields after fit, for n x d features, k classes and r machines (1 for two classes, else k): classes (k, "           \
   "ascending, int64), coef (r x d), intercept (r), n_iter (r, int64), gaps (r), all float64 where nothing else is "    \

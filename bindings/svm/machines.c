@@ -2,6 +2,7 @@
 #include "svm.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LARGEST 9007199254740992.0 /* whole numbers up to here are exact as doubles */
@@ -21,13 +22,14 @@ static const peri_svm *machine_of(const estimator *e) { return e->machine; }
   { "nu", PERI_OPTION_NUMBER, 0.5, -HUGE_VAL, 1, NULL, doc }
 #define EPSILON                                                                                                        \
   { "epsilon", PERI_OPTION_NUMBER, 0.1, 0, HUGE_VAL, NULL, "half the width of the tube without loss" }
-#define OF_KERNEL                                                                                                      \
-  {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                                   \
-      {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},                                             \
-      {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},   \
-      {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},                         \
-      {"max_iter", PERI_OPTION_INTEGER, -1, -1, LARGEST, NULL, "steps for each machine; -1: no limit"}, {              \
-    "time_limit", PERI_OPTION_NUMBER, HUGE_VAL, -HUGE_VAL, HUGE_VAL, NULL, "seconds for a fit, > 0"                    \
+#define OF_KERNEL                                                                                                        \
+  {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                                     \
+      {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},                                               \
+      {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},     \
+      {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},                           \
+      {"max_iter", PERI_OPTION_INTEGER, -1, -1, LARGEST, NULL, "steps for each machine; -1: 10^7, or 100 for each row"}, \
+  {                                                                                                                      \
+    "time_limit", PERI_OPTION_NUMBER, HUGE_VAL, -HUGE_VAL, HUGE_VAL, NULL, "seconds for a fit, > 0"                      \
   }
 #define OF_CLASSES                                                                                                     \
   {"decision_function_shape", PERI_OPTION_CHOICE, 0, 0, 0, "ovr ovo", "columns: a class each, or a pair each"},        \
@@ -113,29 +115,36 @@ static peri_status decide_pairs(const estimator *e, const samples *s, double *ou
   return peri_svm_decision(e->context, m, s->dtype, s->n, s->d, s->x, s->d, out);
 }
 
-/* Calls `use` with decisions in memory of its own. */
-static peri_status with_pairs(const estimator *e, const samples *s, void *out,
-                              peri_status (*use)(const estimator *e, int64_t n, const double *pairs, void *out)) {
-  void *pairs;
-  size_t n = (size_t)s->n, row = (size_t)machine_of(e)->pairs * sizeof(double);
-  PERI_TRY(peri_alloc_array(e->context, n, row, &pairs));
-  peri_status status = decide_pairs(e, s, pairs);
-  if (status == PERI_OK) status = use(e, s->n, pairs, out);
-  peri_free(e->context, pairs, n * row);
-  return status;
+/* What becomes of decisions, some rows at a time: entries `from` and later of out. */
+typedef struct pairs_use {
+  const estimator *e;
+  void *out;
+} pairs_use;
+
+static peri_status with_pairs(const estimator *e, const samples *s, void *out, peri_svm_use use) {
+  pairs_use arg = {.e = e, .out = out};
+  return peri_svm_decision_blocks(e->context, machine_of(e), e->has_function, s->dtype, s->n, s->d, s->x, s->d, use,
+                                  &arg);
 }
 
-static peri_status use_ovr(const estimator *e, int64_t n, const double *pairs, void *out) {
-  peri_svm_ovr(machine_of(e)->k, n, pairs, out);
+static peri_status use_ovr(void *arg, int64_t from, int64_t n, const double *pairs) {
+  const pairs_use *self = arg;
+  int64_t k = machine_of(self->e)->k;
+  peri_svm_ovr(k, n, pairs, (double *)self->out + from * k);
   return PERI_OK;
 }
 
-static peri_status use_probabilities(const estimator *e, int64_t n, const double *pairs, void *out) {
-  return peri_svm_probabilities(e->context, machine_of(e), n, pairs, out);
+static peri_status use_probabilities(void *arg, int64_t from, int64_t n, const double *pairs) {
+  const pairs_use *self = arg;
+  const peri_svm *m = machine_of(self->e);
+  return peri_svm_probabilities(self->e->context, m, n, pairs, (double *)self->out + from * m->k);
 }
 
-static peri_status use_labels(const estimator *e, int64_t n, const double *pairs, void *out) {
+static peri_status use_labels(void *arg, int64_t from, int64_t n, const double *pairs) {
+  const pairs_use *self = arg;
+  const estimator *e = self->e;
   const peri_svm *m = machine_of(e);
+  int64_t *out = (int64_t *)self->out + from;
   if (m->prob_a == NULL) {
     peri_svm_labels(m, value_of(e, "break_ties", 0) != 0 ? PERI_SVM_CONFIDENCE : PERI_SVM_LOWEST, n, pairs, out);
     return PERI_OK;
@@ -242,13 +251,105 @@ static const estimator_field one_class_fields[] = {COMMON_FIELDS, {"offset", NUL
 
 /* ---- files ---- */
 
-static peri_status copy_support(const estimator *e, const estimator_source *source, peri_svm *m) {
-  PERI_TRY(estimator_copy_array(e, source, "support", PERI_INT64, m->supports, -1, m->support));
-  for (int64_t s = 0; s < m->supports; s++) {
-    if (--m->support[s] < 0 || m->support[s] >= m->n)
-      return estimator_refuse(e, "support names a row beyond the fit's");
+static peri_status read_scalars(const estimator *e, const estimator_source *source, peri_svm *m) {
+  const peri_svm_options *o = &m->options;
+  bool uses_gamma = o->kernel == PERI_SVM_POLY || o->kernel == PERI_SVM_RBF || o->kernel == PERI_SVM_SIGMOID;
+  PERI_TRY(estimator_source_size(e, source, "n", &m->n));
+  PERI_TRY(estimator_source_size(e, source, "d", &m->d));
+  PERI_TRY(estimator_source_number(e, source, "gamma", &m->gamma));
+  PERI_TRY(estimator_source_end(e, source, &m->fit_status, &m->gap));
+  if (m->d > INT32_MAX) return estimator_refuse(e, "d is beyond 2^31 - 1");
+  if (o->kernel == PERI_SVM_PRECOMPUTED && m->d != m->n)
+    return estimator_refuse(e, "n and d differ (expected the sides of a kernel matrix, which is square)");
+  if (!isfinite(m->gamma) || (uses_gamma ? m->gamma <= 0 : m->gamma < 0) ||
+      (uses_gamma && o->gamma_mode == PERI_GAMMA_VALUE && m->gamma != o->gamma))
+    return estimator_refuse(e, "gamma is no number that it can be");
+  return PERI_OK;
+}
+
+/* How many classes and support vectors there are: counts is n_support. */
+static peri_status read_counts(const estimator *e, const estimator_source *source, const peri_svm *m,
+                               estimator_array *counts, int64_t *k, int64_t *supports) {
+  estimator_array classes = {.dtype = PERI_INT64, .ndim = 1, .shape = {-1}};
+  *counts = classes;
+  *k = *supports = 0;
+  PERI_TRY(estimator_source_array(e, source, "n_support", counts));
+  if (e->type->targets == PERI_TARGET_LABELS) {
+    PERI_TRY(estimator_source_array(e, source, "classes", &classes));
+    *k = classes.shape[0];
+    if (*k < 2 || *k > INT32_MAX) return estimator_refuse(e, "there are fewer than 2 classes, or too many");
+  }
+  if (counts->shape[0] != peri_max(*k, 1)) return estimator_refuse(e, "n_support and classes do not match");
+  for (int64_t c = 0; c < counts->shape[0]; c++) {
+    int64_t count = ((const int64_t *)counts->data)[c];
+    if (count < 0 || count > m->n || (*supports += count) > m->n)
+      return estimator_refuse(e, "n_support exceeds the fit's rows");
   }
   return PERI_OK;
+}
+
+/* What a machine of so many classes and support vectors has: every array is there with its shape, before anything of
+ * that size is allocated, and no other. Tells the dtype of the features. */
+static peri_status check_arrays(const estimator *e, const estimator_source *source, peri_svm *m, int64_t k,
+                                int64_t supports) {
+  const peri_svm_options *o = &m->options;
+  int64_t pairs = peri_max(k * (k - 1) / 2, 1), rows = peri_max(k - 1, 1);
+  bool linear = o->kernel == PERI_SVM_LINEAR, given = o->kernel == PERI_SVM_PRECOMPUTED, sigmoids = o->probability;
+  const struct {
+    const char *name;
+    bool there;
+    estimator_array array;
+  } arrays[] = {{"support", true, {PERI_INT64, 1, {supports}, NULL}},
+                {"dual_coef", true, {PERI_FLOAT64, 2, {rows, supports}, NULL}},
+                {"intercept", true, {PERI_FLOAT64, 1, {pairs}, NULL}},
+                {"n_iter", true, {PERI_INT64, 1, {pairs}, NULL}},
+                {"gaps", true, {PERI_FLOAT64, 1, {pairs}, NULL}},
+                {"objectives", true, {PERI_FLOAT64, 1, {pairs}, NULL}},
+                {"coef", linear, {PERI_FLOAT64, 2, {pairs, m->d}, NULL}},
+                {"prob_a", sigmoids, {PERI_FLOAT64, 1, {pairs}, NULL}},
+                {"prob_b", sigmoids, {PERI_FLOAT64, 1, {pairs}, NULL}}};
+  for (size_t i = 0; i < PERI_COUNT(arrays); i++) {
+    estimator_array found = arrays[i].array;
+    PERI_TRY(arrays[i].there ? estimator_source_array(e, source, arrays[i].name, &found)
+                             : estimator_source_none(e, source, arrays[i].name));
+  }
+  m->dtype = PERI_FLOAT64;
+  if (given) return estimator_source_none(e, source, "support_vectors");
+  estimator_array vectors = {PERI_FLOAT32, 2, {supports, m->d}, NULL};
+  if (source->array(source, "support_vectors", &vectors) == PERI_OK && vectors.data != NULL) {
+    m->dtype = PERI_FLOAT32; /* the vectors' own dtype is that of the fit */
+    return PERI_OK;
+  }
+  vectors.dtype = PERI_FLOAT64;
+  return estimator_source_array(e, source, "support_vectors", &vectors);
+}
+
+static int by_row(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Rows of the fit, from 1 in the file: ascending within a class, each once. */
+static peri_status copy_support(const estimator *e, const estimator_source *source, peri_svm *m) {
+  PERI_TRY(estimator_copy_array(e, source, "support", PERI_INT64, m->supports, -1, m->support));
+  for (int64_t c = 0, s = 0; c < m->groups; c++) {
+    for (int64_t i = 0; i < m->n_support[c]; i++, s++) {
+      if (m->support[s] < 1 || m->support[s] > m->n) return estimator_refuse(e, "support names a row beyond the fit's");
+      m->support[s]--;
+      if (i > 0 && m->support[s] <= m->support[s - 1])
+        return estimator_refuse(e, "support is not ascending within a class");
+    }
+  }
+  if (m->k < 2 || m->supports == 0) return PERI_OK;
+  void *sorted;
+  size_t count = (size_t)m->supports;
+  PERI_TRY(peri_alloc_array(e->context, count, sizeof *m->support, &sorted));
+  memcpy(sorted, m->support, count * sizeof *m->support);
+  qsort(sorted, count, sizeof *m->support, by_row);
+  bool twice = false;
+  for (size_t s = 1; s < count; s++) twice = twice || ((int64_t *)sorted)[s] == ((int64_t *)sorted)[s - 1];
+  peri_free(e->context, sorted, count * sizeof *m->support);
+  return twice ? estimator_refuse(e, "support names a row twice") : PERI_OK;
 }
 
 static peri_status copy_arrays(const estimator *e, const estimator_source *source, peri_svm *m) {
@@ -258,51 +359,48 @@ static peri_status copy_arrays(const estimator *e, const estimator_source *sourc
     PERI_TRY(estimator_copy_array(e, source, "support_vectors", m->dtype, m->supports, m->d, m->support_vectors));
   PERI_TRY(estimator_copy_array(e, source, "dual_coef", PERI_FLOAT64, m->rows, m->supports, m->dual_coef));
   PERI_TRY(estimator_copy_array(e, source, "intercept", PERI_FLOAT64, m->pairs, -1, m->intercept));
-  PERI_TRY(estimator_copy_array(e, source, "n_iter", PERI_INT64, m->pairs, -1, m->n_iter));
-  PERI_TRY(estimator_copy_array(e, source, "gaps", PERI_FLOAT64, m->pairs, -1, m->gaps));
+  PERI_TRY(estimator_copy_amounts(e, source, "n_iter", PERI_INT64, m->pairs, m->n_iter));
+  PERI_TRY(estimator_copy_amounts(e, source, "gaps", PERI_FLOAT64, m->pairs, m->gaps));
   PERI_TRY(estimator_copy_array(e, source, "objectives", PERI_FLOAT64, m->pairs, -1, m->objectives));
+  double largest = 0;
+  for (int64_t p = 0; p < m->pairs; p++) largest = fmax(largest, m->gaps[p]);
+  if (largest != m->gap) return estimator_refuse(e, "gap is not the largest of gaps");
   if (m->prob_a == NULL) return PERI_OK;
   PERI_TRY(estimator_copy_array(e, source, "prob_a", PERI_FLOAT64, m->pairs, -1, m->prob_a));
   return estimator_copy_array(e, source, "prob_b", PERI_FLOAT64, m->pairs, -1, m->prob_b);
 }
 
-static peri_status read_scalars(const estimator *e, const estimator_source *source, peri_svm *m) {
-  double status;
-  PERI_TRY(estimator_source_size(e, source, "n", &m->n));
-  PERI_TRY(estimator_source_size(e, source, "d", &m->d));
-  PERI_TRY(estimator_source_number(e, source, "gamma", &m->gamma));
-  PERI_TRY(estimator_source_number(e, source, "gap", &m->gap));
-  PERI_TRY(estimator_source_number(e, source, "fit_status", &status));
-  m->fit_status = status != 0;
-  if (!isfinite(m->gamma) || m->gamma < 0 || !isfinite(m->gap))
-    return estimator_refuse(e, "gamma or gap is no number it can be");
-  if (m->options.kernel == PERI_SVM_PRECOMPUTED && m->d != m->n)
-    return estimator_refuse(e, "n and d differ (expected the sides of a kernel matrix, which is square)");
-  return PERI_OK;
+/* What follows from the rest is in the file for other readers, and has to agree. */
+static peri_status check_derived(const estimator *e, const estimator_source *source, const peri_svm *m) {
+  if (m->options.type == PERI_ONE_CLASS) {
+    double offset;
+    PERI_TRY(estimator_source_number(e, source, "offset", &offset));
+    if (offset != -m->intercept[0]) return estimator_refuse(e, "offset is not minus the intercept");
+  }
+  if (m->coef == NULL) return PERI_OK;
+  estimator_array coef = {PERI_FLOAT64, 2, {m->pairs, m->d}, NULL};
+  PERI_TRY(estimator_source_array(e, source, "coef", &coef));
+  double largest = 0, off = 0;
+  for (int64_t i = 0; i < m->pairs * m->d; i++) {
+    double difference = fabs(((const double *)coef.data)[i] - m->coef[i]);
+    largest = fmax(largest, fabs(m->coef[i]));
+    off = difference > off || isnan(difference) ? difference : off;
+  }
+  return off <= 1e-6 * largest ? PERI_OK : estimator_refuse(e, "coef is not what the support vectors add up to");
 }
 
 static peri_status fill(const estimator *e, const estimator_source *source, peri_svm *m) {
-  estimator_array counts = {.dtype = PERI_INT64, .ndim = 1, .shape = {-1}}, classes = counts;
-  estimator_array vectors = {.dtype = PERI_FLOAT32, .ndim = 2, .shape = {-1, -1}};
+  estimator_array counts;
+  int64_t k, supports;
   m->options = estimator_svm_options(e);
   m->options.class_weights = (peri_class_weights){.balanced = e->balanced};
   PERI_TRY(read_scalars(e, source, m));
-  PERI_TRY(estimator_source_array(e, source, "n_support", &counts));
-  if (e->type->targets == PERI_TARGET_LABELS) PERI_TRY(estimator_source_array(e, source, "classes", &classes));
-  int64_t k = e->type->targets == PERI_TARGET_LABELS ? classes.shape[0] : 0, supports = 0;
-  if (k == 1 || counts.shape[0] != peri_max(k, 1)) return estimator_refuse(e, "n_support and classes do not match");
-  for (int64_t c = 0; c < counts.shape[0]; c++) {
-    int64_t count = ((const int64_t *)counts.data)[c];
-    if (count < 0 || count > m->n || (supports += count) > m->n)
-      return estimator_refuse(e, "n_support exceeds the fit's rows");
-  }
-  /* the vectors' own dtype is that of the fit */
-  m->dtype = m->options.kernel == PERI_SVM_PRECOMPUTED || source->array(source, "support_vectors", &vectors) != PERI_OK
-                 ? PERI_FLOAT64
-                 : PERI_FLOAT32;
+  PERI_TRY(read_counts(e, source, m, &counts, &k, &supports));
+  PERI_TRY(check_arrays(e, source, m, k, supports));
   PERI_TRY(peri_svm_make_room(m, k, counts.data));
   PERI_TRY(copy_arrays(e, source, m));
-  return peri_svm_prepare(e->context, m);
+  PERI_TRY(peri_svm_prepare(e->context, m));
+  return check_derived(e, source, m);
 }
 
 static peri_status restore(const estimator *e, const estimator_source *source, void **machine) {
@@ -323,9 +421,10 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "Kernels: linear u.v; poly (gamma u.v + coef0)^degree; rbf exp(-gamma |u - v|^2); sigmoid tanh(gamma u.v + coef0); " \
   "precomputed: X holds kernel values; or a Lua function f(A, B) of two tensors, m x d and n x d, that gives their m " \
   "x n kernel values as a tensor (called once with all rows in a fit). gamma: 'scale', 1 / (d Var(X)); 'auto', 1 / "   \
-  "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, beyond it as "     \
-  "they "                                                                                                              \
-  "are needed. max_iter bounds the steps of each machine, " ESTIMATOR_TIME_DOC
+  "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, else those of "    \
+  "each pair of classes, or, beyond the size too, as they "                                                            \
+  "are needed. max_iter bounds the steps of each machine (-1: 10^7, or 100 for each row if they are "                  \
+  "more), " ESTIMATOR_TIME_DOC
 #define FIELDS_DOC                                                                                                     \
   "support_vectors (s x d, the dtype of X; nil with precomputed), coef (p x d; nil unless the kernel is linear), "     \
   "n_iter (p, int64), gaps (p), objectives (p: of the dual, minimised, in the units of dual_coef), all float64 where " \
@@ -360,7 +459,8 @@ const estimator_type peri_bind_svc = {
         "max_iter = -1, time_limit = math.huge, class_weight =, decision_function_shape = 'ovr', break_ties = false, "
         "probability = false, seed = 0} -> estimator\n"
         "A support vector classifier with a kernel, one-vs-one for more than two classes. " KERNEL_DOC
-        "class_weight: 'balanced', or {[label] = weight}, which multiplies C.\n" CLASS_FIELDS_DOC
+        "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}, "
+        "which multiplies C.\n" CLASS_FIELDS_DOC
         "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
         "Source: " SOLVER_SOURCE,
     CALLS,
@@ -382,9 +482,10 @@ const estimator_type peri_bind_nu_svc = {
         "probability = false, seed = 0} -> estimator\n"
         "A support vector classifier in which nu, in (0, 1], takes the place of C: at most that share of the rows "
         "are margin errors, and at least that share are support vectors. " KERNEL_DOC
-        "class_weight: 'balanced', or {[label] = weight}: weights of the class's rows.\n" CLASS_FIELDS_DOC
-        "Errors: unknown options, values out of range; fit says what is wrong with the data, and when nu is "
-        "more than uneven classes allow, how much it can be.\n"
+        "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}: "
+        "weights of the class's rows.\n" CLASS_FIELDS_DOC "Errors: unknown options, values out of range; fit says what "
+        "is wrong with the data, when nu is more than uneven "
+        "classes allow, how much it can be, and when nothing separates the rows, as no C would do then.\n"
         "Source: B. Schoelkopf, A. Smola, R. Williamson, P. Bartlett, New support vector algorithms, Neural "
         "Computation 12, 2000; " SOLVER_SOURCE,
     CALLS,
@@ -437,13 +538,14 @@ const estimator_type peri_bind_one_class = {
     .also = plain_also,
     .positive = "nu tol cache_size time_limit",
     .fields = one_class_fields,
-    .doc = "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
-           "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
-           "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. "
-           "fit(X, nil, options); predict gives 1 inside and -1 outside. " KERNEL_DOC
-           "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
-           "offset is minus the intercept.\n"
-           "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
-           "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
-           "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
+    .doc =
+        "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
+        "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+        "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. "
+        "fit(X, nil, options); predict gives 1 inside, where the decision is not negative, and -1 outside. " KERNEL_DOC
+        "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
+        "offset is minus the intercept.\n"
+        "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
+        "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
+        "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
     CALLS};

@@ -96,9 +96,16 @@ peri_status estimator_source_array(const estimator *e, const estimator_source *s
                                    estimator_array *out);
 peri_status estimator_source_number(const estimator *e, const estimator_source *source, const char *name, double *out);
 peri_status estimator_source_size(const estimator *e, const estimator_source *source, const char *name, int64_t *out);
-/* Copies an array of that shape (-1 columns: one dimension), whose numbers are finite; and k ascending classes. */
+/* fit_status, 0 or 1, and gap, a number that is not negative. */
+peri_status estimator_source_end(const estimator *e, const estimator_source *source, int *fit_status, double *gap);
+/* That there is no array of that name, which a machine like this does not have. */
+peri_status estimator_source_none(const estimator *e, const estimator_source *source, const char *name);
+/* Copies an array of that shape (-1 columns: one dimension), whose numbers are finite; the same of n numbers that are
+ * not negative; and k ascending classes. */
 peri_status estimator_copy_array(const estimator *e, const estimator_source *source, const char *name, peri_dtype dtype,
                                  int64_t rows, int64_t columns, void *out);
+peri_status estimator_copy_amounts(const estimator *e, const estimator_source *source, const char *name,
+                                   peri_dtype dtype, int64_t n, void *out);
 peri_status estimator_copy_classes(const estimator *e, const estimator_source *source, int64_t k, int64_t *out);
 /* Fails: what the file says is no machine. */
 peri_status estimator_refuse(const estimator *e, const char *what);
@@ -142,7 +149,9 @@ void estimator_push_shape_fit(lua_State *L, const estimator *e);
   "time_limit the seconds of a fit, of which each machine has a fair share: what one leaves passes on to the rest. "
 #define ESTIMATOR_FIT_FIELDS_DOC                                                                                       \
   "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
-  "when max_iter or time_limit came first; gap is what was left of the violation that tol bounds, gaps the same for "  \
+  "when max_iter, time_limit or rounding came first, as where C lets coefficients grow for ever; gap is what was "     \
+  "left "                                                                                                              \
+  "of the violation that tol bounds, gaps the same for "                                                               \
   "each machine. "
 
 /* ---- svm_options.c ---- */

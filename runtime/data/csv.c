@@ -5,7 +5,6 @@
 #include "tensor/tensor.h"
 
 #include <math.h>
-#include <strings.h>
 
 static const char who[] = "read_csv";
 
@@ -21,6 +20,7 @@ typedef struct reading {
   const peri_csv_options *options;
   peri_csv *out;
   int64_t *target; /* of each cell */
+  bool *quoted;    /* each cell of the first record */
   int64_t n, row;
   bool numbers, whole; /* every label is one so far */
 } reading;
@@ -30,14 +30,6 @@ static peri_status changed(reading *r) {
 }
 
 /* ---- cells ---- */
-
-static bool is_missing(const char *text) {
-  static const char *const words[] = {"", "NA", "N/A", "NaN", "null", "none", "?"};
-  for (size_t i = 0; i < PERI_COUNT(words); i++) {
-    if (strcasecmp(text, words[i]) == 0) return true;
-  }
-  return false;
-}
 
 static peri_status fail_here(reading *r, const char *problem) {
   peri_csv_cells *c = &r->cells;
@@ -54,7 +46,7 @@ static peri_status need_whole_cell(reading *r) {
 static peri_status read_number(reading *r, double *value) {
   peri_csv_cells *c = &r->cells;
   PERI_TRY(need_whole_cell(r));
-  if (is_missing(c->text)) {
+  if (peri_csv_is_missing(c->text)) {
     *value = NAN;
     if (r->options->missing) return PERI_OK;
     if (c->length > 0) return fail_here(r, "(expected a number; missing = 'nan' reads NaN)");
@@ -175,6 +167,7 @@ static peri_status read_first(reading *r, bool keep) {
       if (r->cells.column > out->width || bytes + size > out->first_size) return changed(r);
       memcpy(out->first + bytes, r->cells.text, size);
       out->starts[r->cells.column - 1] = bytes;
+      r->quoted[r->cells.column - 1] = r->cells.quoted;
     }
     bytes += size;
   }
@@ -200,6 +193,8 @@ static peri_status keep_first(reading *r) {
   out->columns = block;
   PERI_TRY(new_array(out->context, out->width, sizeof *r->target, &block));
   r->target = block;
+  PERI_TRY(new_array(out->context, out->width, sizeof *r->quoted, &block));
+  r->quoted = block;
   return read_first(r, true);
 }
 
@@ -262,17 +257,19 @@ static peri_status choose_columns(reading *r) {
   return peri_csv_fail(&r->cells, 1, 0, "there is no column but the label");
 }
 
-/* Whether the first record is a header. */
+/* Whether the first record is a header: a name among numbers is one, and so are numbers that all stand in quotes. */
 static bool detect_header(const reading *r) {
   const peri_csv *out = r->out;
   if (r->options->header != PERI_CSV_HEADER_AUTO) return r->options->header == PERI_CSV_HEADER_YES;
   if (has_names(r->options)) return true;
+  bool all_quoted = true;
   for (int64_t i = 0; i < out->d; i++) {
     double value;
     const char *text = peri_csv_first(out, out->columns[i]);
-    if (!is_missing(text) && peri_parse_number(text, &value) == PERI_NUMBER_NONE) return true;
+    if (!peri_csv_is_missing(text) && peri_parse_number(text, &value) == PERI_NUMBER_NONE) return true;
+    all_quoted &= r->quoted[out->columns[i] - 1];
   }
-  return false;
+  return all_quoted;
 }
 
 /* ---- files ---- */
@@ -303,6 +300,7 @@ static peri_status read_csv(peri_reader *reader, const peri_csv_options *options
   PERI_TRY(peri_csv_open(&r.cells, reader, options->separator));
   peri_status status = read_tables(&r);
   if (r.target != NULL) peri_free(out->context, r.target, (size_t)out->width * sizeof *r.target);
+  if (r.quoted != NULL) peri_free(out->context, r.quoted, (size_t)out->width * sizeof *r.quoted);
   peri_csv_close(&r.cells);
   if (status != PERI_OK) peri_csv_release(out);
   return status;

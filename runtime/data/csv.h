@@ -12,7 +12,9 @@ typedef struct peri_csv_column {
 } peri_csv_column;
 
 typedef enum peri_csv_header {
-  PERI_CSV_HEADER_AUTO, /* the first record is one when a cell of x's columns is no number there, or a name was given */
+  /* the first record is one when a cell of x's columns is no number there, or all of them stand in quotes, or a name
+   * was given */
+  PERI_CSV_HEADER_AUTO,
   PERI_CSV_HEADER_YES,
   PERI_CSV_HEADER_NO
 } peri_csv_header;

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define WINDOW 65536
 
@@ -26,6 +27,14 @@ peri_status peri_csv_rewind(peri_csv_cells *cells) {
   return peri_reader_rewind(cells->reader);
 }
 
+bool peri_csv_is_missing(const char *text) {
+  static const char *const words[] = {"", "NA", "N/A", "NaN", "null", "none", "?"};
+  for (size_t i = 0; i < PERI_COUNT(words); i++) {
+    if (strcasecmp(text, words[i]) == 0) return true;
+  }
+  return false;
+}
+
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...) {
   char what[512], place[32] = "";
   const peri_reader *reader = cells->reader;
@@ -38,13 +47,7 @@ peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t col
                    reader->name, (long long)line, place, what);
 }
 
-const char *peri_csv_show(peri_csv_cells *cells, const char *text) {
-  const size_t room = sizeof cells->shown - 4;
-  size_t n = 0;
-  for (; text[n] != '\0' && n < room; n++) cells->shown[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-  memcpy(cells->shown + n, text[n] != '\0' ? "..." : "", text[n] != '\0' ? 4 : 1);
-  return cells->shown;
-}
+const char *peri_csv_show(peri_csv_cells *cells, const char *text) { return peri_name_text(text, cells->shown); }
 
 static peri_status refill(peri_csv_cells *cells) {
   uint64_t got;
@@ -76,7 +79,9 @@ static peri_status take_line_end(peri_csv_cells *cells, bool *taken) {
   if (byte == '\r') {
     PERI_TRY(look(cells, &byte));
     if (byte != '\n' && byte >= 0) {
-      return peri_csv_fail(cells, cells->line, 0, "a carriage return is not followed by a line feed");
+      return peri_csv_fail(
+          cells, cells->line, 0,
+          "a carriage return is not followed by a line feed (expected lines that end with \\n or \\r\\n)");
     }
     cells->at += byte == '\n';
   }
@@ -90,6 +95,9 @@ static peri_status begin(peri_csv_cells *cells) {
   cells->begun = true;
   PERI_TRY(look(cells, &byte));
   if (cells->filled >= 3 && memcmp(cells->window, "\xef\xbb\xbf", 3) == 0) cells->at = 3;
+  if (cells->filled >= 2 && (memcmp(cells->window, "\xff\xfe", 2) == 0 || memcmp(cells->window, "\xfe\xff", 2) == 0)) {
+    return peri_csv_fail(cells, 1, 0, "the file is UTF-16 (expected UTF-8)");
+  }
   return PERI_OK;
 }
 
@@ -169,7 +177,8 @@ peri_status peri_csv_next_cell(peri_csv_cells *cells, bool *last) {
   PERI_TRY(skip_blanks(cells));
   PERI_TRY(look(cells, &byte));
   cells->cell_line = cells->line;
-  PERI_TRY(byte == '"' ? take_quoted(cells) : take_plain(cells));
+  cells->quoted = byte == '"';
+  PERI_TRY(cells->quoted ? take_quoted(cells) : take_plain(cells));
   cells->text[cells->length] = '\0';
   PERI_TRY(look(cells, &byte));
   *last = byte != cells->separator;

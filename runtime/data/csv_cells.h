@@ -5,6 +5,7 @@
 #define PERI_DATA_CSV_CELLS_H
 
 #include "data/reader.h"
+#include "data/utf8.h"
 
 #define PERI_LONGEST_CELL 1000 /* bytes that are kept */
 
@@ -17,11 +18,12 @@ typedef struct peri_csv_cells {
   int64_t cell_line;   /* where the last cell began */
   unsigned char *window;
   size_t at, filled;
-  bool begun; /* the mark that may stand before everything has been looked for */
-  bool cut;   /* the last cell has more bytes than were kept */
+  bool begun;  /* the mark that may stand before everything has been looked for */
+  bool cut;    /* the last cell has more bytes than were kept */
+  bool quoted; /* it stood in quotes */
   size_t length;
   char text[PERI_LONGEST_CELL + 1]; /* the last cell, terminated */
-  char shown[64];
+  char shown[PERI_NAME_TEXT];
 } peri_csv_cells;
 
 /* Takes a window from the budget; the reader stays the caller's. On failure there is nothing to close. */
@@ -29,6 +31,8 @@ peri_status peri_csv_open(peri_csv_cells *cells, peri_reader *reader, char separ
 void peri_csv_close(peri_csv_cells *cells);
 /* To the first record again. */
 peri_status peri_csv_rewind(peri_csv_cells *cells);
+/* Whether a cell's text says that there is no number: empty, NA, N/A, NaN, null, none or ?, in any case. */
+bool peri_csv_is_missing(const char *text);
 /* To the next record; false at the end. The one before must have been read to its last cell. */
 peri_status peri_csv_next_record(peri_csv_cells *cells, bool *there);
 /* Reads a cell; *last when it ends its record. */
@@ -37,7 +41,7 @@ peri_status peri_csv_next_cell(peri_csv_cells *cells, bool *last);
 /* PERI_ERR_IO with "operation: name: line N, column M: ..."; column 0 is left out. */
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...)
     PERI_PRINTF(4, 5);
-/* A text for a message: cut when long, bytes that do not print as '?'. One at a time. */
+/* A text for a message (utf8.h). One at a time. */
 const char *peri_csv_show(peri_csv_cells *cells, const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* Writing CSV; see csv.h. */
 #include "data/csv.h"
+#include "data/csv_cells.h"
 #include "data/data.h"
 #include "data/number.h"
 #include "tensor/tensor.h"
@@ -47,6 +48,9 @@ static const char *cell_text(writer *w) {
 static bool needs_quotes(const writer *w, const char *text) {
   size_t n = strlen(text);
   const char special[] = {w->options->separator, '"', '\n', '\r', '\0'};
+  double value;
+  /* as a name, what would pass for a cell of numbers */
+  if (w->row < 0 && (peri_csv_is_missing(text) || peri_parse_number(text, &value) != PERI_NUMBER_NONE)) return true;
   return n == 0 || strpbrk(text, special) != NULL || strchr(" \t", text[0]) != NULL ||
          strchr(" \t", text[n - 1]) != NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "data/bytes.h"
 #include "data/reader.h"
+#include "data/utf8.h"
 
 #define PERI_SAFETENSORS_MAX_HEADER 100000000
 #define PERI_SAFETENSORS_METADATA   "__metadata__"
@@ -48,11 +49,5 @@ typedef struct peri_safetensors_header {
 /* Reads the header and checks all of it; the reader then stands at the first tensor. */
 peri_status peri_safetensors_header_read(peri_reader *reader, peri_safetensors_header *out);
 void peri_safetensors_header_free(peri_context *context, peri_safetensors_header *header);
-
-/* A name as messages show it: at most 60 bytes, nothing that would steer a terminal. Returns buffer. */
-#define PERI_NAME_TEXT 64
-const char *peri_name_text(const char *name, char *buffer);
-/* Length of the well-formed UTF-8 character (Unicode 15, table 3-7) at s, which ends at end; 0 if ill-formed. */
-size_t peri_utf8_length(const unsigned char *s, const unsigned char *end);
 
 #endif

@@ -130,8 +130,8 @@ static peri_status read_document(peri_reader *reader, cJSON **document) {
   PERI_TRY(peri_reader_read(reader, prefix, sizeof prefix, "header length"));
   uint64_t length = peri_load_le64(prefix);
   if (length > PERI_SAFETENSORS_MAX_HEADER) {
-    return peri_reader_fail(reader, 0, "a header of %llu bytes (expected at most %d)", (unsigned long long)length,
-                            PERI_SAFETENSORS_MAX_HEADER);
+    return peri_reader_fail(reader, 0, "a header of %llu bytes (expected at most %d): this is no safetensors file",
+                            (unsigned long long)length, PERI_SAFETENSORS_MAX_HEADER);
   }
   if (length > reader->size - PREFIX) {
     return peri_reader_fail(reader, 0, "a header of %llu bytes, but the file has %llu in all",

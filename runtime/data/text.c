@@ -21,7 +21,7 @@ void peri_text_close(peri_text *text) {
 
 peri_status peri_text_rewind(peri_text *text) {
   text->line = 1;
-  text->between = text->inside = false;
+  text->begun = text->between = text->inside = text->cut = false;
   text->at = text->filled = 0;
   return peri_reader_rewind(text->reader);
 }
@@ -32,6 +32,8 @@ static peri_status refill(peri_text *text) {
   PERI_TRY(peri_reader_read_some(text->reader, text->window, WINDOW, &got));
   text->at = 0;
   text->filled = (size_t)got;
+  if (!text->begun && got >= 3 && memcmp(text->window, "\xef\xbb\xbf", 3) == 0) text->at = 3;
+  text->begun = true;
   return PERI_OK;
 }
 
@@ -75,6 +77,7 @@ peri_status peri_text_next(peri_text *text, peri_text_item *item) {
     text->inside = true;
     if (byte < 0 || byte == '\n') {
       text->at += byte == '\n';
+      text->cut = byte < 0;
       text->between = true;
       text->inside = false;
       *item = PERI_TEXT_LINE_END;
@@ -102,10 +105,4 @@ peri_status peri_text_fail(const peri_text *text, int64_t line, const char *form
                    reader->name, (long long)line, what);
 }
 
-const char *peri_text_show(peri_text *text, const char *word) {
-  const size_t room = sizeof text->shown - 4;
-  size_t n = 0;
-  for (; word[n] != '\0' && n < room; n++) text->shown[n] = word[n] >= ' ' && word[n] <= '~' ? word[n] : '?';
-  memcpy(text->shown + n, word[n] != '\0' ? "..." : "", word[n] != '\0' ? 4 : 1);
-  return text->shown;
-}
+const char *peri_text_show(peri_text *text, const char *word) { return peri_name_text(word, text->shown); }

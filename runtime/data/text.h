@@ -5,6 +5,7 @@
 #define PERI_DATA_TEXT_H
 
 #include "data/reader.h"
+#include "data/utf8.h"
 
 #define PERI_LONGEST_WORD 1000
 #define PERI_NO_COMMENTS  (-2)
@@ -16,11 +17,13 @@ typedef struct peri_text {
   int comment;          /* from this character to the end of a line all is skipped; or PERI_NO_COMMENTS */
   int64_t line;         /* of the last item, from 1 */
   size_t length;        /* of the last word */
+  bool begun;           /* the mark that may stand before everything has been looked for */
   bool between, inside; /* the last item ended a line; the line has begun */
+  bool cut;             /* the last line ended with the file, without its \n */
   unsigned char *window;
   size_t at, filled;
   char word[PERI_LONGEST_WORD + 1]; /* terminated */
-  char shown[64];
+  char shown[PERI_NAME_TEXT];
 } peri_text;
 
 /* Takes a window from the budget; the reader stays the caller's. On failure there is nothing to close. */
@@ -32,7 +35,7 @@ peri_status peri_text_next(peri_text *text, peri_text_item *item);
 
 /* PERI_ERR_IO with "operation: name: line N: ...". */
 peri_status peri_text_fail(const peri_text *text, int64_t line, const char *format, ...) PERI_PRINTF(3, 4);
-/* A word for a message: cut when long, bytes that do not print as '?'. One at a time. */
+/* A word for a message (utf8.h). One at a time. */
 const char *peri_text_show(peri_text *text, const char *word);
 
 #endif

@@ -18,15 +18,13 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->workspace_bytes = 0;
   call->workspace = NULL;
   call->saves = op->saves;
-  int lists = 0;
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = arg->is_bool = false;
     arg->count = 0;
     arg->tensor = NULL;
     arg->tensors = NULL;
-    bool is_list = op->params[i].kind == PERI_KIND_DIMS || op->params[i].kind == PERI_KIND_SHAPE;
-    arg->sizes = is_list ? call->lists[lists++] : NULL;
+    arg->sizes = call->lists[i];
     arg->number = op->params[i].otherwise;
     arg->integer = (int64_t)op->params[i].otherwise;
   }

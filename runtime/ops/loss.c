@@ -108,7 +108,7 @@ static peri_status reduce_losses(peri_call *call, int64_t n, const char *losses,
   peri_tensor *y = call->outputs[0].tensor;
   size_t size = peri_dtype_size(call->dtype);
   if (reduction == REDUCE_NONE) {
-    memcpy(y->data, losses, (size_t)n * size);
+    if (n > 0) memcpy(y->data, losses, (size_t)n * size);
     return PERI_OK;
   }
   if (reduction == REDUCE_SUM) return peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data);

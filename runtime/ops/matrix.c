@@ -76,11 +76,22 @@ static peri_status matmul_mismatch(peri_call *call) {
                         peri_shape_text(y->ndim, y->shape, b), call->args[3].integer ? " transposed" : "");
 }
 
+/* The result has no dimension for a vector, so that it can stand in one way only. */
+static peri_status vector_transposed(peri_call *call, int arg) {
+  char text[PERI_SHAPE_TEXT];
+  const peri_layout *x = &call->args[arg].tensor->layout;
+  return peri_call_fail(
+      call, PERI_ERR_ARGUMENT, "%s is %s and %s is true (a vector cannot be transposed; unsqueeze it)",
+      call->op->params[arg].name, peri_shape_text(x->ndim, x->shape, text), call->op->params[arg + 2].name);
+}
+
 /* note: m, n, k, count of batches */
 static peri_status infer_matmul(peri_call *call) {
   const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
   bool flip_a = call->args[2].integer, flip_b = call->args[3].integer;
   if (x->layout.ndim == 0 || y->layout.ndim == 0) return matmul_mismatch(call);
+  if (flip_a && x->layout.ndim == 1) return vector_transposed(call, 0);
+  if (flip_b && y->layout.ndim == 1) return vector_transposed(call, 1);
   PERI_TRY(peri_infer_promote(call, 0, 2, &call->dtype));
   if (!peri_is_float(call->dtype)) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "a and b are %s and %s (expected float32 or float64)",
@@ -201,7 +212,7 @@ const peri_op peri_op_matmul = {
               "{T(3), T(2, 3, 4)}",
     .doc = "matmul(a, b, {transpose_a = false, transpose_b = false}) -> tensor\n"
            "The matrix product of the last two dimensions, the others broadcast; a vector is a row on the left and a "
-           "column on the right. Floats only (OpenBLAS).",
+           "column on the right, and is not transposed. Floats only (OpenBLAS).",
 };
 
 /* ---- linear ---- */

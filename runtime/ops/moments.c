@@ -69,7 +69,8 @@ static peri_status run_moment(peri_call *call) {
   peri_folded f;
   PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status = reduce(call, &f, f.x->data, call->outputs[0].tensor->data);
-  if (call->dtype == PERI_FLOAT64) {
+  bool divided_by_0 = call->op->id != MEAN && (double)f.n <= call->args[3].number; /* that is no harm of a sum */
+  if (call->dtype == PERI_FLOAT64 && !divided_by_0) {
     if (status == PERI_OK) status = correct_by(call, &f, too_large, 0x1p-600);
     if (status == PERI_OK && call->op->id == STD) status = correct_by(call, &f, too_small, 0x1p600);
   }
@@ -153,9 +154,10 @@ const peri_op peri_op_var = {
     .low = -1,
     .high = 1,
     .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
-    .doc = "var(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
-           "The variance: squared deviations from the mean, summed and divided by count - correction (NaN or infinite "
-           "where that is 0 or less). Of equal numbers exactly 0. Floats only.",
+    .doc =
+        "var(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
+        "The variance: squared deviations from the mean, summed and divided by count - correction, or by 0 where that "
+        "is less. The sum of equal numbers' deviations is exactly 0. Floats only.",
     .id = VAR,
 };
 

@@ -75,7 +75,7 @@ static void save_arguments(peri_node *node, const peri_call *call, int64_t *room
     arg->tensors = NULL;
     arg->tensor = arg->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i)) ? peri_tensor_retain(arg->tensor) : NULL;
     if (arg->tensor != NULL) node->versions[i] = arg->tensor->storage->version;
-    if (arg->sizes == NULL) continue;
+    if (!peri_is_sizes(call->op->params[i].kind)) continue;
     arg->sizes = memcpy(room, arg->sizes, PERI_MAX_DIMS * sizeof *room);
     room += PERI_MAX_DIMS;
   }
@@ -95,7 +95,7 @@ peri_status peri_node_record(peri_call *call) {
   int params = peri_op_params(call->op), edges = count_edges(call, params);
   size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
   size_t lists = 0;
-  for (int i = 0; i < params; i++) lists += call->args[i].sizes != NULL;
+  for (int i = 0; i < params; i++) lists += peri_is_sizes(call->op->params[i].kind);
   size_t bytes =
       edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + lists * PERI_MAX_DIMS * sizeof(int64_t);
   void *block;

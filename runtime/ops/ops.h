@@ -11,7 +11,6 @@
 
 #define PERI_MAX_PARAMS  8
 #define PERI_MAX_OUTPUTS 3
-#define PERI_MAX_LISTS   3 /* of sizes or dimensions, in one row */
 #define PERI_MAX_NOTES   8
 
 /* ---- parameters ---- */
@@ -31,6 +30,9 @@ typedef enum peri_kind {
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
+
+/* Whether an argument of that kind is a list of sizes. */
+static inline bool peri_is_sizes(peri_kind kind) { return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE; }
 
 typedef struct peri_param {
   const char *name;
@@ -77,7 +79,7 @@ typedef struct peri_call {
   bool in_place;  /* the form that writes to its first argument */
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
-  int64_t lists[PERI_MAX_LISTS][PERI_MAX_DIMS]; /* of the list arguments, in their order */
+  int64_t lists[PERI_MAX_PARAMS][PERI_MAX_DIMS]; /* room for the arguments that are lists of sizes */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;

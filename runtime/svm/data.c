@@ -112,13 +112,13 @@ static peri_status collect_classes(peri_blocks *blocks, int64_t n, const int64_t
   return PERI_OK;
 }
 
+/* factor holds the weight of each class's rows, and gets what its rows' weights are multiplied by. */
 static peri_status class_factors(peri_context *context, const char *who, const peri_class_weights *given,
                                  const peri_grouping *grouping, double *factor) {
   int64_t k = grouping->k;
-  for (int64_t c = 0; c < k; c++) {
-    int64_t rows = grouping->start[c + 1] - grouping->start[c];
-    factor[c] = given->balanced ? (double)grouping->rows / ((double)k * (double)rows) : 1;
-  }
+  double all = 0;
+  for (int64_t c = 0; c < k; c++) all += factor[c];
+  for (int64_t c = 0; c < k; c++) factor[c] = given->balanced ? all / ((double)k * factor[c]) : 1;
   for (int64_t w = 0; !given->balanced && w < given->count; w++) {
     int64_t label = given->list[w].label, c = find_class(grouping->classes, k, label);
     double weight = given->list[w].weight;
@@ -149,9 +149,12 @@ peri_status peri_svm_group(peri_blocks *blocks, const char *who, int64_t n, cons
   PERI_TRY(peri_blocks_new_zeroed(blocks, out->k + 1, sizeof *out->start, &out->start));
   PERI_TRY(peri_blocks_new(blocks, out->rows, sizeof *out->order, &out->order));
   PERI_TRY(peri_blocks_new(blocks, out->rows, sizeof *out->bound, &out->bound));
-  PERI_TRY(peri_blocks_new(blocks, out->k, sizeof *factor, &factor));
+  PERI_TRY(peri_blocks_new_zeroed(blocks, out->k, sizeof *factor, &factor));
   for (int64_t i = 0; i < n; i++) {
-    if (weights == NULL || weights[i] > 0) out->start[find_class(out->classes, out->k, y[i]) + 1]++;
+    if (weights != NULL && weights[i] == 0) continue;
+    int64_t c = find_class(out->classes, out->k, y[i]);
+    out->start[c + 1]++;
+    factor[c] += weights != NULL ? weights[i] : 1;
   }
   for (int64_t c = 0; c < out->k; c++) out->start[c + 1] += out->start[c];
   PERI_TRY(class_factors(context, who, class_weights, out, factor));

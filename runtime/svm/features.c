@@ -4,6 +4,8 @@
 #include "kernels/kernels.h"
 #include "svm/svm_kernels.h"
 
+#include <math.h>
+
 #define PIECE_ELEMENTS (1 << 17)
 #define MOST_PIECES    64
 
@@ -106,6 +108,15 @@ peri_status peri_svm_means(peri_context *context, peri_dtype dtype, int64_t rows
   for (int64_t j = 0; j < d; j++) means[j] /= (double)rows;
   peri_blocks_release(&blocks);
   return status;
+}
+
+peri_status peri_svm_scale_gamma(peri_context *context, const char *who, int64_t d, double variance, double *gamma) {
+  *gamma = variance == 0 ? 1 : 1 / ((double)d * variance);
+  if (*gamma > 0 && isfinite(*gamma)) return PERI_OK;
+  return peri_fail(
+      context, PERI_ERR_NUMERIC,
+      "%s: the variance of X is %g, of which gamma = 'scale' makes %g (scale the features, or give a number)", who,
+      variance, *gamma);
 }
 
 peri_status peri_svm_variance(peri_context *context, peri_dtype dtype, int64_t rows, int64_t d, const void *x,

@@ -31,14 +31,19 @@ static void fill_supports(const peri_problem *p, const peri_solution *solution, 
   }
 }
 
-static peri_status refuse_pair(const peri_problem *p, const peri_svm *model, int64_t pair, double scale, double C) {
+static peri_status refuse_pair(const peri_problem *p, const peri_svm *model, int64_t pair,
+                               const peri_programme_result *result, double C) {
   int64_t a, b;
   char of[80] = "";
   if (model->k > 0) {
     peri_classes_of_pair(model->k, pair, &a, &b);
     snprintf(of, sizeof of, " for classes %lld and %lld", (long long)model->classes[a], (long long)model->classes[b]);
   }
-  if (isinf(scale))
+  if (isinf(result->scale) && result->smo.limited)
+    return peri_fail(p->context, PERI_ERR_NUMERIC,
+                     "%s: a limit came before anything separated the rows%s (raise max_iter or time_limit)", p->who,
+                     of);
+  if (isinf(result->scale))
     return peri_fail(p->context, PERI_ERR_NUMERIC, "%s: nothing separates the rows%s: the margin has no width", p->who,
                      of);
   return peri_fail(p->context, PERI_ERR_NUMERIC,
@@ -49,8 +54,7 @@ static peri_status fill_pairs(const peri_problem *p, const peri_solution *soluti
   for (int64_t pair = 0; pair < model->pairs; pair++) {
     const peri_solved *solved = &solution->machine[pair];
     const peri_programme_result *result = &solved->result;
-    if (!isfinite(result->smo.gap) || isinf(result->scale))
-      return refuse_pair(p, model, pair, result->scale, solution->C);
+    if (!isfinite(result->smo.gap) || isinf(result->scale)) return refuse_pair(p, model, pair, result, solution->C);
     model->intercept[pair] = model->k == 2 ? result->rho : -result->rho;
     model->n_iter[pair] = result->smo.iterations;
     model->gaps[pair] = result->smo.gap;
@@ -62,6 +66,13 @@ static peri_status fill_pairs(const peri_problem *p, const peri_solution *soluti
     model->prob_b[pair] = solved->prob_b;
   }
   return PERI_OK;
+}
+
+/* The intercept for rows as they were given, from that for centred ones. */
+static void shift_intercepts(const peri_problem *p, peri_svm *model) {
+  for (int64_t pair = 0; p->centre != NULL && pair < model->pairs; pair++) {
+    model->intercept[pair] -= p->context->kernels->svm->dot[1](model->d, p->centre, model->coef + pair * model->d);
+  }
 }
 
 static peri_status build(peri_problem *p, const peri_solution *solution, peri_svm *model) {
@@ -88,7 +99,9 @@ static peri_status build(peri_problem *p, const peri_solution *solution, peri_sv
   if (g->k > 0) memcpy(model->classes, g->classes, (size_t)g->k * sizeof *model->classes);
   fill_supports(p, solution, model);
   PERI_TRY(fill_pairs(p, solution, model));
-  return peri_svm_prepare(p->context, model);
+  PERI_TRY(peri_svm_prepare(p->context, model));
+  shift_intercepts(p, model);
+  return PERI_OK;
 }
 
 /* ---- one machine, or a path ---- */
@@ -197,11 +210,27 @@ static peri_status cross_over_matrix(peri_problem *p, const cross *job) {
   return PERI_OK;
 }
 
+/* What the rows of a fold are predicted to be, by the machine of one C. */
+typedef struct fold_use {
+  const cross *job;
+  const peri_svm *model;
+  const int64_t *rows;
+  int64_t at; /* of row 0 in the output */
+} fold_use;
+
+static peri_status predict_block(void *arg, int64_t from, int64_t rows, const double *decision) {
+  const fold_use *use = arg;
+  for (int64_t r = 0; r < rows; r++) {
+    predict(use->job, use->model, decision + r * use->model->pairs, use->at + use->rows[from + r]);
+  }
+  return PERI_OK;
+}
+
 /* The rows of one fold, predicted by machines fitted without them. */
 static peri_status cross_fold(peri_context *context, const peri_svm_options *options, const peri_svm_samples *samples,
                               const cross *job, int64_t held, peri_blocks *blocks) {
   int64_t m = 0, n = samples->n, *rows;
-  double *weights, *decision;
+  double *weights;
   void *x;
   peri_svm **models;
   size_t row_bytes = (size_t)samples->d * peri_float_size(samples->dtype);
@@ -221,13 +250,12 @@ static peri_status cross_fold(peri_context *context, const peri_svm_options *opt
   peri_svm_samples without = *samples;
   without.weights = weights;
   PERI_TRY(fit_path(context, options, &without, job->count, job->Cs, models));
-  peri_status status = peri_blocks_new(blocks, m * models[0]->pairs, sizeof *decision, &decision);
+  peri_status status = PERI_OK;
   for (int64_t c = 0; c < job->count; c++) {
+    fold_use use = {.job = job, .model = models[c], .rows = rows, .at = c * n};
     if (status == PERI_OK)
-      status = peri_svm_decision(context, models[c], samples->dtype, m, samples->d, x, samples->d, decision);
-    for (int64_t r = 0; status == PERI_OK && r < m; r++) {
-      predict(job, models[c], decision + r * models[c]->pairs, c * n + rows[r]);
-    }
+      status = peri_svm_decision_blocks(context, models[c], false, samples->dtype, m, samples->d, x, samples->d,
+                                        predict_block, &use);
     if (models[c]->fit_status != 0) *job->fit_status = 1;
     peri_svm_release(context, &models[c]);
   }
@@ -252,11 +280,11 @@ peri_status peri_svm_cross_predict(peri_context *context, const peri_svm_options
       ((int64_t *)out)[i] = 0;
   }
   peri_problem problem;
-  peri_status status = peri_problem_begin(&problem, context, options, samples);
-  peri_svm_options each = *options; /* gamma is that of all rows, whichever way is taken */
+  peri_svm_options each = *options;
   each.probability = false;
+  peri_status status = peri_problem_begin(&problem, context, &each, samples);
   each.gamma_mode = PERI_GAMMA_VALUE;
-  each.gamma = problem.kernel.gamma > 0 ? problem.kernel.gamma : 1;
+  each.gamma = problem.kernel.gamma > 0 ? problem.kernel.gamma : 1; /* that of all rows, whichever way is taken */
   bool whole = status == PERI_OK && peri_problem_is_whole(&problem);
   if (whole) status = cross_over_matrix(&problem, &job);
   peri_blocks_release(&problem.blocks);

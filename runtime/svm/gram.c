@@ -24,8 +24,8 @@ typedef struct gram_job {
   const peri_context *context;
   const peri_svm_kernel *kernel;
   peri_dtype dtype;
-  int64_t n, d, ldx, ld, rows, tiles; /* rows of a tile, tiles of a side */
-  const void *x, *norms;
+  int64_t n, d, ld, rows, tiles; /* rows of a tile, tiles of a side */
+  const peri_svm_side *x;
   void *gram;
 } gram_job;
 
@@ -71,10 +71,8 @@ static void fill_tile(const gram_job *job, int64_t piece) {
   i *= job->rows, j *= job->rows;
   int64_t m = peri_min(job->rows, job->n - i), n = peri_min(job->rows, job->n - j);
   char *tile = (char *)job->gram + (i * job->ld + j) * size, *other = (char *)job->gram + (j * job->ld + i) * size;
-  peri_svm_kernel_block(job->context, job->kernel, job->dtype, m, n, job->d,
-                        peri_at(job->dtype, job->x, job->ldx, i, 0), job->ldx, (const char *)job->norms + i * size,
-                        peri_at(job->dtype, job->x, job->ldx, j, 0), job->ldx, (const char *)job->norms + j * size,
-                        tile, job->ld);
+  peri_svm_side a = peri_svm_side_from(job->x, job->dtype, i), b = peri_svm_side_from(job->x, job->dtype, j);
+  peri_svm_kernel_block(job->context, job->kernel, job->dtype, job->d, m, &a, n, &b, tile, job->ld);
   if (job->dtype == PERI_FLOAT64)
     mirror_64(m, n, job->ld, (const double *)tile, (double *)other);
   else
@@ -91,17 +89,15 @@ static void small_gram_body(void *arg, int64_t piece) {
 }
 
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
-                           const void *x, int64_t ldx, const void *norms, void *gram) {
+                           const peri_svm_side *x, void *gram) {
   gram_job job = {.context = context,
                   .kernel = kernel,
                   .dtype = dtype,
                   .n = n,
                   .d = d,
-                  .ldx = ldx,
                   .ld = peri_gram_ld(n),
                   .rows = tile_rows(n, d),
                   .x = x,
-                  .norms = norms,
                   .gram = gram};
   job.tiles = (n + job.rows - 1) / job.rows;
   if (n <= SMALL) return peri_svm_parallel(context, d, 1, small_gram_body, &job);
@@ -149,6 +145,72 @@ peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n,
   return peri_parallel(context, (n + GATHER_ROWS - 1) / GATHER_ROWS, gather_body, &job);
 }
 
+/* ---- the matrix of a part ---- */
+
+typedef struct part_job {
+  const peri_context *context;
+  const peri_cached_rows *rows;
+  const peri_stretch *stretch;
+  int64_t stretches, n, ld, tile, tiles; /* rows of a tile, of one stretch each; tiles of a side */
+  char *gram;
+} part_job;
+
+/* Rows of a tile: where they are in x and in the part, and how many. */
+static peri_stretch part_tile(const part_job *job, int64_t number) {
+  int64_t s = 0;
+  for (int64_t tiles; number >= (tiles = (job->stretch[s].count + job->tile - 1) / job->tile); s++) number -= tiles;
+  int64_t from = number * job->tile;
+  return (peri_stretch){.first = job->stretch[s].first + from,
+                        .count = peri_min(job->tile, job->stretch[s].count - from),
+                        .at = job->stretch[s].at + from};
+}
+
+/* Kernel values of the rows of one tile with those of another, computed and mirrored, or gathered both ways. */
+static void fill_part(const part_job *job, int64_t piece) {
+  const peri_cached_rows *rows = job->rows;
+  int64_t i, j, size = (int64_t)peri_float_size(rows->dtype);
+  tile_of_piece(job->tiles, piece, &i, &j);
+  peri_stretch a = part_tile(job, i), b = part_tile(job, j);
+  char *tile = job->gram + (a.at * job->ld + b.at) * size, *other = job->gram + (b.at * job->ld + a.at) * size;
+  if (rows->side.x != NULL) {
+    peri_svm_side u = peri_svm_side_from(&rows->side, rows->dtype, a.first);
+    peri_svm_side v = peri_svm_side_from(&rows->side, rows->dtype, b.first);
+    peri_svm_kernel_block(job->context, rows->kernel, rows->dtype, rows->d, a.count, &u, b.count, &v, tile, job->ld);
+    if (rows->dtype == PERI_FLOAT64)
+      mirror_64(a.count, b.count, job->ld, (const double *)(void *)tile, (double *)(void *)other);
+    else
+      mirror_32(a.count, b.count, job->ld, (const float *)(void *)tile, (float *)(void *)other);
+    return;
+  }
+  for (int64_t r = 0; r < a.count; r++)
+    gather_row(rows->side.from, peri_svm_given_row(&rows->side, a.first + r), rows->side.order + b.first, b.count,
+               rows->dtype, tile + r * job->ld * size);
+  for (int64_t r = 0; i != j && r < b.count; r++)
+    gather_row(rows->side.from, peri_svm_given_row(&rows->side, b.first + r), rows->side.order + a.first, a.count,
+               rows->dtype, other + r * job->ld * size);
+}
+
+static void part_body(void *arg, int64_t piece) { fill_part(arg, piece); }
+
+peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
+                                const peri_stretch *stretch, bool team, void *gram) {
+  part_job job = {.context = context, .rows = rows, .stretch = stretch, .stretches = stretches, .gram = gram};
+  for (int64_t s = 0; s < stretches; s++) job.n += stretch[s].count;
+  job.ld = peri_gram_ld(job.n);
+  job.tile = tile_rows(job.n, rows->d);
+  for (int64_t s = 0; s < stretches; s++) job.tiles += (stretch[s].count + job.tile - 1) / job.tile;
+  int64_t pieces = job.tiles * (job.tiles + 1) / 2;
+  if (team) PERI_TRY(peri_svm_parallel(context, rows->side.x != NULL ? rows->d : 0, pieces, part_body, &job));
+  for (int64_t piece = 0; !team && piece < pieces; piece++) {
+    if (peri_cancelled(context)) return PERI_ERR_CANCELLED;
+    fill_part(&job, piece);
+  }
+  size_t size = peri_float_size(rows->dtype);
+  for (int64_t i = 0; i < job.n; i++) /* what lies beyond a row is read, never used */
+    memset(job.gram + (size_t)(i * job.ld + job.n) * size, 0, (size_t)(job.ld - job.n) * size);
+  return PERI_OK;
+}
+
 /* ---- cached rows ---- */
 
 #define LEAST_ROWS  16
@@ -181,19 +243,24 @@ static void rows_body(void *arg, int64_t piece) {
   const peri_stretch *stretch = &cache->stretch[s];
   const peri_cached_rows *rows = &cache->rows;
   int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
-  char *tile = rows->order == NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
-  if (tile != NULL)
-    peri_svm_kernel_block(cache->context, rows->kernel, dtype, job->count, columns, rows->d, cache->batch_x, rows->d,
-                          cache->batch_norms, peri_at(dtype, rows->x, rows->ldx, row, 0), rows->ldx,
-                          (const char *)rows->norms + row * size, tile, TILE);
+  char *tile = rows->side.x != NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
+  if (tile != NULL) {
+    peri_svm_side batch = rows->side, others = peri_svm_side_from(&rows->side, dtype, row);
+    batch.x = cache->batch_x;
+    batch.ld = rows->d;
+    batch.norms = cache->batch_norms;
+    batch.order = cache->batch_order;
+    peri_svm_kernel_block(cache->context, rows->kernel, dtype, rows->d, job->count, &batch, columns, &others, tile,
+                          TILE);
+  }
   for (int64_t i = 0; i < job->count; i++) {
     int64_t slot = cache->slot_of[cache->missing[i]];
     char *out = cache->values + (slot * cache->ld + stretch->at + from) * size;
     if (tile != NULL)
       memcpy(out, tile + i * TILE * size, (size_t)(columns * size));
     else
-      gather_row(rows->from, peri_at(rows->from, rows->x, rows->ldx, rows->order[row_of(cache, cache->missing[i])], 0),
-                 rows->order + row, columns, dtype, out);
+      gather_row(rows->side.from, peri_svm_given_row(&rows->side, row_of(cache, cache->missing[i])),
+                 rows->side.order + row, columns, dtype, out);
   }
 }
 
@@ -217,17 +284,19 @@ static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count)
 
 static peri_status compute(peri_row_cache *cache, int64_t count) {
   const peri_cached_rows *rows = &cache->rows;
+  const peri_svm_side *side = &rows->side;
   size_t size = peri_float_size(rows->dtype), row_bytes = (size_t)rows->d * size;
-  for (int64_t i = 0; rows->order == NULL && i < count; i++) {
+  for (int64_t i = 0; side->x != NULL && i < count; i++) {
     int64_t row = row_of(cache, cache->missing[i]);
-    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, rows->x, rows->ldx, row, 0), row_bytes);
-    memcpy(cache->batch_norms + (size_t)i * size, (const char *)rows->norms + (size_t)row * size, size);
+    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, side->x, side->ld, row, 0), row_bytes);
+    memcpy(cache->batch_norms + (size_t)i * size, peri_at(rows->dtype, side->norms, 1, row, 0), size);
+    cache->batch_order[i] = side->order[row];
   }
   rows_job job = {.cache = cache, .count = count};
-  double per_value = rows->order == NULL ? (double)rows->d + 16 : 2;
+  double per_value = side->x != NULL ? (double)rows->d + 16 : 2;
   bool serial = (double)count * (double)cache->n * per_value < SERIAL_WORK;
-  peri_status status = peri_svm_parallel(cache->context, rows->order == NULL ? rows->d : 0,
-                                         serial ? 1 : pieces_of(cache), serial ? all_rows_body : rows_body, &job);
+  peri_status status = peri_svm_parallel(cache->context, side->x != NULL ? rows->d : 0, serial ? 1 : pieces_of(cache),
+                                         serial ? all_rows_body : rows_body, &job);
   if (status != PERI_OK) forget(cache, cache->missing, count);
   for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
     int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;
@@ -295,15 +364,16 @@ peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows
       .slots = slots,
       .ld = ld,
       .batch = batch,
-      .tile_bytes = rows->order == NULL ? batch * TILE * (int64_t)size : 0,
+      .tile_bytes = rows->side.x != NULL ? batch * TILE * (int64_t)size : 0,
   };
   PERI_TRY(peri_blocks_new(blocks, most, sizeof *out->slot_of, &out->slot_of));
   PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->sample_of, &out->sample_of));
   PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->used, &out->used));
   PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing, &out->missing));
-  if (rows->order == NULL) {
+  if (rows->side.x != NULL) {
     PERI_TRY(peri_blocks_new(blocks, batch * rows->d, size, &out->batch_x));
     PERI_TRY(peri_blocks_new(blocks, batch, size, &out->batch_norms));
+    PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->batch_order, &out->batch_order));
   }
   PERI_TRY(peri_blocks_new(blocks, peri_threads(blocks->context), (size_t)out->tile_bytes, &out->tiles));
   PERI_TRY(peri_blocks_new(blocks, slots, (size_t)ld * size, &out->values));

@@ -1,7 +1,7 @@
 /* Where the solver's kernel rows come from. A source knows the kernel between the samples of one problem,
  * numbered from 0, and lends rows of it; every row can be read (any value) up to PERI_SVM_LANES - 1
- * elements beyond its end. There are two: the whole Gram matrix, computed once and shared by all
- * pairs of classes, and a cache of rows for problems whose matrix exceeds the budget. */
+ * elements beyond its end. There are three: the whole Gram matrix, computed once and shared by all pairs of classes;
+ * where that exceeds the budget, the matrix of a pair; and a cache of rows where that does too. */
 #ifndef PERI_SVM_GRAM_H
 #define PERI_SVM_GRAM_H
 
@@ -28,7 +28,7 @@ typedef struct peri_row_source {
 int64_t peri_gram_ld(int64_t n);
 /* gram (n x n, ld as above) of the rows of x: tiles over the team, half computed, half mirrored. */
 peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
-                           const void *x, int64_t ldx, const void *norms, void *gram);
+                           const peri_svm_side *x, void *gram);
 /* The same of a given matrix: gram[i][j] = x[order[i]][order[j]], from one float dtype to another. */
 peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n, peri_dtype from, const void *x,
                              int64_t ldx, const int64_t *order, void *gram);
@@ -36,7 +36,7 @@ peri_status peri_gram_gather(peri_context *context, peri_dtype dtype, int64_t n,
 /* The part of a square of n rows above its diagonal, to below it. */
 void peri_gram_mirror(peri_dtype dtype, int64_t n, int64_t ld, void *square);
 
-/* ---- cached rows ---- */
+/* ---- rows of a part of the samples ---- */
 
 /* Samples of a problem: stretches of rows of x, one after the other in the problem's numbering. */
 typedef struct peri_stretch {
@@ -46,16 +46,21 @@ typedef struct peri_stretch {
 
 #define PERI_STRETCHES 2
 
-/* What rows are computed from: features, or a given matrix. */
+/* What rows are computed from: features, or a given matrix of kernel values, whose rows and columns are taken in the
+ * order of `side`, which then has no x. */
 typedef struct peri_cached_rows {
   const peri_svm_kernel *kernel;
-  peri_dtype dtype; /* of kernel values, and of features */
-  int64_t d, ldx;
-  const void *x, *norms;
-  /* x is a matrix of kernel values of dtype `from`, of which row i of a problem is order[i]; else NULL */
-  const int64_t *order;
-  peri_dtype from;
+  peri_dtype dtype; /* of kernel values, and of side.x */
+  int64_t d;
+  peri_svm_side side;
 } peri_cached_rows;
+
+/* The whole matrix of a problem of stretches, n samples in all: by the team, or with `team` false by whoever calls it,
+ * which may be a body. Fails only when cancelled. */
+peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
+                                const peri_stretch *stretch, bool team, void *gram);
+
+/* ---- cached rows ---- */
 
 typedef struct peri_row_cache {
   peri_row_source source; /* first: a row cache is a source */
@@ -70,11 +75,12 @@ typedef struct peri_row_cache {
   int64_t *sample_of; /* slots: sample, or -1 */
   int64_t *used;      /* slots: the fetch that last lent it */
   int64_t fetches;
-  int64_t hand;      /* where the search for the next slot begins */
-  int64_t *missing;  /* batch: which rows a fetch computes */
-  char *batch_x;     /* batch x d: their features */
-  char *batch_norms; /* batch */
-  char *tiles;       /* a tile of values for each thread */
+  int64_t hand;         /* where the search for the next slot begins */
+  int64_t *missing;     /* batch: which rows a fetch computes */
+  char *batch_x;        /* batch x d: their features */
+  char *batch_norms;    /* batch */
+  int64_t *batch_order; /* batch */
+  char *tiles;          /* a tile of values for each thread */
   int64_t batch, tile_bytes;
 } peri_row_cache;
 

@@ -12,7 +12,7 @@ typedef struct matrix_job {
   const peri_svm_kernel *kernel;
   peri_dtype dtype;
   int64_t m, n, d, tile, across; /* across: tiles in a row of them */
-  const void *a, *b, *a_norms, *b_norms;
+  peri_svm_side a, b;
   void *out;
   bool symmetric;
 } matrix_job;
@@ -37,55 +37,38 @@ static void tile_body(void *arg, int64_t piece) {
   if (job->symmetric && j < i) return; /* the mirror of another */
   int64_t i_end = peri_min(job->m, i + job->tile), j_end = peri_min(job->n, j + job->tile);
   size_t size = peri_float_size(job->dtype);
-  peri_svm_kernel_block(
-      job->context, job->kernel, job->dtype, i_end - i, j_end - j, job->d, peri_at(job->dtype, job->a, job->d, i, 0),
-      job->d, (const char *)job->a_norms + (size_t)i * size, peri_at(job->dtype, job->b, job->d, j, 0), job->d,
-      (const char *)job->b_norms + (size_t)j * size, (char *)job->out + (size_t)(i * job->n + j) * size, job->n);
+  peri_svm_side a = peri_svm_side_from(&job->a, job->dtype, i), b = peri_svm_side_from(&job->b, job->dtype, j);
+  peri_svm_kernel_block(job->context, job->kernel, job->dtype, job->d, i_end - i, &a, j_end - j, &b,
+                        (char *)job->out + (size_t)(i * job->n + j) * size, job->n);
   if (job->symmetric) mirror(job, i, i_end, j, j_end);
-}
-
-static void set_ones_on_diagonal(const matrix_job *job) {
-  for (int64_t i = 0; i < job->n; i++) {
-    if (job->dtype == PERI_FLOAT64) {
-      ((double *)job->out)[i * job->n + i] = 1;
-    } else {
-      ((float *)job->out)[i * job->n + i] = 1;
-    }
-  }
 }
 
 /* Rows as the job computes with them: of its dtype, less centre unless that is NULL. */
 static peri_status pack(peri_blocks *blocks, const matrix_job *job, const peri_svm_rows *rows, const double *centre,
-                        const void **out) {
-  void *copy;
-  *out = rows->x;
-  if (rows->dtype == job->dtype && centre == NULL) return PERI_OK;
-  PERI_TRY(peri_blocks_new(blocks, rows->n * job->d, peri_float_size(job->dtype), &copy));
-  *out = copy;
-  return peri_svm_pack(blocks->context, rows->dtype, rows->n, job->d, rows->x, job->d, NULL, centre, job->dtype, copy);
-}
-
-static peri_status norms_of(peri_blocks *blocks, const matrix_job *job, int64_t n, const void *x, const void **out) {
-  void *norms;
-  PERI_TRY(peri_blocks_new(blocks, n, peri_float_size(job->dtype), &norms));
-  *out = norms;
-  return peri_svm_norms(blocks->context, job->dtype, n, job->d, x, job->d, norms);
+                        peri_svm_side *out) {
+  void *copy, *norms;
+  *out = (peri_svm_side){.x = rows->x, .ld = job->d, .from = rows->dtype, .given = rows->x, .given_ld = job->d};
+  if (rows->dtype != job->dtype || centre != NULL) {
+    PERI_TRY(peri_blocks_new(blocks, rows->n * job->d, peri_float_size(job->dtype), &copy));
+    PERI_TRY(
+        peri_svm_pack(blocks->context, rows->dtype, rows->n, job->d, rows->x, job->d, NULL, centre, job->dtype, copy));
+    out->x = copy;
+  }
+  PERI_TRY(peri_blocks_new(blocks, rows->n, peri_float_size(job->dtype), &norms));
+  out->norms = norms;
+  return peri_svm_norms(blocks->context, job->kernel, job->dtype, rows->n, job->d, out->x, job->d, norms);
 }
 
 static peri_status prepare(peri_blocks *blocks, matrix_job *job, const peri_svm_rows *a, const peri_svm_rows *b) {
   double *means = NULL;
-  if (peri_svm_kernel_table[job->kernel->id].centred) {
+  if (peri_svm_wants_centre(job->kernel, job->d)) {
     const peri_svm_rows *rows = b != NULL ? b : a;
     PERI_TRY(peri_blocks_new(blocks, job->d, sizeof *means, &means));
     PERI_TRY(peri_svm_means(blocks->context, rows->dtype, rows->n, job->d, rows->x, job->d, NULL, means));
   }
   PERI_TRY(pack(blocks, job, a, means, &job->a));
-  PERI_TRY(norms_of(blocks, job, job->m, job->a, &job->a_norms));
   job->b = job->a;
-  job->b_norms = job->a_norms;
-  if (b == NULL) return PERI_OK;
-  PERI_TRY(pack(blocks, job, b, means, &job->b));
-  return norms_of(blocks, job, job->n, job->b, &job->b_norms);
+  return b == NULL ? PERI_OK : pack(blocks, job, b, means, &job->b);
 }
 
 peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const peri_svm_kernel *kernel,
@@ -115,8 +98,6 @@ peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const
   peri_blocks blocks = {.context = context};
   peri_status status = prepare(&blocks, &job, a, b);
   if (status == PERI_OK) status = peri_svm_parallel(context, job.d, tiles, tile_body, &job);
-  /* A row and itself: the products' rounding shall not show. */
-  if (status == PERI_OK && job.symmetric && peri_svm_kernel_table[kernel->id].centred) set_ones_on_diagonal(&job);
   peri_blocks_release(&blocks);
   return status;
 }
@@ -125,10 +106,10 @@ peri_status peri_svm_check_rows(peri_context *context, const char *who, const pe
   return peri_svm_check_features(context, who, rows->dtype, rows->n, rows->d, rows->x, rows->d);
 }
 
-peri_status peri_svm_gamma_of(peri_context *context, peri_gamma_mode mode, double given, const peri_svm_rows *rows,
-                              double *gamma) {
+peri_status peri_svm_gamma_of(peri_context *context, const char *who, peri_gamma_mode mode, double given,
+                              const peri_svm_rows *rows, double *gamma) {
   int64_t n = rows->n, d = rows->d;
-  double variance = 1, *means;
+  double variance, *means;
   *gamma = given;
   if (mode == PERI_GAMMA_VALUE) return PERI_OK;
   *gamma = 1 / (double)d;
@@ -136,10 +117,8 @@ peri_status peri_svm_gamma_of(peri_context *context, peri_gamma_mode mode, doubl
   peri_blocks blocks = {.context = context};
   PERI_TRY(peri_blocks_new(&blocks, d, sizeof *means, &means));
   peri_status status = peri_svm_means(context, rows->dtype, n, d, rows->x, d, NULL, means);
-  if (status == PERI_OK) {
-    status = peri_svm_variance(context, rows->dtype, n, d, rows->x, d, NULL, means, &variance);
-  }
+  if (status == PERI_OK) status = peri_svm_variance(context, rows->dtype, n, d, rows->x, d, NULL, means, &variance);
   peri_blocks_release(&blocks);
-  *gamma = variance == 0 ? 1 : 1 / ((double)d * variance);
-  return status;
+  PERI_TRY(status);
+  return peri_svm_scale_gamma(context, who, d, variance, gamma);
 }

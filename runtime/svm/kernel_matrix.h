@@ -20,7 +20,7 @@ peri_status peri_svm_check_rows(peri_context *context, const char *who, const pe
 peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const peri_svm_kernel *kernel,
                                    const peri_svm_rows *a, const peri_svm_rows *b, void *out);
 /* The number that a mode of gamma stands for on these rows; that of PERI_GAMMA_VALUE is given. */
-peri_status peri_svm_gamma_of(peri_context *context, peri_gamma_mode mode, double given, const peri_svm_rows *rows,
-                              double *gamma);
+peri_status peri_svm_gamma_of(peri_context *context, const char *who, peri_gamma_mode mode, double given,
+                              const peri_svm_rows *rows, double *gamma);
 
 #endif

@@ -99,6 +99,24 @@ static void coef_body(void *arg, int64_t pair) {
   }
 }
 
+/* Whether a class has so few support vectors that decisions are summed up by them; see add_by_support. */
+static bool goes_by_support(const peri_svm *model, int64_t c) { return model->n_support[c] < model->k - 1; }
+
+/* dual_coef turned, so that the coefficients of a support vector lie together. */
+static peri_status turn_coefficients(peri_svm *model) {
+  peri_svm_machine *machine = model->machine;
+  bool wanted = false;
+  for (int64_t c = 0; c < model->k; c++) wanted = wanted || goes_by_support(model, c);
+  if (!wanted || model->supports == 0) return PERI_OK;
+  PERI_TRY(peri_blocks_new(&machine->blocks, model->supports * model->rows, sizeof(double), &machine->by_support));
+  for (int64_t j = 0; j < model->rows; j++) {
+    for (int64_t s = 0; s < model->supports; s++) {
+      machine->by_support[s * model->rows + j] = model->dual_coef[j * model->supports + s];
+    }
+  }
+  return PERI_OK;
+}
+
 peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   peri_svm_machine *machine = model->machine;
   peri_blocks *blocks = &machine->blocks;
@@ -108,10 +126,11 @@ peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
                                       .coef0 = model->options.coef0,
                                       .degree = model->options.degree};
   machine->sign = model->k == 2 ? -1 : 1;
+  if (model->options.kernel != PERI_SVM_LINEAR) PERI_TRY(turn_coefficients(model));
   if (model->options.kernel == PERI_SVM_PRECOMPUTED) return PERI_OK;
   if (model->options.kernel == PERI_SVM_LINEAR)
     return peri_parallel(context, model->pairs, coef_body, &(coef_job){.context = context, .model = model});
-  if (peri_svm_kernel_table[model->options.kernel].centred) {
+  if (model->supports > 0 && peri_svm_wants_centre(&machine->kernel, model->d)) {
     PERI_TRY(peri_blocks_new(blocks, model->d, sizeof *machine->centre, &machine->centre));
     PERI_TRY(peri_svm_means(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
                             machine->centre));
@@ -121,15 +140,17 @@ peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   PERI_TRY(peri_blocks_new(blocks, model->supports, size, &machine->norms));
   PERI_TRY(peri_svm_pack(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
                          machine->centre, machine->compute, machine->vectors));
-  return peri_svm_norms(context, machine->compute, model->supports, model->d, machine->vectors, model->d,
-                        machine->norms);
+  return peri_svm_norms(context, &machine->kernel, machine->compute, model->supports, model->d, machine->vectors,
+                        model->d, machine->norms);
 }
 
 /* ---- decisions ---- */
 
-#define ROWS    256   /* most test rows of a piece */
-#define COLUMNS 512   /* support vectors of a tile */
-#define WORK    1.5e9 /* flops of a piece, about */
+#define ROWS    256                /* most test rows of a piece */
+#define COLUMNS 512                /* support vectors of a tile */
+#define WORK    1.5e9              /* flops of a piece, about */
+#define OTHERS  256                /* classes beside one that are summed up at once */
+#define BLOCK   ((int64_t)4 << 20) /* decisions that are held where only what they mean is wanted */
 
 typedef struct decision_job {
   const peri_context *context;
@@ -164,12 +185,36 @@ static void linear_body(void *arg, int64_t piece) {
   }
 }
 
+/* The same of a class that has fewer support vectors than there are other classes: one after the other, with the
+ * coefficients of all its pairs at once. */
+static void add_by_support(const peri_context *context, const peri_svm *model, bool wide, const void *values, int64_t c,
+                           int64_t from, int64_t columns, double *out) {
+  const double *coefficients = model->machine->by_support + from * model->rows;
+  double sums[OTHERS], sign = model->machine->sign;
+  for (int64_t first = 0; first < model->rows; first += OTHERS) {
+    int64_t count = peri_min(OTHERS, model->rows - first);
+    memset(sums, 0, sizeof sums);
+    for (int64_t s = 0; s < columns; s++) {
+      double value = wide ? ((const double *)values)[s] : (double)((const float *)values)[s];
+      context->kernels->svm->axpy[1](count, sums, coefficients + s * model->rows + first, value);
+    }
+    for (int64_t t = 0; t < count; t++) {
+      int64_t other = first + t < c ? first + t : first + t + 1;
+      out[other < c ? pair_number(model->k, other, c) : pair_number(model->k, c, other)] += sign * sums[t];
+    }
+  }
+}
+
 /* Adds what support vectors from .. from + columns - 1, all of class c, contribute to one test row. */
 static void add_contributions(const peri_context *context, const peri_svm *model, bool wide, const void *values,
                               int64_t c, int64_t from, int64_t columns, double *out) {
   double sign = model->machine->sign;
   if (model->k == 0) {
     out[0] += context->kernels->svm->dot[wide](columns, values, model->dual_coef + from);
+    return;
+  }
+  if (goes_by_support(model, c)) {
+    add_by_support(context, model, wide, values, c, from, columns, out);
     return;
   }
   for (int64_t other = 0; other < model->k; other++) {
@@ -199,12 +244,24 @@ static void kernel_body(void *arg, int64_t piece) {
       ((float *)norms)[i] = (float)norm;
     start_row(model, job->out + (from + i) * model->pairs);
   }
+  peri_svm_side rows = {.x = packed,
+                        .norms = norms,
+                        .ld = d,
+                        .from = job->dtype,
+                        .given = peri_at(job->dtype, job->x, job->ldx, from, 0),
+                        .given_ld = job->ldx};
+  peri_svm_side vectors = {.x = machine->vectors,
+                           .norms = machine->norms,
+                           .ld = d,
+                           .from = model->dtype,
+                           .given = model->support_vectors,
+                           .given_ld = d};
   for (int64_t c = 0; c < model->groups; c++) {
     for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
       int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
-      peri_svm_kernel_block(job->context, &machine->kernel, machine->compute, m, columns, d, packed, d, norms,
-                            (const char *)machine->vectors + s * d * size, d, (const char *)machine->norms + s * size,
-                            tile, COLUMNS);
+      peri_svm_side some = peri_svm_side_from(&vectors, machine->compute, s);
+      peri_svm_kernel_block(job->context, &machine->kernel, machine->compute, d, m, &rows, columns, &some, tile,
+                            COLUMNS);
       for (int64_t i = 0; i < m; i++) {
         add_contributions(job->context, model, wide, tile + i * COLUMNS * size, c, s, columns,
                           job->out + (from + i) * model->pairs);
@@ -213,10 +270,10 @@ static void kernel_body(void *arg, int64_t piece) {
   }
 }
 
-static int64_t rows_of_piece(const peri_svm *model, int64_t m) {
+/* Few where there are many pairs, so that the rows whose decisions are held at a time are several pieces. */
+static int64_t rows_of_piece(const peri_svm *model) {
   double row_work = 2.0 * (double)model->d * (double)peri_max(model->supports, 1);
-  int64_t rows = peri_max(16, peri_min(ROWS, (int64_t)fmin(WORK / row_work, ROWS)));
-  return peri_max(1, peri_min(rows, m));
+  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)fmin(WORK / row_work, ROWS)));
 }
 
 /* Kernel values that are given: against all rows of the fit (gather), or against the support vectors. */
@@ -272,46 +329,77 @@ static peri_status decide_given(peri_context *context, const peri_svm *model, pe
   return status;
 }
 
-static const char *name_of(const peri_svm *model) { return peri_svm_type_table[model->options.type].name; }
+/* Rows to decide: features, or kernel values against the support vectors. */
+typedef struct input {
+  peri_dtype dtype;
+  int64_t m, d, ld;
+  const void *x;
+  bool of_kernel;
+} input;
 
-static peri_status check_input(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
-                               const void *x, int64_t ldx) {
+static peri_status check_input(peri_context *context, const peri_svm *model, const input *in) {
   bool given = model->options.kernel == PERI_SVM_PRECOMPUTED;
-  if (d != model->d)
-    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X has %lld %s but the machine was fitted on %lld", name_of(model),
-                     (long long)d, given ? "columns" : "features", (long long)model->d);
-  return peri_svm_check_features(context, name_of(model), dtype, m, d, x, ldx);
+  const char *name = peri_svm_type_table[model->options.type].name;
+  if (in->of_kernel && model->supports == 0) return PERI_OK;
+  if (!in->of_kernel && in->d != model->d)
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X has %lld %s but the machine was fitted on %lld", name,
+                     (long long)in->d, given ? "columns" : "features", (long long)model->d);
+  return peri_svm_check_features(context, name, in->dtype, in->m, in->d, in->x, in->ld);
 }
 
-peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
-                                        const void *values, int64_t ld, double *out) {
-  if (model->supports > 0)
-    PERI_TRY(peri_svm_check_features(context, name_of(model), dtype, m, model->supports, values, ld));
-  return decide_given(context, model, dtype, m, values, ld, false, out);
-}
-
-peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
-                              const void *x, int64_t ldx, double *out) {
-  PERI_TRY(check_input(context, model, dtype, m, d, x, ldx));
-  if (model->options.kernel == PERI_SVM_PRECOMPUTED) return decide_given(context, model, dtype, m, x, ldx, true, out);
+static peri_status decide(peri_context *context, const peri_svm *model, const input *in, double *out) {
+  bool given = in->of_kernel || model->options.kernel == PERI_SVM_PRECOMPUTED;
+  if (given) return decide_given(context, model, in->dtype, in->m, in->x, in->ld, !in->of_kernel, out);
   decision_job job = {.context = context,
                       .model = model,
-                      .dtype = dtype,
-                      .m = m,
-                      .ldx = ldx,
-                      .rows = rows_of_piece(model, m),
-                      .x = x,
+                      .dtype = in->dtype,
+                      .m = in->m,
+                      .ldx = in->ld,
+                      .rows = peri_max(1, peri_min(rows_of_piece(model), in->m)),
+                      .x = in->x,
                       .out = out};
-  int64_t pieces = (m + job.rows - 1) / job.rows;
+  int64_t pieces = (in->m + job.rows - 1) / job.rows;
   if (model->options.kernel == PERI_SVM_LINEAR) return peri_parallel(context, pieces, linear_body, &job);
   int64_t size = (int64_t)peri_float_size(model->machine->compute);
   job.packed_at = job.rows * COLUMNS * size;
-  job.norms_at = (job.packed_at + job.rows * d * size + 63) / 64 * 64;
+  job.norms_at = (job.packed_at + job.rows * in->d * size + 63) / 64 * 64;
   job.scratch_bytes = (job.norms_at + job.rows * size + 63) / 64 * 64;
   peri_blocks blocks = {.context = context};
   int64_t workers = peri_max(1, peri_min(peri_threads(context), pieces));
   PERI_TRY(peri_blocks_new(&blocks, workers, (size_t)job.scratch_bytes, &job.scratch));
-  peri_status status = peri_svm_parallel(context, d, pieces, kernel_body, &job);
+  peri_status status = peri_svm_parallel(context, in->d, pieces, kernel_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
+}
+
+peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
+                                        const void *values, int64_t ld, double *out) {
+  input in = {.dtype = dtype, .m = m, .d = model->supports, .ld = ld, .x = values, .of_kernel = true};
+  PERI_TRY(check_input(context, model, &in));
+  return decide(context, model, &in, out);
+}
+
+peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m, int64_t d,
+                              const void *x, int64_t ldx, double *out) {
+  input in = {.dtype = dtype, .m = m, .d = d, .ld = ldx, .x = x};
+  PERI_TRY(check_input(context, model, &in));
+  return decide(context, model, &in, out);
+}
+
+peri_status peri_svm_decision_blocks(peri_context *context, const peri_svm *model, bool of_kernel, peri_dtype dtype,
+                                     int64_t m, int64_t d, const void *x, int64_t ldx, peri_svm_use use, void *arg) {
+  input all = {.dtype = dtype, .m = m, .d = d, .ld = ldx, .x = x, .of_kernel = of_kernel}, some = all;
+  PERI_TRY(check_input(context, model, &all));
+  int64_t piece = rows_of_piece(model), rows = peri_max(1, BLOCK / model->pairs / piece) * piece;
+  peri_blocks blocks = {.context = context};
+  double *decision;
+  peri_status status = peri_blocks_new(&blocks, peri_min(rows, m) * model->pairs, sizeof *decision, &decision);
+  for (int64_t from = 0; status == PERI_OK && from < m; from += rows) {
+    some.m = peri_min(rows, m - from);
+    some.x = peri_at(dtype, x, ldx, from, 0);
+    status = decide(context, model, &some, decision);
+    if (status == PERI_OK) status = use(arg, from, some.m, decision);
+  }
   peri_blocks_release(&blocks);
   return status;
 }
@@ -401,7 +489,7 @@ static int64_t class_by_confidence(int64_t k, const double *decision) {
 void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out) {
   for (int64_t i = 0; i < m; i++, decision += model->pairs) {
     if (model->k == 0)
-      out[i] = decision[0] > 0 ? 1 : -1;
+      out[i] = decision[0] >= 0 ? 1 : -1;
     else if (tie == PERI_SVM_CONFIDENCE && model->k > 2)
       out[i] = model->classes[class_by_confidence(model->k, decision)];
     else

@@ -14,11 +14,12 @@ typedef struct peri_svm_machine {
   peri_blocks blocks; /* all arrays of the model */
   peri_dtype compute;
   peri_svm_kernel kernel;
-  int64_t *start; /* groups + 1: where each class begins among the support vectors */
-  double *centre; /* d: subtracted from features; NULL where the kernel does not allow it */
-  void *vectors;  /* supports x d of `compute`, centred; NULL for the linear and the precomputed kernel */
-  void *norms;    /* supports */
-  double sign;    /* from public to internal: -1 for two classes */
+  int64_t *start;     /* groups + 1: where each class begins among the support vectors */
+  double *by_support; /* supports x rows: dual_coef turned, where a class has few support vectors; or NULL */
+  double *centre;     /* d: subtracted from features; NULL where the kernel does not allow it */
+  void *vectors;      /* supports x d of `compute`, centred; NULL for the linear and the precomputed kernel */
+  void *norms;        /* supports */
+  double sign;        /* from public to internal: -1 for two classes */
 } peri_svm_machine;
 
 static inline peri_dtype peri_svm_compute_dtype(peri_dtype dtype, int64_t rows) {

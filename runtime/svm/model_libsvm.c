@@ -351,6 +351,9 @@ static peri_status read_supports(libsvm *s) {
       r++;
       continue;
     }
+    if (item == PERI_TEXT_END && s->text.cut)
+      return peri_text_fail(&s->text, s->text.line - 1,
+                            "the file ends within the line (expected a line end, without which a number may be cut)");
     if (item == PERI_TEXT_END && r == s->supports) return PERI_OK;
     return peri_text_fail(
         &s->text, s->text.line, "%s %lld support vectors (expected %lld of them, which total_sv says)",

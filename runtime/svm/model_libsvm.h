@@ -14,6 +14,8 @@
  *   SV
  *   0.5 1 1:0.25 3:1        s lines: max(k - 1, 1) coefficients, then the features that are not 0
  *
+ * Every line has its end: in a file that was cut the last number may lack digits.
+ *
  * A file does not say how many rows the fit had, which of them the support vectors are, nor how many features there
  * were; nor C, nu and epsilon. */
 #ifndef PERI_SVM_MODEL_LIBSVM_H

@@ -27,12 +27,9 @@ static double loss(int64_t n, const double *f, const bool *positive, const doubl
   return sum;
 }
 
-void peri_platt_fit(int64_t n, const double *decision, const bool *positive, double *a, double *b) {
-  double count[2] = {0, 0};
-  for (int64_t i = 0; i < n; i++) count[positive[i]]++;
-  const double target[2] = {1 / (count[0] + 2), (count[1] + 1) / (count[1] + 2)};
-  *a = 0;
-  *b = log((count[0] + 1) / (count[1] + 1));
+/* Newton's steps from *a and *b, which stays as it is where it is not free. */
+static void fit(int64_t n, const double *decision, const bool *positive, const double target[2], bool b_free, double *a,
+                double *b) {
   double value = loss(n, decision, positive, target, *a, *b);
   for (int step = 0; step < MOST_STEPS; step++) {
     double h_aa = RIDGE, h_bb = RIDGE, h_ab = 0, g_a = 0, g_b = 0;
@@ -44,6 +41,7 @@ void peri_platt_fit(int64_t n, const double *decision, const bool *positive, dou
       g_a += decision[i] * difference;
       g_b += difference;
     }
+    if (!b_free) h_ab = g_b = 0;
     if (fabs(g_a) < SLOPE && fabs(g_b) < SLOPE) return;
     double determinant = h_aa * h_bb - h_ab * h_ab;
     double d_a = -(h_bb * g_a - h_ab * g_b) / determinant, d_b = -(h_aa * g_b - h_ab * g_a) / determinant;
@@ -58,6 +56,35 @@ void peri_platt_fit(int64_t n, const double *decision, const bool *positive, dou
     }
     if (length < LEAST_STEP) return;
   }
+}
+
+/* Counts of both classes, and what their probabilities are to be. */
+static void targets(int64_t n, const bool *positive, double count[2], double target[2]) {
+  count[0] = count[1] = 0;
+  for (int64_t i = 0; i < n; i++) count[positive[i]]++;
+  target[0] = 1 / (count[0] + 2);
+  target[1] = (count[1] + 1) / (count[1] + 2);
+}
+
+void peri_platt_fit(int64_t n, const double *decision, const bool *positive, double *a, double *b) {
+  double count[2], target[2];
+  targets(n, positive, count, target);
+  *a = 0;
+  *b = log((count[0] + 1) / (count[1] + 1));
+  fit(n, decision, positive, target, true, a, b);
+  if (!(*a > 0)) return;
+  /* the loss is convex: of those that are not positive, the best a is 0, and b gives the mean of the targets */
+  double sum = count[0] * target[0] + count[1] * target[1];
+  *a = 0;
+  *b = log(((double)n - sum) / sum);
+}
+
+void peri_platt_fit_slope(int64_t n, const double *decision, const bool *positive, double *a, double *b) {
+  double count[2], target[2];
+  targets(n, positive, count, target);
+  *a = *b = 0;
+  fit(n, decision, positive, target, false, a, b);
+  *a = fmin(*a, 0);
 }
 
 /* ---- coupling ----

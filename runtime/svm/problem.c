@@ -124,7 +124,7 @@ static peri_status check_symmetry(const peri_problem *p) {
 /* The value of gamma; means are those of the columns. */
 static peri_status find_gamma(peri_problem *p, const double *means) {
   const peri_svm_samples *s = p->samples;
-  double variance = 1;
+  double variance;
   switch (p->options->gamma_mode) {
   case PERI_GAMMA_VALUE:
     p->kernel.gamma = p->options->gamma;
@@ -134,12 +134,9 @@ static peri_status find_gamma(peri_problem *p, const double *means) {
   case PERI_GAMMA_SCALE:
     PERI_TRY(peri_svm_variance(p->context, s->dtype, p->grouping.rows, s->d, s->x, s->ldx, p->grouping.order, means,
                                &variance));
-    if (variance == 0) {
-      p->kernel.gamma = 1;
-      return PERI_OK;
-    }
+    return peri_svm_scale_gamma(p->context, p->who, s->d, variance, &p->kernel.gamma);
   }
-  p->kernel.gamma = 1 / ((double)s->d * variance);
+  p->kernel.gamma = 1 / (double)s->d;
   return PERI_OK;
 }
 
@@ -153,13 +150,17 @@ static peri_status prepare_features(peri_problem *p) {
   PERI_TRY(peri_blocks_new(&p->blocks, s->d, sizeof *means, &means));
   PERI_TRY(peri_blocks_new(&p->blocks, rows * s->d, size, &p->features));
   PERI_TRY(peri_blocks_new(&p->blocks, rows, size, &p->norms));
-  if (kernel->uses_gamma) {
+  /* With the sum of b constant at 0 a linear machine is the same for centred rows, and keeps its digits. */
+  bool linear = p->kernel.id == PERI_SVM_LINEAR && p->options->type != PERI_ONE_CLASS;
+  bool centred = linear || peri_svm_wants_centre(&p->kernel, s->d);
+  if (kernel->uses_gamma || centred) {
     PERI_TRY(peri_svm_means(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order, means));
-    PERI_TRY(find_gamma(p, means));
+    if (kernel->uses_gamma) PERI_TRY(find_gamma(p, means));
+    if (linear) p->centre = means;
   }
-  PERI_TRY(peri_svm_pack(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order,
-                         kernel->centred ? means : NULL, p->compute, p->features));
-  PERI_TRY(peri_svm_norms(p->context, p->compute, rows, s->d, p->features, s->d, p->norms));
+  PERI_TRY(peri_svm_pack(p->context, s->dtype, rows, s->d, s->x, s->ldx, p->grouping.order, centred ? means : NULL,
+                         p->compute, p->features));
+  PERI_TRY(peri_svm_norms(p->context, &p->kernel, p->compute, rows, s->d, p->features, s->d, p->norms));
   peri_svm_diagonal(p->context->kernels, &p->kernel, p->compute, rows, p->norms, p->diagonal);
   for (int64_t t = 0; t < rows; t++) {
     if (!isfinite(p->diagonal[t]))
@@ -191,24 +192,29 @@ static bool needs_few_rows(const peri_problem *p) {
   return p->options->type == PERI_ONE_CLASS && p->options->nu < FEW_ROWS_NU && p->grouping.rows > MANY_ROWS;
 }
 
-/* The whole matrix where it fits the budget and is needed, else a cache for the largest pair of classes. */
+/* The whole matrix where it fits the budget and is needed, else matrices of pairs, else a cache for the largest pair of
+ * classes. */
 static peri_status prepare_source(peri_problem *p) {
   const peri_svm_samples *s = p->samples;
   const peri_grouping *g = &p->grouping;
   int64_t ld = peri_gram_ld(g->rows), most = 0, second = 0;
   size_t size = peri_float_size(p->compute);
   double budget = p->options->cache_size * 0x1p20;
-  const int64_t *order = p->features == NULL ? g->order : NULL;
-  const void *x = order != NULL ? s->x : p->features;
-  int64_t ldx = order != NULL ? s->ldx : s->d;
+  peri_svm_side side = {.x = p->features,
+                        .norms = p->norms,
+                        .ld = s->d,
+                        .from = s->dtype,
+                        .given = s->x,
+                        .given_ld = s->ldx,
+                        .order = g->order};
   double whole = (double)g->rows * (double)ld * (double)size;
   if (whole <= budget && !needs_few_rows(p)) {
     void *gram;
     PERI_TRY(peri_blocks_new(&p->blocks, g->rows * ld, size, &gram));
-    if (order != NULL)
-      PERI_TRY(peri_gram_gather(p->context, p->compute, g->rows, s->dtype, x, ldx, order, gram));
+    if (p->features == NULL)
+      PERI_TRY(peri_gram_gather(p->context, p->compute, g->rows, s->dtype, s->x, s->ldx, g->order, gram));
     else
-      PERI_TRY(peri_gram_fill(p->context, &p->kernel, p->compute, g->rows, s->d, x, ldx, p->norms, gram));
+      PERI_TRY(peri_gram_fill(p->context, &p->kernel, p->compute, g->rows, s->d, &side, gram));
     p->whole = (peri_row_source){.dtype = p->compute,
                                  .definite = peri_svm_kernel_is_definite(&p->kernel),
                                  .matrix = gram,
@@ -224,16 +230,19 @@ static peri_status prepare_source(peri_problem *p) {
     second = peri_max(second, peri_min(count, most));
     most = peri_max(most, count);
   }
+  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side};
+  int64_t largest = most + second;
+  double of_pair = (double)largest * (double)peri_gram_ld(largest) * (double)size;
+  if (g->k > 2 && of_pair <= budget) {
+    p->pair = (peri_row_source){.dtype = p->compute,
+                                .definite = peri_svm_kernel_is_definite(&p->kernel),
+                                .capacity = largest,
+                                .spare = budget - of_pair};
+    p->source = &p->pair;
+    return PERI_OK;
+  }
   p->source = &p->cache.source;
-  peri_cached_rows rows = {.kernel = &p->kernel,
-                           .dtype = p->compute,
-                           .d = s->d,
-                           .x = x,
-                           .ldx = ldx,
-                           .norms = p->norms,
-                           .order = order,
-                           .from = s->dtype};
-  return peri_row_cache_new(&p->blocks, &rows, most + second, budget, &p->cache);
+  return peri_row_cache_new(&p->blocks, &p->rows, largest, budget, &p->cache);
 }
 
 /* ---- the whole ---- */

@@ -1,6 +1,6 @@
 /* What the machines of a fit share: the rows that take part in order of class, their weights, packed features,
- * gamma, and where kernel values come from: the whole Gram matrix when cache_size holds it, else rows as they are
- * needed. */
+ * gamma, and where kernel values come from: the whole Gram matrix when cache_size holds it, else that of each pair of
+ * classes when cache_size holds that, else rows as they are needed. */
 #ifndef PERI_SVM_PROBLEM_H
 #define PERI_SVM_PROBLEM_H
 
@@ -19,11 +19,14 @@ typedef struct peri_problem {
 
   peri_svm_kernel kernel;
   void *features; /* rows x d of `compute`, by class; NULL when the kernel is precomputed */
+  double *centre; /* d: subtracted from the features of a linear kernel, for the intercept to make good; or NULL */
   void *norms;
   double *diagonal;
   peri_row_source whole; /* when the matrix fits */
-  peri_row_cache cache;  /* when not */
+  peri_row_source pair;  /* when that of the largest pair of classes does: what each pair's is like */
+  peri_row_cache cache;  /* when neither does */
   peri_row_source *source;
+  peri_cached_rows rows; /* where the values of parts come from */
 } peri_problem;
 
 /* Checks options and samples and prepares all of it; blocks are to be released in any case. */
@@ -31,6 +34,7 @@ peri_status peri_problem_begin(peri_problem *problem, peri_context *context, con
                                const peri_svm_samples *samples);
 
 static inline bool peri_problem_is_whole(const peri_problem *p) { return p->source == &p->whole; }
+static inline bool peri_problem_is_by_pair(const peri_problem *p) { return p->source == &p->pair; }
 
 /* Row of x where row t of the order begins. */
 static inline const void *peri_problem_row(const peri_problem *p, int64_t t) {

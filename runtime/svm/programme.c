@@ -50,7 +50,7 @@ static void lay_out(peri_programme *self) {
     for (int side = 0; side < 2; side++) {
       self->row[side] = g->start[class[side]];
       counts[side] = g->start[class[side] + 1] - self->row[side];
-      firsts[side] = peri_problem_is_whole(p) ? self->row[side] : side * counts[0];
+      firsts[side] = self->source == &p->whole ? self->row[side] : side * counts[0];
     }
   } else {
     for (int side = 0; side < 2; side++) {
@@ -112,7 +112,8 @@ static void fill(peri_programme *self, int64_t segment, double sum) {
   }
 }
 
-/* The constraint with nu as a start; the one-class gradient is as small as its sum, and tol goes with it. */
+/* The constraint with nu as a start; without a linear term the gradient is as small as its sum, and tol goes with it.
+ */
 static void start(peri_programme *self) {
   const peri_svm_options *o = self->problem->options;
   switch (o->type) {
@@ -121,6 +122,7 @@ static void start(peri_programme *self) {
     double sum = fmin(o->nu * (w[0] + w[1]) / 2, fmin(w[0], w[1]));
     fill(self, 0, sum);
     fill(self, 1, sum);
+    self->tol *= fmin(1, sum);
     break;
   }
   case PERI_ONE_CLASS: {
@@ -138,6 +140,13 @@ static void start(peri_programme *self) {
   }
 }
 
+/* K_tt, from the matrix where there is one: rounded as the rest of its row. */
+static double diagonal(const peri_programme *self, int64_t segment, int64_t i) {
+  const peri_row_source *source = self->source;
+  if (source->matrix == NULL) return self->problem->diagonal[self->row[segment] + i];
+  return peri_value(source->dtype, source->matrix, (self->smo->segment[segment].first + i) * (source->ld + 1));
+}
+
 void peri_programme_begin(peri_programme *self) {
   peri_smo *smo = self->smo;
   self->tol = self->problem->options->tol;
@@ -145,7 +154,7 @@ void peri_programme_begin(peri_programme *self) {
   for (int64_t s = 0; s < smo->segments; s++) {
     for (int64_t i = 0; i < smo->segment[s].count; i++) {
       smo->linear[smo->segment[s].position + i] = linear_term(self, s, self->row[s] + i);
-      smo->diagonal[smo->segment[s].position + i] = self->problem->diagonal[self->row[s] + i];
+      smo->diagonal[smo->segment[s].position + i] = diagonal(self, s, i);
     }
     set_bounds(self, s);
   }
@@ -171,28 +180,40 @@ void peri_programme_raise_C(peri_programme *self, double C) {
 
 /* ---- solution ---- */
 
-#define NU_ROUNDS 4
+#define TIGHTER        0.01
+#define MOST_STEPS     10000000 /* of a machine that is not told, as in LIBSVM: enough for all that end */
+#define STEPS_FOR_ROW  100      /* or so many for each row, if they are more */
+#define BOUNDARY_NOISE 16
 
-/* Solves to tol in units of the margin: r is known only then, so that a nu-SVC may have to go on. */
+/* Solves to tol in units of half the margin's width r, which is known within the gap only then: as long as that leaves
+ * open whether there is a margin at all, or how wide it is, it goes on to a smaller gap. What rounding does not let
+ * tell from 0 is none. */
 static peri_status solve_nu_svc(peri_programme *self, bool warm, peri_smo_limits limits,
                                 peri_programme_result *result) {
   const peri_problem *p = self->problem;
-  double tol = limits.tol;
+  double tol = p->options->tol, r;
   int64_t steps = 0, most = limits.max_iter;
-  for (int round = 0; round < NU_ROUNDS; round++) {
-    if (most >= 0) limits.max_iter = most - steps;
-    PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm || round > 0, &limits, &result->smo));
+  for (bool first = true;; first = false) {
+    limits.max_iter = most - steps;
+    PERI_TRY(peri_smo_solve(p->context, self->source, self->smo, warm || !first, &limits, &result->smo));
     steps += result->smo.iterations;
-    double r = (result->smo.rho[0] - result->smo.rho[1]) / 2; /* half the margin's width; 0: nothing separates */
-    result->scale = r > 0 ? 1 / r : INFINITY;
-    if (!result->smo.converged || isinf(result->scale) || result->smo.gap * result->scale < tol) break;
-    limits.tol = 0.5 * tol * r;
+    r = (result->smo.rho[0] - result->smo.rho[1]) / 2;
+    if (!result->smo.converged || result->smo.gap < tol * r) break;
+    limits.tol = r > result->smo.gap ? 0.5 * tol * r : TIGHTER * result->smo.gap;
   }
+  bool told_apart = r > 0 && (r > result->smo.gap || result->smo.limited);
+  result->scale = told_apart ? 1 / r : INFINITY;
   result->smo.iterations = steps;
-  result->smo.gap *= isinf(result->scale) ? 1 : result->scale;
-  result->smo.converged = result->smo.converged && result->smo.gap < tol;
+  result->smo.gap *= told_apart ? result->scale : 1;
+  result->smo.converged = told_apart && result->smo.gap < tol;
   result->smo.objective *= result->scale * result->scale;
   return PERI_OK;
+}
+
+/* The threshold of a one-class machine. Rows outside are to be at their bound, so that they are a share nu at most: all
+ * others lie on the boundary or within it, whatever tol has left between them and rounding makes of their decisions. */
+static double boundary(const peri_smo_result *result) {
+  return result->converged ? fmin(result->rho[0], result->least - BOUNDARY_NOISE * result->noise) : result->rho[0];
 }
 
 peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo_limits *limits,
@@ -200,13 +221,15 @@ peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo
   const peri_problem *p = self->problem;
   peri_smo_limits own = *limits;
   own.tol = self->tol;
+  if (own.max_iter < 0) own.max_iter = peri_max(MOST_STEPS, STEPS_FOR_ROW * self->smo->n);
   result->scale = 1;
   if (p->options->type == PERI_NU_SVC)
     PERI_TRY(solve_nu_svc(self, warm, own, result));
   else
-    PERI_TRY(peri_smo_solve(p->context, p->source, self->smo, warm, &own, &result->smo));
-  result->smo.gap *= p->options->tol / self->tol;
+    PERI_TRY(peri_smo_solve(p->context, self->source, self->smo, warm, &own, &result->smo));
+  if (p->options->type == PERI_ONE_CLASS) result->smo.gap *= p->options->tol / self->tol;
   result->rho = result->scale * (result->smo.rho[0] + result->smo.rho[1]) / 2;
+  if (p->options->type == PERI_ONE_CLASS) result->rho = boundary(&result->smo);
   return PERI_OK;
 }
 

@@ -9,7 +9,8 @@
 
 typedef struct peri_programme {
   const peri_problem *problem;
-  peri_smo *smo; /* with room for peri_programme_most positions */
+  peri_row_source *source; /* the problem's, or the matrix of this pair */
+  peri_smo *smo;           /* with room for peri_programme_most positions */
   int64_t pair;
   double C;
   const int64_t *fold; /* of each row in the problem's order; NULL: nothing is held out */
@@ -32,7 +33,8 @@ int64_t peri_programme_most(const peri_problem *problem);
 void peri_programme_begin(peri_programme *self);
 /* A solved programme becomes that of a larger C: of the feasible starts t b, 1 <= t <= C / old C, the best. */
 void peri_programme_raise_C(peri_programme *self, double C);
-/* warm: the gradient is right already, as after peri_programme_raise_C. */
+/* limits: with max_iter -1 a number of steps beyond what machines need that come to an end. warm: the gradient is right
+ * already, as after peri_programme_raise_C. */
 peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo_limits *limits,
                                  peri_programme_result *result);
 

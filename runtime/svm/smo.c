@@ -144,12 +144,13 @@ typedef struct solver {
   const peri_smo_limits *limits;
   double tol;
   int64_t limit, steps;
-  bool rough;   /* the block is copied as float32 */
-  bool refined; /* blocks are exact from now on */
-  bool ended;   /* out of time, or told to end */
-  double scale; /* the largest K_tt */
-  double drift; /* about the rounding error that updates have left in the gradient */
-  double noise; /* about the rounding error of a gradient computed anew: gaps below it mean nothing */
+  bool rough;    /* the block is copied as float32 */
+  bool refined;  /* blocks are exact from now on */
+  bool ended;    /* out of time, or told to end */
+  double scale;  /* the largest K_tt */
+  double linear; /* the largest |q_t|, or kink */
+  double drift;  /* about the rounding error that updates have left in the gradient */
+  double noise;  /* about the rounding error of a gradient computed anew: gaps below it mean nothing */
 } solver;
 
 typedef struct update_job {
@@ -386,6 +387,19 @@ static double finish(const peri_smo_block *block, double tol, double work) {
   return newton_steps == 0 ? work : 0;
 }
 
+/* About the rounding error of the gradient q + Kb. */
+static double rounding_error(const solver *self, int64_t n, const double *beta) {
+  double sum = 0;
+  for (int64_t t = 0; t < n; t++) sum += fabs(beta[t]);
+  return DBL_EPSILON * (self->linear + self->scale * sum);
+}
+
+/* Whether the gradient says nothing any more: its gap is rounding, or q is lost beside Kb, as where no bound keeps b
+ * from growing for ever. */
+static bool is_lost(const solver *self, double gap, double noise) {
+  return gap < noise || (self->linear > 0 && noise > self->linear) || !isfinite(noise);
+}
+
 /* Looks at the clock and asks the caller. Cheap enough for some thousand steps. */
 static bool goes_on(solver *self, double gap) {
   const peri_smo_limits *limits = self->limits;
@@ -407,7 +421,8 @@ static peri_outcome run_block(solver *self, double tol) {
     work += 2.0 * (double)some * (double)block->count;
     if (self->source->definite) work = finish(block, tol, work);
     peri_dense_view view = peri_dense_look(&block->problem);
-    if (!goes_on(self, peri_dense_gap(&block->problem, &view))) break;
+    double gap = peri_dense_gap(&block->problem, &view);
+    if (is_lost(self, gap, rounding_error(self, block->count, block->problem.beta)) || !goes_on(self, gap)) break;
   }
   return result;
 }
@@ -593,27 +608,22 @@ static void conclude(const solver *self, const peri_dense_view *view, peri_smo_r
   double objective = 0;
   for (int64_t t = 0; t < smo->n; t++)
     objective += 0.5 * smo->beta[t] * (smo->gradient[t] + smo->linear[t]) + smo->kink * fabs(smo->beta[t]);
-  double gap = peri_dense_gap(&self->whole, view);
+  double gap = peri_dense_gap(&self->whole, view), tol = self->limits->tol;
+  if (self->noise >= tol) gap = fmax(gap, self->noise);
+  double of_values = self->whole.wide ? 1 : (double)(FLT_EPSILON / DBL_EPSILON);
   *result = (peri_smo_result){.iterations = self->steps,
                               .gap = gap > 0 ? gap : 0,
+                              .least = fmin(view->of[0].up, view->of[smo->segments - 1].up),
+                              .noise = self->noise * of_values,
                               .objective = objective,
-                              .converged = gap < self->limits->tol};
+                              .converged = gap < tol,
+                              .limited = self->ended || self->steps >= self->limit};
   for (int64_t s = 0; s < PERI_SMO_SEGMENTS; s++) {
     int64_t one = peri_min(s, smo->segments - 1);
     result->rho[s] = smo->separate ? threshold(&self->whole, one, one, &view->of[one])
                                    : threshold(&self->whole, 0, smo->segments - 1, &view->of[0]);
   }
   if (!isfinite(result->objective)) result->gap = INFINITY, result->converged = false;
-}
-
-static double rounding_error(const solver *self) {
-  const peri_smo *smo = self->smo;
-  double beta = 0, linear = smo->kink;
-  for (int64_t t = 0; t < smo->n; t++) {
-    beta += fabs(smo->beta[t]);
-    linear = fmax(linear, fabs(smo->linear[t]));
-  }
-  return DBL_EPSILON * (linear + self->scale * beta);
 }
 
 /* Whether rounds have stopped to lower the gap so near the rounding error that they will not. */
@@ -623,7 +633,7 @@ typedef struct patience {
 } patience;
 
 static bool is_hopeless(const solver *self, patience *p, double gap, bool stuck) {
-  if (gap < self->noise) return true;
+  if (is_lost(self, gap, self->noise)) return true;
   if (stuck) { /* no step changes anything: a gradient computed anew may, as long as that halves the gap */
     if (!(gap < 0.5 * p->stuck)) return true;
     p->stuck = gap;
@@ -643,7 +653,7 @@ static peri_status solve(solver *self, peri_dense_view *view) {
   bool polished = !self->source->definite || self->source->matrix == NULL;
   patience waited = {.best = INFINITY, .stuck = INFINITY};
   for (;;) {
-    self->noise = rounding_error(self);
+    self->noise = rounding_error(self, self->smo->n, self->smo->beta);
     self->tol = fmax(self->limits->tol, self->noise);
     *view = peri_dense_look(&self->whole);
     double gap = peri_dense_gap(&self->whole, view);
@@ -671,11 +681,7 @@ static peri_status solve(solver *self, peri_dense_view *view) {
 
 peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_smo *smo, bool warm,
                            const peri_smo_limits *limits, peri_smo_result *result) {
-  solver self = {.context = context,
-                 .source = source,
-                 .smo = smo,
-                 .limits = limits,
-                 .limit = limits->max_iter < 0 ? INT64_MAX : limits->max_iter};
+  solver self = {.context = context, .source = source, .smo = smo, .limits = limits, .limit = limits->max_iter};
   self.whole = (peri_dense){.kernels = context->kernels->svm,
                             .wide = peri_is_wide(source->dtype),
                             .separate = smo->separate,
@@ -694,7 +700,9 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
   for (int64_t t = 0; t < smo->n; t++) {
     smo->state[t] = peri_dense_state(&self.whole, t);
     self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
+    self.linear = fmax(self.linear, fabs(smo->linear[t]));
   }
+  self.linear = fmax(self.linear, smo->kink);
   smo->block->count = 0;
   if (warm)
     self.drift = INFINITY;

@@ -46,7 +46,7 @@ typedef struct peri_smo {
 /* When to end. */
 typedef struct peri_smo_limits {
   double tol;
-  int64_t max_iter; /* steps; -1: no limit */
+  int64_t max_iter; /* steps */
   const peri_turn *turn;
   /* asked now and then with the steps taken and the gap: false ends it. NULL is always true. */
   bool (*go_on)(void *arg, int64_t steps, double gap);
@@ -55,11 +55,16 @@ typedef struct peri_smo_limits {
 
 typedef struct peri_smo_result {
   int64_t iterations;
-  double gap; /* of the largest violating pair; below tol when converged */
+  /* of the largest violating pair; below tol when converged. Where the rounding error of the gradient is beyond tol,
+   * so that nothing below it can be told, that error if it is more. */
+  double gap;
   /* the thresholds: f(x) = sum b_t K(x_t, x) - rho; of each segment when they are separate, else all the same */
   double rho[PERI_SMO_SEGMENTS];
+  double least;     /* the smallest slope of variables that may go up; infinity when there is none */
+  double noise;     /* about the rounding error of slopes, kernel values' included */
   double objective; /* 1/2 b'Kb + q'b + kink sum |b| */
   bool converged;
+  bool limited; /* max_iter, the deadline or go_on ended it */
 } peri_smo_result;
 
 /* Positions that segments of these counts take. */

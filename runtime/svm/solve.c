@@ -6,12 +6,12 @@
 #include <math.h>
 
 #define SERIAL_WORK 1e6 /* matrix elements of all machines below which the team is not woken */
-#define PLATT_FOLDS 5
 
 typedef struct worker {
   peri_smo smo;
-  double *decision; /* rows */
-  bool *positive;   /* rows */
+  peri_row_source pair; /* the matrix of the pair at work, where pairs have their own */
+  double *decision;     /* rows */
+  bool *positive;       /* rows */
 } worker;
 
 typedef struct solver {
@@ -27,6 +27,7 @@ typedef struct solver {
   const double *Cs;
   double *decisions;
   bool *converged; /* items */
+  bool *none;      /* items: there is no such machine */
   /* progress */
   int64_t finished;
   peri_svm_verdict verdict;
@@ -69,24 +70,39 @@ static peri_status solve_programme(const solver *self, peri_programme *programme
 
 /* ---- probabilities ---- */
 
-/* The sigmoid of a pair, from decisions on rows that the machine has not seen. */
-static peri_status fit_sigmoid(const solver *self, worker *w, int64_t pair, double C, bool serial, peri_turns *turns,
+/* Adds the decisions of a fold's rows, or of all rows of the pair. */
+static int64_t keep_decisions(const solver *self, worker *w, const peri_programme *programme,
+                              const peri_programme_result *result, int64_t fold, int64_t n) {
+  for (int64_t s = 0; s < 2; s++) {
+    for (int64_t i = 0; i < w->smo.segment[s].count; i++) {
+      if (fold >= 0 && self->platt_fold[programme->row[s] + i] != fold) continue;
+      double f = peri_programme_decision(programme, result, s, i);
+      w->decision[n] = isfinite(f) ? f : 0; /* a nu-SVC of classes that nothing separates */
+      w->positive[n++] = s == 0;
+    }
+  }
+  return n;
+}
+
+/* The sigmoid of a pair, from decisions on rows that the machine has not seen. `all` is the machine of all rows, solved
+ * just now: where a class has too few of them for every fold, its own decisions tell how steep the sigmoid is, and
+ * nothing tells another middle than 0. (Machines that have not seen a class, or hardly, are for the other one.) */
+static peri_status fit_sigmoid(const solver *self, worker *w, const peri_programme *all, bool serial, peri_turns *turns,
                                peri_solved *out) {
-  peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair, .C = C, .fold = self->platt_fold};
   int64_t n = 0;
-  for (int64_t fold = 0; fold < PLATT_FOLDS; fold++) {
+  if (peri_min(w->smo.segment[0].count, w->smo.segment[1].count) < PERI_PLATT_FOLDS) {
+    n = keep_decisions(self, w, all, &out->result, -1, 0);
+    peri_platt_fit_slope(n, w->decision, w->positive, &out->prob_a, &out->prob_b);
+    return PERI_OK;
+  }
+  peri_programme programme = *all;
+  programme.fold = self->platt_fold;
+  for (int64_t fold = 0; fold < PERI_PLATT_FOLDS; fold++) {
     peri_programme_result result;
     programme.held = fold;
     peri_programme_begin(&programme);
     PERI_TRY(solve_programme(self, &programme, false, serial, turns, &result));
-    for (int64_t s = 0; s < 2; s++) {
-      for (int64_t i = 0; i < w->smo.segment[s].count; i++) {
-        if (self->platt_fold[programme.row[s] + i] != fold) continue;
-        double f = peri_programme_decision(&programme, &result, s, i);
-        w->decision[n] = isfinite(f) ? f : 0; /* a nu-SVC of classes that nothing separates */
-        w->positive[n++] = s == 0;
-      }
-    }
+    n = keep_decisions(self, w, &programme, &result, fold, n);
   }
   peri_platt_fit(n, w->decision, w->positive, &out->prob_a, &out->prob_b);
   return PERI_OK;
@@ -107,12 +123,33 @@ static void keep_beta(const solver *self, const peri_programme *programme, const
   peri_programme_read(programme, result, 1, beta + a * g->rows);
 }
 
+/* Where the kernel values of a pair (or of all rows) come from. */
+static peri_status begin_pair(const solver *self, worker *w, int64_t pair, bool serial, peri_row_source **source) {
+  peri_problem *p = self->problem;
+  const int64_t *start = p->grouping.start;
+  int64_t a = 0, b = 0, stretches = p->grouping.k > 0 ? 2 : 1;
+  *source = p->source;
+  if (peri_problem_is_whole(p)) return PERI_OK;
+  if (stretches == 2) peri_classes_of_pair(p->grouping.k, pair, &a, &b);
+  int64_t count_a = start[a + 1] - start[a], count_b = start[b + 1] - start[b];
+  const peri_stretch stretch[] = {{.first = start[a], .count = count_a, .at = 0},
+                                  {.first = start[b], .count = count_b, .at = count_a}};
+  if (!peri_problem_is_by_pair(p)) {
+    peri_row_cache_begin(&p->cache, stretches, stretch);
+    return PERI_OK;
+  }
+  *source = &w->pair;
+  w->pair.ld = peri_gram_ld(count_a + count_b);
+  return peri_gram_fill_part(p->context, &p->rows, stretches, stretch, serial, (void *)(uintptr_t)w->pair.matrix);
+}
+
 /* The pair's machines, from the smallest C to the largest, each starting from the one before. */
 static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool serial, const peri_turn *turn) {
   peri_programme programme = {.problem = self->problem, .smo = &w->smo, .pair = pair};
+  PERI_TRY(begin_pair(self, w, pair, serial, &programme.source));
   bool warm = false;
   peri_turns turns;
-  peri_turns_begin(&turns, INFINITY, turn, self->count * (self->platt_fold != NULL ? 1 + PLATT_FOLDS : 1));
+  peri_turns_begin(&turns, INFINITY, turn, self->count * (self->platt_fold != NULL ? 1 + PERI_PLATT_FOLDS : 1));
   for (int64_t c = 0; c < self->count; c++) {
     peri_solved *out = &self->solutions[c].machine[pair];
     if (warm) {
@@ -124,7 +161,7 @@ static peri_status solve_pair(const solver *self, worker *w, int64_t pair, bool 
     PERI_TRY(solve_programme(self, &programme, warm, serial, &turns, &out->result));
     keep_beta(self, &programme, &out->result, self->solutions[c].beta);
     warm = !self->problem->options->probability && isfinite(out->result.smo.objective);
-    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, pair, self->solutions[c].C, serial, &turns, out));
+    if (self->platt_fold != NULL) PERI_TRY(fit_sigmoid(self, w, &programme, serial, &turns, out));
   }
   return PERI_OK;
 }
@@ -155,6 +192,7 @@ static void decide_held(const solver *self, const peri_programme *programme, con
 static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool serial, const peri_turn *turn) {
   const peri_problem *p = self->problem;
   peri_programme programme = {.problem = p,
+                              .source = p->source,
                               .smo = &w->smo,
                               .pair = item % p->pairs,
                               .C = self->Cs[0],
@@ -171,6 +209,7 @@ static peri_status solve_fold(const solver *self, worker *w, int64_t item, bool 
       peri_programme_raise_C(&programme, self->Cs[c]);
     PERI_TRY(solve_programme(self, &programme, c > 0, serial, &turns, &result));
     self->converged[item] = self->converged[item] && result.smo.converged;
+    self->none[item] = self->none[item] || isinf(result.scale) || !isfinite(result.smo.gap);
     decide_held(self, &programme, &result, w->decision, self->decisions + c * p->grouping.rows * p->pairs);
   }
   return PERI_OK;
@@ -199,11 +238,13 @@ static void item_body(void *arg, int64_t piece) {
 
 /* Without progress all items are one job of the team; with it, a few at a time. */
 static peri_status solve_parallel(solver *self, int64_t workers) {
+  const peri_problem *p = self->problem;
+  int64_t d = peri_problem_is_by_pair(p) && p->features != NULL ? p->samples->d : 0; /* matrices are made within */
   int64_t size = self->problem->options->progress == NULL ? self->items : workers;
   for (int64_t from = 0; from < self->items; from += size) {
     wave job = {.solver = self, .from = from};
     int64_t now = peri_min(size, self->items - from);
-    PERI_TRY(peri_parallel(self->problem->context, now, item_body, &job));
+    PERI_TRY(peri_svm_parallel(p->context, d, now, item_body, &job));
     self->finished += now * self->count;
     report(self, 0, 0);
     if (self->verdict == PERI_SVM_ABORT) break;
@@ -211,19 +252,10 @@ static peri_status solve_parallel(solver *self, int64_t workers) {
   return PERI_OK;
 }
 
-/* Rows that have to be computed take the team for themselves. */
+/* Values that have to be computed take the team for themselves. */
 static peri_status solve_serial(solver *self) {
   peri_problem *p = self->problem;
-  const int64_t *start = p->grouping.start;
   for (int64_t item = 0; item < self->items; item++) {
-    if (!peri_problem_is_whole(p)) {
-      int64_t a = 0, b = 0;
-      if (p->grouping.k > 0) peri_classes_of_pair(p->grouping.k, item, &a, &b);
-      int64_t count_a = start[a + 1] - start[a], count_b = start[b + 1] - start[b];
-      peri_row_cache_begin(&p->cache, p->grouping.k > 0 ? 2 : 1,
-                           (peri_stretch[]){{.first = start[a], .count = count_a, .at = 0},
-                                            {.first = start[b], .count = count_b, .at = count_a}});
-    }
     peri_status status = solve_item(self, &self->workers[0], item, true);
     if (status == PERI_ERR_CANCELLED) return peri_check_cancel(p->context);
     PERI_TRY(status);
@@ -234,21 +266,51 @@ static peri_status solve_serial(solver *self) {
   return PERI_OK;
 }
 
+/* Bytes of the matrix of the largest pair. */
+static size_t pair_bytes(const peri_problem *p) {
+  int64_t n = p->pair.capacity;
+  return (size_t)(n * peri_gram_ld(n)) * peri_float_size(p->compute);
+}
+
+/* How many machines are solved at a time: one for each thread, unless their matrices are to be had one after the other;
+ * 1: the team works on one. The results are the same. */
+static int64_t count_workers(const solver *self, int64_t most) {
+  const peri_problem *p = self->problem;
+  double work = (double)self->items * (double)most * (double)most;
+  int64_t workers = peri_min(peri_threads(p->context), self->items);
+  if (workers == 1 || work < SERIAL_WORK || !(peri_problem_is_whole(p) || peri_problem_is_by_pair(p))) return 1;
+  bool fit = (double)workers * ((double)pair_bytes(p) + p->source->spare) <= p->options->cache_size * 0x1p20;
+  return peri_problem_is_whole(p) || fit ? workers : 1;
+}
+
+/* A matrix for each worker, where pairs have their own. */
+static peri_status place_matrices(solver *self, int64_t workers) {
+  peri_problem *p = self->problem;
+  char *matrices;
+  if (!peri_problem_is_by_pair(p)) return PERI_OK;
+  PERI_TRY(peri_blocks_new(&p->blocks, workers, pair_bytes(p), &matrices));
+  p->pair.matrix = matrices;
+  for (int64_t w = 0; w < workers; w++) {
+    self->workers[w].pair = p->pair;
+    self->workers[w].pair.matrix = matrices + (size_t)w * pair_bytes(p);
+  }
+  return PERI_OK;
+}
+
 static peri_status solve_items(solver *self) {
   peri_problem *p = self->problem;
   peri_context *context = p->context;
   int64_t most = peri_programme_most(p), rows = p->grouping.rows;
-  double work = (double)self->items * (double)most * (double)most;
-  bool parallel = peri_problem_is_whole(p) && self->items > 1 && work >= SERIAL_WORK;
-  int64_t workers = parallel ? peri_min(peri_threads(context), self->items) : 1;
   bool decide = self->fold != NULL || self->platt_fold != NULL;
   p->source->spare /= (double)self->items; /* not by workers: what is copied must not depend on the team */
-  size_t bytes = peri_smo_bytes(most, p->source);
+  int64_t workers = count_workers(self, most);
+  bool parallel = workers > 1;
   char *workspace;
-  PERI_TRY(peri_blocks_new(&p->blocks, workers, sizeof *self->workers, &self->workers));
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, workers, sizeof *self->workers, &self->workers));
+  PERI_TRY(place_matrices(self, workers));
+  size_t bytes = peri_smo_bytes(most, p->source);
   PERI_TRY(peri_blocks_new(&p->blocks, workers, bytes, &workspace));
   for (int64_t w = 0; w < workers; w++) {
-    self->workers[w] = (worker){.decision = NULL};
     peri_smo_place(&self->workers[w].smo, most, p->source, workspace + (size_t)w * bytes);
     self->workers[w].smo.team = !parallel;
   }
@@ -288,7 +350,7 @@ static peri_status prepare_folds(solver *self) {
     for (int64_t t = g->start[c]; t < g->start[c + 1]; t++) label[t] = c;
   }
   self->platt_fold = fold;
-  return peri_svm_folds(p->context, g->rows, label, PLATT_FOLDS, p->options->seed, fold);
+  return peri_svm_folds(p->context, g->rows, label, PERI_PLATT_FOLDS, p->options->seed, fold);
 }
 
 peri_status peri_solve(peri_problem *p, int64_t count, peri_solution *solutions) {
@@ -317,8 +379,15 @@ peri_status peri_solve_folds(peri_problem *p, int64_t folds, const int64_t *fold
   self.Cs = Cs;
   self.decisions = decisions;
   PERI_TRY(peri_blocks_new_zeroed(&p->blocks, self.items, sizeof *self.converged, &self.converged));
+  PERI_TRY(peri_blocks_new_zeroed(&p->blocks, self.items, sizeof *self.none, &self.none));
   PERI_TRY(solve_items(&self));
   *converged = true;
-  for (int64_t item = 0; item < self.items; item++) *converged = *converged && self.converged[item];
+  for (int64_t item = 0; item < self.items; item++) {
+    *converged = *converged && self.converged[item];
+    if (self.none[item])
+      return peri_fail(p->context, PERI_ERR_NUMERIC,
+                       "%s: without fold %lld there is no machine: nothing separates the rows, or the numbers overflow",
+                       p->who, (long long)(item / p->pairs) + 1);
+  }
   return PERI_OK;
 }

@@ -36,7 +36,7 @@ typedef struct peri_class_weight {
 
 /* Weights of classes; a class that is not listed has weight 1. */
 typedef struct peri_class_weights {
-  bool balanced; /* n / (k * rows of the class), in place of the list */
+  bool balanced; /* w / (k * w of the class), w being the sum of weights, in place of the list */
   int64_t count;
   const peri_class_weight *list;
 } peri_class_weights;
@@ -95,7 +95,7 @@ typedef struct peri_svm_options {
   double coef0;      /* of poly and sigmoid */
   double tol;        /* > 0: the largest violation of the optimality conditions that is left */
   double cache_size; /* > 0: megabytes (2^20 bytes) for kernel values */
-  int64_t max_iter;  /* steps per machine; -1 for no limit */
+  int64_t max_iter;  /* steps per machine; -1: 10^7, or 100 for each row if they are more */
   double time_limit; /* seconds for a fit, > 0, of which machines have fair shares; infinity for none */
   bool probability;  /* of classes: fit the sigmoids that probabilities need */
   uint64_t seed;     /* of the folds behind them */
@@ -184,6 +184,12 @@ peri_status peri_svm_decision(peri_context *context, const peri_svm *model, peri
 /* The same from kernel values against the support vectors alone: m x supports, rows of ld. */
 peri_status peri_svm_decision_of_kernel(peri_context *context, const peri_svm *model, peri_dtype dtype, int64_t m,
                                         const void *values, int64_t ld, double *out);
+/* Gets the decisions of rows from .. from + rows - 1. */
+typedef peri_status (*peri_svm_use)(void *arg, int64_t from, int64_t rows, const double *decision);
+/* The same decisions (of_kernel: of kernel values against the support vectors, d of them), some rows at a time, so that
+ * what is held does not grow with rows times pairs. */
+peri_status peri_svm_decision_blocks(peri_context *context, const peri_svm *model, bool of_kernel, peri_dtype dtype,
+                                     int64_t m, int64_t d, const void *x, int64_t ldx, peri_svm_use use, void *arg);
 /* The public decision of two classes, positive for classes[1], from the above in place. */
 void peri_svm_binary_sign(int64_t m, double *decision);
 /* m x k from m x pairs: votes plus a monotone transform of the summed confidences into (-1/3, 1/3). */
@@ -194,7 +200,7 @@ peri_status peri_svm_probabilities(peri_context *context, const peri_svm *model,
 
 typedef enum peri_svm_tie { PERI_SVM_LOWEST, PERI_SVM_CONFIDENCE } peri_svm_tie;
 /* Labels of m rows of decisions: the class with the most votes; of equals the lowest, or with PERI_SVM_CONFIDENCE the
- * class of the largest peri_svm_ovr. One-class: 1 inside, -1 outside. */
+ * class of the largest peri_svm_ovr. One-class: 1 inside, where the decision is not negative, -1 outside. */
 void peri_svm_labels(const peri_svm *model, peri_svm_tie tie, int64_t m, const double *decision, int64_t *out);
 /* Labels of m rows of probabilities: the likeliest class, the lowest of equals. */
 void peri_svm_likeliest(const peri_svm *model, int64_t m, const double *probabilities, int64_t *out);

@@ -59,8 +59,18 @@ typedef struct peri_svm_kernels {
   void (*narrow[2])(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb, void *out,
                     int64_t ldo);
 
-  /* kernel rows in place, any n. rbf: x = -gamma * max(0, norm + norms - 2 x), ready for exp */
-  void (*rbf_exponent[2])(int64_t n, void *x, const void *norms, double norm, double gamma);
+  /* the same of squared distances: the sums over l of (a_il - b_lj)^2 */
+  void (*narrow_squares[2])(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
+                            void *out, int64_t ldo);
+  /* |u - v|^2 from the differences of d features, [u is float64][v is float64]; the order of the sum depends on d
+   * alone, whatever the instruction set */
+  double (*distance[2][2])(int64_t d, const void *u, const void *v);
+
+  /* kernel rows in place, any n. rbf: products x_j = u.v_j to the exponents -gamma (norm + norms_j - 2 x_j), ready for
+   * exp, or to 1 where cancellation has left too few digits of them; whether there is such a one. largest: of norms */
+  bool (*rbf_exponent[2])(int64_t n, void *x, const void *norms, double largest, double norm, double gamma);
+  /* the same from squared distances, of which float32 may have overflowed */
+  bool (*distance_exponent[2])(int64_t n, void *x, double gamma);
   void (*affine[2])(int64_t n, void *x, double scale, double offset); /* x = scale * x + offset */
   void (*power[2])(int64_t n, void *x, int64_t degree);               /* x = x^degree, degree >= 0 */
 

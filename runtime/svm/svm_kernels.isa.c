@@ -7,6 +7,7 @@
  * which matters where several stationary points exist), whatever the width and the number of sets. */
 #include "svm/svm_kernels.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -364,25 +365,138 @@ static void narrow_64(int64_t m, int64_t n, int64_t d, const void *a, int64_t ld
   }
 }
 
-/* ---- kernel rows ---- */
+/* ---- squared distances ---- */
 
-static void rbf_exponent_32(int64_t n, void *x, const void *norms, double norm, double gamma) {
-  float *restrict v = x;
-  const float *restrict squares = norms;
-  float square = (float)norm, scale = (float)-gamma;
-  for (int64_t i = 0; i < n; i++) {
-    float distance = square + squares[i] - 2 * v[i];
-    v[i] = scale * (distance < 0 ? 0 : distance);
+static void narrow_squares_32(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
+                              void *out, int64_t ldo) {
+  for (int64_t i = 0; i < m; i++) {
+    const float *u = (const float *)a + i * lda;
+    float *restrict v = (float *)out + i * ldo;
+    for (int64_t l = 0; l < d; l++) {
+      const float *restrict p = (const float *)b + l * ldb;
+      if (l == 0) {
+        for (int64_t j = 0; j < n; j++) v[j] = (u[l] - p[j]) * (u[l] - p[j]);
+      } else {
+        for (int64_t j = 0; j < n; j++) v[j] += (u[l] - p[j]) * (u[l] - p[j]);
+      }
+    }
   }
 }
 
-static void rbf_exponent_64(int64_t n, void *x, const void *norms, double norm, double gamma) {
-  double *restrict v = x;
-  const double *restrict squares = norms;
-  for (int64_t i = 0; i < n; i++) {
-    double distance = norm + squares[i] - 2 * v[i];
-    v[i] = -gamma * (distance < 0 ? 0 : distance);
+static void narrow_squares_64(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
+                              void *out, int64_t ldo) {
+  for (int64_t i = 0; i < m; i++) {
+    const double *u = (const double *)a + i * lda;
+    double *restrict v = (double *)out + i * ldo;
+    for (int64_t l = 0; l < d; l++) {
+      const double *restrict p = (const double *)b + l * ldb;
+      if (l == 0) {
+        for (int64_t j = 0; j < n; j++) v[j] = (u[l] - p[j]) * (u[l] - p[j]);
+      } else {
+        for (int64_t j = 0; j < n; j++) v[j] += (u[l] - p[j]) * (u[l] - p[j]);
+      }
+    }
   }
+}
+
+#define SUMS (16 / WIDTH) /* 16 running sums on every machine */
+
+INLINE double distance(int64_t d, const void *u, bool u_wide, const void *v, bool v_wide) {
+  doubles sum[SUMS];
+  for (int s = 0; s < SUMS; s++) sum[s] = all(0);
+  int64_t t = 0;
+  for (; t + 16 <= d; t += 16) {
+    for (int s = 0; s < SUMS; s++) {
+      doubles difference = load_row(u, t + s * WIDTH, u_wide) - load_row(v, t + s * WIDTH, v_wide);
+      sum[s] += difference * difference;
+    }
+  }
+  double total = 0;
+  for (int s = 0; s < SUMS; s++) {
+    for (int lane = 0; lane < WIDTH; lane++) total += sum[s][lane];
+  }
+  for (; t < d; t++) {
+    double a = u_wide ? ((const double *)u)[t] : (double)((const float *)u)[t];
+    double b = v_wide ? ((const double *)v)[t] : (double)((const float *)v)[t];
+    total += (a - b) * (a - b);
+  }
+  return total;
+}
+
+static double distance_32_32(int64_t d, const void *u, const void *v) { return distance(d, u, false, v, false); }
+static double distance_32_64(int64_t d, const void *u, const void *v) { return distance(d, u, false, v, true); }
+static double distance_64_32(int64_t d, const void *u, const void *v) { return distance(d, u, true, v, false); }
+static double distance_64_64(int64_t d, const void *u, const void *v) { return distance(d, u, true, v, true); }
+
+/* ---- kernel rows ---- */
+
+static bool distance_exponent_32(int64_t n, void *x, double gamma) {
+  float *v = x;
+  const float scale = (float)gamma;
+  int lost = 0;
+  for (int64_t i = 0; i < n; i++) {
+    bool good = v[i] <= FLT_MAX;
+    v[i] = good ? -(scale * v[i]) : 1;
+    lost |= !good;
+  }
+  return lost != 0;
+}
+
+static bool distance_exponent_64(int64_t n, void *x, double gamma) {
+  double *v = x;
+  for (int64_t i = 0; i < n; i++) v[i] *= -gamma;
+  return false;
+}
+
+/* An exponent from norms s = gamma (norm + norm_j) is off by some roundings of s, and the kernel's value by exp(-x)
+ * times that, x being minus the exponent. It is good enough where s is below RBF_LOSS (1 + x + x^2 / 2), and with that
+ * below RBF_LOSS exp(x); and never for neighbours, of which nearly all digits are lost: they are to be as near as they
+ * are, and a duplicate at 0. What overflows is not good either. */
+#define RBF_NEIGHBOUR 0x1p-10
+#define RBF_LOSS_32   4
+#define RBF_LOSS_64   256
+
+/* The same with the second condition, where some s may be too large for it to hold everywhere, and without. */
+INLINE bool exponents_32(int64_t n, float *restrict v, const float *restrict squares, float square, float scale,
+                         bool bounded) {
+  const float near = (float)RBF_NEIGHBOUR, loss = RBF_LOSS_32;
+  int lost = 0;
+  for (int64_t i = 0; i < n; i++) {
+    float sum = square + squares[i], distance = sum - 2 * v[i], minus = scale * distance;
+    bool good = distance >= near * sum;
+    if (!bounded) good &= scale * sum < loss + minus * (loss + (loss / 2) * minus);
+    v[i] = good ? -minus : 1;
+    lost |= !good;
+  }
+  return lost != 0;
+}
+
+INLINE bool exponents_64(int64_t n, double *restrict v, const double *restrict squares, double square, double scale,
+                         bool bounded) {
+  const double near = RBF_NEIGHBOUR, loss = RBF_LOSS_64;
+  int64_t lost = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double sum = square + squares[i], distance = sum - 2 * v[i], minus = scale * distance;
+    bool good = distance >= near * sum;
+    if (!bounded) good &= scale * sum < loss + minus * (loss + (loss / 2) * minus);
+    v[i] = good ? -minus : 1;
+    lost |= !good;
+  }
+  return lost != 0;
+}
+
+static bool is_bounded(double norm, double largest, double gamma, double loss) {
+  return gamma * (norm + largest) < 0.999 * loss;
+}
+
+static bool rbf_exponent_32(int64_t n, void *x, const void *norms, double largest, double norm, double gamma) {
+  if (is_bounded(norm, largest, gamma, RBF_LOSS_32)) return exponents_32(n, x, norms, (float)norm, (float)gamma, true);
+  return exponents_32(n, x, norms, (float)norm, (float)gamma, false);
+}
+
+static bool rbf_exponent_64(int64_t n, void *x, const void *norms, double largest, double norm, double gamma) {
+  if (is_bounded(norm, largest, gamma, RBF_LOSS_64)) return exponents_64(n, x, norms, norm, gamma, true);
+  return exponents_64(n, x, norms, norm, gamma, false);
 }
 
 static void affine_32(int64_t n, void *x, double scale, double offset) {
@@ -473,6 +587,9 @@ const peri_svm_kernels JOIN(peri_svm_kernels_, PERI_ISA) = {
     .dot = {dot_32, dot_64},
     .square = {square_32, square_64},
     .narrow = {narrow_32, narrow_64},
+    .narrow_squares = {narrow_squares_32, narrow_squares_64},
+    .distance = {{distance_32_32, distance_32_64}, {distance_64_32, distance_64_64}},
+    .distance_exponent = {distance_exponent_32, distance_exponent_64},
     .rbf_exponent = {rbf_exponent_32, rbf_exponent_64},
     .affine = {affine_32, affine_64},
     .power = {power_32, power_64},

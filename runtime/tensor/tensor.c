@@ -36,26 +36,31 @@ const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer) {
   return buffer;
 }
 
-peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout) {
+/* Messages are made out of the way of the loop that every operation runs. */
+static peri_status refuse_layout(peri_context *context, const char *operation, const peri_layout *layout) {
   char text[PERI_SHAPE_TEXT];
+  for (int d = layout->ndim - 1; d >= 0; d--) {
+    if (layout->shape[d] >= 0) continue;
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
+                     (long long)layout->shape[d], d + 1);
+  }
+  return peri_fail(context, PERI_ERR_MEMORY, "%s: out of memory: shape %s of %s has too many elements", operation,
+                   peri_shape_text(layout->ndim, layout->shape, text), dtypes[layout->dtype].name);
+}
+
+peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout) {
   int64_t stride = 1, bytes;
-  bool empty = false, countable = true; /* an empty tensor may have large sizes elsewhere */
+  bool empty = false, refused = false; /* an empty tensor may have large sizes elsewhere */
   for (int d = layout->ndim - 1; d >= 0; d--) {
     int64_t size = layout->shape[d];
-    if (size < 0) {
-      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: size %lld of dimension %d is negative", operation,
-                       (long long)size, d + 1);
-    }
     layout->strides[d] = stride;
     empty |= size == 0;
-    countable &= !__builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride);
+    refused |= size < 0 || __builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride);
   }
   layout->numel = empty ? 0 : stride;
   layout->offset = 0;
-  countable = countable && !__builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes);
-  if (countable && bytes <= INT64_MAX / 2) return PERI_OK;
-  return peri_fail(context, PERI_ERR_MEMORY, "%s: out of memory: shape %s of %s has too many elements", operation,
-                   peri_shape_text(layout->ndim, layout->shape, text), dtypes[layout->dtype].name);
+  refused |= __builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes) || bytes > INT64_MAX / 2;
+  return refused ? refuse_layout(context, operation, layout) : PERI_OK;
 }
 
 void peri_layout_set(peri_layout *layout, peri_dtype dtype, int ndim, const int64_t *shape) {

@@ -256,9 +256,10 @@ static void broken_lines(void) {
   refuse(context, "1 qid:1 qid:1", "right after the label");
   refuse(context, word, "a word has more than 1000 bytes");
   refuse(context,
-         "\xef\xbb\xbf"
+         "1 1:1\n\xef\xbb\xbf"
          "1 1:1",
-         "the label is '???1'");
+         "the label is '\xef\xbb\xbf"
+         "1'");
   refuse_bytes(context, "1 1:1\n1\0 1:1", 13, &plain, "line 2: there is a zero byte");
   refuse_bytes(context, "1 1:1e39", 8, &(peri_svmlight_options){.dtype = PERI_FLOAT32}, "beyond the largest float32");
   refuse_bytes(context, "1 5:1", 5, &(peri_svmlight_options){.dtype = PERI_FLOAT32, .features = 4},

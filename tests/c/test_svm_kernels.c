@@ -1,4 +1,5 @@
-/* The passes of SMO against plain loops: ties, empty sets and kinks, both dtypes, every instruction set. */
+/* The passes of SMO against plain loops: ties, empty sets and kinks, both dtypes, every instruction set. And the
+ * distances behind kernels. */
 #include "kernels/kernels.h"
 #include "svm/svm_kernels.h"
 #include "test.h"
@@ -80,6 +81,77 @@ static void check_partner(const peri_svm_kernels *kernels, const sample *s, int 
   PERI_CHECK(fabs(got - best) <= 1e-12 * best && fabs(p.gain - best) <= 1e-12 * best, "gain %g, not %g", p.gain, best);
 }
 
+/* ---- distances ---- */
+
+#define FEATURES 37
+
+/* 16 running sums over whole sixteens, then what is left: the order is that of every instruction set. */
+static double expected_distance(int64_t d, const double *u, const double *v) {
+  double sums[16] = {0}, total = 0;
+  int64_t whole = d / 16 * 16;
+  for (int64_t t = 0; t < whole; t++) sums[t % 16] += (u[t] - v[t]) * (u[t] - v[t]);
+  for (int s = 0; s < 16; s++) total += sums[s];
+  for (int64_t t = whole; t < d; t++) total += (u[t] - v[t]) * (u[t] - v[t]);
+  return total;
+}
+
+static double uniform(void) { return (double)rand() / RAND_MAX - 0.5; }
+
+static void check_distances(const peri_svm_kernels *kernels) {
+  for (int64_t d = 1; d <= FEATURES; d++) {
+    double u[2][FEATURES], v[2][FEATURES]; /* [1]: as float64; [0]: what float32 keeps of it */
+    float u32[FEATURES], v32[FEATURES];
+    for (int64_t t = 0; t < d; t++) {
+      u[0][t] = (double)(u32[t] = (float)(u[1][t] = 1e4 + uniform()));
+      v[0][t] = (double)(v32[t] = (float)(v[1][t] = 1e4 + uniform()));
+    }
+    for (int a = 0; a < 2; a++) {
+      for (int b = 0; b < 2; b++) {
+        double got = kernels->distance[a][b](d, a ? (void *)u[1] : u32, b ? (void *)v[1] : v32);
+        double expected = expected_distance(d, u[a], v[b]);
+        PERI_CHECK(got == expected, "%lld features: %.17g, not %.17g", (long long)d, got, expected);
+      }
+    }
+  }
+}
+
+/* Exponents that are left are right to what float32 has; the others are marked, and all those of neighbours are. */
+static void check_exponents(const peri_svm_kernels *kernels) {
+  for (int trial = 0; trial < 2000; trial++) {
+    float x[33], norms[33], given[33];
+    double gamma = pow(10, 4 * uniform()), norm = (double)(float)pow(10, 8 * uniform());
+    for (int j = 0; j < 33; j++) {
+      norms[j] = trial % 2 == 0 ? (float)norm : (float)pow(10, 8 * uniform());
+      given[j] = x[j] = (float)(2 * uniform() * sqrt(norm * (double)norms[j]));
+    }
+    given[0] = x[0] = norms[0]; /* a duplicate, or worse */
+    double largest = 0;
+    for (int j = 0; j < 33; j++) largest = fmax(largest, (double)norms[j]);
+    bool lost = false, marked = kernels->rbf_exponent[0](33, x, norms, largest, norm, gamma);
+    for (int j = 0; j < 33; j++) {
+      double sum = norm + (double)norms[j], distance = sum - 2 * (double)given[j];
+      lost = lost || x[j] > 0;
+      PERI_CHECK(x[j] == 1 || x[j] <= 0, "an exponent of %g", (double)x[j]);
+      PERI_CHECK(distance > 1e-4 * sum || x[j] == 1, "neighbours at %g of %g", distance, sum);
+      if (x[j] <= 0)
+        PERI_CHECK(fabs(exp((double)x[j]) - exp(-gamma * distance)) < 2e-6, "%g for %g", (double)x[j],
+                   -gamma * distance);
+    }
+    PERI_CHECK(lost == marked, "marks that are not told");
+  }
+}
+
+static void test_distances(void) {
+  static const char *const sets[] = {"baseline", "v3", "v4"};
+  for (size_t set = 0; set < PERI_COUNT(sets); set++) {
+    setenv("PERILUNE_ISA", sets[set], 1);
+    const peri_svm_kernels *kernels = peri_kernels_select()->svm;
+    unsetenv("PERILUNE_ISA");
+    check_distances(kernels);
+    check_exponents(kernels);
+  }
+}
+
 static void test_passes(void) {
   static const char *const sets[] = {"baseline", "v3", "v4"};
   for (size_t set = 0; set < PERI_COUNT(sets); set++) {
@@ -99,4 +171,4 @@ static void test_passes(void) {
   }
 }
 
-PERI_TEST_MAIN(PERI_TEST(test_passes))
+PERI_TEST_MAIN(PERI_TEST(test_passes), PERI_TEST(test_distances))

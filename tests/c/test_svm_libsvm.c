@@ -99,7 +99,7 @@ static void other_types(void) {
   double x[3] = {1, 2, 3};
   peri_svm *model = parse(context,
                           "svm_type epsilon_svr\r\nkernel_type polynomial\r\ndegree 2\r\ngamma 0.5\r\ncoef0 1\r\n"
-                          "nr_class 2\r\ntotal_sv 1\r\nrho 3\r\nprobA 0.1\r\nSV\r\n2 1:1 3:1",
+                          "nr_class 2\r\ntotal_sv 1\r\nrho 3\r\nprobA 0.1\r\nSV\r\n2 1:1 3:1\r\n",
                           &plain);
   check_near(decide(context, model, x, 0), 2 * 9 - 3);
   PERI_CHECK(model->k == 0 && model->prob_a == NULL && model->options.type == PERI_EPSILON_SVR, "an SVR");
@@ -220,6 +220,30 @@ static void broken_support_vectors(void) {
   close_context(context);
 }
 
+/* A file that was cut anywhere is refused: within a number the rest of it would be another one. */
+static void cut_files(void) {
+  peri_context *context = open_context();
+  static const char *const texts[] = {
+      ascending, "svm_type epsilon_svr\nkernel_type rbf\ngamma 0.25\nnr_class 2\ntotal_sv 0\nrho -7.5\nSV\n",
+      "svm_type one_class\nkernel_type precomputed\nnr_class 2\ntotal_sv 2\nrho 1\nSV\n2 0:3 \n1 0:12 \n"};
+  for (size_t t = 0; t < PERI_COUNT(texts); t++) {
+    peri_libsvm_options three = {.features = t == 1 ? 3 : 0};
+    peri_svm *model = parse(context, texts[t], &three);
+    peri_svm_release(context, &model);
+    for (size_t size = 0; size < strlen(texts[t]); size++) {
+      char *part = malloc(size + 1); /* of its own, so that a read behind it is seen */
+      PERI_CHECK(part != NULL, "no memory");
+      memcpy(part, texts[t], size);
+      peri_status status = peri_svm_parse_libsvm(context, "test", part, size, &three, &model);
+      check_failed(context, status, PERI_ERR_IO, "load_libsvm: test: line");
+      PERI_CHECK(model == NULL, "%zu bytes give a machine", size);
+      free(part);
+    }
+  }
+  refuse(context, TWO "SV\n1 1:1\n1 1:1", "line 10: the file ends within the line");
+  close_context(context);
+}
+
 /* ---- writing ---- */
 
 static void written_is_read(void) {
@@ -295,5 +319,5 @@ static void files_without_memory(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(classes_in_any_order), PERI_TEST(two_classes_turn_their_sign), PERI_TEST(other_types),
-               PERI_TEST(broken_headers), PERI_TEST(broken_support_vectors), PERI_TEST(written_is_read),
-               PERI_TEST(large_machines), PERI_TEST(files_without_memory))
+               PERI_TEST(broken_headers), PERI_TEST(broken_support_vectors), PERI_TEST(cut_files),
+               PERI_TEST(written_is_read), PERI_TEST(large_machines), PERI_TEST(files_without_memory))

@@ -12,7 +12,6 @@ import numpy as np
 import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC, LinearSVR
-from sklearn.utils.class_weight import compute_class_weight
 
 from svm_golden import groups, integers, numbers, rings, table
 
@@ -66,7 +65,8 @@ for weighted, balanced, scaling in (0, 0, 1.0), (1, 1, 3.0):
             part = w > 0
             if balanced:
                 classes = np.unique(y)
-                w = w * compute_class_weight("balanced", classes=classes, y=y[part])[np.searchsorted(classes, y)]
+                share = np.array([w[y == c].sum() for c in classes])  # of weights: scikit-learn before 1.7 counts rows
+                w = w * (w.sum() / (len(classes) * share))[np.searchsorted(classes, y)]
 
             def fit(estimator, *row):
                 show(*row, number, weighted, balanced, estimator.fit(X[part], y[part], w[part]))

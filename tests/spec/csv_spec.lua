@@ -48,6 +48,46 @@ describe("CSV files", function()
     fails("line 1, column 1: 'width' (expected a number)", data.read_csv, path, { header = false })
   end)
 
+  it("with numbers as names come back as they were written", function()
+    local X = peri.tensor { { 10, 20 }, { 30, 40 } }
+    local lists = { { "1", "2" }, { "2019", "2e3" }, { "nan", "" }, { "NA", "-inf" }, { "0x", "1" }, { " 1", "2" } }
+    for _, names in ipairs(lists) do
+      data.write_csv(path, X, nil, { columns = names })
+      local Y, _, info = data.read_csv(path)
+      assert.same(X:totable(), Y:totable())
+      assert.is_true(info.header)
+      data.write_csv(path, X:narrow(1, 1, 0), nil, { columns = names })
+      assert.same({ 0, 2 }, data.read_csv(path).shape)
+      data.write_csv(path, X, peri.tensor({ 1, 2 }, { dtype = "int64" }), { columns = names, label = "7" })
+      local Z, y = data.read_csv(path, { label = -1 })
+      assert.same({ X:totable(), { 1, 2 } }, { Z:totable(), y:totable() })
+    end
+    put '"1","2"\n10,20\n'
+    assert.same({ 1, 2 }, data.read_csv(path).shape)
+    assert.same({ 2, 2 }, data.read_csv(path, { header = false }).shape)
+    put '"1",2\n10,20\n' -- one in quotes is no sign
+    assert.same({ 2, 2 }, data.read_csv(path).shape)
+    put '1,2\n10,20\n'
+    assert.same({ 1, 2 }, data.read_csv(path, { header = true }).shape)
+  end)
+
+  it("begin with a mark, end lines as they like, and are named in UTF-8", function()
+    for _, text in ipairs { "a,b\n1,2\n", "a,b\r\n1,2\r\n", "a,b\r\n1,2", '"a",b\n1,2' } do
+      put("\xef\xbb\xbf" .. text)
+      local X, _, info = data.read_csv(path)
+      assert.same({ { { 1, 2 } }, { "a", "b" } }, { X:totable(), info.columns })
+    end
+    put "a,b\r1,2\r"
+    fails("line 1: a carriage return is not followed by a line feed (expected lines that end with", data.read_csv, path)
+    put "\xff\xfea\0"
+    fails("line 1: the file is UTF-16 (expected UTF-8)", data.read_csv, path)
+    put "a,Espèce\n1,漢字\n"
+    fails("label is 'Espéce', which is none of the 2 names", data.read_csv, path, { label = "Espéce" })
+    fails("line 2, column 2: '漢字' (expected a number)", data.read_csv, path)
+    put "a,b\n1,\x1b[31m\xff\xc2\x9b\n"
+    fails("line 2, column 2: '?[31m??' (expected a number)", data.read_csv, path)
+  end)
+
   it("give labels that are texts as sorted classes", function()
     put "a,kind,b\n1,dog,2\n3,\"cat, big\",4\n5,dog,6\n"
     local X, y, info = data.read_csv(path, { label = "kind" })

@@ -410,3 +410,49 @@ describe("the transform", function()
     end
   end)
 end)
+
+describe("mnist", function()
+  local folder = os.tmpname()
+  os.remove(folder)
+  setup(function() assert(os.execute("mkdir " .. folder)) end)
+  teardown(function() os.execute("rm -r " .. folder) end)
+
+  local function put(name, bytes)
+    local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
+    file:write(bytes)
+  end
+
+  local function write(prefix, n, size, labels)
+    put(prefix .. "-images-idx3-ubyte", (">I4I4I4I4"):pack(0x803, n, size, size) .. ("\255"):rep(n * size * size))
+    put(prefix .. "-labels-idx1-ubyte", (">I4I4"):pack(0x801, #labels) .. string.char(table.unpack(labels)))
+  end
+
+  local function refused(what)
+    local ok, message = pcall(data.mnist, folder)
+    assert.is_false(ok)
+    assert.truthy(message:find(what, 1, true), message)
+    assert.matches("^tests/spec/data_sets_spec.lua:%d+: mnist: ", message)
+  end
+
+  it("is read from its four files, which must be what they say", function()
+    write("train", 2, 28, { 0, 9 })
+    write("t10k", 1, 28, { 3 })
+    local sets = data.mnist(folder)
+    assert.same({ { 2, 784 }, { 1, 10 }, { 4 }, 10 },
+      { sets.train.x.shape, sets.train.y:totable(), sets.test.y:totable(), #sets.classes })
+    assert.equal(1, sets.test.x:min():item())
+    write("train", 2, 28, { 0, 26 })
+    refused "label 2 of train is 26 (expected 0 to 9"
+    write("train", 2, 8, { 0, 1 })
+    refused "the train images are 2x8x8 (expected n x 28 x 28"
+    write("train", 2, 28, { 0, 1, 2 })
+    refused "the train images are uint8 of 2x28x28 and the labels uint8 of 3"
+    write("train", 0, 28, {})
+    refused "the train images are 0x28x28 (expected n x 28 x 28, n from 1)"
+    put("train-images-idx3-ubyte", (">I4I4I4I4"):pack(0x803, 1 << 31, 28, 28))
+    local ok, message = pcall(data.mnist, folder)
+    assert.is_false(ok)
+    assert.matches("sizes 2147483648x28x28 need %d+ bytes", message)
+    assert.is_false((pcall(data.mnist, "a\0b")))
+  end)
+end)

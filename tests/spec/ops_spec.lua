@@ -193,37 +193,34 @@ describe("bad arguments of", function()
       end
     end)
 
-    it(op.name .. " of every dtype are computed or refused, and shapes of 2^40 are refused", function()
-      for _, dtype in ipairs { "float64", "int64", "uint8", "bool" } do
-        local ok, lists = pcall(samples.arguments, op, { dtype = dtype })
-        for _, arguments in ipairs(ok and lists or {}) do
-          local tensors = samples.tensors(arguments)
-          local before = samples.all_bits(tensors)
-          local done, message = pcall(call, spread(arguments))
-          if not done then
-            assert.truthy(message:find(op.name, 1, true), message)
-            assert.equal(before, samples.all_bits(tensors))
-          end
-        end
-      end
-      for i, param in ipairs(op.params) do
-        local arguments = (samples.arguments(op))[1]
-        if param.kind == "shape" and i <= #arguments then
+    for i, param in ipairs(op.params) do
+      if param.kind == "shape" and op.name ~= "expand" then
+        it(op.name .. " of shapes of 2^62 are refused", function()
+          local arguments = (samples.arguments(op))[1]
           for k = #arguments, i, -1 do arguments[k] = nil end
           arguments[i] = { 2 ^ 20, 2 ^ 20, 2 ^ 22 }
           for k = i + 1, #op.params do
             if not op.params[k].optional then arguments[k] = 1 end
           end
-          if op.name ~= "expand" then refuse(op, call, arguments, #arguments) end
-        end
+          refuse(op, call, arguments, #arguments)
+        end)
       end
-    end)
+    end
   end)
 
   it("operations between shapes that do not fit name both", function()
     local ok, message = pcall(peri.add, peri.zeros(2, 3), peri.zeros(4))
     assert.is_false(ok)
     assert.matches("add: shapes 2x3 and 4 cannot be broadcast together", message)
+  end)
+
+  it("a vector that matmul is to transpose is refused: its result has no dimension for it", function()
+    for name, arguments in pairs { transpose_a = { peri.ones(5), peri.ones(1, 3) },
+                                   transpose_b = { peri.ones(5, 1), peri.ones(3) } } do
+      local ok, message = pcall(peri.matmul, arguments[1], arguments[2], { [name] = true })
+      assert.is_false(ok)
+      assert.matches("matmul: . is . and " .. name .. " is true", message)
+    end
   end)
 end)
 
@@ -307,21 +304,6 @@ end)
 -- ---- views ----
 
 describe("operands that are not contiguous", function()
-  -- The same values at every second place of a larger tensor, dimensions in reverse order.
-  local function scatter(t)
-    if t:dim() == 0 or t:numel() == 0 then return t end
-    local sizes, order = {}, {}
-    for d, n in ipairs(t.shape) do
-      sizes[#t.shape + 1 - d] = n
-      order[d] = #t.shape + 1 - d
-    end
-    sizes[#sizes] = sizes[#sizes] * 2
-    local big = peri.full(sizes, 99, { dtype = t.dtype })
-    local view = big:slice(#sizes, 1, -1, 2):permute(order)
-    view:copy_(t)
-    return view
-  end
-
   local function within(a, b, eps, name)
     assert.equal(a.dtype, b.dtype)
     assert.same(a.shape, b.shape)
@@ -336,7 +318,7 @@ describe("operands that are not contiguous", function()
     if op.view or op.creates or op.random then return end
     it("give " .. op.name .. " what contiguous ones give", function()
       local plain_lists = samples.arguments(op)
-      local view_lists = samples.arguments(op, { make = scatter })
+      local view_lists = samples.arguments(op, { make = samples.scatter })
       for s = 1, #plain_lists do
         local plain, view = table.pack(call(spread(plain_lists[s]))), table.pack(call(spread(view_lists[s])))
         for k = 1, plain.n do

@@ -163,6 +163,22 @@ describe("completion in the REPL", function()
     assert.equal("rse", (completes "('x'):rep(2) .. string.reve"))
   end)
 
+  it("offers all parts of the module, and loads none but those that are meant", function()
+    local code = [[
+local complete = assert(loadfile("bindings/lua/program/complete.lua"))()
+peri = require "perilune"
+local session = {variables = {}}
+print(complete(session, "peri.metr", 80))
+print(rawget(peri, "metrics") ~= nil, rawget(peri, "plot"), rawget(peri, "nn"))
+local _, all = complete(session, "peri.", 80)
+for _, part in ipairs {"nn", "optim", "data", "svm", "train", "metrics", "select", "plot", "run", "script", "report"} do
+  assert((" " .. all):find("%s" .. part .. "%s"), part)
+end
+assert(not all:find("_fail", 1, true) and not all:find("__", 1, true))
+print "all"]]
+    assert.same({"ics\tnil\ntrue\tnil\tnil\nall\n", "", 0}, {run {"-e", code}})
+  end)
+
   it("offers locals, globals and keywords", function()
     assert.equal("ld", (completes "he"))
     assert.equal("metatable", (completes "set"))
@@ -181,5 +197,46 @@ describe("completion in the REPL", function()
     for _, line in ipairs {"", "1.", "held.zzz", "nothing.here.", "held[2].", "a..", "held:alpha"} do
       assert.same({nil, nil}, {completes(line)})
     end
+  end)
+end)
+
+describe("the end of the input in the REPL", function()
+  -- The loop with lines that stand for what is typed: nil is Ctrl-D, false Ctrl-C.
+  local function types(interactive, ...)
+    local lines, i, prompts = table.pack(...), 0, {}
+    local host = {interactive = interactive, remember = function() end, columns = function() return 80 end}
+    function host.load(name) return assert(loadfile("bindings/lua/" .. name:gsub("%.", "/") .. ".lua"))() end
+    function host.call(f, handler, ...) return xpcall(f, handler, ...) end
+    function host.read(prompt)
+      i = i + 1
+      prompts[i] = prompt
+      return lines[i]
+    end
+    local out, err, stdout, stderr = {}, {}, io.stdout, io.stderr
+    rawset(io, "stdout", {write = function(_, ...) out[#out + 1] = table.concat {...} end, flush = function() end})
+    rawset(io, "stderr", {write = function(_, ...) err[#err + 1] = table.concat {...} end})
+    local peri, help = rawget(_G, "peri"), rawget(_G, "help")
+    local ok, message = pcall(assert(loadfile("bindings/lua/program/repl.lua"))(host))
+    rawset(io, "stdout", stdout)
+    rawset(io, "stderr", stderr)
+    rawset(_G, "peri", peri)
+    rawset(_G, "help", help)
+    assert(ok, message)
+    return table.concat(out), table.concat(err), prompts
+  end
+
+  it("gives up what was begun, and ends the session where nothing was", function()
+    local out, err, prompts = types(true, "x = 42", "for i = 1, 2 do", nil, "x", nil)
+    assert.matches("42\n$", out)
+    assert.same({"", {"> ", "> ", ".. ", "> ", "> "}}, {err, prompts})
+    out, err, prompts = types(true, "y = 1", "if y then", false, "y", nil)
+    assert.matches("1\n$", out)
+    assert.same({"", 5}, {err, #prompts})
+  end)
+
+  it("of a file that breaks off is an error", function()
+    local _, err, prompts = types(false, "if true then", nil)
+    assert.matches("'end' expected near <eof>\n$", err)
+    assert.equal(2, #prompts)
   end)
 end)

@@ -151,14 +151,18 @@ describe("json", function()
   it("refuses what cannot be said", function()
     local loop = {}
     loop.a = { loop }
-    assert.matches("run: the value.a%[1%] holds itself", message_of(json, loop))
-    assert.matches("run: the value%[1%] is a function", message_of(json, { print }))
-    local deep, deeper = 1, 1
-    for _ = 1, 100 do deep = { deep } end
-    for _ = 1, 50000 do deeper = { a = { deeper } } end
-    assert.equal(("["):rep(100) .. "1" .. ("]"):rep(100), json(deep))
-    assert.matches("run: the value is nested more than 100 deep", message_of(json, { deep }))
-    assert.matches("run: the value is nested more than 100 deep", message_of(json, deeper))
+    assert.matches("run.json: the value.a%[1%] holds itself", message_of(json, loop))
+    assert.matches("run.json: the value%[1%] is a function", message_of(json, { print }))
+    local deep = {}
+    for _ = 1, 99 do deep = { deep } end
+    assert.equal(("["):rep(99) .. "{}" .. ("]"):rep(99), json(deep))
+    assert.matches("run.json: the value is nested more than 100 deep", message_of(json, { deep }))
+    for _ = 1, 30000 do deep = { a = deep } end
+    assert.matches("run.json: the value is nested more than 100 deep", message_of(json, deep))
+    assert.matches("run: config is nested more than 100 deep",
+      message_of(peri.run, { name = "b", dir = folder, config = deep }))
+    assert.matches("run.json: the value.x has 10000001 elements", message_of(json,
+      { x = peri.zeros(1):expand(10000001) }))
     assert.matches("has a key that is a boolean", message_of(json, { [true] = 1 }))
     assert.matches("has the key 1 twice", message_of(json, { [1] = 1, ["1"] = 2 }))
   end)

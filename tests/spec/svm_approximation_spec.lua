@@ -24,38 +24,6 @@ local function deviation(a, b) return ((a:to "float64" - b:to "float64") ^ 2):me
 local function gram(Z) return Z:matmul(Z:t()) end
 
 describe("kernel_matrix", function()
-  -- As it is defined, element by element.
-  local function naive(a, b, options)
-    local rows = {}
-    for i, u in ipairs(a) do
-      rows[i] = {}
-      for j, v in ipairs(b) do
-        local product, square = 0, 0
-        for c = 1, #u do product, square = product + u[c] * v[c], square + (u[c] - v[c]) ^ 2 end
-        local inner = options.gamma * product + options.coef0
-        rows[i][j] = options.kernel == "linear" and product or options.kernel == "rbf"
-          and math.exp(-options.gamma * square) or options.kernel == "poly" and inner ^ options.degree
-          or 1 - 2 / (math.exp(2 * inner) + 1)
-      end
-    end
-    return peri.tensor(rows, { dtype = "float64" })
-  end
-
-  it("is what the kernels say", function()
-    for _, dtype in ipairs { "float32", "float64" } do
-      local A, B = normal(9, 4, dtype), normal(7, 4, dtype)
-      for _, kernel in ipairs(KERNELS) do
-        local options = { kernel = kernel, gamma = 0.3, degree = 3, coef0 = 0.5 }
-        local close = dtype == "float64" and 1e-13 or 1e-5
-        local K = svm.kernel_matrix(A, B, options)
-        assert.equal(dtype, K.dtype)
-        assert.same({ 9, 7 }, K.shape)
-        assert.is_true(distance(K, naive(A:totable(), B:totable(), options)) < close, kernel)
-        assert.is_true(distance(svm.kernel_matrix(A, nil, options), naive(A:totable(), A:totable(), options)) < close)
-      end
-    end
-  end)
-
   it("of one set is symmetric to the bit, with ones on the diagonal of rbf", function()
     for _, dtype in ipairs { "float32", "float64" } do
       local A = normal(600, 30, dtype) * 100

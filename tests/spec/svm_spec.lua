@@ -530,7 +530,7 @@ describe("the answers of", function()
       local weight = y:eq(2):to "float64" * 19 + 1
       local weighted = new():fit(X, y, { sample_weight = weight })
       assert.is_true(heavy:decision_function(X):allclose(weighted:decision_function(X), { rtol = 1e-9, atol = 1e-9 }))
-      -- Rows of weight 0 are as if absent; balanced counts the others.
+      -- Rows of weight 0 are as if absent; balanced adds up the weights of the others.
       local keep = peri.ones(120, { dtype = "float64" })
       keep[{ { 1, 40 } }] = 0
       local rest = { X[{ { 41, 120 } }], y[{ { 41, 120 } }] }

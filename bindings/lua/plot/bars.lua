@@ -74,10 +74,11 @@ end
 local function bar_arguments(a, b, c)
   if type(a) ~= "table" or type(a[1]) ~= "string" then return curve("plot.bars", a, b, c) end
   local heights = vector("plot.bars", "the heights", b)
-  if #a ~= #heights then fail("plot.bars: %d names but %d heights", #a, #heights) end
+  local names = kinds.list_of(kinds.text).read(a) or fail("plot.bars: a name is not a string")
+  if #names ~= #heights then fail("plot.bars: %d names but %d heights", #names, #heights) end
   local xs = {}
-  for i = 1, #a do xs[i] = i end
-  return xs, heights, c, kinds.list_of(kinds.text).read(a) or fail("plot.bars: a name is not a string")
+  for i = 1, #names do xs[i] = i end
+  return xs, heights, c, names
 end
 
 -- The least distance of neighbours, of which a bar's width is a share.
@@ -105,7 +106,9 @@ horizontal: bars to the right, the first on top, with room for long names.]],
   },
   new = function(a, b, c)
     local xs, heights, given, names = bar_arguments(a, b, c)
-    for i, x in ipairs(xs) do if x - x ~= 0 then fail("plot.bars: x[%d] is %g", i, x) end end
+    for i, x in ipairs(xs) do
+      if x - x ~= 0 then fail("plot.bars: x[%d] is %s (expected a finite number)", i, input.shown(x)) end
+    end
     local layer = options("plot.bars", given, LAYERS.bars.options)
     layer.xs, layer.heights, layer.labels, layer.space = xs, heights, {layer.label}, spacing(xs)
     layer.names, layer.picture = names, layer.horizontal or false
@@ -174,7 +177,7 @@ local function bin_count(sorted, low, high)
   local least = math.ceil(math.log(n, 2)) + 1
   local iqr = sorted[math.ceil(0.75 * n)] - sorted[math.ceil(0.25 * n)]
   local width = 2 * iqr / n ^ (1 / 3)
-  local wanted = width > 0 and (high - low) / width or 0
+  local wanted = width > 0 and width < math.huge and (high - low) / width or 0
   return math.floor(math.max(least, math.min(200, math.ceil(wanted))))
 end
 
@@ -195,10 +198,10 @@ local function bin_edges(sorted, bins, range)
     return bins
   end
   local low, high = sorted[1], sorted[#sorted]
-  if range then low, high = math.min(range[1], range[2]), math.max(range[1], range[2]) end
+  if range then low, high = range[1], range[2] end
   if not input.apart(low, high) then low, high = layers.padded(low, high, 0) end
   local n, edges = bins or bin_count(sorted, low, high), {}
-  for i = 0, n do edges[i + 1] = low + (high - low) * (i / n) end
+  for i = 0, n do edges[i + 1] = low * (1 - i / n) + high * (i / n) end -- the distance may be beyond all numbers
   edges[n + 1] = high
   return edges
 end
@@ -223,7 +226,7 @@ How many values lie in each of equal bins. bins: their number (by default after 
 edges; range: the outer edges; density: the area is 1. Values that are not finite, or outside, are left out.]],
   cycles = true,
   options = {
-    label = kinds.text, color = kinds.color, range = kinds.limits, density = kinds.boolean,
+    label = kinds.text, color = kinds.color, range = kinds.range, density = kinds.boolean,
     bins = kinds.either(kinds.count, kinds.list_of(kinds.number)),
   },
   new = function(values, given)
@@ -236,8 +239,13 @@ edges; range: the outer edges; density: the area is 1. Values that are not finit
     for _, c in ipairs(counts) do all = all + c end
     for i, c in ipairs(counts) do
       local height = layer.density and c / math.max(all, 1) / (edges[i + 1] - edges[i]) or c
+      if height - height ~= 0 then
+        fail("plot.histogram: the density would go from 0 to %.4g in bin %d (expected wider bins: multiply values)",
+          height, i)
+      end
       list_of_boxes[i] = {edges[i], edges[i + 1], height}
     end
+    layer.edges, layer.counts = edges, counts
     layer.boxes, layer.labels, layer.stands = function() return list_of_boxes end, {layer.label}, "y"
     return layer
   end,

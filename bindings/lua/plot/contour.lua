@@ -45,7 +45,7 @@ local function contour_lines(z, level, e)
     local id = 2 * (i * (columns + 1) + j) + (vertical and 1 or 0)
     if not xs[id] then
       local from, to = z[i][j], vertical and z[i + 1][j] or z[i][j + 1]
-      local t = (level - from) / (to - from)
+      local t = (level / 2 - from / 2) / (to / 2 - from / 2) -- the difference of the largest numbers is none
       xs[id] = e[1] + (j - 0.5 + (vertical and 0 or t)) * dx
       ys[id] = e[3] + (i - 0.5 + (vertical and t or 0)) * dy
       order[#order + 1] = id
@@ -64,9 +64,9 @@ local function contour_lines(z, level, e)
       local v1, v2, v3, v4 = low[j], low[j + 1], high[j + 1], high[j]
       local case = (v1 >= level and 1 or 0) + (v2 >= level and 2 or 0)
         + (v3 >= level and 4 or 0) + (v4 >= level and 8 or 0)
-      local sum = v1 + v2 + v3 + v4
-      if case ~= 0 and case ~= 15 and sum - sum == 0 then
-        local sides = SADDLES[case] and sum / 4 < level and SADDLES[case] or SEGMENTS[case]
+      local mean = v1 / 4 + v2 / 4 + v3 / 4 + v4 / 4
+      if case ~= 0 and case ~= 15 and mean - mean == 0 then
+        local sides = SADDLES[case] and mean < level and SADDLES[case] or SEGMENTS[case]
         for s = 1, #sides, 2 do link(crossing(i, j, sides[s]), crossing(i, j, sides[s + 1])) end
       end
     end

@@ -34,9 +34,15 @@ local function is_data(value)
   return type(value) == "userdata"
 end
 
--- A value as an error message shows it.
+-- A value as an error message shows it; of tables, short lists of numbers.
 local function shown(value)
   if type(value) == "string" then return "'" .. value:sub(1, 60):gsub("%c", "?") .. "'" end
+  if value ~= value then return "nan" end
+  if type(value) == "table" and getmetatable(value) == nil and #value >= 1 and #value <= 4 then
+    local parts = {}
+    for i, v in ipairs(value) do parts[i] = type(v) == "number" and (v == v and ("%.6g"):format(v) or "nan") or nil end
+    if #parts == #value then return "{" .. table.concat(parts, ", ") .. "}" end
+  end
   if type(value) == "table" or type(value) == "userdata" then return "a " .. type(value) end
   return tostring(value)
 end
@@ -91,6 +97,19 @@ local function finite(x) return type(x) == "number" and x - x == 0 end
 -- Two numbers that an axis can tell apart.
 local function apart(a, b) return math.abs(a - b) > 1e-9 * math.max(math.abs(a), math.abs(b)) end
 
+-- gnuplot takes numbers beyond this for none at all, and an axis shorter than this for a point.
+local LARGEST, SHORTEST = 8e307, 1e-300
+
+-- That an axis, or a scale of colours, can go from low to high.
+local function check_span(where, what, low, high, log)
+  local form = "%s: %s would go from %.4g to %.4g (expected "
+  if math.abs(low) > LARGEST or math.abs(high) > LARGEST then
+    fail(form .. "numbers up to %g: divide them by their size)", where, what, low, high, LARGEST)
+  elseif math.abs(high - low) < SHORTEST or log and math.min(low, high) < SHORTEST then
+    fail(form .. "%s of at least %g: multiply them)", where, what, low, high, log and "numbers" or "a length", SHORTEST)
+  end
+end
+
 local function one_of(names)
   return kind("one of " .. table.concat(sorted_keys(names), ", "),
     function(v) return names[v] ~= nil and v or nil end)
@@ -108,8 +127,8 @@ local function list_of(item)
     values = as_table(values)
     if type(values) ~= "table" or #values == 0 then return nil end
     local list = {}
-    for i, value in ipairs(values) do
-      list[i] = item.read(value)
+    for i = 1, #values do
+      list[i] = item.read(values[i])
       if list[i] == nil then return nil end
     end
     return list
@@ -144,6 +163,10 @@ kinds.boolean = kind("true or false", function(v) if type(v) == "boolean" then r
 kinds.off = kind("false", function(v) if v == false then return v end end)
 kinds.number = kind("a finite number", function(v) if finite(v) then return v end end)
 kinds.positive = kind("a positive number", function(v) if finite(v) and v > 0 then return v end end)
+kinds.size = kind("a positive number up to 1000",
+  function(v) if finite(v) and v > 0 and v <= 1000 then return v end end)
+kinds.ratio = kind("a number from 0.001 to 1000",
+  function(v) if finite(v) and v >= 0.001 and v <= 1000 then return v end end)
 kinds.share = kind("a number above 0, at most 1", function(v) if finite(v) and v > 0 and v <= 1 then return v end end)
 kinds.format = kind("a format of one number such as '%.2f'", function(v)
   if type(v) == "string" and v:match "^[^%%\0]*%%[-+ ]?%d?%d?%.?%d?%d?[fge][^%%\0]*$" and #v <= 40 then return v end
@@ -155,14 +178,19 @@ kinds.resolution = whole(2, 2000)
 kinds.color = kind("a colour: #rrggbb or one of " .. table.concat(sorted_keys(COLORS), ", "), hex)
 kinds.none = kind("'none'", function(v) if v == "none" then return v end end)
 kinds.limits = kind("{low, high}, two different numbers", function(v)
-  if type(v) == "table" and #v == 2 and finite(v[1]) and finite(v[2]) and apart(v[1], v[2]) then
-    return {v[1], v[2]}
-  end
+  if type(v) ~= "table" or #v ~= 2 then return nil end
+  local low, high = v[1], v[2] -- read once: a table may say another thing the next time
+  if finite(low) and finite(high) and apart(low, high) then return {low, high} end
+end)
+kinds.range = kind("{low, high}, ascending", function(v)
+  local range = kinds.limits.read(v)
+  if range and range[1] < range[2] then return range end
 end)
 kinds.extent = kind("{xmin, xmax, ymin, ymax}", function(v)
   if type(v) ~= "table" or #v ~= 4 then return nil end
-  for i = 1, 4 do if not finite(v[i]) then return nil end end
-  if v[1] < v[2] and v[3] < v[4] and apart(v[1], v[2]) and apart(v[3], v[4]) then return {v[1], v[2], v[3], v[4]} end
+  local e = {v[1], v[2], v[3], v[4]}
+  for i = 1, 4 do if not finite(e[i]) then return nil end end
+  if e[1] < e[2] and e[3] < e[4] and apart(e[1], e[2]) and apart(e[3], e[4]) then return e end
 end)
 kinds.palette = either(
   kind("one of " .. table.concat(sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end),
@@ -216,7 +244,7 @@ local function plain(where, name, value)
   return value
 end
 
--- A list of numbers from a tensor or a list of n, n x 1 or 1 x n.
+-- A list of numbers from a tensor or a list of n, n x 1 or 1 x n: a copy, which nobody changes later.
 local function vector(where, name, value)
   local list = plain(where, name, value)
   if type(list[1]) == "table" then
@@ -233,32 +261,36 @@ local function vector(where, name, value)
       list = column
     end
   end
+  local copy = {}
   for i = 1, #list do
-    if type(list[i]) ~= "number" then
-      fail("%s: %s[%d] is %s (expected a number)", where, name, i, shown(list[i]))
-    end
+    local v = list[i]
+    if type(v) ~= "number" then fail("%s: %s[%d] is %s (expected a number)", where, name, i, shown(v)) end
+    copy[i] = v
   end
-  return list
+  return copy
 end
 
--- A list of rows of equal length, of numbers.
+-- A list of rows of equal length, of numbers; a copy.
 local function matrix(where, name, value)
-  local rows = plain(where, name, value)
+  local rows, copy = plain(where, name, value), {}
   local columns
   for i = 1, #rows do
-    local row = rows[i]
+    local row, kept = rows[i], {}
     if type(row) ~= "table" then fail("%s: %s has one dimension (expected two)", where, name) end
     columns = columns or #row
     if #row ~= columns or columns == 0 then
       fail("%s: row %d of %s has %d numbers (expected %d)", where, i, name, #row, math.max(columns, 1))
     end
     for j = 1, columns do
-      if type(row[j]) ~= "number" then
-        fail("%s: %s[%d][%d] is %s (expected a number)", where, name, i, j, shown(row[j]))
+      local v = row[j]
+      if type(v) ~= "number" then
+        fail("%s: %s[%d][%d] is %s (expected a number)", where, name, i, j, shown(v))
       end
+      kept[j] = v
     end
+    copy[i] = kept
   end
-  return rows, columns
+  return copy, columns
 end
 
 -- (y), (y, options), (x, y) or (x, y, options): lists x and y, and the options.
@@ -277,7 +309,7 @@ end
 
 return {
   fail = fail, public = public, shown = shown, sorted_keys = sorted_keys, is_data = is_data, finite = finite,
-  apart = apart,
+  apart = apart, check_span = check_span, LARGEST = LARGEST,
   kinds = kinds, options = options, plain = plain, vector = vector, matrix = matrix, curve = curve,
   tint = tint, cycle_color = cycle_color, PALETTES = PALETTES, STYLES = STYLES, MARKERS = MARKERS,
 }

@@ -40,16 +40,21 @@ local function reach_extent(box, e)
   box.y1, box.y2 = box.y1 or 1, box.y2 or 2
 end
 
+-- Room around data does not go beyond what can be drawn.
+local function held(low, high, room_low, room_high)
+  local most = input.LARGEST
+  return math.min(low, math.max(room_low, -most)), math.max(high, math.min(room_high, most))
+end
+
 -- Limits of an axis, with room around the data: a share of their distance.
 local function padded(low, high, share)
   if not low then return 0, 1 end
   if not input.apart(low, high) then
-    local room = low == 0 and 1 or math.abs(low) * 0.1
-    return low - room, high + room
+    local room = math.abs(low) < 1e-290 and 1 or math.abs(low) * 0.1
+    return held(low, high, low - room, high + room)
   end
   local room = (high - low) * share
-  if finite(room) and finite(low - room) and finite(high + room) then return low - room, high + room end
-  return low, high
+  return held(low, high, low - room, high + room)
 end
 
 -- The same on a log axis: a share of their ratio. gnuplot has no place for numbers near the smallest.
@@ -58,7 +63,7 @@ local function log_padded(low, high, share)
   low = math.max(low, 1e-300)
   high = math.max(low, high)
   local factor = input.apart(low, high) and (high / low) ^ share or 2
-  if finite(high * factor) and finite(factor) then return low / factor, high * factor end
+  if finite(factor) then return held(low, high, math.max(low / factor, math.min(low, 1e-299)), high * factor) end
   return math.min(low, high / 10), high
 end
 
@@ -150,8 +155,8 @@ A curve through the points (x[i], y[i]), tensors or lists; line(y) counts x from
 'solid', 'dashed' or 'dotted'; marker: 'circle', 'square', 'triangle', 'triangle_down', 'diamond', 'cross' or 'plus'.]],
   cycles = true,
   options = {
-    label = kinds.text, color = kinds.color, width = kinds.positive, style = kinds.style, marker = kinds.marker,
-    size = kinds.positive,
+    label = kinds.text, color = kinds.color, width = kinds.size, style = kinds.style, marker = kinds.marker,
+    size = kinds.size,
   },
   new = function(a, b, c)
     local xs, ys, given = curve("plot.line", a, b, c)
@@ -228,8 +233,8 @@ ascending). color 'none' leaves rings; edgewidth = 1.]],
   cycles = true,
   options = {
     label = kinds.text, class = kinds.data, classes = list_of(kinds.number), labels = list_of(kinds.text),
-    color = either(kinds.color, kinds.none), edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.positive,
-    marker = kinds.marker, size = kinds.positive,
+    color = either(kinds.color, kinds.none), edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.size,
+    marker = kinds.marker, size = kinds.size,
   },
   new = function(a, b, c)
     local xs, ys, given = point_arguments("plot.scatter", a, b, c)
@@ -309,6 +314,14 @@ local function value_range(rows)
   return low, high
 end
 
+-- gnuplot takes an image without a number for a fault.
+local function has_value(rows)
+  for _, row in ipairs(rows) do
+    for _, v in ipairs(row) do if v - v == 0 then return true end end
+  end
+  return false
+end
+
 -- stops: {position, colour, position, colour, ...}
 local function set_palette(script, stops)
   local parts = {}
@@ -346,7 +359,7 @@ local function as_picture(where, value, layer, colors)
     layer.stops[2 * i - 1], layer.stops[2 * i] = i - 1, c
   end
   local range = layer.range or {value_range(layer.rows)}
-  layer.low, layer.high = math.min(range[1], range[2]), math.max(range[1], range[2])
+  layer.low, layer.high = range[1], range[2]
   layer.aspect, layer.fills = "equal", true
   return layer
 end
@@ -378,7 +391,7 @@ A matrix as pixels, row 1 on top; with extent = {xmin, xmax, ymin, ymax} a funct
 'gray', 'ink', 'blues', 'heat', 'diverging' or a list of colours; range: the numbers at its ends; colorbar: true or its
 title.]],
   options = {
-    extent = kinds.extent, palette = kinds.palette, range = kinds.limits, colorbar = either(kinds.boolean, kinds.text),
+    extent = kinds.extent, palette = kinds.palette, range = kinds.range, colorbar = either(kinds.boolean, kinds.text),
     gray = kinds.boolean, smooth = kinds.boolean,
   },
   new = function(value, given)
@@ -390,14 +403,15 @@ title.]],
   curves = function() return {} end,
   draw = function(layer, script)
     if script.text then return {} end
-    local block = script:block(image_rows(layer))
+    local block = has_value(layer.rows) and script:block(image_rows(layer))
     set_palette(script, layer.stops)
+    input.check_span("plot." .. layer.kind.name, "the colours", layer.low, layer.high)
     script:numbers("set cbrange [" .. NUMBER .. ":" .. NUMBER .. "]", layer.low, layer.high)
     if layer.colorbar then
       script:add("set colorbox")
       script:add("set cblabel %s offset 1", type(layer.colorbar) == "string" and quoted(layer.colorbar) or "''")
     end
-    return {("%s nonuniform matrix using 1:2:3 with image notitle"):format(block)}
+    return block and {("%s nonuniform matrix using 1:2:3 with image notitle"):format(block)} or {}
   end,
 }
 
@@ -406,7 +420,7 @@ LAYERS.contour = {
 figure:contour(matrix, {levels = {0}, extent =, color =, width = 2, style = 'solid', label =}) -> figure
 The lines on which a function on a grid has the values levels; extent as for image.]],
   options = {
-    extent = kinds.extent, levels = list_of(kinds.number), color = kinds.color, width = kinds.positive,
+    extent = kinds.extent, levels = list_of(kinds.number), color = kinds.color, width = kinds.size,
     style = kinds.style, label = kinds.text,
   },
   new = function(value, given)

@@ -138,8 +138,15 @@ function REGIONS.probability(rows, columns)
   }
 end
 
--- The middles of n x n equal cells, row by row from the lower left.
+-- The middles of n x n equal cells, row by row from the lower left, as float32, which is what models take.
+local LARGEST = 3e38
+
 local function grid_points(e, n)
+  for i, at in ipairs(e) do
+    if math.abs(at) > LARGEST then
+      fail("plot.regions: entry %d of extent is %.4g (expected numbers up to %g)", i, at, LARGEST)
+    end
+  end
   local flat, k = {}, 0
   for i = 1, n do
     local y = e[3] + (i - 0.5) * (e[4] - e[3]) / n
@@ -182,25 +189,29 @@ local function read(given)
   return opts
 end
 
--- Adds the regions to a figure.
-local function add(figure, given, natural_extent)
+-- Adds the regions to a figure; add_layer(figure, method, ...) adds a layer.
+local function add(figure, given, natural_extent, add_layer)
   local opts = read(given)
   if figure.xscale == "log" or figure.yscale == "log" then fail("plot.regions: the axes must be linear") end
   local e, n = opts.extent or natural_extent(figure), opts.resolution or 200
+  input.check_span("plot.regions", "the first feature", e[1], e[2])
+  input.check_span("plot.regions", "the second feature", e[3], e[4])
   local rows, columns = predicted(opts.predict(grid_points(e, n)), n * n)
   local region = REGIONS[opts.kind or "class"](rows, columns, opts.classes)
   local bar = opts.colorbar
   if bar == nil or bar == true then bar = region.colorbar end
-  figure:image(folded(region.shade, n), {extent = e, range = region.range, colorbar = bar or false, smooth = true})
-  figure.layers[#figure.layers].stops = region.stops
+  local look = {extent = e, range = region.range, colorbar = bar or false, smooth = true}
+  add_layer(figure, "image", folded(region.shade, n), look).stops = region.stops
   for i, field in ipairs(region.fields) do
     local z = folded(field, n)
     if region.margins and opts.margins ~= false then
-      figure:contour(z, {extent = e, levels = {-1, 1}, style = "dashed", width = 1.2, label = opts.margin_label})
+      add_layer(figure, "contour", z,
+        {extent = e, levels = {-1, 1}, style = "dashed", width = 1.2, label = opts.margin_label})
     end
-    if opts.boundary ~= false then figure:contour(z, {extent = e, label = i == 1 and opts.label or ""}) end
+    if opts.boundary ~= false then
+      add_layer(figure, "contour", z, {extent = e, label = i == 1 and opts.label or ""})
+    end
   end
-  return figure
 end
 
 return {add = add, OPTIONS = OPTIONS}

@@ -63,6 +63,36 @@ end
 -- One number for a command.
 local function num(x) return pointed(("%.6g"):format(x)) end
 
+-- ---- the gate ----
+-- Outside of quotes a command has signs, numbers and these words, none of which runs a program or opens a file; data
+-- have no more than numbers. Whatever a value may be that was put into one, it does not get farther than here.
+
+local WORDS = {}
+for word in ([[
+  Left NaN at back background bmargin border bottom boxes boxxyerror by cb cblabel cbrange center colorbox defined
+  dt font filledcurves format front fs grid horizontal image in inside key label layout lc left lines linespoints
+  logscale lt lw matrix maxcolors maxcols multiplot noborder noenhanced nomirror nonuniform notitle noytics offset
+  opaque out outside palette pi plot points ps pt ratio reset reverse rgb right rotate samplen scale set size solid
+  spacing textcolor tics title top transparent unset using vertical width with x xlabel xrange xtics xzeroaxis y
+  ylabel yrange ytics yzeroaxis
+]]):gmatch "%a+" do
+  WORDS[word] = true
+end
+
+local function check_command(line)
+  local bare = line:gsub("'[^'\n]*'", ""):gsub('"\\047"', ""):gsub('"\\n"', ""):gsub("%$d%d+", "")
+  local wrong = bare:match "[^%w ()%[%],.:+-]"
+  for word in bare:gmatch "%f[%w]%a%w*" do wrong = wrong or not WORDS[word] and word end
+  if wrong then fail("plot: '%s' cannot be drawn (a command for gnuplot would hold it)", clean(wrong)) end
+  return line
+end
+
+local function check_data(rows)
+  local wrong = rows:match "[^%w%s.+-]"
+  if wrong then fail("plot: '%s' cannot be drawn (data for gnuplot would hold it)", clean(wrong)) end
+  return rows
+end
+
 -- Collects gnuplot's commands. Data go into numbered blocks before the command that draws them.
 local Script = {}
 Script.__index = Script
@@ -70,9 +100,11 @@ Script.__index = Script
 -- In text there is no room for a grid, nor for the scale of an image that is not drawn.
 local function new_script(in_text) return setmetatable({blocks = 0, text = in_text}, Script) end
 
-function Script:add(command, ...) self[#self + 1] = select("#", ...) > 0 and command:format(...) or command end
+function Script:add(command, ...)
+  self[#self + 1] = check_command(select("#", ...) > 0 and command:format(...) or command)
+end
 
-function Script:numbers(command, ...) self[#self + 1] = pointed(command:format(...)) end
+function Script:numbers(command, ...) self:add(pointed(command:format(...))) end
 
 -- How a plot element ends: its words in the legend.
 function Script:title(label)
@@ -82,16 +114,14 @@ end
 
 -- Words at a point of the plane.
 function Script:label(words, x, y, size, color, place)
-  self[#self + 1] = ("set label %s at %s, %s %s front font ',%s' textcolor rgb '%s'"):format(quoted(words),
+  self:add("set label %s at %s, %s %s front font ',%s' textcolor rgb '%s'", quoted(words),
     pointed(NUMBER:format(x)), pointed(NUMBER:format(y)), place, num(size), color)
 end
 
 function Script:block(rows)
   self.blocks = self.blocks + 1
   local name = "$d" .. self.blocks
-  self:add(name .. " << end_of_data")
-  self[#self + 1] = pointed(table.concat(rows, "\n"))
-  self:add("end_of_data")
+  self[#self + 1] = name .. " << end_of_data\n" .. check_data(pointed(table.concat(rows, "\n"))) .. "\nend_of_data"
   return name
 end
 
@@ -126,6 +156,9 @@ local function compact_svg(svg)
   return svg
 end
 
+-- gnuplot leaves '>' as it is, also where "]]>" may not stand, and what looks like the number of a character.
+local function escaped(svg) return (svg:gsub("]]>", "]]&gt;"):gsub("&#x", "&amp;#x")) end
+
 -- Viewers smooth a small image; the pixels of a picture are to be seen.
 local function sharp_images(svg, figures)
   local images = {}
@@ -150,7 +183,7 @@ local FORMATS = {
     terminal = function(w, h)
       return ("svg size %d,%d fixed noenhanced font 'sans-serif,13' background '#ffffff'"):format(w, h)
     end,
-    finish = function(bytes, figures) return sharp_images(compact_svg(bytes), figures) end,
+    finish = function(bytes, figures) return sharp_images(compact_svg(escaped(bytes)), figures) end,
   },
   png = {
     terminal = function(w, h, s)

@@ -54,7 +54,7 @@ A matrix as coloured cells with its numbers, row 1 on top. rows and columns: lis
 numbers, or false; palette, range and colorbar as for image.]],
   options = {
     rows = kinds.list_of(kinds.text), columns = kinds.list_of(kinds.text), palette = kinds.palette,
-    values = kinds.either(kinds.off, kinds.format), range = kinds.limits,
+    values = kinds.either(kinds.off, kinds.format), range = kinds.range,
     colorbar = kinds.either(kinds.boolean, kinds.text),
   },
   new = function(value, given)
@@ -157,7 +157,7 @@ Small images side by side: X is n x height x width, or n x pixels with a width (
 a caption for each, and colors of the captions; each: every image has its own range of values; colorbar as for image.]],
   options = {
     columns = kinds.count, width = kinds.count, labels = kinds.list_of(kinds.text),
-    colors = kinds.list_of(kinds.color), palette = kinds.palette, range = kinds.limits, each = kinds.boolean,
+    colors = kinds.list_of(kinds.color), palette = kinds.palette, range = kinds.range, each = kinds.boolean,
     colorbar = kinds.either(kinds.boolean, kinds.text),
   },
   new = function(value, given)
@@ -197,7 +197,7 @@ LAYERS.text = {
 figure:text(x, y, words, {color =, size = 12, align = 'left'}) -> figure
 Words at a point; align: 'left', 'center' or 'right'.]],
   options = {
-    color = kinds.color, size = kinds.positive, align = kinds.one_of{left = true, center = true, right = true},
+    color = kinds.color, size = kinds.size, align = kinds.one_of{left = true, center = true, right = true},
   },
   new = function(x, y, words, given)
     if not input.finite(x) or not input.finite(y) then

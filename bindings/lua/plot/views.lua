@@ -204,7 +204,7 @@ function views.history(m, given)
     local curve = m[set .. "_" .. measure]
     if curve then figure:line(curve, {label = set, marker = #curve == 1 and "circle" or nil}) end
   end
-  figure.layers[1].ticks = m.epochs <= FEW and {x = up_to(m.epochs)} or nil
+  plot.record(figure).layers[1].ticks = m.epochs <= FEW and {x = up_to(m.epochs)} or nil
   local best = m.best_epoch
   if best and m.monitor:match "_(%w+)$" == measure then
     figure:scatter({best}, {m[m.monitor][best]}, {label = ("best: epoch %d"):format(best), color = "black", size = 8})

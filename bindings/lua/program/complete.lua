@@ -69,10 +69,12 @@ local function candidates(session, line)
     for _, keyword in ipairs(KEYWORDS) do names[keyword] = true end
   else
     local value = resolve(session, chain)
-    if value ~= nil then add_fields(names, value, 0) end
-    for name in pairs(names) do
-      local ok, field = pcall(index, value, name)
-      if not ok or field == nil or (separator == ":" and type(field) ~= "function") then names[name] = nil end
+    local found = {}
+    if value ~= nil then add_fields(found, value, 0) end
+    for name in pairs(found) do -- what is not asked for is not indexed: that may load a part of the module
+      local ok, field = false, nil
+      if name:sub(1, #part) == part then ok, field = pcall(index, value, name) end
+      if ok and field ~= nil and (separator == "." or type(field) == "function") then names[name] = true end
     end
   end
   local list = {}

@@ -60,8 +60,8 @@ local function loop()
   local text
   while true do
     local line = read(text)
-    if line == nil then break end
-    if not line then
+    if line == nil and not (text and host.interactive) then break end
+    if not line then -- Ctrl-C, or Ctrl-D where a line is continued: the input is given up
       text = nil
     else
       if line:find("%S") then host.remember(line) end

@@ -1,5 +1,5 @@
 -- Lua values as JSON (RFC 8259): UTF-8, keys sorted. What JSON cannot say is an error, or is told apart.
-local peri, _, fail = ...
+local peri, fail = ...
 
 -- ---- strings ----
 
@@ -41,7 +41,23 @@ local function not_finite(x) return x ~= x and "nan" or x > 0 and "inf" or "-inf
 
 -- ---- values ----
 
-local DEEPEST = 100 -- readers of JSON have limits of this kind
+local DEEPEST = 100 -- tables in tables; readers give up before a thousand
+local MOST = 10000000 -- values: a table that stands in many places is written in each
+
+-- One value on its way to text: keys are those that lead to where it is now.
+local State = {}
+State.__index = State
+
+function State:path()
+  local parts = { self.root }
+  for _, key in ipairs(self.keys) do
+    if math.type(key) then key = ("[%d]"):format(key) elseif parts[1] then key = "." .. key end
+    parts[#parts + 1] = key
+  end
+  return table.concat(parts)
+end
+
+function State:fail(message, ...) fail(self.operation .. ": %s " .. message, self:path(), ...) end
 
 local encode
 
@@ -52,63 +68,79 @@ local function is_list(t)
 end
 
 -- The keys as strings, sorted, and the values by them.
-local function entries(path, t)
+local function entries(state, t)
   local names, values = {}, {}
   for key, value in pairs(t) do
     if type(key) ~= "string" and math.type(key) ~= "integer" then
-      fail("%s has a key that is a %s (expected strings or whole numbers)", path, type(key))
+      state:fail("has a key that is a %s (expected strings or whole numbers)", type(key))
     end
     local name = tostring(key)
-    if values[name] ~= nil then fail("%s has the key %s twice, as a string and as a number", path, name) end
+    if values[name] ~= nil then state:fail("has the key %s twice, as a string and as a number", name) end
     names[#names + 1], values[name] = name, value
   end
   table.sort(names)
   return names, values
 end
 
-local function table_text(state, path, t)
-  if state.open[t] then fail("%s holds itself", path) end
-  if state.depth == DEEPEST then fail("%s is nested more than %d deep", path:match "^[^.%[]*", DEEPEST) end
-  state.open[t], state.depth = true, state.depth + 1
+local function table_text(state, t)
+  local keys = state.keys
+  local depth = #keys + 1
+  if state.open[t] then state:fail "holds itself" end
+  if depth > DEEPEST then
+    state.keys = {}
+    state:fail("is nested more than %d deep", DEEPEST)
+  end
+  state.open[t] = true
   local parts, form = {}, "[%s]"
   if is_list(t) then
-    for i = 1, #t do parts[i] = encode(state, ("%s[%d]"):format(path, i), t[i]) end
+    for i = 1, #t do
+      keys[depth] = i
+      parts[i] = encode(state, t[i])
+    end
   else
     form = "{%s}"
-    local names, values = entries(path, t)
+    local names, values = entries(state, t)
     for i, name in ipairs(names) do
-      parts[i] = string_text(name) .. ":" .. encode(state, path == "" and name or path .. "." .. name, values[name])
+      keys[depth] = name
+      parts[i] = string_text(name) .. ":" .. encode(state, values[name])
     end
   end
-  state.open[t], state.depth = nil, state.depth - 1
+  state.open[t], keys[depth] = nil, nil
   return form:format(table.concat(parts, ","))
 end
 
 local WRITERS = {
   ["nil"] = function() return "null" end,
-  boolean = function(_, _, value) return tostring(value) end,
-  string = function(_, _, value) return string_text(value) end,
-  number = function(state, path, x)
+  boolean = function(_, value) return tostring(value) end,
+  string = function(_, value) return string_text(value) end,
+  number = function(state, x)
     if x - x == 0 then return number_text(x) end
-    state.lost[#state.lost + 1] = { path, not_finite(x) }
+    state.lost[#state.lost + 1] = { state:path(), not_finite(x) }
     return "null"
   end,
   table = table_text,
   -- tensors as lists; layers, optimisers and the like by their text
-  userdata = function(state, path, value)
-    if peri.is_tensor(value) then return encode(state, path, value:totable()) end
-    return string_text(tostring(value))
+  userdata = function(state, value)
+    if not peri.is_tensor(value) then return string_text(tostring(value)) end
+    if value:numel() > MOST then state:fail("has %d elements (expected at most %d)", value:numel(), MOST) end
+    return encode(state, value:totable())
   end,
 }
 
-function encode(state, path, value)
+function encode(state, value)
   local writer = WRITERS[type(value)]
-  if not writer then fail("%s is a %s, which JSON cannot say", path, type(value)) end
-  return writer(state, path, value)
+  if not writer then state:fail("is a %s, which JSON cannot say", type(value)) end
+  state.values = state.values + 1
+  if state.values > MOST then
+    state.keys = {}
+    state:fail("holds more than %d values", MOST)
+  end
+  return writer(state, value)
 end
 
--- The text of a value, and a list of the numbers in it that are null there: {path, 'nan' | 'inf' | '-inf'}.
-return function(value, path)
-  local state = { open = {}, depth = 0, lost = {} }
-  return encode(state, path or "", value), state.lost
+-- The text of a value, and a list of the numbers in it that are null there: {path, 'nan' | 'inf' | '-inf'}. root names
+-- the value in messages of the operation, and begins the paths.
+return function(operation, value, root)
+  local state = setmetatable({ operation = operation, root = root, open = {}, lost = {}, keys = {}, values = 0 }, State)
+  return encode(state, value), state.lost
 end

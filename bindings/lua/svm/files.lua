@@ -48,28 +48,56 @@ local function save(m, path)
   peri.save(path, tensors, metadata)
 end
 
+local function refuse(message, ...) error(message:format(...), 0) end
+
+-- {[label] = weight} from both of its tensors, which may be nil.
+local function class_weight(labels, weights)
+  local matching = labels and weights and labels.dtype == "int64" and weights.dtype == "float64" and labels:dim() == 1
+  if not matching or weights:dim() ~= 1 or #labels ~= #weights then
+    refuse "class_weight.labels and class_weight.weights do not match"
+  end
+  local by_label = {}
+  for i = 1, #labels do
+    if by_label[labels[i]] then refuse("class_weight has label %d twice", labels[i]) end
+    by_label[labels[i]] = weights[i]
+  end
+  return by_label
+end
+
 -- The options that a file gives to an estimator of this row; the names it does not know are left for the
 -- constructor to refuse.
 local function read_options(row, tensors, metadata)
   local options, switches, integers = {}, {}, {}
+  local function put(name, value)
+    if options[name] ~= nil then refuse("option %s is there twice", name) end
+    options[name] = value
+  end
   for _, option in ipairs(row.options) do
     switches[option.name] = type(option.default) == "boolean"
     integers[option.name] = math.type(option.default) == "integer"
   end
   for name, value in pairs(metadata) do
-    if name ~= "perilune" then options[name] = switches[name] and value == "true" or not switches[name] and value end
+    if switches[name] and value ~= "true" and value ~= "false" then
+      refuse("%s is '%s' (expected true or false)", name, value)
+    end
+    if switches[name] then value = value == "true" end
+    if name ~= "perilune" then put(name, value) end
   end
   for name, tensor in pairs(tensors) do
     local option = name:match "^option%.(.+)$"
     if option then
+      if tensor.dtype ~= "float64" or tensor:dim() ~= 0 then refuse("option %s is no number", option) end
       local value = tensor:item()
-      options[option] = integers[option] and math.tointeger(value) or value
+      put(option, integers[option] and math.tointeger(value) or value)
     end
   end
   local labels, weights = tensors["class_weight.labels"], tensors["class_weight.weights"]
-  if labels then
-    options.class_weight = {}
-    for i = 1, #labels do options.class_weight[labels[i]] = weights[i] end
+  if labels or weights then put("class_weight", class_weight(labels, weights)) end
+  for _, option in ipairs(row.options) do
+    if options[option.name] == nil then refuse("there is no option %s", option.name) end
+  end
+  for _, name in ipairs(row.also) do
+    if name ~= "class_weight" and options[name] == nil then refuse("there is no option %s", name) end
   end
   return options
 end

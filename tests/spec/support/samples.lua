@@ -1,6 +1,7 @@
 -- The argument lists that rows of the operation table are tested with, from the rows' own `sample`:
 -- T(sizes...) a tensor of the row's interval, B(sizes...) a bool tensor, I(high, sizes...) int64 values
--- 1..high, symmetric(n) a symmetric matrix. Everything is seeded.
+-- 1..high, symmetric(n) a symmetric matrix. The cases of twins (support/twins.lua) also say S(dtype) for a vector of
+-- the dtype's special values, ints{...} for given indices, and both, placed, masked for operands that share memory.
 local peri = require "perilune"
 
 local samples = {}
@@ -11,31 +12,112 @@ local function scaled(sizes, scale)
   return result
 end
 
+-- Signed zeros, ends of ranges, numbers that other dtypes do not hold.
+local floats = { 0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 0.1, 1e-3, -1e-6, 1e-30, 1e-40, 10.25, 88.5, 89.5,
+                 -104, 710, 16777217, 1e10, -3e30, 0x1.fffffep127, 1 / 0, -1 / 0, 0 / 0 }
+local special = {
+  float32 = floats, float64 = floats, uint8 = { 0, 1, 2, 128, 255 }, bool = { true, false },
+  int64 = { 0, 1, -1, 2, -3, 7, 256, (1 << 53) + 1, math.maxinteger, math.maxinteger - 1, math.mininteger },
+}
+
+-- Random numbers of the row's interval, or of [-3, 3] where its gradient asks for none; ten times that for integers.
+local function draw(op, sizes, dtype)
+  if dtype == "bool" then return peri.rand(sizes):gt(0.5) end
+  local low, high = op.low, op.high
+  if low == high then low, high = -3, 3 end
+  local numbers = peri.rand(sizes, { dtype = "float64" }) * (high - low) + low
+  if dtype == "int64" then numbers = numbers * 10 end
+  if dtype == "uint8" then numbers = (numbers * 10):abs() end
+  return numbers:to(dtype)
+end
+
 -- How many times larger: matrices 80, tensors of three dimensions and more 16.
 local function choose_scale(text) return text:find "T%(%d+,[^)]-,[^)]-%)" and 16 or 80 end
 
--- options: dtype of T; make(t, k): what stands for the k-th T; large: sizes multiplied.
--- Returns a list of argument lists, and the tensors that T made.
+-- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; text: other lists than the
+-- row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument lists, and the
+-- tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}
   -- under sanitizers everything is slow, and the release build has done it at full size
   local scale = options.large and not os.getenv "PERILUNE_SANITIZED" and choose_scale(op.sample) or 1
   peri.manual_seed(7)
-  local env = { peri = peri }
-  function env.T(...)
-    local sizes = scaled({ ... }, scale)
-    local t = (peri.rand(sizes, { dtype = "float64" }) * (op.high - op.low) + op.low):to(options.dtype or "float32")
+  local env = { peri = peri, math = math }
+  local function keep(t)
     made[#made + 1] = t
     return options.make and options.make(t, #made) or t
   end
+  function env.T(...)
+    local sizes = scaled({ ... }, scale)
+    return keep(draw(op, sizes, options.dtype or "float32"))
+  end
+  function env.S(dtype)
+    dtype = dtype or options.dtype or "float32"
+    return keep(peri.tensor(special[dtype], { dtype = dtype }))
+  end
+  -- operands that share memory: x and a method of it; x, where, x; x, where, x transposed
+  function env.both(x, method, ...) return x, x[method](x, ...) end
+  function env.placed(x, index) return x, index, x:detach() end
+  function env.masked(x, mask) return x, mask, x:t() end
+  function env.ints(list) return peri.tensor(list, { dtype = "int64" }) end
   function env.B(...) return peri.rand(scaled({ ... }, scale)):gt(0.5) end
   function env.I(high, ...) return peri.randint(1, high * scale, scaled({ ... }, scale)) end
   function env.symmetric(n)
     local a = env.T(n, n)
     return a + a:t()
   end
-  return assert(load("return {" .. op.sample .. "}", "=sample of " .. op.name, "t", env))(), made
+  local lists = {}
+  for piece in (options.text or op.sample):gmatch "%b{}" do
+    local make = assert(load("return " .. piece, "=sample of " .. op.name, "t", env))
+    local ok, list = pcall(make)
+    if not ok and not options.skip then error(list, 0) end
+    if ok then lists[#lists + 1] = list end
+  end
+  return lists, made
+end
+
+-- A table with names and no list part holds options.
+local function is_options(value)
+  return type(value) == "table" and #value == 0 and next(value) ~= nil
+end
+
+-- An argument list as a table by the names of the row's parameters; sizes and dimensions become lists.
+function samples.bind(op, arguments)
+  local bound, i, n = {}, 1, #arguments
+  if is_options(arguments[n]) then
+    for name, value in pairs(arguments[n]) do bound[name] = value end
+    n = n - 1
+  end
+  for _, param in ipairs(op.params) do
+    if not param.named and i <= n then
+      if (param.kind == "shape" or param.kind == "dims") and type(arguments[i]) == "number" then
+        bound[param.name] = {}
+        while type(arguments[i]) == "number" do
+          table.insert(bound[param.name], arguments[i])
+          i = i + 1
+        end
+      else
+        bound[param.name] = arguments[i]
+        i = i + 1
+      end
+    end
+  end
+  return bound
+end
+
+-- The same values at every second place of a larger tensor, dimensions in reverse order.
+function samples.scatter(t)
+  if t:dim() == 0 or t:numel() == 0 then return t end
+  local sizes, order = {}, {}
+  for d, n in ipairs(t.shape) do
+    sizes[#t.shape + 1 - d] = n
+    order[d] = #t.shape + 1 - d
+  end
+  sizes[#sizes] = sizes[#sizes] * 2
+  local view = peri.full(sizes, 99, { dtype = t.dtype }):slice(#sizes, 1, -1, 2):permute(order)
+  view:copy_(t)
+  return view
 end
 
 -- The function of a row: peri.<name>, which may be in a sub-table.

@@ -1,0 +1,72 @@
+-- Twins of the layers and losses (runtime/nn/kinds.c), on top of the twins of the rows they call.
+--
+-- An entry is {twin, cases, initial =, close =}:
+--   twin     f(layer, inputs, stream): layer has the options and parameters (arrays) by name and `training`; inputs are
+--            arrays. It gives an array, or calls array.refuse()
+--   cases    lists {constructor arguments, inputs} beside the kind's own `sample`, in its language
+--   initial  f(stream, sizes...): the parameters that the constructor draws, as a table of arrays
+local array = require "support.array"
+local random = require "support.twins.random"
+local matrix = require "support.twins.matrix"
+local reduce = require "support.twins.reduce"
+local elementwise = require "support.twins.elementwise"
+local view = require "support.twins.view"
+local loss = require "support.twins.loss"
+
+-- The layer of a row: its options are the row's.
+local function of_row(entry, cases)
+  return { function(layer, inputs)
+    local p = { x = inputs[1] }
+    for name, value in pairs(layer) do p[name] = value end
+    return (entry[1](p))
+  end, cases or "{{}, {T(0, 3)}}, {{}, {T(2, 3, 4)}}", close = entry.close }
+end
+
+local function of_loss(entry, cases)
+  return { function(layer, inputs)
+    return (entry[1] { input = inputs[1], target = inputs[2], reduction = layer.reduction })
+  end, cases, close = entry.close }
+end
+
+-- Numbers of [-bound, bound), in float32: low + range u, each step rounded.
+local function uniform(stream, shape, bound)
+  local u = random.uniform(stream, "float32", array.numel(shape))
+  local low, range = array.round("float32", -bound), array.round("float32", 2 * bound)
+  return array.build("float32", shape, function(_, k) return low + array.round("float32", range * u(k)) end)
+end
+
+local dims = [[ {{{dim = 1}}, {T(3, 4)}}, {{{dim = -1}}, {T(2, 3, 4)}}, {{{dim = 2}}, {T(2, 3, 4)}},
+  {{{dim = 3}}, {T(2, 3)}} ]]
+
+return {
+  Linear = { function(layer, inputs)
+    return matrix.linear[1] { x = inputs[1], weight = layer.weight, bias = layer.bias }
+  end, "{{1, 1}, {T(4, 1)}}, {{17, 9}, {T(40, 17)}}, {{3, 2}, {T(2, 2, 3)}}, {{3, 2}, {T(0, 3)}}, {{3, 2}, {T(2, 2)}}",
+    close = "all", initial = function(stream, inputs, outputs, options)
+      local bound = 1 / math.sqrt(inputs)
+      local weight = uniform(stream, { outputs, inputs }, bound)
+      if options and options.bias == false then return { weight = weight } end
+      return { weight = weight, bias = uniform(stream, { outputs }, bound) }
+    end },
+  Dropout = { function(layer, inputs, stream)
+    local x = inputs[1]
+    if not array.is_float(x.dtype) then array.refuse() end
+    if not layer.training or layer.p == 0 then return x end
+    local u = random.uniform(stream, x.dtype, #x.values)
+    local limit = array.round(x.dtype, layer.p)
+    local scale = array.round(x.dtype, layer.p < 1 and 1 / (1 - layer.p) or 0)
+    return array.build(x.dtype, x.shape, function(_, k) return x.values[k] * (u(k) < limit and 0 or scale) end)
+  end, "{{{p = 1}}, {T(3)}}, {{{p = 0.7}}, {T(5, 13)}}, {{{p = 0.1}}, {T(0)}}" },
+  Identity = { function(_, inputs) return inputs[1] end, "{{}, {T(0)}}" },
+  Tanh = of_row(elementwise.tanh),
+  ReLU = of_row(elementwise.relu),
+  Sigmoid = of_row(elementwise.sigmoid),
+  Softmax = of_row(reduce.softmax, dims),
+  LogSoftmax = of_row(reduce.log_softmax, dims),
+  Flatten = of_row(view.flatten, "{{}, {T(3)}}, {{{dim = -2}}, {T(2, 3, 4)}}, {{{dim = 3}}, {T(2, 3, 4)}}"),
+  MSELoss = of_loss(loss.mse_loss, [[ {{}, {T(67), T(67)}}, {{{reduction = 'mean'}}, {T(2, 3), T(2, 3)}},
+    {{{reduction = 'none'}}, {T(0), T(0)}}, {{}, {T(2, 3), T(3)}} ]]),
+  CrossEntropyLoss = of_loss(loss.cross_entropy, [[ {{{reduction = 'mean'}}, {T(40, 10), I(10, 40)}}, {{},
+    {T(3), I(2, 3)}},
+    {{{reduction = 'none'}}, {T(4, 3), T(4, 3):softmax()}}, {{{reduction = 'sum'}}, {T(4, 3) * 300, I(3, 4)}} ]]),
+}
