@@ -91,8 +91,9 @@ static bool even_row(const peri_arg *arg, const peri_tensor *y, peri_dtype dtype
          peri_same_shape(&arg->tensor->layout, &y->layout);
 }
 
-/* y = loop(a, b), computed in dtype */
-peri_status peri_run_two(peri_call *call, peri_loop2 loop, const peri_arg *a, const peri_arg *b, peri_dtype dtype) {
+/* Inlined into run_binary, where small sums and products are most of a step. */
+static inline peri_status run_two(peri_call *call, peri_loop2 loop, const peri_arg *a, const peri_arg *b,
+                                  peri_dtype dtype) {
   peri_tensor *y = call->outputs[0].tensor;
   double number[2];
   const char *data[2];
@@ -108,6 +109,10 @@ peri_status peri_run_two(peri_call *call, peri_loop2 loop, const peri_arg *a, co
   if (status == PERI_OK) return peri_run_loops(y, &o, &(peri_loops){.two = loop});
   peri_close_operands(&o);
   return status;
+}
+
+peri_status peri_run_two(peri_call *call, peri_loop2 loop, const peri_arg *a, const peri_arg *b, peri_dtype dtype) {
+  return run_two(call, loop, a, b, dtype);
 }
 
 /* ---- unary rows ---- */
@@ -265,8 +270,8 @@ static peri_status infer_binary(peri_call *call) {
 }
 
 static peri_status run_binary(peri_call *call) {
-  return peri_run_two(call, call->context->kernels->elementwise->binary[call->op->id][call->dtype], &call->args[0],
-                      &call->args[1], call->dtype);
+  return run_two(call, call->context->kernels->elementwise->binary[call->op->id][call->dtype], &call->args[0],
+                 &call->args[1], call->dtype);
 }
 
 static peri_status grad_binary(peri_backward *B) {

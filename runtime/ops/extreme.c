@@ -45,18 +45,17 @@ static peri_status grad_extreme(peri_backward *B) {
   const peri_layout *x = B->layouts[0];
   peri_value g = peri_of(B->grad_outputs[0]), index = peri_of(B->outputs[1]);
   if (B->grad_outputs[0] == NULL) return PERI_OK;
-  peri_call call;
-  int64_t dim = B->note[2];
-  int64_t flat[1] = {1}, size[1] = {x->numel};
-  bool all = !B->args[1].given;
-  g = all ? peri_step_reshape(B, g, 1, flat) : peri_step_unreduce(B, g);
-  index = all ? peri_step_reshape(B, index, 1, flat) : peri_step_unreduce(B, index);
-  if (B->formula->status != PERI_OK) return PERI_OK;
-  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
-  peri_call_sizes(&call, 1, all ? 1 : x->ndim, all ? size : x->shape);
-  call.args[3].integer = all ? 0 : dim;
-  g = peri_step_run(B, &call);
-  peri_answer(B, 0, all ? peri_step_reshape(B, g, x->ndim, x->shape) : g);
+  if (B->args[1].given) {
+    g = peri_step_unreduce(B, g);
+    index = peri_step_unreduce(B, index);
+    peri_answer(B, 0, peri_step_scatter(B, g, x->ndim, x->shape, index, B->note[2]));
+    return PERI_OK;
+  }
+  int64_t one = 1;
+  g = peri_step_reshape(B, g, 1, &one);
+  index = peri_step_reshape(B, index, 1, &one);
+  g = peri_step_scatter(B, g, 1, &x->numel, index, 0);
+  peri_answer(B, 0, peri_step_reshape(B, g, x->ndim, x->shape));
   return PERI_OK;
 }
 

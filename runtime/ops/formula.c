@@ -147,6 +147,34 @@ peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri
 
 peri_value peri_step_t(peri_backward *B, peri_value matrix) { return peri_apply(B, &peri_op_t, 1, &matrix); }
 
+peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_permute, 1, &x);
+  peri_call_sizes(&call, 1, ndim, order);
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_narrow, 1, &x);
+  call.args[1].integer = dim;
+  call.args[2].integer = start;
+  call.args[3].integer = length;
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
+                             int64_t dim) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return g;
+  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
+  peri_call_sizes(&call, 1, ndim, shape);
+  call.args[3].integer = dim;
+  return peri_step_run(B, &call);
+}
+
 peri_value peri_step_reshape(peri_backward *B, peri_value x, int ndim, const int64_t *shape) {
   peri_call call;
   if (B->formula->status != PERI_OK) return x;

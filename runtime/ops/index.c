@@ -96,17 +96,15 @@ static peri_status run_index_select(peri_call *call) {
   peri_tensor_release(&x);
   return status;
 }
-/* A step that puts g back to where an index took it from: row(g, shape, index, dim). */
-static peri_status grad_by_placing(peri_backward *B, const peri_op *placing) {
+static peri_status grad_index_select(peri_backward *B) {
   peri_call call;
-  peri_step_open(B, &call, placing, 3,
-                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->args[1].tensor)});
+  peri_value g = peri_of(B->grad_outputs[0]), index = peri_of(B->args[1].tensor);
+  peri_step_open(B, &call, &peri_op_index_add, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, B->layouts[0]->ndim, B->layouts[0]->shape);
   call.args[3].integer = B->note[0];
   peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
-static peri_status grad_index_select(peri_backward *B) { return grad_by_placing(B, &peri_op_index_add); }
 const peri_op peri_op_index_select = {
     .name = "index_select",
     .flags = PERI_OP_ELEMENTWISE,
@@ -274,12 +272,9 @@ static peri_status run_gather(peri_call *call) {
   return PERI_OK;
 }
 static peri_status grad_gather(peri_backward *B) {
-  peri_call call;
-  peri_step_open(B, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->args[2].tensor)});
-  peri_call_sizes(&call, 1, B->layouts[0]->ndim, B->layouts[0]->shape);
-  call.args[3].integer = B->note[0];
-  peri_answer(B, 0, peri_step_run(B, &call));
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_of(B->grad_outputs[0]), index = peri_of(B->args[2].tensor);
+  peri_answer(B, 0, peri_step_scatter(B, g, x->ndim, x->shape, index, B->note[0]));
   return PERI_OK;
 }
 const peri_op peri_op_gather = {
@@ -414,14 +409,11 @@ static peri_status run_masked_select(peri_call *call) {
   return status;
 }
 static peri_status grad_masked_select(peri_backward *B) {
-  peri_call call;
   const peri_layout *x = B->layouts[0];
-  peri_value mask = peri_of(B->args[1].tensor), positions = peri_apply(B, &peri_op_nonzero, 1, &mask);
-  if (B->formula->status != PERI_OK) return PERI_OK;
-  peri_step_open(B, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), positions});
-  peri_call_sizes(&call, 1, 1, &x->numel);
-  peri_answer(B, 0, peri_step_reshape(B, peri_step_run(B, &call), x->ndim, x->shape));
+  peri_value g = peri_of(B->grad_outputs[0]), mask = peri_of(B->args[1].tensor);
+  peri_value positions = peri_apply(B, &peri_op_nonzero, 1, &mask);
+  g = peri_step_scatter(B, g, 1, &x->numel, positions, 0);
+  peri_answer(B, 0, peri_step_reshape(B, g, x->ndim, x->shape));
   return PERI_OK;
 }
 const peri_op peri_op_masked_select = {

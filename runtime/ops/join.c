@@ -62,15 +62,7 @@ static peri_status grad_cat(peri_backward *B) {
   int64_t start = 0, dim = B->note[0];
   for (int i = 0; i < B->edges; i++) {
     int64_t length = B->layouts[i]->shape[dim];
-    if (B->needs[i]) {
-      peri_call call;
-      peri_value g = peri_of(B->grad_outputs[0]);
-      peri_step_open(B, &call, &peri_op_narrow, 1, &g);
-      call.args[1].integer = dim;
-      call.args[2].integer = start;
-      call.args[3].integer = length;
-      peri_answer(B, i, peri_step_run(B, &call));
-    }
+    if (B->needs[i]) peri_answer(B, i, peri_step_narrow(B, peri_of(B->grad_outputs[0]), dim, start, length));
     start += length;
   }
   return PERI_OK;

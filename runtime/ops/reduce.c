@@ -136,15 +136,6 @@ static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_r
  * Factors are multiplied two by two, halves of a row at a time, up to one; then what stands beside each product is
  * multiplied on the way down: log2(n) steps over rows that have gradients themselves. */
 
-static peri_value half(peri_backward *B, peri_value x, bool second, int64_t length) {
-  peri_call call;
-  if (B->formula->status != PERI_OK) return x;
-  peri_step_open(B, &call, &peri_op_narrow, 1, &x);
-  call.args[1].integer = 1;
-  call.args[2].integer = second ? length : 0;
-  call.args[3].integer = length;
-  return peri_step_run(B, &call);
-}
 static peri_value beside(peri_backward *B, peri_value left, peri_value right) {
   peri_call call;
   if (B->formula->status != PERI_OK) return left;
@@ -171,8 +162,8 @@ static peri_value product_of_others(peri_backward *B, peri_value x, peri_value g
   if (width > n) x = beside(B, x, ones(B, rows, width - n));
   for (; width > 1; level++) {
     width /= 2;
-    left[level] = half(B, x, false, width);
-    right[level] = half(B, x, true, width);
+    left[level] = peri_step_narrow(B, x, 1, 0, width);
+    right[level] = peri_step_narrow(B, x, 1, width, width);
     x = peri_step_mul(B, left[level], right[level]);
   }
   while (level-- > 0) {
@@ -180,14 +171,7 @@ static peri_value product_of_others(peri_backward *B, peri_value x, peri_value g
     g = beside(B, for_left, peri_step_mul(B, g, left[level]));
     width *= 2;
   }
-  return width > n ? half(B, g, false, n) : g;
-}
-static peri_value permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
-  peri_call call;
-  if (B->formula->status != PERI_OK) return x;
-  peri_step_open(B, &call, &peri_op_permute, 1, &x);
-  peri_call_sizes(&call, 1, ndim, order);
-  return peri_step_run(B, &call);
+  return width > n ? peri_step_narrow(B, g, 1, 0, n) : g;
 }
 /* Reduced dimensions come last, as the columns of a matrix; in double, as the product itself. */
 static peri_status grad_prod(peri_backward *B) {
@@ -205,11 +189,12 @@ static peri_status grad_prod(peri_backward *B) {
     }
   }
   for (int d = 0; d < x->ndim; d++) back[order[d]] = d, shape[d] = x->shape[order[d]];
-  peri_value matrix = permute(B, peri_step_convert(B, peri_of(B->args[0].tensor), PERI_FLOAT64), x->ndim, order);
+  peri_value matrix =
+      peri_step_permute(B, peri_step_convert(B, peri_of(B->args[0].tensor), PERI_FLOAT64), x->ndim, order);
   matrix = peri_step_reshape(B, matrix, 2, (int64_t[]){rows, n});
   g = peri_step_reshape(B, g, 2, (int64_t[]){rows, 1});
   g = product_of_others(B, matrix, g, rows, n);
-  peri_answer(B, 0, permute(B, peri_step_reshape(B, g, x->ndim, shape), x->ndim, back));
+  peri_answer(B, 0, peri_step_permute(B, peri_step_reshape(B, g, x->ndim, shape), x->ndim, back));
   return PERI_OK;
 }
 const peri_op peri_op_prod = {

@@ -25,6 +25,11 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
 /* And other rows that many formulas have. */
 peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri_value b);
 peri_value peri_step_t(peri_backward *B, peri_value matrix);
+peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order);
+peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length);
+/* Zeros of a shape with the elements of g added at index along dim. */
+peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
+                             int64_t dim);
 
 /* y = loop(x) over y's shape; y may be x */
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);

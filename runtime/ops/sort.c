@@ -52,17 +52,9 @@ static peri_status run_sort(peri_call *call) {
 }
 static peri_status grad_sort(peri_backward *B) {
   const peri_layout *x = B->layouts[0];
-  if (B->grad_outputs[0] == NULL) return PERI_OK;
-  if (x->ndim == 0) {
-    peri_answer(B, 0, peri_of(B->grad_outputs[0]));
-    return PERI_OK;
-  }
-  peri_call call;
-  peri_step_open(B, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->outputs[1])});
-  peri_call_sizes(&call, 1, x->ndim, x->shape);
-  call.args[3].integer = B->note[0];
-  peri_answer(B, 0, peri_step_run(B, &call));
+  peri_value g = peri_of(B->grad_outputs[0]), indices = peri_of(B->outputs[1]);
+  if (g.tensor == NULL) return PERI_OK;
+  peri_answer(B, 0, x->ndim == 0 ? g : peri_step_scatter(B, g, x->ndim, x->shape, indices, B->note[0]));
   return PERI_OK;
 }
 const peri_op peri_op_sort = {

@@ -188,13 +188,10 @@ static peri_status infer_permute(peri_call *call) {
   return PERI_OK;
 }
 static peri_status grad_permute(peri_backward *B) {
-  peri_call call;
-  peri_value g = peri_of(B->grad_outputs[0]);
+  int64_t order[PERI_MAX_DIMS];
   int ndim = B->layouts[0]->ndim;
-  peri_step_open(B, &call, &peri_op_permute, 1, &g);
-  call.args[1].count = ndim;
-  for (int d = 0; d < ndim; d++) call.args[1].sizes[B->note[0] >> (4 * d) & 15] = d;
-  peri_answer(B, 0, peri_step_run(B, &call));
+  for (int d = 0; d < ndim; d++) order[B->note[0] >> (4 * d) & 15] = d;
+  peri_answer(B, 0, peri_step_permute(B, peri_of(B->grad_outputs[0]), ndim, order));
   return PERI_OK;
 }
 const peri_op peri_op_permute = {
