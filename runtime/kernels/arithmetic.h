@@ -122,6 +122,11 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 #define UNARY_F(name, cost, value) ROWS_F(UNARY_FI(name, cost, value))
 
 /* The slope reads what the row saves; the operand that it does not save need not be there. */
+#define READS_X_X                     true
+#define READS_X_Y                     false
+#define READS_X_XY                    true
+#define READS_X_NONE                  false
+#define READS_X_NO_GRADIENT           false
 #define CHAIN_X(slope, far)           FN(chain)(n, gx, sgx, g, sg, x, sx, x, sx, slope, far)
 #define CHAIN_Y(slope, far)           FN(chain)(n, gx, sgx, g, sg, y, sy, y, sy, slope, far)
 #define CHAIN_XY(slope, far)          FN(chain)(n, gx, sgx, g, sg, x, sx, y, sy, slope, far)
@@ -137,7 +142,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   static void FN(derivative_##name)(int64_t n, char *gx, ptrdiff_t sgx, const char *g, ptrdiff_t sg, const char *x,    \
                                     ptrdiff_t sx, const char *y, ptrdiff_t sy) {                                       \
     (void)x, (void)sx, (void)y, (void)sy;                                                                              \
-    if (IS_PERIODIC_##cost && ANY_FAR(n, x, sx)) {                                                                     \
+    if (IS_PERIODIC_##cost && READS_X_##saves && ANY_FAR(n, x, sx)) {                                                  \
       CHAIN_##saves(FN(slope_##name), true);                                                                           \
     } else {                                                                                                           \
       CHAIN_##saves(FN(slope_##name), false);                                                                          \
@@ -180,6 +185,11 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 #undef IS_PERIODIC_COSTLY
 #undef IS_PERIODIC_PERIODIC
 #undef RUN
+#undef READS_X_X
+#undef READS_X_Y
+#undef READS_X_XY
+#undef READS_X_NONE
+#undef READS_X_NO_GRADIENT
 #undef CHAIN_X
 #undef CHAIN_Y
 #undef CHAIN_XY
