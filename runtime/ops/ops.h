@@ -194,7 +194,7 @@ peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int
 
 /* ---- formulas: how grad functions are written ----
  * A formula owns the values of its steps. The first failure sticks, and later steps do nothing.
- * With create_graph the steps are recorded. */
+ * With create_graph the steps are recorded. Each elementwise row is a step by its name (ops/rows.h). */
 static inline peri_value peri_of(peri_tensor *tensor) { return (peri_value){tensor, 0}; }
 static inline peri_value peri_constant(double number) { return (peri_value){NULL, number}; }
 /* The row's first output for operands alone; further arguments have their defaults. */
