@@ -165,7 +165,7 @@ typedef struct peri_closeness {
   double relative, absolute;
   bool equal_nan;
 } peri_closeness;
-/* Whether that holds for every element, and the shapes are the same. */
+/* Whether that holds for every element, and the shapes are the same. Cancelled by a flag that is raised meanwhile. */
 peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
 
 /* ---- text ---- */
