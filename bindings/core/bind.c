@@ -1,14 +1,17 @@
 /* The state that belongs to one Lua state; handles, errors, options, the collector's charge. */
 #include "bind.h"
+#include "names.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Garbage in tensors below this is left to Lua's own pace. */
 #define COLLECT_FLOOR ((size_t)8 << 20)
 
-static const char state_key, handles_key, documents_key, collected_key;
+static const char state_key, handles_key, documents_key, collected_key, parts_key;
 
 /* ---- the state ---- */
 
@@ -75,6 +78,8 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &documents_key);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &parts_key);
   push_collected_class(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &collected_key);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
@@ -105,6 +110,23 @@ void bind_set_class(lua_State *L, const char *name, int index) {
   lua_pushvalue(L, index);
   lua_setfield(L, -2, name);
   lua_pop(L, 2);
+}
+
+void bind_set_part(lua_State *L, int index, const char *name) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &parts_key);
+  lua_pushvalue(L, index);
+  lua_pushstring(L, name);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void bind_push_part_name(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &parts_key);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
 }
 
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list) {
@@ -152,6 +174,12 @@ void bind_set_documented(lua_State *L, bind_state *S, const bind_function *list)
     bind_document(L, list->doc);
     lua_setfield(L, -2, list->name);
   }
+}
+
+void bind_add_functions(lua_State *L, bind_state *S, int index, const bind_function *list) {
+  lua_pushvalue(L, index);
+  bind_set_documented(L, S, list);
+  lua_pop(L, 1);
 }
 
 /* ---- classes ---- */
@@ -208,6 +236,7 @@ void bind_open_class(lua_State *L, bind_state *S, const bind_class *class, int p
   const void *key = lua_topointer(L, meta);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
   S->meta[class->kind] = key;
+  S->called[class->kind] = class->called;
 }
 
 void *bind_push_object(lua_State *L, bind_state *S, bind_kind kind, size_t size, int values) {
@@ -252,17 +281,37 @@ void *bind_push_box(lua_State *L, size_t size, lua_CFunction collect) {
 
 /* ---- errors ---- */
 
-/* Pushes "script:line: " of the nearest Lua code that is not the module's own. */
-static void push_position(lua_State *L) {
+/* Pushes "script:line: " of the nearest Lua code that is not the module's own, and gives the level of what that has
+ * called; without such code -1. */
+static int push_position(lua_State *L) {
   lua_Debug frame;
   for (int level = 1; lua_getstack(L, level, &frame); level++) {
     lua_getinfo(L, "Sl", &frame);
     if (frame.currentline > 0 && strncmp(frame.source, "=perilune/", 10) != 0) {
       lua_pushfstring(L, "%s:%d: ", frame.short_src, frame.currentline);
-      return;
+      return level - 1;
     }
   }
   lua_pushliteral(L, "");
+  return -1;
+}
+
+/* When the script has called the function of that level as a method of a part of the module, which it then took for its
+ * first argument: pushes what to write, in place of any other complaint. */
+static bool push_colon_mistake(lua_State *L, int level) {
+  lua_Debug called;
+  int top = lua_gettop(L);
+  if (level < 0 || !lua_getstack(L, level, &called) || !lua_getinfo(L, "n", &called)) return false;
+  if (strcmp(called.namewhat, "method") != 0 || lua_getlocal(L, &called, 1) == NULL) return false;
+  bind_push_part_name(L, -1);
+  bool part = lua_type(L, -1) == LUA_TSTRING;
+  if (part) {
+    lua_pushfstring(L, "%s: called with a colon (write %s.%s(..), with a dot)", called.name, lua_tostring(L, -1),
+                    called.name);
+    lua_replace(L, top + 1);
+  }
+  lua_settop(L, top + part);
+  return part;
 }
 
 /* In the program this error is how Ctrl-C arrives; it is not to arrive once more through the program's hook. */
@@ -284,12 +333,15 @@ int bind_raise(lua_State *L, bind_state *S) {
 
 int bind_error(lua_State *L, const char *operation, const char *format, ...) {
   va_list arguments;
-  push_position(L);
-  lua_pushfstring(L, operation == NULL ? "" : "%s: ", operation);
-  va_start(arguments, format);
-  lua_pushvfstring(L, format, arguments);
-  va_end(arguments);
-  lua_concat(L, 3);
+  int top = lua_gettop(L), called = push_position(L);
+  if (!push_colon_mistake(L, called)) {
+    lua_pushfstring(L, operation == NULL ? "" : "%s: ", operation);
+    va_start(arguments, format);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+  }
+  lua_concat(L, lua_gettop(L) - top);
+  if (strstr(lua_tostring(L, -1), " -nan") != NULL) luaL_gsub(L, lua_tostring(L, -1), " -nan", " nan");
   return lua_error(L);
 }
 
@@ -297,6 +349,23 @@ bool bind_retry(lua_State *L, peri_status status) {
   if (status != PERI_ERR_MEMORY) return false;
   lua_gc(L, LUA_GCCOLLECT);
   return true;
+}
+
+/* "a Linear", "an Adam", "an SGD" */
+static const char *with_article(lua_State *L, const char *name) {
+  bool letters = name[0] != '\0' && (name[1] == '\0' || (name[1] >= 'A' && name[1] <= 'Z')); /* said one by one */
+  bool an = *name != '\0' && strchr(letters ? "AEFHILMNORSX" : "AEIOaeiou", *name) != NULL;
+  return lua_pushfstring(L, "%s %s", an ? "an" : "a", name);
+}
+
+/* An object by its class: its own name for it, else the last word of __name, or of the Lua type. */
+static const char *describe_object(lua_State *L, bind_state *S, int index) {
+  bind_kind kind = bind_kind_of(L, S, index);
+  if (kind != BIND_NONE && S->called[kind] != NULL) return with_article(L, S->called[kind](L, index));
+  if (luaL_getmetafield(L, index, "__name") != LUA_TSTRING) return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+  const char *name = lua_tostring(L, -1);
+  if (strncmp(name, "perilune.", 9) != 0) return lua_pushfstring(L, "a %s", name);
+  return with_article(L, strrchr(name, '.') + 1);
 }
 
 const char *bind_describe(lua_State *L, int index) {
@@ -315,14 +384,14 @@ const char *bind_describe(lua_State *L, int index) {
   case LUA_TBOOLEAN:
     return lua_toboolean(L, index) ? "true" : "false";
   case LUA_TNUMBER:
+    if (isnan(lua_tonumber(L, index))) return "nan";
     return lua_isinteger(L, index) ? lua_pushfstring(L, "%I", lua_tointeger(L, index))
                                    : lua_pushfstring(L, "%f", lua_tonumber(L, index));
   case LUA_TSTRING:
     return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
   default:
     if (bind_is_released(L, S, index)) return "a released tensor";
-    if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) return lua_pushfstring(L, "a %s", lua_tostring(L, -1));
-    return lua_pushfstring(L, "a %s", luaL_typename(L, index));
+    return describe_object(L, S, lua_absindex(L, index));
   }
 }
 
@@ -434,6 +503,11 @@ peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const cha
 static void unknown_option(lua_State *L, const char *operation, const char *name, const peri_option *options,
                            const char *const *also) {
   luaL_Buffer known;
+  lua_pushstring(L, name);
+  bind_guess guess = bind_guess_for(L, -1);
+  bind_guess_options(&guess, options);
+  bind_guess_names(&guess, also);
+  const char *hint = bind_push_guess(L, &guess);
   luaL_buffinit(L, &known);
   const char *separator = "";
   for (; options != NULL && options->name != NULL; options++, separator = ", ") {
@@ -445,7 +519,15 @@ static void unknown_option(lua_State *L, const char *operation, const char *name
     luaL_addstring(&known, *also);
   }
   luaL_pushresult(&known);
-  bind_error(L, operation, "unknown option %s (known: %s)", name, lua_tostring(L, -1));
+  bind_error(L, operation, "unknown option %s (known: %s)%s", name, lua_tostring(L, -1), hint);
+}
+
+bool bind_is_contents(lua_State *L, int index) {
+  if (!lua_istable(L, index)) return false;
+  bool header = bind_push_entry(L, index, "header") == LUA_TBOOLEAN;
+  bool columns = bind_push_entry(L, index, "columns") == LUA_TTABLE;
+  lua_pop(L, 2);
+  return header && columns;
 }
 
 int bind_push_entry(lua_State *L, int index, const char *name) {
@@ -467,6 +549,20 @@ int bind_choice(const char *choices, const char *word) {
     choices += own + (choices[own] == ' ');
   }
   return -1;
+}
+
+/* A bound that says "any size" is not named. */
+static void out_of_range(lua_State *L, const char *operation, const peri_option *option, double value) {
+  char text[100];
+  const bool below = value < option->low, open = option->high >= 0x1p53 || option->low <= -0x1p53;
+  if (!open) {
+    snprintf(text, sizeof text, "%.10g to %.10g", option->low, option->high);
+  } else if (below && option->low == DBL_MIN) {
+    snprintf(text, sizeof text, "a number above 0");
+  } else {
+    snprintf(text, sizeof text, "at %s %.10g", below ? "least" : "most", below ? option->low : option->high);
+  }
+  bind_error(L, operation, "%s is %f (expected %s)", option->name, value, text);
 }
 
 static double option_value(lua_State *L, int index, const char *operation, const peri_option *option) {
@@ -491,7 +587,7 @@ static double option_value(lua_State *L, int index, const char *operation, const
     bind_error(L, operation, "%s must be finite, got %f", option->name, value);
   }
   if (limited && !(value >= option->low && value <= option->high)) {
-    bind_error(L, operation, "%s is %f (expected %f to %f)", option->name, value, option->low, option->high);
+    out_of_range(L, operation, option, value);
   }
   return value;
 }
@@ -515,6 +611,8 @@ void bind_options(lua_State *L, int index, const char *operation, const peri_opt
       }
       const char *const *other = also;
       while (other != NULL && *other != NULL && strcmp(*other, name) != 0) other++;
+      if ((other == NULL || *other == NULL) && bind_is_contents(L, index))
+        bind_error(L, operation, "options are what read_csv gives third (expected: local X, y = data.read_csv(..))");
       if (other == NULL || *other == NULL) unknown_option(L, operation, name, options, also);
     }
   }

@@ -41,6 +41,7 @@ typedef enum bind_kind {
 
 typedef struct bind_state {
   peri_context *context;
+  const char *(*called[BIND_KINDS])(lua_State *L, int index); /* what messages call an object of a class, or NULL */
   const void *meta[BIND_KINDS]; /* lua_topointer of each class's metatable, and its key in the registry */
   size_t charge_at;             /* tensor bytes at which the collector runs next */
   unsigned handles;             /* made since the last collection */
@@ -70,6 +71,13 @@ void bind_push_internal(lua_State *L);
 /* internal.classes[name] = the table at index: the methods of objects that only a call gives, for help and reference.
  */
 void bind_set_class(lua_State *L, const char *name, int index);
+/* Lets messages know the table at index as a part of the module: "nn". A function of it that is called with the part
+ * itself first was called with a colon. */
+void bind_set_part(lua_State *L, int index, const char *name);
+/* Pushes the name of the part at index, or nil. */
+void bind_push_part_name(lua_State *L, int index);
+/* Pushes the name of the part at index, or nil. */
+void bind_push_part_name(lua_State *L, int index);
 /* Registers a list as internal[name]. */
 void bind_set_internal(lua_State *L, bind_state *S, const char *name, const luaL_Reg *list);
 
@@ -81,6 +89,8 @@ typedef struct bind_function {
 } bind_function;
 /* As bind_set_functions; help() and the reference find the documentation by the function. */
 void bind_set_documented(lua_State *L, bind_state *S, const bind_function *list);
+/* The same into the table at index. */
+void bind_add_functions(lua_State *L, bind_state *S, int index, const bind_function *list);
 /* Gives the function (or other value) at the stack's top its documentation. */
 void bind_document(lua_State *L, const char *doc);
 /* The same with a text that is a Lua string at index. */
@@ -102,6 +112,8 @@ typedef struct bind_class {
   void (*collect)(void *object); /* frees what it owns; NULL: nothing */
   const bind_function *methods;
   const luaL_Reg *metamethods;
+  const char *(*called)(lua_State *L, int index); /* what messages call an object, which may push it: "Linear"; NULL:
+                                                     the last word of `name` */
 } bind_class;
 /* Makes the class, with a table of methods that looks for the rest in that at index `parent` (0: none), and pushes that
  * table. */
@@ -185,6 +197,8 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
  * may be NULL) are left to the caller. */
 void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also,
                   double *values);
+/* Whether the table at index is no options but what read_csv gives third: read_csv(..) stands last among arguments. */
+bool bind_is_contents(lua_State *L, int index);
 /* Pushes the entry of the table at index (nil when there is no table) and returns its type. No metatable is asked: an
  * __index could release what the caller works on. */
 int bind_push_entry(lua_State *L, int index, const char *name);

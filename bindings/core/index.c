@@ -204,9 +204,22 @@ static bool get_element(lua_State *L, bind_state *S, const peri_tensor *x, int i
   return true;
 }
 
+/* Whether the key at stack index 2 is the one behind the last, and ipairs asks for it to find the end. Who asks tells
+ * the call stack: the loop's iterator, which is a C function. For all others x[#x + 1] is an error. */
+static bool ends_ipairs(lua_State *L, const peri_tensor *x) {
+  lua_Debug caller;
+  if (x->layout.ndim == 0 || !lua_isinteger(L, 2) || lua_tointeger(L, 2) != x->layout.shape[0] + 1) return false;
+  if (!lua_getstack(L, 1, &caller) || !lua_getinfo(L, "Sn", &caller)) return false;
+  return *caller.what == 'C' && strcmp(caller.namewhat, "for iterator") == 0;
+}
+
 static int get(lua_State *L, bind_state *S, peri_tensor *x) {
   key k;
   if (get_element(L, S, x, 2)) return 1;
+  if (ends_ipairs(L, x)) {
+    lua_pushnil(L);
+    return 1;
+  }
   peri_tensor *mask = bind_to_tensor(L, S, 2);
   if (mask != NULL && mask->layout.dtype == PERI_BOOL) return get_by_mask(L, S, x, mask);
   read_key(L, S, x, 2, &k);

@@ -1,6 +1,7 @@
 /* The module's table: what `require "perilune"` returns. Nothing global is set. */
 #include "bind.h"
 #include "lua_sources.h"
+#include "names.h"
 #include "process.h"
 #include "rows.h"
 #include "base/blas.h"
@@ -100,6 +101,34 @@ static int describe(lua_State *L) {
   return 1;
 }
 
+/* internal.meant(name, known): ": did you mean NAME?" when one of the known (a list of names, a table with names as
+ * keys, or a string with words) is close to it, else "" */
+static int meant(lua_State *L) {
+  lua_settop(L, 2);
+  bind_guess guess = bind_guess_for(L, 1);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    const char *word = lua_tostring(L, 2);
+    lua_newtable(L);
+    for (size_t n; word += strspn(word, ", "), (n = strcspn(word, ", ")) > 0; word += n) {
+      lua_pushlstring(L, word, n);
+      lua_rawseti(L, 3, (lua_Integer)lua_rawlen(L, 3) + 1);
+    }
+    lua_replace(L, 2);
+  }
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++, lua_pop(L, 1))
+    bind_guess_name(&guess, lua_tostring(L, -1));
+  bind_guess_keys(L, &guess, 2);
+  bind_push_guess(L, &guess);
+  return 1;
+}
+
+/* internal.is_contents(options): see bind.h */
+static int is_contents(lua_State *L) {
+  lua_pushboolean(L, bind_is_contents(L, 1));
+  return 1;
+}
+
 /* peri.documentation(value): the text of a function of the module, or nil */
 static int documentation(lua_State *L) {
   lua_settop(L, 1);
@@ -186,6 +215,7 @@ static int open_part(lua_State *L) {
   bool begun = push_part(L, parts, name);
   if (!begun) lua_pushnil(L);
   if (!load_part(L, name, 1, 3) && !begun) return 0;
+  if (lua_istable(L, -1)) bind_set_part(L, -1, name);
   lua_pushvalue(L, -1);
   lua_setfield(L, 1, name);
   return 1;
@@ -206,6 +236,19 @@ static void push_part_names(lua_State *L) {
   }
 }
 
+/* internal.parts(): the same */
+static int part_names(lua_State *L) {
+  push_part_names(L);
+  return 1;
+}
+
+/* internal.part(value): the name of a part that was loaded, or nil */
+static int part_name(lua_State *L) {
+  lua_settop(L, 1);
+  bind_push_part_name(L, 1);
+  return 1;
+}
+
 /* The same for the internal table. */
 static int open_internal_part(lua_State *L) {
   const char *name = key_of(L);
@@ -219,7 +262,9 @@ static int open_internal_part(lua_State *L) {
 /* Makes the internal table (bind.h). */
 static void open_internal(lua_State *L, bind_state *S) {
   static const luaL_Reg internals[] = {
-      {"load", load_piece}, {"raise", raise_message}, {"document", document}, {"describe", describe}, {NULL, NULL}};
+      {"load", load_piece}, {"raise", raise_message}, {"document", document}, {"describe", describe},
+      {"meant", meant},     {"parts", part_names},    {"part", part_name},    {"is_contents", is_contents},
+      {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);
@@ -331,6 +376,10 @@ int luaopen_perilune(lua_State *L) {
   bind_push_function(L, S, open_part, 2);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, module);
+  bind_set_part(L, module, "peri");
+  lua_getfield(L, module, "linalg");
+  bind_set_part(L, -1, "linalg");
+  lua_settop(L, module);
   return 1;
 }
 

@@ -2,6 +2,7 @@
  * state, the row, and whether it is the in-place form. Scripts count from 1 and the runtime from 0:
  * dimensions and positions are translated here, and only here. */
 #include "rows.h"
+#include "names.h"
 
 #include "autograd/autograd.h"
 
@@ -202,6 +203,11 @@ static bool is_options(const reader *r, int param, int index) {
 
 static int unknown_option(const reader *r, int key) {
   luaL_Buffer known;
+  bind_guess guess = bind_guess_for(r->L, key);
+  for (int i = 0; i < PERI_MAX_PARAMS && r->call->op->params[i].name != NULL; i++) {
+    if (r->call->op->params[i].optional) bind_guess_name(&guess, r->call->op->params[i].name);
+  }
+  const char *hint = bind_push_guess(r->L, &guess);
   luaL_buffinit(r->L, &known);
   for (int i = 0; i < PERI_MAX_PARAMS && r->call->op->params[i].name != NULL; i++) {
     if (!r->call->op->params[i].optional) continue;
@@ -210,8 +216,8 @@ static int unknown_option(const reader *r, int key) {
   }
   luaL_pushresult(&known);
   const char *list = lua_tostring(r->L, -1);
-  return bind_error(r->L, r->name, "unknown option %s (known: %s)", bind_describe(r->L, key),
-                    *list == '\0' ? "none" : list);
+  return bind_error(r->L, r->name, "unknown option %s (known: %s)%s", bind_describe(r->L, key),
+                    *list == '\0' ? "none" : list, hint);
 }
 
 static void read_options(const reader *r, int table) {

@@ -4,6 +4,10 @@
 
 #include "bind.h"
 
+/* A method's tensor. */
+static inline peri_tensor *bind_self(lua_State *L, const char *operation) {
+  return bind_check_tensor(L, bind_here(L), 1, operation, "x");
+}
 /* Pushes a tensor of the nested tables, number or boolean at index; dtype < 0: float32, or bool. */
 void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype);
 /* Pushes the property `name` of x, or raises. */
@@ -13,5 +17,8 @@ void bind_set_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const
 /* __index and __newindex */
 int bind_tensor_index(lua_State *L);
 int bind_tensor_newindex(lua_State *L);
+/* What is in files of its own adds itself to the module and the methods, at those stack positions. */
+void bind_open_values(lua_State *L, bind_state *S, int module, int method_table);
+void bind_open_gradients(lua_State *L, bind_state *S, int module, int method_table);
 
 #endif

@@ -9,10 +9,12 @@ local PARTS = {
   "report",
 }
 local CLASSES = {
-  "Tensor", "nn.Module", "plot.figure", "train.Classifier", "train.Regressor", "train.fitted", "run", "script.options",
-  "select.search", "select.curve", "svm.grid", "metrics.confusion",
+  "Tensor", "nn.Module", "optim.optimizer", "optim.schedule", "plot.figure", "train.Classifier", "train.Regressor",
+  "train.fitted", "run", "script.options", "select.search", "select.curve", "svm.grid", "metrics.confusion",
 }
-local WIDTH = 80
+local FIELDS = "shape dtype grad requires_grad is_leaf" -- of tensors
+local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.schedule" }
+local WIDTH, MOST = 80, 20
 
 local TENSOR = [[
 Numbers of one dtype (float32, float64, int64, uint8, bool) in a shape.
@@ -22,6 +24,7 @@ Everything counts from 1, ranges include both ends, -1 is the last.
   x[x:gt(0)]  x[indices]                 by a bool tensor, by an int64 tensor
   x[{1, {}}] = 0                         writes, broadcast
   #x  x.shape  x.dtype                   the first dimension, fields
+  for i, row in ipairs(x) do             its rows, or elements; pairs(x) too
   x.grad  x.requires_grad  x.is_leaf
 Arithmetic broadcasts; name_ changes in place. Methods:]]
 
@@ -115,30 +118,99 @@ local function signatures(value)
   return #lines > 0 and table.concat(lines, "\n") or nil
 end
 
--- A name as help "matmul", help "nn.Linear", help "Linear" or help "backward" gives it.
-local function by_name(name)
-  name = name:gsub("^peri%.", "")
-  local value = name ~= "" and find(name) or nil
-  for _, part in ipairs(PARTS) do
-    if value == nil then value = find(part .. "." .. name) end
+-- The tables of methods: {name of the class, methods}.
+local function classes()
+  local list = {}
+  for _, name in ipairs(CLASSES) do list[#list + 1] = { name, names.class(name) } end
+  for _, machine in ipairs(peri.svm.machines()) do
+    list[#list + 1] = { "svm." .. machine.name, internal.machines[machine.name].methods }
   end
-  for _, class in ipairs(CLASSES) do
-    if value == nil and names.class(class) then value = names.class(class)[name] end
-  end
-  return value
+  return list
 end
 
--- Layers, optimisers and machines print as their class's name and more.
+-- What a name means, as help "matmul", help "nn.Linear", help "Linear", help "fit" or help "m:fit" gives it: what has
+-- just that name, else all that end with it and say something else.
+local function by_name(name)
+  name = name:gsub("^peri%.", "")
+  local method = name:match "^[%a_][%w_]*:([%a_][%w_]*)$"
+  local value = not method and name ~= "" and find(name) or nil
+  if value ~= nil then return { value } end
+  local list, said = {}, {}
+  local function add(entry)
+    local text = entry ~= nil and (peri.documentation(entry) or entry)
+    if not text or said[text] then return end
+    said[text] = true
+    list[#list + 1] = entry
+  end
+  if not method then
+    for _, part in ipairs(PARTS) do add(find(part .. "." .. name)) end
+  end
+  for _, class in ipairs(classes()) do
+    if class[2] then add(rawget(class[2], method or name)) end
+  end
+  if name:find "^figure:" and peri.plot then list = { names.class "plot.figure"[method] } end
+  return list
+end
+
+-- Where a word stands in the documentation of something else: the names of those.
+local function search(word)
+  local found, seen = {}, {}
+  local pattern = "%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]"
+  local function look(prefix, values)
+    for _, name in ipairs(values and names_in(values) or {}) do
+      local full, text = prefix .. name, peri.documentation(values[name])
+      if not seen[text] and text:find(pattern) then
+        seen[text] = true
+        found[#found + 1] = full
+      end
+    end
+  end
+  look("", peri)
+  for _, part in ipairs(PARTS) do
+    local value = find(part)
+    look(part .. ".", type(value) == "table" and value or nil)
+  end
+  for _, class in ipairs(classes()) do look(class[1] .. ":", class[2]) end
+  return found
+end
+
+-- Layers, optimisers and machines are documented by their class, and have methods.
 local function of_object(x)
-  local class = by_name(tostring(x):match "^%a%w*" or "")
-  local text = class ~= nil and peri.documentation(class)
-  if not text then return nil end
-  local is_layer = pcall(function() return assert(x.named_parameters) end)
-  return formatted(text) .. (is_layer and "\nMethods of every layer:\n" .. signatures(peri.nn.Module) or "")
+  local kind = peri.type(x)
+  local name = kind == "layer" and peri.nn.type(x) or kind == "loader" and "data.loader" or tostring(x):match "^%a%w*"
+  local class = by_name(name or "")[1]
+  local text = class ~= nil and type(class) ~= "string" and peri.documentation(class)
+  local methods = names.class(METHODS[kind] or "")
+  if kind == "estimator" and type(x) == "userdata" then methods = internal.machines[name].methods end
+  if not text and not methods then return nil end
+  local list = methods and ("Methods of every %s:\n%s"):format(kind, signatures(methods))
+  if not text then return list end
+  return formatted(text) .. (list and "\n" .. list:gsub("every estimator", "it") or "")
+end
+
+local function of_word(word)
+  if (" " .. FIELDS .. " "):find(" " .. word .. " ", 1, true) then
+    return TENSOR .. "\n" .. list_of_names(internal.classes.Tensor)
+  end
+  local list = word:find "%w" and search(word) or {}
+  if #list == 0 then
+    local known = {}
+    for _, part in ipairs(PARTS) do
+      local value = find(part)
+      for _, name in ipairs(type(value) == "table" and names_in(value) or {}) do known[name] = true end
+    end
+    for _, name in ipairs(names_in(peri)) do known[name] = true end
+    for _, class in ipairs(classes()) do
+      for _, name in ipairs(class[2] and names_in(class[2]) or {}) do known[name] = true end
+    end
+    return "there is no documentation of " .. word .. internal.meant(word, known)
+  end
+  local more = #list > MOST and (" and %d more"):format(#list - MOST) or ""
+  return wrapped(("Nothing is named %s; the word stands in the documentation of:"):format(word), "  ") .. "\n" ..
+    wrapped(table.concat(list, " ", 1, math.min(#list, MOST)) .. more, "  ", "  ")
 end
 
 local function text_of(x)
-  if x == nil then return overview() end
   local text = peri.documentation(x)
   if text then
     local part = type(x) == "table" and signatures(x) -- a function that is a part as well: peri.run, peri.select
@@ -147,8 +219,11 @@ local function text_of(x)
   if peri.is_tensor(x) then return TENSOR .. "\n" .. list_of_names(internal.classes.Tensor) end
   if type(x) == "string" then
     if x == "tensor" then return formatted(peri.documentation(peri.tensor)) .. "\n\n" .. text_of(peri.zeros(1)) end
-    local value = by_name(x)
-    if value ~= nil and type(value) ~= "string" then return text_of(value) end
+    local texts = {}
+    for _, value in ipairs(by_name(x)) do
+      if type(value) ~= "string" then texts[#texts + 1] = text_of(value) end
+    end
+    text = #texts > 0 and table.concat(texts, "\n\n") or of_word(x)
   elseif type(x) == "userdata" then
     text = of_object(x)
   elseif type(x) == "table" then
@@ -164,4 +239,9 @@ local function text_of(x)
   return text or "there is no documentation of " .. (type(x) == "string" and x or "this " .. type(x))
 end
 
-return function(x) print(text_of(x)) end
+return function(...)
+  if select("#", ...) == 0 then return print(overview()) end
+  local x = ...
+  if x == nil then return print 'this is nil: is the name written right? (help "word" searches, help() lists all)' end
+  print(text_of(x))
+end

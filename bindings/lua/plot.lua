@@ -7,7 +7,7 @@
 
 local peri, internal = ...
 local process = internal.process
-local input = internal.load("plot.input", internal.raise)
+local input = internal.load("plot.input", internal)
 local out = internal.load("plot.script", input, process)
 local layers = internal.load("plot.layers", input, out, internal.load("plot.contour"))
 internal.load("plot.bars", input, out, layers)

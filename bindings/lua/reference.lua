@@ -21,13 +21,13 @@ local SECTIONS = {
 local function with_methods()
   local weight = peri.zeros(1, { requires_grad = true })
   local optimizer = peri.optim.SGD({ weight }, { lr = 1 })
-  local learning = { "step", "zero_grad", "state_dict", "load_state_dict" }
+  local learning = { "step", "zero_grad", "state_dict", "load_state_dict", "has" }
   return {
     optim = { { "Methods of optimisers", optimizer, learning } },
     ["optim.lr_scheduler"] = {
       {
         "Methods of schedules", peri.optim.lr_scheduler.StepLR(optimizer, { step_size = 1 }),
-        { "step", "state_dict", "load_state_dict" },
+        { "step", "state_dict", "load_state_dict", "has" },
       },
     },
     svm = {
@@ -35,12 +35,12 @@ local function with_methods()
         "Methods of machines", peri.svm.SVC(),
         {
           "fit", "predict", "predict_proba", "decision_function", "score", "save", "save_libsvm", "clone", "params",
-          "release",
+          "release", "has",
         },
       },
       {
         "Methods of kernel approximations", peri.svm.Nystroem(),
-        { "fit", "transform", "fit_transform", "clone", "params", "release" },
+        { "fit", "transform", "fit_transform", "clone", "params", "release", "has" },
       },
     },
   }

@@ -35,8 +35,8 @@ local function checked(given)
   if type(given) ~= "table" then fail("the options must be a table, got %s", type(given)) end
   for name, value in pairs(given) do
     if not KNOWN[name] then
-      fail("unknown option %s (known: about, arguments, at_once, folder, out, progress, scripts, title)",
-        tostring(name))
+      fail("unknown option %s (known: about, arguments, at_once, folder, out, progress, scripts, title)%s",
+        tostring(name), internal.meant(name, KNOWN))
     end
     if type(value) ~= KNOWN[name] then fail("%s must be a %s, got %s", name, KNOWN[name], type(value)) end
   end

@@ -65,7 +65,9 @@ end
 local function open(_, options)
   if type(options) ~= "table" then fail("run: the options must be a table, got %s", type(options)) end
   for key in pairs(options) do
-    if not KNOWN[key] then fail("run: unknown option %s (known: config, dir, name, seed)", tostring(key)) end
+    if not KNOWN[key] then
+      fail("run: unknown option %s (known: config, dir, name, seed)%s", tostring(key), internal.meant(key, KNOWN))
+    end
   end
   local name, dir, config, seed = check_name("run", options.name), options.dir or "out", options.config, options.seed
   if type(dir) ~= "string" or dir == "" or dir:find "\0" then

@@ -88,7 +88,8 @@ end
 local function shown(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
 
 local function help(about, rows, names, out)
-  local lines = { "usage: perilune " .. script_name() .. " [options]" }
+  local path = type(arg) == "table" and arg[0] or "script"
+  local lines = { "usage: perilune " .. tostring(path) .. " [options]" }
   if about then lines[#lines + 1] = about end
   for _, name in ipairs(names) do
     local row, kind = rows[name], kind_of(name, rows[name])
@@ -139,7 +140,7 @@ local function parse(rows, arguments)
     local name, value = word:match "^%-%-([%l%d_]+)=(.*)$"
     name = name or word:match "^%-%-([%l%d_]+)$"
     local row = name and rows[name]
-    if not row then leave("unknown option %s (see --help)", word) end
+    if not row then leave("unknown option %s (see --help)%s", word, name and internal.meant(name, rows) or "") end
     local kind = kind_of(name, row)
     if kind == "flag" then
       if value then leave("--%s takes no value", name) end

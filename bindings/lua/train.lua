@@ -41,16 +41,20 @@ Fields: model, classes (k, int64); history, float64, an entry for each epoch: tr
 dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
 'early_stopping', 'callback' or 'diverged'), best_epoch and monitor (of early stopping), diverged, note. A loss that is
 not finite ends the training: diverged is true and note says where.
-Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train.]],
+Every layer of the model has afterwards the mode (train or eval) that it had before, also after an error. Ctrl-C is an
+error like others: the model keeps what it has learnt until then, and the states that callbacks were given its history.
+Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train; an optimizer that
+holds none of the model's parameters, a schedule of another optimizer.]],
   estimator.fit, train)
 
 for _, name in ipairs { "Classifier", "Regressor" } do
   local text = [[
 train.NAME{build = function(p) return net, optimizer end, epochs = 10, params = {}, ...} -> estimator
 A network that is not fitted: build makes it in fit, with p = params and n_features (the last size of X) and OUTPUTS;
-it may give a schedule third. Options: those of train.fit but model, parameters, optimizer, step, scheduler, train, dev,
-sample_weight, task and classes; loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that
-initial weights follow from it.
+it may give a schedule third. What is named in params, and the options, can be changed by clone and searched.
+Options: those of train.fit but model, parameters, optimizer, step, scheduler, train, dev, sample_weight, task and
+classes; loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that initial weights follow from
+it. The model is in eval mode when it is fitted.
 Methods: fit, predict, METHODSscore, plot, clone, params. Fields after fit: as train.fit's.
 Errors: unknown options and wrong values; what fit says.]]
   local words = name == "Classifier"

@@ -2,6 +2,8 @@
  * handle for what lies between them; other children are called through Lua. */
 #include "nn.h"
 
+#include "bindings/core/names.h"
+
 #include <string.h>
 
 static nn_container *check_container(lua_State *L, const char *operation) {
@@ -134,7 +136,10 @@ static int container_index(lua_State *L) {
     lua_pushboolean(L, container->training);
     return 1;
   }
-  return bind_error(L, nn_name(L, bind_here(L), 1), "there is no field or method %s", bind_describe(L, 2));
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  bind_guess_name(&guess, "training");
+  return bind_no_field(L, nn_name(L, bind_here(L), 1), bind_describe(L, 2), &guess);
 }
 
 static int container_newindex(lua_State *L) {
@@ -164,7 +169,8 @@ static const bind_class container_class = {.kind = BIND_CONTAINER,
                                            .name = "perilune.Container",
                                            .collect = collect_container,
                                            .methods = container_methods,
-                                           .metamethods = container_metamethods};
+                                           .metamethods = container_metamethods,
+                                           .called = nn_called};
 
 void nn_open_containers(lua_State *L, bind_state *S, int methods, int module) {
   bind_open_class(L, S, &container_class, methods);

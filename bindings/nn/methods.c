@@ -2,6 +2,7 @@
 #include "nn.h"
 
 #include "nn/parameter.h"
+#include "bindings/core/names.h"
 #include "bindings/core/state_dict.h"
 
 #include <stdio.h>
@@ -376,6 +377,7 @@ void nn_open_methods(lua_State *L, bind_state *S) {
        "Parameters become new ones of dtype float32 or float64, without gradients, and buffers of floats too. "
        "Optimisers hold the "
        "parameters that they were given: make them afterwards."},
+      BIND_HAS("net"),
       {NULL, NULL, NULL}};
   lua_newtable(L);
   bind_set_documented(L, S, list);

@@ -2,6 +2,7 @@
 #include "nn.h"
 
 #include "nn/parameter.h"
+#include "bindings/core/names.h"
 #include "bindings/core/option_list.h"
 
 #include <string.h>
@@ -35,6 +36,8 @@ const char *nn_name(lua_State *L, const bind_state *S, int index) {
   lua_remove(L, -2);
   return lua_tostring(L, -1);
 }
+
+const char *nn_called(lua_State *L, int index) { return nn_name(L, bind_open(L, NULL), index); }
 
 /* ---- construction: upvalue 2 is the kind ---- */
 
@@ -117,6 +120,16 @@ static bool push_argument(lua_State *L, const peri_layer *layer, const char *nam
   return bind_push_named_option(L, layer->kind->options, layer->options, name);
 }
 
+static int no_field(lua_State *L, const peri_layer *layer) {
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  bind_guess_options(&guess, layer->kind->options);
+  for (int i = 0; layer->kind->parameters[i].name != NULL; i++)
+    bind_guess_name(&guess, layer->kind->parameters[i].name);
+  for (int i = 0; layer->kind->sizes[i] != NULL; i++) bind_guess_name(&guess, layer->kind->sizes[i]);
+  return bind_no_field(L, layer->kind->name, bind_describe(L, 2), &guess);
+}
+
 /* Upvalue 3 holds the methods. */
 static int layer_index(lua_State *L) {
   const peri_layer *layer = check_layer(L);
@@ -132,7 +145,7 @@ static int layer_index(lua_State *L) {
   } else if (strcmp(name, "training") == 0) {
     lua_pushboolean(L, layer->training);
   } else if (!push_argument(L, layer, name)) {
-    return bind_error(L, layer->kind->name, "there is no field or method %s", bind_describe(L, 2));
+    return no_field(L, layer);
   }
   return 1;
 }
@@ -160,6 +173,18 @@ static int new_parameter(lua_State *L) {
     lua_settop(L, 1);
   } else {
     bind_register_handle(L, S, -1);
+  }
+  return 1;
+}
+
+/* ---- nn.type ---- */
+
+static int type_of(lua_State *L) {
+  luaL_checkany(L, 1);
+  if (nn_kind_of(L, bind_here(L), 1) == BIND_NONE) {
+    lua_pushnil(L);
+  } else {
+    lua_pushstring(L, nn_name(L, bind_here(L), 1));
   }
   return 1;
 }
@@ -214,7 +239,8 @@ static const bind_class layer_class = {.kind = BIND_LAYER,
                                        .name = "perilune.Layer",
                                        .collect = collect_layer,
                                        .methods = layer_methods,
-                                       .metamethods = layer_metamethods};
+                                       .metamethods = layer_metamethods,
+                                       .called = nn_called};
 
 void bind_open_nn(lua_State *L, bind_state *S) {
   lua_newtable(L);
@@ -230,4 +256,9 @@ void bind_open_nn(lua_State *L, bind_state *S) {
                   "Parameter(tensor) -> tensor\n"
                   "A leaf that requires grad over the tensor's memory (a copy where it is not contiguous): what a "
                   "layer written in Lua keeps in its fields to be trained.");
+  bind_set_member(
+      L, S, NULL, "type", type_of,
+      "nn.type(x) -> string or nil\n"
+      "Which layer, loss or container x is: 'Linear', 'Sequential', the name of a class written in Lua; nil "
+      "for what is none.");
 }

@@ -36,6 +36,8 @@ peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index);
 /* "Linear", "Sequential", "Net": the name of the module at index; may push a string. */
 const char *nn_name(lua_State *L, const bind_state *S, int index);
 
+const char *nn_called(lua_State *L, int index); /* the same, for messages */
+
 /* ---- walking through a module and all that it holds, in the order of registration ---- */
 
 typedef struct nn_walk nn_walk;

@@ -216,7 +216,7 @@ static const luaL_Reg object_metamethods[] = {{"__call", call_object},
                                               {"__newindex", object_newindex},
                                               {NULL, NULL}};
 static const bind_class object_class = {
-    .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods};
+    .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods, .called = nn_called};
 
 static const luaL_Reg buffer_metamethods[] = {{"__index", buffer_index}, {"__newindex", buffer_index}, {NULL, NULL}};
 static const bind_class buffer_class = {
@@ -238,7 +238,7 @@ void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
   bind_document(L, "Module.extend(name) -> class\n"
                    "A class of modules written in Lua: define init(self, ...) and forward(self, x). Modules and "
                    "parameters assigned to the object's fields belong to it, in the order of assignment. "
-                   "Class:extend(name) builds on a class.");
+                   "A __tostring is used when it is printed. Class:extend(name) builds on a class.");
   lua_setfield(L, methods, "extend");
   lua_pushvalue(L, methods);
   lua_setfield(L, module, "Module");

@@ -78,6 +78,29 @@ static void add_object(lua_State *L, bind_state *S, int index, int list, int ind
   lua_settop(L, order - 2);
 }
 
+/* The text of an object whose class has a __tostring of its own, its lines after the first indented; nothing where the
+ * class has none. */
+static bool push_own_text(lua_State *L, int index, const char *name, int indent) {
+  int top = lua_gettop(L);
+  index = lua_absindex(L, index);
+  lua_getiuservalue(L, index, NN_CLASS);
+  if (lua_getfield(L, -1, "__tostring") == LUA_TNIL) {
+    lua_settop(L, top);
+    return false;
+  }
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 1);
+  if (lua_type(L, -1) != LUA_TSTRING)
+    bind_error(L, name, "__tostring gave %s (expected a string)", bind_describe(L, -1));
+  lua_pushliteral(L, "\n");
+  push_spaces(L, indent);
+  lua_concat(L, 2);
+  luaL_gsub(L, lua_tostring(L, -2), "\n", lua_tostring(L, -1));
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return true;
+}
+
 static void push_module(lua_State *L, bind_state *S, int index, int indent) {
   bind_kind sort = nn_kind_of(L, S, index);
   int result = lua_gettop(L) + 1;
@@ -87,6 +110,11 @@ static void push_module(lua_State *L, bind_state *S, int index, int indent) {
     return;
   }
   const char *name = nn_name(L, S, index);
+  if (sort == BIND_OBJECT && push_own_text(L, index, name, indent)) {
+    lua_replace(L, result);
+    lua_settop(L, result);
+    return;
+  }
   lua_newtable(L);
   int list = lua_gettop(L);
   if (indent > 2 * NN_DEEPEST) {

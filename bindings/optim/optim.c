@@ -3,6 +3,7 @@
 #include "optim.h"
 
 #include "nn/parameter.h"
+#include "bindings/core/names.h"
 #include "bindings/core/option_list.h"
 #include "bindings/core/state_dict.h"
 
@@ -230,7 +231,10 @@ static int optimizer_index(lua_State *L) {
     }
     return 1;
   }
-  return bind_error(L, optimizer->kind->name, "there is no field or method %s", bind_describe(L, 2));
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  bind_guess_options(&guess, optimizer->kind->options);
+  return bind_no_field(L, optimizer->kind->name, bind_describe(L, 2), &guess);
 }
 
 static int optimizer_newindex(lua_State *L) {
@@ -252,6 +256,24 @@ static int optimizer_text(lua_State *L) {
   bind_add_option_texts(L, optimizer->kind->options, optimizer->options);
   bind_join(L, ", ");
   lua_pushfstring(L, "%s(%I parameters, {%s})", optimizer->kind->name, (lua_Integer)optimizer->n, lua_tostring(L, -1));
+  return 1;
+}
+
+/* ---- for training ---- */
+
+/* internal.optim.holds(optimizer, tensors): whether one of the tensors is a parameter of it. */
+static int holds(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const peri_optimizer *optimizer = optim_check_optimizer(L, "holds");
+  bool found = false;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+  for (lua_Integer i = 1; i <= n && !found; i++) {
+    lua_rawgeti(L, 2, i);
+    const peri_tensor *x = bind_to_tensor(L, S, -1);
+    for (int64_t k = 0; k < optimizer->n && !found; k++) found = optimizer->slots[k].parameter == x;
+    lua_pop(L, 1);
+  }
+  lua_pushboolean(L, found);
   return 1;
 }
 
@@ -278,19 +300,28 @@ static const bind_function optimizer_methods[] = {
     {"load_state_dict", optimizer_load_state_dict,
      "optimizer:load_state_dict(state) -> optimizer\n"
      "Takes over a state; the next steps are those that would have followed there, bit for bit."},
+    BIND_HAS("optimizer"),
     {NULL, NULL, NULL}};
 
 static const luaL_Reg optimizer_metamethods[] = {
     {"__index", optimizer_index}, {"__newindex", optimizer_newindex}, {"__tostring", optimizer_text}, {NULL, NULL}};
 
+static const char *optimizer_name(lua_State *L, int index) {
+  return (*(const peri_optimizer **)lua_touserdata(L, index))->kind->name;
+}
+
 static const bind_class optimizer_class = {.kind = BIND_OPTIMIZER,
                                            .name = "perilune.Optimizer",
                                            .collect = collect_optimizer,
                                            .methods = optimizer_methods,
-                                           .metamethods = optimizer_metamethods};
+                                           .metamethods = optimizer_metamethods,
+                                           .called = optimizer_name};
 
 void bind_open_optim(lua_State *L, bind_state *S) {
+  static const luaL_Reg internals[] = {{"holds", holds}, {"drives", optim_schedule_drives}, {NULL, NULL}};
+  bind_set_internal(L, S, "optim", internals);
   bind_open_class(L, S, &optimizer_class, 0);
+  bind_set_class(L, "optim.optimizer", -1);
   lua_newtable(L);
   lua_replace(L, -2);
   for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++)

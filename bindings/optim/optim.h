@@ -14,5 +14,6 @@ double optim_read_count(lua_State *L, bind_state *S, int state, const char *name
 void optim_add_kind(lua_State *L, int n, const char *name, const char *doc, const peri_option *options);
 /* With the module's table on the stack's top: lr_scheduler and schedules. */
 void optim_open_schedules(lua_State *L, bind_state *S);
+int optim_schedule_drives(lua_State *L);
 
 #endif

@@ -2,6 +2,7 @@
  * is a userdata of one pointer. */
 #include "optim.h"
 
+#include "bindings/core/names.h"
 #include "bindings/core/option_list.h"
 #include "bindings/core/state_dict.h"
 
@@ -31,6 +32,15 @@ static int new_schedule(lua_State *L) {
 }
 
 static void collect_schedule(void *object) { peri_schedule_release(object); }
+
+/* internal.optim.drives(schedule, optimizer): whether it is the optimizer whose rate the schedule sets. */
+int optim_schedule_drives(lua_State *L) {
+  const peri_schedule *schedule = check_schedule(L, "drives");
+  lua_settop(L, 2);
+  lua_insert(L, 1);
+  lua_pushboolean(L, schedule->optimizer == optim_check_optimizer(L, "drives"));
+  return 1;
+}
 
 /* ---- schedules: methods ---- */
 
@@ -118,7 +128,12 @@ static int schedule_index(lua_State *L) {
     lua_pushnumber(L, schedule->values[i]);
     return 1;
   }
-  return bind_error(L, schedule->kind->name, "there is no field or method %s", bind_describe(L, 2));
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  bind_guess_options(&guess, schedule->kind->options);
+  for (int i = 0; i < fields; i++) bind_guess_name(&guess, peri_schedule_values[i]);
+  bind_guess_name(&guess, "epoch");
+  return bind_no_field(L, schedule->kind->name, bind_describe(L, 2), &guess);
 }
 
 /* schedule.epoch = n: the rate of that epoch, where it is a function of it */
@@ -174,23 +189,31 @@ static const bind_function schedule_methods[] = {
      "Takes over a state, the lr it began with too, and sets the optimiser's lr to the one it gave last. The "
      "optimiser's "
      "own state holds its lr as well: whichever is loaded last sets it, and two that were saved together agree."},
+    BIND_HAS("schedule"),
     {NULL, NULL, NULL}};
 
 static const luaL_Reg schedule_metamethods[] = {
     {"__index", schedule_index}, {"__newindex", schedule_newindex}, {"__tostring", schedule_text}, {NULL, NULL}};
 
+static const char *schedule_name(lua_State *L, int index) {
+  return (*(const peri_schedule **)lua_touserdata(L, index))->kind->name;
+}
+
 static const bind_class schedule_class = {.kind = BIND_SCHEDULE,
                                           .name = "perilune.Schedule",
                                           .collect = collect_schedule,
                                           .methods = schedule_methods,
-                                          .metamethods = schedule_metamethods};
+                                          .metamethods = schedule_metamethods,
+                                          .called = schedule_name};
 
 void optim_open_schedules(lua_State *L, bind_state *S) {
   bind_open_class(L, S, &schedule_class, 0);
+  bind_set_class(L, "optim.schedule", -1);
   lua_newtable(L);
   lua_replace(L, -2);
   for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++)
     bind_set_member(L, S, *kind, (*kind)->name, new_schedule, (*kind)->doc);
+  bind_set_part(L, -1, "lr_scheduler");
   lua_setfield(L, -2, "lr_scheduler");
   bind_set_member(L, S, NULL, "schedules", list_schedules, NULL);
 }

@@ -5,6 +5,7 @@
  * than Lua itself, and what OpenBLAS does when it is loaded can be told by then. Scripts get no global
  * that lua would not give them. */
 #include "program.h"
+#include "bindings/core/lua_sources.h"
 
 #include <dlfcn.h>
 #include <lauxlib.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static int wanted_threads; /* --threads; 0 leaves the context's own choice */
@@ -50,6 +52,15 @@ static bool load_module(void) {
   return library PERI_MODULE_CALLS(AND_FIND);
 }
 
+int peri_columns(lua_State *L) {
+  const char *wanted = getenv("COLUMNS");
+  long n = wanted != NULL ? strtol(wanted, NULL, 10) : 0;
+  struct winsize size;
+  if ((n < 1 || n > 10000) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) n = size.ws_col;
+  lua_pushinteger(L, n < 1 || n > 10000 ? 80 : n);
+  return 1;
+}
+
 /* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
 static int open_module(lua_State *L) {
   if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
@@ -63,18 +74,91 @@ static int open_module(lua_State *L) {
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.randomseed"); /* for peri.manual_seed */
   lua_pushcfunction(L, peri_interrupt_delivered);
   lua_setfield(L, LUA_REGISTRYINDEX, "perilune.interrupt_delivered");
+  lua_pushcfunction(L, peri_columns);
+  lua_setfield(L, LUA_REGISTRYINDEX, "perilune.columns"); /* for tensors that are printed */
   lua_pop(L, 2);
   return results;
 }
 
 /* ---- calls and their errors ---- */
 
+void peri_load_source(lua_State *L, const char *name) {
+  const struct peri_lua_source *source = peri_lua_sources;
+  while (source->name != NULL && strcmp(source->name, name) != 0) source++;
+  if (source->name == NULL) luaL_error(L, "no embedded file '%s'", name);
+  lua_pushfstring(L, "=[%s]", name);
+  if (luaL_loadbufferx(L, source->text, source->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
+  lua_remove(L, -2);
+  lua_call(L, 0, 1);
+}
+
+/* text_of(value, width) */
+static int text_of(lua_State *L) {
+  peri_load_source(L, "program.text");
+  lua_insert(L, 1);
+  lua_pushinteger(L, 1000);
+  lua_call(L, 2, 1);
+  return 1;
+}
+
+void peri_push_error_object(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  const char *kind = luaL_typename(L, index);
+  lua_pushcfunction(L, text_of);
+  lua_pushvalue(L, index);
+  bool told = lua_type(L, index) == LUA_TTABLE && lua_pcall(L, 1, 1, 0) == LUA_OK;
+  lua_pushfstring(L, told ? "(error object is a %s value: %s)" : "(error object is a %s value)", kind,
+                  told ? lua_tostring(L, -1) : "");
+  lua_replace(L, index + 1);
+  lua_settop(L, index + 1);
+}
+
+/* hint(message), by the module's help.hint. */
+static int ask_module(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "perilune.internal");
+  lua_getfield(L, 2, "load");
+  lua_pushliteral(L, "help.hint");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "perilune");
+  lua_remove(L, -2);
+  lua_pushvalue(L, 2);
+  lua_call(L, 3, 1);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+void peri_add_hint(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  if (strstr(message, " a nil value (") == NULL) return;
+  if (strstr(message, "(global 'peri')") != NULL) {
+    lua_pushliteral(L, " (scripts begin with: local peri = require \"perilune\")");
+  } else if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.internal") != LUA_TTABLE) {
+    lua_pop(L, 1);
+    return;
+  } else {
+    lua_pushcfunction(L, ask_module);
+    lua_replace(L, -2);
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+      lua_pop(L, 1);
+      return;
+    }
+  }
+  lua_concat(L, 2);
+}
+
 /* Message handler: any error value becomes text, with a traceback unless the value has its own text. */
 static int explain(lua_State *L) {
   const char *message = lua_tostring(L, 1);
   if (!message) {
     if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
-    message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    peri_push_error_object(L, 1);
+    message = lua_tostring(L, -1);
+  } else if (lua_type(L, 1) == LUA_TSTRING) {
+    lua_settop(L, 1);
+    peri_add_hint(L);
+    message = lua_tostring(L, -1);
   }
   luaL_traceback(L, L, message, 1);
   return 1;
@@ -166,7 +250,8 @@ static const char usage[] = "usage: perilune [options] [script [args]]\n"
                             "  --help        show this text and leave\n"
                             "  --            stop handling options\n"
                             "  -             stop handling options and execute stdin\n"
-                            "Without script and options a terminal gets the interactive mode.\n";
+                            "Without script and options a terminal gets the interactive mode. There peri and help\n"
+                            "are at hand; scripts and -e begin with: local peri = require \"perilune\"\n";
 
 static bool parse_threads(const char *text) {
   char *end;

@@ -43,6 +43,20 @@ int peri_interrupt_delivered(lua_State *L);
  * counts for it. Afterwards no trace of an interruption is left. */
 int peri_program_call(lua_State *L, int arguments, int results, int handler);
 
+/* ---- errors ---- */
+
+/* Adds to the message on the stack's top what the module can say of it. */
+void peri_add_hint(lua_State *L);
+/* Pushes what a message shows of an error that is no string: "(error object is a table value: {code = 3})". */
+void peri_push_error_object(lua_State *L, int index);
+/* Pushes the result of the embedded file of that name ("program.text"), called without arguments. */
+void peri_load_source(lua_State *L, const char *name);
+
+/* ---- the terminal ---- */
+
+/* A Lua function: how many characters fit into a line of the terminal, or as COLUMNS says; 80 where nobody knows. */
+int peri_columns(lua_State *L);
+
 /* ---- the prompt ---- */
 
 /* Reads, evaluates and prints until the end of the input. With interactive the input is a terminal:

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,6 +84,7 @@ static int read_line(lua_State *L) {
   } else if (line) {
     lua_pushlstring(L, line, strcspn(line, "\n"));
   } else {
+    if (terminal->interactive) clearerr(stdin); /* Ctrl-D ends a line's input, not the terminal's */
     lua_pushnil(L);
   }
   return 1;
@@ -109,14 +109,6 @@ static int call(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* columns(): the width of the terminal. */
-static int columns(lua_State *L) {
-  struct winsize size;
-  bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  lua_pushinteger(L, known ? size.ws_col : 80);
-  return 1;
-}
-
 /* load(name): runs an embedded file with the table of these functions; gives its results. */
 static int load_source(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
@@ -130,9 +122,30 @@ static int load_source(lua_State *L) {
   return lua_gettop(L) - 2;
 }
 
+/* hint(message): with what the module can say of it. */
+static int hint(lua_State *L) {
+  lua_settop(L, 1);
+  luaL_checkstring(L, 1);
+  peri_add_hint(L);
+  return 1;
+}
+
+/* error_object(value) */
+static int error_object(lua_State *L) {
+  lua_settop(L, 1);
+  peri_push_error_object(L, 1);
+  return 1;
+}
+
 static void push_functions(lua_State *L, int terminal) {
-  static const luaL_Reg functions[] = {{"read", read_line},  {"remember", remember}, {"call", call},
-                                       {"columns", columns}, {"load", load_source},  {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"read", read_line},
+                                       {"remember", remember},
+                                       {"call", call},
+                                       {"columns", peri_columns},
+                                       {"load", load_source},
+                                       {"hint", hint},
+                                       {"error_object", error_object},
+                                       {NULL, NULL}};
   terminal = lua_absindex(L, terminal);
   lua_newtable(L);
   for (const luaL_Reg *function = functions; function->name; function++) {

@@ -1,6 +1,8 @@
 /* peri.svm: the estimators as userdata; see svm.h. A fit makes a new machine beside the old one and exchanges them
  * at the end. */
 #include "svm.h"
+
+#include "bindings/core/names.h"
 #include "bindings/core/option_list.h"
 
 #include <math.h>
@@ -286,6 +288,16 @@ static bool has_option(const estimator_type *type, const char *name) {
   return false;
 }
 
+static int no_field(lua_State *L, const estimator_type *type) {
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  for (const estimator_field *f = type->fields; f->name != NULL; f++) bind_guess_name(&guess, f->name);
+  bind_guess_options(&guess, type->options);
+  bind_guess_names(&guess, type->also);
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : bind_describe(L, 2);
+  return bind_no_field(L, type->name, name, &guess);
+}
+
 /* m.name; upvalue 3 holds the methods. What is a field of the fit and an option too is the option until then. */
 static int get_field(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -302,8 +314,7 @@ static int get_field(lua_State *L) {
   } else if (f != NULL) {
     estimator_check_fitted(L, e);
   } else {
-    return bind_error(L, e->type->name, "there is no field or method %s",
-                      lua_type(L, 2) == LUA_TSTRING ? name : bind_describe(L, 2));
+    return no_field(L, e->type);
   }
   return 1;
 }
@@ -398,6 +409,7 @@ static const bind_function methods[] = {
     {"release", release,
      "m:release()\nFrees what was learnt; m is not fitted afterwards. The collector does the same when m is no longer "
      "in use."},
+    BIND_HAS("m"),
     {NULL, NULL, NULL}};
 
 static bool has_method(const estimator_type *type, const char *name) {

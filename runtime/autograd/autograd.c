@@ -15,6 +15,7 @@ typedef struct walk {
   peri_tensor *const *inputs;
   peri_tensor **captured;
   bool create_graph;
+  const char *operation; /* for messages */
 } walk;
 
 /* Collects the reachable nodes; the list is unordered. */
@@ -40,8 +41,8 @@ static peri_status collect(walk *w, peri_node *root) {
   }
   if (freed == NULL) return PERI_OK;
   return peri_fail(w->context, PERI_ERR_STATE,
-                   "backward: the graph of %s was freed by an earlier backward (pass retain_graph = true there)",
-                   freed->op->name);
+                   "%s: the graph of %s was freed by an earlier backward or grad (pass retain_graph = true there)",
+                   w->operation, freed->op->name);
 }
 
 static peri_node *merge(peri_node *a, peri_node *b) {
@@ -130,8 +131,8 @@ static peri_status deliver(walk *w, const peri_edge *edge, peri_tensor **gradien
 static peri_status check_version(walk *w, const peri_node *node, const char *what, uint64_t saved, uint64_t now) {
   if (saved == now) return PERI_OK;
   return peri_fail(w->context, PERI_ERR_STATE,
-                   "backward: %s of %s was changed in place after it was computed (version %llu, now %llu)", what,
-                   node->op->name, (unsigned long long)saved, (unsigned long long)now);
+                   "%s: %s of %s was changed in place after it was computed (version %llu, now %llu)", w->operation,
+                   what, node->op->name, (unsigned long long)saved, (unsigned long long)now);
 }
 
 static peri_status check_versions(walk *w, const peri_node *node) {
@@ -238,12 +239,12 @@ static peri_status first_gradient(walk *w, peri_tensor *root, peri_tensor *gradi
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   if (!root->requires_grad) {
     return peri_fail(w->context, PERI_ERR_STATE,
-                     "backward: the tensor does not require grad and was not computed from one that does");
+                     "%s: the tensor does not require grad and was not computed from one that does", w->operation);
   }
   if (gradient == NULL) {
     if (root->layout.numel != 1) {
       return peri_fail(w->context, PERI_ERR_ARGUMENT,
-                       "backward: the tensor is %s; without a gradient it must have one element",
+                       "%s: the tensor is %s; without a gradient it must have one element", w->operation,
                        peri_shape_text(root->layout.ndim, root->layout.shape, a));
     }
     peri_layout layout;
@@ -251,7 +252,7 @@ static peri_status first_gradient(walk *w, peri_tensor *root, peri_tensor *gradi
     return peri_tensor_full(w->context, &layout, 1, out);
   }
   if (!peri_same_shape(&root->layout, &gradient->layout)) {
-    return peri_fail(w->context, PERI_ERR_ARGUMENT, "backward: gradient is %s but the tensor is %s",
+    return peri_fail(w->context, PERI_ERR_ARGUMENT, "%s: gradient is %s but the tensor is %s", w->operation,
                      peri_shape_text(gradient->layout.ndim, gradient->layout.shape, a),
                      peri_shape_text(root->layout.ndim, root->layout.shape, b));
   }
@@ -349,7 +350,7 @@ static peri_status run(walk *w, peri_tensor *root, peri_tensor *gradient) {
 
 peri_status peri_backward_run(peri_tensor *root, peri_tensor *gradient, bool retain_graph) {
   peri_context *context = peri_tensor_context(root);
-  walk w = {.context = context};
+  walk w = {.context = context, .operation = "backward"};
   peri_status status = run(&w, root, gradient);
   for (int i = 0; status == PERI_OK && i < w.leaves; i++) status = prepare_leaf(w.leaf[i]);
   if (status == PERI_OK) {
@@ -371,7 +372,12 @@ peri_status peri_grad_run(peri_tensor *root, peri_tensor *gradient, int n, peri_
       return peri_fail(context, PERI_ERR_STATE, "grad: input %d does not require grad", i + 1);
     }
   }
-  walk w = {.context = context, .captures = n, .inputs = inputs, .captured = grads, .create_graph = create_graph};
+  walk w = {.context = context,
+            .captures = n,
+            .inputs = inputs,
+            .captured = grads,
+            .create_graph = create_graph,
+            .operation = "grad"};
   peri_status status = run(&w, root, gradient);
   if (status == PERI_OK) capture_leaves(&w);
   end_walk(&w, status == PERI_OK && !retain_graph && !create_graph);

@@ -65,11 +65,17 @@ void peri_context_release(peri_context **context) {
   *context = NULL;
 }
 
+/* C writes the sign that a NaN happens to have; what a message quotes stands in quotes or after other letters. */
+static void drop_sign_of_nan(char *message) {
+  for (char *at = message; (at = strstr(at, " -nan")) != NULL; at++) memmove(at + 1, at + 2, strlen(at + 2) + 1);
+}
+
 peri_status peri_fail(peri_context *context, peri_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(context->message, sizeof context->message, format, arguments);
   va_end(arguments);
+  drop_sign_of_nan(context->message);
   return status;
 }
 

@@ -171,6 +171,7 @@ static peri_status read_first(reading *r, bool keep) {
     }
     bytes += size;
   }
+  if (r->cells.column == 1) peri_csv_doubt_separator(&r->cells);
   if (keep) return r->cells.column == out->width && bytes == out->first_size ? PERI_OK : changed(r);
   out->width = r->cells.column;
   out->first_size = bytes;

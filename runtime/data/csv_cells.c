@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #define WINDOW 65536
@@ -36,18 +37,32 @@ bool peri_csv_is_missing(const char *text) {
 }
 
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...) {
-  char what[512], place[32] = "";
+  char what[512], place[32] = "", hint[80] = "";
   const peri_reader *reader = cells->reader;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
   if (column > 0) snprintf(place, sizeof place, ", column %lld", (long long)column);
-  return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": line %lld%s: %s", reader->operation,
-                   reader->name, (long long)line, place, what);
+  if (cells->other == '\t')
+    snprintf(hint, sizeof hint, " (the first record is one cell that holds tabs: separator = '\\t'?)");
+  else if (cells->other != 0)
+    snprintf(hint, sizeof hint, " (the first record is one cell that holds '%c': separator = '%c'?)", cells->other,
+             cells->other);
+  return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": line %lld%s: %s%s", reader->operation,
+                   reader->name, (long long)line, place, what, hint);
 }
 
 const char *peri_csv_show(peri_csv_cells *cells, const char *text) { return peri_name_text(text, cells->shown); }
+
+void peri_csv_doubt_separator(peri_csv_cells *cells) {
+  static const char others[] = ";\t,|";
+  for (const char *other = others; *other != '\0'; other++) {
+    if (*other == cells->separator || strchr(cells->text, *other) == NULL) continue;
+    cells->other = *other;
+    return;
+  }
+}
 
 static peri_status refill(peri_csv_cells *cells) {
   uint64_t got;

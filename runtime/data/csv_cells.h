@@ -24,6 +24,7 @@ typedef struct peri_csv_cells {
   size_t length;
   char text[PERI_LONGEST_CELL + 1]; /* the last cell, terminated */
   char shown[PERI_NAME_TEXT];
+  char other; /* a separator that the only cell of the first record holds, for messages; 0: none */
 } peri_csv_cells;
 
 /* Takes a window from the budget; the reader stays the caller's. On failure there is nothing to close. */
@@ -41,6 +42,9 @@ peri_status peri_csv_next_cell(peri_csv_cells *cells, bool *last);
 /* PERI_ERR_IO with "operation: name: line N, column M: ..."; column 0 is left out. */
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...)
     PERI_PRINTF(4, 5);
+/* When the first record, just read, is a single cell: whether another separator stands in it, which messages then name.
+ */
+void peri_csv_doubt_separator(peri_csv_cells *cells);
 /* A text for a message (utf8.h). One at a time. */
 const char *peri_csv_show(peri_csv_cells *cells, const char *text);
 

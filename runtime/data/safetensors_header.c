@@ -134,8 +134,10 @@ static peri_status read_document(peri_reader *reader, cJSON **document) {
                             (unsigned long long)length, PERI_SAFETENSORS_MAX_HEADER);
   }
   if (length > reader->size - PREFIX) {
-    return peri_reader_fail(reader, 0, "a header of %llu bytes, but the file has %llu in all",
-                            (unsigned long long)length, (unsigned long long)reader->size);
+    return peri_reader_fail(
+        reader, 0,
+        "this is no safetensors file, or not all of it: a header of %llu bytes, but the file has %llu in all",
+        (unsigned long long)length, (unsigned long long)reader->size);
   }
   void *block;
   PERI_TRY(peri_alloc(reader->context, (size_t)length + 1, &block));

@@ -227,6 +227,16 @@ peri_status peri_infer_float(peri_call *call, int arg) {
                         peri_dtype_name(dtype));
 }
 
+peri_status peri_infer_same_dtype(peri_call *call, int first, int second) {
+  const peri_tensor *a = call->args[first].tensor, *b = call->args[second].tensor;
+  if (b == NULL || a->layout.dtype == b->layout.dtype) return PERI_OK;
+  const char *own = call->op->params[first].name, *other = call->op->params[second].name;
+  const char *own_dtype = peri_dtype_name(a->layout.dtype), *other_dtype = peri_dtype_name(b->layout.dtype);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                        "%s is %s but %s is %s (%s:to \"%s\" converts a tensor, net:to \"%s\" a network)", own,
+                        own_dtype, other, other_dtype, own, other_dtype, own_dtype);
+}
+
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype) {
   const peri_arg *value = &call->args[arg];
   static const char *const expected[PERI_DTYPES] = {[PERI_FLOAT32] = "at most 3.4028234663852886e+38; float64 holds it",

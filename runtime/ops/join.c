@@ -10,8 +10,8 @@ static peri_status infer_joined_dtype(peri_call *call, peri_dtype *dtype) {
     peri_dtype own = list->tensors[i]->layout.dtype;
     if (own == *dtype) continue;
     if (!peri_is_float(own) || !peri_is_float(*dtype)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s", i + 1, peri_dtype_name(own),
-                            peri_dtype_name(*dtype));
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s (x:to \"%s\" converts)", i + 1,
+                            peri_dtype_name(own), peri_dtype_name(*dtype), peri_dtype_name(*dtype));
     }
     *dtype = PERI_FLOAT64;
   }

@@ -80,7 +80,8 @@ static peri_status infer_solve(peri_call *call) {
   char text[PERI_SHAPE_TEXT];
   PERI_TRY(need_square(call));
   int64_t n = a->shape[0], columns = b->ndim == 2 ? b->shape[1] : 1;
-  if (b->dtype != a->dtype || b->ndim < 1 || b->ndim > 2 || b->shape[0] != n || columns > INT_MAX) {
+  PERI_TRY(peri_infer_same_dtype(call, 0, 1));
+  if (b->ndim < 1 || b->ndim > 2 || b->shape[0] != n || columns > INT_MAX) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "b is %s of %s (expected %s with %lld rows)",
                           peri_dtype_name(b->dtype), peri_shape_text(b->ndim, b->shape, text),
                           peri_dtype_name(a->dtype), (long long)n);

@@ -21,8 +21,10 @@ static peri_status check_classes(peri_call *call, int64_t classes) {
   int64_t at, value;
   PERI_TRY(peri_index_outside(call->args[1].tensor, classes, &at, &value));
   if (at < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target %lld is class %lld (expected 1 to %lld)", (long long)at + 1,
-                        (long long)value, (long long)classes);
+  return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                        "row %lld of target is class %lld (classes count from 1: expected 1 to %lld%s)",
+                        (long long)at + 1, (long long)value, (long long)classes,
+                        value == 0 ? "; target + 1 makes labels from 0 such" : "");
 }
 
 static peri_status check_probabilities(peri_call *call) {
@@ -213,7 +215,9 @@ static peri_status infer_mse(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout, *target = &call->args[1].tensor->layout;
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   PERI_TRY(peri_infer_float(call, 0));
-  if (!peri_same_shape(x, target) || x->dtype != target->dtype) {
+  if (peri_same_shape(x, target)) {
+    PERI_TRY(peri_infer_same_dtype(call, 0, 1));
+  } else {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s of %s but target is %s of %s",
                           peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a),
                           peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));

@@ -234,11 +234,8 @@ static peri_status infer_linear(peri_call *call) {
                           peri_shape_text(x->ndim, x->shape, a), peri_shape_text(weight->ndim, weight->shape, b),
                           (long long)weight->shape[1]);
   }
-  for (int i = 1; i < 3; i++) {
-    if (call->args[i].tensor == NULL || call->args[i].tensor->layout.dtype == x->dtype) continue;
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s but %s is %s", peri_dtype_name(x->dtype),
-                          call->op->params[i].name, peri_dtype_name(call->args[i].tensor->layout.dtype));
-  }
+  PERI_TRY(peri_infer_same_dtype(call, 0, 1));
+  PERI_TRY(peri_infer_same_dtype(call, 0, 2));
   if (call->args[2].given) {
     const peri_layout *bias = &call->args[2].tensor->layout;
     if (bias->ndim != 1 || bias->shape[0] != weight->shape[0]) {

@@ -187,6 +187,8 @@ peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dt
 /* The dtype of two tensors together; one that holds what both hold, but for int64 beside a float. */
 peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b);
 peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is required */
+/* Two tensors that a row takes in one dtype alone, of which the second may be missing. */
+peri_status peri_infer_same_dtype(peri_call *call, int first, int second);
 /* The number that is argument arg must be a value of dtype (peri_number_fits); tensors pass. */
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
 /* Output number `output` is contiguous, of that shape; an error when its elements or bytes cannot be counted. */

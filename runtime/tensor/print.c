@@ -1,5 +1,5 @@
 /* Tensors as text, in NumPy's manner: aligned columns, the middle of large ones left out, and a
- * footer with dtype and shape. */
+ * footer with dtype and shape. What is wider than a line goes on in further lines; a matrix in blocks of columns. */
 #include "tensor/tensor.h"
 
 #include <math.h>
@@ -15,8 +15,9 @@ typedef struct printer {
   const peri_tensor *x;
   bool elided;
   style style;
-  int width;
-  char *text; /* NULL while measuring */
+  int width;        /* of a cell */
+  int64_t per_line; /* cells */
+  char *text;       /* NULL while measuring */
   size_t used;
   double largest, smallest; /* magnitudes of finite elements that are not zero */
   bool whole;
@@ -48,9 +49,14 @@ static int format_element(const printer *p, const char *element, char *cell) {
 
 typedef void (*visit)(printer *p, const char *element);
 
-static bool skips(const printer *p, int level, int64_t i) {
-  int64_t n = p->x->layout.shape[level];
-  return p->elided && n > 2 * EDGE && i >= EDGE && i < n - EDGE;
+/* Whether the middle of a dimension is left out; how many of its entries are shown; which the k-th of these is. */
+static bool has_gap(const printer *p, int level) { return p->elided && p->x->layout.shape[level] > 2 * EDGE; }
+static int64_t shown(const printer *p, int level) { return has_gap(p, level) ? 2 * EDGE : p->x->layout.shape[level]; }
+static int64_t entry(const printer *p, int level, int64_t k) {
+  return has_gap(p, level) && k >= EDGE ? p->x->layout.shape[level] - 2 * EDGE + k : k;
+}
+static const char *entry_data(const printer *p, const char *data, int level, int64_t k) {
+  return data + entry(p, level, k) * p->x->layout.strides[level] * (int64_t)peri_dtype_size(p->x->layout.dtype);
 }
 
 static void visit_shown(printer *p, const char *data, int level, visit each) {
@@ -58,11 +64,7 @@ static void visit_shown(printer *p, const char *data, int level, visit each) {
     each(p, data);
     return;
   }
-  int64_t step = p->x->layout.strides[level] * (int64_t)peri_dtype_size(p->x->layout.dtype);
-  for (int64_t i = 0; i < p->x->layout.shape[level]; i++) {
-    if (skips(p, level, i)) i = p->x->layout.shape[level] - EDGE;
-    visit_shown(p, data + i * step, level + 1, each);
-  }
+  for (int64_t k = 0; k < shown(p, level); k++) visit_shown(p, entry_data(p, data, level, k), level + 1, each);
 }
 
 static void note_magnitude(printer *p, const char *element) {
@@ -102,26 +104,71 @@ static void write_cell(printer *p, const char *element) {
   put(p, padded, (size_t)n);
 }
 
-/* Rows are lines; blocks of higher dimensions are separated by empty lines. */
-static void write_level(printer *p, const char *data, int level) {
-  const peri_layout *layout = &p->x->layout;
-  if (level == layout->ndim) {
-    write_cell(p, data);
-    return;
+#define GAP "..."
+
+/* The k-th to the last shown cells of a row. */
+static void write_row(printer *p, const char *data, int level, int64_t from, int64_t to) {
+  for (int64_t k = from; k < to; k++) {
+    if (k > from) put(p, "  ", 2);
+    if (k == EDGE && has_gap(p, level)) put(p, GAP "  ", 5);
+    write_cell(p, entry_data(p, data, level, k));
   }
-  int64_t step = layout->strides[level] * (int64_t)peri_dtype_size(layout->dtype);
-  bool row = level == layout->ndim - 1;
-  for (int64_t i = 0; i < layout->shape[level]; i++) {
-    if (i > 0) put(p, row ? "  " : "\n", row ? 2 : 1);
-    if (i > 0 && level < layout->ndim - 2) put(p, "\n", 1);
-    if (skips(p, level, i)) {
-      put(p, "...", 3);
-      put(p, row ? "  " : "\n", row ? 2 : 1);
-      if (level < layout->ndim - 2) put(p, "\n", 1);
-      i = layout->shape[level] - EDGE;
+}
+
+static void write_heading(printer *p, int level, int64_t from, int64_t to) {
+  char text[80];
+  long long first = (long long)entry(p, level, from) + 1, last = (long long)entry(p, level, to - 1) + 1;
+  int n = first == last ? snprintf(text, sizeof text, "column %lld\n", first)
+                        : snprintf(text, sizeof text, "columns %lld to %lld\n", first, last);
+  put(p, text, (size_t)n);
+}
+
+/* The last two dimensions: rows are lines, and where they are too long each block of columns comes with a heading. */
+static void write_matrix(printer *p, const char *data, int level) {
+  int64_t rows = shown(p, level), columns = shown(p, level + 1);
+  for (int64_t from = 0; from < columns; from += p->per_line) {
+    int64_t to = columns - from < p->per_line ? columns : from + p->per_line;
+    if (from > 0) put(p, "\n", 1);
+    if (p->per_line < columns) write_heading(p, level + 1, from, to);
+    for (int64_t k = 0; k < rows; k++) {
+      if (k > 0) put(p, "\n", 1);
+      if (k == EDGE && has_gap(p, level)) put(p, GAP "\n", 4);
+      write_row(p, entry_data(p, data, level, k), level + 1, from, to);
     }
-    write_level(p, data + i * step, level + 1);
   }
+}
+
+static void write_vector(printer *p, const char *data) {
+  int64_t n = shown(p, 0);
+  for (int64_t from = 0; from < n; from += p->per_line) {
+    if (from > 0) put(p, "\n", 1);
+    write_row(p, data, 0, from, n - from < p->per_line ? n : from + p->per_line);
+  }
+}
+
+/* Matrices of higher dimensions are separated by empty lines. */
+static void write_level(printer *p, const char *data, int level) {
+  int left = p->x->layout.ndim - level;
+  if (left == 0) {
+    write_cell(p, data);
+  } else if (left == 1) {
+    write_vector(p, data);
+  } else if (left == 2) {
+    write_matrix(p, data, level);
+  } else {
+    for (int64_t k = 0; k < shown(p, level); k++) {
+      if (k > 0) put(p, "\n\n", 2);
+      if (k == EDGE && has_gap(p, level)) put(p, GAP "\n\n", 5);
+      write_level(p, entry_data(p, data, level, k), level + 1);
+    }
+  }
+}
+
+/* How many cells a line of that many characters takes. */
+static int64_t cells_of_line(const printer *p, int characters) {
+  int ndim = p->x->layout.ndim, gap = ndim > 0 && has_gap(p, ndim - 1) ? (int)sizeof GAP + 1 : 0;
+  int n = (characters - gap + 2) / (p->width + 2);
+  return n < 1 ? 1 : n;
 }
 
 static void write_footer(printer *p) {
@@ -133,10 +180,11 @@ static void write_footer(printer *p) {
   put(p, footer, (size_t)n);
 }
 
-peri_status peri_tensor_text(peri_tensor *x, char **text, size_t *bytes) {
+peri_status peri_tensor_text(peri_tensor *x, int characters, char **text, size_t *bytes) {
   printer p = {.x = x, .elided = x->layout.numel > ELIDE_ABOVE};
   void *block;
   if (x->layout.numel > 0) choose_style(&p);
+  p.per_line = cells_of_line(&p, characters);
   for (int pass = 0; pass < 2; pass++) { /* measure, then write */
     p.used = 0;
     if (x->layout.numel > 0) write_level(&p, x->data, 0);

@@ -169,8 +169,8 @@ typedef struct peri_closeness {
 peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
 
 /* ---- text ---- */
-/* As NumPy prints: aligned columns, elided when large; the footer has dtype and shape. Writes a
- * terminated text into a new block of *bytes bytes of the context. */
-peri_status peri_tensor_text(peri_tensor *x, char **text, size_t *bytes);
+/* As NumPy prints: aligned columns, elided when large, in lines of at most so many characters; the footer has dtype and
+ * shape. Writes a terminated text into a new block of *bytes bytes of the context. */
+peri_status peri_tensor_text(peri_tensor *x, int characters, char **text, size_t *bytes);
 
 #endif

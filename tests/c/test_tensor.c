@@ -222,13 +222,39 @@ static void chain_of_gradients(void) {
   close_context(context);
 }
 
-static void check_text(peri_tensor *x, const char *expected) {
+static void check_text_in(peri_tensor *x, int characters, const char *expected) {
   char *text;
   size_t bytes;
   peri_context *context = peri_tensor_context(x);
-  PERI_CHECK(peri_tensor_text(x, &text, &bytes) == PERI_OK, "%s", peri_message(context));
+  PERI_CHECK(peri_tensor_text(x, characters, &text, &bytes) == PERI_OK, "%s", peri_message(context));
   PERI_CHECK(strcmp(text, expected) == 0 && bytes == strlen(expected) + 1, "'%s'", text);
   peri_free(context, text, bytes);
+}
+
+static void check_text(peri_tensor *x, const char *expected) { check_text_in(x, 80, expected); }
+
+/* Lines of a few characters: vectors go on below, matrices in blocks of columns, and one cell always has room. */
+static void texts_in_lines(void) {
+  peri_context *context = open_context(1);
+  peri_tensor *x = make(context, PERI_INT64, 1, (int64_t[]){5});
+  for (int64_t i = 0; i < 5; i++) ((int64_t *)peri_tensor_data(x))[i] = i + 8;
+  check_text_in(x, 18, " 8   9  10  11  12\n[int64 5]");
+  check_text_in(x, 17, " 8   9  10  11\n12\n[int64 5]");
+  check_text_in(x, 1, " 8\n 9\n10\n11\n12\n[int64 5]");
+  peri_tensor_release(&x);
+  x = make(context, PERI_UINT8, 2, (int64_t[]){2, 4});
+  for (int i = 0; i < 8; i++) ((uint8_t *)peri_tensor_data(x))[i] = (uint8_t)i;
+  check_text_in(x, 10, "0  1  2  3\n4  5  6  7\n[uint8 2x4]");
+  check_text_in(x, 9, "columns 1 to 3\n0  1  2\n4  5  6\ncolumn 4\n3\n7\n[uint8 2x4]");
+  peri_tensor_release(&x);
+  x = make(context, PERI_BOOL, 3, (int64_t[]){2, 1, 2});
+  check_text_in(x, 5, "column 1\nfalse\ncolumn 2\nfalse\n\ncolumn 1\nfalse\ncolumn 2\nfalse\n[bool 2x1x2]");
+  peri_tensor_release(&x);
+  x = make(context, PERI_UINT8, 2, (int64_t[]){1, 1001});
+  check_text_in(x, 21, "0  0  0  ...  0  0  0\n[uint8 1x1001]");
+  check_text_in(x, 20, "columns 1 to 1000\n0  0  0  ...  0  0\ncolumn 1001\n0\n[uint8 1x1001]");
+  peri_tensor_release(&x);
+  close_context(context);
 }
 
 static void texts(void) {
@@ -599,7 +625,8 @@ static void lists_have_their_own_room(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(new_tensors), PERI_TEST(bad_tensors), PERI_TEST(lend), PERI_TEST(lend_without_deleter),
-               PERI_TEST(lend_fails), PERI_TEST(chain_of_gradients), PERI_TEST(texts), PERI_TEST(train),
-               PERI_TEST(same_bits_with_any_team), PERI_TEST(failing_allocations), PERI_TEST(fork_and_train),
-               PERI_TEST(cancelled_rows), PERI_TEST(in_place_is_whole), PERI_TEST(foreign_tensors),
-               PERI_TEST(two_threads_train), PERI_TEST(no_gradient_is_an_error), PERI_TEST(lists_have_their_own_room))
+               PERI_TEST(lend_fails), PERI_TEST(chain_of_gradients), PERI_TEST(texts), PERI_TEST(texts_in_lines),
+               PERI_TEST(train), PERI_TEST(same_bits_with_any_team), PERI_TEST(failing_allocations),
+               PERI_TEST(fork_and_train), PERI_TEST(cancelled_rows), PERI_TEST(in_place_is_whole),
+               PERI_TEST(foreign_tensors), PERI_TEST(two_threads_train), PERI_TEST(no_gradient_is_an_error),
+               PERI_TEST(lists_have_their_own_room))

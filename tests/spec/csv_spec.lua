@@ -28,6 +28,37 @@ describe("CSV files", function()
     return file:read "a"
   end
 
+  it("of another separator say which it may be", function()
+    put "a;b;y\n1;2;x\n"
+    fails("none of the 1 names in the first record (the first record is one cell that holds ';': separator = ';'?)",
+      data.read_csv, path, { label = "y" })
+    fails("'1;2;x' (expected a number) (the first record is one cell that holds ';'", data.read_csv, path)
+    put "a\tb\n1\tx\n"
+    fails("holds tabs: separator = '\\t'?)", data.read_csv, path)
+    put "a\nx\n"
+    assert.falsy(select(2, pcall(data.read_csv, path)):find("separator", 1, true))
+    put "a;b\n1;x\n"
+    assert.falsy(select(2, pcall(data.read_csv, path, { separator = ";" })):find("separator", 1, true))
+  end)
+
+  it("keep their letters in messages", function()
+    put "a,b\n1,Espèce 日本\n2,\xff\n"
+    fails("'Espèce 日本' (expected a number)", data.read_csv, path)
+    put "a\n\xff\xc3\n"
+    fails("'??' (expected a number)", data.read_csv, path)
+    put "1 1:è\n"
+    fails("'è'", data.read_svmlight, path)
+  end)
+
+  it("are not taken for options when they stand last among arguments", function()
+    put "a,b,y\n1,2,1\n3,4,2\n"
+    local machine, network = peri.svm.SVC {}, peri.train.Classifier { build = print }
+    for _, f in ipairs { function() machine:fit(data.read_csv(path, { label = "y" })) end,
+      function() network:fit(data.read_csv(path, { label = "y" })) end } do
+      fails("options are what read_csv gives third (expected: local X, y = data.read_csv(..))", f)
+    end
+  end)
+
   it("are read, with or without a header", function()
     put "1,2.5\n-3,4e2\n"
     local X, y, info = data.read_csv(path)

@@ -1,10 +1,10 @@
 -- help: what it finds, and that its lines fit a terminal.
 local peri = require "perilune"
 
-local function helped(x)
+local function helped(...)
   local lines, old = {}, print
   _G.print = function(text) lines[#lines + 1] = text end
-  local ok, message = pcall(peri.help, x)
+  local ok, message = pcall(peri.help, ...)
   _G.print = old
   assert(ok, message)
   for line in table.concat(lines, "\n"):gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
@@ -30,6 +30,37 @@ describe("help", function()
     begins("x:item()", peri.zeros(1).item)
     begins("figure:line(", peri.plot.figure().line)
     begins("plot.figure{", "plot.figure")
+  end)
+
+  it("finds the methods of every class, as it writes them itself", function()
+    local function says(pattern, x) assert.matches(pattern, helped(x)) end
+    says("^x:backward%(", "x:backward")
+    says("^figure:line%(", "figure:line")
+    says("m:fit%(X, y, {dev =.*\n\nm:fit%(X, y, {sample_weight =", "m:fit")
+    says("^train%.fit{.*m:fit%(X, y, {dev =", "fit")
+    says("^optimizer:step%(.*schedule:step%(metric", "step")
+    says("^m:predict%(X%) %-> tensor.*m:predict%(X%) %-> labels", "predict")
+    says("^sub%(a, b", peri.zeros(1).sub_)
+    says("^add%(a, b", "add_")
+    says("ranges include both ends", "shape")
+    says("ranges include both ends", "dtype")
+  end)
+
+  it("searches where a word stands when nothing has that name", function()
+    assert.matches("Nothing is named lr; the word stands in.* optim%.Adam .*optim%.SGD", helped "lr")
+    assert.matches("train%.fit", helped "early_stopping")
+    assert.equal("there is no documentation of matmull: did you mean matmul?", helped "matmull")
+    assert.equal("there is no documentation of %(.*$", helped "%(.*$")
+    assert.matches("^this is nil", helped(nil))
+  end)
+
+  it("shows the methods of objects", function()
+    local opt = peri.optim.SGD(peri.nn.Linear(2, 2):parameters(), { lr = 1 })
+    assert.matches("^SGD%(.*optimizer:step%(%).*optimizer:zero_grad%(%)", helped(opt))
+    assert.matches("^StepLR%(.*schedule:step%(metric%)",
+      helped(peri.optim.lr_scheduler.StepLR(opt, { step_size = 1 })))
+    assert.matches("^data.loader%(", helped(peri.data.loader { peri.zeros(2) }))
+    assert.matches("^svm.LinearSVC{.*m:decision_function%(X%)", helped(peri.svm.LinearSVC {}))
   end)
 
   it("explains values and parts", function()

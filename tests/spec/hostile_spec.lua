@@ -41,7 +41,7 @@ describe("arguments", function()
   end)
 
   it("that are userdata are named in messages", function()
-    fails("got a perilune.Layer", peri.svm.SVC {}.fit, peri.svm.SVC {}, peri.nn.Linear(2, 2), int64 {1, 2})
+    fails("got a Linear", peri.svm.SVC {}.fit, peri.svm.SVC {}, peri.nn.Linear(2, 2), int64 {1, 2})
   end)
 
   it("that are huge steps do not overflow", function()

@@ -268,7 +268,8 @@ describe("losses", function()
     local x, y = peri.randn(6, 3), peri.tensor({ 1, 2, 3, 1, 2, 3 }):to "int64"
     assert.is_true(nn.CrossEntropyLoss()(x, y):equal(peri.cross_entropy(x, y)))
     assert.is_true(nn.MSELoss { reduction = "sum" }(x, x * 2):equal(peri.mse_loss(x, x * 2, { reduction = "sum" })))
-    assert.matches("cross_entropy: target 1 is class 0", message(nn.CrossEntropyLoss(), x, y - 1))
+    assert.matches("cross_entropy: row 1 of target is class 0 %(classes count from 1",
+      message(nn.CrossEntropyLoss(), x, y - 1))
     assert.matches("reduction must be one of none sum mean, got 'avg'", message(nn.MSELoss, { reduction = "avg" }))
   end)
 end)
@@ -443,6 +444,16 @@ describe("Module.extend", function()
     assert.matches("^Small%(", tostring(net))
     local Empty = nn.Module.extend "Empty"
     assert.equal("Empty()", tostring(Empty()))
+    local Own = nn.Module.extend "Own"
+    function Own:init(n) self.n = n end
+    function Own:__tostring() return ("Own(%d)\nof two lines"):format(self.n) end
+    assert.equal("Own(3)\nof two lines", tostring(Own(3)))
+    assert.equal("Sequential(\n  (1): Own(4)\n  of two lines\n  (2): ReLU()\n)",
+      tostring(nn.Sequential(Own(4), nn.ReLU())))
+    assert.equal("Own(5)\nof two lines", tostring(Own:extend "Heir"(5)))
+    local Wrong = nn.Module.extend "Wrong"
+    function Wrong.__tostring() return 3 end
+    assert.matches("Wrong: __tostring gave 3 %(expected a string%)", message(tostring, Wrong()))
     assert.same({}, Empty():parameters())
     assert.matches("Empty: there is no method forward %(define function Empty:forward%(x%)%)",
       message(Empty(), peri.zeros(1)))

@@ -39,6 +39,24 @@ describe("the program #program", function()
     assert.equal(1, status)
   end)
 
+  it("prints tensors in lines of the terminal's width, or of 80 characters", function()
+    local function widest(code, ...)
+      local most, lines = 0, 0
+      for line in run({ "-e", "local peri = require 'perilune' print(" .. code .. ")" }, "", ...):gmatch "[^\n]+" do
+        most, lines = math.max(most, #line), lines + 1
+      end
+      return most, lines
+    end
+    assert.same({ 78, 4 }, { widest("peri.arange(1, 60)", "COLUMNS=80") })
+    assert.same({ 38, 7 }, { widest("peri.arange(1, 60)", "COLUMNS=40") })
+    assert.same({ 238, 2 }, { widest("peri.arange(1, 60)", "COLUMNS=1000") })
+    assert.same({ 78, 4 }, { widest("peri.arange(1, 60)", "COLUMNS=") })
+    assert.same({ 78, 4 }, { widest("peri.arange(1, 60)", "COLUMNS=-3") })
+    assert.same({ 78, 13 }, { widest("peri.full({3, 30}, 0.25)", "COLUMNS=80") })
+    assert.matches("^columns 1 to 10\n0%.2500  .*\ncolumns 21 to 30\n.*%[float32 3x30%]\n$",
+      (run({ "-e", "print(require 'perilune'.full({3, 30}, 0.25))" }, "", "COLUMNS=80")))
+  end)
+
   it("sets no global of its own", function()
     assert.same({"nil\tnil\tnil\n", "", 0}, {run {"-e", "print(peri, perilune, help)"}})
   end)
@@ -54,11 +72,40 @@ describe("the program #program", function()
     assert.same({"function\n", "", 0}, {run {"-e", "print(type(require('lfs').currentdir))"}})
   end)
 
+  it("says of a name that is nil what was meant", function()
+    local function hint(code)
+      local _, err, status = run { "-e", "local peri = require 'perilune' local nn, net = peri.nn " .. code }
+      assert.equal(1, status)
+      return err:match "^[^\n]*"
+    end
+    assert.matches("nil value %(field 'tensr'%): did you mean peri%.tensor%?$", hint "peri.tensr(2)")
+    assert.matches("nil value %(field 'Linaer'%): did you mean peri%.nn%.Linear%?$", hint "nn.Linaer(2, 3)")
+    assert.matches("nil value %(field 'Linear'%): did you mean peri%.nn%.Linear%?$", hint "peri.Linear(2, 3)")
+    assert.matches("nil value %(field 'trian'%): did you mean peri%.train%?$", hint "peri.trian.fit {}")
+    assert.matches("did you mean peri%.linalg%.solve%?$", hint "peri.linalg.sovle()")
+    assert.matches("did you mean peri%.optim%.lr_scheduler%.StepLR%?$", hint "peri.optim.StepLR()")
+    assert.matches("nil value %(field 'frobnicate'%)$", hint "peri.frobnicate()")
+    assert.matches("nil value %(field 'grad'%) %(a gradient is nil until backward",
+      hint "local w = peri.ones(2, {requires_grad = true}) w = w - 1 print(w.grad * 2)")
+    assert.matches("%(global 'peri'%) %(scripts begin with: local peri = require \"perilune\"%)\n",
+      (select(2, run { "-e", "peri.zeros(2)" })))
+    local script = os.tmpname()
+    local file <close> = assert(io.open(script, "w"))
+    file:write "local peri = require 'perilune'\nlocal own = {}\nown.tensr(peri)\n"
+    file:flush()
+    assert.matches(":3: attempt to call a nil value %(field 'tensr'%)\n", (select(2, run { script })))
+    os.remove(script)
+    assert.same({ "true\tnil\n", "", 0 }, { run { "-e",
+      "local p = require 'perilune' print(pcall(function() return p.tensr end))" } })
+  end)
+
   it("reports errors with a traceback and status 1", function()
     local out, err, status = run {"-e", "local function f() error('wrong') end f()"}
     assert.same({"", 1}, {out, status})
     assert.matches("^perilune: %(command line%):1: wrong\nstack traceback:\n.*in main chunk", err)
-    assert.matches("error object is a table value", (select(2, run {"-e", "error({})"})))
+    assert.matches("error object is a table value: {}", (select(2, run {"-e", "error({})"})))
+    assert.matches('error object is a table value: {code = 3, what = "x"}%)',
+      (select(2, run { "-e", "error({code = 3, what = 'x'})" })))
     assert.same("perilune: text\n",
       (select(2, run {"-e", "error(setmetatable({}, {__tostring = function() return 'text' end}))"})))
     assert.matches("cannot open /nowhere", (select(2, run {"/nowhere"})))

@@ -49,6 +49,43 @@ describe("the REPL #program", function()
     assert.matches("near <eof>", err)
   end)
 
+  it("takes an = before an expression, as lua does", function()
+    prints("3\n", "=1 + 2\n")
+    prints("3\n4\n", "=3\n= 4\n")
+    prints("5\n", "=2 +\n3\n")
+  end)
+
+  it("gives up what is unfinished at Ctrl-D, and leaves at a prompt", function()
+    local lines, shown, reads = { "for i = 1, 2 do", nil, "x = 7", "print(x)", nil }, {}, 0
+    local host = {
+      interactive = true, columns = function() return 80 end, remember = function() end,
+      read = function()
+        reads = reads + 1
+        return lines[reads]
+      end,
+      call = function(f, handler, ...) return xpcall(f, handler, ...) end,
+      hint = function(text) return text end, error_object = tostring,
+    }
+    function host.load(name) return assert(loadfile("bindings/lua/" .. name:gsub("%.", "/") .. ".lua"))(host) end
+    local silent = { write = function() end, flush = function() end }
+    local env = setmetatable({ io = { stdout = silent, stderr = io.stderr } }, { __index = _G })
+    local start = assert(loadfile("bindings/lua/program/repl.lua", "t", env))(host)
+    local old, peri, help = print, rawget(_G, "peri"), rawget(_G, "help")
+    _G.print = function(text) shown[#shown + 1] = text end
+    local ok, message = pcall(start)
+    _G.print, _G.peri, _G.help, _G.x = old, peri, help, nil
+    assert(ok, message)
+    assert.same({ 7 }, shown)
+    assert.equal(5, reads)
+  end)
+
+  it("shows functions of the module by their signature, and peri without what is the tests' own", function()
+    prints("function data.moons(n, {noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n", "peri.data.moons\n")
+    local out = repl "peri\n"
+    assert.matches("abs = function", out)
+    assert.is_nil(out:find "_fail_after")
+  end)
+
   it("predefines peri and help", function()
     prints("table\tfunction\n", "type(peri), type(help)\n")
     prints("true\n", "peri == require 'perilune'\n")
@@ -125,7 +162,9 @@ print "end"
     assert.equal("1\n", out)
     assert.matches("^stdin:1: attempt to index a nil value %(field 'x'%)\nstack traceback:\n" ..
       "\tstdin:1: in main chunk\n", err)
-    assert.matches("error object is a table value", err)
+    assert.matches("error object is a table value: {", err)
+    assert.matches("did you mean peri%.tensor%?", (select(2, repl "peri.tensr(2)\n")))
+    assert.matches("did you mean peri%.nn%.Linear%?", (select(2, repl "local nn = peri.nn\nnn.Linaer(2)\n")))
     assert.matches("unexpected symbol near 'not'", err)
     assert.is_nil(err:find("[program", 1, true))
   end)
@@ -191,6 +230,23 @@ print "all"]]
     local peri = require "perilune"
     session.variables.t = {holder = function() return peri.ones(2) end}
     assert.equal("ul", (completes "t:matm"))
+  end)
+
+  it("offers the module's parts, loaded or not, and nothing that is the tests' own", function()
+    local peri = require "perilune"
+    session.variables.peri = { holder = function() return peri end }
+    assert.equal("im", (completes "peri.opt"))
+    assert.equal("t", (completes "peri.plo"))
+    assert.equal("n", (completes "peri.trai"))
+    assert.equal("ics", (completes "peri.metr"))
+    local _, choices = completes "peri."
+    for part in ("data optim svm train metrics plot run script report nn select"):gmatch "%a+" do
+      assert.matches("%f[%w_]" .. part .. "%f[^%w_]", choices)
+    end
+    assert.is_nil(choices:find "_fail_after")
+    assert.same({ nil, nil }, { completes "peri._" })
+    assert.same({ nil, nil }, { completes "peri:optim" })
+    assert.equal("cles", (completes "peri.data.cir"))
   end)
 
   it("is silent where nothing fits", function()

@@ -242,14 +242,14 @@ describe("every experiment", function()
     for _, name in ipairs(names) do
       local out, err, status = run { "scripts/" .. name .. ".lua", "--help" }
       assert.equal(0, status, err)
-      assert.matches("^usage: perilune " .. name .. ".lua %[options%]\n", out)
+      assert.matches("^usage: perilune scripts/" .. name .. ".lua %[options%]\n", out)
       assert.matches("\n  %-%-out DIR +folder of the pictures; out/" .. name, out)
       assert.matches("\n  %-%-quick +smaller sizes", out)
       assert.matches("\n  %-%-plots TEXT +pictures; one of yes, no; yes", out)
       out, err, status = run { "scripts/" .. name .. ".lua", "--quik" }
       assert.equal(1, status)
       assert.equal("", out)
-      assert.equal(name .. ".lua: unknown option --quik (see --help)\n", err)
+      assert.equal(name .. ".lua: unknown option --quik (see --help): did you mean quick?\n", err)
     end
   end)
 

@@ -244,6 +244,86 @@ describe("train.fit", function()
     assert.equal(h.dev_accuracy[5], h:score(Xt, yt))
   end)
 
+  it("leaves each layer in the mode that it had, also when it fails", function()
+    peri.manual_seed(1)
+    local net = nn.Sequential(nn.Linear(2, 10), nn.Sequential(nn.Dropout { p = 0.5 }, nn.Tanh()), nn.Linear(10, 2))
+    local function modes() return { net.training, net[2].training, net[2][1].training, net[3].training } end
+    local function set()
+      net:train()
+      net[2]:eval()
+      net[2][1]:train()
+    end
+    local before = { true, false, true, true }
+    set()
+    local h = train.fit(options { model = net })
+    assert.same(before, modes())
+    h:predict(X)
+    h:score(X, y)
+    assert.same(before, modes())
+    message_of(train.fit, options { model = net, callbacks = function() error "enough" end })
+    assert.same(before, modes())
+    message_of(train.fit, options { model = net, loss = function() error "enough" end })
+    assert.same(before, modes())
+    net:eval()
+    train.fit(options { model = net, early_stopping = { patience = 1 } })
+    assert.same({ false, false, false, false }, modes())
+    local function build() return net, optim.SGD(net:parameters(), { lr = 0.1 }) end
+    local m = train.Classifier { build = build, epochs = 1 }
+    net:train()
+    assert.is_false(m:fit(X, y, { progress = false }).model.training)
+  end)
+
+  it("counts in its rows per second what it trains, not what callbacks do", function()
+    local now = 0
+    local process, check = { is_terminal = function() return false end }, { measures = function() return {} end }
+    local written = {}
+    local env = setmetatable({ io = { stderr = { write = function(_, text) written[#written + 1] = text end } } },
+      { __index = _G })
+    local progress = assert(loadfile("bindings/lua/train/progress.lua", "t", env))(process, check)
+    local line = progress(true, 2, 100, function() return now end)
+    now = 1 -- a second of training, then nine of a callback
+    line:epoch { epoch = 1 }
+    now = 10
+    line:pause(9)
+    now = 11
+    line:epoch { epoch = 2 }
+    assert.same({ "epoch 1/2  100 rows/s  0:01 left", "epoch 2/2  100 rows/s  0:00 left" }, { written[1], written[2] })
+  end)
+
+  it("names the way of a parameter of build into a search", function()
+    local plain = train.Classifier { build = print }
+    local search = { estimator = plain, params = { act = { "tanh" } }, train = { X, y }, cv = 3 }
+    assert.matches("Classifier: unknown option act %(known: .*; parameters of build must be named in params = {name",
+      message_of(peri.select.grid_search, search))
+    assert.matches("Regressor: unknown option act %(.*must be named in params",
+      message_of(train.Regressor, { build = print, act = 1 }))
+  end)
+
+  it("refuses an optimizer that trains something else, and a schedule of another optimizer", function()
+    local net, other = network(), network()
+    local before = bits(net)
+    local strange = optim.SGD(other:parameters(), { lr = 0.1 })
+    assert.matches("fit: optimizer holds none of the model's parameters",
+      message_of(train.fit, options { model = net, optimizer = strange }))
+    local own = optim.SGD(net:parameters(), { lr = 0.1 })
+    assert.matches("fit: scheduler is of another optimizer", message_of(train.fit, options {
+      model = net, optimizer = own, scheduler = optim.lr_scheduler.StepLR(strange, { step_size = 1 }) }))
+    net:to "float64"
+    assert.matches("holds none of the model's parameters %(.*made after model:to",
+      message_of(train.fit, options { model = net, optimizer = own }))
+    net:to "float32"
+    assert.equal(before, bits(net))
+    local built = train.Classifier { build = function() return network(), strange end }
+    assert.matches("holds none", message_of(built.fit, built, X, y))
+    local w = peri.zeros(2, 2, { requires_grad = true })
+    assert.matches("holds none", message_of(train.fit, options {
+      model = function(x) return x:matmul(w) end, parameters = { w }, optimizer = strange }))
+    local last = optim.SGD(network().parameters(net[3]), { lr = 0.1 }) -- of a part: what one fine-tunes
+    assert.equal(5, train.fit(options { model = net, optimizer = last }).epochs)
+    local mine = { step = function() end, zero_grad = function() end } -- of one's own, which nobody can ask
+    assert.equal(5, train.fit(options { model = net, optimizer = mine }).epochs)
+  end)
+
   it("leaves the mode of the model when it refuses, and takes lists over", function()
     local net = network(3)
     net:train()
@@ -345,7 +425,7 @@ describe("train.fit", function()
     end })
     assert.same({ "callback", 2 }, { h.stopped, h.epochs })
     assert.is_true(h.dev_loss[2] > 0)
-    assert.is_false(net.training)
+    assert.is_true(net.training)
   end)
 
   it("weighs rows: whole weights are repetitions, rows of weight 0 are absent", function()

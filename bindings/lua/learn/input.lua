@@ -44,7 +44,13 @@ function input.only(operation, options, names)
     end
   end
   table.sort(unknown)
-  if #unknown > 0 then fail("%s: unknown option %s (known: %s)", operation, unknown[1], names:gsub(" ", ", ")) end
+  if #unknown > 0 and internal.is_contents(options) then
+    fail("%s: options are what read_csv gives third (expected: local X, y = data.read_csv(..))", operation)
+  end
+  if #unknown > 0 then
+    fail("%s: unknown option %s (known: %s)%s", operation, unknown[1], (names:gsub(" ", ", ")),
+      internal.meant(unknown[1], names))
+  end
   return options
 end
 

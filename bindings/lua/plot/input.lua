@@ -1,8 +1,9 @@
 -- What comes into a picture: checks of options and data, and the errors that they raise.
 
--- `raise` raises a message with the position of the script's line.
+-- internal.raise raises a message with the position of the script's line.
 
-local raise = ...
+local internal = ...
+local raise = internal.raise
 
 -- ---- errors ----
 -- Inside, a failure is a table, so that the public functions can put the position of the script's
@@ -43,7 +44,7 @@ local function shown(value)
     for i, v in ipairs(value) do parts[i] = type(v) == "number" and (v == v and ("%.6g"):format(v) or "nan") or nil end
     if #parts == #value then return "{" .. table.concat(parts, ", ") .. "}" end
   end
-  if type(value) == "table" or type(value) == "userdata" then return "a " .. type(value) end
+  if type(value) == "table" or type(value) == "userdata" then return internal.describe(value) end
   return tostring(value)
 end
 
@@ -223,7 +224,8 @@ local function options(where, given, known)
   for _, name in ipairs(names) do
     local want = known[name]
     if not want then
-      fail("%s: unknown option '%s' (known: %s)", where, name:sub(1, 60), table.concat(sorted_keys(known), ", "))
+      fail("%s: unknown option '%s' (known: %s)%s", where, name:sub(1, 60), table.concat(sorted_keys(known), ", "),
+        internal.meant(name, known))
     end
     kept[name] = want.read(values[name])
     if kept[name] == nil then

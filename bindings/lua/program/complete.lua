@@ -71,6 +71,9 @@ local function candidates(session, line)
     local value = resolve(session, chain)
     local found = {}
     if value ~= nil then add_fields(found, value, 0) end
+    for name in pairs(value == package.loaded.perilune and found or {}) do -- what is there for its tests
+      if name:find "^_" then found[name] = nil end
+    end
     for name in pairs(found) do -- what is not asked for is not indexed: that may load a part of the module
       local ok, field = false, nil
       if name:sub(1, #part) == part then ok, field = pcall(index, value, name) end

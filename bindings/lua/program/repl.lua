@@ -19,7 +19,9 @@ local function explain(message)
   if type(message) ~= "string" then
     local metatable = debug.getmetatable(message)
     if type(metatable) == "table" and metatable.__tostring then return tostring(message) end
-    message = ("(error object is a %s value)"):format(type(message))
+    message = host.error_object(message)
+  else
+    message = host.hint(message)
   end
   local text = debug.traceback(message, 2)
   text = text:match("^(.*)\n\t%[C%]: in [^\n]*\n\t%[program%.repl%]:") or text
@@ -65,7 +67,7 @@ local function loop()
       text = nil
     else
       if line:find("%S") then host.remember(line) end
-      text = text and text .. "\n" .. line or line
+      text = text and text .. "\n" .. line or line:gsub("^=", "return ") -- "=x" as lua takes it
       local chunk, message, unfinished = session:compile(text)
       if chunk or not unfinished then
         text = nil
@@ -81,8 +83,7 @@ local function open_module()
   local peri = require "perilune"
   _G.peri = peri
   function _G.help(...)
-    if peri.help then return peri.help(...) end
-    return peri.documentation and peri.documentation((...)) or "nothing is written about this value"
+    return peri.help(...)
   end
 end
 

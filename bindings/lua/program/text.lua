@@ -5,13 +5,26 @@ local MOST, DEEPEST = 20, 3
 
 local text_of
 
+-- A function of the module as its documentation begins, else as Lua shows it.
+local function text_of_function(value)
+  local peri = package.loaded.perilune
+  local text = type(peri) == "table" and peri.documentation and peri.documentation(value)
+  return text and "function " .. text:match "^[^\n]*" or tostring(value)
+end
+
+-- What the module has for nobody but its tests.
+local function is_hidden(t, key)
+  return t == package.loaded.perilune and type(key) == "string" and key:find "^_" ~= nil
+end
+
 -- The entries as text: a list's values alone, other fields as name = value.
 local function entries(t, width, depth)
   local parts, names, length = {}, {}, rawlen(t)
   for i = 1, math.min(length, MOST) do parts[i] = text_of(rawget(t, i), width, depth + 1) end
   if length > MOST then parts[MOST + 1] = "... " .. length - MOST .. " more" end
   for key in next, t do
-    if not (math.type(key) == "integer" and key >= 1 and key <= length) then names[#names + 1] = key end
+    local listed = math.type(key) == "integer" and key >= 1 and key <= length
+    if not listed and not is_hidden(t, key) then names[#names + 1] = key end
   end
   table.sort(names, function(a, b)
     if type(a) == type(b) and (type(a) == "number" or type(a) == "string") then return a < b end
@@ -43,7 +56,7 @@ end
 function text_of(value, width, depth)
   depth = depth or 0
   if depth > 0 and type(value) == "string" then return ("%q"):format(value):gsub("\\\n", "\\n") .. "" end
-  if depth > 0 and type(value) == "function" then return "function" end
+  if type(value) == "function" then return depth > 0 and "function" or text_of_function(value) end
   local metatable = debug.getmetatable(value)
   if type(value) ~= "table" or metatable and (rawget(metatable, "__tostring") or rawget(metatable, "__name")) then
     local text = tostring(value)

@@ -81,7 +81,9 @@ local function read_options(operation, options, given)
   if type(given) ~= "table" then fail(operation, "options must be a table, got %s", shown(given)) end
   for name, value in next, given do
     if type(name) ~= "string" then fail(operation, "options must have names, got the key %s", shown(name)) end
-    if not known[name] then fail(operation, "unknown option %s (known: %s)", name, names_of(options)) end
+    if not known[name] then
+      fail(operation, "unknown option %s (known: %s)%s", name, names_of(options), internal.meant(name, known))
+    end
     params[name] = known[name](operation, name, value)
   end
   return params
@@ -106,6 +108,9 @@ local CLONE = text [[
 m:clone(changes) -> estimator
 A new estimator, not fitted, with the options of m; changes = {name = value, ..} replaces some.]]
 local PARAMS = "m:params() -> table\nThe options and their values, in a table of its own."
+local HAS = text [[
+m:has(name) -> boolean
+Whether there is a field or method of that name now; reading one that is not there is an error.]]
 local RELEASE = "m:release()\nFrees what was learnt; m is not fitted afterwards."
 
 -- A class: name, options, fields (names of what a fit gives), fit(params, X, operation) -> fields,
@@ -168,6 +173,11 @@ local function define(class)
     for name, value in next, changes or {} do merged[name] = value end
     return new(read_options(class.name, class.options, merged))
   end)
+  method("has", HAS, function(m, _, operation, name)
+    if type(name) ~= "string" then fail(operation, "name must be a string, got %s", shown(name)) end
+    local ok, value = pcall(function() return m[name] end)
+    return ok and value ~= nil
+  end)
   method("release", RELEASE, function(_, state) state.fitted = nil end)
 
   function meta.__index(m, name)
@@ -176,8 +186,15 @@ local function define(class)
     if is_field[name] and state.fitted then return state.fitted[name] end
     if is_option[name] then return state.params[name] end
     if is_field[name] then fail(class.name, "not fitted; call fit first") end
-    fail(class.name, "there is no field or method %s", type(name) == "string" and name or shown(name))
+    local known = setmetatable({}, { __index = methods })
+    for _, names in ipairs { is_field, is_option } do
+      for key in pairs(names) do known[key] = true end
+    end
+    fail(class.name, "there is no field or method %s%s", type(name) == "string" and name or shown(name),
+      internal.meant(name, known))
   end
+
+  internal.classes["svm." .. class.name] = meta
 
   function meta.__newindex(_, name)
     fail(class.name, "%s cannot be set (m:clone{n_components = 10} is a copy with other options)", tostring(name))

@@ -32,7 +32,8 @@ local function only(operation, options, names)
   local call, rest = part(operation, options, names)
   local unknown = next(rest)
   if unknown ~= nil then
-    fail("%s: unknown option %s (known: %s)", operation, tostring(unknown), names:gsub(" ", ", "))
+    fail("%s: unknown option %s (known: %s)%s", operation, tostring(unknown), (names:gsub(" ", ", ")),
+      internal.meant(unknown, names))
   end
   return call
 end

@@ -12,7 +12,7 @@ function check.shown(value)
   if peri.is_tensor(value) then return ("a tensor of %s (%s)"):format(table.concat(value.shape, "x"), value.dtype) end
   if type(value) == "string" then return "'" .. value:sub(1, 60):gsub("%c", "?") .. "'" end
   if type(value) == "number" or type(value) == "boolean" or value == nil then return tostring(value) end
-  return "a " .. type(value)
+  return internal.describe(value)
 end
 
 -- The measures of an epoch in words.
@@ -93,15 +93,19 @@ function check.sorted_keys(t)
   return keys
 end
 
--- A copy of the options, each checked, in the order of their names.
-function check.options(where, given, known)
+-- A copy of the options, each checked, in the order of their names; a note goes to the end of the known.
+function check.options(where, given, known, note)
   if type(given) ~= "table" then fail("%s: the options must be a table, got %s", where, check.shown(given)) end
   local kept, names, values = {}, check.sorted_keys(given), {}
   for name, value in pairs(given) do values[tostring(name)] = value end
   for _, name in ipairs(names) do
     local want = known[name]
+    if not want and internal.is_contents(given) then
+      fail("%s: options are what read_csv gives third (expected: local X, y = data.read_csv(..))", where)
+    end
     if not want then
-      fail("%s: unknown option %s (known: %s)", where, name:sub(1, 60), table.concat(check.sorted_keys(known), ", "))
+      fail("%s: unknown option %s (known: %s%s)%s", where, name:sub(1, 60),
+        table.concat(check.sorted_keys(known), ", "), note or "", internal.meant(name, known))
     end
     if not want.test(values[name]) then
       fail("%s: %s must be %s, got %s", where, name, want.expected, check.shown(values[name]))

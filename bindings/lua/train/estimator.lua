@@ -24,6 +24,7 @@ local FIT = joined(LOOP, {
   step = kinds.callable, train = kinds.pair, dev = kinds.pair, sample_weight = kinds.list,
   scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
 })
+local NOTE = "; parameters of build must be named in params = {name = value, ..}"
 local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
 local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false }
 
@@ -166,9 +167,23 @@ local function check_scores(where, job, classes)
   end
 end
 
+-- An optimizer of another network would train that one, and a schedule of another optimizer do nothing.
+local function check_optimizer(where, options, parameters)
+  local optimizer, scheduler = options.optimizer, options.scheduler
+  if options.step or peri.type(optimizer) ~= "optimizer" then return end
+  if #parameters > 0 and not internal.optim.holds(optimizer, parameters) then
+    fail("%s: optimizer holds none of the model's parameters (expected one of model:parameters(), and made after " ..
+      "model:to(dtype))", where)
+  end
+  if peri.type(scheduler) == "schedule" and not internal.optim.drives(scheduler, optimizer) then
+    fail("%s: scheduler is of another optimizer (expected one that was made with optimizer)", where)
+  end
+end
+
 -- Trains self.model, and puts the history and classes into self; options are checked.
 local function train(where, self, options)
   local model, parameters = layer_of(where, options)
+  check_optimizer(where, options, parameters)
   local dtype = parameters[1] and parameters[1].dtype or float_dtype(options.train[1])
   self.model, self.dtype, self.classes = model, dtype, nil
   local set, weights = options.train, nil
@@ -310,6 +325,7 @@ function methods.fit(self, X, y, given)
     fail("fit: build gave %s third (expected a schedule)", shown(scheduler))
   end
   if call.progress ~= nil then options.progress = call.progress end
+  model:eval() -- the mode that it is in after the training
   local result = train("fit", { _class = self._class, _options = self._options, _new = self._new }, joined(options, {
     model = model, optimizer = optimizer, scheduler = scheduler, train = { X, y }, dev = call.dev,
     sample_weight = call.sample_weight,
@@ -363,7 +379,7 @@ local classes = { Fitted = new_class "Fitted", Classifier = new_class "Classifie
 
 local function constructor(name)
   local function new(given)
-    local options = check.options(name, given or {}, CLASSIFIER)
+    local options = check.options(name, given or {}, CLASSIFIER, NOTE)
     if not options.build then
       fail("%s: option build is missing (expected %s)", name, kinds.build.expected)
     end

@@ -8,28 +8,55 @@ local function in_chunks(n, f)
   for from = 1, n, CHUNK do f(from, math.min(n, from + CHUNK - 1)) end
 end
 
+-- The mode of each module, so that what training and predicting do to it can be undone; containers come after what they
+-- hold, and set its mode too.
+local function modes_of(model)
+  local modes = {}
+  if type(model) == "userdata" then
+    peri.nn.Module.apply(model, function(m) modes[#modes + 1] = { m, m.training } end)
+  elseif type(rawget(model, "training")) == "boolean" then
+    modes[1] = { model, model.training }
+  end
+  return modes
+end
+
+local function restore(modes)
+  for i = #modes, 1, -1 do
+    local m, training = modes[i][1], modes[i][2]
+    if m.training ~= training then
+      if training then m:train() else m:eval() end
+    end
+  end
+end
+
+-- f(...), after which, also when it fails, each module of the model has the mode that it had.
+local function keeping_modes(model, f, ...)
+  local modes = modes_of(model)
+  local _ <close> = setmetatable({}, { __close = function() restore(modes) end })
+  return f(...)
+end
+
 -- The first two rows through the model, before anything is trained: its scores, their targets, and a function that
 -- gives their loss.
 local function try(job)
   local rows = { { 1, math.min(2, #job.train.X) } }
-  local y, mode = job.train.y[rows], job.model.training
-  job.model:eval()
-  local ok, scores = pcall(peri.no_grad, job.model, job.train.X[rows])
-  if mode then job.model:train() end
-  if not ok then error(scores, 0) end
+  local y = job.train.y[rows]
+  local scores = keeping_modes(job.model, function()
+    job.model:eval()
+    return peri.no_grad(job.model, job.train.X[rows])
+  end)
   return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
 
 -- What the model gives for X, without recording and in eval mode.
-local function forward(model, X)
-  return peri.no_grad(function()
-    model:eval()
-    if #X == 0 then return model(X) end
-    local parts = {}
-    in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
-    return #parts == 1 and parts[1] or peri.cat(parts, 1)
-  end)
+local function predict(model, X)
+  model:eval()
+  if #X == 0 then return model(X) end
+  local parts = {}
+  in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
+  return #parts == 1 and parts[1] or peri.cat(parts, 1)
 end
+local function forward(model, X) return keeping_modes(model, peri.no_grad, predict, model, X) end
 
 -- ---- losses and measures ----
 -- Running sums over batches, and what becomes of them. A loss with reduction 'sum' is divided by rows too. Of weighted
@@ -143,7 +170,9 @@ local function tell_batch(job, epoch, batch, loss)
   told.seconds, told.learning_rate = start - job.start, job.optimizer and job.optimizer.lr
   local go_on = job.on_batch(told)
   job.model:train()
-  job.start = job.start + (peri.now() - start)
+  local paused = peri.now() - start
+  job.start = job.start + paused
+  job.line:pause(paused)
   return go_on == false
 end
 
@@ -234,10 +263,11 @@ end
 local function named(loss) return loss ~= loss and "NaN" or loss > 0 and "infinite" or "minus infinity" end
 
 local function call_back(job, state)
-  local go_on = true
+  local go_on, start = true, peri.now()
   for _, f in ipairs(job.callbacks) do
     if f(state) == false then go_on = false end
   end
+  job.line:pause(peri.now() - start)
   return go_on
 end
 
@@ -301,7 +331,7 @@ end
 
 -- job: model, loss, optimizer or step, parameters, train {X, y, w or nil, total}, elements (for w, the loss of single
 -- elements), dev, classes, and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note.
-local function run(job)
+local function trained(job)
   local result = { states = {}, trained = 0, diverged = false }
   local stopper = new_stopper(job)
   job.told, job.batches = { model = job.model, optimizer = job.optimizer }, 0
@@ -311,6 +341,7 @@ local function run(job)
     { batch_size = job.batch_size, shuffle = job.shuffle, seed = job.seed })
   do
     local line <close> = progress(job.progress, job.epochs, #job.train.X, peri.now)
+    job.line = line
     for epoch = 1, job.epochs do
       if epoch_of(job, result, epoch, line, stopper) then break end
     end
@@ -324,9 +355,9 @@ local function run(job)
     job.model:load_state_dict(stopper.parameters)
     result.best_epoch, result.monitor = stopper.epoch, stopper.monitor
   end
-  job.model:eval()
   history(result)
   return result
 end
+local function run(job) return keeping_modes(job.model, trained, job) end
 
 return { run = run, try = try, forward = forward, spread = spread, r2 = r2 }

@@ -55,6 +55,9 @@ function Progress:epoch(state)
   end
 end
 
+-- Time that went by outside of the training, in the script's own functions.
+function Progress:pause(seconds) self.start = self.start + seconds end
+
 function Progress:note(message)
   if not self.on then return end
   self:__close()
