@@ -197,7 +197,7 @@ static bool get_element(lua_State *L, bind_state *S, const peri_tensor *x, int i
     return false;
   lua_Integer i = lua_tointegerx(L, index, &whole);
   if (!whole || i == 0 || i > x->layout.shape[0] || i < -x->layout.shape[0]) return false;
-  peri_tensor element = *x;
+  peri_view element = x->view;
   element.data +=
       (i > 0 ? i - 1 : i + x->layout.shape[0]) * x->layout.strides[0] * (int64_t)peri_dtype_size(x->layout.dtype);
   bind_push_element(L, &element);
@@ -226,7 +226,7 @@ static int get(lua_State *L, bind_state *S, peri_tensor *x) {
   peri_tensor **handle = bind_new_tensor(L, S);
   BIND_TRY(L, S, run_key(S->context, x, &k, handle));
   if ((*handle)->layout.ndim == 0 && !((*handle)->requires_grad && S->context->grad_mode))
-    bind_push_element(L, *handle);
+    bind_push_element(L, &(*handle)->view);
   bind_charge(L, S);
   return 1;
 }

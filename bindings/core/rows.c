@@ -271,7 +271,7 @@ int bind_shown_outputs(const peri_op *op) {
   return shown;
 }
 
-void bind_push_element(lua_State *L, const peri_tensor *x) {
+void bind_push_element(lua_State *L, const peri_view *x) {
   switch (x->layout.dtype) {
   case PERI_BOOL:
     lua_pushboolean(L, *(const uint8_t *)x->data);
@@ -338,7 +338,7 @@ static int call_row(lua_State *L) {
   int shown = bind_run(L, S, &call);
   if ((op->flags & (PERI_OP_FULL_VALUE | PERI_OP_FULL_ONE)) && !call.args[1].given) {
     lua_settop(L, -shown); /* the first output */
-    if (op->flags & PERI_OP_FULL_VALUE) bind_push_element(L, bind_to_tensor(L, S, -1));
+    if (op->flags & PERI_OP_FULL_VALUE) bind_push_element(L, &bind_to_tensor(L, S, -1)->view);
     return 1;
   }
   if ((op->flags & PERI_OP_CREATES) && call.args[peri_op_params(op) - 1].integer) {

@@ -9,7 +9,7 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta);
 /* How many outputs scripts see. */
 int bind_shown_outputs(const peri_op *op);
 /* The first element as a Lua value. */
-void bind_push_element(lua_State *L, const peri_tensor *x);
+void bind_push_element(lua_State *L, const peri_view *x);
 /* peri.ops() */
 int bind_list_ops(lua_State *L);
 

@@ -4,7 +4,6 @@
 #include "names.h"
 #include "rows.h"
 #include "autograd/autograd.h"
-#include "kernels/kernels.h"
 #include "ops/rows.h"
 
 #include <math.h>
@@ -56,49 +55,16 @@ static int length(lua_State *L) {
 
 /* ---- whole-tensor comparisons ---- */
 
-typedef struct closeness {
-  double relative, absolute;
-  bool equal_nan;
-} closeness;
-
-static bool close_elements(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb,
-                           const closeness *c) {
-  bool long_a = a->layout.dtype == PERI_INT64, long_b = b->layout.dtype == PERI_INT64;
-  if (long_a && long_b) { /* doubles would lose their difference */
-    int64_t i = peri_load_integer(PERI_INT64, pa), j = peri_load_integer(PERI_INT64, pb);
-    uint64_t apart = i > j ? (uint64_t)i - (uint64_t)j : (uint64_t)j - (uint64_t)i;
-    return (double)apart <= c->absolute + c->relative * fabs((double)j);
-  }
-  if ((long_a || long_b) && c->relative == 0 && c->absolute == 0) {
-    bool same;
-    double other = peri_load_number((long_a ? b : a)->layout.dtype, long_a ? pb : pa);
-    peri_tensor_context(a)->kernels->elementwise->compare_mixed[PERI_COMPARE_eq](1, (char *)&same, 1, long_a ? pa : pb,
-                                                                                 8, (const char *)&other, 8);
-    return same;
-  }
-  double x = peri_load_number(a->layout.dtype, pa), y = peri_load_number(b->layout.dtype, pb);
-  if (x == y || (c->equal_nan && isnan(x) && isnan(y))) return true;
-  return isfinite(x) && isfinite(y) && fabs(x - y) <= c->absolute + c->relative * fabs(y);
-}
-
-static bool close_from(const peri_tensor *a, const char *pa, const peri_tensor *b, const char *pb, int level,
-                       const closeness *c) {
-  if (level == a->layout.ndim) return close_elements(a, pa, b, pb, c);
-  int64_t step_a = a->layout.strides[level] * (int64_t)peri_dtype_size(a->layout.dtype);
-  int64_t step_b = b->layout.strides[level] * (int64_t)peri_dtype_size(b->layout.dtype);
-  for (int64_t i = 0; i < a->layout.shape[level]; i++) {
-    if (!close_from(a, pa + i * step_a, b, pb + i * step_b, level + 1, c)) return false;
-  }
-  return true;
-}
-
-static int compare_all(lua_State *L, const char *operation, const closeness *c) {
-  const peri_tensor *a = bind_self(L, operation), *b = bind_check_tensor(L, bind_here(L), 2, operation, "other");
-  lua_pushboolean(L, peri_same_shape(&a->layout, &b->layout) && close_from(a, a->data, b, b->data, 0, c));
+static int compare_all(lua_State *L, const char *operation, const peri_closeness *how) {
+  bind_state *S = bind_here(L);
+  const peri_tensor *a = bind_self(L, operation), *b = bind_check_tensor(L, S, 2, operation, "other");
+  bool close;
+  BIND_TRY(L, S, peri_tensor_close(a, b, how, &close));
+  lua_pushboolean(L, close);
   return 1;
 }
 
-static int equal(lua_State *L) { return compare_all(L, "equal", &(closeness){0, 0, false}); }
+static int equal(lua_State *L) { return compare_all(L, "equal", &(peri_closeness){0, 0, false}); }
 
 static int allclose(lua_State *L) {
   static const peri_option options[] = {{"rtol", PERI_OPTION_NUMBER, 1e-5, 0, 1, NULL, ""},
@@ -107,7 +73,7 @@ static int allclose(lua_State *L) {
                                         {NULL}};
   double values[3];
   bind_options(L, 3, "allclose", options, NULL, values);
-  return compare_all(L, "allclose", &(closeness){values[0], values[1], values[2] != 0});
+  return compare_all(L, "allclose", &(peri_closeness){values[0], values[1], values[2] != 0});
 }
 
 /* Pushes the only element of the operand at index, as a number, for Lua to compare. */
@@ -127,7 +93,7 @@ static void push_single(lua_State *L, int index, const char *method) {
   if (x->layout.dtype == PERI_BOOL) {
     lua_pushinteger(L, peri_load_integer(PERI_BOOL, x->data));
   } else {
-    bind_push_element(L, x);
+    bind_push_element(L, &x->view);
   }
 }
 static int compare_single(lua_State *L, const char *method, int comparison) {

@@ -150,13 +150,13 @@ static int item(lua_State *L) {
     return bind_error(L, "item", "the tensor is %s (expected one element)",
                       peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
-  bind_push_element(L, x);
+  bind_push_element(L, &x->view);
   return 1;
 }
 
 static void push_nested(lua_State *L, const peri_tensor *x, const char *data, int level) {
   if (level == x->layout.ndim) {
-    peri_tensor element = *x;
+    peri_view element = x->view;
     element.data = (char *)(uintptr_t)data;
     bind_push_element(L, &element);
     return;

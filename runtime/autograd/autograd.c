@@ -167,19 +167,19 @@ static peri_status attach_outputs(walk *w, peri_node *node, peri_tensor *outputs
   return PERI_OK;
 }
 
-static peri_status run_grad(walk *w, peri_node *node, peri_backward *backward, peri_tensor **answers) {
+static peri_status run_grad(walk *w, peri_node *node, peri_backward *B, peri_tensor **answers) {
   peri_formula formula;
   PERI_TRY(check_versions(w, node));
-  peri_status status = attach_outputs(w, node, backward->outputs);
+  peri_status status = attach_outputs(w, node, B->outputs);
   if (status == PERI_OK) {
-    peri_formula_begin(backward, &formula);
-    status = node->op->grad(backward);
-    peri_status steps = peri_formula_end(backward);
+    peri_formula_begin(B, &formula);
+    status = node->op->grad(B);
+    peri_status steps = peri_formula_end(B);
     if (status == PERI_OK) status = steps;
   }
-  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&backward->outputs[i]);
+  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&B->outputs[i]);
   for (int i = 0; status == PERI_OK && i < node->edges; i++) {
-    if (answers[i] != NULL && backward->needs[i]) status = deliver(w, &node->edge[i], &answers[i]);
+    if (answers[i] != NULL && B->needs[i]) status = deliver(w, &node->edge[i], &answers[i]);
   }
   for (int i = 0; i < node->edges; i++) peri_tensor_release(&answers[i]);
   return status;

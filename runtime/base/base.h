@@ -48,6 +48,8 @@ uint64_t peri_stream_below(peri_stream *stream, uint64_t bound);          /* uni
 void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order); /* each order with the same chance */
 double peri_stream_uniform(peri_stream *stream);                          /* uniform in [0, 1), 53 bits */
 double peri_stream_normal(peri_stream *stream);                           /* Box-Muller; takes one block */
+/* order becomes a random permutation of 0 .. n-1 */
+void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order);
 
 /* ---- the context ---- */
 #define PERI_FREE_CLASSES 76
@@ -65,6 +67,8 @@ struct peri_context {
   bool keep_blas_threads;
   bool grad_mode; /* operations record */
   atomic_bool cancelled;
+  const char *operation;         /* what runs, or NULL: messages of missing memory open with it */
+  bool in_place;                 /* it runs in its form name_ */
   bool shielded;                 /* a write in place has begun: the flag waits until it is done */
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
@@ -82,6 +86,9 @@ struct peri_context {
 
 /* Sets the message and returns the status, so that a check is one line. */
 peri_status peri_fail(peri_context *context, peri_status status, const char *format, ...) PERI_PRINTF(3, 4);
+
+/* Out of memory: the message opens with the operation that runs, which an allocator does not know. */
+peri_status peri_fail_memory(peri_context *context, const char *format, ...) PERI_PRINTF(2, 3);
 
 /* ---- memory ----
  * 64-byte aligned, uninitialised, drawn from the budget. The size is given back on release, so that

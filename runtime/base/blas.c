@@ -100,10 +100,11 @@ static void unlock_in_child(void) {
 }
 
 static peri_status no_room(peri_context *context, size_t bytes) {
-  return peri_fail(context, PERI_ERR_MEMORY,
-                   "out of memory: OpenBLAS needs %zu MB of address space at once and the system refuses them (where "
-                   "ulimit -v sets a limit, 250000 is enough for small work)",
-                   bytes >> 20);
+  return peri_fail_memory(
+      context,
+      "out of memory: OpenBLAS needs %zu MB of address space at once and the system refuses them (where "
+      "ulimit -v sets a limit, 250000 is enough for small work)",
+      bytes >> 20);
 }
 
 static peri_status load_locked(peri_context *context) {

@@ -79,6 +79,19 @@ peri_status peri_fail(peri_context *context, peri_status status, const char *for
   return status;
 }
 
+peri_status peri_fail_memory(peri_context *context, const char *format, ...) {
+  va_list arguments;
+  int used = 0;
+  if (context->operation != NULL) {
+    used =
+        snprintf(context->message, sizeof context->message, "%s%s: ", context->operation, context->in_place ? "_" : "");
+  }
+  va_start(arguments, format);
+  vsnprintf(context->message + used, sizeof context->message - (size_t)used, format, arguments);
+  va_end(arguments);
+  return PERI_ERR_MEMORY;
+}
+
 const char *peri_message(const peri_context *context) { return context->message; }
 
 void peri_manual_seed(peri_context *context, uint64_t seed) {

@@ -44,8 +44,8 @@ static inline int size_class(size_t bytes, size_t *rounded) {
 }
 
 static peri_status out_of_memory(peri_context *context, size_t bytes) {
-  return peri_fail(context, PERI_ERR_MEMORY, "out of memory: asked %zu bytes, in use %zu, limit %zu", bytes,
-                   context->in_use, context->limit);
+  return peri_fail_memory(context, "out of memory: asked %zu bytes, in use %zu, limit %zu", bytes, context->in_use,
+                          context->limit);
 }
 
 static inline peri_free_block *cached(peri_context *context, int class, size_t rounded) {

@@ -75,6 +75,11 @@ void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order) {
   }
 }
 
+void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order) {
+  for (int64_t i = 0; i < n; i++) order[i] = i;
+  peri_stream_shuffle(stream, n, order);
+}
+
 double peri_stream_uniform(peri_stream *stream) { return (double)(peri_stream_u64(stream) >> 11) * 0x1p-53; }
 
 /* G. Box, M. Muller, "A note on the generation of random normal deviates", 1958. The radius takes its

@@ -100,30 +100,41 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 
 /* ---- a function and a loop for each row of the table ---- */
 
-#define PERIODIC(name) (PERI_UNARY_##name == PERI_UNARY_sin || PERI_UNARY_##name == PERI_UNARY_cos)
-#define COSTLY(name)   (PERI_UNARY_##name >= PERI_UNARY_exp && PERI_UNARY_##name <= PERI_UNARY_sigmoid)
+#define IS_COSTLY_CHEAP      false
+#define IS_COSTLY_COSTLY     true
+#define IS_COSTLY_PERIODIC   true
+#define IS_PERIODIC_CHEAP    false
+#define IS_PERIODIC_COSTLY   false
+#define IS_PERIODIC_PERIODIC true
 
-#define UNARY_FI(name, value)                                                                                          \
+#define UNARY_FI(name, cost, value)                                                                                    \
   static PERI_ALWAYS_INLINE T FN(value_##name)(T x, bool far) {                                                        \
     (void)far;                                                                                                         \
     return value;                                                                                                      \
   }                                                                                                                    \
   static void FN(unary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                        \
-    if (PERIODIC(name) && ANY_FAR(n, a, sa)) {                                                                         \
+    if (IS_PERIODIC_##cost && ANY_FAR(n, a, sa)) {                                                                     \
       FN(map1)(n, y, sy, a, sa, FN(value_##name), true, true);                                                         \
     } else {                                                                                                           \
-      FN(map1)(n, y, sy, a, sa, FN(value_##name), false, COSTLY(name));                                                \
+      FN(map1)(n, y, sy, a, sa, FN(value_##name), false, IS_COSTLY_##cost);                                            \
     }                                                                                                                  \
   }
-#define UNARY_F(name, value) ROWS_F(UNARY_FI(name, value))
+#define UNARY_F(name, cost, value) ROWS_F(UNARY_FI(name, cost, value))
 
 /* The slope reads what the row saves; the operand that it does not save need not be there. */
+#define READS_X_X                     true
+#define READS_X_Y                     false
+#define READS_X_XY                    true
+#define READS_X_NONE                  false
+#define READS_X_NO_GRADIENT           false
 #define CHAIN_X(slope, far)           FN(chain)(n, gx, sgx, g, sg, x, sx, x, sx, slope, far)
 #define CHAIN_Y(slope, far)           FN(chain)(n, gx, sgx, g, sg, y, sy, y, sy, slope, far)
+#define CHAIN_XY(slope, far)          FN(chain)(n, gx, sgx, g, sg, x, sx, y, sy, slope, far)
 #define CHAIN_NONE(slope, far)        FN(chain)(n, gx, sgx, g, sg, g, sg, g, sg, slope, far)
 #define CHAIN_NO_GRADIENT(slope, far) CHAIN_NONE(slope, far)
 
-#define DERIVATIVE(name, saves, derivative)                                                                            \
+#define OF(name, x) FN(value_##name)(x, far)
+#define DERIVATIVE(name, cost, saves, derivative)                                                                      \
   static PERI_ALWAYS_INLINE T FN(slope_##name)(T x, T y, bool far) {                                                   \
     (void)x, (void)y, (void)far;                                                                                       \
     return derivative;                                                                                                 \
@@ -131,7 +142,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   static void FN(derivative_##name)(int64_t n, char *gx, ptrdiff_t sgx, const char *g, ptrdiff_t sg, const char *x,    \
                                     ptrdiff_t sx, const char *y, ptrdiff_t sy) {                                       \
     (void)x, (void)sx, (void)y, (void)sy;                                                                              \
-    if (PERIODIC(name) && ANY_FAR(n, x, sx)) {                                                                         \
+    if (IS_PERIODIC_##cost && READS_X_##saves && ANY_FAR(n, x, sx)) {                                                  \
       CHAIN_##saves(FN(slope_##name), true);                                                                           \
     } else {                                                                                                           \
       CHAIN_##saves(FN(slope_##name), false);                                                                          \
@@ -150,9 +161,14 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   }
 #define BINARY_F(name, value) ROWS_F(BINARY_FI(name, value))
 
-#define UNARY(name, kinds, value, saves, derivative, low, high, doc)                                                   \
-  UNARY_##kinds(name, value) ROWS_F(DERIVATIVE(name, saves, derivative))
-#define BINARY(name, kinds, value, saves, derivative_a, derivative_b, low, high, doc) BINARY_##kinds(name, value)
+#define UNARY(name, kinds, cost, value, ...)        UNARY_##kinds(name, cost, value)
+#define BINARY(name, metamethod, kinds, value, ...) BINARY_##kinds(name, value)
+#define COMPARE(...)
+#include "kernels/elementwise.def"
+
+/* After all values, because a derivative may be written in any of them. */
+#define UNARY(name, kinds, cost, value, saves, derivative, ...) ROWS_F(DERIVATIVE(name, cost, saves, derivative))
+#define BINARY(...)
 #define COMPARE(...)
 #include "kernels/elementwise.def"
 
@@ -161,11 +177,22 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 #undef BINARY_FI
 #undef BINARY_F
 #undef DERIVATIVE
-#undef PERIODIC
-#undef COSTLY
+#undef OF
+#undef IS_COSTLY_CHEAP
+#undef IS_COSTLY_COSTLY
+#undef IS_COSTLY_PERIODIC
+#undef IS_PERIODIC_CHEAP
+#undef IS_PERIODIC_COSTLY
+#undef IS_PERIODIC_PERIODIC
 #undef RUN
+#undef READS_X_X
+#undef READS_X_Y
+#undef READS_X_XY
+#undef READS_X_NONE
+#undef READS_X_NO_GRADIENT
 #undef CHAIN_X
 #undef CHAIN_Y
+#undef CHAIN_XY
 #undef CHAIN_NONE
 #undef CHAIN_NO_GRADIENT
 #undef ADD

@@ -241,7 +241,7 @@ const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {
     .binary =
         {
 #define UNARY(...)
-#define BINARY(name, kinds, ...) [PERI_BINARY_##name] = LOOPS_##kinds(binary_##name),
+#define BINARY(name, metamethod, kinds, ...) [PERI_BINARY_##name] = LOOPS_##kinds(binary_##name),
 #define COMPARE(...)
 #include "kernels/elementwise.def"
         },

@@ -250,8 +250,7 @@ peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a,
     return PERI_OK;
   }
   if (!fits_blas(transpose_a ? k : m, lda) || !fits_blas(transpose_b ? n : k, ldb) || !fits_blas(m, ldc)) {
-    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: the rows of a matrix are more than %d elements apart",
-                     INT_MAX);
+    return peri_fail_memory(context, "out of memory: the rows of a matrix are more than %d elements apart", INT_MAX);
   }
   if ((double)m * (double)n * (double)k >= CUT_FROM) {
     peri_blas_facts facts;

@@ -55,7 +55,7 @@ static void fill_strided(peri_tensor *x) {
   peri_context *context = peri_tensor_context(x);
   peri_iterator iterator;
   double zero = 0;
-  peri_iterator_open(&iterator, x->layout.ndim, x->layout.shape, 2, (peri_tensor *[]){x, x});
+  peri_iterator_open(&iterator, x->layout.ndim, x->layout.shape, 2, (const peri_view *[]){&x->view, &x->view});
   peri_iterator_scalar(&iterator, 1, &zero);
   bool shielded = context->shielded;
   context->shielded = true;

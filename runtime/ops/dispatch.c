@@ -167,15 +167,7 @@ static peri_status check_in_place_result(peri_call *call) {
   return PERI_OK;
 }
 
-/* The allocator knows the bytes and not the operation. */
-static void name_operation(peri_call *call) {
-  char message[PERI_MESSAGE_SIZE];
-  if (strncmp(call->context->message, "out of memory", 13) != 0) return;
-  memcpy(message, call->context->message, sizeof message);
-  peri_call_fail(call, PERI_ERR_MEMORY, "%s", message);
-}
-
-peri_status peri_call_run(peri_call *call) {
+static peri_status run_call(peri_call *call) {
   const peri_op *op = call->op;
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
   bool tracked = any_tracked(call);
@@ -192,7 +184,18 @@ peri_status peri_call_run(peri_call *call) {
   call->workspace = NULL;
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status != PERI_OK) drop_outputs(call);
-  if (status == PERI_ERR_MEMORY) name_operation(call);
+  return status;
+}
+
+peri_status peri_call_run(peri_call *call) {
+  peri_context *context = call->context;
+  const char *operation = context->operation;
+  bool in_place = context->in_place;
+  context->operation = call->op->name;
+  context->in_place = call->in_place;
+  peri_status status = run_call(call);
+  context->operation = operation;
+  context->in_place = in_place;
   return status;
 }
 

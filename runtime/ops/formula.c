@@ -1,40 +1,41 @@
 /* Formulas: gradients written as steps over rows of the table. */
 #include "ops/ops.h"
 #include "ops/rows.h"
+#include "kernels/kernels.h"
 
-void peri_formula_begin(peri_backward *backward, peri_formula *formula) {
+void peri_formula_begin(peri_backward *B, peri_formula *formula) {
   formula->status = PERI_OK;
   formula->count = 0;
   formula->capacity = (int)PERI_COUNT(formula->first);
   formula->owned = formula->first;
-  backward->formula = formula;
+  B->formula = formula;
 }
 
-peri_status peri_formula_end(peri_backward *backward) {
-  peri_formula *formula = backward->formula;
+peri_status peri_formula_end(peri_backward *B) {
+  peri_formula *formula = B->formula;
   for (int i = 0; i < formula->count; i++) peri_tensor_release(&formula->owned[i]);
   if (formula->owned != formula->first) {
-    peri_free(backward->context, formula->owned, (size_t)formula->capacity * sizeof *formula->owned);
+    peri_free(B->context, formula->owned, (size_t)formula->capacity * sizeof *formula->owned);
   }
   return formula->status;
 }
 
-static peri_status make_room(peri_backward *backward, int values) {
-  peri_formula *formula = backward->formula;
+static peri_status make_room(peri_backward *B, int values) {
+  peri_formula *formula = B->formula;
   if (formula->count + values <= formula->capacity) return PERI_OK;
   void *larger;
-  PERI_TRY(peri_alloc_array(backward->context, 2 * (size_t)formula->capacity, sizeof *formula->owned, &larger));
+  PERI_TRY(peri_alloc_array(B->context, 2 * (size_t)formula->capacity, sizeof *formula->owned, &larger));
   memcpy(larger, formula->owned, (size_t)formula->count * sizeof *formula->owned);
   if (formula->owned != formula->first) {
-    peri_free(backward->context, formula->owned, (size_t)formula->capacity * sizeof *formula->owned);
+    peri_free(B->context, formula->owned, (size_t)formula->capacity * sizeof *formula->owned);
   }
   formula->owned = larger;
   formula->capacity *= 2;
   return PERI_OK;
 }
 
-void peri_step_open(peri_backward *backward, peri_call *call, const peri_op *op, int n, const peri_value *operands) {
-  peri_call_open(call, backward->context, op);
+void peri_step_open(peri_backward *B, peri_call *call, const peri_op *op, int n, const peri_value *operands) {
+  peri_call_open(call, B->context, op);
   for (int i = 0; i < n; i++) {
     call->args[i].given = true;
     call->args[i].tensor = operands[i].tensor;
@@ -42,10 +43,10 @@ void peri_step_open(peri_backward *backward, peri_call *call, const peri_op *op,
   }
 }
 
-void peri_step_run_outputs(peri_backward *backward, peri_call *call, int n, peri_value *values) {
-  peri_formula *formula = backward->formula;
+void peri_step_run_outputs(peri_backward *B, peri_call *call, int n, peri_value *values) {
+  peri_formula *formula = B->formula;
   for (int i = 0; i < n; i++) values[i] = peri_constant(0);
-  if (formula->status == PERI_OK) formula->status = make_room(backward, n);
+  if (formula->status == PERI_OK) formula->status = make_room(B, n);
   if (formula->status == PERI_OK) formula->status = peri_call_run(call);
   if (formula->status != PERI_OK) return;
   for (int i = n; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
@@ -55,16 +56,16 @@ void peri_step_run_outputs(peri_backward *backward, peri_call *call, int n, peri
   }
 }
 
-peri_value peri_step_run(peri_backward *backward, peri_call *call) {
+peri_value peri_step_run(peri_backward *B, peri_call *call) {
   peri_value value;
-  peri_step_run_outputs(backward, call, 1, &value);
+  peri_step_run_outputs(B, call, 1, &value);
   return value;
 }
 
-peri_value peri_formula_own(peri_backward *backward, peri_status status, peri_tensor *tensor) {
-  peri_formula *formula = backward->formula;
+peri_value peri_formula_own(peri_backward *B, peri_status status, peri_tensor *tensor) {
+  peri_formula *formula = B->formula;
   if (formula->status == PERI_OK) formula->status = status;
-  if (formula->status == PERI_OK) formula->status = make_room(backward, 1);
+  if (formula->status == PERI_OK) formula->status = make_room(B, 1);
   if (formula->status != PERI_OK) {
     if (status == PERI_OK) peri_tensor_release(&tensor);
     return peri_constant(0);
@@ -73,59 +74,138 @@ peri_value peri_formula_own(peri_backward *backward, peri_status status, peri_te
   return peri_of(tensor);
 }
 
-peri_value peri_apply(peri_backward *backward, const peri_op *op, int n, const peri_value *operands) {
+peri_value peri_apply(peri_backward *B, const peri_op *op, int n, const peri_value *operands) {
   peri_call call;
-  if (backward->formula->status != PERI_OK) return peri_constant(0);
-  peri_step_open(backward, &call, op, n, operands);
-  return peri_step_run(backward, &call);
+  if (B->formula->status != PERI_OK) return peri_constant(0);
+  peri_step_open(B, &call, op, n, operands);
+  return peri_step_run(B, &call);
 }
 
-void peri_answer(peri_backward *backward, int edge, peri_value value) {
-  peri_formula *formula = backward->formula;
+void peri_answer(peri_backward *B, int edge, peri_value value) {
+  peri_formula *formula = B->formula;
   if (formula->status != PERI_OK || value.tensor == NULL) return;
   for (int i = formula->count - 1; i >= 0; i--) {
     if (formula->owned[i] == value.tensor) { /* hand the formula's own reference on */
       formula->owned[i] = formula->owned[--formula->count];
-      backward->answers[edge] = value.tensor;
+      B->answers[edge] = value.tensor;
       return;
     }
   }
-  backward->answers[edge] = peri_tensor_retain(value.tensor);
+  B->answers[edge] = peri_tensor_retain(value.tensor);
 }
 
-/* ---- common steps ---- */
+/* ---- elementwise steps ---- */
 
-peri_value peri_step_reshape(peri_backward *backward, peri_value x, int ndim, const int64_t *shape) {
+/* A number as a tensor of no dimensions, of the dtype of what arrived. */
+static peri_value as_tensor(peri_backward *B, double number) {
+  peri_layout layout;
+  peri_tensor *constant = NULL;
+  int given = 0;
+  while (B->grad_outputs[given] == NULL) given++;
+  peri_layout_set(&layout, B->grad_outputs[given]->layout.dtype, 0, NULL);
+  peri_status status = peri_tensor_full(B->context, &layout, number, &constant);
+  return peri_formula_own(B, status, constant);
+}
+
+static peri_value apply_one(peri_backward *B, const peri_op *op, peri_value x) {
+  if (B->formula->status != PERI_OK) return peri_constant(0);
+  if (x.tensor == NULL) x = as_tensor(B, x.number);
+  return peri_apply(B, op, 1, &x);
+}
+
+/* Of two numbers the four operations of arithmetic give a number. */
+static bool fold(const peri_op *op, double a, double b, double *value) {
+  if (op != &peri_op_add && op != &peri_op_sub && op != &peri_op_mul && op != &peri_op_div) return false;
+  *value = op == &peri_op_add ? a + b : op == &peri_op_sub ? a - b : op == &peri_op_mul ? a * b : a / b;
+  return true;
+}
+
+static peri_value apply_two(peri_backward *B, const peri_op *op, peri_value a, peri_value b) {
+  double value;
+  if (B->formula->status != PERI_OK) return peri_constant(0);
+  if (a.tensor == NULL && b.tensor == NULL) {
+    if (fold(op, a.number, b.number, &value)) return peri_constant(value);
+    a = as_tensor(B, a.number);
+  }
+  return peri_apply(B, op, 2, (peri_value[]){a, b});
+}
+
+#define UNARY(name, ...)                                                                                               \
+  peri_value peri_step_##name(peri_backward *B, peri_value x) { return apply_one(B, &peri_op_##name, x); }
+#define BINARY(name, ...)                                                                                              \
+  peri_value peri_step_##name(peri_backward *B, peri_value a, peri_value b) {                                          \
+    return apply_two(B, &peri_op_##name, a, b);                                                                        \
+  }
+#define COMPARE(name, ...) BINARY(name)
+#include "kernels/elementwise.def"
+
+/* ---- other common steps ---- */
+
+peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri_value b) {
+  return peri_apply(B, &peri_op_where, 3, (peri_value[]){mask, a, b});
+}
+
+peri_value peri_step_t(peri_backward *B, peri_value matrix) { return peri_apply(B, &peri_op_t, 1, &matrix); }
+
+peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
   peri_call call;
-  if (backward->formula->status != PERI_OK) return x;
-  peri_step_open(backward, &call, &peri_op_reshape, 1, &x);
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_permute, 1, &x);
+  peri_call_sizes(&call, 1, ndim, order);
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_narrow, 1, &x);
+  call.args[1].integer = dim;
+  call.args[2].integer = start;
+  call.args[3].integer = length;
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
+                             int64_t dim) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return g;
+  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, ndim, shape);
-  return peri_step_run(backward, &call);
+  call.args[3].integer = dim;
+  return peri_step_run(B, &call);
 }
 
-peri_value peri_step_sum(peri_backward *backward, peri_value x, int dims, const int64_t *dim, bool keepdim) {
+peri_value peri_step_reshape(peri_backward *B, peri_value x, int ndim, const int64_t *shape) {
   peri_call call;
-  if (backward->formula->status != PERI_OK) return x;
-  peri_step_open(backward, &call, &peri_op_sum, 1, &x);
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_reshape, 1, &x);
+  peri_call_sizes(&call, 1, ndim, shape);
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_sum(peri_backward *B, peri_value x, int dims, const int64_t *dim, bool keepdim) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_sum, 1, &x);
   peri_call_sizes(&call, 1, dims, dim);
   call.args[2].integer = keepdim;
-  return peri_step_run(backward, &call);
+  return peri_step_run(B, &call);
 }
 
-peri_value peri_step_convert(peri_backward *backward, peri_value x, peri_dtype dtype) {
+peri_value peri_step_convert(peri_backward *B, peri_value x, peri_dtype dtype) {
   peri_call call;
-  if (backward->formula->status != PERI_OK) return x;
-  peri_step_open(backward, &call, &peri_op_to, 1, &x);
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_to, 1, &x);
   call.args[1].given = true;
   call.args[1].integer = dtype;
-  return peri_step_run(backward, &call);
+  return peri_step_run(B, &call);
 }
 
-peri_value peri_step_matmul(peri_backward *backward, peri_value a, peri_value b, bool transpose_a, bool transpose_b) {
+peri_value peri_step_matmul(peri_backward *B, peri_value a, peri_value b, bool transpose_a, bool transpose_b) {
   peri_call call;
-  if (backward->formula->status != PERI_OK) return a;
-  peri_step_open(backward, &call, &peri_op_matmul, 2, (peri_value[]){a, b});
+  if (B->formula->status != PERI_OK) return a;
+  peri_step_open(B, &call, &peri_op_matmul, 2, (peri_value[]){a, b});
   call.args[2].integer = transpose_a;
   call.args[3].integer = transpose_b;
-  return peri_step_run(backward, &call);
+  return peri_step_run(B, &call);
 }

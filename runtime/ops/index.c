@@ -5,21 +5,36 @@
 
 /* ---- index tensors ---- */
 
-peri_status peri_index_check(peri_call *call, int arg, int64_t size) {
-  peri_tensor *index = call->args[arg].tensor, *own;
+peri_status peri_index_outside(peri_tensor *index, int64_t size, int64_t *at, int64_t *value) {
+  peri_tensor *own;
   PERI_TRY(peri_tensor_contiguous(index, &own));
   const int64_t *values = (const int64_t *)(const void *)own->data;
-  int64_t wrong = -1;
-  for (int64_t i = 0; i < own->layout.numel && wrong < 0; i++) {
-    if (values[i] < 1 || values[i] > size) wrong = i;
+  *at = -1;
+  for (int64_t i = 0; i < own->layout.numel && *at < 0; i++) {
+    if (values[i] < 1 || values[i] > size) *at = i;
   }
-  int64_t value = wrong < 0 ? 0 : values[wrong];
+  *value = *at < 0 ? 0 : values[*at];
   peri_tensor_release(&own);
-  if (wrong >= 0) {
+  return PERI_OK;
+}
+
+peri_status peri_index_shift(peri_tensor *index, int64_t *out) {
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(index, &own));
+  const int64_t *values = (const int64_t *)(const void *)own->data;
+  for (int64_t i = 0; i < own->layout.numel; i++) out[i] = values[i] - 1;
+  peri_tensor_release(&own);
+  return PERI_OK;
+}
+
+peri_status peri_index_check(peri_call *call, int arg, int64_t size) {
+  int64_t at, value;
+  PERI_TRY(peri_index_outside(call->args[arg].tensor, size, &at, &value));
+  if (at >= 0) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s %lld is %lld (expected 1 to %lld)", call->op->params[arg].name,
-                          (long long)wrong + 1, (long long)value, (long long)size);
+                          (long long)at + 1, (long long)value, (long long)size);
   }
-  call->workspace_bytes = (size_t)index->layout.numel * sizeof(int64_t);
+  call->workspace_bytes = (size_t)call->args[arg].tensor->layout.numel * sizeof(int64_t);
   return PERI_OK;
 }
 
@@ -39,14 +54,8 @@ peri_status peri_index_need_vector(peri_call *call, int arg) {
 }
 
 peri_status peri_index_from_zero(peri_call *call, int arg, const int64_t **out) {
-  peri_tensor *own;
-  int64_t *values = call->workspace;
-  PERI_TRY(peri_tensor_contiguous(call->args[arg].tensor, &own));
-  const int64_t *given = (const int64_t *)(const void *)own->data;
-  for (int64_t i = 0; i < own->layout.numel; i++) values[i] = given[i] - 1;
-  peri_tensor_release(&own);
-  *out = values;
-  return PERI_OK;
+  *out = call->workspace;
+  return peri_index_shift(call->args[arg].tensor, call->workspace);
 }
 
 /* A layout as outer x (dimension dim) x inner. */
@@ -87,17 +96,15 @@ static peri_status run_index_select(peri_call *call) {
   peri_tensor_release(&x);
   return status;
 }
-/* A step that puts g back to where an index took it from: row(g, shape, index, dim). */
-static peri_status grad_by_placing(peri_backward *b, const peri_op *placing) {
+static peri_status grad_index_select(peri_backward *B) {
   peri_call call;
-  peri_step_open(b, &call, placing, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[1].tensor)});
-  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
-  call.args[3].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_value g = peri_of(B->grad_outputs[0]), index = peri_of(B->args[1].tensor);
+  peri_step_open(B, &call, &peri_op_index_add, 3, (peri_value[]){g, peri_constant(0), index});
+  peri_call_sizes(&call, 1, B->layouts[0]->ndim, B->layouts[0]->shape);
+  call.args[3].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
-static peri_status grad_index_select(peri_backward *b) { return grad_by_placing(b, &peri_op_index_add); }
 const peri_op peri_op_index_select = {
     .name = "index_select",
     .flags = PERI_OP_ELEMENTWISE,
@@ -144,12 +151,12 @@ static peri_status run_index_add(peri_call *call) {
   peri_tensor_release(&g);
   return status;
 }
-static peri_status grad_index_add(peri_backward *b) {
+static peri_status grad_index_add(peri_backward *B) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_index_select, 2,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_of(b->args[2].tensor)});
-  call.args[2].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_step_open(B, &call, &peri_op_index_select, 2,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_of(B->args[2].tensor)});
+  call.args[2].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_index_add = {
@@ -171,21 +178,16 @@ static peri_status infer_pairs(peri_call *call) {
   int64_t shape[PERI_MAX_DIMS];
   int ndim;
   for (int k = 0; k < indices->count; k++) {
-    peri_tensor *own;
     peri_dtype dtype = indices->tensors[k]->layout.dtype;
     if (dtype != PERI_INT64) {
       return peri_call_fail(call, PERI_ERR_ARGUMENT, "the tensor of positions %d is %s (expected int64)", k + 1,
                             peri_dtype_name(dtype));
     }
-    PERI_TRY(peri_tensor_contiguous(indices->tensors[k], &own));
-    const int64_t *values = (const int64_t *)(const void *)own->data;
-    int64_t i = 0, numel = own->layout.numel, size = sizes->sizes[k];
-    while (i < numel && values[i] >= 1 && values[i] <= size) i++;
-    int64_t value = i < numel ? values[i] : 0;
-    peri_tensor_release(&own);
-    if (i == numel) continue;
+    int64_t at, value, size = sizes->sizes[k];
+    PERI_TRY(peri_index_outside(indices->tensors[k], size, &at, &value));
+    if (at < 0) continue;
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "position %lld of tensor %d is %lld (expected 1 to %lld)",
-                          (long long)i + 1, k + 1, (long long)value, (long long)size);
+                          (long long)at + 1, k + 1, (long long)value, (long long)size);
   }
   PERI_TRY(peri_broadcast(call->context, call->op->name, indices->count, indices->tensors, &ndim, shape));
   return peri_infer_output(call, 0, PERI_INT64, ndim, shape);
@@ -204,7 +206,8 @@ static peri_status run_pairs(peri_call *call) {
   peri_iterator it;
   PERI_TRY(peri_tensor_copy_into(y, indices->tensors[0]));
   for (int k = 1; k < indices->count; k++) {
-    peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2, (peri_tensor *[]){y, indices->tensors[k]});
+    peri_iterator_open(&it, y->layout.ndim, y->layout.shape, 2,
+                       (const peri_view *[]){&y->view, &indices->tensors[k]->view});
     PERI_TRY(peri_iterate(call->context, &it, pair_row, &call->args[1].sizes[k]));
   }
   return PERI_OK;
@@ -268,13 +271,10 @@ static peri_status run_gather(peri_call *call) {
   peri_tensor_release(&x);
   return PERI_OK;
 }
-static peri_status grad_gather(peri_backward *b) {
-  peri_call call;
-  peri_step_open(b, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
-  peri_call_sizes(&call, 1, b->layouts[0]->ndim, b->layouts[0]->shape);
-  call.args[3].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+static peri_status grad_gather(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_of(B->grad_outputs[0]), index = peri_of(B->args[2].tensor);
+  peri_answer(B, 0, peri_step_scatter(B, g, x->ndim, x->shape, index, B->note[0]));
   return PERI_OK;
 }
 const peri_op peri_op_gather = {
@@ -318,12 +318,12 @@ static peri_status run_scatter(peri_call *call) {
   peri_tensor_release(&g);
   return PERI_OK;
 }
-static peri_status grad_scatter(peri_backward *b) {
+static peri_status grad_scatter(peri_backward *B) {
   peri_call call;
-  peri_step_open(b, &call, &peri_op_gather, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->args[2].tensor)});
-  call.args[1].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_step_open(B, &call, &peri_op_gather, 3,
+                 (peri_value[]){peri_of(B->grad_outputs[0]), peri_constant(0), peri_of(B->args[2].tensor)});
+  call.args[1].integer = B->note[0];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 const peri_op peri_op_scatter = {
@@ -408,15 +408,12 @@ static peri_status run_masked_select(peri_call *call) {
   peri_tensor_release(&positions);
   return status;
 }
-static peri_status grad_masked_select(peri_backward *b) {
-  peri_call call;
-  const peri_layout *x = b->layouts[0];
-  peri_value mask = peri_of(b->args[1].tensor), positions = peri_apply(b, &peri_op_nonzero, 1, &mask);
-  if (b->formula->status != PERI_OK) return PERI_OK;
-  peri_step_open(b, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), positions});
-  peri_call_sizes(&call, 1, 1, &x->numel);
-  peri_answer(b, 0, peri_step_reshape(b, peri_step_run(b, &call), x->ndim, x->shape));
+static peri_status grad_masked_select(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_of(B->grad_outputs[0]), mask = peri_of(B->args[1].tensor);
+  peri_value positions = peri_apply(B, &peri_op_nonzero, 1, &mask);
+  g = peri_step_scatter(B, g, 1, &x->numel, positions, 0);
+  peri_answer(B, 0, peri_step_reshape(B, g, x->ndim, x->shape));
   return PERI_OK;
 }
 const peri_op peri_op_masked_select = {

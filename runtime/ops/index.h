@@ -5,6 +5,10 @@
 
 #include "ops/ops.h"
 
+/* The first value, from 0 in row-major order, that does not lie in 1..size; *at is -1 when there is none. */
+peri_status peri_index_outside(peri_tensor *index, int64_t size, int64_t *at, int64_t *value);
+/* Its values from 0, in row-major order, into memory for as many. */
+peri_status peri_index_shift(peri_tensor *index, int64_t *out);
 /* Every value of argument `arg` lies in 1..size. Leaves room for the converted copy. */
 peri_status peri_index_check(peri_call *call, int arg, int64_t size);
 peri_status peri_index_need_int64(peri_call *call, int arg);

@@ -47,30 +47,22 @@ static peri_status infer_cat(peri_call *call) {
   return peri_layout_contiguous(call->context, call->op->name, y);
 }
 static peri_status run_cat(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, part = *y;
+  const peri_tensor *y = call->outputs[0].tensor;
+  peri_view part = y->view;
   int64_t dim = call->note[0];
-  part.contiguous = false;
   for (int i = 0; i < call->args[0].count; i++) {
     peri_tensor *x = call->args[0].tensors[i];
     part.layout.shape[dim] = x->layout.shape[dim];
-    PERI_TRY(peri_tensor_copy_into(&part, x));
+    PERI_TRY(peri_view_copy_into(call->context, &part, &x->view));
     part.data += x->layout.shape[dim] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
   }
   return PERI_OK;
 }
-static peri_status grad_cat(peri_backward *b) {
-  int64_t start = 0, dim = b->note[0];
-  for (int i = 0; i < b->edges; i++) {
-    int64_t length = b->layouts[i]->shape[dim];
-    if (b->needs[i]) {
-      peri_call call;
-      peri_value g = peri_of(b->grad_outputs[0]);
-      peri_step_open(b, &call, &peri_op_narrow, 1, &g);
-      call.args[1].integer = dim;
-      call.args[2].integer = start;
-      call.args[3].integer = length;
-      peri_answer(b, i, peri_step_run(b, &call));
-    }
+static peri_status grad_cat(peri_backward *B) {
+  int64_t start = 0, dim = B->note[0];
+  for (int i = 0; i < B->edges; i++) {
+    int64_t length = B->layouts[i]->shape[dim];
+    if (B->needs[i]) peri_answer(B, i, peri_step_narrow(B, peri_of(B->grad_outputs[0]), dim, start, length));
     start += length;
   }
   return PERI_OK;
@@ -108,29 +100,29 @@ static peri_status infer_stack(peri_call *call) {
   return peri_layout_contiguous(call->context, call->op->name, y);
 }
 static peri_status run_stack(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, part = *y;
+  const peri_tensor *y = call->outputs[0].tensor;
+  peri_view part = y->view;
   int64_t dim = call->note[0];
-  part.contiguous = false;
   part.layout.ndim--;
   for (int d = 0; d < part.layout.ndim; d++) {
     part.layout.shape[d] = y->layout.shape[d < dim ? d : d + 1];
     part.layout.strides[d] = y->layout.strides[d < dim ? d : d + 1];
   }
   for (int i = 0; i < call->args[0].count; i++) {
-    PERI_TRY(peri_tensor_copy_into(&part, call->args[0].tensors[i]));
+    PERI_TRY(peri_view_copy_into(call->context, &part, &call->args[0].tensors[i]->view));
     part.data += y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
   }
   return PERI_OK;
 }
-static peri_status grad_stack(peri_backward *b) {
-  for (int i = 0; i < b->edges; i++) {
-    if (!b->needs[i]) continue;
+static peri_status grad_stack(peri_backward *B) {
+  for (int i = 0; i < B->edges; i++) {
+    if (!B->needs[i]) continue;
     peri_call call;
-    peri_value g = peri_of(b->grad_outputs[0]);
-    peri_step_open(b, &call, &peri_op_select, 1, &g);
-    call.args[1].integer = b->note[0];
+    peri_value g = peri_of(B->grad_outputs[0]);
+    peri_step_open(B, &call, &peri_op_select, 1, &g);
+    call.args[1].integer = B->note[0];
     call.args[2].integer = i;
-    peri_answer(b, i, peri_step_run(b, &call));
+    peri_answer(B, i, peri_step_run(B, &call));
   }
   return PERI_OK;
 }

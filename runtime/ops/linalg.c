@@ -5,6 +5,31 @@
 
 #include <limits.h>
 
+/* ---- LAPACK's drivers by dtype, on column-major matrices of n rows ---- */
+
+typedef struct drivers {
+  lapack_int (*gesv)(const peri_blas *lapack, lapack_int n, lapack_int columns, void *a, lapack_int *pivots, void *b);
+  lapack_int (*syevd)(const peri_blas *lapack, lapack_int n, void *a, void *values, void *work, lapack_int lwork,
+                      lapack_int *iwork, lapack_int liwork);
+} drivers;
+
+#define DRIVERS(letter)                                                                                                \
+  static lapack_int letter##gesv(const peri_blas *lapack, lapack_int n, lapack_int columns, void *a,                   \
+                                 lapack_int *pivots, void *b) {                                                        \
+    return lapack->LAPACKE_##letter##gesv_work(LAPACK_COL_MAJOR, n, columns, a, n, pivots, b, n);                      \
+  }                                                                                                                    \
+  static lapack_int letter##syevd(const peri_blas *lapack, lapack_int n, void *a, void *values, void *work,            \
+                                  lapack_int lwork, lapack_int *iwork, lapack_int liwork) {                            \
+    return lapack->LAPACKE_##letter##syevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, a, n, values, work, lwork, iwork,       \
+                                                liwork);                                                               \
+  }
+DRIVERS(s)
+DRIVERS(d)
+
+static const drivers drivers_of[] = {[PERI_FLOAT32] = {sgesv, ssyevd}, [PERI_FLOAT64] = {dgesv, dsyevd}};
+
+/* ---- operands ---- */
+
 static peri_status need_square(peri_call *call) {
   const peri_layout *a = &call->args[0].tensor->layout;
   char text[PERI_SHAPE_TEXT];
@@ -30,27 +55,22 @@ static peri_status need_finite(peri_call *call, int arg) {
                         call->op->params[arg].name);
 }
 
-/* A matrix (or vector, as one column) into column-major memory. */
-static peri_status to_columns(const peri_tensor *x, char *memory) {
-  peri_tensor target = *x, from = *x;
-  target.data = memory;
-  target.contiguous = false;
-  if (x->layout.ndim == 2) {
-    target.layout.strides[0] = 1;
-    target.layout.strides[1] = x->layout.shape[0];
-  } else {
-    target.layout.strides[0] = 1;
-  }
-  return peri_tensor_copy_into(&target, &from);
+/* Column-major memory, seen as a matrix of x's shape (or a vector, as one column). */
+static peri_view columns_of(const peri_tensor *x, char *memory) {
+  peri_view columns = {.layout = x->layout, .data = memory};
+  columns.layout.strides[0] = 1;
+  if (x->layout.ndim == 2) columns.layout.strides[1] = x->layout.shape[0];
+  return columns;
 }
 
-static peri_status from_columns(peri_tensor *y, const char *memory) {
-  peri_tensor from = *y;
-  from.data = (char *)(uintptr_t)memory;
-  from.contiguous = false;
-  from.layout.strides[0] = 1;
-  if (y->layout.ndim == 2) from.layout.strides[1] = y->layout.shape[0];
-  return peri_tensor_copy_into(y, &from);
+static peri_status to_columns(const peri_tensor *x, char *memory) {
+  peri_view columns = columns_of(x, memory);
+  return peri_view_copy_into(peri_tensor_context(x), &columns, &x->view);
+}
+
+static peri_status from_columns(peri_tensor *y, char *memory) {
+  peri_view columns = columns_of(y, memory);
+  return peri_view_copy_into(peri_tensor_context(y), &y->view, &columns);
 }
 
 /* ---- solve ---- */
@@ -84,30 +104,33 @@ static peri_status run_solve(peri_call *call) {
   PERI_TRY(to_columns(call->args[1].tensor, b));
   int taken;
   PERI_TRY(peri_blas_begin(call->context, 1, &taken));
-  const peri_blas *lapack = call->context->blas;
-  lapack_int info = dtype == PERI_FLOAT32
-                        ? lapack->LAPACKE_sgesv_work(LAPACK_COL_MAJOR, n, columns, (float *)(void *)a, n, pivots,
-                                                     (float *)(void *)b, n)
-                        : lapack->LAPACKE_dgesv_work(LAPACK_COL_MAJOR, n, columns, (double *)(void *)a, n, pivots,
-                                                     (double *)(void *)b, n);
+  lapack_int info = drivers_of[dtype].gesv(call->context->blas, n, columns, a, pivots, b);
   peri_blas_end(call->context, taken);
   PERI_TRY(peri_check_cancel(call->context));
   if (info > 0) return peri_call_fail(call, PERI_ERR_NUMERIC, "A is singular (pivot %d is zero)", (int)info);
   return from_columns(y, b);
 }
 
-/* x = A^-1 b: gb = A'^-1 g, gA = -gb x' */
+static peri_value solve(peri_backward *B, peri_value A, peri_value b) {
+  return peri_apply(B, &peri_op_solve, 2, (peri_value[]){A, b});
+}
+
+/* a b', of two vectors or two matrices of as many columns */
+static peri_value outer(peri_backward *B, peri_value a, peri_value b) {
+  if (B->layouts[1]->ndim == 1) {
+    int64_t column[2] = {B->layouts[1]->shape[0], 1};
+    a = peri_step_reshape(B, a, 2, column);
+    b = peri_step_reshape(B, b, 2, column);
+  }
+  return peri_step_matmul(B, a, b, false, true);
+}
+
+/* x = A^-1 b: gb = A'^-1 gx, gA = -gb x' (Giles 2008, 2.3.1) */
 static peri_status grad_solve(peri_backward *B) {
-  peri_value a = peri_of(B->args[0].tensor), x = peri_of(B->outputs[0]), g = peri_of(B->grad_outputs[0]);
-  peri_value transposed = peri_apply(B, &peri_op_t, 1, &a);
-  peri_value gb = peri_apply(B, &peri_op_solve, 2, (peri_value[]){transposed, g});
+  peri_value A = peri_of(B->args[0].tensor), x = peri_of(B->outputs[0]), gx = peri_of(B->grad_outputs[0]);
+  peri_value gb = solve(B, peri_step_t(B, A), gx);
   if (B->needs[1]) peri_answer(B, 1, gb);
-  if (!B->needs[0]) return PERI_OK;
-  int64_t column[2] = {B->layouts[1]->shape[0], 1};
-  bool vector = B->layouts[1]->ndim == 1;
-  peri_value outer = peri_step_matmul(B, vector ? peri_step_reshape(B, gb, 2, column) : gb,
-                                      vector ? peri_step_reshape(B, x, 2, column) : x, false, true);
-  peri_answer(B, 0, peri_apply(B, &peri_op_neg, 1, &outer));
+  if (B->needs[0]) peri_answer(B, 0, peri_step_neg(B, outer(B, gb, x)));
   return PERI_OK;
 }
 
@@ -158,13 +181,7 @@ static peri_status run_eigh(peri_call *call) {
   PERI_TRY(to_columns(call->args[0].tensor, a));
   int taken;
   PERI_TRY(peri_blas_begin(call->context, 1, &taken));
-  const peri_blas *lapack = call->context->blas;
-  lapack_int info =
-      dtype == PERI_FLOAT32
-          ? lapack->LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (float *)(void *)a, n,
-                                        (float *)(void *)values->data, (float *)(void *)work, lwork, iwork, liwork)
-          : lapack->LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', n, (double *)(void *)a, n,
-                                        (double *)(void *)values->data, (double *)(void *)work, lwork, iwork, liwork);
+  lapack_int info = drivers_of[dtype].syevd(call->context->blas, n, a, values->data, work, lwork, iwork, liwork);
   peri_blas_end(call->context, taken);
   PERI_TRY(peri_check_cancel(call->context));
   if (info != 0)
@@ -172,32 +189,30 @@ static peri_status run_eigh(peri_call *call) {
   return from_columns(vectors, a);
 }
 
-/* A = V diag(w) V': gA = V (diag(gw) + F o (V' gV)) V' with F_ij = 1/(w_j - w_i), 0 on the diagonal;
- * made symmetric, because A is (Giles 2008). */
-static peri_status grad_eigh(peri_backward *B) {
-  peri_value w = peri_of(B->outputs[0]), v = peri_of(B->outputs[1]);
-  int64_t n = B->layouts[0]->shape[0], row[2] = {1, n}, column[2] = {n, 1};
+static peri_value identity(peri_backward *B, int64_t n) {
   peri_call call;
   peri_step_open(B, &call, &peri_op_eye, 0, NULL);
   call.args[0].integer = n;
   call.args[2].integer = B->layouts[0]->dtype;
-  peri_value eye = peri_step_run(B, &call), inside = peri_constant(0);
-  if (B->grad_outputs[0] != NULL) {
-    inside =
-        peri_apply(B, &peri_op_mul, 2, (peri_value[]){eye, peri_step_reshape(B, peri_of(B->grad_outputs[0]), 2, row)});
+  return peri_step_run(B, &call);
+}
+
+/* A = V diag(w) V': gA = V (diag(gw) + F o (V' gV)) V' with F_ij = 1 / (w_j - w_i), 0 on the diagonal (Giles 2008,
+ * 3.1); made symmetric, because A is. A vector as a row is repeated downwards, as a column across. */
+static peri_status grad_eigh(peri_backward *B) {
+  peri_value w = peri_of(B->outputs[0]), V = peri_of(B->outputs[1]);
+  peri_value gw = peri_of(B->grad_outputs[0]), gV = peri_of(B->grad_outputs[1]);
+  int64_t n = B->layouts[0]->shape[0], row[2] = {1, n}, column[2] = {n, 1};
+  peri_value eye = identity(B, n), inner = peri_constant(0);
+  if (gw.tensor != NULL) inner = peri_step_mul(B, eye, peri_step_reshape(B, gw, 2, row)); /* diag(gw) */
+  if (gV.tensor != NULL) {
+    peri_value E = peri_step_sub(B, peri_step_reshape(B, w, 2, row), peri_step_reshape(B, w, 2, column));
+    peri_value F = peri_step_sub(B, peri_step_reciprocal(B, peri_step_add(B, E, eye)), eye);
+    peri_value turned = peri_step_mul(B, F, peri_step_matmul(B, V, gV, true, false));
+    inner = gw.tensor != NULL ? peri_step_add(B, inner, turned) : turned;
   }
-  if (B->grad_outputs[1] != NULL) {
-    peri_value gap = peri_apply(B, &peri_op_sub, 2,
-                                (peri_value[]){peri_step_reshape(B, w, 2, row), peri_step_reshape(B, w, 2, column)});
-    gap = peri_apply(B, &peri_op_add, 2, (peri_value[]){gap, eye});
-    peri_value f = peri_apply(B, &peri_op_sub, 2, (peri_value[]){peri_apply(B, &peri_op_reciprocal, 1, &gap), eye});
-    peri_value turned = peri_apply(B, &peri_op_mul, 2,
-                                   (peri_value[]){f, peri_step_matmul(B, v, peri_of(B->grad_outputs[1]), true, false)});
-    inside = inside.tensor == NULL ? turned : peri_apply(B, &peri_op_add, 2, (peri_value[]){inside, turned});
-  }
-  peri_value g = peri_step_matmul(B, peri_step_matmul(B, v, inside, false, false), v, false, true);
-  peri_value sum = peri_apply(B, &peri_op_add, 2, (peri_value[]){g, peri_apply(B, &peri_op_t, 1, &g)});
-  peri_answer(B, 0, peri_apply(B, &peri_op_mul, 2, (peri_value[]){sum, peri_constant(0.5)}));
+  peri_value gA = peri_step_matmul(B, peri_step_matmul(B, V, inner, false, false), V, false, true);
+  peri_answer(B, 0, peri_step_mul(B, peri_step_add(B, gA, peri_step_t(B, gA)), peri_constant(0.5)));
   return PERI_OK;
 }
 

@@ -1,6 +1,6 @@
 /* Losses as fused rows: cross-entropy (log-softmax and negative log likelihood in one) and the
  * squared error. */
-#include "ops/ops.h"
+#include "ops/index.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
@@ -18,19 +18,12 @@ enum { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN };
  * The second, hidden output keeps softmax(x) for the gradient: p - onehot(t), or p sum_j t_rj - t_r. */
 
 static peri_status check_classes(peri_call *call, int64_t classes) {
-  peri_tensor *target;
-  PERI_TRY(peri_tensor_contiguous(call->args[1].tensor, &target));
-  const int64_t *t = (const int64_t *)(const void *)target->data;
-  int64_t wrong = -1;
-  for (int64_t i = 0; i < target->layout.numel && wrong < 0; i++) {
-    if (t[i] < 1 || t[i] > classes) wrong = i;
-  }
-  int64_t value = wrong < 0 ? 0 : t[wrong];
-  peri_tensor_release(&target);
-  if (wrong < 0) return PERI_OK;
+  int64_t at, value;
+  PERI_TRY(peri_index_outside(call->args[1].tensor, classes, &at, &value));
+  if (at < 0) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT,
                         "row %lld of target is class %lld (classes count from 1: expected 1 to %lld%s)",
-                        (long long)wrong + 1, (long long)value, (long long)classes,
+                        (long long)at + 1, (long long)value, (long long)classes,
                         value == 0 ? "; target + 1 makes labels from 0 such" : "");
 }
 
@@ -77,15 +70,6 @@ static peri_status infer_cross_entropy(peri_call *call) {
   return peri_infer_output(call, 1, x->dtype, 2, x->shape);
 }
 
-static peri_status shifted_targets(peri_tensor *target, int64_t *out) {
-  peri_tensor *own;
-  PERI_TRY(peri_tensor_contiguous(target, &own));
-  const int64_t *t = (const int64_t *)(const void *)own->data;
-  for (int64_t i = 0; i < own->layout.numel; i++) out[i] = t[i] - 1;
-  peri_tensor_release(&own);
-  return PERI_OK;
-}
-
 /* losses[r] = - sum over j of t_rj log p_rj */
 static void probability_losses(peri_dtype dtype, int64_t rows, int64_t n, const char *log_p, const char *t,
                                char *losses) {
@@ -115,8 +99,8 @@ static peri_status run_probabilities(peri_call *call, peri_tensor *x, char *loss
 
 static peri_status run_classes(peri_call *call, peri_tensor *x, char *losses) {
   int64_t rows = x->layout.shape[0], n = x->layout.shape[1];
-  int64_t *target = call->workspace;
-  PERI_TRY(shifted_targets(call->args[1].tensor, target));
+  const int64_t *target;
+  PERI_TRY(peri_index_from_zero(call, 1, &target));
   peri_tensor *p = call->outputs[1].tensor;
   return peri_cross_entropy(call->context, call->dtype, rows, n, x->data, target, losses, p != NULL ? p->data : NULL);
 }
@@ -148,61 +132,61 @@ static peri_status run_cross_entropy(peri_call *call) {
 }
 
 /* What the mean divides the gradient of each of n losses by. */
-static double divisor(const peri_backward *b, int64_t n) { return b->args[2].integer == REDUCE_MEAN ? (double)n : 1; }
+static double divisor(const peri_backward *B, int64_t n) { return B->args[2].integer == REDUCE_MEAN ? (double)n : 1; }
 
-static peri_status fused_gradient(peri_backward *b, peri_tensor **gx) {
-  peri_tensor *p = b->outputs[1], *g = b->grad_outputs[0], *own_g;
+static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
+  peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0], *own_g;
   int64_t rows = p->layout.shape[0], *target;
   void *block;
   size_t bytes = (size_t)rows * sizeof(int64_t);
   peri_layout layout;
   peri_layout_set(&layout, p->layout.dtype, 2, p->layout.shape);
-  PERI_TRY(peri_alloc(b->context, bytes, &block));
+  PERI_TRY(peri_alloc(B->context, bytes, &block));
   target = block;
-  peri_status status = shifted_targets(b->args[1].tensor, target);
+  peri_status status = peri_index_shift(B->args[1].tensor, target);
   if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
   if (status == PERI_OK) {
-    status = peri_tensor_empty(b->context, &layout, gx);
+    status = peri_tensor_empty(B->context, &layout, gx);
     if (status == PERI_OK && rows > 0) {
-      status = peri_cross_entropy_backward(b->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
-                                           1 / divisor(b, rows), p->data, target, (*gx)->data);
+      status = peri_cross_entropy_backward(B->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
+                                           1 / divisor(B, rows), p->data, target, (*gx)->data);
       if (status != PERI_OK) peri_tensor_release(gx);
     }
     peri_tensor_release(&own_g);
   }
-  peri_free(b->context, block, bytes);
+  peri_free(B->context, block, bytes);
   return status;
 }
 
-static peri_status grad_cross_entropy(peri_backward *b) {
-  int64_t rows = b->layouts[0]->shape[0], classes = b->layouts[0]->shape[1], column[2] = {rows, 1}, last = 1;
-  peri_value target = peri_of(b->args[1].tensor), x = peri_of(b->args[0].tensor), g = peri_of(b->grad_outputs[0]);
-  if (b->note[0] && !b->create_graph) {
+static peri_status grad_cross_entropy(peri_backward *B) {
+  int64_t rows = B->layouts[0]->shape[0], classes = B->layouts[0]->shape[1], column[2] = {rows, 1}, last = 1;
+  peri_value target = peri_of(B->args[1].tensor), x = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]);
+  if (B->note[0] && !B->create_graph) {
     peri_tensor *gx = NULL;
-    peri_status status = fused_gradient(b, &gx);
-    peri_answer(b, 0, peri_formula_own(b, status, gx));
+    peri_status status = fused_gradient(B, &gx);
+    peri_answer(B, 0, peri_formula_own(B, status, gx));
     return PERI_OK;
   }
-  if (b->args[2].integer == REDUCE_NONE) g = peri_step_reshape(b, g, 2, column);
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(divisor(b, rows))});
-  if (b->needs[0]) {
-    peri_value p = peri_apply(b, &peri_op_softmax, 1, &x), t = target;
-    if (b->note[0] && b->formula->status == PERI_OK) {
+  if (B->args[2].integer == REDUCE_NONE) g = peri_step_reshape(B, g, 2, column);
+  g = peri_step_div(B, g, peri_constant(divisor(B, rows)));
+  if (B->needs[0]) {
+    peri_value p = peri_apply(B, &peri_op_softmax, 1, &x), t = target;
+    if (B->note[0] && B->formula->status == PERI_OK) {
       peri_call call;
-      peri_step_open(b, &call, &peri_op_one_hot, 1, &target);
+      peri_step_open(B, &call, &peri_op_one_hot, 1, &target);
       call.args[1].integer = classes;
-      call.args[2].integer = b->layouts[0]->dtype;
-      t = peri_step_run(b, &call);
+      call.args[2].integer = B->layouts[0]->dtype;
+      t = peri_step_run(B, &call);
     } else {
-      p = peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, peri_step_sum(b, t, 1, &last, true)});
+      p = peri_step_mul(B, p, peri_step_sum(B, t, 1, &last, true));
     }
-    p = peri_apply(b, &peri_op_sub, 2, (peri_value[]){p, t});
-    peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){p, g}));
+    p = peri_step_sub(B, p, t);
+    peri_answer(B, 0, peri_step_mul(B, p, g));
   }
-  if (!b->note[0] && b->needs[1]) {
-    peri_value log_p = peri_apply(b, &peri_op_log_softmax, 1, &x);
-    peri_value minus = peri_apply(b, &peri_op_mul, 2, (peri_value[]){log_p, peri_constant(-1)});
-    peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){minus, g}));
+  if (!B->note[0] && B->needs[1]) {
+    peri_value log_p = peri_apply(B, &peri_op_log_softmax, 1, &x);
+    peri_value minus = peri_step_neg(B, log_p);
+    peri_answer(B, 1, peri_step_mul(B, minus, g));
   }
   return PERI_OK;
 }
@@ -257,7 +241,8 @@ static void squared_difference(void *arg, int64_t n, char *const *p, const ptrdi
 
 static peri_status run_mse(peri_call *call) {
   const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
-  peri_tensor *x = call->args[0].tensor, *y = call->outputs[0].tensor, squares = *y;
+  const peri_tensor *x = call->args[0].tensor, *target = call->args[1].tensor;
+  peri_view squares = call->outputs[0].tensor->view;
   difference loops = {kernels->binary[PERI_BINARY_sub][call->dtype], kernels->unary[PERI_UNARY_square][call->dtype]};
   int64_t reduction = call->args[2].integer, n = x->layout.numel;
   peri_iterator it;
@@ -265,19 +250,19 @@ static peri_status run_mse(peri_call *call) {
     peri_layout_set(&squares.layout, call->dtype, x->layout.ndim, x->layout.shape);
     squares.data = call->workspace;
   }
-  peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (peri_tensor *[]){&squares, x, call->args[1].tensor});
+  peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (const peri_view *[]){&squares, &x->view, &target->view});
   PERI_TRY(peri_iterate(call->context, &it, squared_difference, &loops));
   return reduction == REDUCE_NONE ? PERI_OK : reduce_losses(call, n, squares.data, reduction);
 }
 
 /* 2 (input - target) g, divided by the count for the mean */
-static peri_status grad_mse(peri_backward *b) {
-  peri_value x = peri_of(b->args[0].tensor), target = peri_of(b->args[1].tensor), g = peri_of(b->grad_outputs[0]);
-  peri_value slope = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, target});
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(divisor(b, b->layouts[0]->numel) / 2)});
-  slope = peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, g});
-  if (b->needs[0]) peri_answer(b, 0, slope);
-  if (b->needs[1]) peri_answer(b, 1, peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, peri_constant(-1)}));
+static peri_status grad_mse(peri_backward *B) {
+  peri_value x = peri_of(B->args[0].tensor), target = peri_of(B->args[1].tensor), g = peri_of(B->grad_outputs[0]);
+  peri_value slope = peri_step_sub(B, x, target);
+  g = peri_step_div(B, g, peri_constant(divisor(B, B->layouts[0]->numel) / 2));
+  slope = peri_step_mul(B, slope, g);
+  if (B->needs[0]) peri_answer(B, 0, slope);
+  if (B->needs[1]) peri_answer(B, 1, peri_step_neg(B, slope));
   return PERI_OK;
 }
 

@@ -13,7 +13,7 @@ typedef struct matrix {
 } matrix;
 
 /* The last two dimensions, when their strides are such that BLAS can read them. */
-static bool as_matrix(const peri_tensor *x, matrix *out) {
+static bool as_matrix(const peri_view *x, matrix *out) {
   int n = x->layout.ndim;
   int64_t rows = x->layout.shape[n - 2], columns = x->layout.shape[n - 1];
   int64_t down = x->layout.strides[n - 2], along = x->layout.strides[n - 1];
@@ -30,22 +30,21 @@ static bool as_matrix(const peri_tensor *x, matrix *out) {
   return false;
 }
 
-/* x in dtype, in memory that BLAS can read: x itself, or a copy. */
-static peri_status readable(peri_tensor *x, peri_dtype dtype, peri_tensor **out, matrix *m) {
-  if (x->layout.dtype != dtype) {
-    PERI_TRY(peri_tensor_convert(x, dtype, out));
-  } else {
-    *out = peri_tensor_retain(x);
-  }
-  if (as_matrix(*out, m)) return PERI_OK;
-  peri_tensor_release(out);
-  peri_layout layout;
-  peri_layout_set(&layout, dtype, x->layout.ndim, x->layout.shape);
-  PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
-  peri_status status = peri_tensor_copy_into(*out, x);
-  if (status != PERI_OK) peri_tensor_release(out);
-  if (status == PERI_OK) as_matrix(*out, m);
-  return status;
+/* A view in the call's dtype and in memory that BLAS can read: itself, or a copy. */
+typedef struct operand {
+  matrix matrix;
+  const peri_layout *layout;
+  peri_tensor *own; /* the copy, or NULL */
+} operand;
+
+static peri_status readable(peri_call *call, const peri_view *x, operand *out) {
+  out->own = NULL;
+  out->layout = &x->layout;
+  if (x->layout.dtype == call->dtype && as_matrix(x, &out->matrix)) return PERI_OK;
+  PERI_TRY(peri_view_copy(call->context, x, call->dtype, &out->own));
+  out->layout = &out->own->layout;
+  as_matrix(&out->own->view, &out->matrix);
+  return PERI_OK;
 }
 
 static peri_status multiply(peri_call *call, const matrix *a, bool flip_a, const matrix *b, bool flip_b, double beta,
@@ -57,8 +56,8 @@ static peri_status multiply(peri_call *call, const matrix *a, bool flip_a, const
 /* ---- matmul ---- */
 
 /* A vector counts as a row on the left, as a column on the right. */
-static peri_tensor as_at_least_matrix(const peri_tensor *x, bool left) {
-  peri_tensor y = *x;
+static peri_view as_at_least_matrix(const peri_tensor *x, bool left) {
+  peri_view y = x->view;
   if (x->layout.ndim != 1) return y;
   y.layout.ndim = 2;
   y.layout.shape[0] = left ? 1 : x->layout.shape[0];
@@ -98,7 +97,7 @@ static peri_status infer_matmul(peri_call *call) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "a and b are %s and %s (expected float32 or float64)",
                           peri_dtype_name(x->layout.dtype), peri_dtype_name(y->layout.dtype));
   }
-  peri_tensor a = as_at_least_matrix(x, true), b = as_at_least_matrix(y, false);
+  peri_view a = as_at_least_matrix(x, true), b = as_at_least_matrix(y, false);
   int na = a.layout.ndim, nb = b.layout.ndim, n = na > nb ? na : nb;
   int64_t rows = a.layout.shape[na - (flip_a ? 1 : 2)], inner = a.layout.shape[na - (flip_a ? 2 : 1)];
   int64_t inner_b = b.layout.shape[nb - (flip_b ? 1 : 2)], columns = b.layout.shape[nb - (flip_b ? 2 : 1)];
@@ -130,27 +129,27 @@ static int64_t batch_offset(const peri_layout *x, const peri_layout *y, int64_t 
 }
 
 static peri_status run_matmul(peri_call *call) {
-  peri_tensor a = as_at_least_matrix(call->args[0].tensor, true), b = as_at_least_matrix(call->args[1].tensor, false);
-  peri_tensor *own_a, *own_b, *y = call->outputs[0].tensor;
-  matrix ma, mb;
+  peri_view a = as_at_least_matrix(call->args[0].tensor, true), b = as_at_least_matrix(call->args[1].tensor, false);
+  peri_tensor *y = call->outputs[0].tensor;
+  operand left, right;
   int64_t m = call->note[0], n = call->note[1], k = call->note[2], batches = call->note[3];
   if (y->layout.numel == 0) return PERI_OK;
-  PERI_TRY(readable(&a, call->dtype, &own_a, &ma));
-  peri_status status = readable(&b, call->dtype, &own_b, &mb);
+  PERI_TRY(readable(call, &a, &left));
+  peri_status status = readable(call, &b, &right);
   if (status == PERI_OK) {
     /* the output with its matrix dimensions, also where a vector has dropped one */
     peri_layout batched = {.ndim = (a.layout.ndim > b.layout.ndim ? a.layout.ndim : b.layout.ndim)};
     memcpy(batched.shape, y->layout.shape, (size_t)peri_max(batched.ndim - 2, 0) * sizeof(int64_t));
     for (int64_t i = 0; i < batches && status == PERI_OK; i++) {
-      matrix left = ma, right = mb;
-      left.data += batch_offset(&own_a->layout, &batched, i);
-      right.data += batch_offset(&own_b->layout, &batched, i);
-      status = multiply(call, &left, call->args[2].integer, &right, call->args[3].integer, 0,
+      matrix ma = left.matrix, mb = right.matrix;
+      ma.data += batch_offset(left.layout, &batched, i);
+      mb.data += batch_offset(right.layout, &batched, i);
+      status = multiply(call, &ma, call->args[2].integer, &mb, call->args[3].integer, 0,
                         y->data + (size_t)(i * m * n) * peri_dtype_size(call->dtype), m, n, k);
     }
-    if (own_b != &b) peri_tensor_release(&own_b);
+    peri_tensor_release(&right.own);
   }
-  if (own_a != &a) peri_tensor_release(&own_a);
+  peri_tensor_release(&left.own);
   return status;
 }
 
@@ -269,36 +268,41 @@ static peri_status activate(peri_call *call, peri_tensor *y) {
   return peri_apply_loop(call->context->kernels->elementwise->unary[id][call->dtype], y, y);
 }
 
-/* Every row of y becomes the bias, to which the product is added. */
-static peri_status write_bias(peri_tensor *y, peri_tensor *bias) {
-  if (!bias->contiguous || y->layout.numel > SMALL_BIAS) return peri_tensor_copy_into(y, bias);
-  size_t bytes = (size_t)bias->layout.numel * peri_dtype_size(bias->layout.dtype);
-  char *end = y->data + (size_t)y->layout.shape[0] * bytes;
+/* Every row of y, rows x outputs, becomes the bias, to which the product is added. */
+static peri_status write_bias(peri_call *call, const peri_tensor *bias) {
+  peri_tensor *y = call->outputs[0].tensor;
+  if (!bias->contiguous || y->layout.numel > SMALL_BIAS) {
+    return peri_view_copy_into(call->context, &y->view, &bias->view);
+  }
+  size_t bytes = (size_t)bias->layout.numel * peri_dtype_size(call->dtype);
+  char *end = y->data + (size_t)call->note[0] * bytes;
   for (char *row = y->data; row < end; row += bytes) memcpy(row, bias->data, bytes);
   return PERI_OK;
 }
 
+/* x as rows of its last dimension: itself when it is a matrix. */
+static peri_status readable_rows(peri_call *call, operand *out) {
+  const peri_view *x = &call->args[0].tensor->view;
+  if (x->layout.ndim == 2) return readable(call, x, out);
+  int64_t rows = call->note[0], inputs = call->note[2];
+  out->matrix = (matrix){.rows = rows, .columns = inputs, .lead = peri_max(inputs, 1)};
+  return peri_view_contiguous(call->context, x, &out->matrix.data, &out->own);
+}
+
 static peri_status run_linear(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, *x, *own_w;
+  peri_tensor *y = call->outputs[0].tensor;
+  operand x, weight;
   int64_t rows = call->note[0], outputs = call->note[1], inputs = call->note[2];
   if (y->layout.numel == 0) return PERI_OK;
-  peri_tensor flat_y = *y;
-  peri_layout_set(&flat_y.layout, call->dtype, 2, (int64_t[]){rows, outputs});
-  if (call->args[2].given) PERI_TRY(write_bias(&flat_y, call->args[2].tensor));
-  matrix mx, mw;
-  PERI_TRY(readable(call->args[1].tensor, call->dtype, &own_w, &mw));
-  peri_status status = PERI_OK;
-  if (call->args[0].tensor->layout.ndim == 2) {
-    status = readable(call->args[0].tensor, call->dtype, &x, &mx);
-  } else {
-    status = peri_tensor_contiguous(call->args[0].tensor, &x);
-    if (status == PERI_OK) mx = (matrix){.data = x->data, .rows = rows, .columns = inputs, .lead = peri_max(inputs, 1)};
-  }
+  if (call->args[2].given) PERI_TRY(write_bias(call, call->args[2].tensor));
+  PERI_TRY(readable(call, &call->args[1].tensor->view, &weight));
+  peri_status status = readable_rows(call, &x);
   if (status == PERI_OK) {
-    status = multiply(call, &mx, false, &mw, true, call->args[2].given ? 1 : 0, y->data, rows, outputs, inputs);
-    peri_tensor_release(&x);
+    status = multiply(call, &x.matrix, false, &weight.matrix, true, call->args[2].given ? 1 : 0, y->data, rows, outputs,
+                      inputs);
+    peri_tensor_release(&x.own);
   }
-  peri_tensor_release(&own_w);
+  peri_tensor_release(&weight.own);
   if (status == PERI_OK) status = activate(call, y);
   return status;
 }

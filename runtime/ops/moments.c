@@ -31,7 +31,8 @@ static peri_status reduce_scaled(peri_call *call, const peri_folded *f, double p
   if (status == PERI_OK) {
     peri_loop2 multiply = call->context->kernels->elementwise->binary[PERI_BINARY_mul][PERI_FLOAT64];
     peri_iterator it;
-    peri_iterator_open(&it, f->x->layout.ndim, f->x->layout.shape, 3, (peri_tensor *[]){scaled, f->x, NULL});
+    peri_iterator_open(&it, f->x->layout.ndim, f->x->layout.shape, 3,
+                       (const peri_view *[]){&scaled->view, &f->x->view, NULL});
     peri_iterator_scalar(&it, 2, &power);
     status = peri_iterate(call->context, &it, multiply_row, &multiply);
     if (status == PERI_OK) status = reduce(call, f, scaled->data, (*y)->data);
@@ -88,10 +89,10 @@ static peri_status infer_mean(peri_call *call) {
   call->dtype = peri_is_float(dtype) ? dtype : dtype == PERI_INT64 ? PERI_FLOAT64 : PERI_FLOAT32;
   return peri_reduce_output(call, 0, call->dtype, call->args[2].integer);
 }
-static peri_status grad_mean(peri_backward *b) {
-  peri_value g = peri_step_unreduce(b, peri_of(b->grad_outputs[0]));
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant((double)b->note[1])});
-  peri_answer(b, 0, peri_step_expand(b, g));
+static peri_status grad_mean(peri_backward *B) {
+  peri_value g = peri_step_unreduce(B, peri_of(B->grad_outputs[0]));
+  g = peri_step_div(B, g, peri_constant((double)B->note[1]));
+  peri_answer(B, 0, peri_step_expand(B, g));
   return PERI_OK;
 }
 const peri_op peri_op_mean = {
@@ -120,29 +121,29 @@ static peri_status infer_spread(peri_call *call) {
   return infer_mean(call);
 }
 
-static peri_value mean_of(peri_backward *b, peri_value x) {
+static peri_value mean_of(peri_backward *B, peri_value x) {
   peri_call call;
   int64_t dims[PERI_MAX_DIMS];
-  int count = peri_reduced(b, dims);
-  if (b->formula->status != PERI_OK) return x;
-  peri_step_open(b, &call, &peri_op_mean, 1, &x);
+  int count = peri_reduced(B, dims);
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_mean, 1, &x);
   peri_call_sizes(&call, 1, count, dims);
   call.args[2].integer = true;
-  return peri_step_run(b, &call);
+  return peri_step_run(B, &call);
 }
 /* x - mean, and once more, as the mean is rounded and may be large beside the deviations. */
-static peri_value centred(peri_backward *b) {
-  peri_value x = peri_of(b->args[0].tensor);
-  x = peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, mean_of(b, x)});
-  return peri_apply(b, &peri_op_sub, 2, (peri_value[]){x, mean_of(b, x)});
+static peri_value centred(peri_backward *B) {
+  peri_value x = peri_of(B->args[0].tensor);
+  x = peri_step_sub(B, x, mean_of(B, x));
+  return peri_step_sub(B, x, mean_of(B, x));
 }
-static double degrees_of_freedom(const peri_backward *b) { return fmax((double)b->note[1] - b->args[3].number, 0); }
+static double degrees_of_freedom(const peri_backward *B) { return fmax((double)B->note[1] - B->args[3].number, 0); }
 
 /* 2 (x - mean) / degrees */
-static peri_status grad_var(peri_backward *b) {
-  peri_value g = peri_apply(b, &peri_op_mul, 2, (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(2)});
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(degrees_of_freedom(b))});
-  peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){centred(b), peri_step_unreduce(b, g)}));
+static peri_status grad_var(peri_backward *B) {
+  peri_value g = peri_step_mul(B, peri_of(B->grad_outputs[0]), peri_constant(2));
+  g = peri_step_div(B, g, peri_constant(degrees_of_freedom(B)));
+  peri_answer(B, 0, peri_step_mul(B, centred(B), peri_step_unreduce(B, g)));
   return PERI_OK;
 }
 const peri_op peri_op_var = {
@@ -165,14 +166,14 @@ const peri_op peri_op_var = {
 
 /* (x - mean) / std / degrees; where std is 0 so are the deviations, and 0 is the gradient, as abs has it at its kink.
  */
-static peri_status grad_std(peri_backward *b) {
-  peri_value y = peri_step_unreduce(b, peri_of(b->outputs[0]));
-  peri_value zero = peri_apply(b, &peri_op_eq, 2, (peri_value[]){y, peri_constant(0)});
-  y = peri_apply(b, &peri_op_where, 3, (peri_value[]){zero, peri_constant(1), y});
-  peri_value slope = peri_apply(b, &peri_op_div, 2, (peri_value[]){centred(b), y});
-  peri_value g = peri_of(b->grad_outputs[0]);
-  g = peri_apply(b, &peri_op_div, 2, (peri_value[]){g, peri_constant(degrees_of_freedom(b))});
-  peri_answer(b, 0, peri_apply(b, &peri_op_mul, 2, (peri_value[]){slope, peri_step_unreduce(b, g)}));
+static peri_status grad_std(peri_backward *B) {
+  peri_value y = peri_step_unreduce(B, peri_of(B->outputs[0]));
+  peri_value zero = peri_step_eq(B, y, peri_constant(0));
+  y = peri_step_where(B, zero, peri_constant(1), y);
+  peri_value slope = peri_step_div(B, centred(B), y);
+  peri_value g = peri_of(B->grad_outputs[0]);
+  g = peri_step_div(B, g, peri_constant(degrees_of_freedom(B)));
+  peri_answer(B, 0, peri_step_mul(B, slope, peri_step_unreduce(B, g)));
   return PERI_OK;
 }
 const peri_op peri_op_std = {

@@ -144,11 +144,11 @@ typedef struct peri_op {
   peri_status (*infer)(peri_call *call);
   peri_status (*run)(peri_call *call); /* NULL for views */
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
-  peri_status (*grad)(peri_backward *backward);
+  peri_status (*grad)(peri_backward *B);
   double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
-  int id;             /* the row's own constant: which elementwise function it is */
+  int id;             /* the row's own constant: which elementwise function or moment it is */
 } peri_op;
 
 /* Every row, by file; each list ends with NULL, and so does the list of lists. */
@@ -196,30 +196,30 @@ peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int
 
 /* ---- formulas: how grad functions are written ----
  * A formula owns the values of its steps. The first failure sticks, and later steps do nothing.
- * With create_graph the steps are recorded. */
+ * With create_graph the steps are recorded. Each elementwise row is a step by its name (ops/rows.h). */
 static inline peri_value peri_of(peri_tensor *tensor) { return (peri_value){tensor, 0}; }
 static inline peri_value peri_constant(double number) { return (peri_value){NULL, number}; }
 /* The row's first output for operands alone; further arguments have their defaults. */
-peri_value peri_apply(peri_backward *backward, const peri_op *op, int n, const peri_value *operands);
+peri_value peri_apply(peri_backward *B, const peri_op *op, int n, const peri_value *operands);
 /* For rows with other arguments: open, set call->args, run. */
-void peri_step_open(peri_backward *backward, peri_call *call, const peri_op *op, int n, const peri_value *operands);
-peri_value peri_step_run(peri_backward *backward, peri_call *call);
+void peri_step_open(peri_backward *B, peri_call *call, const peri_op *op, int n, const peri_value *operands);
+peri_value peri_step_run(peri_backward *B, peri_call *call);
 /* The same of a row with several outputs: the first n of them. */
-void peri_step_run_outputs(peri_backward *backward, peri_call *call, int n, peri_value *values);
+void peri_step_run_outputs(peri_backward *B, peri_call *call, int n, peri_value *values);
 /* Gives the formula a new tensor made otherwise; status is that of making it. */
-peri_value peri_formula_own(peri_backward *backward, peri_status status, peri_tensor *tensor);
+peri_value peri_formula_own(peri_backward *B, peri_status status, peri_tensor *tensor);
 /* The answer for edge i; it is summed to the input's shape and converted to its dtype later. */
-void peri_answer(peri_backward *backward, int edge, peri_value value);
+void peri_answer(peri_backward *B, int edge, peri_value value);
 /* Steps that many formulas take. */
-peri_value peri_step_reshape(peri_backward *backward, peri_value x, int ndim, const int64_t *shape);
-peri_value peri_step_sum(peri_backward *backward, peri_value x, int dims, const int64_t *dim, bool keepdim);
-peri_value peri_step_convert(peri_backward *backward, peri_value x, peri_dtype dtype);
+peri_value peri_step_reshape(peri_backward *B, peri_value x, int ndim, const int64_t *shape);
+peri_value peri_step_sum(peri_backward *B, peri_value x, int dims, const int64_t *dim, bool keepdim);
+peri_value peri_step_convert(peri_backward *B, peri_value x, peri_dtype dtype);
 /* g times the derivative of a unary row whose derivative reads y alone */
-peri_value peri_step_derivative(peri_backward *backward, const peri_op *unary, peri_value g, peri_value y);
-peri_value peri_step_matmul(peri_backward *backward, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
+peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_value g, peri_value y);
+peri_value peri_step_matmul(peri_backward *B, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
 
-void peri_formula_begin(peri_backward *backward, struct peri_formula *formula);
-peri_status peri_formula_end(peri_backward *backward); /* releases the steps; the first failure */
+void peri_formula_begin(peri_backward *B, struct peri_formula *formula);
+peri_status peri_formula_end(peri_backward *B); /* releases the steps; the first failure */
 
 typedef struct peri_formula {
   peri_status status;

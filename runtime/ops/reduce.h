@@ -24,9 +24,9 @@ typedef struct peri_folded {
 peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out);
 
 /* Formulas: the reduced dimensions of the input, from 0; returns how many. */
-int peri_reduced(const peri_backward *backward, int64_t dims[PERI_MAX_DIMS]);
+int peri_reduced(const peri_backward *B, int64_t dims[PERI_MAX_DIMS]);
 /* g with the reduced dimensions as sizes of 1 again, so that it broadcasts against x; and expanded to x's shape. */
-peri_value peri_step_unreduce(peri_backward *backward, peri_value g);
-peri_value peri_step_expand(peri_backward *backward, peri_value g);
+peri_value peri_step_unreduce(peri_backward *B, peri_value g);
+peri_value peri_step_expand(peri_backward *B, peri_value g);
 
 #endif

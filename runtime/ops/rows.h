@@ -17,18 +17,35 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
     peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_;
 
+/* The elementwise rows as steps of formulas: peri_step_exp(B, x), peri_step_mul(B, a, b). Operands may be numbers. */
+#define UNARY(name, ...)   peri_value peri_step_##name(peri_backward *B, peri_value x);
+#define BINARY(name, ...)  peri_value peri_step_##name(peri_backward *B, peri_value a, peri_value b);
+#define COMPARE(name, ...) peri_value peri_step_##name(peri_backward *B, peri_value a, peri_value b);
+#include "kernels/elementwise.def"
+/* And other rows that many formulas have. */
+peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri_value b);
+peri_value peri_step_t(peri_backward *B, peri_value matrix);
+peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order);
+peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length);
+/* Zeros of a shape with the elements of g added at index along dim. */
+peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
+                             int64_t dim);
+
 /* y = loop(x) over y's shape; y may be x */
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
-/* x seen with dimension dim, from 0, as its last: a header that borrows x's storage */
-peri_tensor peri_dimension_last(const peri_tensor *x, int64_t dim);
 
 extern const peri_op *const peri_ops_create[];
 extern const peri_op *const peri_ops_elementwise[];
+extern const peri_op *const peri_ops_compare[];
+extern const peri_op *const peri_ops_choose[];
 extern const peri_op *const peri_ops_reduce[];
+extern const peri_op *const peri_ops_extreme[];
+extern const peri_op *const peri_ops_softmax[];
 extern const peri_op *const peri_ops_moments[];
 extern const peri_op *const peri_ops_matrix[];
 extern const peri_op *const peri_ops_loss[];
 extern const peri_op *const peri_ops_view[];
+extern const peri_op *const peri_ops_slice[];
 extern const peri_op *const peri_ops_index[];
 extern const peri_op *const peri_ops_join[];
 extern const peri_op *const peri_ops_sort[];

@@ -12,53 +12,49 @@ static peri_status infer_sort(peri_call *call) {
   PERI_TRY(peri_infer_output(call, 0, x->dtype, x->ndim, x->shape));
   return peri_infer_output(call, 1, PERI_INT64, x->ndim, x->shape);
 }
-static peri_status sort_rows(peri_call *call, peri_tensor *x, peri_tensor *values, peri_tensor *indices) {
-  int64_t n = x->layout.ndim == 0 ? 1 : x->layout.shape[x->layout.ndim - 1];
-  int64_t *index = (int64_t *)(void *)indices->data;
-  if (x->layout.numel == 0) return PERI_OK;
-  PERI_TRY(peri_sort_rows(call->context, x->layout.dtype, x->layout.numel / n, n, call->args[2].integer, x->data,
-                          values->data, index));
-  for (int64_t i = 0; i < x->layout.numel; i++) index[i]++;
+static peri_status sort_rows(peri_call *call, int64_t n, const char *x, peri_tensor *values, peri_tensor *indices) {
+  int64_t *index = (int64_t *)(void *)indices->data, numel = values->layout.numel;
+  PERI_TRY(
+      peri_sort_rows(call->context, values->layout.dtype, numel / n, n, call->args[2].integer, x, values->data, index));
+  for (int64_t i = 0; i < numel; i++) index[i]++;
   return PERI_OK;
 }
-static peri_status run_sort(peri_call *call) {
-  peri_tensor *x = call->args[0].tensor, *values = call->outputs[0].tensor, *indices = call->outputs[1].tensor, *own;
-  if (!call->note[1]) {
-    PERI_TRY(peri_tensor_contiguous(x, &own));
-    peri_status status = sort_rows(call, own, values, indices);
-    peri_tensor_release(&own);
-    return status;
-  }
-  int64_t dim = call->note[0];
-  peri_tensor moved_x = peri_dimension_last(x, dim), moved_values = peri_dimension_last(values, dim);
-  peri_tensor moved_indices = peri_dimension_last(indices, dim), *row_values = NULL, *row_indices = NULL;
+/* Sorted as rows in new tensors, which are then put back in place. */
+static peri_status sort_moved(peri_call *call, int64_t n, const char *x, const int64_t *shape) {
+  peri_tensor *values = call->outputs[0].tensor, *indices = call->outputs[1].tensor;
+  peri_tensor *row_values = NULL, *row_indices = NULL;
+  peri_view moved_values = peri_view_dimension_last(&values->view, call->note[0]);
+  peri_view moved_indices = peri_view_dimension_last(&indices->view, call->note[0]);
   peri_layout layout;
-  PERI_TRY(peri_tensor_contiguous(&moved_x, &own));
-  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, moved_x.layout.shape);
+  peri_layout_set(&layout, values->layout.dtype, values->layout.ndim, shape);
   peri_status status = peri_tensor_empty(call->context, &layout, &row_values);
   layout.dtype = PERI_INT64;
   if (status == PERI_OK) status = peri_tensor_empty(call->context, &layout, &row_indices);
-  if (status == PERI_OK) status = sort_rows(call, own, row_values, row_indices);
-  if (status == PERI_OK) status = peri_tensor_copy_into(&moved_values, row_values);
-  if (status == PERI_OK) status = peri_tensor_copy_into(&moved_indices, row_indices);
-  if (own != &moved_x) peri_tensor_release(&own); /* else it is the local header: no new tensor was made */
+  if (status == PERI_OK) status = sort_rows(call, n, x, row_values, row_indices);
+  if (status == PERI_OK) status = peri_view_copy_into(call->context, &moved_values, &row_values->view);
+  if (status == PERI_OK) status = peri_view_copy_into(call->context, &moved_indices, &row_indices->view);
   peri_tensor_release(&row_values);
   peri_tensor_release(&row_indices);
   return status;
 }
-static peri_status grad_sort(peri_backward *b) {
-  const peri_layout *x = b->layouts[0];
-  if (b->grad_outputs[0] == NULL) return PERI_OK;
-  if (x->ndim == 0) {
-    peri_answer(b, 0, peri_of(b->grad_outputs[0]));
-    return PERI_OK;
-  }
-  peri_call call;
-  peri_step_open(b, &call, &peri_op_scatter, 3,
-                 (peri_value[]){peri_of(b->grad_outputs[0]), peri_constant(0), peri_of(b->outputs[1])});
-  peri_call_sizes(&call, 1, x->ndim, x->shape);
-  call.args[3].integer = b->note[0];
-  peri_answer(b, 0, peri_step_run(b, &call));
+static peri_status run_sort(peri_call *call) {
+  const peri_tensor *x = call->args[0].tensor;
+  if (x->layout.numel == 0) return PERI_OK;
+  peri_view rows = peri_view_dimension_last(&x->view, call->note[0]);
+  int64_t n = x->layout.ndim == 0 ? 1 : rows.layout.shape[x->layout.ndim - 1];
+  const char *data;
+  peri_tensor *own;
+  PERI_TRY(peri_view_contiguous(call->context, &rows, &data, &own));
+  peri_status status = call->note[1] ? sort_moved(call, n, data, rows.layout.shape)
+                                     : sort_rows(call, n, data, call->outputs[0].tensor, call->outputs[1].tensor);
+  peri_tensor_release(&own);
+  return status;
+}
+static peri_status grad_sort(peri_backward *B) {
+  const peri_layout *x = B->layouts[0];
+  peri_value g = peri_of(B->grad_outputs[0]), indices = peri_of(B->outputs[1]);
+  if (g.tensor == NULL) return PERI_OK;
+  peri_answer(B, 0, x->ndim == 0 ? g : peri_step_scatter(B, g, x->ndim, x->shape, indices, B->note[0]));
   return PERI_OK;
 }
 const peri_op peri_op_sort = {

@@ -1,26 +1,19 @@
-/* Rows that look at the same elements otherwise: views, and the copies that they sometimes need. */
-#include "ops/ops.h"
+/* Rows that look at the same elements otherwise: views, and the copies that they sometimes need. Parts along a
+ * dimension are in slice.c. */
+#include "ops/view.h"
 #include "ops/rows.h"
 
-static const peri_layout *input(const peri_call *call) { return &call->args[0].tensor->layout; }
-
-/* The output begins as the input's layout. */
-static peri_layout *same_layout(peri_call *call) {
+peri_layout *peri_same_layout(peri_call *call) {
   peri_layout *y = &call->outputs[0].layout;
-  *y = *input(call);
+  *y = call->args[0].tensor->layout;
   y->offset = peri_tensor_offset(call->args[0].tensor);
   return y;
 }
 
-static void count_elements(peri_layout *y) {
-  y->numel = 1;
-  for (int d = 0; d < y->ndim; d++) y->numel *= y->shape[d];
-}
-
 /* The gradient of a copy or of another shape: the same numbers in the input's shape. */
-static peri_status grad_reshape(peri_backward *b) {
-  peri_value g = peri_of(b->grad_outputs[0]);
-  peri_answer(b, 0, peri_step_reshape(b, g, b->layouts[0]->ndim, b->layouts[0]->shape));
+static peri_status grad_reshape(peri_backward *B) {
+  peri_value g = peri_of(B->grad_outputs[0]);
+  peri_answer(B, 0, peri_step_reshape(B, g, B->layouts[0]->ndim, B->layouts[0]->shape));
   return PERI_OK;
 }
 
@@ -28,7 +21,7 @@ static peri_status grad_reshape(peri_backward *b) {
 
 /* Resolves one size of -1 and checks the count. */
 static peri_status infer_sizes(peri_call *call, peri_layout *y) {
-  const peri_layout *x = input(call);
+  const peri_layout *x = peri_input(call);
   const peri_arg *shape = &call->args[1];
   int64_t known = 1;
   int free_size = -1;
@@ -81,10 +74,10 @@ static peri_status infer_view(peri_call *call) {
   char from[PERI_SHAPE_TEXT];
   PERI_TRY(infer_sizes(call, y));
   y->offset = peri_tensor_offset(call->args[0].tensor);
-  if (strides_without_copy(input(call), y)) return PERI_OK;
+  if (strides_without_copy(peri_input(call), y)) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT,
                         "%s with these strides cannot be seen in this shape without a copy (use reshape)",
-                        peri_shape_text(input(call)->ndim, input(call)->shape, from));
+                        peri_shape_text(peri_input(call)->ndim, peri_input(call)->shape, from));
 }
 
 const peri_op peri_op_view = {
@@ -107,15 +100,15 @@ static peri_status infer_reshape(peri_call *call) {
   peri_layout *y = &call->outputs[0].layout;
   PERI_TRY(infer_sizes(call, y));
   peri_layout trial = *y;
-  call->note[0] = strides_without_copy(input(call), &trial);
+  call->note[0] = strides_without_copy(peri_input(call), &trial);
   return PERI_OK;
 }
 static peri_status run_copy(peri_call *call) {
   /* y has the elements of x in order: walk x's shape over y's contiguous memory. */
   peri_tensor *x = call->args[0].tensor;
-  peri_tensor alias = *call->outputs[0].tensor;
-  peri_layout_set(&alias.layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
-  return peri_tensor_copy_into(&alias, x);
+  peri_view y = call->outputs[0].tensor->view;
+  peri_layout_set(&y.layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
+  return peri_view_copy_into(call->context, &y, &x->view);
 }
 static peri_status run_reshape(peri_call *call) {
   if (!call->note[0]) {
@@ -124,7 +117,7 @@ static peri_status run_reshape(peri_call *call) {
   }
   peri_layout *y = &call->outputs[0].layout;
   y->offset = peri_tensor_offset(call->args[0].tensor);
-  strides_without_copy(input(call), y);
+  strides_without_copy(peri_input(call), y);
   return peri_tensor_view(call->args[0].tensor, y, &call->outputs[0].tensor);
 }
 const peri_op peri_op_reshape = {
@@ -144,7 +137,7 @@ const peri_op peri_op_reshape = {
 };
 
 static peri_status infer_flatten(peri_call *call) {
-  const peri_layout *x = input(call);
+  const peri_layout *x = peri_input(call);
   int first = 0;
   if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &first));
   int64_t shape[PERI_MAX_DIMS];
@@ -171,196 +164,12 @@ const peri_op peri_op_flatten = {
            "The dimensions from dim on as one. A view where possible, else a copy.",
 };
 
-/* ---- parts along a dimension ----
- * note: dimension, start, step; the gradient goes back to its place among zeros. */
-
-static peri_status place_slice(peri_call *call, int dim, int64_t start, int64_t count, int64_t step) {
-  peri_layout *y = same_layout(call);
-  call->note[0] = dim;
-  call->note[1] = start;
-  call->note[2] = step;
-  y->offset += start * y->strides[dim];
-  y->shape[dim] = count;
-  y->strides[dim] *= step;
-  count_elements(y);
-  if (y->numel == 0) y->offset = peri_tensor_offset(call->args[0].tensor);
-  return PERI_OK;
-}
-
-static peri_status grad_slice(peri_backward *b) {
-  const peri_layout *x = b->layouts[0];
-  peri_value g = peri_of(b->grad_outputs[0]);
-  int64_t dim = b->note[0];
-  if (b->grad_outputs[0]->layout.ndim < x->ndim) { /* select: give the dimension back */
-    int64_t shape[PERI_MAX_DIMS];
-    memcpy(shape, x->shape, sizeof shape);
-    shape[dim] = 1;
-    g = peri_step_reshape(b, g, x->ndim, shape);
-  }
-  if (b->formula->status != PERI_OK) return PERI_OK;
-  peri_call call;
-  peri_step_open(b, &call, &peri_op_slice_backward, 1, &g);
-  peri_call_sizes(&call, 1, x->ndim, x->shape);
-  call.args[2].integer = dim;
-  call.args[3].integer = b->note[1];
-  call.args[4].integer = b->note[2];
-  peri_answer(b, 0, peri_step_run(b, &call));
-  return PERI_OK;
-}
-
-static peri_status infer_index(peri_call *call, int arg, int64_t size, int64_t *index) {
-  int64_t wanted = call->args[arg].integer, resolved = wanted < 0 ? wanted + size : wanted;
-  if (resolved < 0 || resolved >= size) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s %lld is out of range (the size is %lld)",
-                          call->op->params[arg].name, (long long)(wanted < 0 ? wanted : wanted + 1), (long long)size);
-  }
-  *index = resolved;
-  return PERI_OK;
-}
-
-static peri_status infer_narrow(peri_call *call) {
-  const peri_layout *x = input(call);
-  int dim;
-  int64_t length = call->args[3].integer, wanted = call->args[2].integer;
-  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
-  int64_t size = x->shape[dim], start = wanted < 0 ? wanted + size : wanted;
-  if (length < 0 || start < 0 || start > size || length > size - start) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "start %lld with length %lld does not fit dimension %d of size %lld",
-                          (long long)(wanted < 0 ? wanted : wanted + 1), (long long)length, dim + 1, (long long)size);
-  }
-  return place_slice(call, dim, start, length, 1);
-}
-const peri_op peri_op_narrow = {
-    .name = "narrow",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR},
-               {"dim", PERI_KIND_DIM},
-               {"start", PERI_KIND_INDEX},
-               {"length", PERI_KIND_INTEGER}},
-    .infer = infer_narrow,
-    .grad = grad_slice,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(4, 3), 1, 2, 2}, {T(4, 3), -1, -2, 2}",
-    .doc = "narrow(x, dim, start, length) -> tensor\n"
-           "The length entries of x from position start along dim, sharing memory.",
-};
-
-static peri_status infer_select(peri_call *call) {
-  const peri_layout *x = input(call);
-  int dim;
-  int64_t index = 0;
-  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
-  PERI_TRY(infer_index(call, 2, x->shape[dim], &index));
-  PERI_TRY(place_slice(call, dim, index, 1, 1));
-  peri_layout *y = &call->outputs[0].layout;
-  y->ndim--;
-  for (int d = dim; d < y->ndim; d++) {
-    y->shape[d] = y->shape[d + 1];
-    y->strides[d] = y->strides[d + 1];
-  }
-  return PERI_OK;
-}
-const peri_op peri_op_select = {
-    .name = "select",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"index", PERI_KIND_INDEX}},
-    .infer = infer_select,
-    .grad = grad_slice,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(4, 3), 1, 2}, {T(4, 3), 2, -1}",
-    .doc = "select(x, dim, index) -> tensor\n"
-           "The entry at position index along dim, without that dimension, sharing memory.",
-};
-
-static peri_status infer_slice(peri_call *call) {
-  const peri_layout *x = input(call);
-  int dim;
-  int64_t from = call->args[2].integer, to = call->args[3].integer, step = call->args[4].integer;
-  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
-  int64_t size = x->shape[dim];
-  if (step < 1) return peri_call_fail(call, PERI_ERR_ARGUMENT, "step is %lld (expected at least 1)", (long long)step);
-  int64_t first = from < 0 ? from + size : from, last = to < 0 ? to + size : to;
-  if (first < 0 || last >= size || last < first - 1) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "range %lld to %lld does not fit dimension %d of size %lld",
-                          (long long)(from < 0 ? from : from + 1), (long long)(to < 0 ? to : to + 1), dim + 1,
-                          (long long)size);
-  }
-  int64_t count = last < first ? 0 : (last - first) / step + 1;
-  return place_slice(call, dim, first, count, count > 1 ? step : 1); /* a huge step would overflow the stride */
-}
-const peri_op peri_op_slice = {
-    .name = "slice",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR},
-               {"dim", PERI_KIND_DIM},
-               {"from", PERI_KIND_INDEX},
-               {"to", PERI_KIND_INDEX},
-               {"step", PERI_KIND_INTEGER, .optional = true, .otherwise = 1}},
-    .infer = infer_slice,
-    .grad = grad_slice,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(5, 3), 1, 2, 4}, {T(7, 2), 1, 1, -1, 3}, {T(3), 1, 3, 2}",
-    .doc = "slice(x, dim, from, to, step = 1) -> tensor\n"
-           "The entries from..to (both included) along dim, sharing memory; what x[{ {from, to, step} }] does. An "
-           "empty range has to = from - 1.",
-};
-
-/* Zeros of a shape, with g at the place of a slice: the transpose of slice. */
-static peri_status infer_slice_backward(peri_call *call) {
-  PERI_TRY(peri_infer_output(call, 0, input(call)->dtype, call->args[1].count, call->args[1].sizes));
-  memcpy(call->note, (int64_t[]){call->args[2].integer, call->args[3].integer, call->args[4].integer},
-         3 * sizeof(int64_t));
-  return PERI_OK;
-}
-static peri_status run_slice_backward(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, *g = call->args[0].tensor;
-  memset(y->data, 0, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
-  int64_t dim = call->note[0];
-  peri_tensor place = *y;
-  place.data += call->note[1] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
-  place.layout.shape[dim] = g->layout.shape[dim];
-  place.layout.strides[dim] *= call->note[2];
-  return peri_tensor_copy_into(&place, g);
-}
-static peri_status grad_slice_backward(peri_backward *b) {
-  peri_call call;
-  peri_value g = peri_of(b->grad_outputs[0]);
-  int64_t dim = b->note[0], start = b->note[1], step = b->note[2], count = b->layouts[0]->shape[dim];
-  peri_step_open(b, &call, &peri_op_slice, 1, &g);
-  call.args[1].integer = dim;
-  call.args[2].integer = count == 0 ? 0 : start;
-  call.args[3].integer = count == 0 ? -1 - b->grad_outputs[0]->layout.shape[dim] : start + (count - 1) * step;
-  call.args[4].integer = step;
-  peri_answer(b, 0, peri_step_run(b, &call));
-  return PERI_OK;
-}
-const peri_op peri_op_slice_backward = {
-    .name = "slice_backward",
-    .flags = PERI_OP_INTERNAL,
-    .outputs = 1,
-    .params = {{"g", PERI_KIND_TENSOR},
-               {"shape", PERI_KIND_SHAPE},
-               {"dim", PERI_KIND_DIM},
-               {"start", PERI_KIND_INDEX},
-               {"step", PERI_KIND_INTEGER}},
-    .infer = infer_slice_backward,
-    .run = run_slice_backward,
-    .grad = grad_slice_backward,
-    .doc = "slice_backward(g, shape, dim, start, step) -> tensor\nThe gradient of slice.",
-};
-
 /* ---- orders of dimensions ---- */
 
 static peri_status infer_permute(peri_call *call) {
-  const peri_layout *x = input(call);
+  const peri_layout *x = peri_input(call);
   const peri_arg *dims = &call->args[1];
-  peri_layout *y = same_layout(call);
+  peri_layout *y = peri_same_layout(call);
   bool seen[PERI_MAX_DIMS] = {false};
   call->note[0] = 0; /* the order, four bits a dimension */
   char text[PERI_SHAPE_TEXT];
@@ -378,14 +187,11 @@ static peri_status infer_permute(peri_call *call) {
   }
   return PERI_OK;
 }
-static peri_status grad_permute(peri_backward *b) {
-  peri_call call;
-  peri_value g = peri_of(b->grad_outputs[0]);
-  int ndim = b->layouts[0]->ndim;
-  peri_step_open(b, &call, &peri_op_permute, 1, &g);
-  call.args[1].count = ndim;
-  for (int d = 0; d < ndim; d++) call.args[1].sizes[b->note[0] >> (4 * d) & 15] = d;
-  peri_answer(b, 0, peri_step_run(b, &call));
+static peri_status grad_permute(peri_backward *B) {
+  int64_t order[PERI_MAX_DIMS];
+  int ndim = B->layouts[0]->ndim;
+  for (int d = 0; d < ndim; d++) order[B->note[0] >> (4 * d) & 15] = d;
+  peri_answer(B, 0, peri_step_permute(B, peri_of(B->grad_outputs[0]), ndim, order));
   return PERI_OK;
 }
 const peri_op peri_op_permute = {
@@ -403,8 +209,8 @@ const peri_op peri_op_permute = {
 };
 
 static peri_status swap_dimensions(peri_call *call, int a, int b) {
-  const peri_layout *x = input(call);
-  peri_layout *y = same_layout(call);
+  const peri_layout *x = peri_input(call);
+  peri_layout *y = peri_same_layout(call);
   y->shape[a] = x->shape[b];
   y->strides[a] = x->strides[b];
   y->shape[b] = x->shape[a];
@@ -413,19 +219,19 @@ static peri_status swap_dimensions(peri_call *call, int a, int b) {
   call->note[1] = b;
   return PERI_OK;
 }
-static peri_status grad_transpose(peri_backward *b) {
+static peri_status grad_transpose(peri_backward *B) {
   peri_call call;
-  peri_value g = peri_of(b->grad_outputs[0]);
-  peri_step_open(b, &call, &peri_op_transpose, 1, &g);
-  call.args[1].integer = b->note[0];
-  call.args[2].integer = b->note[1];
-  peri_answer(b, 0, peri_step_run(b, &call));
+  peri_value g = peri_of(B->grad_outputs[0]);
+  peri_step_open(B, &call, &peri_op_transpose, 1, &g);
+  call.args[1].integer = B->note[0];
+  call.args[2].integer = B->note[1];
+  peri_answer(B, 0, peri_step_run(B, &call));
   return PERI_OK;
 }
 static peri_status infer_transpose(peri_call *call) {
   int a, b;
-  PERI_TRY(peri_infer_dim(call, 1, input(call)->ndim, &a));
-  PERI_TRY(peri_infer_dim(call, 2, input(call)->ndim, &b));
+  PERI_TRY(peri_infer_dim(call, 1, peri_input(call)->ndim, &a));
+  PERI_TRY(peri_infer_dim(call, 2, peri_input(call)->ndim, &b));
   return swap_dimensions(call, a, b);
 }
 const peri_op peri_op_transpose = {
@@ -442,7 +248,7 @@ const peri_op peri_op_transpose = {
 };
 
 static peri_status infer_t(peri_call *call) {
-  const peri_layout *x = input(call);
+  const peri_layout *x = peri_input(call);
   char text[PERI_SHAPE_TEXT];
   if (x->ndim != 2) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s (expected a matrix)",
@@ -466,9 +272,9 @@ const peri_op peri_op_t = {
 /* ---- sizes of one ---- */
 
 static peri_status infer_expand(peri_call *call) {
-  const peri_layout *x = input(call);
+  const peri_layout *x = peri_input(call);
   const peri_arg *shape = &call->args[1];
-  peri_layout *y = same_layout(call);
+  peri_layout *y = peri_same_layout(call);
   int shift = shape->count - x->ndim;
   char from[PERI_SHAPE_TEXT], to[PERI_SHAPE_TEXT];
   bool fits = shift >= 0;
@@ -491,8 +297,8 @@ static peri_status infer_expand(peri_call *call) {
   y->offset = offset;
   return PERI_OK;
 }
-static peri_status grad_pass(peri_backward *b) {
-  peri_answer(b, 0, peri_of(b->grad_outputs[0]));
+static peri_status grad_pass(peri_backward *B) {
+  peri_answer(B, 0, peri_of(B->grad_outputs[0]));
   return PERI_OK;
 }
 const peri_op peri_op_expand = {
@@ -510,8 +316,8 @@ const peri_op peri_op_expand = {
 };
 
 static peri_status infer_squeeze(peri_call *call) {
-  const peri_layout *x = input(call);
-  peri_layout *y = same_layout(call);
+  const peri_layout *x = peri_input(call);
+  peri_layout *y = peri_same_layout(call);
   int only = -1;
   if (call->args[1].given) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &only));
   y->ndim = 0;
@@ -537,8 +343,8 @@ const peri_op peri_op_squeeze = {
 };
 
 static peri_status infer_unsqueeze(peri_call *call) {
-  const peri_layout *x = input(call);
-  peri_layout *y = same_layout(call);
+  const peri_layout *x = peri_input(call);
+  peri_layout *y = peri_same_layout(call);
   int dim;
   if (x->ndim == PERI_MAX_DIMS) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "x has %d dimensions already", PERI_MAX_DIMS);
@@ -569,7 +375,7 @@ const peri_op peri_op_unsqueeze = {
 /* ---- copies ---- */
 
 static peri_status infer_same(peri_call *call) {
-  const peri_layout *x = input(call);
+  const peri_layout *x = peri_input(call);
   return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
 }
 const peri_op peri_op_clone = {
@@ -588,7 +394,7 @@ const peri_op peri_op_clone = {
 
 static peri_status run_contiguous(peri_call *call) {
   peri_tensor *x = call->args[0].tensor, **y = &call->outputs[0].tensor;
-  if (x->contiguous) return peri_tensor_view(x, same_layout(call), y);
+  if (x->contiguous) return peri_tensor_view(x, peri_same_layout(call), y);
   PERI_TRY(peri_tensor_empty(call->context, &call->outputs[0].layout, y));
   return run_copy(call);
 }
@@ -608,7 +414,7 @@ const peri_op peri_op_contiguous = {
 };
 
 static peri_status infer_detach(peri_call *call) {
-  same_layout(call);
+  peri_same_layout(call);
   return PERI_OK;
 }
 static peri_status run_detach(peri_call *call) {
@@ -628,10 +434,6 @@ const peri_op peri_op_detach = {
 const peri_op *const peri_ops_view[] = {&peri_op_view,
                                         &peri_op_reshape,
                                         &peri_op_flatten,
-                                        &peri_op_narrow,
-                                        &peri_op_select,
-                                        &peri_op_slice,
-                                        &peri_op_slice_backward,
                                         &peri_op_permute,
                                         &peri_op_transpose,
                                         &peri_op_t,

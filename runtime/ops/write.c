@@ -100,9 +100,9 @@ static peri_status infer_index_copy(peri_call *call) {
   PERI_TRY(peri_index_check(call, 1, x->shape[0]));
   return infer_written(call);
 }
-/* A tensor without its first dimension: entry 0 of it, or all of it where the first size is 1. */
-static peri_tensor entry(const peri_tensor *x) {
-  peri_tensor row = *x;
+/* Without the first dimension: entry 0, or all where the first size is 1. */
+static peri_view entry(const peri_tensor *x) {
+  peri_view row = x->view;
   row.contiguous = false;
   row.layout.ndim--;
   memmove(row.layout.shape, x->layout.shape + 1, (size_t)row.layout.ndim * sizeof(int64_t));
@@ -119,14 +119,14 @@ static peri_status run_index_copy(peri_call *call) {
     PERI_TRY(number_tensor(x, &call->args[2], &source));
   }
   bool rows = source->layout.ndim == x->layout.ndim;
-  peri_tensor row = entry(x), from = rows ? entry(source) : *source;
+  peri_view row = entry(x), from = rows ? entry(source) : source->view;
   int64_t size = (int64_t)peri_dtype_size(x->layout.dtype);
   int64_t step = rows && source->layout.shape[0] != 1 ? source->layout.strides[0] * size : 0;
   peri_status status = PERI_OK;
   for (int64_t i = 0; i < call->args[1].tensor->layout.numel && status == PERI_OK; i++) {
     row.data = x->data + index[i] * x->layout.strides[0] * size;
     from.data = source->data + i * step;
-    status = peri_tensor_copy_into(&row, &from);
+    status = peri_view_copy_into(call->context, &row, &from);
   }
   peri_tensor_release(&source);
   return status;

@@ -72,15 +72,16 @@ static void lengthen_rows(peri_iterator *it) {
   }
 }
 
-void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int operands, peri_tensor *const *tensors) {
+void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int operands,
+                        const peri_view *const *views) {
   it->operands = operands;
   it->ndim = 0;
   it->numel = 1;
-  for (int o = 0; o < operands; o++) it->data[o] = tensors[o] != NULL ? tensors[o]->data : NULL;
+  for (int o = 0; o < operands; o++) it->data[o] = views[o] != NULL ? views[o]->data : NULL;
   for (int d = ndim - 1; d >= 0; d--) {
     ptrdiff_t stride[PERI_MAX_OPERANDS];
     for (int o = 0; o < operands; o++) {
-      const peri_layout *layout = tensors[o] != NULL ? &tensors[o]->layout : NULL;
+      const peri_layout *layout = views[o] != NULL ? &views[o]->layout : NULL;
       int place = layout != NULL ? d - (ndim - layout->ndim) : -1;
       bool repeated = place < 0 || layout->shape[place] == 1;
       stride[o] = repeated ? 0 : layout->strides[place] * (ptrdiff_t)peri_dtype_size(layout->dtype);
@@ -92,7 +93,7 @@ void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int o
     it->ndim = 1;
     it->shape[0] = 1;
     for (int o = 0; o < operands; o++) {
-      it->strides[o][0] = tensors[o] != NULL ? (ptrdiff_t)peri_dtype_size(tensors[o]->layout.dtype) : 0;
+      it->strides[o][0] = views[o] != NULL ? (ptrdiff_t)peri_dtype_size(views[o]->layout.dtype) : 0;
     }
   }
   lengthen_rows(it);

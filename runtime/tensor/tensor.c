@@ -134,8 +134,8 @@ static peri_status first_tensor(peri_context *context, const peri_layout *layout
   if (data == NULL && (__builtin_mul_overflow((size_t)layout->numel, dtypes[layout->dtype].size, &bytes) ||
                        bytes > PTRDIFF_MAX - FIRST_BYTES)) {
     char text[PERI_SHAPE_TEXT];
-    return peri_fail(context, PERI_ERR_MEMORY, "out of memory: a tensor %s of %s has too many elements",
-                     dtypes[layout->dtype].name, peri_shape_text(layout->ndim, layout->shape, text));
+    return peri_fail_memory(context, "out of memory: a tensor %s of %s has too many elements",
+                            dtypes[layout->dtype].name, peri_shape_text(layout->ndim, layout->shape, text));
   }
   bytes += FIRST_BYTES;
   PERI_TRY(peri_alloc(context, bytes, &block));
@@ -273,21 +273,49 @@ static void convert_row(void *arg, int64_t n, char *const *data, const ptrdiff_t
   ((conversion *)arg)->loop(n, data[0], strides[0], data[1], strides[1]);
 }
 
-peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source) {
-  peri_context *context = peri_tensor_context(target);
+peri_status peri_view_copy_into(peri_context *context, const peri_view *target, const peri_view *source) {
   conversion job = {context->kernels->elementwise->convert[source->layout.dtype][target->layout.dtype]};
   peri_iterator iterator;
-  peri_iterator_open(&iterator, target->layout.ndim, target->layout.shape, 2, (peri_tensor *[]){target, source});
+  peri_iterator_open(&iterator, target->layout.ndim, target->layout.shape, 2, (const peri_view *[]){target, source});
   return peri_iterate(context, &iterator, convert_row, &job);
 }
 
-peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
+peri_status peri_view_copy(peri_context *context, const peri_view *x, peri_dtype dtype, peri_tensor **out) {
   peri_layout layout;
   peri_layout_set(&layout, dtype, x->layout.ndim, x->layout.shape);
-  PERI_TRY(peri_tensor_empty(peri_tensor_context(x), &layout, out));
-  peri_status status = peri_tensor_copy_into(*out, x);
+  PERI_TRY(peri_tensor_empty(context, &layout, out));
+  peri_status status = peri_view_copy_into(context, &(*out)->view, x);
   if (status != PERI_OK) peri_tensor_release(out);
   return status;
+}
+
+peri_status peri_view_contiguous(peri_context *context, const peri_view *x, const char **data, peri_tensor **own) {
+  *own = NULL;
+  if (!x->contiguous) PERI_TRY(peri_view_copy(context, x, x->layout.dtype, own));
+  *data = *own != NULL ? (*own)->data : x->data;
+  return PERI_OK;
+}
+
+peri_view peri_view_dimension_last(const peri_view *x, int64_t dim) {
+  peri_view moved = *x;
+  int last = x->layout.ndim - 1;
+  if (dim >= last) return moved;
+  for (int64_t d = dim; d < last; d++) {
+    moved.layout.shape[d] = x->layout.shape[d + 1];
+    moved.layout.strides[d] = x->layout.strides[d + 1];
+  }
+  moved.layout.shape[last] = x->layout.shape[dim];
+  moved.layout.strides[last] = x->layout.strides[dim];
+  moved.contiguous = peri_layout_is_contiguous(&moved.layout);
+  return moved;
+}
+
+peri_status peri_tensor_copy_into(peri_tensor *target, const peri_tensor *source) {
+  return peri_view_copy_into(peri_tensor_context(target), &target->view, &source->view);
+}
+
+peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
+  return peri_view_copy(peri_tensor_context(x), &x->view, dtype, out);
 }
 
 peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out) {

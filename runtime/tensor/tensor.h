@@ -38,17 +38,31 @@ typedef struct peri_layout {
   int64_t strides[PERI_MAX_DIMS];
 } peri_layout;
 
+/* Elements as they lie in memory that somebody else owns: what a tensor is beside what counts it. Views are made on the
+ * stack, to read or write a tensor in another order of dimensions, a part of it, or plain memory, without a new tensor.
+ * layout.offset says nothing here. */
+#define PERI_VIEW_FIELDS                                                                                               \
+  peri_layout layout;                                                                                                  \
+  char *data; /* the first element */                                                                                  \
+  bool contiguous;
+typedef struct peri_view {
+  PERI_VIEW_FIELDS
+} peri_view;
+
 struct peri_tensor {
   size_t references;
   peri_storage *storage;
-  char *data; /* the first element */
-  bool contiguous;
+  union { /* x->layout is x->view.layout */
+    struct {
+      PERI_VIEW_FIELDS
+    };
+    peri_view view;
+  };
   bool requires_grad;
   bool base_requires_grad; /* a view, made without recording, of a tensor that requires grad */
   bool first;              /* stands in its storage's block */
   int output;              /* which output of node this is */
-  peri_layout layout;
-  peri_computed *node; /* what computed it, when recorded */
+  peri_computed *node;     /* what computed it, when recorded */
   peri_tensor *grad;
   peri_tensor *incoming; /* a leaf's gradient while backward runs, before it is known to succeed */
   bool known;            /* for the binding: it keeps one handle for this tensor (parameters and gradients) */
@@ -90,13 +104,24 @@ peri_status peri_tensor_convert(peri_tensor *x, peri_dtype dtype, peri_tensor **
 /* A new contiguous tensor with the elements of x in that dtype, cut off from the graph. */
 peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out);
 /* Elements of source (any dtype, broadcast to target's shape, already checked) into target. */
-peri_status peri_tensor_copy_into(peri_tensor *target, peri_tensor *source);
+peri_status peri_tensor_copy_into(peri_tensor *target, const peri_tensor *source);
 /* The offset of x's first element in its storage, in elements. */
 int64_t peri_tensor_offset(const peri_tensor *x);
 /* Whether a and b may have bytes in common. */
 bool peri_tensors_share(const peri_tensor *a, const peri_tensor *b);
 /* Whether writing to a can change b otherwise than element for element. */
 bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
+
+/* ---- views ---- */
+
+/* x with dimension dim, from 0, as its last. */
+peri_view peri_view_dimension_last(const peri_view *x, int64_t dim);
+/* Elements of source (any dtype, broadcast to target's shape, already checked) into target. */
+peri_status peri_view_copy_into(peri_context *context, const peri_view *target, const peri_view *source);
+/* A new contiguous tensor with the elements of x in that dtype. */
+peri_status peri_view_copy(peri_context *context, const peri_view *x, peri_dtype dtype, peri_tensor **out);
+/* The elements of x one behind the other: x's own, or those of a copy, which *own then holds, else NULL. */
+peri_status peri_view_contiguous(peri_context *context, const peri_view *x, const char **data, peri_tensor **own);
 
 /* ---- single elements ---- */
 double peri_load_number(peri_dtype dtype, const void *element);
@@ -124,14 +149,24 @@ typedef struct peri_iterator {
   char *data[PERI_MAX_OPERANDS];
 } peri_iterator;
 
-/* shape is the common one; operands are broadcast to it. */
+/* shape is the common one; operands are broadcast to it. NULL stands for a scalar that is given later. */
 void peri_iterator_open(peri_iterator *iterator, int ndim, const int64_t *shape, int operands,
-                        peri_tensor *const *tensors);
+                        const peri_view *const *views);
 /* Replaces an operand by one element that is repeated. */
 void peri_iterator_scalar(peri_iterator *iterator, int operand, const void *element);
 /* Runs row(arg, n, data, strides) over the whole, cut into pieces for the team. */
 typedef void (*peri_row_body)(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides);
 peri_status peri_iterate(peri_context *context, const peri_iterator *iterator, peri_row_body row, void *arg);
+
+/* ---- equality ---- */
+/* |a - b| <= absolute + relative |b|, or both the same infinity, or both NaN with equal_nan; integers are compared
+ * exactly, with each other and, when both tolerances are 0, with floats. */
+typedef struct peri_closeness {
+  double relative, absolute;
+  bool equal_nan;
+} peri_closeness;
+/* Whether that holds for every element, and the shapes are the same. Cancelled by a flag that is raised meanwhile. */
+peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
 
 /* ---- text ---- */
 /* As NumPy prints: aligned columns, elided when large, in lines of at most so many characters; the footer has dtype and

@@ -1,33 +1,9 @@
 /* The choice of kernels, rows by index, sorting and random fills against plain twins, with the same bits for any
  * number of threads. The other kernels have their own test_kernels_*.c. */
 #include "kernels/rows.h"
-#include "test.h"
+#include "kernels_support.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-static const int team[] = {1, 2, 3, 7};
-#define TEAMS PERI_COUNT(team)
-static peri_context *contexts[TEAMS];
-
-static void open_contexts(const char *isa) {
-  if (isa != NULL) setenv("PERILUNE_ISA", isa, 1);
-  for (size_t t = 0; t < TEAMS; t++) {
-    peri_options options = {.size = sizeof options, .threads = team[t]};
-    PERI_CHECK(peri_context_new(&options, &contexts[t]) == PERI_OK, "context");
-  }
-  unsetenv("PERILUNE_ISA");
-}
-
-static void close_contexts(void) {
-  for (size_t t = 0; t < TEAMS; t++) {
-    PERI_CHECK(peri_memory_in_use(contexts[t]) == 0, "%zu bytes left", peri_memory_in_use(contexts[t]));
-    peri_context_release(&contexts[t]);
-  }
-}
-
-static const char *const variants[] = {"baseline", "v3", "v4"};
-static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
 
 /* ---- the choice ---- */
 

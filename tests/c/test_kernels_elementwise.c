@@ -1,16 +1,12 @@
 /* The elementwise loops on every instruction set of this processor: single elements against scalar
  * twins, then whole loops, of any stride, length and offset, against single elements, bit by bit. */
-#include "kernels/kernels.h"
-#include "test.h"
+#include "elementwise_twins.h"
+#include "kernels_support.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define ROOM    160 /* elements of a buffer: 67 with stride 2, offsets, and a margin that must stay as it is */
 #define LONGEST 67
-
-static const char *const variants[] = {"baseline", "v3", "v4"};
-static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
 
 /* NULL where this processor lacks the set. */
 static const peri_elementwise_kernels *variant(size_t v) {
@@ -245,123 +241,6 @@ static void test_loops(void) {
 
 /* ---- single elements against scalar twins ---- */
 
-static double twin_unary(int f, double x) {
-  switch ((peri_unary_id)f) {
-  case PERI_UNARY_neg:
-    return -x;
-  case PERI_UNARY_abs:
-    return fabs(x);
-  case PERI_UNARY_sign:
-    return x > 0 ? 1 : x < 0 ? -1 : x;
-  case PERI_UNARY_square:
-    return x * x;
-  case PERI_UNARY_reciprocal:
-    return 1 / x;
-  case PERI_UNARY_sqrt:
-    return sqrt(x);
-  case PERI_UNARY_rsqrt:
-    return 1 / sqrt(x);
-  case PERI_UNARY_exp:
-    return exp(x);
-  case PERI_UNARY_expm1:
-    return expm1(x);
-  case PERI_UNARY_log:
-    return log(x);
-  case PERI_UNARY_log1p:
-    return log1p(x);
-  case PERI_UNARY_sin:
-    return sin(x);
-  case PERI_UNARY_cos:
-    return cos(x);
-  case PERI_UNARY_tanh:
-    return tanh(x);
-  case PERI_UNARY_sigmoid:
-    return 1 / (1 + exp(-x));
-  case PERI_UNARY_relu:
-    return x != x ? x : fmax(x, 0);
-  case PERI_UNARY_floor:
-    return floor(x);
-  case PERI_UNARY_ceil:
-    return ceil(x);
-  case PERI_UNARY_round:
-    return nearbyint(x);
-  case PERI_UNARIES:
-    break;
-  }
-  return 0;
-}
-
-/* In x alone: the slopes of the table, written for humans. */
-static double twin_slope(int f, double x) {
-  double y = twin_unary(f, x);
-  switch ((peri_unary_id)f) {
-  case PERI_UNARY_neg:
-    return -1;
-  case PERI_UNARY_abs:
-    return x > 0 ? 1 : x < 0 ? -1 : x;
-  case PERI_UNARY_square:
-    return 2 * x;
-  case PERI_UNARY_reciprocal:
-    return -y * y;
-  case PERI_UNARY_sqrt:
-    return 0.5 / y;
-  case PERI_UNARY_rsqrt:
-    return -0.5 * y * y * y;
-  case PERI_UNARY_exp:
-    return y;
-  case PERI_UNARY_expm1:
-    return y + 1;
-  case PERI_UNARY_log:
-    return 1 / x;
-  case PERI_UNARY_log1p:
-    return 1 / (1 + x);
-  case PERI_UNARY_sin:
-    return cos(x);
-  case PERI_UNARY_cos:
-    return -sin(x);
-  case PERI_UNARY_tanh:
-    return 1 - y * y;
-  case PERI_UNARY_sigmoid:
-    return y * (1 - y);
-  case PERI_UNARY_relu:
-    return x > 0;
-  case PERI_UNARY_sign:
-  case PERI_UNARY_floor:
-  case PERI_UNARY_ceil:
-  case PERI_UNARY_round:
-  case PERI_UNARIES:
-    break;
-  }
-  return 0;
-}
-
-static double twin_binary(int f, double a, double b) {
-  double rest = fmod(a, b);
-  switch ((peri_binary_id)f) {
-  case PERI_BINARY_add:
-    return a + b;
-  case PERI_BINARY_sub:
-    return a - b;
-  case PERI_BINARY_mul:
-    return a * b;
-  case PERI_BINARY_div:
-    return a / b;
-  case PERI_BINARY_pow:
-    return pow(a, b);
-  case PERI_BINARY_floor_div:
-    return floor(a / b);
-  case PERI_BINARY_mod:
-    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-  case PERI_BINARY_maximum:
-    return a != a ? a : b != b ? b : fmax(a, b);
-  case PERI_BINARY_minimum:
-    return a != a ? a : b != b ? b : fmin(a, b);
-  case PERI_BINARIES:
-    break;
-  }
-  return 0;
-}
-
 /* Within ulps of the result of the dtype; an overflow of float32 is one of the twin too. */
 static bool close_to(peri_dtype dtype, double value, double expected, double ulps) {
   double rounded = dtype == PERI_FLOAT32 ? (double)(float)expected : expected;
@@ -382,12 +261,13 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
     double a = get_float(d, at);
     for (int f = 0; f < PERI_UNARIES; f++) {
       kernels->unary[f][d](1, y, 0, at, 0);
-      PERI_CHECK(close_to(d, get_float(d, y), twin_unary(f, a), 2), "%s %s(%g) dtype %d = %g", isa, unary_names[f], a,
-                 (int)d, get_float(d, y));
+      PERI_CHECK(close_to(d, get_float(d, y), unary_twins[f].value(a), 2), "%s %s(%g) dtype %d = %g", isa,
+                 unary_names[f], a, (int)d, get_float(d, y));
       /* the slope from the rounded y may be off where the twin's y is not */
       if (fabs(a) > 10 || (d == PERI_FLOAT32 && a != 0 && fabs(a) < 1e-25)) continue;
       kernels->derivative[f][d](1, gx, 0, g, 0, at, 0, y, 0);
-      double slope = 1.5 * twin_slope(f, a), got = get_float(d, gx), unit = d == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
+      double slope = 1.5 * unary_twins[f].slope(a), got = get_float(d, gx),
+             unit = d == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
       PERI_CHECK(close_to(d, got, slope, 8) || fabs(got - slope) <= 8 * unit,
                  "%s slope of %s at %g dtype %d = %g, not %g", isa, unary_names[f], a, (int)d, got, slope);
     }
@@ -397,7 +277,7 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
       for (int f = 0; f < PERI_BINARIES; f++) {
         kernels->binary[f][d](1, y, (ptrdiff_t)sizes[d], at, (ptrdiff_t)sizes[d], at_b, (ptrdiff_t)sizes[d]);
         double expected = f == PERI_BINARY_floor_div && d == PERI_FLOAT32 ? (double)floorf((float)a / (float)b)
-                                                                          : twin_binary(f, a, b);
+                                                                          : binary_twins[f](a, b);
         PERI_CHECK(close_to(d, get_float(d, y), expected, f == PERI_BINARY_pow ? 2 : 0.5),
                    "%s %s(%g, %g) dtype %d = %g, not %g", isa, binary_names[f], a, b, (int)d, get_float(d, y),
                    expected);
@@ -406,59 +286,29 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
   }
 }
 
-/* By b multiplications. */
-static int64_t twin_power(int64_t a, int64_t b) {
-  uint64_t power = 1;
-  for (int64_t i = 0; i < b; i++) power *= (uint64_t)a;
-  return (int64_t)power;
-}
-
-static int64_t twin_integer(int f, int64_t a, int64_t b) {
-  __extension__ typedef __int128 wide;
-  wide quotient = (wide)a / b, rest = (wide)a % b;
-  if (rest != 0 && (rest < 0) != (b < 0)) quotient--, rest += b;
-  switch ((peri_binary_id)f) {
-  case PERI_BINARY_add:
-    return (int64_t)(uint64_t)((wide)a + b);
-  case PERI_BINARY_sub:
-    return (int64_t)(uint64_t)((wide)a - b);
-  case PERI_BINARY_mul:
-    return (int64_t)(uint64_t)((wide)a * b);
-  case PERI_BINARY_floor_div:
-    return (int64_t)(uint64_t)quotient;
-  case PERI_BINARY_mod:
-    return (int64_t)rest;
-  case PERI_BINARY_pow:
-    return twin_power(a, b);
-  case PERI_BINARY_maximum:
-    return peri_max(a, b);
-  case PERI_BINARY_minimum:
-    return peri_min(a, b);
-  default:
-    return 0;
-  }
-}
+static int64_t wrapped(twin_integer value) { return (int64_t)(uint64_t)value; }
 
 static void check_integer_twins(const peri_elementwise_kernels *kernels, const char *isa) {
   for (size_t i = 0; i < PERI_COUNT(integer_values); i++) {
     int64_t a = integer_values[i], y = 0;
-    uint64_t u = (uint64_t)a, negative = 0 - u;
-    const int64_t expected[] = {(int64_t)negative, a < 0 ? (int64_t)negative : a, (a > 0) - (a < 0), (int64_t)(u * u)};
     for (int f = 0; f < PERI_UNARIES; f++) {
-      if (kernels->unary[f][PERI_INT64] == NULL) continue;
+      PERI_CHECK((kernels->unary[f][PERI_INT64] == NULL) == (unary_integer_twins[f] == NULL), "%s", unary_names[f]);
+      if (unary_integer_twins[f] == NULL) continue;
       kernels->unary[f][PERI_INT64](1, (char *)&y, 0, (const char *)&a, 0);
-      int64_t right = f < 4 ? expected[f] : f == PERI_UNARY_relu ? peri_max(a, 0) : a;
-      PERI_CHECK(y == right, "%s %s(%lld) = %lld", isa, unary_names[f], (long long)a, (long long)y);
+      PERI_CHECK(y == wrapped(unary_integer_twins[f](a)), "%s %s(%lld) = %lld", isa, unary_names[f], (long long)a,
+                 (long long)y);
     }
     for (size_t j = 0; j < PERI_COUNT(integer_values); j++) {
       int64_t b = integer_values[j];
       if (b == 0) continue;
       for (int f = 0; f < PERI_BINARIES; f++) {
-        if (kernels->binary[f][PERI_INT64] == NULL) continue;
+        PERI_CHECK((kernels->binary[f][PERI_INT64] == NULL) == (binary_integer_twins[f] == NULL), "%s",
+                   binary_names[f]);
+        if (binary_integer_twins[f] == NULL) continue;
         if (f == PERI_BINARY_pow && (b < 0 || b > 1000)) continue; /* checked before the loop; long for the twin */
         kernels->binary[f][PERI_INT64](1, (char *)&y, 8, (const char *)&a, 8, (const char *)&b, 8);
-        PERI_CHECK(y == twin_integer(f, a, b), "%s %s(%lld, %lld) = %lld", isa, binary_names[f], (long long)a,
-                   (long long)b, (long long)y);
+        PERI_CHECK(y == wrapped(binary_integer_twins[f](a, b)), "%s %s(%lld, %lld) = %lld", isa, binary_names[f],
+                   (long long)a, (long long)b, (long long)y);
       }
     }
   }

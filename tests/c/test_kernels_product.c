@@ -1,27 +1,9 @@
 /* Matrix products against a plain twin in double: shapes from empty to cut, transposes, leading
  * dimensions, alpha and beta, and the same bits with any number of threads. */
 #include "kernels/rows.h"
-#include "test.h"
+#include "kernels_support.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-static const int team[] = {1, 2, 3, 7};
-static peri_context *contexts[PERI_COUNT(team)];
-
-static void open_contexts(void) {
-  for (size_t t = 0; t < PERI_COUNT(team); t++) {
-    peri_options options = {.size = sizeof options, .threads = team[t]};
-    PERI_CHECK(peri_context_new(&options, &contexts[t]) == PERI_OK, "context");
-  }
-}
-
-static void close_contexts(void) {
-  for (size_t t = 0; t < PERI_COUNT(team); t++) {
-    PERI_CHECK(peri_memory_in_use(contexts[t]) == 0, "%zu bytes left", peri_memory_in_use(contexts[t]));
-    peri_context_release(&contexts[t]);
-  }
-}
 
 typedef struct shape {
   int64_t m, n, k;
@@ -29,18 +11,6 @@ typedef struct shape {
   double alpha, beta;
   int64_t spare; /* what the leading dimensions have beyond the rows */
 } shape;
-
-static double number(peri_dtype dtype, const void *x, int64_t i) {
-  return dtype == PERI_FLOAT32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
-
-static void put(peri_dtype dtype, void *x, int64_t i, double value) {
-  if (dtype == PERI_FLOAT32) {
-    ((float *)x)[i] = (float)value;
-  } else {
-    ((double *)x)[i] = value;
-  }
-}
 
 /* Values in [-1, 1] that are no round numbers. */
 static void *random_matrix(peri_dtype dtype, int64_t n, uint64_t seed) {
@@ -131,11 +101,11 @@ static void check_all_forms(int64_t m, int64_t n, int64_t k, size_t threads) {
 }
 
 static void test_awkward_shapes(void) {
-  static const int64_t sizes[] = {0, 1, 2, 3, 5, 10, 17};
-  open_contexts();
-  for (size_t i = 0; i < PERI_COUNT(sizes); i++) {
-    for (size_t j = 0; j < PERI_COUNT(sizes); j++) {
-      for (size_t p = 0; p < PERI_COUNT(sizes); p++) check_all_forms(sizes[i], sizes[j], sizes[p], 1);
+  static const int64_t extents[] = {0, 1, 2, 3, 5, 10, 17};
+  open_contexts(NULL);
+  for (size_t i = 0; i < PERI_COUNT(extents); i++) {
+    for (size_t j = 0; j < PERI_COUNT(extents); j++) {
+      for (size_t p = 0; p < PERI_COUNT(extents); p++) check_all_forms(extents[i], extents[j], extents[p], 1);
     }
   }
   check_all_forms(1, 1, 1000, 2);
@@ -146,10 +116,9 @@ static void test_awkward_shapes(void) {
 }
 
 static void test_every_set(void) {
-  static const char *const variants[] = {"baseline", "v3", "v4"};
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     setenv("PERILUNE_ISA", variants[v], 1);
-    open_contexts();
+    open_contexts(NULL);
     for (int64_t m = 1; m < 12; m += 3) {
       for (int64_t n = 1; n < 20; n++) check_all_forms(m, n, m % 5 + 1, 1);
     }
@@ -165,17 +134,17 @@ static void test_threads(void) {
       {1000, 33, 100, 1, 1, -1, 0.5, 1}, {17, 1000, 1000, 0, 0, 1, 0, 0}, {10, 10, 60000, 1, 0, 1, 1, 0},
       {3, 5, 400000, 0, 1, 2, 0, 0},     {1, 1000, 5000, 0, 0, 1, 0, 0},  {5000, 1, 1000, 0, 0, 1, 0, 0},
       {1, 1, 3000000, 0, 1, 1, 0, 0},    {700, 700, 1200, 0, 1, 1, 0, 0}};
-  open_contexts();
+  open_contexts(NULL);
   for (size_t i = 0; i < PERI_COUNT(shapes); i++) {
-    check_product(&shapes[i], PERI_FLOAT32, PERI_COUNT(team));
-    check_product(&shapes[i], PERI_FLOAT64, PERI_COUNT(team));
+    check_product(&shapes[i], PERI_FLOAT32, TEAMS);
+    check_product(&shapes[i], PERI_FLOAT64, TEAMS);
   }
   close_contexts();
 }
 
 /* What is multiplied by zero is not looked at, as in BLAS. */
 static void test_alpha_of_zero(void) {
-  open_contexts();
+  open_contexts(NULL);
   for (int64_t n = 1; n < 40; n += 19) {
     int64_t size = n * n;
     double *a = random_matrix(PERI_FLOAT64, size, 1), *c = random_matrix(PERI_FLOAT64, size, 2);
@@ -189,7 +158,7 @@ static void test_alpha_of_zero(void) {
 }
 
 static void test_failures(void) {
-  open_contexts();
+  open_contexts(NULL);
   peri_context *context = contexts[1];
   int64_t k = 200000;
   float *a = random_matrix(PERI_FLOAT32, 10 * k, 1), *b = random_matrix(PERI_FLOAT32, 10 * k, 2), c[100] = {7};

@@ -1,61 +1,9 @@
 /* Reductions and the softmax family against plain twins in double: awkward and cut shapes, special
  * values, every instruction set, and the same bits with any number of threads. */
 #include "kernels/rows.h"
-#include "test.h"
+#include "kernels_support.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-static const int team[] = {1, 2, 3, 7};
-#define TEAMS PERI_COUNT(team)
-static peri_context *contexts[TEAMS];
-
-static void open_contexts(const char *isa) {
-  if (isa != NULL) setenv("PERILUNE_ISA", isa, 1);
-  for (size_t t = 0; t < TEAMS; t++) {
-    peri_options options = {.size = sizeof options, .threads = team[t]};
-    PERI_CHECK(peri_context_new(&options, &contexts[t]) == PERI_OK, "context");
-  }
-  unsetenv("PERILUNE_ISA");
-}
-
-static void close_contexts(void) {
-  for (size_t t = 0; t < TEAMS; t++) {
-    PERI_CHECK(peri_memory_in_use(contexts[t]) == 0, "%zu bytes left", peri_memory_in_use(contexts[t]));
-    peri_context_release(&contexts[t]);
-  }
-}
-
-static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
-
-static double number(peri_dtype dtype, const void *x, int64_t i) {
-  switch (dtype) {
-  case PERI_FLOAT32:
-    return (double)((const float *)x)[i];
-  case PERI_FLOAT64:
-    return ((const double *)x)[i];
-  case PERI_INT64:
-    return (double)((const int64_t *)x)[i];
-  default:
-    return (double)((const uint8_t *)x)[i];
-  }
-}
-
-static void put(peri_dtype dtype, void *x, int64_t i, double value) {
-  switch (dtype) {
-  case PERI_FLOAT32:
-    ((float *)x)[i] = (float)value;
-    break;
-  case PERI_FLOAT64:
-    ((double *)x)[i] = value;
-    break;
-  case PERI_INT64:
-    ((int64_t *)x)[i] = (int64_t)value;
-    break;
-  default:
-    ((uint8_t *)x)[i] = (uint8_t)value;
-  }
-}
 
 /* Values from low to high; with few of them, ties. */
 static void *random_values(peri_dtype dtype, int64_t n, double low, double high, uint64_t seed) {
@@ -227,7 +175,6 @@ static void check_bools(const shape *s) {
 }
 
 static void test_reductions(void) {
-  static const char *const variants[] = {"baseline", "v3", "v4"};
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     open_contexts(variants[v]);
     size_t teams = v == 1 ? TEAMS : 2;
@@ -374,7 +321,6 @@ static void test_softmax(void) {
   static const int64_t rows[][2] = {{1, 1},     {10, 2},    {3, 5},   {17, 10},  {128, 10},  {2, 31},
                                     {2, 32},    {5, 33},    {3, 100}, {2, 1000}, {1, 70000}, {9000, 10},
                                     {700, 600}, {40000, 2}, {1, 511}, {1, 512},  {1, 513},   {64, 1500}};
-  static const char *const variants[] = {"baseline", "v3", "v4"};
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     open_contexts(variants[v]);
     for (size_t i = 0; i < PERI_COUNT(rows); i++) {

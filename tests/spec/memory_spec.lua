@@ -120,6 +120,27 @@ describe("out of memory", function()
     assert.same({peri.memory().in_use, limit}, {tonumber(used), tonumber(most)})
   end)
 
+  it("names the operation, also in its form in place and while arguments are checked", function()
+    local x = peri.arange(1, 9):to("float32"):view(3, 3)
+    local turned, index = x:t(), peri.ones(3, 3, {dtype = "int64"}):t()
+    for name, call in pairs {
+      add = function() return x + 1 end,
+      add_ = function() return x:add_(turned) end, -- copies what it would disturb
+      gather = function() return x:gather(1, index) end, -- reads the index in order
+      ["linalg.solve"] = function() return peri.linalg.solve(turned, x) end,
+    } do
+      peri._fail_after(0)
+      local ok, message = pcall(call)
+      peri._fail_after(-1)
+      assert.is_false(ok, name)
+      assert.matches(": " .. name .. ": out of memory: asked", message)
+    end
+    peri._fail_after(0)
+    local _, message = pcall(peri.data.circles, 10) -- no operation runs
+    peri._fail_after(-1)
+    assert.is_nil(message:match "add", message)
+  end)
+
   it("leaves everything as it was, and goes on", function()
     local a = peri.arange(1, 6):to "float32"
     local before = peri.memory().in_use

@@ -130,6 +130,24 @@ describe("what a tensor says of itself", function()
     assert.same({{false, true}, "bool"}, {a:gt(2):all(1):totable(), a:gt(2):any(1).dtype})
     assert.same({0, 0, 0, 0}, {a:sum():dim(), a:mean():dim(), a:max():dim(), a:std():dim()})
   end)
+
+  it("are compared whole whatever their strides, size and number of threads", function()
+    local wide = peri.arange(1, 300 * 400):view(300, 400)
+    local other = wide:t():contiguous():t()
+    local same, apart = wide:to "float64", other:clone()
+    apart[{300, 400}] = 0
+    local threads = peri.get_num_threads()
+    for _, n in ipairs {1, 3} do
+      peri.set_num_threads(n)
+      assert.is_true(wide:equal(other) and other:equal(same) and same:allclose(other))
+      assert.is_false(wide:equal(apart) or apart:equal(same) or same:allclose(apart))
+    end
+    peri.set_num_threads(threads)
+    assert.is_true(peri.ones(1):expand(5):equal(peri.ones(5)))
+    assert.is_true(peri.zeros(0, 3):equal(peri.zeros(0, 3)))
+    assert.is_false(peri.zeros(0, 3):equal(peri.zeros(3, 0)))
+    assert.is_false(peri.tensor({math.maxinteger}, {dtype = "int64"}):equal(peri.tensor {2.0 ^ 63}))
+  end)
 end)
 
 describe("indexing", function()

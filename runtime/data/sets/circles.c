@@ -22,17 +22,11 @@ static peri_status check_arguments(peri_context *context, int64_t n, double nois
   return PERI_OK;
 }
 
-/* order becomes a random permutation of 0 .. n-1 (Fisher and Yates; Durstenfeld 1964). */
-static void permute(peri_stream *stream, int64_t n, int64_t *order) {
-  for (int64_t i = 0; i < n; i++) order[i] = i;
-  peri_stream_shuffle(stream, n, order);
-}
-
 /* y holds the permutation at first and the classes in the end. */
 static void fill(int64_t n, double noise, double factor, uint64_t seed, peri_tensor *x, int64_t *y) {
   peri_stream stream = {.seed = seed, .block = PERI_STREAM_CIRCLES};
   int64_t outer = n / 2;
-  permute(&stream, n, y);
+  peri_stream_permutation(&stream, n, y);
   for (int64_t i = 0; i < n; i++) {
     bool is_outer = y[i] < outer;
     int64_t place = is_outer ? y[i] : y[i] - outer, points = is_outer ? outer : n - outer;

@@ -264,12 +264,6 @@ static peri_status check(const generation *g, peri_dtype dtype) {
                    peri_dtype_name(dtype));
 }
 
-/* A random permutation of 0 .. n-1 (Fisher and Yates; Durstenfeld 1964). */
-static void permute(peri_stream *stream, int64_t n, int64_t *order) {
-  for (int64_t i = 0; i < n; i++) order[i] = i;
-  peri_stream_shuffle(stream, n, order);
-}
-
 static void store(peri_tensor *tensor, int64_t at, double value) {
   peri_dtype dtype = tensor->layout.dtype;
   peri_store_number(dtype, tensor->data + at * (int64_t)peri_dtype_size(dtype), value);
@@ -281,7 +275,7 @@ static peri_status fill(const generation *g, peri_stream *stream, peri_tensor *x
   int64_t *labels = set->numbers ? NULL : (int64_t *)(void *)y->data;
   double noise = g->values[0];
   if (set->draw != NULL) set->draw(g->values, stream, g->parameters);
-  if (labels != NULL) permute(stream, g->n, labels);
+  if (labels != NULL) peri_stream_permutation(stream, g->n, labels);
   for (int64_t i = 0; i < g->n; i++) {
     if (i % ROWS_BETWEEN == 0) PERI_TRY(peri_check_cancel(g->context));
     peri_set_sample sample = {.values = g->values,

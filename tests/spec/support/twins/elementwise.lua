@@ -1,4 +1,4 @@
--- Twins of the elementwise rows (runtime/ops/elementwise.c, runtime/kernels/elementwise.def).
+-- Twins of the elementwise rows (runtime/ops/elementwise.c, compare.c, choose.c, runtime/kernels/elementwise.def).
 local array = require "support.array"
 local number = array.number
 

@@ -1,4 +1,4 @@
--- Twins of the reductions, of softmax and of sort (runtime/ops/reduce.c, sort.c).
+-- Twins of the reductions, of softmax and of sort (runtime/ops/reduce.c, extreme.c, moments.c, softmax.c, sort.c).
 local array = require "support.array"
 local number = array.number
 

@@ -1,4 +1,4 @@
--- Twins of the rows that show elements otherwise (runtime/ops/view.c): all move, none computes.
+-- Twins of the rows that show elements otherwise (runtime/ops/view.c, slice.c): all move, none computes.
 local array = require "support.array"
 
 local function reshape(x, shape)
