@@ -77,3 +77,43 @@ describe("help", function()
     assert.equal("there is no documentation of this number", helped(3))
   end)
 end)
+
+describe("the reference", function()
+  local function read(path)
+    local file <close> = assert(io.open(path))
+    return file:read "a"
+  end
+
+  it("is what its generator writes", function()
+    local path = os.tmpname()
+    peri.reference(path)
+    local made = read(path)
+    os.remove(path)
+    assert.is_true(made == read "docs/reference.md", "docs/reference.md is not up to date (./dev docs)")
+  end)
+
+  -- Every documented function that a script finds from the module, and every class of objects, stands in it.
+  it("holds all that is documented", function()
+    local text = read "docs/reference.md"
+    local parts = { "nn", "optim", "data", "svm", "train", "metrics", "select", "plot", "run", "script", "report" }
+    for _, name in ipairs(parts) do assert(peri[name]) end
+    local _ = peri.select.grid_search
+    local waiting, seen, found = { peri }, {}, 0
+    for _, class in pairs(require("support.internal").classes) do waiting[#waiting + 1] = class end
+    while #waiting > 0 do
+      local value = table.remove(waiting)
+      if not seen[value] then
+        seen[value] = true
+        for name, entry in next, value do
+          local doc = type(name) == "string" and name:sub(-1) ~= "_" and peri.documentation(entry)
+          if doc then
+            found = found + 1
+            assert.is_true(text:find(doc:match "^[^\n]*", 1, true) ~= nil, name)
+          end
+          if type(entry) == "table" then waiting[#waiting + 1] = entry end
+        end
+      end
+    end
+    assert.is_true(found > 250)
+  end)
+end)
