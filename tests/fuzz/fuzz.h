@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-    int
-    LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static inline void fuzz_check(bool holds) {
   if (!holds) abort();

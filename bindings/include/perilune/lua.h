@@ -22,7 +22,8 @@ PERI_API peri_context *peri_lua_context(lua_State *L);
 /* Pushes a handle that holds a reference of its own. The tensor must be of the state's context. */
 PERI_API void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor);
 /* The tensor at a stack index, borrowed from its handle; raises when it is none or was released. It lives while the
- * handle is on the stack, whatever finalisers do, unless the script itself releases it: retain it around calls into Lua. */
+ * handle is on the stack, whatever finalisers do, unless the script itself releases it: retain it around calls into
+ * Lua. */
 PERI_API peri_tensor *peri_lua_check_tensor(lua_State *L, int index);
 /* The same, or NULL. */
 PERI_API peri_tensor *peri_lua_to_tensor(lua_State *L, int index);
