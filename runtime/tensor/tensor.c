@@ -36,6 +36,8 @@ const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer) {
   return buffer;
 }
 
+#define SMALL_SIZE ((uint64_t)1 << 28)
+
 /* Messages are made out of the way of the loop that every operation runs. */
 static peri_status refuse_layout(peri_context *context, const char *operation, const peri_layout *layout) {
   char text[PERI_SHAPE_TEXT];
@@ -51,6 +53,17 @@ static peri_status refuse_layout(peri_context *context, const char *operation, c
 peri_status peri_layout_contiguous(peri_context *context, const char *operation, peri_layout *layout) {
   int64_t stride = 1, bytes;
   bool empty = false, refused = false; /* an empty tensor may have large sizes elsewhere */
+  layout->offset = 0;
+  if (layout->ndim <= 2) { /* small vectors and matrices, whose count cannot overflow */
+    int64_t columns = layout->ndim > 0 ? layout->shape[layout->ndim - 1] : 1;
+    int64_t rows = layout->ndim == 2 ? layout->shape[0] : 1;
+    if ((uint64_t)(columns - 1) < SMALL_SIZE && (uint64_t)(rows - 1) < SMALL_SIZE) {
+      layout->strides[0] = layout->ndim == 2 ? columns : 1;
+      layout->strides[1] = 1;
+      layout->numel = rows * columns;
+      return PERI_OK;
+    }
+  }
   for (int d = layout->ndim - 1; d >= 0; d--) {
     int64_t size = layout->shape[d];
     layout->strides[d] = stride;
@@ -58,7 +71,6 @@ peri_status peri_layout_contiguous(peri_context *context, const char *operation,
     refused |= size < 0 || __builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride);
   }
   layout->numel = empty ? 0 : stride;
-  layout->offset = 0;
   refused |= __builtin_mul_overflow(stride, (int64_t)dtypes[layout->dtype].size, &bytes) || bytes > INT64_MAX / 2;
   return refused ? refuse_layout(context, operation, layout) : PERI_OK;
 }
