@@ -371,6 +371,44 @@ static const char *describe_object(lua_State *L, bind_state *S, int index) {
   return with_article(L, strrchr(name, '.') + 1);
 }
 
+#define LONGEST_TEXT  80 /* bytes of a string that a message shows */
+#define LONGEST_SHOWN 4  /* numbers of a list */
+
+/* 'a string' without control characters, cut between characters of UTF-8. */
+static const char *describe_string(lua_State *L, int index) {
+  size_t length;
+  const char *text = lua_tolstring(L, index, &length);
+  size_t shown = length < LONGEST_TEXT ? length : LONGEST_TEXT;
+  while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80) shown--;
+  char clean[LONGEST_TEXT + 1];
+  for (size_t i = 0; i < shown; i++) clean[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+  clean[shown] = '\0';
+  return lua_pushfstring(L, "'%s%s'", clean, shown < length ? ".." : "");
+}
+
+static const char *describe_number(lua_State *L, int index) {
+  if (isnan(lua_tonumber(L, index))) return lua_pushliteral(L, "nan");
+  if (lua_isinteger(L, index)) return lua_pushfstring(L, "%I", lua_tointeger(L, index));
+  return lua_pushfstring(L, "%f", lua_tonumber(L, index));
+}
+
+/* "{1, 2}" of a plain list of a few numbers, else "a table". */
+static const char *describe_table(lua_State *L, int index) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, index);
+  bool list = n >= 1 && n <= LONGEST_SHOWN;
+  for (lua_Integer i = 1; list && i <= n; i++, lua_pop(L, 1)) list = lua_rawgeti(L, index, i) == LUA_TNUMBER;
+  if (!list) return "a table";
+  lua_pushliteral(L, "{");
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_pushstring(L, i > 1 ? ", " : "");
+    lua_rawgeti(L, index, i);
+    describe_number(L, -1);
+    lua_remove(L, -2);
+    lua_concat(L, 3);
+  }
+  return lua_pushfstring(L, "%s}", lua_tostring(L, -1));
+}
+
 const char *bind_describe(lua_State *L, int index) {
   bind_state *S = find_state(L);
   const peri_tensor *x = bind_to_tensor(L, S, index);
@@ -387,11 +425,13 @@ const char *bind_describe(lua_State *L, int index) {
   case LUA_TBOOLEAN:
     return lua_toboolean(L, index) ? "true" : "false";
   case LUA_TNUMBER:
-    if (isnan(lua_tonumber(L, index))) return "nan";
-    return lua_isinteger(L, index) ? lua_pushfstring(L, "%I", lua_tointeger(L, index))
-                                   : lua_pushfstring(L, "%f", lua_tonumber(L, index));
+    return describe_number(L, index);
   case LUA_TSTRING:
-    return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
+    return describe_string(L, index);
+  case LUA_TTABLE:
+    if (!lua_getmetatable(L, index)) return describe_table(L, lua_absindex(L, index));
+    lua_pop(L, 1);
+    return describe_object(L, S, lua_absindex(L, index));
   default:
     if (bind_is_released(L, S, index)) return "a released tensor";
     return describe_object(L, S, lua_absindex(L, index));
@@ -556,21 +596,33 @@ int bind_choice(const char *choices, const char *word) {
   return -1;
 }
 
+/* The whole number next to a bound that is itself left out by as little as a double can be: {0, 1 - 2^-53} is "0 to
+ * below 1". The bound itself where there is none. */
+static double next_whole(double bound, double towards) {
+  double next = nextafter(bound, towards);
+  return bound != floor(bound) && next == floor(next) ? next : bound;
+}
+
+static void name_range(char *text, size_t size, double low, double high) {
+  double from = low == DBL_MIN ? 0 : next_whole(low, -INFINITY), to = next_whole(high, INFINITY);
+  snprintf(text, size, "%s%.10g to %s%.10g", from != low ? "above " : "", from, to != high ? "below " : "", to);
+}
+
 /* A bound that says "any size" is not named. */
-static void out_of_range(lua_State *L, const char *operation, const peri_option *option, double value) {
+static void out_of_range(lua_State *L, int index, const char *operation, const peri_option *option, double value) {
   char text[100];
   const bool below = value < option->low, open = option->high >= 0x1p53 || option->low <= -0x1p53;
   if (!open) {
-    snprintf(text, sizeof text, "%.10g to %.10g", option->low, option->high);
+    name_range(text, sizeof text, option->low, option->high);
   } else if (below && option->low == DBL_MIN) {
     snprintf(text, sizeof text, "a number above 0");
   } else {
     snprintf(text, sizeof text, "at %s %.10g", below ? "least" : "most", below ? option->low : option->high);
   }
-  bind_error(L, operation, "%s is %f (expected %s)", option->name, value, text);
+  bind_error(L, operation, "%s is %s (expected %s)", option->name, bind_describe(L, index), text);
 }
 
-static double option_value(lua_State *L, int index, const char *operation, const peri_option *option) {
+double bind_read_option(lua_State *L, int index, const char *operation, const peri_option *option) {
   if (option->kind == PERI_OPTION_BOOL) {
     if (!lua_isboolean(L, index))
       bind_error(L, operation, "%s must be true or false, got %s", option->name, bind_describe(L, index));
@@ -579,21 +631,31 @@ static double option_value(lua_State *L, int index, const char *operation, const
   if (option->kind == PERI_OPTION_CHOICE) {
     int choice = lua_type(L, index) == LUA_TSTRING ? bind_choice(option->choices, lua_tostring(L, index)) : -1;
     if (choice < 0)
-      bind_error(L, operation, "%s must be one of %s, got %s", option->name, option->choices, bind_describe(L, index));
+      bind_error(L, operation, "%s must be one of %s, got %s", option->name, luaL_gsub(L, option->choices, " ", ", "),
+                 bind_describe(L, index));
     return choice;
   }
-  if (lua_type(L, index) != LUA_TNUMBER)
-    bind_error(L, operation, "%s must be a number, got %s", option->name, bind_describe(L, index));
-  double value = lua_tonumber(L, index);
+  const bool number = lua_type(L, index) == LUA_TNUMBER, whole = option->kind == PERI_OPTION_INTEGER;
+  double value = number ? lua_tonumber(L, index) : 0;
   bool limited = option->low != 0 || option->high != 0;
-  if (option->kind == PERI_OPTION_INTEGER && value != floor(value))
-    bind_error(L, operation, "%s must be a whole number, got %f", option->name, value);
+  if (!number || (whole && value != floor(value))) {
+    bind_error(L, operation, "%s must be a %s, got %s", option->name, whole ? "whole number" : "number",
+               bind_describe(L, index));
+  }
   if (!isfinite(value) && !(limited && (value == option->high || value == option->low))) {
-    bind_error(L, operation, "%s must be finite, got %f", option->name, value);
+    bind_error(L, operation, "%s is %s (expected a finite number)", option->name, bind_describe(L, index));
   }
   if (limited && !(value >= option->low && value <= option->high)) {
-    out_of_range(L, operation, option, value);
+    out_of_range(L, index, operation, option, value);
   }
+  return value;
+}
+
+lua_Integer bind_check_whole(lua_State *L, int index, const char *operation, const char *name, lua_Integer low) {
+  int whole = 0;
+  lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
+  if (!whole) bind_error(L, operation, "%s must be a whole number, got %s", name, bind_describe(L, index));
+  if (value < low) bind_error(L, operation, "%s is %I (expected at least %I)", name, value, low);
   return value;
 }
 
@@ -611,7 +673,7 @@ void bind_options(lua_State *L, int index, const char *operation, const peri_opt
       int i = 0;
       while (i < n && strcmp(options[i].name, name) != 0) i++;
       if (i < n) {
-        values[i] = option_value(L, lua_gettop(L), operation, &options[i]);
+        values[i] = bind_read_option(L, lua_gettop(L), operation, &options[i]);
         continue;
       }
       const char *const *other = also;

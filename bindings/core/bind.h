@@ -206,6 +206,10 @@ bool bind_is_contents(lua_State *L, int index);
 int bind_push_entry(lua_State *L, int index, const char *name);
 /* The position of a word in a list of words separated by spaces, or -1. */
 int bind_choice(const char *choices, const char *word);
+/* The number at index as an option; raises as bind_options does. */
+double bind_read_option(lua_State *L, int index, const char *operation, const peri_option *option);
+/* The whole number from `low` at index. */
+lua_Integer bind_check_whole(lua_State *L, int index, const char *operation, const char *name, lua_Integer low);
 /* A file's name at index. */
 const char *bind_check_path(lua_State *L, int index, const char *operation);
 /* A dtype's name at index. */

@@ -13,9 +13,7 @@
 /* ---- settings ---- */
 
 static int manual_seed(lua_State *L) {
-  int whole = 0;
-  lua_Integer seed = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole) return bind_error(L, "manual_seed", "seed must be a whole number, got %s", bind_describe(L, 1));
+  lua_Integer seed = bind_check_whole(L, 1, "manual_seed", "seed", LUA_MININTEGER);
   peri_manual_seed(bind_here(L)->context, (uint64_t)seed);
   /* in the program Lua's own random numbers follow too; other states belong to their hosts */
   if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.randomseed") == LUA_TFUNCTION) {
@@ -26,10 +24,7 @@ static int manual_seed(lua_State *L) {
 }
 
 static int set_num_threads(lua_State *L) {
-  int whole = 0;
-  lua_Integer n = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole || n < 1)
-    return bind_error(L, "set_num_threads", "n must be a whole number from 1, got %s", bind_describe(L, 1));
+  lua_Integer n = bind_check_whole(L, 1, "set_num_threads", "n", 1);
   peri_set_threads(bind_here(L)->context, n > 1024 ? 1024 : (int)n);
   return 0;
 }
@@ -249,18 +244,24 @@ static int part_name(lua_State *L) {
   return 1;
 }
 
-/* The same for the internal table. */
+/* The same for the internal table: rows of internal_parts, and the files of bindings/lua/internal, which are called
+ * with the module's table (an upvalue) and the internal table. */
 static int open_internal_part(lua_State *L) {
   const char *name = key_of(L);
   lua_settop(L, 2);
-  if (!push_part(L, internal_parts, name)) return 0;
+  if (!push_part(L, internal_parts, name)) {
+    if (!push_source(L, lua_pushfstring(L, "internal.%s", name))) return 0;
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 1);
+    lua_call(L, 2, 1);
+  }
   lua_pushvalue(L, -1);
   lua_setfield(L, 1, name);
   return 1;
 }
 
-/* Makes the internal table (bind.h). */
-static void open_internal(lua_State *L, bind_state *S) {
+/* Makes the internal table (bind.h) beside the module's. */
+static void open_internal(lua_State *L, bind_state *S, int module) {
   static const luaL_Reg internals[] = {
       {"load", load_piece}, {"raise", raise_message}, {"document", document}, {"describe", describe},
       {"meant", meant},     {"parts", part_names},    {"part", part_name},    {"is_contents", is_contents},
@@ -268,7 +269,8 @@ static void open_internal(lua_State *L, bind_state *S) {
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);
-  bind_push_function(L, S, open_internal_part, 0);
+  lua_pushvalue(L, module);
+  bind_push_function(L, S, open_internal_part, 1);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
@@ -361,7 +363,7 @@ int luaopen_perilune(lua_State *L) {
   bind_state *S = bind_open(L, NULL);
   lua_newtable(L);
   int module = lua_gettop(L);
-  open_internal(L, S);
+  open_internal(L, S, module);
   bind_open_tensor(L, S);
   lua_settop(L, module);
   open_select(L, S, module);

@@ -1,9 +1,9 @@
 -- peri.train: training loops, and networks as estimators.
 local peri, internal = ...
-local check = internal.load("train.check", peri, internal, internal.load("learn.input", peri, internal))
-local progress = internal.load("train.progress", internal.process, check)
+local data = internal.load("train.data", peri, internal, internal.load("learn.input", peri, internal))
+local progress = internal.load("train.progress", internal.process, data)
 local loop = internal.load("train.loop", peri, internal, progress)
-local estimator = internal.load("train.estimator", peri, internal, check, loop)
+local estimator = internal.load("train.estimator", peri, internal, data, loop)
 
 local classes = estimator.classes
 local train = {}

@@ -142,10 +142,7 @@ static int schedule_newindex(lua_State *L) {
   bool epoch = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "epoch") == 0;
   if (!epoch || schedule->kind->rate == NULL)
     return bind_error(L, schedule->kind->name, "field %s cannot be set", bind_describe(L, 2));
-  int whole = 0;
-  lua_Integer n = lua_type(L, 3) == LUA_TNUMBER ? lua_tointegerx(L, 3, &whole) : 0;
-  if (!whole || n < 0)
-    return bind_error(L, schedule->kind->name, "epoch must be a whole number from 0, got %s", bind_describe(L, 3));
+  lua_Integer n = bind_check_whole(L, 3, schedule->kind->name, "epoch", 0);
   schedule->values[PERI_SCHEDULE_epoch] = (double)n - 1;
   peri_schedule_step(schedule, 0);
   return 0;

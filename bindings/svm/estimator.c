@@ -20,7 +20,7 @@ estimator *estimator_begin(lua_State *L, const char *method, int arguments, cons
   *operation = lua_pushfstring(L, "%s.%s", type->name, method);
   estimator *e = bind_is(L, bind_here(L), 1, type->kind) ? lua_touserdata(L, 1) : NULL;
   if (e == NULL) {
-    bind_error(L, *operation, "the first argument must be the estimator (m:%s), got %s", method, bind_describe(L, 1));
+    bind_error(L, *operation, "called with %s (expected m:%s(...))", bind_describe(L, 1), method);
   }
   return e;
 }
@@ -175,7 +175,7 @@ int estimator_clone(lua_State *L) {
   const char *operation;
   const estimator *e = estimator_begin(L, "clone", 1, &operation);
   if (!lua_isnil(L, 2) && !lua_istable(L, 2)) {
-    return bind_error(L, operation, "changes must be a table of options, got %s", bind_describe(L, 2));
+    return bind_error(L, operation, "changes must be a table, got %s", bind_describe(L, 2));
   }
   estimator_push_params(L, 1, e);
   for (lua_pushnil(L); lua_istable(L, 2) && lua_next(L, 2); lua_pop(L, 1)) {

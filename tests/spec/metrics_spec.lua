@@ -111,7 +111,7 @@ weighted     0.8333  0.6667  0.6667]], text)
   it("refuse what is no label", function()
     for _, name in ipairs { "accuracy", "confusion_matrix", "precision_recall_f1" } do
       local f = metrics[name]
-      fails(name .. ": pred must be a tensor or a table of numbers, got nothing", f)
+      fails(name .. ": pred must be a tensor or a table of numbers, got nil", f)
       fails(name .. ": y must be a tensor or a table of numbers, got 'x'", f, { 1 }, "x")
       fails(name .. ": pred has 2 entries but y has 3", f, { 1, 2 }, { 1, 2, 3 })
       fails(name .. ": entry 2 of pred is 1.5 (expected a whole number)", f, { 1, 1.5 }, { 1, 2 })
@@ -136,7 +136,7 @@ weighted     0.8333  0.6667  0.6667]], text)
     fails("confusion_matrix: none of the labels occurs in y", metrics.confusion_matrix, { 1 }, { 1 },
       { labels = { 2 } })
     fails("confusion_matrix: labels has 2 twice", metrics.confusion_matrix, { 1 }, { 1 }, { labels = { 2, 2 } })
-    fails("precision_recall_f1: zero_division must be 0 or 1, got 2", metrics.precision_recall_f1, { 1 }, { 1 },
+    fails("precision_recall_f1: zero_division is 2 (expected 0 or 1)", metrics.precision_recall_f1, { 1 }, { 1 },
       { zero_division = 2 })
   end)
 end)
@@ -195,7 +195,7 @@ describe("the metrics of scores", function()
       fails(("%s: row 2 of %s is 3 (expected a table of numbers)"):format(name, x), f, { { 1, 2 }, 3 }, { 1, 2 })
       fails(("%s: entry 2 of row 1 of %s is 'a' (expected a number)"):format(name, x), f, { { 1, "a" } }, { 1 })
       fails(("%s: row 1 of %s is empty"):format(name, x), f, { {}, {} }, { 1, 2 })
-      fails(("%s: entry 2 of %s is a table (expected a number)"):format(name, x), f, { 1, { 2 } }, { 1, 2 })
+      fails(("%s: entry 2 of %s is {2} (expected a number)"):format(name, x), f, { 1, { 2 } }, { 1, 2 })
     end
   end)
 
@@ -273,7 +273,7 @@ describe("the metrics of scores", function()
     fails("log_loss: probabilities are of 2 classes but there are 1", metrics.log_loss, { 1, 0 }, { 1, 1 })
     fails("log_loss: entry 2 of y is 5, which is none of classes", metrics.log_loss, { 1, 0 }, { 1, 5 },
       { classes = { 1, 2 } })
-    fails("log_loss: eps must be a number from 0 to below 0.5, got 0.5", metrics.log_loss, { 1 }, { 1 }, { eps = 0.5 })
+    fails("log_loss: eps is 0.5 (expected a number from 0 to below 0.5)", metrics.log_loss, { 1 }, { 1 }, { eps = 0.5 })
   end)
 end)
 

@@ -358,7 +358,8 @@ describe("plot", function()
       has(commands, "set label '-1.0' at 1.2, -1 center")
       has(message_of(f.bars, f, {"a", "c"}, {1, 2}), "plot.bars: the names differ from those of the bars before")
       has(message_of(f.bars, f, {"a", "c"}, {1, 2, 3}), "plot.bars: 2 names but 3 heights")
-      has(message_of(f.bars, f, {1, 2}, {values = "%s"}), "plot.bars: values is '%s' (expected a format of one number")
+      has(message_of(f.bars, f, {1, 2}, {values = "%s"}),
+        "plot.bars: values must be a format of one number such as '%.2f', got '%s'")
       has(commands_of(plot.figure{yscale = "log"}:bars{10, 1000}), "\n2 1000 1.6 2.4 7.9432823")
     end)
 
@@ -395,7 +396,7 @@ describe("plot", function()
       has(commands, "plot $d3 with filledcurves fs transparent solid 0.25 noborder lc rgb '#d55e00' notitle, $d1")
       has(commands_of(plot.figure{yscale = "log"}:band({-1, 1}, {2, 2})), "1 0.9659363289 2\n2 1 2")
       has(message_of(f.band, f, {1, 2}, {1}), "plot.band: x has 2 numbers, low 2 and high 1")
-      has(message_of(f.band, f, {1, 2}), "plot.band: high is nil")
+      has(message_of(f.band, f, {1, 2}), "plot.band: high must be a tensor or a list of numbers, got nil")
     end)
   end)
 
@@ -455,8 +456,8 @@ describe("plot", function()
     it("leave room for words", function()
       local f = plot.figure():line{1, 2}:text(1.5, 1.5, "here", {align = "center"})
       has(commands_of(f), "set label 'here' at 1.5, 1.5 center")
-      has(message_of(f.text, f, 1, NAN, "x"), "plot.text: the place is 1, ")
-      has(message_of(f.text, f, 1, 2), "plot.text: the words are nil (expected a string)")
+      has(message_of(f.text, f, 1, NAN, "x"), "plot.text: y is nan (expected a finite number)")
+      has(message_of(f.text, f, 1, 2), "plot.text: words must be a string, got nil")
     end)
   end)
 
@@ -467,7 +468,7 @@ describe("plot", function()
     page:save{file("picture.svg"), file("picture.png")}
     has(content("picture.svg"), "<text>page</text>")
     has(message_of(plot.page, {}), "plot.page: there are no panels")
-    has(message_of(plot.page, {figure, 3}), "plot.page: panel 2 is 3")
+    has(message_of(plot.page, {figure, 3}), "plot.page: panel 2 must be a figure, got 3")
     has(message_of(plot.page, {figure, figure, rows = 1, cols = 1}), "plot.page: 2 figures do not fit")
   end)
 
@@ -564,7 +565,7 @@ describe("plot", function()
       has(commands_of(plot.page{low, upside, share = "y"}), "set yrange [30:-1]")
       local log = plot.figure{yscale = "log"}:line{1, 2}
       has(message_of(commands_of, plot.page{low, log, share = "y"}), "plot.page: share has y but yscale of panel 2")
-      has(message_of(plot.page, {low, share = "z"}), "plot.page: share is 'z' (expected one of both, x, y)")
+      has(message_of(plot.page, {low, share = "z"}), "plot.page: share must be one of both, x, y, got 'z'")
     end)
   end)
 
@@ -576,9 +577,10 @@ describe("plot", function()
         "set ytics  ('un' 1, '50 %%' 2, '3' 3)")
       has(commands_of(plot.figure{yticks = false}:line{1, 2, 3}), "unset ytics")
       has(commands_of(plot.figure{xticks = tensor{1, 2}}:bars({"a", "b"}, {1, 2})), "set xtics (1, 2)")
-      local expected = "plot.figure: xticks is a table (expected false or a list, each a number or {number, name})"
+      local expected = "plot.figure: xticks must be false or a list, each a number or {number, name}, got a table"
       for _, wrong in ipairs{{}, {"a"}, {{1, 2, 3}}, {{"a", 1}}, {NAN}} do
-        has(message_of(plot.figure, {xticks = wrong}), "plot.figure: xticks is ")
+        has(message_of(plot.figure, {xticks = wrong}),
+          "plot.figure: xticks must be false or a list, each a number or {number, name}, got ")
       end
       has(message_of(plot.figure, {xticks = {}}), expected)
       has(message_of(plot.figure, {xscale = "log", xticks = {1, {0, "none"}}}),
@@ -734,8 +736,9 @@ describe("plot", function()
       local f = plot.figure()
       has(message_of(f.histogram, f, {1, 2}, {range = {3, 1}}), "range is {3, 1} (expected {low, high}, ascending)")
       has(message_of(f.image, f, {{1}}, {range = {3, 1}}), "range is {3, 1} (expected {low, high}, ascending)")
-      has(message_of(f.line, f, {1, 2}, {width = 1e300}), "width is 1e+300 (expected a positive number up to 1000)")
-      has(message_of(plot.figure, {aspect = 1e300}), "plot.figure: aspect is 1e+300 (expected one of")
+      has(message_of(f.line, f, {1, 2}, {width = 1e300}), "width is 1e+300 (expected a number above 0, at most 1000)")
+      has(message_of(plot.figure, {aspect = 1e300}),
+        "plot.figure: aspect must be one of auto, equal or a number from 0.001 to 1000, got 1e+300")
     end)
   end)
 
@@ -878,8 +881,8 @@ describe("plot", function()
       assert.are.same({"other", false, {0, 3}, 700, 480}, {f.title, f.legend, f.xlim, f.width, f.height})
       f.width = nil
       assert.are.equal(640, f.width)
-      has(message_of(function() f.width = 1 end), "plot.figure: width is 1 (expected a whole number from 50 to 10000)")
-      has(message_of(function() f.colour = "red" end), "plot: a figure has no option 'colour' (known: aspect, axes,")
+      has(message_of(function() f.width = 1 end), "plot.figure: width is 1 (expected 50 to 10000)")
+      has(message_of(function() f.colour = "red" end), "plot: a figure has no option colour (known: aspect, axes,")
       has(message_of(function() f[1] = "red" end), "plot: a figure has no option 1 (known: aspect, axes,")
       f.xlim, f.yscale = nil, "log"
       has(message_of(function() f.ylim = {-1, 1} end), "plot.figure: ylim is {-1, 1} on a log axis")
@@ -889,7 +892,7 @@ describe("plot", function()
       local page = plot.page{f, f, title = "p"}
       page.title = "q"
       has(message_of(function() page.rows = 0 end), "plot.page: rows is 0")
-      has(message_of(function() page.figures = {} end), "plot: a page has no option 'figures'")
+      has(message_of(function() page.figures = {} end), "plot: a page has no option figures")
       assert.are.same({"q", 1}, {page.title, page.rows})
     end)
 
@@ -912,10 +915,10 @@ describe("plot", function()
       local f = plot.figure()
       local evil = "#000000' ; system 'touch " .. file("touched")
       for _, name in ipairs{"color", "style", "marker"} do
-        has(message_of(f.line, f, {1, 2}, {[name] = evil}), "plot.line: " .. name .. " is '#000000' ; system")
+        has(message_of(f.line, f, {1, 2}, {[name] = evil}), "got '#000000' ; system")
       end
-      has(message_of(f.image, f, {{1}}, {palette = {evil, "#ffffff"}}), "plot.image: palette is a table")
-      has(message_of(f.line, f, {1, 2}, {[evil] = 1}), "plot.line: unknown option '#000000'")
+      has(message_of(f.image, f, {{1}}, {palette = {evil, "#ffffff"}}), "plot.image: palette must be one of ")
+      has(message_of(f.line, f, {1, 2}, {[evil] = 1}), "plot.line: unknown option #000000' ; system")
     end)
   end)
 
@@ -927,22 +930,22 @@ describe("plot", function()
     end)
 
     it("name an unknown option and list the known ones", function()
-      has(message_of(plot.figure, {titel = "x"}), "plot.figure: unknown option 'titel' (known: aspect, axes, doc, grid")
+      has(message_of(plot.figure, {titel = "x"}), "plot.figure: unknown option titel (known: aspect, axes, doc, grid")
       local f = plot.figure()
-      has(message_of(f.scatter, f, {{1, 2}}, {colour = "red"}), "plot.scatter: unknown option 'colour' (known: class,")
-      has(message_of(f.save, f, file("a.png"), {dpi = 3}), "plot.save: unknown option 'dpi' (known: scale)")
+      has(message_of(f.scatter, f, {{1, 2}}, {colour = "red"}), "plot.scatter: unknown option colour (known: class,")
+      has(message_of(f.save, f, file("a.png"), {dpi = 3}), "plot.save: unknown option dpi (known: scale)")
     end)
 
     it("name wrong shapes and values, and leave the figure as it was", function()
       local f = plot.figure()
       local cases = {
         {"line", {{}}, "plot.line: y is empty"},
-        {"line", {5}, "plot.line: y is 5"},
-        {"line", {}, "plot.line: y is nil"},
-        {"line", {{1, "a"}}, "plot.line: y[2] is 'a'"},
+        {"line", {5}, "plot.line: y must be a tensor or a list of numbers, got 5"},
+        {"line", {}, "plot.line: y must be a tensor or a list of numbers, got nil"},
+        {"line", {{1, "a"}}, "plot.line: y[2] must be a number, got 'a'"},
         {"line", {{1, 2}, {1}}, "plot.line: x has 2 numbers but y has 1"},
         {"line", {{{1, 2}, {3, 4}}}, "plot.line: y has more than one dimension"},
-        {"line", {{1}, {width = -1}}, "plot.line: width is -1 (expected a positive number up to 1000)"},
+        {"line", {{1}, {width = -1}}, "plot.line: width is -1 (expected a number above 0, at most 1000)"},
         {"scatter", {{{1, 2, 3}}}, "plot.scatter: the points are 1x3"},
         {"scatter", {{{1, 2}}, {class = {1, 2}}}, "plot.scatter: 1 points but 2 classes"},
         {"scatter", {{{1, 2}}, {class = {NAN}}}, "plot.scatter: class[1] is NaN"},
@@ -964,8 +967,8 @@ describe("plot", function()
       local f = plot.figure():line{1, 2}
       has(message_of(f.save, f, "a.jpg"), "plot.save: 'a.jpg' has no known extension (known: .pdf, .png, .svg, .txt)")
       has(message_of(f.save, f, "a"), "plot.save: 'a' has no known extension")
-      has(message_of(f.save, f, {}), "plot.save: the path is a table")
-      has(message_of(f.save, f, "a\0.svg"), "plot.save: path 1 is 'a?.svg'")
+      has(message_of(f.save, f, {}), "plot.save: path must be a file name or a list of them, got a table")
+      has(message_of(f.save, f, "a\0.svg"), "plot.save: path 1 must be a file name, got 'a?.svg'")
       has(message_of(f.save, f, "/dev/null/a.svg"), "plot.save: cannot make the folder '/dev/null': Not a directory")
       has(message_of(f.save, f, file("a.png"), {scale = 1000}), "larger than 100 million pixels")
     end)

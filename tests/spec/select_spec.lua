@@ -144,19 +144,21 @@ describe("data.split", function()
 
   it("refuses what cannot be", function()
     local split = data.split
-    fails("split: the first argument must be a table of tensors, got nothing", split)
+    fails("split: the first argument must be a table of tensors, got nil", split)
     fails("split: there is no tensor to split", split, {}, { test = 0.5 })
     fails("split: entry 2 must be a tensor, got 3", split, { X, 3 }, { test = 0.5 })
-    fails("split: entry 2 is a tensor 80 but entry 1 has 120 rows", split, { X, train[2] }, { test = 0.5 })
-    fails("split: one of dev and test must be given", split, { X, y })
+    fails("split: entry 2 is a tensor int64 of 80 but entry 1 has 120 rows", split, { X, train[2] }, { test = 0.5 })
+    fails("split: neither dev nor test is given (expected one of them, or both)", split, { X, y })
     fails("split: unknown option valid (known: dev, seed, shuffle, stratify, test, train)", split, { X }, { valid = 1 })
-    for _, wrong in ipairs { 0, -1, 1.5, 0 / 0, 1 / 0, "x" } do
-      fails("split: test must be a share up to 1 or a count above 1, got ", split, { X, y }, { test = wrong })
+    for text, wrong in pairs { ["0"] = 0, ["-1"] = -1, ["1.5"] = 1.5, nan = 0 / 0, inf = 1 / 0 } do
+      fails(("split: test is %s (expected a share up to 1 or a count above 1)"):format(text), split, { X, y },
+        { test = wrong })
     end
+    fails("split: test must be a number, got 'x'", split, { X, y }, { test = "x" })
     fails("split: the parts add up to 132 of 120 rows", split, { X, y }, { train = 0.9, test = 0.2 })
     fails("split: dev and test leave nothing for train (of 120 rows)", split, { X, y }, { dev = 60, test = 0.5 })
     fails("split: dev would have no row (of 120)", split, { X, y }, { dev = 0.001, test = 0.5 })
-    fails("split: seed must be a whole number from 0, got -1", split, { X, y }, { test = 0.5, seed = -1 })
+    fails("split: seed is -1 (expected at least 0)", split, { X, y }, { test = 0.5, seed = -1 })
     fails("split: stratify needs labels as the second tensor", split, { X }, { test = 0.5, stratify = true })
     fails("split: stratify needs shuffle", split, { X, y }, { test = 0.5, stratify = true, shuffle = false })
     fails("split: class 9 has one row", split, { X[{ { 1, 3 } }], int64 { 1, 1, 9 } }, { test = 0.5, stratify = true })
@@ -219,10 +221,10 @@ describe("KFold", function()
   end)
 
   it("refuses what it cannot divide", function()
-    fails("KFold: folds must be a whole number from 2, got 1", select.KFold, { folds = 1 })
+    fails("KFold: folds is 1 (expected at least 2)", select.KFold, { folds = 1 })
     fails("KFold: unknown option n (known: folds, seed, shuffle)", select.KFold, { n = 3 })
     fails("StratifiedKFold: unknown option shuffle", select.StratifiedKFold, { shuffle = true })
-    fails("StratifiedKFold: seed must be a whole number from 0, got 'a'", select.StratifiedKFold, { seed = "a" })
+    fails("StratifiedKFold: seed must be a whole number, got 'a'", select.StratifiedKFold, { seed = "a" })
     local folds = select.KFold()
     fails("KFold.split: folds is 5 but X has 3 rows", folds.split, folds, 3)
     fails("KFold.split: X must be a tensor or a table of rows, got 'x'", folds.split, folds, "x")
@@ -299,11 +301,11 @@ describe("cross_val_score", function()
     local f = select.cross_val_score
     fails("cross_val_score: estimator must be an estimator that can be cloned, got", f)
     local function three() return 3 end
-    fails("cross_val_score: build must give an estimator (fit, predict, score), got 3", f, three, X, y)
+    fails("cross_val_score: build gave 3 (expected an estimator: fit, predict, score)", f, three, X, y)
     fails("cross_val_score: X has 120 rows but y of the data has 80", f, line, X, train[2])
     fails("cross_val_score: cv must be a number of folds, KFold or StratifiedKFold, got 'x'", f, line, X, y,
       { cv = "x" })
-    fails("cross_val_score: cv must be a whole number from 2, got 1", f, line, X, y, { cv = 1 })
+    fails("cross_val_score: cv is 1 (expected at least 2)", f, line, X, y, { cv = 1 })
     fails("cross_val_score: folds is 200 but X has 120 rows", f, line, X, y, { cv = 200 })
     fails("cross_val_score: metric (if it is no function) must be one of accuracy, ", f, line, X, y, { metric = "acc" })
     fails("cross_val_score: the metric gave 'x' (expected a number)", f, line, X, y,
@@ -468,23 +470,23 @@ describe("grid_search", function()
       for name, value in pairs(changes) do options[name] = value or nil end
       return options
     end
-    fails("grid_search: the argument must be a table, got nothing", f)
+    fails("grid_search: options must be a table, got nil", f)
     fails("grid_search: unknown option param (known: build, cv, dev, estimator, maximize, metric, params, refit, seed, "
       .. "train)", f, with { param = {} })
     fails("grid_search: unknown option n", f, with { n = 3 })
-    fails("grid_search: one of build and estimator must be given", f, with { build = false })
-    fails("grid_search: one of build and estimator must be given", f, with { estimator = svm.SVC() })
+    fails("grid_search: neither build nor estimator is given (expected one of them)", f, with { build = false })
+    fails("grid_search: build and estimator are both given (expected one of them)", f, with { estimator = svm.SVC() })
     fails("grid_search: build must be a function that gives an estimator, got 3", f, with { build = 3 })
-    fails("grid_search: params must be a table, got nothing", f, with { params = false })
+    fails("grid_search: params must be a table, got nil", f, with { params = false })
     fails("grid_search: params is empty", f, with { params = {} })
-    fails("grid_search: params must have names as keys, got 1", f, with { params = { { 1 } } })
+    fails("grid_search: params must have names, got the key 1", f, with { params = { { 1 } } })
     fails("grid_search: params.C must be a list of 1 or more values, got a table", f, with { params = { C = {} } })
     fails("grid_search: params.C must be a list of 1 or more values, got 3", f, with { params = { C = 3 } })
-    fails("grid_search: one of dev and cv must be given", f, with { cv = 3 })
-    fails("grid_search: one of dev and cv must be given", f, with { dev = false })
-    fails("grid_search: train must be {X, y}, got nothing", f, with { train = false })
+    fails("grid_search: dev and cv are both given (expected one of them)", f, with { cv = 3 })
+    fails("grid_search: neither dev nor cv is given (expected one of them)", f, with { dev = false })
+    fails("grid_search: train must be {X, y}, got nil", f, with { train = false })
     fails("grid_search: X has 120 rows but y of train has 80", f, with { train = { X, train[2] } })
-    fails("grid_search: X of dev must be a tensor or a table of rows, got nothing", f, with { dev = {} })
+    fails("grid_search: X of dev must be a tensor or a table of rows, got nil", f, with { dev = {} })
     fails("grid_search: y of dev must be a tensor", f, with { dev = { X } })
     fails("grid_search: refit is for cv", f, with { refit = true })
     fails("grid_search: refit must be true or false, got 1", f, with { dev = false, cv = 3, refit = 1 })
@@ -566,10 +568,10 @@ describe("random_search", function()
   it("refuses ranges that are none", function()
     local function with(params) return { build = line, params = params, train = train, dev = dev } end
     local f = select.random_search
-    fails("random_search: params.a must go from a finite number to one that is not below it, got 2 to 1", f,
+    fails("random_search: params.a goes from 2 to 1 (expected the smaller number first)", f,
       with { a = { from = 2, to = 1 } })
-    fails("got 2 to nothing", f, with { a = { from = 2 } })
-    fails("got 2 to inf", f, with { a = { from = 2, to = 1 / 0 } })
+    fails("params.a.to must be a number, got nil", f, with { a = { from = 2 } })
+    fails("params.a.to is inf (expected a finite number)", f, with { a = { from = 2, to = 1 / 0 } })
     fails("random_search: params.a has log but begins at 0 (expected > 0)", f, with { a = { from = 0, to = 1,
       log = true } })
     fails("random_search: params.a: unknown option step", f, with { a = { from = 0, to = 1, step = 1 } })
@@ -578,7 +580,7 @@ describe("random_search", function()
     fails("random_search: random: 4 to 3 is no range of whole numbers", f, with { a = function(r) return r(4, 3) end })
     local options = with { a = { 1 } }
     options.n = 0
-    fails("random_search: n must be a whole number from 1, got 0", f, options)
+    fails("random_search: n is 0 (expected at least 1)", f, options)
   end)
 end)
 
@@ -626,18 +628,18 @@ describe("learning_curve", function()
       for name, value in pairs(changes) do options[name] = value or nil end
       return options
     end
-    fails("learning_curve: one of build and estimator must be given", f, with { build = false })
-    fails("learning_curve: one of build and estimator must be given", f, with { estimator = line() })
+    fails("learning_curve: neither build nor estimator is given (expected one of them)", f, with { build = false })
+    fails("learning_curve: build and estimator are both given (expected one of them)", f, with { estimator = line() })
     fails("learning_curve: build must be a function", f, with { build = line() })
     fails("learning_curve: estimator must be an estimator that can be cloned, got 3", f, with { build = false,
       estimator = 3 })
-    fails("learning_curve: one of dev and cv must be given", f, with { cv = 3 })
+    fails("learning_curve: dev and cv are both given (expected one of them)", f, with { cv = 3 })
     fails("learning_curve: seed is for cv", f, with { seed = 3 })
     fails("learning_curve: seeds is for dev", f, with { dev = false, cv = 3, seeds = { 1 } })
-    fails("learning_curve: entry 2 of seeds must be a whole number from 0, got 'a'", f, with { seeds = { 1, "a" } })
+    fails("learning_curve: entry 2 of seeds must be a whole number, got 'a'", f, with { seeds = { 1, "a" } })
     fails("learning_curve: seeds must be a list", f, with { seeds = 3 })
     fails("learning_curve: a size is 81 but there are 80 rows to fit", f, with { sizes = { 81 } })
-    fails("learning_curve: entry 1 of sizes must be a share up to 1 or a count above 1, got 1.5", f,
+    fails("learning_curve: entry 1 of sizes is 1.5 (expected a share up to 1 or a count above 1)", f,
       with { sizes = { 1.5 } })
     fails("learning_curve: sizes must be a list of 1 or more numbers, got a table", f, with { sizes = {} })
     fails("learning_curve: unknown option size", f, with { size = 3 })
@@ -695,8 +697,8 @@ describe("validation_curve", function()
 
   it("says what is wrong", function()
     local f = select.validation_curve
-    fails("validation_curve: param must be a name, got nothing", f, { build = line, train = train, dev = dev })
-    fails("validation_curve: values must be a list of 1 or more values, got nothing", f,
+    fails("validation_curve: param must be a string, got nil", f, { build = line, train = train, dev = dev })
+    fails("validation_curve: values must be a list of 1 or more values, got nil", f,
       { build = line, param = "C", train = train, dev = dev })
     fails("validation_curve: with C = 0: SVC: C is 0.0", f,
       { build = svm.SVC, param = "C", values = { 0 }, train = train, dev = dev })

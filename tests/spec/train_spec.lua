@@ -293,9 +293,9 @@ describe("train.fit", function()
   it("names the way of a parameter of build into a search", function()
     local plain = train.Classifier { build = print }
     local search = { estimator = plain, params = { act = { "tanh" } }, train = { X, y }, cv = 3 }
-    assert.matches("Classifier: unknown option act %(known: .*; parameters of build must be named in params = {name",
+    assert.matches("Classifier: unknown option act %(known: .*; parameters of build are named in params = {name",
       message_of(peri.select.grid_search, search))
-    assert.matches("Regressor: unknown option act %(.*must be named in params",
+    assert.matches("Regressor: unknown option act %(.*are named in params",
       message_of(train.Regressor, { build = print, act = 1 }))
   end)
 
@@ -523,22 +523,24 @@ describe("train.fit", function()
     local before = bits(net)
     local cases = {
       { { epoch = 3 }, "fit: unknown option epoch %(known: batch_size," },
-      { { epochs = 0 }, "fit: epochs must be a whole number from 1, got 0" },
-      { { batch_size = 1.5 }, "fit: batch_size must be a whole number from 1, got 1.5" },
+      { { epochs = 0 }, "fit: epochs is 0 %(expected at least 1%)" },
+      { { batch_size = 1.5 }, "fit: batch_size must be a whole number, got 1.5" },
       { { model = {}, optimizer = optim.SGD(net:parameters()) }, "fit: model must be a layer or a function, got a" },
       { { optimizer = {} }, "fit: optimizer must be an object with methods step and zero_grad, got a" },
       { { train = { X } }, "fit: train must be a table {X, y}" },
-      { { train = { X, yt } }, "fit: train's y must have a label for each of the 200 rows, got a tensor of 300 %(" },
+      { { train = { X, yt } }, "fit: train's y has shape 300 %(expected 200 labels%)" },
       { { train = { X, y * 0 } }, "fit: train's y has one label alone, 0" },
-      { { train = { X, y + 0.5 } }, "fit: the labels in train's y must be whole numbers" },
+      { { train = { X, y + 0.5 } }, "fit: entry 1 of train's y is [%d.]+ %(expected a whole label%)" },
       { { dev = { Xt, yt + 1 } }, "fit: dev's y has the label 3, which is not among the 2 classes" },
       { { model = network(3) }, "fit: the model gives 2x3 for 2 rows, but there are 2 classes %(expected 2x2%)" },
-      { { early_stopping = { patience = 0 } }, "fit: early_stopping: patience must be a whole number from 1, got 0" },
+      { { early_stopping = { patience = 0 } }, "fit: early_stopping: patience is 0 %(expected at least 1%)" },
       { { early_stopping = { monitor = "dev_r2" } }, "monitor is dev_r2, which classification does not have" },
       { { early_stopping = { monitor = "dev_loss" }, dev = false }, "monitor is dev_loss but there is no dev set" },
-      { { loss = nn.CrossEntropyLoss { reduction = "none" } }, "tensor of one number .*, got a tensor of 2 %(" },
-      { { loss = function() return 1 end }, "fit: the loss must give a tensor of one number .*, got 1$" },
-      { { loss = function(scores) return scores end }, "tensor of one number .*, got a tensor of 2x2 %(float32%)$" },
+      { { loss = nn.CrossEntropyLoss { reduction = "none" } },
+        "fit: the loss gives a tensor float32 of 2 %(expected a tensor of one number" },
+      { { loss = function() return 1 end }, "fit: the loss gives 1 %(expected a tensor of one number" },
+      { { loss = function(scores) return scores end },
+        "fit: the loss gives a tensor float32 of 2x2 %(expected a tensor of one number" },
     }
     for _, case in ipairs(cases) do
       if case[1].model == nil then case[1].model = net end
@@ -594,7 +596,7 @@ describe("train.Classifier", function()
   it("is what it was before when a fit fails", function()
     local m = classifier { epochs = 1 }:fit(X, y)
     local before = bits(m.model)
-    assert.matches("whole numbers", message_of(m.fit, m, X, y + 0.5))
+    assert.matches("fit: entry 1 of y is [%d.]+ %(expected a whole label%)", message_of(m.fit, m, X, y + 0.5))
     assert.equal(before, bits(m.model))
     local m2 = m:clone { build = function() return 3 end }
     assert.matches("fit: build gave 3 first %(expected a layer%)", message_of(m2.fit, m2, X, y))
