@@ -62,7 +62,7 @@ static int schedule_step(lua_State *L) {
   } else if (!lua_isnoneornil(L, 2)) {
     return bind_error(L, schedule->kind->name, "step takes no metric, got %s", bind_describe(L, 2));
   }
-  peri_schedule_step(schedule, metric);
+  BIND_TRY(L, bind_here(L), peri_schedule_step(schedule, metric));
   return 0;
 }
 
@@ -143,8 +143,7 @@ static int schedule_newindex(lua_State *L) {
   if (!epoch || schedule->kind->rate == NULL)
     return bind_error(L, schedule->kind->name, "field %s cannot be set", bind_describe(L, 2));
   lua_Integer n = bind_check_whole(L, 3, schedule->kind->name, "epoch", 0);
-  schedule->values[PERI_SCHEDULE_epoch] = (double)n - 1;
-  peri_schedule_step(schedule, 0);
+  BIND_TRY(L, bind_here(L), peri_schedule_set_epoch(schedule, (double)n));
   return 0;
 }
 
@@ -178,7 +177,8 @@ static const bind_function schedule_methods[] = {
      "schedule:step(metric)\n"
      "The next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a number or "
      "a tensor, and goes on from the lr there is; the others compute it from the lr that the optimiser had when they "
-     "were made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply."},
+     "were made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply.\n"
+     "Errors: an lr that is no finite number (a gamma above 1 in time); nothing changes then."},
     {"state_dict", schedule_state_dict,
      "schedule:state_dict() -> table\nThe epoch and what else a schedule remembers, by name."},
     {"load_state_dict", schedule_load_state_dict,

@@ -406,6 +406,31 @@ describe("schedules", function()
     assert.matches("StepLR: field 'last_lr' cannot be set", message(function() schedule.last_lr = 1 end))
   end)
 
+  it("refuse a rate that is no finite number, and stay where they are", function()
+    local cases = {
+      { "StepLR", { step_size = 1, gamma = 1e300 } }, { "ExponentialLR", { gamma = 1e300 } },
+      { "LinearLR", { start_factor = 1, end_factor = 1.5e308, total_iters = 1 }, 100 },
+    }
+    for _, case in ipairs(cases) do
+      local optimizer = some_optimizer()
+      optimizer.lr = case[3] or 0.5
+      local schedule = scheduler[case[1]](optimizer, case[2])
+      local before, ok, err
+      repeat before, ok, err = optimizer.lr, pcall(schedule.step, schedule) until not ok or schedule.epoch == 3
+      local epoch = schedule.epoch
+      assert.matches(("%s: lr is inf after epoch %d, from [%%d.]+ %%(expected a finite number%%)$"):format(case[1],
+        epoch + 1), err)
+      assert.equal(before, optimizer.lr)
+      assert.equal(before, schedule.last_lr)
+      assert.matches("lr is inf after epoch 9", message(function() schedule.epoch = 9 end))
+      assert.same({ epoch, before }, { schedule.epoch, optimizer.lr })
+    end
+    local optimizer = some_optimizer()
+    optimizer.lr = 100
+    assert.matches("ConstantLR: lr is inf after epoch 0", message(scheduler.ConstantLR, optimizer, { factor = 1e307 }))
+    assert.equal(100, optimizer.lr)
+  end)
+
   it("name a bound that a factor may not reach", function()
     for _, factor in ipairs { 1, 1.5, -0.1 } do
       local words = ("ReduceLROnPlateau: factor is %s %%(expected 0 to below 1%%)$"):format(factor):gsub("%-", "%%-")
