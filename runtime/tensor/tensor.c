@@ -411,6 +411,19 @@ bool peri_number_fits(peri_dtype dtype, double value) {
   return value == 0 || value == 1;
 }
 
+peri_status peri_tensor_find_unfit(peri_tensor *x, peri_dtype dtype, int64_t *at, double *value) {
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(x, &own));
+  size_t size = peri_dtype_size(own->layout.dtype);
+  *at = -1;
+  for (int64_t i = 0; i < own->layout.numel && *at < 0; i++) {
+    *value = peri_load_number(own->layout.dtype, own->data + (size_t)i * size);
+    if (!peri_number_fits(dtype, *value)) *at = i;
+  }
+  peri_tensor_release(&own);
+  return PERI_OK;
+}
+
 void peri_store_number(peri_dtype dtype, void *element, double value) {
   switch (dtype) {
   case PERI_FLOAT32:

@@ -131,6 +131,8 @@ void peri_store_number(peri_dtype dtype, void *element, double value);
 /* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8, 0 or 1 for bool; floats round, but a finite
  * number beyond float32's range is none of it. */
 bool peri_number_fits(peri_dtype dtype, double value);
+/* The first element of x, from 0 in row-major order, that is none of the dtype, and its value; -1 when all are. */
+peri_status peri_tensor_find_unfit(peri_tensor *x, peri_dtype dtype, int64_t *at, double *value);
 
 /* ---- shapes together ---- */
 /* NumPy's broadcasting of n tensors (NULL entries are skipped); fails naming both shapes. */
