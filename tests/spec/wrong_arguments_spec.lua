@@ -168,7 +168,8 @@ for _, row in ipairs(svm.machines()) do
   CALLS[#CALLS + 1] = { "svm." .. row.name, use = use }
 end
 
-local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.write_idx", "svm.load", "svm.machines" }
+local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.write_idx", "svm.load", "svm.machines",
+  "train.unfinished" }
 
 -- The names of a call's options, from the error that lists them.
 local function option_names(f, arguments, options)

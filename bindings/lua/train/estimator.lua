@@ -180,6 +180,28 @@ local function check_optimizer(where, options, parameters)
   end
 end
 
+-- ---- a training that an error has ended ----
+
+local left -- of the last: self, what its loop had come to, and the error; then the estimator that is made of it
+
+-- Runs the loop. An error leaves what there is behind; that of Ctrl-C says so, others are the script's own.
+local function run(self, job)
+  local so_far = {}
+  left = nil
+  local _ <close> = setmetatable({}, {
+    __close = function(_, problem)
+      if problem == nil or not so_far.result then return end
+      left = { self = self, so_far = so_far, problem = problem }
+      if type(problem) == "string" and problem:find "interrupted!?$" then
+        local message = ("%s in epoch %d of %d (train.unfinished() gives what was trained until then)"):format(problem,
+          #so_far.result.states + 1, job.epochs)
+        error(message, 0)
+      end
+    end,
+  })
+  return loop.run(job, so_far)
+end
+
 -- Trains self.model, and puts the history and classes into self; options are checked.
 local function train(where, self, options)
   local model, parameters = layer_of(where, options)
@@ -205,7 +227,7 @@ local function train(where, self, options)
   job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
   job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
   check_scores(where, job, self.classes)
-  return joined(self, loop.run(job))
+  return joined(self, run(self, job))
 end
 
 -- ---- fitted estimators ----
@@ -345,11 +367,14 @@ end
 local function history_text(self)
   local final = {}
   for name, value in pairs(self) do
-    if peri.is_tensor(value) and value.dtype == "float64" then final[name] = value[self.best_epoch or -1] end
+    if peri.is_tensor(value) and value.dtype == "float64" then
+      final[name] = value[not self.best and self.best_epoch or -1]
+    end
   end
   local best = self.best_epoch and (", best %d"):format(self.best_epoch) or ""
-  return ("trained %d %s (%s)%s; %s"):format(self.epochs, self.epochs == 1 and "epoch" or "epochs", self.stopped, best,
-    table.concat(data.measures(final, "%s %s"), ", "))
+  local measures = table.concat(data.measures(final, "%s %s"), ", ")
+  return ("trained %d %s (%s)%s%s"):format(self.epochs, self.epochs == 1 and "epoch" or "epochs", self.stopped, best,
+    measures ~= "" and "; " .. measures or "")
 end
 
 local function text(self)
@@ -389,6 +414,15 @@ local function constructor(name)
   return new
 end
 
+-- Tensors are made only now: right after the error Ctrl-C may not be over.
+local function unfinished()
+  if left and not left.made then
+    left.made = setmetatable(joined(left.self, loop.unfinished(left.so_far, left.problem)), classes[left.self._class])
+    left.so_far = nil
+  end
+  return left and left.made
+end
+
 local function fit(given)
   local options = check.options("fit", check.table("fit", given), FIT)
   for _, name in ipairs { "model", "train", not options.step and "optimizer" or nil } do
@@ -399,6 +433,6 @@ local function fit(given)
 end
 
 return {
-  fit = fit, Classifier = constructor "Classifier", Regressor = constructor "Regressor", classes = classes,
-  methods = methods,
+  fit = fit, unfinished = unfinished, Classifier = constructor "Classifier", Regressor = constructor "Regressor",
+  classes = classes, methods = methods,
 }
