@@ -8,6 +8,7 @@ local metrics = {}
 local function document(name, doc, f) internal.document(name, doc, f, metrics) end
 
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
+local function int64(list) return peri.tensor(list, { dtype = "int64" }) end
 
 -- Predictions and labels as lists of integers, and weights (a list or nil).
 local function read_labels(operation, pred, y, options)
@@ -44,13 +45,7 @@ negative, not finite or all 0.]],
   function(pred, y, options)
     options = check.only("accuracy", options, "sample_weight")
     local p, t, weights = read_labels("accuracy", pred, y, options)
-    local right, all = 0.0, 0.0
-    for i = 1, #t do
-      local w = weights and weights[i] or 1
-      all = all + w
-      if p[i] == t[i] then right = right + w end
-    end
-    return right / all
+    return internal.data.accuracy(int64(p), int64(t), weights and float64(weights))
   end)
 
 local Confusion = {}
@@ -393,24 +388,16 @@ not that of the columns; a label that is none of classes.]],
 
 -- ---- numbers ----
 
--- Predictions and targets of one shape as n x d, float64 or int64, and weights n x 1 that sum to 1.
+-- Predictions and targets of one shape as n x d, float64 or int64; weights n x 1 that sum to 1; those given, n or nil.
 local function read_numbers(operation, pred, y, options)
   options = check.only(operation, options, "sample_weight")
   local p, t = input.exact(operation, "pred", pred), input.exact(operation, "y", y)
   local a, b = table.concat(p.shape, "x"), table.concat(t.shape, "x")
   if a ~= b then fail("%s: pred is %s but y is %s", operation, a, b) end
   local weights = input.weights(operation, options.sample_weight, #t)
-  local w = weights and float64(weights) or peri.ones(#t, { dtype = "float64" })
-  return p:reshape(#p, -1), t:reshape(#t, -1), (w / w:sum()):unsqueeze(2)
-end
-
--- Powers of two, one for each column, near the largest number of a and b (n x d): 1 where that is 0 or not finite.
-local function column_units(a, b)
-  local largest, units = peri.cat({ a, b }, 1):abs():max(1):totable(), {}
-  for j, size in ipairs(largest) do
-    units[j] = size > 0 and size < math.huge and 2.0 ^ math.floor(math.log(size, 2)) or 1.0
-  end
-  return float64(units)
+  local given = weights and float64(weights)
+  local w = given or peri.ones(#t, { dtype = "float64" })
+  return p:reshape(#p, -1), t:reshape(#t, -1), (w / w:sum()):unsqueeze(2), given
 end
 
 -- a - b as float64: of integers first subtracted, where that does not overflow.
@@ -448,16 +435,15 @@ column of y that is constant gives 1 when pred equals it, else 0; a single row
 NaN.
 Errors: as mse.]],
   function(pred, y, options)
-    local p, t, w = read_numbers("r2", pred, y, options)
+    local p, t, _, weights = read_numbers("r2", pred, y, options)
     if #t < 2 then return 0 / 0 end
-    local off, first = less(p, t), t[{ { 1, 1 } }]
-    local from_first = t.dtype == "int64" and less(t, first) or t
-    local from_mean = from_first - (from_first * w):sum(1, true)
-    local units = column_units(off, from_mean) -- squares stay within the range
-    local residual, total = ((off / units):square() * w):sum(1), ((from_mean / units):square() * w):sum(1)
-    local constant = peri.where(residual:eq(0), peri.ones_like(residual), peri.zeros_like(residual))
-    local flat = t:eq(first):all(1)
-    return peri.where(flat, constant, 1 - residual / total):mean():item()
+    local off = less(t, p)
+    local from = t.dtype == "int64" and less(t, t[{ { 1, 1 } }]) or t -- integers beyond 2^53 are told apart
+    local sum = 0.0
+    for j = 1, t:size(2) do
+      sum = sum + internal.data.r_squared(from:select(2, j):contiguous(), off:select(2, j):contiguous(), weights)
+    end
+    return sum / t:size(2)
   end)
 
 return metrics

@@ -363,3 +363,39 @@ describe("every metric", function()
     assert.equal(before, samples.all_bits { s, y, w, p })
   end)
 end)
+
+describe("the scores of estimators", function()
+  local X, y = peri.data.blobs(60, { centers = 3, features = 2, noise = 2, seed = 4, dtype = "float64" })
+  local z = X:sum(2) + peri.randn(60, { dtype = "float64" })
+  local weights = peri.rand(60, { dtype = "float64" })
+
+  it("are these metrics, bit for bit", function()
+    local options = { sample_weight = weights }
+    local svc, svr = peri.svm.SVC():fit(X, y), peri.svm.SVR():fit(X, z)
+    assert.is_true(svc:score(X, y) < 1)
+    assert.equal(metrics.accuracy(svc:predict(X), y), svc:score(X, y))
+    assert.equal(metrics.accuracy(svc:predict(X), y, options), svc:score(X, y, options))
+    assert.equal(metrics.r2(svr:predict(X), z), svr:score(X, z))
+    local function build(p)
+      local net = peri.nn.Linear(p.n_features, p.n_classes)
+      return net, peri.optim.SGD(net:parameters(), { lr = 0.01 })
+    end
+    local m = peri.train.Classifier({ build = build, epochs = 1, seed = 1, progress = false }):fit(X, y)
+    assert.equal(metrics.accuracy(m:predict(X), y), m:score(X, y))
+    for kind, estimator in pairs { accuracy = peri.svm.SVC(), r2 = peri.svm.SVR() } do
+      local target = kind == "r2" and z or y
+      local result = peri.svm.cross_validate(estimator, X, target, { folds = 3 })
+      for f = 1, 3 do
+        local held = result.fold:eq(f)
+        assert.equal(metrics[kind](result.predictions[held], target[held]), result.scores[f])
+      end
+    end
+  end)
+
+  it("are 1 or 0 of targets without variance, as r2 is", function()
+    local same = peri.full({ 20 }, 0.1, { dtype = "float64" }) -- whose mean is rounded
+    local m = peri.svm.SVR { epsilon = 0 }
+    m:fit(X[{ { 1, 20 } }], same)
+    assert.equal(metrics.r2(m:predict(X[{ { 1, 20 } }]), same), m:score(X[{ { 1, 20 } }], same))
+  end)
+end)

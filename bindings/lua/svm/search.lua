@@ -58,17 +58,11 @@ end
 
 -- ---- cross-validation ----
 
--- The mean of right answers, or R^2, over the rows where mask holds, weighted.
+-- The share of right answers, or R^2, over the rows where mask holds, weighted.
 local function score(numbers, predictions, y, mask, weights)
-  local p, t = predictions[mask], y[mask]
-  local w = weights and weights[mask] or peri.ones(#p, { dtype = "float64" })
-  local all = w:sum():item()
-  if all == 0 then return 0 / 0 end
-  if not numbers then return ((p:eq(t)):to "float64" * w):sum():item() / all end
-  local residual = ((t - p) ^ 2 * w):sum():item()
-  local total = ((t - (t * w):sum() / all) ^ 2 * w):sum():item()
-  if total == 0 then return residual == 0 and 1 or 0 end
-  return 1 - residual / total
+  local p, t, w = predictions[mask], y[mask], weights and weights[mask]
+  if numbers then return internal.data.r_squared(t, t - p, w) end
+  return internal.data.accuracy(p, t, w)
 end
 
 -- Machines without shared kernel values: a fit for each fold.

@@ -270,14 +270,14 @@ function methods.score(self, X, y)
   X = data.rows("score", "X", X, self.dtype)
   if self.classes then
     local labels = data.labels("score", "y", y, #X)
-    return methods.predict(self, X):eq(labels):sum():item() / #X
+    return internal.data.accuracy(methods.predict(self, X), labels:contiguous())
   end
   local targets = data.targets("score", "y", y, #X, self.dtype)
   local scores = loop.forward(self.model, X)
   if scores:numel() ~= targets:numel() then
     fail("score: y has shape %s (expected %s)", check.shape(targets), check.shape(scores))
   end
-  return internal.data.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
+  return internal.data.r_squared_of((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
 end
 
 function methods.plot(self, options) return peri.plot and internal.view("history", fitted(self, "plot"), options) end

@@ -85,10 +85,8 @@ local function add(job, sums, loss, scores, y, n, w)
   if not job.classes then
     local squares = (scores:detach() - y):square()
     sums.squares = sums.squares + (w and squares * w:unsqueeze(2) or squares):sum():item()
-  elseif w then
-    sums.right = sums.right + (scores:argmax(2):eq(y):to(w.dtype) * w):sum():item()
   else
-    sums.right = sums.right + internal.data.hits(scores, y)
+    sums.right = sums.right + internal.data.hits(scores, y, w and w:to "float64")
   end
 end
 
@@ -105,7 +103,7 @@ local function record(job, state, set, sums, total)
   if job.classes then
     state[set .. "_accuracy"] = sums.right / sums.rows
   else
-    state[set .. "_r2"] = internal.data.r2(sums.squares, total)
+    state[set .. "_r2"] = internal.data.r_squared_of(sums.squares, total)
   end
 end
 
