@@ -17,6 +17,12 @@ local function read_labels(operation, pred, y, options)
   return p, t, input.weights(operation, options.sample_weight, #t)
 end
 
+-- Labels as int64, which a tensor of labels is as it stands.
+local function label_tensor(operation, name, value)
+  local ready = peri.is_tensor(value) and value.dtype == "int64" and value:dim() == 1 and #value > 0
+  return ready and value:contiguous() or int64(input.labels(operation, name, value))
+end
+
 -- The classes that an option lists, in its order, or those that occur.
 local function choose_classes(operation, name, given, ...)
   if given == nil then return input.classes(...) end
@@ -44,8 +50,10 @@ Errors: lengths that differ; entries that are no whole numbers; weights that are
 negative, not finite or all 0.]],
   function(pred, y, options)
     options = check.only("accuracy", options, "sample_weight")
-    local p, t, weights = read_labels("accuracy", pred, y, options)
-    return internal.data.accuracy(int64(p), int64(t), weights and float64(weights))
+    local p, t = label_tensor("accuracy", "pred", pred), label_tensor("accuracy", "y", y)
+    input.same_length("accuracy", "pred", #p, "y", #t)
+    local weights = input.weights("accuracy", options.sample_weight, #t)
+    return internal.data.accuracy(p, t, weights and float64(weights))
   end)
 
 local Confusion = {}

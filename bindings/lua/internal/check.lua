@@ -61,7 +61,6 @@ local kinds = {
   table = check.test("a table", function(v) return type(v) == "table" end),
   callable = check.test("a function", check.is_callable),
 }
-kinds["function"] = check.test("a function", function(v) return type(v) == "function" end)
 kinds.finite = check.test("a finite number", function(v) return math.type(v) and v - v == 0 end, kinds.number)
 kinds.positive = check.test("a number above 0", function(v) return kinds.finite.read(v) and v > 0 end, kinds.number)
 kinds.from_zero = check.test("a number from 0", function(v) return kinds.finite.read(v) and v >= 0 end, kinds.number)
@@ -107,7 +106,7 @@ function check.must_be(operation, name, value, expected)
 end
 
 -- Raises what is wrong with a value that the kind did not read.
-function check.wrong(operation, name, value, kind)
+local function wrong(operation, name, value, kind)
   if kind.of and kind.of.read(value) ~= nil then
     local range = kind.range or kind.expected
     if type(range) == "function" then range = range(value) end
@@ -119,7 +118,7 @@ end
 -- What is kept of a value, which must be of the kind.
 function check.read(operation, name, value, kind)
   local kept = kind.read(value)
-  if kept == nil then check.wrong(operation, name, value, kind) end
+  if kept == nil then wrong(operation, name, value, kind) end
   return kept
 end
 
