@@ -95,7 +95,7 @@ static peri_status run_computation(const estimator *e, computation compute, cons
 
 /* Pushes what is computed, or nil. */
 static peri_tensor *push_computed(lua_State *L, bind_state *S, const estimator *e, computation compute,
-                                        const void *arg) {
+                                  const void *arg) {
   peri_tensor **handle = bind_new_tensor(L, S);
   BIND_TRY(L, S, run_computation(e, compute, arg, handle));
   if (*handle == NULL) {
