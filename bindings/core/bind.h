@@ -194,7 +194,8 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
 
 /* ---- options ---- */
 
-/* Reads the table at index (none or nil: all defaults) into values, in row order. Raises on unknown
+/* Reads the table at index (none or nil: all defaults) into values, in row order. Each option has as
+ * many values as it has numbers (base/option.h). Raises on unknown
  * names (listing the known), wrong kinds and values out of range. Names in `also` (NULL-terminated,
  * may be NULL) are left to the caller. */
 void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also,
@@ -206,6 +207,11 @@ bool bind_is_contents(lua_State *L, int index);
 int bind_push_entry(lua_State *L, int index, const char *name);
 /* The position of a word in a list of words separated by spaces, or -1. */
 int bind_choice(const char *choices, const char *word);
+/* The position of the word at index; raises `name must be one of ..`, with the word that may have been meant. */
+int bind_check_choice(lua_State *L, int index, const char *operation, const char *name, const char *choices);
+/* Pushes ": did you mean WORD?" for what stands at index, or an empty text; leaves more on the stack: it is for an
+ * error to be raised. */
+const char *bind_push_meant(lua_State *L, const char *choices, int index);
 /* A file's name at index. */
 const char *bind_check_path(lua_State *L, int index, const char *operation);
 /* A dtype's name at index. */

@@ -3,7 +3,7 @@
 #include "optim.h"
 
 #include "bindings/core/names.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 #include "bindings/core/state_dict.h"
 
 #include <float.h>
@@ -153,8 +153,10 @@ static int schedule_newindex(lua_State *L) {
 
 static int schedule_text(lua_State *L) {
   const peri_schedule *schedule = check_schedule(L, "tostring");
+  double defaults[PERI_SCHEDULE_OPTIONS];
   lua_newtable(L);
-  bind_add_option_texts(L, schedule->kind->options, schedule->options);
+  peri_option_defaults(schedule->kind->options, defaults);
+  bind_add_option_texts(L, schedule->kind->options, defaults, schedule->options);
   bind_join(L, ", ");
   lua_pushfstring(L, "%s({%s}), epoch %I, lr %f", schedule->kind->name, lua_tostring(L, -1),
                   (lua_Integer)schedule->values[PERI_SCHEDULE_epoch], schedule->values[PERI_SCHEDULE_last]);

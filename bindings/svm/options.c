@@ -1,6 +1,6 @@
 /* Options of estimators: read from a table, pushed as Lua values, written as text; see svm.h. */
 #include "svm.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 
 #include <math.h>
 #include <stdio.h>

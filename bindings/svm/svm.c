@@ -2,7 +2,7 @@
 #include "svm.h"
 
 #include "bindings/core/names.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 
 static const estimator_type *const types[] = {&peri_bind_svc,        &peri_bind_nu_svc,    &peri_bind_svr,
                                               &peri_bind_nu_svr,     &peri_bind_one_class, &peri_bind_linear_svc,

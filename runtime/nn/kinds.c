@@ -43,7 +43,7 @@ static peri_status forward_linear(const peri_layer *layer, peri_tensor *const *i
 static const peri_layer_kind Linear = {
     .name = "Linear",
     .inputs = 1,
-    .sizes = {"in_features", "out_features"},
+    .sizes = {{"in_features"}, {"out_features"}},
     .options = {{"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
     .parameters = {{"weight", NULL, 2, {1, 0}, uniform_by_inputs}, {"bias", "bias", 1, {1}, uniform_by_inputs}},
     .forward = forward_linear,

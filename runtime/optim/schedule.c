@@ -146,7 +146,7 @@ peri_status peri_schedule_new(peri_optimizer *optimizer, const peri_schedule_kin
   PERI_TRY(peri_alloc(optimizer->context, sizeof(peri_schedule), &block));
   peri_schedule *s = block;
   *s = (peri_schedule){.references = 1, .kind = kind, .optimizer = peri_optimizer_retain(optimizer)};
-  for (int i = 0; kind->options[i].name != NULL; i++) s->options[i] = options[i];
+  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) s->options[i] = options[i];
   double base = optimizer->options[0];
   s->values[PERI_SCHEDULE_base] = base;
   s->values[PERI_SCHEDULE_last] = kind->rate != NULL ? kind->rate(base, 0, s->options) : base;
