@@ -97,6 +97,9 @@ int bind_push_entry(lua_State *L, int index, const char *name) {
   return lua_rawget(L, index);
 }
 
+/* Whether every finite number above 0 will do, which is then said in one. */
+static bool is_positive(const peri_option *option) { return option->low == DBL_MIN && option->high == DBL_MAX; }
+
 /* A bound that says "any size" is not named. */
 static void out_of_range(lua_State *L, const char *operation, const char *name, const peri_option *option,
                          double value) {
@@ -104,6 +107,8 @@ static void out_of_range(lua_State *L, const char *operation, const char *name, 
   const bool below = value < option->low, open = option->high >= 0x1p53 || option->low <= -0x1p53;
   if (!open) {
     snprintf(text, sizeof text, "%.10g to %.10g", option->low, option->high);
+  } else if (is_positive(option)) {
+    snprintf(text, sizeof text, "a finite number > 0");
   } else if (below && option->low == DBL_MIN) {
     snprintf(text, sizeof text, "a number above 0");
   } else {
@@ -135,7 +140,8 @@ static double check_number(lua_State *L, int index, const char *operation, const
   if (option->kind == PERI_OPTION_INTEGER && value != floor(value))
     bind_error(L, operation, "%s must be a whole number, got %f", name, value);
   if (!isfinite(value) && !(limited && (value == option->high || value == option->low))) {
-    bind_error(L, operation, "%s must be finite, got %f", name, value);
+    bind_error(L, operation, "%s must be finite, got %f%s", name, value,
+               is_positive(option) ? " (expected a finite number > 0)" : "");
   }
   if (limited && !(value >= option->low && value <= option->high)) {
     out_of_range(L, operation, name, option, value);
@@ -276,11 +282,16 @@ static void set_text(lua_State *L, const char *field, const char *text) {
 }
 
 void bind_push_options(lua_State *L, const peri_option *options) {
+  static const char *const kinds[] = {[PERI_OPTION_NUMBER] = "number",
+                                      [PERI_OPTION_INTEGER] = "integer",
+                                      [PERI_OPTION_BOOL] = "boolean",
+                                      [PERI_OPTION_CHOICE] = "choice"};
   lua_newtable(L);
   for (int i = 0; options[i].name != NULL; i++) {
     double defaults[PERI_MAX_NUMBERS];
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     set_text(L, "name", options[i].name);
+    set_text(L, "kind", kinds[options[i].kind]);
     set_text(L, "doc", options[i].doc);
     set_text(L, "choices", options[i].choices);
     set_text(L, "like", options[i].like);

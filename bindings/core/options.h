@@ -19,8 +19,8 @@ void bind_read_option(lua_State *L, int index, const char *operation, const peri
 void bind_push_option(lua_State *L, const peri_option *option, const double *values);
 /* The value of the option of that name, pushed; false (nothing pushed) when there is none. */
 bool bind_push_named_option(lua_State *L, const peri_option *options, const double *values, const char *name);
-/* Pushes a list of {name, default, choices, doc, count, like}; an option that must be given, or is like a size, has no
- * default. */
+/* Pushes a list of {name, kind, default, choices, doc, count, like}; an option that must be given, or is like a size,
+ * has no default. */
 void bind_push_options(lua_State *L, const peri_option *options);
 /* Pushes a value as one would write it: 3, {3, 5}, "same". */
 const char *bind_push_option_text(lua_State *L, const peri_option *option, const double *values);

@@ -2,6 +2,7 @@
 #include "svm.h"
 #include "svm/kernel/kernel.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static const peri_svm *machine_of(const estimator *e) { return e->machine; }
 #define EPSILON                                                                                                        \
   { "epsilon", PERI_OPTION_NUMBER, 0.1, 0, HUGE_VAL, NULL, "half the width of the tube without loss" }
 #define OF_KERNEL                                                                                                        \
-  {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                                     \
+  BIND_GAMMA(DBL_MIN), {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},                                \
       {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},                                               \
       {"tol", PERI_OPTION_NUMBER, 1e-3, 0, 0, NULL, "violation of the optimality conditions that may be left, > 0"},     \
       {"cache_size", PERI_OPTION_NUMBER, 200, 0, 0, NULL, "megabytes for kernel values, > 0"},                           \
@@ -53,8 +54,8 @@ static const peri_option nu_svr_options[] = {
 static const peri_option one_class_options[] = {
     KERNEL, NU("share of rows outside, at most, and of support vectors, at least, > 0"), OF_KERNEL, {NULL}};
 
-static const estimator_also class_also[] = {ESTIMATOR_GAMMA, ESTIMATOR_CLASS_WEIGHT, {NULL}};
-static const estimator_also plain_also[] = {ESTIMATOR_GAMMA, {NULL}};
+static const estimator_also class_also[] = {ESTIMATOR_CLASS_WEIGHT, {NULL}};
+static const estimator_also plain_also[] = {{NULL}};
 
 peri_svm_options estimator_svm_options(const estimator *e) {
   peri_svm_options o = peri_svm_defaults((peri_svm_type)e->type->machine);
@@ -62,8 +63,10 @@ peri_svm_options estimator_svm_options(const estimator *e) {
   o.C = estimator_value(e, "C", o.C);
   o.nu = estimator_value(e, "nu", o.nu);
   o.epsilon = estimator_value(e, "epsilon", o.epsilon);
-  o.gamma_mode = e->gamma_mode;
-  o.gamma = e->gamma;
+  double gamma = estimator_value(e, "gamma", PERI_OPTION_WORD(PERI_GAMMA_SCALE));
+  int word = peri_option_word(gamma);
+  o.gamma_mode = word >= 0 ? (peri_gamma_mode)word : PERI_GAMMA_VALUE;
+  o.gamma = word >= 0 ? 0 : gamma;
   o.degree = (int64_t)estimator_value(e, "degree", 0);
   o.coef0 = estimator_value(e, "coef0", 0);
   o.tol = estimator_value(e, "tol", o.tol);

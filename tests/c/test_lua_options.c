@@ -136,11 +136,14 @@ static void rows(void) {
   bind_push_options(L, patches.options);
   lua_setglobal(L, "options");
   if (luaL_dostring(L, prelude) != LUA_OK ||
-      luaL_dostring(L, "local stride, padding, mode, bias, slope = table.unpack(options)\n"
-                       "same(stride.count, 2)  same(stride.like, 'kernel_size')  assert(stride.default == nil)\n"
-                       "same(padding.count, 2)  same(padding.default, {0, 0})  same(padding.choices, 'same valid')\n"
-                       "same(mode.default, 'zeros')  same(bias.default, true)  assert(mode.count == nil)\n"
-                       "same(slope.default, 'auto')  same(slope.doc, 'a number or a word')") != LUA_OK)
+      luaL_dostring(L,
+                    "local stride, padding, mode, bias, slope = table.unpack(options)\n"
+                    "same(stride.count, 2)  same(stride.like, 'kernel_size')  assert(stride.default == nil)\n"
+                    "same(padding.count, 2)  same(padding.default, {0, 0})  same(padding.choices, 'same valid')\n"
+                    "same(mode.default, 'zeros')  same(bias.default, true)  assert(mode.count == nil)\n"
+                    "same(padding.kind, 'integer')  same(mode.kind, 'choice')  same(bias.kind, 'boolean')\n"
+                    "same(slope.kind, 'number')  same(slope.default, 'auto')  same(slope.doc, 'a number or a word')") !=
+          LUA_OK)
     PERI_CHECK(0, "%s", lua_tostring(L, -1));
   lua_close(L);
 }
