@@ -102,13 +102,22 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list) {
 
 void bind_push_internal(lua_State *L) { luaL_getsubtable(L, LUA_REGISTRYINDEX, "perilune.internal"); }
 
-void bind_set_class(lua_State *L, const char *name, int index) {
+void bind_set_class(lua_State *L, const char *name, const char *title, int index) {
   index = lua_absindex(L, index);
   bind_push_internal(L);
   luaL_getsubtable(L, -1, "classes");
   lua_pushvalue(L, index);
   lua_setfield(L, -2, name);
-  lua_pop(L, 2);
+  luaL_getsubtable(L, -2, "class_list");
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, index);
+  lua_setfield(L, -2, "methods");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, title);
+  lua_setfield(L, -2, "title");
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 3);
 }
 
 void bind_set_part(lua_State *L, int index, const char *name) {

@@ -68,14 +68,14 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list);
  * run. A part's chunk is given it after the module's table, and hands pieces of it on; nothing that a script can reach
  * holds it. It stands in the registry as "perilune.internal", where specs look. */
 void bind_push_internal(lua_State *L);
-/* internal.classes[name] = the table at index: the methods of objects that only a call gives, for help and reference.
- */
-void bind_set_class(lua_State *L, const char *name, int index);
+/* The table at index holds the methods of objects that only a call gives, for help and the reference, which find it in
+ * the list internal.class_list; in Lua it is the metatable of such objects as well, internal.classes[name]. The name
+ * begins with that of the part ("optim.optimizer"). The reference has a section with the title at the end of the
+ * part's, one for all classes of the part that have the same; without title (NULL) it leaves them out. */
+void bind_set_class(lua_State *L, const char *name, const char *title, int index);
 /* Lets messages know the table at index as a part of the module: "nn". A function of it that is called with the part
  * itself first was called with a colon. */
 void bind_set_part(lua_State *L, int index, const char *name);
-/* Pushes the name of the part at index, or nil. */
-void bind_push_part_name(lua_State *L, int index);
 /* Pushes the name of the part at index, or nil. */
 void bind_push_part_name(lua_State *L, int index);
 /* Registers a list as internal[name]. */

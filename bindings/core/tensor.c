@@ -280,7 +280,7 @@ static const bind_function functions[] = {
 void bind_open_tensor(lua_State *L, bind_state *S) {
   int module = lua_gettop(L), method_table = module + 1;
   bind_open_class(L, S, &tensor_class, 0);
-  bind_set_class(L, "Tensor", method_table);
+  bind_set_class(L, "Tensor", "Methods of tensors that are not operations", method_table);
   bind_open_values(L, S, module, method_table);
   bind_open_gradients(L, S, module, method_table);
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);

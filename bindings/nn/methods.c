@@ -346,6 +346,7 @@ static int to(lua_State *L) {
 
 /* ---- opening ---- */
 
+/* Pushes nn.Module, as yet without extend. */
 void nn_open_methods(lua_State *L, bind_state *S) {
   static const bind_function list[] = {
       {"parameters", parameters,

@@ -282,6 +282,7 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   lua_newtable(L);
   int module = lua_gettop(L), methods = module + 1;
   nn_open_methods(L, S);
+  bind_set_class(L, "nn.Module", "Methods of layers", methods);
   bind_open_class(L, S, &layer_class, methods);
   nn_open_containers(L, S, methods, module);
   nn_open_objects(L, S, methods, module);

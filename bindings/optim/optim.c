@@ -336,7 +336,7 @@ void bind_open_optim(lua_State *L, bind_state *S) {
   static const luaL_Reg internals[] = {{"holds", holds}, {"drives", optim_schedule_drives}, {NULL, NULL}};
   bind_set_internal(L, S, "optim", internals);
   bind_open_class(L, S, &optimizer_class, 0);
-  bind_set_class(L, "optim.optimizer", -1);
+  bind_set_class(L, "optim.optimizer", "Methods of optimisers", -1);
   lua_newtable(L);
   lua_replace(L, -2);
   for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++)

@@ -210,7 +210,7 @@ static const bind_class schedule_class = {.kind = BIND_SCHEDULE,
 
 void optim_open_schedules(lua_State *L, bind_state *S) {
   bind_open_class(L, S, &schedule_class, 0);
-  bind_set_class(L, "optim.schedule", -1);
+  bind_set_class(L, "optim.lr_scheduler.schedule", "Methods of schedules", -1);
   lua_newtable(L);
   lua_replace(L, -2);
   for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++)

@@ -6,7 +6,6 @@
 #include "svm/kernel/kernel_matrix.h"
 
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
 /* ---- kernel_matrix ---- */

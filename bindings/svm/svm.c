@@ -102,6 +102,8 @@ static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
                       .metamethods = metamethods};
   bind_open_class(L, S, &class, 0);
   set_members(L, S, type, methods);
+  bind_set_class(L, lua_pushfstring(L, "svm.%s", type->name), "Methods of machines", -2);
+  lua_pop(L, 1);
   lua_createtable(L, 0, 4);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "methods");

@@ -151,6 +151,8 @@ describe("a message", function()
       message(function() local x = nn:Linear(2, 3) return x end))
     assert.matches("fit: called with a colon %(write train%.fit",
       message(function() local x = train:fit {} return x end))
+    assert.matches("KFold: called with a colon %(write select%.KFold",
+      message(function() local x = peri.select:KFold() return x end))
     assert.matches("StepLR: called with a colon %(write lr_scheduler%.StepLR",
       message(function() local x = optim.lr_scheduler:StepLR({}) return x end))
     assert.matches("solve: called with a colon %(write linalg%.solve",

@@ -194,7 +194,7 @@ local function define(class)
       internal.meant(name, known))
   end
 
-  internal.classes["svm." .. class.name] = meta
+  internal.set_class("svm." .. class.name, "Methods of kernel approximations", methods, meta)
 
   function meta.__newindex(_, name)
     fail(class.name, "%s cannot be set (m:clone{n_components = 10} is a copy with other options)", tostring(name))
