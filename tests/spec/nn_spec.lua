@@ -101,8 +101,14 @@ describe("every kind of layer and loss", function()
       assert.matches(kind.name .. ": options must be a table, got 'x'", with "x")
       assert.matches(kind.name .. ": options must have names", with { 3 })
       for _, option in ipairs(kind.options) do
-        local wrong = type(option.default) == "string" and 1 or "x"
+        local wrong = option.kind == "choice" and 1 or "x"
         assert.matches(kind.name .. ": " .. option.name .. " must be", with { [option.name] = wrong })
+        for word in (option.choices or ""):gmatch "%S+" do
+          assert.matches("did you mean " .. word .. "%?$", with { [option.name] = word .. "x" })
+        end
+        if option.count then
+          assert.matches(option.name .. " has 0 entries %(expected " .. option.count, with { [option.name] = {} })
+        end
       end
       for i, size in ipairs(kind.sizes) do
         for _, wrong in ipairs { 0, -3, 1.5, "x", false } do
