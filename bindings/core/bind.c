@@ -102,6 +102,18 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list) {
 
 void bind_push_internal(lua_State *L) { luaL_getsubtable(L, LUA_REGISTRYINDEX, "perilune.internal"); }
 
+/* The place in the list on top of the stack of the class of that name: its own when the module is opened once more. */
+static lua_Integer class_place(lua_State *L, const char *name) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -1), place = 1;
+  for (bool found = false; place <= n && !found; place += !found) {
+    lua_rawgeti(L, -1, place);
+    lua_getfield(L, -1, "name");
+    found = strcmp(lua_tostring(L, -1), name) == 0;
+    lua_pop(L, 2);
+  }
+  return place;
+}
+
 void bind_set_class(lua_State *L, const char *name, const char *title, int index) {
   index = lua_absindex(L, index);
   bind_push_internal(L);
@@ -109,6 +121,7 @@ void bind_set_class(lua_State *L, const char *name, const char *title, int index
   lua_pushvalue(L, index);
   lua_setfield(L, -2, name);
   luaL_getsubtable(L, -2, "class_list");
+  lua_Integer place = class_place(L, name);
   lua_createtable(L, 0, 3);
   lua_pushvalue(L, index);
   lua_setfield(L, -2, "methods");
@@ -116,7 +129,7 @@ void bind_set_class(lua_State *L, const char *name, const char *title, int index
   lua_setfield(L, -2, "name");
   lua_pushstring(L, title);
   lua_setfield(L, -2, "title");
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_rawseti(L, -2, place);
   lua_pop(L, 3);
 }
 

@@ -69,6 +69,24 @@ describe("the parts of the module", function()
     assert.is_true(shown > 10)
   end)
 
+  it("make their classes known once, also when the module is opened again", function()
+    local out, err, status = run({ "-" }, [[
+      for i = 1, 2 do
+        local peri = require "perilune"
+        local _ = { peri.nn.Linear, peri.optim.SGD, peri.svm.SVC, peri.plot.figure }
+        package.loaded.perilune = nil
+      end
+      local internal = debug.getregistry()["perilune.internal"]
+      local seen = {}
+      for _, class in ipairs(internal.class_list) do
+        assert(not seen[class.name], class.name)
+        seen[class.name] = true
+      end
+      print(seen["Tensor"], seen["nn.Module"], seen["plot.figure"], seen["svm.SVC"])
+    ]])
+    assert.same({ "true\ttrue\ttrue\ttrue\n", "", 0 }, { out, err, status })
+  end)
+
   it("have their objects' classes, whose methods stand under a title in the reference and are found by help", function()
     local reference, found = read "docs/reference.md", 0
     for _, class in ipairs(internal.class_list) do
