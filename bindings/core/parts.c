@@ -16,14 +16,13 @@ typedef struct part {
   const char *doc;                           /* what it is for, in a few lines */
 } part;
 
-/* In the order of the reference. The rest of a part, or all of it, is bindings/lua/NAME.lua where there is such a file.
- */
+/* In the order of the reference. The rest of a part, or all of it, is bindings/lua/NAME.lua where there is such a
+ * file. */
 static const part parts[] = {
     {"linalg", NULL, "Linear algebra", "Equations and eigenvalues of matrices: operations, listed with the others."},
     {"nn", bind_open_nn, "Layers and losses",
      "A layer is called with a tensor: net(x). net:parameters() are what an optimiser trains, nn.Sequential puts "
-     "layers "
-     "one behind the other, and nn.Module.extend makes classes of layers in Lua."},
+     "layers one behind the other, and nn.Module.extend makes classes of layers in Lua."},
     {"optim", bind_open_optim, "Optimisers",
      "An optimiser is made with the parameters that it is to change: opt:zero_grad(), loss:backward(), opt:step()."},
     {"optim.lr_scheduler", NULL, "Schedules",
@@ -34,8 +33,7 @@ static const part parts[] = {
      "Machines with a kernel, linear machines, and approximations of kernels: options in a table, then m:fit(X, y) and "
      "m:predict(X). X has a row for each example; labels are any whole numbers."},
     {"train", NULL, "Training",
-     "The training loop of a network, and networks as estimators, which fit and predict as "
-     "machines do."},
+     "The training loop of a network, and networks as estimators, which fit and predict as machines do."},
     {"metrics", NULL, "Metrics", "How good predictions are: what was predicted, then what is true."},
     {"select", NULL, "Selecting models",
      "Which model, with which parameters. An estimator is whatever has fit, predict and score: a machine, a network of "
@@ -45,9 +43,9 @@ static const part parts[] = {
     {"run", NULL, "Records of runs", "What a run was made with, and what came of it, in a folder of its own."},
     {"script", NULL, "Scripts",
      "What experiments have in common: options of the command line, tables of results, times, a folder of pictures."},
-    {"report", NULL, NULL, NULL},
-    {"help", NULL, NULL, NULL},
-    {"reference", NULL, NULL, NULL}};
+    {.name = "report"},
+    {.name = "help"},
+    {.name = "reference"}};
 
 /* internal.parts: the rows as a list of {name =, title =, doc =}, for help and the reference */
 static void push_parts(lua_State *L, bind_state *S) {

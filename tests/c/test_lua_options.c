@@ -2,7 +2,8 @@
  * words or both, is made, read, shown and refused from Lua. */
 #include "bindings/core/options.h"
 #include "bindings/nn/nn.h"
-#include "test.h"
+#include "bindings/svm/svm.h"
+#include "option_support.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -166,5 +167,13 @@ static void words_that_are_not_there(void) {
   lua_close(L);
 }
 
-PERI_TEST_MAIN(PERI_TEST(values), PERI_TEST(texts), PERI_TEST(refused), PERI_TEST(rows),
+static void machines(void) {
+  const estimator_type *const types[] = {&peri_bind_svc,        &peri_bind_nu_svc,    &peri_bind_svr,
+                                         &peri_bind_nu_svr,     &peri_bind_one_class, &peri_bind_linear_svc,
+                                         &peri_bind_linear_svr, &peri_bind_logistic};
+  for (size_t i = 0; i < PERI_COUNT(types); i++) check_option_row(types[i]->name, types[i]->options, PERI_MAX_OPTIONS);
+  check_option_row(patches.name, patches.options, PERI_LAYER_VALUES);
+}
+
+PERI_TEST_MAIN(PERI_TEST(machines), PERI_TEST(values), PERI_TEST(texts), PERI_TEST(refused), PERI_TEST(rows),
                PERI_TEST(words_that_are_not_there))

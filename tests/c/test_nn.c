@@ -1,10 +1,9 @@
 /* The layer's row: kinds that no shipped layer needs yet, with four-dimensional weights whose shape is a function, a
  * buffer, and sizes and options that are lists or words. */
 #include "nn/nn.h"
+#include "optim/optim.h"
 #include "ops/rows.h"
-#include "test.h"
-
-#include <math.h>
+#include "option_support.h"
 
 static peri_status fill_ones(const peri_layer *layer, peri_tensor *parameter) {
   (void)layer;
@@ -176,5 +175,33 @@ static void rows_with_lists(void) {
   peri_context_release(&context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(wide_rows), PERI_TEST(lists_of_values), PERI_TEST(words_of_numbers),
+/* ---- the rows that are shipped ---- */
+
+static void check_kinds(const peri_layer_kind *const *kinds) {
+  for (; *kinds != NULL; kinds++) {
+    int values = 0;
+    check_option_row((*kinds)->name, (*kinds)->options, PERI_LAYER_VALUES);
+    for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
+      values += peri_layer_size_values(size);
+    PERI_CHECK(values <= PERI_LAYER_SIZES, "%s: %d values of sizes", (*kinds)->name, values);
+    for (const peri_option *option = (*kinds)->options; option->name != NULL; option++) {
+      bool found = option->like == NULL;
+      for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
+        found = found || strcmp(size->name, option->like) == 0;
+      PERI_CHECK(found, "%s: %s is like %s", (*kinds)->name, option->name, option->like);
+    }
+  }
+}
+
+static void shipped_rows(void) {
+  check_kinds(peri_layer_kinds);
+  check_kinds(peri_loss_kinds);
+  check_kinds((const peri_layer_kind *const[]){&patches, &wide, &shaped, &turned, &strip, NULL});
+  for (int i = 0; peri_optimizer_kinds[i] != NULL; i++)
+    check_option_row(peri_optimizer_kinds[i]->name, peri_optimizer_kinds[i]->options, PERI_OPTIMIZER_OPTIONS);
+  for (int i = 0; peri_schedule_kinds[i] != NULL; i++)
+    check_option_row(peri_schedule_kinds[i]->name, peri_schedule_kinds[i]->options, PERI_SCHEDULE_OPTIONS);
+}
+
+PERI_TEST_MAIN(PERI_TEST(shipped_rows), PERI_TEST(wide_rows), PERI_TEST(lists_of_values), PERI_TEST(words_of_numbers),
                PERI_TEST(rows_with_lists))
