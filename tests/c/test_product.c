@@ -225,7 +225,7 @@ static void batches(void) {
   p.batch_shape = (int64_t[]){3, 0};
   check(p, 1);
   p.batch_dims = 1, p.batch_shape = (int64_t[]){400}, p.batch_a = (int64_t[]){10}, p.batch_b = (int64_t[]){0};
-  p.m = 5, p.n = 40, p.b.along = 19, p.b.step = 1;
+  p.m = 5, p.n = 40, p.ldc = 40, p.b.along = 19, p.b.step = 1;
   check(p, TEAMS);
   p.m = 40, p.n = 1, p.ldc = 1;
   check(p, TEAMS);
