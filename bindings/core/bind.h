@@ -1,5 +1,12 @@
 /* What the bindings share: the state that belongs to one Lua state, handles, errors, options.
  *
+ *   bind.c       the state, and what is registered in it
+ *   classes.c    classes of userdata
+ *   errors.c     errors, and values in words
+ *   handles.c    handles of tensors, and the collector's charge
+ *   rows.c       calls of rows
+ *   options.c    options, names of files and dtypes
+ *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
  * nothing), push an empty handle, call the runtime, which fills it, raise when the status says so. Every
  * C function of the module has the bind_state as its first upvalue.
@@ -58,6 +65,9 @@ typedef struct bind_state {
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
 static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 bind_state *bind_open(lua_State *L, const peri_options *options);
+/* What it opens of other files. */
+void bind_open_handles(lua_State *L, bind_state *S);
+void bind_open_classes(lua_State *L);
 
 /* lua_pushcclosure with the bind_state as upvalue 1 and n further upvalues taken from the stack. */
 void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int n);
@@ -74,8 +84,6 @@ void bind_set_class(lua_State *L, const char *name, int index);
 /* Lets messages know the table at index as a part of the module: "nn". A function of it that is called with the part
  * itself first was called with a colon. */
 void bind_set_part(lua_State *L, int index, const char *name);
-/* Pushes the name of the part at index, or nil. */
-void bind_push_part_name(lua_State *L, int index);
 /* Pushes the name of the part at index, or nil. */
 void bind_push_part_name(lua_State *L, int index);
 /* Registers a list as internal[name]. */
