@@ -1,15 +1,8 @@
 -- peri.data.read_csv and write_csv as a script meets them; cells and records are tested in C.
 local peri = require "perilune"
 local samples = require "support.samples"
+local fails = require("support.fails").at_script
 local data = peri.data
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-  assert.falsy(message:find("\n", 1, true))
-  assert.matches("^tests/spec/csv_spec.lua:%d+: ", message)
-end
 
 describe("CSV files", function()
   local base = os.tmpname()

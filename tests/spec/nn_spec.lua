@@ -2,13 +2,8 @@
 -- new row is tested without new test code.
 local peri = require "perilune"
 local samples = require "support.samples"
+local message = require("support.fails").message
 local nn = peri.nn
-
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  return err
-end
 
 local function list_of(iterator, ...)
   local list = {}

@@ -3,14 +3,9 @@
 local peri = require "perilune"
 local samples = require "support.samples"
 local golden = require "golden.optim"
+local message = require("support.fails").message
 local nn, optim = peri.nn, peri.optim
 local scheduler = optim.lr_scheduler
-
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  return err
-end
 
 local function near(expected, got, where)
   assert.is_true(math.abs(expected - got) <= 1e-12 * math.max(1, math.abs(expected)),

@@ -2,6 +2,7 @@
 local peri = require "perilune"
 local plot, process = peri.plot, require "support.internal".process
 local xml = require "support.xml"
+local message_of = require("support.fails").message
 
 local NAN = 0 / 0
 local folder
@@ -41,12 +42,6 @@ local function commands_of(picture, name)
   process.run_all = run_all
   if not ok then error(message, 0) end
   return seen[1].input, seen[1].argv
-end
-
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
 end
 
 local function has(text, part) assert.is_truthy(text:find(part, 1, true), ("no '%s' in: %s"):format(part, text)) end

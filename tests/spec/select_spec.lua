@@ -1,15 +1,8 @@
 -- peri.select and data.split: folds, searches and curves over machines, networks and estimators written in Lua.
 local peri = require "perilune"
 local samples = require "support.samples"
+local fails = require("support.fails").at_script
 local svm, data, select, nn = peri.svm, peri.data, peri.select, peri.nn
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-  assert.falsy(message:find("\n", 1, true))
-  assert.matches("^tests/spec/select_spec.lua:%d+: ", message)
-end
 
 local function int64(list) return peri.tensor(list, { dtype = "int64" }) end
 

@@ -3,17 +3,12 @@
 local peri = require "perilune"
 local samples = require "support.samples"
 local golden = require "golden.libsvm"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local folder = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" .. "/golden/"
 local fresh = peri.tensor(golden.fresh, { dtype = "float64" })
 local X = peri.tensor(golden.X, { dtype = "float64" })
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 local function load_golden(name)
   return svm.load_libsvm(folder .. "libsvm-" .. name .. ".model", { features = name == "precomputed" and 30 or 3 })

@@ -2,17 +2,12 @@
 -- machines are optimal is tested in C.
 local peri = require "perilune"
 local samples = require "support.samples"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local names = { "LinearSVC", "LinearSVR", "LogisticRegression" }
 local rows = {}
 for _, row in ipairs(svm.machines()) do rows[row.name] = row end
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 local function near(wanted, got, by)
   assert.truthy(math.abs(wanted - got) < (by or 1e-5), ("%.9g, not %.9g"):format(got, wanted))

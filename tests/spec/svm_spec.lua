@@ -2,6 +2,7 @@
 local peri = require "perilune"
 local samples = require "support.samples"
 local run = require "support.program"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local machines = {}
@@ -9,13 +10,6 @@ for _, machine in ipairs(svm.machines()) do machines[machine.name] = machine end
 
 local function each_estimator(visit)
   for _, name in ipairs { "SVC", "LinearSVC" } do visit(name, svm[name]) end
-end
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-  return message
 end
 
 -- Rows of k clusters in the plane, well apart, in turn; labels[c] is the label of cluster c.

@@ -1,16 +1,7 @@
 -- Tensors as scripts see them: making, reading, indexing, comparing, printing, gradients and their
 -- handles; the rules on which two readings were possible; and input that is wrong.
 local peri = require "perilune"
-
--- f(...) fails with `expected` (plain text) after the script's position.
-local function fails(expected, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error, expected: " .. expected)
-  assert.equal("string", type(message))
-  local place, text = message:match("^([^\n]-:%d+): (.*)$")
-  assert(place and place:find("_spec.lua", 1, true), "no position of the script: " .. message)
-  assert(text:find(expected, 1, true), ("%s\nwas expected in\n%s"):format(expected, text))
-end
+local fails = require("support.fails").at_script
 
 local function shape_of(t) return table.concat(t.shape, "x") end
 

@@ -1,6 +1,7 @@
 -- peri.train: what training computes, when it ends, what it gives back, and what it refuses.
 local peri = require "perilune"
 local run = require "support.program"
+local message_of = require("support.fails").message
 local nn, optim, data, train = peri.nn, peri.optim, peri.data, peri.train
 
 local X, y = data.circles(200, { noise = 0.1, factor = 0.5, seed = 1 })
@@ -22,12 +23,6 @@ local function options(changes, lr)
   for name, value in pairs(changes or {}) do all[name] = value end
   all.dev = all.dev or nil
   return all
-end
-
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
 end
 
 local function bits(net)

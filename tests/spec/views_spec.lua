@@ -5,6 +5,7 @@ local run = require "support.program"
 local plot, svm, data, train, select, metrics, nn = peri.plot, peri.svm, peri.data, peri.train, peri.select,
   peri.metrics, peri.nn
 local process = require "support.internal".process
+local fails = require("support.fails").at_script
 
 -- The commands that gnuplot is given for a picture; it is not run.
 local function commands_of(picture)
@@ -22,14 +23,6 @@ end
 
 local function has(text, part) assert.is_truthy(text:find(part, 1, true), ("no '%s' in: %s"):format(part, text)) end
 local function lacks(text, part) assert.is_nil(text:find(part, 1, true)) end
-
-local function fails(expected, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. expected .. ")")
-  assert.truthy(message:find(expected, 1, true), ("%q does not hold %q"):format(message, expected))
-  assert.falsy(message:find("\n", 1, true))
-  assert.matches("^tests/spec/views_spec.lua:%d+: ", message)
-end
 
 local function raised_by_plot(expected, m, options) fails(expected, function() return m:plot(options) end) end
 
