@@ -2,8 +2,8 @@
 local peri = require "perilune"
 local run = require "support.program"
 local process = require "support.internal".process
-local pictures = require "support.pictures"
-local has, lacks = pictures.has, pictures.lacks
+local texts = require "support.pictures"
+local has, lacks = texts.has, texts.lacks
 
 local folder
 

@@ -32,6 +32,22 @@ function pictures.parabola(points)
   return values
 end
 
+--- The layers of one kind ("line", "scatter", ...): what a figure's method of that name has added.
+function pictures.layers_of(figure, name)
+  local list = {}
+  for _, layer in ipairs(figure.layers) do if layer.kind == name then list[#list + 1] = layer end end
+  return list
+end
+
+--- The names in a figure's legend.
+function pictures.labels_of(figure)
+  local labels = {}
+  for _, layer in ipairs(figure.layers) do
+    for _, label in ipairs(layer.labels) do labels[#labels + 1] = label ~= "" and label or nil end
+  end
+  return labels
+end
+
 -- ---- a folder for the files of a spec, from folder.make to folder.remove ----
 
 local folder, path, made = pictures.folder, nil, {}
