@@ -218,16 +218,7 @@ static peri_status read_and_write(peri_context *context, void *path) {
   return PERI_OK;
 }
 
-static void files_without_memory(void) {
-  peri_context *context = open_context();
-  folder home = make_folder();
-  char path[512];
-  snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
-  check_allocation_failures(context, read_and_write, path, 2);
-  PERI_CHECK(files_in(&home) == 1, "%d files", files_in(&home));
-  remove_folder(&home);
-  close_context(context);
-}
+static void files_without_memory(void) { check_failures_with_file(NULL, 0, read_and_write, 2); }
 
 /* ---- circles ---- */
 

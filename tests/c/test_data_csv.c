@@ -338,16 +338,7 @@ static peri_status read_and_write(peri_context *context, void *path) {
   return status;
 }
 
-static void files_without_memory(void) {
-  peri_context *context = open_context();
-  folder home = make_folder();
-  char path[512];
-  snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
-  put_file(path, "a,b,c\n1,2,x\n3,4,y\n", 18);
-  check_allocation_failures(context, read_and_write, path, 12);
-  remove_folder(&home);
-  close_context(context);
-}
+static void files_without_memory(void) { check_failures_with_file("a,b,c\n1,2,x\n3,4,y\n", 18, read_and_write, 12); }
 
 static peri_status generate(peri_context *context, void *arg) {
   const peri_data_set *set = arg;
