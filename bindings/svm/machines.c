@@ -418,14 +418,12 @@ static peri_status restore(const estimator *e, const estimator_source *source, v
   "precomputed: X holds kernel values; or a Lua function f(A, B) of two tensors, m x d and n x d, that gives their m " \
   "x n kernel values as a tensor (called once with all rows in a fit). gamma: 'scale', 1 / (d Var(X)); 'auto', 1 / "   \
   "d; or a number > 0. cache_size is in megabytes: kernel values up to that size are computed once, else those of "    \
-  "each pair of classes, or, beyond the size too, as they "                                                            \
-  "are needed. max_iter bounds the steps of each machine (-1: 10^7, or 100 for each row if they are "                  \
-  "more), " ESTIMATOR_TIME_DOC
+  "each pair of classes, or, beyond the size too, as they are needed. max_iter bounds the steps of each machine (-1: " \
+  "10^7, or 100 for each row if they are more), " ESTIMATOR_TIME_DOC
 #define FIELDS_DOC                                                                                                     \
   "support_vectors (s x d, the dtype of X; nil with precomputed), coef (p x d; nil unless the kernel is linear), "     \
   "n_iter (p, int64), gaps (p), objectives (p: of the dual, minimised, in the units of dual_coef), all float64 where " \
-  "nothing else is said; gap, "                                                                                        \
-  "fit_status, gamma (the number used), shape_fit {n, d}. " ESTIMATOR_FIT_FIELDS_DOC                                   \
+  "nothing else is said; gap, fit_status, gamma (the number used), shape_fit {n, d}. " ESTIMATOR_FIT_FIELDS_DOC        \
   "Options can be read too (m.C); m.gamma is the option until the fit. "
 #define CLASS_FIELDS_DOC                                                                                               \
   "Methods: fit, predict, predict_proba, decision_function, score, save, clone, params, release.\n"                    \
@@ -480,12 +478,12 @@ const estimator_type peri_bind_nu_svc = {
         "svm.NuSVC{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = 200, "
         "max_iter = -1, time_limit = math.huge, class_weight =, decision_function_shape = 'ovr', break_ties = false, "
         "probability = false, seed = 0} -> estimator\n"
-        "A support vector classifier in which nu, in (0, 1], takes the place of C: at most that share of the rows "
-        "are margin errors, and at least that share are support vectors. " KERNEL_DOC
+        "A support vector classifier in which nu, in (0, 1], takes the place of C: at most that share of the rows are "
+        "margin errors, and at least that share are support vectors. " KERNEL_DOC
         "class_weight: 'balanced' (the weights of the rows of each class add up to the same), or {[label] = weight}: "
-        "weights of the class's rows.\n" CLASS_FIELDS_DOC "Errors: unknown options, values out of range; fit says what "
-        "is wrong with the data, when nu is more than uneven "
-        "classes allow, how much it can be, and when nothing separates the rows, as no C would do then.\n"
+        "weights of the class's rows.\n" CLASS_FIELDS_DOC
+        "Errors: unknown options, values out of range; fit says what is wrong with the data, when nu is more than "
+        "uneven classes allow, how much it can be, and when nothing separates the rows, as no C would do then.\n"
         "Source: B. Schoelkopf, A. Smola, R. Williamson, P. Bartlett, New support vector algorithms, Neural "
         "Computation 12, 2000; " SOLVER_SOURCE,
     CALLS,
@@ -523,8 +521,8 @@ const estimator_type peri_bind_nu_svr = {
     .positive = "C nu tol cache_size time_limit",
     .fields = number_fields,
     .doc =
-        "svm.NuSVR{nu = 0.5, C = 1, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size "
-        "= 200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+        "svm.NuSVR{nu = 0.5, C = 1, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
+        "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
         "Support vector regression that finds the width of the tube: at most a share nu of the rows, in (0, 1], lies "
         "outside, and at least that share are support vectors. " KERNEL_DOC
         "\nMethods: fit, predict, decision_function, score, save, clone, params, release.\n" PLAIN_FIELDS_DOC
@@ -544,14 +542,13 @@ const estimator_type peri_bind_one_class = {
     .also = plain_also,
     .positive = "nu tol cache_size time_limit",
     .fields = one_class_fields,
-    .doc =
-        "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
-        "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
-        "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. "
-        "fit(X, nil, options); predict gives 1 inside, where the decision is not negative, and -1 outside. " KERNEL_DOC
-        "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
-        "offset is minus the intercept.\n"
-        "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
-        "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
-        "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
+    .doc = "svm.OneClassSVM{nu = 0.5, kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0, tol = 1e-3, cache_size = "
+           "200, max_iter = -1, time_limit = math.huge} -> estimator\n"
+           "Where rows lie, learnt without labels: at most a share nu of them, in (0, 1], is left outside. fit(X, nil, "
+           "options); predict gives 1 inside, where the decision is not negative, and -1 outside. " KERNEL_DOC
+           "\nMethods: fit, predict, decision_function, save, clone, params, release.\n" PLAIN_FIELDS_DOC
+           "offset is minus the intercept.\n"
+           "Errors: unknown options, values out of range; fit says what is wrong with the data.\n"
+           "Source: B. Schoelkopf, J. Platt, J. Shawe-Taylor, A. Smola, R. Williamson, Estimating the support of a "
+           "high-dimensional distribution, Neural Computation 13, 2001; " SOLVER_SOURCE,
     CALLS};

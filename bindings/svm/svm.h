@@ -183,9 +183,7 @@ void estimator_push_shape_fit(lua_State *L, const estimator *e);
 #define ESTIMATOR_FIT_FIELDS_DOC                                                                                       \
   "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
   "when max_iter, time_limit or rounding came first, as where C lets coefficients grow for ever; gap is what was "     \
-  "left "                                                                                                              \
-  "of the violation that tol bounds, gaps the same for "                                                               \
-  "each machine. "
+  "left of the violation that tol bounds, gaps the same for each machine. "
 
 /* ---- options.c ---- */
 

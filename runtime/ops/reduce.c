@@ -125,9 +125,8 @@ const peri_op peri_op_sum = {
     .high = 1,
     .sample = PERI_REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
     .doc = "sum(x, dims, keepdim = false) -> tensor\n"
-           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, "
-           "which wraps around. The "
-           "rounding error does not grow with the count.",
+           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, which "
+           "wraps around. The rounding error does not grow with the count.",
 };
 
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }

@@ -183,8 +183,8 @@ static double friedman1_sample(const peri_set_sample *s, peri_stream *stream) {
 /* ---- the table ---- */
 
 #define ERRORS                                                                                                         \
-  "\nErrors: n that is no whole number from 1; options out of range or unknown; a dtype other than float32 and "       \
-  "float64."
+  "\n"                                                                                                                 \
+  "Errors: n that is no whole number from 1; options out of range or unknown; a dtype other than float32 and float64."
 
 const peri_data_set peri_data_sets[] = {
     {"moons",

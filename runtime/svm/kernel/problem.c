@@ -85,8 +85,7 @@ static peri_status check_symmetry(const peri_problem *p) {
       if (!(fabs(a - b) > 1e-4 * fmax(scale, fabs(a)))) continue;
       return peri_fail(
           p->context, PERI_ERR_ARGUMENT,
-          "%s: the kernel matrix is not symmetric: %g in row %lld, column %lld, but %g in row %lld, column "
-          "%lld",
+          "%s: the kernel matrix is not symmetric: %g in row %lld, column %lld, but %g in row %lld, column %lld",
           p->who, a, (long long)i + 1, (long long)j + 1, b, (long long)j + 1, (long long)i + 1);
     }
     if (i % 1024 == 0) PERI_TRY(peri_check_cancel(p->context));
