@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+/* To measure: ./dev bench parts machines. */
 #define ROWS    256                /* most test rows of a piece */
 #define COLUMNS 512                /* support vectors of a tile */
 #define WORK    1.5e9              /* flops of a piece, about */
