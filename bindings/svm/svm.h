@@ -9,7 +9,7 @@
  *   paths.c      several machines of one kernel's values: paths over C, held-out rows
  *   file.c       a machine from the arrays of a file
  *   libsvm.c     machines in LIBSVM's files
- *   machines.c   the types with a kernel
+ *   machines.c   the types with a kernel; machines_file.c makes them from a file's arrays
  *   linear.c     the linear types
  *   lua/svm.lua  what is best written in Lua: files, paths, cross-validation, grids */
 #ifndef PERI_BIND_SVM_H
@@ -265,6 +265,10 @@ int estimator_folds(lua_State *L);
 /* ---- machines.c ---- */
 
 peri_svm_options estimator_svm_options(const estimator *e);
+
+/* ---- machines_file.c ---- */
+
+peri_status estimator_restore_svm(const estimator *e, const estimator_source *source, void **machine);
 
 /* ---- file.c ---- */
 
