@@ -3,6 +3,8 @@ local peri = require "perilune"
 local samples = require "support.samples"
 local data = peri.data
 local estimators = require "support.estimators"
+local failing = require "support.failing"
+local live, inject = failing.live, failing.inject
 local machines, each_estimator = estimators.machines, estimators.each
 local clusters, picture = estimators.clusters, estimators.picture
 
@@ -12,27 +14,6 @@ describe("memory", function()
   local threads = peri.get_num_threads()
   setup(function() peri.set_num_threads(1) end)
   teardown(function() peri.set_num_threads(threads) end)
-
-  local function live()
-    collectgarbage()
-    collectgarbage()
-    return peri.memory().in_use
-  end
-
-  -- Fails each allocation in turn until f succeeds; nothing is left behind, and `unchanged` stays what it was.
-  local function inject(name, unchanged, f)
-    local before, bytes = unchanged(), live()
-    for n = 0, 1000 do
-      peri._fail_after(n)
-      local ok, message = pcall(f)
-      peri._fail_after(-1)
-      if ok then return n end
-      assert.truthy(message:find("out of memory", 1, true), name .. ": " .. message)
-      assert.equal(before, unchanged(), ("%s: %d allocations, then a failure: something changed"):format(name, n))
-      assert.equal(bytes, live(), ("%s: %d allocations, then a failure: bytes stayed"):format(name, n))
-    end
-    error(name .. " never succeeded")
-  end
 
   each_estimator(function(name, new)
     for _, case in ipairs { { 1, 2 }, { 3, 1, 2 } } do

@@ -64,9 +64,9 @@ static peri_status read_integer(libsvm *s, const char *what, int64_t low, int64_
 
 /* That so many numbers can stand in the file: each takes a digit and what parts it from the next. */
 static peri_status check_count(libsvm *s, const char *what, int64_t count) {
-  if ((uint64_t)count <= s->text.reader->size / 2) return PERI_OK;
+  if ((uint64_t)count <= s->text.window.reader->size / 2) return PERI_OK;
   return peri_text_fail(&s->text, s->text.line, "%s asks for %lld numbers, more than a file of %llu bytes can hold",
-                        what, (long long)count, (unsigned long long)s->text.reader->size);
+                        what, (long long)count, (unsigned long long)s->text.window.reader->size);
 }
 
 static peri_status needs_classes(libsvm *s, const char *what) {
