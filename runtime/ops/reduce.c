@@ -231,6 +231,7 @@ static peri_status run_truth(peri_call *call, truth reduce) {
 }
 static peri_status run_any(peri_call *call) { return run_truth(call, peri_reduce_any); }
 static peri_status run_all(peri_call *call) { return run_truth(call, peri_reduce_all); }
+#define TRUTH_SAMPLE "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}"
 const peri_op peri_op_any = {
     .name = "any",
     .flags = PERI_OP_FULL_VALUE,
@@ -240,7 +241,7 @@ const peri_op peri_op_any = {
     .run = run_any,
     .low = -1,
     .high = 1,
-    .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
+    .sample = TRUTH_SAMPLE,
     .doc = "any(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\n"
            "Whether some element is true (or not zero).",
 };
@@ -253,7 +254,7 @@ const peri_op peri_op_all = {
     .run = run_all,
     .low = -1,
     .high = 1,
-    .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
+    .sample = TRUTH_SAMPLE,
     .doc = "all(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\n"
            "Whether every element is true (or not zero).",
 };
