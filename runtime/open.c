@@ -10,21 +10,23 @@
   extern const peri_elementwise_kernels peri_elementwise_kernels_##isa;                                                \
   extern const peri_reduce_kernels peri_reduce_kernels_##isa;                                                          \
   extern const peri_softmax_kernels peri_softmax_kernels_##isa;                                                        \
-  extern const peri_product_kernels peri_product_kernels_##isa;                                                        \
+  extern const peri_run_kernels peri_run_kernels_##isa;                                                                \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
+  extern const struct peri_product_tiles peri_product_tiles_##isa;                                                     \
   extern const struct peri_svm_kernels peri_svm_kernels_##isa;                                                         \
   extern const struct peri_linear_kernels peri_linear_kernels_##isa;                                                   \
   extern const struct peri_update_kernels peri_update_kernels_##isa;                                                   \
   static const peri_row_kernels rows_##isa = {                                                                         \
       .reduce = &peri_reduce_kernels_##isa,                                                                            \
       .softmax = &peri_softmax_kernels_##isa,                                                                          \
-      .product = &peri_product_kernels_##isa,                                                                          \
+      .runs = &peri_run_kernels_##isa,                                                                                 \
       .random = &peri_random_kernels_##isa,                                                                            \
   };                                                                                                                   \
   static const peri_kernels kernels_##isa = {                                                                          \
       .name = label,                                                                                                   \
       .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
       .rows = &rows_##isa,                                                                                             \
+      .tiles = &peri_product_tiles_##isa,                                                                              \
       .svm = &peri_svm_kernels_##isa,                                                                                  \
       .linear = &peri_linear_kernels_##isa,                                                                            \
       .update = &peri_update_kernels_##isa,                                                                            \

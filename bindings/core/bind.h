@@ -1,5 +1,12 @@
 /* What the bindings share: the state that belongs to one Lua state, handles, errors, options.
  *
+ *   bind.c       the state, and what is registered in it
+ *   classes.c    classes of userdata
+ *   errors.c     errors, and values in words
+ *   handles.c    handles of tensors, and the collector's charge
+ *   rows.c       calls of rows
+ *   options.c    options, names of files and dtypes
+ *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
  * nothing), push an empty handle, call the runtime, which fills it, raise when the status says so. Every
  * C function of the module has the bind_state as its first upvalue.
@@ -51,13 +58,17 @@ typedef struct bind_state {
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
  * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
- * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. */
+ * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. To
+ * measure: ./dev bench circle. */
 #define BIND_HANDLES          1500
 #define BIND_BYTES_PER_HANDLE 128
 
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
 static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 bind_state *bind_open(lua_State *L, const peri_options *options);
+/* What it opens of other files. */
+void bind_open_handles(lua_State *L, bind_state *S);
+void bind_open_classes(lua_State *L);
 
 /* lua_pushcclosure with the bind_state as upvalue 1 and n further upvalues taken from the stack. */
 void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int n);
@@ -68,14 +79,14 @@ void bind_set_functions(lua_State *L, bind_state *S, const luaL_Reg *list);
  * run. A part's chunk is given it after the module's table, and hands pieces of it on; nothing that a script can reach
  * holds it. It stands in the registry as "perilune.internal", where specs look. */
 void bind_push_internal(lua_State *L);
-/* internal.classes[name] = the table at index: the methods of objects that only a call gives, for help and reference.
- */
-void bind_set_class(lua_State *L, const char *name, int index);
+/* The table at index holds the methods of objects that only a call gives, for help and the reference, which find it in
+ * the list internal.class_list; in Lua it is the metatable of such objects as well, internal.classes[name]. The name
+ * begins with that of the part ("optim.optimizer"). The reference has a section with the title at the end of the
+ * part's, one for all classes of the part that have the same; without title (NULL) it leaves them out. */
+void bind_set_class(lua_State *L, const char *name, const char *title, int index);
 /* Lets messages know the table at index as a part of the module: "nn". A function of it that is called with the part
  * itself first was called with a colon. */
 void bind_set_part(lua_State *L, int index, const char *name);
-/* Pushes the name of the part at index, or nil. */
-void bind_push_part_name(lua_State *L, int index);
 /* Pushes the name of the part at index, or nil. */
 void bind_push_part_name(lua_State *L, int index);
 /* Registers a list as internal[name]. */
@@ -194,7 +205,8 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
 
 /* ---- options ---- */
 
-/* Reads the table at index (none or nil: all defaults) into values, in row order. Raises on unknown
+/* Reads the table at index (none or nil: all defaults) into values, in row order. Each option has as
+ * many values as it has numbers (base/option.h). Raises on unknown
  * names (listing the known), wrong kinds and values out of range. Names in `also` (NULL-terminated,
  * may be NULL) are left to the caller. */
 void bind_options(lua_State *L, int index, const char *operation, const peri_option *options, const char *const *also,
@@ -206,8 +218,11 @@ bool bind_is_contents(lua_State *L, int index);
 int bind_push_entry(lua_State *L, int index, const char *name);
 /* The position of a word in a list of words separated by spaces, or -1. */
 int bind_choice(const char *choices, const char *word);
-/* The number at index as an option; raises as bind_options does. */
-double bind_read_option(lua_State *L, int index, const char *operation, const peri_option *option);
+/* The position of the word at index; raises `name must be one of ..`, with the word that may have been meant. */
+int bind_check_choice(lua_State *L, int index, const char *operation, const char *name, const char *choices);
+/* Pushes ": did you mean WORD?" for what stands at index, or an empty text; leaves more on the stack: it is for an
+ * error to be raised. */
+const char *bind_push_meant(lua_State *L, const char *choices, int index);
 /* The whole number from `low` at index. */
 lua_Integer bind_check_whole(lua_State *L, int index, const char *operation, const char *name, lua_Integer low);
 /* A file's name at index. */

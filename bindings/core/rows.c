@@ -61,12 +61,8 @@ static void read_number(const reader *r, peri_arg *arg, int param, int index) {
 }
 
 static void read_choice(const reader *r, peri_arg *arg, int param, int index) {
-  const char *choices = r->call->op->params[param].choices;
-  int choice = lua_type(r->L, index) == LUA_TSTRING ? bind_choice(choices, lua_tostring(r->L, index)) : -1;
-  if (choice < 0)
-    bind_error(r->L, r->name, "%s must be one of %s, got %s", r->call->op->params[param].name,
-               luaL_gsub(r->L, choices, " ", ", "), bind_describe(r->L, index));
-  arg->integer = choice;
+  const peri_param *row = &r->call->op->params[param];
+  arg->integer = bind_check_choice(r->L, index, r->name, row->name, row->choices);
 }
 
 /* ---- lists ---- */

@@ -1,6 +1,6 @@
 #include "state_dict.h"
 
-#include "option_list.h"
+#include "options.h"
 
 #include <stdarg.h>
 

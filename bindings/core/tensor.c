@@ -256,8 +256,8 @@ static const bind_function methods[] = {
      "x:allclose(y, {rtol = 1e-5, atol = 1e-8, equal_nan = false}) -> boolean\n"
      "Whether every |x - y| <= atol + rtol |y|."},
     {"release", release,
-     "x:release()\nFrees a big temporary at once instead of when the collector finds it. Its use afterwards is an "
-     "error."},
+     "x:release()\n"
+     "Frees a big temporary at once instead of when the collector finds it. Its use afterwards is an error."},
     {NULL, NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__gc", collect_handle},
                                        {"__close", release},
@@ -280,7 +280,7 @@ static const bind_function functions[] = {
 void bind_open_tensor(lua_State *L, bind_state *S) {
   int module = lua_gettop(L), method_table = module + 1;
   bind_open_class(L, S, &tensor_class, 0);
-  bind_set_class(L, "Tensor", method_table);
+  bind_set_class(L, "Tensor", "Methods of tensors that are not operations", method_table);
   bind_open_values(L, S, module, method_table);
   bind_open_gradients(L, S, module, method_table);
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);

@@ -3,17 +3,8 @@ local peri, internal = ...
 local names = internal.load("help.names", peri, internal)
 local find = names.find
 
--- Tables that hold documented functions, by their names; and those of methods.
-local PARTS = {
-  "linalg", "nn", "optim", "optim.lr_scheduler", "data", "svm", "train", "metrics", "select", "run", "plot", "script",
-  "report",
-}
-local CLASSES = {
-  "Tensor", "nn.Module", "optim.optimizer", "optim.schedule", "plot.figure", "train.Classifier", "train.Regressor",
-  "train.fitted", "run", "script.options", "select.search", "select.curve", "svm.grid", "metrics.confusion",
-}
 local FIELDS = "shape dtype grad requires_grad is_leaf" -- of tensors
-local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.schedule" }
+local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.lr_scheduler.schedule" }
 local WIDTH, MOST = 80, 20
 
 local TENSOR = [[
@@ -92,16 +83,15 @@ local function formatted(text)
 end
 
 local function overview()
-  for _, part in ipairs(PARTS) do find(part) end -- a part may be callable itself: peri.run
+  local parts = names.parts() -- which may be callable themselves: peri.run
   local lines = {
     "Perilune " .. peri.version .. ". help(f), help \"name\", help(value) or help(part) says more.",
     "Functions of peri:", list_of_names(peri),
   }
-  for _, part in ipairs(PARTS) do
-    local value = find(part)
-    if type(value) == "table" and #names_in(value) > 0 then
-      lines[#lines + 1] = "peri." .. part .. ":"
-      lines[#lines + 1] = list_of_names(value)
+  for _, part in ipairs(parts) do
+    if #names_in(part.value) > 0 then
+      lines[#lines + 1] = ("peri.%s: %s"):format(part.name, part.title)
+      lines[#lines + 1] = list_of_names(part.value)
     end
   end
   lines[#lines + 1] = "Methods of tensors:"
@@ -118,16 +108,6 @@ local function signatures(value)
   return #lines > 0 and table.concat(lines, "\n") or nil
 end
 
--- The tables of methods: {name of the class, methods}.
-local function classes()
-  local list = {}
-  for _, name in ipairs(CLASSES) do list[#list + 1] = { name, names.class(name) } end
-  for _, machine in ipairs(peri.svm.machines()) do
-    list[#list + 1] = { "svm." .. machine.name, internal.machines[machine.name].methods }
-  end
-  return list
-end
-
 -- What a name means, as help "matmul", help "nn.Linear", help "Linear", help "fit" or help "m:fit" gives it: what has
 -- just that name, else all that end with it and say something else.
 local function by_name(name)
@@ -135,7 +115,7 @@ local function by_name(name)
   local method = name:match "^[%a_][%w_]*:([%a_][%w_]*)$"
   local value = not method and name ~= "" and find(name) or nil
   if value ~= nil then return { value } end
-  local list, said = {}, {}
+  local parts, list, said = names.parts(), {}, {}
   local function add(entry)
     local text = entry ~= nil and (peri.documentation(entry) or entry)
     if not text or said[text] then return end
@@ -143,12 +123,10 @@ local function by_name(name)
     list[#list + 1] = entry
   end
   if not method then
-    for _, part in ipairs(PARTS) do add(find(part .. "." .. name)) end
+    for _, part in ipairs(parts) do add(find(part.name .. "." .. name)) end
   end
-  for _, class in ipairs(classes()) do
-    if class[2] then add(rawget(class[2], method or name)) end
-  end
-  if name:find "^figure:" and peri.plot then list = { names.class "plot.figure"[method] } end
+  for _, class in ipairs(names.classes()) do add(rawget(class.methods, method or name)) end
+  if name:find "^figure:" then list = { names.class "plot.figure"[method] } end
   return list
 end
 
@@ -157,7 +135,7 @@ local function search(word)
   local found, seen = {}, {}
   local pattern = "%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]"
   local function look(prefix, values)
-    for _, name in ipairs(values and names_in(values) or {}) do
+    for _, name in ipairs(names_in(values)) do
       local full, text = prefix .. name, peri.documentation(values[name])
       if not seen[text] and text:find(pattern) then
         seen[text] = true
@@ -166,11 +144,8 @@ local function search(word)
     end
   end
   look("", peri)
-  for _, part in ipairs(PARTS) do
-    local value = find(part)
-    look(part .. ".", type(value) == "table" and value or nil)
-  end
-  for _, class in ipairs(classes()) do look(class[1] .. ":", class[2]) end
+  for _, part in ipairs(names.parts()) do look(part.name .. ".", part.value) end
+  for _, class in ipairs(names.classes()) do look(class.name .. ":", class.methods) end
   return found
 end
 
@@ -181,7 +156,7 @@ local function of_object(x)
   local class = by_name(name or "")[1]
   local text = class ~= nil and type(class) ~= "string" and peri.documentation(class)
   local methods = names.class(METHODS[kind] or "")
-  if kind == "estimator" and type(x) == "userdata" then methods = internal.machines[name].methods end
+  if kind == "estimator" and type(x) == "userdata" then methods = names.class("svm." .. name) end
   if not text and not methods then return nil end
   local list = methods and ("Methods of every %s:\n%s"):format(kind, signatures(methods))
   if not text then return list end
@@ -195,14 +170,12 @@ local function of_word(word)
   local list = word:find "%w" and search(word) or {}
   if #list == 0 then
     local known = {}
-    for _, part in ipairs(PARTS) do
-      local value = find(part)
-      for _, name in ipairs(type(value) == "table" and names_in(value) or {}) do known[name] = true end
+    local function add(values)
+      for _, name in ipairs(names_in(values)) do known[name] = true end
     end
-    for _, name in ipairs(names_in(peri)) do known[name] = true end
-    for _, class in ipairs(classes()) do
-      for _, name in ipairs(class[2] and names_in(class[2]) or {}) do known[name] = true end
-    end
+    for _, part in ipairs(names.parts()) do add(part.value) end
+    add(peri)
+    for _, class in ipairs(names.classes()) do add(class.methods) end
     return "there is no documentation of " .. word .. internal.meant(word, known)
   end
   local more = #list > MOST and (" and %d more"):format(#list - MOST) or ""
@@ -227,10 +200,12 @@ local function text_of(x)
   elseif type(x) == "userdata" then
     text = of_object(x)
   elseif type(x) == "table" then
+    local part = names.part_of(x)
     text = signatures(x)
-    for _, name in ipairs(CLASSES) do
-      local class = names.class(name)
-      if not text and class and rawequal(getmetatable(x), class) then text = signatures(class) end
+    if part and part.doc then text = wrapped(part.title .. ". " .. part.doc, "") .. "\n\n" .. text end
+    for _, class in ipairs(internal.class_list) do
+      local metatable = internal.classes[class.name]
+      if not text and rawequal(getmetatable(x), metatable) then text = signatures(class.methods) end
     end
     local is_object = getmetatable(x) == false or tostring(x):match "^%a%w*{" -- what a class in Lua has made
     local class = is_object and of_object(x) or nil

@@ -114,7 +114,7 @@ Errors: as accuracy; labels none of which occurs in y, or one twice.]],
     return setmetatable({ matrix = matrix, labels = labels }, Confusion)
   end)
 
-internal.classes["metrics.confusion"] = Confusion
+internal.set_class("metrics.confusion", "Methods of confusion matrices", Confusion)
 
 internal.document("plot", [[
 c:plot{names =, title =, xlabel = 'predicted', ylabel = 'true', ...} -> figure

@@ -323,7 +323,7 @@ for name, methods in pairs{figure = Figure, page = Page} do
 end
 
 local plot = {}
-internal.classes["plot.figure"] = Figure
+internal.set_class("plot.figure", "Methods of figures", Figure)
 internal.document("figure", [[
 plot.figure{title =, xlabel =, ylabel =, xlim =, ylim =, xscale =, yscale =, width = 640, height = 480, ...} -> figure
 A picture to which layers are added: line, scatter, bars, histogram, band, image, heatmap, images, contour, regions,

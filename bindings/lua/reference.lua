@@ -2,64 +2,42 @@
 local peri, internal = ...
 local names = internal.load("help.names", peri, internal)
 
--- Parts, and classes of objects that only a call gives.
-local SECTIONS = {
-  { class = "Tensor", "Methods of tensors that are not operations" }, { "linalg", "Linear algebra" },
-  { "nn", "Layers and losses" }, { class = "nn.Module", "Methods of layers" }, { "optim", "Optimisers" },
-  { "optim.lr_scheduler", "Schedules" }, { "data", "Data" }, { "svm", "Support vector machines" },
-  { class = "svm.grid", "Methods of grids over C and gamma" }, { "train", "Training" },
-  { class = "train.Classifier", "Methods of networks as estimators" }, { "metrics", "Metrics" },
-  { class = "metrics.confusion", "Methods of confusion matrices" }, { "select", "Selecting models" },
-  { class = "select.search", "Methods of searches" }, { class = "select.curve", "Methods of curves" },
-  { "plot", "Pictures" }, { class = "plot.figure", "Methods of figures" }, { "run", "Records of runs" },
-  { class = "run", "Methods of records" }, { "script", "Scripts" },
-  { class = "script.options", "Methods of options" },
-  { "report" }, -- a function of the module, which is there once it is looked for
-}
-
--- Objects whose methods are found through them alone.
-local function with_methods()
-  local weight = peri.zeros(1, { requires_grad = true })
-  local optimizer = peri.optim.SGD({ weight }, { lr = 1 })
-  local learning = { "step", "zero_grad", "state_dict", "load_state_dict", "has" }
-  return {
-    optim = { { "Methods of optimisers", optimizer, learning } },
-    ["optim.lr_scheduler"] = {
-      {
-        "Methods of schedules", peri.optim.lr_scheduler.StepLR(optimizer, { step_size = 1 }),
-        { "step", "state_dict", "load_state_dict", "has" },
-      },
-    },
-    svm = {
-      {
-        "Methods of machines", peri.svm.SVC(),
-        {
-          "fit", "predict", "predict_proba", "decision_function", "score", "save", "save_libsvm", "clone", "params",
-          "release", "has",
-        },
-      },
-      {
-        "Methods of kernel approximations", peri.svm.Nystroem(),
-        { "fit", "transform", "fit_transform", "clone", "params", "release", "has" },
-      },
-    },
-  }
-end
-
 local function entry(out, text, notes)
   local signature, body = text:match "^([^\n]*)\n?(.*)$"
   out[#out + 1] = ("### `%s`\n\n%s%s\n"):format(signature, body, notes or "")
 end
 
-local function section(out, title, value, skip)
-  local list = {}
-  for name, item in pairs(value) do
-    if type(name) == "string" and not skip[name] and peri.documentation(item) then list[#list + 1] = name end
+-- What is documented in one or several tables, in the order of names; what two of them share stands once.
+local function section(out, title, tables, skip, doc)
+  local list, said = {}, {}
+  for _, values in ipairs(tables) do
+    for name, item in pairs(values) do
+      local text = type(name) == "string" and not skip[name] and peri.documentation(item)
+      if text and not said[text] then
+        said[text] = true
+        list[#list + 1] = { name, text }
+      end
+    end
   end
   if #list == 0 then return end
-  table.sort(list)
+  table.sort(list, function(a, b)
+    if a[1] ~= b[1] then return a[1] < b[1] end
+    return a[2] < b[2]
+  end)
   out[#out + 1] = ("## %s\n"):format(title)
-  for _, name in ipairs(list) do entry(out, peri.documentation(value[name])) end
+  if doc then out[#out + 1] = doc .. "\n" end
+  for _, item in ipairs(list) do entry(out, item[2]) end
+end
+
+-- The methods of a part's objects, or of the module's own: classes with the same title have one section.
+local function classes(out, part, skip)
+  local titles, tables = {}, {}
+  for _, class in ipairs(names.classes_of(part)) do
+    local title = class.title
+    if title and not tables[title] then titles[#titles + 1], tables[title] = title, {} end
+    if title then table.insert(tables[title], class.methods) end
+  end
+  for _, title in ipairs(titles) do section(out, title, tables[title], skip) end
 end
 
 local function row_notes(op)
@@ -83,21 +61,16 @@ return function(path)
     rows[op.name], rows[op.name .. "_"] = true, true
     entry(out, op.doc, row_notes(op))
   end
-  for _, part in ipairs(SECTIONS) do names.find(part[1]) end -- a part may be callable itself: peri.run
-  section(out, "The module", peri, rows)
-  local objects = with_methods()
-  for _, part in ipairs(SECTIONS) do
-    local value = part.class and names.class(part.class) or names.find(part[1])
-    local skip = {}
-    local prefix = part.class == "Tensor" and "" or part[1] .. "."
+  local parts = names.parts() -- loaded: one may be callable itself, as peri.run
+  section(out, "The module", { peri }, rows)
+  classes(out, nil, rows)
+  for _, part in ipairs(parts) do
+    local skip, prefix = {}, part.name .. "."
     for name in pairs(rows) do
       if name:sub(1, #prefix) == prefix then skip[name:sub(#prefix + 1)] = true end
     end
-    if type(value) == "table" then section(out, part[#part], value, skip) end
-    for _, object in ipairs(objects[part[1]] or {}) do
-      out[#out + 1] = ("## %s\n"):format(object[1])
-      for _, name in ipairs(object[3]) do entry(out, peri.documentation(object[2][name])) end
-    end
+    section(out, part.title, { part.value }, skip, part.doc)
+    classes(out, part, {})
   end
   local file = assert(io.open(path, "w"))
   file:write(table.concat(out, "\n"))

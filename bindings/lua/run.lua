@@ -129,7 +129,7 @@ function Run:__tostring()
 end
 
 local run = setmetatable({}, { __call = open })
-internal.classes.run = Run
+internal.set_class("run", "Methods of records", Run)
 
 internal.document("run", [[
 run{name =, config = {}, dir = 'out', seed =} -> run

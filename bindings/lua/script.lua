@@ -271,7 +271,7 @@ local function as_table(rows)
 end
 
 local script = {}
-internal.classes["script.options"] = Options
+internal.set_class("script.options", "Methods of options", Options)
 internal.document("options", [[
 script.options({name = {default, quick =, doc =, choices =, least = 1, most =}, .., about =}, arguments) -> options
 Reads a script's command line (arg): --name VALUE or --name=VALUE for each option, a flag where the default is a

@@ -123,7 +123,8 @@ Errors: as fit, with the name of the estimator.]], compare)
 
 -- ---- pictures of the results ----
 
-internal.classes["select.search"], internal.classes["select.curve"] = search.class, curves.class
+internal.set_class("select.search", "Methods of searches", search.class)
+internal.set_class("select.curve", "Methods of curves", curves.class)
 
 document("plot", [[
 result:plot{title =, xlabel =, ylabel =, label =, ...} -> figure

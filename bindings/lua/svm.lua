@@ -71,7 +71,7 @@ column for each C, ascending (float64, for a heat map); best_params, best_score;
 is false. tostring gives a table, and plot a picture.
 Errors: as cross_validate; values that m refuses.]], search.grid_search)
 
-internal.classes["svm.grid"] = search.Grid
+internal.set_class("svm.grid", "Methods of grids over C and gamma", search.Grid)
 document("plot", [[
 grid:plot{title =, xlabel =, ylabel =, label =, ...} -> figure
 The scores over C and gamma as a heat map; when one of them has a single value a line over the other, with a band of

@@ -7,9 +7,9 @@ local estimator = internal.load("train.estimator", peri, internal, data, loop)
 
 local classes = estimator.classes
 local train = {}
-for name, class in pairs { fitted = classes.Fitted, Classifier = classes.Classifier, Regressor = classes.Regressor } do
-  internal.classes["train." .. name] = class
-end
+internal.set_class("train.fitted", "Methods of networks as estimators", classes.Fitted)
+internal.set_class("train.Classifier", "Methods of networks as estimators", classes.Classifier)
+internal.set_class("train.Regressor", "Methods of networks as estimators", classes.Regressor)
 
 local function document(name, doc, f, ...)
   for _, where in ipairs { ... } do internal.document(name, doc, f, where) end

@@ -3,7 +3,7 @@
 
 #include "nn/parameter.h"
 #include "bindings/core/names.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 
 #include <string.h>
 
@@ -41,11 +41,22 @@ const char *nn_called(lua_State *L, int index) { return nn_name(L, bind_open(L, 
 
 /* ---- construction: upvalue 2 is the kind ---- */
 
-static int64_t read_size(lua_State *L, int index, const peri_layer_kind *kind, const char *name) {
+/* The numbers of the size at index; returns how many. */
+static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const peri_layer_size *size,
+                     int64_t *numbers) {
+  const int n = peri_layer_size_values(size);
   int whole = 0;
+  if (n > 1 && lua_type(L, index) != LUA_TNUMBER) {
+    double values[PERI_LAYER_SIZES];
+    const peri_option option = nn_size_option(size);
+    bind_read_option(L, index, kind->name, &option, values);
+    for (int i = 0; i < n; i++) numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
+    return n;
+  }
   lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
-  if (!whole) bind_error(L, kind->name, "%s must be a whole number, got %s", name, bind_describe(L, index));
-  return value;
+  if (!whole) bind_error(L, kind->name, "%s must be a whole number, got %s", size->name, bind_describe(L, index));
+  for (int i = 0; i < n; i++) numbers[i] = value;
+  return n;
 }
 
 static int new_layer(lua_State *L) {
@@ -53,15 +64,17 @@ static int new_layer(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
   int64_t sizes[PERI_LAYER_SIZES] = {0};
-  double options[PERI_LAYER_OPTIONS];
+  double options[PERI_LAYER_VALUES];
   peri_dtype dtype = PERI_FLOAT32;
-  int table = 1;
-  for (; kind->sizes[table - 1] != NULL; table++) sizes[table - 1] = read_size(L, table, kind, kind->sizes[table - 1]);
+  int table = 1, n = 0;
+  for (; kind->sizes[table - 1].name != NULL; table++)
+    n += read_size(L, table, kind, &kind->sizes[table - 1], &sizes[n]);
   if (lua_gettop(L) > table)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
   lua_settop(L, table);
   bool has_parameters = kind->parameters[0].name != NULL;
-  bind_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
+  peri_layer_defaults(kind, sizes, options);
+  bind_read_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
   if (has_parameters && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
   peri_layer **handle = bind_push_object(L, S, BIND_LAYER, sizeof *handle, 0);
   BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
@@ -110,12 +123,27 @@ static int find_parameter(const peri_layer_kind *kind, const char *name) {
   return -1;
 }
 
+static void push_size(lua_State *L, const peri_layer_size *size, const int64_t *values) {
+  if (size->count <= 1) {
+    lua_pushinteger(L, *values);
+    return;
+  }
+  lua_createtable(L, size->count, 0);
+  for (int i = 0; i < size->count; i++) {
+    lua_pushinteger(L, values[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 /* Sizes and options, as the layer was made. */
 static bool push_argument(lua_State *L, const peri_layer *layer, const char *name) {
-  for (int i = 0; layer->kind->sizes[i] != NULL; i++) {
-    if (strcmp(layer->kind->sizes[i], name) != 0) continue;
-    lua_pushinteger(L, layer->sizes[i]);
-    return true;
+  const int64_t *values = layer->sizes;
+  for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++) {
+    if (strcmp(size->name, name) == 0) {
+      push_size(L, size, values);
+      return true;
+    }
+    values += peri_layer_size_values(size);
   }
   return bind_push_named_option(L, layer->kind->options, layer->options, name);
 }
@@ -126,7 +154,8 @@ static int no_field(lua_State *L, const peri_layer *layer) {
   bind_guess_options(&guess, layer->kind->options);
   for (int i = 0; layer->kind->parameters[i].name != NULL; i++)
     bind_guess_name(&guess, layer->kind->parameters[i].name);
-  for (int i = 0; layer->kind->sizes[i] != NULL; i++) bind_guess_name(&guess, layer->kind->sizes[i]);
+  for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++)
+    bind_guess_name(&guess, size->name);
   return bind_no_field(L, layer->kind->name, bind_describe(L, 2), &guess);
 }
 
@@ -203,8 +232,8 @@ static int list_kinds(lua_State *L) {
     lua_pushstring(L, (*kind)->sample);
     lua_setfield(L, -2, "sample");
     lua_newtable(L);
-    for (int i = 0; (*kind)->sizes[i] != NULL; i++) {
-      lua_pushstring(L, (*kind)->sizes[i]);
+    for (int i = 0; (*kind)->sizes[i].name != NULL; i++) {
+      lua_pushstring(L, (*kind)->sizes[i].name);
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "sizes");
@@ -223,9 +252,16 @@ static int list_kinds(lua_State *L) {
 
 /* ---- opening ---- */
 
+void nn_push_constructor(lua_State *L, bind_state *S, const peri_layer_kind *kind) {
+  bind_push_member(L, S, kind, new_layer, 0);
+  bind_document(L, kind->doc);
+}
+
 static void set_kinds(lua_State *L, bind_state *S, const peri_layer_kind *const *kinds, const char *list_name) {
-  for (const peri_layer_kind *const *kind = kinds; *kind != NULL; kind++)
-    bind_set_member(L, S, *kind, (*kind)->name, new_layer, (*kind)->doc);
+  for (const peri_layer_kind *const *kind = kinds; *kind != NULL; kind++) {
+    nn_push_constructor(L, S, *kind);
+    lua_setfield(L, -2, (*kind)->name);
+  }
   bind_set_member(L, S, kinds, list_name, list_kinds, NULL);
 }
 
@@ -246,6 +282,7 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   lua_newtable(L);
   int module = lua_gettop(L), methods = module + 1;
   nn_open_methods(L, S);
+  bind_set_class(L, "nn.Module", "Methods of layers", methods);
   bind_open_class(L, S, &layer_class, methods);
   nn_open_containers(L, S, methods, module);
   nn_open_objects(L, S, methods, module);
@@ -259,6 +296,6 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   bind_set_member(
       L, S, NULL, "type", type_of,
       "nn.type(x) -> string or nil\n"
-      "Which layer, loss or container x is: 'Linear', 'Sequential', the name of a class written in Lua; nil "
-      "for what is none.");
+      "Which layer, loss or container x is: 'Linear', 'Sequential', the name of a class written in Lua; nil for what "
+      "is none.");
 }

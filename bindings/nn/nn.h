@@ -10,6 +10,8 @@
 #include "bindings/core/bind.h"
 #include "nn/nn.h"
 
+#include <math.h>
+
 /* Walks and calls go through nested modules by recursion, which Lua allows about 200 times. */
 #define NN_DEEPEST 100
 
@@ -37,6 +39,13 @@ peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index);
 const char *nn_name(lua_State *L, const bind_state *S, int index);
 
 const char *nn_called(lua_State *L, int index); /* the same, for messages */
+
+/* A layer's size as what is read and shown like an option. */
+static inline peri_option nn_size_option(const peri_layer_size *size) {
+  return (peri_option){size->name, PERI_OPTION_INTEGER, NAN, 0, 0, NULL, NULL, size->count, NULL};
+}
+/* Pushes the constructor of a kind. */
+void nn_push_constructor(lua_State *L, bind_state *S, const peri_layer_kind *kind);
 
 /* ---- walking through a module and all that it holds, in the order of registration ---- */
 

@@ -6,18 +6,24 @@
  *   ) */
 #include "nn.h"
 
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 
 /* "Linear(2, 10, {bias = false})" */
 static void push_layer(lua_State *L, const peri_layer *layer) {
   lua_newtable(L);
   int list = lua_gettop(L), n = 0;
-  for (; layer->kind->sizes[n] != NULL; n++) {
-    lua_pushfstring(L, "%I", (lua_Integer)layer->sizes[n]);
+  const int64_t *values = layer->sizes;
+  double defaults[PERI_LAYER_VALUES];
+  for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++, n++) {
+    double numbers[PERI_LAYER_SIZES];
+    const peri_option row = nn_size_option(size);
+    for (int i = 0; i < peri_layer_size_values(size); i++) numbers[i] = (double)*values++;
+    bind_push_option_text(L, &row, numbers);
     lua_rawseti(L, list, n + 1);
   }
   lua_newtable(L);
-  bind_add_option_texts(L, layer->kind->options, layer->options);
+  peri_layer_defaults(layer->kind, layer->sizes, defaults);
+  bind_add_option_texts(L, layer->kind->options, defaults, layer->options);
   if (layer->dtype != PERI_FLOAT32) {
     lua_pushfstring(L, "dtype = \"%s\"", peri_dtype_name(layer->dtype));
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);

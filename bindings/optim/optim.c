@@ -4,7 +4,7 @@
 
 #include "nn/parameter.h"
 #include "bindings/core/names.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 #include "bindings/core/state_dict.h"
 
 #include <float.h>
@@ -132,14 +132,22 @@ static int optimizer_zero_grad(lua_State *L) {
   return 0;
 }
 
+/* The name of an option's number i: "lr", and of a list "betas.1". */
+static const char *push_state_name(lua_State *L, const peri_option *option, int i) {
+  return option->count > 1 ? lua_pushfstring(L, "%s.%d", option->name, i + 1) : lua_pushstring(L, option->name);
+}
+
 /* What the state dictionary holds: the options, the steps of each parameter, and the buffers as
  * "momentum_buffer.1" with the parameter's number. */
 static int push_optimizer_state(lua_State *L, bind_state *S, const peri_optimizer *optimizer) {
   bind_new_state(L, S);
   int state = lua_gettop(L);
-  for (int i = 0; optimizer->kind->options[i].name != NULL; i++) {
-    lua_pushstring(L, optimizer->kind->options[i].name);
-    bind_state_add_number(L, S, state, optimizer->options[i]);
+  const double *value = optimizer->options;
+  for (const peri_option *option = optimizer->kind->options; option->name != NULL; option++) {
+    for (int i = 0; i < peri_option_values(option); i++) {
+      push_state_name(L, option, i);
+      bind_state_add_number(L, S, state, *value++);
+    }
   }
   for (int64_t i = 0; i < optimizer->n; i++) {
     const peri_optimizer_slot *slot = &optimizer->slots[i];
@@ -165,9 +173,14 @@ static int optimizer_state_dict(lua_State *L) {
 static void read_options(lua_State *L, bind_state *S, int state, const peri_optimizer *optimizer, double *options) {
   const peri_optimizer_kind *kind = optimizer->kind;
   lua_newtable(L);
-  for (int i = 0; kind->options[i].name != NULL; i++) {
-    bind_push_option(L, &kind->options[i], bind_state_number(L, S, state, kind->options[i].name));
-    lua_setfield(L, -2, kind->options[i].name);
+  for (const peri_option *option = kind->options; option->name != NULL; option++) {
+    double values[PERI_MAX_NUMBERS];
+    for (int i = 0; i < peri_option_values(option); i++) {
+      values[i] = bind_state_number(L, S, state, push_state_name(L, option, i));
+      lua_pop(L, 1);
+    }
+    bind_push_option(L, option, values);
+    lua_setfield(L, -2, option->name);
   }
   bind_options(L, -1, "load_state_dict", kind->options, NULL, options);
   lua_pop(L, 1);
@@ -242,15 +255,17 @@ static int optimizer_newindex(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "lr") != 0) {
     return bind_error(L, optimizer->kind->name, "field %s cannot be set (lr can)", bind_describe(L, 2));
   }
-  optimizer->options[0] = bind_read_option(L, 3, optimizer->kind->name, &optimizer->kind->options[0]);
+  bind_read_option(L, 3, optimizer->kind->name, &optimizer->kind->options[0], optimizer->options);
   return 0;
 }
 
 /* "SGD(4 parameters, {lr = 0.1})" */
 static int optimizer_text(lua_State *L) {
   const peri_optimizer *optimizer = optim_check_optimizer(L, "tostring");
+  double defaults[PERI_OPTIMIZER_OPTIONS];
   lua_newtable(L);
-  bind_add_option_texts(L, optimizer->kind->options, optimizer->options);
+  peri_option_defaults(optimizer->kind->options, defaults);
+  bind_add_option_texts(L, optimizer->kind->options, defaults, optimizer->options);
   bind_join(L, ", ");
   lua_pushfstring(L, "%s(%I parameters, {%s})", optimizer->kind->name, (lua_Integer)optimizer->n, lua_tostring(L, -1));
   return 1;
@@ -318,7 +333,7 @@ void bind_open_optim(lua_State *L, bind_state *S) {
   static const luaL_Reg internals[] = {{"holds", holds}, {"drives", optim_schedule_drives}, {NULL, NULL}};
   bind_set_internal(L, S, "optim", internals);
   bind_open_class(L, S, &optimizer_class, 0);
-  bind_set_class(L, "optim.optimizer", -1);
+  bind_set_class(L, "optim.optimizer", "Methods of optimisers", -1);
   lua_newtable(L);
   lua_replace(L, -2);
   for (const peri_optimizer_kind *const *kind = peri_optimizer_kinds; *kind != NULL; kind++)

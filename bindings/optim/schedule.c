@@ -3,7 +3,7 @@
 #include "optim.h"
 
 #include "bindings/core/names.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 #include "bindings/core/state_dict.h"
 
 #include <float.h>
@@ -149,8 +149,10 @@ static int schedule_newindex(lua_State *L) {
 
 static int schedule_text(lua_State *L) {
   const peri_schedule *schedule = check_schedule(L, "tostring");
+  double defaults[PERI_SCHEDULE_OPTIONS];
   lua_newtable(L);
-  bind_add_option_texts(L, schedule->kind->options, schedule->options);
+  peri_option_defaults(schedule->kind->options, defaults);
+  bind_add_option_texts(L, schedule->kind->options, defaults, schedule->options);
   bind_join(L, ", ");
   lua_pushfstring(L, "%s({%s}), epoch %I, lr %f", schedule->kind->name, lua_tostring(L, -1),
                   (lua_Integer)schedule->values[PERI_SCHEDULE_epoch], schedule->values[PERI_SCHEDULE_last]);
@@ -175,17 +177,17 @@ static int list_schedules(lua_State *L) {
 static const bind_function schedule_methods[] = {
     {"step", schedule_step,
      "schedule:step(metric)\n"
-     "The next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a number or "
-     "a tensor, and goes on from the lr there is; the others compute it from the lr that the optimiser had when they "
-     "were made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply.\n"
+     "The next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a number or a tensor, "
+     "and goes on from the lr there is; the others compute it from the lr that the optimiser had when they were "
+     "made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply.\n"
      "Errors: an lr that is no finite number (a gamma above 1 in time); nothing changes then."},
     {"state_dict", schedule_state_dict,
      "schedule:state_dict() -> table\nThe epoch and what else a schedule remembers, by name."},
     {"load_state_dict", schedule_load_state_dict,
      "schedule:load_state_dict(state) -> schedule\n"
      "Takes over a state, the lr it began with too, and sets the optimiser's lr to the one it gave last. The "
-     "optimiser's "
-     "own state holds its lr as well: whichever is loaded last sets it, and two that were saved together agree."},
+     "optimiser's own state holds its lr as well: whichever is loaded last sets it, and two that were saved together "
+     "agree."},
     BIND_HAS("schedule"),
     {NULL, NULL, NULL}};
 
@@ -205,7 +207,7 @@ static const bind_class schedule_class = {.kind = BIND_SCHEDULE,
 
 void optim_open_schedules(lua_State *L, bind_state *S) {
   bind_open_class(L, S, &schedule_class, 0);
-  bind_set_class(L, "optim.schedule", -1);
+  bind_set_class(L, "optim.lr_scheduler.schedule", "Methods of schedules", -1);
   lua_newtable(L);
   lua_replace(L, -2);
   for (const peri_schedule_kind *const *kind = peri_schedule_kinds; *kind != NULL; kind++)

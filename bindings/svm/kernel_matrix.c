@@ -5,40 +5,21 @@
 #include "svm.h"
 #include "svm/kernel/kernel_matrix.h"
 
-#include <math.h>
+#include <float.h>
 #include <string.h>
 
 /* ---- kernel_matrix ---- */
 
-enum { KERNEL, DEGREE, COEF0 };
+/* Of a kernel without gamma 0 will do: fitted machines have it. */
+enum { KERNEL, DEGREE, COEF0, GAMMA, VALUES };
 static const peri_option options[] = {
     {"kernel", PERI_OPTION_CHOICE, PERI_SVM_RBF, 0, 0, "linear poly rbf sigmoid", "what compares two rows"},
     {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},
     {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},
+    BIND_GAMMA(0),
     {NULL}};
-static const char *const also[] = {"gamma", NULL};
 
 static const char who[] = "kernel_matrix";
-
-/* The option of the checked table at index. Of a kernel without gamma 0 will do: fitted machines have it. */
-static void read_gamma(lua_State *L, int index, bool linear, peri_gamma_mode *mode, double *gamma) {
-  *mode = PERI_GAMMA_SCALE;
-  *gamma = 0;
-  if (!lua_istable(L, index)) return;
-  lua_pushliteral(L, "gamma");
-  int kind = lua_rawget(L, index);
-  if (kind == LUA_TNUMBER) {
-    *mode = PERI_GAMMA_VALUE;
-    *gamma = lua_tonumber(L, -1);
-    bool fits = *gamma > 0 || (linear && *gamma == 0);
-    if (!fits || isinf(*gamma)) bind_error(L, who, "gamma is %f (expected a finite number > 0)", *gamma);
-  } else if (kind != LUA_TNIL) {
-    int choice = kind == LUA_TSTRING ? bind_choice("scale auto", lua_tostring(L, -1)) : -1;
-    if (choice < 0) bind_error(L, who, "gamma must be scale, auto or a number, got %s", bind_describe(L, -1));
-    *mode = choice == 0 ? PERI_GAMMA_SCALE : PERI_GAMMA_AUTO;
-  }
-  lua_pop(L, 1);
-}
 
 /* Reads and checks the rows at index, whose tensor stays on the stack. */
 static peri_svm_rows read_rows(lua_State *L, bind_state *S, const char *name, int index) {
@@ -74,12 +55,16 @@ static bool is_options(lua_State *L, int index) {
 
 static int kernel_matrix(lua_State *L) {
   bind_state *S = bind_here(L);
-  double values[3], gamma;
-  peri_gamma_mode mode;
+  double values[VALUES];
   lua_settop(L, 3);
   if (lua_isnil(L, 3) && is_options(L, 2)) lua_rotate(L, 2, 1);
-  bind_options(L, 3, who, options, also, values);
-  read_gamma(L, 3, values[KERNEL] == PERI_SVM_LINEAR, &mode, &gamma);
+  bind_options(L, 3, who, options, NULL, values);
+  int word = peri_option_word(values[GAMMA]);
+  peri_gamma_mode mode = word >= 0 ? (peri_gamma_mode)word : PERI_GAMMA_VALUE;
+  if (values[GAMMA] == 0 && values[KERNEL] != PERI_SVM_LINEAR) {
+    bind_push_entry(L, 3, "gamma");
+    return bind_error(L, who, "gamma is %s (expected a finite number > 0)", bind_describe(L, -1));
+  }
   bool two = !lua_isnil(L, 2);
   peri_svm_rows a = read_rows(L, S, "A", 1), b = {.n = 0};
   if (two) {
@@ -89,7 +74,7 @@ static int kernel_matrix(lua_State *L) {
   peri_svm_kernel kernel = {
       .id = (peri_svm_kernel_id)values[KERNEL], .degree = (int64_t)values[DEGREE], .coef0 = values[COEF0]};
   peri_tensor **out = bind_new_tensor(L, S);
-  BIND_TRY(L, S, compute(S->context, &kernel, mode, gamma, &a, two ? &b : NULL, out));
+  BIND_TRY(L, S, compute(S->context, &kernel, mode, values[GAMMA], &a, two ? &b : NULL, out));
   bind_charge(L, S);
   return 1;
 }
@@ -174,14 +159,12 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
       {"kernel_matrix", kernel_matrix,
        "svm.kernel_matrix(A, B, {kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0}) -> tensor\n"
        "Kernel values of the rows of A (m x d, float32 or float64, or a Lua table of rows) and B (n x d): m x n. "
-       "Without B (or with nil) those of A with itself, exactly symmetric. Kernels: linear u.v, poly "
-       "(gamma u.v + coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). "
-       "gamma: 'scale', 1 / (d Var(B)); 'auto', 1 / d; or a number > 0 (linear: of no account). "
-       "rbf has its digits wherever the rows lie: distances that cancel are taken from the features' differences. "
-       "Nothing is recorded for gradients.\n"
+       "Without B (or with nil) those of A with itself, exactly symmetric. Kernels: linear u.v, poly (gamma u.v + "
+       "coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). gamma: 'scale', 1 / (d Var(B)); "
+       "'auto', 1 / d; or a number > 0 (linear: of no account). rbf has its digits wherever the rows lie: distances "
+       "that cancel are taken from the features' differences. Nothing is recorded for gradients.\n"
        "Errors: unknown options, values out of range, a variance of which gamma = 'scale' makes no number, features "
-       "that do not match in number, numbers that are not "
-       "finite."},
+       "that do not match in number, numbers that are not finite."},
       {NULL, NULL, NULL}};
   static const luaL_Reg internals[] = {{"features", features},
                                        {"folds", estimator_folds},

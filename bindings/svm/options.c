@@ -1,6 +1,6 @@
 /* Options of estimators: read from a table, pushed as Lua values, written as text; see svm.h. */
 #include "svm.h"
-#include "bindings/core/option_list.h"
+#include "bindings/core/options.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,28 +28,6 @@ const estimator_also *estimator_find_also(const estimator_type *type, const char
     if (strcmp(also->name, name) == 0) return also;
   }
   return NULL;
-}
-
-size_t estimator_check_gamma(lua_State *L, const estimator_type *type, int index) {
-  int kind = lua_type(L, index);
-  if (kind == LUA_TNIL) return 0;
-  if (kind == LUA_TNUMBER) {
-    double gamma = lua_tonumber(L, index);
-    if (!(gamma > 0) || isinf(gamma)) bind_error(L, type->name, "gamma is %f (expected a finite number > 0)", gamma);
-    return 0;
-  }
-  int choice = kind == LUA_TSTRING ? bind_choice("scale auto", lua_tostring(L, index)) : -1;
-  if (choice < 0) bind_error(L, type->name, "gamma must be scale, auto or a number, got %s", bind_describe(L, index));
-  return 0;
-}
-
-void estimator_take_gamma(lua_State *L, estimator *e, int index, size_t room) {
-  (void)room;
-  bool number = lua_type(L, index) == LUA_TNUMBER;
-  e->gamma = number ? lua_tonumber(L, index) : 0;
-  e->gamma_mode = number ? PERI_GAMMA_VALUE : PERI_GAMMA_SCALE;
-  if (lua_type(L, index) == LUA_TSTRING && bind_choice("scale auto", lua_tostring(L, index)) == 1)
-    e->gamma_mode = PERI_GAMMA_AUTO;
 }
 
 size_t estimator_check_class_weight(lua_State *L, const estimator_type *type, int index) {
@@ -97,14 +75,6 @@ void estimator_push_class_weight(lua_State *L, const estimator *e) {
       lua_pushnumber(L, e->list[i].weight);
       lua_rawseti(L, -2, e->list[i].label);
     }
-  }
-}
-
-void estimator_push_gamma(lua_State *L, const estimator *e) {
-  if (e->gamma_mode == PERI_GAMMA_VALUE) {
-    lua_pushnumber(L, e->gamma);
-  } else {
-    lua_pushstring(L, e->gamma_mode == PERI_GAMMA_AUTO ? "auto" : "scale");
   }
 }
 

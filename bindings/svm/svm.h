@@ -9,7 +9,7 @@
  *   paths.c      several machines of one kernel's values: paths over C, held-out rows
  *   file.c       a machine from the arrays of a file
  *   libsvm.c     machines in LIBSVM's files
- *   machines.c   the types with a kernel
+ *   machines.c   the types with a kernel; machines_file.c makes them from a file's arrays
  *   linear.c     the linear types
  *   lua/svm.lua  what is best written in Lua: files, paths, cross-validation, grids */
 #ifndef PERI_BIND_SVM_H
@@ -158,14 +158,12 @@ struct estimator {
   peri_context *context;
   const estimator_type *type;
   double values[PERI_MAX_OPTIONS]; /* in the order of type->options */
-  peri_gamma_mode gamma_mode;
-  double gamma;
-  void *machine;           /* NULL: not fitted */
-  uint64_t generation;     /* of the machine: how many were dropped before */
-  bool has_function;       /* the kernel is a Lua function; `kernel` among values is then precomputed */
-  int64_t features;        /* and this the number of features of the fit */
-  bool weighted, balanced; /* a class_weight was given; it is "balanced" */
-  int64_t weights;         /* entries of list, ascending by label */
+  void *machine;                   /* NULL: not fitted */
+  uint64_t generation;             /* of the machine: how many were dropped before */
+  bool has_function;               /* the kernel is a Lua function; `kernel` among values is then precomputed */
+  int64_t features;                /* and this the number of features of the fit */
+  bool weighted, balanced;         /* a class_weight was given; it is "balanced" */
+  int64_t weights;                 /* entries of list, ascending by label */
   peri_class_weight list[];
 };
 
@@ -183,24 +181,23 @@ void estimator_push_shape_fit(lua_State *L, const estimator *e);
 #define ESTIMATOR_FIT_FIELDS_DOC                                                                                       \
   "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
   "when max_iter, time_limit or rounding came first, as where C lets coefficients grow for ever; gap is what was "     \
-  "left "                                                                                                              \
-  "of the violation that tol bounds, gaps the same for "                                                               \
-  "each machine. "
+  "left of the violation that tol bounds, gaps the same for each machine. "
 
 /* ---- options.c ---- */
 
 /* The value of an option, or `otherwise` where the type has none of that name. */
 double estimator_value(const estimator *e, const char *name, double otherwise);
 const estimator_also *estimator_find_also(const estimator_type *type, const char *name);
-/* gamma: "scale", "auto" or a number; class_weight: "balanced" or weights by label */
-size_t estimator_check_gamma(lua_State *L, const estimator_type *type, int index);
-void estimator_take_gamma(lua_State *L, estimator *e, int index, size_t room);
-void estimator_push_gamma(lua_State *L, const estimator *e);
+/* gamma, with the words of peri_gamma_mode in its order. */
+#define BIND_GAMMA(least)                                                                                              \
+  {                                                                                                                    \
+    "gamma", PERI_OPTION_NUMBER, PERI_OPTION_WORD(PERI_GAMMA_SCALE), least, DBL_MAX, "scale auto",                     \
+        "of poly, rbf and sigmoid: a word or a positive number"                                                        \
+  }
+/* class_weight: "balanced" or weights by label */
 size_t estimator_check_class_weight(lua_State *L, const estimator_type *type, int index);
 void estimator_take_class_weight(lua_State *L, estimator *e, int index, size_t room);
 void estimator_push_class_weight(lua_State *L, const estimator *e);
-#define ESTIMATOR_GAMMA                                                                                                \
-  { "gamma", estimator_check_gamma, estimator_take_gamma, estimator_push_gamma }
 #define ESTIMATOR_CLASS_WEIGHT                                                                                         \
   { "class_weight", estimator_check_class_weight, estimator_take_class_weight, estimator_push_class_weight }
 /* Pushes an unfitted estimator with the options at index. */
@@ -267,6 +264,10 @@ int estimator_folds(lua_State *L);
 /* ---- machines.c ---- */
 
 peri_svm_options estimator_svm_options(const estimator *e);
+
+/* ---- machines_file.c ---- */
+
+peri_status estimator_restore_svm(const estimator *e, const estimator_source *source, void **machine);
 
 /* ---- file.c ---- */
 

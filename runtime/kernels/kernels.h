@@ -46,14 +46,6 @@ typedef void (*peri_loop2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
 typedef void (*peri_loop3)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb,
                            const char *c, ptrdiff_t sc);
 
-/* ---- matrix product (OpenBLAS, one thread per call, tiled over the team) ----
- * C (m x n) = alpha op(A) op(B) + beta C, row-major, op(A) m x k, op(B) k x n; float dtypes.
- * The grid of tiles is a function of (m, n, k, transposes, dtype) alone. With beta = 0, C is not read;
- * with alpha = 0, A and B are not. */
-peri_status peri_gemm(peri_context *context, peri_dtype dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
-                      int64_t k, double alpha, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
-                      void *c, int64_t ldc);
-
 /* ---- reductions: x is outer x n x inner, contiguous; y is outer x inner ----
  * The error of float sums does not grow with n. n = 0: sum 0, prod 1; max and min need n >= 1. */
 peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -136,6 +128,7 @@ typedef struct peri_kernels {
   const char *name; /* "baseline", "x86-64-v3", "x86-64-v4" */
   const peri_elementwise_kernels *elementwise;
   const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
+  const struct peri_product_tiles *tiles;   /* declared in product/tiles.h */
   const struct peri_svm_kernels *svm;       /* declared in svm/svm_kernels.h */
   const struct peri_linear_kernels *linear; /* declared in svm/linear/linear_kernels.h */
   const struct peri_update_kernels *update; /* declared in optim/update.h */

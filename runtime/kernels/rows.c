@@ -56,7 +56,7 @@ peri_status peri_scatter_add_rows(peri_context *context, peri_dtype dtype, int64
   if (rows == 0 || n == 0) return PERI_OK;
   int64_t step = rows * n < 2 * PERI_GRAIN ? n : peri_min(n, peri_max(64, PERI_GRAIN / rows));
   scatter_job job = {
-      .add = context->kernels->rows->product->add[dtype],
+      .add = context->kernels->rows->runs->add[dtype],
       .size = dtype == PERI_FLOAT32 ? sizeof(float) : sizeof(double),
       .rows = rows,
       .n = n,

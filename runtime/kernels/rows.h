@@ -43,20 +43,10 @@ typedef struct peri_softmax_kernels {
                                               const void *p, const int64_t *target, void *gx);
 } peri_softmax_kernels;
 
-/* ---- products ---- */
-#define PERI_SMALL_PRODUCT_PACKED 4096 /* elements: k times n rounded up to whole vectors */
-#define PERI_PRODUCT_LANES(dtype) ((dtype) == PERI_FLOAT32 ? 8 : 4)
-
-typedef struct peri_product_kernels {
-  /* C = alpha op(A) op(B) + beta C in one go. op(B), its rows padded to a multiple of
-   * PERI_PRODUCT_LANES, has at most PERI_SMALL_PRODUCT_PACKED elements. */
-  void (*small[PERI_FLOATS])(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, double alpha,
-                             const void *a, int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc);
-  /* c = beta c; with beta = 0, c is not read */
-  void (*scale[PERI_FLOATS])(int64_t n, double beta, void *c);
-  /* y += x */
-  void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y);
-} peri_product_kernels;
+/* ---- runs of n elements ---- */
+typedef struct peri_run_kernels {
+  void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y); /* y += x */
+} peri_run_kernels;
 
 /* ---- random fills of n elements that begin with a block ---- */
 typedef struct peri_random_kernels {
@@ -69,11 +59,11 @@ typedef struct peri_random_kernels {
 typedef struct peri_row_kernels {
   const peri_reduce_kernels *reduce;
   const peri_softmax_kernels *softmax;
-  const peri_product_kernels *product;
+  const peri_run_kernels *runs;
   const peri_random_kernels *random;
 } peri_row_kernels;
 
-/* Work below this many elements is not cut. */
+/* Work below this many elements is not cut. To measure: ./dev bench parts loops. */
 #define PERI_GRAIN 32768
 
 #endif

@@ -7,10 +7,25 @@
 /* ---- making ---- */
 
 static bool option_is_on(const peri_layer *layer, const char *name) {
-  for (int i = 0; layer->kind->options[i].name != NULL; i++) {
-    if (strcmp(layer->kind->options[i].name, name) == 0) return layer->options[i] != 0;
+  const double *value = layer->options;
+  for (const peri_option *option = layer->kind->options; option->name != NULL; option++) {
+    if (strcmp(option->name, name) == 0) return *value != 0;
+    value += peri_option_values(option);
   }
   return false;
+}
+
+void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, double *options) {
+  peri_option_defaults(kind->options, options);
+  for (const peri_option *option = kind->options; option->name != NULL; options += peri_option_values(option++)) {
+    const int64_t *size = sizes;
+    for (const peri_layer_size *row = kind->sizes; option->like != NULL && row->name != NULL; row++) {
+      const int n = peri_layer_size_values(row);
+      for (int i = 0; strcmp(row->name, option->like) == 0 && i < peri_option_values(option); i++)
+        options[i] = (double)size[i < n ? i : n - 1];
+      size += n;
+    }
+  }
 }
 
 static peri_status make_parameter(peri_layer *layer, int i) {
@@ -32,17 +47,28 @@ static peri_status check_arguments(peri_context *context, const peri_layer_kind 
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: dtype is %s (expected float32 or float64)", kind->name,
                      peri_dtype_name(dtype));
   }
-  for (int i = 0; kind->sizes[i] != NULL; i++) {
-    if (sizes[i] >= 1) continue;
-    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is %lld (expected at least 1)", kind->name, kind->sizes[i],
-                     (long long)sizes[i]);
+  int first = kind->inputs; /* of the row's parameters, those that are sizes and options */
+  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++, first++) {
+    for (int i = peri_layer_size_values(size); i > 0; i--, sizes++) {
+      if (*sizes >= 1) continue;
+      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is %lld (expected at least 1)", kind->name, size->name,
+                       (long long)*sizes);
+    }
   }
   for (int i = 0; kind->row != NULL && kind->options[i].name != NULL; i++) {
-    if (kind->row->params[kind->inputs + i].kind != PERI_KIND_DIM || options[i] != 0) continue;
+    bool zero = kind->row->params[first + i].kind == PERI_KIND_DIM && *options == 0;
+    options += peri_option_values(&kind->options[i]);
+    if (!zero) continue;
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is 0 (counting starts at 1, or at -1 from the end)",
                      kind->name, kind->options[i].name);
   }
   return PERI_OK;
+}
+
+static int count_sizes(const peri_layer_kind *kind) {
+  int n = 0;
+  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++) n += peri_layer_size_values(size);
+  return n;
 }
 
 peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
@@ -54,8 +80,8 @@ peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, p
   peri_layer *layer = block;
   *layer = (peri_layer){.references = 1, .context = context, .kind = kind, .training = true, .dtype = dtype};
   peri_context_retain(context);
-  for (int i = 0; kind->sizes[i] != NULL; i++) layer->sizes[i] = sizes[i];
-  for (int i = 0; kind->options[i].name != NULL; i++) layer->options[i] = options[i];
+  for (int i = count_sizes(kind) - 1; i >= 0; i--) layer->sizes[i] = sizes[i];
+  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) layer->options[i] = options[i];
   peri_stream before = context->stream;
   peri_status status = PERI_OK;
   for (int i = 0; status == PERI_OK && kind->parameters[i].name != NULL; i++) status = make_parameter(layer, i);
@@ -111,7 +137,23 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
 
 /* ---- forward ---- */
 
-/* The row with the options behind the inputs; positions lose their 1. */
+/* One number, or a list of them, as an argument; positions lose their 1. */
+static void set_argument(peri_call *call, int at, const double *values, int count) {
+  peri_arg *arg = &call->args[at];
+  const peri_kind kind = call->op->params[at].kind;
+  const bool position = kind == PERI_KIND_DIM || kind == PERI_KIND_DIMS || kind == PERI_KIND_INDEX;
+  int64_t list[PERI_MAX_NUMBERS];
+  for (int i = 0; i < count; i++) list[i] = (int64_t)(position && values[i] > 0 ? values[i] - 1 : values[i]);
+  if (peri_is_sizes(kind)) {
+    peri_call_sizes(call, at, count, list);
+    return;
+  }
+  arg->given = true;
+  arg->number = *values;
+  arg->integer = list[0];
+}
+
+/* The row with sizes and options behind the inputs. */
 static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out) {
   const peri_layer_kind *kind = layer->kind;
   peri_call call;
@@ -120,13 +162,19 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
     call.args[i].given = true;
     call.args[i].tensor = inputs[i];
   }
-  for (int i = 0; kind->options[i].name != NULL; i++) {
-    peri_arg *arg = &call.args[kind->inputs + i];
-    double value = layer->options[i];
-    if (kind->row->params[kind->inputs + i].kind == PERI_KIND_DIM && value > 0) value -= 1;
-    arg->given = true;
-    arg->number = value;
-    arg->integer = (int64_t)value;
+  int at = kind->inputs;
+  const int64_t *size = layer->sizes;
+  for (const peri_layer_size *row = kind->sizes; row->name != NULL; row++) {
+    double numbers[PERI_LAYER_SIZES];
+    const int n = peri_layer_size_values(row);
+    for (int i = 0; i < n; i++) numbers[i] = (double)size[i];
+    set_argument(&call, at++, numbers, n);
+    size += n;
+  }
+  const double *value = layer->options;
+  for (const peri_option *option = kind->options; option->name != NULL; option++) {
+    set_argument(&call, at++, value, peri_option_values(option));
+    value += peri_option_values(option);
   }
   PERI_TRY(peri_call_run(&call));
   for (int i = 1; i < kind->row->outputs; i++) peri_tensor_release(&call.outputs[i].tensor);

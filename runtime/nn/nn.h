@@ -2,7 +2,10 @@
  *
  * A layer owns parameters and calls rows of the operation table; it writes no backward pass. A loss
  * is a layer of two inputs. Everything else reads the table: the C calls below, the Lua constructors,
- * help, the reference and the tests. Option values are as scripts write them: dimensions count from 1. */
+ * help, the reference and the tests. Option values are as scripts write them: dimensions count from 1.
+ *
+ * A size or an option can be a list (kernel_size, stride), and then has as many values as numbers: `sizes` and
+ * `options` of the functions hold all values one behind the other. */
 #ifndef PERI_NN_H
 #define PERI_NN_H
 
@@ -10,17 +13,23 @@
 #include "ops/ops.h"
 
 #define PERI_LAYER_INPUTS     3
-#define PERI_LAYER_SIZES      4
+#define PERI_LAYER_SIZES      6 /* values of sizes */
 #define PERI_LAYER_OPTIONS    8
+#define PERI_LAYER_VALUES     16 /* of options */
 #define PERI_LAYER_PARAMETERS 6
 
 typedef struct peri_layer peri_layer;
+
+typedef struct peri_layer_size {
+  const char *name;
+  int count; /* from 2 on a list of so many, or one number for all of them */
+} peri_layer_size;
 
 typedef struct peri_layer_parameter {
   const char *name;
   const char *option; /* the bool option that must be true for it to exist; NULL: always there */
   int ndim;
-  int shape[4]; /* each dimension: which of the layer's sizes */
+  int shape[4]; /* each dimension: which of the values of the layer's sizes */
   peri_status (*initialise)(const peri_layer *layer, peri_tensor *parameter);
   void (*shape_of)(const peri_layer *layer, int64_t *shape); /* in place of shape, from sizes and options */
   bool buffer;                                               /* saved and converted, but not trained */
@@ -29,10 +38,10 @@ typedef struct peri_layer_parameter {
 typedef struct peri_layer_kind {
   const char *name;
   int inputs;                                  /* 1; a loss has 2 or more */
-  const char *sizes[PERI_LAYER_SIZES + 1];     /* positional arguments, whole numbers from 1; ended by NULL */
+  peri_layer_size sizes[PERI_LAYER_SIZES + 1]; /* positional arguments, whole numbers from 1; ended by a NULL name */
   peri_option options[PERI_LAYER_OPTIONS + 1]; /* ended by a NULL name */
   peri_layer_parameter parameters[PERI_LAYER_PARAMETERS + 1]; /* ended by a NULL name */
-  /* What forward does: apply a row to the inputs, with the options as its next arguments in order; or
+  /* What forward does: apply a row to the inputs, with sizes and options as its next arguments in order; or
    * a function. activation is a choice of linear's option of that name: only kinds that have
    * `activates` are asked to apply one. */
   const peri_op *row;
@@ -53,9 +62,13 @@ struct peri_layer {
   bool training; /* a new layer trains */
   peri_dtype dtype;
   int64_t sizes[PERI_LAYER_SIZES];
-  double options[PERI_LAYER_OPTIONS];
+  double options[PERI_LAYER_VALUES];
   peri_tensor *parameters[PERI_LAYER_PARAMETERS]; /* NULL where an option leaves it out */
 };
+
+static inline int peri_layer_size_values(const peri_layer_size *size) { return size->count > 1 ? size->count : 1; }
+/* The defaults of a kind's options, where they are not NaN; some are like its sizes. */
+void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, double *options);
 
 /* A new layer with initialised parameters, from the context's stream. sizes and options in the order
  * of the kind's row. Fails for sizes below 1, dtypes that are not float, and without memory; then the

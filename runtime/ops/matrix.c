@@ -2,56 +2,28 @@
 #include "ops/ops.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
+#include "product/product.h"
 
-/* ---- matrices as BLAS takes them ---- */
+/* ---- operands ---- */
 
-/* A matrix over a tensor's memory: rows x columns, op by a transpose flag. */
-typedef struct matrix {
-  const char *data;
-  int64_t rows, columns, lead;
-  bool transposed;
-} matrix;
-
-/* The last two dimensions, when their strides are such that BLAS can read them. */
-static bool as_matrix(const peri_view *x, matrix *out) {
-  int n = x->layout.ndim;
-  int64_t rows = x->layout.shape[n - 2], columns = x->layout.shape[n - 1];
-  int64_t down = x->layout.strides[n - 2], along = x->layout.strides[n - 1];
-  *out = (matrix){.data = x->data, .rows = rows, .columns = columns};
-  if ((along == 1 || columns == 1) && (rows == 1 || down >= peri_max(columns, 1))) {
-    out->lead = rows == 1 ? peri_max(columns, 1) : down;
-    return true;
-  }
-  if ((down == 1 || rows == 1) && (columns == 1 || along >= peri_max(rows, 1))) {
-    out->lead = columns == 1 ? peri_max(rows, 1) : along;
-    out->transposed = true;
-    return true;
-  }
-  return false;
-}
-
-/* A view in the call's dtype and in memory that BLAS can read: itself, or a copy. */
-typedef struct operand {
-  matrix matrix;
-  const peri_layout *layout;
-  peri_tensor *own; /* the copy, or NULL */
-} operand;
-
-static peri_status readable(peri_call *call, const peri_view *x, operand *out) {
-  out->own = NULL;
-  out->layout = &x->layout;
-  if (x->layout.dtype == call->dtype && as_matrix(x, &out->matrix)) return PERI_OK;
-  PERI_TRY(peri_view_copy(call->context, x, call->dtype, &out->own));
-  out->layout = &out->own->layout;
-  as_matrix(&out->own->view, &out->matrix);
+/* A view in the call's dtype: itself, or a copy. */
+static peri_status in_dtype(peri_call *call, const peri_view *x, peri_view *out, peri_tensor **own) {
+  *own = NULL;
+  *out = *x;
+  if (x->layout.dtype == call->dtype) return PERI_OK;
+  PERI_TRY(peri_view_copy(call->context, x, call->dtype, own));
+  *out = (*own)->view;
   return PERI_OK;
 }
 
-static peri_status multiply(peri_call *call, const matrix *a, bool flip_a, const matrix *b, bool flip_b, double beta,
-                            char *y, int64_t m, int64_t n, int64_t k) {
-  return peri_gemm(call->context, call->dtype, a->transposed != flip_a, b->transposed != flip_b, m, n, k, 1, a->data,
-                   a->lead, b->data, b->lead, beta, y, peri_max(n, 1));
+/* The last two dimensions as the rows of A, which lie along the second of them, or transposed along the first. */
+static peri_operand rows_of(const peri_view *x, bool transposed) {
+  const peri_layout *layout = &x->layout;
+  int64_t down = layout->strides[layout->ndim - 2], along = layout->strides[layout->ndim - 1];
+  return (peri_operand){.data = x->data, .along = transposed ? along : down, .step = transposed ? down : along};
 }
+
+static peri_operand columns_of(const peri_view *x, bool transposed) { return rows_of(x, !transposed); }
 
 /* ---- matmul ---- */
 
@@ -117,39 +89,45 @@ static peri_status infer_matmul(peri_call *call) {
   return peri_layout_contiguous(call->context, call->op->name, out);
 }
 
-/* How far batch i's matrix lies from the first: the batch dimensions of x are broadcast to those of y. */
-static int64_t batch_offset(const peri_layout *x, const peri_layout *y, int64_t batch) {
-  int64_t offset = 0;
-  for (int d = y->ndim - 3, own = x->ndim - 3; d >= 0; d--, own--) {
-    int64_t at = batch % y->shape[d];
-    batch /= y->shape[d];
-    if (own >= 0 && x->shape[own] != 1) offset += at * x->strides[own];
+/* The strides of x's batch dimensions, broadcast to the `dims` of the result. */
+static void batch_strides(const peri_layout *x, int dims, int64_t *strides) {
+  int own = x->ndim - 2;
+  for (int d = 0; d < dims; d++) {
+    int at = d - (dims - own);
+    strides[d] = at < 0 || x->shape[at] == 1 ? 0 : x->strides[at];
   }
-  return offset * (int64_t)peri_dtype_size(x->dtype);
 }
 
 static peri_status run_matmul(peri_call *call) {
-  peri_view a = as_at_least_matrix(call->args[0].tensor, true), b = as_at_least_matrix(call->args[1].tensor, false);
-  peri_tensor *y = call->outputs[0].tensor;
-  operand left, right;
-  int64_t m = call->note[0], n = call->note[1], k = call->note[2], batches = call->note[3];
+  peri_view left = as_at_least_matrix(call->args[0].tensor, true),
+            right = as_at_least_matrix(call->args[1].tensor, false);
+  peri_tensor *y = call->outputs[0].tensor, *own_left = NULL, *own_right = NULL;
+  peri_view a, b;
   if (y->layout.numel == 0) return PERI_OK;
-  PERI_TRY(readable(call, &a, &left));
-  peri_status status = readable(call, &b, &right);
+  PERI_TRY(in_dtype(call, &left, &a, &own_left));
+  peri_status status = in_dtype(call, &right, &b, &own_right);
   if (status == PERI_OK) {
-    /* the output with its matrix dimensions, also where a vector has dropped one */
-    peri_layout batched = {.ndim = (a.layout.ndim > b.layout.ndim ? a.layout.ndim : b.layout.ndim)};
-    memcpy(batched.shape, y->layout.shape, (size_t)peri_max(batched.ndim - 2, 0) * sizeof(int64_t));
-    for (int64_t i = 0; i < batches && status == PERI_OK; i++) {
-      matrix ma = left.matrix, mb = right.matrix;
-      ma.data += batch_offset(left.layout, &batched, i);
-      mb.data += batch_offset(right.layout, &batched, i);
-      status = multiply(call, &ma, call->args[2].integer, &mb, call->args[3].integer, 0,
-                        y->data + (size_t)(i * m * n) * peri_dtype_size(call->dtype), m, n, k);
-    }
-    peri_tensor_release(&right.own);
+    int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
+    int dims = (a.layout.ndim > b.layout.ndim ? a.layout.ndim : b.layout.ndim) - 2;
+    batch_strides(&a.layout, dims, strides_a);
+    batch_strides(&b.layout, dims, strides_b);
+    status = peri_multiply(call->context, &(peri_product){
+                                              .dtype = call->dtype,
+                                              .m = call->note[0],
+                                              .n = call->note[1],
+                                              .k = call->note[2],
+                                              .a = rows_of(&a, call->args[2].integer),
+                                              .b = columns_of(&b, call->args[3].integer),
+                                              .c = y->data,
+                                              .ldc = call->note[1],
+                                              .batch_dims = dims,
+                                              .batch_shape = y->layout.shape,
+                                              .batch_a = strides_a,
+                                              .batch_b = strides_b,
+                                          });
+    peri_tensor_release(&own_right);
   }
-  peri_tensor_release(&left.own);
+  peri_tensor_release(&own_left);
   return status;
 }
 
@@ -212,13 +190,10 @@ const peri_op peri_op_matmul = {
               "{T(3), T(2, 3, 4)}",
     .doc = "matmul(a, b, {transpose_a = false, transpose_b = false}) -> tensor\n"
            "The matrix product of the last two dimensions, the others broadcast; a vector is a row on the left and a "
-           "column on the right, and is not transposed. Floats only (OpenBLAS).",
+           "column on the right, and is not transposed. Floats only.",
 };
 
 /* ---- linear ---- */
-
-/* Up to this many outputs the rows of the bias are copied one by one, without the iterator. */
-#define SMALL_BIAS 32768
 
 /* note: rows, outputs, inputs */
 static peri_status infer_linear(peri_call *call) {
@@ -262,48 +237,64 @@ static peri_status infer_linear(peri_call *call) {
 /* The rows that linear can apply, in the order of its choices. */
 static const peri_op *const activations[] = {NULL, &peri_op_tanh, &peri_op_relu, &peri_op_sigmoid};
 
-static peri_status activate(peri_call *call, peri_tensor *y) {
-  if (call->args[3].integer == 0) return PERI_OK;
-  int id = activations[call->args[3].integer]->id;
-  return peri_apply_loop(call->context->kernels->elementwise->unary[id][call->dtype], y, y);
-}
+/* What is done with a strip of the product while it is in cache. */
+typedef struct activation {
+  peri_loop1 loop;
+  int64_t size;
+} activation;
 
-/* Every row of y, rows x outputs, becomes the bias, to which the product is added. */
-static peri_status write_bias(peri_call *call, const peri_tensor *bias) {
-  peri_tensor *y = call->outputs[0].tensor;
-  if (!bias->contiguous || y->layout.numel > SMALL_BIAS) {
-    return peri_view_copy_into(call->context, &y->view, &bias->view);
+static void activate(const void *state, int64_t batch, int64_t i, int64_t rows, int64_t j, int64_t columns, void *c,
+                     int64_t ldc) {
+  const activation *f = state;
+  (void)batch, (void)i, (void)j;
+  if (columns == ldc) columns *= rows, rows = 1;
+  for (int64_t r = 0; r < rows; r++) {
+    char *row = (char *)c + r * ldc * f->size;
+    f->loop(columns, row, f->size, row, f->size);
   }
-  size_t bytes = (size_t)bias->layout.numel * peri_dtype_size(call->dtype);
-  char *end = y->data + (size_t)call->note[0] * bytes;
-  for (char *row = y->data; row < end; row += bytes) memcpy(row, bias->data, bytes);
-  return PERI_OK;
 }
 
 /* x as rows of its last dimension: itself when it is a matrix. */
-static peri_status readable_rows(peri_call *call, operand *out) {
+static peri_status rows_of_inputs(peri_call *call, peri_operand *out, peri_tensor **own) {
   const peri_view *x = &call->args[0].tensor->view;
-  if (x->layout.ndim == 2) return readable(call, x, out);
-  int64_t rows = call->note[0], inputs = call->note[2];
-  out->matrix = (matrix){.rows = rows, .columns = inputs, .lead = peri_max(inputs, 1)};
-  return peri_view_contiguous(call->context, x, &out->matrix.data, &out->own);
+  *own = NULL;
+  if (x->layout.ndim == 2) {
+    *out = rows_of(x, false);
+    return PERI_OK;
+  }
+  const char *data;
+  PERI_TRY(peri_view_contiguous(call->context, x, &data, own));
+  *out = (peri_operand){.data = data, .along = call->note[2], .step = 1};
+  return PERI_OK;
 }
 
 static peri_status run_linear(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor;
-  operand x, weight;
-  int64_t rows = call->note[0], outputs = call->note[1], inputs = call->note[2];
+  peri_tensor *y = call->outputs[0].tensor, *own, *own_bias = NULL;
+  int64_t outputs = call->note[1], choice = call->args[3].integer;
+  activation f = {.size = (int64_t)peri_dtype_size(call->dtype)};
+  peri_product product = {
+      .dtype = call->dtype,
+      .m = call->note[0],
+      .n = outputs,
+      .k = call->note[2],
+      .b = columns_of(&call->args[1].tensor->view, true),
+      .c = y->data,
+      .ldc = outputs,
+  };
   if (y->layout.numel == 0) return PERI_OK;
-  if (call->args[2].given) PERI_TRY(write_bias(call, call->args[2].tensor));
-  PERI_TRY(readable(call, &call->args[1].tensor->view, &weight));
-  peri_status status = readable_rows(call, &x);
-  if (status == PERI_OK) {
-    status = multiply(call, &x.matrix, false, &weight.matrix, true, call->args[2].given ? 1 : 0, y->data, rows, outputs,
-                      inputs);
-    peri_tensor_release(&x.own);
+  if (choice != 0) {
+    f.loop = call->context->kernels->elementwise->unary[activations[choice]->id][call->dtype];
+    product.finish = activate;
+    product.state = &f;
   }
-  peri_tensor_release(&weight.own);
-  if (status == PERI_OK) status = activate(call, y);
+  PERI_TRY(rows_of_inputs(call, &product.a, &own));
+  const char *bias = NULL;
+  peri_status status = PERI_OK;
+  if (call->args[2].given) status = peri_view_contiguous(call->context, &call->args[2].tensor->view, &bias, &own_bias);
+  product.bias = bias;
+  if (status == PERI_OK) status = peri_multiply(call->context, &product);
+  peri_tensor_release(&own_bias);
+  peri_tensor_release(&own);
   return status;
 }
 

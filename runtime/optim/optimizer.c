@@ -6,7 +6,7 @@
 #include "nn/parameter.h"
 
 /* Parameters of more values are cut into pieces of this many; each value is updated by itself, so
- * that the bits do not depend on the cut. */
+ * that the bits do not depend on the cut. To measure: ./dev bench mnist. */
 #define PIECE 32768
 
 /* ---- making ---- */
@@ -78,7 +78,7 @@ peri_status peri_optimizer_new(peri_context *context, const peri_optimizer_kind 
   peri_optimizer *optimizer = block;
   *optimizer = (peri_optimizer){.references = 1, .context = context, .kind = kind, .n = n};
   peri_context_retain(context);
-  for (int i = 0; kind->options[i].name != NULL; i++) optimizer->options[i] = options[i];
+  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) optimizer->options[i] = options[i];
   peri_status status = PERI_OK;
   for (int64_t i = 0; status == PERI_OK && i < n; i++) {
     optimizer->slots[i].parameter = peri_tensor_retain(parameters[i]);

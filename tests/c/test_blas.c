@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "base/blas.h"
 #include "kernels/kernels.h"
-#include "test.h"
+#include "context_support.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,13 +23,6 @@ enum { LIMITS = 1 };
 #endif
 
 #define SIDE 200
-
-static peri_context *open_context(int threads) {
-  peri_options options = {.size = sizeof options, .threads = threads};
-  peri_context *context;
-  PERI_CHECK(peri_context_new(&options, &context) == PERI_OK, "a context");
-  return context;
-}
 
 /* ---- limits ---- */
 
@@ -53,14 +46,29 @@ static void allow(long more) {
 
 static double left[SIDE * SIDE], right[SIDE * SIDE], product[SIDE * SIDE];
 
-/* A product cut into several tiles: 2 I times 1, 2, 3, .. */
+#define PIECES 8
+#define ROWS   (SIDE / PIECES)
+
+typedef struct job {
+  const peri_context *context;
+  double *out;
+} job;
+
+static void multiply_rows(void *arg, int64_t piece) {
+  const job *j = arg;
+  size_t first = (size_t)(piece * ROWS * SIDE);
+  j->context->blas->cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, SIDE, SIDE, 1, left + first, SIDE,
+                                right, SIDE, 0, j->out + first, SIDE);
+}
+
+/* A product in several calls: 2 I times 1, 2, 3, .. */
 static peri_status multiply(peri_context *context, double *out) {
   for (int i = 0; i < SIDE * SIDE; i++) {
     left[i] = i % (SIDE + 1) == 0 ? 2 : 0;
     right[i] = i;
   }
   memset(out, 0, sizeof product);
-  return peri_gemm(context, PERI_FLOAT64, false, false, SIDE, SIDE, SIDE, 1, left, SIDE, right, SIDE, 0, out, SIDE);
+  return peri_blas_parallel(context, PIECES, multiply_rows, &(job){context, out});
 }
 
 static bool is_right(const double *out) {

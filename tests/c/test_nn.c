@@ -1,8 +1,9 @@
-/* The layer's row: a kind that no shipped layer needs yet, with four-dimensional weights whose shape is a function, and
- * a buffer. */
+/* The layer's row: kinds that no shipped layer needs yet, with four-dimensional weights whose shape is a function, a
+ * buffer, and sizes and options that are lists or words. */
 #include "nn/nn.h"
+#include "optim/optim.h"
 #include "ops/rows.h"
-#include "test.h"
+#include "option_support.h"
 
 static peri_status fill_ones(const peri_layer *layer, peri_tensor *parameter) {
   (void)layer;
@@ -34,7 +35,7 @@ static peri_status forward_scale(const peri_layer *layer, peri_tensor *const *in
 static const peri_layer_kind wide = {
     .name = "Wide",
     .inputs = 1,
-    .sizes = {"in_channels", "out_channels", "height", "width"},
+    .sizes = {{"in_channels"}, {"out_channels"}, {"height"}, {"width"}},
     .options = {{"groups", PERI_OPTION_INTEGER, 1, 1, 100, NULL, ""}},
     .parameters = {{"weight", .ndim = 4, .initialise = fill_ones, .shape_of = weight_shape},
                    {"mean", .ndim = 1, .shape = {1}, .initialise = fill_ones, .buffer = true}},
@@ -73,4 +74,134 @@ static void wide_rows(void) {
   peri_context_release(&context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(wide_rows))
+/* ---- lists ---- */
+
+/* in x out x height x width from two numbers and a list; what is not given has the kernel's size */
+enum { STRIDE, PADDING = STRIDE + 2, MODE = PADDING + 2, BIAS, BORDER, PATCH_VALUES = BORDER + 2 };
+static const peri_layer_kind patches = {
+    .name = "Patches",
+    .inputs = 1,
+    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
+    .options = {{"stride", PERI_OPTION_INTEGER, NAN, 1, 1000, NULL, "", 2, "kernel_size"},
+                {"padding", PERI_OPTION_INTEGER, PERI_OPTION_WORD(1), 0, 1000, "same valid", "", 2},
+                {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "zeros reflect", ""},
+                {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, ""},
+                {"border", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "", 2}},
+    .parameters = {{"weight", .ndim = 4, .shape = {1, 0, 2, 3}, .initialise = fill_ones},
+                   {"bias", "bias", 1, {1}, fill_ones}},
+    .forward = forward_scale};
+
+static void lists_of_values(void) {
+  peri_context *context;
+  peri_layer *layer;
+  double options[PERI_LAYER_VALUES];
+  const int64_t sizes[] = {6, 4, 5, 3};
+  PERI_CHECK(peri_context_new(NULL, &context) == PERI_OK, "a context");
+  PERI_CHECK(peri_option_count(patches.options) == PATCH_VALUES, "%d values", peri_option_count(patches.options));
+  peri_layer_defaults(&patches, sizes, options);
+  PERI_CHECK(options[STRIDE] == 5 && options[STRIDE + 1] == 3, "like the kernel: %g, %g", options[0], options[1]);
+  PERI_CHECK(peri_option_word(options[PADDING]) == 1 && peri_option_word(options[PADDING + 1]) == 1, "a word in both");
+  PERI_CHECK(options[MODE] == 1 && options[BIAS] == 1 && options[BORDER] == 0.5 && options[BORDER + 1] == 0.5,
+             "others");
+
+  PERI_CHECK(peri_layer_new(context, &patches, PERI_FLOAT32, sizes, options, &layer) == PERI_OK, "%s",
+             peri_message(context));
+  const peri_layout *weight = &layer->parameters[0]->layout;
+  PERI_CHECK(weight->ndim == 4 && memcmp(weight->shape, (int64_t[]){4, 6, 5, 3}, 4 * sizeof(int64_t)) == 0, "shape");
+  PERI_CHECK(memcmp(layer->options, options, PATCH_VALUES * sizeof *options) == 0, "all values are kept");
+  PERI_CHECK(memcmp(layer->sizes, sizes, sizeof sizes) == 0, "all sizes are kept");
+  PERI_CHECK(layer->parameters[1] != NULL, "a switch behind lists");
+  peri_layer_release(&layer);
+
+  options[BIAS] = 0;
+  PERI_CHECK(peri_layer_new(context, &patches, PERI_FLOAT32, sizes, options, &layer) == PERI_OK, "%s",
+             peri_message(context));
+  PERI_CHECK(layer->parameters[0] != NULL && layer->parameters[1] == NULL, "no bias");
+  peri_layer_release(&layer);
+
+  PERI_CHECK(peri_layer_new(context, &patches, PERI_FLOAT32, (int64_t[]){6, 4, 5, 0}, options, &layer) ==
+                     PERI_ERR_ARGUMENT &&
+                 strcmp(peri_message(context), "Patches: kernel_size is 0 (expected at least 1)") == 0,
+             "%s", peri_message(context));
+  PERI_CHECK(peri_memory_in_use(context) == 0, "%zu bytes left", peri_memory_in_use(context));
+  peri_context_release(&context);
+}
+
+static void words_of_numbers(void) {
+  PERI_CHECK(peri_option_word(0) == -1 && peri_option_word(7.5) == -1 && peri_option_word(INFINITY) == -1 &&
+                 peri_option_word(NAN) == -1,
+             "numbers are no words");
+  for (int i = 0; i < PERI_MAX_WORDS; i++) PERI_CHECK(peri_option_word(PERI_OPTION_WORD(i)) == i, "word %d", i);
+  PERI_CHECK(peri_option_word(-1e300) == PERI_MAX_WORDS && peri_option_word(-INFINITY) == PERI_MAX_WORDS, "no word");
+}
+
+/* ---- layers that are a row: its arguments are the sizes, then the options ---- */
+
+static const peri_layer_kind shaped = {.name = "Shaped", .inputs = 1, .row = &peri_op_reshape, .sizes = {{"sizes", 3}}};
+static const peri_layer_kind turned = {.name = "Turned",
+                                       .inputs = 1,
+                                       .row = &peri_op_permute,
+                                       .options = {{"dims", PERI_OPTION_INTEGER, NAN, -8, 8, NULL, "", 3}}};
+static const peri_layer_kind strip = {
+    .name = "Strip",
+    .inputs = 1,
+    .row = &peri_op_narrow,
+    .sizes = {{"dim"}},
+    .options = {{"start", PERI_OPTION_INTEGER, 1, 0, 0, NULL, ""}, {"length", PERI_OPTION_INTEGER, 2, 0, 0, NULL, ""}}};
+
+static void check_shape(peri_context *context, const peri_layer_kind *kind, const int64_t *sizes, const double *options,
+                        const int64_t *input, const int64_t *expected) {
+  peri_layer *layer;
+  peri_tensor *x, *y = NULL;
+  PERI_CHECK(peri_tensor_new(context, PERI_FLOAT32, 3, input, &x) == PERI_OK, "x");
+  PERI_CHECK(peri_layer_new(context, kind, PERI_FLOAT32, sizes, options, &layer) == PERI_OK, "%s",
+             peri_message(context));
+  PERI_CHECK(peri_layer_forward(layer, &x, &y) == PERI_OK, "%s: %s", kind->name, peri_message(context));
+  PERI_CHECK(y != NULL && y->layout.ndim == 3 && memcmp(y->layout.shape, expected, 3 * sizeof *expected) == 0,
+             "the shape of %s", kind->name);
+  peri_tensor_release(&y);
+  peri_tensor_release(&x);
+  peri_layer_release(&layer);
+}
+
+static void rows_with_lists(void) {
+  peri_context *context;
+  PERI_CHECK(peri_context_new(NULL, &context) == PERI_OK, "a context");
+  const int64_t input[] = {2, 3, 8};
+  check_shape(context, &shaped, (int64_t[]){6, 4, 2}, NULL, input, (int64_t[]){6, 4, 2});
+  check_shape(context, &turned, NULL, (double[]){3, 1, -2}, input, (int64_t[]){8, 2, 3});
+  check_shape(context, &strip, (int64_t[]){3}, (double[]){7, 2}, input, (int64_t[]){2, 3, 2}); /* counting from 1 */
+  PERI_CHECK(peri_memory_in_use(context) == 0, "%zu bytes left", peri_memory_in_use(context));
+  peri_context_release(&context);
+}
+
+/* ---- the rows that are shipped ---- */
+
+static void check_kinds(const peri_layer_kind *const *kinds) {
+  for (; *kinds != NULL; kinds++) {
+    int values = 0;
+    check_option_row((*kinds)->name, (*kinds)->options, PERI_LAYER_VALUES);
+    for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
+      values += peri_layer_size_values(size);
+    PERI_CHECK(values <= PERI_LAYER_SIZES, "%s: %d values of sizes", (*kinds)->name, values);
+    for (const peri_option *option = (*kinds)->options; option->name != NULL; option++) {
+      bool found = option->like == NULL;
+      for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
+        found = found || strcmp(size->name, option->like) == 0;
+      PERI_CHECK(found, "%s: %s is like %s", (*kinds)->name, option->name, option->like);
+    }
+  }
+}
+
+static void shipped_rows(void) {
+  check_kinds(peri_layer_kinds);
+  check_kinds(peri_loss_kinds);
+  check_kinds((const peri_layer_kind *const[]){&patches, &wide, &shaped, &turned, &strip, NULL});
+  for (int i = 0; peri_optimizer_kinds[i] != NULL; i++)
+    check_option_row(peri_optimizer_kinds[i]->name, peri_optimizer_kinds[i]->options, PERI_OPTIMIZER_OPTIONS);
+  for (int i = 0; peri_schedule_kinds[i] != NULL; i++)
+    check_option_row(peri_schedule_kinds[i]->name, peri_schedule_kinds[i]->options, PERI_SCHEDULE_OPTIONS);
+}
+
+PERI_TEST_MAIN(PERI_TEST(shipped_rows), PERI_TEST(wide_rows), PERI_TEST(lists_of_values), PERI_TEST(words_of_numbers),
+               PERI_TEST(rows_with_lists))

@@ -1,12 +1,7 @@
 -- Names that do not exist and what was meant; questions that an object answers; messages that say the way out.
 local peri = require "perilune"
+local message = require("support.fails").message
 local nn, optim, svm, train = peri.nn, peri.optim, peri.svm, peri.train
-
-local function message(f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  return text
-end
 
 local function field(x, name) return message(function() return x[name] end) end
 
@@ -151,6 +146,8 @@ describe("a message", function()
       message(function() local x = nn:Linear(2, 3) return x end))
     assert.matches("fit: called with a colon %(write train%.fit",
       message(function() local x = train:fit {} return x end))
+    assert.matches("KFold: called with a colon %(write select%.KFold",
+      message(function() local x = peri.select:KFold() return x end))
     assert.matches("StepLR: called with a colon %(write lr_scheduler%.StepLR",
       message(function() local x = optim.lr_scheduler:StepLR({}) return x end))
     assert.matches("solve: called with a colon %(write linalg%.solve",

@@ -182,6 +182,70 @@ print "end"
   end)
 end)
 
+describe("a command of the REPL #program", function()
+  local names = {}
+  for name in repl(".help\n"):match("Commands at the prompt:\n(.*)"):gmatch "  %.(%a+)[^\n]*\n" do
+    names[#names + 1] = name
+  end
+
+  it("is a line that no Lua begins with", function()
+    assert.is_true(#names >= 3)
+    for _, name in ipairs(names) do
+      for _, rest in ipairs { "", " x", "(x)", " = 1" } do
+        assert.is_nil(load("." .. name .. rest), name)
+        assert.is_nil(load("return ." .. name .. rest), name)
+      end
+    end
+    prints("1.5\n", ".5 + 1\n")
+  end)
+
+  it("stands in help(), and has a help of its own", function()
+    local all = repl "help()\n"
+    assert.equal(all, (repl ".help\n"))
+    assert.matches("^Perilune .*\nCommands at the prompt:\n", all)
+    for line in all:gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
+    for _, name in ipairs(names) do
+      local text = repl((".help .%s\n"):format(name))
+      assert.matches("^%." .. name .. "[^\n]*\n%u[^\n]*%.\n$", text)
+      assert.equal(text, (repl(("help '.%s'\n"):format(name))))
+      assert.equal(text, (repl((".help %s\n"):format(name))))
+    end
+    assert.matches("^matmul%(a, b", (repl ".help matmul\n"))
+    assert.equal((repl "help 'nn.Linear'\n"), (repl "  .help   nn.Linear  \n"))
+  end)
+
+  it("time runs code as the line itself would, and says how long it took", function()
+    local function timed(text) return (repl(text):gsub("time: %d+%.?%d* [mu]?s\n", "T\n"):gsub("e[+-]%d+", "")) end
+    assert.equal("T\n3\tnil\n", timed ".time 1 + 2, nil\n")
+    assert.equal("a\nT\n", timed ".time print 'a'\n")
+    assert.equal("T\n7\n", timed ".time local z = 7\nz\n")
+    assert.equal("1\n2\nT\n", timed ".time for i = 1, 2 do\nprint(i)\nend\n")
+    local out, err = repl ".time error 'boo'\n1\n"
+    assert.same({ "1\n", "stdin:1: boo\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in main chunk\n" },
+      { out, err })
+    out, err = repl ".time (\n)\n1\n"
+    assert.equal("1\n", out)
+    assert.matches("^stdin:2: unexpected symbol", err)
+  end)
+
+  it("quit ends the session, and what it was to close is closed", function()
+    local closing = "local x <close> = setmetatable({}, {__close = function() print 'closed' end})\n"
+    prints("closed\n", closing .. ".quit\nprint 1\n")
+  end)
+
+  it("is refused when it is none, or its argument is none, and the session goes on", function()
+    for line, expected in pairs {
+      [".tiem 1"] = ".tiem: there is no such command (there are .help, .quit, .time)\n",
+      [".time"] = ".time: the argument is missing (expected .time CODE)\n",
+      [".quit 3"] = ".quit: too many arguments: 3 was not expected\n",
+    } do
+      assert.same({ "5\n", expected }, { repl(line .. "\n5\n") })
+    end
+    local _, err = repl "x = 1 +\n.quit\n"
+    assert.matches("unexpected symbol near '.'", err) -- it continues the line before
+  end)
+end)
+
 describe("completion in the REPL", function()
   local complete = assert(loadfile("bindings/lua/program/complete.lua"))()
   local held = setmetatable({alpha = 1, alpine = print, [1] = {beta = 2}}, {__index = {gamma = print}})
@@ -247,6 +311,20 @@ print "all"]]
     assert.same({ nil, nil }, { completes "peri._" })
     assert.same({ nil, nil }, { completes "peri:optim" })
     assert.equal("cles", (completes "peri.data.cir"))
+  end)
+
+  it("offers commands where a line may be one", function()
+    session.commands = { ".help", ".quit", ".time", ".trace" }
+    assert.same({ "elp", nil }, { completes ".h" })
+    assert.same({ nil, "time   trace\n" }, { completes "  .t" })
+    assert.same({ nil, "help   quit   time   trace\n" }, { completes "." })
+    assert.same({ nil, nil }, { completes ".x" })
+    assert.same({ nil, nil }, { completes "x.h" })
+    assert.equal("ne", (completes ".time held.alpi"))
+    assert.same({ "uit", nil }, { completes ".q" })
+    session.continued = true
+    assert.same({ nil, nil }, { completes ".q" })
+    session.commands, session.continued = nil, nil
   end)
 
   it("is silent where nothing fits", function()

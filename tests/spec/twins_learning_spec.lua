@@ -52,9 +52,10 @@ local function layer_samples(text, dtype, make)
   return assert(load("return {" .. text .. "}", "=samples", "t", env))()
 end
 
--- What the twin sees of a layer: options and parameters by name.
+-- What the twin sees of a layer: sizes, options and parameters by name.
 local function fields(kind, layer)
   local result = { training = layer.training }
+  for _, size in ipairs(kind.sizes) do result[size] = layer[size] end
   for _, option in ipairs(kind.options) do
     if option.name ~= "bias" then result[option.name] = layer[option.name] end
   end

@@ -398,6 +398,17 @@ describe("the same fault", function()
     assert.equal("kernel must be one of linear, poly, rbf, sigmoid, got 'x'", said(svm.Nystroem, { kernel = "x" }))
     assert.equal("kernel must be one of linear, poly, rbf, sigmoid, got 'x'",
       said(svm.kernel_matrix, X, X, { kernel = "x" }))
+    for _, f in ipairs { svm.SVC, svm.Nystroem } do
+      assert.matches("^kernel must be one of [^']*, got 'rfb': did you mean rbf%?$", said(f, { kernel = "rfb" }))
+      assert.equal("gamma must be scale, auto or a number, got 'scael': did you mean scale?",
+        said(f, { gamma = "scael" }))
+      assert.equal("gamma is -1 (expected a finite number > 0)", said(f, { gamma = -1 }))
+      assert.equal("gamma is inf (expected a finite number > 0)", said(f, { gamma = math.huge }))
+    end
+    local figure = peri.plot.figure()
+    assert.matches("got 'bleu': did you mean blue%?$", said(figure.line, figure, { 1, 2 }, { color = "bleu" }))
+    assert.matches("got 'bluse': did you mean blues%?$", said(figure.image, figure, { { 1 } }, { palette = "bluse" }))
+    assert.matches("got 'eqaul': did you mean equal%?$", said(peri.plot.figure, { aspect = "eqaul" }))
     assert.equal("called with 3 (expected m:fit(...))", said(svm.SVC().fit, 3))
     assert.equal("called with 3 (expected m:fit(...))", said(svm.Nystroem().fit, 3))
     assert.equal("changes must be a table, got 3", said(svm.SVC().clone, svm.SVC(), 3))

@@ -2,6 +2,7 @@
 -- misspelt, a gradient that is not there. Parts give nil for names that they do not have, so that scripts can ask; the
 -- hint is made only when nobody has caught the error.
 local peri, internal = ...
+local find = internal.load("help.names", peri, internal).find
 local debug = debug
 
 local NO_GRADIENT = " (a gradient is nil until backward has reached its tensor, and always for the result of " ..
@@ -63,13 +64,13 @@ local function all_names()
       end
     end
   end
-  local parts = internal.parts()
-  for name in pairs(parts) do
-    if type(peri[name]) == "table" then add(peri[name], "peri." .. name) end
+  for _, part in ipairs(internal.parts) do
+    local value = find(part.name)
+    if type(value) == "table" then add(value, "peri." .. part.name) end
   end
-  add(peri.linalg, "peri.linalg")
-  add(peri.optim.lr_scheduler, "peri.optim.lr_scheduler")
-  for name in pairs(parts) do names[name] = "peri." .. name end
+  for _, part in ipairs(internal.parts) do
+    if not part.name:find(".", 1, true) then names[part.name] = "peri." .. part.name end
+  end
   for name in pairs(peri) do names[name] = not tostring(name):find "^_" and "peri." .. name or nil end
   return names
 end

@@ -1,12 +1,15 @@
--- Values by their names, for help and the reference: what scripts can write ("linalg.solve"), and the classes of
--- objects that only a call gives ("plot.figure"), whose methods are found here.
+-- The module by names, for help and the reference: its parts, as their table in C lists them, what scripts can write
+-- ("linalg.solve"), and the classes of objects that only a call gives ("plot.figure"), which a part makes known when it
+-- is loaded.
 local peri, internal = ...
 local names = {}
 
--- The methods of a class, which the part that it belongs to makes known when it is loaded; of layers, nn.Module.
+-- The methods of a class.
 function names.class(name)
-  local part = peri[name:match "^[^.]+"]
-  return internal.classes[name] or type(part) == "table" and rawget(part, name:match "[^.]+$") or nil
+  local _ = peri[name:match "^[^.]+"] -- is then loaded
+  for _, class in ipairs(internal.class_list) do
+    if class.name == name then return class.methods end
+  end
 end
 
 function names.find(name)
@@ -17,6 +20,44 @@ function names.find(name)
     value, path = value[part], path and path .. "." .. part or part
   end
   return value
+end
+
+-- The parts that have a section, in its order, loaded: {name =, title =, doc =, value = the table}. Functions of the
+-- module that are loaded like parts are there then, too.
+function names.parts()
+  local list = {}
+  for _, part in ipairs(internal.parts) do
+    local value = names.find(part.name)
+    if part.title then list[#list + 1] = { name = part.name, title = part.title, doc = part.doc, value = value } end
+  end
+  return list
+end
+
+-- The part whose table a value is, when it was loaded.
+function names.part_of(value)
+  local name = internal.part(value)
+  for _, part in ipairs(name and internal.parts or {}) do
+    if part.name == name or part.name:match "[^.]+$" == name then return part end
+  end
+end
+
+-- The classes of a part's objects, in the order in which it made them known; without a part those of the module itself.
+function names.classes_of(part)
+  local list, own = {}, part and part.name
+  for _, class in ipairs(internal.class_list) do
+    local owner = class.name:match "^(.*)%.[^.]+$"
+    if owner == own and (own or not peri[class.name]) or own == class.name then list[#list + 1] = class end
+  end
+  return list
+end
+
+-- All classes, in the order of the parts, which are loaded: {name =, title =, methods =}.
+function names.classes()
+  local parts, list = names.parts(), names.classes_of(nil)
+  for _, part in ipairs(parts) do
+    for _, class in ipairs(names.classes_of(part)) do list[#list + 1] = class end
+  end
+  return list
 end
 
 return names

@@ -1,6 +1,7 @@
 -- What the parts written in Lua check of their arguments, and the one wording of what is wrong with them, which is that
 -- of bindings/core:
 --   operation: name must be WHAT, got VALUE      of another kind
+--   operation: name must be one of a, b, got VALUE: did you mean a?
 --   operation: name is VALUE (expected WHAT)     of that kind, but not allowed
 --   operation: unknown option NAME (known: a, b): did you mean a?
 --   operation: called with VALUE (expected m:operation(X))
@@ -44,7 +45,7 @@ end
 -- ---- kinds ----
 -- What an argument or an option has to be: {expected = in words, read = function(value) -> what is kept of it, or nil}.
 -- A narrower kind is also `of` the wider one, and `range` says in words what it leaves of it, or is a function of the
--- value that does.
+-- value that does. `words` is a list of those that it takes, one of which may have been meant.
 
 function check.kind(expected, read, of, range) return { expected = expected, read = read, of = of, range = range } end
 
@@ -96,13 +97,17 @@ end
 function check.one_of(words)
   local list = type(words) == "string" and words_of(words) or words
   local set = set_of(list)
-  return check.test("one of " .. table.concat(list, ", "), function(v) return type(v) == "string" and set[v] end)
+  local kind = check.test("one of " .. table.concat(list, ", "), function(v) return type(v) == "string" and set[v] end)
+  kind.words = list
+  return kind
 end
 
 -- ---- arguments ----
 
-function check.must_be(operation, name, value, expected)
-  fail("%s: %s must be %s, got %s", operation, name, expected, describe(value))
+-- The words, if any, are a list of those that may have been meant.
+function check.must_be(operation, name, value, expected, words)
+  local hint = words and internal.meant(value, words) or ""
+  fail("%s: %s must be %s, got %s%s", operation, name, expected, describe(value), hint)
 end
 
 -- Raises what is wrong with a value that the kind did not read.
@@ -112,7 +117,8 @@ local function wrong(operation, name, value, kind)
     if type(range) == "function" then range = range(value) end
     fail("%s: %s is %s (expected %s)", operation, name, describe(value), range)
   end
-  check.must_be(operation, name, value, (kind.of or kind).expected)
+  local widest = kind.of or kind
+  check.must_be(operation, name, value, widest.expected, widest.words)
 end
 
 -- What is kept of a value, which must be of the kind.

@@ -88,11 +88,13 @@ local function list_of(item)
 end
 
 local function either(a, b)
-  return kind(a.expected .. " or " .. b.expected, function(v)
+  local one = kind(a.expected .. " or " .. b.expected, function(v)
     local kept = a.read(v)
     if kept == nil then kept = b.read(v) end
     return kept
   end)
+  one.words = a.words or b.words
+  return one
 end
 
 local STYLES = {solid = "1", dashed = "(8,5)", dotted = "(2,4)"}
@@ -127,6 +129,7 @@ end)
 kinds.pixels, kinds.count = check.whole_from(50, 10000), check.whole_from(1, 1000)
 kinds.resolution = check.whole_from(2, 2000)
 kinds.color = kind("a colour: #rrggbb or one of " .. table.concat(check.sorted_keys(COLORS), ", "), hex)
+kinds.color.words = check.sorted_keys(COLORS)
 kinds.none = check.test("'none'", function(v) return v == "none" end)
 local PAIR = kind("{low, high}, two numbers", function(v)
   if type(v) ~= "table" or #v ~= 2 then return nil end
@@ -167,8 +170,9 @@ kinds.extent = kind("{xmin, xmax, ymin, ymax}, ascending", function(v)
   local e = FOUR.read(v)
   if e and e[1] < e[2] and e[3] < e[4] and apart(e[1], e[2]) and apart(e[3], e[4]) then return e end
 end, FOUR)
-kinds.palette = either(
-  kind("one of " .. table.concat(check.sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end),
+local PALETTE = kind("one of " .. table.concat(check.sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end)
+PALETTE.words = check.sorted_keys(PALETTES)
+kinds.palette = either(PALETTE,
   kind("a list of at least two colours", function(v)
     local list = list_of(kinds.color).read(v)
     if list and #list >= 2 then return list end

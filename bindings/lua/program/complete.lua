@@ -58,7 +58,19 @@ local function resolve(session, chain)
   return _G[name]
 end
 
+-- The commands that begin so, where a line may be one.
+local function commands(session, part)
+  local list = {}
+  for _, name in ipairs(session.commands) do
+    if name:sub(2, #part + 1) == part then list[#list + 1] = name:sub(2) end
+  end
+  table.sort(list)
+  return list, part
+end
+
 local function candidates(session, line)
+  local command = session.commands and not session.continued and line:match "^%s*%.(%a*)$"
+  if command then return commands(session, command) end
   local chain, separator, part = line:match("^(.*[^.])([.:])([A-Za-z0-9_]*)$")
   local names = {}
   if not chain then

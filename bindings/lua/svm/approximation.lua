@@ -18,6 +18,7 @@ local KERNEL = check.one_of "linear poly rbf sigmoid"
 local COEF0 = check.kind("a finite number", function(v) return kinds.finite.read(v) and v + 0.0 end, kinds.number)
 local WIDTH = check.test("scale, auto or a number",
   function(v) return v == "scale" or v == "auto" or math.type(v) ~= nil end)
+WIDTH.words = { "scale", "auto" }
 local GAMMA = check.kind("a finite number > 0", function(v)
   if type(v) == "string" then return WIDTH.read(v) end
   return kinds.positive.read(v) and v + 0.0
@@ -140,7 +141,7 @@ local function define(class)
       internal.meant(name, known))
   end
 
-  internal.classes["svm." .. class.name] = meta
+  internal.set_class("svm." .. class.name, "Methods of kernel approximations", methods, meta)
 
   function meta.__newindex(_, name)
     fail("%s: %s cannot be set (m:clone{n_components = 10} is a copy with other options)", class.name, tostring(name))

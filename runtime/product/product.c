@@ -1,0 +1,550 @@
+/* The frame of the product engine; see product.h. */
+#include "product/product.h"
+
+#include "kernels/rows.h"
+
+#define WHOLE_WORK   1.5e6 /* multiplications below which a product is not cut */
+#define SMALL_WORK   300000
+#define PIECE_WORK   16e6 /* multiplications of a piece, when there are many */
+#define LEAST_PIECES 4
+#define MOST_PIECES  65536
+#define WIDEST       512               /* columns of a piece: its block of B stays in the second-level cache */
+#define SHARED_BYTES ((size_t)8 << 20) /* up to here B is packed once for all pieces */
+#define MEETING      60000.0           /* elements that could be packed while the team meets once more */
+#define NEAR_STEPS   3584              /* bytes between steps of B, up to which copying it gains nothing */
+#define MOST_PARTS   64
+#define STRIPS       4 /* tiles' rows of A that are packed at once */
+
+/* A product and how it is cut. */
+typedef struct job {
+  peri_product p;
+  const peri_context *context;
+  const peri_tile_kernels *tiles;
+  size_t size;
+  int64_t batches;
+  int64_t part, parts;
+  bool apart;                        /* each part is a piece of its own */
+  int64_t rows, columns;             /* of a piece */
+  int64_t row_pieces, column_pieces; /* in each batch and part */
+  bool in_place;                     /* B is read where it lies */
+  bool shared;                       /* B is packed before the pieces */
+  int64_t panels, blocks;            /* of B */
+  size_t panel_bytes;
+  char *packed;  /* shared: panels by batch and block */
+  char *results; /* apart: m x n for each batch and part */
+  char *scratch;
+  size_t strip_at, part_at, c_at, scratch_bytes; /* a thread's: panels of B, one of A, the sum of a part, C */
+} job;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+/* ---- cutting ---- */
+
+static int64_t part_of(const peri_product *p) {
+  if (p->part > 0) return p->part;
+  if (p->k <= PERI_PART) return peri_max(p->k, 1);
+  return peri_max(PERI_PART / 2, round_up(ceil_div(p->k, MOST_PARTS), PERI_BLOCK));
+}
+
+static bool lies_across(const peri_operand *x) { return x->gather == NULL && x->index == NULL && x->along == 1; }
+
+/* Whether B can be packed once for all: parts begin with a block wherever this is done. */
+static bool can_share(const job *j) {
+  double bytes = (double)j->p.n * (double)j->p.k * (double)j->size * (double)j->batches;
+  return bytes <= (double)SHARED_BYTES && (j->parts == 1 || j->part % PERI_BLOCK == 0);
+}
+
+/* Cuts rows and columns into about `wanted` pieces, so that little is packed: each packs its panels of A, and those of
+ * B unless they are shared. */
+static void cut_outputs(job *j, double wanted) {
+  const peri_product *p = &j->p;
+  int64_t least_columns = ceil_div(p->n, WIDEST), most_columns = peri_max(least_columns, p->n / j->tiles->columns);
+  int64_t most_rows = peri_max(1, p->m / j->tiles->rows);
+  double least = 0;
+  for (int64_t c = least_columns; c <= peri_min(most_columns, (int64_t)wanted + least_columns); c++) {
+    int64_t r = peri_max(1, peri_min(most_rows, (int64_t)(wanted / (double)c + 0.999)));
+    bool shares = r > 1 && can_share(j);
+    double packed = (double)p->m * (double)c + (double)p->n * (shares ? 1.0 : (double)r);
+    double cost = packed * (double)p->k + (shares ? MEETING : 0);
+    if ((double)(r * c) < wanted / 2) cost *= 4; /* too few for the team */
+    if (least > 0 && cost >= least) continue;
+    least = cost;
+    j->row_pieces = r;
+    j->column_pieces = c;
+  }
+  j->rows = peri_min(p->m, round_up(ceil_div(p->m, j->row_pieces), j->row_pieces > 1 ? 4 : 1));
+  j->columns = peri_min(p->n, round_up(ceil_div(p->n, j->column_pieces), j->column_pieces > 1 ? j->tiles->columns : 1));
+  j->row_pieces = ceil_div(p->m, j->rows);
+  j->column_pieces = ceil_div(p->n, j->columns);
+}
+
+static void cut(job *j) {
+  const peri_product *p = &j->p;
+  j->part = part_of(p);
+  j->parts = peri_max(1, ceil_div(p->k, j->part));
+  double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
+  double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
+  if (wanted > MOST_PIECES) wanted = MOST_PIECES;
+  wanted /= (double)j->batches;
+  cut_outputs(j, wanted < 1 ? 1 : wanted);
+  j->apart = j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
+  j->in_place = lies_across(&p->b) && (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
+  j->shared = j->row_pieces > 1 && !j->in_place && can_share(j);
+  j->panels = ceil_div(p->n, j->tiles->columns);
+  j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
+  j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
+}
+
+static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+static void lay_out(job *j) {
+  size_t output = lines((size_t)(j->rows * j->columns) * j->size);
+  int64_t panels = j->shared ? 0 : j->in_place ? 1 : ceil_div(j->columns, j->tiles->columns);
+  j->strip_at = lines((size_t)panels * j->panel_bytes);
+  j->part_at = j->strip_at + lines((size_t)(STRIPS * j->tiles->rows * PERI_A_PITCH) * j->size);
+  j->c_at = j->part_at + (j->parts > 1 && !j->apart ? output : 0);
+  j->scratch_bytes = j->c_at + (j->p.c == NULL && !j->apart ? output : 0);
+}
+
+static int64_t batches_of(const peri_product *p) {
+  int64_t batches = 1;
+  for (int d = 0; d < p->batch_dims; d++) batches *= p->batch_shape[d];
+  return batches;
+}
+
+static bool is_empty(const peri_product *p) { return p->m == 0 || p->n == 0 || batches_of(p) == 0; }
+
+static void prepare(job *j, const peri_context *context, const peri_product *product) {
+  *j = (job){.p = *product, .context = context, .batches = batches_of(product)};
+  bool wide = product->dtype == PERI_FLOAT64;
+  j->tiles = &context->kernels->tiles->of[wide];
+  j->size = wide ? sizeof(double) : sizeof(float);
+  cut(j);
+  lay_out(j);
+}
+
+/* ---- packing ---- */
+
+#define MOST_COLUMNS 64
+
+/* Where step `from` of count vectors lies. */
+static void find_vectors(const job *j, const peri_operand *x, const char *data, int64_t first, int64_t count,
+                         int64_t from, const void **vectors) {
+  for (int64_t i = 0; i < count; i++) {
+    int64_t vector = x->index != NULL ? x->index[first + i] : first + i;
+    vectors[i] = data + (vector * x->along + from * x->step) * (int64_t)j->size;
+  }
+}
+
+static void pack_b(const job *j, const char *data, int64_t first, int64_t count, int64_t from, int64_t steps,
+                   void *panel) {
+  const peri_operand *b = &j->p.b;
+  const peri_tile_kernels *tiles = j->tiles;
+  const void *vectors[MOST_COLUMNS];
+  if (b->gather != NULL) {
+    b->gather(b->source, tiles, first, count, from, steps, panel);
+  } else if (lies_across(b)) {
+    tiles->copy(count, steps, data + (first + from * b->step) * (int64_t)j->size, b->step, panel);
+  } else {
+    find_vectors(j, b, data, first, count, from, vectors);
+    if (b->step == 1)
+      tiles->turn(count, steps, vectors, panel);
+    else
+      tiles->collect(count, tiles->columns, steps, vectors, b->step, panel);
+  }
+}
+
+/* Some tiles' rows of A, each tile's in a panel of its own. */
+static peri_layout_of_a pack_a(const job *j, const char *data, int64_t first, int64_t count, int64_t from,
+                               int64_t steps, void *panel) {
+  const peri_operand *a = &j->p.a;
+  const peri_tile_kernels *tiles = j->tiles;
+  if (lies_across(a) && a->step != 1) {
+    tiles->copy_rows(count, steps, data + (first + from * a->step) * (int64_t)j->size, a->step, panel);
+    return PERI_A_STEPS;
+  }
+  for (int64_t i = 0; i < count; i += tiles->rows) {
+    int64_t rows = peri_min(tiles->rows, count - i);
+    char *to = (char *)panel + (size_t)i * PERI_A_PITCH * j->size;
+    const void *vectors[PERI_TILE_ROWS];
+    if (a->gather != NULL) {
+      a->gather(a->source, tiles, first + i, rows, from, steps, to);
+      continue;
+    }
+    find_vectors(j, a, data, first + i, rows, from, vectors);
+    if (a->step != 1) tiles->collect(rows, tiles->rows, steps, vectors, a->step, to);
+    for (int64_t r = 0; r < rows && a->step == 1; r++)
+      memcpy(to + (size_t)(r * PERI_A_PITCH) * j->size, vectors[r], (size_t)steps * j->size);
+  }
+  return a->gather != NULL || a->step == 1 ? PERI_A_ROWS : PERI_A_STEPS;
+}
+
+/* ---- a piece ---- */
+
+typedef struct piece {
+  int64_t batch, i, rows, column, columns; /* of C */
+  const char *a, *b;
+  char *scratch;
+} piece;
+
+static void add_rows(const job *j, int64_t rows, int64_t columns, const void *from, int64_t ldf, void *to,
+                     int64_t ldt) {
+  for (int64_t r = 0; r < rows; r++) {
+    j->context->kernels->rows->runs->add[j->p.dtype](columns, (const char *)from + r * ldf * (int64_t)j->size,
+                                                     (char *)to + r * ldt * (int64_t)j->size);
+  }
+}
+
+static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, char *c, int64_t ldc) {
+  if (j->p.bias != NULL)
+    add_rows(j, rows, t->columns, (const char *)j->p.bias + t->column * (int64_t)j->size, 0, c, ldc);
+  if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
+}
+
+static bool is_row(const job *j, const piece *t) {
+  return t->rows == 1 && !j->shared && j->p.a.gather == NULL && j->p.a.index == NULL && j->p.b.gather == NULL &&
+         (j->p.b.step == 1 || lies_across(&j->p.b));
+}
+
+/* A block of steps for a single row. */
+static void run_row(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c) {
+  const char *a = t->a + (t->i * j->p.a.along + from * j->p.a.step) * (int64_t)j->size;
+  if (lies_across(&j->p.b)) {
+    const char *b = t->b + (t->column + from * j->p.b.step) * (int64_t)j->size;
+    j->tiles->row_across(steps, a, j->p.a.step, b, j->p.b.step, c, t->columns, add);
+    return;
+  }
+  const void *vectors[MOST_COLUMNS];
+  for (int64_t at = 0; at < t->columns; at += MOST_COLUMNS) {
+    int64_t columns = peri_min(MOST_COLUMNS, t->columns - at);
+    find_vectors(j, &j->p.b, t->b, t->column + at, columns, from, vectors);
+    j->tiles->row_along(steps, a, j->p.a.step, vectors, c + at * (int64_t)j->size, columns, add);
+  }
+}
+
+/* One block of steps for all of a piece; strips are finished after the last one of the product. */
+static void run_block(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c, int64_t ldc,
+                      bool last) {
+  const peri_tile_kernels *tiles = j->tiles;
+  const int64_t nr = tiles->columns, size = (int64_t)j->size;
+  if (is_row(j, t)) {
+    run_row(j, t, from, steps, add, c);
+    if (last) finish_strip(j, t, 0, 1, c, ldc);
+    return;
+  }
+  char *strips = t->scratch + j->strip_at, *packed = t->scratch;
+  if (j->shared) {
+    int64_t panel = (t->batch * j->blocks + from / PERI_BLOCK) * j->panels + t->column / nr;
+    packed = j->packed + (size_t)panel * j->panel_bytes;
+  }
+  peri_layout_of_a layout = PERI_A_ROWS;
+  for (int64_t i = 0; i < t->rows; i += tiles->rows) {
+    int64_t rows = peri_min(tiles->rows, t->rows - i), number = i / tiles->rows % STRIPS;
+    if (number == 0)
+      layout = pack_a(j, t->a, t->i + i, peri_min(STRIPS * tiles->rows, t->rows - i), from, steps, strips);
+    const char *strip = strips + (size_t)(number * tiles->rows * PERI_A_PITCH) * j->size;
+    for (int64_t at = 0; at < t->columns; at += nr) {
+      int64_t columns = peri_min(nr, t->columns - at), b_step = nr;
+      char *panel = packed + (size_t)(j->in_place ? 0 : at / nr) * j->panel_bytes;
+      const char *b = panel;
+      if (j->in_place && (columns == nr || columns * 2 == nr)) {
+        b_step = j->p.b.step;
+        b = t->b + (t->column + at + from * b_step) * size;
+      } else if (!j->shared && (i == 0 || j->in_place)) {
+        pack_b(j, t->b, t->column + at, columns, from, steps, panel);
+      }
+      tiles->tile[layout][rows - 1][columns * 2 > nr](steps, strip, 0, 0, b, b_step, c + (i * ldc + at) * size, ldc,
+                                                      columns, add);
+    }
+    if (last) finish_strip(j, t, i, rows, c + i * ldc * size, ldc);
+  }
+}
+
+static void run_part(const job *j, const piece *t, int64_t part, char *c, int64_t ldc, bool last) {
+  int64_t from = part * j->part, end = peri_min(j->p.k, from + j->part), at = from;
+  do {
+    int64_t steps = peri_min(PERI_BLOCK, end - at);
+    run_block(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
+    at += PERI_BLOCK;
+  } while (at < end);
+}
+
+/* All parts of a piece one after the other. */
+static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
+  run_part(j, t, 0, c, ldc, j->parts == 1);
+  if (j->parts == 1) return;
+  char *sum = t->scratch + j->part_at;
+  for (int64_t part = 1; part < j->parts; part++) {
+    run_part(j, t, part, sum, t->columns, false);
+    add_rows(j, t->rows, t->columns, sum, t->columns, c, ldc);
+  }
+  for (int64_t i = 0; i < t->rows; i += j->tiles->rows)
+    finish_strip(j, t, i, peri_min(j->tiles->rows, t->rows - i), c + i * ldc * (int64_t)j->size, ldc);
+}
+
+/* ---- pieces ---- */
+
+/* Where batch number `batch` of an operand begins. */
+static const char *batch_of(const job *j, const peri_operand *x, const int64_t *strides, int64_t batch) {
+  int64_t offset = 0;
+  for (int d = j->p.batch_dims - 1; d >= 0; d--) {
+    offset += batch % j->p.batch_shape[d] * strides[d];
+    batch /= j->p.batch_shape[d];
+  }
+  return (const char *)x->data + offset * (int64_t)j->size;
+}
+
+static piece piece_of(const job *j, int64_t number) {
+  piece t = {.column = number % j->column_pieces * j->columns};
+  number /= j->column_pieces;
+  t.i = number % j->row_pieces * j->rows;
+  t.batch = number / j->row_pieces;
+  t.rows = peri_min(j->rows, j->p.m - t.i);
+  t.columns = peri_min(j->columns, j->p.n - t.column);
+  t.a = batch_of(j, &j->p.a, j->p.batch_a, t.batch);
+  t.b = batch_of(j, &j->p.b, j->p.batch_b, t.batch);
+  t.scratch = j->scratch + (size_t)peri_worker() * j->scratch_bytes;
+  return t;
+}
+
+static char *c_of(const job *j, const piece *t) {
+  return (char *)j->p.c + ((t->batch * j->p.m + t->i) * j->p.ldc + t->column) * (int64_t)j->size;
+}
+
+/* The sum of a part that was a piece of its own; n columns. */
+static char *result_of(const job *j, const piece *t, int64_t part) {
+  return j->results + (((t->batch * j->parts + part) * j->p.m + t->i) * j->p.n + t->column) * (int64_t)j->size;
+}
+
+static void run_piece(void *arg, int64_t number) {
+  const job *j = arg;
+  if (j->apart) {
+    piece t = piece_of(j, number / j->parts);
+    run_part(j, &t, number % j->parts, result_of(j, &t, number % j->parts), j->p.n, false);
+    return;
+  }
+  piece t = piece_of(j, number);
+  if (j->p.c == NULL)
+    run_parts(j, &t, t.scratch + j->c_at, t.columns);
+  else
+    run_parts(j, &t, c_of(j, &t), j->p.ldc);
+}
+
+/* Adds what the parts of a piece gave, in their order. */
+static void combine_piece(void *arg, int64_t number) {
+  const job *j = arg;
+  piece t = piece_of(j, number);
+  int64_t ldc = j->p.c == NULL ? j->p.n : j->p.ldc;
+  char *c = j->p.c == NULL ? result_of(j, &t, 0) : c_of(j, &t);
+  for (int64_t i = 0; i < t.rows; i++) {
+    int64_t at = i * ldc * (int64_t)j->size, from = i * j->p.n * (int64_t)j->size;
+    if (j->p.c != NULL) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
+    for (int64_t part = 1; part < j->parts; part++)
+      add_rows(j, 1, t.columns, result_of(j, &t, part) + from, 0, c + at, 0);
+  }
+  for (int64_t i = 0; i < t.rows; i += j->tiles->rows)
+    finish_strip(j, &t, i, peri_min(j->tiles->rows, t.rows - i), c + i * ldc * (int64_t)j->size, ldc);
+}
+
+/* Packs one panel of B for all. */
+static void share_panel(void *arg, int64_t number) {
+  const job *j = arg;
+  int64_t nr = j->tiles->columns, column = number % j->panels * nr, from = number / j->panels % j->blocks * PERI_BLOCK;
+  const char *b = batch_of(j, &j->p.b, j->p.batch_b, number / j->panels / j->blocks);
+  pack_b(j, b, column, peri_min(nr, j->p.n - column), from, peri_min(PERI_BLOCK, j->p.k - from),
+         j->packed + (size_t)number * j->panel_bytes);
+}
+
+static peri_status run_all(peri_context *context, job *j) {
+  int64_t pieces = j->batches * j->row_pieces * j->column_pieces;
+  if (j->shared) PERI_TRY(peri_parallel(context, j->batches * j->blocks * j->panels, share_panel, j));
+  PERI_TRY(peri_parallel(context, j->apart ? pieces * j->parts : pieces, run_piece, j));
+  return j->apart ? peri_parallel(context, pieces, combine_piece, j) : PERI_OK;
+}
+
+/* ---- the driver ---- */
+
+/* Small products: A and where it can be B are read where they lie, and nothing is cut, allocated or written down. */
+static bool multiply_small(const peri_context *context, const peri_product *p) {
+  _Alignas(64) char panel[PERI_BLOCK * MOST_COLUMNS * 4];
+  if (p->m > SMALL_WORK || p->n > SMALL_WORK || p->k > PERI_BLOCK || p->m * p->n * p->k > SMALL_WORK ||
+      p->a.gather != NULL || p->a.index != NULL || p->b.gather != NULL || p->c == NULL || p->batch_dims > 0)
+    return false;
+  bool wide = p->dtype == PERI_FLOAT64;
+  const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
+  job j = {.p = *p, .context = context, .tiles = tiles, .size = wide ? sizeof(double) : sizeof(float)};
+  const int64_t nr = tiles->columns, size = (int64_t)j.size;
+  bool across = lies_across(&p->b);
+  for (int64_t at = 0; at < p->n; at += nr) {
+    int64_t columns = peri_min(nr, p->n - at), b_step = nr;
+    const char *b = panel;
+    if (across && (columns == nr || columns * 2 == nr)) {
+      b_step = p->b.step;
+      b = (const char *)p->b.data + at * size;
+    } else {
+      pack_b(&j, p->b.data, at, columns, 0, p->k, panel);
+    }
+    for (int64_t i = 0; i < p->m; i += tiles->rows) {
+      int64_t rows = peri_min(tiles->rows, p->m - i);
+      tiles->tile[PERI_A_ANYWHERE][rows - 1][columns * 2 > nr](
+          p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b, b_step,
+          (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns, false);
+    }
+  }
+  piece whole = {.rows = p->m, .columns = p->n};
+  finish_strip(&j, &whole, 0, p->m, p->c, p->ldc);
+  return true;
+}
+
+static peri_status multiply_cut(peri_context *context, const peri_product *product) {
+  job j;
+  prepare(&j, context, product);
+  int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
+  size_t threads = (size_t)peri_min(peri_threads(context), pieces);
+  size_t packed = j.shared ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
+  size_t results = j.apart ? (size_t)(j.batches * j.parts * j.p.m * j.p.n) * j.size : 0;
+  size_t bytes = threads * j.scratch_bytes + lines(packed) + results;
+  void *memory;
+  PERI_TRY(peri_alloc(context, bytes, &memory));
+  j.packed = memory;
+  j.scratch = j.packed + lines(packed);
+  j.results = j.scratch + threads * j.scratch_bytes;
+  peri_status status = run_all(context, &j);
+  peri_free(context, memory, bytes);
+  return status;
+}
+
+/* ---- one long chain ---- */
+
+#define DOT_STEPS  512 /* from which blocks are computed side by side */
+#define DOT_BLOCKS 64  /* of a piece */
+
+typedef struct dot {
+  const job *j;
+  char *sums; /* of blocks */
+} dot;
+
+static bool is_dot(const peri_product *p) {
+  return p->m == 1 && p->n == 1 && p->k >= DOT_STEPS && p->batch_dims == 0 && p->c != NULL && p->part == 0 &&
+         p->a.gather == NULL && p->b.gather == NULL && p->a.index == NULL && p->b.index == NULL && p->a.step == 1 &&
+         p->b.step == 1;
+}
+
+static void run_blocks(void *arg, int64_t number) {
+  const dot *d = arg;
+  const job *j = d->j;
+  int64_t size = (int64_t)j->size, from = number * DOT_BLOCKS, end = peri_min(j->blocks, from + DOT_BLOCKS);
+  int64_t whole = peri_min(end, j->p.k / PERI_BLOCK);
+  const char *a = (const char *)j->p.a.data + from * PERI_BLOCK * size,
+             *b = (const char *)j->p.b.data + from * PERI_BLOCK * size;
+  j->tiles->blocks(whole - from, a, b, d->sums + from * size);
+  if (whole == end) return;
+  const void *rest = b + (whole - from) * PERI_BLOCK * size;
+  j->tiles->row_along(j->p.k % PERI_BLOCK, a + (whole - from) * PERI_BLOCK * size, 1, &rest, d->sums + whole * size, 1,
+                      false);
+}
+
+/* Blocks are chains of their own, so that as many as a vector has lanes are computed at once. */
+static peri_status multiply_dot(peri_context *context, const peri_product *product) {
+  job j;
+  prepare(&j, context, product);
+  dot d = {.j = &j};
+  void *sums;
+  size_t bytes = (size_t)j.blocks * j.size;
+  PERI_TRY(peri_alloc(context, bytes, &sums));
+  d.sums = sums;
+  peri_status status = peri_parallel(context, ceil_div(j.blocks, DOT_BLOCKS), run_blocks, &d);
+  int64_t part_blocks = ceil_div(j.part, PERI_BLOCK);
+  for (int64_t from = 0; from < j.blocks && status == PERI_OK; from += part_blocks) {
+    char *part = d.sums + from * (int64_t)j.size;
+    for (int64_t i = 1; i < peri_min(part_blocks, j.blocks - from); i++)
+      add_rows(&j, 1, 1, part + i * (int64_t)j.size, 0, part, 0);
+    if (from > 0) add_rows(&j, 1, 1, part, 0, d.sums, 0);
+  }
+  if (status == PERI_OK) {
+    memcpy(product->c, d.sums, j.size);
+    finish_strip(&j, &(piece){.rows = 1, .columns = 1}, 0, 1, product->c, 1);
+  }
+  peri_free(context, sums, bytes);
+  return status;
+}
+
+/* ---- the other way round ---- */
+
+#define TURN_WORK 10000 /* multiplications from which it pays */
+
+/* The part of the lanes of whole vectors that so many columns use. */
+static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
+  int64_t lanes = tiles->columns / 2;
+  return (double)columns / (double)round_up(columns, lanes);
+}
+
+/* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. */
+static bool is_narrow(const peri_context *context, const peri_product *p) {
+  const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
+  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL) return false;
+  if (p->n == 1 && p->m > 1) return true;
+  return p->n < 2 * tiles->columns && p->m * p->n * p->k >= TURN_WORK &&
+         used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);
+}
+
+static peri_product turned(const peri_product *product) {
+  peri_product p = *product;
+  p.a = product->b, p.b = product->a;
+  p.batch_a = product->batch_b, p.batch_b = product->batch_a;
+  p.m = product->n, p.n = product->m;
+  p.ldc = product->m;
+  p.bias = NULL, p.finish = NULL;
+  return p;
+}
+
+static peri_status multiply_turned(peri_context *context, const peri_product *product) {
+  peri_product p = turned(product);
+  if (product->n == 1 && product->ldc == 1 && product->bias == NULL && product->finish == NULL)
+    return multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
+  int64_t batches = batches_of(product), matrix = product->m * product->n;
+  size_t size = product->dtype == PERI_FLOAT64 ? sizeof(double) : sizeof(float),
+         bytes = (size_t)(batches * matrix) * size;
+  PERI_TRY(peri_alloc(context, bytes, &p.c));
+  peri_status status = multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
+  job j = {.p = *product, .context = context, .size = size};
+  for (int64_t batch = 0; batch < batches && status == PERI_OK; batch++) {
+    char *c = (char *)product->c + batch * product->m * product->ldc * (int64_t)size;
+    context->kernels->tiles->of[product->dtype == PERI_FLOAT64].scatter(
+        product->n, product->m, (char *)p.c + batch * matrix * (int64_t)size, c, product->ldc);
+    finish_strip(&j, &(piece){.batch = batch, .rows = product->m, .columns = product->n}, 0, product->m, c,
+                 product->ldc);
+  }
+  peri_free(context, p.c, bytes);
+  return status;
+}
+
+peri_status peri_multiply(peri_context *context, const peri_product *product) {
+  if (is_empty(product)) return PERI_OK;
+  if (is_dot(product)) return multiply_dot(context, product);
+  if (is_narrow(context, product)) return multiply_turned(context, product);
+  return multiply_small(context, product) ? PERI_OK : multiply_cut(context, product);
+}
+
+/* ---- within a body ---- */
+
+static void prepare_here(job *j, const peri_context *context, const peri_product *product) {
+  prepare(j, context, product);
+  j->shared = j->apart = false;
+  lay_out(j);
+}
+
+size_t peri_multiply_scratch(const peri_context *context, const peri_product *product) {
+  job j;
+  prepare_here(&j, context, product);
+  return j.scratch_bytes;
+}
+
+void peri_multiply_here(const peri_context *context, const peri_product *product, void *scratch) {
+  job j;
+  if (is_empty(product)) return;
+  prepare_here(&j, context, product);
+  j.scratch = (char *)scratch - (size_t)peri_worker() * j.scratch_bytes;
+  for (int64_t number = 0; number < j.batches * j.row_pieces * j.column_pieces; number++) run_piece(&j, number);
+}

@@ -1,0 +1,57 @@
+/* What the product engine is made of for one instruction set: micro-kernels that multiply two packed panels, and the
+ * loops that pack them. Compiled once for every set from tiles.isa.c; the frame (product.c) calls them.
+ *
+ * One element of a product is a chain of fused multiply-adds over k, ascending, in blocks of PERI_BLOCK whose sums are
+ * added in their order. A tile computes one block for some rows and columns. */
+#ifndef PERI_PRODUCT_TILES_H
+#define PERI_PRODUCT_TILES_H
+
+#include "base/base.h"
+
+#define PERI_BLOCK       256 /* steps of one chain; the bits of every product depend on it */
+#define PERI_TILE_ROWS   12  /* at most */
+#define PERI_ROW_COLUMNS 512 /* of a single row, at once */
+
+/* Rows of A over the steps of a block are read in three layouts. Where they lie along k in memory, copying them is
+ * cheaper than turning them. */
+typedef enum peri_layout_of_a {
+  PERI_A_ROWS,     /* element (i, p) at i * PERI_A_PITCH + p */
+  PERI_A_STEPS,    /* element (i, p) at p * rows of a whole tile + i */
+  PERI_A_ANYWHERE, /* element (i, p) at i * a_row + p * a_step */
+  PERI_A_LAYOUTS
+} peri_layout_of_a;
+#define PERI_A_PITCH (PERI_BLOCK + 16) /* no two rows fall into the same sets of a cache */
+
+/* C (rows x columns) = A B, or C += A B when add is set. B has its steps b_step apart, each with a whole number of
+ * vectors that may be read. a_row and a_step are read in the layout ANYWHERE alone. */
+typedef void (*peri_tile)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,
+                          void *c, int64_t ldc, int64_t columns, bool add);
+
+/* One float type. */
+typedef struct peri_tile_kernels {
+  int rows, columns;                                 /* of a whole tile; columns are two vectors */
+  peri_tile tile[PERI_A_LAYOUTS][PERI_TILE_ROWS][2]; /* [layout of A][rows - 1][vectors - 1] */
+  /* A single row, c = a B or c += a B, reads B where it lies: in vectors along memory, or side by side. */
+  void (*row_along)(int64_t k, const void *a, int64_t a_step, const void *const *vectors, void *c, int64_t columns,
+                    bool add);
+  void (*row_across)(int64_t k, const void *a, int64_t a_step, const void *b, int64_t b_step, void *c, int64_t columns,
+                     bool add);
+  /* The sums of whole blocks of one chain, a and b along memory. */
+  void (*blocks)(int64_t count, const void *a, const void *b, void *sums);
+  /* Panels of B: k steps of at most `columns` elements, those beyond count 0; of vectors that lie along memory, or side
+   * by side (x[p * ld + i]) */
+  void (*turn)(int64_t count, int64_t k, const void *const *vectors, void *panel);
+  void (*copy)(int64_t count, int64_t k, const void *x, int64_t ld, void *panel);
+  /* A panel of A of vectors that lie side by side; elements beyond count are not written */
+  void (*copy_rows)(int64_t count, int64_t k, const void *x, int64_t ld, void *panel);
+  /* Steps of `width` elements of vectors that lie anyhow; those beyond count are 0 */
+  void (*collect)(int64_t count, int64_t width, int64_t k, const void *const *vectors, int64_t step, void *panel);
+  /* c[j * ldc + i] = x[i * columns + j] */
+  void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
+} peri_tile_kernels;
+
+typedef struct peri_product_tiles {
+  peri_tile_kernels of[2]; /* float32, float64 */
+} peri_product_tiles;
+
+#endif

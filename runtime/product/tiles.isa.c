@@ -1,0 +1,108 @@
+/* The micro-kernels of products for one instruction set; see tiles.h. */
+#include "product/tiles.h"
+
+#include "product/vectors.h"
+
+#if defined(__AVX512F__) || defined(__ARM_NEON)
+#define MR 12 /* 24 sums, two vectors of B and one of A: all of 32 registers are used */
+#define EACH_ROWS(something)                                                                                           \
+  SOME_ROWS(something) something(7) something(8) something(9) something(10) something(11) something(12)
+#else
+#define MR                   6 /* of 16 registers */
+#define EACH_ROWS(something) SOME_ROWS(something)
+#endif
+#define SOME_ROWS(something) something(1) something(2) something(3) something(4) something(5) something(6)
+
+#define LANES_2(f, side) f(0, side), f(1, side)
+#define LANES_4(f, side) LANES_2(f, side), f(2, side), f(3, side)
+#define LANES_8(f, side) LANES_4(f, side), f(4, side), f(5, side), f(6, side), f(7, side)
+#define LANES_16(f, side)                                                                                              \
+  LANES_8(f, side), f(8, side), f(9, side), f(10, side), f(11, side), f(12, side), f(13, side), f(14, side), f(15, side)
+
+#define T        float
+#define FN(name) name##_f32
+#define V        peri_f32s
+#define QUARTER  4
+#define MADD     PERI_MADD_F32
+#define LOAD     PERI_LOAD_F32
+#define STORE    PERI_STORE_F32
+#if PERI_VECTOR == 64
+#define LANES     16
+#define EACH_LANE LANES_16
+#elif PERI_VECTOR == 32
+#define LANES     8
+#define EACH_LANE LANES_8
+#else
+#define LANES     4
+#define EACH_LANE LANES_4
+#endif
+#include "product/tile.h"
+#undef T
+#undef FN
+#undef V
+#undef QUARTER
+#undef MADD
+#undef LOAD
+#undef STORE
+#undef LANES
+#undef EACH_LANE
+
+#define T        double
+#define FN(name) name##_f64
+#define V        peri_f64s
+#define QUARTER  2
+#define MADD     PERI_MADD_F64
+#define LOAD     PERI_LOAD_F64
+#define STORE    PERI_STORE_F64
+#if PERI_VECTOR == 64
+#define LANES     8
+#define EACH_LANE LANES_8
+#elif PERI_VECTOR == 32
+#define LANES     4
+#define EACH_LANE LANES_4
+#else
+#define LANES     2
+#define EACH_LANE LANES_2
+#endif
+#include "product/tile.h"
+
+#define ROWS_F32(rows)     {rows_##rows##_1_f32, rows_##rows##_2_f32},
+#define ROWS_F64(rows)     {rows_##rows##_1_f64, rows_##rows##_2_f64},
+#define STEPS_F32(rows)    {steps_##rows##_1_f32, steps_##rows##_2_f32},
+#define ANYWHERE_F32(rows) {anywhere_##rows##_1_f32, anywhere_##rows##_2_f32},
+#define STEPS_F64(rows)    {steps_##rows##_1_f64, steps_##rows##_2_f64},
+#define ANYWHERE_F64(rows) {anywhere_##rows##_1_f64, anywhere_##rows##_2_f64},
+
+const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
+    .of = {
+        {
+            .rows = MR,
+            .columns = 2 * PERI_VECTOR / (int)sizeof(float),
+            .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F32)},
+                     [PERI_A_STEPS] = {EACH_ROWS(STEPS_F32)},
+                     [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F32)}},
+            .row_along = row_along_f32,
+            .row_across = row_across_f32,
+            .blocks = blocks_f32,
+            .turn = turn_f32,
+            .copy = copy_f32,
+            .copy_rows = copy_rows_f32,
+            .collect = collect_f32,
+            .scatter = scatter_f32,
+        },
+        {
+            .rows = MR,
+            .columns = 2 * PERI_VECTOR / (int)sizeof(double),
+            .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F64)},
+                     [PERI_A_STEPS] = {EACH_ROWS(STEPS_F64)},
+                     [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F64)}},
+            .row_along = row_along_f64,
+            .row_across = row_across_f64,
+            .blocks = blocks_f64,
+            .turn = turn_f64,
+            .copy = copy_f64,
+            .copy_rows = copy_rows_f64,
+            .collect = collect_f64,
+            .scatter = scatter_f64,
+        },
+    }};

@@ -1,0 +1,78 @@
+/* Vectors as wide as the instruction set's registers, for the files of this room that are compiled once for each set.
+ * Everything else is written over them in plain C. */
+#ifndef PERI_PRODUCT_VECTORS_H
+#define PERI_PRODUCT_VECTORS_H
+
+#include "kernels/isa.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+/* Vectors pass only between functions that are inlined: how a call would pass them does not matter. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#if defined(__AVX512F__)
+#define PERI_VECTOR 64
+#elif defined(__AVX2__)
+#define PERI_VECTOR 32
+#else
+#define PERI_VECTOR 16
+#endif
+
+typedef float peri_f32s __attribute__((vector_size(PERI_VECTOR)));
+typedef double peri_f64s __attribute__((vector_size(PERI_VECTOR)));
+
+/* a * b + c in each lane, rounded once where the set has the instruction. */
+#if defined(__AVX512F__)
+#define PERI_MADD_F32(a, b, c) (peri_f32s) _mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c))
+#define PERI_MADD_F64(a, b, c) (peri_f64s) _mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c))
+#elif defined(__FMA__)
+#define PERI_MADD_F32(a, b, c) (peri_f32s) _mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c))
+#define PERI_MADD_F64(a, b, c) (peri_f64s) _mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c))
+#elif defined(__ARM_FEATURE_FMA)
+#define PERI_MADD_F32(a, b, c) (peri_f32s) vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b))
+#define PERI_MADD_F64(a, b, c) (peri_f64s) vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b))
+#else
+#define PERI_MADD_F32(a, b, c) ((a) * (b) + (c))
+#define PERI_MADD_F64(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* The first count lanes, fewer than all: nothing beyond them is read or written, lanes not read are 0. */
+#if defined(__AVX512F__)
+#define PERI_LOAD_F32(from, count)        (peri_f32s) _mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), from)
+#define PERI_LOAD_F64(from, count)        (peri_f64s) _mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), from)
+#define PERI_STORE_F32(to, count, vector) _mm512_mask_storeu_ps(to, (__mmask16)((1u << (count)) - 1), (__m512)(vector))
+#define PERI_STORE_F64(to, count, vector) _mm512_mask_storeu_pd(to, (__mmask8)((1u << (count)) - 1), (__m512d)(vector))
+#elif defined(__AVX2__)
+/* Read from 8 - count (4 - count) on, these are count times all bits, then zeros. */
+static const int32_t peri_lanes_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+static const int64_t peri_lanes_f64[8] = {-1, -1, -1, -1};
+#define PERI_MASK_F32(count)              _mm256_loadu_si256((const __m256i *)(const void *)(peri_lanes_f32 + 8 - (count)))
+#define PERI_MASK_F64(count)              _mm256_loadu_si256((const __m256i *)(const void *)(peri_lanes_f64 + 4 - (count)))
+#define PERI_LOAD_F32(from, count)        (peri_f32s) _mm256_maskload_ps(from, PERI_MASK_F32(count))
+#define PERI_LOAD_F64(from, count)        (peri_f64s) _mm256_maskload_pd(from, PERI_MASK_F64(count))
+#define PERI_STORE_F32(to, count, vector) _mm256_maskstore_ps(to, PERI_MASK_F32(count), (__m256)(vector))
+#define PERI_STORE_F64(to, count, vector) _mm256_maskstore_pd(to, PERI_MASK_F64(count), (__m256d)(vector))
+#else
+static PERI_ALWAYS_INLINE peri_f32s peri_load_f32(const float *from, int64_t count) {
+  peri_f32s vector = {0};
+  memcpy(&vector, from, (size_t)count * sizeof *from);
+  return vector;
+}
+static PERI_ALWAYS_INLINE peri_f64s peri_load_f64(const double *from, int64_t count) {
+  peri_f64s vector = {0};
+  memcpy(&vector, from, (size_t)count * sizeof *from);
+  return vector;
+}
+#define PERI_LOAD_F32(from, count)        peri_load_f32(from, count)
+#define PERI_LOAD_F64(from, count)        peri_load_f64(from, count)
+#define PERI_STORE_F32(to, count, vector) memcpy(to, &(vector), (size_t)(count) * sizeof(float))
+#define PERI_STORE_F64(to, count, vector) memcpy(to, &(vector), (size_t)(count) * sizeof(double))
+#endif
+
+#endif
