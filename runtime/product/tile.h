@@ -68,13 +68,11 @@ static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, c
     (void)a_row, (void)a_step;                                                                                         \
     FN(multiply)(rows, vectors, row, step, k, a, b, b_step, c, ldc, columns, add);                                     \
   }
-#define TILES(rows)                                                                                                    \
-  TILE(rows_##rows##_1, rows, 1, PERI_A_PITCH, 1)                                                                      \
-  TILE(rows_##rows##_2, rows, 2, PERI_A_PITCH, 1)                                                                      \
-  TILE(steps_##rows##_1, rows, 1, 1, MR)                                                                               \
-  TILE(steps_##rows##_2, rows, 2, 1, MR)                                                                               \
-  TILE(anywhere_##rows##_1, rows, 1, a_row, a_step)                                                                    \
-  TILE(anywhere_##rows##_2, rows, 2, a_row, a_step)
+TILE(packed_rows_1, MR, 1, PERI_A_PITCH, 1)
+TILE(packed_rows_2, MR, 2, PERI_A_PITCH, 1)
+TILE(packed_steps_1, MR, 1, 1, MR)
+TILE(packed_steps_2, MR, 2, 1, MR)
+#define TILES(rows) TILE(rows_##rows##_1, rows, 1, a_row, a_step) TILE(rows_##rows##_2, rows, 2, a_row, a_step)
 EACH_ROWS(TILES)
 
 /* ---- turning ---- */
