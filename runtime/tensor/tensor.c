@@ -112,6 +112,7 @@ bool peri_same_shape(const peri_layout *a, const peri_layout *b) {
 static void storage_release(peri_storage *storage) {
   if (--storage->references > 0) return;
   peri_context *context = storage->context;
+  if (storage->packed != NULL) peri_packed_drop(storage);
   if (storage->deleter != NULL) storage->deleter(storage->data, storage->user);
   peri_free(context, storage, storage->block_bytes);
   peri_context_drop(context);
@@ -273,7 +274,11 @@ const int64_t *peri_tensor_shape(const peri_tensor *tensor) { return tensor->lay
 const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->layout.strides; }
 int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
 bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
-void *peri_tensor_data(peri_tensor *tensor) { return tensor->data; }
+void *peri_tensor_data(peri_tensor *tensor) {
+  tensor->storage->exposed = true;
+  if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
+  return tensor->data;
+}
 
 /* ---- copies ---- */
 
@@ -323,6 +328,7 @@ peri_view peri_view_dimension_last(const peri_view *x, int64_t dim) {
 }
 
 peri_status peri_tensor_copy_into(peri_tensor *target, const peri_tensor *source) {
+  target->storage->version++;
   return peri_view_copy_into(peri_tensor_context(target), &target->view, &source->view);
 }
 

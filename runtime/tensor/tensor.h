@@ -7,6 +7,7 @@
 #define PERI_TENSOR_H
 
 #include "base/base.h"
+#include "product/product.h"
 
 /* What computed a tensor, as far as the tensor knows it: a counted thing that its maker (ops/node.c) buries. */
 typedef struct peri_computed {
@@ -26,6 +27,9 @@ typedef struct peri_storage {
   uint64_t version;
   void (*deleter)(void *data, void *user); /* lent memory */
   void *user;
+  struct peri_packed *packed; /* kept for products (packed.c), or NULL */
+  uint64_t multiplied;        /* the version of the last product by it, plus 1 */
+  bool exposed;               /* the host has its address, and may write without a word */
 } peri_storage;
 
 /* What a tensor looks like, without its bytes. Strides are in elements. */
@@ -122,6 +126,14 @@ peri_status peri_view_copy_into(peri_context *context, const peri_view *target, 
 peri_status peri_view_copy(peri_context *context, const peri_view *x, peri_dtype dtype, peri_tensor **out);
 /* The elements of x one behind the other: x's own, or those of a copy, which *own then holds, else NULL. */
 peri_status peri_view_contiguous(peri_context *context, const peri_view *x, const char **data, peri_tensor **own);
+
+/* ---- matrices that products multiply by again and again ----
+ * Gives product->packed of x, whose columns product->b are, when a product by it was made before and nothing was
+ * written since; the first such product makes it and keeps it with x's storage for as long as it is true. What is
+ * returned is to be let go after the product; NULL without. Short memory is no error: then it is not kept. */
+struct peri_packed *peri_packed_hold(peri_tensor *x, peri_product *product);
+void peri_packed_let(struct peri_packed *packed);
+void peri_packed_drop(peri_storage *storage);
 
 /* ---- single elements ---- */
 double peri_load_number(peri_dtype dtype, const void *element);
