@@ -1,8 +1,8 @@
 /* The elementwise functions of elementwise.def for one type that has arithmetic: scalar functions
  * (value, slope) and the loops around them. elementwise.isa.c includes this file for float32, float64
- * and int64, with T and FN(name) as in loops.h, ROWS_F(...) giving its arguments for a float type
- * and nothing for int64, and SIN, COS and ANY_FAR for the type. ANY_FAR says whether a sine or cosine
- * must take the slower way for some of its arguments; the scalar functions are told as `far`. */
+ * and int64, with T and FN(name) as in loops.h, and ROWS_F(...) giving its arguments for a float type
+ * and nothing for int64. FN(any_far) says whether a sine or cosine must take the slower way for some of its
+ * arguments; the scalar functions are told as `far`. */
 
 #define ADD(a, b)       FN(add)(a, b)
 #define SUB(a, b)       FN(sub)(a, b)
@@ -18,6 +18,8 @@
 #define LOG(a)          FN(log)(a)
 #define LOG1P(a)        FN(log1p)(a)
 #define TANH(a)         FN(tanh)(a)
+#define SIN(a)          (far ? FN(sin)(a) : FN(sin_near)(a))
+#define COS(a)          (far ? FN(cos)(a) : FN(cos_near)(a))
 #define SIGMOID(a)      FN(sigmoid)(a)
 #define RELU(a)         (!((a) <= 0) ? (a) : C(0))
 #define FLOOR(a)        FN(floor)(a)
@@ -113,7 +115,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
     return value;                                                                                                      \
   }                                                                                                                    \
   static void FN(unary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                        \
-    if (IS_PERIODIC_##cost && ANY_FAR(n, a, sa)) {                                                                     \
+    if (IS_PERIODIC_##cost && FN(any_far)(n, a, sa)) {                                                                 \
       FN(map1)(n, y, sy, a, sa, FN(value_##name), true, true);                                                         \
     } else {                                                                                                           \
       FN(map1)(n, y, sy, a, sa, FN(value_##name), false, IS_COSTLY_##cost);                                            \
@@ -142,7 +144,7 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
   static void FN(derivative_##name)(int64_t n, char *gx, ptrdiff_t sgx, const char *g, ptrdiff_t sg, const char *x,    \
                                     ptrdiff_t sx, const char *y, ptrdiff_t sy) {                                       \
     (void)x, (void)sx, (void)y, (void)sy;                                                                              \
-    if (IS_PERIODIC_##cost && READS_X_##saves && ANY_FAR(n, x, sx)) {                                                  \
+    if (IS_PERIODIC_##cost && READS_X_##saves && FN(any_far)(n, x, sx)) {                                              \
       CHAIN_##saves(FN(slope_##name), true);                                                                           \
     } else {                                                                                                           \
       CHAIN_##saves(FN(slope_##name), false);                                                                          \
@@ -209,6 +211,8 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 #undef LOG
 #undef LOG1P
 #undef TANH
+#undef SIN
+#undef COS
 #undef SIGMOID
 #undef RELU
 #undef FLOOR
