@@ -411,7 +411,7 @@ end
 local function column_units(a, b)
   local largest, units = peri.cat({ a, b }, 1):abs():max(1):totable(), {}
   for j, size in ipairs(largest) do
-    units[j] = size > 0 and size < math.huge and 2.0 ^ math.floor(math.log(size, 2)) or 1.0
+    units[j] = size > 0 and size < math.huge and internal.data.binade(size) or 1.0
   end
   return float64(units)
 end

@@ -47,7 +47,6 @@ uint64_t peri_stream_u64(peri_stream *stream);                            /* tak
 uint64_t peri_stream_below(peri_stream *stream, uint64_t bound);          /* uniform in [0, bound), unbiased */
 void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order); /* each order with the same chance */
 double peri_stream_uniform(peri_stream *stream);                          /* uniform in [0, 1), 53 bits */
-double peri_stream_normal(peri_stream *stream);                           /* Box-Muller; takes one block */
 /* order becomes a random permutation of 0 .. n-1 */
 void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order);
 

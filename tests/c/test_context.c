@@ -2,6 +2,7 @@
  * random streams against published vectors. */
 #include "base/base.h"
 #include "base/memory.h"
+#include "kernels/scalar.h"
 #include "test.h"
 
 #include <math.h>

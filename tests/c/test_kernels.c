@@ -1,6 +1,7 @@
 /* The choice of kernels, rows by index, sorting and random fills against plain twins, with the same bits for any
  * number of threads. The other kernels have their own test_kernels_*.c. */
 #include "kernels/rows.h"
+#include "kernels/scalar.h"
 #include "kernels_support.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
 /* Two concentric rings: the smallest data set that no straight line separates. */
 #include "data/sets/sets.h"
 #include "data/streams.h"
+#include "kernels/scalar.h"
 #include "tensor/tensor.h"
 
 #include <math.h>
@@ -31,7 +32,7 @@ static void fill(int64_t n, double noise, double factor, uint64_t seed, peri_ten
     bool is_outer = y[i] < outer;
     int64_t place = is_outer ? y[i] : y[i] - outer, points = is_outer ? outer : n - outer;
     double angle = TWO_PI * (double)place / (double)points, radius = is_outer ? 1 : factor;
-    double point[2] = {radius * cos(angle), radius * sin(angle)};
+    double point[2] = {radius * peri_cos(angle), radius * peri_sin(angle)};
     for (int c = 0; c < 2; c++) {
       double value = point[c] + noise * peri_stream_normal(&stream);
       if (x->layout.dtype == PERI_FLOAT32)

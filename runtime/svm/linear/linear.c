@@ -2,6 +2,7 @@
 #include "svm/linear/problem.h"
 
 #include "kernels/kernels.h"
+#include "kernels/scalar.h"
 #include "svm/svm_kernels.h"
 
 #include <math.h>
@@ -185,7 +186,7 @@ static void squares_body(void *arg, int64_t piece) {
 /* Of a row whose squares may overflow. */
 static double length_of(const peri_linear_problem *p, int64_t i) {
   double length = p->constant;
-  for (int64_t j = 0; j < p->d; j++) length = hypot(length, peri_value(p->dtype, peri_linear_row(p, i), j));
+  for (int64_t j = 0; j < p->d; j++) length = peri_hypot(length, peri_value(p->dtype, peri_linear_row(p, i), j));
   return length;
 }
 
