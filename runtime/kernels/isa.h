@@ -15,7 +15,13 @@
 #define PERI_ISA_PASTE(name, isa)  PERI_ISA_PASTE_(name, isa)
 #define PERI_ISA_NAME(name)        PERI_ISA_PASTE(name, PERI_ISA)
 
+#if defined(PERI_EXACT) /* small before fast */
+#define PERI_ALWAYS_INLINE inline
+#else
 #define PERI_ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
+
+#define PERI_NOINLINE __attribute__((noinline, unused))
 
 /* Before a loop whose iterations do not depend on each other: the output may be an input itself, so
  * "restrict" would be a lie and the compiler's own overlap check would take the slow path. */
@@ -31,7 +37,7 @@
  * functions are the same on every machine. */
 #if defined(PERI_SCALAR)
 #define FUSED 0
-#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(PERI_EXACT)
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMA) || defined(PERI_EXACT)
 #define FUSED 1
 #else
 #define FUSED 0

@@ -357,7 +357,7 @@ static const uint64_t two_over_pi[21] = {
     0xf0cfbc209af4361du,
 };
 
-static inline float sin_far_f32(float x, uint32_t shift) {
+static PERI_NOINLINE float sin_far_f32(float x, uint32_t shift) {
   if (!(__builtin_fabsf(x) < INFINITY)) return NAN;
   uint32_t bits = bits_f32(x);
   int from = (int)(bits >> 23 & 0xff) - 150 - 2 + 64; /* e - 2, after 64 zeros: x >= 2^20 gives 59 to 166 */
@@ -452,7 +452,7 @@ static PERI_ALWAYS_INLINE double cos_near_f64(double x) { return sin_near_shifte
 
 /* As in float32, with 192 bits: the product's first 128 are those of a number above 2^64, however near to a multiple of
  * pi/2 a double comes. */
-static inline double sin_far_f64(double x, uint64_t shift) {
+static PERI_NOINLINE double sin_far_f64(double x, uint64_t shift) {
   if (!(__builtin_fabs(x) < (double)INFINITY)) return (double)NAN;
   uint64_t bits = bits_f64(x), m = (bits & 0xfffffffffffffull) | 0x10000000000000ull;
   int from = (int)(bits >> 52 & 0x7ff) - 1075 - 2 + 64; /* x >= 2^20 gives 30 to 1033 */

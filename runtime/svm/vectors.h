@@ -1,7 +1,10 @@
 /* Vectors of the machine's width, for the files *.isa.c of this room: gcc's and clang's common vector types, and
- * intrinsics where they do better. */
+ * intrinsics where they do better. Where the order of additions tells, sums have as many lanes on every machine: a
+ * multiple of GROUP_LANES, in as many vectors as that takes. */
 #ifndef PERI_SVM_VECTORS_H
 #define PERI_SVM_VECTORS_H
+
+#include "kernels/isa.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,8 +19,13 @@
 #include <immintrin.h>
 #define WIDTH 4
 #else
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 #define WIDTH 2
 #endif
+#define GROUP_LANES 8
+#define GROUP       (GROUP_LANES / WIDTH)
 
 /* Every function that takes or returns these vectors is inlined: no calling convention is involved. */
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -35,6 +43,32 @@ INLINE doubles load(const double *x) {
   return v;
 }
 INLINE void store(double *y, doubles v) { memcpy(y, &v, sizeof v); }
+
+/* a * b + c */
+INLINE doubles fused(doubles a, doubles b, doubles c) {
+#if WIDTH == 8
+  return (doubles)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif WIDTH == 4 && FUSED
+  return (doubles)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+  return (doubles)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif !FUSED
+  return a * b + c;
+#else
+  for (int lane = 0; lane < WIDTH; lane++) c[lane] = madd_f64(a[lane], b[lane], c[lane]);
+  return c;
+#endif
+}
+
+/* The sum of all lanes of 1, 2 or 4 groups (a constant): groups first, then halves of a group. */
+INLINE double sum_of(doubles *sum, int groups) {
+  for (int half = groups / 2; half > 0; half /= 2) {
+    for (int v = 0; v < half * GROUP; v++) sum[v] += sum[v + half * GROUP];
+  }
+  double lanes[GROUP_LANES];
+  for (int v = 0; v < GROUP; v++) store(lanes + v * WIDTH, sum[v]);
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
 
 /* Floats of either dtype as double, chosen by a constant. */
 INLINE double value_at(const void *x, int64_t at, bool wide) {

@@ -15,7 +15,13 @@ static void test_selection(void) {
   PERI_CHECK(peri_kernels_select() == best, "an unknown name changes nothing");
   setenv("PERILUNE_ISA", "baseline", 1);
   PERI_CHECK(strcmp(peri_kernels_select()->name, "baseline") == 0, "%s", peri_kernels_select()->name);
+  PERI_CHECK(!peri_kernels_select()->same_bits, "the baseline's bits are its own");
+  setenv("PERILUNE_EXACT", "1", 1);
+  PERI_CHECK(strcmp(peri_kernels_select()->name, "exact") == 0, "%s", peri_kernels_select()->name);
+  PERI_CHECK(peri_kernels_select()->same_bits, "what exact stands for");
   unsetenv("PERILUNE_ISA");
+  PERI_CHECK(strcmp(best->name, "baseline") == 0 || peri_kernels_select() == best, "only where there is no FMA");
+  unsetenv("PERILUNE_EXACT");
   PERI_CHECK(best->elementwise != NULL && best->rows != NULL && best->svm != NULL, "a table is missing");
 }
 

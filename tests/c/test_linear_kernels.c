@@ -109,7 +109,7 @@ static void check_losses(const peri_linear_kernels *k, const sample *s) {
 }
 
 static void test_loops(void) {
-  static const char *const sets[] = {"baseline", "v3", "v4"};
+  static const char *const sets[] = {"baseline", "exact", "v3", "v4"};
   static sample s;
   for (size_t set = 0; set < PERI_COUNT(sets); set++) {
     setenv("PERILUNE_ISA", sets[set], 1);

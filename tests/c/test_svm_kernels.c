@@ -142,7 +142,7 @@ static void check_exponents(const peri_svm_kernels *kernels) {
 }
 
 static void test_distances(void) {
-  static const char *const sets[] = {"baseline", "v3", "v4"};
+  static const char *const sets[] = {"baseline", "exact", "v3", "v4"};
   for (size_t set = 0; set < PERI_COUNT(sets); set++) {
     setenv("PERILUNE_ISA", sets[set], 1);
     const peri_svm_kernels *kernels = peri_kernels_select()->svm;
@@ -153,7 +153,7 @@ static void test_distances(void) {
 }
 
 static void test_passes(void) {
-  static const char *const sets[] = {"baseline", "v3", "v4"};
+  static const char *const sets[] = {"baseline", "exact", "v3", "v4"};
   for (size_t set = 0; set < PERI_COUNT(sets); set++) {
     setenv("PERILUNE_ISA", sets[set], 1);
     const peri_svm_kernels *kernels = peri_kernels_select()->svm;
