@@ -114,17 +114,21 @@ static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, char *y, ptrdiff_t sy, const 
 static PERI_ALWAYS_INLINE const T *FN(piece_of)(const char *a, ptrdiff_t sa, int64_t from, int64_t count, int64_t whole,
                                                 T *buffer) {
   if (DENSE(T, sa) && whole == count) return (const T *)a + from;
+  if (sa == 0 && from > 0) return buffer;
   for (int64_t i = 0; i < whole; i++) buffer[i] = *(const T *)(a + (from + peri_min(i, count - 1)) * sa);
   return buffer;
 }
 
-/* A costly function has one loop, over pieces that are made dense where they are not. */
+/* A costly function has one loop, over pieces that are made dense where they are not; what follows the last whole
+ * vector is a piece of its own. */
 static PERI_ALWAYS_INLINE void FN(map2_costly)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa,
                                                const char *b, ptrdiff_t sb, T (*f)(T, T)) {
   enum { PIECE = 512 };
   T left[PIECE], right[PIECE], result[PIECE];
-  for (int64_t from = 0; from < n; from += PIECE) {
-    int64_t count = peri_min(PIECE, n - from), whole = (count + RUN - 1) / RUN * RUN;
+  for (int64_t from = 0, count; from < n; from += count) {
+    count = peri_min(PIECE, n - from);
+    if (count > RUN) count -= count % RUN;
+    int64_t whole = peri_max(count, RUN);
     const T *as = FN(piece_of)(a, sa, from, count, whole, left), *bs = FN(piece_of)(b, sb, from, count, whole, right);
     bool dense = DENSE(T, sy) && whole == count;
     T *out = dense ? (T *)y + from : result;
