@@ -12,6 +12,9 @@
 
 static inline int64_t peri_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t peri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+/* Of a number and a NaN the number; of two zeros the second, where fmax and fmin leave open which. */
+static inline double peri_larger(double a, double b) { return a > b || b != b ? a : b; }
+static inline double peri_smaller(double a, double b) { return a < b || b != b ? a : b; }
 
 /* Return early with a failing status. */
 #define PERI_TRY(expression)                                                                                           \

@@ -22,7 +22,7 @@ double peri_binade(double x) {
 }
 
 double peri_hypot(double x, double y) {
-  double largest = fmax(fabs(x), fabs(y));
+  double largest = peri_larger(fabs(x), fabs(y));
   if (largest == 0 || !(largest < (double)INFINITY)) return fabs(x) + fabs(y);
   double scale = peri_binade(largest); /* divided by it, nothing is rounded that counts */
   double a = x / scale, b = y / scale;

@@ -60,7 +60,7 @@ static const peri_schedule_kind ConstantLR = {
            "The rate times factor for total_iters epochs, then the rate itself."};
 
 static double linear_rate(double base, double t, const double *o) {
-  return base * (o[0] + (o[1] - o[0]) * fmin(t, o[2]) / o[2]);
+  return base * (o[0] + (o[1] - o[0]) * peri_smaller(t, o[2]) / o[2]);
 }
 static const peri_schedule_kind LinearLR = {
     .name = "LinearLR",
@@ -106,7 +106,7 @@ static void plateau_observe(peri_schedule *s, double metric) {
   }
   double now = s->optimizer->options[0], next = now;
   if (v[PERI_SCHEDULE_bad] > o[PLATEAU_PATIENCE]) {
-    next = fmax(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
+    next = peri_larger(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
     if (now - next <= o[PLATEAU_EPS]) next = now;
     v[PERI_SCHEDULE_waiting] = o[PLATEAU_COOLDOWN];
     v[PERI_SCHEDULE_bad] = 0;

@@ -74,7 +74,7 @@ static void check_partner(const peri_svm_kernels *kernels, const sample *s, int 
     double b = slope(s, t, PERI_SVM_DOWN_ABOVE) - slope_i;
     if (!(s->state[t] & PERI_SVM_DOWN) || b <= 0) continue;
     double gain = b * b / (k_ii + s->diagonal[t] - 2 * s->i[t]);
-    best = fmax(best, gain);
+    best = peri_larger(best, gain);
     if (t == p.at) got = gain;
   }
   PERI_CHECK((p.at >= 0) == (best > 0), "partner %lld", (long long)p.at);
@@ -126,7 +126,7 @@ static void check_exponents(const peri_svm_kernels *kernels) {
     }
     given[0] = x[0] = norms[0]; /* a duplicate, or worse */
     double largest = 0;
-    for (int j = 0; j < 33; j++) largest = fmax(largest, (double)norms[j]);
+    for (int j = 0; j < 33; j++) largest = peri_larger(largest, (double)norms[j]);
     bool lost = false, marked = kernels->rbf_exponent[0](33, x, norms, largest, norm, gamma);
     for (int j = 0; j < 33; j++) {
       double sum = norm + (double)norms[j], distance = sum - 2 * (double)given[j];

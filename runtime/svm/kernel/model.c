@@ -273,7 +273,7 @@ static void kernel_body(void *arg, int64_t piece) {
 /* Few where there are many pairs, so that the rows whose decisions are held at a time are several pieces. */
 static int64_t rows_of_piece(const peri_svm *model) {
   double row_work = 2.0 * (double)model->d * (double)peri_max(model->supports, 1);
-  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)fmin(WORK / row_work, ROWS)));
+  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)peri_smaller(WORK / row_work, ROWS)));
 }
 
 /* Kernel values that are given: against all rows of the fit (gather), or against the support vectors. */
@@ -436,7 +436,7 @@ static void couple(const peri_svm *model, const double *decision, double *out, d
     for (int64_t j = i + 1; j < k; j++) {
       int64_t pair = pair_number(k, i, j);
       double p = peri_platt(decision[pair], model->prob_a[pair], model->prob_b[pair]);
-      r[i * k + j] = fmin(fmax(p, least), 1 - least);
+      r[i * k + j] = peri_smaller(peri_larger(p, least), 1 - least);
       r[j * k + i] = 1 - r[i * k + j];
     }
   }

@@ -86,7 +86,7 @@ void peri_platt_fit_slope(int64_t n, const double *decision, const bool *positiv
   targets(n, positive, count, target);
   *a = *b = 0;
   fit(n, decision, positive, target, false, a, b);
-  *a = fmin(*a, 0);
+  *a = peri_smaller(*a, 0);
 }
 
 /* ---- coupling ----
@@ -111,7 +111,7 @@ void peri_couple(int64_t k, const double *r, double *p, double *scratch) {
       for (int64_t j = 0; j < k; j++) Qp[i] += Q[i * k + j] * p[j];
       pQp += p[i] * Qp[i];
     }
-    for (int64_t i = 0; i < k; i++) worst = fmax(worst, fabs(Qp[i] - pQp));
+    for (int64_t i = 0; i < k; i++) worst = peri_larger(worst, fabs(Qp[i] - pQp));
     if (worst < enough) return;
     for (int64_t i = 0; i < k; i++) {
       double change = (pQp - Qp[i]) / Q[i * k + i], all = 1 + change;

@@ -85,7 +85,7 @@ static void normalised(int64_t k, const double *decision, double *out) {
   double largest = -INFINITY, sum = 0;
   for (int64_t c = 0; c < k; c++) {
     out[c] = log_sigmoid(decision[c]);
-    largest = fmax(largest, out[c]);
+    largest = peri_larger(largest, out[c]);
   }
   for (int64_t c = 0; c < k; c++) sum += out[c] = peri_exp(out[c] - largest);
   for (int64_t c = 0; c < k; c++) out[c] /= sum;

@@ -198,7 +198,7 @@ static peri_status take_squares(peri_linear_problem *p) {
       return peri_fail(p->context, PERI_ERR_NUMERIC,
                        "%s: row %lld of X is of length %g, too large at C = %g (scale the features, or lower C)",
                        p->who, (long long)p->order[i] + 1, length_of(p, i), p->options->C);
-    p->largest = fmax(p->largest, p->square[i]);
+    p->largest = peri_larger(p->largest, p->square[i]);
   }
   return PERI_OK;
 }
@@ -260,7 +260,7 @@ static peri_status take_machines(const peri_linear_problem *p, peri_linear *mode
     if (p->constant > 0) model->intercept[r] = p->constant * (w[p->d] - (less != NULL ? less[p->d] : 0));
     model->n_iter[r] = p->n_iter[r];
     model->gaps[r] = p->gaps[r];
-    model->gap = fmax(model->gap, model->gaps[r]);
+    model->gap = peri_larger(model->gap, model->gaps[r]);
     model->fit_status |= !p->reached[r];
     finite &= isfinite(sum) && isfinite(model->intercept[r]) && isfinite(model->gaps[r]);
   }
