@@ -6,7 +6,7 @@
  * bests, taken in turn, hide the latency of comparisons. Of equal values the last position wins (as in LIBSVM,
  * which matters where several stationary points exist), whatever the width and the number of sets. */
 #include "svm/svm_kernels.h"
-#include "svm/vectors.h"
+#include "kernels/vectors.h"
 
 #include <float.h>
 #include <math.h>

@@ -6,7 +6,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/mathfun.h"
-#include "svm/vectors.h"
+#include "kernels/vectors.h"
 
 /* ---- rows ---- */
 

@@ -35,8 +35,8 @@ end
 local function choose_scale(text) return text:find "T%(%d+,[^)]-,[^)]-%)" and 16 or 80 end
 
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; text:
--- other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument
--- lists, and the tensors that T and S made.
+-- other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of
+-- argument lists, and the tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}

@@ -1,8 +1,8 @@
-/* Vectors of the machine's width, for the files *.isa.c of this room: gcc's and clang's common vector types, and
+/* Vectors of the machine's width, for files *.isa.c: gcc's and clang's common vector types, and
  * intrinsics where they do better. Where the order of additions tells, sums have as many lanes on every machine: a
  * multiple of GROUP_LANES, in as many vectors as that takes. */
-#ifndef PERI_SVM_VECTORS_H
-#define PERI_SVM_VECTORS_H
+#ifndef PERI_KERNELS_VECTORS_H
+#define PERI_KERNELS_VECTORS_H
 
 #include "kernels/isa.h"
 
@@ -21,6 +21,8 @@
 #else
 #if defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 #define WIDTH 2
 #endif
