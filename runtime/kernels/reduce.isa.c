@@ -36,31 +36,37 @@ typedef int64_t lanes_f64 __attribute__((vector_size(8 * WIDTH)));
 #define SMALLER_F32(a, b) (vector_f32) _mm256_min_ps((__m256)(a), (__m256)(b))
 #define LARGER_F64(a, b)  (vector_f64) _mm256_max_pd((__m256d)(a), (__m256d)(b))
 #define SMALLER_F64(a, b) (vector_f64) _mm256_min_pd((__m256d)(a), (__m256d)(b))
+#define WITH_NANS_F32(nans, v)                                                                                         \
+  (vector_f32) _mm256_or_ps((__m256)(nans), _mm256_cmp_ps((__m256)(v), (__m256)(v), _CMP_UNORD_Q))
+#define WITH_NANS_F64(nans, v)                                                                                         \
+  (vector_f64) _mm256_or_pd((__m256d)(nans), _mm256_cmp_pd((__m256d)(v), (__m256d)(v), _CMP_UNORD_Q))
 #elif defined(__SSE2__)
-#define LARGER_F32(a, b)  (vector_f32) _mm_max_ps((__m128)(a), (__m128)(b))
-#define SMALLER_F32(a, b) (vector_f32) _mm_min_ps((__m128)(a), (__m128)(b))
-#define LARGER_F64(a, b)  (vector_f64) _mm_max_pd((__m128d)(a), (__m128d)(b))
-#define SMALLER_F64(a, b) (vector_f64) _mm_min_pd((__m128d)(a), (__m128d)(b))
+#define LARGER_F32(a, b)       (vector_f32) _mm_max_ps((__m128)(a), (__m128)(b))
+#define SMALLER_F32(a, b)      (vector_f32) _mm_min_ps((__m128)(a), (__m128)(b))
+#define LARGER_F64(a, b)       (vector_f64) _mm_max_pd((__m128d)(a), (__m128d)(b))
+#define SMALLER_F64(a, b)      (vector_f64) _mm_min_pd((__m128d)(a), (__m128d)(b))
+#define WITH_NANS_F32(nans, v) (vector_f32) _mm_or_ps((__m128)(nans), _mm_cmpunord_ps((__m128)(v), (__m128)(v)))
+#define WITH_NANS_F64(nans, v) (vector_f64) _mm_or_pd((__m128d)(nans), _mm_cmpunord_pd((__m128d)(v), (__m128d)(v)))
 #else
 #define CHOSEN(vector, lanes, m, a, b) (vector)(((m) & (lanes)(a)) | (~(m) & (lanes)(b)))
 #define LARGER_F32(a, b)               CHOSEN(vector_f32, lanes_f32, (a) > (b), a, b)
 #define SMALLER_F32(a, b)              CHOSEN(vector_f32, lanes_f32, (a) < (b), a, b)
 #define LARGER_F64(a, b)               CHOSEN(vector_f64, lanes_f64, (a) > (b), a, b)
 #define SMALLER_F64(a, b)              CHOSEN(vector_f64, lanes_f64, (a) < (b), a, b)
+#define WITH_NANS_F32(nans, v)         (vector_f32)((lanes_f32)(nans) | ((v) != (v)))
+#define WITH_NANS_F64(nans, v)         (vector_f64)((lanes_f64)(nans) | ((v) != (v)))
 #endif
-#define NANS_F32 lanes_f32
-#define NANS_F64 lanes_f64
+#define NANS_F32 vector_f32
+#define NANS_F64 vector_f64
 #define NO_NANS                                                                                                        \
   { 0 }
-#define WITH_NANS_F32(nans, v) ((nans) | ((v) != (v)))
-#define WITH_NANS_F64(nans, v) ((nans) | ((v) != (v)))
 static PERI_ALWAYS_INLINE bool any_nans(const void *nans) {
   uint64_t words[WIDTH], any = 0;
   memcpy(words, nans, sizeof words);
   for (int i = 0; i < WIDTH; i++) any |= words[i];
   return any != 0;
 }
-#define ANY_NANS(nans)         any_nans(&(nans))
+#define ANY_NANS(nans) any_nans(&(nans))
 #endif
 
 #define IS_NAN(x) ((x) != (x))

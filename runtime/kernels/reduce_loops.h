@@ -73,7 +73,7 @@ static PERI_ALWAYS_INLINE T FN(run_best)(int64_t n, const T *x, bool largest) {
       }
     }
     T lanes[SETS * LANES];
-    memcpy(lanes, best, sizeof lanes);
+    for (int s = 0; s < SETS; s++) memcpy(lanes + s * LANES, &best[s], sizeof best[s]);
     for (int j = 0; j < SETS * LANES; j++) value = (largest ? lanes[j] > value : lanes[j] < value) ? lanes[j] : value;
     unordered = ANY_NANS(nans);
   }

@@ -78,11 +78,18 @@ INLINE double value_at(const void *x, int64_t at, bool wide) {
 }
 INLINE doubles values_at(const void *x, int64_t at, bool wide) {
   if (wide) return load((const double *)x + at);
-#if WIDTH == 8 /* gcc 12 makes five instructions of a conversion to 512 bits */
-  return (doubles)_mm512_cvtps_pd(_mm256_loadu_ps((const float *)x + at));
+  const float *from = (const float *)x + at; /* gcc 12 makes many instructions of a conversion of common vectors */
+#if WIDTH == 8
+  return (doubles)_mm512_cvtps_pd(_mm256_loadu_ps(from));
+#elif WIDTH == 4
+  return (doubles)_mm256_cvtps_pd(_mm_loadu_ps(from));
+#elif defined(__aarch64__)
+  return (doubles)vcvt_f64_f32(vld1_f32(from));
+#elif defined(__SSE2__)
+  return (doubles)_mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd((const double *)(const void *)from)));
 #else
   floats v;
-  memcpy(&v, (const float *)x + at, sizeof v);
+  memcpy(&v, from, sizeof v);
   return __builtin_convertvector(v, doubles);
 #endif
 }
