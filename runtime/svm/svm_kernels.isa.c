@@ -170,6 +170,14 @@ INLINE void compete(quotient *best, const double *g, const int8_t *state, const 
 /* Which of two quotients wins may be a matter of the rounding of those products: so the lanes are the same ones on
  * every machine, two groups of them. */
 #define PARTNER_SETS (2 * GROUP)
+/* As many of them at a time as there are registers for, a stretch of variables after the other. */
+#if WIDTH == 4 || defined(__SSE2__) && WIDTH == 2
+#define AT_ONCE 2
+#define STRETCH 256
+#else
+#define AT_ONCE PARTNER_SETS
+#define STRETCH INT64_MAX
+#endif
 
 INLINE void partner(int64_t n, const double *g, const int8_t *state, const double *diagonal, const chooser *i,
                     double kink, peri_svm_partner *out, bool wide, bool kinked) {
@@ -177,14 +185,22 @@ INLINE void partner(int64_t n, const double *g, const int8_t *state, const doubl
   for (int set = 0; set < PARTNER_SETS; set++) {
     best[set] = (quotient){.over = all(0), .under = all(1), .at = all_integers(-1)};
   }
-  int64_t t = 0;
-  for (; t + 2 * GROUP_LANES <= n; t += 2 * GROUP_LANES) {
-    for (int set = 0; set < PARTNER_SETS; set++)
-      compete(&best[set], g, state, diagonal, i, kink, t + set * WIDTH, wide, kinked);
+  int64_t whole = n & -(2 * GROUP_LANES);
+  for (int64_t from = 0, end; from < whole; from = end) {
+    end = whole - from < STRETCH ? whole : from + STRETCH;
+    for (int first = 0; first < PARTNER_SETS; first += AT_ONCE) {
+      quotient some[AT_ONCE];
+      for (int set = 0; set < AT_ONCE; set++) some[set] = best[first + set];
+      for (int64_t t = from; t < end; t += 2 * GROUP_LANES) {
+        for (int set = 0; set < AT_ONCE; set++)
+          compete(&some[set], g, state, diagonal, i, kink, t + (first + set) * WIDTH, wide, kinked);
+      }
+      for (int set = 0; set < AT_ONCE; set++) best[first + set] = some[set];
+    }
   }
-  if (t < n) {
+  if (whole < n) {
     for (int set = 0; set < GROUP; set++)
-      compete(&best[set], g, state, diagonal, i, kink, t + set * WIDTH, wide, kinked);
+      compete(&best[set], g, state, diagonal, i, kink, whole + set * WIDTH, wide, kinked);
   }
   double largest = 0;
   int64_t last = -1;
