@@ -171,7 +171,7 @@ static bool reads_back(const char *text, double value, bool single) {
 
 size_t peri_number_text(double value, bool single, char text[PERI_NUMBER_TEXT]) {
   if (!isfinite(value)) {
-    return (size_t)snprintf(text, PERI_NUMBER_TEXT, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+    return (size_t)snprintf(text, PERI_NUMBER_TEXT, "%s%s", signbit(value) ? "-" : "", isnan(value) ? "nan" : "inf");
   }
   digits d;
   size_t length = 0;

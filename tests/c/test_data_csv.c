@@ -263,7 +263,7 @@ static void text_of_a_file(void) {
   folder home = make_folder();
   const char *path = in_folder(&home, "a");
   peri_tensor *x = make_tensor(context, PERI_FLOAT64, 2, (int64_t[]){2, 2}), *y = NULL;
-  const double values[] = {1, -0.5, 1e300, -(double)NAN}; /* a NaN's sign says nothing */
+  const double values[] = {1, -0.5, 1e300, NAN};
   memcpy(x->data, values, sizeof values);
   PERI_CHECK(peri_tensor_new(context, PERI_INT64, 1, (int64_t[]){2}, &y) == PERI_OK, "%s", peri_message(context));
   ((int64_t *)(void *)y->data)[0] = 2;
