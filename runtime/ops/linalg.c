@@ -228,9 +228,10 @@ const peri_op peri_op_eigh = {
     .low = -1,
     .high = 1,
     .sample = "{symmetric(4)}, {symmetric(1)}",
-    .doc = "linalg.eigh(A) -> values, vectors\n"
-           "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
-           "triangle is read (LAPACK syevd, whose bits are the processor's). The gradient assumes distinct eigenvalues.",
+    .doc =
+        "linalg.eigh(A) -> values, vectors\n"
+        "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
+        "triangle is read (LAPACK syevd, whose bits are the processor's). The gradient assumes distinct eigenvalues.",
 };
 
 const peri_op *const peri_ops_linalg[] = {&peri_op_solve, &peri_op_eigh, NULL};
