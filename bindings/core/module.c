@@ -40,7 +40,7 @@ static int now(lua_State *L) {
 }
 
 static int build_info(lua_State *L) {
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
   lua_pushstring(L, peri_version());
   lua_setfield(L, -2, "version");
 #ifdef __clang__
@@ -51,6 +51,8 @@ static int build_info(lua_State *L) {
   lua_setfield(L, -2, "compiler");
   lua_pushstring(L, bind_here(L)->context->kernels->name);
   lua_setfield(L, -2, "kernels");
+  lua_pushboolean(L, bind_here(L)->context->kernels->same_bits);
+  lua_setfield(L, -2, "same_bits");
   peri_blas_facts facts;
   BIND_TRY(L, bind_here(L), peri_blas_facts_get(bind_here(L)->context, &facts));
   lua_pushstring(L, facts.config);
@@ -170,7 +172,12 @@ static const bind_function functions[] = {
     {"now", now, "now() -> number\nMonotonic seconds, for measuring."},
     {"build_info", build_info,
      "build_info() -> table\n"
-     "version, compiler, kernels (the instruction set chosen), openblas and openblas_core."},
+     "version, compiler, kernels (the instruction set chosen), same_bits, openblas and openblas_core. same_bits is "
+     "true "
+     "where results have the bits that they have on every machine with FMA (x86-64-v3, v4 and aarch64), false where "
+     "they are this processor's own: on an x86-64 without FMA, unless PERILUNE_EXACT=1 stands in the environment, "
+     "which "
+     "computes the same bits there slowly."},
     {"memory", memory, "memory() -> {in_use =, peak =, limit =}\nBytes that tensors and workspaces use."},
     {"documentation", documentation,
      "documentation(x) -> string or nil\n"

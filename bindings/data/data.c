@@ -3,6 +3,7 @@
 #include "data/measures.h"
 #include "data/streams.h"
 #include "data/svd.h"
+#include "kernels/scalar.h"
 
 /* svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
 static int svd(lua_State *L) {
@@ -93,6 +94,21 @@ static int hits(lua_State *L) {
   return 1;
 }
 
+/* exp(x), log(x) and binade(x), the largest power of two that is at most |x|: Lua's own functions are those of a libm,
+ * and differ between systems. */
+static int exponential(lua_State *L) {
+  lua_pushnumber(L, peri_exp(luaL_checknumber(L, 1)));
+  return 1;
+}
+static int logarithm(lua_State *L) {
+  lua_pushnumber(L, peri_log(luaL_checknumber(L, 1)));
+  return 1;
+}
+static int binade(lua_State *L) {
+  lua_pushnumber(L, peri_binade(luaL_checknumber(L, 1)));
+  return 1;
+}
+
 /* internal.data, for what is written in Lua */
 void bind_open_data_internal(lua_State *L, bind_state *S) {
   static const luaL_Reg list[] = {{"uniform", uniform},
@@ -101,6 +117,9 @@ void bind_open_data_internal(lua_State *L, bind_state *S) {
                                   {"r_squared", r_squared},
                                   {"r_squared_of", r_squared_of},
                                   {"svd", svd},
+                                  {"exp", exponential},
+                                  {"log", logarithm},
+                                  {"binade", binade},
                                   {"read_csv", data_read_csv},
                                   {"write_csv", data_write_csv},
                                   {NULL, NULL}};

@@ -12,6 +12,9 @@
 
 static inline int64_t peri_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t peri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+/* Of a number and a NaN the number; of two zeros the second, where fmax and fmin leave open which. */
+static inline double peri_larger(double a, double b) { return a > b || b != b ? a : b; }
+static inline double peri_smaller(double a, double b) { return a < b || b != b ? a : b; }
 
 /* Return early with a failing status. */
 #define PERI_TRY(expression)                                                                                           \
@@ -47,7 +50,6 @@ uint64_t peri_stream_u64(peri_stream *stream);                            /* tak
 uint64_t peri_stream_below(peri_stream *stream, uint64_t bound);          /* uniform in [0, bound), unbiased */
 void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order); /* each order with the same chance */
 double peri_stream_uniform(peri_stream *stream);                          /* uniform in [0, 1), 53 bits */
-double peri_stream_normal(peri_stream *stream);                           /* Box-Muller; takes one block */
 /* order becomes a random permutation of 0 .. n-1 */
 void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order);
 

@@ -36,7 +36,7 @@ double peri_measure_r_squared(int64_t n, const double *truth, const double *resi
   if (all == 0) return NAN;
   for (int64_t i = 0; i < n; i++) mean += weight_of(weights, i) / all * truth[i];
   for (int64_t i = 0; i < n; i++) {
-    largest = fmax(largest, fmax(fabs(residuals[i]), fabs(truth[i] - mean)));
+    largest = peri_larger(largest, peri_larger(fabs(residuals[i]), fabs(truth[i] - mean)));
     constant = constant && truth[i] == truth[0];
   }
   double unit = unit_of(largest);

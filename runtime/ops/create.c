@@ -321,7 +321,7 @@ const peri_op peri_op_arange = {
 /* Where both ends are tiny or far apart, distances are taken between their halves or their multiples. */
 static double scale_of(double from, double to) {
   if (!isfinite(to - from)) return 0.5;
-  return fmax(fabs(from), fabs(to)) < 0x1p-500 ? 0x1p200 : 1;
+  return peri_larger(fabs(from), fabs(to)) < 0x1p-500 ? 0x1p200 : 1;
 }
 
 static peri_status plan_linspace(peri_call *call, progression *p) {

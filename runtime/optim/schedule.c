@@ -1,6 +1,8 @@
 /* Learning-rate schedules. Epoch 0 is the time before the first step(). */
 #include "optim/optim.h"
 
+#include "kernels/scalar.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -12,7 +14,7 @@
 
 /* ---- functions of the epoch t ---- */
 
-static double step_rate(double base, double t, const double *o) { return base * pow(o[1], floor(t / o[0])); }
+static double step_rate(double base, double t, const double *o) { return base * peri_pow(o[1], floor(t / o[0])); }
 static const peri_schedule_kind StepLR = {
     .name = "StepLR",
     .options = {COUNT("step_size", NAN, 1, "epochs between two falls"), FACTOR("gamma", 0.1, "factor of each fall")},
@@ -20,14 +22,14 @@ static const peri_schedule_kind StepLR = {
     .doc = "StepLR(optimizer, {step_size =, gamma = 0.1}) -> schedule\n"
            "The rate times gamma after every step_size epochs."};
 
-static double exponential_rate(double base, double t, const double *o) { return base * pow(o[0], t); }
+static double exponential_rate(double base, double t, const double *o) { return base * peri_pow(o[0], t); }
 static const peri_schedule_kind ExponentialLR = {
     .name = "ExponentialLR",
     .options = {FACTOR("gamma", NAN, "factor of each epoch")},
     .rate = exponential_rate,
     .doc = "ExponentialLR(optimizer, {gamma =}) -> schedule\nThe rate times gamma after every epoch."};
 
-static double inverse_time_rate(double base, double t, const double *o) { return base / pow(1 + o[0] * t, o[1]); }
+static double inverse_time_rate(double base, double t, const double *o) { return base / peri_pow(1 + o[0] * t, o[1]); }
 static const peri_schedule_kind InverseTimeLR = {
     .name = "InverseTimeLR",
     .options = {FACTOR("decay", NAN, "how fast the rate falls"), FACTOR("power", 1, "exponent of the fall")},
@@ -37,7 +39,7 @@ static const peri_schedule_kind InverseTimeLR = {
            "Robbins, S. Monro 1951)."};
 
 static double cosine_rate(double base, double t, const double *o) {
-  return o[1] + (base - o[1]) * (1 + cos(PI * t / o[0])) / 2;
+  return o[1] + (base - o[1]) * (1 + peri_cos(PI * t / o[0])) / 2;
 }
 static const peri_schedule_kind CosineAnnealingLR = {
     .name = "CosineAnnealingLR",
@@ -57,7 +59,7 @@ static const peri_schedule_kind ConstantLR = {
            "The rate times factor for total_iters epochs, then the rate itself."};
 
 static double linear_rate(double base, double t, const double *o) {
-  return base * (o[0] + (o[1] - o[0]) * fmin(t, o[2]) / o[2]);
+  return base * (o[0] + (o[1] - o[0]) * peri_smaller(t, o[2]) / o[2]);
 }
 static const peri_schedule_kind LinearLR = {
     .name = "LinearLR",
@@ -103,7 +105,7 @@ static void plateau_observe(peri_schedule *s, double metric) {
   }
   double now = s->optimizer->options[0], next = now;
   if (v[PERI_SCHEDULE_bad] > o[PLATEAU_PATIENCE]) {
-    next = fmax(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
+    next = peri_larger(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
     if (now - next <= o[PLATEAU_EPS]) next = now;
     v[PERI_SCHEDULE_waiting] = o[PLATEAU_COOLDOWN];
     v[PERI_SCHEDULE_bad] = 0;

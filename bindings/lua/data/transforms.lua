@@ -77,7 +77,7 @@ end
 
 -- The power of two near a size: dividing by it rounds nothing but what falls below the smallest number.
 local function unit_of(size)
-  return size > 0 and 2.0 ^ math.min(math.floor(math.log(size, 2)), 1023) or 1.0
+  return size > 0 and internal.data.binade(math.min(size, 2.0 ^ 1023)) or 1.0
 end
 
 -- f(1), and f(1/1024) where that is not finite: f(share) computes with such a share of its numbers what does not depend

@@ -113,15 +113,16 @@ local function drawer(operation, name, given)
   end
   if log and from <= 0 then fail("%s: params.%s has log but begins at %s (expected > 0)", operation, name, from) end
   if whole and not log then return function(random) return random(from, to) end end
+  local exp_of, log_of = internal.data.exp, internal.data.log
   return function(random)
     local u = random()
     if not log then return (1 - u) * from + u * to end
     if not whole then
-      return math.min(math.max(math.exp((1 - u) * math.log(from) + u * math.log(to)), from), to)
+      return math.min(math.max(exp_of((1 - u) * log_of(from) + u * log_of(to)), from), to)
     end
     -- every whole number has the stretch of the logarithm from half below it to half above
-    local low, high = math.log(from - 0.5), math.log(to + 0.5)
-    return math.min(math.max(math.floor(math.exp(low + u * (high - low)) + 0.5), from), to)
+    local low, high = log_of(from - 0.5), log_of(to + 0.5)
+    return math.min(math.max(math.floor(exp_of(low + u * (high - low)) + 0.5), from), to)
   end
 end
 

@@ -215,7 +215,7 @@ svm.Nystroem{kernel = 'rbf', gamma = 'auto', degree = 3, coef0 = 1, n_components
 Features whose scalar products are near a kernel's values, from the kernel between rows and n_components rows of the
   fit, chosen at random by seed; exact between rows of the fit when all of them are chosen. With svm.LinearSVC behind it
   a kernel machine for many rows. Kernels as in svm.kernel_matrix; gamma: 'auto', 1 / d; 'scale', 1 / (d Var(X)); or a
-  number > 0.
+  number > 0. normalization is by LAPACK's syevd, whose bits are the processor's.
 Methods: fit, transform, fit_transform, clone, params, release.
 Fields after fit, for c components (n_components, or n with a Lua warning when X has fewer rows): components (c x d),
   component_indices (c, int64: rows of X), normalization (c x c), gamma (the number used). Options can be read too
