@@ -28,6 +28,7 @@ typedef struct job {
   int64_t row_pieces, column_pieces; /* in each batch and part */
   bool in_place;                     /* B is read where it lies */
   bool shared;                       /* B is packed before the pieces */
+  bool one_strip;                    /* strips are complete one after the other: where there is no C, one place does */
   int64_t panels, blocks;            /* of B */
   size_t panel_bytes;
   char *packed;  /* shared: panels by batch and block */
@@ -41,10 +42,9 @@ static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 /* ---- cutting ---- */
 
-static int64_t part_of(const peri_product *p) {
-  if (p->part > 0) return p->part;
-  if (p->k <= PERI_PART) return peri_max(p->k, 1);
-  return peri_max(PERI_PART / 2, round_up(ceil_div(p->k, MOST_PARTS), PERI_BLOCK));
+int64_t peri_part(int64_t k) {
+  if (k <= PERI_PART) return peri_max(k, 1);
+  return peri_max(PERI_PART / 2, round_up(ceil_div(k, MOST_PARTS), PERI_BLOCK));
 }
 
 static bool lies_across(const peri_operand *x) { return x->gather == NULL && x->index == NULL && x->along == 1; }
@@ -79,27 +79,32 @@ static void cut_outputs(job *j, double wanted) {
   j->column_pieces = ceil_div(p->n, j->columns);
 }
 
-static void cut(job *j) {
+/* Within a body nothing is cut. */
+static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
-  j->part = part_of(p);
+  j->part = p->part > 0 ? p->part : peri_part(p->k);
   j->parts = peri_max(1, ceil_div(p->k, j->part));
   double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
   wanted /= (double)j->batches;
-  cut_outputs(j, wanted < 1 ? 1 : wanted);
-  j->apart = j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
+  if (here)
+    j->rows = p->m, j->columns = p->n, j->row_pieces = j->column_pieces = 1;
+  else
+    cut_outputs(j, wanted < 1 ? 1 : wanted);
+  j->apart = !here && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
   j->in_place = lies_across(&p->b) && (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
-  j->shared = j->row_pieces > 1 && !j->in_place && can_share(j);
+  j->shared = !here && j->row_pieces > 1 && !j->in_place && can_share(j);
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
+  j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
 }
 
 static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 static void lay_out(job *j) {
-  size_t output = lines((size_t)(j->rows * j->columns) * j->size);
+  size_t output = lines((size_t)((j->one_strip ? peri_min(j->rows, j->tiles->rows) : j->rows) * j->columns) * j->size);
   int64_t panels = j->shared ? 0 : j->in_place ? 1 : ceil_div(j->columns, j->tiles->columns);
   j->strip_at = lines((size_t)panels * j->panel_bytes);
   j->part_at = j->strip_at + lines((size_t)(STRIPS * j->tiles->rows * PERI_A_PITCH) * j->size);
@@ -115,12 +120,12 @@ static int64_t batches_of(const peri_product *p) {
 
 static bool is_empty(const peri_product *p) { return p->m == 0 || p->n == 0 || batches_of(p) == 0; }
 
-static void prepare(job *j, const peri_context *context, const peri_product *product) {
+static void prepare(job *j, const peri_context *context, const peri_product *product, bool here) {
   *j = (job){.p = *product, .context = context, .batches = batches_of(product)};
   bool wide = product->dtype == PERI_FLOAT64;
   j->tiles = &context->kernels->tiles->of[wide];
   j->size = wide ? sizeof(double) : sizeof(float);
-  cut(j);
+  cut(j, here);
   lay_out(j);
 }
 
@@ -217,6 +222,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
     int64_t rows = peri_min(tiles->rows, t->rows - i), number = i / tiles->rows % STRIPS;
     if (number == 0)
       layout = pack_a(j, t->a, t->i + i, peri_min(STRIPS * tiles->rows, t->rows - i), from, steps, strips);
+    char *own = c + (j->one_strip ? 0 : i * ldc * size);
     const char *strip = strips + (size_t)(number * tiles->rows * PERI_A_PITCH) * j->size;
     for (int64_t at = 0; at < t->columns; at += nr) {
       int64_t columns = peri_min(nr, t->columns - at), b_step = nr;
@@ -228,10 +234,10 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
       } else if (!j->shared && (i == 0 || j->in_place)) {
         pack_b(j, t->b, t->column + at, columns, from, steps, panel);
       }
-      tiles->tile[layout][rows - 1][columns * 2 > nr](steps, strip, 0, 0, b, b_step, c + (i * ldc + at) * size, ldc,
-                                                      columns, add);
+      tiles->tile[layout][rows - 1][columns * 2 > nr](steps, strip, 0, 0, b, b_step, own + at * size, ldc, columns,
+                                                      add);
     }
-    if (last) finish_strip(j, t, i, rows, c + i * ldc * size, ldc);
+    if (last) finish_strip(j, t, i, rows, own, ldc);
   }
 }
 
@@ -262,6 +268,7 @@ static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
 /* Where batch number `batch` of an operand begins. */
 static const char *batch_of(const job *j, const peri_operand *x, const int64_t *strides, int64_t batch) {
   int64_t offset = 0;
+  if (j->p.batch_dims == 0) return x->data; /* NULL where vectors are gathered */
   for (int d = j->p.batch_dims - 1; d >= 0; d--) {
     offset += batch % j->p.batch_shape[d] * strides[d];
     batch /= j->p.batch_shape[d];
@@ -388,7 +395,7 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
       product->n == 1 && product->m > 1 && product->ldc == 1 && product->bias == NULL && product->finish == NULL;
   peri_product one_row = column ? turned(product) : *product;
   job j;
-  prepare(&j, context, &one_row);
+  prepare(&j, context, &one_row, false);
   int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
   size_t threads = (size_t)peri_min(peri_threads(context), pieces);
   size_t packed = j.shared ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
@@ -407,9 +414,7 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
 /* ---- within a body ---- */
 
 static void prepare_here(job *j, const peri_context *context, const peri_product *product) {
-  prepare(j, context, product);
-  j->shared = j->apart = false;
-  lay_out(j);
+  prepare(j, context, product, true);
 }
 
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product) {

@@ -25,6 +25,9 @@
 #define MADD     PERI_MADD_F32
 #define LOAD     PERI_LOAD_F32
 #define STORE    PERI_STORE_F32
+#define MASK     peri_lanes_of_f32
+#define MASK_OF  PERI_LANES_F32
+#define MERGE    PERI_MERGE_F32
 #if PERI_VECTOR == 64
 #define LANES     16
 #define EACH_LANE LANES_16
@@ -36,12 +39,16 @@
 #define EACH_LANE LANES_4
 #endif
 #include "product/tile.h"
+#include "product/patch.h"
 #undef T
 #undef FN
 #undef V
 #undef MADD
 #undef LOAD
 #undef STORE
+#undef MASK
+#undef MASK_OF
+#undef MERGE
 #undef LANES
 #undef EACH_LANE
 
@@ -51,6 +58,9 @@
 #define MADD     PERI_MADD_F64
 #define LOAD     PERI_LOAD_F64
 #define STORE    PERI_STORE_F64
+#define MASK     peri_lanes_of_f64
+#define MASK_OF  PERI_LANES_F64
+#define MERGE    PERI_MERGE_F64
 #if PERI_VECTOR == 64
 #define LANES     8
 #define EACH_LANE LANES_8
@@ -62,6 +72,7 @@
 #define EACH_LANE LANES_2
 #endif
 #include "product/tile.h"
+#include "product/patch.h"
 
 #define ROWS_F32(rows)     {rows_##rows##_1_f32, rows_##rows##_2_f32},
 #define ROWS_F64(rows)     {rows_##rows##_1_f64, rows_##rows##_2_f64},
@@ -82,6 +93,10 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .copy = copy_f32,
             .copy_rows = copy_rows_f32,
             .collect = collect_f32,
+            .patches = patches_f32,
+            .patch_rows = patch_rows_f32,
+            .add_patches = add_patches_f32,
+            .pad = pad_f32,
         },
         {
             .rows = MR,
@@ -93,5 +108,9 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .copy = copy_f64,
             .copy_rows = copy_rows_f64,
             .collect = collect_f64,
+            .patches = patches_f64,
+            .patch_rows = patch_rows_f64,
+            .add_patches = add_patches_f64,
+            .pad = pad_f64,
         },
     }};
