@@ -4,6 +4,7 @@
 #include "product/product.h"
 
 #define COLUMNS     512    /* of a piece: about so many patches */
+#define DEEP        64     /* steps, from which writing results takes little */
 #define COPIED      65536  /* elements of the gradient of x in a piece, about */
 #define WHOLE_WORK  1.5e6  /* multiplications below which nothing is cut */
 #define ENOUGH      16     /* pieces, for any team */
@@ -106,6 +107,13 @@ static void copy_rows(const patches *p, const peri_tile_kernels *tiles, const ch
   tiles->pad(rows - end, 0, 0, p->pitch, to, 0, to + end * p->pitch * size, p->pitch);
 }
 
+/* Asks for rows of the plane that is copied next: where it begins, the processor does not foresee. */
+static void fetch(const patches *p, const char *plane, int64_t top, int64_t rows) {
+  const int64_t row = p->size[1] * (int64_t)p->element;
+  int64_t from = peri_max(0, top) * row, end = peri_min(p->size[0], top + rows) * row;
+  for (int64_t at = from; at < end; at += 64) __builtin_prefetch(plane + at);
+}
+
 /* Rows of the grid from .. end - 1 in some channels: returns where the first of these begins, and `base` has for each
  * row where its patches do from there. */
 static const char *lay(const patches *p, const peri_tile_kernels *tiles, int64_t from, int64_t end, int64_t channel,
@@ -118,8 +126,9 @@ static const char *lay(const patches *p, const peri_tile_kernels *tiles, int64_t
     int64_t at = p->in_place ? image * p->channels * plane + top * p->pitch - p->before[1] : copied * p->pitch;
     for (int64_t i = 0; i < n; i++) base[row + i - from] = at + i * p->step[0] * p->pitch;
     for (int64_t c = 0; c < count && !p->in_place; c++) {
-      copy_rows(p, tiles, p->data + (image * p->channels + channel + c) * plane * size, top, rows,
-                room + (c * channel_step + at) * size);
+      const char *image_plane = p->data + (image * p->channels + channel + c) * plane * size;
+      fetch(p, image_plane + plane * size, top, rows);
+      copy_rows(p, tiles, image_plane, top, rows, room + (c * channel_step + at) * size);
     }
     copied += rows;
     row += n;
@@ -180,7 +189,9 @@ typedef struct job {
   int64_t channel_step;
   int64_t *offsets; /* of each step */
   char *scratch;
-  size_t base_at, product_at, scratch_bytes; /* a thread's: a copy, its rows' places, the product's */
+  int64_t ldc;
+  size_t base_at, results_at, product_at,
+      scratch_bytes; /* a thread's: a copy, its rows' places, results, the product's */
 } job;
 
 typedef struct piece {
@@ -191,6 +202,7 @@ typedef struct piece {
   patches p;
   const char *data; /* where they begin, and their rows */
   int64_t *base;
+  char *results; /* where they do not go to their place at once */
 } piece;
 
 static void gather_patches(const void *source, const peri_tile_kernels *tiles, int64_t first, int64_t count,
@@ -212,13 +224,17 @@ static void finish_images(const void *state, int64_t batch, int64_t i, int64_t r
   const piece *t = state;
   const job *j = t->j;
   const int64_t plane = j->p.grid[0] * j->p.grid[1], size = (int64_t)j->p.element;
+  const int64_t first = t->from % j->p.grid[0] * j->p.grid[1];
   (void)batch, (void)at;
   for (int64_t r = 0; r < rows; r++) {
     int64_t channel = t->group * j->m + t->i + i + r;
     const char *row = (const char *)c + r * ldc * size;
-    for (int64_t done = 0; done < columns; done += plane) {
-      int64_t image = t->from / j->p.grid[0] + done / plane;
-      end_run(j->context, j->dtype, &j->end, channel, plane, row + done * size, result_at(j, image, channel, 0, 0), 1);
+    for (int64_t done = 0, pixel = t->from % j->p.grid[0] * j->p.grid[1]; done < columns; pixel = 0) {
+      int64_t image = t->from / j->p.grid[0] + (done > 0 ? (first + done) / plane : 0),
+              length = peri_min(columns - done, plane - pixel);
+      end_run(j->context, j->dtype, &j->end, channel, length, row + done * size, result_at(j, image, channel, 0, pixel),
+              1);
+      done += length;
     }
   }
 }
@@ -239,9 +255,11 @@ static void cut(job *j) {
   j->whole = work < WHOLE_WORK;
   j->spans = ceil_div(width, COLUMNS);
   j->span = ceil_div(width, j->spans);
-  j->bands = peri_min(height, ceil_div(height * width, COLUMNS));
-  j->rows =
-      j->bands > 1 ? ceil_div(height, j->bands) : height * peri_min(j->images, peri_max(1, COLUMNS / (height * width)));
+  const bool deep = j->k > DEEP;
+  const int64_t columns = deep && j->m <= LEAST_ROWS ? 2 * COLUMNS : COLUMNS;
+  j->bands = peri_min(height, ceil_div(height * width, columns));
+  j->rows = j->bands > 1 ? ceil_div(height, j->bands)
+                         : height * peri_min(j->images, peri_max(1, COLUMNS / 2 / (height * width)));
   j->bands = ceil_div(height, j->rows);
   int64_t pieces = j->groups * j->spans * (j->bands > 1 ? j->images * j->bands : ceil_div(j->images * height, j->rows));
   double rows = PIECE_WORK / (double)(j->rows * j->span) / (double)peri_max(1, j->k);
@@ -250,7 +268,7 @@ static void cut(job *j) {
   j->chunk = peri_min(j->m, round_up(most, j->tiles->rows));
   j->chunks = ceil_div(j->m, j->chunk);
   j->pieces = pieces * j->chunks;
-  j->direct = j->rows == 1 || (j->spans == 1 && j->rows <= height);
+  j->direct = j->spans > 1 || (j->rows <= height && !deep);
 }
 
 static peri_product product_of(const piece *t) {
@@ -261,6 +279,8 @@ static peri_product product_of(const piece *t) {
   p.b = (peri_operand){.gather = gather_patches, .source = t};
   p.state = t;
   if (!j->direct) {
+    p.c = t->results;
+    p.ldc = j->ldc;
     p.finish = finish_images;
     return p;
   }
@@ -291,6 +311,7 @@ static void run_piece(const job *j, int64_t number) {
   int64_t channels = j->p.channels / j->groups;
   t.base = (int64_t *)(void *)(scratch + j->base_at);
   t.data = lay(&t.p, j->tiles, t.from, t.end, t.group * channels, channels, j->channel_step, scratch, t.base);
+  t.results = scratch + j->results_at;
   peri_product p = product_of(&t);
   peri_multiply_here(j->context, &p, scratch + j->product_at);
 }
@@ -307,6 +328,7 @@ static size_t product_scratch(const job *j) {
   for (int which = 0; which < 4; which++) {
     piece t = piece_of(j, which % 2 == 0 ? 0 : j->pieces - 1);
     t.i = 0, t.rows = which < 2 ? j->chunk : j->m - (j->chunks - 1) * j->chunk;
+    t.results = j->y; /* until there is memory: some place */
     peri_product p = product_of(&t);
     size_t bytes = peri_multiply_scratch(j->context, &p);
     if (bytes > most) most = bytes;
@@ -318,7 +340,9 @@ static void lay_out(job *j) {
   int64_t channels = j->p.channels / j->groups;
   j->channel_step = channel_step(&j->p, j->rows);
   j->base_at = j->p.in_place ? 0 : lines((size_t)(j->channel_step * channels + 64) * j->p.element);
-  j->product_at = j->base_at + lines((size_t)j->rows * sizeof(int64_t));
+  j->results_at = j->base_at + lines((size_t)j->rows * sizeof(int64_t));
+  j->ldc = round_up(j->rows * j->span, 32) + 16; /* in other sets of a cache */
+  j->product_at = j->results_at + (j->direct ? 0 : lines((size_t)(j->chunk * j->ldc) * j->p.element));
   j->scratch_bytes = j->product_at + product_scratch(j);
 }
 
@@ -436,7 +460,7 @@ static void add_strip(const void *state, int64_t batch, int64_t i, int64_t rows,
                       int64_t ldc) {
   const back_piece *t = state;
   (void)batch, (void)at, (void)columns;
-  t->j->tiles->add_patches(t->images * t->count[0], t->run, rows, t->j->offsets + i, c, ldc, t->copy);
+  t->j->tiles->add_patches(t->images * t->count[0], t->count[1], t->run, rows, t->j->offsets + i, c, ldc, t->copy);
 }
 
 static int64_t back_cuts(const back_job *j) {
@@ -509,30 +533,31 @@ static peri_product back_product(const back_piece *t) {
   return p;
 }
 
-/* One row of the image from a row of the copy. */
-static void take_row(const back_piece *t, int64_t channel, const char *from, char *to) {
-  const patches *p = &t->j->p;
+/* Rows of one channel of an image from those of the copy, a phase of columns at a time. */
+static void take_channel(const back_piece *t, int64_t channel, const char *from, char *to) {
+  const back_job *j = t->j;
+  const patches *p = &j->p;
   const int64_t step = p->step[1], size = (int64_t)p->element, columns = t->high[1] - t->low[1];
   for (int64_t i = 0; i < peri_min(step, columns); i++) {
-    int64_t place = t->low[1] + i + p->before[1] - t->origin[1];
+    int64_t place = t->low[1] + i + p->before[1] - t->origin[1], count = ceil_div(columns - i, step);
     const char *phase = from + (place % step * p->phase + place / step) * size;
-    end_run(t->j->context, t->j->v->dtype, &t->j->end, channel, ceil_div(columns - i, step), phase, to + i * size,
-            step);
+    for (int64_t y = 0; y < t->high[0] - t->low[0]; y++) {
+      end_run(j->context, j->v->dtype, &j->end, channel, count, phase + y * p->pitch * size,
+              to + (y * p->size[1] + i) * size, step);
+    }
   }
 }
 
 static void take_images(const back_piece *t) {
   const back_job *j = t->j;
   const patches *p = &j->p;
-  const int64_t size = (int64_t)p->element, all = j->v->in_channels;
+  const int64_t size = (int64_t)p->element, all = j->v->in_channels, row = t->low[0] + p->before[0] - t->origin[0];
   for (int64_t c = 0; c < t->channels; c++) {
     int64_t channel = t->group * (all / j->v->groups) + t->channel + c;
     for (int64_t n = 0; n < t->images; n++) {
-      for (int64_t y = t->low[0]; y < t->high[0]; y++) {
-        int64_t row = n * j->rows + y + p->before[0] - t->origin[0];
-        int64_t to = (((t->image + n) * all + channel) * p->size[0] + y) * p->size[1] + t->low[1];
-        take_row(t, channel, t->copy + (c * j->channel_step + row * p->pitch) * size, j->gx + to * size);
-      }
+      int64_t to = (((t->image + n) * all + channel) * p->size[0] + t->low[0]) * p->size[1] + t->low[1];
+      const char *from = t->copy + (c * j->channel_step + (n * j->rows + row) * p->pitch) * size;
+      take_channel(t, channel, from, j->gx + to * size);
     }
   }
 }
@@ -655,23 +680,47 @@ typedef struct weights_piece {
   const weights_job *j;
   int64_t group, row, rows, from, steps;
   char *room;
+  struct laid *laid;
 } weights_piece;
 
 #define MOST_ROWS (PERI_BLOCK + 2) /* of the grid, that the steps of a block touch */
 
+/* Channels of the patches of one block that lie in a piece's room: the rows of A ask for one after the other. */
+typedef struct laid {
+  int64_t step, first, end; /* where the block begins, or -1; channels */
+  int64_t base[MOST_ROWS];
+} laid;
+
+/* Channels first .. end - 1 of the patches that `steps` steps touch, from column `at` of row `row` on. */
+static const char *lay_channels(const weights_piece *t, const patches *p, int64_t first, int64_t end, int64_t row,
+                                int64_t at, int64_t steps, laid *l) {
+  const weights_job *j = t->j;
+  const int64_t step = row * j->p.grid[1] + at, rows = (at + steps - 1) / p->grid[1] + 1;
+  const int64_t begin = t->group * (p->channels / j->v->groups), size = (int64_t)p->element;
+  if (l->step != step || first < l->first || first > l->end) l->first = l->end = first;
+  const char *data = t->room;
+  if (l->end < end || p->in_place) {
+    int64_t from = p->in_place ? l->first : l->end;
+    data = lay(p, j->tiles, row, row + rows, begin + from, peri_max(end, from) - from, j->channel_step,
+               t->room + (from - l->first) * j->channel_step * size, l->base);
+    data -= (from - l->first) * j->channel_step * size;
+  }
+  l->step = step;
+  l->end = peri_max(l->end, end);
+  return data + (first - l->first) * j->channel_step * size;
+}
+
 /* Steps that touch rows of the grid as wide as p's. */
-static void gather_window(const weights_piece *t, const patches *p, const peri_tile_kernels *tiles, int64_t first,
-                          int64_t count, int64_t row, int64_t at, int64_t steps, char *panel) {
-  int64_t base[MOST_ROWS], offsets[PERI_TILE_ROWS], channel = first / p->taps, end = (first + count - 1) / p->taps + 1;
+static void gather_window(const weights_piece *t, const patches *p, int64_t first, int64_t count, int64_t row,
+                          int64_t at, int64_t steps, laid *l, char *panel) {
+  int64_t offsets[PERI_TILE_ROWS], channel = first / p->taps, end = (first + count - 1) / p->taps + 1;
   peri_patch_run run[PERI_BLOCK];
-  const char *data =
-      lay(p, tiles, row, row + (at + steps - 1) / p->grid[1] + 1, t->group * (p->channels / t->j->v->groups) + channel,
-          end - channel, t->j->channel_step, t->room, base);
+  const char *data = lay_channels(t, p, channel, end, row, at, steps, l);
   for (int64_t r = 0; r < count; r++) {
     int64_t tap = (first + r) % p->taps;
     offsets[r] = ((first + r) / p->taps - channel) * t->j->channel_step + tap_offset(p, tap);
   }
-  tiles->patch_rows(find_runs(base, p->grid[1], at, steps, run), run, count, offsets, data, panel);
+  t->j->tiles->patch_rows(find_runs(l->base, p->grid[1], at, steps, run), run, count, offsets, data, panel);
 }
 
 static void gather_rows(const void *source, const peri_tile_kernels *tiles, int64_t first, int64_t count, int64_t from,
@@ -679,15 +728,17 @@ static void gather_rows(const void *source, const peri_tile_kernels *tiles, int6
   const weights_piece *t = source;
   const patches *p = &t->j->p;
   int64_t width = p->grid[1], step = t->from + from;
+  (void)tiles;
   if (width <= PERI_BLOCK) {
-    gather_window(t, p, tiles, t->row + first, count, step / width, step % width, steps, panel);
+    gather_window(t, p, t->row + first, count, step / width, step % width, steps, t->laid, panel);
     return;
   }
   for (int64_t done = 0; done < steps;) {
-    int64_t column = (step + done) % width, length = peri_min(steps - done, width - column);
+    int64_t row = (step + done) / width, column = (step + done) % width,
+            length = peri_min(steps - done, width - column);
     patches part = window(p, column, length);
-    gather_window(t, &part, tiles, t->row + first, count, (step + done) / width, 0, length,
-                  (char *)panel + done * (int64_t)p->element);
+    t->laid->step = -1; /* what lies there is of other columns */
+    gather_window(t, &part, t->row + first, count, row, 0, length, t->laid, (char *)panel + done * (int64_t)p->element);
     done += length;
   }
 }
@@ -738,6 +789,8 @@ static void run_weights(void *arg, int64_t number) {
   int64_t end = j->whole ? j->parts * j->v->groups * j->chunks : number + 1;
   for (; number < end && !peri_cancelled(j->context); number++) {
     weights_piece t = weights_piece_of(j, number);
+    laid l = {.step = -1};
+    t.laid = &l;
     t.room = j->scratch + (size_t)peri_worker() * j->scratch_bytes;
     peri_product p = weights_product(&t);
     peri_multiply_here(j->context, &p, t.room + j->product_at);
@@ -777,7 +830,7 @@ static void cut_weights(weights_job *j) {
 
 static peri_status run_weights_job(peri_context *context, weights_job *j) {
   int64_t rows = peri_min(MOST_ROWS, PERI_BLOCK / j->p.grid[1] + 2);
-  int64_t channels = peri_min(j->p.channels / j->v->groups, (PERI_TILE_ROWS - 1) / j->p.taps + 2);
+  int64_t channels = peri_min(j->p.channels / j->v->groups, (j->chunk - 1) / j->p.taps + 2);
   if (!is_countable(&j->p, rows, channels)) return too_large(context);
   j->channel_step = channel_step(&j->p, rows);
   j->product_at = j->p.in_place ? 0 : lines((size_t)(j->channel_step * channels + 64) * j->p.element);

@@ -15,6 +15,7 @@ static PERI_ALWAYS_INLINE void FN(patch_steps)(const int first, const int second
   for (int64_t p = 0; p < steps; p++, panel += NR) {
     const T *from = x + offsets[p];
     V a = {0}, b = {0};
+    __builtin_prefetch(from + left[0].from + NR); /* for the next panel */
     for (int i = 0; i < first; i++) a = MERGE(a, left[i].lanes, from + left[i].from);
     for (int i = 0; i < second; i++) b = MERGE(b, right[i].lanes, from + right[i].from);
     FN(store)(panel, a);
@@ -93,12 +94,18 @@ static PERI_ALWAYS_INLINE void FN(add_run)(int64_t count, const T *x, T *y) {
 }
 #undef ADD
 
-static void FN(add_patches)(int64_t runs, const peri_patch_run *run, int64_t rows, const int64_t *offsets,
-                            const void *from, int64_t ld, void *to) {
+static void FN(add_patches)(int64_t runs, int64_t count, const peri_patch_run *run, int64_t rows,
+                            const int64_t *offsets, const void *from, int64_t ld, void *to) {
   for (int64_t r = 0; r < rows; r++) {
     const T *x = (const T *)from + r * ld;
     T *y = (T *)to + offsets[r];
-    for (int64_t i = 0; i < runs; i++) FN(add_run)(run[i].count, x + run[i].at, y + run[i].from);
+    if (count == LANES) {
+      for (int64_t i = 0; i < runs; i++) FN(add_run)(LANES, x + run[i].at, y + run[i].from);
+    } else if (count == 2 * LANES) {
+      for (int64_t i = 0; i < runs; i++) FN(add_run)(2 * LANES, x + run[i].at, y + run[i].from);
+    } else {
+      for (int64_t i = 0; i < runs; i++) FN(add_run)(count, x + run[i].at, y + run[i].from);
+    }
   }
 }
 

@@ -8,10 +8,11 @@
 #define PIECE_WORK   16e6 /* multiplications of a piece, when there are many */
 #define LEAST_PIECES 4
 #define MOST_PIECES  65536
-#define WIDEST       512               /* columns of a piece: its block of B stays in the second-level cache */
-#define SHARED_BYTES ((size_t)8 << 20) /* up to here B is packed once for all pieces */
-#define MEETING      60000.0           /* elements that could be packed while the team meets once more */
-#define NEAR_STEPS   3584              /* bytes between steps of B, up to which copying it gains nothing */
+#define WIDEST       512                  /* columns of a piece: its block of B stays in the second-level cache */
+#define SHARED_BYTES ((size_t)8 << 20)    /* up to here B is packed once for all pieces */
+#define MEETING      60000.0              /* elements that could be packed while the team meets once more */
+#define NEAR_STEPS   3584                 /* bytes between steps of B, up to which copying it gains nothing */
+#define KEPT_BYTES   ((int64_t)128 << 10) /* up to here all rows of A are packed at once, in a body */
 #define MOST_PARTS   64
 #define STRIPS       4 /* tiles' rows of A that are packed at once */
 
@@ -28,6 +29,8 @@ typedef struct job {
   int64_t row_pieces, column_pieces; /* in each batch and part */
   bool in_place;                     /* B is read where it lies */
   bool shared;                       /* B is packed before the pieces */
+  bool by_panels;                    /* A's rows stay packed, and each panel of B meets them all before the next */
+  int64_t own_ldc;                   /* where there is no C: rows in different sets of a cache */
   bool one_strip;                    /* strips are complete one after the other: where there is no C, one place does */
   int64_t panels, blocks;            /* of B */
   size_t panel_bytes;
@@ -97,19 +100,24 @@ static void cut(job *j, bool here) {
   j->shared = !here && j->row_pieces > 1 && !j->in_place && can_share(j);
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
-  j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
+  j->by_panels = here && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
+                 j->panels * (int64_t)j->panel_bytes > KEPT_BYTES;
+  j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
+  j->own_ldc = round_up(j->columns, 32) + 16;
 }
 
 static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 static void lay_out(job *j) {
-  size_t output = lines((size_t)((j->one_strip ? peri_min(j->rows, j->tiles->rows) : j->rows) * j->columns) * j->size);
-  int64_t panels = j->shared ? 0 : j->in_place ? 1 : ceil_div(j->columns, j->tiles->columns);
+  size_t output = lines((size_t)(j->rows * j->columns) * j->size);
+  int64_t panels = j->shared ? 0 : j->in_place || j->by_panels ? 1 : ceil_div(j->columns, j->tiles->columns);
   j->strip_at = lines((size_t)panels * j->panel_bytes);
-  j->part_at = j->strip_at + lines((size_t)(STRIPS * j->tiles->rows * PERI_A_PITCH) * j->size);
+  int64_t strips = j->by_panels ? ceil_div(j->rows, j->tiles->rows) : STRIPS;
+  j->part_at = j->strip_at + lines((size_t)(strips * j->tiles->rows * PERI_A_PITCH) * j->size);
   j->c_at = j->part_at + (j->parts > 1 && !j->apart ? output : 0);
-  j->scratch_bytes = j->c_at + (j->p.c == NULL && !j->apart ? output : 0);
+  int64_t own_rows = j->one_strip ? peri_min(j->rows, j->tiles->rows) : j->rows;
+  j->scratch_bytes = j->c_at + (j->p.c == NULL && !j->apart ? lines((size_t)(own_rows * j->own_ldc) * j->size) : 0);
 }
 
 static int64_t batches_of(const peri_product *p) {
@@ -207,6 +215,25 @@ static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, 
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
+/* One block of steps for all of a piece, panel by panel. */
+static void run_block_by_panels(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c,
+                                int64_t ldc, bool last) {
+  const peri_tile_kernels *tiles = j->tiles;
+  const int64_t nr = tiles->columns, size = (int64_t)j->size, strip = tiles->rows * PERI_A_PITCH * size;
+  char *strips = t->scratch + j->strip_at, *panel = t->scratch;
+  peri_layout_of_a layout = pack_a(j, t->a, t->i, t->rows, from, steps, strips);
+  for (int64_t at = 0; at < t->columns; at += nr) {
+    int64_t columns = peri_min(nr, t->columns - at);
+    pack_b(j, t->b, t->column + at, columns, from, steps, panel);
+    for (int64_t i = 0; i < t->rows; i += tiles->rows) {
+      tiles->tile[layout][peri_min(tiles->rows, t->rows - i) - 1][columns * 2 > nr](
+          steps, strips + i / tiles->rows * strip, 0, 0, panel, nr, c + (i * ldc + at) * size, ldc, columns, add);
+    }
+  }
+  for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
+    finish_strip(j, t, i, peri_min(tiles->rows, t->rows - i), c + i * ldc * size, ldc);
+}
+
 /* One block of steps for all of a piece; strips are finished after the last one of the product. */
 static void run_block(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c, int64_t ldc,
                       bool last) {
@@ -245,7 +272,7 @@ static void run_part(const job *j, const piece *t, int64_t part, char *c, int64_
   int64_t from = part * j->part, end = peri_min(j->p.k, from + j->part), at = from;
   do {
     int64_t steps = peri_min(PERI_BLOCK, end - at);
-    run_block(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
+    (j->by_panels ? run_block_by_panels : run_block)(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
     at += PERI_BLOCK;
   } while (at < end);
 }
@@ -307,7 +334,7 @@ static void run_piece(void *arg, int64_t number) {
   }
   piece t = piece_of(j, number);
   if (j->p.c == NULL)
-    run_parts(j, &t, t.scratch + j->c_at, t.columns);
+    run_parts(j, &t, t.scratch + j->c_at, j->own_ldc);
   else
     run_parts(j, &t, c_of(j, &t), j->p.ldc);
 }
