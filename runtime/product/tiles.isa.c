@@ -22,6 +22,7 @@
 #define T        float
 #define FN(name) name##_f32
 #define V        peri_f32s
+#define QUARTER  4
 #define MADD     PERI_MADD_F32
 #define LOAD     PERI_LOAD_F32
 #define STORE    PERI_STORE_F32
@@ -43,6 +44,7 @@
 #undef T
 #undef FN
 #undef V
+#undef QUARTER
 #undef MADD
 #undef LOAD
 #undef STORE
@@ -55,6 +57,7 @@
 #define T        double
 #define FN(name) name##_f64
 #define V        peri_f64s
+#define QUARTER  2
 #define MADD     PERI_MADD_F64
 #define LOAD     PERI_LOAD_F64
 #define STORE    PERI_STORE_F64
@@ -89,6 +92,9 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F32)},
                      [PERI_A_STEPS] = {EACH_ROWS(STEPS_F32)},
                      [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F32)}},
+            .row_along = row_along_f32,
+            .row_across = row_across_f32,
+            .blocks = blocks_f32,
             .turn = turn_f32,
             .copy = copy_f32,
             .copy_rows = copy_rows_f32,
@@ -97,6 +103,7 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .patch_rows = patch_rows_f32,
             .add_patches = add_patches_f32,
             .pad = pad_f32,
+            .scatter = scatter_f32,
         },
         {
             .rows = MR,
@@ -104,6 +111,9 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F64)},
                      [PERI_A_STEPS] = {EACH_ROWS(STEPS_F64)},
                      [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F64)}},
+            .row_along = row_along_f64,
+            .row_across = row_across_f64,
+            .blocks = blocks_f64,
             .turn = turn_f64,
             .copy = copy_f64,
             .copy_rows = copy_rows_f64,
@@ -112,5 +122,6 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .patch_rows = patch_rows_f64,
             .add_patches = add_patches_f64,
             .pad = pad_f64,
+            .scatter = scatter_f64,
         },
     }};
