@@ -172,7 +172,10 @@ static int read_argument(const reader *r, int param, int index, int top) {
     break;
   case PERI_KIND_SHAPE:
   case PERI_KIND_DIMS:
-    if (type == LUA_TTABLE) {
+    if (type == LUA_TSTRING && r->call->op->params[param].choices != NULL) {
+      read_choice(r, arg, param, index);
+      arg->integer++;
+    } else if (type == LUA_TTABLE) {
       read_size_table(r, arg, param, index);
     } else {
       return read_size_run(r, arg, param, index, top);

@@ -16,10 +16,9 @@ static peri_status finish(peri_call *call, peri_tensor **out) {
 
 /* ---- Linear ---- */
 
-/* Uniform in +-1/sqrt(inputs), weight and bias alike: what PyTorch's Linear does, which follows
+/* Uniform in +-1/sqrt(inputs of one output), weight and bias alike: what PyTorch's layers do, which follows
  * Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", 1998, up to a constant. */
-static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *parameter) {
-  double bound = 1 / sqrt((double)layer->sizes[0]);
+static peri_status uniform_within(const peri_layer *layer, peri_tensor *parameter, double bound) {
   peri_dtype dtype = parameter->layout.dtype;
   int64_t n = parameter->layout.numel;
   uint64_t first = peri_stream_take(&layer->context->stream, peri_random_blocks(dtype, n));
@@ -27,15 +26,24 @@ static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *param
                            parameter->data);
 }
 
+static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *parameter) {
+  return uniform_within(layer, parameter, 1 / sqrt((double)layer->sizes[0]));
+}
+
+/* A row's first arguments: x, weight, bias if there is one. */
+static void open_with_parameters(peri_call *call, const peri_layer *layer, const peri_op *op, peri_tensor *x) {
+  peri_call_open(call, layer->context, op);
+  peri_tensor *operands[] = {x, layer->parameters[0], layer->parameters[1]};
+  for (int i = 0; i < 3; i++) {
+    call->args[i].given = operands[i] != NULL;
+    call->args[i].tensor = operands[i];
+  }
+}
+
 static peri_status forward_linear(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                   peri_tensor **out) {
   peri_call call;
-  peri_call_open(&call, layer->context, &peri_op_linear);
-  peri_tensor *operands[] = {inputs[0], layer->parameters[0], layer->parameters[1]};
-  for (int i = 0; i < 3; i++) {
-    call.args[i].given = operands[i] != NULL;
-    call.args[i].tensor = operands[i];
-  }
+  open_with_parameters(&call, layer, &peri_op_linear, inputs[0]);
   call.args[3].integer = activation;
   return finish(&call, out);
 }
@@ -52,6 +60,88 @@ static const peri_layer_kind Linear = {
     .doc = "Linear(in_features, out_features, {bias = true, dtype = 'float32'}) -> layer\n"
            "x weight' + bias over the last dimension of x. weight (out_features x in_features) and bias begin "
            "uniform in +-1/sqrt(in_features), from the default stream."};
+
+/* ---- Conv2d ---- */
+
+/* The values of its sizes and options. */
+enum { IN_CHANNELS, OUT_CHANNELS, KERNEL };
+enum { STRIDE, PADDING = 2, DILATION = 4, GROUPS = 6 };
+
+static void shape_of_kernels(const peri_layer *layer, int64_t *shape) {
+  shape[0] = layer->sizes[OUT_CHANNELS];
+  shape[1] = layer->sizes[IN_CHANNELS] / (int64_t)layer->options[GROUPS];
+  shape[2] = layer->sizes[KERNEL];
+  shape[3] = layer->sizes[KERNEL + 1];
+}
+
+/* Which word stands in the place of the padding, or -1. */
+static int padding_word(const peri_layer *layer) { return peri_option_word(layer->options[PADDING]); }
+
+static peri_status check_conv(const peri_layer *layer) {
+  const int64_t *sizes = layer->sizes, groups = (int64_t)layer->options[GROUPS];
+  if (sizes[IN_CHANNELS] % groups != 0 || sizes[OUT_CHANNELS] % groups != 0) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT,
+                     "Conv2d: groups is %lld (expected a divisor of in_channels, %lld, and of out_channels, %lld)",
+                     (long long)groups, (long long)sizes[IN_CHANNELS], (long long)sizes[OUT_CHANNELS]);
+  }
+  if (padding_word(layer) == 1 && (layer->options[STRIDE] != 1 || layer->options[STRIDE + 1] != 1)) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT,
+                     "Conv2d: padding is 'same' and stride is %.0f x %.0f (expected 1)", layer->options[STRIDE],
+                     layer->options[STRIDE + 1]);
+  }
+  return PERI_OK;
+}
+
+static peri_status uniform_by_patch(const peri_layer *layer, peri_tensor *parameter) {
+  int64_t shape[4];
+  PERI_TRY(check_conv(layer));
+  shape_of_kernels(layer, shape);
+  return uniform_within(layer, parameter, 1 / sqrt((double)shape[1] * (double)shape[2] * (double)shape[3]));
+}
+
+static void set_pair(peri_call *call, int arg, const double *values) {
+  peri_call_sizes(call, arg, 2, (int64_t[]){(int64_t)values[0], (int64_t)values[1]});
+}
+
+static peri_status forward_conv(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                peri_tensor **out) {
+  peri_call call;
+  open_with_parameters(&call, layer, &peri_op_conv2d, inputs[0]);
+  set_pair(&call, 3, layer->options + STRIDE);
+  if (padding_word(layer) < 0)
+    set_pair(&call, 4, layer->options + PADDING);
+  else
+    call.args[4].integer = 1 + padding_word(layer);
+  set_pair(&call, 5, layer->options + DILATION);
+  call.args[6].integer = (int64_t)layer->options[GROUPS];
+  call.args[7].integer = activation;
+  return finish(&call, out);
+}
+
+#define MOST_STEP 1073741824
+static const peri_layer_kind Conv2d = {
+    .name = "Conv2d",
+    .inputs = 1,
+    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
+    .options = {{"stride", PERI_OPTION_INTEGER, 1, 1, MOST_STEP, NULL, "from one patch to the next", 2},
+                {"padding", PERI_OPTION_INTEGER, 0, 0, MOST_STEP, "valid same",
+                 "zeros around the image; same: the result is as large as x", 2},
+                {"dilation", PERI_OPTION_INTEGER, 1, 1, MOST_STEP, NULL, "from one element of a patch to the next", 2},
+                {"groups", PERI_OPTION_INTEGER, 1, 1, MOST_STEP, NULL, "of channels, which do not see each other"},
+                {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
+    .parameters = {{"weight", NULL, 4, .initialise = uniform_by_patch, .shape_of = shape_of_kernels},
+                   {"bias", "bias", 1, {OUT_CHANNELS}, uniform_by_patch}},
+    .forward = forward_conv,
+    .activates = true,
+    .sample =
+        "{{2, 3, 3}, {T(2, 2, 5, 4)}}, {{2, 4, {3, 2}, {stride = 2, padding = {1, 0}, groups = 2, bias = false}}, "
+        "{T(2, 5, 6)}}, {{1, 2, 3, {padding = 'same', dilation = 2}}, {T(2, 1, 4, 5)}}",
+    .doc = "Conv2d(in_channels, out_channels, kernel_size, {stride = 1, padding = 0, dilation = 1, groups = 1, bias = "
+           "true, dtype = 'float32'}) -> layer\n"
+           "conv2d of images N x C x H x W or C x H x W. kernel_size, stride, padding and dilation are a number or "
+           "{rows, columns}; padding may be 'valid' or 'same'. weight (out_channels x in_channels / groups x rows x "
+           "columns) and bias begin uniform in +-1/sqrt(in_channels / groups * rows * columns), from the default "
+           "stream."};
 
 /* ---- Dropout ---- */
 
@@ -179,7 +269,7 @@ static const peri_layer_kind Flatten = {
     .sample = "{{}, {T(4, 3, 2)}}, {{{dim = 1}}, {T(4, 3)}}, {{}, {T(4, 3)}}",
     .doc = "Flatten({dim = 2}) -> layer\nThe dimensions from dim on as one: n x 1 x 28 x 28 becomes n x 784."};
 
-const peri_layer_kind *const peri_layer_kinds[] = {&Linear,     &Tanh,    &ReLU,     &Sigmoid, &Softmax,
+const peri_layer_kind *const peri_layer_kinds[] = {&Linear,     &Conv2d,  &Tanh,     &ReLU,    &Sigmoid, &Softmax,
                                                    &LogSoftmax, &Flatten, &Identity, &Dropout, NULL};
 
 /* ---- losses: the reductions are the rows' own words ---- */

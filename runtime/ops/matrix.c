@@ -234,8 +234,7 @@ static peri_status infer_linear(peri_call *call) {
   return PERI_OK;
 }
 
-/* The rows that linear can apply, in the order of its choices. */
-static const peri_op *const activations[] = {NULL, &peri_op_tanh, &peri_op_relu, &peri_op_sigmoid};
+const peri_op *const peri_activations[] = {NULL, &peri_op_tanh, &peri_op_relu, &peri_op_sigmoid};
 
 /* What is done with a strip of the product while it is in cache. */
 typedef struct activation {
@@ -283,7 +282,7 @@ static peri_status run_linear(peri_call *call) {
   };
   if (y->layout.numel == 0) return PERI_OK;
   if (choice != 0) {
-    f.loop = call->context->kernels->elementwise->unary[activations[choice]->id][call->dtype];
+    f.loop = call->context->kernels->elementwise->unary[peri_activations[choice]->id][call->dtype];
     product.finish = activate;
     product.state = &f;
   }
@@ -305,7 +304,7 @@ static peri_status run_linear(peri_call *call) {
 /* z = x W' + b, y = act(z): gz = g act'(z) from y; gx = gz W, gW = gz' x, gb = sum of gz over rows. */
 static peri_value activation_gradient(peri_backward *B, peri_value g) {
   if (B->args[3].integer == 0) return g;
-  return peri_step_derivative(B, activations[B->args[3].integer], g, peri_of(B->outputs[0]));
+  return peri_step_derivative(B, peri_activations[B->args[3].integer], g, peri_of(B->outputs[0]));
 }
 
 static peri_status grad_linear(peri_backward *B) {
@@ -333,7 +332,7 @@ const peri_op peri_op_linear = {
     .params = {{"x", PERI_KIND_TENSOR},
                {"weight", PERI_KIND_TENSOR},
                {"bias", PERI_KIND_TENSOR, .optional = true},
-               {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "none tanh relu sigmoid"}},
+               {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = PERI_ACTIVATIONS}},
     .infer = infer_linear,
     .run = run_linear,
     .grad = grad_linear,

@@ -26,7 +26,7 @@ typedef enum peri_kind {
   PERI_KIND_BOOL,
   PERI_KIND_DIM,   /* one dimension: negative counts from the end */
   PERI_KIND_DIMS,  /* several dimensions */
-  PERI_KIND_SHAPE, /* sizes */
+  PERI_KIND_SHAPE, /* sizes, or one of the words in choices if there are any */
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
@@ -52,7 +52,8 @@ typedef struct peri_arg {
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
-  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer */
+  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
+                      first word in the place of sizes, 2 for the second, else 0 */
   int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame, and in the node */
 } peri_arg;
 

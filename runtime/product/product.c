@@ -8,10 +8,11 @@
 #define PIECE_WORK   16e6 /* multiplications of a piece, when there are many */
 #define LEAST_PIECES 4
 #define MOST_PIECES  65536
-#define WIDEST       512               /* columns of a piece: its block of B stays in the second-level cache */
-#define SHARED_BYTES ((size_t)8 << 20) /* up to here B is packed once for all pieces */
-#define MEETING      60000.0           /* elements that could be packed while the team meets once more */
-#define NEAR_STEPS   3584              /* bytes between steps of B, up to which copying it gains nothing */
+#define WIDEST       512                  /* columns of a piece: its block of B stays in the second-level cache */
+#define SHARED_BYTES ((size_t)8 << 20)    /* up to here B is packed once for all pieces */
+#define MEETING      60000.0              /* elements that could be packed while the team meets once more */
+#define NEAR_STEPS   3584                 /* bytes between steps of B, up to which copying it gains nothing */
+#define KEPT_BYTES   ((int64_t)128 << 10) /* up to here all rows of A are packed at once, in a body */
 #define MOST_PARTS   64
 #define STRIPS       4 /* tiles' rows of A that are packed at once */
 
@@ -28,6 +29,9 @@ typedef struct job {
   int64_t row_pieces, column_pieces; /* in each batch and part */
   bool in_place;                     /* B is read where it lies */
   bool shared;                       /* B is packed before the pieces */
+  bool by_panels;                    /* A's rows stay packed, and each panel of B meets them all before the next */
+  int64_t own_ldc;                   /* where there is no C: rows in different sets of a cache */
+  bool one_strip;                    /* strips are complete one after the other: where there is no C, one place does */
   int64_t panels, blocks;            /* of B */
   size_t panel_bytes;
   const char *packed; /* shared: panels by batch and block */
@@ -41,10 +45,9 @@ static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 /* ---- cutting ---- */
 
-static int64_t part_of(const peri_product *p) {
-  if (p->part > 0) return p->part;
-  if (p->k <= PERI_PART) return peri_max(p->k, 1);
-  return peri_max(PERI_PART / 2, round_up(ceil_div(p->k, MOST_PARTS), PERI_BLOCK));
+int64_t peri_part(int64_t k) {
+  if (k <= PERI_PART) return peri_max(k, 1);
+  return peri_max(PERI_PART / 2, round_up(ceil_div(k, MOST_PARTS), PERI_BLOCK));
 }
 
 static bool lies_across(const peri_operand *x) { return x->gather == NULL && x->index == NULL && x->along == 1; }
@@ -79,33 +82,43 @@ static void cut_outputs(job *j, double wanted) {
   j->column_pieces = ceil_div(p->n, j->columns);
 }
 
-static void cut(job *j) {
+/* Within a body nothing is cut. */
+static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
-  j->part = part_of(p);
+  j->part = p->part > 0 ? p->part : peri_part(p->k);
   j->parts = peri_max(1, ceil_div(p->k, j->part));
   double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
   wanted /= (double)j->batches;
-  cut_outputs(j, wanted < 1 ? 1 : wanted);
-  j->apart = j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
+  if (here)
+    j->rows = p->m, j->columns = p->n, j->row_pieces = j->column_pieces = 1;
+  else
+    cut_outputs(j, wanted < 1 ? 1 : wanted);
+  j->apart = !here && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
   j->in_place = p->packed == NULL && lies_across(&p->b) &&
                 (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
-  j->shared = p->packed != NULL || (j->row_pieces > 1 && !j->in_place && can_share(j));
+  j->shared = p->packed != NULL || (!here && j->row_pieces > 1 && !j->in_place && can_share(j));
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
+  j->by_panels = here && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
+                 j->panels * (int64_t)j->panel_bytes > KEPT_BYTES;
+  j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
+  j->own_ldc = round_up(j->columns, 32) + 16;
 }
 
 static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 static void lay_out(job *j) {
   size_t output = lines((size_t)(j->rows * j->columns) * j->size);
-  int64_t panels = j->shared ? 0 : j->in_place ? 1 : ceil_div(j->columns, j->tiles->columns);
+  int64_t panels = j->shared ? 0 : j->in_place || j->by_panels ? 1 : ceil_div(j->columns, j->tiles->columns);
   j->strip_at = lines((size_t)panels * j->panel_bytes);
-  j->part_at = j->strip_at + lines((size_t)(STRIPS * j->tiles->rows * PERI_A_PITCH) * j->size);
+  int64_t strips = j->by_panels ? ceil_div(j->rows, j->tiles->rows) : STRIPS;
+  j->part_at = j->strip_at + lines((size_t)(strips * j->tiles->rows * PERI_A_PITCH) * j->size);
   j->c_at = j->part_at + (j->parts > 1 && !j->apart ? output : 0);
-  j->scratch_bytes = j->c_at + (j->p.c == NULL && !j->apart ? output : 0);
+  int64_t own_rows = j->one_strip ? peri_min(j->rows, j->tiles->rows) : j->rows;
+  j->scratch_bytes = j->c_at + (j->p.c == NULL && !j->apart ? lines((size_t)(own_rows * j->own_ldc) * j->size) : 0);
 }
 
 static int64_t batches_of(const peri_product *p) {
@@ -116,12 +129,12 @@ static int64_t batches_of(const peri_product *p) {
 
 static bool is_empty(const peri_product *p) { return p->m == 0 || p->n == 0 || batches_of(p) == 0; }
 
-static void prepare(job *j, const peri_context *context, const peri_product *product) {
+static void prepare(job *j, const peri_context *context, const peri_product *product, bool here) {
   *j = (job){.p = *product, .context = context, .batches = batches_of(product)};
   bool wide = product->dtype == PERI_FLOAT64;
   j->tiles = &context->kernels->tiles->of[wide];
   j->size = wide ? sizeof(double) : sizeof(float);
-  cut(j);
+  cut(j, here);
   lay_out(j);
 }
 
@@ -203,6 +216,33 @@ static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, 
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
+/* The tile of packed rows of A and a panel of B. */
+static void run_tile(const peri_tile_kernels *tiles, peri_layout_of_a layout, int64_t rows, int64_t columns,
+                     int64_t steps, const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+  bool wide = columns * 2 > tiles->columns, by_rows = layout == PERI_A_ROWS;
+  peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
+  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns, add);
+}
+
+/* One block of steps for all of a piece, panel by panel. */
+static void run_block_by_panels(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c,
+                                int64_t ldc, bool last) {
+  const peri_tile_kernels *tiles = j->tiles;
+  const int64_t nr = tiles->columns, size = (int64_t)j->size, strip = tiles->rows * PERI_A_PITCH * size;
+  char *strips = t->scratch + j->strip_at, *panel = t->scratch;
+  peri_layout_of_a layout = pack_a(j, t->a, t->i, t->rows, from, steps, strips);
+  for (int64_t at = 0; at < t->columns; at += nr) {
+    int64_t columns = peri_min(nr, t->columns - at);
+    pack_b(j, t->b, t->column + at, columns, from, steps, panel);
+    for (int64_t i = 0; i < t->rows; i += tiles->rows) {
+      run_tile(tiles, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip,
+               panel, nr, c + (i * ldc + at) * size, ldc, add);
+    }
+  }
+  for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
+    finish_strip(j, t, i, peri_min(tiles->rows, t->rows - i), c + i * ldc * size, ldc);
+}
+
 static bool is_row(const job *j, const piece *t) {
   return t->rows == 1 && !j->shared && j->p.a.gather == NULL && j->p.a.index == NULL && j->p.b.gather == NULL &&
          (j->p.b.step == 1 || lies_across(&j->p.b));
@@ -245,6 +285,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
     int64_t rows = peri_min(tiles->rows, t->rows - i), number = i / tiles->rows % STRIPS;
     if (number == 0)
       layout = pack_a(j, t->a, t->i + i, peri_min(STRIPS * tiles->rows, t->rows - i), from, steps, strips);
+    char *own = c + (j->one_strip ? 0 : i * ldc * size);
     const char *strip = strips + (size_t)(number * tiles->rows * PERI_A_PITCH) * j->size;
     for (int64_t at = 0; at < t->columns; at += nr) {
       int64_t columns = peri_min(nr, t->columns - at), b_step = nr;
@@ -256,12 +297,9 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
       } else if (!j->shared && (i == 0 || j->in_place)) {
         pack_b(j, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      bool wide = columns * 2 > nr, by_rows = layout == PERI_A_ROWS;
-      peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
-      tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c + (i * ldc + at) * size,
-           ldc, columns, add);
+      run_tile(tiles, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
     }
-    if (last) finish_strip(j, t, i, rows, c + i * ldc * size, ldc);
+    if (last) finish_strip(j, t, i, rows, own, ldc);
   }
 }
 
@@ -269,7 +307,7 @@ static void run_part(const job *j, const piece *t, int64_t part, char *c, int64_
   int64_t from = part * j->part, end = peri_min(j->p.k, from + j->part), at = from;
   do {
     int64_t steps = peri_min(PERI_BLOCK, end - at);
-    run_block(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
+    (j->by_panels ? run_block_by_panels : run_block)(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
     at += PERI_BLOCK;
   } while (at < end);
 }
@@ -292,6 +330,7 @@ static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
 /* Where batch number `batch` of an operand begins. */
 static const char *batch_of(const job *j, const peri_operand *x, const int64_t *strides, int64_t batch) {
   int64_t offset = 0;
+  if (j->p.batch_dims == 0) return x->data; /* NULL where vectors are gathered */
   for (int d = j->p.batch_dims - 1; d >= 0; d--) {
     offset += batch % j->p.batch_shape[d] * strides[d];
     batch /= j->p.batch_shape[d];
@@ -330,7 +369,7 @@ static void run_piece(void *arg, int64_t number) {
   }
   piece t = piece_of(j, number);
   if (j->p.c == NULL)
-    run_parts(j, &t, t.scratch + j->c_at, t.columns);
+    run_parts(j, &t, t.scratch + j->c_at, j->own_ldc);
   else
     run_parts(j, &t, c_of(j, &t), j->p.ldc);
 }
@@ -405,7 +444,7 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
 
 static peri_status multiply_cut(peri_context *context, const peri_product *product) {
   job j;
-  prepare(&j, context, product);
+  prepare(&j, context, product, false);
   int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
   size_t threads = (size_t)peri_min(peri_threads(context), pieces);
   bool shares = j.shared && product->packed == NULL;
@@ -426,13 +465,13 @@ static peri_status multiply_cut(peri_context *context, const peri_product *produ
 
 size_t peri_packed_bytes(const peri_context *context, const peri_product *product) {
   job j;
-  prepare(&j, context, product);
+  prepare(&j, context, product, false);
   return (size_t)(j.blocks * j.panels) * j.panel_bytes;
 }
 
 peri_status peri_pack_columns(peri_context *context, const peri_product *product, void *packed) {
   job j;
-  prepare(&j, context, product);
+  prepare(&j, context, product, false);
   j.packed = packed;
   return peri_parallel(context, j.blocks * j.panels, share_panel, &j);
 }
@@ -470,7 +509,7 @@ static void run_blocks(void *arg, int64_t number) {
 /* Blocks are chains of their own, so that as many as a vector has lanes are computed at once. */
 static peri_status multiply_dot(peri_context *context, const peri_product *product) {
   job j;
-  prepare(&j, context, product);
+  prepare(&j, context, product, false);
   dot d = {.j = &j};
   void *sums;
   size_t bytes = (size_t)j.blocks * j.size;
@@ -551,22 +590,16 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
 
 /* ---- within a body ---- */
 
-static void prepare_here(job *j, const peri_context *context, const peri_product *product) {
-  prepare(j, context, product);
-  j->shared = j->apart = false;
-  lay_out(j);
-}
-
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product) {
   job j;
-  prepare_here(&j, context, product);
+  prepare(&j, context, product, true);
   return j.scratch_bytes;
 }
 
 void peri_multiply_here(const peri_context *context, const peri_product *product, void *scratch) {
   job j;
   if (is_empty(product)) return;
-  prepare_here(&j, context, product);
+  prepare(&j, context, product, true);
   j.scratch = (char *)scratch - (size_t)peri_worker() * j.scratch_bytes;
   for (int64_t number = 0; number < j.batches * j.row_pieces * j.column_pieces; number++) run_piece(&j, number);
 }

@@ -46,6 +46,7 @@ typedef struct peri_product {
 } peri_product;
 
 #define PERI_PART 8192
+int64_t peri_part(int64_t k); /* the rule */
 
 peri_status peri_multiply(peri_context *context, const peri_product *product);
 

@@ -26,6 +26,11 @@ typedef enum peri_layout_of_a {
 typedef void (*peri_tile)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,
                           void *c, int64_t ldc, int64_t columns, bool add);
 
+/* Elements that lie side by side in an image and in a panel. */
+typedef struct peri_patch_run {
+  int64_t from, at, count;
+} peri_patch_run;
+
 /* One float type. */
 typedef struct peri_tile_kernels {
   int rows, columns;                 /* of a whole tile; columns are two vectors */
@@ -46,6 +51,18 @@ typedef struct peri_tile_kernels {
   void (*copy_rows)(int64_t count, int64_t k, const void *x, int64_t ld, void *panel);
   /* Steps of `width` elements of vectors that lie anyhow; those beyond count are 0 */
   void (*collect)(int64_t count, int64_t width, int64_t k, const void *const *vectors, int64_t step, void *panel);
+  /* A panel of B of patches: step p of the columns in a run lies at from + offsets[p] + run.from on */
+  void (*patches)(int64_t runs, const peri_patch_run *run, int64_t steps, const int64_t *offsets, const void *from,
+                  void *panel);
+  /* Rows of A, in the layout ROWS, of patches: steps in a run of row r lie at from + offsets[r] + run.from on */
+  void (*patch_rows)(int64_t runs, const peri_patch_run *run, int64_t rows, const int64_t *offsets, const void *from,
+                     void *panel);
+  /* The other way: rows of C, ld apart, added to what lies in patches; all runs have `count` elements */
+  void (*add_patches)(int64_t runs, int64_t count, const peri_patch_run *run, int64_t rows, const int64_t *offsets,
+                      const void *from, int64_t ld, void *to);
+  /* Rows of n elements, ld apart, between zeros; up to a vector beyond the last row is written too */
+  void (*pad)(int64_t rows, int64_t before, int64_t n, int64_t after, const void *x, int64_t ld, void *to,
+              int64_t pitch);
   /* c[j * ldc + i] = x[i * columns + j] */
   void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
 } peri_tile_kernels;

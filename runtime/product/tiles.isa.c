@@ -26,6 +26,9 @@
 #define MADD     PERI_MADD_F32
 #define LOAD     PERI_LOAD_F32
 #define STORE    PERI_STORE_F32
+#define MASK     peri_lanes_of_f32
+#define MASK_OF  PERI_LANES_F32
+#define MERGE    PERI_MERGE_F32
 #if PERI_VECTOR == 64
 #define LANES     16
 #define EACH_LANE LANES_16
@@ -37,6 +40,7 @@
 #define EACH_LANE LANES_4
 #endif
 #include "product/tile.h"
+#include "product/patch.h"
 #undef T
 #undef FN
 #undef V
@@ -44,6 +48,9 @@
 #undef MADD
 #undef LOAD
 #undef STORE
+#undef MASK
+#undef MASK_OF
+#undef MERGE
 #undef LANES
 #undef EACH_LANE
 
@@ -54,6 +61,9 @@
 #define MADD     PERI_MADD_F64
 #define LOAD     PERI_LOAD_F64
 #define STORE    PERI_STORE_F64
+#define MASK     peri_lanes_of_f64
+#define MASK_OF  PERI_LANES_F64
+#define MERGE    PERI_MERGE_F64
 #if PERI_VECTOR == 64
 #define LANES     8
 #define EACH_LANE LANES_8
@@ -65,44 +75,20 @@
 #define EACH_LANE LANES_2
 #endif
 #include "product/tile.h"
+#include "product/patch.h"
 
 #define ROWS_F32(rows) {rows_##rows##_1_f32, rows_##rows##_2_f32},
 #define ROWS_F64(rows) {rows_##rows##_1_f64, rows_##rows##_2_f64},
-#define WHOLE(type)                                                                                                    \
+#define TABLE(type, lane, each_rows)                                                                                   \
   {                                                                                                                    \
-    [PERI_A_ROWS] = {packed_rows_1_##type, packed_rows_2_##type}, [PERI_A_STEPS] = {                                   \
-      packed_steps_1_##type,                                                                                           \
-      packed_steps_2_##type                                                                                            \
-    }                                                                                                                  \
+    .rows = MR, .columns = 2 * PERI_VECTOR / (int)sizeof(lane),                                                        \
+    .whole = {[PERI_A_ROWS] = {packed_rows_1_##type, packed_rows_2_##type},                                            \
+              [PERI_A_STEPS] = {packed_steps_1_##type, packed_steps_2_##type}},                                        \
+    .some = {EACH_ROWS(each_rows)}, .row_along = row_along_##type, .row_across = row_across_##type,                    \
+    .blocks = blocks_##type, .turn = turn_##type, .copy = copy_##type, .copy_rows = copy_rows_##type,                  \
+    .collect = collect_##type, .patches = patches_##type, .patch_rows = patch_rows_##type,                             \
+    .add_patches = add_patches_##type, .pad = pad_##type, .scatter = scatter_##type,                                   \
   }
 
-const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {.of = {
-                                                                  {
-                                                                      .rows = MR,
-                                                                      .columns = 2 * PERI_VECTOR / (int)sizeof(float),
-                                                                      .whole = WHOLE(f32),
-                                                                      .some = {EACH_ROWS(ROWS_F32)},
-                                                                      .row_along = row_along_f32,
-                                                                      .row_across = row_across_f32,
-                                                                      .blocks = blocks_f32,
-                                                                      .turn = turn_f32,
-                                                                      .copy = copy_f32,
-                                                                      .copy_rows = copy_rows_f32,
-                                                                      .collect = collect_f32,
-                                                                      .scatter = scatter_f32,
-                                                                  },
-                                                                  {
-                                                                      .rows = MR,
-                                                                      .columns = 2 * PERI_VECTOR / (int)sizeof(double),
-                                                                      .whole = WHOLE(f64),
-                                                                      .some = {EACH_ROWS(ROWS_F64)},
-                                                                      .row_along = row_along_f64,
-                                                                      .row_across = row_across_f64,
-                                                                      .blocks = blocks_f64,
-                                                                      .turn = turn_f64,
-                                                                      .copy = copy_f64,
-                                                                      .copy_rows = copy_rows_f64,
-                                                                      .collect = collect_f64,
-                                                                      .scatter = scatter_f64,
-                                                                  },
-                                                              }};
+const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
+    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}};

@@ -86,4 +86,39 @@ static PERI_ALWAYS_INLINE peri_f64s peri_load_f64(const double *from, int64_t co
 #define PERI_STORE_F64(to, count, vector) memcpy(to, &(vector), (size_t)(count) * sizeof(double))
 #endif
 
+/* Some lanes of a vector, from `low` up to before `high`; and those lanes loaded, the others as they were. Nothing but
+ * them is read. Lanes that have been merged once are not merged again. */
+#if defined(__AVX512F__)
+typedef __mmask16 peri_lanes_of_f32;
+typedef __mmask8 peri_lanes_of_f64;
+#define PERI_LANES_F32(low, high)           ((__mmask16)((1u << (high)) - (1u << (low))))
+#define PERI_LANES_F64(low, high)           ((__mmask8)((1u << (high)) - (1u << (low))))
+#define PERI_MERGE_F32(vector, lanes, from) (peri_f32s) _mm512_mask_loadu_ps((__m512)(vector), lanes, from)
+#define PERI_MERGE_F64(vector, lanes, from) (peri_f64s) _mm512_mask_loadu_pd((__m512d)(vector), lanes, from)
+#elif defined(__AVX2__)
+typedef __m256i peri_lanes_of_f32;
+typedef __m256i peri_lanes_of_f64;
+#define PERI_LANES_F32(low, high)           _mm256_andnot_si256(PERI_MASK_F32(low), PERI_MASK_F32(high))
+#define PERI_LANES_F64(low, high)           _mm256_andnot_si256(PERI_MASK_F64(low), PERI_MASK_F64(high))
+#define PERI_MERGE_F32(vector, lanes, from) (peri_f32s) _mm256_or_ps((__m256)(vector), _mm256_maskload_ps(from, lanes))
+#define PERI_MERGE_F64(vector, lanes, from) (peri_f64s) _mm256_or_pd((__m256d)(vector), _mm256_maskload_pd(from, lanes))
+#else
+typedef struct peri_lanes {
+  int low, high;
+} peri_lanes_of_f32;
+typedef peri_lanes_of_f32 peri_lanes_of_f64;
+#define PERI_LANES_F32(low, high)           ((peri_lanes_of_f32){low, high})
+#define PERI_LANES_F64(low, high)           ((peri_lanes_of_f64){low, high})
+static PERI_ALWAYS_INLINE peri_f32s peri_merge_f32(peri_f32s vector, peri_lanes_of_f32 lanes, const float *from) {
+  for (int i = lanes.low; i < lanes.high; i++) vector[i] = from[i];
+  return vector;
+}
+static PERI_ALWAYS_INLINE peri_f64s peri_merge_f64(peri_f64s vector, peri_lanes_of_f64 lanes, const double *from) {
+  for (int i = lanes.low; i < lanes.high; i++) vector[i] = from[i];
+  return vector;
+}
+#define PERI_MERGE_F32(vector, lanes, from) peri_merge_f32(vector, lanes, from)
+#define PERI_MERGE_F64(vector, lanes, from) peri_merge_f64(vector, lanes, from)
+#endif
+
 #endif

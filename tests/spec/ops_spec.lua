@@ -198,8 +198,15 @@ describe("bad arguments of", function()
       if param.kind == "shape" and op.name ~= "expand" then
         it(op.name .. " of shapes of 2^62 are refused", function()
           local arguments = (samples.arguments(op))[1]
+          local shape = { 2 ^ 20, 2 ^ 20, 2 ^ 22 }
+          if param.named then
+            if is_options(arguments[#arguments]) then arguments[#arguments] = nil end
+            arguments[#arguments + 1] = { [param.name] = shape }
+            refuse(op, call, arguments, #arguments)
+            return
+          end
           for k = #arguments, i, -1 do arguments[k] = nil end
-          arguments[i] = { 2 ^ 20, 2 ^ 20, 2 ^ 22 }
+          arguments[i] = shape
           for k = i + 1, #op.params do
             if not op.params[k].optional then arguments[k] = 1 end
           end

@@ -8,6 +8,7 @@
 local array = require "support.array"
 local random = require "support.twins.random"
 local matrix = require "support.twins.matrix"
+local convolution = require "support.twins.convolution"
 local reduce = require "support.twins.reduce"
 local elementwise = require "support.twins.elementwise"
 local view = require "support.twins.view"
@@ -45,6 +46,21 @@ return {
     close = "all", initial = function(stream, inputs, outputs, options)
       local bound = 1 / math.sqrt(inputs)
       local weight = uniform(stream, { outputs, inputs }, bound)
+      if options and options.bias == false then return { weight = weight } end
+      return { weight = weight, bias = uniform(stream, { outputs }, bound) }
+    end },
+  Conv2d = { function(layer, inputs)
+    local p = { x = inputs[1] }
+    for name, value in pairs(layer) do p[name] = value end
+    return convolution.conv2d[1](p)
+  end, [[ {{1, 1, 1}, {T(1, 1, 1)}}, {{3, 5, {2, 3}, {bias = false}}, {T(2, 3, 4, 4)}}, {{4, 2, 3}, {T(4, 2, 2)}},
+    {{2, 2, 2, {padding = 'same'}}, {T(0, 2, 3, 3)}}, {{2, 2, 2, {padding = 'valid', stride = {2, 1}}}, {T(2, 5, 5)}},
+    {{6, 3, 3, {groups = 3, padding = 2}}, {T(2, 6, 3, 4)}}, {{2, 3, 1}, {T(2, 3, 1)}}, {{2, 3, 1}, {T(3, 4, 4)}} ]],
+    close = "all", initial = function(stream, inputs, outputs, size, options)
+      size = type(size) == "table" and size or { size, size }
+      local shape = { outputs, inputs // (options and options.groups or 1), size[1], size[2] }
+      local bound = 1 / math.sqrt(shape[2] * shape[3] * shape[4])
+      local weight = uniform(stream, shape, bound)
       if options and options.bias == false then return { weight = weight } end
       return { weight = weight, bias = uniform(stream, { outputs }, bound) }
     end },
