@@ -15,7 +15,9 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_select, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye,
     peri_op_index, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero,
     peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
-    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_;
+    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_max_pool1d,
+    peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d, peri_op_adaptive_avg_pool1d,
+    peri_op_adaptive_avg_pool2d, peri_op_batch_norm;
 
 /* The elementwise rows as steps of formulas: peri_step_exp(B, x), peri_step_mul(B, a, b). Operands may be numbers. */
 #define UNARY(name, ...)   peri_value peri_step_##name(peri_backward *B, peri_value x);
@@ -51,5 +53,8 @@ extern const peri_op *const peri_ops_join[];
 extern const peri_op *const peri_ops_sort[];
 extern const peri_op *const peri_ops_write[];
 extern const peri_op *const peri_ops_linalg[];
+extern const peri_op *const peri_ops_pool[];
+extern const peri_op *const peri_ops_average[];
+extern const peri_op *const peri_ops_normalize[];
 
 #endif

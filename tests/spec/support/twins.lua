@@ -12,7 +12,8 @@
 --   contiguous  the row refuses views whose elements it cannot reach in the new shape
 local twins = {}
 
-for _, subject in ipairs { "create", "elementwise", "reduce", "matrix", "view", "index", "loss", "random" } do
+for _, subject in ipairs { "create", "elementwise", "reduce", "matrix", "view", "index", "loss", "random", "pool",
+                           "normalize" } do
   local rows = require("support.twins." .. subject)
   for name, entry in pairs(rows.rows or rows) do
     assert(twins[name] == nil, name .. " has two twins")
