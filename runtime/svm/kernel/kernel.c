@@ -70,6 +70,7 @@ int64_t peri_svm_kernel_find(const char *name) {
 
 /* ---- blocks ---- */
 
+/* To measure: ./dev bench parts machines. */
 #define NARROW         8 /* features up to which a product is not worth OpenBLAS's packing */
 #define NARROW_COLUMNS 128
 

@@ -14,6 +14,7 @@
 #include "base/blas.h"
 #include "kernels/kernels.h"
 
+/* To measure: ./dev bench parts linear. */
 #define LARGEST_TILE 256
 #define PANEL        192 /* rows of a panel */
 #define NARROW_FROM  48  /* weights from which float32 is worth it */
