@@ -260,7 +260,9 @@ static peri_value along_channels(peri_backward *B, peri_value vector) {
 
 /* What was kept of the running statistics: row 0 the mean, row 1 the inverse of the deviation. */
 static peri_value kept(peri_backward *B, int64_t row) {
-  peri_value value = peri_step_narrow(B, peri_of(B->outputs[1]), 0, row, 1);
+  peri_tensor *constant = NULL; /* the formula is not to lead back to this node */
+  peri_status status = peri_tensor_detach(B->outputs[1], &constant);
+  peri_value value = peri_step_narrow(B, peri_formula_own(B, status, constant), 0, row, 1);
   return along_channels(B, peri_step_convert(B, value, B->layouts[X]->dtype));
 }
 
@@ -336,7 +338,8 @@ const peri_op peri_op_batch_norm = {
     .high = 2,
     .sample = "{T(5, 3), T(3):detach(), T(3):detach(), T(3), T(3), true}, {T(2, 3, 4), T(3), T(3), T(3), T(3)}, "
               "{T(2, 3, 2, 2), {training = true, eps = 0.01}}, {T(4, 2), T(2), T(2)}, "
-              "{T(2, 3, 4), nil, nil, T(3), T(3), true}",
+              "{T(2, 3, 4), nil, nil, T(3), T(3), true}, "
+              "{T(4, 3), (T(3) * 0):detach(), (T(3) * 0 + 2):detach(), T(3), T(3)}",
     .doc = "batch_norm(x, running_mean, running_var, weight, bias, training = false, momentum = 0.1, eps = 1e-5) -> "
            "tensor\n"
            "(x - mean) / sqrt(var + eps) * weight + bias for each channel of x, which is N x C or has more dimensions "

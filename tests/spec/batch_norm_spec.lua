@@ -130,6 +130,11 @@ describe("batch_norm", function()
     end
     local fixed = peri.grad(peri.batch_norm(x, mean:detach(), var:detach()), x, { grad_output = g })
     close(fixed, want[1], 1e-13)
+    local weight = peri.randn({ 3 }, { dtype = "float64" }):requires_grad_()
+    local y = peri.batch_norm(x, mean:detach(), var:detach(), weight)
+    local slope = peri.grad(y, x, { grad_output = g, create_graph = true })
+    local second = peri.grad(slope, weight, { grad_output = x:detach() })
+    close(second, (want[1] * x:detach()):sum { 1, 3 }, 1e-13)
   end)
 
   it("gives the same bits for any number of threads", function()
