@@ -9,7 +9,8 @@
 
 #define ENOUGH_PIECES 16
 #define MOST_PARTS    256
-#define LEAST_COLUMNS 64
+#define MOST_UNCUT    (4 * PERI_GRAIN) /* elements of a piece that all passes go over while it is in cache */
+#define LEAST_COLUMNS 256
 #define SHORT_RUN     64 /* columns of a channel: below it, loops go over columns of several */
 
 typedef enum summing { SUM, DEVIATIONS, SQUARES, PRODUCTS } summing;
@@ -49,7 +50,7 @@ static channel_job new_job(const peri_context *context, peri_dtype dtype, peri_c
   job.step = peri_min(job.step, size.channels);
   job.pieces = ceil_div(size.channels, job.step);
   int64_t columns = job.step * size.inner;
-  if (job.pieces < ENOUGH_PIECES && columns < size.n * size.inner && size.n > PERI_GRAIN / columns) {
+  if (job.pieces < ENOUGH_PIECES && size.n > MOST_UNCUT / columns) {
     job.part = peri_min(size.n, peri_max(ceil_div(PERI_GRAIN, columns), ceil_div(size.n, MOST_PARTS)));
     job.parts = ceil_div(size.n, job.part);
   }

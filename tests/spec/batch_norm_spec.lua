@@ -1,12 +1,7 @@
 -- Batch normalisation: what it writes, accuracy, gradients at sizes that are cut, and the layers' buffers.
 local peri = require "perilune"
+local fails = require "support.fails"
 local nn = peri.nn
-
-local function message(f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  return text
-end
 
 local function close(a, b, tolerance) assert.is_true(a:allclose(b, { rtol = tolerance, atol = tolerance })) end
 
@@ -68,7 +63,7 @@ describe("batch_norm", function()
     peri.batch_norm(x, mean, var, { training = true })
     first:sum():backward()
     eval:sum():backward()
-    assert.matches("changed in place", message(function() product:backward() end))
+    fails.with("changed in place", product.backward, product)
   end)
 
   it("is right where the mean is a million deviations", function()
@@ -160,7 +155,7 @@ describe("batch_norm", function()
 
   it("is refused where it cannot be, by name and value", function()
     local x, c = peri.randn(4, 3), peri.ones(3)
-    local function refused(pattern, ...) assert.matches(pattern, message(peri.batch_norm, ...)) end
+    local function refused(pattern, ...) fails.like(pattern, peri.batch_norm, ...) end
     refused("batch_norm: x is 1x3 %(expected more than 1 value for each channel while training%)",
       peri.ones(1, 3), c, c, { training = true })
     refused("x is 0x3x2 %(expected more than 1", peri.ones(0, 3, 2), nil, nil, { training = true })
@@ -194,7 +189,7 @@ describe("nn.BatchNorm", function()
     assert.equal(4, layer.num_batches_tracked:item())
     assert.is_false(pcall(layer, peri.randn(4, 2, 5, 5)))
     layer:train()
-    assert.matches("more than 1 value", message(layer, x))
+    fails.with("more than 1 value", layer, x)
     assert.equal(4, layer.num_batches_tracked:item())
   end)
 
@@ -243,8 +238,7 @@ describe("nn.BatchNorm", function()
   end)
 
   it("says which shapes it takes", function()
-    assert.matches("BatchNorm2d: x is 4x3 %(expected N x C x H x W%)", message(nn.BatchNorm2d(3), peri.ones(4, 3)))
-    assert.matches("BatchNorm1d: x is 4x3x2x2 %(expected N x C or N x C x L%)",
-      message(nn.BatchNorm1d(3), peri.ones(4, 3, 2, 2)))
+    fails.with("BatchNorm2d: x is 4x3 (expected N x C x H x W)", nn.BatchNorm2d(3), peri.ones(4, 3))
+    fails.with("BatchNorm1d: x is 4x3x2x2 (expected N x C or N x C x L)", nn.BatchNorm1d(3), peri.ones(4, 3, 2, 2))
   end)
 end)
