@@ -182,7 +182,8 @@ typedef struct peri_elementwise_kernels {
 } peri_elementwise_kernels;
 
 typedef struct peri_kernels {
-  const char *name; /* "baseline", "x86-64-v3", "x86-64-v4" */
+  const char *name; /* "baseline", "exact", "x86-64-v3", "x86-64-v4", "aarch64" */
+  bool same_bits;   /* those of every machine with FMA; see docs/numerics.md */
   const peri_elementwise_kernels *elementwise;
   const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
   const struct peri_product_tiles *tiles;   /* declared in product/tiles.h */

@@ -148,7 +148,7 @@ const peri_op peri_op_solve = {
     .sample = "{T(4, 4) + peri.eye(4) * 3, T(4)}, {T(3, 3) + peri.eye(3) * 3, T(3, 2)}",
     .doc = "linalg.solve(A, b) -> tensor\n"
            "The solution x of A x = b for a square matrix A and a vector or matrix b, by LU with partial pivoting "
-           "(LAPACK gesv). A singular A is an error. Floats of one dtype.",
+           "(LAPACK gesv, whose bits are the processor's). A singular A is an error. Floats of one dtype.",
 };
 
 /* ---- eigh ---- */
@@ -228,9 +228,10 @@ const peri_op peri_op_eigh = {
     .low = -1,
     .high = 1,
     .sample = "{symmetric(4)}, {symmetric(1)}",
-    .doc = "linalg.eigh(A) -> values, vectors\n"
-           "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
-           "triangle is read (LAPACK syevd). The gradient assumes distinct eigenvalues.",
+    .doc =
+        "linalg.eigh(A) -> values, vectors\n"
+        "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
+        "triangle is read (LAPACK syevd, whose bits are the processor's). The gradient assumes distinct eigenvalues.",
 };
 
 const peri_op *const peri_ops_linalg[] = {&peri_op_solve, &peri_op_eigh, NULL};

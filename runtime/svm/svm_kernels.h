@@ -77,6 +77,4 @@ typedef struct peri_svm_kernels {
   bool (*finite[2])(int64_t n, const void *x);
 } peri_svm_kernels;
 
-extern const peri_svm_kernels peri_svm_kernels_baseline, peri_svm_kernels_v3, peri_svm_kernels_v4;
-
 #endif

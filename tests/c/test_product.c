@@ -156,7 +156,7 @@ static void with_every_set(void (*body)(void)) {
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     open_contexts(variants[v]);
     const char *name = contexts[0]->kernels->name;
-    if (v == 0 || strcmp(name, "baseline") != 0) {
+    if (v == 0 || strcmp(name, "baseline") != 0) { /* a set that the processor has */
       fused = strcmp(name, "baseline") != 0;
 #if defined(__ARM_FEATURE_FMA)
       fused = true;

@@ -132,7 +132,7 @@ static void kernel_body(void *arg, int64_t piece) {
 /* Few where there are many pairs, so that the rows whose decisions are held at a time are several pieces. */
 static int64_t rows_of_piece(const peri_svm *model) {
   double row_work = 2.0 * (double)model->d * (double)peri_max(model->supports, 1);
-  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)fmin(WORK / row_work, ROWS)));
+  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)peri_smaller(WORK / row_work, ROWS)));
 }
 
 /* Kernel values that are given: against all rows of the fit (gather), or against the support vectors. */

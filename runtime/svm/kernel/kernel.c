@@ -177,7 +177,7 @@ void peri_svm_kernel_block(const peri_context *context, const peri_svm_kernel *k
     peri_svm_products(context, dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
   double largest = 0;
   for (int64_t j = 0; row->of_distance && d > NARROW && j < n; j++)
-    largest = fmax(largest, peri_value(dtype, b->norms, j));
+    largest = peri_larger(largest, peri_value(dtype, b->norms, j));
   for (int64_t i = 0; i < m; i++) {
     void *values = (char *)out + i * ldo * (int64_t)peri_float_size(dtype);
     if (row->of_distance) exponents(kernels, kernel->gamma, dtype, d, a, i, n, b, largest, values);

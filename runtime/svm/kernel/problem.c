@@ -62,7 +62,7 @@ static peri_status check_nu(const peri_problem *p) {
     for (int side = 0; side < 2; side++) {
       for (int64_t t = g->start[c[side]]; t < g->start[c[side] + 1]; t++) sum[side] += g->bound[t];
     }
-    double nu = 2 * fmin(sum[0], sum[1]) / (sum[0] + sum[1]);
+    double nu = 2 * peri_smaller(sum[0], sum[1]) / (sum[0] + sum[1]);
     if (nu >= largest) continue;
     largest = nu;
     class[0] = c[0], class[1] = c[1];
@@ -78,11 +78,11 @@ static peri_status check_nu(const peri_problem *p) {
 static peri_status check_symmetry(const peri_problem *p) {
   const peri_svm_samples *s = p->samples;
   double scale = 0;
-  for (int64_t i = 0; i < s->n; i++) scale = fmax(scale, fabs(peri_value(s->dtype, s->x, i * s->ldx + i)));
+  for (int64_t i = 0; i < s->n; i++) scale = peri_larger(scale, fabs(peri_value(s->dtype, s->x, i * s->ldx + i)));
   for (int64_t i = 0; i < s->n; i++) {
     for (int64_t j = 0; j < i; j++) {
       double a = peri_value(s->dtype, s->x, i * s->ldx + j), b = peri_value(s->dtype, s->x, j * s->ldx + i);
-      if (!(fabs(a - b) > 1e-4 * fmax(scale, fabs(a)))) continue;
+      if (!(fabs(a - b) > 1e-4 * peri_larger(scale, fabs(a)))) continue;
       return peri_fail(
           p->context, PERI_ERR_ARGUMENT,
           "%s: the kernel matrix is not symmetric: %g in row %lld, column %lld, but %g in row %lld, column %lld",

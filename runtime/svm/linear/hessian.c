@@ -59,7 +59,7 @@ static double *units_of(const peri_linear_hessian *h, int64_t slot, bool own) {
 /* How many rows the sample of unit u has. */
 static double sample_size(int64_t n, const double *curvature, double unit) {
   double sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += fmin(curvature[i], unit);
+  for (int64_t i = 0; i < n; i++) sum += peri_smaller(curvature[i], unit);
   return sum / unit;
 }
 
@@ -256,7 +256,7 @@ static void solve_narrow(const peri_linear_hessian *h, const float *matrix, cons
   const peri_blas *blas = h->problem->context->blas;
   int size = (int)h->size;
   double largest = 0;
-  for (int j = 0; j < size; j++) largest = fmax(largest, fabs(units[j] * z[j]));
+  for (int j = 0; j < size; j++) largest = peri_larger(largest, fabs(units[j] * z[j]));
   if (largest == 0) return;
   for (int j = 0; j < size; j++) t[j] = (float)(units[j] * z[j] / largest);
   blas->cblas_strsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, t, 1);

@@ -41,6 +41,4 @@ typedef struct peri_linear_kernels {
   double (*value[PERI_SMOOTH_LOSSES])(int64_t n, const double *f, const double *y, const double *c);
 } peri_linear_kernels;
 
-extern const peri_linear_kernels peri_linear_kernels_baseline, peri_linear_kernels_v3, peri_linear_kernels_v4;
-
 #endif
