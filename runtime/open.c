@@ -11,6 +11,8 @@
   extern const peri_elementwise_kernels peri_elementwise_kernels_##isa;                                                \
   extern const peri_reduce_kernels peri_reduce_kernels_##isa;                                                          \
   extern const peri_softmax_kernels peri_softmax_kernels_##isa;                                                        \
+  extern const peri_pool_kernels peri_pool_kernels_##isa;                                                              \
+  extern const peri_normalize_kernels peri_normalize_kernels_##isa;                                                    \
   extern const peri_run_kernels peri_run_kernels_##isa;                                                                \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
   extern const struct peri_product_tiles peri_product_tiles_##isa;                                                     \
@@ -20,6 +22,8 @@
   static const peri_row_kernels rows_##isa = {                                                                         \
       .reduce = &peri_reduce_kernels_##isa,                                                                            \
       .softmax = &peri_softmax_kernels_##isa,                                                                          \
+      .pool = &peri_pool_kernels_##isa,                                                                                \
+      .normalize = &peri_normalize_kernels_##isa,                                                                      \
       .runs = &peri_run_kernels_##isa,                                                                                 \
       .random = &peri_random_kernels_##isa,                                                                            \
   };                                                                                                                   \

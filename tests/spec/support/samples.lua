@@ -91,7 +91,7 @@ function samples.bind(op, arguments)
   end
   for _, param in ipairs(op.params) do
     if not param.named and i <= n then
-      if (param.kind == "shape" or param.kind == "dims") and type(arguments[i]) == "number" then
+      if (param.kind == "shape" or param.kind == "dims") and not param.counted and type(arguments[i]) == "number" then
         bound[param.name] = {}
         while type(arguments[i]) == "number" do
           table.insert(bound[param.name], arguments[i])
