@@ -79,18 +79,19 @@ static void cut_outputs(job *j, double wanted) {
   j->column_pieces = ceil_div(p->n, j->columns);
 }
 
-static void cut(job *j) {
+/* For the team, or for one thread. */
+static void cut(job *j, bool alone) {
   const peri_product *p = &j->p;
   j->part = part_of(p);
   j->parts = peri_max(1, ceil_div(p->k, j->part));
   double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
-  wanted /= (double)j->batches;
+  wanted = alone ? 1 : wanted / (double)j->batches;
   cut_outputs(j, wanted < 1 ? 1 : wanted);
-  j->apart = j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
+  j->apart = !alone && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
   j->in_place = lies_across(&p->b) && (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
-  j->shared = j->row_pieces > 1 && !j->in_place && can_share(j);
+  j->shared = !alone && j->row_pieces > 1 && !j->in_place && can_share(j);
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
@@ -115,12 +116,12 @@ static int64_t batches_of(const peri_product *p) {
 
 static bool is_empty(const peri_product *p) { return p->m == 0 || p->n == 0 || batches_of(p) == 0; }
 
-static void prepare(job *j, const peri_context *context, const peri_product *product) {
+static void prepare(job *j, const peri_context *context, const peri_product *product, bool alone) {
   *j = (job){.p = *product, .context = context, .batches = batches_of(product)};
   bool wide = product->dtype == PERI_FLOAT64;
   j->tiles = &context->kernels->tiles->of[wide];
   j->size = wide ? sizeof(double) : sizeof(float);
-  cut(j);
+  cut(j, alone);
   lay_out(j);
 }
 
@@ -235,22 +236,23 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
   }
 }
 
-static void run_part(const job *j, const piece *t, int64_t part, char *c, int64_t ldc, bool last) {
+/* Adds to what stands in c when add is set. */
+static void run_part(const job *j, const piece *t, int64_t part, bool add, char *c, int64_t ldc, bool last) {
   int64_t from = part * j->part, end = peri_min(j->p.k, from + j->part), at = from;
   do {
     int64_t steps = peri_min(PERI_BLOCK, end - at);
-    run_block(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
+    run_block(j, t, at, steps, at > from || add, c, ldc, last && at + steps >= end);
     at += PERI_BLOCK;
   } while (at < end);
 }
 
 /* All parts of a piece one after the other. */
 static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
-  run_part(j, t, 0, c, ldc, j->parts == 1);
+  if (j->parts == 1 || !j->p.add) run_part(j, t, 0, j->p.add, c, ldc, j->parts == 1);
   if (j->parts == 1) return;
   char *sum = t->scratch + j->part_at;
-  for (int64_t part = 1; part < j->parts; part++) {
-    run_part(j, t, part, sum, t->columns, false);
+  for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++) {
+    run_part(j, t, part, false, sum, t->columns, false);
     add_rows(j, t->rows, t->columns, sum, t->columns, c, ldc);
   }
   for (int64_t i = 0; i < t->rows; i += j->tiles->rows)
@@ -295,7 +297,7 @@ static void run_piece(void *arg, int64_t number) {
   const job *j = arg;
   if (j->apart) {
     piece t = piece_of(j, number / j->parts);
-    run_part(j, &t, number % j->parts, result_of(j, &t, number % j->parts), j->p.n, false);
+    run_part(j, &t, number % j->parts, false, result_of(j, &t, number % j->parts), j->p.n, false);
     return;
   }
   piece t = piece_of(j, number);
@@ -313,8 +315,8 @@ static void combine_piece(void *arg, int64_t number) {
   char *c = j->p.c == NULL ? result_of(j, &t, 0) : c_of(j, &t);
   for (int64_t i = 0; i < t.rows; i++) {
     int64_t at = i * ldc * (int64_t)j->size, from = i * j->p.n * (int64_t)j->size;
-    if (j->p.c != NULL) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
-    for (int64_t part = 1; part < j->parts; part++)
+    if (j->p.c != NULL && !j->p.add) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
+    for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++)
       add_rows(j, 1, t.columns, result_of(j, &t, part) + from, 0, c + at, 0);
   }
   for (int64_t i = 0; i < t.rows; i += j->tiles->rows)
@@ -373,7 +375,7 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
       int64_t rows = peri_min(tiles->rows, p->m - i);
       tiles->tile[PERI_A_ANYWHERE][rows - 1][columns * 2 > nr](
           p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b, b_step,
-          (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns, false);
+          (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns, p->add);
     }
   }
   piece whole = {.rows = p->m, .columns = p->n};
@@ -388,7 +390,7 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
       product->n == 1 && product->m > 1 && product->ldc == 1 && product->bias == NULL && product->finish == NULL;
   peri_product one_row = column ? turned(product) : *product;
   job j;
-  prepare(&j, context, &one_row);
+  prepare(&j, context, &one_row, false);
   int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
   size_t threads = (size_t)peri_min(peri_threads(context), pieces);
   size_t packed = j.shared ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
@@ -406,22 +408,17 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
 
 /* ---- within a body ---- */
 
-static void prepare_here(job *j, const peri_context *context, const peri_product *product) {
-  prepare(j, context, product);
-  j->shared = j->apart = false;
-  lay_out(j);
-}
-
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product) {
   job j;
-  prepare_here(&j, context, product);
+  if (is_empty(product)) return 0;
+  prepare(&j, context, product, true);
   return j.scratch_bytes;
 }
 
 void peri_multiply_here(const peri_context *context, const peri_product *product, void *scratch) {
   job j;
   if (is_empty(product)) return;
-  prepare_here(&j, context, product);
+  prepare(&j, context, product, true);
   j.scratch = (char *)scratch - (size_t)peri_worker() * j.scratch_bytes;
   for (int64_t number = 0; number < j.batches * j.row_pieces * j.column_pieces; number++) run_piece(&j, number);
 }

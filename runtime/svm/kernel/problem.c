@@ -210,8 +210,8 @@ static peri_status prepare_source(peri_problem *p) {
     second = peri_max(second, peri_min(count, most));
     most = peri_max(most, count);
   }
-  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side};
   int64_t largest = most + second;
+  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side, .most = largest};
   double of_pair = (double)largest * (double)peri_gram_ld(largest) * (double)size;
   bool cheap = (double)largest * (double)p->samples->d <= CHEAP_ROW || p->features == NULL;
   if (g->k > 2 && of_pair <= budget && cheap) {

@@ -22,6 +22,7 @@ typedef struct solver {
   peri_solution *solutions;
   const int64_t *platt_fold;
   worker *workers;
+  char *scratch; /* for the matrices of pairs */
   /* held-out rows */
   const int64_t *fold;
   const double *Cs;
@@ -140,7 +141,8 @@ static peri_status begin_pair(const solver *self, worker *w, int64_t pair, bool 
   }
   *source = &w->pair;
   w->pair.ld = peri_gram_ld(count_a + count_b);
-  return peri_gram_fill_part(p->context, &p->rows, stretches, stretch, serial, (void *)(uintptr_t)w->pair.matrix);
+  return peri_gram_fill_part(p->context, &p->rows, stretches, stretch, serial, (void *)(uintptr_t)w->pair.matrix,
+                             self->scratch);
 }
 
 /* The pair's machines, from the smallest C to the largest, each starting from the one before. */
@@ -239,12 +241,11 @@ static void item_body(void *arg, int64_t piece) {
 /* Without progress all items are one job of the team; with it, a few at a time. */
 static peri_status solve_parallel(solver *self, int64_t workers) {
   const peri_problem *p = self->problem;
-  int64_t d = peri_problem_is_by_pair(p) && p->features != NULL ? p->samples->d : 0; /* matrices are made within */
   int64_t size = self->problem->options->progress == NULL ? self->items : workers;
   for (int64_t from = 0; from < self->items; from += size) {
     wave job = {.solver = self, .from = from};
     int64_t now = peri_min(size, self->items - from);
-    PERI_TRY(peri_svm_parallel(p->context, d, now, item_body, &job));
+    PERI_TRY(peri_parallel(p->context, now, item_body, &job));
     self->finished += now * self->count;
     report(self, 0, 0);
     if (self->verdict == PERI_SVM_ABORT) break;
@@ -289,6 +290,8 @@ static peri_status place_matrices(solver *self, int64_t workers) {
   char *matrices;
   if (!peri_problem_is_by_pair(p)) return PERI_OK;
   PERI_TRY(peri_blocks_new(&p->blocks, workers, pair_bytes(p), &matrices));
+  PERI_TRY(peri_blocks_new(&p->blocks, peri_threads(p->context), peri_gram_part_scratch(p->context, &p->rows),
+                           &self->scratch));
   p->pair.matrix = matrices;
   for (int64_t w = 0; w < workers; w++) {
     self->workers[w].pair = p->pair;
