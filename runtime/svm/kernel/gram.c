@@ -323,6 +323,16 @@ static void all_rows_body(void *arg, int64_t piece) {
   for (int64_t pieces = pieces_of(job->cache); piece < pieces; piece++) rows_body(arg, piece);
 }
 
+/* In a body, whose caller says that it was cancelled. */
+static peri_status compute_alone(rows_job *job) {
+  int64_t pieces = pieces_of(job->cache);
+  for (int64_t piece = 0; piece < pieces; piece++) {
+    if (peri_cancelled(job->cache->context)) return PERI_ERR_CANCELLED;
+    rows_body(job, piece);
+  }
+  return PERI_OK;
+}
+
 static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count) {
   for (int64_t i = 0; i < count; i++) {
     cache->sample_of[cache->slot_of[samples[i]]] = -1;
@@ -337,8 +347,11 @@ static peri_status compute(peri_row_cache *cache, int64_t count) {
   rows_job job = {.cache = cache, .count = count};
   double per_value = rows->side.x != NULL ? (double)rows->d + 16 : 2;
   bool serial = (double)count * (double)cache->n * per_value < SERIAL_WORK;
-  peri_status status =
-      peri_parallel(cache->context, serial ? 1 : pieces_of(cache), serial ? all_rows_body : rows_body, &job);
+  peri_status status = PERI_OK;
+  if (cache->team)
+    status = peri_parallel(cache->context, serial ? 1 : pieces_of(cache), serial ? all_rows_body : rows_body, &job);
+  else
+    status = compute_alone(&job);
   if (status != PERI_OK) forget(cache, cache->missing, count);
   for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
     int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;
@@ -388,35 +401,52 @@ static peri_status fetch(peri_row_source *self, int64_t count, const int64_t *in
   return PERI_OK;
 }
 
-peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
-                               peri_row_cache *out) {
+/* How many rows of ld elements a cache has: of each when there are several. */
+static int64_t slots_of(int64_t most, int64_t ld, size_t size, double bytes) {
+  double fitting = bytes / ((double)ld * (double)size);
+  return fitting < (double)most ? peri_max(peri_min(LEAST_ROWS, most), (int64_t)fitting) : most;
+}
+
+peri_status peri_row_caches_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
+                                int64_t wanted, peri_row_cache **out, int64_t *count) {
+  peri_context *context = blocks->context;
   peri_dtype dtype = rows->dtype;
   size_t size = peri_float_size(dtype);
-  int64_t ld = columns_ld(most);
-  double fitting = bytes / ((double)ld * (double)size);
-  int64_t slots = fitting < (double)most ? peri_max(peri_min(LEAST_ROWS, most), (int64_t)fitting) : most;
-  int64_t batch = peri_min(BATCH, slots);
-  *out = (peri_row_cache){
+  int64_t ld = columns_ld(most), each = slots_of(most, ld, size, bytes / (double)wanted), n = each == most ? wanted : 1;
+  int64_t slots = n > 1 ? most : slots_of(most, ld, size, bytes), batch = peri_min(BATCH, slots);
+  peri_row_cache all = {
       .source = {.dtype = dtype,
                  .definite = peri_svm_kernel_is_definite(rows->kernel),
                  .capacity = slots,
                  .fetch = fetch},
-      .context = blocks->context,
+      .context = context,
+      .team = n == 1,
       .rows = *rows,
       .slots = slots,
       .ld = ld,
       .batch = batch,
   };
-  PERI_TRY(peri_blocks_new(blocks, most, sizeof *out->slot_of, &out->slot_of));
-  PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->sample_of, &out->sample_of));
-  PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->used, &out->used));
-  PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing, &out->missing));
-  PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing_row, &out->missing_row));
+  PERI_TRY(peri_blocks_new(blocks, n, sizeof **out, out));
+  PERI_TRY(peri_blocks_new(blocks, n * most, sizeof *all.slot_of, &all.slot_of));
+  PERI_TRY(peri_blocks_new(blocks, n * slots, sizeof *all.sample_of, &all.sample_of));
+  PERI_TRY(peri_blocks_new(blocks, n * slots, sizeof *all.used, &all.used));
+  PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing, &all.missing));
+  PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing_row, &all.missing_row));
   if (rows->side.x != NULL) {
-    out->scratch_bytes = peri_svm_block_scratch(blocks->context, dtype, rows->d, batch, peri_min(TILE, most), false);
-    PERI_TRY(peri_blocks_new(blocks, peri_threads(blocks->context), out->scratch_bytes, &out->scratch));
+    all.scratch_bytes = peri_svm_block_scratch(context, dtype, rows->d, batch, peri_min(TILE, most), false);
+    PERI_TRY(peri_blocks_new(blocks, peri_threads(context), all.scratch_bytes, &all.scratch));
   }
-  PERI_TRY(peri_blocks_new(blocks, slots, (size_t)ld * size, &out->values));
+  PERI_TRY(peri_blocks_new(blocks, n * slots, (size_t)ld * size, &all.values));
+  for (int64_t i = 0; i < n; i++) {
+    (*out)[i] = all;
+    all.slot_of += most;
+    all.sample_of += slots;
+    all.used += slots;
+    all.missing += batch;
+    all.missing_row += batch;
+    all.values += (size_t)(slots * ld) * size;
+  }
+  *count = n;
   return PERI_OK;
 }
 

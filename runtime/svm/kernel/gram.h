@@ -68,6 +68,7 @@ peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *r
 typedef struct peri_row_cache {
   peri_row_source source; /* first: a row cache is a source */
   peri_context *context;
+  bool team; /* computes rows; else whoever fetches them, in a body */
   peri_cached_rows rows;
   int64_t stretches, n;
   peri_stretch stretch[PERI_STRETCHES];
@@ -86,9 +87,12 @@ typedef struct peri_row_cache {
   size_t scratch_bytes;
 } peri_row_cache;
 
-/* A cache for problems of up to most samples, within `bytes` as far as 16 rows allow. */
-peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
-                               peri_row_cache *out);
+/* Caches for problems of up to most samples: `wanted` of them, one for each thread, where `bytes` hold all rows in
+ * each; else a single one, within `bytes` as far as 16 rows allow, whose rows the team computes. What they lend is the
+ * same.
+ */
+peri_status peri_row_caches_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
+                                int64_t wanted, peri_row_cache **out, int64_t *count);
 /* Begins another problem: forgets the rows held. */
 void peri_row_cache_begin(peri_row_cache *cache, int64_t stretches, const peri_stretch *stretch);
 

@@ -136,7 +136,9 @@ static peri_status begin_pair(const solver *self, worker *w, int64_t pair, bool 
   const peri_stretch stretch[] = {{.first = start[a], .count = count_a, .at = 0},
                                   {.first = start[b], .count = count_b, .at = count_a}};
   if (!peri_problem_is_by_pair(p)) {
-    peri_row_cache_begin(&p->cache, stretches, stretch);
+    peri_row_cache *cache = &p->cache[serial ? 0 : peri_worker()];
+    peri_row_cache_begin(cache, stretches, stretch);
+    *source = &cache->source;
     return PERI_OK;
   }
   *source = &w->pair;
@@ -253,7 +255,7 @@ static peri_status solve_parallel(solver *self, int64_t workers) {
   return PERI_OK;
 }
 
-/* Values that have to be computed take the team for themselves. */
+/* One machine after the other: with few of them, rows that are computed take the team for themselves. */
 static peri_status solve_serial(solver *self) {
   peri_problem *p = self->problem;
   for (int64_t item = 0; item < self->items; item++) {
@@ -273,13 +275,14 @@ static size_t pair_bytes(const peri_problem *p) {
   return (size_t)(n * peri_gram_ld(n)) * peri_float_size(p->compute);
 }
 
-/* How many machines are solved at a time: one for each thread, unless their matrices are to be had one after the other;
- * 1: the team works on one. The results are the same. */
+/* How many machines are solved at a time: one for each thread, unless their matrices or caches are to be had one after
+ * the other; 1: the team works on one. The results are the same. */
 static int64_t count_workers(const solver *self, int64_t most) {
   const peri_problem *p = self->problem;
   double work = (double)self->items * (double)most * (double)most;
   int64_t workers = peri_min(peri_threads(p->context), self->items);
-  if (workers == 1 || work < SERIAL_WORK || !(peri_problem_is_whole(p) || peri_problem_is_by_pair(p))) return 1;
+  if (p->caches > 0) return p->caches;
+  if (workers == 1 || work < SERIAL_WORK) return 1;
   bool fit = (double)workers * ((double)pair_bytes(p) + p->source->spare) <= p->options->cache_size * 0x1p20;
   return peri_problem_is_whole(p) || fit ? workers : 1;
 }
