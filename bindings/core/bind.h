@@ -1,5 +1,12 @@
 /* What the bindings share: the state that belongs to one Lua state, handles, errors, options.
  *
+ *   bind.c       the state, and what is registered in it
+ *   classes.c    classes of userdata
+ *   errors.c     errors, and values in words
+ *   handles.c    handles of tensors, and the collector's charge
+ *   rows.c       calls of rows
+ *   options.c    options, names of files and dtypes
+ *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
  * nothing), push an empty handle, call the runtime, which fills it, raise when the status says so. Every
  * C function of the module has the bind_state as its first upvalue.
@@ -51,13 +58,17 @@ typedef struct bind_state {
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
  * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
- * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. */
+ * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. To
+ * measure: ./dev bench circle. */
 #define BIND_HANDLES          1500
 #define BIND_BYTES_PER_HANDLE 128
 
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
 static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 bind_state *bind_open(lua_State *L, const peri_options *options);
+/* What it opens of other files. */
+void bind_open_handles(lua_State *L, bind_state *S);
+void bind_open_classes(lua_State *L);
 
 /* lua_pushcclosure with the bind_state as upvalue 1 and n further upvalues taken from the stack. */
 void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int n);

@@ -167,8 +167,8 @@ static const luaL_Reg internals[] = {{"raise", raise_message},
 static const bind_function functions[] = {
     {"manual_seed", manual_seed,
      "manual_seed(seed)\n"
-     "Starts the default random stream anew: draws, initial weights and orders "
-     "follow from the seed; in the program math.random's too."},
+     "Starts the default random stream anew: draws, initial weights and orders follow from the seed; in the program "
+     "math.random's too."},
     {"set_num_threads", set_num_threads,
      "set_num_threads(n)\nHow many threads work on large operations. Results do not depend on it."},
     {"get_num_threads", get_num_threads, "get_num_threads() -> integer\nHow many threads work on large operations."},

@@ -55,6 +55,25 @@ int bind_check_choice(lua_State *L, int index, const char *operation, const char
   return bind_error(L, operation, "%s must be one of %s, got %s%s", name, choices, bind_describe(L, index), meant);
 }
 
+const char *bind_check_path(lua_State *L, int index, const char *operation) {
+  if (lua_type(L, index) != LUA_TSTRING)
+    bind_error(L, operation, "path must be a string, got %s", bind_describe(L, index));
+  const char *path = lua_tostring(L, index);
+  if (strlen(path) != lua_rawlen(L, index)) bind_error(L, operation, "path holds a zero byte");
+  return path;
+}
+
+peri_dtype bind_check_dtype(lua_State *L, int index, const char *operation) {
+  index = lua_absindex(L, index);
+  for (int d = 0; lua_type(L, index) == LUA_TSTRING && d < PERI_DTYPES; d++) {
+    if (strcmp(lua_tostring(L, index), peri_dtype_name((peri_dtype)d)) == 0) return (peri_dtype)d;
+  }
+  const char *meant = bind_push_meant(L, "float32 float64 int64 uint8 bool", index);
+  bind_error(L, operation, "dtype must be one of float32, float64, int64, uint8, bool, got %s%s",
+             bind_describe(L, index), meant);
+  return PERI_FLOAT32;
+}
+
 /* ---- what is wrong ---- */
 
 static void unknown_option(lua_State *L, const char *operation, const char *name, const peri_option *options,

@@ -17,10 +17,21 @@
  *     ended(i, result) is called as each of them has.
  *   write(path, bytes)  ->  true, or nil, message      whole or not at all (peri_file_write_atomic)
  *   mkdir(path)         ->  true, or nil, message      with its parents; it may exist already
- *   list(path)          ->  names, or nil, message     what a folder holds, in no order
+ *   new_folder(path)    ->  true, or nil, message      false when something is there already
+ *   list(path)          ->  names, times, or nil, message
+ *     what a folder holds, in no order; times[name] is when it was last written, in nanoseconds
+ *   is_terminal(descriptor)  ->  boolean
  *
  * While programs run, the state's cancellation flag is polled: when it is raised they are killed
  * and the call raises. Nothing stays behind after any error: no child, no descriptor, no memory. */
 void bind_open_process(lua_State *L, bind_state *S);
+
+/* ---- within process.c and folders.c ---- */
+
+/* The metatable `name` of handles that `close` ends, as often as it is called: __close on every way out of a call, and
+ * __gc for a state that is torn down. */
+void bind_open_closing(lua_State *L, const char *name, lua_CFunction close);
+/* Puts what is about files and folders into the table on the top. */
+void bind_open_folders(lua_State *L, bind_state *S);
 
 #endif

@@ -256,8 +256,8 @@ static const bind_function methods[] = {
      "x:allclose(y, {rtol = 1e-5, atol = 1e-8, equal_nan = false}) -> boolean\n"
      "Whether every |x - y| <= atol + rtol |y|."},
     {"release", release,
-     "x:release()\nFrees a big temporary at once instead of when the collector finds it. Its use afterwards is an "
-     "error."},
+     "x:release()\n"
+     "Frees a big temporary at once instead of when the collector finds it. Its use afterwards is an error."},
     {NULL, NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__gc", collect_handle},
                                        {"__close", release},

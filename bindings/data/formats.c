@@ -203,18 +203,15 @@ static const data_format formats[] = {
     {"svmlight", read_svmlight, write_svmlight,
      "data.read_svmlight(path, {dtype = 'float32', features =, zero_based = false}) -> X, y, qid\n"
      "Reads a file of SVMlight and LIBSVM (`label qid:query index:value ..`, `#` begins a comment), plain or "
-     "compressed "
-     "with gzip. X is n x d of dtype (float32 or float64), d = features or the largest index; y is n, int64 when every "
-     "label is a whole number, else float64; qid is n int64, or nil when the file has none. zero_based: indices count "
-     "from 0, not from 1.\n"
+     "compressed with gzip. X is n x d of dtype (float32 or float64), d = features or the largest index; y is n, "
+     "int64 when every label is a whole number, else float64; qid is n int64, or nil when the file has none. "
+     "zero_based: indices count from 0, not from 1.\n"
      "Errors name file and line: what is no number or index:value, indices that do not ascend, several labels, a qid "
-     "in "
-     "some lines only, an X that has no room within the memory limit (before it is allocated), or that a short text "
-     "makes huge without features.",
+     "in some lines only, an X that has no room within the memory limit (before it is allocated), or that a short "
+     "text makes huge without features.",
      "data.write_svmlight(path, X, y, {qid =, zero_based = false})\n"
      "Writes X (n x d, float32 or float64), y (n finite numbers) and qid (n int64) as read_svmlight reads them, with "
-     "as "
-     "many digits as give the same bits again; zeros are left out. The file is written whole or not at all."},
+     "as many digits as give the same bits again; zeros are left out. The file is written whole or not at all."},
     {"csv", NULL, NULL, NULL, NULL}};
 
 /* data.formats() -> list of names: each has read_NAME and write_NAME */

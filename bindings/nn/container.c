@@ -177,8 +177,8 @@ void nn_open_containers(lua_State *L, bind_state *S, int methods, int module) {
   set_constructor(
       L, S, module, "Sequential", true,
       "Sequential(layer, ...) -> module\n"
-      "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net "
-      "how many there are. An activation behind a Linear is computed in the same pass. Modules nest up to 100 deep.");
+      "Layers applied one after the other; also of a list: Sequential{layer, ...}. net[i] is a layer, #net how many "
+      "there are. An activation behind a Linear is computed in the same pass. Modules nest up to 100 deep.");
   set_constructor(L, S, module, "ModuleList", false,
                   "ModuleList(layer, ...) -> module\n"
                   "Modules in order, also of a list, for a layer written in Lua to keep: list[i], #list. Their "

@@ -353,8 +353,8 @@ void nn_open_methods(lua_State *L, bind_state *S) {
        "net:parameters() -> list\nThe parameters in the order of registration, each once: what an optimiser is given."},
       {"named_parameters", named_parameters,
        "net:named_parameters() -> iterator\n"
-       "for name, p in net:named_parameters() do: names such as \"1.weight\" or \"fc1.bias\", in the order "
-       "of registration. A parameter in two places comes once, under its first name."},
+       "for name, p in net:named_parameters() do: names such as \"1.weight\" or \"fc1.bias\", in the order of "
+       "registration. A parameter in two places comes once, under its first name."},
       {"named_buffers", named_buffers,
        "net:named_buffers() -> iterator\n"
        "for name, b in net:named_buffers() do: tensors that are saved and converted with the module but not trained "
@@ -366,8 +366,7 @@ void nn_open_methods(lua_State *L, bind_state *S) {
       {"load_state_dict", load_state_dict,
        "net:load_state_dict(state) -> net\n"
        "Copies values into the parameters and buffers. Names and shapes must be the module's own: what is missing, "
-       "unexpected or of another shape is an error, and then nothing was changed. float32 and float64 are "
-       "converted."},
+       "unexpected or of another shape is an error, and then nothing was changed. float32 and float64 are converted."},
       {"train", train,
        "net:train(on = true) -> net\nTraining mode for the module and all that it holds (Dropout drops)."},
       {"eval", eval, "net:eval() -> net\nThe mode for predictions: the end of training mode."},
@@ -376,8 +375,7 @@ void nn_open_methods(lua_State *L, bind_state *S) {
       {"to", to,
        "net:to(dtype) -> net\n"
        "Parameters become new ones of dtype float32 or float64, without gradients, and buffers of floats too. "
-       "Optimisers hold the "
-       "parameters that they were given: make them afterwards."},
+       "Optimisers hold the parameters that they were given: make them afterwards."},
       BIND_HAS("net"),
       {NULL, NULL, NULL}};
   lua_newtable(L);

@@ -296,6 +296,6 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   bind_set_member(
       L, S, NULL, "type", type_of,
       "nn.type(x) -> string or nil\n"
-      "Which layer, loss or container x is: 'Linear', 'Sequential', the name of a class written in Lua; nil "
-      "for what is none.");
+      "Which layer, loss or container x is: 'Linear', 'Sequential', the name of a class written in Lua; nil for what "
+      "is none.");
 }

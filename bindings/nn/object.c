@@ -225,11 +225,11 @@ static const bind_class buffer_class = {
 void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
   bind_open_class(L, S, &buffer_class, 0);
   bind_push_member(L, S, NULL, new_buffer, 0);
-  bind_document(L,
-                "Buffer(tensor) -> buffer\n"
-                "What a layer written in Lua keeps in a field without training it: self.mean = nn.Buffer(x). The field "
-                "is the tensor; state_dict, load_state_dict and to() take it along, parameters() does not. A tensor "
-                "assigned to the field later is the buffer then.\nErrors: a tensor that requires grad.");
+  bind_document(L, "Buffer(tensor) -> buffer\n"
+                   "What a layer written in Lua keeps in a field without training it: self.mean = nn.Buffer(x). The "
+                   "field is the tensor; state_dict, load_state_dict and to() take it along, parameters() does not. A "
+                   "tensor assigned to the field later is the buffer then.\n"
+                   "Errors: a tensor that requires grad.");
   lua_setfield(L, module, "Buffer");
   lua_settop(L, lua_gettop(L) - 1);
   bind_open_class(L, S, &object_class, methods);
@@ -237,8 +237,8 @@ void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
   bind_push_member(L, S, NULL, extend, 1);
   bind_document(L, "Module.extend(name) -> class\n"
                    "A class of modules written in Lua: define init(self, ...) and forward(self, x). Modules and "
-                   "parameters assigned to the object's fields belong to it, in the order of assignment. "
-                   "A __tostring is used when it is printed. Class:extend(name) builds on a class.");
+                   "parameters assigned to the object's fields belong to it, in the order of assignment. A "
+                   "__tostring is used when it is printed. Class:extend(name) builds on a class.");
   lua_setfield(L, methods, "extend");
   lua_pushvalue(L, methods);
   lua_setfield(L, module, "Module");

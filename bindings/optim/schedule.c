@@ -181,16 +181,16 @@ static int list_schedules(lua_State *L) {
 static const bind_function schedule_methods[] = {
     {"step", schedule_step,
      "schedule:step(metric)\n"
-     "The next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a number or "
-     "a tensor, and goes on from the lr there is; the others compute it from the lr that the optimiser had when they "
-     "were made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply."},
+     "The next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a number or a tensor, "
+     "and goes on from the lr there is; the others compute it from the lr that the optimiser had when they were "
+     "made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply."},
     {"state_dict", schedule_state_dict,
      "schedule:state_dict() -> table\nThe epoch and what else a schedule remembers, by name."},
     {"load_state_dict", schedule_load_state_dict,
      "schedule:load_state_dict(state) -> schedule\n"
      "Takes over a state, the lr it began with too, and sets the optimiser's lr to the one it gave last. The "
-     "optimiser's "
-     "own state holds its lr as well: whichever is loaded last sets it, and two that were saved together agree."},
+     "optimiser's own state holds its lr as well: whichever is loaded last sets it, and two that were saved together "
+     "agree."},
     BIND_HAS("schedule"),
     {NULL, NULL, NULL}};
 

@@ -157,14 +157,12 @@ void bind_open_kernels(lua_State *L, bind_state *S) {
       {"kernel_matrix", kernel_matrix,
        "svm.kernel_matrix(A, B, {kernel = 'rbf', gamma = 'scale', degree = 3, coef0 = 0}) -> tensor\n"
        "Kernel values of the rows of A (m x d, float32 or float64, or a Lua table of rows) and B (n x d): m x n. "
-       "Without B (or with nil) those of A with itself, exactly symmetric. Kernels: linear u.v, poly "
-       "(gamma u.v + coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). "
-       "gamma: 'scale', 1 / (d Var(B)); 'auto', 1 / d; or a number > 0 (linear: of no account). "
-       "rbf has its digits wherever the rows lie: distances that cancel are taken from the features' differences. "
-       "Nothing is recorded for gradients.\n"
+       "Without B (or with nil) those of A with itself, exactly symmetric. Kernels: linear u.v, poly (gamma u.v + "
+       "coef0)^degree, rbf exp(-gamma |u - v|^2), sigmoid tanh(gamma u.v + coef0). gamma: 'scale', 1 / (d Var(B)); "
+       "'auto', 1 / d; or a number > 0 (linear: of no account). rbf has its digits wherever the rows lie: distances "
+       "that cancel are taken from the features' differences. Nothing is recorded for gradients.\n"
        "Errors: unknown options, values out of range, a variance of which gamma = 'scale' makes no number, features "
-       "that do not match in number, numbers that are not "
-       "finite."},
+       "that do not match in number, numbers that are not finite."},
       {NULL, NULL, NULL}};
   static const luaL_Reg internals[] = {{"features", features},
                                        {"folds", estimator_folds},

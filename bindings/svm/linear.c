@@ -201,18 +201,17 @@ const estimator_type peri_bind_linear_svc = {
     .also = class_also,
     .fields = class_fields,
     .doc =
-        "svm.LinearSVC{C = 1, penalty = 'l2', loss = 'squared_hinge', multi_class = 'ovr', tol = 1e-4, max_iter = "
-        "-1, fit_intercept = true, intercept_scaling = 1, seed = 0, time_limit = math.huge, class_weight =} -> "
-        "estimator\n"
+        "svm.LinearSVC{C = 1, penalty = 'l2', loss = 'squared_hinge', multi_class = 'ovr', tol = 1e-4, max_iter = -1, "
+        "fit_intercept = true, intercept_scaling = 1, seed = 0, time_limit = math.huge, class_weight =} -> estimator\n"
         "A linear support vector classifier, for many rows, where SVC with a linear kernel is slow: penalty(w) + C sum "
         "loss(y w'x) is made as small as it gets. loss: 'squared_hinge', max(0, 1 - y f)^2, or 'hinge', its root; "
         "penalty 'l1', which leaves many weights at 0, goes with 'squared_hinge' alone. multi_class: 'ovr', a machine "
-        "for each class against the rest; 'crammer_singer', all classes in one problem, where penalty and loss are "
-        "not read. " COMMON_DOC
-        "max_iter = -1 is 1000; of 'crammer_singer', where few rows are left after the first passes, 100,000. "
-        "tol: 'l2', span of the projected gradient of the dual; 'l1', sum of the violations of the optimality "
-        "conditions, relative to that at w = 0 times the share of the smaller class; 'crammer_singer', the largest "
-        "violation of a row. " FALL_DOC WEIGHTS_DOC
+        "for each class against the rest; 'crammer_singer', all classes in one problem, where penalty and loss are not "
+        "read. " COMMON_DOC
+        "max_iter = -1 is 1000; of 'crammer_singer', where few rows are left after the first passes, 100,000. tol: "
+        "'l2', span of the projected gradient of the dual; 'l1', sum of the violations of the optimality conditions, "
+        "relative to that at w = 0 times the share of the smaller class; 'crammer_singer', the largest violation of a "
+        "row. " FALL_DOC WEIGHTS_DOC
         "Methods: fit, predict, decision_function, score, save, clone, params, release.\n" CLASS_FIELDS_DOC ERRORS_DOC
         "Source: " DUAL_SOURCE "; " NEWTON_SOURCE "; " DESCENT_SOURCE
         "; S. S. Keerthi, S. Sundararajan, K.-W. Chang, C.-J. Hsieh, C.-J. Lin, A sequential dual method for large "

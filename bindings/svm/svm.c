@@ -18,18 +18,16 @@ static int new_estimator(lua_State *L) {
 static const bind_function methods[] = {
     {"fit", estimator_fit,
      "m:fit(X, y, {sample_weight =, progress =}) -> m\n"
-     "Learns from X, n x d float32 or float64 (or a Lua table of rows, taken as float64), and y: n whole labels of any "
-     "values (int64, floats or a Lua table), for regression n numbers, for OneClassSVM nothing. With kernel = "
+     "Learns from X, n x d float32 or float64 (or a Lua table of rows, taken as float64), and y: n whole labels of "
+     "any values (int64, floats or a Lua table), for regression n numbers, for OneClassSVM nothing. With kernel = "
      "'precomputed' X is the n x n matrix of kernel values. sample_weight: n numbers >= 0 that multiply C for their "
      "rows; rows of weight 0 are as if absent. progress: a function that is called now and then with {machine =, "
      "machines =, iterations =, gap =} (machines finished, of how many; of the one at work); when it returns false, "
-     "the "
-     "fit ends there as at a time limit; its error is fit's error. Nothing is recorded for gradients.\n"
+     "the fit ends there as at a time limit; its error is fit's error. Nothing is recorded for gradients.\n"
      "Errors: shapes or lengths that do not match, labels that are not whole, numbers in X or y that are not finite, "
      "fewer than 2 classes, class_weight of a label that is not in y, a nu that the classes do not allow. After an "
      "error m is what it was before. Reaching max_iter or time_limit is no error: fit_status is 1, gap tells, and a "
-     "Lua "
-     "warning is given (shown after warn('@on'))."},
+     "Lua warning is given (shown after warn('@on'))."},
     {"predict", estimator_predict,
      "m:predict(X) -> labels\n"
      "The label of each row of X (n x d, as in fit): n int64, with the values that y had. SVC and NuSVC: the class "
@@ -50,25 +48,23 @@ static const bind_function methods[] = {
      "n x k float64: the probability of each class, in the order of classes; rows sum to 1, and predict gives the "
      "class of the largest. SVC and NuSVC need probability = true, which fits a sigmoid to the decisions of 5 folds "
      "for each pair of classes, coupled for more than two (with fewer than 5 rows of a class its own decisions tell "
-     "how "
-     "steep the sigmoid is).\n"
+     "how steep the sigmoid is).\n"
      "Errors: as predict; the machine has no probabilities.\n"
      "Source: J. Platt, Probabilistic outputs for support vector machines, 1999; H.-T. Lin, C.-J. Lin, R. Weng, "
-     "Machine "
-     "Learning 68, 2007; T.-F. Wu, C.-J. Lin, R. Weng, JMLR 5, 2004 (the second method)."},
+     "Machine Learning 68, 2007; T.-F. Wu, C.-J. Lin, R. Weng, JMLR 5, 2004 (the second method)."},
     {"score", estimator_score,
      "m:score(X, y, {sample_weight =}) -> number\n"
      "The share of rows of X whose label is predicted; for regression R^2, 1 - residual / total sum of squares. "
      "Weighted by sample_weight when given.\n"
      "Errors: as predict, and as fit for y and sample_weight; no rows."},
     {"clone", estimator_clone,
-     "m:clone(changes) -> estimator\nA new estimator, not fitted, with the options of m; changes = {name = value, ..} "
-     "replaces some."},
+     "m:clone(changes) -> estimator\n"
+     "A new estimator, not fitted, with the options of m; changes = {name = value, ..} replaces some."},
     {"params", estimator_params,
      "m:params() -> table\nThe options and their values, in a table of its own: svm.SVC(m:params())."},
     {"release", estimator_release,
-     "m:release()\nFrees what was learnt; m is not fitted afterwards. The collector does the same when m is no longer "
-     "in use."},
+     "m:release()\n"
+     "Frees what was learnt; m is not fitted afterwards. The collector does the same when m is no longer in use."},
     {NULL, NULL, NULL}};
 
 static const bind_function common[] = {BIND_HAS("m"), {NULL, NULL, NULL}};

@@ -9,7 +9,7 @@
  *   paths.c      several machines of one kernel's values: paths over C, held-out rows
  *   file.c       a machine from the arrays of a file
  *   libsvm.c     machines in LIBSVM's files
- *   machines.c   the types with a kernel
+ *   machines.c   the types with a kernel; machines_file.c makes them from a file's arrays
  *   linear.c     the linear types
  *   lua/svm.lua  what is best written in Lua: files, paths, cross-validation, grids */
 #ifndef PERI_BIND_SVM_H
@@ -181,9 +181,7 @@ void estimator_push_shape_fit(lua_State *L, const estimator *e);
 #define ESTIMATOR_FIT_FIELDS_DOC                                                                                       \
   "Arrays are copies, made when first read; counts and rows count from 1. fit_status is 0, or 1 (with a warning) "     \
   "when max_iter, time_limit or rounding came first, as where C lets coefficients grow for ever; gap is what was "     \
-  "left "                                                                                                              \
-  "of the violation that tol bounds, gaps the same for "                                                               \
-  "each machine. "
+  "left of the violation that tol bounds, gaps the same for each machine. "
 
 /* ---- options.c ---- */
 
@@ -266,6 +264,10 @@ int estimator_folds(lua_State *L);
 /* ---- machines.c ---- */
 
 peri_svm_options estimator_svm_options(const estimator *e);
+
+/* ---- machines_file.c ---- */
+
+peri_status estimator_restore_svm(const estimator *e, const estimator_source *source, void **machine);
 
 /* ---- file.c ---- */
 

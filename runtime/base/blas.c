@@ -96,8 +96,8 @@ static void unlock_in_child(void) {
 static peri_status no_room(peri_context *context, size_t bytes) {
   return peri_fail_memory(
       context,
-      "out of memory: OpenBLAS needs %zu MB of address space at once and the system refuses them (where "
-      "ulimit -v sets a limit, 250000 is enough for small work)",
+      "out of memory: OpenBLAS needs %zu MB of address space at once and the system refuses them (where ulimit -v "
+      "sets a limit, 250000 is enough for small work)",
       bytes >> 20);
 }
 

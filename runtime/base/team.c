@@ -22,8 +22,9 @@
 #define STACK       ((size_t)2 << 20)   /* of a worker: bodies are small loops */
 #define ROOM        ((size_t)256 << 20) /* address space that stays free for data, and for OpenBLAS and a buffer of its */
 #define OPEN        (1u << 31)
-#define LOOK        2000 /* times that a worker looks for the next job before it sleeps: about 0.1 ms */
-#define WAIT        500  /* times that the caller looks whether the last pieces are done */
+/* To measure: ./dev bench mnist. */
+#define LOOK 2000 /* times that a worker looks for the next job before it sleeps: about 0.1 ms */
+#define WAIT 500  /* times that the caller looks whether the last pieces are done */
 
 struct peri_team {
   /* the job */

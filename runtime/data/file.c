@@ -141,6 +141,17 @@ peri_status peri_file_write_from(peri_context *context, const char *path, peri_c
   return status;
 }
 
+peri_status peri_file_write_buffered(peri_context *context, const char *path, char **buffer, peri_chunk_source source,
+                                     void *arg) {
+  void *bytes;
+  PERI_TRY(peri_alloc(context, PERI_FILE_BUFFER, &bytes));
+  *buffer = bytes;
+  peri_status status = peri_file_write_from(context, path, source, arg);
+  peri_free(context, bytes, PERI_FILE_BUFFER);
+  *buffer = NULL;
+  return status;
+}
+
 typedef struct chunk_list {
   const void *const *chunks;
   const size_t *sizes;

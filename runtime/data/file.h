@@ -21,5 +21,9 @@ peri_status peri_file_write_atomic(peri_context *context, const char *path, cons
  * the next call, and size 0 at the end. Its failure leaves the old file. */
 typedef peri_status (*peri_chunk_source)(void *arg, const void **bytes, size_t *size);
 peri_status peri_file_write_from(peri_context *context, const char *path, peri_chunk_source source, void *arg);
+/* The same with a buffer of PERI_FILE_BUFFER bytes, for the source to fill, at *buffer while it is at work. */
+#define PERI_FILE_BUFFER 65536
+peri_status peri_file_write_buffered(peri_context *context, const char *path, char **buffer, peri_chunk_source source,
+                                     void *arg);
 
 #endif

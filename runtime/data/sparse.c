@@ -59,7 +59,7 @@ peri_status peri_sparse_read(peri_sparse *s, int64_t *last, int64_t *column, dou
 }
 
 peri_status peri_sparse_check_size(const peri_sparse *s, const char *what, int64_t n, peri_dtype dtype) {
-  const peri_reader *reader = s->text->reader;
+  const peri_reader *reader = s->text->window.reader;
   const peri_context *context = reader->context;
   int64_t line = s->largest_line != 0 ? s->largest_line : s->text->line, d = s->d;
   uint64_t bytes = 0, item = peri_dtype_size(dtype);

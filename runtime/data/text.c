@@ -4,44 +4,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define WINDOW 65536
-
 peri_status peri_text_open(peri_text *text, peri_reader *reader, int comment) {
-  *text = (peri_text){.reader = reader, .comment = comment, .line = 1};
-  void *window;
-  PERI_TRY(peri_alloc(reader->context, WINDOW, &window));
-  text->window = window;
-  return PERI_OK;
+  *text = (peri_text){.comment = comment, .line = 1};
+  return peri_window_open(&text->window, reader);
 }
 
-void peri_text_close(peri_text *text) {
-  peri_free(text->reader->context, text->window, WINDOW);
-  text->window = NULL;
-}
+void peri_text_close(peri_text *text) { peri_window_close(&text->window); }
 
 peri_status peri_text_rewind(peri_text *text) {
   text->line = 1;
-  text->begun = text->between = text->inside = text->cut = false;
-  text->at = text->filled = 0;
-  return peri_reader_rewind(text->reader);
-}
-
-static peri_status refill(peri_text *text) {
-  uint64_t got;
-  PERI_TRY(peri_check_cancel(text->reader->context));
-  PERI_TRY(peri_reader_read_some(text->reader, text->window, WINDOW, &got));
-  text->at = 0;
-  text->filled = (size_t)got;
-  if (!text->begun && got >= 3 && memcmp(text->window, "\xef\xbb\xbf", 3) == 0) text->at = 3;
-  text->begun = true;
-  return PERI_OK;
-}
-
-/* The next byte, not taken yet; -1 at the end. */
-static inline peri_status look(peri_text *text, int *byte) {
-  if (text->at == text->filled) PERI_TRY(refill(text));
-  *byte = text->at < text->filled ? text->window[text->at] : -1;
-  return PERI_OK;
+  text->between = text->inside = text->cut = false;
+  return peri_window_rewind(&text->window);
 }
 
 static inline bool is_blank(int byte) {
@@ -56,8 +29,8 @@ static peri_status take_word(peri_text *text, int byte) {
     }
     if (byte == 0) return peri_text_fail(text, text->line, "there is a zero byte (expected text)");
     text->word[text->length++] = (char)byte;
-    text->at++;
-    PERI_TRY(look(text, &byte));
+    text->window.at++;
+    PERI_TRY(peri_window_look(&text->window, &byte));
   }
   text->word[text->length] = '\0';
   return PERI_OK;
@@ -69,14 +42,14 @@ peri_status peri_text_next(peri_text *text, peri_text_item *item) {
   text->between = false;
   for (;;) {
     int byte;
-    PERI_TRY(look(text, &byte));
+    PERI_TRY(peri_window_look(&text->window, &byte));
     if (byte < 0 && !text->inside) {
       *item = PERI_TEXT_END;
       return PERI_OK;
     }
     text->inside = true;
     if (byte < 0 || byte == '\n') {
-      text->at += byte == '\n';
+      text->window.at += byte == '\n';
       text->cut = byte < 0;
       text->between = true;
       text->inside = false;
@@ -90,13 +63,13 @@ peri_status peri_text_next(peri_text *text, peri_text_item *item) {
         return take_word(text, byte);
       }
     }
-    text->at++;
+    text->window.at++;
   }
 }
 
 peri_status peri_text_fail(const peri_text *text, int64_t line, const char *format, ...) {
   char what[512];
-  const peri_reader *reader = text->reader;
+  const peri_reader *reader = text->window.reader;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);

@@ -4,8 +4,8 @@
 #ifndef PERI_DATA_TEXT_H
 #define PERI_DATA_TEXT_H
 
-#include "data/reader.h"
 #include "data/utf8.h"
+#include "data/window.h"
 
 #define PERI_LONGEST_WORD 1000
 #define PERI_NO_COMMENTS  (-2)
@@ -13,15 +13,12 @@
 typedef enum peri_text_item { PERI_TEXT_WORD, PERI_TEXT_LINE_END, PERI_TEXT_END } peri_text_item;
 
 typedef struct peri_text {
-  peri_reader *reader;
-  int comment;          /* from this character to the end of a line all is skipped; or PERI_NO_COMMENTS */
-  int64_t line;         /* of the last item, from 1 */
-  size_t length;        /* of the last word */
-  bool begun;           /* the mark that may stand before everything has been looked for */
-  bool between, inside; /* the last item ended a line; the line has begun */
-  bool cut;             /* the last line ended with the file, without its \n */
-  unsigned char *window;
-  size_t at, filled;
+  peri_window window;
+  int comment;                      /* from this character to the end of a line all is skipped; or PERI_NO_COMMENTS */
+  int64_t line;                     /* of the last item, from 1 */
+  size_t length;                    /* of the last word */
+  bool between, inside;             /* the last item ended a line; the line has begun */
+  bool cut;                         /* the last line ended with the file, without its \n */
   char word[PERI_LONGEST_WORD + 1]; /* terminated */
   char shown[PERI_NAME_TEXT];
 } peri_text;

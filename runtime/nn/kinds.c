@@ -111,8 +111,8 @@ static const peri_layer_kind Dropout = {
     .forward = forward_dropout,
     .sample = "{{{p = 0.25}}, {T(4, 3)}}, {{}, {T(5)}}, {{{p = 0}}, {T(5)}}",
     .doc = "Dropout({p = 0.5}) -> layer\n"
-           "While training, each element becomes 0 with probability p and else is divided by 1 - p; after "
-           "eval() x itself. Draws from the default stream. N. Srivastava et al., 'Dropout', 2014."};
+           "While training, each element becomes 0 with probability p and else is divided by 1 - p; after eval() x "
+           "itself. Draws from the default stream. N. Srivastava et al., 'Dropout', 2014."};
 
 /* ---- Identity ---- */
 
@@ -197,8 +197,8 @@ static const peri_layer_kind MSELoss = {
     .sample =
         "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
     .doc = "MSELoss({reduction = 'mean'}) -> loss\n"
-           "loss(input, target): (input - target)^2 of each element; their mean, their sum, or ('none') all of "
-           "them. Both have one shape and dtype."};
+           "loss(input, target): (input - target)^2 of each element; their mean, their sum, or ('none') all of them. "
+           "Both have one shape and dtype."};
 static const peri_layer_kind CrossEntropyLoss = {
     .name = "CrossEntropyLoss",
     .inputs = 2,
@@ -207,7 +207,7 @@ static const peri_layer_kind CrossEntropyLoss = {
     .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, "
               "{T(4, 3), I(3, 4)}}, {{}, {T(4, 3), T(4, 3):softmax()}}",
     .doc = "CrossEntropyLoss({reduction = 'mean'}) -> loss\n"
-           "loss(logits, target): of each row of n x classes logits, log(sum(exp(x))) - x[target]. target is n "
-           "int64 classes from 1, or n x classes probabilities."};
+           "loss(logits, target): of each row of n x classes logits, log(sum(exp(x))) - x[target]. target is n int64 "
+           "classes from 1, or n x classes probabilities."};
 
 const peri_layer_kind *const peri_loss_kinds[] = {&MSELoss, &CrossEntropyLoss, NULL};

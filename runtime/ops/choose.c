@@ -37,15 +37,18 @@ const peri_op peri_op_logical_not = {
     .sample = "{B(3, 4)}",
     .doc = "logical_not(x) -> bool tensor\nTrue where x, a bool tensor, is false. Also ~x.",
 };
+#define LOGICAL_PARAMS                                                                                                 \
+  {"a", PERI_KIND_TENSOR}, { "b", PERI_KIND_TENSOR }
+#define LOGICAL_SAMPLE "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}"
 const peri_op peri_op_logical_and = {
     .name = "logical_and",
     .metamethod = "__band",
     .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
-    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},
+    .params = {LOGICAL_PARAMS},
     .infer = infer_logical,
     .run = run_and,
-    .sample = "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}",
+    .sample = LOGICAL_SAMPLE,
     .doc = "logical_and(a, b) -> bool tensor\n"
            "True where both bool tensors are true. Also a & b. Shapes are broadcast.",
 };
@@ -54,10 +57,10 @@ const peri_op peri_op_logical_or = {
     .metamethod = "__bor",
     .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
-    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},
+    .params = {LOGICAL_PARAMS},
     .infer = infer_logical,
     .run = run_or,
-    .sample = "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}",
+    .sample = LOGICAL_SAMPLE,
     .doc = "logical_or(a, b) -> bool tensor\n"
            "True where either bool tensor is true. Also a | b. Shapes are broadcast.",
 };

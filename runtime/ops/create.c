@@ -380,6 +380,7 @@ static peri_status run_rand(peri_call *call) {
   uint64_t seed, first = draw(call, &seed);
   return peri_fill_uniform(call->context, y->layout.dtype, y->layout.numel, seed, first, 0, 1, y->data);
 }
+#define RANDOM_SAMPLE "{2, 3}, {{4}, {dtype = 'float64'}}"
 const peri_op peri_op_rand = {
     .name = "rand",
     .flags = PERI_OP_CREATES | PERI_OP_RANDOM,
@@ -387,7 +388,7 @@ const peri_op peri_op_rand = {
     .params = {SHAPE_PARAMS},
     .infer = infer_random,
     .run = run_rand,
-    .sample = "{2, 3}, {{4}, {dtype = 'float64'}}",
+    .sample = RANDOM_SAMPLE,
     .doc = "rand(shape, {dtype = 'float32', requires_grad = false}) -> tensor\n"
            "Uniform random numbers in [0, 1) from the default stream (peri.manual_seed). Philox4x32-10 (Salmon et al. "
            "2011).",
@@ -405,7 +406,7 @@ const peri_op peri_op_randn = {
     .params = {SHAPE_PARAMS},
     .infer = infer_random,
     .run = run_randn,
-    .sample = "{2, 3}, {{4}, {dtype = 'float64'}}",
+    .sample = RANDOM_SAMPLE,
     .doc = "randn(shape, {dtype = 'float32', requires_grad = false}) -> tensor\n"
            "Normal random numbers with mean 0 and standard deviation 1 from the default stream (peri.manual_seed).",
 };

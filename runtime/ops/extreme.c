@@ -5,6 +5,7 @@
 
 #define EXTREME_PARAMS                                                                                                 \
   {"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}, { "keepdim", PERI_KIND_BOOL, .optional = true }
+#define EXTREME_SAMPLE "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}"
 
 static peri_status resolve_dim(peri_call *call) {
   const peri_layout *x = &call->args[0].tensor->layout;
@@ -76,7 +77,7 @@ const peri_op peri_op_max = {
     .grad = grad_extreme,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
+    .sample = EXTREME_SAMPLE ", {T()}",
     .doc = "max(x, dim, keepdim = false) -> values, indices\n"
            "The largest value along dim and the first position where it stands, which gets the gradient; without dim "
            "the largest of all elements alone. NaN counts as the largest.",
@@ -92,7 +93,7 @@ const peri_op peri_op_min = {
     .grad = grad_extreme,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}, {T()}",
+    .sample = EXTREME_SAMPLE ", {T()}",
     .doc = "min(x, dim, keepdim = false) -> values, indices\n"
            "The smallest value along dim and the first position where it stands, which gets the gradient; without dim "
            "the smallest of all elements alone. NaN is chosen where there is one, as for max.",
@@ -118,7 +119,7 @@ const peri_op peri_op_argmax = {
     .run = run_argmax,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}",
+    .sample = EXTREME_SAMPLE,
     .doc =
         "argmax(x, dim, keepdim = false) -> int64 tensor, or an integer without dim\n"
         "The first position of the largest value along dim, or among all elements in row-major order. Counts from 1.",
@@ -132,7 +133,7 @@ const peri_op peri_op_argmin = {
     .run = run_argmin,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(3, 4), -1, true}",
+    .sample = EXTREME_SAMPLE,
     .doc =
         "argmin(x, dim, keepdim = false) -> int64 tensor, or an integer without dim\n"
         "The first position of the smallest value along dim, or among all elements in row-major order. Counts from 1.",

@@ -147,12 +147,17 @@ peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri
 
 peri_value peri_step_t(peri_backward *B, peri_value matrix) { return peri_apply(B, &peri_op_t, 1, &matrix); }
 
-peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
+/* A row of a tensor and one list. */
+static peri_value with_sizes(peri_backward *B, const peri_op *op, peri_value x, int n, const int64_t *sizes) {
   peri_call call;
   if (B->formula->status != PERI_OK) return x;
-  peri_step_open(B, &call, &peri_op_permute, 1, &x);
-  peri_call_sizes(&call, 1, ndim, order);
+  peri_step_open(B, &call, op, 1, &x);
+  peri_call_sizes(&call, 1, n, sizes);
   return peri_step_run(B, &call);
+}
+
+peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
+  return with_sizes(B, &peri_op_permute, x, ndim, order);
 }
 
 peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length) {
@@ -176,11 +181,7 @@ peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int
 }
 
 peri_value peri_step_reshape(peri_backward *B, peri_value x, int ndim, const int64_t *shape) {
-  peri_call call;
-  if (B->formula->status != PERI_OK) return x;
-  peri_step_open(B, &call, &peri_op_reshape, 1, &x);
-  peri_call_sizes(&call, 1, ndim, shape);
-  return peri_step_run(B, &call);
+  return with_sizes(B, &peri_op_reshape, x, ndim, shape);
 }
 
 peri_value peri_step_sum(peri_backward *B, peri_value x, int dims, const int64_t *dim, bool keepdim) {

@@ -219,8 +219,9 @@ const peri_op peri_op_index = {
     .params = {{"indices", PERI_KIND_TENSORS}, {"sizes", PERI_KIND_SHAPE}},
     .infer = infer_pairs,
     .run = run_pairs,
-    .doc = "index(indices, sizes) -> int64 tensor\nThe row-major positions in dimensions of those sizes that int64 "
-           "tensors, broadcast together, name: how x[{i, j}] is read.",
+    .doc = "index(indices, sizes) -> int64 tensor\n"
+           "The row-major positions in dimensions of those sizes that int64 tensors, broadcast together, name: how "
+           "x[{i, j}] is read.",
 };
 
 /* ---- gather and its transpose ---- */

@@ -202,8 +202,7 @@ const peri_op peri_op_cross_entropy = {
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, "
-              "{T(4, 3), T(4, 3):softmax()}, "
-              "{T(4, 3), T(4, 3):softmax(), {reduction = 'none'}}",
+              "{T(4, 3), T(4, 3):softmax()}, {T(4, 3), T(4, 3):softmax(), {reduction = 'none'}}",
     .doc = "cross_entropy(input, target, {reduction = 'mean'}) -> tensor\n"
            "Of n x k logits: the mean over rows of log(sum(exp(x))) - x[target]. target is n int64 classes from 1, or "
            "n x k probabilities. reduction is 'mean', 'sum' or 'none' (n losses).",

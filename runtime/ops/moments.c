@@ -5,15 +5,15 @@
 
 #include <math.h>
 
-#define MOMENT_PARAMS                                                                                                  \
+#define SPREAD_PARAMS                                                                                                  \
   PERI_REDUCE_PARAMS, { "correction", PERI_KIND_NUMBER, .optional = true, .named = true, .otherwise = 1 }
+#define SPREAD_SAMPLE "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}"
 
 typedef enum moment { MEAN, VAR, STD } moment;
 
 /* ---- computing ---- */
 
-static peri_status reduce(peri_call *call, const peri_folded *f, const void *x, void *y) {
-  moment which = (moment)call->op->id;
+static peri_status reduce(peri_call *call, moment which, const peri_folded *f, const void *x, void *y) {
   double degrees = which == MEAN ? 1 : fmax((double)f->n - call->args[3].number, 0);
   return peri_reduce_moments(call->context, call->dtype, f->outer, f->n, f->inner, x, degrees, which == STD,
                              which == MEAN ? y : NULL, which == MEAN ? NULL : y);
@@ -24,7 +24,7 @@ static void multiply_row(void *arg, int64_t n, char *const *p, const ptrdiff_t *
 }
 
 /* y, of the folded x times a power of two, in new tensors; divided by that power, or its square for a variance. */
-static peri_status reduce_scaled(peri_call *call, const peri_folded *f, double power, peri_tensor **y) {
+static peri_status reduce_scaled(peri_call *call, moment which, const peri_folded *f, double power, peri_tensor **y) {
   peri_tensor *scaled;
   PERI_TRY(peri_tensor_empty(call->context, &call->outputs[0].layout, y));
   peri_status status = peri_tensor_empty(call->context, &f->x->layout, &scaled);
@@ -35,13 +35,13 @@ static peri_status reduce_scaled(peri_call *call, const peri_folded *f, double p
                        (const peri_view *[]){&scaled->view, &f->x->view, NULL});
     peri_iterator_scalar(&it, 2, &power);
     status = peri_iterate(call->context, &it, multiply_row, &multiply);
-    if (status == PERI_OK) status = reduce(call, f, scaled->data, (*y)->data);
+    if (status == PERI_OK) status = reduce(call, which, f, scaled->data, (*y)->data);
     peri_tensor_release(&scaled);
   }
   double *values = (double *)(void *)(*y)->data;
   for (int64_t i = 0; status == PERI_OK && i < (*y)->layout.numel; i++) {
     values[i] /= power;
-    if (call->op->id == VAR) values[i] /= power;
+    if (which == VAR) values[i] /= power;
   }
   if (status != PERI_OK) peri_tensor_release(y);
   return status;
@@ -52,13 +52,14 @@ static peri_status reduce_scaled(peri_call *call, const peri_folded *f, double p
 static bool too_large(double y) { return !isfinite(y); }
 static bool too_small(double y) { return y < 1e-140; }
 
-static peri_status correct_by(peri_call *call, const peri_folded *f, bool (*suffered)(double y), double power) {
+static peri_status correct_by(peri_call *call, moment which, const peri_folded *f, bool (*suffered)(double y),
+                              double power) {
   double *y = (double *)(void *)call->outputs[0].tensor->data;
   int64_t i = 0, numel = call->outputs[0].layout.numel;
   while (i < numel && !suffered(y[i])) i++;
   if (i == numel) return PERI_OK;
   peri_tensor *corrected;
-  PERI_TRY(reduce_scaled(call, f, power, &corrected));
+  PERI_TRY(reduce_scaled(call, which, f, power, &corrected));
   const double *values = (const double *)(const void *)corrected->data;
   for (; i < numel; i++) {
     bool made_large = isfinite(y[i]) && !isfinite(values[i]); /* equal large numbers by 2^600: they deviate by 0 */
@@ -68,18 +69,22 @@ static peri_status correct_by(peri_call *call, const peri_folded *f, bool (*suff
   return PERI_OK;
 }
 
-static peri_status run_moment(peri_call *call) {
+static peri_status run_moment(peri_call *call, moment which) {
   peri_folded f;
   PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
-  peri_status status = reduce(call, &f, f.x->data, call->outputs[0].tensor->data);
-  bool divided_by_0 = call->op->id != MEAN && (double)f.n <= call->args[3].number; /* that is no harm of a sum */
+  peri_status status = reduce(call, which, &f, f.x->data, call->outputs[0].tensor->data);
+  bool divided_by_0 = which != MEAN && (double)f.n <= call->args[3].number; /* that is no harm of a sum */
   if (call->dtype == PERI_FLOAT64 && !divided_by_0) {
-    if (status == PERI_OK) status = correct_by(call, &f, too_large, 0x1p-600);
-    if (status == PERI_OK && call->op->id == STD) status = correct_by(call, &f, too_small, 0x1p600);
+    if (status == PERI_OK) status = correct_by(call, which, &f, too_large, 0x1p-600);
+    if (status == PERI_OK && which == STD) status = correct_by(call, which, &f, too_small, 0x1p600);
   }
   peri_tensor_release(&f.x);
   return status;
 }
+
+static peri_status run_mean(peri_call *call) { return run_moment(call, MEAN); }
+static peri_status run_var(peri_call *call) { return run_moment(call, VAR); }
+static peri_status run_std(peri_call *call) { return run_moment(call, STD); }
 
 /* ---- mean ---- */
 
@@ -100,7 +105,7 @@ const peri_op peri_op_mean = {
     .outputs = 1,
     .params = {PERI_REDUCE_PARAMS},
     .infer = infer_mean,
-    .run = run_moment,
+    .run = run_mean,
     .grad = grad_mean,
     .low = -1,
     .high = 1,
@@ -108,7 +113,6 @@ const peri_op peri_op_mean = {
     .doc = "mean(x, dims, keepdim = false) -> tensor\n"
            "The mean over all dimensions, or over dims; of int64 in float64, of uint8 and bool in float32. Of nothing: "
            "NaN. A sum that overflows on the way does no harm.",
-    .id = MEAN,
 };
 
 /* ---- variance and standard deviation ---- */
@@ -150,18 +154,17 @@ const peri_op peri_op_var = {
     .name = "var",
     .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
-    .params = {MOMENT_PARAMS},
+    .params = {SPREAD_PARAMS},
     .infer = infer_spread,
-    .run = run_moment,
+    .run = run_var,
     .grad = grad_var,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
+    .sample = SPREAD_SAMPLE,
     .doc =
         "var(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
         "The variance: squared deviations from the mean, summed and divided by count - correction, or by 0 where that "
         "is less. The sum of equal numbers' deviations is exactly 0. Floats only.",
-    .id = VAR,
 };
 
 /* (x - mean) / std / degrees; where std is 0 so are the deviations, and 0 is the gradient, as abs has it at its kink.
@@ -180,17 +183,16 @@ const peri_op peri_op_std = {
     .name = "std",
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
     .outputs = 1,
-    .params = {MOMENT_PARAMS},
+    .params = {SPREAD_PARAMS},
     .infer = infer_spread,
-    .run = run_moment,
+    .run = run_std,
     .grad = grad_std,
     .low = -1,
     .high = 1,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(2, 3, 4), {1, 3}, {correction = 0}}, {T(5, 2), 1, true}",
+    .sample = SPREAD_SAMPLE,
     .doc = "std(x, dims, keepdim = false, {correction = 1}) -> tensor\n"
            "The standard deviation: the square root of the variance, also where that is beyond the dtype's range. Of "
            "equal numbers exactly 0, and so is the gradient there.",
-    .id = STD,
 };
 
 const peri_op *const peri_ops_moments[] = {&peri_op_mean, &peri_op_var, &peri_op_std, NULL};

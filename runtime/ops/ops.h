@@ -148,7 +148,7 @@ typedef struct peri_op {
   double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
-  int id;             /* the row's own constant: which elementwise function or moment it is */
+  int id;             /* of an elementwise row: which function of its table of loops it is */
 } peri_op;
 
 /* Every row, by file; each list ends with NULL, and so does the list of lists. */

@@ -125,9 +125,8 @@ const peri_op peri_op_sum = {
     .high = 1,
     .sample = PERI_REDUCE_SAMPLE ", {T(0)}, {T(2, 0), 2}",
     .doc = "sum(x, dims, keepdim = false) -> tensor\n"
-           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, "
-           "which wraps around. The "
-           "rounding error does not grow with the count.",
+           "The sum over all dimensions, or over dims (a number or a list); integers and bools sum to int64, which "
+           "wraps around. The rounding error does not grow with the count.",
 };
 
 static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_reduce_prod); }
@@ -232,6 +231,7 @@ static peri_status run_truth(peri_call *call, truth reduce) {
 }
 static peri_status run_any(peri_call *call) { return run_truth(call, peri_reduce_any); }
 static peri_status run_all(peri_call *call) { return run_truth(call, peri_reduce_all); }
+#define TRUTH_SAMPLE "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}"
 const peri_op peri_op_any = {
     .name = "any",
     .flags = PERI_OP_FULL_VALUE,
@@ -241,7 +241,7 @@ const peri_op peri_op_any = {
     .run = run_any,
     .low = -1,
     .high = 1,
-    .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
+    .sample = TRUTH_SAMPLE,
     .doc = "any(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\n"
            "Whether some element is true (or not zero).",
 };
@@ -254,7 +254,7 @@ const peri_op peri_op_all = {
     .run = run_all,
     .low = -1,
     .high = 1,
-    .sample = "{B(3, 4)}, {B(2, 3, 4), 2}, {T(2, 3), {1, 2}, true}",
+    .sample = TRUTH_SAMPLE,
     .doc = "all(x, dims, keepdim = false) -> bool tensor, or a boolean without dims\n"
            "Whether every element is true (or not zero).",
 };

@@ -100,6 +100,7 @@ static peri_status grad_log_softmax(peri_backward *B) {
 
 #define SOFTMAX_PARAMS                                                                                                 \
   {"x", PERI_KIND_TENSOR}, { "dim", PERI_KIND_DIM, .optional = true, .otherwise = -1 }
+#define SOFTMAX_SAMPLE "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}"
 const peri_op peri_op_softmax = {
     .name = "softmax",
     .saves = PERI_SAVE_OUTPUT(0),
@@ -110,7 +111,7 @@ const peri_op peri_op_softmax = {
     .grad = grad_softmax,
     .low = -2,
     .high = 2,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}",
+    .sample = SOFTMAX_SAMPLE,
     .doc = "softmax(x, dim = -1) -> tensor\n"
            "exp(x) divided by its sum along dim; large x do not overflow. Floats only.",
 };
@@ -124,7 +125,7 @@ const peri_op peri_op_log_softmax = {
     .grad = grad_log_softmax,
     .low = -2,
     .high = 2,
-    .sample = "{T(3, 4)}, {T(2, 3, 4), 2}, {T(5), 1}",
+    .sample = SOFTMAX_SAMPLE,
     .doc = "log_softmax(x, dim = -1) -> tensor\n"
            "The logarithm of softmax: x - log(sum(exp(x))) along dim, by the log-sum-exp form. Floats only.",
 };

@@ -6,7 +6,7 @@
 #include "nn/parameter.h"
 
 /* Parameters of more values are cut into pieces of this many; each value is updated by itself, so
- * that the bits do not depend on the cut. */
+ * that the bits do not depend on the cut. To measure: ./dev bench mnist. */
 #define PIECE 32768
 
 /* ---- making ---- */

@@ -55,8 +55,8 @@ static const peri_optimizer_kind SGD = {
     .prepare = sgd_prepare,
     .doc = "SGD(parameters, {lr = 0.001, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false}) -> "
            "optimizer\n"
-           "Stochastic gradient descent: p = p - lr (g + weight_decay p), with momentum if asked (Sutskever et "
-           "al. 2013; PyTorch's form)."};
+           "Stochastic gradient descent: p = p - lr (g + weight_decay p), with momentum if asked (Sutskever et al. "
+           "2013; PyTorch's form)."};
 
 /* ---- Adam and AdamW ----
  * m_t = beta1 m_{t-1} + (1 - beta1) d, v_t = beta2 v_{t-1} + (1 - beta2) d^2,
@@ -96,22 +96,20 @@ static const peri_optimizer_kind Adam = {
     .buffers = ADAM_BUFFERS,
     .uses = adam_uses,
     .prepare = adam_prepare,
-    .doc = "Adam(parameters, {lr = 0.001, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, amsgrad = false}) "
-           "-> optimizer\n"
+    .doc = "Adam(parameters, {lr = 0.001, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, amsgrad = false}) -> "
+           "optimizer\n"
            "Steps scaled by running means of gradients and of their squares (Kingma and Ba 2015). With eps = 0 there "
-           "is no "
-           "step where no gradient has arrived."};
+           "is no step where no gradient has arrived."};
 static const peri_optimizer_kind AdamW = {
     .name = "AdamW",
     .options = {RATE(0.001), BETAS, EPS(1e-8), DECAY(0.01), AMSGRAD},
     .buffers = ADAM_BUFFERS,
     .uses = adam_uses,
     .prepare = adamw_prepare,
-    .doc = "AdamW(parameters, {lr = 0.001, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0.01, amsgrad = "
-           "false}) -> optimizer\n"
-           "Adam whose weight decay shrinks the parameters themselves (Loshchilov and Hutter 2019). With eps = 0 there "
-           "is no "
-           "step where no gradient has arrived."};
+    .doc = "AdamW(parameters, {lr = 0.001, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0.01, amsgrad = false}) "
+           "-> optimizer\n"
+           "Adam whose weight decay shrinks the parameters themselves (Loshchilov and Hutter 2019). With eps = 0 "
+           "there is no step where no gradient has arrived."};
 
 /* ---- RMSprop ----
  * v = alpha v + (1 - alpha) d^2, p -= lr d / (sqrt(v) + eps). T. Tieleman, G. Hinton, lecture 6.5 of
@@ -143,11 +141,10 @@ static const peri_optimizer_kind RMSprop = {
     .buffers = {"square_avg", "grad_avg", "momentum_buffer"},
     .uses = rmsprop_uses,
     .prepare = rmsprop_prepare,
-    .doc = "RMSprop(parameters, {lr = 0.01, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0, centered "
-           "= false}) -> optimizer\n"
-           "Steps divided by the root of a running mean of squared gradients (Tieleman and Hinton 2012). With eps = 0 "
-           "there is no "
-           "step where no gradient has arrived."};
+    .doc = "RMSprop(parameters, {lr = 0.01, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0, centered = "
+           "false}) -> optimizer\n"
+           "Steps divided by the root of a running mean of squared gradients (Tieleman and Hinton 2012). With eps = "
+           "0 there is no step where no gradient has arrived."};
 
 /* ---- Adagrad ----
  * s += d^2, p -= lr / (1 + (t - 1) lr_decay) d / (sqrt(s) + eps). J. Duchi, E. Hazan, Y. Singer, 2011. */
@@ -169,8 +166,7 @@ static const peri_optimizer_kind Adagrad = {
     .buffers = {"sum"},
     .prepare = adagrad_prepare,
     .doc = "Adagrad(parameters, {lr = 0.01, lr_decay = 0, weight_decay = 0, eps = 1e-10}) -> optimizer\n"
-           "Steps divided by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011). With eps = 0 "
-           "there is no "
-           "step where no gradient has arrived."};
+           "Steps divided by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011). With eps = "
+           "0 there is no step where no gradient has arrived."};
 
 const peri_optimizer_kind *const peri_optimizer_kinds[] = {&SGD, &Adam, &AdamW, &RMSprop, &Adagrad, NULL};

@@ -33,8 +33,8 @@ static const peri_schedule_kind InverseTimeLR = {
     .options = {FACTOR("decay", NAN, "how fast the rate falls"), FACTOR("power", 1, "exponent of the fall")},
     .rate = inverse_time_rate,
     .doc = "InverseTimeLR(optimizer, {decay =, power = 1}) -> schedule\n"
-           "lr / (1 + decay t)^power after t epochs: the rates under which stochastic approximation converges "
-           "(H. Robbins, S. Monro 1951)."};
+           "lr / (1 + decay t)^power after t epochs: the rates under which stochastic approximation converges (H. "
+           "Robbins, S. Monro 1951)."};
 
 static double cosine_rate(double base, double t, const double *o) {
   return o[1] + (base - o[1]) * (1 + cos(PI * t / o[0])) / 2;
@@ -45,8 +45,7 @@ static const peri_schedule_kind CosineAnnealingLR = {
                 FACTOR("eta_min", 0, "the smallest rate")},
     .rate = cosine_rate,
     .doc = "CosineAnnealingLR(optimizer, {T_max =, eta_min = 0}) -> schedule\n"
-           "Half a cosine from the rate to eta_min over T_max epochs, and up again (I. Loshchilov, F. Hutter "
-           "2017)."};
+           "Half a cosine from the rate to eta_min over T_max epochs, and up again (I. Loshchilov, F. Hutter 2017)."};
 
 static double constant_rate(double base, double t, const double *o) { return t < o[1] ? base * o[0] : base; }
 static const peri_schedule_kind ConstantLR = {

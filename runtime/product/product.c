@@ -203,11 +203,37 @@ static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, 
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
+static bool is_row(const job *j, const piece *t) {
+  return t->rows == 1 && !j->shared && j->p.a.gather == NULL && j->p.a.index == NULL && j->p.b.gather == NULL &&
+         (j->p.b.step == 1 || lies_across(&j->p.b));
+}
+
+/* A block of steps for a single row. */
+static void run_row(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c) {
+  const char *a = t->a + (t->i * j->p.a.along + from * j->p.a.step) * (int64_t)j->size;
+  if (lies_across(&j->p.b)) {
+    const char *b = t->b + (t->column + from * j->p.b.step) * (int64_t)j->size;
+    j->tiles->row_across(steps, a, j->p.a.step, b, j->p.b.step, c, t->columns, add);
+    return;
+  }
+  const void *vectors[MOST_COLUMNS];
+  for (int64_t at = 0; at < t->columns; at += MOST_COLUMNS) {
+    int64_t columns = peri_min(MOST_COLUMNS, t->columns - at);
+    find_vectors(j, &j->p.b, t->b, t->column + at, columns, from, vectors);
+    j->tiles->row_along(steps, a, j->p.a.step, vectors, c + at * (int64_t)j->size, columns, add);
+  }
+}
+
 /* One block of steps for all of a piece; strips are finished after the last one of the product. */
 static void run_block(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c, int64_t ldc,
                       bool last) {
   const peri_tile_kernels *tiles = j->tiles;
   const int64_t nr = tiles->columns, size = (int64_t)j->size;
+  if (is_row(j, t)) {
+    run_row(j, t, from, steps, add, c);
+    if (last) finish_strip(j, t, 0, 1, c, ldc);
+    return;
+  }
   char *strips = t->scratch + j->strip_at, *packed = t->scratch;
   if (j->shared) {
     int64_t panel = (t->batch * j->blocks + from / PERI_BLOCK) * j->panels + t->column / nr;
@@ -341,16 +367,6 @@ static peri_status run_all(peri_context *context, job *j) {
 
 /* ---- the driver ---- */
 
-/* A single column is the single row of the product the other way round, which is computed whole vectors at a time. */
-static peri_product turned(const peri_product *product) {
-  peri_product p = *product;
-  p.a = product->b, p.b = product->a;
-  p.batch_a = product->batch_b, p.batch_b = product->batch_a;
-  p.m = product->n, p.n = product->m;
-  p.ldc = product->m;
-  return p;
-}
-
 /* Small products: A and where it can be B are read where they lie, and nothing is cut, allocated or written down. */
 static bool multiply_small(const peri_context *context, const peri_product *p) {
   _Alignas(64) char panel[PERI_BLOCK * MOST_COLUMNS * 4];
@@ -383,14 +399,9 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
   return true;
 }
 
-peri_status peri_multiply(peri_context *context, const peri_product *product) {
-  if (is_empty(product)) return PERI_OK;
-  if (multiply_small(context, product)) return PERI_OK;
-  bool column =
-      product->n == 1 && product->m > 1 && product->ldc == 1 && product->bias == NULL && product->finish == NULL;
-  peri_product one_row = column ? turned(product) : *product;
+static peri_status multiply_cut(peri_context *context, const peri_product *product) {
   job j;
-  prepare(&j, context, &one_row, false);
+  prepare(&j, context, product, false);
   int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
   size_t threads = (size_t)peri_min(peri_threads(context), pieces);
   size_t packed = j.shared ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
@@ -404,6 +415,118 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
   peri_status status = run_all(context, &j);
   peri_free(context, memory, bytes);
   return status;
+}
+
+/* ---- one long chain ---- */
+
+#define DOT_STEPS  512 /* from which blocks are computed side by side */
+#define DOT_BLOCKS 64  /* of a piece */
+
+typedef struct dot {
+  const job *j;
+  char *sums; /* of blocks */
+} dot;
+
+static bool is_dot(const peri_product *p) {
+  return p->m == 1 && p->n == 1 && p->k >= DOT_STEPS && p->batch_dims == 0 && p->c != NULL && !p->add && p->part == 0 &&
+         p->a.gather == NULL && p->b.gather == NULL && p->a.index == NULL && p->b.index == NULL && p->a.step == 1 &&
+         p->b.step == 1;
+}
+
+static void run_blocks(void *arg, int64_t number) {
+  const dot *d = arg;
+  const job *j = d->j;
+  int64_t size = (int64_t)j->size, from = number * DOT_BLOCKS, end = peri_min(j->blocks, from + DOT_BLOCKS);
+  int64_t whole = peri_min(end, j->p.k / PERI_BLOCK);
+  const char *a = (const char *)j->p.a.data + from * PERI_BLOCK * size,
+             *b = (const char *)j->p.b.data + from * PERI_BLOCK * size;
+  j->tiles->blocks(whole - from, a, b, d->sums + from * size);
+  if (whole == end) return;
+  const void *rest = b + (whole - from) * PERI_BLOCK * size;
+  j->tiles->row_along(j->p.k % PERI_BLOCK, a + (whole - from) * PERI_BLOCK * size, 1, &rest, d->sums + whole * size, 1,
+                      false);
+}
+
+/* Blocks are chains of their own, so that as many as a vector has lanes are computed at once. */
+static peri_status multiply_dot(peri_context *context, const peri_product *product) {
+  job j;
+  prepare(&j, context, product, false);
+  dot d = {.j = &j};
+  void *sums;
+  size_t bytes = (size_t)j.blocks * j.size;
+  PERI_TRY(peri_alloc(context, bytes, &sums));
+  d.sums = sums;
+  peri_status status = peri_parallel(context, ceil_div(j.blocks, DOT_BLOCKS), run_blocks, &d);
+  int64_t part_blocks = ceil_div(j.part, PERI_BLOCK);
+  for (int64_t from = 0; from < j.blocks && status == PERI_OK; from += part_blocks) {
+    char *part = d.sums + from * (int64_t)j.size;
+    for (int64_t i = 1; i < peri_min(part_blocks, j.blocks - from); i++)
+      add_rows(&j, 1, 1, part + i * (int64_t)j.size, 0, part, 0);
+    if (from > 0) add_rows(&j, 1, 1, part, 0, d.sums, 0);
+  }
+  if (status == PERI_OK) {
+    memcpy(product->c, d.sums, j.size);
+    finish_strip(&j, &(piece){.rows = 1, .columns = 1}, 0, 1, product->c, 1);
+  }
+  peri_free(context, sums, bytes);
+  return status;
+}
+
+/* ---- the other way round ---- */
+
+#define TURN_WORK 10000 /* multiplications from which it pays */
+
+/* The part of the lanes of whole vectors that so many columns use. */
+static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
+  int64_t lanes = tiles->columns / 2;
+  return (double)columns / (double)round_up(columns, lanes);
+}
+
+/* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. */
+static bool is_narrow(const peri_context *context, const peri_product *p) {
+  const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
+  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add) return false;
+  if (p->n == 1 && p->m > 1) return true;
+  return p->n < 2 * tiles->columns && p->m * p->n * p->k >= TURN_WORK &&
+         used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);
+}
+
+static peri_product turned(const peri_product *product) {
+  peri_product p = *product;
+  p.a = product->b, p.b = product->a;
+  p.batch_a = product->batch_b, p.batch_b = product->batch_a;
+  p.m = product->n, p.n = product->m;
+  p.ldc = product->m;
+  p.bias = NULL, p.finish = NULL;
+  return p;
+}
+
+static peri_status multiply_turned(peri_context *context, const peri_product *product) {
+  peri_product p = turned(product);
+  if (product->n == 1 && product->ldc == 1 && product->bias == NULL && product->finish == NULL)
+    return multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
+  int64_t batches = batches_of(product), matrix = product->m * product->n;
+  size_t size = product->dtype == PERI_FLOAT64 ? sizeof(double) : sizeof(float),
+         bytes = (size_t)(batches * matrix) * size;
+  PERI_TRY(peri_alloc(context, bytes, &p.c));
+  peri_status status = multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
+  job j = {.p = *product, .context = context, .size = size};
+  for (int64_t batch = 0; batch < batches && status == PERI_OK; batch++) {
+    char *c = (char *)product->c + batch * product->m * product->ldc * (int64_t)size;
+    context->kernels->tiles->of[product->dtype == PERI_FLOAT64].scatter(
+        product->n, product->m, (char *)p.c + batch * matrix * (int64_t)size, c, product->ldc);
+    finish_strip(&j, &(piece){.batch = batch, .rows = product->m, .columns = product->n}, 0, product->m, c,
+                 product->ldc);
+  }
+  peri_free(context, p.c, bytes);
+  return status;
+}
+
+peri_status peri_multiply(peri_context *context, const peri_product *product) {
+  if (is_empty(product)) return PERI_OK;
+  if (is_dot(product)) return multiply_dot(context, product);
+  if (is_narrow(context, product)) return multiply_turned(context, product);
+  return multiply_small(context, product) ? PERI_OK : multiply_cut(context, product);
 }
 
 /* ---- within a body ---- */

@@ -77,60 +77,179 @@ static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, c
   TILE(anywhere_##rows##_2, rows, 2, a_row, a_step)
 EACH_ROWS(TILES)
 
-/* ---- packing ---- */
+/* ---- turning ---- */
 
-/* One of the stages that turn a square of LANES x LANES: blocks of `side` lanes change places between vectors that are
- * `side` apart. */
-#define LEFT(l, side)  ((l) & (side) ? LANES + (l) - (side) : (l))
-#define RIGHT(l, side) ((l) & (side) ? LANES + (l) : (l) + (side))
-#define EXCHANGE(side)                                                                                                 \
-  _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) {                                                           \
-    if (i & (side)) continue;                                                                                          \
-    V upper = x[i], lower = x[i + (side)];                                                                             \
-    x[i] = __builtin_shufflevector(upper, lower, EACH_LANE(LEFT, side));                                               \
-    x[i + (side)] = __builtin_shufflevector(upper, lower, EACH_LANE(RIGHT, side));                                     \
-  }
+/* Of two vectors, within each 16 bytes: the lower (upper) halves woven, one element from each in turn, and as they are.
+ * Of their pieces of 16 bytes: the first, third (second, fourth) of the one, then of the other. */
+#define WOVEN(l, upper) ((l) / QUARTER * QUARTER + (l) % QUARTER / 2 + (upper) * (QUARTER / 2) + ((l) % 2 ? LANES : 0))
+#define HALVES(l, upper)                                                                                               \
+  ((l) / QUARTER * QUARTER + (l) % (QUARTER / 2) + (upper) * (QUARTER / 2) + ((l) % QUARTER < QUARTER / 2 ? 0 : LANES))
+#define PIECES(l, odd)                                                                                                 \
+  (((l) < LANES / 2 ? 0 : LANES) + (2 * ((l) % (LANES / 2) / QUARTER) + (odd)) * QUARTER + (l) % QUARTER)
+#define PICK(a, b, which, upper) __builtin_shufflevector(a, b, EACH_LANE(which, upper))
 
+/* Turns LANES vectors: element j of vector i becomes element i of vector j. First within pieces of 16 bytes, which need
+ * no crossing of lanes, then the pieces. */
 static PERI_ALWAYS_INLINE void FN(turn_square)(V x[LANES]) {
-  EXCHANGE(1)
-#if LANES > 2
-  EXCHANGE(2)
+  V t[LANES];
+#pragma GCC unroll 16
+  for (int g = 0; g < LANES; g += QUARTER) {
+#if QUARTER == 4
+    V a = PICK(x[g], x[g + 1], WOVEN, 0), b = PICK(x[g + 2], x[g + 3], WOVEN, 0);
+    V c = PICK(x[g], x[g + 1], WOVEN, 1), d = PICK(x[g + 2], x[g + 3], WOVEN, 1);
+    t[g] = PICK(a, b, HALVES, 0), t[g + 1] = PICK(a, b, HALVES, 1);
+    t[g + 2] = PICK(c, d, HALVES, 0), t[g + 3] = PICK(c, d, HALVES, 1);
+#else
+    t[g] = PICK(x[g], x[g + 1], WOVEN, 0), t[g + 1] = PICK(x[g], x[g + 1], WOVEN, 1);
 #endif
-#if LANES > 4
-  EXCHANGE(4)
+  }
+#pragma GCC unroll 16
+  for (int q = 0; q < QUARTER; q++) {
+#if LANES / QUARTER == 4
+    V a = PICK(t[q], t[QUARTER + q], PIECES, 0), b = PICK(t[2 * QUARTER + q], t[3 * QUARTER + q], PIECES, 0);
+    V c = PICK(t[q], t[QUARTER + q], PIECES, 1), d = PICK(t[2 * QUARTER + q], t[3 * QUARTER + q], PIECES, 1);
+    x[q] = PICK(a, b, PIECES, 0), x[2 * QUARTER + q] = PICK(a, b, PIECES, 1);
+    x[QUARTER + q] = PICK(c, d, PIECES, 0), x[3 * QUARTER + q] = PICK(c, d, PIECES, 1);
+#elif LANES / QUARTER == 2
+    x[q] = PICK(t[q], t[QUARTER + q], PIECES, 0), x[QUARTER + q] = PICK(t[q], t[QUARTER + q], PIECES, 1);
+#else
+    x[q] = t[q];
 #endif
-#if LANES > 8
-  EXCHANGE(8)
-#endif
+  }
+}
+
+/* LANES steps from step p on of LANES rows x[r], of which `count` are there and the others 0; of the steps, those that
+ * are there. */
+static PERI_ALWAYS_INLINE void FN(turn_steps)(const T *const *x, int64_t p, int64_t count, int64_t steps,
+                                              V out[LANES]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < LANES; r++) {
+    if (count >= LANES && steps >= LANES)
+      out[r] = FN(load)(x[r] + p);
+    else
+      out[r] = r < count ? FN(load_part)(x[r] + p, steps) : (V){0};
+  }
+  FN(turn_square)(out);
 }
 
 /* count rows of x, whose elements lie along k, as steps of NR elements. */
 static void FN(turn)(int64_t count, int64_t k, const void *const *vectors, void *to) {
   const T *const *x = (const T *const *)vectors;
-  T *panel = to;
   for (int64_t i = 0; i < NR; i += LANES) {
-    int64_t rows = count - i;
-    for (int64_t p = 0; p < k; p += LANES) {
-      int64_t steps = k - p;
-      V square[LANES];
-      if (rows >= LANES && steps >= LANES) {
+    T *panel = (T *)to + i;
+    int64_t p = 0, rows = count - i;
+    V steps[LANES];
+    for (; rows >= LANES && p + LANES <= k; p += LANES) {
+      FN(turn_steps)(x + i, p, LANES, LANES, steps);
 #pragma GCC unroll 16
-        for (int r = 0; r < LANES; r++) square[r] = FN(load)(x[i + r] + p);
-        FN(turn_square)(square);
-#pragma GCC unroll 16
-        for (int s = 0; s < LANES; s++) FN(store)(panel + (p + s) * NR + i, square[s]);
-        continue;
-      }
-#pragma GCC unroll 16
-      for (int r = 0; r < LANES; r++) square[r] = r < rows ? FN(load_part)(x[i + r] + p, steps) : (V){0};
-      FN(turn_square)(square);
-#pragma GCC unroll 16
-      for (int s = 0; s < LANES; s++) {
-        if (s < steps) FN(store)(panel + (p + s) * NR + i, square[s]);
-      }
+      for (int s = 0; s < LANES; s++) FN(store)(panel + (p + s) * NR, steps[s]);
+    }
+    for (; p < k; p += LANES) {
+      FN(turn_steps)(x + i, p, rows, k - p, steps);
+      for (int s = 0; s < LANES && p + s < k; s++) FN(store)(panel + (p + s) * NR, steps[s]);
     }
   }
 }
+
+/* ---- a single row ---- */
+
+/* LANES steps of the chains of LANES columns. */
+static PERI_ALWAYS_INLINE V FN(add_turned)(const T *a, int64_t a_step, const T *const *x, int64_t p, int64_t count,
+                                           int64_t steps, V sum) {
+  V turned[LANES];
+  FN(turn_steps)(x, p, count, steps, turned);
+#pragma GCC unroll 16
+  for (int s = 0; s < LANES; s++) {
+    if (s < steps) sum = MADD(a[(p + s) * a_step] - (V){0}, turned[s], sum);
+  }
+  return sum;
+}
+
+/* c = a B, or c += a B, where each column of B lies along k: turned and multiplied at once. */
+static void FN(row_along)(int64_t k, const void *row, int64_t a_step, const void *const *vectors, void *to,
+                          int64_t columns, bool add) {
+  for (int64_t at = 0; at < columns; at += NR) {
+    const T *const *x = (const T *const *)vectors + at;
+    int64_t count = columns - at, upper = count - LANES, p = 0;
+    V first = {0}, second = {0};
+    for (; count >= NR && p + LANES <= k; p += LANES) {
+      first = FN(add_turned)(row, a_step, x, p, LANES, LANES, first);
+      second = FN(add_turned)(row, a_step, x + LANES, p, LANES, LANES, second);
+    }
+    for (; p < k; p += LANES) {
+      first = FN(add_turned)(row, a_step, x, p, count, k - p, first);
+      if (upper > 0) second = FN(add_turned)(row, a_step, x + LANES, p, upper, k - p, second);
+    }
+    T *c = (T *)to + at;
+    FN(store_part)(c, count, add ? FN(load_part)(c, count) + first : first);
+    if (upper > 0) FN(store_part)(c + LANES, upper, add ? FN(load_part)(c + LANES, upper) + second : second);
+  }
+}
+
+/* One chain for each lane: blocks of one and the same product. */
+static void FN(blocks)(int64_t count, const void *left, const void *right, void *to) {
+  for (int64_t at = 0; at < count; at += LANES) {
+    const T *a[LANES], *b[LANES];
+    int64_t some = peri_min(LANES, count - at);
+    for (int64_t r = 0; r < some; r++) {
+      a[r] = (const T *)left + (at + r) * PERI_BLOCK;
+      b[r] = (const T *)right + (at + r) * PERI_BLOCK;
+    }
+    V sum = {0};
+    for (int64_t p = 0; p < PERI_BLOCK; p += LANES) {
+      V x[LANES], y[LANES];
+      FN(turn_steps)(a, p, some, LANES, x);
+      FN(turn_steps)(b, p, some, LANES, y);
+#pragma GCC unroll 16
+      for (int s = 0; s < LANES; s++) sum = MADD(x[s], y[s], sum);
+    }
+    FN(store_part)((T *)to + at, some, sum);
+  }
+}
+
+/* The next 8 steps, or count, of chains for some columns that lie side by side. */
+static PERI_ALWAYS_INLINE void FN(add_steps)(const int count, bool first, const T *a, int64_t a_step, const T *b,
+                                             int64_t b_step, T *sums, int64_t columns) {
+  V factors[8];
+#pragma GCC unroll 8
+  for (int s = 0; s < count; s++) factors[s] = a[s * a_step] - (V){0};
+  int64_t j = 0;
+  for (; j + LANES <= columns; j += LANES) {
+    V sum = first ? (V){0} : FN(load)(sums + j);
+#pragma GCC unroll 8
+    for (int s = 0; s < count; s++) sum = MADD(factors[s], FN(load)(b + s * b_step + j), sum);
+    FN(store)(sums + j, sum);
+  }
+  if (j < columns) {
+    V sum = first ? (V){0} : FN(load)(sums + j);
+#pragma GCC unroll 8
+    for (int s = 0; s < count; s++) sum = MADD(factors[s], FN(load_part)(b + s * b_step + j, columns - j), sum);
+    FN(store)(sums + j, sum);
+  }
+}
+
+/* c = a B, or c += a B, where the columns of B lie side by side: memory is read in its order, and chains wait in the
+ * first-level cache. */
+static void FN(row_across)(int64_t k, const void *row, int64_t a_step, const void *from, int64_t b_step, void *to,
+                           int64_t columns, bool add) {
+  const T *a = row;
+  for (int64_t at = 0; at < columns; at += PERI_ROW_COLUMNS) {
+    _Alignas(64) T sums[PERI_ROW_COLUMNS];
+    const T *b = (const T *)from + at;
+    T *c = (T *)to + at;
+    int64_t width = peri_min(PERI_ROW_COLUMNS, columns - at), p = 0;
+    for (int64_t j = 0; k == 0 && j < width; j++) sums[j] = 0;
+    for (; p + 8 <= k; p += 8) FN(add_steps)(8, p == 0, a + p * a_step, a_step, b + p * b_step, b_step, sums, width);
+    for (; p < k; p++) FN(add_steps)(1, p == 0, a + p * a_step, a_step, b + p * b_step, b_step, sums, width);
+    if (!add) {
+      memcpy(c, sums, (size_t)width * sizeof(T));
+      continue;
+    }
+    for (int64_t j = 0; j < width; j++) c[j] += sums[j];
+  }
+}
+
+/* ---- packing ---- */
 
 /* k rows of x with count elements of a step each. */
 static void FN(copy)(int64_t count, int64_t k, const void *from, int64_t ld, void *to) {
@@ -176,9 +295,30 @@ static void FN(collect)(int64_t count, int64_t width, int64_t k, const void *con
   }
 }
 
+static void FN(scatter)(int64_t rows, int64_t columns, const void *from, void *to, int64_t ldc) {
+  const T *x = from;
+  T *c = to;
+  int64_t j = 0;
+  for (; j + LANES <= columns; j += LANES) {
+    for (int64_t i = 0; i < rows; i += LANES) {
+      int64_t count = peri_min(LANES, rows - i);
+      V square[LANES];
+#pragma GCC unroll 16
+      for (int r = 0; r < LANES; r++) square[r] = r < count ? FN(load)(x + (i + r) * columns + j) : (V){0};
+      FN(turn_square)(square);
+#pragma GCC unroll 16
+      for (int s = 0; s < LANES; s++) FN(store_part)(c + (j + s) * ldc + i, count, square[s]);
+    }
+  }
+  for (; j < columns; j++) {
+    for (int64_t i = 0; i < rows; i++) c[j * ldc + i] = x[i * columns + j];
+  }
+}
+
 #undef NR
 #undef TILE
 #undef TILES
-#undef LEFT
-#undef RIGHT
-#undef EXCHANGE
+#undef WOVEN
+#undef HALVES
+#undef PIECES
+#undef PICK

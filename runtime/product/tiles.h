@@ -8,8 +8,9 @@
 
 #include "base/base.h"
 
-#define PERI_BLOCK     256 /* steps of one chain; the bits of every product depend on it */
-#define PERI_TILE_ROWS 12  /* at most */
+#define PERI_BLOCK       256 /* steps of one chain; the bits of every product depend on it */
+#define PERI_TILE_ROWS   12  /* at most */
+#define PERI_ROW_COLUMNS 512 /* of a single row, at once */
 
 /* Rows of A over the steps of a block are read in three layouts. Where they lie along k in memory, copying them is
  * cheaper than turning them. */
@@ -30,6 +31,13 @@ typedef void (*peri_tile)(int64_t k, const void *a, int64_t a_row, int64_t a_ste
 typedef struct peri_tile_kernels {
   int rows, columns;                                 /* of a whole tile; columns are two vectors */
   peri_tile tile[PERI_A_LAYOUTS][PERI_TILE_ROWS][2]; /* [layout of A][rows - 1][vectors - 1] */
+  /* A single row, c = a B or c += a B, reads B where it lies: in vectors along memory, or side by side. */
+  void (*row_along)(int64_t k, const void *a, int64_t a_step, const void *const *vectors, void *c, int64_t columns,
+                    bool add);
+  void (*row_across)(int64_t k, const void *a, int64_t a_step, const void *b, int64_t b_step, void *c, int64_t columns,
+                     bool add);
+  /* The sums of whole blocks of one chain, a and b along memory. */
+  void (*blocks)(int64_t count, const void *a, const void *b, void *sums);
   /* Panels of B: k steps of at most `columns` elements, those beyond count 0; of vectors that lie along memory, or side
    * by side (x[p * ld + i]) */
   void (*turn)(int64_t count, int64_t k, const void *const *vectors, void *panel);
@@ -38,6 +46,8 @@ typedef struct peri_tile_kernels {
   void (*copy_rows)(int64_t count, int64_t k, const void *x, int64_t ld, void *panel);
   /* Steps of `width` elements of vectors that lie anyhow; those beyond count are 0 */
   void (*collect)(int64_t count, int64_t width, int64_t k, const void *const *vectors, int64_t step, void *panel);
+  /* c[j * ldc + i] = x[i * columns + j] */
+  void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
 } peri_tile_kernels;
 
 typedef struct peri_product_tiles {

@@ -22,6 +22,7 @@
 #define T        float
 #define FN(name) name##_f32
 #define V        peri_f32s
+#define QUARTER  4
 #define MADD     PERI_MADD_F32
 #define LOAD     PERI_LOAD_F32
 #define STORE    PERI_STORE_F32
@@ -39,6 +40,7 @@
 #undef T
 #undef FN
 #undef V
+#undef QUARTER
 #undef MADD
 #undef LOAD
 #undef STORE
@@ -48,6 +50,7 @@
 #define T        double
 #define FN(name) name##_f64
 #define V        peri_f64s
+#define QUARTER  2
 #define MADD     PERI_MADD_F64
 #define LOAD     PERI_LOAD_F64
 #define STORE    PERI_STORE_F64
@@ -78,10 +81,14 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F32)},
                      [PERI_A_STEPS] = {EACH_ROWS(STEPS_F32)},
                      [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F32)}},
+            .row_along = row_along_f32,
+            .row_across = row_across_f32,
+            .blocks = blocks_f32,
             .turn = turn_f32,
             .copy = copy_f32,
             .copy_rows = copy_rows_f32,
             .collect = collect_f32,
+            .scatter = scatter_f32,
         },
         {
             .rows = MR,
@@ -89,9 +96,13 @@ const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
             .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F64)},
                      [PERI_A_STEPS] = {EACH_ROWS(STEPS_F64)},
                      [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F64)}},
+            .row_along = row_along_f64,
+            .row_across = row_across_f64,
+            .blocks = blocks_f64,
             .turn = turn_f64,
             .copy = copy_f64,
             .copy_rows = copy_rows_f64,
             .collect = collect_f64,
+            .scatter = scatter_f64,
         },
     }};

@@ -1,7 +1,7 @@
 /* Broadcasting and the iterator that walks operands together. */
 #include "tensor/tensor.h"
 
-/* Elements in one piece of work for the team; below it, no thread is woken. */
+/* Elements in one piece of work for the team; below it, no thread is woken. To measure: ./dev bench parts loops. */
 #define GRAIN 32768
 
 peri_status peri_broadcast(peri_context *context, const char *operation, int n, peri_tensor *const *tensors, int *ndim,

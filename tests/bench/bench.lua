@@ -2,6 +2,8 @@
 --
 --   ./dev bench [start] [circle] [mnist] [ops]      all of them and svm when none is named
 --   ./dev bench svm [row...]                        the support vector machines: see tests/bench/svm.lua
+--   ./dev bench product [part...]                   products and convolutions: tests/bench/product.lua
+--   ./dev bench parts [part...]                     Perilune alone, for the runtime's constants: tests/bench/parts.lua
 --
 -- PERILUNE_MNIST names a folder with MNIST; without it, generated digits of the same shapes serve.
 -- The peers' side is tests/peers/bench_torch.py, run by /usr/bin/python3. Times are the best of several runs.
@@ -10,6 +12,8 @@ local nn, optim, data = peri.nn, peri.optim, peri.data
 
 local digits_folder = dofile "tests/bench/digits_folder.lua"
 local svm_rows = dofile "tests/bench/svm.lua"
+local parts = dofile "tests/bench/parts.lua"
+local product = dofile "tests/bench/product.lua"
 
 local program = arg[-1]
 
@@ -147,14 +151,17 @@ end
 
 local order = { "start", "circle", "mnist", "ops", "svm" }
 local chosen = #arg > 0 and { table.unpack(arg) } or order
-local rows = {} -- of svm: what follows the word
+local with_rows = { svm = svm_rows, product = product, parts = parts }
+local rows = {} -- of one of those: what follows the word
 if chosen[1] == "svm60000" then chosen = { "svm", "mnist60000" } end
-if chosen[1] == "svm" then rows, chosen = table.move(chosen, 2, #chosen, 1, {}), { "svm" } end
-function benches.svm() svm_rows(rows) end
+if with_rows[chosen[1]] then
+  rows, chosen = table.move(chosen, 2, #chosen, 1, {}), { chosen[1] }
+end
+for name, bench in pairs(with_rows) do benches[name] = function() bench(rows) end end
 
 for _, name in ipairs(chosen) do
   if not benches[name] then
-    io.stderr:write(("bench: no bench %s (known: %s)\n"):format(name, table.concat(order, ", ")))
+    io.stderr:write(("bench: no bench %s (known: %s, product, parts)\n"):format(name, table.concat(order, ", ")))
     os.exit(1)
   end
 end

@@ -109,6 +109,21 @@ static inline void check_allocation_failures(peri_context *context,
   }
 }
 
+/* The same of a call whose arg is the path of a file, the one in its folder; it holds these bytes (NULL: it is not
+ * there yet). */
+static inline void check_failures_with_file(const void *bytes, size_t size,
+                                            peri_status (*call)(peri_context *context, void *path), int at_least) {
+  peri_context *context = open_context();
+  folder home = make_folder();
+  char path[512];
+  snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
+  if (bytes != NULL) put_file(path, bytes, size);
+  check_allocation_failures(context, call, path, at_least);
+  PERI_CHECK(files_in(&home) == 1, "%d files", files_in(&home));
+  remove_folder(&home);
+  close_context(context);
+}
+
 /* Shape, dtype and every byte. x is contiguous. */
 static inline void check_equal(peri_tensor *x, peri_tensor *expected) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];

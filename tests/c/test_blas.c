@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "base/blas.h"
 #include "kernels/kernels.h"
-#include "test.h"
+#include "context_support.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,13 +23,6 @@ enum { LIMITS = 1 };
 #endif
 
 #define SIDE 200
-
-static peri_context *open_context(int threads) {
-  peri_options options = {.size = sizeof options, .threads = threads};
-  peri_context *context;
-  PERI_CHECK(peri_context_new(&options, &context) == PERI_OK, "a context");
-  return context;
-}
 
 /* ---- limits ---- */
 

@@ -2,7 +2,7 @@
  * random streams against published vectors. */
 #include "base/base.h"
 #include "base/memory.h"
-#include "test.h"
+#include "context_support.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -22,20 +22,6 @@ enum { CACHES = 0, SANITIZED = 1 }; /* under AddressSanitizer the allocator keep
 enum { CACHES = 1, SANITIZED = HAS(thread_sanitizer) };
 #endif
 
-static peri_context *open_context(size_t memory_limit, int threads) {
-  peri_options options = {.size = sizeof options, .memory_limit = memory_limit, .threads = threads};
-  peri_context *context;
-  PERI_CHECK(peri_context_new(&options, &context) == PERI_OK, "a context");
-  return context;
-}
-
-static void close_context(peri_context *context) {
-  PERI_CHECK(peri_memory_in_use(context) == 0, "%zu bytes left", peri_memory_in_use(context));
-  peri_context_release(&context);
-  PERI_CHECK(context == NULL, "release clears the pointer");
-  peri_context_release(&context); /* and may be called again */
-}
-
 /* ---- options ---- */
 
 static void options(void) {
@@ -46,18 +32,18 @@ static void options(void) {
   close_context(context);
   const char *nonsense[] = {"", "0", "-2", "two", "2x"};
   unsetenv("PERILUNE_NUM_THREADS");
-  context = open_context(0, 0);
+  context = open_limited(0, 0);
   int usual = peri_threads(context);
   PERI_CHECK(usual >= 1, "%d threads", usual);
   close_context(context);
   for (size_t i = 0; i < PERI_COUNT(nonsense); i++) {
     setenv("PERILUNE_NUM_THREADS", nonsense[i], 1);
-    context = open_context(0, 0);
+    context = open_limited(0, 0);
     PERI_CHECK(peri_threads(context) == usual, "'%s' gives %d threads", nonsense[i], peri_threads(context));
     close_context(context);
   }
   unsetenv("PERILUNE_NUM_THREADS");
-  context = open_context(0, 2);
+  context = open_limited(0, 2);
   peri_set_threads(context, 0);
   PERI_CHECK(peri_threads(context) == 1, "at least one thread, not %d", peri_threads(context));
   peri_set_threads(context, 1 << 30);
@@ -72,7 +58,7 @@ static void options(void) {
 }
 
 static void messages(void) {
-  peri_context *context = open_context(0, 1);
+  peri_context *context = open_limited(0, 1);
   PERI_CHECK(strcmp(peri_message(context), "") == 0, "nothing was said, but '%s'", peri_message(context));
   char long_text[3 * PERI_MESSAGE_SIZE];
   memset(long_text, 'x', sizeof long_text - 1);
@@ -85,7 +71,7 @@ static void messages(void) {
 /* ---- memory ---- */
 
 static void budget(void) {
-  peri_context *context = open_context(1 << 20, 1);
+  peri_context *context = open_limited(1 << 20, 1);
   void *a, *b, *none;
   PERI_CHECK(peri_alloc(context, 600000, &a) == PERI_OK, "within the budget");
   PERI_CHECK(peri_alloc(context, 500000, &b) == PERI_ERR_MEMORY && b == NULL, "beyond the budget");
@@ -110,7 +96,7 @@ static void budget(void) {
 
 /* More than the machine gives, although the budget would allow it. */
 static void machine_limit(void) {
-  peri_context *context = open_context(SIZE_MAX, 1);
+  peri_context *context = open_limited(SIZE_MAX, 1);
   void *block;
   if (!SANITIZED) /* a sanitizer would end the process */
     PERI_CHECK(peri_alloc(context, SIZE_MAX / 4, &block) == PERI_ERR_MEMORY && block == NULL,
@@ -121,7 +107,7 @@ static void machine_limit(void) {
 }
 
 static void injected_failure(void) {
-  peri_context *context = open_context(0, 1);
+  peri_context *context = open_limited(0, 1);
   void *a, *b, *c;
   context->fail_after = 1;
   PERI_CHECK(peri_alloc(context, 10, &a) == PERI_OK, "the first succeeds");
@@ -136,7 +122,7 @@ static void injected_failure(void) {
 
 /* Every size has its own bytes, aligned; writing all of them is what AddressSanitizer watches. */
 static void sizes(void) {
-  peri_context *context = open_context(0, 1);
+  peri_context *context = open_limited(0, 1);
   enum { SIZES = 400 };
   void *blocks[SIZES];
   size_t bytes[SIZES];
@@ -165,7 +151,7 @@ static void fill_and_free(peri_context *context, size_t total, size_t each) {
 }
 
 static void free_lists(void) {
-  peri_context *context = open_context(0, 1);
+  peri_context *context = open_limited(0, 1);
   void *a, *b;
   peri_alloc(context, 1000, &a);
   void *first = a;
@@ -178,7 +164,7 @@ static void free_lists(void) {
   PERI_CHECK(context->cached <= (size_t)33 << 20, "%zu bytes in free lists", context->cached);
   close_context(context);
   /* And what the lists hold makes room when another size needs the budget. */
-  context = open_context(1 << 20, 1);
+  context = open_limited(1 << 20, 1);
   for (size_t each = 64; each <= 65536; each *= 4) {
     fill_and_free(context, 1 << 20, each);
     peri_alloc(context, (1 << 20) - 64, &a);
@@ -206,7 +192,7 @@ static void count_piece(void *arg, int64_t piece) {
 static void pieces(void) {
   static const int64_t sizes_tried[] = {0, 1, 2, 5, 1000};
   for (int threads = 1; threads <= 7; threads += 2) {
-    counts c = {.context = open_context(0, threads)};
+    counts c = {.context = open_limited(0, threads)};
     for (size_t s = 0; s < PERI_COUNT(sizes_tried); s++) {
       int64_t n = sizes_tried[s];
       c.seen = calloc((size_t)n + 1, 1);
@@ -228,7 +214,7 @@ static void cancel_at_third(void *arg, int64_t piece) {
 }
 
 static void cancelled_between_pieces(void) {
-  counts c = {.context = open_context(0, 1)};
+  counts c = {.context = open_limited(0, 1)};
   PERI_CHECK(peri_parallel(c.context, 100, cancel_at_third, &c) == PERI_ERR_CANCELLED, "the call says so");
   PERI_CHECK(c.begun == 3 && strcmp(peri_message(c.context), "interrupted") == 0, "%d pieces, %s", c.begun,
              peri_message(c.context));
@@ -262,7 +248,7 @@ static void *cancel_when_begun(void *arg) {
 
 static void cancelled_from_a_thread(void) {
   for (int threads = 1; threads <= 2; threads++) {
-    counts c = {.context = open_context(0, threads)};
+    counts c = {.context = open_limited(0, threads)};
     pthread_t other;
     pthread_create(&other, NULL, cancel_when_begun, &c);
     PERI_CHECK(peri_parallel(c.context, 1000, wait_for_cancel, &c) == PERI_ERR_CANCELLED, "stopped");
@@ -275,7 +261,7 @@ static void cancelled_from_a_thread(void) {
 /* ---- fork ---- */
 
 static void fork_after_parallel(void) {
-  counts c = {.context = open_context(0, 2)};
+  counts c = {.context = open_limited(0, 2)};
   unsigned char seen[100] = {0};
   c.seen = seen;
   PERI_CHECK(peri_parallel(c.context, 100, count_piece, &c) == PERI_OK, "in the parent");
@@ -318,7 +304,7 @@ static void philox_vectors(void) {
 }
 
 static void streams(void) {
-  peri_context *context = open_context(0, 1);
+  peri_context *context = open_limited(0, 1);
   uint32_t words[4];
   peri_manual_seed(context, 5);
   peri_philox(5, 0, words);

@@ -218,24 +218,30 @@ static peri_status read_and_write(peri_context *context, void *path) {
   return PERI_OK;
 }
 
-static void files_without_memory(void) {
-  peri_context *context = open_context();
-  folder home = make_folder();
-  char path[512];
-  snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
-  check_allocation_failures(context, read_and_write, path, 2);
-  PERI_CHECK(files_in(&home) == 1, "%d files", files_in(&home));
-  remove_folder(&home);
-  close_context(context);
-}
+static void files_without_memory(void) { check_failures_with_file(NULL, 0, read_and_write, 2); }
 
 /* ---- circles ---- */
+
+static peri_status generate(peri_context *context, const char *name, int64_t n, const double *values, uint64_t seed,
+                            peri_dtype dtype, peri_tensor **x, peri_tensor **y) {
+  const peri_data_set *set = peri_data_sets;
+  while (strcmp(set->name, name) != 0) set++;
+  peri_tensor *none;
+  peri_status status = peri_data_generate(context, set, n, values, seed, dtype, x, y, &none);
+  PERI_CHECK(none == NULL, "%s has numbers of its own", name);
+  return status;
+}
+
+static peri_status generate_circles(peri_context *context, int64_t n, double noise, double factor, uint64_t seed,
+                                    peri_dtype dtype, peri_tensor **x, peri_tensor **y) {
+  return generate(context, "circles", n, (double[]){noise, factor}, seed, dtype, x, y);
+}
 
 static void circles_without_noise(void) {
   peri_context *context = open_context();
   enum { N = 101 };
   peri_tensor *x, *y;
-  PERI_CHECK(peri_data_circles(context, N, 0, 0.5, 3, PERI_FLOAT64, &x, &y) == PERI_OK, "%s", peri_message(context));
+  PERI_CHECK(generate_circles(context, N, 0, 0.5, 3, PERI_FLOAT64, &x, &y) == PERI_OK, "%s", peri_message(context));
   const double *point = peri_tensor_data(x);
   const int64_t *class = peri_tensor_data(y);
   int outer = 0, in_order = 0, seen[2][N] = {{0}};
@@ -260,7 +266,7 @@ static void circles_noise_has_its_deviation(void) {
   peri_context *context = open_context();
   enum { N = 20000 };
   peri_tensor *x, *y;
-  PERI_CHECK(peri_data_circles(context, N, 0.15, 0, 5, PERI_FLOAT32, &x, &y) == PERI_OK, "%s", peri_message(context));
+  PERI_CHECK(generate_circles(context, N, 0.15, 0, 5, PERI_FLOAT32, &x, &y) == PERI_OK, "%s", peri_message(context));
   const float *point = peri_tensor_data(x);
   const int64_t *class = peri_tensor_data(y);
   double sum[2] = {0}, squares[2] = {0}, product = 0;
@@ -287,7 +293,7 @@ static void circles_depend_on_the_seed(void) {
   peri_context *context = open_context();
   peri_tensor *x[3], *y[3];
   for (int i = 0; i < 3; i++) {
-    PERI_CHECK(peri_data_circles(context, 50, 0.1, 0.5, i == 2 ? 8 : 7, PERI_FLOAT32, &x[i], &y[i]) == PERI_OK, "%s",
+    PERI_CHECK(generate_circles(context, 50, 0.1, 0.5, i == 2 ? 8 : 7, PERI_FLOAT32, &x[i], &y[i]) == PERI_OK, "%s",
                peri_message(context));
   }
   check_equal(x[0], x[1]);
@@ -297,7 +303,7 @@ static void circles_depend_on_the_seed(void) {
     peri_tensor_release(&x[i]);
     peri_tensor_release(&y[i]);
   }
-  PERI_CHECK(peri_data_circles(context, 1, 0, 0.25, 1, PERI_FLOAT32, &x[0], &y[0]) == PERI_OK, "%s",
+  PERI_CHECK(generate_circles(context, 1, 0, 0.25, 1, PERI_FLOAT32, &x[0], &y[0]) == PERI_OK, "%s",
              peri_message(context));
   PERI_CHECK(*(int64_t *)peri_tensor_data(y[0]) == 2, "one point is an inner one");
   peri_tensor_release(&x[0]);
@@ -322,12 +328,12 @@ static void circles_check_their_arguments(void) {
   for (size_t i = 0; i < PERI_COUNT(wrong); i++) {
     peri_tensor *x, *y;
     peri_status status =
-        peri_data_circles(context, wrong[i].n, wrong[i].noise, wrong[i].factor, 1, wrong[i].dtype, &x, &y);
+        generate_circles(context, wrong[i].n, wrong[i].noise, wrong[i].factor, 1, wrong[i].dtype, &x, &y);
     check_failed(context, status, PERI_ERR_ARGUMENT, wrong[i].words);
     PERI_CHECK(x == NULL && y == NULL, "outputs are left");
   }
   peri_tensor *x, *y;
-  check_failed(context, peri_data_circles(context, (int64_t)1 << 62, 0, 0, 1, PERI_FLOAT32, &x, &y), PERI_ERR_MEMORY,
+  check_failed(context, generate_circles(context, (int64_t)1 << 62, 0, 0, 1, PERI_FLOAT32, &x, &y), PERI_ERR_MEMORY,
                "out of memory");
   close_context(context);
 }
@@ -335,7 +341,7 @@ static void circles_check_their_arguments(void) {
 static peri_status make_circles(peri_context *context, void *arg) {
   peri_tensor *x, *y;
   (void)arg;
-  peri_status status = peri_data_circles(context, 10, 0.1, 0.5, 1, PERI_FLOAT32, &x, &y);
+  peri_status status = generate_circles(context, 10, 0.1, 0.5, 1, PERI_FLOAT32, &x, &y);
   if (status != PERI_OK) PERI_CHECK(x == NULL && y == NULL, "outputs are left");
   peri_tensor_release(&x);
   peri_tensor_release(&y);
@@ -352,8 +358,12 @@ static void circles_without_memory(void) {
 
 #define PIXELS 784
 
+static peri_status generate_digits(peri_context *context, int64_t n, uint64_t seed, peri_tensor **x, peri_tensor **y) {
+  return generate(context, "digits", n, NULL, seed, PERI_FLOAT32, x, y);
+}
+
 static void make_digits(peri_context *context, int64_t n, uint64_t seed, peri_tensor **x, peri_tensor **y) {
-  peri_status status = peri_data_digits(context, n, seed, x, y);
+  peri_status status = generate_digits(context, n, seed, x, y);
   PERI_CHECK(status == PERI_OK, "%s", peri_message(context));
   if (status != PERI_OK) exit(1);
 }
@@ -485,12 +495,12 @@ static void digits_are_neither_easy_nor_hard(void) {
 static void digits_check_their_arguments(void) {
   peri_context *context = open_context();
   peri_tensor *x, *y;
-  check_failed(context, peri_data_digits(context, 0, 1, &x, &y), PERI_ERR_ARGUMENT, "digits: n is 0");
-  check_failed(context, peri_data_digits(context, -1, 1, &x, &y), PERI_ERR_ARGUMENT, "digits: n is -1");
-  check_failed(context, peri_data_digits(context, INT64_MAX, 1, &x, &y), PERI_ERR_MEMORY, "digits: out of memory");
-  check_failed(context, peri_data_digits(context, 1 << 30, 1, &x, &y), PERI_ERR_MEMORY, "out of memory");
+  check_failed(context, generate_digits(context, 0, 1, &x, &y), PERI_ERR_ARGUMENT, "digits: n is 0");
+  check_failed(context, generate_digits(context, -1, 1, &x, &y), PERI_ERR_ARGUMENT, "digits: n is -1");
+  check_failed(context, generate_digits(context, INT64_MAX, 1, &x, &y), PERI_ERR_MEMORY, "digits: out of memory");
+  check_failed(context, generate_digits(context, 1 << 30, 1, &x, &y), PERI_ERR_MEMORY, "out of memory");
   peri_cancel(context);
-  check_failed(context, peri_data_digits(context, 100, 1, &x, &y), PERI_ERR_CANCELLED, "interrupted");
+  check_failed(context, generate_digits(context, 100, 1, &x, &y), PERI_ERR_CANCELLED, "interrupted");
   peri_clear_cancel(context);
   PERI_CHECK(x == NULL && y == NULL, "outputs are left");
   close_context(context);
@@ -499,7 +509,7 @@ static void digits_check_their_arguments(void) {
 static peri_status some_digits(peri_context *context, void *arg) {
   peri_tensor *x, *y;
   (void)arg;
-  peri_status status = peri_data_digits(context, 3, 1, &x, &y);
+  peri_status status = generate_digits(context, 3, 1, &x, &y);
   if (status != PERI_OK) PERI_CHECK(x == NULL && y == NULL, "outputs are left");
   peri_tensor_release(&x);
   peri_tensor_release(&y);

@@ -358,16 +358,8 @@ static peri_status read_file(peri_context *context, void *path) {
 }
 
 static void reading_without_memory(void) {
-  peri_context *context = open_context();
-  folder home = make_folder();
-  char path[512];
-  snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
-  put_file(path, plain_bytes()->bytes, plain_bytes()->size);
-  check_allocation_failures(context, read_file, path, 1);
-  put_file(path, compressed_bytes()->bytes, compressed_bytes()->size);
-  check_allocation_failures(context, read_file, path, 3);
-  remove_folder(&home);
-  close_context(context);
+  check_failures_with_file(plain_bytes()->bytes, plain_bytes()->size, read_file, 1);
+  check_failures_with_file(compressed_bytes()->bytes, compressed_bytes()->size, read_file, 3);
 }
 
 static void reading_beyond_the_budget(void) {

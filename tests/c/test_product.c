@@ -179,6 +179,8 @@ static void awkward_shapes(void) {
   for (int64_t m = 1; m < 14; m++) check_both(m, 70 - 5 * m, m + 3, 1);
   for (int64_t k = 254; k < 259; k++) check_both(3, 40, k, 1);
   check_both(1, 1, 1000, 2);
+  check_both(1, 1, 1024, 2);
+  check_both(1, 1, 30007, TEAMS);
   check_both(1000, 1, 3, 2);
   check_both(3, 1000, 1, 2);
 }

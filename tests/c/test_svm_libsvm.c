@@ -308,15 +308,7 @@ static peri_status read_and_write(peri_context *context, void *path) {
   return status;
 }
 
-static void files_without_memory(void) {
-  peri_context *context = open_context();
-  folder home = make_folder();
-  char path[512];
-  snprintf(path, sizeof path, "%s", in_folder(&home, "a"));
-  check_allocation_failures(context, read_and_write, path, 15);
-  remove_folder(&home);
-  close_context(context);
-}
+static void files_without_memory(void) { check_failures_with_file(NULL, 0, read_and_write, 15); }
 
 PERI_TEST_MAIN(PERI_TEST(classes_in_any_order), PERI_TEST(two_classes_turn_their_sign), PERI_TEST(other_types),
                PERI_TEST(broken_headers), PERI_TEST(broken_support_vectors), PERI_TEST(cut_files),

@@ -1,5 +1,6 @@
 -- select.compare, and estimators in the place of functions that build them.
 local peri = require "perilune"
+local at_script = require("support.fails").at_script
 local svm, nn, select, data = peri.svm, peri.nn, peri.select, peri.data
 
 local train = { data.circles(120, { noise = 0.15, factor = 0.5, seed = 1 }) }
@@ -14,12 +15,7 @@ local function classifier(hidden)
   return peri.train.Classifier { build = network, params = { hidden = hidden }, epochs = 5, seed = 3, progress = false }
 end
 
-local function fails(pattern, given)
-  local ok, message = pcall(select.compare, given)
-  assert.is_false(ok, pattern)
-  assert.truthy(message:find(pattern, 1, true), message)
-  assert.matches("^tests/spec/compare_spec.lua:%d+: [^\n]*$", message)
-end
+local function fails(part, given) at_script(part, select.compare, given) end
 
 describe("select.compare", function()
   it("fits, scores and measures networks and machines alike, in order", function()

@@ -1,12 +1,7 @@
 -- Scripts that mean harm: wrong kinds, tables that lie or empty themselves. Each must end in an error that
 -- names the operation and the value, or in the right answer.
 local peri = require "perilune"
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  assert.matches(pattern, message)
-end
+local fails = require("support.fails").like
 
 local function int64(values) return peri.tensor(values, {dtype = "int64"}) end
 

@@ -2,15 +2,8 @@
 local peri = require "perilune"
 local golden = require "golden.metrics"
 local samples = require "support.samples"
+local fails = require("support.fails").at_script
 local metrics = peri.metrics
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-  assert.falsy(message:find("\n", 1, true))
-  assert.matches("^tests/spec/metrics_spec.lua:%d+: ", message)
-end
 
 local function int64(list) return peri.tensor(list, { dtype = "int64" }) end
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end

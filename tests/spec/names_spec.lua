@@ -1,12 +1,7 @@
 -- Names that do not exist and what was meant; questions that an object answers; messages that say the way out.
 local peri = require "perilune"
+local message = require("support.fails").message
 local nn, optim, svm, train = peri.nn, peri.optim, peri.svm, peri.train
-
-local function message(f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  return text
-end
 
 local function field(x, name) return message(function() return x[name] end) end
 

@@ -1,15 +1,10 @@
 -- Numbers beside tensors, and integers beside floats: nothing is rounded, wrapped or cut off in silence.
 local peri = require "perilune"
+local fails = require("support.fails").like
 
 local big = 1 << 53 -- from here on float64 does not hold every integer
 
 local function int64(values) return peri.tensor(values, { dtype = "int64" }) end
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "accepted; expected " .. pattern)
-  assert.matches(pattern, message)
-end
 
 -- ---- comparisons ----
 

@@ -1,6 +1,7 @@
 -- Walks the operation table: a new row is tested here without new test code.
 local peri = require "perilune"
 local samples = require "support.samples"
+local inject = require("support.failing").inject
 
 local function spread(arguments) return table.unpack(arguments, 1, #arguments) end
 
@@ -227,31 +228,14 @@ end)
 -- ---- memory ----
 
 describe("allocation failures in", function()
-  local function live()
-    collectgarbage()
-    collectgarbage()
-    return peri.memory().in_use
-  end
-
-  -- Fails each allocation in turn until f succeeds; nothing may change or leak on the way.
-  local function inject(name, tensors, f)
-    local before, bytes = samples.all_bits(tensors), live()
-    for n = 0, 1000 do
-      peri._fail_after(n)
-      local ok, message = pcall(f)
-      peri._fail_after(-1)
-      if ok then return end
-      assert.truthy(message:find("out of memory", 1, true), name .. ": " .. message)
-      assert.equal(before, samples.all_bits(tensors), name .. " changed its input")
-      assert.equal(bytes, live(), ("%s: %d allocations, then a failure: bytes stayed"):format(name, n))
-    end
-    error(name .. " never succeeded")
+  local function inject_into(name, tensors, f)
+    inject(name, function() return samples.all_bits(tensors) end, f)
   end
 
   samples.each(function(op, call)
     it(op.name .. " leave everything as it was", function()
       for _, arguments in ipairs(samples.arguments(op)) do
-        inject(op.name, samples.tensors(arguments), function() call(spread(arguments)) end)
+        inject_into(op.name, samples.tensors(arguments), function() call(spread(arguments)) end)
       end
     end)
     if op.gradient then
@@ -259,7 +243,7 @@ describe("allocation failures in", function()
         for s = 1, #samples.arguments(op) do
           local loss, leaves = evaluate(op, call, s, nil, 0)
           if loss and loss.requires_grad then
-            inject("gradient of " .. op.name, leaves, function() loss:backward() end)
+            inject_into("gradient of " .. op.name, leaves, function() loss:backward() end)
             assert.is_truthy(#leaves > 0)
           end
         end

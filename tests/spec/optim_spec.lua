@@ -3,14 +3,10 @@
 local peri = require "perilune"
 local samples = require "support.samples"
 local golden = require "golden.optim"
+local message = require("support.fails").message
+local failing = require "support.failing"
 local nn, optim = peri.nn, peri.optim
 local scheduler = optim.lr_scheduler
-
-local function message(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "no error was raised")
-  return err
-end
 
 local function near(expected, got, where)
   assert.is_true(math.abs(expected - got) <= 1e-12 * math.max(1, math.abs(expected)),
@@ -168,19 +164,9 @@ describe("every optimizer", function()
 
     it(kind.name .. " fails cleanly when memory ends", function()
       local p = parameter(50)
-      collectgarbage()
-      collectgarbage()
-      local before, done = peri.memory().in_use, false
-      for i = 0, 50 do
-        peri._fail_after(i)
-        done = pcall(make, { p })
-        peri._fail_after(-1)
-        collectgarbage()
-        collectgarbage()
-        assert.equal(before, peri.memory().in_use)
-        if done then break end
-      end
-      assert.is_true(done)
+      local before = failing.live()
+      failing.inject(kind.name, nil, function() make({ p }) end)
+      assert.equal(before, failing.live())
       p:sum():backward()
       local optimizer = make({ p })
       peri._fail_after(0) -- a step asks for no memory

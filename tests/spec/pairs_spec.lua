@@ -1,13 +1,8 @@
 -- Tensors of positions in a key: several name pairs, as one list of positions beside another.
 local peri = require "perilune"
+local fails = require("support.fails").like
 
 local function long(values) return peri.tensor(values, { dtype = "int64" }) end
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "accepted; expected " .. pattern)
-  assert.matches(pattern, message)
-end
-
 describe("positions in a key", function()
   local x = peri.arange(1, 24):view(2, 3, 4)
   local i, j, k = long { 1, 2, 2 }, long { 3, 1, 1 }, long { 4, 4, 1 }

@@ -1,11 +1,6 @@
 -- arange and linspace at the ends of the numbers, and in dtypes that do not have what they ask for.
 local peri = require "perilune"
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "accepted; expected " .. pattern)
-  assert.matches(pattern, message)
-end
+local fails = require("support.fails").like
 
 local double, long = { dtype = "float64" }, { dtype = "int64" }
 local largest, least = 0x1.fffffffffffffp+1023, 0x1p-1074

@@ -2,6 +2,8 @@
 local peri = require "perilune"
 local run = require "support.program"
 local process = require "support.internal".process
+local texts = require "support.pictures"
+local has, lacks = texts.has, texts.lacks
 
 local folder
 
@@ -20,9 +22,6 @@ local function count(text, what)
     n, from = n + 1, last + 1
   end
 end
-
-local function has(text, what) assert.is_truthy(text:find(what, 1, true), what) end
-local function lacks(text, what) assert.is_nil(text:find(what, 1, true), what) end
 
 setup(function()
   folder = os.tmpname()

@@ -1,6 +1,7 @@
 -- peri.run: what is written, that it stays when a script dies, and that no name leads out of the folder.
 local peri = require "perilune"
 local program = require "support.program"
+local message_of = require("support.fails").message
 
 local folder
 
@@ -13,12 +14,6 @@ local function lines_of(path)
   local lines = {}
   for line in content(path):gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
   return lines
-end
-
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok)
-  return message
 end
 
 local function remove(path)

@@ -3,16 +3,11 @@ local peri = require "perilune"
 local samples = require "support.samples"
 local golden = require "golden.nystroem"
 local run = require "support.program"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local KERNELS = { "linear", "poly", "rbf", "sigmoid" }
 local CLASSES = { "Nystroem", "RBFSampler" }
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 local function normal(n, d, dtype)
   peri.manual_seed(n + d)

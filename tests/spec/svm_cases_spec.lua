@@ -3,17 +3,12 @@ local peri = require "perilune"
 local kkt = require "support.kkt"
 local samples = require "support.samples"
 local run = require "support.program"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local classifiers = { "SVC", "NuSVC", "LinearSVC" }
 
 local function float64(values) return peri.tensor(values, { dtype = "float64" }) end
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 -- The fit is optimal to its tol, unless a limit came first.
 local function check_optimal(m, X, y, more)

@@ -1,15 +1,10 @@
 -- Fits that have no end, and what machines of few rows say: there is an end in every case, and nothing is claimed that
 -- was not reached.
 local peri = require "perilune"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local function float64(values) return peri.tensor(values, { dtype = "float64" }) end
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 -- The fit gives up, and says so: never that it has converged, nor a gap below tol.
 local function gives_up(m, X, y)

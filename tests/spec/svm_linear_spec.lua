@@ -2,17 +2,13 @@
 -- machines are optimal is tested in C.
 local peri = require "perilune"
 local samples = require "support.samples"
+local fails = require("support.fails").with
+local picture = require("support.estimators").picture
 local svm, data = peri.svm, peri.data
 
 local names = { "LinearSVC", "LinearSVR", "LogisticRegression" }
 local rows = {}
 for _, row in ipairs(svm.machines()) do rows[row.name] = row end
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 local function near(wanted, got, by)
   assert.truthy(math.abs(wanted - got) < (by or 1e-5), ("%.9g, not %.9g"):format(got, wanted))
@@ -35,17 +31,6 @@ end
 local function fit(name, options, k, labels)
   local X, y, z = groups(k or 3, labels)
   return svm[name](options):fit(X, name == "LinearSVR" and z or y), X
-end
-
-local function picture(m, X)
-  local list = {}
-  for _, field in ipairs(rows[tostring(m):match "^%a+"].fields) do
-    local value = m[field]
-    list[#list + 1] = samples.bits(type(value) == "table" and table.concat(value, " ") or value)
-  end
-  list[#list + 1] = samples.bits(m:predict(X))
-  list[#list + 1] = samples.bits(m:decision_function(X))
-  return table.concat(list, "\n")
 end
 
 -- Every set of options that says something about the problem.

@@ -1,16 +1,11 @@
 -- peri.svm beyond single fits: paths over C, cross-validation, grids, kernels that are Lua functions, progress, files
 -- that do not hold what they should.
 local peri = require "perilune"
+local fails = require("support.fails").with
 local svm, data = peri.svm, peri.data
 
 local X, y = data.circles(160, { noise = 0.2, factor = 0.5, seed = 3, dtype = "float64" })
 local targets = X[{ {}, 1 }] * 2 - X[{ {}, 2 }]
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(tostring(message):find(pattern, 1, true), ("%q does not hold %q"):format(tostring(message), pattern))
-end
 
 local function gaussian(gamma)
   return function(a, b)

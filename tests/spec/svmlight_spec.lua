@@ -1,13 +1,8 @@
 -- peri.data.read_svmlight and write_svmlight as a script meets them; lines and numbers are tested in C.
 local peri = require "perilune"
 local samples = require "support.samples"
+local fails = require("support.fails").with
 local data = peri.data
-
-local function fails(pattern, f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "no error (" .. pattern .. ")")
-  assert.truthy(message:find(pattern, 1, true), ("%q does not hold %q"):format(message, pattern))
-end
 
 describe("svmlight files", function()
   local path = os.tmpname()

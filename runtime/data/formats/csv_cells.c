@@ -6,26 +6,17 @@
 #include <string.h>
 #include <strings.h>
 
-#define WINDOW 65536
-
 peri_status peri_csv_open(peri_csv_cells *cells, peri_reader *reader, char separator) {
-  *cells = (peri_csv_cells){.reader = reader, .separator = (unsigned char)separator, .line = 1};
-  void *window;
-  PERI_TRY(peri_alloc(reader->context, WINDOW, &window));
-  cells->window = window;
-  return PERI_OK;
+  *cells = (peri_csv_cells){.separator = (unsigned char)separator, .line = 1};
+  return peri_window_open(&cells->window, reader);
 }
 
-void peri_csv_close(peri_csv_cells *cells) {
-  peri_free(cells->reader->context, cells->window, WINDOW);
-  cells->window = NULL;
-}
+void peri_csv_close(peri_csv_cells *cells) { peri_window_close(&cells->window); }
 
 peri_status peri_csv_rewind(peri_csv_cells *cells) {
   cells->line = 1;
   cells->begun = false;
-  cells->at = cells->filled = 0;
-  return peri_reader_rewind(cells->reader);
+  return peri_window_rewind(&cells->window);
 }
 
 bool peri_csv_is_missing(const char *text) {
@@ -38,7 +29,7 @@ bool peri_csv_is_missing(const char *text) {
 
 peri_status peri_csv_fail(const peri_csv_cells *cells, int64_t line, int64_t column, const char *format, ...) {
   char what[512], place[32] = "", hint[80] = "";
-  const peri_reader *reader = cells->reader;
+  const peri_reader *reader = cells->window.reader;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);
@@ -64,22 +55,6 @@ void peri_csv_doubt_separator(peri_csv_cells *cells) {
   }
 }
 
-static peri_status refill(peri_csv_cells *cells) {
-  uint64_t got;
-  PERI_TRY(peri_check_cancel(cells->reader->context));
-  PERI_TRY(peri_reader_read_some(cells->reader, cells->window, WINDOW, &got));
-  cells->at = 0;
-  cells->filled = (size_t)got;
-  return PERI_OK;
-}
-
-/* The next byte, not taken yet; -1 at the end. */
-static inline peri_status look(peri_csv_cells *cells, int *byte) {
-  if (cells->at == cells->filled) PERI_TRY(refill(cells));
-  *byte = cells->at < cells->filled ? cells->window[cells->at] : -1;
-  return PERI_OK;
-}
-
 static inline bool is_blank(const peri_csv_cells *cells, int byte) {
   return (byte == ' ' || byte == '\t') && byte != cells->separator;
 }
@@ -87,32 +62,30 @@ static inline bool is_blank(const peri_csv_cells *cells, int byte) {
 /* Takes a line's end when the next byte begins one. A \r alone is none, and no part of a cell without quotes. */
 static peri_status take_line_end(peri_csv_cells *cells, bool *taken) {
   int byte;
-  PERI_TRY(look(cells, &byte));
+  PERI_TRY(peri_window_look(&cells->window, &byte));
   *taken = byte == '\n' || byte == '\r';
   if (!*taken) return PERI_OK;
-  cells->at++;
+  cells->window.at++;
   if (byte == '\r') {
-    PERI_TRY(look(cells, &byte));
+    PERI_TRY(peri_window_look(&cells->window, &byte));
     if (byte != '\n' && byte >= 0) {
       return peri_csv_fail(
           cells, cells->line, 0,
           "a carriage return is not followed by a line feed (expected lines that end with \\n or \\r\\n)");
     }
-    cells->at += byte == '\n';
+    cells->window.at += byte == '\n';
   }
   cells->line++;
   return PERI_OK;
 }
 
-/* UTF-8's mark before everything is no part of the first cell. */
 static peri_status begin(peri_csv_cells *cells) {
   int byte;
+  const peri_window *window = &cells->window;
   cells->begun = true;
-  PERI_TRY(look(cells, &byte));
-  if (cells->filled >= 3 && memcmp(cells->window, "\xef\xbb\xbf", 3) == 0) cells->at = 3;
-  if (cells->filled >= 2 && (memcmp(cells->window, "\xff\xfe", 2) == 0 || memcmp(cells->window, "\xfe\xff", 2) == 0)) {
+  PERI_TRY(peri_window_look(&cells->window, &byte));
+  if (window->filled >= 2 && (memcmp(window->bytes, "\xff\xfe", 2) == 0 || memcmp(window->bytes, "\xfe\xff", 2) == 0))
     return peri_csv_fail(cells, 1, 0, "the file is UTF-16 (expected UTF-8)");
-  }
   return PERI_OK;
 }
 
@@ -120,7 +93,7 @@ peri_status peri_csv_next_record(peri_csv_cells *cells, bool *there) {
   if (!cells->begun) PERI_TRY(begin(cells));
   for (bool empty = true; empty;) PERI_TRY(take_line_end(cells, &empty));
   int byte;
-  PERI_TRY(look(cells, &byte));
+  PERI_TRY(peri_window_look(&cells->window, &byte));
   cells->column = 0;
   cells->record_line = cells->line;
   *there = byte >= 0;
@@ -134,16 +107,16 @@ static peri_status keep(peri_csv_cells *cells, int byte) {
   } else {
     cells->cut = true;
   }
-  cells->at++;
+  cells->window.at++;
   return PERI_OK;
 }
 
 static peri_status skip_blanks(peri_csv_cells *cells) {
   int byte;
-  PERI_TRY(look(cells, &byte));
+  PERI_TRY(peri_window_look(&cells->window, &byte));
   while (is_blank(cells, byte)) {
-    cells->at++;
-    PERI_TRY(look(cells, &byte));
+    cells->window.at++;
+    PERI_TRY(peri_window_look(&cells->window, &byte));
   }
   return PERI_OK;
 }
@@ -151,20 +124,20 @@ static peri_status skip_blanks(peri_csv_cells *cells) {
 /* What stands between quotes; the first has been seen. */
 static peri_status take_quoted(peri_csv_cells *cells) {
   int byte;
-  cells->at++;
+  cells->window.at++;
   for (;;) {
-    PERI_TRY(look(cells, &byte));
+    PERI_TRY(peri_window_look(&cells->window, &byte));
     if (byte < 0) return peri_csv_fail(cells, cells->cell_line, cells->column, "a quote is not closed");
     if (byte == '"') {
-      cells->at++;
-      PERI_TRY(look(cells, &byte));
+      cells->window.at++;
+      PERI_TRY(peri_window_look(&cells->window, &byte));
       if (byte != '"') break;
     }
     cells->line += byte == '\n';
     PERI_TRY(keep(cells, byte));
   }
   PERI_TRY(skip_blanks(cells));
-  PERI_TRY(look(cells, &byte));
+  PERI_TRY(peri_window_look(&cells->window, &byte));
   if (byte < 0 || byte == '\n' || byte == '\r' || byte == cells->separator) return PERI_OK;
   return peri_csv_fail(cells, cells->line, cells->column, "more text follows the closing quote");
 }
@@ -172,7 +145,7 @@ static peri_status take_quoted(peri_csv_cells *cells) {
 static peri_status take_plain(peri_csv_cells *cells) {
   int byte;
   for (;;) {
-    PERI_TRY(look(cells, &byte));
+    PERI_TRY(peri_window_look(&cells->window, &byte));
     if (byte < 0 || byte == '\n' || byte == '\r' || byte == cells->separator) break;
     if (byte == '"') {
       return peri_csv_fail(cells, cells->line, cells->column,
@@ -190,15 +163,15 @@ peri_status peri_csv_next_cell(peri_csv_cells *cells, bool *last) {
   cells->length = 0;
   cells->cut = false;
   PERI_TRY(skip_blanks(cells));
-  PERI_TRY(look(cells, &byte));
+  PERI_TRY(peri_window_look(&cells->window, &byte));
   cells->cell_line = cells->line;
   cells->quoted = byte == '"';
   PERI_TRY(cells->quoted ? take_quoted(cells) : take_plain(cells));
   cells->text[cells->length] = '\0';
-  PERI_TRY(look(cells, &byte));
+  PERI_TRY(peri_window_look(&cells->window, &byte));
   *last = byte != cells->separator;
   if (!*last) {
-    cells->at++;
+    cells->window.at++;
     return PERI_OK;
   }
   return take_line_end(cells, &(bool){false});

@@ -4,23 +4,21 @@
 #ifndef PERI_DATA_CSV_CELLS_H
 #define PERI_DATA_CSV_CELLS_H
 
-#include "data/reader.h"
 #include "data/utf8.h"
+#include "data/window.h"
 
 #define PERI_LONGEST_CELL 1000 /* bytes that are kept */
 
 typedef struct peri_csv_cells {
-  peri_reader *reader;
+  peri_window window;
   int separator;
   int64_t line;        /* of the next byte, from 1 */
   int64_t column;      /* of the last cell, from 1 */
   int64_t record_line; /* where the record began */
   int64_t cell_line;   /* where the last cell began */
-  unsigned char *window;
-  size_t at, filled;
-  bool begun;  /* the mark that may stand before everything has been looked for */
-  bool cut;    /* the last cell has more bytes than were kept */
-  bool quoted; /* it stood in quotes */
+  bool begun;          /* the first bytes have been looked at */
+  bool cut;            /* the last cell has more bytes than were kept */
+  bool quoted;         /* it stood in quotes */
   size_t length;
   char text[PERI_LONGEST_CELL + 1]; /* the last cell, terminated */
   char shown[PERI_NAME_TEXT];

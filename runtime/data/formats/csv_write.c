@@ -8,8 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define BUFFER 65536
-
 static const char who[] = "write_csv";
 
 /* Lines in the making: the file takes buffer after buffer. */
@@ -66,7 +64,7 @@ static void put_cell(writer *w) {
     if (w->column > 0) w->buffer[w->at++] = w->options->separator;
     if (w->inside) w->buffer[w->at++] = '"';
   }
-  for (; *w->text != '\0' && w->at + 8 <= BUFFER; w->text++) {
+  for (; *w->text != '\0' && w->at + 8 <= PERI_FILE_BUFFER; w->text++) {
     if (*w->text == '"') w->buffer[w->at++] = '"';
     w->buffer[w->at++] = *w->text;
   }
@@ -82,7 +80,7 @@ static void put_cell(writer *w) {
 static peri_status next_lines(void *arg, const void **bytes, size_t *size) {
   writer *w = arg;
   w->at = 0;
-  while (w->row < w->n && w->at + 16 <= BUFFER) put_cell(w);
+  while (w->row < w->n && w->at + 16 <= PERI_FILE_BUFFER) put_cell(w);
   *bytes = w->buffer;
   *size = w->at;
   return PERI_OK;
@@ -123,12 +121,7 @@ static peri_status check_arguments(peri_context *context, const peri_tensor *x, 
 
 static peri_status write_lines(peri_context *context, const char *path, writer *w) {
   if (w->y != NULL) PERI_TRY(check_labels(context, w->y, w->options));
-  void *buffer;
-  PERI_TRY(peri_alloc(context, BUFFER, &buffer));
-  w->buffer = buffer;
-  peri_status status = peri_file_write_from(context, path, next_lines, w);
-  peri_free(context, buffer, BUFFER);
-  return status;
+  return peri_file_write_buffered(context, path, &w->buffer, next_lines, w);
 }
 
 peri_status peri_csv_write(peri_context *context, const char *path, peri_tensor *x, peri_tensor *y,

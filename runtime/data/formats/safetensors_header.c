@@ -163,8 +163,8 @@ static peri_status take_dtype(const peri_reader *reader, const cJSON *value, per
   entry->type = peri_safetensors_type_named(value->valuestring);
   if (entry->type != NULL) return PERI_OK;
   return peri_reader_fail(reader, PREFIX,
-                          "header: \"%s\": dtype \"%s\" (expected F64, F32, F16, BF16, I64, I32, I16, "
-                          "I8, U64, U32, U16, U8 or BOOL)",
+                          "header: \"%s\": dtype \"%s\" (expected F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, "
+                          "U16, U8 or BOOL)",
                           peri_name_text(entry->name, name), peri_name_text(value->valuestring, dtype));
 }
 

@@ -133,7 +133,7 @@ static peri_status read_lines(svmlight *s) {
 }
 
 static peri_status new_tensor(svmlight *s, peri_dtype dtype, int ndim, peri_tensor **out) {
-  return peri_tensor_new(s->text.reader->context, dtype, ndim, (int64_t[]){s->n, s->sparse.d}, out);
+  return peri_tensor_new(s->text.window.reader->context, dtype, ndim, (int64_t[]){s->n, s->sparse.d}, out);
 }
 
 static peri_status read_twice(svmlight *s) {

@@ -8,8 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define BUFFER 65536
-#define ITEM   64 /* the longest label, qid or index:value with what is around it */
+#define ITEM 64 /* the longest label, qid or index:value with what is around it */
 
 static const char who[] = "write_svmlight";
 
@@ -50,7 +49,7 @@ static size_t put_feature(const writer *w, double value, char *to) {
 
 /* Zeros are left out, but for one that shows the width. */
 static size_t put_row(writer *w, size_t at) {
-  for (; w->column < w->d && at + 2 * ITEM <= BUFFER; w->column++) {
+  for (; w->column < w->d && at + 2 * ITEM <= PERI_FILE_BUFFER; w->column++) {
     double value = element(w->x, w->row * w->d + w->column);
     bool kept = w->keep_width && w->row == 0 && w->column == w->d - 1;
     if (kept || !is_left_out(value)) at += put_feature(w, value, w->buffer + at);
@@ -61,7 +60,7 @@ static size_t put_row(writer *w, size_t at) {
 static peri_status next_lines(void *arg, const void **bytes, size_t *size) {
   writer *w = arg;
   size_t at = 0;
-  while (w->row < w->n && at + 4 * ITEM <= BUFFER) { /* a label and a feature: a label is put once */
+  while (w->row < w->n && at + 4 * ITEM <= PERI_FILE_BUFFER) { /* a label and a feature: a label is put once */
     if (w->column == 0) at += put_label(w, w->buffer + at);
     at = put_row(w, at);
     if (w->column < w->d) break;
@@ -127,12 +126,7 @@ static peri_status write_lines(peri_context *context, const char *path, writer *
                      (long long)i + 1, element(w->y, i));
   }
   w->keep_width = last_column_is_zero(w);
-  void *buffer;
-  PERI_TRY(peri_alloc(context, BUFFER, &buffer));
-  w->buffer = buffer;
-  peri_status status = peri_file_write_from(context, path, next_lines, w);
-  peri_free(context, buffer, BUFFER);
-  return status;
+  return peri_file_write_buffered(context, path, &w->buffer, next_lines, w);
 }
 
 peri_status peri_svmlight_write(peri_context *context, const char *path, peri_tensor *x, peri_tensor *y,

@@ -216,20 +216,7 @@ static void draw_piece(void *arg, int64_t piece) {
   }
 }
 
-peri_status peri_data_digits(peri_context *context, int64_t n, uint64_t seed, peri_tensor **x, peri_tensor **y) {
-  *x = *y = NULL;
-  if (n < 1) return peri_fail(context, PERI_ERR_ARGUMENT, "digits: n is %lld (expected at least 1)", (long long)n);
-  peri_layout images = {.dtype = PERI_FLOAT32, .ndim = 2, .shape = {n, PERI_DIGIT_PIXELS}};
-  PERI_TRY(peri_layout_contiguous(context, "digits", &images));
-  PERI_TRY(peri_tensor_empty(context, &images, x));
-  peri_status status = peri_tensor_new(context, PERI_INT64, 1, &n, y);
-  if (status == PERI_OK) {
-    job j = {n, seed, (float *)(void *)(*x)->data, (int64_t *)(void *)(*y)->data};
-    status = peri_parallel(context, (n + IMAGES_PER_PIECE - 1) / IMAGES_PER_PIECE, draw_piece, &j);
-  }
-  if (status != PERI_OK) {
-    peri_tensor_release(x);
-    peri_tensor_release(y);
-  }
-  return status;
+peri_status peri_digits_make(peri_context *context, int64_t n, uint64_t seed, peri_tensor *x, peri_tensor *y) {
+  job j = {n, seed, (float *)(void *)x->data, (int64_t *)(void *)y->data};
+  return peri_parallel(context, (n + IMAGES_PER_PIECE - 1) / IMAGES_PER_PIECE, draw_piece, &j);
 }

@@ -2,7 +2,7 @@
 #ifndef PERI_DATA_DIGITS_H
 #define PERI_DATA_DIGITS_H
 
-#include <stdint.h>
+#include "base/base.h"
 
 /* ---- shapes ----
  * A shape is one way to write one digit: strokes through points on a 100 x 100 sheet, x to the right,
@@ -36,5 +36,12 @@ typedef struct peri_pen {
 /* Draws the line through n places into ink (PERI_DIGIT_PIXELS values, from 0 to 1), which keeps the
  * larger of old and new. Edges are soft over `edge` pixels. What lies outside is cut off. */
 void peri_pen_draw(float *ink, const peri_pen *places, int n, float edge);
+
+/* ---- the set ---- */
+
+/* Handwritten-like digits, white on black, 28 x 28. x is n x 784 float32, each value k/255; y is int64,
+ * n: the digit + 1. Image i depends on (seed, i) alone: a smaller set is a prefix of a larger one
+ * of the same seed. Images 10k to 10k + 9 show each digit once, in random order. */
+peri_status peri_digits_make(peri_context *context, int64_t n, uint64_t seed, peri_tensor *x, peri_tensor *y);
 
 #endif

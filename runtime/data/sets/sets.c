@@ -1,5 +1,6 @@
 /* Generated sets; see sets.h. */
 #include "data/sets/sets.h"
+#include "data/sets/digits.h"
 #include "data/streams.h"
 #include "tensor/tensor.h"
 
@@ -24,6 +25,37 @@ static int64_t one(const double *values) {
 #define NOISE(default, of)                                                                                             \
   { "noise", PERI_OPTION_NUMBER, default, 0, 1e6, NULL, "standard deviation of " of }
 #define MOST 1e6 /* columns, classes, cells */
+
+/* ---- circles ---- */
+
+static const peri_option circles_options[] = {
+    NOISE(0, "both coordinates"),
+    {"factor", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "radius of the inner circle"},
+    {NULL}};
+
+static const char *circles_refuse(const double *values) {
+  return values[1] < 1 ? NULL : "factor is 1 (expected at least 0 and below 1)";
+}
+
+static double circles_sample(const peri_set_sample *s, peri_stream *stream) {
+  (void)stream;
+  int64_t outer = s->n / 2;
+  bool is_outer = s->place < outer;
+  int64_t place = is_outer ? s->place : s->place - outer, points = is_outer ? outer : s->n - outer;
+  double angle = 2 * PI * (double)place / (double)points, radius = is_outer ? 1 : s->values[1];
+  s->x[0] = radius * cos(angle);
+  s->x[1] = radius * sin(angle);
+  return is_outer ? 1 : 2;
+}
+
+/* ---- digits ---- */
+
+static const peri_option digits_options[] = {{NULL}};
+
+static int64_t digits_features(const double *values) {
+  (void)values;
+  return PERI_DIGIT_PIXELS;
+}
 
 /* ---- moons ---- */
 
@@ -183,59 +215,118 @@ static double friedman1_sample(const peri_set_sample *s, peri_stream *stream) {
 /* ---- the table ---- */
 
 #define ERRORS                                                                                                         \
-  "\nErrors: n that is no whole number from 1; options out of range or unknown; a dtype other than float32 and "       \
-  "float64."
+  "\n"                                                                                                                 \
+  "Errors: n that is no whole number from 1; options out of range or unknown; a dtype other than float32 and float64."
+
+#define PART(number) (PERI_STREAM_SETS + ((uint64_t)(number) << 56))
 
 const peri_data_set peri_data_sets[] = {
-    {"moons",
-     "data.moons(n, {noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "Two half circles that reach into each other, as scikit-learn's make_moons: X is n x 2, y int64: 1 on the upper, "
-     "2 on the lower. noise is the standard deviation on both coordinates." ERRORS,
-     moons_options, 0, false, two, NULL, NULL, NULL, moons_sample},
-    {"blobs",
-     "data.blobs(n, {centers = 3, features = 2, noise = 1, box = 10, seed = 0, dtype = 'float32'}) -> X, y, centres\n"
-     "Normal clouds with standard deviation noise around centres that are uniform within +-box, as scikit-learn's "
-     "make_blobs: X is n x features, y int64 from 1, of each class as many as of the others or one more, centres is "
-     "centers x features." ERRORS,
-     blobs_options, 1, false, blobs_features, blobs_shape, blobs_draw, NULL, blobs_sample},
-    {"spirals",
-     "data.spirals(n, {classes = 2, turns = 1.5, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "Arms that wind out from the origin to the unit circle, points evenly spaced in radius: X is n x 2, y int64: the "
-     "arm. noise is the standard deviation on both coordinates." ERRORS,
-     spirals_options, 2, false, two, NULL, NULL, NULL, spirals_sample},
-    {"xor",
-     "data.xor(n, {noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "Points uniform within +-1: X is n x 2, y int64: 1 where both coordinates have the same sign, 2 where they have "
-     "not; then noise, the standard deviation on both coordinates, is added." ERRORS,
-     xor_options, 3, false, two, NULL, NULL, NULL, xor_sample},
-    {"checkerboard",
-     "data.checkerboard(n, {cells = 4, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "Points uniform within +-1 on a board of cells x cells: X is n x 2, y int64: the colour, 1 at (-1, -1), else 2; "
-     "then noise, the standard deviation on both coordinates, is added." ERRORS,
-     checkerboard_options, 4, false, two, NULL, NULL, NULL, checkerboard_sample},
-    {"regression",
-     "data.regression(n, {features = 10, informative = features, bias = 0, noise = 0, seed = 0, dtype = 'float32'}) -> "
-     "X, y, coef\n"
-     "A linear function of normal numbers, as scikit-learn's make_regression: X is n x features, y = X coef + bias + "
-     "noise (its standard deviation); coef (features) has `informative` numbers uniform in [0, 100), else "
-     "zeros." ERRORS,
-     regression_options, 5, true, regression_features, regression_shape, regression_draw, regression_refuse,
-     regression_sample},
-    {"sinc",
-     "data.sinc(n, {range = 10, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "y = sin(x) / x + noise (its standard deviation) for x uniform within +-range: X is n x 1, y is n." ERRORS,
-     sinc_options, 6, true, one, NULL, NULL, NULL, sinc_sample},
-    {"friedman1",
-     "data.friedman1(n, {features = 10, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
-     "y = 10 sin(pi x1 x2) + 20 (x3 - 0.5)^2 + 10 x4 + 5 x5 + noise (its standard deviation), X uniform in [0, 1), n x "
-     "features (5 or more), as scikit-learn's make_friedman1. J. Friedman, 'Multivariate adaptive regression splines', "
-     "1991." ERRORS,
-     friedman1_options, 7, true, friedman1_features, NULL, NULL, NULL, friedman1_sample},
+    {.name = "circles",
+     .doc =
+         "data.circles(n, {noise = 0, factor = 0.5, seed = 0, dtype = 'float32'}) -> X, y\n"
+         "Two concentric rings, as scikit-learn's make_circles: X is n x 2, y int64: 1 on the outer ring (radius 1), 2 "
+         "on the inner (radius factor, below 1). noise is the standard deviation on both coordinates." ERRORS,
+     .options = circles_options,
+     .block = PERI_STREAM_CIRCLES,
+     .features = two,
+     .refuse = circles_refuse,
+     .sample = circles_sample},
+    {.name = "digits",
+     .doc =
+         "data.digits(n, {seed = 0}) -> X, y\n"
+         "Handwritten-like digits of 28 x 28 pixels: X is n x 784 float32 in [0, 1], y int64: the digit + 1. Image i "
+         "depends on (seed, i) alone.\n"
+         "Errors: n that is no whole number from 1; options that are unknown.",
+     .options = digits_options,
+     .block = PERI_STREAM_DIGITS,
+     .float32_only = true,
+     .features = digits_features,
+     .make = peri_digits_make},
+    {.name = "moons",
+     .doc = "data.moons(n, {noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
+            "Two half circles that reach into each other, as scikit-learn's make_moons: X is n x 2, y int64: 1 on the "
+            "upper, 2 on the lower. noise is the standard deviation on both coordinates." ERRORS,
+     .options = moons_options,
+     .block = PART(0),
+     .features = two,
+     .sample = moons_sample},
+    {.name = "blobs",
+     .doc =
+         "data.blobs(n, {centers = 3, features = 2, noise = 1, box = 10, seed = 0, dtype = 'float32'}) -> X, y, "
+         "centres\n"
+         "Normal clouds with standard deviation noise around centres that are uniform within +-box, as scikit-learn's "
+         "make_blobs: X is n x features, y int64 from 1, of each class as many as of the others or one more, centres "
+         "is centers x features." ERRORS,
+     .options = blobs_options,
+     .block = PART(1),
+     .features = blobs_features,
+     .shape = blobs_shape,
+     .draw = blobs_draw,
+     .sample = blobs_sample},
+    {.name = "spirals",
+     .doc =
+         "data.spirals(n, {classes = 2, turns = 1.5, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
+         "Arms that wind out from the origin to the unit circle, points evenly spaced in radius: X is n x 2, y int64: "
+         "the arm. noise is the standard deviation on both coordinates." ERRORS,
+     .options = spirals_options,
+     .block = PART(2),
+     .features = two,
+     .sample = spirals_sample},
+    {.name = "xor",
+     .doc = "data.xor(n, {noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
+            "Points uniform within +-1: X is n x 2, y int64: 1 where both coordinates have the same sign, 2 where they "
+            "have not; then noise, the standard deviation on both coordinates, is added." ERRORS,
+     .options = xor_options,
+     .block = PART(3),
+     .features = two,
+     .sample = xor_sample},
+    {.name = "checkerboard",
+     .doc =
+         "data.checkerboard(n, {cells = 4, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
+         "Points uniform within +-1 on a board of cells x cells: X is n x 2, y int64: the colour, 1 at (-1, -1), else "
+         "2; then noise, the standard deviation on both coordinates, is added." ERRORS,
+     .options = checkerboard_options,
+     .block = PART(4),
+     .features = two,
+     .sample = checkerboard_sample},
+    {.name = "regression",
+     .doc =
+         "data.regression(n, {features = 10, informative = features, bias = 0, noise = 0, seed = 0, dtype = "
+         "'float32'}) -> X, y, coef\n"
+         "A linear function of normal numbers, as scikit-learn's make_regression: X is n x features, y = X coef + bias "
+         "+ noise (its standard deviation); coef (features) has `informative` numbers uniform in [0, 100), else "
+         "zeros." ERRORS,
+     .options = regression_options,
+     .block = PART(5),
+     .numbers = true,
+     .features = regression_features,
+     .shape = regression_shape,
+     .draw = regression_draw,
+     .refuse = regression_refuse,
+     .sample = regression_sample},
+    {.name = "sinc",
+     .doc = "data.sinc(n, {range = 10, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
+            "y = sin(x) / x + noise (its standard deviation) for x uniform within +-range: X is n x 1, y is n." ERRORS,
+     .options = sinc_options,
+     .block = PART(6),
+     .numbers = true,
+     .features = one,
+     .sample = sinc_sample},
+    {.name = "friedman1",
+     .doc =
+         "data.friedman1(n, {features = 10, noise = 0, seed = 0, dtype = 'float32'}) -> X, y\n"
+         "y = 10 sin(pi x1 x2) + 20 (x3 - 0.5)^2 + 10 x4 + 5 x5 + noise (its standard deviation), X uniform in [0, 1), "
+         "n x features (5 or more), as scikit-learn's make_friedman1. J. Friedman, 'Multivariate adaptive regression "
+         "splines', 1991." ERRORS,
+     .options = friedman1_options,
+     .block = PART(7),
+     .numbers = true,
+     .features = friedman1_features,
+     .sample = friedman1_sample},
     {NULL}};
 
 /* ---- the frame ---- */
 
-#define STREAM_BITS  56   /* of a set's part */
 #define ROWS_BETWEEN 8192 /* two looks at the cancellation flag */
 
 typedef struct generation {
@@ -259,9 +350,9 @@ static peri_status check(const generation *g, peri_dtype dtype) {
                      option->name, g->values[i], option->low, option->high);
   }
   if (wrong != NULL) return peri_fail(g->context, PERI_ERR_ARGUMENT, "%s: %s", name, wrong);
-  if (peri_is_float(dtype)) return PERI_OK;
-  return peri_fail(g->context, PERI_ERR_ARGUMENT, "%s: dtype is %s (expected float32 or float64)", name,
-                   peri_dtype_name(dtype));
+  if (g->set->float32_only ? dtype == PERI_FLOAT32 : peri_is_float(dtype)) return PERI_OK;
+  return peri_fail(g->context, PERI_ERR_ARGUMENT, "%s: dtype is %s (expected float32%s)", name, peri_dtype_name(dtype),
+                   g->set->float32_only ? "" : " or float64");
 }
 
 static void store(peri_tensor *tensor, int64_t at, double value) {
@@ -301,18 +392,21 @@ static peri_status fill(const generation *g, peri_stream *stream, peri_tensor *x
 static peri_status generate(generation *g, uint64_t seed, peri_dtype dtype, peri_tensor **x, peri_tensor **y,
                             peri_tensor **parameters) {
   int64_t shape[2] = {0, 1};
-  PERI_TRY(peri_tensor_new(g->context, dtype, 2, (int64_t[]){g->n, g->features}, x));
+  peri_layout features = {.dtype = dtype, .ndim = 2, .shape = {g->n, g->features}};
+  PERI_TRY(peri_layout_contiguous(g->context, g->set->name, &features));
+  PERI_TRY(peri_tensor_empty(g->context, &features, x));
   PERI_TRY(peri_tensor_new(g->context, g->set->numbers ? dtype : PERI_INT64, 1, &g->n, y));
   if (g->set->shape != NULL) {
     int ndim = g->set->shape(g->values, shape);
     PERI_TRY(peri_tensor_new(g->context, dtype, ndim, shape, parameters));
   }
+  if (g->set->make != NULL) return g->set->make(g->context, g->n, seed, *x, *y);
   g->count = shape[0] * shape[1];
   void *block;
   PERI_TRY(peri_alloc_array(g->context, (size_t)(g->count + g->features), sizeof *g->row, &block));
   g->parameters = block;
   g->row = g->parameters + g->count;
-  peri_stream stream = {.seed = seed, .block = PERI_STREAM_SETS + (g->set->stream << STREAM_BITS)};
+  peri_stream stream = {.seed = seed, .block = g->set->block};
   peri_status status = fill(g, &stream, *x, *y);
   for (int64_t i = 0; i < g->count && status == PERI_OK; i++) store(*parameters, i, g->parameters[i]);
   peri_free(g->context, block, (size_t)(g->count + g->features) * sizeof *g->row);

@@ -109,7 +109,7 @@ peri_outcome peri_dense_run(const peri_dense *p, const peri_context *context, do
 
 /* ---- free variables ---- */
 
-#define PERI_NEWTON_MOST 256 /* free variables of a Newton step */
+#define PERI_NEWTON_MOST 256 /* free variables of a Newton step; to measure: ./dev bench parts machines */
 
 /* Doubles of workspace for up to n free variables. */
 static inline int64_t peri_newton_doubles(int64_t n) { return n * n + 5 * n; }

@@ -11,7 +11,8 @@ int64_t peri_gram_ld(int64_t n) {
 }
 
 /* Tiles are large enough for the matrix product, small enough for a piece of 20 ms. A small matrix
- * has small ones, so that little below the diagonal is computed, and wakes no team. */
+ * has small ones, so that little below the diagonal is computed, and wakes no team. To measure: ./dev bench parts
+ * machines. */
 #define SMALL 512
 #define LARGE PERI_SVM_COLUMNS
 
@@ -116,7 +117,7 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
 
 /* ---- a given matrix ---- */
 
-#define GATHER_ROWS 16
+#define GATHER_ROWS 16 /* of a piece */
 
 /* Columns order[0 .. n-1] of a row of values, to out. */
 static void gather_row(peri_dtype from, const void *row, const int64_t *order, int64_t n, peri_dtype to, void *out) {
@@ -243,11 +244,11 @@ peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *r
 
 /* ---- cached rows ---- */
 
-#define LEAST_ROWS  16
-#define SERIAL_WORK 1e6 /* multiplications that are not worth waking the team */
-
-#define BATCH 256              /* rows computed by one product */
-#define TILE  PERI_SVM_COLUMNS /* columns of a piece */
+/* To measure: ./dev bench parts machines. */
+#define LEAST_ROWS  16               /* of the cache */
+#define SERIAL_WORK 1e6              /* multiplications that are not worth waking the team */
+#define BATCH       256              /* rows computed by one product */
+#define TILE        PERI_SVM_COLUMNS /* columns of a piece */
 
 static int64_t columns_ld(int64_t most) { return (most + PERI_SVM_LANES + 15) / 16 * 16; }
 

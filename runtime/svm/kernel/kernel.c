@@ -70,6 +70,7 @@ int64_t peri_svm_kernel_find(const char *name) {
 
 /* ---- sides ---- */
 
+/* To measure: ./dev bench parts machines. */
 #define NARROW 8 /* features up to which distances come from differences alone */
 
 const void *peri_svm_given_row(const peri_svm_side *side, int64_t i) {

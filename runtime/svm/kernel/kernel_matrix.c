@@ -3,6 +3,7 @@
 
 #include "svm/kernel/features.h"
 
+/* To measure: ./dev bench parts machines. */
 #define LARGEST_TILE  256
 #define SMALLEST_TILE 32
 #define TILE_WORK     ((int64_t)1 << 28) /* multiplications, so that a tile takes some ms */

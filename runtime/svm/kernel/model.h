@@ -22,6 +22,16 @@ typedef struct peri_svm_machine {
   double sign;        /* from public to internal: -1 for two classes */
 } peri_svm_machine;
 
+/* The machine of classes a < b among those of k classes. */
+static inline int64_t peri_svm_pair_number(int64_t k, int64_t a, int64_t b) {
+  return a * (2 * k - a - 1) / 2 + (b - a - 1);
+}
+
+/* Whether a class has so few support vectors that decisions are summed up by them. */
+static inline bool peri_svm_goes_by_support(const peri_svm *model, int64_t c) {
+  return model->n_support[c] < model->k - 1;
+}
+
 static inline peri_dtype peri_svm_compute_dtype(peri_dtype dtype, int64_t rows) {
   return rows <= PERI_SVM_WIDE_ROWS ? PERI_FLOAT64 : dtype;
 }

@@ -4,7 +4,7 @@
 
 #include "data/number.h"
 #include "data/sparse.h"
-#include "svm/grouping.h"
+#include "svm/kernel/model.h"
 
 #include <math.h>
 
@@ -64,9 +64,9 @@ static peri_status read_integer(libsvm *s, const char *what, int64_t low, int64_
 
 /* That so many numbers can stand in the file: each takes a digit and what parts it from the next. */
 static peri_status check_count(libsvm *s, const char *what, int64_t count) {
-  if ((uint64_t)count <= s->text.reader->size / 2) return PERI_OK;
+  if ((uint64_t)count <= s->text.window.reader->size / 2) return PERI_OK;
   return peri_text_fail(&s->text, s->text.line, "%s asks for %lld numbers, more than a file of %llu bytes can hold",
-                        what, (long long)count, (unsigned long long)s->text.reader->size);
+                        what, (long long)count, (unsigned long long)s->text.window.reader->size);
 }
 
 static peri_status needs_classes(libsvm *s, const char *what) {
@@ -256,8 +256,6 @@ static peri_status skip_header(libsvm *s) {
 
 /* ---- support vectors ---- */
 
-static int64_t pair_number(int64_t k, int64_t a, int64_t b) { return a * (2 * k - a - 1) / 2 + (b - a - 1); }
-
 /* Where the r-th support vector of the file goes. */
 typedef struct place {
   int64_t position; /* of its class in the file; 0 where there are no classes */
@@ -388,9 +386,9 @@ static void fill_pairs(const libsvm *s) {
   for (int64_t p = 0; p < m->k; p++) {
     m->classes[s->rank[p]] = s->label[p];
     for (int64_t q = p + 1; q < m->k; q++) {
-      int64_t from = pair_number(m->k, p, q), a = s->rank[p], b = s->rank[q];
+      int64_t from = peri_svm_pair_number(m->k, p, q), a = s->rank[p], b = s->rank[q];
       bool turned = a > b;
-      int64_t to = turned ? pair_number(m->k, b, a) : pair_number(m->k, a, b);
+      int64_t to = turned ? peri_svm_pair_number(m->k, b, a) : peri_svm_pair_number(m->k, a, b);
       m->intercept[to] = turned != (m->k == 2) ? s->rho[from] : -s->rho[from];
       if (m->prob_a == NULL) continue;
       /* P(first) = 1 / (1 + exp(a f + b)); of the other order it is 1 - P at -f */

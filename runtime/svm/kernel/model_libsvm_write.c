@@ -8,8 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define BUFFER 65536
-#define ITEM   64 /* the longest word with what is around it */
+#define ITEM 64 /* the longest word with what is around it */
 
 /* The text in the making: part after part, in each item after item, as far as the buffer goes. */
 typedef struct writer {
@@ -36,7 +35,7 @@ static void put_integer(writer *w, int64_t value) {
 }
 
 /* For another item; a part begins with room for two, so that what stands before its first item is written once. */
-static bool has_room(const writer *w, size_t items) { return w->size + items * 2 * ITEM <= BUFFER; }
+static bool has_room(const writer *w, size_t items) { return w->size + items * 2 * ITEM <= PERI_FILE_BUFFER; }
 
 /* ---- the header ---- */
 
@@ -164,14 +163,6 @@ static bool last_feature_is_zero(const peri_svm *m) {
 }
 
 peri_status peri_svm_write_libsvm(peri_context *context, const char *path, const peri_svm *model) {
-  void *buffer;
-  PERI_TRY(peri_alloc(context, BUFFER, &buffer));
-  writer w = {.model = model,
-              .sign = model->k == 2 ? -1 : 1,
-              .part = -1,
-              .keep_width = last_feature_is_zero(model),
-              .buffer = buffer};
-  peri_status status = peri_file_write_from(context, path, next_text, &w);
-  peri_free(context, buffer, BUFFER);
-  return status;
+  writer w = {.model = model, .sign = model->k == 2 ? -1 : 1, .part = -1, .keep_width = last_feature_is_zero(model)};
+  return peri_file_write_buffered(context, path, &w.buffer, next_text, &w);
 }

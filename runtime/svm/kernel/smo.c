@@ -13,6 +13,7 @@
 #include <float.h>
 #include <math.h>
 
+/* To measure: ./dev bench parts machines; from DENIALS on they end what rounding would let go on for ever. */
 #define PERIOD        1000 /* most steps on all variables between looks at shrinking */
 #define BLOCK_STEPS   4    /* for each variable of a block, between looks at its state */
 #define MANY_STEPS    2    /* for each variable */

@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 
+/* To measure: ./dev bench parts machines. */
 #define UPDATE_COLUMNS 2048 /* of the gradient, in one piece of its update */
 #define GATHER_ROWS    64   /* of a block's matrix, in one piece of its copy */
 #define SERIAL_WORK    1e6  /* updates of elements that are not worth waking the team */

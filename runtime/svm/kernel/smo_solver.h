@@ -5,7 +5,7 @@
 
 #include "svm/kernel/smo.h"
 
-#define PERI_SMO_BLOCK 512 /* most variables of a block */
+#define PERI_SMO_BLOCK 512 /* most variables of a block; to measure: ./dev bench parts machines */
 
 /* The working set: which variables, their copies, their matrix. */
 typedef struct peri_smo_block {

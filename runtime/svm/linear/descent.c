@@ -25,6 +25,7 @@
 
 #include "kernels/kernels.h"
 
+/* To measure: ./dev bench parts linear; TINY and ROUNDING follow from the digits of doubles. */
 #define COLUMNS  16    /* transposed at a time */
 #define HALVES   60    /* of a step */
 #define EXACT    0.1   /* share of the violations that the descent within a step leaves */

@@ -15,6 +15,7 @@
 
 #include "kernels/kernels.h"
 
+/* To measure: ./dev bench parts linear. */
 #define SERIAL_WORK 1e5 /* features of all machines in one pass below which the team is not woken */
 
 typedef struct dual {

@@ -15,6 +15,7 @@
 #include "product/product.h"
 #include "svm/linear/cholesky.h"
 
+/* To measure: ./dev bench parts linear. */
 #define LARGEST_TILE 256
 #define STRIP        64         /* rows of a tile on the diagonal that are multiplied at a time */
 #define PANEL        PERI_BLOCK /* rows of a panel */

@@ -27,6 +27,7 @@ INLINE double sum_of(doubles v) {
 
 /* ---- rows ---- */
 
+/* To measure: ./dev bench parts linear. */
 #define MOST  5 /* products with one row at a time */
 #define STEPS 2 /* sums for each of them; twice as many for a single one */
 

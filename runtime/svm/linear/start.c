@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+/* To measure: ./dev bench parts linear. */
 #define PASSES   3
 #define TOGETHER PERI_LINEAR_START_TOGETHER
 

@@ -2,6 +2,7 @@
  * order. */
 #include "svm/linear/sweep.h"
 
+/* To measure: ./dev bench parts linear. */
 #define PIECE_WORK 262144.0 /* multiplications for which a piece is worth having */
 #define PIECES     16
 #define EACH_WORK  20000.0

@@ -1,0 +1,129 @@
+/* Files and folders, as internal.process has them; see process.h. */
+#include "process.h"
+
+#include "data/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FOLDER "peri.folder"
+
+static const char *check_path(lua_State *L) {
+  size_t size = 0;
+  const char *path = luaL_checklstring(L, 1, &size);
+  luaL_argcheck(L, size > 0 && strlen(path) == size, 1, "an empty path, or one with a NUL");
+  return path;
+}
+
+static int process_write(lua_State *L) {
+  const char *path = check_path(L);
+  size_t size = 0;
+  const void *bytes = luaL_checklstring(L, 2, &size);
+  peri_context *context = peri_lua_context(L);
+  if (peri_file_write_atomic(context, path, &bytes, &size, 1) != PERI_OK) {
+    lua_pushnil(L);
+    lua_pushstring(L, peri_message(context));
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static bool is_folder(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+/* mkdir of each prefix in turn; one that exists is passed by. */
+static int process_mkdir(lua_State *L) {
+  const char *path = check_path(L);
+  size_t size = strlen(path);
+  char *prefix = lua_newuserdatauv(L, size + 1, 0);
+  memcpy(prefix, path, size + 1);
+  for (size_t i = 1; i <= size; i++) {
+    if (path[i] != '/' && path[i] != '\0') continue;
+    prefix[i] = '\0';
+    if (mkdir(prefix, 0777) != 0) {
+      int failure = errno == EEXIST ? ENOTDIR : errno;
+      if (!is_folder(prefix)) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "cannot make the folder '%s': %s", prefix, strerror(failure));
+        return 2;
+      }
+    }
+    prefix[i] = path[i];
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* new_folder(path) -> true; false when something is there already; nil, message */
+static int process_new_folder(lua_State *L) {
+  const char *path = check_path(L);
+  bool made = mkdir(path, 0777) == 0;
+  if (made || errno == EEXIST) {
+    lua_pushboolean(L, made);
+    return 1;
+  }
+  int failure = errno;
+  lua_pushnil(L);
+  lua_pushfstring(L, "cannot make the folder '%s': %s", path, strerror(failure));
+  return 2;
+}
+
+/* The folder that is read, as a handle, so that no error leaves it open. */
+static int folder_close(lua_State *L) {
+  DIR **folder = luaL_checkudata(L, 1, FOLDER);
+  if (*folder != NULL) closedir(*folder);
+  *folder = NULL;
+  return 0;
+}
+
+/* When an entry was last written, in nanoseconds; 0 when it is gone. */
+static lua_Integer time_of(DIR *folder, const char *name) {
+  struct stat s;
+  if (fstatat(dirfd(folder), name, &s, 0) != 0) return 0;
+  return (lua_Integer)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+}
+
+/* list(path) -> names in no order, {name = time of writing}; or nil, message */
+static int process_list(lua_State *L) {
+  const char *path = check_path(L);
+  DIR **folder = lua_newuserdatauv(L, sizeof(DIR *), 0);
+  *folder = NULL;
+  luaL_setmetatable(L, FOLDER);
+  lua_toclose(L, -1);
+  *folder = opendir(path);
+  if (*folder == NULL) {
+    int failure = errno;
+    lua_pushnil(L);
+    lua_pushfstring(L, "cannot read the folder '%s': %s", path, strerror(failure));
+    return 2;
+  }
+  lua_newtable(L);
+  lua_newtable(L);
+  for (const struct dirent *entry; (entry = readdir(*folder)) != NULL;) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    lua_pushstring(L, entry->d_name);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -4, (lua_Integer)lua_rawlen(L, -4) + 1);
+    lua_pushinteger(L, time_of(*folder, entry->d_name));
+    lua_rawset(L, -3);
+  }
+  return 2;
+}
+
+static const luaL_Reg functions[] = {
+    {"write", process_write},
+    {"mkdir", process_mkdir},
+    {"new_folder", process_new_folder},
+    {"list", process_list},
+    {NULL, NULL},
+};
+
+void bind_open_folders(lua_State *L, bind_state *S) {
+  bind_open_closing(L, FOLDER, folder_close);
+  bind_set_functions(L, S, functions);
+}

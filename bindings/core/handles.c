@@ -1,0 +1,124 @@
+/* Handles of tensors, and how the collector learns what they hold.
+ *
+ * Lua sees a tensor as a pointer. When the bytes held by tensors have grown by half of all that
+ * lives (or come near the budget), a full collection finds those that nobody needs. */
+#include "bind.h"
+
+/* Garbage in tensors below this is left to Lua's own pace. */
+#define COLLECT_FLOOR ((size_t)8 << 20)
+
+static const char handles_key;
+
+void bind_open_handles(lua_State *L, bind_state *S) {
+  S->charge_at = COLLECT_FLOOR;
+  S->handles_at = BIND_HANDLES;
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
+}
+
+/* ---- the collector ---- */
+
+static void set_charge(lua_State *L, bind_state *S) {
+  size_t live = S->context->in_use, lua = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024, limit = S->context->limit;
+  size_t slack = (live + lua) / 2 > COLLECT_FLOOR ? (live + lua) / 2 : COLLECT_FLOOR;
+  size_t reserve = limit - limit / 8;
+  S->charge_at = live + slack;
+  S->handles = 0;
+  S->handles_at = (unsigned)(lua / BIND_BYTES_PER_HANDLE > BIND_HANDLES ? lua / BIND_BYTES_PER_HANDLE : BIND_HANDLES);
+  if (S->charge_at > reserve) S->charge_at = live < reserve ? reserve : live + limit / 64;
+}
+
+void bind_collect(lua_State *L, bind_state *S) {
+  if (bind_in_finaliser(L)) return; /* the collector is at work and counts nothing */
+  bool short_of_memory = S->context->in_use > S->context->limit - S->context->limit / 8;
+  if (short_of_memory || lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCCOLLECT);
+  set_charge(L, S);
+}
+
+/* ---- handles ---- */
+
+/* While a finaliser runs, the collector takes no commands (5.4.4), or is stopped. */
+bool bind_in_finaliser(lua_State *L) {
+#if LUA_VERSION_RELEASE_NUM >= 50404
+  return lua_gc(L, LUA_GCCOUNT) < 0;
+#else
+  return !lua_gc(L, LUA_GCISRUNNING);
+#endif
+}
+
+const char bind_handle_mark = 0;
+
+peri_tensor **bind_new_tensor(lua_State *L, bind_state *S) {
+  bind_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = (bind_handle){.mark = &bind_handle_mark};
+  S->handles++;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);
+  lua_setmetatable(L, -2);
+  return &handle->tensor;
+}
+
+/* Handles of tensors that scripts may use as keys stand in a weak table under their address. */
+static bool push_known_handle(lua_State *L, const peri_tensor *tensor) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &handles_key);
+  lua_rawgetp(L, -1, tensor);
+  lua_remove(L, -2);
+  if (!lua_isnil(L, -1)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+void bind_register_handle(lua_State *L, bind_state *S, int index) {
+  peri_tensor **handle = lua_touserdata(L, index);
+  index = lua_absindex(L, index);
+  (void)S;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &handles_key);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, *handle);
+  lua_pop(L, 1);
+  (*handle)->known = true;
+}
+
+void bind_push_tensor(lua_State *L, bind_state *S, peri_tensor *const *place) {
+  bool known = (*place)->known;
+  if (known && push_known_handle(L, *place)) return;
+  peri_tensor **handle = bind_new_tensor(L, S);
+  peri_tensor *tensor = *place; /* a finaliser may have put another there, or none, or have asked for the handle */
+  if (tensor == NULL || (tensor->known && push_known_handle(L, tensor))) {
+    if (tensor == NULL) lua_pushnil(L);
+    lua_remove(L, -2);
+    return;
+  }
+  *handle = peri_tensor_retain(tensor);
+  if (known || tensor->known || (tensor->requires_grad && tensor->node == NULL)) bind_register_handle(L, S, -1);
+}
+
+peri_tensor **bind_to_handle(lua_State *L, bind_state *S, int index) {
+  bind_handle *handle = lua_touserdata(L, index);
+  if (handle == NULL || !lua_getmetatable(L, index)) return NULL;
+  bool ours = lua_topointer(L, -1) == S->meta[BIND_TENSOR];
+  lua_pop(L, 1);
+  return ours ? &handle->tensor : NULL;
+}
+
+peri_tensor *bind_to_tensor(lua_State *L, bind_state *S, int index) {
+  peri_tensor **handle = bind_to_handle(L, S, index);
+  return handle != NULL ? *handle : NULL;
+}
+
+/* A tensor handle that was released, as opposed to no tensor at all. */
+bool bind_is_released(lua_State *L, bind_state *S, int index) {
+  peri_tensor **handle = bind_to_handle(L, S, index);
+  return handle != NULL && *handle == NULL;
+}
+
+peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const char *operation, const char *name) {
+  peri_tensor *x = bind_to_tensor(L, S, index);
+  if (x != NULL) return x;
+  if (bind_is_released(L, S, index)) bind_error(L, operation, "%s is a released tensor", name);
+  bind_error(L, operation, "%s must be a tensor, got %s", name, bind_describe(L, index));
+  return NULL;
+}
