@@ -277,12 +277,12 @@ peri_status peri_svm_norms(peri_context *context, const peri_svm_kernel *kernel,
                            const void *x, int64_t ldx, void *norms) {
   norms_job job = {.context = context, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
   int64_t pieces = (n + NORM_PIECE - 1) / NORM_PIECE;
+  if (n == 0) return PERI_OK;
   if (peri_svm_kernel_table[kernel->id].of_distance) return peri_parallel(context, pieces, squares_body, &job);
   peri_blocks blocks = {.context = context};
   peri_product largest = square_of(&job, 0, NORM_ROWS, NULL);
   job.scratch_bytes = peri_multiply_scratch(context, &largest);
-  PERI_TRY(
-      peri_blocks_new(&blocks, peri_min(peri_threads(context), peri_max(pieces, 1)), job.scratch_bytes, &job.scratch));
+  PERI_TRY(peri_blocks_new(&blocks, peri_min(peri_threads(context), pieces), job.scratch_bytes, &job.scratch));
   peri_status status = peri_parallel(context, pieces, products_body, &job);
   peri_blocks_release(&blocks);
   return status;
