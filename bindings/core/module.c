@@ -11,9 +11,7 @@
 /* ---- settings ---- */
 
 static int manual_seed(lua_State *L) {
-  int whole = 0;
-  lua_Integer seed = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole) return bind_error(L, "manual_seed", "seed must be a whole number, got %s", bind_describe(L, 1));
+  lua_Integer seed = bind_check_whole(L, 1, "manual_seed", "seed", LUA_MININTEGER);
   peri_manual_seed(bind_here(L)->context, (uint64_t)seed);
   /* in the program Lua's own random numbers follow too; other states belong to their hosts */
   if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.randomseed") == LUA_TFUNCTION) {
@@ -24,10 +22,7 @@ static int manual_seed(lua_State *L) {
 }
 
 static int set_num_threads(lua_State *L) {
-  int whole = 0;
-  lua_Integer n = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole || n < 1)
-    return bind_error(L, "set_num_threads", "n must be a whole number from 1, got %s", bind_describe(L, 1));
+  lua_Integer n = bind_check_whole(L, 1, "set_num_threads", "n", 1);
   peri_set_threads(bind_here(L)->context, n > 1024 ? 1024 : (int)n);
   return 0;
 }

@@ -55,6 +55,13 @@ void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order);
 #define PERI_FREE_CLASSES 76
 #define PERI_MESSAGE_SIZE 1024
 
+/* Memory that is kept only to save time: an allocation that finds none takes it back before it fails. */
+typedef struct peri_spare {
+  struct peri_spare *previous, *next;
+  bool held;                              /* by a call that reads it */
+  void (*drop)(struct peri_spare *spare); /* ends with peri_spare_remove and peri_free */
+} peri_spare;
+
 struct peri_kernels;
 struct peri_blas;
 
@@ -78,6 +85,7 @@ struct peri_context {
   size_t cached;              /* bytes in free_blocks */
   int64_t fail_after;         /* tests: allocations that still succeed; negative is off */
   struct peri_free_block *free_blocks[PERI_FREE_CLASSES];
+  peri_spare *spares;
 
   peri_stream stream;
   char message[PERI_MESSAGE_SIZE];
@@ -96,6 +104,9 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out);
 void peri_free(peri_context *context, void *block, size_t bytes); /* block may be NULL */
 /* count * size with the overflow check; the rest as peri_alloc. */
 peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out);
+
+void peri_spare_add(peri_context *context, peri_spare *spare);
+void peri_spare_remove(peri_context *context, peri_spare *spare);
 
 /* ---- cancellation and threads ---- */
 static inline bool peri_cancelled(const peri_context *context) {

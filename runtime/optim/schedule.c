@@ -136,19 +136,29 @@ const peri_schedule_kind *const peri_schedule_kinds[] = {
 const char *const peri_schedule_values[PERI_SCHEDULE_VALUES] = {"base_lr", "last_lr",    "epoch",
                                                                 "best",    "bad_epochs", "cooldown"};
 
+/* The rate of an epoch, which a large factor may take beyond all numbers. */
+static peri_status rate_at(peri_context *context, const peri_schedule_kind *kind, double base, double epoch,
+                           const double *options, double *rate) {
+  *rate = kind->rate(base, epoch, options);
+  if (isfinite(*rate)) return PERI_OK;
+  return peri_fail(context, PERI_ERR_ARGUMENT, "%s: lr is %s after epoch %.0f, from %g (expected a finite number)",
+                   kind->name, isnan(*rate) ? "nan" : "inf", epoch, base);
+}
+
 static void set_rate(peri_schedule *s) { s->optimizer->options[0] = s->values[PERI_SCHEDULE_last]; }
 
 peri_status peri_schedule_new(peri_optimizer *optimizer, const peri_schedule_kind *kind, const double *options,
                               peri_schedule **out) {
   void *block;
+  double base = optimizer->options[0], first = base;
   *out = NULL;
+  if (kind->rate != NULL) PERI_TRY(rate_at(optimizer->context, kind, base, 0, options, &first));
   PERI_TRY(peri_alloc(optimizer->context, sizeof(peri_schedule), &block));
   peri_schedule *s = block;
   *s = (peri_schedule){.references = 1, .kind = kind, .optimizer = peri_optimizer_retain(optimizer)};
   for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) s->options[i] = options[i];
-  double base = optimizer->options[0];
   s->values[PERI_SCHEDULE_base] = base;
-  s->values[PERI_SCHEDULE_last] = kind->rate != NULL ? kind->rate(base, 0, s->options) : base;
+  s->values[PERI_SCHEDULE_last] = first;
   set_rate(s);
   *out = s;
   return PERI_OK;
@@ -163,12 +173,19 @@ void peri_schedule_release(peri_schedule **schedule) {
   peri_optimizer_release(&optimizer);
 }
 
-void peri_schedule_step(peri_schedule *s, double metric) {
-  double epoch = ++s->values[PERI_SCHEDULE_epoch];
-  if (s->kind->observe != NULL) {
-    s->kind->observe(s, metric);
-  } else {
-    s->values[PERI_SCHEDULE_last] = s->kind->rate(s->values[PERI_SCHEDULE_base], epoch, s->options);
-  }
+peri_status peri_schedule_set_epoch(peri_schedule *s, double epoch) {
+  double next;
+  PERI_TRY(rate_at(s->optimizer->context, s->kind, s->values[PERI_SCHEDULE_base], epoch, s->options, &next));
+  s->values[PERI_SCHEDULE_epoch] = epoch;
+  s->values[PERI_SCHEDULE_last] = next;
   set_rate(s);
+  return PERI_OK;
+}
+
+peri_status peri_schedule_step(peri_schedule *s, double metric) {
+  if (s->kind->observe == NULL) return peri_schedule_set_epoch(s, s->values[PERI_SCHEDULE_epoch] + 1);
+  s->values[PERI_SCHEDULE_epoch]++;
+  s->kind->observe(s, metric);
+  set_rate(s);
+  return PERI_OK;
 }

@@ -30,8 +30,8 @@ typedef struct job {
   bool shared;                       /* B is packed before the pieces */
   int64_t panels, blocks;            /* of B */
   size_t panel_bytes;
-  char *packed;  /* shared: panels by batch and block */
-  char *results; /* apart: m x n for each batch and part */
+  const char *packed; /* shared: panels by batch and block */
+  char *results;      /* apart: m x n for each batch and part */
   char *scratch;
   size_t strip_at, part_at, c_at, scratch_bytes; /* a thread's: panels of B, one of A, the sum of a part, C */
 } job;
@@ -64,8 +64,8 @@ static void cut_outputs(job *j, double wanted) {
   double least = 0;
   for (int64_t c = least_columns; c <= peri_min(most_columns, (int64_t)wanted + least_columns); c++) {
     int64_t r = peri_max(1, peri_min(most_rows, (int64_t)(wanted / (double)c + 0.999)));
-    bool shares = r > 1 && can_share(j);
-    double packed = (double)p->m * (double)c + (double)p->n * (shares ? 1.0 : (double)r);
+    bool shares = p->packed == NULL && r > 1 && can_share(j);
+    double packed = (double)p->m * (double)c + (p->packed != NULL ? 0 : (double)p->n * (shares ? 1.0 : (double)r));
     double cost = packed * (double)p->k + (shares ? MEETING : 0);
     if ((double)(r * c) < wanted / 2) cost *= 4; /* too few for the team */
     if (least > 0 && cost >= least) continue;
@@ -90,8 +90,9 @@ static void cut(job *j, bool alone) {
   wanted = alone ? 1 : wanted / (double)j->batches;
   cut_outputs(j, wanted < 1 ? 1 : wanted);
   j->apart = !alone && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
-  j->in_place = lies_across(&p->b) && (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
-  j->shared = !alone && j->row_pieces > 1 && !j->in_place && can_share(j);
+  j->in_place = p->packed == NULL && lies_across(&p->b) &&
+                (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
+  j->shared = !alone && (p->packed != NULL || (j->row_pieces > 1 && !j->in_place && can_share(j)));
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
@@ -234,7 +235,8 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
     if (last) finish_strip(j, t, 0, 1, c, ldc);
     return;
   }
-  char *strips = t->scratch + j->strip_at, *packed = t->scratch;
+  char *strips = t->scratch + j->strip_at;
+  const char *packed = t->scratch;
   if (j->shared) {
     int64_t panel = (t->batch * j->blocks + from / PERI_BLOCK) * j->panels + t->column / nr;
     packed = j->packed + (size_t)panel * j->panel_bytes;
@@ -247,16 +249,18 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
     const char *strip = strips + (size_t)(number * tiles->rows * PERI_A_PITCH) * j->size;
     for (int64_t at = 0; at < t->columns; at += nr) {
       int64_t columns = peri_min(nr, t->columns - at), b_step = nr;
-      char *panel = packed + (size_t)(j->in_place ? 0 : at / nr) * j->panel_bytes;
-      const char *b = panel;
+      size_t panel = (size_t)(j->in_place ? 0 : at / nr) * j->panel_bytes;
+      const char *b = packed + panel;
       if (j->in_place && (columns == nr || columns * 2 == nr)) {
         b_step = j->p.b.step;
         b = t->b + (t->column + at + from * b_step) * size;
       } else if (!j->shared && (i == 0 || j->in_place)) {
-        pack_b(j, t->b, t->column + at, columns, from, steps, panel);
+        pack_b(j, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      tiles->tile[layout][rows - 1][columns * 2 > nr](steps, strip, 0, 0, b, b_step, c + (i * ldc + at) * size, ldc,
-                                                      columns, add);
+      bool wide = columns * 2 > nr, by_rows = layout == PERI_A_ROWS;
+      peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
+      tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c + (i * ldc + at) * size,
+           ldc, columns, add);
     }
     if (last) finish_strip(j, t, i, rows, c + i * ldc * size, ldc);
   }
@@ -355,12 +359,13 @@ static void share_panel(void *arg, int64_t number) {
   int64_t nr = j->tiles->columns, column = number % j->panels * nr, from = number / j->panels % j->blocks * PERI_BLOCK;
   const char *b = batch_of(j, &j->p.b, j->p.batch_b, number / j->panels / j->blocks);
   pack_b(j, b, column, peri_min(nr, j->p.n - column), from, peri_min(PERI_BLOCK, j->p.k - from),
-         j->packed + (size_t)number * j->panel_bytes);
+         (char *)j->packed + (size_t)number * j->panel_bytes);
 }
 
 static peri_status run_all(peri_context *context, job *j) {
   int64_t pieces = j->batches * j->row_pieces * j->column_pieces;
-  if (j->shared) PERI_TRY(peri_parallel(context, j->batches * j->blocks * j->panels, share_panel, j));
+  if (j->shared && j->p.packed == NULL)
+    PERI_TRY(peri_parallel(context, j->batches * j->blocks * j->panels, share_panel, j));
   PERI_TRY(peri_parallel(context, j->apart ? pieces * j->parts : pieces, run_piece, j));
   return j->apart ? peri_parallel(context, pieces, combine_piece, j) : PERI_OK;
 }
@@ -371,7 +376,8 @@ static peri_status run_all(peri_context *context, job *j) {
 static bool multiply_small(const peri_context *context, const peri_product *p) {
   _Alignas(64) char panel[PERI_BLOCK * MOST_COLUMNS * 4];
   if (p->m > SMALL_WORK || p->n > SMALL_WORK || p->k > PERI_BLOCK || p->m * p->n * p->k > SMALL_WORK ||
-      p->a.gather != NULL || p->a.index != NULL || p->b.gather != NULL || p->c == NULL || p->batch_dims > 0)
+      p->a.gather != NULL || p->a.index != NULL || p->b.gather != NULL || p->c == NULL || p->batch_dims > 0 ||
+      p->packed != NULL)
     return false;
   bool wide = p->dtype == PERI_FLOAT64;
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
@@ -389,9 +395,9 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
     }
     for (int64_t i = 0; i < p->m; i += tiles->rows) {
       int64_t rows = peri_min(tiles->rows, p->m - i);
-      tiles->tile[PERI_A_ANYWHERE][rows - 1][columns * 2 > nr](
-          p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b, b_step,
-          (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns, p->add);
+      tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
+                                              p->a.step, b, b_step, (char *)p->c + (i * p->ldc + at) * size, p->ldc,
+                                              columns, p->add);
     }
   }
   piece whole = {.rows = p->m, .columns = p->n};
@@ -404,17 +410,33 @@ static peri_status multiply_cut(peri_context *context, const peri_product *produ
   prepare(&j, context, product, false);
   int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
   size_t threads = (size_t)peri_min(peri_threads(context), pieces);
-  size_t packed = j.shared ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
+  bool shares = j.shared && product->packed == NULL;
+  size_t packed = shares ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
   size_t results = j.apart ? (size_t)(j.batches * j.parts * j.p.m * j.p.n) * j.size : 0;
   size_t bytes = threads * j.scratch_bytes + lines(packed) + results;
   void *memory;
   PERI_TRY(peri_alloc(context, bytes, &memory));
-  j.packed = memory;
-  j.scratch = j.packed + lines(packed);
+  j.packed = product->packed != NULL ? product->packed : memory;
+  j.scratch = (char *)memory + lines(packed);
   j.results = j.scratch + threads * j.scratch_bytes;
   peri_status status = run_all(context, &j);
   peri_free(context, memory, bytes);
   return status;
+}
+
+/* ---- B packed for many products ---- */
+
+size_t peri_packed_bytes(const peri_context *context, const peri_product *product) {
+  job j;
+  prepare(&j, context, product, false);
+  return (size_t)(j.blocks * j.panels) * j.panel_bytes;
+}
+
+peri_status peri_pack_columns(peri_context *context, const peri_product *product, void *packed) {
+  job j;
+  prepare(&j, context, product, false);
+  j.packed = packed;
+  return peri_parallel(context, j.blocks * j.panels, share_panel, &j);
 }
 
 /* ---- one long chain ---- */
@@ -485,7 +507,7 @@ static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
 /* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. */
 static bool is_narrow(const peri_context *context, const peri_product *p) {
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
-  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add) return false;
+  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add || p->packed != NULL) return false;
   if (p->n == 1 && p->m > 1) return true;
   return p->n < 2 * tiles->columns && p->m * p->n * p->k >= TURN_WORK &&
          used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);

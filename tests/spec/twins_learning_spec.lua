@@ -288,7 +288,7 @@ describe("the twin of the kernel", function()
   local kernel_matrix = peri.svm.kernel_matrix
   -- the message is the one place where a script sees the table of kernels
   local kinds, names = {}, select(2, pcall(kernel_matrix, peri.ones(1, 1), { kernel = "?" }))
-  for name in names:match("one of ([%w ]+),"):gmatch "%w+" do kinds[#kinds + 1] = { name = name } end
+  for name in names:match("one of ([%w, ]+), got"):gmatch "%w+" do kinds[#kinds + 1] = { name = name } end
 
   it("is there for each, and for nothing else", function() check_names(kinds, twins) end)
 
