@@ -72,7 +72,6 @@ struct peri_context {
   int threads;
   struct peri_team *team;       /* opened at the first job for it */
   const struct peri_blas *blas; /* between peri_blas_begin and peri_blas_end (base/blas.h), else NULL */
-  int blas_calls;               /* that may be made at once between them, else 0 */
   bool keep_blas_threads;
   bool grad_mode; /* operations record */
   atomic_bool cancelled;

@@ -12,6 +12,7 @@
 #define SHARED_BYTES ((size_t)8 << 20)    /* up to here B is packed once for all pieces */
 #define MEETING      60000.0              /* elements that could be packed while the team meets once more */
 #define NEAR_STEPS   3584                 /* bytes between steps of B, up to which copying it gains nothing */
+#define MOST_HERE    2048                 /* columns of a product within a body that are not cut */
 #define KEPT_BYTES   ((int64_t)128 << 10) /* up to here all rows of A are packed at once, in a body */
 #define MOST_PARTS   64
 #define STRIPS       4 /* tiles' rows of A that are packed at once */
@@ -82,7 +83,7 @@ static void cut_outputs(job *j, double wanted) {
   j->column_pieces = ceil_div(p->n, j->columns);
 }
 
-/* Within a body nothing is cut. */
+/* For the team, or within a body for one thread, where little is cut. */
 static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
   j->part = p->part > 0 ? p->part : peri_part(p->k);
@@ -90,15 +91,15 @@ static void cut(job *j, bool here) {
   double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
-  wanted /= (double)j->batches;
-  if (here)
+  wanted = here ? 1 : wanted / (double)j->batches;
+  if (here && p->n <= MOST_HERE)
     j->rows = p->m, j->columns = p->n, j->row_pieces = j->column_pieces = 1;
   else
     cut_outputs(j, wanted < 1 ? 1 : wanted);
   j->apart = !here && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
   j->in_place = p->packed == NULL && lies_across(&p->b) &&
                 (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
-  j->shared = p->packed != NULL || (!here && j->row_pieces > 1 && !j->in_place && can_share(j));
+  j->shared = !here && (p->packed != NULL || (j->row_pieces > 1 && !j->in_place && can_share(j)));
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
@@ -303,22 +304,24 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
   }
 }
 
-static void run_part(const job *j, const piece *t, int64_t part, char *c, int64_t ldc, bool last) {
+/* Adds to what stands in c when add is set. */
+static void run_part(const job *j, const piece *t, int64_t part, bool add, char *c, int64_t ldc, bool last) {
   int64_t from = part * j->part, end = peri_min(j->p.k, from + j->part), at = from;
   do {
     int64_t steps = peri_min(PERI_BLOCK, end - at);
-    (j->by_panels ? run_block_by_panels : run_block)(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
+    (j->by_panels ? run_block_by_panels : run_block)(j, t, at, steps, at > from || add, c, ldc,
+                                                     last && at + steps >= end);
     at += PERI_BLOCK;
   } while (at < end);
 }
 
 /* All parts of a piece one after the other. */
 static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
-  run_part(j, t, 0, c, ldc, j->parts == 1);
+  if (j->parts == 1 || !j->p.add) run_part(j, t, 0, j->p.add, c, ldc, j->parts == 1);
   if (j->parts == 1) return;
   char *sum = t->scratch + j->part_at;
-  for (int64_t part = 1; part < j->parts; part++) {
-    run_part(j, t, part, sum, t->columns, false);
+  for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++) {
+    run_part(j, t, part, false, sum, t->columns, false);
     add_rows(j, t->rows, t->columns, sum, t->columns, c, ldc);
   }
   for (int64_t i = 0; i < t->rows; i += j->tiles->rows)
@@ -364,7 +367,7 @@ static void run_piece(void *arg, int64_t number) {
   const job *j = arg;
   if (j->apart) {
     piece t = piece_of(j, number / j->parts);
-    run_part(j, &t, number % j->parts, result_of(j, &t, number % j->parts), j->p.n, false);
+    run_part(j, &t, number % j->parts, false, result_of(j, &t, number % j->parts), j->p.n, false);
     return;
   }
   piece t = piece_of(j, number);
@@ -382,8 +385,8 @@ static void combine_piece(void *arg, int64_t number) {
   char *c = j->p.c == NULL ? result_of(j, &t, 0) : c_of(j, &t);
   for (int64_t i = 0; i < t.rows; i++) {
     int64_t at = i * ldc * (int64_t)j->size, from = i * j->p.n * (int64_t)j->size;
-    if (j->p.c != NULL) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
-    for (int64_t part = 1; part < j->parts; part++)
+    if (j->p.c != NULL && !j->p.add) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
+    for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++)
       add_rows(j, 1, t.columns, result_of(j, &t, part) + from, 0, c + at, 0);
   }
   for (int64_t i = 0; i < t.rows; i += j->tiles->rows)
@@ -434,7 +437,7 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
       int64_t rows = peri_min(tiles->rows, p->m - i);
       tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
                                               p->a.step, b, b_step, (char *)p->c + (i * p->ldc + at) * size, p->ldc,
-                                              columns, false);
+                                              columns, p->add);
     }
   }
   piece whole = {.rows = p->m, .columns = p->n};
@@ -487,7 +490,7 @@ typedef struct dot {
 } dot;
 
 static bool is_dot(const peri_product *p) {
-  return p->m == 1 && p->n == 1 && p->k >= DOT_STEPS && p->batch_dims == 0 && p->c != NULL && p->part == 0 &&
+  return p->m == 1 && p->n == 1 && p->k >= DOT_STEPS && p->batch_dims == 0 && p->c != NULL && !p->add && p->part == 0 &&
          p->a.gather == NULL && p->b.gather == NULL && p->a.index == NULL && p->b.index == NULL && p->a.step == 1 &&
          p->b.step == 1;
 }
@@ -544,7 +547,7 @@ static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
 /* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. */
 static bool is_narrow(const peri_context *context, const peri_product *p) {
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
-  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->packed != NULL) return false;
+  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add || p->packed != NULL) return false;
   if (p->n == 1 && p->m > 1) return true;
   return p->n < 2 * tiles->columns && p->m * p->n * p->k >= TURN_WORK &&
          used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);
@@ -592,6 +595,7 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
 
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product) {
   job j;
+  if (is_empty(product)) return 0;
   prepare(&j, context, product, true);
   return j.scratch_bytes;
 }

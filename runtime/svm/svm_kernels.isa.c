@@ -343,7 +343,6 @@ const peri_svm_kernels PERI_ISA_NAME(peri_svm_kernels) = {
     .axpy4 = {axpy4_32, axpy4_64},
     .dot = {dot_32, dot_64},
     .square = {square_32, square_64},
-    .narrow = {narrow_32, narrow_64},
     .narrow_squares = {narrow_squares_32, narrow_squares_64},
     .distance = {{distance_32_32, distance_32_64}, {distance_64_32, distance_64_64}},
     .distance_exponent = {distance_exponent_32, distance_exponent_64},

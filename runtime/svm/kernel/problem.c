@@ -172,6 +172,13 @@ static bool needs_few_rows(const peri_problem *p) {
  * long (./dev bench svm mnist10000). */
 #define CHEAP_ROW 262144
 
+/* Threads that solve machines side by side, each with a cache, where there are many more machines than threads.
+ * Progress is told by one machine after the other. */
+static int64_t caches_wanted(const peri_problem *p) {
+  int64_t threads = peri_threads(p->context);
+  return p->pairs >= 2 * threads && p->options->progress == NULL ? threads : 1;
+}
+
 /* The whole matrix where it fits the budget and is needed, else matrices of pairs, else a cache for the largest pair of
  * classes. */
 static peri_status prepare_source(peri_problem *p) {
@@ -210,8 +217,8 @@ static peri_status prepare_source(peri_problem *p) {
     second = peri_max(second, peri_min(count, most));
     most = peri_max(most, count);
   }
-  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side};
   int64_t largest = most + second;
+  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side, .most = largest};
   double of_pair = (double)largest * (double)peri_gram_ld(largest) * (double)size;
   bool cheap = (double)largest * (double)p->samples->d <= CHEAP_ROW || p->features == NULL;
   if (g->k > 2 && of_pair <= budget && cheap) {
@@ -222,8 +229,9 @@ static peri_status prepare_source(peri_problem *p) {
     p->source = &p->pair;
     return PERI_OK;
   }
-  p->source = &p->cache.source;
-  return peri_row_cache_new(&p->blocks, &p->rows, largest, budget, &p->cache);
+  PERI_TRY(peri_row_caches_new(&p->blocks, &p->rows, largest, budget, caches_wanted(p), &p->cache, &p->caches));
+  p->source = &p->cache->source;
+  return PERI_OK;
 }
 
 /* ---- the whole ---- */

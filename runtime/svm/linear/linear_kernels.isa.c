@@ -145,6 +145,21 @@ INLINE void bent(int64_t n, const void *x, double step, const double *curvature,
   for (int64_t i = 0; i < n; i++) z[i] = madd_f64(step * curvature[i], value_at(x, i, wide), z[i]);
 }
 
+/* ---- factors ---- */
+
+#define T        float
+#define FN(name) name##_32
+#define ROOT     __builtin_sqrtf
+#include "svm/linear/factor_loops.h"
+#undef T
+#undef FN
+#undef ROOT
+
+#define T        double
+#define FN(name) name##_64
+#define ROOT     __builtin_sqrt
+#include "svm/linear/factor_loops.h"
+
 /* ---- losses ---- */
 
 static void derive_hinge(int64_t n, const double *restrict f, const double *restrict y, const double *restrict c,
@@ -232,6 +247,10 @@ const peri_linear_kernels PERI_ISA_NAME(peri_linear_kernels) = {
     .squares_against = PAIR(squares_against),
     .shifted = PAIR(shifted),
     .bent = PAIR(bent),
+    .less = PAIR(less),
+    .pivot = PAIR(pivot),
+    .negated = PAIR(negated),
+    .solve = PAIR(solve),
     .derive = {derive_hinge, derive_epsilon, derive_logistic},
     .value = {[PERI_SMOOTH_HINGE] = value_hinge, [PERI_SMOOTH_LOGISTIC] = value_logistic},
 };

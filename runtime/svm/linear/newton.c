@@ -21,7 +21,6 @@
 #include "svm/linear/hessian.h"
 #include "svm/linear/start.h"
 
-#include "base/blas.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -470,8 +469,6 @@ peri_status peri_linear_newton(peri_linear_problem *p) {
   newton s;
   peri_turns turns;
   PERI_TRY(new_newton(p, peri_min(slots, p->machines), &s));
-  int taken = 0;
-  if (s.hessian.diagonal == NULL) PERI_TRY(peri_blas_begin(p->context, p->context->threads, &taken));
   peri_turns_begin(&turns, p->deadline, NULL, (p->machines + s.all.slots - 1) / s.all.slots);
   peri_status status = PERI_OK;
   for (int64_t first = 0; status == PERI_OK && first < p->machines; first += s.all.slots) {
@@ -481,6 +478,5 @@ peri_status peri_linear_newton(peri_linear_problem *p) {
     status = run_group(&s, first, peri_min(s.all.slots, p->machines - first));
     peri_turn_end(&turn);
   }
-  peri_blas_end(p->context, taken);
   return status;
 }
