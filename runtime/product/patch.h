@@ -109,6 +109,19 @@ static void FN(add_patches)(int64_t runs, int64_t count, const peri_patch_run *r
   }
 }
 
+#define EVEN(l, side) (2 * (l))
+static void FN(pick)(int64_t n, int64_t step, const void *from, void *to) {
+  const T *x = from;
+  T *y = to;
+  int64_t i = 0;
+  for (; step == 2 && i + LANES < n; i += LANES) { /* of the last pair, the second element may not be there */
+    V first = FN(load)(x + 2 * i), second = FN(load)(x + 2 * i + LANES);
+    FN(store)(y + i, __builtin_shufflevector(first, second, EACH_LANE(EVEN, 0)));
+  }
+  for (; i < n; i++) y[i] = x[i * step];
+}
+#undef EVEN
+
 static void FN(pad)(int64_t rows, int64_t before, int64_t n, int64_t after, const void *from, int64_t ld, void *to,
                     int64_t pitch) {
   const T *x = from;

@@ -60,6 +60,8 @@ typedef struct peri_tile_kernels {
   /* The other way: rows of C, ld apart, added to what lies in patches; all runs have `count` elements */
   void (*add_patches)(int64_t runs, int64_t count, const peri_patch_run *run, int64_t rows, const int64_t *offsets,
                       const void *from, int64_t ld, void *to);
+  /* Every step-th of a row's elements, n of them */
+  void (*pick)(int64_t n, int64_t step, const void *x, void *to);
   /* Rows of n elements, ld apart, between zeros; up to a vector beyond the last row is written too */
   void (*pad)(int64_t rows, int64_t before, int64_t n, int64_t after, const void *x, int64_t ld, void *to,
               int64_t pitch);
