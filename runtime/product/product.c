@@ -83,6 +83,8 @@ static void cut_outputs(job *j, double wanted) {
   j->column_pieces = ceil_div(p->n, j->columns);
 }
 
+static int64_t own_ldc(int64_t columns) { return round_up(columns, 32) + 16; }
+
 /* For the team, or within a body for one thread, where little is cut. */
 static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
@@ -106,7 +108,7 @@ static void cut(job *j, bool here) {
   j->by_panels = here && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
                  j->panels * (int64_t)j->panel_bytes > KEPT_BYTES;
   j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
-  j->own_ldc = round_up(j->columns, 32) + 16;
+  j->own_ldc = own_ldc(j->columns);
 }
 
 static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
@@ -597,6 +599,11 @@ size_t peri_multiply_scratch(const peri_context *context, const peri_product *pr
   job j;
   if (is_empty(product)) return 0;
   prepare(&j, context, product, true);
+  j.columns = peri_min(product->n, MOST_HERE); /* smaller products may be cut into larger pieces, or read otherwise */
+  j.rows = product->m;
+  j.in_place = j.by_panels = false;
+  j.own_ldc = own_ldc(j.columns);
+  lay_out(&j);
   return j.scratch_bytes;
 }
 

@@ -401,6 +401,34 @@ static void test_within_a_body(void) {
   close_contexts();
 }
 
+/* Scratch memory of a product is enough for all smaller ones; a sanitizer sees it if not. */
+static void test_scratch(void) {
+  open_contexts(NULL);
+  int64_t m = 150, n = 3000, k = 300;
+  float *x = random_matrix(PERI_FLOAT32, m * n * 3, 1), *c = malloc((size_t)(m * n) * sizeof *c);
+  peri_product p = {.dtype = PERI_FLOAT32, .m = m, .n = n, .k = k};
+  size_t bytes = peri_multiply_scratch(contexts[0], &p);
+  for (int form = 0; form < 8; form++) {
+    for (int64_t columns = 1; columns <= n; columns = columns * 3 + form) {
+      for (int64_t rows = 1; rows <= m; rows = rows * 4 + form) {
+        p.m = rows, p.n = columns, p.k = form < 4 ? k : 100;
+        p.a = (peri_operand){.data = x, .along = k, .step = 1};
+        p.b = form % 2 == 0 ? (peri_operand){.data = x, .along = 1, .step = columns}
+                            : (peri_operand){.data = x, .along = p.k, .step = 1};
+        p.c = form % 4 < 2 ? c : NULL;
+        p.ldc = columns;
+        PERI_CHECK(peri_multiply_scratch(contexts[0], &p) <= bytes, "%d x %d needs more than %d x %d", (int)rows,
+                   (int)columns, (int)m, (int)n);
+        char *scratch = aligned_alloc(64, bytes);
+        peri_multiply_here(contexts[0], &p, scratch);
+        free(scratch);
+      }
+    }
+  }
+  free(x), free(c);
+  close_contexts();
+}
+
 static void test_failures(void) {
   open_contexts(NULL);
   peri_context *context = contexts[1];
@@ -422,4 +450,4 @@ static void test_failures(void) {
 
 PERI_TEST_MAIN(PERI_TEST(test_awkward_shapes), PERI_TEST(test_cut_shapes), PERI_TEST(test_unshared),
                PERI_TEST(test_batches), PERI_TEST(test_single_rows), PERI_TEST(test_strips), PERI_TEST(test_sums),
-               PERI_TEST(test_within_a_body), PERI_TEST(test_failures))
+               PERI_TEST(test_within_a_body), PERI_TEST(test_scratch), PERI_TEST(test_failures))

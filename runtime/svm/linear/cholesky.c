@@ -5,9 +5,8 @@
 #include "product/product.h"
 #include "svm/linear/linear_kernels.h"
 
-#define ROWS   64  /* of U that are made in loops before a product takes them off the rest */
-#define STRIP  64  /* rows of the rest at a time, so that little below the diagonal is computed */
-#define WIDEST 512 /* columns of a product that ask for the most scratch memory */
+#define ROWS  64 /* of U that are made in loops before a product takes them off the rest */
+#define STRIP 64 /* rows of the rest at a time, so that little below the diagonal is computed */
 
 typedef struct matrix {
   const peri_context *context;
@@ -51,7 +50,7 @@ size_t peri_cholesky_scratch(const peri_context *context, peri_dtype dtype, int6
   char any[8];
   matrix m = matrix_of(context, dtype, n, any);
   peri_product largest = product_of(&m, 0, peri_min(ROWS, n), 0, any);
-  largest.n = peri_min(WIDEST, n);
+  largest.n = n;
   return negative_bytes(&m) + peri_multiply_scratch(context, &largest);
 }
 
