@@ -1,15 +1,18 @@
 /* Opening a context: the only file that sees every room. Each room's loops are compiled once for every instruction set;
  * here the variants of all of them come together, and the processor chooses. */
 #include "base/memory.h"
+#include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "kernels/rows.h"
 
 #include <stdlib.h>
 
-#define VARIANT(isa, label)                                                                                            \
+#define VARIANT(isa, label, same)                                                                                      \
   extern const peri_elementwise_kernels peri_elementwise_kernels_##isa;                                                \
   extern const peri_reduce_kernels peri_reduce_kernels_##isa;                                                          \
   extern const peri_softmax_kernels peri_softmax_kernels_##isa;                                                        \
+  extern const peri_pool_kernels peri_pool_kernels_##isa;                                                              \
+  extern const peri_normalize_kernels peri_normalize_kernels_##isa;                                                    \
   extern const peri_run_kernels peri_run_kernels_##isa;                                                                \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
   extern const struct peri_product_tiles peri_product_tiles_##isa;                                                     \
@@ -19,11 +22,14 @@
   static const peri_row_kernels rows_##isa = {                                                                         \
       .reduce = &peri_reduce_kernels_##isa,                                                                            \
       .softmax = &peri_softmax_kernels_##isa,                                                                          \
+      .pool = &peri_pool_kernels_##isa,                                                                                \
+      .normalize = &peri_normalize_kernels_##isa,                                                                      \
       .runs = &peri_run_kernels_##isa,                                                                                 \
       .random = &peri_random_kernels_##isa,                                                                            \
   };                                                                                                                   \
   static const peri_kernels kernels_##isa = {                                                                          \
       .name = label,                                                                                                   \
+      .same_bits = same,                                                                                               \
       .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
       .rows = &rows_##isa,                                                                                             \
       .tiles = &peri_product_tiles_##isa,                                                                              \
@@ -32,11 +38,11 @@
       .update = &peri_update_kernels_##isa,                                                                            \
   };
 
-VARIANT(baseline, "baseline")
-
 #if defined(__x86_64__)
-VARIANT(v3, "x86-64-v3")
-VARIANT(v4, "x86-64-v4")
+VARIANT(baseline, "baseline", false)
+VARIANT(exact, "exact", true)
+VARIANT(v3, "x86-64-v3", true)
+VARIANT(v4, "x86-64-v4", true)
 
 static bool has_v3(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
@@ -48,18 +54,30 @@ static bool has_v4(void) {
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+/* Of a processor without FMA: its own bits, or with PERILUNE_EXACT=1 those of all others, at a price. */
+static const peri_kernels *without_fma(void) {
+  const char *exact = getenv("PERILUNE_EXACT");
+  return exact != NULL && strcmp(exact, "1") == 0 ? &kernels_exact : &kernels_baseline;
+}
+
 const peri_kernels *peri_kernels_select(void) {
   __builtin_cpu_init();
   const char *wanted = getenv("PERILUNE_ISA");
   bool v3 = has_v3(), v4 = has_v4();
   if (wanted != NULL) {
-    if (strcmp(wanted, "baseline") == 0) return &kernels_baseline;
+    if (strcmp(wanted, "baseline") == 0) return without_fma();
+    if (strcmp(wanted, "exact") == 0) return &kernels_exact;
     if (strcmp(wanted, "v3") == 0 && v3) return &kernels_v3;
     if (strcmp(wanted, "v4") == 0 && v4) return &kernels_v4;
   }
-  return v4 ? &kernels_v4 : v3 ? &kernels_v3 : &kernels_baseline;
+  return v4 ? &kernels_v4 : v3 ? &kernels_v3 : without_fma();
 }
+#else /* what the compiler takes for this machine serves all of its kind */
+#if defined(__aarch64__)
+VARIANT(baseline, "aarch64", FUSED)
 #else
+VARIANT(baseline, "baseline", FUSED)
+#endif
 const peri_kernels *peri_kernels_select(void) { return &kernels_baseline; }
 #endif
 

@@ -133,9 +133,10 @@ end
 o:save(figure, "initialisation")
 
 -- The machines beside them.
+local WORDS = { linear = "linear", rbf = "rbf", poly = "poly of degree 2", sigmoid = "sigmoid" } -- of the kernels
 runs[14] = { "LinearSVC", svm.LinearSVC { C = 1 } }
 for i, kernel in ipairs { "linear", "rbf", "poly", "sigmoid" } do
-  runs[14 + i] = { "SVC " .. kernel, svm.SVC { kernel = kernel, C = 1, degree = 2 } }
+  runs[14 + i] = { "SVC " .. WORDS[kernel], svm.SVC { kernel = kernel, C = 1, degree = 2 } }
 end
 local compared, difference = select.compare(runs), 0
 print(compared)
@@ -151,9 +152,8 @@ for i, kernel in ipairs { "rbf", "poly" } do
     return select.validation_curve { estimator = svm.SVC { kernel = kernel, degree = 2 }, param = "C", values = Cs,
       train = train, dev = test }
   end)
-  print(("\nSVC %s, nine machines and their scores in %.4f s\n%s"):format(kernel, seconds, curve))
-  panels[i] = curve:plot { title = "SVC " .. (kernel == "poly" and "poly, degree 2" or kernel), ylabel = "accuracy",
-    width = 520, height = 420 }
+  print(("\nSVC %s, nine machines and their scores in %.4f s\n%s"):format(WORDS[kernel], seconds, curve))
+  panels[i] = curve:plot { title = "SVC " .. WORDS[kernel], ylabel = "accuracy", width = 520, height = 420 }
 end
 o:save(plot.page(panels), "C")
 
@@ -166,8 +166,7 @@ local machines = { cols = 2, legend = "below", title = "Circle: four kernels",
   doc = "Only curved boundaries part rings; to a straight one nearly every point is a support vector: no rings." }
 for i = 1, 4 do
   local m = compared.results[14 + i].model
-  machines[i] = boundary(m, ("SVC %s, %d support vectors"):format(m.kernel == "poly" and "poly of degree 2" or m.kernel,
-    #m.support))
+  machines[i] = boundary(m, ("SVC %s, %d support vectors"):format(WORDS[m.kernel], #m.support))
 end
 o:save(plot.page(machines), "svm")
 o:save(boundary(runs[4][2], "Circle: the network's probability of the inner ring",

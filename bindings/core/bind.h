@@ -223,6 +223,8 @@ int bind_check_choice(lua_State *L, int index, const char *operation, const char
 /* Pushes ": did you mean WORD?" for what stands at index, or an empty text; leaves more on the stack: it is for an
  * error to be raised. */
 const char *bind_push_meant(lua_State *L, const char *choices, int index);
+/* The whole number from `low` at index. */
+lua_Integer bind_check_whole(lua_State *L, int index, const char *operation, const char *name, lua_Integer low);
 /* A file's name at index. */
 const char *bind_check_path(lua_State *L, int index, const char *operation);
 /* A dtype's name at index. */

@@ -91,6 +91,44 @@ static const char *describe_object(lua_State *L, bind_state *S, int index) {
   return with_article(L, strrchr(name, '.') + 1);
 }
 
+#define LONGEST_TEXT  80 /* bytes of a string that a message shows */
+#define LONGEST_SHOWN 4  /* numbers of a list */
+
+/* 'a string' without control characters, cut between characters of UTF-8. */
+static const char *describe_string(lua_State *L, int index) {
+  size_t length;
+  const char *text = lua_tolstring(L, index, &length);
+  size_t shown = length < LONGEST_TEXT ? length : LONGEST_TEXT;
+  while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80) shown--;
+  char clean[LONGEST_TEXT + 1];
+  for (size_t i = 0; i < shown; i++) clean[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+  clean[shown] = '\0';
+  return lua_pushfstring(L, "'%s%s'", clean, shown < length ? ".." : "");
+}
+
+static const char *describe_number(lua_State *L, int index) {
+  if (isnan(lua_tonumber(L, index))) return lua_pushliteral(L, "nan");
+  if (lua_isinteger(L, index)) return lua_pushfstring(L, "%I", lua_tointeger(L, index));
+  return lua_pushfstring(L, "%f", lua_tonumber(L, index));
+}
+
+/* "{1, 2}" of a plain list of a few numbers, else "a table". */
+static const char *describe_table(lua_State *L, int index) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, index);
+  bool list = n >= 1 && n <= LONGEST_SHOWN;
+  for (lua_Integer i = 1; list && i <= n; i++, lua_pop(L, 1)) list = lua_rawgeti(L, index, i) == LUA_TNUMBER;
+  if (!list) return "a table";
+  lua_pushliteral(L, "{");
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_pushstring(L, i > 1 ? ", " : "");
+    lua_rawgeti(L, index, i);
+    describe_number(L, -1);
+    lua_remove(L, -2);
+    lua_concat(L, 3);
+  }
+  return lua_pushfstring(L, "%s}", lua_tostring(L, -1));
+}
+
 const char *bind_describe(lua_State *L, int index) {
   bind_state *S = bind_open(L, NULL);
   const peri_tensor *x = bind_to_tensor(L, S, index);
@@ -107,11 +145,13 @@ const char *bind_describe(lua_State *L, int index) {
   case LUA_TBOOLEAN:
     return lua_toboolean(L, index) ? "true" : "false";
   case LUA_TNUMBER:
-    if (isnan(lua_tonumber(L, index))) return "nan";
-    return lua_isinteger(L, index) ? lua_pushfstring(L, "%I", lua_tointeger(L, index))
-                                   : lua_pushfstring(L, "%f", lua_tonumber(L, index));
+    return describe_number(L, index);
   case LUA_TSTRING:
-    return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
+    return describe_string(L, index);
+  case LUA_TTABLE:
+    if (!lua_getmetatable(L, index)) return describe_table(L, lua_absindex(L, index));
+    lua_pop(L, 1);
+    return describe_object(L, S, lua_absindex(L, index));
   default:
     if (bind_is_released(L, S, index)) return "a released tensor";
     return describe_object(L, S, lua_absindex(L, index));

@@ -11,9 +11,7 @@
 /* ---- settings ---- */
 
 static int manual_seed(lua_State *L) {
-  int whole = 0;
-  lua_Integer seed = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole) return bind_error(L, "manual_seed", "seed must be a whole number, got %s", bind_describe(L, 1));
+  lua_Integer seed = bind_check_whole(L, 1, "manual_seed", "seed", LUA_MININTEGER);
   peri_manual_seed(bind_here(L)->context, (uint64_t)seed);
   /* in the program Lua's own random numbers follow too; other states belong to their hosts */
   if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.randomseed") == LUA_TFUNCTION) {
@@ -24,10 +22,7 @@ static int manual_seed(lua_State *L) {
 }
 
 static int set_num_threads(lua_State *L) {
-  int whole = 0;
-  lua_Integer n = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
-  if (!whole || n < 1)
-    return bind_error(L, "set_num_threads", "n must be a whole number from 1, got %s", bind_describe(L, 1));
+  lua_Integer n = bind_check_whole(L, 1, "set_num_threads", "n", 1);
   peri_set_threads(bind_here(L)->context, n > 1024 ? 1024 : (int)n);
   return 0;
 }
@@ -45,7 +40,7 @@ static int now(lua_State *L) {
 }
 
 static int build_info(lua_State *L) {
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
   lua_pushstring(L, peri_version());
   lua_setfield(L, -2, "version");
 #ifdef __clang__
@@ -56,6 +51,8 @@ static int build_info(lua_State *L) {
   lua_setfield(L, -2, "compiler");
   lua_pushstring(L, bind_here(L)->context->kernels->name);
   lua_setfield(L, -2, "kernels");
+  lua_pushboolean(L, bind_here(L)->context->kernels->same_bits);
+  lua_setfield(L, -2, "same_bits");
   peri_blas_facts facts;
   BIND_TRY(L, bind_here(L), peri_blas_facts_get(bind_here(L)->context, &facts));
   lua_pushstring(L, facts.config);
@@ -175,7 +172,12 @@ static const bind_function functions[] = {
     {"now", now, "now() -> number\nMonotonic seconds, for measuring."},
     {"build_info", build_info,
      "build_info() -> table\n"
-     "version, compiler, kernels (the instruction set chosen), openblas and openblas_core."},
+     "version, compiler, kernels (the instruction set chosen), same_bits, openblas and openblas_core. same_bits is "
+     "true "
+     "where results have the bits that they have on every machine with FMA (x86-64-v3, v4 and aarch64), false where "
+     "they are this processor's own: on an x86-64 without FMA, unless PERILUNE_EXACT=1 stands in the environment, "
+     "which "
+     "computes the same bits there slowly."},
     {"memory", memory, "memory() -> {in_use =, peak =, limit =}\nBytes that tensors and workspaces use."},
     {"documentation", documentation,
      "documentation(x) -> string or nil\n"

@@ -52,7 +52,16 @@ int bind_check_choice(lua_State *L, int index, const char *operation, const char
   int choice = lua_type(L, index) == LUA_TSTRING ? bind_choice(choices, lua_tostring(L, index)) : -1;
   if (choice >= 0) return choice;
   const char *meant = bind_push_meant(L, choices, index);
-  return bind_error(L, operation, "%s must be one of %s, got %s%s", name, choices, bind_describe(L, index), meant);
+  return bind_error(L, operation, "%s must be one of %s, got %s%s", name, luaL_gsub(L, choices, " ", ", "),
+                    bind_describe(L, index), meant);
+}
+
+lua_Integer bind_check_whole(lua_State *L, int index, const char *operation, const char *name, lua_Integer low) {
+  int whole = 0;
+  lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
+  if (!whole) bind_error(L, operation, "%s must be a whole number, got %s", name, bind_describe(L, index));
+  if (value < low) bind_error(L, operation, "%s is %I (expected at least %I)", name, value, low);
+  return value;
 }
 
 const char *bind_check_path(lua_State *L, int index, const char *operation) {
@@ -119,13 +128,25 @@ int bind_push_entry(lua_State *L, int index, const char *name) {
 /* Whether every finite number above 0 will do, which is then said in one. */
 static bool is_positive(const peri_option *option) { return option->low == DBL_MIN && option->high == DBL_MAX; }
 
+/* The whole number next to a bound that is itself left out by as little as a double can be: {0, 1 - 2^-53} is "0 to
+ * below 1". The bound itself where there is none. */
+static double next_whole(double bound, double towards) {
+  double next = nextafter(bound, towards);
+  return bound != floor(bound) && next == floor(next) ? next : bound;
+}
+
+static void name_range(char *text, size_t size, double low, double high) {
+  double from = low == DBL_MIN ? 0 : next_whole(low, -INFINITY), to = next_whole(high, INFINITY);
+  snprintf(text, size, "%s%.10g to %s%.10g", from != low ? "above " : "", from, to != high ? "below " : "", to);
+}
+
 /* A bound that says "any size" is not named. */
-static void out_of_range(lua_State *L, const char *operation, const char *name, const peri_option *option,
-                         double value) {
+static void out_of_range(lua_State *L, int index, const char *operation, const char *name, const peri_option *option) {
   char text[100];
+  const double value = lua_tonumber(L, index);
   const bool below = value < option->low, open = option->high >= 0x1p53 || option->low <= -0x1p53;
   if (!open) {
-    snprintf(text, sizeof text, "%.10g to %.10g", option->low, option->high);
+    name_range(text, sizeof text, option->low, option->high);
   } else if (is_positive(option)) {
     snprintf(text, sizeof text, "a finite number > 0");
   } else if (below && option->low == DBL_MIN) {
@@ -133,10 +154,14 @@ static void out_of_range(lua_State *L, const char *operation, const char *name, 
   } else {
     snprintf(text, sizeof text, "at %s %.10g", below ? "least" : "most", below ? option->low : option->high);
   }
-  bind_error(L, operation, "%s is %f (expected %s)", name, value, text);
+  bind_error(L, operation, "%s is %s (expected %s)", name, bind_describe(L, index), text);
 }
 
-/* "padding must be valid, same, a number or a list of 2 numbers, got 'sme': did you mean same?" */
+static const char *number_words(const peri_option *option) {
+  return option->kind == PERI_OPTION_INTEGER ? "a whole number" : "a number";
+}
+
+/* "padding must be valid, same, a whole number or a list of 2, got 'sme': did you mean same?" */
 static void wrong_kind(lua_State *L, const char *operation, const peri_option *option, int index) {
   const char *words = "", *meant = "", *described = bind_describe(L, index);
   const int count = peri_option_values(option);
@@ -146,7 +171,8 @@ static void wrong_kind(lua_State *L, const char *operation, const peri_option *o
     meant = bind_push_meant(L, option->choices, index);
   }
   const char *list = count > 1 ? lua_pushfstring(L, " or a list of %d", count) : "";
-  bind_error(L, operation, "%s must be %sa number%s, got %s%s", option->name, words, list, described, meant);
+  bind_error(L, operation, "%s must be %s%s%s, got %s%s", option->name, words, number_words(option), list, described,
+             meant);
 }
 
 /* ---- values ---- */
@@ -154,17 +180,16 @@ static void wrong_kind(lua_State *L, const char *operation, const peri_option *o
 /* The number at index, called `name` in messages. */
 static double check_number(lua_State *L, int index, const char *operation, const char *name,
                            const peri_option *option) {
-  double value = lua_tonumber(L, index);
-  bool limited = option->low != 0 || option->high != 0;
-  if (option->kind == PERI_OPTION_INTEGER && value != floor(value))
-    bind_error(L, operation, "%s must be a whole number, got %f", name, value);
+  index = lua_absindex(L, index);
+  const bool number = lua_type(L, index) == LUA_TNUMBER, limited = option->low != 0 || option->high != 0;
+  double value = number ? lua_tonumber(L, index) : 0;
+  if (!number || (option->kind == PERI_OPTION_INTEGER && value != floor(value)))
+    bind_error(L, operation, "%s must be %s, got %s", name, number_words(option), bind_describe(L, index));
   if (!isfinite(value) && !(limited && (value == option->high || value == option->low))) {
-    bind_error(L, operation, "%s must be finite, got %f%s", name, value,
-               is_positive(option) ? " (expected a finite number > 0)" : "");
+    bind_error(L, operation, "%s is %s (expected a finite number%s)", name, bind_describe(L, index),
+               is_positive(option) ? " > 0" : "");
   }
-  if (limited && !(value >= option->low && value <= option->high)) {
-    out_of_range(L, operation, name, option, value);
-  }
+  if (limited && !(value >= option->low && value <= option->high)) out_of_range(L, index, operation, name, option);
   return value;
 }
 
@@ -175,9 +200,7 @@ static void read_list(lua_State *L, int index, const char *operation, const peri
   if (n != count && n != 1)
     bind_error(L, operation, "%s has %I entries (expected %d, or one number for all)", option->name, n, count);
   for (int i = 0; i < count && i < n; i++) {
-    if (lua_rawgeti(L, index, i + 1) != LUA_TNUMBER) {
-      bind_error(L, operation, "entry %d of %s must be a number, got %s", i + 1, option->name, bind_describe(L, -1));
-    }
+    lua_rawgeti(L, index, i + 1);
     const char *name = lua_pushfstring(L, "entry %d of %s", i + 1, option->name);
     values[i] = check_number(L, -2, operation, name, option);
     lua_pop(L, 2);

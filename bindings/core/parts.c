@@ -63,11 +63,12 @@ static void push_parts(lua_State *L, bind_state *S) {
   }
 }
 
-/* Of the internal table: no script reaches these. */
+/* Of the internal table: no script reaches these. What C does not open is bindings/lua/internal/NAME.lua. */
 static const part internal_parts[] = {{.name = "process", .open = bind_open_process},
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
-                                      {.name = "parts", .open = push_parts}};
+                                      {.name = "parts", .open = push_parts},
+                                      {.name = "check"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {
   for (; n > 0; n--, list++) {
@@ -137,12 +138,19 @@ static int open_part(lua_State *L) {
   return 1;
 }
 
-/* The same for the internal table. */
+/* The same for the internal table; a file is called with the module's table (an upvalue) and the internal one. */
 static int open_internal_part(lua_State *L) {
   const part *row = find_part(internal_parts, PERI_COUNT(internal_parts), key_of(L));
   lua_settop(L, 2);
   if (row == NULL) return 0;
-  row->open(L, bind_here(L));
+  if (row->open != NULL) {
+    row->open(L, bind_here(L));
+  } else {
+    if (!push_source(L, lua_pushfstring(L, "internal.%s", row->name))) return 0;
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 1);
+    lua_call(L, 2, 1);
+  }
   lua_pushvalue(L, -1);
   lua_setfield(L, 1, row->name);
   return 1;
@@ -229,19 +237,20 @@ static void open_select(lua_State *L, bind_state *S, int module) {
 
 /* ---- the module's and the internal table ---- */
 
-static void open_internal(lua_State *L, bind_state *S) {
+static void open_internal(lua_State *L, bind_state *S, int module) {
   static const luaL_Reg internals[] = {{"load", load_piece}, {"part", part_name}, {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);
-  bind_push_function(L, S, open_internal_part, 0);
+  lua_pushvalue(L, module);
+  bind_push_function(L, S, open_internal_part, 1);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
 }
 
 void bind_open_parts(lua_State *L, bind_state *S, int module) {
-  open_internal(L, S);
+  open_internal(L, S, module);
   open_select(L, S, module);
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, module);

@@ -104,6 +104,21 @@ static int read_size_run(const reader *r, peri_arg *arg, int param, int index, i
   return count;
 }
 
+/* As many sizes as the row says, from a table or from one number that stands for all. */
+static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int index) {
+  const peri_param *row = &r->call->op->params[param];
+  if (lua_type(r->L, index) != LUA_TTABLE) {
+    int64_t value =
+        read_integer(r, param, index, row->count == 1 ? "a whole number" : "whole numbers in a table, or one");
+    arg->count = row->count;
+    for (int i = 0; i < row->count; i++) arg->sizes[i] = value;
+    return;
+  }
+  read_size_table(r, arg, param, index);
+  if (arg->count != row->count)
+    bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
+}
+
 /* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
  * our own there, since the caller's may be weak, or be emptied by a finaliser, before the call is over. */
 static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
@@ -175,6 +190,8 @@ static int read_argument(const reader *r, int param, int index, int top) {
     if (type == LUA_TSTRING && r->call->op->params[param].choices != NULL) {
       read_choice(r, arg, param, index);
       arg->integer++;
+    } else if (r->call->op->params[param].count > 0) {
+      read_counted_sizes(r, arg, param, index);
     } else if (type == LUA_TTABLE) {
       read_size_table(r, arg, param, index);
     } else {
@@ -188,6 +205,7 @@ static int read_argument(const reader *r, int param, int index, int top) {
 static bool is_list(const reader *r, int param) {
   if (param == PERI_MAX_PARAMS || r->call->op->params[param].name == NULL) return false;
   peri_kind kind = r->call->op->params[param].kind;
+  if (r->call->op->params[param].count > 0) return false; /* never empty */
   return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS;
 }
 
@@ -444,6 +462,8 @@ static void push_params(lua_State *L, const peri_op *op) {
     lua_setfield(L, -2, "named");
     lua_pushstring(L, param->choices);
     lua_setfield(L, -2, "choices");
+    lua_pushboolean(L, param->count > 0);
+    lua_setfield(L, -2, "counted");
     lua_rawseti(L, -2, i + 1);
   }
 }

@@ -114,9 +114,20 @@ static void complain(lua_State *L, int complaints, const char *format, ...) {
   lua_rawseti(L, complaints, (lua_Integer)lua_rawlen(L, complaints) + 1);
 }
 
+/* A finite number that would be stored as an infinity. */
+static void compare_numbers(lua_State *L, bind_state *S, int complaints, const char *name, const peri_tensor *x,
+                            peri_tensor *value) {
+  int64_t at = -1;
+  double number = 0;
+  BIND_TRY(L, S, peri_tensor_find_unfit(value, x->layout.dtype, &at, &number));
+  if (at < 0) return;
+  complain(L, complaints, "%s has %f in element %I (expected numbers that %s holds)", name, number, (lua_Integer)at + 1,
+           peri_dtype_name(x->layout.dtype));
+}
+
 /* What is wrong with the value on the top, which stands under `name` in place of x. */
 static void compare_entry(lua_State *L, bind_state *S, int complaints, const char *name, const peri_tensor *x) {
-  const peri_tensor *value = bind_to_tensor(L, S, -1);
+  peri_tensor *value = bind_to_tensor(L, S, -1);
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   if (lua_isnil(L, -1)) {
     complain(L, complaints, "%s is missing", name);
@@ -130,6 +141,8 @@ static void compare_entry(lua_State *L, bind_state *S, int complaints, const cha
              !(peri_is_float(value->layout.dtype) && peri_is_float(x->layout.dtype))) {
     complain(L, complaints, "%s is %s (expected %s)", name, peri_dtype_name(value->layout.dtype),
              peri_dtype_name(x->layout.dtype));
+  } else if (value->layout.dtype != x->layout.dtype) {
+    compare_numbers(L, S, complaints, name, x, value);
   }
 }
 

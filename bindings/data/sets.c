@@ -5,10 +5,7 @@
 #include <string.h>
 
 static int64_t check_count(lua_State *L, int index, const char *operation) {
-  int whole = 0;
-  lua_Integer n = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
-  if (!whole || n < 1) bind_error(L, operation, "n must be a whole number from 1, got %s", bind_describe(L, index));
-  return n;
+  return bind_check_whole(L, index, operation, "n", 1);
 }
 
 /* The row is upvalue 2. */

@@ -50,14 +50,16 @@ local function read_set(dir, prefix)
   return { x = images:view(#images, -1):to("float32"):div_(255), y = y:add_(1) }
 end
 
+local FOLDER = internal.check.test("the name of a folder", function(v)
+  return type(v) == "string" and v ~= "" and not v:find "%z"
+end)
+
 internal.document("mnist", [[
 data.mnist(dir) -> {train = {x =, y =}, test = {x =, y =}, classes =}
 Reads the four IDX files of MNIST (or a set of its family) from a folder, plain or .gz: x is n x 784 float32 in [0, 1],
 y int64: the digit + 1; classes are the digits in order.
 Errors: files that are missing, or no such sets; images that are not 28x28; labels beyond 9.]], function(dir)
-  if type(dir) ~= "string" or dir:find "\0" then
-    internal.raise(("mnist: dir must be the name of a folder, got %s"):format(type(dir)))
-  end
+  internal.check.read("mnist", "dir", dir, FOLDER)
   local ok, result = pcall(function()
     return { train = read_set(dir, "train"), test = read_set(dir, "t10k"), classes = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 } }
   end)
@@ -141,8 +143,8 @@ Errors: as StandardScaler; low that is not below high.]], "data.transforms")
 document("PCA", [[
 data.PCA{components =, whiten = false} -> PCA
 Principal components by the singular value decomposition of X less its column
-means (LAPACK gesvd). components is how many (by default all: the smaller of n
-and d), or a share below 1: as few as explain that much of the variance. Fields
+means (LAPACK gesvd, whose bits are the processor's). components is how many (by
+default all: the smaller of n and d), or a share below 1: as few as explain that much of the variance. Fields
 once fitted: components (k x d, rows of length 1, the largest entry of each
 positive), explained_variance (k, over n - 1), explained_variance_ratio (k,
 shares of the whole), singular_values (k), deviation (k: standard deviations, 1

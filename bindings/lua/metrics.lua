@@ -1,19 +1,26 @@
 -- peri.metrics: how good predictions are. Labels are any whole numbers; the meaning is scikit-learn's.
 local peri, internal = ...
-local input = internal.load("learn.input", peri, internal)
-local fail = input.fail
+local check, input = internal.check, internal.load("learn.input", peri, internal)
+local fail = check.fail
 
 local metrics = {}
 
 local function document(name, doc, f) internal.document(name, doc, f, metrics) end
 
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
+local function int64(list) return peri.tensor(list, { dtype = "int64" }) end
 
 -- Predictions and labels as lists of integers, and weights (a list or nil).
 local function read_labels(operation, pred, y, options)
   local p, t = input.labels(operation, "pred", pred), input.labels(operation, "y", y)
   input.same_length(operation, "pred", #p, "y", #t)
   return p, t, input.weights(operation, options.sample_weight, #t)
+end
+
+-- Labels as int64, which a tensor of labels is as it stands.
+local function label_tensor(operation, name, value)
+  local ready = peri.is_tensor(value) and value.dtype == "int64" and value:dim() == 1 and #value > 0
+  return ready and value:contiguous() or int64(input.labels(operation, name, value))
 end
 
 -- The classes that an option lists, in its order, or those that occur.
@@ -42,15 +49,11 @@ if asked. Tensors or Lua tables.
 Errors: lengths that differ; entries that are no whole numbers; weights that are
 negative, not finite or all 0.]],
   function(pred, y, options)
-    options = input.only("accuracy", options, "sample_weight")
-    local p, t, weights = read_labels("accuracy", pred, y, options)
-    local right, all = 0.0, 0.0
-    for i = 1, #t do
-      local w = weights and weights[i] or 1
-      all = all + w
-      if p[i] == t[i] then right = right + w end
-    end
-    return right / all
+    options = check.only("accuracy", options, "sample_weight")
+    local p, t = label_tensor("accuracy", "pred", pred), label_tensor("accuracy", "y", y)
+    input.same_length("accuracy", "pred", #p, "y", #t)
+    local weights = input.weights("accuracy", options.sample_weight, #t)
+    return internal.data.accuracy(p, t, weights and float64(weights))
   end)
 
 local Confusion = {}
@@ -62,7 +65,7 @@ end
 
 function Confusion.__len(self) return #self.labels end
 
-Confusion.__tostring = input.guard("tostring", function(self)
+Confusion.__tostring = check.guard("tostring", function(self)
   local rows = { { "true \\ pred" } }
   local whole = self.matrix.dtype == "int64"
   for i, label in ipairs(self.labels) do
@@ -91,8 +94,8 @@ matrix, tostring gives a table, c:plot() a picture. normalize is 'none', or divi
 Errors: as accuracy; labels none of which occurs in y, or one twice.]],
   function(pred, y, options)
     local operation = "confusion_matrix"
-    options = input.only(operation, options, "labels normalize sample_weight")
-    local by = input.choice(operation, "normalize", options.normalize or "none", "none true pred all")
+    options = check.only(operation, options, "labels normalize sample_weight")
+    local by = check.choice(operation, "normalize", options.normalize or "none", "none true pred all")
     local p, t, weights = read_labels(operation, pred, y, options)
     local labels, position = choose_classes(operation, "labels", options.labels, p, t)
     local counts, seen = {}, false
@@ -117,16 +120,14 @@ internal.document("plot", [[
 c:plot{names =, title =, xlabel = 'predicted', ylabel = 'true', ...} -> figure
 The matrix as a heat map with its counts or shares; names (a list) stand for the
 labels. Further options: those of plot.figure.
-Errors: names that are not as many as the labels.]], input.guard("plot", function(self, options)
-    if getmetatable(self) ~= Confusion then
-      fail("plot: called with %s (expected c:plot(...))", input.describe(self))
-    end
+Errors: names that are not as many as the labels.]], check.guard("plot", function(self, options)
+    check.called("plot", getmetatable(self) == Confusion, self, "c:plot(...)")
     return peri.plot and internal.view("confusion", self, options)
   end), Confusion)
 
 local Report = {}
 
-Report.__tostring = input.guard("tostring", function(self)
+Report.__tostring = check.guard("tostring", function(self)
   local rows = { { "class", "precision", "recall", "f1", "support" } }
   local function add(name, precision, recall, f1, support)
     local row = { name }
@@ -156,6 +157,8 @@ local function count_labels(p, t, weights)
   return right, predicted, true_
 end
 
+local ZERO_OR_ONE = check.test("0 or 1", function(v) return v == 0 or v == 1 end, check.kinds.number)
+
 document("precision_recall_f1", [[
 metrics.precision_recall_f1(pred, y, {labels =, zero_division = 0, sample_weight =}) -> table
 For each class: precision (right among those predicted so), recall (right among
@@ -170,11 +173,8 @@ what is weighted when no class has support.
 Errors: as accuracy; labels with one twice.]],
   function(pred, y, options)
     local operation = "precision_recall_f1"
-    options = input.only(operation, options, "labels sample_weight zero_division")
-    local undefined = options.zero_division or 0
-    if undefined ~= 0 and undefined ~= 1 then
-      fail("%s: zero_division must be 0 or 1, got %s", operation, input.describe(undefined))
-    end
+    options = check.only(operation, options, "labels sample_weight zero_division")
+    local undefined = check.read(operation, "zero_division", options.zero_division or 0, ZERO_OR_ONE)
     local p, t, weights = read_labels(operation, pred, y, options)
     local labels = choose_classes(operation, "labels", options.labels, p, t)
     local right, predicted, true_ = count_labels(p, t, weights)
@@ -231,9 +231,7 @@ local function read_binary(operation, s, t, positive)
   if positive == nil then
     if #classes > 2 then fail("%s: y has %d classes (expected 2, or option positive)", operation, #classes) end
     positive = classes[2]
-  elseif not (math.type(positive) and math.tointeger(positive)) then
-    fail("%s: positive must be a whole number, got %s", operation, input.describe(positive))
-  elseif not position[positive] then
+  elseif not position[check.read(operation, "positive", positive, check.kinds.whole)] then
     fail("%s: positive is %d but y has none of it", operation, positive)
   end
   if #classes < 2 then
@@ -278,8 +276,8 @@ Errors: lengths that differ; NaN; y of one class, or of more than two without
 positive. T. Fawcett, 'An introduction to ROC analysis', 2006.]],
   function(scores, y, options)
     local operation = "roc_curve"
-    options = input.only(operation, options, "drop_intermediate positive sample_weight")
-    local drop = input.flag(operation, "drop_intermediate", options.drop_intermediate, true)
+    options = check.only(operation, options, "drop_intermediate positive sample_weight")
+    local drop = check.flag(operation, "drop_intermediate", options.drop_intermediate, true)
     local s, t = read_scores(operation, "scores", scores, y)
     local weights = input.weights(operation, options.sample_weight, #t)
     local positive
@@ -320,8 +318,8 @@ Errors: as roc_curve; a number of classes that is not that of the columns; a
 class that y has not, or a label of y that is none of classes.]],
   function(scores, y, options)
     local operation = "roc_auc"
-    options = input.only(operation, options, "average classes positive sample_weight")
-    local average = input.choice(operation, "average", options.average or "macro", "macro weighted none")
+    options = check.only(operation, options, "average classes positive sample_weight")
+    local average = check.choice(operation, "average", options.average or "macro", "macro weighted none")
     local s, t = read_scores(operation, "scores", scores, y)
     local weights = input.weights(operation, options.sample_weight, #t)
     if s:dim() == 1 or s:size(2) == 2 then
@@ -356,6 +354,10 @@ class that y has not, or a label of y that is none of classes.]],
 
 local EPSILON = { float32 = 2.0 ^ -23, float64 = 2.0 ^ -52 }
 
+local BELOW_HALF = check.test("a number from 0 to below 0.5", function(v)
+  return math.type(v) and v >= 0 and v < 0.5
+end, check.kinds.number)
+
 document("log_loss", [[
 metrics.log_loss(probabilities, y, {classes =, eps =, sample_weight =}) -> number
 The mean of -log(probability of the true class), weighted if asked.
@@ -367,16 +369,14 @@ Errors: lengths that differ; numbers outside [0, 1]; a number of classes that is
 not that of the columns; a label that is none of classes.]],
   function(probabilities, y, options)
     local operation = "log_loss"
-    options = input.only(operation, options, "classes eps sample_weight")
+    options = check.only(operation, options, "classes eps sample_weight")
     local p, t = read_scores(operation, "probabilities", probabilities, y)
     p = p:to "float64"
     local weights = input.weights(operation, options.sample_weight, #t)
     if p:lt(0):any() or p:gt(1):any() then fail("%s: probabilities has numbers outside [0, 1]", operation) end
     local dtype = peri.is_tensor(probabilities) and probabilities.dtype or "float64"
     local eps = options.eps or EPSILON[dtype] or EPSILON.float64
-    if not (math.type(eps) and eps >= 0 and eps < 0.5) then
-      fail("%s: eps must be a number from 0 to below 0.5, got %s", operation, input.describe(eps))
-    end
+    check.read(operation, "eps", eps, BELOW_HALF)
     p = p:clamp(eps, 1 - eps)
     if p:dim() == 1 then p = peri.stack({ 1 - p, p }, 2) end
     local classes, position = choose_classes(operation, "classes", options.classes, t)
@@ -396,22 +396,23 @@ not that of the columns; a label that is none of classes.]],
 
 -- ---- numbers ----
 
--- Predictions and targets of one shape as n x d, float64 or int64, and weights n x 1 that sum to 1.
+-- Predictions and targets of one shape as n x d, float64 or int64; weights n x 1 that sum to 1; those given, n or nil.
 local function read_numbers(operation, pred, y, options)
-  options = input.only(operation, options, "sample_weight")
+  options = check.only(operation, options, "sample_weight")
   local p, t = input.exact(operation, "pred", pred), input.exact(operation, "y", y)
   local a, b = table.concat(p.shape, "x"), table.concat(t.shape, "x")
   if a ~= b then fail("%s: pred is %s but y is %s", operation, a, b) end
   local weights = input.weights(operation, options.sample_weight, #t)
-  local w = weights and float64(weights) or peri.ones(#t, { dtype = "float64" })
-  return p:reshape(#p, -1), t:reshape(#t, -1), (w / w:sum()):unsqueeze(2)
+  local given = weights and float64(weights)
+  local w = given or peri.ones(#t, { dtype = "float64" })
+  return p:reshape(#p, -1), t:reshape(#t, -1), (w / w:sum()):unsqueeze(2), given
 end
 
 -- Powers of two, one for each column, near the largest number of a and b (n x d): 1 where that is 0 or not finite.
 local function column_units(a, b)
   local largest, units = peri.cat({ a, b }, 1):abs():max(1):totable(), {}
   for j, size in ipairs(largest) do
-    units[j] = size > 0 and size < math.huge and 2.0 ^ math.floor(math.log(size, 2)) or 1.0
+    units[j] = size > 0 and size < math.huge and internal.data.binade(size) or 1.0
   end
   return float64(units)
 end
@@ -451,16 +452,15 @@ column of y that is constant gives 1 when pred equals it, else 0; a single row
 NaN.
 Errors: as mse.]],
   function(pred, y, options)
-    local p, t, w = read_numbers("r2", pred, y, options)
+    local p, t, _, weights = read_numbers("r2", pred, y, options)
     if #t < 2 then return 0 / 0 end
-    local off, first = less(p, t), t[{ { 1, 1 } }]
-    local from_first = t.dtype == "int64" and less(t, first) or t
-    local from_mean = from_first - (from_first * w):sum(1, true)
-    local units = column_units(off, from_mean) -- squares stay within the range
-    local residual, total = ((off / units):square() * w):sum(1), ((from_mean / units):square() * w):sum(1)
-    local constant = peri.where(residual:eq(0), peri.ones_like(residual), peri.zeros_like(residual))
-    local flat = t:eq(first):all(1)
-    return peri.where(flat, constant, 1 - residual / total):mean():item()
+    local off = less(t, p)
+    local from = t.dtype == "int64" and less(t, t[{ { 1, 1 } }]) or t -- integers beyond 2^53 are told apart
+    local sum = 0.0
+    for j = 1, t:size(2) do
+      sum = sum + internal.data.r_squared(from:select(2, j):contiguous(), off:select(2, j):contiguous(), weights)
+    end
+    return sum / t:size(2)
   end)
 
 return metrics

@@ -19,7 +19,8 @@ local sheet = internal.load("plot.sheet", input, out, ticks, legends, panels)
 local model_of = internal.load("plot.model", peri, internal, input)
 local regions = internal.load("plot.regions", peri, internal, input, model_of)
 
-local fail, public, shown, options, kinds = input.fail, input.public, input.shown, input.options, input.kinds
+local check, kinds = internal.check, input.kinds
+local fail, options, describe = check.fail, check.options, check.describe
 local clean, LAYERS, new_box = out.clean, layers.LAYERS, layers.new_box
 
 -- ---- what scripts hold ----
@@ -46,9 +47,9 @@ local function seen_layer(layer)
       if key == "kind" then return layer.kind.name end
       if not HIDDEN[key] then return seen(layer[key]) end
     end,
-    __newindex = public(function()
+    __newindex = function()
       fail("plot: the layers of a figure cannot be changed (give figure:%s its options)", layer.kind.name)
-    end),
+    end,
   })
 end
 
@@ -67,23 +68,25 @@ local function new_class(name, methods, known, checked)
     if key == "layers" and record.layers then return seen_layers(record) end
     if known[key] then return seen(record[key]) end
   end
-  class.__newindex = public(function(self, key, value)
+  class.__newindex = function(self, key, value)
     local record = RECORDS[self]
     local given = {}
     for option in pairs(known) do given[option] = record[option] end
     if not known[key] then
-      fail("plot: a %s has no option %s (known: %s)", name, shown(key), table.concat(input.sorted_keys(known), ", "))
+      local words = type(key) == "string" and describe(key):sub(2, -2) or describe(key)
+      fail("plot: a %s has no option %s (known: %s)%s", name, words, table.concat(check.sorted_keys(known), ", "),
+        internal.meant(key, known))
     end
     given[key] = value
     record[key] = checked(given, record)[key]
-  end)
+  end
   return class
 end
 
 local function record_of(self, method, class)
   local record = RECORDS[self]
   if record and (class ~= "page") == (record.layers ~= nil) then return record end
-  return fail("plot.%s: called with %s (expected %s:%s(...))", method, shown(self), class or "figure", method)
+  return fail("plot.%s: called with %s (expected %s:%s(...))", method, describe(self), class or "figure", method)
 end
 
 -- ---- figures ----
@@ -150,10 +153,10 @@ end
 
 for name, row in pairs(LAYERS) do
   row.name = name
-  internal.document(name, row.doc, public(function(self, ...)
+  internal.document(name, row.doc, function(self, ...)
     add_layer(record_of(self, name), name, ...)
     return self
-  end), Figure)
+  end, Figure)
 end
 
 -- Where the layers lie, with room around, for regions that say no extent.
@@ -174,10 +177,10 @@ there is predict_proba (networks, LogisticRegression), else 'class'. extent is {
 of the points before. Further options: colorbar (its title, or false), label and margin_label (of the lines, in the
 legend).
 Errors: both or none of model and predict; a model that is no estimator, is not fitted, is a regression, or has not 2
-features or what kind asks for; what predict gives has not the form of kind.]], public(function(self, given)
+features or what kind asks for; what predict gives has not the form of kind.]], function(self, given)
   regions.add(record_of(self, "regions"), given, natural_extent, add_layer)
   return self
-end), Figure)
+end, Figure)
 
 -- ---- pages of several panels ----
 
@@ -216,7 +219,9 @@ local function new_page(given)
   end
   for i, figure in ipairs(type(given) == "table" and given or {}) do
     local record = RECORDS[figure]
-    if not record or record.figures then fail("plot.page: panel %d is %s (expected a figure)", i, shown(figure)) end
+    if not record or record.figures then
+      check.must_be("plot.page", ("panel %d"):format(i), figure, "a figure")
+    end
     figures[i] = record
   end
   if #figures == 0 then fail("plot.page: there are no panels (expected a list of figures)") end
@@ -258,17 +263,17 @@ local function save(picture, paths, given)
   local opts = options("plot.save", given, {scale = kinds.positive})
   if type(paths) == "string" then paths = {paths} end
   if type(paths) ~= "table" or #paths == 0 then
-    fail("plot.save: the path is %s (expected a file name or a list of them)", shown(paths))
+    check.must_be("plot.save", "path", paths, "a file name or a list of them")
   end
   local s = (opts.scale or 2) + 0.0 -- integers would wrap around
   local formats, wanted = {}, {}
   for i, path in ipairs(paths) do
     if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
-      fail("plot.save: path %d is %s (expected a file name)", i, shown(path))
+      check.must_be("plot.save", ("path %d"):format(i), path, "a file name")
     end
     local format = (path:match("%.(%w+)$") or ""):lower()
     if not out.FORMATS[format] then
-      local known = table.concat(input.sorted_keys(out.FORMATS), ", .")
+      local known = table.concat(check.sorted_keys(out.FORMATS), ", .")
       fail("plot.save: '%s' has no known extension (known: .%s)", clean(path), known)
     end
     if not wanted[format] then formats[#formats + 1] = format end
@@ -307,14 +312,14 @@ Writes .svg, .png, .pdf or .txt by the path's ending, or a list of paths in one 
 local SHOW_DOC = "%s:show() -> %s\nDraws with characters in the terminal."
 
 for name, methods in pairs{figure = Figure, page = Page} do
-  internal.document("save", SAVE_DOC:format(name, name), public(function(self, ...)
+  internal.document("save", SAVE_DOC:format(name, name), function(self, ...)
     save(record_of(self, "save", name), ...)
     return self
-  end), methods)
-  internal.document("show", SHOW_DOC:format(name, name), public(function(self)
+  end, methods)
+  internal.document("show", SHOW_DOC:format(name, name), function(self)
     print((as_text("plot.show", record_of(self, "show", name)):gsub("\n$", "")))
     return self
-  end), methods)
+  end, methods)
 end
 
 local plot = {}
@@ -330,7 +335,7 @@ and the words below the picture in a report).
 Options can be read and set later (figure.title = 'x'); data are copied when a layer is added. When save or show finds
 that nothing of a figure's layers can be drawn (all NaN, or not positive on a log axis), it says so on stderr.
 Errors: options and data that are wrong; when it is drawn, axes beyond 8e307 or shorter than 1e-300.]],
-  public(new_figure), plot)
+  new_figure, plot)
 internal.document("page", [[
 plot.page{figure, figure, ..., title =, rows =, cols =, width =, height =, legend =, share =, doc =} -> page
 Several figures in one picture, row by row; page:save and page:show as for a figure. All plots are of one size. legend:
@@ -338,19 +343,19 @@ Several figures in one picture, row by row; page:save and page:show as for a fig
 the figures asks for another place than 'best' or 'below'. share: 'x', 'y' or 'both', the axes that have the same limits
 in all panels; doc as for plot.figure.
 Errors: more figures than places; an axis to share that is linear in one panel and log in another.]],
-  public(new_page), plot)
+  new_page, plot)
 
 -- ---- pictures of results ----
 
 local views
 
 -- internal.view(name, ...): a picture that plot/views.lua draws, for the methods of results.
-internal.view = public(function(name, ...)
+internal.view = function(name, ...)
   views = views or internal.load("plot.views", input, layers, model_of,
     {figure = new_figure, record = function(figure) return RECORDS[figure] end, options = FIGURE_OPTIONS,
       regions = regions.OPTIONS})
   return views[name](...)
-end)
+end
 
 internal.document("boundary", [[
 plot.boundary(m, X, y, {labels =, support =, title =, xlabel = 'x1', ylabel = 'x2', aspect = 'equal', ...}) -> figure

@@ -3,29 +3,28 @@ local peri, internal = ...
 local process = internal.process
 local page = internal.load "report.page"
 
-local function fail(message, ...) internal.raise(("report: " .. message):format(...)) end
+local check = internal.check
+local kinds = check.kinds
 
+local function fail(message, ...) check.fail("report: " .. message, ...) end
+
+local FOLDER = check.test("a folder", function(v) return type(v) == "string" and v ~= "" and not v:find "%z" end)
 local KNOWN = {
-  title = "string", about = "string", scripts = "table", folder = "string", out = "string", arguments = "table",
-  at_once = "number", progress = "boolean",
+  title = kinds.string, about = kinds.string, scripts = kinds.table, folder = kinds.string, out = FOLDER,
+  arguments = kinds.table, at_once = check.whole_from(1), progress = kinds.boolean,
 }
+local NAME = check.test("letters, digits, '_' and '-'",
+  function(v) return type(v) == "string" and v:match "^[%w_-]+$" end, kinds.string)
+local SCRIPT = { name = NAME, title = kinds.string, text = kinds.string, arguments = kinds.table }
 
 -- ---- what is asked for ----
 
 local function check_scripts(scripts)
   local seen = {}
   for i, script in ipairs(scripts) do
-    if type(script) ~= "table" then fail("script %d is a %s (expected a table)", i, type(script)) end
-    for _, field in ipairs { "name", "title" } do
-      if type(script[field]) ~= "string" then fail("script %d: %s must be a string", i, field) end
-    end
-    if script.text ~= nil and type(script.text) ~= "string" then fail("script %d: text must be a string", i) end
-    if script.arguments ~= nil and type(script.arguments) ~= "table" then
-      fail("script %d: arguments must be a list, got %s", i, type(script.arguments))
-    end
-    if not script.name:match "^[%w_-]+$" then
-      fail("script %d: name must be letters, digits, '_' and '-', got '%s'", i, script.name)
-    end
+    local where = ("report: script %d"):format(i)
+    check.options(where, check.table(where, script), SCRIPT)
+    for _, field in ipairs { "name", "title" } do check.read(where, field, script[field], SCRIPT[field]) end
     if seen[script.name] then fail("there are two scripts named %s", script.name) end
     seen[script.name] = true
   end
@@ -33,22 +32,11 @@ local function check_scripts(scripts)
 end
 
 local function checked(given)
-  if type(given) ~= "table" then fail("the options must be a table, got %s", type(given)) end
-  for name, value in pairs(given) do
-    if not KNOWN[name] then
-      fail("unknown option %s (known: about, arguments, at_once, folder, out, progress, scripts, title)%s",
-        tostring(name), internal.meant(name, KNOWN))
-    end
-    if type(value) ~= KNOWN[name] then fail("%s must be a %s, got %s", name, KNOWN[name], type(value)) end
-  end
+  local options = check.options("report", check.table("report", given), KNOWN)
   for _, name in ipairs { "title", "scripts", "folder", "out" } do
-    if given[name] == nil then fail("%s is missing", name) end
+    if options[name] == nil then fail("option %s is missing (expected %s)", name, KNOWN[name].expected) end
   end
-  if given.out == "" or given.out:find "%z" then fail("out must be a folder, got '%s'", given.out) end
-  if given.at_once and not (math.tointeger(given.at_once) and given.at_once >= 1) then
-    fail("at_once must be a whole number from 1, got %s", given.at_once)
-  end
-  check_scripts(given.scripts)
+  check_scripts(options.scripts)
 end
 
 -- The program that runs this script: the first word of the command line.

@@ -1,26 +1,24 @@
 -- peri.run: what a run was made with, and what came of it, in a folder of its own.
 local peri, internal = ...
-local process = internal.process
+local process, check = internal.process, internal.check
+local fail, kinds = check.fail, check.kinds
 
-local function fail(message, ...) internal.raise(message:format(...)) end
-
-local json = internal.load("run.json", peri, fail)
+local json = internal.load("run.json", peri, check)
 
 local Run = { __name = "run" }
 Run.__index = Run
 
-local KNOWN = { config = true, dir = true, name = true, seed = true }
 local FORMATS = { svg = true, png = true, pdf = true, txt = true }
 
 -- A name is one entry of a folder: it cannot lead elsewhere, nor be hidden.
-local function check_name(operation, name)
-  if type(name) ~= "string" then fail("%s: name must be a string, got %s", operation, type(name)) end
-  if #name == 0 or #name > 100 or name:find "[/\\%c]" or name:sub(1, 1) == "." then
-    fail("%s: name must be 1 to 100 bytes without '/', '\\' or control characters and not begin with '.', got '%s'",
-      operation, name:sub(1, 60):gsub("%c", "?"))
-  end
-  return name
-end
+local NAME_WORDS = "1 to 100 bytes without '/', '\\' or control characters, and not '.' first"
+local NAME = check.test(NAME_WORDS, function(v)
+  return type(v) == "string" and #v > 0 and #v <= 100 and not v:find "[/\\%c]" and v:sub(1, 1) ~= "."
+end, kinds.string)
+local FOLDER = check.test("a folder", function(v) return type(v) == "string" and v ~= "" and not v:find "%z" end)
+local FIGURE = check.test("a figure or a page",
+  function(v) return type(v) == "table" and check.has_method(v, "save") end)
+local KNOWN = { config = kinds.table, dir = FOLDER, name = NAME, seed = kinds.whole }
 
 local function must(ok, message)
   if not ok then fail("run: %s", message) end
@@ -57,26 +55,13 @@ local function write_facts(self)
 end
 
 local function check_run(self, method)
-  if getmetatable(self) ~= Run then
-    fail("run: %s was called with a %s (expected run:%s(...))", method, type(self), method)
-  end
+  check.called("run", getmetatable(self) == Run, self, ("run:%s(...)"):format(method))
 end
 
 local function open(_, options)
-  if type(options) ~= "table" then fail("run: the options must be a table, got %s", type(options)) end
-  for key in pairs(options) do
-    if not KNOWN[key] then
-      fail("run: unknown option %s (known: config, dir, name, seed)%s", tostring(key), internal.meant(key, KNOWN))
-    end
-  end
-  local name, dir, config, seed = check_name("run", options.name), options.dir or "out", options.config, options.seed
-  if type(dir) ~= "string" or dir == "" or dir:find "\0" then
-    fail("run: dir must be a folder, got %s", tostring(dir))
-  end
-  if config ~= nil and type(config) ~= "table" then fail("run: config must be a table, got %s", type(config)) end
-  if seed ~= nil and math.type(seed) ~= "integer" then
-    fail("run: seed must be a whole number, got %s", tostring(seed))
-  end
+  options = check.options("run", check.table("run", options), KNOWN)
+  local name, dir = check.read("run", "name", options.name, NAME), options.dir or "out"
+  local config, seed = options.config, options.seed
   local facts = {
     name = name, config = config or {}, seed = seed, started = os.date "!%Y-%m-%dT%H:%M:%SZ", status = "running",
     versions = peri.build_info(), lua = _VERSION, threads = peri.get_num_threads(),
@@ -96,9 +81,7 @@ end
 function Run:log(values)
   check_run(self, "log")
   if not self._metrics then fail("run: log was called after close") end
-  if type(values) ~= "table" or peri.is_tensor(values) then
-    fail("run: log takes a table of names and values, got %s", type(values))
-  end
+  if type(values) ~= "table" then check.must_be("run: log", "values", values, "a table of names and values") end
   local line = { step = self._step + 1, seconds = peri.now() - self._start }
   for name, value in pairs(values) do line[name] = value end
   must(self._metrics:write(line_of(line)))
@@ -109,10 +92,8 @@ end
 
 function Run:figure(figure, name)
   check_run(self, "figure")
-  check_name("run: figure", name)
-  if type(figure) ~= "table" or type(figure.save) ~= "function" then
-    fail("run: figure takes a figure or a page, got %s", type(figure))
-  end
+  check.read("run: figure", "name", name, NAME)
+  check.read("run: figure", "figure", figure, FIGURE)
   local path = self.path .. "/" .. name
   local ending = name:match "%.(%w+)$"
   figure:save(FORMATS[ending] and path or { path .. ".svg", path .. ".png" })

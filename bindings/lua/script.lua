@@ -1,7 +1,8 @@
 -- peri.script: what scripts have in common: options of the command line, tables of results, pictures in a folder.
 local peri, internal = ...
 
-local function fail(message, ...) internal.raise(message:format(...)) end
+local check = internal.check
+local fail, kinds = check.fail, check.kinds
 
 local Options = { __name = "options" }
 Options.__index = Options
@@ -36,34 +37,28 @@ local function kind_of(name, row)
   if type(default) == "string" then return "text" end
   if math.type(default) == "integer" then return "whole" end
   if math.type(default) == "float" then return "number" end
-  return fail("script.options: the default of %s must be a number, a string or a boolean, got %s", name, type(default))
+  return check.must_be("script.options", "the default of " .. name, default, "a number, a string or a boolean")
 end
 
 local FIELDS = { doc = "string", word = "string", choices = "table", least = "number", most = "number" }
 
 local function check_row(name, row)
   for field, kind in pairs(FIELDS) do
-    if row[field] ~= nil and type(row[field]) ~= kind then
-      fail("script.options: %s of %s must be a %s, got %s", field, name, kind, type(row[field]))
-    end
+    if row[field] ~= nil then check.read("script.options", field .. " of " .. name, row[field], kinds[kind]) end
   end
   if row.quick ~= nil and type(row.quick) ~= type(row[1]) then
-    fail("script.options: quick of %s must be a %s, as its default is, got %s", name, type(row[1]), type(row.quick))
+    check.must_be("script.options", "quick of " .. name, row.quick, ("a %s, as its default is"):format(type(row[1])))
   end
   for i, choice in ipairs(row.choices or {}) do
-    if type(choice) ~= "string" then
-      fail("script.options: choice %d of %s must be a string, got %s", i, name, type(choice))
-    end
+    check.read("script.options", ("choice %d of %s"):format(i, name), choice, kinds.string)
   end
 end
 
 local WORDS = { text = "TEXT", whole = "N", number = "X" }
 
 local function declared(given)
-  if type(given) ~= "table" then fail("script.options: the options must be a table, got %s", type(given)) end
-  if given.about ~= nil and type(given.about) ~= "string" then
-    fail("script.options: about must be a string, got %s", type(given.about))
-  end
+  check.table("script.options", given)
+  if given.about ~= nil then check.read("script.options", "about", given.about, kinds.string) end
   local rows, names = {}, {}
   for name, row in pairs(given) do
     if type(name) == "string" and name ~= "about" then
@@ -162,11 +157,10 @@ end
 -- The words of the command line, or of the list that is given in their place.
 local function words_of(given)
   if given == nil then given = type(arg) == "table" and arg or {} end
-  if type(given) ~= "table" then fail("script.options: arguments must be a list of strings, got %s", type(given)) end
+  if type(given) ~= "table" then check.must_be("script.options", "arguments", given, "a list of strings") end
   local words = {}
   for i, word in ipairs(given) do
-    if type(word) ~= "string" then fail("script.options: argument %d must be a string, got %s", i, type(word)) end
-    words[i] = word
+    words[i] = check.read("script.options", ("argument %d"):format(i), word, kinds.string)
   end
   return words
 end
@@ -190,15 +184,8 @@ end
 
 -- ---- what can fail ----
 
--- Layers can be called, and hide their metatables.
-local function is_callable(f)
-  local meta = getmetatable(f)
-  if type(meta) == "table" then return meta.__call ~= nil end
-  return type(f) == "function" or type(f) == "userdata" and not peri.is_tensor(f)
-end
-
 local function try(f, ...)
-  if not is_callable(f) then fail("script.try: f must be a function, got %s", type(f)) end
+  check.read("script.try", "f", f, kinds.callable)
   local results = table.pack(pcall(f, ...))
   if not results[1] then leave("%s", (tostring(results[2]):gsub("^%S+:%d+: ", ""))) end
   return table.unpack(results, 2, results.n)
@@ -207,11 +194,8 @@ end
 -- ---- time ----
 
 local function time(f, times)
-  times = times or 1
-  if type(f) ~= "function" then fail("script.time: f must be a function, got %s", type(f)) end
-  if math.type(times) ~= "integer" or times < 1 then
-    fail("script.time: times must be a whole number from 1, got %s", tostring(times))
-  end
+  check.read("script.time", "f", f, kinds.callable)
+  times = check.whole("script.time", "times", times or 1, 1)
   local least, results = math.huge, nil
   for _ = 1, times do
     local start = peri.now()
@@ -223,19 +207,19 @@ end
 
 -- ---- pictures ----
 
+local PICTURE = check.test("a figure or a page",
+  function(v) return type(v) == "table" and check.has_method(v, "save") end)
+local NAME = check.test("a string without '/' that does not begin with '.'",
+  function(v) return type(v) == "string" and v:match "^[^/%c.][^/%c]*$" end, kinds.string)
+
 local function check_options(self, method)
-  if getmetatable(self) == Options then return end
-  fail("%s: called with a %s (expected options:%s(...))", method, type(self), method)
+  check.called(method, getmetatable(self) == Options, self, ("options:%s(...)"):format(method))
 end
 
 function Options:save(picture, name)
   check_options(self, "save")
-  if type(picture) ~= "table" or type(picture.save) ~= "function" then
-    fail("save: the picture is a %s (expected a figure or a page)", type(picture))
-  end
-  if type(name) ~= "string" or not name:match "^[^/%c.][^/%c]*$" then
-    fail("save: the name must be a string without '/' that does not begin with '.', got %s", tostring(name))
-  end
+  check.read("save", "picture", picture, PICTURE)
+  check.read("save", "name", name, NAME)
   if self.plots == "no" then return nil end
   local path = self.out .. "/" .. name
   local ok, message = pcall(picture.save, picture, { path .. ".svg", path .. ".png" })
@@ -263,10 +247,10 @@ end
 
 -- Columns as wide as their widest cell; those with numbers stand on the right.
 local function as_table(rows)
-  if type(rows) ~= "table" then fail("script.table: the rows must be a list of lists, got %s", type(rows)) end
+  if type(rows) ~= "table" then check.must_be("script.table", "rows", rows, "a list of lists") end
   local widths, right, texts = {}, {}, {}
   for i, row in ipairs(rows) do
-    if type(row) ~= "table" then fail("script.table: row %d is a %s (expected a list)", i, type(row)) end
+    if type(row) ~= "table" then check.must_be("script.table", ("row %d"):format(i), row, "a list") end
     texts[i] = {}
     for j, value in ipairs(row) do
       texts[i][j] = cell(value)

@@ -1,9 +1,9 @@
 -- peri.train: training loops, and networks as estimators.
 local peri, internal = ...
-local check = internal.load("train.check", peri, internal, internal.load("learn.input", peri, internal))
-local progress = internal.load("train.progress", internal.process, check)
+local data = internal.load("train.data", peri, internal, internal.load("learn.input", peri, internal))
+local progress = internal.load("train.progress", internal.process, data)
 local loop = internal.load("train.loop", peri, internal, progress)
-local estimator = internal.load("train.estimator", peri, internal, check, loop)
+local estimator = internal.load("train.estimator", peri, internal, data, loop)
 
 local classes = estimator.classes
 local train = {}
@@ -39,13 +39,21 @@ over its mini-batches as they were before their steps), classes (a list, when y 
 weighted, rows of weight 0 are as if absent; for CrossEntropyLoss and MSELoss).
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
 dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
-'early_stopping', 'callback' or 'diverged'), best_epoch and monitor (of early stopping), diverged, note. A loss that is
-not finite ends the training: diverged is true and note says where.
+'early_stopping', 'callback' or 'diverged'; 'error' in train.unfinished), best_epoch and monitor (of early stopping),
+diverged, note. A loss that is not finite ends the training: diverged is true and note says where.
 Every layer of the model has afterwards the mode (train or eval) that it had before, also after an error. Ctrl-C is an
-error like others: the model keeps what it has learnt until then, and the states that callbacks were given its history.
+error like others: the model keeps what it has learnt until then, and train.unfinished() gives the history.
 Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train; an optimizer that
 holds none of the model's parameters, a schedule of another optimizer.]],
   estimator.fit, train)
+
+document("unfinished", [[
+train.unfinished() -> m or nil
+What the last training had come to when an error ended it, such as Ctrl-C or one of a callback, as train.fit (or the
+estimator whose fit it was) would have given it: the model with the parameters that it has now, and the history of the
+whole epochs. stopped is 'error' and note the error; after early_stopping the model is not changed, and best holds the
+parameters of best_epoch: m.model:load_state_dict(m.best). nil when the last training came to its end; it is forgotten
+when the next begins.]], estimator.unfinished, train)
 
 for _, name in ipairs { "Classifier", "Regressor" } do
   local text = [[

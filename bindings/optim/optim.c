@@ -255,10 +255,7 @@ static int optimizer_newindex(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "lr") != 0) {
     return bind_error(L, optimizer->kind->name, "field %s cannot be set (lr can)", bind_describe(L, 2));
   }
-  double rate = lua_type(L, 3) == LUA_TNUMBER ? lua_tonumber(L, 3) : -1;
-  if (!(rate >= 0 && rate <= DBL_MAX))
-    return bind_error(L, optimizer->kind->name, "lr must be a number from 0, got %s", bind_describe(L, 3));
-  optimizer->options[0] = rate;
+  bind_read_option(L, 3, optimizer->kind->name, &optimizer->kind->options[0], optimizer->options);
   return 0;
 }
 

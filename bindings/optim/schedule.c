@@ -62,7 +62,7 @@ static int schedule_step(lua_State *L) {
   } else if (!lua_isnoneornil(L, 2)) {
     return bind_error(L, schedule->kind->name, "step takes no metric, got %s", bind_describe(L, 2));
   }
-  peri_schedule_step(schedule, metric);
+  BIND_TRY(L, bind_here(L), peri_schedule_step(schedule, metric));
   return 0;
 }
 
@@ -142,12 +142,8 @@ static int schedule_newindex(lua_State *L) {
   bool epoch = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "epoch") == 0;
   if (!epoch || schedule->kind->rate == NULL)
     return bind_error(L, schedule->kind->name, "field %s cannot be set", bind_describe(L, 2));
-  int whole = 0;
-  lua_Integer n = lua_type(L, 3) == LUA_TNUMBER ? lua_tointegerx(L, 3, &whole) : 0;
-  if (!whole || n < 0)
-    return bind_error(L, schedule->kind->name, "epoch must be a whole number from 0, got %s", bind_describe(L, 3));
-  schedule->values[PERI_SCHEDULE_epoch] = (double)n - 1;
-  peri_schedule_step(schedule, 0);
+  lua_Integer n = bind_check_whole(L, 3, schedule->kind->name, "epoch", 0);
+  BIND_TRY(L, bind_here(L), peri_schedule_set_epoch(schedule, (double)n));
   return 0;
 }
 
@@ -183,7 +179,8 @@ static const bind_function schedule_methods[] = {
      "schedule:step(metric)\n"
      "The next epoch begins: sets the optimiser's lr. Only ReduceLROnPlateau takes a metric, a number or a tensor, "
      "and goes on from the lr there is; the others compute it from the lr that the optimiser had when they were "
-     "made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply."},
+     "made. So of two schedules on one optimiser the one that steps last is followed; they do not multiply.\n"
+     "Errors: an lr that is no finite number (a gamma above 1 in time); nothing changes then."},
     {"state_dict", schedule_state_dict,
      "schedule:state_dict() -> table\nThe epoch and what else a schedule remembers, by name."},
     {"load_state_dict", schedule_load_state_dict,

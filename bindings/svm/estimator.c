@@ -20,7 +20,7 @@ estimator *estimator_begin(lua_State *L, const char *method, int arguments, cons
   *operation = lua_pushfstring(L, "%s.%s", type->name, method);
   estimator *e = bind_is(L, bind_here(L), 1, type->kind) ? lua_touserdata(L, 1) : NULL;
   if (e == NULL) {
-    bind_error(L, *operation, "the first argument must be the estimator (m:%s), got %s", method, bind_describe(L, 1));
+    bind_error(L, *operation, "called with %s (expected m:%s(...))", bind_describe(L, 1), method);
   }
   return e;
 }
@@ -94,8 +94,8 @@ static peri_status run_computation(const estimator *e, computation compute, cons
 }
 
 /* Pushes what is computed, or nil. */
-static const peri_tensor *push_computed(lua_State *L, bind_state *S, const estimator *e, computation compute,
-                                        const void *arg) {
+static peri_tensor *push_computed(lua_State *L, bind_state *S, const estimator *e, computation compute,
+                                  const void *arg) {
   peri_tensor **handle = bind_new_tensor(L, S);
   BIND_TRY(L, S, run_computation(e, compute, arg, handle));
   if (*handle == NULL) {
@@ -144,7 +144,7 @@ int estimator_score(lua_State *L) {
   bind_options(L, 4, operation, none, names, unused);
   estimator_read_fresh(L, S, operation, e, &rows);
   estimator_read_targets(L, S, operation, e, &rows.samples);
-  const peri_tensor *prediction = push_computed(L, S, e, compute_prediction, &rows);
+  peri_tensor *prediction = push_computed(L, S, e, compute_prediction, &rows);
   for (int64_t i = 0; i < s->n; i++) {
     double weight = s->weights == NULL ? 1 : s->weights[i];
     if (!(weight >= 0) || isinf(weight)) {
@@ -154,10 +154,13 @@ int estimator_score(lua_State *L) {
     all += weight;
   }
   if (all == 0) bind_error(L, operation, "X has %I rows%s", (lua_Integer)s->n, s->n > 0 ? ", all of weight 0" : "");
-  const void *predicted = prediction->data;
-  lua_pushnumber(L, e->type->targets == PERI_TARGET_NUMBERS
-                        ? peri_measure_r_squared(s->n, s->targets, predicted, s->weights)
-                        : peri_measure_accuracy(s->n, s->labels, predicted, s->weights));
+  if (e->type->targets == PERI_TARGET_NUMBERS) {
+    double *off = (double *)(void *)prediction->data; /* nobody else has it */
+    for (int64_t i = 0; i < s->n; i++) off[i] = s->targets[i] - off[i];
+    lua_pushnumber(L, peri_measure_r_squared(s->n, s->targets, off, s->weights));
+  } else {
+    lua_pushnumber(L, peri_measure_accuracy(s->n, s->labels, (const void *)prediction->data, s->weights));
+  }
   bind_charge(L, S);
   return 1;
 }
@@ -175,7 +178,7 @@ int estimator_clone(lua_State *L) {
   const char *operation;
   const estimator *e = estimator_begin(L, "clone", 1, &operation);
   if (!lua_isnil(L, 2) && !lua_istable(L, 2)) {
-    return bind_error(L, operation, "changes must be a table of options, got %s", bind_describe(L, 2));
+    return bind_error(L, operation, "changes must be a table, got %s", bind_describe(L, 2));
   }
   estimator_push_params(L, 1, e);
   for (lua_pushnil(L); lua_istable(L, 2) && lua_next(L, 2); lua_pop(L, 1)) {

@@ -61,8 +61,10 @@ static int kernel_matrix(lua_State *L) {
   bind_options(L, 3, who, options, NULL, values);
   int word = peri_option_word(values[GAMMA]);
   peri_gamma_mode mode = word >= 0 ? (peri_gamma_mode)word : PERI_GAMMA_VALUE;
-  if (values[GAMMA] == 0 && values[KERNEL] != PERI_SVM_LINEAR)
-    return bind_error(L, who, "gamma is 0.0 (expected a finite number > 0)");
+  if (values[GAMMA] == 0 && values[KERNEL] != PERI_SVM_LINEAR) {
+    bind_push_entry(L, 3, "gamma");
+    return bind_error(L, who, "gamma is %s (expected a finite number > 0)", bind_describe(L, -1));
+  }
   bool two = !lua_isnil(L, 2);
   peri_svm_rows a = read_rows(L, S, "A", 1), b = {.n = 0};
   if (two) {

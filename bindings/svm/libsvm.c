@@ -21,8 +21,7 @@ int bind_save_libsvm(lua_State *L) {
     if (types[type]->kind == kind) e = lua_touserdata(L, 1);
   }
   if (e == NULL) {
-    return bind_error(L, "save_libsvm", "the first argument must be the estimator (m:save_libsvm), got %s",
-                      bind_describe(L, 1));
+    return bind_error(L, "save_libsvm", "called with %s (expected m:save_libsvm(path))", bind_describe(L, 1));
   }
   const char *operation = lua_pushfstring(L, "%s.save_libsvm", e->type->name);
   const char *path = bind_check_path(L, 2, operation);

@@ -118,7 +118,7 @@ static peri_status copy_arrays(const estimator *e, const estimator_source *sourc
   PERI_TRY(estimator_copy_amounts(e, source, "gaps", PERI_FLOAT64, m->pairs, m->gaps));
   PERI_TRY(estimator_copy_array(e, source, "objectives", PERI_FLOAT64, m->pairs, -1, m->objectives));
   double largest = 0;
-  for (int64_t p = 0; p < m->pairs; p++) largest = fmax(largest, m->gaps[p]);
+  for (int64_t p = 0; p < m->pairs; p++) largest = peri_larger(largest, m->gaps[p]);
   if (largest != m->gap) return estimator_refuse(e, "gap is not the largest of gaps");
   if (m->prob_a == NULL) return PERI_OK;
   PERI_TRY(estimator_copy_array(e, source, "prob_a", PERI_FLOAT64, m->pairs, -1, m->prob_a));
@@ -138,7 +138,7 @@ static peri_status check_derived(const estimator *e, const estimator_source *sou
   double largest = 0, off = 0;
   for (int64_t i = 0; i < m->pairs * m->d; i++) {
     double difference = fabs(((const double *)coef.data)[i] - m->coef[i]);
-    largest = fmax(largest, fabs(m->coef[i]));
+    largest = peri_larger(largest, fabs(m->coef[i]));
     off = difference > off || isnan(difference) ? difference : off;
   }
   return off <= 1e-6 * largest ? PERI_OK : estimator_refuse(e, "coef is not what the support vectors add up to");

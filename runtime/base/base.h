@@ -12,6 +12,9 @@
 
 static inline int64_t peri_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t peri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+/* Of a number and a NaN the number; of two zeros the second, where fmax and fmin leave open which. */
+static inline double peri_larger(double a, double b) { return a > b || b != b ? a : b; }
+static inline double peri_smaller(double a, double b) { return a < b || b != b ? a : b; }
 
 /* Return early with a failing status. */
 #define PERI_TRY(expression)                                                                                           \
@@ -47,13 +50,19 @@ uint64_t peri_stream_u64(peri_stream *stream);                            /* tak
 uint64_t peri_stream_below(peri_stream *stream, uint64_t bound);          /* uniform in [0, bound), unbiased */
 void peri_stream_shuffle(peri_stream *stream, int64_t n, int64_t *order); /* each order with the same chance */
 double peri_stream_uniform(peri_stream *stream);                          /* uniform in [0, 1), 53 bits */
-double peri_stream_normal(peri_stream *stream);                           /* Box-Muller; takes one block */
 /* order becomes a random permutation of 0 .. n-1 */
 void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order);
 
 /* ---- the context ---- */
 #define PERI_FREE_CLASSES 76
 #define PERI_MESSAGE_SIZE 1024
+
+/* Memory that is kept only to save time: an allocation that finds none takes it back before it fails. */
+typedef struct peri_spare {
+  struct peri_spare *previous, *next;
+  bool held;                              /* by a call that reads it */
+  void (*drop)(struct peri_spare *spare); /* ends with peri_spare_remove and peri_free */
+} peri_spare;
 
 struct peri_kernels;
 struct peri_blas;
@@ -63,7 +72,6 @@ struct peri_context {
   int threads;
   struct peri_team *team;       /* opened at the first job for it */
   const struct peri_blas *blas; /* between peri_blas_begin and peri_blas_end (base/blas.h), else NULL */
-  int blas_calls;               /* that may be made at once between them, else 0 */
   bool keep_blas_threads;
   bool grad_mode; /* operations record */
   atomic_bool cancelled;
@@ -79,6 +87,7 @@ struct peri_context {
   size_t cached;              /* bytes in free_blocks */
   int64_t fail_after;         /* tests: allocations that still succeed; negative is off */
   struct peri_free_block *free_blocks[PERI_FREE_CLASSES];
+  peri_spare *spares;
 
   peri_stream stream;
   char message[PERI_MESSAGE_SIZE];
@@ -97,6 +106,9 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out);
 void peri_free(peri_context *context, void *block, size_t bytes); /* block may be NULL */
 /* count * size with the overflow check; the rest as peri_alloc. */
 peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out);
+
+void peri_spare_add(peri_context *context, peri_spare *spare);
+void peri_spare_remove(peri_context *context, peri_spare *spare);
 
 /* ---- cancellation and threads ---- */
 static inline bool peri_cancelled(const peri_context *context) {

@@ -30,7 +30,6 @@ static struct {
   void (*set_threads)(int);
   void *(*take_buffer)(int);
   void (*give_buffer)(void *);
-  int most;     /* calls at once that one context may make: more than there are processors gain nothing */
   int capacity; /* calls at once that OpenBLAS was built for */
   int warm;     /* buffers that OpenBLAS has mapped, and where */
   void *buffer[MOST];
@@ -68,11 +67,8 @@ static bool find_all(void *openblas, void *lapacke) {
              find(openblas, "openblas_set_num_threads", &gate.set_threads) &&
              find(openblas, "blas_memory_alloc", &gate.take_buffer) &&
              find(openblas, "blas_memory_free", &gate.give_buffer);
-#define FIND_BLAS(name)   all = all && find(openblas, #name, &gate.table.name);
 #define FIND_LAPACK(name) all = all && find(lapacke, #name, &gate.table.name);
-  PERI_BLAS_ROUTINES(FIND_BLAS)
   PERI_LAPACK_ROUTINES(FIND_LAPACK)
-#undef FIND_BLAS
 #undef FIND_LAPACK
   return all;
 }
@@ -84,9 +80,7 @@ static void find_facts(void *openblas) {
   if (find(openblas, "openblas_get_corename", &core)) gate.facts.core = core();
   const char *built_for = strstr(gate.facts.config, "MAX_THREADS=");
   int threads = built_for == NULL ? 0 : atoi(built_for + strlen("MAX_THREADS="));
-  long processors = sysconf(_SC_NPROCESSORS_ONLN);
   gate.capacity = threads < 1 ? FEWEST : threads > MOST ? MOST : threads;
-  gate.most = processors >= 1 && processors < gate.capacity ? (int)processors : gate.capacity;
 }
 
 static void lock(void) { pthread_mutex_lock(&gate.lock); }
@@ -157,59 +151,43 @@ static void warm_locked(int wanted) {
   while (count > 0) gate.give_buffer(held[--count]);
 }
 
-/* How many of the wanted calls may be made; 0 when there is no room for one. Where contexts of other threads have all
- * that there is room for, `wait` waits for these. */
-static int lease_locked(int wanted, bool wait) {
+/* Whether one more call may be made; where contexts of other threads have all that there is room for, waits for these.
+ */
+static bool lease_locked(void) {
   for (;;) {
-    if (gate.warm < gate.leased + wanted) warm_locked((int)peri_min(gate.leased + wanted, gate.capacity));
-    if (gate.leased < gate.warm || gate.leased == 0 || !wait) break;
+    if (gate.warm <= gate.leased) warm_locked((int)peri_min(gate.leased + 1, gate.capacity));
+    if (gate.leased < gate.warm || gate.leased == 0) break;
     gate.waiting++;
     pthread_cond_wait(&gate.returned, &gate.lock);
     gate.waiting--;
   }
-  int got = (int)peri_min(wanted, gate.warm - gate.leased);
-  gate.leased += got;
-  return got;
+  if (gate.leased >= gate.warm) return false;
+  gate.leased++;
+  return true;
 }
 
 /* ---- the gate ---- */
 
-static peri_status begin_locked(peri_context *context, int64_t calls, int *taken) {
+static peri_status begin_locked(peri_context *context) {
   PERI_TRY(load_locked(context));
   /* asked first, because in the child of a fork setting it would start OpenBLAS's own threads anew */
   if (!context->keep_blas_threads && gate.threads() != 1) gate.set_threads(1);
-  int more = (int)peri_min(calls, gate.most) - context->blas_calls;
-  if (more > 0) *taken = lease_locked(more, context->blas_calls == 0);
-  if (*taken > 0 || context->blas_calls > 0) return PERI_OK;
-  return no_room(context, BUFFER);
+  return lease_locked() ? PERI_OK : no_room(context, BUFFER);
 }
 
-peri_status peri_blas_begin(peri_context *context, int64_t calls, int *taken) {
-  *taken = 0;
-  calls = peri_max(1, peri_min(calls, context->threads));
-  if (calls <= context->blas_calls) return PERI_OK;
+peri_status peri_blas_begin(peri_context *context) {
   lock();
-  peri_status status = begin_locked(context, calls, taken);
+  peri_status status = begin_locked(context);
   unlock();
-  context->blas_calls += *taken;
-  if (context->blas_calls > 0) context->blas = &gate.table;
+  if (status == PERI_OK) context->blas = &gate.table;
   return status;
 }
 
-void peri_blas_end(peri_context *context, int taken) {
-  if (taken == 0) return;
-  context->blas_calls -= taken;
-  if (context->blas_calls == 0) context->blas = NULL;
+void peri_blas_end(peri_context *context) {
+  if (context->blas == NULL) return;
+  context->blas = NULL;
   lock();
-  gate.leased -= taken;
-  if (gate.waiting > 0) pthread_cond_broadcast(&gate.returned);
+  gate.leased--;
+  if (gate.waiting > 0) pthread_cond_signal(&gate.returned);
   unlock();
-}
-
-peri_status peri_blas_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg) {
-  int taken;
-  PERI_TRY(peri_blas_begin(context, pieces, &taken));
-  peri_status status = peri_parallel(context, pieces, body, arg);
-  peri_blas_end(context, taken);
-  return status;
 }

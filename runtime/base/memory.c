@@ -91,6 +91,43 @@ static void *system_block(peri_context *context, size_t bytes) {
   return library_block(bytes);
 }
 
+/* A block within the budget, or NULL. */
+static void *take_block(peri_context *context, size_t bytes) {
+  if (bytes > PTRDIFF_MAX || bytes > context->limit || context->in_use > context->limit - bytes) return NULL;
+  if (bytes > LARGEST_CLASS) return system_block(context, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+  size_t rounded;
+  int class = size_class(bytes, &rounded);
+  void *block = cached(context, class, rounded);
+  return block != NULL ? block : system_block(context, rounded);
+}
+
+void peri_spare_add(peri_context *context, peri_spare *spare) {
+  spare->previous = NULL;
+  spare->next = context->spares;
+  if (spare->next != NULL) spare->next->previous = spare;
+  context->spares = spare;
+}
+
+void peri_spare_remove(peri_context *context, peri_spare *spare) {
+  if (spare->next != NULL) spare->next->previous = spare->previous;
+  if (spare->previous != NULL)
+    spare->previous->next = spare->next;
+  else
+    context->spares = spare->next;
+}
+
+/* Whether there was any that nobody reads now. */
+static bool drop_spares(peri_context *context) {
+  bool dropped = false;
+  for (peri_spare *spare = context->spares, *next; spare != NULL; spare = next) {
+    next = spare->next;
+    if (spare->held) continue;
+    spare->drop(spare);
+    dropped = true;
+  }
+  return dropped;
+}
+
 peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
   *out = NULL;
   if (bytes == 0) return PERI_OK;
@@ -98,17 +135,8 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
     context->fail_after = 0; /* and so does every later one */
     return out_of_memory(context, bytes);
   }
-  if (bytes > PTRDIFF_MAX || bytes > context->limit || context->in_use > context->limit - bytes)
-    return out_of_memory(context, bytes);
-  void *block = NULL;
-  if (bytes <= LARGEST_CLASS) {
-    size_t rounded;
-    int class = size_class(bytes, &rounded);
-    block = cached(context, class, rounded);
-    if (block == NULL) block = system_block(context, rounded);
-  } else {
-    block = system_block(context, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
-  }
+  void *block = take_block(context, bytes);
+  if (block == NULL && drop_spares(context)) block = take_block(context, bytes);
   if (block == NULL) return out_of_memory(context, bytes);
   context->in_use += bytes;
   if (context->in_use > context->peak) context->peak = context->in_use;

@@ -5,8 +5,6 @@
  * high half; the key is the seed. */
 #include "base/base.h"
 
-#include <math.h>
-
 void peri_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
   uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
   uint32_t k0 = key[0], k1 = key[1];
@@ -30,17 +28,10 @@ void peri_philox(uint64_t seed, uint64_t block, uint32_t out[4]) {
                   (uint32_t[]){(uint32_t)seed, (uint32_t)(seed >> 32)}, out);
 }
 
-static void next_pair(peri_stream *stream, uint64_t pair[2]) {
+uint64_t peri_stream_u64(peri_stream *stream) {
   uint32_t words[4];
   peri_philox(stream->seed, peri_stream_take(stream, 1), words);
-  pair[0] = words[0] | (uint64_t)words[1] << 32;
-  pair[1] = words[2] | (uint64_t)words[3] << 32;
-}
-
-uint64_t peri_stream_u64(peri_stream *stream) {
-  uint64_t pair[2];
-  next_pair(stream, pair);
-  return pair[0];
+  return words[0] | (uint64_t)words[1] << 32;
 }
 
 __extension__ typedef unsigned __int128 wide;
@@ -81,12 +72,3 @@ void peri_stream_permutation(peri_stream *stream, int64_t n, int64_t *order) {
 }
 
 double peri_stream_uniform(peri_stream *stream) { return (double)(peri_stream_u64(stream) >> 11) * 0x1p-53; }
-
-/* G. Box, M. Muller, "A note on the generation of random normal deviates", 1958. The radius takes its
- * uniform number from (0, 1], so that its logarithm is finite. */
-double peri_stream_normal(peri_stream *stream) {
-  uint64_t pair[2];
-  next_pair(stream, pair);
-  double u = (double)((pair[0] >> 11) + 1) * 0x1p-53, turn = (double)(pair[1] >> 11) * 0x1p-53;
-  return sqrt(-2 * log(u)) * cos(6.283185307179586476925 * turn);
-}

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define MAX_WORKERS 255
-#define STACK       ((size_t)2 << 20)   /* of a worker: bodies are small loops and calls of BLAS */
+#define STACK       ((size_t)2 << 20)   /* of a worker: bodies are small loops */
 #define ROOM        ((size_t)256 << 20) /* address space that stays free for data, and for OpenBLAS and a buffer of its */
 #define OPEN        (1u << 31)
 /* To measure: ./dev bench mnist. */
@@ -197,7 +197,6 @@ static void run_job(peri_team *team, unsigned guests, int64_t pieces, peri_body 
 
 peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg) {
   int64_t threads = peri_min(context->threads, peri_min(pieces, MAX_WORKERS + 1));
-  if (context->blas_calls > 0) threads = peri_min(threads, context->blas_calls);
   if (threads > 1 && !inside && !atomic_load_explicit(&forked, memory_order_relaxed)) {
     if (context->team == NULL) context->team = open_team(context);
     if (context->team != NULL) {

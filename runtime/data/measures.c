@@ -22,15 +22,30 @@ double peri_measure_r_squared_of(double residual, double total) {
   return 1 - residual / total;
 }
 
-double peri_measure_r_squared(int64_t n, const double *truth, const double *predicted, const double *weights) {
-  double all = sum_of_weights(n, weights), mean = 0, residual = 0, total = 0;
-  for (int64_t i = 0; i < n; i++) mean += weight_of(weights, i) * truth[i] / all;
+/* A power of two near the largest size, by which squares of numbers up to it stay within the range. */
+static double unit_of(double largest) {
+  int exponent;
+  if (!(largest > 0) || isinf(largest)) return 1;
+  (void)frexp(largest, &exponent);
+  return ldexp(1, exponent - 1);
+}
+
+double peri_measure_r_squared(int64_t n, const double *truth, const double *residuals, const double *weights) {
+  double all = sum_of_weights(n, weights), mean = 0, largest = 0, residual = 0, total = 0;
+  bool constant = true;
+  if (all == 0) return NAN;
+  for (int64_t i = 0; i < n; i++) mean += weight_of(weights, i) / all * truth[i];
   for (int64_t i = 0; i < n; i++) {
-    double w = weight_of(weights, i);
-    residual += w * (truth[i] - predicted[i]) * (truth[i] - predicted[i]);
-    total += w * (truth[i] - mean) * (truth[i] - mean);
+    largest = peri_larger(largest, peri_larger(fabs(residuals[i]), fabs(truth[i] - mean)));
+    constant = constant && truth[i] == truth[0];
   }
-  return peri_measure_r_squared_of(residual, total);
+  double unit = unit_of(largest);
+  for (int64_t i = 0; i < n; i++) {
+    double share = weight_of(weights, i) / all, off = residuals[i] / unit, from_mean = (truth[i] - mean) / unit;
+    residual += share * off * off;
+    total += share * from_mean * from_mean;
+  }
+  return peri_measure_r_squared_of(residual, constant ? 0 : total); /* whose mean is rounded */
 }
 
 /* The place, from 0, of the largest of k numbers at x. */
@@ -48,11 +63,12 @@ static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t 
   return place;
 }
 
-int64_t peri_measure_hits(const peri_measure_scores *s) {
-  int64_t count = 0, row_bytes = s->row_stride * (int64_t)peri_dtype_size(s->dtype);
+double peri_measure_hits(const peri_measure_scores *s, const double *weights) {
+  int64_t row_bytes = s->row_stride * (int64_t)peri_dtype_size(s->dtype);
+  double right = 0;
   for (int64_t i = 0; i < s->n; i++) {
     int64_t best = largest(s->dtype, (const char *)s->scores + i * row_bytes, s->column_stride, s->k);
-    count += s->truth[i * s->truth_stride] == best + 1;
+    if (s->truth[i * s->truth_stride] == best + 1) right += weight_of(weights, i);
   }
-  return count;
+  return right;
 }

@@ -32,12 +32,11 @@ static peri_status decompose(peri_tensor *x, peri_tensor **s, peri_tensor **v) {
   PERI_TRY(peri_tensor_new(context, PERI_FLOAT64, 2, (int64_t[]){k, d}, v));
   if (k == 0) return PERI_OK;
   void *a;
-  int taken;
   PERI_TRY(peri_alloc(context, bytes, &a));
   memcpy(a, x->data, bytes);
-  peri_status status = peri_blas_begin(context, 1, &taken);
+  peri_status status = peri_blas_begin(context);
   if (status == PERI_OK) status = run(context, (lapack_int)d, (lapack_int)n, a, *s, *v);
-  peri_blas_end(context, taken);
+  peri_blas_end(context);
   peri_free(context, a, bytes);
   return status;
 }

@@ -33,9 +33,6 @@
 FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, fmodf)
 FLOAT_ARITHMETIC(double, F64, __builtin_fabs, __builtin_sqrt, fmod)
 
-static PERI_ALWAYS_INLINE double expm1_f64(double x) { return expm1(x); }
-static PERI_ALWAYS_INLINE double log1p_f64(double x) { return log1p(x); }
-
 /* int64 wraps around; unsigned arithmetic does that without undefined behaviour. */
 static PERI_ALWAYS_INLINE int64_t add_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
 static PERI_ALWAYS_INLINE int64_t sub_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
@@ -71,36 +68,34 @@ static PERI_ALWAYS_INLINE int64_t mod_i64(int64_t a, int64_t b) {
 
 /* ---- loops ---- */
 
-static bool any_far_f32(int64_t n, const char *a, ptrdiff_t sa) {
-  int far = 0;
-  if (DENSE(float, sa)) {
-    const float *x = (const float *)a;
-    for (int64_t i = 0; i < n; i++) far |= !(__builtin_fabsf(x[i]) < NEAR_F32);
-  } else {
-    for (int64_t i = 0; i < n; i++) far |= !(__builtin_fabsf(AT(float, a, sa)) < NEAR_F32);
+#define ANY_FAR_OF(T, FN, abs_of, near)                                                                                \
+  static bool FN(any_far)(int64_t n, const char *a, ptrdiff_t sa) {                                                    \
+    int far = 0;                                                                                                       \
+    if (DENSE(T, sa)) {                                                                                                \
+      const T *x = (const T *)a;                                                                                       \
+      for (int64_t i = 0; i < n; i++) far |= !(abs_of(x[i]) < near);                                                   \
+    } else {                                                                                                           \
+      for (int64_t i = 0; i < n; i++) far |= !(abs_of(AT(T, a, sa)) < near);                                           \
+    }                                                                                                                  \
+    return far != 0;                                                                                                   \
   }
-  return far != 0;
+ANY_FAR_OF(float, F32, __builtin_fabsf, NEAR_F32)
+ANY_FAR_OF(double, F64, __builtin_fabs, NEAR_F64)
+static bool any_far_i64(int64_t n, const char *a, ptrdiff_t sa) {
+  (void)n, (void)a, (void)sa;
+  return false;
 }
 
-#define ROWS_F(...)       __VA_ARGS__
-#define T                 float
-#define FN                F32
-#define SIN(x)            (far ? sin_f32(x) : sin_near_f32(x))
-#define COS(x)            (far ? cos_f32(x) : cos_near_f32(x))
-#define ANY_FAR(n, a, sa) any_far_f32(n, a, sa)
+#define ROWS_F(...) __VA_ARGS__
+#define T           float
+#define FN          F32
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
 #undef FN
-#undef SIN
-#undef COS
-#undef ANY_FAR
 
-#define T                 double
-#define FN                F64
-#define SIN(x)            sin(x)
-#define COS(x)            cos(x)
-#define ANY_FAR(n, a, sa) false
+#define T  double
+#define FN F64
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T

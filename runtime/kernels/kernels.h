@@ -84,6 +84,63 @@ peri_status peri_cross_entropy(peri_context *context, peri_dtype dtype, int64_t 
 peri_status peri_cross_entropy_backward(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *g,
                                         int64_t g_step, double scale, const void *p, const int64_t *target, void *gx);
 
+/* ---- pooling: x is planes x rows x columns, y has a value for each window; contiguous, float dtypes ---- */
+/* The windows along one dimension: number i has the places i * stride - padding + k * dilation of [0, n), k from 0
+ * below size. At least one lies there. */
+typedef struct peri_windows {
+  int64_t n, count, size, stride, padding, dilation;
+} peri_windows;
+/* A window of two dimensions has places in row-major order, numbered from 0 with those that are padding. The number of
+ * the chosen one is kept in an element of this dtype. */
+static inline peri_dtype peri_pool_place_dtype(const peri_windows windows[2]) {
+  return windows[0].size <= 256 && windows[1].size <= 256 / windows[0].size ? PERI_UINT8 : PERI_INT64;
+}
+/* The largest of each window and its place, the first among equals; NaN is the largest. place may be NULL. */
+peri_status peri_max_pool(peri_context *context, peri_dtype dtype, int64_t planes, const peri_windows windows[2],
+                          const void *x, void *y, void *place);
+/* x = zeros with each y added at its place, in row-major order of y; and the reverse, y = x at the place. */
+peri_status peri_max_pool_scatter(peri_context *context, peri_dtype dtype, int64_t planes,
+                                  const peri_windows windows[2], const void *y, const void *place, void *x);
+peri_status peri_max_pool_gather(peri_context *context, peri_dtype dtype, int64_t planes, const peri_windows windows[2],
+                                 const void *x, const void *place, void *y);
+/* index = the element's position in its plane, from 1, in row-major order */
+peri_status peri_max_pool_index(peri_context *context, int64_t planes, const peri_windows windows[2], const void *place,
+                                int64_t *index);
+/* What windows along one dimension of n average: from inclusive to exclusive, and by how much they divide. */
+typedef struct peri_span {
+  int64_t from, to;
+  double divisor;
+} peri_span;
+typedef struct peri_spans {
+  int64_t n, count;
+  const peri_span *span;
+} peri_spans;
+/* Sums over windows, divided by the product of both divisors; and the transpose, where x gets the quotient of each
+ * window that it lies in. */
+peri_status peri_average_pool(peri_context *context, peri_dtype dtype, int64_t planes, const peri_spans spans[2],
+                              const void *x, void *y);
+peri_status peri_average_pool_spread(peri_context *context, peri_dtype dtype, int64_t planes, const peri_spans spans[2],
+                                     const void *y, void *x);
+
+/* ---- normalisation of channels: x is n x channels x inner, contiguous, float dtypes; one number for each channel is
+ * a double ---- */
+typedef struct peri_channels {
+  int64_t n, channels, inner;
+} peri_channels;
+/* Mean, and the mean of squared deviations from it, as peri_reduce_moments finds them. */
+peri_status peri_channel_moments(peri_context *context, peri_dtype dtype, peri_channels size, const void *x,
+                                 double *mean, double *variance);
+/* y = (x - mean) * scale + shift */
+peri_status peri_channel_scale(peri_context *context, peri_dtype dtype, peri_channels size, const void *x,
+                               const double *mean, const double *scale, const double *shift, void *y);
+/* The sums of g, and of g (x - mean). */
+peri_status peri_channel_products(peri_context *context, peri_dtype dtype, peri_channels size, const void *g,
+                                  const void *x, const double *mean, double *sums, double *products);
+/* y = (g - shift - (x - mean) * slope) * scale */
+peri_status peri_channel_correct(peri_context *context, peri_dtype dtype, peri_channels size, const void *g,
+                                 const void *x, const double *mean, const double *slope, const double *shift,
+                                 const double *scale, void *y);
+
 /* ---- rows and positions; indices count from 0 and are already checked ---- */
 /* y[r] = x[index[r]] for rows of `bytes` bytes */
 peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, const void *x, const int64_t *index,
@@ -125,7 +182,8 @@ typedef struct peri_elementwise_kernels {
 } peri_elementwise_kernels;
 
 typedef struct peri_kernels {
-  const char *name; /* "baseline", "x86-64-v3", "x86-64-v4" */
+  const char *name; /* "baseline", "exact", "x86-64-v3", "x86-64-v4", "aarch64" */
+  bool same_bits;   /* those of every machine with FMA; see docs/numerics.md */
   const peri_elementwise_kernels *elementwise;
   const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
   const struct peri_product_tiles *tiles;   /* declared in product/tiles.h */

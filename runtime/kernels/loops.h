@@ -47,13 +47,21 @@ static void FN(where)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t
   }
 }
 
-/* ---- comparisons, one function and one loop for each row of the table ---- */
+/* ---- comparisons, one function and one loop for each row of the table; a > b is b < a, in the same loop ---- */
 #define UNARY(...)
 #define BINARY(...)
 #define COMPARE(name, value, doc)                                                                                      \
   static PERI_ALWAYS_INLINE bool FN(test_##name)(T a, T b) { return value; }                                           \
   static void FN(compare_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,         \
                                  ptrdiff_t sb) {                                                                       \
-    FN(test2)(n, y, sy, a, sa, b, sb, FN(test_##name));                                                                \
+    if (PERI_COMPARE_##name == PERI_COMPARE_gt) {                                                                      \
+      FN(compare_lt)(n, y, sy, b, sb, a, sa);                                                                          \
+    } else if (PERI_COMPARE_##name == PERI_COMPARE_ge) {                                                               \
+      FN(compare_le)(n, y, sy, b, sb, a, sa);                                                                          \
+    } else {                                                                                                           \
+      FN(test2)(n, y, sy, a, sa, b, sb, FN(test_##name));                                                              \
+    }                                                                                                                  \
   }
+static void FN(compare_lt)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb);
+static void FN(compare_le)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb);
 #include "kernels/elementwise.def"

@@ -1,9 +1,9 @@
-/* Elementary functions, written without branches so that a loop around them is vectorised.
+/* Elementary functions, written without branches so that a loop around them is vectorised. No result
+ * depends on a libm, whose functions differ between systems and between processors.
  *
- * float32: exp expm1 log log1p sin cos tanh sigmoid pow, at most 2 ULP for every input, denormals,
- * infinities, NaN and signed zeros included. float64: exp log tanh sigmoid, at most 2 ULP, and
- * the circle functions of a turn; the others call libm. Each reduces its argument to a short
- * interval and evaluates there a polynomial that is the best in the Chebyshev sense (computed with
+ * exp expm1 log log1p sin cos tanh sigmoid pow of float32 and float64, at most 2 ULP for every input, denormals,
+ * infinities, NaN and signed zeros included, and the circle functions of a turn. Each reduces its argument
+ * to a short interval and evaluates there a polynomial that is the best in the Chebyshev sense (computed with
  * Remez's exchange in 60 digits, weighted for relative error).
  *
  * Rounding to whole numbers is done by adding 1.5 * 2^23 (or 2^52), which leaves the whole number in the low
@@ -140,8 +140,9 @@ static PERI_ALWAYS_INLINE float sigmoid_f32(float x) {
 }
 
 typedef struct exp_parts_f64 {
-  double tail;
+  double tail; /* r + bend */
   uint64_t n;
+  double r, bend;
 } exp_parts_f64;
 
 static PERI_ALWAYS_INLINE exp_parts_f64 exp_reduce_f64(double x) {
@@ -158,7 +159,7 @@ static PERI_ALWAYS_INLINE exp_parts_f64 exp_reduce_f64(double x) {
   q = madd_f64(q, r, 4.16666666666667015e-2);
   q = madd_f64(q, r, 1.66666666666666766e-1);
   q = madd_f64(q, r, 0.5);
-  return (exp_parts_f64){madd_f64(q, r * r, r), bits_f64(shifted) - bits_f64(ROUNDER_F64)};
+  return (exp_parts_f64){madd_f64(q, r * r, r), bits_f64(shifted) - bits_f64(ROUNDER_F64), r, q * (r * r)};
 }
 
 static PERI_ALWAYS_INLINE double exp_f64(double x) {
@@ -167,6 +168,17 @@ static PERI_ALWAYS_INLINE double exp_f64(double x) {
   exp_parts_f64 parts = exp_reduce_f64(x);
   uint64_t biased = parts.n + 2 * 1023, half = biased >> 1;
   return (1.0 + parts.tail) * from_bits_f64(half << 52) * from_bits_f64((biased - half) << 52);
+}
+
+/* 2^n r + (2^n - 1), of which next to nothing is lost where most of it cancels, and then the smaller term */
+static PERI_ALWAYS_INLINE double expm1_f64(double x) {
+  double bounded = x > 710.0 ? 710.0 : x;
+  bounded = bounded < -40.0 ? -40.0 : bounded;
+  exp_parts_f64 parts = exp_reduce_f64(bounded);
+  double half_power = from_bits_f64((parts.n + 1022) << 52);
+  double value = 2.0 * (madd_f64(half_power, parts.r, half_power - 0.5) + half_power * parts.bend);
+  value = parts.n == 0 ? parts.tail : value;
+  return __builtin_copysign(value, x);
 }
 
 /* As in float32. */
@@ -245,11 +257,9 @@ static PERI_ALWAYS_INLINE log_parts_f64 log_reduce_f64(double x) {
   return (log_parts_f64){e, from_bits_f64(bits - (above & 0xfff0000000000000ull) + (1024ull << 52))};
 }
 
-/* log(1 + f) = 2 atanh(s) = f - s (f - s^2 L(s^2)) with s = f / (2 + f) */
-static PERI_ALWAYS_INLINE double log_f64(double x) {
-  double tiny = x < 0x1p-1022 ? 1.0 : 0.0;
-  log_parts_f64 parts = log_reduce_f64(tiny != 0.0 ? x * 0x1p52 : x);
-  double e = parts.e - 52.0 * tiny, f = parts.m - 1.0, s = f / (2.0 + f), z = s * s;
+/* e ln 2 + log(1 + f), where log(1 + f) = 2 atanh(s) = f - s (f - s^2 L(s^2)) with s = f / (2 + f) */
+static PERI_ALWAYS_INLINE double log_combine_f64(double e, double f) {
+  double s = f / (2.0 + f), z = s * s;
   double l = madd_f64(1.32358536179395390e-1, z, 1.32520437701910342e-1);
   l = madd_f64(l, z, 1.53869926842702298e-1);
   l = madd_f64(l, z, 1.81817782915406455e-1);
@@ -258,9 +268,28 @@ static PERI_ALWAYS_INLINE double log_f64(double x) {
   l = madd_f64(l, z, 4.00000000000049010e-1);
   l = madd_f64(l, z, 6.66666666666666630e-1);
   double small = madd_f64(-s, madd_f64(-z, l, f), e * 0x1.cf79abc9e3b3ap-40);
-  double value = madd_f64(e, 0x1.62e42fefap-1, f + small);
+  return madd_f64(e, 0x1.62e42fefap-1, f + small);
+}
+
+static PERI_ALWAYS_INLINE double log_f64(double x) {
+  double tiny = x < 0x1p-1022 ? 1.0 : 0.0;
+  log_parts_f64 parts = log_reduce_f64(tiny != 0.0 ? x * 0x1p52 : x);
+  double value = log_combine_f64(parts.e - 52.0 * tiny, parts.m - 1.0);
   value = x < (double)INFINITY ? value : x;
   return x > 0.0 ? value : x == 0.0 ? -(double)INFINITY : (double)NAN;
+}
+
+/* As in float32. */
+static PERI_ALWAYS_INLINE double log1p_f64(double x) {
+  double u = 1.0 + x;
+  log_parts_f64 parts = log_reduce_f64(u);
+  uint64_t exponent = (bits_f64(u) - SQRT_HALF_F64) & 0xfff0000000000000ull;
+  double scale = from_bits_f64(0x3ff0000000000000ull - exponent);
+  double f = madd_f64(scale, x, scale - 1.0);
+  f = parts.e > 53.0 ? parts.m - 1.0 : f;
+  double value = __builtin_copysign(log_combine_f64(parts.e, f), x);
+  value = x < (double)INFINITY ? value : x;
+  return u > 0.0 ? value : u == 0.0 ? -(double)INFINITY : (double)NAN;
 }
 
 /* ---- sine and cosine: x = q pi/2 + r with |r| <= pi/4 ---- */
@@ -304,10 +333,31 @@ static PERI_ALWAYS_INLINE float cos_near_f32(float x) { return sin_near_shifted_
 __extension__ typedef unsigned __int128 wide_bits;
 __extension__ typedef __int128 wide_signed;
 
-static inline float sin_far_f32(float x, uint32_t shift) {
-  static const uint64_t two_over_pi[6] = {
-      0, 0xa2f9836e4e441529u, 0xfc2757d1f534ddc0u, 0xdb6295993c439041u, 0xfe5163abdebbc561u, 0xb7246e3a424dd2e0u,
-  };
+static const uint64_t two_over_pi[21] = {
+    0,
+    0xa2f9836e4e441529u,
+    0xfc2757d1f534ddc0u,
+    0xdb6295993c439041u,
+    0xfe5163abdebbc561u,
+    0xb7246e3a424dd2e0u,
+    0x06492eea09d1921cu,
+    0xfe1deb1cb129a73eu,
+    0xe88235f52ebb4484u,
+    0xe99c7026b45f7e41u,
+    0x3991d639835339f4u,
+    0x9c845f8bbdf9283bu,
+    0x1ff897ffde05980fu,
+    0xef2f118b5a0a6d1fu,
+    0x6d367ecf27cb09b7u,
+    0x4f463f669e5fea2du,
+    0x7527bac7ebe5f17bu,
+    0x3d0739f78a5292eau,
+    0x6bfb5fb11f8d5d08u,
+    0x56033046fc7b6babu,
+    0xf0cfbc209af4361du,
+};
+
+static PERI_NOINLINE float sin_far_f32(float x, uint32_t shift) {
   if (!(__builtin_fabsf(x) < INFINITY)) return NAN;
   uint32_t bits = bits_f32(x);
   int from = (int)(bits >> 23 & 0xff) - 150 - 2 + 64; /* e - 2, after 64 zeros: x >= 2^20 gives 59 to 166 */
@@ -374,6 +424,55 @@ static PERI_ALWAYS_INLINE circle_f64 circle_of_turn_f64(double turn) {
   return (circle_f64){sin_quadrant_f64(q, r), sin_quadrant_f64(q + 1, r)};
 }
 
+/* ---- products with their rounding error: p + product_error(a, b, p) is a b exactly, p being a b rounded ---- */
+
+static PERI_ALWAYS_INLINE double product_error_f64(double a, double b, double p) {
+  if (FUSED) return madd_f64(a, b, -p);
+  /* T. Dekker, "A floating-point technique for extending the available precision", 1971 */
+  double a_wide = 0x1.0000002p27 * a, a_high = a_wide - (a_wide - a), a_low = a - a_high;
+  double b_wide = 0x1.0000002p27 * b, b_high = b_wide - (b_wide - b), b_low = b - b_high;
+  return (((a_high * b_high - p) + a_high * b_low) + a_low * b_high) + a_low * b_low;
+}
+
+/* ---- sine and cosine in float64, near for |x| < 2^20: the first three parts of pi/2 have 33 bits each, so that their
+ * products with q are exact ---- */
+#define NEAR_F64 0x1p20
+
+static PERI_ALWAYS_INLINE double sin_near_shifted_f64(double x, uint64_t shift) {
+  double shifted = x * 0x1.45f306dc9c883p-1 + ROUNDER_F64, q = shifted - ROUNDER_F64;
+  double a = x - q * 0x1.921fb544p0; /* no rounding */
+  double b = q * 0x1.0b4611a6p-34, r = a - b, back = r - a, rest = (a - (r - back)) - (b + back);
+  double c = q * 0x1.3198a2ep-69, s = r - c, again = s - r;
+  rest += (r - (s - again)) - (c + again);
+  return sin_quadrant_f64(bits_f64(shifted) + shift, s + (rest - q * 0x1.b839a252049c1p-104));
+}
+
+static PERI_ALWAYS_INLINE double sin_near_f64(double x) { return x == 0.0 ? x : sin_near_shifted_f64(x, 0); }
+static PERI_ALWAYS_INLINE double cos_near_f64(double x) { return sin_near_shifted_f64(x, 1); }
+
+/* As in float32, with 192 bits: the product's first 128 are those of a number above 2^64, however near to a multiple of
+ * pi/2 a double comes. */
+static PERI_NOINLINE double sin_far_f64(double x, uint64_t shift) {
+  if (!(__builtin_fabs(x) < (double)INFINITY)) return (double)NAN;
+  uint64_t bits = bits_f64(x), m = (bits & 0xfffffffffffffull) | 0x10000000000000ull;
+  int from = (int)(bits >> 52 & 0x7ff) - 1075 - 2 + 64; /* x >= 2^20 gives 30 to 1033 */
+  const uint64_t *words = two_over_pi + from / 64;
+  int offset = from % 64;
+  uint64_t window[3];
+  for (int i = 0; i < 3; i++) window[i] = offset > 0 ? words[i] << offset | words[i + 1] >> (64 - offset) : words[i];
+  wide_bits low = (wide_bits)window[2] * m, middle = (wide_bits)window[1] * m + (low >> 64);
+  uint64_t high = window[0] * m + (uint64_t)(middle >> 64), q = (high + (1ull << 61)) >> 62;
+  wide_signed turn = (wide_signed)((wide_bits)(high - (q << 62)) << 64 | (uint64_t)middle);
+  double t = (double)turn, t_rest = (double)(turn - (wide_signed)t);
+  double p = t * 0x1.921fb54442d18p0, error = product_error_f64(t, 0x1.921fb54442d18p0, p);
+  double r = p + (error + (t * 0x1.1a62633145c07p-54 + t_rest * 0x1.921fb54442d18p0));
+  double value = sin_quadrant_f64((q & 3) + shift, r * 0x1p-126);
+  return x < 0.0 && shift == 0 ? -value : value;
+}
+
+static inline double sin_f64(double x) { return __builtin_fabs(x) < NEAR_F64 ? sin_near_f64(x) : sin_far_f64(x, 0); }
+static inline double cos_f64(double x) { return __builtin_fabs(x) < NEAR_F64 ? cos_near_f64(x) : sin_far_f64(x, 1); }
+
 /* ---- powers: |x|^y = 2^(y log2 |x|) in double; 1 and 2 as exponents are exact ---- */
 
 /* log2(m) = 2 atanh(s) / ln 2 with s = (m - 1) / (m + 1) */
@@ -420,6 +519,75 @@ static PERI_ALWAYS_INLINE float pow_f32(float x, float y) {
   return x == 1.0f || y == 0.0f ? 1.0f : value;
 }
 
-static PERI_ALWAYS_INLINE double pow_f64(double x, double y) { return y == 2.0 ? x * x : y == 1.0 ? x : pow(x, y); }
+/* In float64 log2 |x| has two parts, so that its product with y is good to 2^-55, and so have s, s^2 and the first two
+ * coefficients of the series. */
+typedef struct pair_f64 {
+  double high, low;
+} pair_f64;
+
+/* x normal and positive */
+static PERI_ALWAYS_INLINE pair_f64 log2_pair_f64(double x) {
+  log_parts_f64 parts = log_reduce_f64(x);
+  double above = parts.m - 1.0, under = parts.m + 1.0, under_rest = parts.m - (under - 1.0);
+  double s = above / under, p = s * under;
+  double s_rest = (((above - p) - product_error_f64(s, under, p)) - s * under_rest) / under;
+  double z = s * s, z_rest = product_error_f64(s, s, z) + 2.0 * s * s_rest;
+  double l = madd_f64(1.69133135187361105e-1, z, 1.68884939051897710e-1);
+  l = madd_f64(l, z, 1.92380580275686e-1);
+  l = madd_f64(l, z, 2.21952788299342316e-1);
+  l = madd_f64(l, z, 2.62308191471094499e-1);
+  l = madd_f64(l, z, 3.2059889796714027e-1);
+  l = madd_f64(l, z, 4.12198583111143895e-1);
+  l = madd_f64(l, z, 5.77078016355585360e-1) * z;
+  double third = 0x1.ec709dc3a03fdp-1 + l, third_rest = ((0x1.ec709dc3a03fdp-1 - third) + l) + 0x1.d27f05548af0cp-55;
+  double tail = z * third, tail_rest = product_error_f64(z, third, tail) + (z * third_rest + z_rest * third);
+  double sum = 0x1.71547652b82fep1 + tail;
+  double sum_rest = ((0x1.71547652b82fep1 - sum) + tail) + (tail_rest + 0x1.777d0ffda0d24p-55);
+  double log = s * sum, log_rest = product_error_f64(s, sum, log) + (s * sum_rest + s_rest * sum);
+  double high = parts.e + log, low = ((parts.e - high) + log) + log_rest;
+  return (pair_f64){high + low, (high - (high + low)) + low};
+}
+
+/* 2^(t + rest), rest being small */
+static PERI_ALWAYS_INLINE double exp2_pair_f64(double t, double rest) {
+  double shifted = t + ROUNDER_F64, r = (t - (shifted - ROUNDER_F64)) + rest;
+  double q = madd_f64(2.57378372809666211e-11, r, 4.4575378232073633e-10);
+  q = madd_f64(q, r, 7.05489145167240897e-9);
+  q = madd_f64(q, r, 1.01780452638952913e-7);
+  q = madd_f64(q, r, 1.32154868233360396e-6);
+  q = madd_f64(q, r, 1.52527338711148326e-5);
+  q = madd_f64(q, r, 1.54035303933547322e-4);
+  q = madd_f64(q, r, 1.33335581463741434e-3);
+  q = madd_f64(q, r, 9.61812910762848664e-3);
+  q = madd_f64(q, r, 5.55041086648218713e-2);
+  q = madd_f64(q, r, 2.40226506959100712e-1);
+  q = madd_f64(q, r, 6.93147180559945307e-1);
+  uint64_t biased = bits_f64(shifted) - bits_f64(ROUNDER_F64) + 2 * 1023, half = biased >> 1;
+  return madd_f64(q, r, 1.0) * from_bits_f64(half << 52) * from_bits_f64((biased - half) << 52);
+}
+
+static PERI_ALWAYS_INLINE double pow_f64(double x, double y) {
+  double size = __builtin_fabs(x), tiny = size < 0x1p-1022 ? 1.0 : 0.0;
+  pair_f64 l = log2_pair_f64(tiny != 0.0 ? size * 0x1p52 : size);
+  double log = l.high - 52.0 * tiny, log_rest = l.low + ((l.high - log) - 52.0 * tiny);
+  log = size == 0.0 ? -(double)INFINITY : log;
+  bool ends = !(size > 0.0 && size < (double)INFINITY);
+  log = size == 0.0 || !ends ? log : size;
+  /* beyond 2^65 every power but those of 1 overflows or is zero */
+  double bounded = y > 0x1p65 ? 0x1p65 : y;
+  bounded = bounded < -0x1p65 ? -0x1p65 : bounded;
+  double t = bounded * log, rest = madd_f64(bounded, log_rest, product_error_f64(bounded, log, t));
+  rest = ends || !(__builtin_fabs(t) < 1100.0) ? 0.0 : rest;
+  t = t > 1100.0 ? 1100.0 : t;
+  t = t < -1100.0 ? -1100.0 : t;
+  double value = exp2_pair_f64(t, rest);
+  double whole = round_f64(y), half = 0.5 * y;
+  uint64_t odd = whole == y && round_f64(half) != half ? 0x8000000000000000ull : 0;
+  value = from_bits_f64(bits_f64(value) ^ (bits_f64(x) & odd));
+  value = x < 0.0 && x > -(double)INFINITY && whole != y && y == y ? (double)NAN : value;
+  value = y == 2.0 ? x * x : value;
+  value = y == 1.0 ? x : value;
+  return x == 1.0 || y == 0.0 ? 1.0 : value;
+}
 
 #endif

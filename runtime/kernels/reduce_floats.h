@@ -50,29 +50,68 @@ static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_
   for (int64_t j = 0; j < width; j++) sum[j] += error[j] == error[j] ? error[j] : 0;
 }
 
+/* ---- a run: FOLD columns in vectors ---- */
+
+#define SUMS (FOLD / WIDTH)
+
+static PERI_ALWAYS_INLINE doubles FN(terms)(const T *x, double centre, int power) {
+  doubles distance = values_at(x, 0, sizeof(T) == sizeof(double));
+  if (power > 0) distance -= all(centre);
+  return power > 1 ? distance * distance : distance;
+}
+
+static PERI_ALWAYS_INLINE void FN(add_rows)(int64_t rows, const T *x, double centre, doubles *sum, int power) {
+  for (; rows >= 4; rows -= 4, x += 4 * FOLD) {
+    for (int s = 0; s < SUMS; s++) {
+      const T *at = x + s * WIDTH;
+      sum[s] += (FN(terms)(at, centre, power) + FN(terms)(at + FOLD, centre, power)) +
+                (FN(terms)(at + 2 * FOLD, centre, power) + FN(terms)(at + 3 * FOLD, centre, power));
+    }
+  }
+  for (; rows > 0; rows--, x += FOLD) {
+    for (int s = 0; s < SUMS; s++) sum[s] += FN(terms)(x + s * WIDTH, centre, power);
+  }
+}
+
+static PERI_ALWAYS_INLINE double FN(sum_run)(int64_t n, const T *x, double centre, int power) {
+  doubles sum[SUMS], error[SUMS];
+  for (int s = 0; s < SUMS; s++) sum[s] = error[s] = all(0);
+  int64_t rows = n / FOLD;
+  if (rows <= BLOCK) {
+    FN(add_rows)(rows, x, centre, sum, power);
+  } else {
+    for (int64_t i = 0; i < rows; i += BLOCK) {
+      doubles block[SUMS];
+      for (int s = 0; s < SUMS; s++) block[s] = all(0);
+      FN(add_rows)(peri_min(BLOCK, rows - i), x + i * FOLD, centre, block, power);
+      for (int s = 0; s < SUMS; s++) {
+        doubles total = sum[s] + block[s], part = total - sum[s];
+        error[s] += (sum[s] - (total - part)) + (block[s] - part);
+        sum[s] = total;
+      }
+    }
+  }
+  double lanes[FOLD], errors[FOLD];
+  for (int s = 0; s < SUMS; s++) store(lanes + s * WIDTH, sum[s]), store(errors + s * WIDTH, error[s]);
+  for (int j = 0; j < FOLD; j++) lanes[j] += errors[j] == errors[j] ? errors[j] : 0;
+  for (int64_t j = 0, rest = n % FOLD; j < rest; j++) lanes[j] += FN(term)(x[n - rest + j], &centre, 0, power);
+  for (int half = FOLD / 2; half > 0; half /= 2) {
+    for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+  }
+  return lanes[0];
+}
+
 static PERI_ALWAYS_INLINE void FN(sum_any)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
                                            double *sum, int power) {
   if (width == 1 && n < FOLD) {
     double total = 0;
     for (int64_t i = 0; i < n; i++) total += FN(term)(x[i * stride], centre, 0, power);
     *sum = total;
-    return;
-  }
-  if (width != 1 || stride != 1) {
+  } else if (width == 1 && stride == 1) {
+    *sum = FN(sum_run)(n, x, power > 0 ? *centre : 0, power);
+  } else {
     FN(sum_columns)(n, stride, width, x, centre, sum, power);
-    return;
   }
-  double lanes[FOLD], centres[FOLD];
-  if (power > 0) {
-    for (int j = 0; j < FOLD; j++) centres[j] = *centre;
-  }
-  int64_t rest = n % FOLD;
-  FN(sum_columns)(n / FOLD, FOLD, FOLD, x, centres, lanes, power);
-  FN(sum_block)(rest > 0, 0, rest, x + (n - rest), centres, lanes, power);
-  for (int half = FOLD / 2; half > 0; half /= 2) {
-    for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
-  }
-  *sum = lanes[0];
 }
 
 static void FN(sum)(int64_t n, int64_t stride, int64_t width, const void *x, void *out) {
@@ -111,3 +150,4 @@ static void FN(prod)(int64_t n, int64_t stride, int64_t width, const void *x, vo
 }
 
 #undef BLOCK
+#undef SUMS

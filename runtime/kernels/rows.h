@@ -43,6 +43,33 @@ typedef struct peri_softmax_kernels {
                                               const void *p, const int64_t *target, void *gx);
 } peri_softmax_kernels;
 
+/* ---- pooling of planes, one behind the other; as the drivers in kernels.h ---- */
+typedef struct peri_pool_kernels {
+  /* the rows from .. to of y, which place and y begin with */
+  void (*max[PERI_FLOATS])(int64_t planes, const peri_windows windows[2], int64_t from, int64_t to, const void *x,
+                           void *y, void *place);
+  void (*scatter[PERI_FLOATS])(int64_t planes, const peri_windows windows[2], const void *y, const void *place,
+                               void *x);
+  void (*gather[PERI_FLOATS])(int64_t planes, const peri_windows windows[2], const void *x, const void *place, void *y);
+  /* rows from .. to of y, which it begins with; scratch: a double for each column of x */
+  void (*average[PERI_FLOATS])(int64_t planes, const peri_spans spans[2], int64_t from, int64_t to, const void *x,
+                               void *y, double *scratch);
+  void (*spread[PERI_FLOATS])(int64_t planes, const peri_spans spans[2], const void *y, void *x, double *scratch);
+} peri_pool_kernels;
+
+/* ---- normalisation: n rows of `width` columns, x[i * stride + j], with numbers for each column, or one for all where
+ * `each` is false ---- */
+typedef struct peri_normalize_kernels {
+  void (*scale[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, bool each, const void *x, const double *mean,
+                             const double *scale, const double *shift, void *y);
+  /* sums and products are of columns; mean is for each, and width at most PERI_REDUCE_COLUMNS */
+  void (*products[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *g, const void *x,
+                                const double *mean, double *sums, double *products);
+  void (*correct[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, bool each, const void *g, const void *x,
+                               const double *mean, const double *slope, const double *shift, const double *scale,
+                               void *y);
+} peri_normalize_kernels;
+
 /* ---- runs of n elements ---- */
 typedef struct peri_run_kernels {
   void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y); /* y += x */
@@ -59,6 +86,8 @@ typedef struct peri_random_kernels {
 typedef struct peri_row_kernels {
   const peri_reduce_kernels *reduce;
   const peri_softmax_kernels *softmax;
+  const peri_pool_kernels *pool;
+  const peri_normalize_kernels *normalize;
   const peri_run_kernels *runs;
   const peri_random_kernels *random;
 } peri_row_kernels;

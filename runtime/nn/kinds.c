@@ -1,13 +1,12 @@
 /* The table of layers and losses. */
-#include "nn/nn.h"
+#include "nn/kinds.h"
 
 #include "kernels/kernels.h"
 #include "ops/rows.h"
 
 #include <math.h>
 
-/* A frame that has run: its first output goes out, hidden ones are released. */
-static peri_status finish(peri_call *call, peri_tensor **out) {
+peri_status peri_layer_run(peri_call *call, peri_tensor **out) {
   PERI_TRY(peri_call_run(call));
   for (int i = 1; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
   *out = call->outputs[0].tensor;
@@ -45,7 +44,7 @@ static peri_status forward_linear(const peri_layer *layer, peri_tensor *const *i
   peri_call call;
   open_with_parameters(&call, layer, &peri_op_linear, inputs[0]);
   call.args[3].integer = activation;
-  return finish(&call, out);
+  return peri_layer_run(&call, out);
 }
 
 static const peri_layer_kind Linear = {
@@ -115,7 +114,7 @@ static peri_status forward_conv(const peri_layer *layer, peri_tensor *const *inp
   set_pair(&call, 5, layer->options + DILATION);
   call.args[6].integer = (int64_t)layer->options[GROUPS];
   call.args[7].integer = activation;
-  return finish(&call, out);
+  return peri_layer_run(&call, out);
 }
 
 #define MOST_STEP 1073741824
@@ -174,7 +173,7 @@ static peri_status drop(const peri_layer *layer, peri_tensor *x, double p, peri_
     call.args[0].given = call.args[1].given = true;
     call.args[0].tensor = x;
     call.args[1].tensor = mask;
-    status = finish(&call, out);
+    status = peri_layer_run(&call, out);
   }
   peri_tensor_release(&mask);
   if (status != PERI_OK) context->stream = before;
@@ -269,8 +268,22 @@ static const peri_layer_kind Flatten = {
     .sample = "{{}, {T(4, 3, 2)}}, {{{dim = 1}}, {T(4, 3)}}, {{}, {T(4, 3)}}",
     .doc = "Flatten({dim = 2}) -> layer\nThe dimensions from dim on as one: n x 1 x 28 x 28 becomes n x 784."};
 
-const peri_layer_kind *const peri_layer_kinds[] = {&Linear,     &Conv2d,  &Tanh,     &ReLU,    &Sigmoid, &Softmax,
-                                                   &LogSoftmax, &Flatten, &Identity, &Dropout, NULL};
+const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
+                                                   &Conv2d,
+                                                   &Tanh,
+                                                   &ReLU,
+                                                   &Sigmoid,
+                                                   &Softmax,
+                                                   &LogSoftmax,
+                                                   &Flatten,
+                                                   &Identity,
+                                                   &Dropout,
+                                                   &peri_kind_max_pool2d,
+                                                   &peri_kind_avg_pool2d,
+                                                   &peri_kind_adaptive_avg_pool2d,
+                                                   &peri_kind_batch_norm1d,
+                                                   &peri_kind_batch_norm2d,
+                                                   NULL};
 
 /* ---- losses: the reductions are the rows' own words ---- */
 

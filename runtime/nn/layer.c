@@ -31,7 +31,7 @@ void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, doub
 static peri_status make_parameter(peri_layer *layer, int i) {
   const peri_layer_parameter *row = &layer->kind->parameters[i];
   if (row->option != NULL && !option_is_on(layer, row->option)) return PERI_OK;
-  peri_layout layout = {.dtype = layer->dtype, .ndim = row->ndim};
+  peri_layout layout = {.dtype = row->counts ? PERI_INT64 : layer->dtype, .ndim = row->ndim};
   for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
   if (row->shape_of != NULL) row->shape_of(layer, layout.shape);
   PERI_TRY(peri_layout_contiguous(layer->context, layer->kind->name, &layout));

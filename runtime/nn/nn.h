@@ -33,6 +33,7 @@ typedef struct peri_layer_parameter {
   peri_status (*initialise)(const peri_layer *layer, peri_tensor *parameter);
   void (*shape_of)(const peri_layer *layer, int64_t *shape); /* in place of shape, from sizes and options */
   bool buffer;                                               /* saved and converted, but not trained */
+  bool counts;                                               /* a buffer that is int64, whatever the layer's dtype */
 } peri_layer_parameter;
 
 typedef struct peri_layer_kind {

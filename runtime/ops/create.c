@@ -188,19 +188,35 @@ static double element(const progression *p, int64_t i) {
   return value / p->scale;
 }
 
-/* Every element must be a value of dtype. The first and the last lie around the others, and where the first two are
- * whole so are all. */
-static peri_status check_elements(peri_call *call, const progression *p, peri_dtype dtype) {
-  const int64_t places[] = {0, p->n - 1, 1};
-  for (int k = 0; k < 3; k++) {
-    int64_t i = places[k];
-    if (i < 0 || i >= p->n || (p->integers && dtype == PERI_INT64)) continue;
-    double value = p->integers ? (double)whole_element(p, i) : element(p, i);
-    if (peri_number_fits(dtype, value)) continue;
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld is %.17g, which is no value of %s", (long long)i + 1,
-                          value, peri_dtype_name(dtype));
+static double value_of(const progression *p, int64_t i) {
+  return p->integers ? (double)whole_element(p, i) : element(p, i);
+}
+
+/* The first element that is no value of dtype, or n. The first and the last lie around the others, and where the first
+ * two are whole so are all: of the rest only the size can be wrong, which grows. */
+static int64_t first_unfit(const progression *p, peri_dtype dtype) {
+  if (p->integers && dtype == PERI_INT64) return p->n;
+  for (int64_t i = 0; i < 2 && i < p->n; i++) {
+    if (!peri_number_fits(dtype, value_of(p, i))) return i;
   }
-  return PERI_OK;
+  if (p->n < 3 || peri_number_fits(dtype, value_of(p, p->n - 1))) return p->n;
+  int64_t fit = 1, unfit = p->n - 1;
+  while (unfit - fit > 1) {
+    int64_t middle = fit + (unfit - fit) / 2;
+    if (peri_number_fits(dtype, value_of(p, middle))) {
+      fit = middle;
+    } else {
+      unfit = middle;
+    }
+  }
+  return unfit;
+}
+
+static peri_status check_elements(peri_call *call, const progression *p, peri_dtype dtype) {
+  int64_t i = first_unfit(p, dtype);
+  if (i == p->n) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld is %.17g, which is no value of %s", (long long)i + 1,
+                        value_of(p, i), peri_dtype_name(dtype));
 }
 
 static peri_status fill_elements(peri_call *call, const progression *p) {
@@ -211,9 +227,7 @@ static peri_status fill_elements(peri_call *call, const progression *p) {
     for (int64_t i = 0; i < p->n; i++) ((int64_t *)(void *)y->data)[i] = whole_element(p, i);
     return PERI_OK;
   }
-  for (int64_t i = 0; i < p->n; i++) {
-    peri_store_number(dtype, y->data + (size_t)i * size, p->integers ? (double)whole_element(p, i) : element(p, i));
-  }
+  for (int64_t i = 0; i < p->n; i++) peri_store_number(dtype, y->data + (size_t)i * size, value_of(p, i));
   return PERI_OK;
 }
 
@@ -307,7 +321,7 @@ const peri_op peri_op_arange = {
 /* Where both ends are tiny or far apart, distances are taken between their halves or their multiples. */
 static double scale_of(double from, double to) {
   if (!isfinite(to - from)) return 0.5;
-  return fmax(fabs(from), fabs(to)) < 0x1p-500 ? 0x1p200 : 1;
+  return peri_larger(fabs(from), fabs(to)) < 0x1p-500 ? 0x1p200 : 1;
 }
 
 static peri_status plan_linspace(peri_call *call, progression *p) {

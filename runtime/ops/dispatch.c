@@ -180,9 +180,10 @@ static peri_status run_call(peri_call *call) {
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
+  if (status == PERI_OK && call->recording) status = peri_node_record(call);
+  if (status == PERI_OK && op->commit != NULL) op->commit(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
   call->workspace = NULL;
-  if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status != PERI_OK) drop_outputs(call);
   return status;
 }

@@ -102,10 +102,9 @@ static peri_status run_solve(peri_call *call) {
   lapack_int *pivots = (lapack_int *)(void *)(b + (size_t)n * (size_t)columns * size);
   PERI_TRY(to_columns(call->args[0].tensor, a));
   PERI_TRY(to_columns(call->args[1].tensor, b));
-  int taken;
-  PERI_TRY(peri_blas_begin(call->context, 1, &taken));
+  PERI_TRY(peri_blas_begin(call->context));
   lapack_int info = drivers_of[dtype].gesv(call->context->blas, n, columns, a, pivots, b);
-  peri_blas_end(call->context, taken);
+  peri_blas_end(call->context);
   PERI_TRY(peri_check_cancel(call->context));
   if (info > 0) return peri_call_fail(call, PERI_ERR_NUMERIC, "A is singular (pivot %d is zero)", (int)info);
   return from_columns(y, b);
@@ -148,7 +147,7 @@ const peri_op peri_op_solve = {
     .sample = "{T(4, 4) + peri.eye(4) * 3, T(4)}, {T(3, 3) + peri.eye(3) * 3, T(3, 2)}",
     .doc = "linalg.solve(A, b) -> tensor\n"
            "The solution x of A x = b for a square matrix A and a vector or matrix b, by LU with partial pivoting "
-           "(LAPACK gesv). A singular A is an error. Floats of one dtype.",
+           "(LAPACK gesv, whose bits are the processor's). A singular A is an error. Floats of one dtype.",
 };
 
 /* ---- eigh ---- */
@@ -179,10 +178,9 @@ static peri_status run_eigh(peri_call *call) {
   char *a = call->workspace, *work = a + (size_t)n * (size_t)n * size;
   lapack_int *iwork = (lapack_int *)(void *)(work + (size_t)lwork * size);
   PERI_TRY(to_columns(call->args[0].tensor, a));
-  int taken;
-  PERI_TRY(peri_blas_begin(call->context, 1, &taken));
+  PERI_TRY(peri_blas_begin(call->context));
   lapack_int info = drivers_of[dtype].syevd(call->context->blas, n, a, values->data, work, lwork, iwork, liwork);
-  peri_blas_end(call->context, taken);
+  peri_blas_end(call->context);
   PERI_TRY(peri_check_cancel(call->context));
   if (info != 0)
     return peri_call_fail(call, PERI_ERR_NUMERIC, "the iteration did not converge (LAPACK syevd: %d)", (int)info);
@@ -228,9 +226,10 @@ const peri_op peri_op_eigh = {
     .low = -1,
     .high = 1,
     .sample = "{symmetric(4)}, {symmetric(1)}",
-    .doc = "linalg.eigh(A) -> values, vectors\n"
-           "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
-           "triangle is read (LAPACK syevd). The gradient assumes distinct eigenvalues.",
+    .doc =
+        "linalg.eigh(A) -> values, vectors\n"
+        "The eigenvalues of a symmetric matrix in ascending order and its eigenvectors as columns; only the lower "
+        "triangle is read (LAPACK syevd, whose bits are the processor's). The gradient assumes distinct eigenvalues.",
 };
 
 const peri_op *const peri_ops_linalg[] = {&peri_op_solve, &peri_op_eigh, NULL};

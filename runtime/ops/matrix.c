@@ -291,7 +291,11 @@ static peri_status run_linear(peri_call *call) {
   peri_status status = PERI_OK;
   if (call->args[2].given) status = peri_view_contiguous(call->context, &call->args[2].tensor->view, &bias, &own_bias);
   product.bias = bias;
-  if (status == PERI_OK) status = peri_multiply(call->context, &product);
+  if (status == PERI_OK) {
+    struct peri_packed *held = peri_packed_hold(call->args[1].tensor, &product);
+    status = peri_multiply(call->context, &product);
+    peri_packed_let(held);
+  }
   peri_tensor_release(&own_bias);
   peri_tensor_release(&own);
   return status;

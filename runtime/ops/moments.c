@@ -14,7 +14,7 @@ typedef enum moment { MEAN, VAR, STD } moment;
 /* ---- computing ---- */
 
 static peri_status reduce(peri_call *call, moment which, const peri_folded *f, const void *x, void *y) {
-  double degrees = which == MEAN ? 1 : fmax((double)f->n - call->args[3].number, 0);
+  double degrees = which == MEAN ? 1 : peri_larger((double)f->n - call->args[3].number, 0);
   return peri_reduce_moments(call->context, call->dtype, f->outer, f->n, f->inner, x, degrees, which == STD,
                              which == MEAN ? y : NULL, which == MEAN ? NULL : y);
 }
@@ -141,7 +141,9 @@ static peri_value centred(peri_backward *B) {
   x = peri_step_sub(B, x, mean_of(B, x));
   return peri_step_sub(B, x, mean_of(B, x));
 }
-static double degrees_of_freedom(const peri_backward *B) { return fmax((double)B->note[1] - B->args[3].number, 0); }
+static double degrees_of_freedom(const peri_backward *B) {
+  return peri_larger((double)B->note[1] - B->args[3].number, 0);
+}
 
 /* 2 (x - mean) / degrees */
 static peri_status grad_var(peri_backward *B) {

@@ -41,6 +41,7 @@ typedef struct peri_param {
   bool named;          /* only in the trailing table of options */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
+  int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -144,6 +145,9 @@ typedef struct peri_op {
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
   peri_status (*run)(peri_call *call); /* NULL for views */
+  /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
+   * can fail any more, and raises the versions itself. NULL for most. */
+  void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
   double low, high;   /* tensors of this interval test the gradient */

@@ -95,7 +95,10 @@ struct peri_schedule {
 peri_status peri_schedule_new(peri_optimizer *optimizer, const peri_schedule_kind *kind, const double *options,
                               peri_schedule **out);
 void peri_schedule_release(peri_schedule **schedule);
-/* The next epoch; the metric counts only for kinds that observe one. */
-void peri_schedule_step(peri_schedule *schedule, double metric);
+/* The next epoch; the metric counts only for kinds that observe one. Fails, and nothing changes, where the rate would
+ * be no finite number. */
+peri_status peri_schedule_step(peri_schedule *schedule, double metric);
+/* Goes to any epoch from 0, for kinds whose rate is a function of it; fails likewise. */
+peri_status peri_schedule_set_epoch(peri_schedule *schedule, double epoch);
 
 #endif

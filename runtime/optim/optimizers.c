@@ -1,6 +1,8 @@
 /* The table of optimisers: their options, and what step t needs to know. */
 #include "optim/optim.h"
 
+#include "kernels/scalar.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -68,13 +70,13 @@ enum { ADAM_LR, ADAM_BETA1, ADAM_BETA2, ADAM_EPS, ADAM_DECAY, ADAM_AMSGRAD };
 static bool adam_uses(const double *o, int buffer) { return buffer < 2 || o[ADAM_AMSGRAD] != 0; }
 
 static peri_update_id adam_prepare(const double *o, int64_t t, double c[PERI_UPDATE_COEFFICIENTS]) {
-  c[0] = o[ADAM_LR] / (1 - pow(o[ADAM_BETA1], (double)t));
+  c[0] = o[ADAM_LR] / (1 - peri_pow(o[ADAM_BETA1], (double)t));
   c[1] = o[ADAM_DECAY];
   c[2] = 1;
   c[3] = o[ADAM_BETA1];
   c[4] = o[ADAM_BETA2];
   c[5] = o[ADAM_EPS];
-  c[6] = sqrt(1 - pow(o[ADAM_BETA2], (double)t));
+  c[6] = sqrt(1 - peri_pow(o[ADAM_BETA2], (double)t));
   return o[ADAM_AMSGRAD] != 0 ? PERI_UPDATE_amsgrad : PERI_UPDATE_adam;
 }
 

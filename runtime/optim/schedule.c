@@ -1,6 +1,8 @@
 /* Learning-rate schedules. Epoch 0 is the time before the first step(). */
 #include "optim/optim.h"
 
+#include "kernels/scalar.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -12,7 +14,7 @@
 
 /* ---- functions of the epoch t ---- */
 
-static double step_rate(double base, double t, const double *o) { return base * pow(o[1], floor(t / o[0])); }
+static double step_rate(double base, double t, const double *o) { return base * peri_pow(o[1], floor(t / o[0])); }
 static const peri_schedule_kind StepLR = {
     .name = "StepLR",
     .options = {COUNT("step_size", NAN, 1, "epochs between two falls"), FACTOR("gamma", 0.1, "factor of each fall")},
@@ -20,14 +22,14 @@ static const peri_schedule_kind StepLR = {
     .doc = "StepLR(optimizer, {step_size =, gamma = 0.1}) -> schedule\n"
            "The rate times gamma after every step_size epochs."};
 
-static double exponential_rate(double base, double t, const double *o) { return base * pow(o[0], t); }
+static double exponential_rate(double base, double t, const double *o) { return base * peri_pow(o[0], t); }
 static const peri_schedule_kind ExponentialLR = {
     .name = "ExponentialLR",
     .options = {FACTOR("gamma", NAN, "factor of each epoch")},
     .rate = exponential_rate,
     .doc = "ExponentialLR(optimizer, {gamma =}) -> schedule\nThe rate times gamma after every epoch."};
 
-static double inverse_time_rate(double base, double t, const double *o) { return base / pow(1 + o[0] * t, o[1]); }
+static double inverse_time_rate(double base, double t, const double *o) { return base / peri_pow(1 + o[0] * t, o[1]); }
 static const peri_schedule_kind InverseTimeLR = {
     .name = "InverseTimeLR",
     .options = {FACTOR("decay", NAN, "how fast the rate falls"), FACTOR("power", 1, "exponent of the fall")},
@@ -37,7 +39,7 @@ static const peri_schedule_kind InverseTimeLR = {
            "Robbins, S. Monro 1951)."};
 
 static double cosine_rate(double base, double t, const double *o) {
-  return o[1] + (base - o[1]) * (1 + cos(PI * t / o[0])) / 2;
+  return o[1] + (base - o[1]) * (1 + peri_cos(PI * t / o[0])) / 2;
 }
 static const peri_schedule_kind CosineAnnealingLR = {
     .name = "CosineAnnealingLR",
@@ -57,7 +59,7 @@ static const peri_schedule_kind ConstantLR = {
            "The rate times factor for total_iters epochs, then the rate itself."};
 
 static double linear_rate(double base, double t, const double *o) {
-  return base * (o[0] + (o[1] - o[0]) * fmin(t, o[2]) / o[2]);
+  return base * (o[0] + (o[1] - o[0]) * peri_smaller(t, o[2]) / o[2]);
 }
 static const peri_schedule_kind LinearLR = {
     .name = "LinearLR",
@@ -103,7 +105,7 @@ static void plateau_observe(peri_schedule *s, double metric) {
   }
   double now = s->optimizer->options[0], next = now;
   if (v[PERI_SCHEDULE_bad] > o[PLATEAU_PATIENCE]) {
-    next = fmax(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
+    next = peri_larger(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
     if (now - next <= o[PLATEAU_EPS]) next = now;
     v[PERI_SCHEDULE_waiting] = o[PLATEAU_COOLDOWN];
     v[PERI_SCHEDULE_bad] = 0;
@@ -136,19 +138,29 @@ const peri_schedule_kind *const peri_schedule_kinds[] = {
 const char *const peri_schedule_values[PERI_SCHEDULE_VALUES] = {"base_lr", "last_lr",    "epoch",
                                                                 "best",    "bad_epochs", "cooldown"};
 
+/* The rate of an epoch, which a large factor may take beyond all numbers. */
+static peri_status rate_at(peri_context *context, const peri_schedule_kind *kind, double base, double epoch,
+                           const double *options, double *rate) {
+  *rate = kind->rate(base, epoch, options);
+  if (isfinite(*rate)) return PERI_OK;
+  return peri_fail(context, PERI_ERR_ARGUMENT, "%s: lr is %s after epoch %.0f, from %g (expected a finite number)",
+                   kind->name, isnan(*rate) ? "nan" : "inf", epoch, base);
+}
+
 static void set_rate(peri_schedule *s) { s->optimizer->options[0] = s->values[PERI_SCHEDULE_last]; }
 
 peri_status peri_schedule_new(peri_optimizer *optimizer, const peri_schedule_kind *kind, const double *options,
                               peri_schedule **out) {
   void *block;
+  double base = optimizer->options[0], first = base;
   *out = NULL;
+  if (kind->rate != NULL) PERI_TRY(rate_at(optimizer->context, kind, base, 0, options, &first));
   PERI_TRY(peri_alloc(optimizer->context, sizeof(peri_schedule), &block));
   peri_schedule *s = block;
   *s = (peri_schedule){.references = 1, .kind = kind, .optimizer = peri_optimizer_retain(optimizer)};
   for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) s->options[i] = options[i];
-  double base = optimizer->options[0];
   s->values[PERI_SCHEDULE_base] = base;
-  s->values[PERI_SCHEDULE_last] = kind->rate != NULL ? kind->rate(base, 0, s->options) : base;
+  s->values[PERI_SCHEDULE_last] = first;
   set_rate(s);
   *out = s;
   return PERI_OK;
@@ -163,12 +175,19 @@ void peri_schedule_release(peri_schedule **schedule) {
   peri_optimizer_release(&optimizer);
 }
 
-void peri_schedule_step(peri_schedule *s, double metric) {
-  double epoch = ++s->values[PERI_SCHEDULE_epoch];
-  if (s->kind->observe != NULL) {
-    s->kind->observe(s, metric);
-  } else {
-    s->values[PERI_SCHEDULE_last] = s->kind->rate(s->values[PERI_SCHEDULE_base], epoch, s->options);
-  }
+peri_status peri_schedule_set_epoch(peri_schedule *s, double epoch) {
+  double next;
+  PERI_TRY(rate_at(s->optimizer->context, s->kind, s->values[PERI_SCHEDULE_base], epoch, s->options, &next));
+  s->values[PERI_SCHEDULE_epoch] = epoch;
+  s->values[PERI_SCHEDULE_last] = next;
   set_rate(s);
+  return PERI_OK;
+}
+
+peri_status peri_schedule_step(peri_schedule *s, double metric) {
+  if (s->kind->observe == NULL) return peri_schedule_set_epoch(s, s->values[PERI_SCHEDULE_epoch] + 1);
+  s->values[PERI_SCHEDULE_epoch]++;
+  s->kind->observe(s, metric);
+  set_rate(s);
+  return PERI_OK;
 }

@@ -12,6 +12,7 @@
 #define SHARED_BYTES ((size_t)8 << 20)    /* up to here B is packed once for all pieces */
 #define MEETING      60000.0              /* elements that could be packed while the team meets once more */
 #define NEAR_STEPS   3584                 /* bytes between steps of B, up to which copying it gains nothing */
+#define MOST_HERE    2048                 /* columns of a product within a body that are not cut */
 #define KEPT_BYTES   ((int64_t)128 << 10) /* up to here all rows of A are packed at once, in a body */
 #define MOST_PARTS   64
 #define STRIPS       4 /* tiles' rows of A that are packed at once */
@@ -34,8 +35,8 @@ typedef struct job {
   bool one_strip;                    /* strips are complete one after the other: where there is no C, one place does */
   int64_t panels, blocks;            /* of B */
   size_t panel_bytes;
-  char *packed;  /* shared: panels by batch and block */
-  char *results; /* apart: m x n for each batch and part */
+  const char *packed; /* shared: panels by batch and block */
+  char *results;      /* apart: m x n for each batch and part */
   char *scratch;
   size_t strip_at, part_at, c_at, scratch_bytes; /* a thread's: panels of B, one of A, the sum of a part, C */
 } job;
@@ -67,8 +68,8 @@ static void cut_outputs(job *j, double wanted) {
   double least = 0;
   for (int64_t c = least_columns; c <= peri_min(most_columns, (int64_t)wanted + least_columns); c++) {
     int64_t r = peri_max(1, peri_min(most_rows, (int64_t)(wanted / (double)c + 0.999)));
-    bool shares = r > 1 && can_share(j);
-    double packed = (double)p->m * (double)c + (double)p->n * (shares ? 1.0 : (double)r);
+    bool shares = p->packed == NULL && r > 1 && can_share(j);
+    double packed = (double)p->m * (double)c + (p->packed != NULL ? 0 : (double)p->n * (shares ? 1.0 : (double)r));
     double cost = packed * (double)p->k + (shares ? MEETING : 0);
     if ((double)(r * c) < wanted / 2) cost *= 4; /* too few for the team */
     if (least > 0 && cost >= least) continue;
@@ -82,7 +83,7 @@ static void cut_outputs(job *j, double wanted) {
   j->column_pieces = ceil_div(p->n, j->columns);
 }
 
-/* Within a body nothing is cut. */
+/* For the team, or within a body for one thread, where little is cut. */
 static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
   j->part = p->part > 0 ? p->part : peri_part(p->k);
@@ -90,14 +91,15 @@ static void cut(job *j, bool here) {
   double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
-  wanted /= (double)j->batches;
-  if (here)
+  wanted = here ? 1 : wanted / (double)j->batches;
+  if (here && p->n <= MOST_HERE)
     j->rows = p->m, j->columns = p->n, j->row_pieces = j->column_pieces = 1;
   else
     cut_outputs(j, wanted < 1 ? 1 : wanted);
   j->apart = !here && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
-  j->in_place = lies_across(&p->b) && (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
-  j->shared = !here && j->row_pieces > 1 && !j->in_place && can_share(j);
+  j->in_place = p->packed == NULL && lies_across(&p->b) &&
+                (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
+  j->shared = !here && (p->packed != NULL || (j->row_pieces > 1 && !j->in_place && can_share(j)));
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
@@ -215,6 +217,14 @@ static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, 
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
+/* The tile of packed rows of A and a panel of B. */
+static void run_tile(const peri_tile_kernels *tiles, peri_layout_of_a layout, int64_t rows, int64_t columns,
+                     int64_t steps, const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+  bool wide = columns * 2 > tiles->columns, by_rows = layout == PERI_A_ROWS;
+  peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
+  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns, add);
+}
+
 /* One block of steps for all of a piece, panel by panel. */
 static void run_block_by_panels(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c,
                                 int64_t ldc, bool last) {
@@ -226,8 +236,8 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
     int64_t columns = peri_min(nr, t->columns - at);
     pack_b(j, t->b, t->column + at, columns, from, steps, panel);
     for (int64_t i = 0; i < t->rows; i += tiles->rows) {
-      tiles->tile[layout][peri_min(tiles->rows, t->rows - i) - 1][columns * 2 > nr](
-          steps, strips + i / tiles->rows * strip, 0, 0, panel, nr, c + (i * ldc + at) * size, ldc, columns, add);
+      run_tile(tiles, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip,
+               panel, nr, c + (i * ldc + at) * size, ldc, add);
     }
   }
   for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
@@ -265,7 +275,8 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
     if (last) finish_strip(j, t, 0, 1, c, ldc);
     return;
   }
-  char *strips = t->scratch + j->strip_at, *packed = t->scratch;
+  char *strips = t->scratch + j->strip_at;
+  const char *packed = t->scratch;
   if (j->shared) {
     int64_t panel = (t->batch * j->blocks + from / PERI_BLOCK) * j->panels + t->column / nr;
     packed = j->packed + (size_t)panel * j->panel_bytes;
@@ -279,37 +290,38 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
     const char *strip = strips + (size_t)(number * tiles->rows * PERI_A_PITCH) * j->size;
     for (int64_t at = 0; at < t->columns; at += nr) {
       int64_t columns = peri_min(nr, t->columns - at), b_step = nr;
-      char *panel = packed + (size_t)(j->in_place ? 0 : at / nr) * j->panel_bytes;
-      const char *b = panel;
+      size_t panel = (size_t)(j->in_place ? 0 : at / nr) * j->panel_bytes;
+      const char *b = packed + panel;
       if (j->in_place && (columns == nr || columns * 2 == nr)) {
         b_step = j->p.b.step;
         b = t->b + (t->column + at + from * b_step) * size;
       } else if (!j->shared && (i == 0 || j->in_place)) {
-        pack_b(j, t->b, t->column + at, columns, from, steps, panel);
+        pack_b(j, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      tiles->tile[layout][rows - 1][columns * 2 > nr](steps, strip, 0, 0, b, b_step, own + at * size, ldc, columns,
-                                                      add);
+      run_tile(tiles, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
     }
     if (last) finish_strip(j, t, i, rows, own, ldc);
   }
 }
 
-static void run_part(const job *j, const piece *t, int64_t part, char *c, int64_t ldc, bool last) {
+/* Adds to what stands in c when add is set. */
+static void run_part(const job *j, const piece *t, int64_t part, bool add, char *c, int64_t ldc, bool last) {
   int64_t from = part * j->part, end = peri_min(j->p.k, from + j->part), at = from;
   do {
     int64_t steps = peri_min(PERI_BLOCK, end - at);
-    (j->by_panels ? run_block_by_panels : run_block)(j, t, at, steps, at > from, c, ldc, last && at + steps >= end);
+    (j->by_panels ? run_block_by_panels : run_block)(j, t, at, steps, at > from || add, c, ldc,
+                                                     last && at + steps >= end);
     at += PERI_BLOCK;
   } while (at < end);
 }
 
 /* All parts of a piece one after the other. */
 static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
-  run_part(j, t, 0, c, ldc, j->parts == 1);
+  if (j->parts == 1 || !j->p.add) run_part(j, t, 0, j->p.add, c, ldc, j->parts == 1);
   if (j->parts == 1) return;
   char *sum = t->scratch + j->part_at;
-  for (int64_t part = 1; part < j->parts; part++) {
-    run_part(j, t, part, sum, t->columns, false);
+  for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++) {
+    run_part(j, t, part, false, sum, t->columns, false);
     add_rows(j, t->rows, t->columns, sum, t->columns, c, ldc);
   }
   for (int64_t i = 0; i < t->rows; i += j->tiles->rows)
@@ -355,7 +367,7 @@ static void run_piece(void *arg, int64_t number) {
   const job *j = arg;
   if (j->apart) {
     piece t = piece_of(j, number / j->parts);
-    run_part(j, &t, number % j->parts, result_of(j, &t, number % j->parts), j->p.n, false);
+    run_part(j, &t, number % j->parts, false, result_of(j, &t, number % j->parts), j->p.n, false);
     return;
   }
   piece t = piece_of(j, number);
@@ -373,8 +385,8 @@ static void combine_piece(void *arg, int64_t number) {
   char *c = j->p.c == NULL ? result_of(j, &t, 0) : c_of(j, &t);
   for (int64_t i = 0; i < t.rows; i++) {
     int64_t at = i * ldc * (int64_t)j->size, from = i * j->p.n * (int64_t)j->size;
-    if (j->p.c != NULL) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
-    for (int64_t part = 1; part < j->parts; part++)
+    if (j->p.c != NULL && !j->p.add) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
+    for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++)
       add_rows(j, 1, t.columns, result_of(j, &t, part) + from, 0, c + at, 0);
   }
   for (int64_t i = 0; i < t.rows; i += j->tiles->rows)
@@ -387,12 +399,13 @@ static void share_panel(void *arg, int64_t number) {
   int64_t nr = j->tiles->columns, column = number % j->panels * nr, from = number / j->panels % j->blocks * PERI_BLOCK;
   const char *b = batch_of(j, &j->p.b, j->p.batch_b, number / j->panels / j->blocks);
   pack_b(j, b, column, peri_min(nr, j->p.n - column), from, peri_min(PERI_BLOCK, j->p.k - from),
-         j->packed + (size_t)number * j->panel_bytes);
+         (char *)j->packed + (size_t)number * j->panel_bytes);
 }
 
 static peri_status run_all(peri_context *context, job *j) {
   int64_t pieces = j->batches * j->row_pieces * j->column_pieces;
-  if (j->shared) PERI_TRY(peri_parallel(context, j->batches * j->blocks * j->panels, share_panel, j));
+  if (j->shared && j->p.packed == NULL)
+    PERI_TRY(peri_parallel(context, j->batches * j->blocks * j->panels, share_panel, j));
   PERI_TRY(peri_parallel(context, j->apart ? pieces * j->parts : pieces, run_piece, j));
   return j->apart ? peri_parallel(context, pieces, combine_piece, j) : PERI_OK;
 }
@@ -403,7 +416,8 @@ static peri_status run_all(peri_context *context, job *j) {
 static bool multiply_small(const peri_context *context, const peri_product *p) {
   _Alignas(64) char panel[PERI_BLOCK * MOST_COLUMNS * 4];
   if (p->m > SMALL_WORK || p->n > SMALL_WORK || p->k > PERI_BLOCK || p->m * p->n * p->k > SMALL_WORK ||
-      p->a.gather != NULL || p->a.index != NULL || p->b.gather != NULL || p->c == NULL || p->batch_dims > 0)
+      p->a.gather != NULL || p->a.index != NULL || p->b.gather != NULL || p->c == NULL || p->batch_dims > 0 ||
+      p->packed != NULL)
     return false;
   bool wide = p->dtype == PERI_FLOAT64;
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
@@ -421,9 +435,9 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
     }
     for (int64_t i = 0; i < p->m; i += tiles->rows) {
       int64_t rows = peri_min(tiles->rows, p->m - i);
-      tiles->tile[PERI_A_ANYWHERE][rows - 1][columns * 2 > nr](
-          p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b, b_step,
-          (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns, false);
+      tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
+                                              p->a.step, b, b_step, (char *)p->c + (i * p->ldc + at) * size, p->ldc,
+                                              columns, p->add);
     }
   }
   piece whole = {.rows = p->m, .columns = p->n};
@@ -436,17 +450,33 @@ static peri_status multiply_cut(peri_context *context, const peri_product *produ
   prepare(&j, context, product, false);
   int64_t pieces = j.batches * j.row_pieces * j.column_pieces * (j.apart ? j.parts : 1);
   size_t threads = (size_t)peri_min(peri_threads(context), pieces);
-  size_t packed = j.shared ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
+  bool shares = j.shared && product->packed == NULL;
+  size_t packed = shares ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
   size_t results = j.apart ? (size_t)(j.batches * j.parts * j.p.m * j.p.n) * j.size : 0;
   size_t bytes = threads * j.scratch_bytes + lines(packed) + results;
   void *memory;
   PERI_TRY(peri_alloc(context, bytes, &memory));
-  j.packed = memory;
-  j.scratch = j.packed + lines(packed);
+  j.packed = product->packed != NULL ? product->packed : memory;
+  j.scratch = (char *)memory + lines(packed);
   j.results = j.scratch + threads * j.scratch_bytes;
   peri_status status = run_all(context, &j);
   peri_free(context, memory, bytes);
   return status;
+}
+
+/* ---- B packed for many products ---- */
+
+size_t peri_packed_bytes(const peri_context *context, const peri_product *product) {
+  job j;
+  prepare(&j, context, product, false);
+  return (size_t)(j.blocks * j.panels) * j.panel_bytes;
+}
+
+peri_status peri_pack_columns(peri_context *context, const peri_product *product, void *packed) {
+  job j;
+  prepare(&j, context, product, false);
+  j.packed = packed;
+  return peri_parallel(context, j.blocks * j.panels, share_panel, &j);
 }
 
 /* ---- one long chain ---- */
@@ -460,7 +490,7 @@ typedef struct dot {
 } dot;
 
 static bool is_dot(const peri_product *p) {
-  return p->m == 1 && p->n == 1 && p->k >= DOT_STEPS && p->batch_dims == 0 && p->c != NULL && p->part == 0 &&
+  return p->m == 1 && p->n == 1 && p->k >= DOT_STEPS && p->batch_dims == 0 && p->c != NULL && !p->add && p->part == 0 &&
          p->a.gather == NULL && p->b.gather == NULL && p->a.index == NULL && p->b.index == NULL && p->a.step == 1 &&
          p->b.step == 1;
 }
@@ -517,7 +547,7 @@ static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
 /* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. */
 static bool is_narrow(const peri_context *context, const peri_product *p) {
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
-  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL) return false;
+  if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add || p->packed != NULL) return false;
   if (p->n == 1 && p->m > 1) return true;
   return p->n < 2 * tiles->columns && p->m * p->n * p->k >= TURN_WORK &&
          used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);
@@ -565,6 +595,7 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
 
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product) {
   job j;
+  if (is_empty(product)) return 0;
   prepare(&j, context, product, true);
   return j.scratch_bytes;
 }

@@ -31,13 +31,15 @@ typedef struct peri_product {
   peri_operand a, b;
   void *c; /* rows ldc apart, elements side by side; or NULL, when only finish sees the result */
   int64_t ldc;
+  bool add;         /* C += A B, the sum of each block or part added to what stands there; there is a C */
   const void *bias; /* n values, added to each row; or NULL */
   /* Called once for every strip when it stands complete: rows i .. of columns j .. at c; or NULL. Strips do not
    * overlap, and come on any thread in any order. */
   void (*finish)(const void *state, int64_t batch, int64_t i, int64_t rows, int64_t j, int64_t columns, void *c,
                  int64_t ldc);
   const void *state;
-  int64_t part; /* steps of a part, or 0 for the rule */
+  int64_t part;       /* steps of a part, or 0 for the rule */
+  const void *packed; /* b as peri_pack_columns makes it; or NULL */
 
   /* as many products, whose operands lie the sum of their strides apart; 0 dimensions is one */
   int batch_dims;
@@ -48,6 +50,10 @@ typedef struct peri_product {
 int64_t peri_part(int64_t k); /* the rule */
 
 peri_status peri_multiply(peri_context *context, const peri_product *product);
+
+/* B in the form that products want, for those that multiply by it again and again: n and k, dtype and b are read. */
+size_t peri_packed_bytes(const peri_context *context, const peri_product *product);
+peri_status peri_pack_columns(peri_context *context, const peri_product *product, void *packed);
 
 /* A product within a body of the team: on the thread that calls, in memory that it brings. */
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product);

@@ -68,13 +68,11 @@ static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, c
     (void)a_row, (void)a_step;                                                                                         \
     FN(multiply)(rows, vectors, row, step, k, a, b, b_step, c, ldc, columns, add);                                     \
   }
-#define TILES(rows)                                                                                                    \
-  TILE(rows_##rows##_1, rows, 1, PERI_A_PITCH, 1)                                                                      \
-  TILE(rows_##rows##_2, rows, 2, PERI_A_PITCH, 1)                                                                      \
-  TILE(steps_##rows##_1, rows, 1, 1, MR)                                                                               \
-  TILE(steps_##rows##_2, rows, 2, 1, MR)                                                                               \
-  TILE(anywhere_##rows##_1, rows, 1, a_row, a_step)                                                                    \
-  TILE(anywhere_##rows##_2, rows, 2, a_row, a_step)
+TILE(packed_rows_1, MR, 1, PERI_A_PITCH, 1)
+TILE(packed_rows_2, MR, 2, PERI_A_PITCH, 1)
+TILE(packed_steps_1, MR, 1, 1, MR)
+TILE(packed_steps_2, MR, 2, 1, MR)
+#define TILES(rows) TILE(rows_##rows##_1, rows, 1, a_row, a_step) TILE(rows_##rows##_2, rows, 2, a_row, a_step)
 EACH_ROWS(TILES)
 
 /* ---- turning ---- */
@@ -118,17 +116,19 @@ static PERI_ALWAYS_INLINE void FN(turn_square)(V x[LANES]) {
   }
 }
 
-/* LANES steps from step p on of LANES rows x[r], of which `count` are there and the others 0; of the steps, those that
- * are there. */
-static PERI_ALWAYS_INLINE void FN(turn_steps)(const T *const *x, int64_t p, int64_t count, int64_t steps,
-                                              V out[LANES]) {
+/* LANES steps from step p on of LANES rows x[r]. */
+static PERI_ALWAYS_INLINE void FN(turn_steps)(const T *const *x, int64_t p, V out[LANES]) {
 #pragma GCC unroll 16
-  for (int r = 0; r < LANES; r++) {
-    if (count >= LANES && steps >= LANES)
-      out[r] = FN(load)(x[r] + p);
-    else
-      out[r] = r < count ? FN(load_part)(x[r] + p, steps) : (V){0};
-  }
+  for (int r = 0; r < LANES; r++) out[r] = FN(load)(x[r] + p);
+  FN(turn_square)(out);
+}
+
+/* The same where only `count` rows and `steps` steps are there; the others are 0. */
+static void FN(turn_edge)(const T *const *x, int64_t p, int64_t count, int64_t steps, V out[LANES]) {
+  T square[LANES][LANES] = {{0}};
+  size_t bytes = (size_t)peri_min(steps, LANES) * sizeof(T);
+  for (int64_t r = 0; r < peri_min(count, LANES); r++) memcpy(square[r], x[r] + p, bytes);
+  for (int r = 0; r < LANES; r++) out[r] = FN(load)(square[r]);
   FN(turn_square)(out);
 }
 
@@ -140,12 +140,12 @@ static void FN(turn)(int64_t count, int64_t k, const void *const *vectors, void 
     int64_t p = 0, rows = count - i;
     V steps[LANES];
     for (; rows >= LANES && p + LANES <= k; p += LANES) {
-      FN(turn_steps)(x + i, p, LANES, LANES, steps);
+      FN(turn_steps)(x + i, p, steps);
 #pragma GCC unroll 16
       for (int s = 0; s < LANES; s++) FN(store)(panel + (p + s) * NR, steps[s]);
     }
     for (; p < k; p += LANES) {
-      FN(turn_steps)(x + i, p, rows, k - p, steps);
+      FN(turn_edge)(x + i, p, rows, k - p, steps);
       for (int s = 0; s < LANES && p + s < k; s++) FN(store)(panel + (p + s) * NR, steps[s]);
     }
   }
@@ -153,14 +153,11 @@ static void FN(turn)(int64_t count, int64_t k, const void *const *vectors, void 
 
 /* ---- a single row ---- */
 
-/* LANES steps of the chains of LANES columns. */
-static PERI_ALWAYS_INLINE V FN(add_turned)(const T *a, int64_t a_step, const T *const *x, int64_t p, int64_t count,
-                                           int64_t steps, V sum) {
-  V turned[LANES];
-  FN(turn_steps)(x, p, count, steps, turned);
+/* The next LANES steps, or those that are there, of the chains of LANES columns that were turned. */
+static PERI_ALWAYS_INLINE V FN(add_turned)(const T *a, int64_t a_step, const V turned[LANES], int64_t steps, V sum) {
 #pragma GCC unroll 16
   for (int s = 0; s < LANES; s++) {
-    if (s < steps) sum = MADD(a[(p + s) * a_step] - (V){0}, turned[s], sum);
+    if (s < steps) sum = MADD(a[s * a_step] - (V){0}, turned[s], sum);
   }
   return sum;
 }
@@ -168,17 +165,23 @@ static PERI_ALWAYS_INLINE V FN(add_turned)(const T *a, int64_t a_step, const T *
 /* c = a B, or c += a B, where each column of B lies along k: turned and multiplied at once. */
 static void FN(row_along)(int64_t k, const void *row, int64_t a_step, const void *const *vectors, void *to,
                           int64_t columns, bool add) {
+  const T *a = row;
   for (int64_t at = 0; at < columns; at += NR) {
     const T *const *x = (const T *const *)vectors + at;
     int64_t count = columns - at, upper = count - LANES, p = 0;
-    V first = {0}, second = {0};
+    V first = {0}, second = {0}, turned[LANES];
     for (; count >= NR && p + LANES <= k; p += LANES) {
-      first = FN(add_turned)(row, a_step, x, p, LANES, LANES, first);
-      second = FN(add_turned)(row, a_step, x + LANES, p, LANES, LANES, second);
+      FN(turn_steps)(x, p, turned);
+      first = FN(add_turned)(a + p * a_step, a_step, turned, LANES, first);
+      FN(turn_steps)(x + LANES, p, turned);
+      second = FN(add_turned)(a + p * a_step, a_step, turned, LANES, second);
     }
     for (; p < k; p += LANES) {
-      first = FN(add_turned)(row, a_step, x, p, count, k - p, first);
-      if (upper > 0) second = FN(add_turned)(row, a_step, x + LANES, p, upper, k - p, second);
+      FN(turn_edge)(x, p, count, k - p, turned);
+      first = FN(add_turned)(a + p * a_step, a_step, turned, k - p, first);
+      if (upper <= 0) continue;
+      FN(turn_edge)(x + LANES, p, upper, k - p, turned);
+      second = FN(add_turned)(a + p * a_step, a_step, turned, k - p, second);
     }
     T *c = (T *)to + at;
     FN(store_part)(c, count, add ? FN(load_part)(c, count) + first : first);
@@ -191,15 +194,16 @@ static void FN(blocks)(int64_t count, const void *left, const void *right, void 
   for (int64_t at = 0; at < count; at += LANES) {
     const T *a[LANES], *b[LANES];
     int64_t some = peri_min(LANES, count - at);
-    for (int64_t r = 0; r < some; r++) {
-      a[r] = (const T *)left + (at + r) * PERI_BLOCK;
-      b[r] = (const T *)right + (at + r) * PERI_BLOCK;
+    for (int64_t r = 0; r < LANES; r++) { /* lanes beyond the last block repeat it */
+      int64_t block = at + peri_min(r, some - 1);
+      a[r] = (const T *)left + block * PERI_BLOCK;
+      b[r] = (const T *)right + block * PERI_BLOCK;
     }
     V sum = {0};
     for (int64_t p = 0; p < PERI_BLOCK; p += LANES) {
       V x[LANES], y[LANES];
-      FN(turn_steps)(a, p, some, LANES, x);
-      FN(turn_steps)(b, p, some, LANES, y);
+      FN(turn_steps)(a, p, x);
+      FN(turn_steps)(b, p, y);
 #pragma GCC unroll 16
       for (int s = 0; s < LANES; s++) sum = MADD(x[s], y[s], sum);
     }
@@ -296,22 +300,20 @@ static void FN(collect)(int64_t count, int64_t width, int64_t k, const void *con
 }
 
 static void FN(scatter)(int64_t rows, int64_t columns, const void *from, void *to, int64_t ldc) {
-  const T *x = from;
+  const T *x = from, *vectors[LANES];
   T *c = to;
-  int64_t j = 0;
-  for (; j + LANES <= columns; j += LANES) {
-    for (int64_t i = 0; i < rows; i += LANES) {
-      int64_t count = peri_min(LANES, rows - i);
+  for (int64_t i = 0; i < rows; i += LANES) {
+    int64_t count = peri_min(LANES, rows - i);
+    for (int64_t r = 0; r < count; r++) vectors[r] = x + (i + r) * columns;
+    for (int64_t j = 0; j < columns; j += LANES) {
       V square[LANES];
-#pragma GCC unroll 16
-      for (int r = 0; r < LANES; r++) square[r] = r < count ? FN(load)(x + (i + r) * columns + j) : (V){0};
-      FN(turn_square)(square);
-#pragma GCC unroll 16
-      for (int s = 0; s < LANES; s++) FN(store_part)(c + (j + s) * ldc + i, count, square[s]);
+      if (count == LANES && j + LANES <= columns)
+        FN(turn_steps)(vectors, j, square);
+      else
+        FN(turn_edge)(vectors, j, count, columns - j, square);
+      for (int64_t s = 0; s < peri_min(LANES, columns - j); s++)
+        FN(store_part)(c + (j + s) * ldc + i, count, square[s]);
     }
-  }
-  for (; j < columns; j++) {
-    for (int64_t i = 0; i < rows; i++) c[j * ldc + i] = x[i * columns + j];
   }
 }
 

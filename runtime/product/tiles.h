@@ -12,18 +12,17 @@
 #define PERI_TILE_ROWS   12  /* at most */
 #define PERI_ROW_COLUMNS 512 /* of a single row, at once */
 
-/* Rows of A over the steps of a block are read in three layouts. Where they lie along k in memory, copying them is
+/* Rows of A over the steps of a block are packed in one of two ways. Where they lie along k in memory, copying them is
  * cheaper than turning them. */
 typedef enum peri_layout_of_a {
-  PERI_A_ROWS,     /* element (i, p) at i * PERI_A_PITCH + p */
-  PERI_A_STEPS,    /* element (i, p) at p * rows of a whole tile + i */
-  PERI_A_ANYWHERE, /* element (i, p) at i * a_row + p * a_step */
-  PERI_A_LAYOUTS
+  PERI_A_ROWS, /* element (i, p) at i * PERI_A_PITCH + p */
+  PERI_A_STEPS /* element (i, p) at p * rows of a whole tile + i */
 } peri_layout_of_a;
 #define PERI_A_PITCH (PERI_BLOCK + 16) /* no two rows fall into the same sets of a cache */
 
-/* C (rows x columns) = A B, or C += A B when add is set. B has its steps b_step apart, each with a whole number of
- * vectors that may be read. a_row and a_step are read in the layout ANYWHERE alone. */
+/* C (rows x columns) = A B, or C += A B when add is set. Element (i, p) of A is at i * a_row + p * a_step, which a
+ * whole tile of packed rows knows by itself. B has its steps b_step apart, each with a whole number of vectors that may
+ * be read. */
 typedef void (*peri_tile)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,
                           void *c, int64_t ldc, int64_t columns, bool add);
 
@@ -34,8 +33,9 @@ typedef struct peri_patch_run {
 
 /* One float type. */
 typedef struct peri_tile_kernels {
-  int rows, columns;                                 /* of a whole tile; columns are two vectors */
-  peri_tile tile[PERI_A_LAYOUTS][PERI_TILE_ROWS][2]; /* [layout of A][rows - 1][vectors - 1] */
+  int rows, columns;                 /* of a whole tile; columns are two vectors */
+  peri_tile whole[2][2];             /* [how A is packed][vectors - 1] */
+  peri_tile some[PERI_TILE_ROWS][2]; /* [rows - 1][vectors - 1], rows of A anywhere */
   /* A single row, c = a B or c += a B, reads B where it lies: in vectors along memory, or side by side. */
   void (*row_along)(int64_t k, const void *a, int64_t a_step, const void *const *vectors, void *c, int64_t columns,
                     bool add);

@@ -77,53 +77,18 @@
 #include "product/tile.h"
 #include "product/patch.h"
 
-#define ROWS_F32(rows)     {rows_##rows##_1_f32, rows_##rows##_2_f32},
-#define ROWS_F64(rows)     {rows_##rows##_1_f64, rows_##rows##_2_f64},
-#define STEPS_F32(rows)    {steps_##rows##_1_f32, steps_##rows##_2_f32},
-#define ANYWHERE_F32(rows) {anywhere_##rows##_1_f32, anywhere_##rows##_2_f32},
-#define STEPS_F64(rows)    {steps_##rows##_1_f64, steps_##rows##_2_f64},
-#define ANYWHERE_F64(rows) {anywhere_##rows##_1_f64, anywhere_##rows##_2_f64},
+#define ROWS_F32(rows) {rows_##rows##_1_f32, rows_##rows##_2_f32},
+#define ROWS_F64(rows) {rows_##rows##_1_f64, rows_##rows##_2_f64},
+#define TABLE(type, lane, each_rows)                                                                                   \
+  {                                                                                                                    \
+    .rows = MR, .columns = 2 * PERI_VECTOR / (int)sizeof(lane),                                                        \
+    .whole = {[PERI_A_ROWS] = {packed_rows_1_##type, packed_rows_2_##type},                                            \
+              [PERI_A_STEPS] = {packed_steps_1_##type, packed_steps_2_##type}},                                        \
+    .some = {EACH_ROWS(each_rows)}, .row_along = row_along_##type, .row_across = row_across_##type,                    \
+    .blocks = blocks_##type, .turn = turn_##type, .copy = copy_##type, .copy_rows = copy_rows_##type,                  \
+    .collect = collect_##type, .patches = patches_##type, .patch_rows = patch_rows_##type,                             \
+    .add_patches = add_patches_##type, .pick = pick_##type, .pad = pad_##type, .scatter = scatter_##type,              \
+  }
 
 const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
-    .of = {
-        {
-            .rows = MR,
-            .columns = 2 * PERI_VECTOR / (int)sizeof(float),
-            .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F32)},
-                     [PERI_A_STEPS] = {EACH_ROWS(STEPS_F32)},
-                     [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F32)}},
-            .row_along = row_along_f32,
-            .row_across = row_across_f32,
-            .blocks = blocks_f32,
-            .turn = turn_f32,
-            .copy = copy_f32,
-            .copy_rows = copy_rows_f32,
-            .collect = collect_f32,
-            .patches = patches_f32,
-            .patch_rows = patch_rows_f32,
-            .add_patches = add_patches_f32,
-            .pick = pick_f32,
-            .pad = pad_f32,
-            .scatter = scatter_f32,
-        },
-        {
-            .rows = MR,
-            .columns = 2 * PERI_VECTOR / (int)sizeof(double),
-            .tile = {[PERI_A_ROWS] = {EACH_ROWS(ROWS_F64)},
-                     [PERI_A_STEPS] = {EACH_ROWS(STEPS_F64)},
-                     [PERI_A_ANYWHERE] = {EACH_ROWS(ANYWHERE_F64)}},
-            .row_along = row_along_f64,
-            .row_across = row_across_f64,
-            .blocks = blocks_f64,
-            .turn = turn_f64,
-            .copy = copy_f64,
-            .copy_rows = copy_rows_f64,
-            .collect = collect_f64,
-            .patches = patches_f64,
-            .patch_rows = patch_rows_f64,
-            .add_patches = add_patches_f64,
-            .pick = pick_f64,
-            .pad = pad_f64,
-            .scatter = scatter_f64,
-        },
-    }};
+    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}};

@@ -27,7 +27,7 @@
 typedef float peri_f32s __attribute__((vector_size(PERI_VECTOR)));
 typedef double peri_f64s __attribute__((vector_size(PERI_VECTOR)));
 
-/* a * b + c in each lane, rounded once where the set has the instruction. */
+/* a * b + c in each lane, rounded once where FUSED says so (kernels/isa.h). */
 #if defined(__AVX512F__)
 #define PERI_MADD_F32(a, b, c) (peri_f32s) _mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c))
 #define PERI_MADD_F64(a, b, c) (peri_f64s) _mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c))
@@ -37,6 +37,17 @@ typedef double peri_f64s __attribute__((vector_size(PERI_VECTOR)));
 #elif defined(__ARM_FEATURE_FMA)
 #define PERI_MADD_F32(a, b, c) (peri_f32s) vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b))
 #define PERI_MADD_F64(a, b, c) (peri_f64s) vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b))
+#elif FUSED /* no instruction: lane by lane */
+static PERI_ALWAYS_INLINE peri_f32s peri_madd_f32(peri_f32s a, peri_f32s b, peri_f32s c) {
+  for (int i = 0; i < PERI_VECTOR / (int)sizeof(float); i++) c[i] = madd_f32(a[i], b[i], c[i]);
+  return c;
+}
+static PERI_ALWAYS_INLINE peri_f64s peri_madd_f64(peri_f64s a, peri_f64s b, peri_f64s c) {
+  for (int i = 0; i < PERI_VECTOR / (int)sizeof(double); i++) c[i] = madd_f64(a[i], b[i], c[i]);
+  return c;
+}
+#define PERI_MADD_F32(a, b, c) peri_madd_f32(a, b, c)
+#define PERI_MADD_F64(a, b, c) peri_madd_f64(a, b, c)
 #else
 #define PERI_MADD_F32(a, b, c) ((a) * (b) + (c))
 #define PERI_MADD_F64(a, b, c) ((a) * (b) + (c))

@@ -52,9 +52,9 @@ peri_status peri_svm_check_features(peri_context *context, const char *who, peri
   if (dtype != PERI_FLOAT32 && dtype != PERI_FLOAT64)
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X is %s (expected float32 or float64)", who,
                      peri_dtype_name(dtype));
-  if (n < 0 || d < 1 || ldx < d || ldx > INT32_MAX)
-    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X is %lldx%lld (expected 1 to 2^31 - 1 features)", who,
-                     (long long)n, (long long)d);
+  if (n < 0 || d < 1 || ldx < d)
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: X is %lldx%lld (expected 1 or more features)", who, (long long)n,
+                     (long long)d);
   const peri_svm_kernels *kernels = context->kernels->svm;
   for (int64_t i = 0; i < n; i++) {
     const void *row = peri_at(dtype, x, ldx, i, 0);

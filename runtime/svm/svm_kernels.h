@@ -55,13 +55,8 @@ typedef struct peri_svm_kernels {
   double (*dot[2])(int64_t n, const void *x, const double *w);
   double (*square[2])(int64_t n, const void *x); /* sum of x * x, likewise */
 
-  /* out (m x n, rows of ldo) = a (m x d, rows of lda) times b (d x n, rows of ldb), for small d */
-  void (*narrow[2])(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb, void *out,
-                    int64_t ldo);
-
-  /* the same of squared distances: the sums over l of (a_il - b_lj)^2 */
-  void (*narrow_squares[2])(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
-                            void *out, int64_t ldo);
+  /* out[j] = the sum over l of (a_l - b_lj)^2, for small d: b is d x n with rows of ldb */
+  void (*narrow_squares[2])(int64_t n, int64_t d, const void *a, const void *b, int64_t ldb, void *out);
   /* |u - v|^2 from the differences of d features, [u is float64][v is float64]; the order of the sum depends on d
    * alone, whatever the instruction set */
   double (*distance[2][2])(int64_t d, const void *u, const void *v);
@@ -76,7 +71,5 @@ typedef struct peri_svm_kernels {
 
   bool (*finite[2])(int64_t n, const void *x);
 } peri_svm_kernels;
-
-extern const peri_svm_kernels peri_svm_kernels_baseline, peri_svm_kernels_v3, peri_svm_kernels_v4;
 
 #endif

@@ -6,14 +6,11 @@
  * bests, taken in turn, hide the latency of comparisons. Of equal values the last position wins (as in LIBSVM,
  * which matters where several stationary points exist), whatever the width and the number of sets. */
 #include "svm/svm_kernels.h"
-#include "svm/vectors.h"
+#include "kernels/vectors.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-#define JOIN_(a, b) a##b
-#define JOIN(a, b)  JOIN_(a, b)
 
 typedef int64_t integers __attribute__((vector_size(8 * WIDTH)));
 #if WIDTH < 8
@@ -58,7 +55,7 @@ INLINE doubles larger(doubles a, doubles b) { return pick(a > b, a, b); }
 
 /* ---- extremes and step ---- */
 
-#define SETS (PERI_SVM_LANES / WIDTH > 2 ? PERI_SVM_LANES / WIDTH : 2)
+#define SETS (PERI_SVM_LANES / WIDTH > 2 ? PERI_SVM_LANES / WIDTH : 2) /* extremes are the same for any number */
 
 typedef struct running {
   doubles up, down;
@@ -170,19 +167,44 @@ INLINE void compete(quotient *best, const double *g, const int8_t *state, const 
   best->at = pick_integers(better, all_integers(t), best->at);
 }
 
+/* Which of two quotients wins may be a matter of the rounding of those products: so the lanes are the same ones on
+ * every machine, two groups of them. */
+#define PARTNER_SETS (2 * GROUP)
+/* As many of them at a time as there are registers for, a stretch of variables after the other. */
+#if WIDTH == 4 || defined(__SSE2__) && WIDTH == 2
+#define AT_ONCE 2
+#define STRETCH 256
+#else
+#define AT_ONCE PARTNER_SETS
+#define STRETCH INT64_MAX
+#endif
+
 INLINE void partner(int64_t n, const double *g, const int8_t *state, const double *diagonal, const chooser *i,
                     double kink, peri_svm_partner *out, bool wide, bool kinked) {
-  quotient best[SETS];
-  for (int set = 0; set < SETS; set++) best[set] = (quotient){.over = all(0), .under = all(1), .at = all_integers(-1)};
-  int64_t t = 0;
-  for (; t + SETS * WIDTH <= n; t += SETS * WIDTH) {
-    for (int set = 0; set < SETS; set++)
-      compete(&best[set], g, state, diagonal, i, kink, t + set * WIDTH, wide, kinked);
+  quotient best[PARTNER_SETS];
+  for (int set = 0; set < PARTNER_SETS; set++) {
+    best[set] = (quotient){.over = all(0), .under = all(1), .at = all_integers(-1)};
   }
-  for (; t < n; t += WIDTH) compete(&best[0], g, state, diagonal, i, kink, t, wide, kinked);
+  int64_t whole = n & -(2 * GROUP_LANES);
+  for (int64_t from = 0, end; from < whole; from = end) {
+    end = whole - from < STRETCH ? whole : from + STRETCH;
+    for (int first = 0; first < PARTNER_SETS; first += AT_ONCE) {
+      quotient some[AT_ONCE];
+      for (int set = 0; set < AT_ONCE; set++) some[set] = best[first + set];
+      for (int64_t t = from; t < end; t += 2 * GROUP_LANES) {
+        for (int set = 0; set < AT_ONCE; set++)
+          compete(&some[set], g, state, diagonal, i, kink, t + (first + set) * WIDTH, wide, kinked);
+      }
+      for (int set = 0; set < AT_ONCE; set++) best[first + set] = some[set];
+    }
+  }
+  if (whole < n) {
+    for (int set = 0; set < GROUP; set++)
+      compete(&best[set], g, state, diagonal, i, kink, whole + set * WIDTH, wide, kinked);
+  }
   double largest = 0;
   int64_t last = -1;
-  for (int set = 0; set < SETS; set++) {
+  for (int set = 0; set < PARTNER_SETS; set++) {
     doubles gains = best[set].over / best[set].under;
     for (int lane = 0; lane < WIDTH; lane++) {
       double gain = gains[lane];
@@ -197,45 +219,43 @@ INLINE void partner(int64_t n, const double *g, const int8_t *state, const doubl
 
 /* ---- vectors ---- */
 
+#define SUMS (2 * GROUP)
+
 INLINE double dot(int64_t n, const void *x, const double *w, bool wide) {
-  doubles a = all(0), b = all(0);
+  doubles sum[SUMS];
+  for (int s = 0; s < SUMS; s++) sum[s] = all(0);
   int64_t t = 0;
-  for (; t + 2 * WIDTH <= n; t += 2 * WIDTH) {
-    a += values_at(x, t, wide) * load(w + t);
-    b += values_at(x, t + WIDTH, wide) * load(w + t + WIDTH);
+  for (; t + SUMS * WIDTH <= n; t += SUMS * WIDTH) {
+    for (int s = 0; s < SUMS; s++) sum[s] += values_at(x, t + s * WIDTH, wide) * load(w + t + s * WIDTH);
   }
-  double sum = 0;
-  for (; t < n; t++) sum += value_at(x, t, wide) * w[t];
-  a += b;
-  for (int lane = 0; lane < WIDTH; lane++) sum += a[lane];
-  return sum;
+  double rest = 0;
+  for (; t < n; t++) rest += value_at(x, t, wide) * w[t];
+  return rest + sum_of(sum, 2);
 }
 
 INLINE double square(int64_t n, const void *x, bool wide) {
-  doubles a = all(0), b = all(0);
+  doubles sum[SUMS];
+  for (int s = 0; s < SUMS; s++) sum[s] = all(0);
   int64_t t = 0;
-  for (; t + 2 * WIDTH <= n; t += 2 * WIDTH) {
-    doubles u = values_at(x, t, wide), v = values_at(x, t + WIDTH, wide);
-    a += u * u;
-    b += v * v;
+  for (; t + SUMS * WIDTH <= n; t += SUMS * WIDTH) {
+    for (int s = 0; s < SUMS; s++) {
+      doubles v = values_at(x, t + s * WIDTH, wide);
+      sum[s] += v * v;
+    }
   }
-  double sum = 0;
+  double rest = 0;
   for (; t < n; t++) {
     double v = value_at(x, t, wide);
-    sum += v * v;
+    rest += v * v;
   }
-  a += b;
-  for (int lane = 0; lane < WIDTH; lane++) sum += a[lane];
-  return sum;
+  return rest + sum_of(sum, 2);
 }
-
-#define SUMS (16 / WIDTH) /* 16 running sums on every machine */
 
 INLINE double distance(int64_t d, const void *u, bool u_wide, const void *v, bool v_wide) {
   doubles sum[SUMS];
   for (int s = 0; s < SUMS; s++) sum[s] = all(0);
   int64_t t = 0;
-  for (; t + 16 <= d; t += 16) {
+  for (; t + SUMS * WIDTH <= d; t += SUMS * WIDTH) {
     for (int s = 0; s < SUMS; s++) {
       doubles difference = values_at(u, t + s * WIDTH, u_wide) - values_at(v, t + s * WIDTH, v_wide);
       sum[s] += difference * difference;
@@ -315,7 +335,7 @@ static bool is_bounded(double norm, double largest, double gamma, double loss) {
 #define RBF_LOSS 256
 #include "svm/svm_loops.h"
 
-const peri_svm_kernels JOIN(peri_svm_kernels_, PERI_ISA) = {
+const peri_svm_kernels PERI_ISA_NAME(peri_svm_kernels) = {
     .extremes = extremes,
     .step = {step_32, step_64},
     .partner = {partner_32, partner_64},
@@ -323,7 +343,6 @@ const peri_svm_kernels JOIN(peri_svm_kernels_, PERI_ISA) = {
     .axpy4 = {axpy4_32, axpy4_64},
     .dot = {dot_32, dot_64},
     .square = {square_32, square_64},
-    .narrow = {narrow_32, narrow_64},
     .narrow_squares = {narrow_squares_32, narrow_squares_64},
     .distance = {{distance_32_32, distance_32_64}, {distance_64_32, distance_64_64}},
     .distance_exponent = {distance_exponent_32, distance_exponent_64},

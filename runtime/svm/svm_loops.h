@@ -43,37 +43,17 @@ static void FN(axpy4)(int64_t n, double *restrict y, const void *const x[4], con
 static double FN(dot)(int64_t n, const void *x, const double *w) { return dot(n, x, w, WIDE); }
 static double FN(square)(int64_t n, const void *x) { return square(n, x, WIDE); }
 
-/* ---- products and squared distances of few features ---- */
+/* ---- squared distances of few features ---- */
 
-static void FN(narrow)(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
-                       void *out, int64_t ldo) {
-  for (int64_t i = 0; i < m; i++) {
-    const T *u = (const T *)a + i * lda;
-    T *restrict v = (T *)out + i * ldo;
-    for (int64_t l = 0; l < d; l += 2) {
-      const T *restrict p = (const T *)b + l * ldb, *restrict q = p + (l + 1 < d ? ldb : 0);
-      T first = u[l], second = l + 1 < d ? u[l + 1] : 0;
-      if (l == 0) {
-        for (int64_t j = 0; j < n; j++) v[j] = first * p[j] + second * q[j];
-      } else {
-        for (int64_t j = 0; j < n; j++) v[j] += first * p[j] + second * q[j];
-      }
-    }
-  }
-}
-
-static void FN(narrow_squares)(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
-                               void *out, int64_t ldo) {
-  for (int64_t i = 0; i < m; i++) {
-    const T *u = (const T *)a + i * lda;
-    T *restrict v = (T *)out + i * ldo;
-    for (int64_t l = 0; l < d; l++) {
-      const T *restrict p = (const T *)b + l * ldb;
-      if (l == 0) {
-        for (int64_t j = 0; j < n; j++) v[j] = (u[l] - p[j]) * (u[l] - p[j]);
-      } else {
-        for (int64_t j = 0; j < n; j++) v[j] += (u[l] - p[j]) * (u[l] - p[j]);
-      }
+static void FN(narrow_squares)(int64_t n, int64_t d, const void *a, const void *b, int64_t ldb, void *out) {
+  const T *u = a;
+  T *restrict v = out;
+  for (int64_t l = 0; l < d; l++) {
+    const T *restrict p = (const T *)b + l * ldb;
+    if (l == 0) {
+      for (int64_t j = 0; j < n; j++) v[j] = (u[l] - p[j]) * (u[l] - p[j]);
+    } else {
+      for (int64_t j = 0; j < n; j++) v[j] += (u[l] - p[j]) * (u[l] - p[j]);
     }
   }
 }

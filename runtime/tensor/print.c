@@ -72,8 +72,8 @@ static void note_magnitude(printer *p, const char *element) {
   if (!isfinite(value)) return;
   if (value != floor(value)) p->whole = false;
   if (value == 0) return;
-  p->largest = fmax(p->largest, value);
-  p->smallest = fmin(p->smallest, value);
+  p->largest = peri_larger(p->largest, value);
+  p->smallest = peri_smaller(p->smallest, value);
 }
 
 static void note_width(printer *p, const char *element) {

@@ -112,6 +112,7 @@ bool peri_same_shape(const peri_layout *a, const peri_layout *b) {
 static void storage_release(peri_storage *storage) {
   if (--storage->references > 0) return;
   peri_context *context = storage->context;
+  if (storage->packed != NULL) peri_packed_drop(storage);
   if (storage->deleter != NULL) storage->deleter(storage->data, storage->user);
   peri_free(context, storage, storage->block_bytes);
   peri_context_drop(context);
@@ -273,7 +274,11 @@ const int64_t *peri_tensor_shape(const peri_tensor *tensor) { return tensor->lay
 const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->layout.strides; }
 int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
 bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
-void *peri_tensor_data(peri_tensor *tensor) { return tensor->data; }
+void *peri_tensor_data(peri_tensor *tensor) {
+  tensor->storage->exposed = true;
+  if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
+  return tensor->data;
+}
 
 /* ---- copies ---- */
 
@@ -323,6 +328,7 @@ peri_view peri_view_dimension_last(const peri_view *x, int64_t dim) {
 }
 
 peri_status peri_tensor_copy_into(peri_tensor *target, const peri_tensor *source) {
+  target->storage->version++;
   return peri_view_copy_into(peri_tensor_context(target), &target->view, &source->view);
 }
 
@@ -409,6 +415,19 @@ bool peri_number_fits(peri_dtype dtype, double value) {
     break;
   }
   return value == 0 || value == 1;
+}
+
+peri_status peri_tensor_find_unfit(peri_tensor *x, peri_dtype dtype, int64_t *at, double *value) {
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(x, &own));
+  size_t size = peri_dtype_size(own->layout.dtype);
+  *at = -1;
+  for (int64_t i = 0; i < own->layout.numel && *at < 0; i++) {
+    *value = peri_load_number(own->layout.dtype, own->data + (size_t)i * size);
+    if (!peri_number_fits(dtype, *value)) *at = i;
+  }
+  peri_tensor_release(&own);
+  return PERI_OK;
 }
 
 void peri_store_number(peri_dtype dtype, void *element, double value) {

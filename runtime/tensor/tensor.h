@@ -7,6 +7,7 @@
 #define PERI_TENSOR_H
 
 #include "base/base.h"
+#include "product/product.h"
 
 /* What computed a tensor, as far as the tensor knows it: a counted thing that its maker (ops/node.c) buries. */
 typedef struct peri_computed {
@@ -26,6 +27,9 @@ typedef struct peri_storage {
   uint64_t version;
   void (*deleter)(void *data, void *user); /* lent memory */
   void *user;
+  struct peri_packed *packed; /* kept for products (packed.c), or NULL */
+  uint64_t multiplied;        /* the version of the last product by it, plus 1 */
+  bool exposed;               /* the host has its address, and may write without a word */
 } peri_storage;
 
 /* What a tensor looks like, without its bytes. Strides are in elements. */
@@ -123,6 +127,14 @@ peri_status peri_view_copy(peri_context *context, const peri_view *x, peri_dtype
 /* The elements of x one behind the other: x's own, or those of a copy, which *own then holds, else NULL. */
 peri_status peri_view_contiguous(peri_context *context, const peri_view *x, const char **data, peri_tensor **own);
 
+/* ---- matrices that products multiply by again and again ----
+ * Gives product->packed of x, whose columns product->b are, when a product by it was made before and nothing was
+ * written since; the first such product makes it and keeps it with x's storage for as long as it is true. What is
+ * returned is to be let go after the product; NULL without. Short memory is no error: then it is not kept. */
+struct peri_packed *peri_packed_hold(peri_tensor *x, peri_product *product);
+void peri_packed_let(struct peri_packed *packed);
+void peri_packed_drop(peri_storage *storage);
+
 /* ---- single elements ---- */
 double peri_load_number(peri_dtype dtype, const void *element);
 /* As the kernels convert: to the nearest value that there is, fractions cut off, NaN to 0. */
@@ -131,6 +143,8 @@ void peri_store_number(peri_dtype dtype, void *element, double value);
 /* Whether value is one of the dtype: whole for int64, 0 to 255 for uint8, 0 or 1 for bool; floats round, but a finite
  * number beyond float32's range is none of it. */
 bool peri_number_fits(peri_dtype dtype, double value);
+/* The first element of x, from 0 in row-major order, that is none of the dtype, and its value; -1 when all are. */
+peri_status peri_tensor_find_unfit(peri_tensor *x, peri_dtype dtype, int64_t *at, double *value);
 
 /* ---- shapes together ---- */
 /* NumPy's broadcasting of n tensors (NULL entries are skipped); fails naming both shapes. */

@@ -21,39 +21,40 @@ static double now(void) {
 }
 
 /* x = x * a + b on twelve registers, of which the compiler may not know that they begin as equals. */
-#define HIDE(x, constraint) __asm__ volatile("" : "+" constraint(x));
+#define HIDE(c)                                                                                                        \
+  __asm__ volatile(""                                                                                                  \
+                   : "+" c(x0), "+" c(x1), "+" c(x2), "+" c(x3), "+" c(x4), "+" c(x5), "+" c(x6), "+" c(x7),           \
+                     "+" c(x8), "+" c(x9), "+" c(x10), "+" c(x11))
 #define CHAIN_LOOP(vector, madd, a, b, c)                                                                              \
   vector x0 = a, x1 = a, x2 = a, x3 = a, x4 = a, x5 = a, x6 = a, x7 = a, x8 = a, x9 = a, x10 = a, x11 = a;             \
-  HIDE(x0, c) HIDE(x1, c) HIDE(x2, c) HIDE(x3, c) HIDE(x4, c) HIDE(x5, c)                                              \
-  HIDE(x6, c) HIDE(x7, c) HIDE(x8, c) HIDE(x9, c) HIDE(x10, c) HIDE(x11, c)                                            \
+  HIDE(c);                                                                                                             \
   for (int step = 0; step < STEPS; step++) {                                                                           \
     x0 = madd(x0, a, b), x1 = madd(x1, a, b), x2 = madd(x2, a, b), x3 = madd(x3, a, b), x4 = madd(x4, a, b),           \
     x5 = madd(x5, a, b), x6 = madd(x6, a, b), x7 = madd(x7, a, b), x8 = madd(x8, a, b), x9 = madd(x9, a, b),           \
     x10 = madd(x10, a, b), x11 = madd(x11, a, b);                                                                      \
   }                                                                                                                    \
-  HIDE(x0, c) HIDE(x1, c) HIDE(x2, c) HIDE(x3, c) HIDE(x4, c) HIDE(x5, c)                                              \
-  HIDE(x6, c) HIDE(x7, c) HIDE(x8, c) HIDE(x9, c) HIDE(x10, c) HIDE(x11, c)
+  HIDE(c)
 
 #if defined(__x86_64__)
 __attribute__((target("avx512f"))) static void wide_chains(void) {
   __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
-  CHAIN_LOOP(__m512, _mm512_fmadd_ps, a, b, "v")
+  CHAIN_LOOP(__m512, _mm512_fmadd_ps, a, b, "v");
 }
 __attribute__((target("avx2,fma"))) static void chains(void) {
   __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
-  CHAIN_LOOP(__m256, _mm256_fmadd_ps, a, b, "x")
+  CHAIN_LOOP(__m256, _mm256_fmadd_ps, a, b, "x");
 }
 #elif defined(__ARM_NEON)
 #define MADD(x, a, b) vfmaq_f32(b, x, a)
 static void chains(void) {
   float32x4_t a = vdupq_n_f32(0.5f), b = vdupq_n_f32(0.25f);
-  CHAIN_LOOP(float32x4_t, MADD, a, b, "w")
+  CHAIN_LOOP(float32x4_t, MADD, a, b, "w");
 }
 #else
 #define MADD(x, a, b) ((x) * (a) + (b))
 static void chains(void) {
   float a = 0.5f, b = 0.25f;
-  CHAIN_LOOP(float, MADD, a, b, "g")
+  CHAIN_LOOP(float, MADD, a, b, "g");
 }
 #endif
 

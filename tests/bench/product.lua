@@ -2,10 +2,10 @@
 --
 --   ./dev bench product [matmul] [small] [conv] [lenet]      all of them when none is named
 --
--- The peers' side is tests/peers/bench_product.py. They run with the kernels that their libraries choose by themselves:
--- OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are unset for them. `of peak`: of what one core's multiply-adds do in registers
--- alone (tests/bench/peak.c, measured in the same run), for each thread. `faster`: than the better peer with one thread;
--- for all threads, than its best with one or all. Times are the best of many runs.
+-- The peers' side is tests/peers/bench_product.py. They run with the kernels that their libraries choose by
+-- themselves: OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are unset for them. `of peak`: of what one core's multiply-adds do
+-- in registers alone (tests/bench/peak.c, measured in the same run), for each thread. `faster`: than the better peer
+-- with one thread; for all threads, than its best with one or all. Times are the best of many runs.
 local peri = require "perilune"
 local nn, optim = peri.nn, peri.optim
 
@@ -89,8 +89,8 @@ end
 local SHAPES = {
   { 128, 128, 784 }, { 128, 784, 128 }, { 128, 1000, 3136 }, { 1000, 3136, 128 }, { 256, 256, 256 }, { 300, 300, 300 },
   { 384, 384, 384 }, { 512, 512, 512 }, { 768, 768, 768 }, { 1024, 1024, 1024 }, { 2048, 128, 512 }, { 128, 2048, 512 },
-  { 64, 1024, 1024 }, { 1024, 64, 1024 }, { 512, 512, 4096 }, { 1000, 1000, 300 }, { 333, 777, 555 }, { 2000, 500, 200 },
-  { 10000, 128, 128 }, { 256, 10000, 100 },
+  { 64, 1024, 1024 }, { 1024, 64, 1024 }, { 512, 512, 4096 }, { 1000, 1000, 300 }, { 333, 777, 555 },
+  { 2000, 500, 200 }, { 10000, 128, 128 }, { 256, 10000, 100 },
 }
 local SMALL = { { 10, 10, 2 }, { 10, 2, 10 }, { 16, 16, 16 }, { 32, 32, 32 }, { 64, 64, 64 }, { 128, 10, 128 },
   { 1, 1024, 1024 } }
@@ -152,8 +152,8 @@ function benches.conv(rate)
     end
     local calls = { function() return peri.conv2d(x, weight) end, backward(1), backward(2) }
     for which, what in ipairs { "forward", "data", "weights" } do
-      row(("%d -> %d, %dx%d on %d: %s"):format(channels, filters, kernel, kernel, size, what), flops, rate, calls[which],
-        one[jobs[i]][which], all[jobs[i]][which])
+      row(("%d -> %d, %dx%d on %d: %s"):format(channels, filters, kernel, kernel, size, what), flops, rate,
+        calls[which], one[jobs[i]][which], all[jobs[i]][which])
     end
   end
 end

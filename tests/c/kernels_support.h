@@ -12,7 +12,7 @@ static const int team[] = {1, 2, 3, 7};
 #define TEAMS PERI_COUNT(team)
 static peri_context *contexts[TEAMS];
 
-static const char *const variants[] = {"baseline", "v3", "v4"};
+static const char *const variants[] = {"baseline", "exact", "v3", "v4"};
 static const size_t sizes[PERI_DTYPES] = {4, 8, 8, 1, 1};
 
 /* With a set of instructions, or the best. */

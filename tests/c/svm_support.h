@@ -3,6 +3,7 @@
 #define PERI_TEST_SVM_SUPPORT_H
 
 #include "base/base.h"
+#include "kernels/scalar.h"
 #include "svm/kernel/svm.h"
 #include "test.h"
 

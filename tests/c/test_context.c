@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "context_support.h"
+#include "kernels/scalar.h"
 
 #include <math.h>
 #include <pthread.h>

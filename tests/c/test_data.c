@@ -526,16 +526,21 @@ static void digits_without_memory(void) {
 
 static void measures(void) {
   const int64_t truth[] = {3, -1, 3, 7}, said[] = {3, 3, 3, 7};
-  const double weights[] = {1, 5, 0, 2}, z[] = {1, 2, 3, 6}, guess[] = {1, 2, 4, 5}, flat[] = {2, 2, 2, 2};
+  const double weights[] = {1, 5, 0, 2}, z[] = {1, 2, 3, 6}, off[] = {0, 0, -1, 1}, zero[4] = {0};
   PERI_CHECK(peri_measure_accuracy(4, truth, said, NULL) == 0.75, "three of four");
   PERI_CHECK(peri_measure_accuracy(4, truth, said, weights) == 3.0 / 8, "weights 1, 0 and 2 of 8");
-  PERI_CHECK(peri_measure_r_squared(4, z, guess, NULL) == 1 - 2.0 / 14, "residual 2, total 14");
-  const double twice[] = {1, 1, 2, 2}, long_z[] = {1, 2, 3, 3, 6, 6}, long_guess[] = {1, 2, 4, 4, 5, 5};
-  double weighted = peri_measure_r_squared(4, z, guess, twice),
-         repeated = peri_measure_r_squared(6, long_z, long_guess, NULL);
+  PERI_CHECK(peri_measure_r_squared(4, z, off, NULL) == 1 - 2.0 / 14, "residual 2, total 14");
+  const double twice[] = {1, 1, 2, 2}, long_z[] = {1, 2, 3, 3, 6, 6}, long_off[] = {0, 0, -1, -1, 1, 1};
+  double weighted = peri_measure_r_squared(4, z, off, twice),
+         repeated = peri_measure_r_squared(6, long_z, long_off, NULL);
   PERI_CHECK(fabs(weighted - repeated) < 1e-15, "a weight of 2 is the row twice: %.17g, %.17g", weighted, repeated);
-  PERI_CHECK(peri_measure_r_squared(4, flat, flat, NULL) == 1 && peri_measure_r_squared(4, flat, z, NULL) == 0,
+  const double flat[] = {0.1, 0.1, 0.1, 0.1}; /* whose mean is rounded */
+  PERI_CHECK(peri_measure_r_squared(4, flat, zero, NULL) == 1 && peri_measure_r_squared(4, flat, off, NULL) == 0,
              "no variance");
+  const double huge[] = {1e300, 2e300, 3e300, 6e300}, far[] = {0, 0, -1e300, 1e300};
+  PERI_CHECK(fabs(peri_measure_r_squared(4, huge, far, NULL) - (1 - 2.0 / 14)) < 1e-15, "squares beyond the range");
+  PERI_CHECK(isnan(peri_measure_r_squared(4, z, off, zero)) && isnan(peri_measure_accuracy(4, truth, said, zero)),
+             "no weight");
   /* by columns, two apart: the first of equals, NaN before all */
   const float scores[] = {1, 0, 3, 0, -2, 0, 5, 0, 2, 0, 3, 0, NAN, 0, 5, 0, 9, 0, 3, 0, 9, 0, 5, 0};
   const int64_t places[] = {3, 0, 1, 0, 2, 0, 1, 0};
@@ -547,9 +552,10 @@ static void measures(void) {
                            .column_stride = 8,
                            .truth = places,
                            .truth_stride = 2};
-  PERI_CHECK(peri_measure_hits(&s) == 4, "%lld", (long long)peri_measure_hits(&s));
+  PERI_CHECK(peri_measure_hits(&s, NULL) == 4, "%g", peri_measure_hits(&s, NULL));
+  PERI_CHECK(peri_measure_hits(&s, weights) == 8, "%g", peri_measure_hits(&s, weights));
   s.truth_stride = 1;
-  PERI_CHECK(peri_measure_hits(&s) == 1, "%lld", (long long)peri_measure_hits(&s));
+  PERI_CHECK(peri_measure_hits(&s, NULL) == 1, "%g", peri_measure_hits(&s, NULL));
 }
 
 PERI_TEST_MAIN(PERI_TEST(measures), PERI_TEST(files_round_trip), PERI_TEST(file_in_the_working_folder),

@@ -1,6 +1,7 @@
 /* The choice of kernels, rows by index, sorting and random fills against plain twins, with the same bits for any
  * number of threads. The other kernels have their own test_kernels_*.c. */
 #include "kernels/rows.h"
+#include "kernels/scalar.h"
 #include "kernels_support.h"
 
 #include <math.h>
@@ -12,9 +13,19 @@ static void test_selection(void) {
   const peri_kernels *best = peri_kernels_select();
   setenv("PERILUNE_ISA", "unheard of", 1);
   PERI_CHECK(peri_kernels_select() == best, "an unknown name changes nothing");
+#if defined(__x86_64__)
   setenv("PERILUNE_ISA", "baseline", 1);
   PERI_CHECK(strcmp(peri_kernels_select()->name, "baseline") == 0, "%s", peri_kernels_select()->name);
+  PERI_CHECK(!peri_kernels_select()->same_bits, "the baseline's bits are its own");
+  setenv("PERILUNE_EXACT", "1", 1);
+  PERI_CHECK(strcmp(peri_kernels_select()->name, "exact") == 0, "%s", peri_kernels_select()->name);
+  PERI_CHECK(peri_kernels_select()->same_bits, "what exact stands for");
   unsetenv("PERILUNE_ISA");
+  PERI_CHECK(strcmp(best->name, "baseline") == 0 || peri_kernels_select() == best, "only where there is no FMA");
+  unsetenv("PERILUNE_EXACT");
+#else
+  unsetenv("PERILUNE_ISA");
+#endif
   PERI_CHECK(best->elementwise != NULL && best->rows != NULL && best->svm != NULL, "a table is missing");
 }
 

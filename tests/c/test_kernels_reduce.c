@@ -289,7 +289,7 @@ static void check_softmax_rows(peri_dtype dtype, int64_t rows, int64_t n, size_t
   for (int64_t r = 0; r<rows; r += rows> 100 ? 237 : 1) {
     double most = -INFINITY;
     long double sum = 0, dot = 0, total = 0;
-    for (int64_t j = 0; j < n; j++) most = fmax(most, number(dtype, x, r * n + j));
+    for (int64_t j = 0; j < n; j++) most = peri_larger(most, number(dtype, x, r * n + j));
     for (int64_t j = 0; j < n; j++) sum += (long double)exp(number(dtype, x, r * n + j) - most);
     for (int64_t j = 0; j < n; j++) {
       long double g = (long double)number(dtype, gy, r * n + j);

@@ -109,7 +109,7 @@ static void check_losses(const peri_linear_kernels *k, const sample *s) {
 }
 
 static void test_loops(void) {
-  static const char *const sets[] = {"baseline", "v3", "v4"};
+  static const char *const sets[] = {"baseline", "exact", "v3", "v4"};
   static sample s;
   for (size_t set = 0; set < PERI_COUNT(sets); set++) {
     setenv("PERILUNE_ISA", sets[set], 1);
@@ -126,4 +126,38 @@ static void test_loops(void) {
   }
 }
 
-PERI_TEST_MAIN(PERI_TEST(test_loops))
+/* Every sum, of numbers that are not exact: in one order, whatever the instruction set. */
+static int64_t sums(const peri_linear_kernels *k, const sample *s, int wide, double *out) {
+  double *at = out;
+  for (int64_t count = 1; count <= ROWS; count++, at += ROWS) {
+    k->dots[wide](s->n, features(s, wide, 0), count, s->by, s->n, at, 1);
+  }
+  *at++ = k->against[wide](s->n, features(s, wide, 0), s->by);
+  *at++ = k->squares_against[wide](s->n, features(s, wide, 0), s->by);
+  *at++ = k->value[PERI_SMOOTH_HINGE](s->n, s->f, s->y, s->c);
+  *at++ = k->value[PERI_SMOOTH_LOGISTIC](s->n, s->f, s->y, s->c);
+  return at - out;
+}
+
+static void test_same_bits(void) {
+  static const char *const sets[] = {"exact", "v3", "v4"};
+  static sample s;
+  for (int64_t n = 1; n <= MOST; n++) {
+    fill(&s, n);
+    for (int64_t i = 0; i < ROWS * n; i++) s.x32[i] = (float)(s.x[i] /= 3), s.by[i] /= 7;
+    for (int64_t i = 0; i < n; i++) s.f[i] /= 11;
+    for (int wide = 0; wide < 2; wide++) {
+      double expected[ROWS * ROWS + 4] = {0}, got[ROWS * ROWS + 4] = {0};
+      for (size_t set = 0; set < PERI_COUNT(sets); set++) {
+        setenv("PERILUNE_ISA", sets[set], 1);
+        const peri_kernels *kernels = peri_kernels_select();
+        unsetenv("PERILUNE_ISA");
+        int64_t count = sums(kernels->linear, &s, wide, set == 0 ? expected : got);
+        PERI_CHECK(set == 0 || memcmp(got, expected, (size_t)count * sizeof *got) == 0, "other bits with %s, %lld",
+                   kernels->name, (long long)n);
+      }
+    }
+  }
+}
+
+PERI_TEST_MAIN(PERI_TEST(test_loops), PERI_TEST(test_same_bits))

@@ -156,7 +156,7 @@ static void with_every_set(void (*body)(void)) {
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
     open_contexts(variants[v]);
     const char *name = contexts[0]->kernels->name;
-    if (v == 0 || strcmp(name, "baseline") != 0) {
+    if (v == 0 || strcmp(name, "baseline") != 0) { /* a set that the processor has */
       fused = strcmp(name, "baseline") != 0;
 #if defined(__ARM_FEATURE_FMA)
       fused = true;
@@ -317,6 +317,56 @@ static void test_strips(void) {
   close_contexts();
 }
 
+/* ---- added to what stands there ---- */
+
+/* The sum of a block, or of a part where there are several, is added to C as the others are. */
+static double added(const peri_product *p, const void *a, const void *b, int64_t i, int64_t j, double sum) {
+  int64_t length = peri_max(1, length_of_parts(p));
+  if (length < p->k) {
+    for (int64_t from = 0; from < p->k; from += length) {
+      peri_product part = *p;
+      part.k = peri_min(length, p->k - from), part.part = length;
+      const char *a_part = (const char *)a + from * p->a.step * (int64_t)sizes[p->dtype];
+      const char *b_part = (const char *)b + from * p->b.step * (int64_t)sizes[p->dtype];
+      sum = add(p->dtype, sum, element(&part, a_part, b_part, i, j));
+    }
+    return sum;
+  }
+  for (int64_t from = 0; from < p->k; from += 256)
+    sum = add(p->dtype, sum, chain(p, a, b, i, j, from, peri_min(p->k, from + 256)));
+  return sum;
+}
+
+static void check_added(peri_dtype dtype, int64_t m, int64_t n, int64_t k) {
+  void *a = random_matrix(dtype, m * k, 1), *b = random_matrix(dtype, n * k, 2), *c = random_matrix(dtype, m * n, 3);
+  peri_product p = {.dtype = dtype, .m = m, .n = n, .k = k, .ldc = n, .add = true};
+  p.a = (peri_operand){.data = a, .along = k, .step = 1};
+  p.b = (peri_operand){.data = b, .along = 1, .step = n};
+  for (size_t t = 0; t < TEAMS; t++) {
+    p.c = malloc((size_t)(m * n) * sizes[dtype]);
+    memcpy(p.c, c, (size_t)(m * n) * sizes[dtype]);
+    PERI_CHECK(peri_multiply(contexts[t], &p) == PERI_OK, "%s", peri_message(contexts[t]));
+    for (int64_t i = 0; i < m; i += peri_max(1, m / 7)) {
+      for (int64_t j = 0; j < n; j += peri_max(1, n / 7)) {
+        double expected = added(&p, a, b, i, j, number(dtype, c, i * n + j)), got = number(dtype, p.c, i * n + j);
+        PERI_CHECK(got == expected, "%d x %d x %d: %.17g, not %.17g", (int)m, (int)n, (int)k, got, expected);
+      }
+    }
+    free(p.c);
+  }
+  free(a), free(b), free(c);
+}
+
+static void sums(void) {
+  static const int64_t shapes[][3] = {{5, 7, 3}, {1, 40, 256}, {64, 1, 257}, {130, 600, 700}, {3, 5, 20000}};
+  for (size_t i = 0; i < PERI_COUNT(shapes); i++) {
+    check_added(PERI_FLOAT32, shapes[i][0], shapes[i][1], shapes[i][2]);
+    check_added(PERI_FLOAT64, shapes[i][0], shapes[i][1], shapes[i][2]);
+  }
+}
+
+static void test_sums(void) { with_every_set(sums); }
+
 /* ---- within a body, and failures ---- */
 
 typedef struct here {
@@ -371,5 +421,5 @@ static void test_failures(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(test_awkward_shapes), PERI_TEST(test_cut_shapes), PERI_TEST(test_unshared),
-               PERI_TEST(test_batches), PERI_TEST(test_single_rows), PERI_TEST(test_strips),
+               PERI_TEST(test_batches), PERI_TEST(test_single_rows), PERI_TEST(test_strips), PERI_TEST(test_sums),
                PERI_TEST(test_within_a_body), PERI_TEST(test_failures))

@@ -35,7 +35,7 @@ describe("circle.lua", function()
       assert.is_true(rows["SVC rbf"][6] < rows["SVC linear"][6])
     end
     for name, accuracy in pairs(mean) do
-      if name:find "^%(" or name == "SVC rbf" or name == "SVC poly" then
+      if name:find "^%(" or name == "SVC rbf" or name == "SVC poly of degree 2" then
         assert.is_true(accuracy >= 0.93, ("%s: %.4f"):format(name, accuracy))
       elseif name:find "linear" or name == "LinearSVC" then
         assert.is_true(accuracy <= 0.65, ("%s: %.4f"):format(name, accuracy))
@@ -69,8 +69,8 @@ describe("circle.lua", function()
     local out = circle("--epochs", 2)
     local X, y = peri.data.circles(200, { noise = 0.15, factor = 0.5, seed = 1 })
     local Xt, yt = peri.data.circles(200, { noise = 0.15, factor = 0.5, seed = 2 })
-    for _, kernel in ipairs { "rbf", "poly" } do
-      local rows, n = table_of(out, "SVC " .. kernel .. ", nine machines and their scores in [%d.e-]+ s\nC")
+    for kernel, words in pairs { rbf = "rbf", poly = "poly of degree 2" } do
+      local rows, n = table_of(out, "SVC " .. words .. ", nine machines and their scores in [%d.e-]+ s\nC")
       assert.equal(9, n)
       for power = -3, 5 do
         local row = rows[("%.6g"):format(10.0 ^ power)]
@@ -102,7 +102,7 @@ describe("circle.lua", function()
     local shown = {
       loss = curves, accuracy = curves, rates = { "<text>(d) rate 0.1, 5 epochs</text>", "<desc>" },
       early_stopping = { "<text>stopped</text>", "<text>dev</text>", "<desc>" }, initialisation = { "<desc>" },
-      C = { "<text>SVC poly, degree 2</text>", "<desc>" },
+      C = { "<text>SVC poly of degree 2</text>", "<desc>" },
       network = { "<text>probability of inner ring</text>", "<desc>" },
       svm = { "<text>SVC poly of degree 2, ", "<text>support vectors</text>", "<desc>" },
       boundaries = { "<text>probability of inner ring</text>", "<text>margins</text>", "hard line", "<desc>" },

@@ -61,18 +61,18 @@ describe("select.compare", function()
 
   it("says what is wrong before anything is fitted", function()
     local m = svm.SVC {}
-    fails("compare: the argument must be a table, got 3", 3)
+    fails("compare: options must be a table, got 3", 3)
     fails("compare: there is no estimator (expected {name, estimator}, ...)", { train = train, test = test })
-    fails("compare: test must be {X, y}, got nothing", { { "a", m }, train = train })
+    fails("compare: test must be {X, y}, got nil", { { "a", m }, train = train })
     fails("compare: a has no rows to fit (train is missing)", { { "a", m }, test = test })
     fails("compare: entry 2 must be {name, estimator}, got 'b'", { { "a", m }, "b", train = train, test = test })
-    fails("compare: entry 1 must begin with a name, got 3", { { 3, m }, train = train, test = test })
+    fails("compare: the name of entry 1 must be a string, got 3", { { 3, m }, train = train, test = test })
     fails("compare: a must be an estimator (fit, predict, score), got 3", { { "a", 3 }, train = train, test = test })
     fails("compare: unknown option dev", { { "a", m }, train = train, test = test, dev = test })
     fails("compare: metric (if it is no function) must be one of", { { "a", m }, train = train, test = test,
       metric = "x" })
     assert.is_false(pcall(function() return #m.support end))
-    fails("compare: entry 1 must be {name, estimator}, got SVC", { m, train = train, test = test })
+    fails("compare: entry 1 must be {name, estimator}, got an SVC", { m, train = train, test = test })
     fails("compare: with b: NuSVC: nu", { { "b", svm.NuSVC { nu = 0.99 } }, test = test,
       train = { train[1][{ { 1, 3 } }], { 1, 1, 2 } } })
   end)

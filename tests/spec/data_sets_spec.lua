@@ -88,12 +88,13 @@ describe("the generated set", function()
     end)
 
     it(name .. " refuses wrong arguments", function()
-      for _, wrong in ipairs { 0, -1, 1.5, "x", {} } do
-        fails(name .. ": n must be a whole number from 1, got ", make, wrong)
+      for _, wrong in ipairs { 0, -1 } do
+        fails(("%s: n is %d (expected at least 1)"):format(name, wrong), make, wrong)
       end
-      fails(name .. ": n must be a whole number from 1", make)
+      for _, wrong in ipairs { 1.5, "x", {} } do fails(name .. ": n must be a whole number, got ", make, wrong) end
+      fails(name .. ": n must be a whole number, got n", make)
       fails(name .. ": unknown option sed", make, 3, { sed = 1 })
-      fails(name .. ": noise is -1.0", make, 3, { noise = -1 })
+      fails(name .. ": noise is -1 (expected 0 to 1000000)", make, 3, { noise = -1 })
       fails(name .. ": noise must be a", make, 3, { noise = "x" })
       fails(name .. ": seed", make, 3, { seed = -1 })
       fails(name .. ": dtype is int64 (expected float32 or float64)", make, 3, { dtype = "int64" })
@@ -131,7 +132,7 @@ describe("the generated set", function()
     local counts = {}
     for class = 1, 3 do counts[class] = y:eq(class):sum():item() end
     assert.same({ 334, 333, 333 }, counts)
-    fails("blobs: centers is 0.0", data.blobs, 3, { centers = 0 })
+    fails("blobs: centers is 0 (expected 1 to 1000000)", data.blobs, 3, { centers = 0 })
     fails("blobs: features must be a whole number", data.blobs, 3, { features = 1.5 })
   end)
 
@@ -177,7 +178,7 @@ describe("the generated set", function()
     assert.is_true(X:min():item() >= 0 and X:max():item() < 1)
     near(10 * math.sin(math.pi * X[3][1] * X[3][2]) + 20 * (X[3][3] - 0.5) ^ 2 + 10 * X[3][4] + 5 * X[3][5],
       float64(y[3]), 1e-12)
-    fails("friedman1: features is 4.0", data.friedman1, 3, { features = 4 })
+    fails("friedman1: features is 4 (expected 5 to 1000000)", data.friedman1, 3, { features = 4 })
   end)
 end)
 
@@ -308,7 +309,7 @@ describe("the transform", function()
       local text, bits = tostring(m), samples.bits(m:transform(X))
       assert.matches("^" .. name .. "{.*} fitted on 4 features$", text)
       fails(name .. ".transform: X has 3 columns (expected 4)", m.transform, m, peri.ones(2, 3))
-      fails(name .. ".transform: the first argument must be a " .. name .. ", got a tensor 12x4", m.transform, X)
+      fails(name .. ".transform: called with a tensor float64 of 12x4 (expected m:transform(X), m of ", m.transform, X)
       fails(name .. ".fit: X has shape 3 (expected n x d)", m.fit, m, peri.ones(3))
       fails(name .. ".fit: X is int64 (expected float32 or float64)", m.fit, m, X:to "int64")
       fails(name .. ".fit: X must be a tensor or a table of rows, got 'x'", m.fit, m, "x")
@@ -361,8 +362,8 @@ describe("the transform", function()
     assert.is_true(m:transform(fresh):max():item() > 2)
     local clipped = data.MinMaxScaler({ low = -1, high = 2, clip = true }):fit(X):transform(fresh)
     near(m:transform(fresh):clamp(-1, 2), clipped)
-    fails("MinMaxScaler: low must be below high, both finite numbers, got 1 and 1", data.MinMaxScaler, { low = 1 })
-    fails("got -inf and 1", data.MinMaxScaler, { low = -1 / 0 })
+    fails("MinMaxScaler: low is 1 but high is 1 (expected low below high)", data.MinMaxScaler, { low = 1 })
+    fails("MinMaxScaler: low is -inf (expected a finite number)", data.MinMaxScaler, { low = -1 / 0 })
     fails("MinMaxScaler.fit: the range of a column is beyond the largest float64", m.fit, m,
       float64 { { -1e308 }, { 1e308 } })
   end)
@@ -397,9 +398,11 @@ describe("the transform", function()
     fails("PCA.fit: X has 1 row (expected 2 or more)", m.fit, m, X[{ { 1, 1 } }])
     m = data.PCA({ components = 2 }):fit(X)
     fails("PCA.inverse_transform: Z has 4 columns (expected 2)", m.inverse_transform, m, X)
-    for _, wrong in ipairs { 0, -1, 1.5, "mle", 0 / 0 } do
-      fails("PCA: components must be a whole number from 1 or a share below 1, got ", data.PCA, { components = wrong })
+    for text, wrong in pairs { ["0"] = 0, ["-1"] = -1, ["1.5"] = 1.5, nan = 0 / 0 } do
+      fails(("PCA: components is %s (expected a whole number from 1 or a share below 1)"):format(text), data.PCA,
+        { components = wrong })
     end
+    fails("PCA: components must be a number, got 'mle'", data.PCA, { components = "mle" })
   end)
 end)
 

@@ -44,8 +44,9 @@ describe("the stock interpreter #stock", function()
   end)
 
   it("takes every variant of the kernels, and any number of threads", function()
-    for _, environment in ipairs {"PERILUNE_ISA=baseline", "PERILUNE_ISA=v3", "PERILUNE_ISA=nonsense",
-      "PERILUNE_NUM_THREADS=1", "PERILUNE_NUM_THREADS=64", "PERILUNE_NUM_THREADS=x", "OMP_NUM_THREADS=1"} do
+    for _, environment in ipairs {"PERILUNE_ISA=baseline", "PERILUNE_ISA=exact", "PERILUNE_ISA=v3",
+      "PERILUNE_ISA=nonsense", "PERILUNE_NUM_THREADS=1", "PERILUNE_NUM_THREADS=64", "PERILUNE_NUM_THREADS=x",
+      "OMP_NUM_THREADS=1"} do
       assert.same({"300.0\n", 0}, {stock(parallel .. "print(x[{2, 3}])", environment)}, environment)
     end
   end)

@@ -1,6 +1,6 @@
--- What needs OpenBLAS, in processes whose address space is limited: each ends with its result, or says that there is no
--- room. It is the first use in its process, so that everything has to be found then. A call that never ends is stopped
--- by timeout(1).
+-- What needs OpenBLAS, and products and machines, which need room for each thread, in processes whose address space is
+-- limited: each ends with its result, or says that there is no room. It is the first use in its process, so that
+-- everything has to be found then. A call that never ends is stopped by timeout(1).
 local run = require "support.program"
 
 local USES = {

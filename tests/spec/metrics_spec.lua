@@ -104,7 +104,7 @@ weighted     0.8333  0.6667  0.6667]], text)
   it("refuse what is no label", function()
     for _, name in ipairs { "accuracy", "confusion_matrix", "precision_recall_f1" } do
       local f = metrics[name]
-      fails(name .. ": pred must be a tensor or a table of numbers, got nothing", f)
+      fails(name .. ": pred must be a tensor or a table of numbers, got nil", f)
       fails(name .. ": y must be a tensor or a table of numbers, got 'x'", f, { 1 }, "x")
       fails(name .. ": pred has 2 entries but y has 3", f, { 1, 2 }, { 1, 2, 3 })
       fails(name .. ": entry 2 of pred is 1.5 (expected a whole number)", f, { 1, 1.5 }, { 1, 2 })
@@ -129,7 +129,7 @@ weighted     0.8333  0.6667  0.6667]], text)
     fails("confusion_matrix: none of the labels occurs in y", metrics.confusion_matrix, { 1 }, { 1 },
       { labels = { 2 } })
     fails("confusion_matrix: labels has 2 twice", metrics.confusion_matrix, { 1 }, { 1 }, { labels = { 2, 2 } })
-    fails("precision_recall_f1: zero_division must be 0 or 1, got 2", metrics.precision_recall_f1, { 1 }, { 1 },
+    fails("precision_recall_f1: zero_division is 2 (expected 0 or 1)", metrics.precision_recall_f1, { 1 }, { 1 },
       { zero_division = 2 })
   end)
 end)
@@ -188,7 +188,7 @@ describe("the metrics of scores", function()
       fails(("%s: row 2 of %s is 3 (expected a table of numbers)"):format(name, x), f, { { 1, 2 }, 3 }, { 1, 2 })
       fails(("%s: entry 2 of row 1 of %s is 'a' (expected a number)"):format(name, x), f, { { 1, "a" } }, { 1 })
       fails(("%s: row 1 of %s is empty"):format(name, x), f, { {}, {} }, { 1, 2 })
-      fails(("%s: entry 2 of %s is a table (expected a number)"):format(name, x), f, { 1, { 2 } }, { 1, 2 })
+      fails(("%s: entry 2 of %s is {2} (expected a number)"):format(name, x), f, { 1, { 2 } }, { 1, 2 })
     end
   end)
 
@@ -266,7 +266,7 @@ describe("the metrics of scores", function()
     fails("log_loss: probabilities are of 2 classes but there are 1", metrics.log_loss, { 1, 0 }, { 1, 1 })
     fails("log_loss: entry 2 of y is 5, which is none of classes", metrics.log_loss, { 1, 0 }, { 1, 5 },
       { classes = { 1, 2 } })
-    fails("log_loss: eps must be a number from 0 to below 0.5, got 0.5", metrics.log_loss, { 1 }, { 1 }, { eps = 0.5 })
+    fails("log_loss: eps is 0.5 (expected a number from 0 to below 0.5)", metrics.log_loss, { 1 }, { 1 }, { eps = 0.5 })
   end)
 end)
 
@@ -354,5 +354,41 @@ describe("every metric", function()
     end
     peri.set_num_threads(threads)
     assert.equal(before, samples.all_bits { s, y, w, p })
+  end)
+end)
+
+describe("the scores of estimators", function()
+  local X, y = peri.data.blobs(60, { centers = 3, features = 2, noise = 2, seed = 4, dtype = "float64" })
+  local z = X:sum(2) + peri.randn(60, { dtype = "float64" })
+  local weights = peri.rand(60, { dtype = "float64" })
+
+  it("are these metrics, bit for bit", function()
+    local options = { sample_weight = weights }
+    local svc, svr = peri.svm.SVC():fit(X, y), peri.svm.SVR():fit(X, z)
+    assert.is_true(svc:score(X, y) < 1)
+    assert.equal(metrics.accuracy(svc:predict(X), y), svc:score(X, y))
+    assert.equal(metrics.accuracy(svc:predict(X), y, options), svc:score(X, y, options))
+    assert.equal(metrics.r2(svr:predict(X), z), svr:score(X, z))
+    local function build(p)
+      local net = peri.nn.Linear(p.n_features, p.n_classes)
+      return net, peri.optim.SGD(net:parameters(), { lr = 0.01 })
+    end
+    local m = peri.train.Classifier({ build = build, epochs = 1, seed = 1, progress = false }):fit(X, y)
+    assert.equal(metrics.accuracy(m:predict(X), y), m:score(X, y))
+    for kind, estimator in pairs { accuracy = peri.svm.SVC(), r2 = peri.svm.SVR() } do
+      local target = kind == "r2" and z or y
+      local result = peri.svm.cross_validate(estimator, X, target, { folds = 3 })
+      for f = 1, 3 do
+        local held = result.fold:eq(f)
+        assert.equal(metrics[kind](result.predictions[held], target[held]), result.scores[f])
+      end
+    end
+  end)
+
+  it("are 1 or 0 of targets without variance, as r2 is", function()
+    local same = peri.full({ 20 }, 0.1, { dtype = "float64" }) -- whose mean is rounded
+    local m = peri.svm.SVR { epsilon = 0 }
+    m:fit(X[{ { 1, 20 } }], same)
+    assert.equal(metrics.r2(m:predict(X[{ { 1, 20 } }]), same), m:score(X[{ { 1, 20 } }], same))
   end)
 end)

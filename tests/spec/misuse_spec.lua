@@ -1,6 +1,7 @@
 -- Every public function of the parts plot, run, report and script, called on and with what it does not expect: an error
 -- is one of Perilune's, in its words and with the script's position, never one of its own Lua files.
 local peri = require "perilune"
+local wording = require "support.wording"
 local classes = require "support.internal".classes
 
 local function nothing() end
@@ -38,6 +39,7 @@ describe("misuse of", function()
     for _, word in ipairs {"attempt to", "perilune/", "bad argument", "number has no"} do
       assert.is_nil(message:find(word, 1, true), name .. ": " .. message)
     end
+    assert.is_nil(wording(message:match "^[^:]*:%d+: (.*)$"), name .. ": " .. message)
   end
 
   -- f with nothing, with one value and with two; selves() gives what it may be called on.

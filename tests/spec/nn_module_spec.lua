@@ -183,6 +183,19 @@ describe("modules", function()
     assert.equal(before, samples.bits(net[1].weight))
   end)
 
+  it("refuse a number of float64 that float32 does not hold, and stay as they are", function()
+    local net = network()
+    local before, state = samples.bits(net[1].weight), net:state_dict()
+    for name, value in pairs(state) do state[name] = value:to "float64" + 1 end
+    state["3.weight"][2][5] = -1e300
+    assert.matches("load_state_dict: 3.weight has %-1e%+300 in element 15 %(expected numbers that float32 holds%)$",
+      message(net.load_state_dict, net, state))
+    assert.equal(before, samples.bits(net[1].weight))
+    state["3.weight"][2][5] = -math.huge -- which is one of float32's too
+    net:load_state_dict(state)
+    assert.equal(-math.huge, net[3].weight[2][5]:item())
+  end)
+
   it("survive peri.save and peri.load", function()
     local path, net, twin = os.tmpname(), network(), network()
     peri.save(path, net:state_dict())

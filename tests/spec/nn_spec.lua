@@ -261,7 +261,7 @@ describe("losses", function()
     assert.is_true(nn.MSELoss { reduction = "sum" }(x, x * 2):equal(peri.mse_loss(x, x * 2, { reduction = "sum" })))
     assert.matches("cross_entropy: row 1 of target is class 0 %(classes count from 1",
       message(nn.CrossEntropyLoss(), x, y - 1))
-    assert.matches("reduction must be one of none sum mean, got 'avg'$", message(nn.MSELoss, { reduction = "avg" }))
+    assert.matches("reduction must be one of none, sum, mean, got 'avg'$", message(nn.MSELoss, { reduction = "avg" }))
     assert.matches("got 'maen': did you mean mean%?$", message(nn.MSELoss, { reduction = "maen" }))
     assert.matches("got 'maen': did you mean mean%?$", message(peri.mse_loss, x, x, { reduction = "maen" }))
     assert.matches("Linear: dtype must be one of .*, got 'flaot32': did you mean float32%?$",

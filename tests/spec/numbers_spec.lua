@@ -248,6 +248,9 @@ describe("int64", function()
     assert.same({ 0, 0, 0, 0, 2, (1 << 24) + 1, big + 1, math.maxinteger }, x:relu():totable())
     assert.same({ math.mininteger + 1, -big, -2, 1, 3, (1 << 24) + 2, big + 2, math.mininteger }, (x + 1):totable())
     assert.same({ 5, 5, 5, 5, 5, (1 << 24) + 1, big + 1, math.maxinteger }, x:maximum(5):totable())
+    for _, name in ipairs { "add", "mul", "maximum", "minimum" } do -- a float of Lua is a float, also where it is whole
+      assert.same({ "int64", "float64" }, { x[name](x, 2).dtype, x[name](x, 2.0).dtype })
+    end
   end)
 
   it("to a power from 0 stays int64, and wraps around as a product does", function()

@@ -207,10 +207,11 @@ describe("bad arguments of", function()
           end
           for k = #arguments, i, -1 do arguments[k] = nil end
           arguments[i] = shape
+          local n = i
           for k = i + 1, #op.params do
-            if not op.params[k].optional then arguments[k] = 1 end
+            if not op.params[k].optional then arguments[k], n = 1, k end
           end
-          refuse(op, call, arguments, #arguments)
+          refuse(op, call, arguments, n)
         end)
       end
     end

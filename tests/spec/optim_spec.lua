@@ -188,8 +188,12 @@ describe("every optimizer", function()
             message(function() optimizer[option.name] = option.default end))
         end
       end
-      for _, wrong in ipairs { -1, "x", 0 / 0, 1 / 0, false } do
-        assert.matches(kind.name .. ": lr must be a number from 0", message(function() optimizer.lr = wrong end))
+      for _, wrong in ipairs { "x", false } do
+        assert.matches(kind.name .. ": lr must be a number, got ", message(function() optimizer.lr = wrong end))
+      end
+      for text, wrong in pairs { ["%-1 %(expected at least 0"] = -1, ["nan %(expected a finite number"] = 0 / 0,
+        ["inf %(expected a finite number"] = 1 / 0 } do
+        assert.matches(kind.name .. ": lr is " .. text, message(function() optimizer.lr = wrong end))
       end
       assert.matches(kind.name .. ": there is no field or method 'lerning_rate'",
         message(function() return optimizer.lerning_rate end))
@@ -214,7 +218,8 @@ describe("every optimizer", function()
       local function number(x) return peri.tensor(x, { dtype = "float64" }) end
       assert.matches("load_state_dict: lr is missing", load_changed(function(state) state.lr = nil end))
       assert.matches("load_state_dict: lr is %-1", load_changed(function(state) state.lr = number(-1) end))
-      assert.matches("load_state_dict: lr must be finite", load_changed(function(state) state.lr = number(0 / 0) end))
+      assert.matches("load_state_dict: lr is nan %(expected a finite number%)",
+        load_changed(function(state) state.lr = number(0 / 0) end))
       assert.matches("load_state_dict: step.1 is 1.5", load_changed(function(state) state["step.1"] = number(1.5) end))
       assert.matches("load_state_dict: step.1 is %-1", load_changed(function(state) state["step.1"] = number(-1) end))
       assert.matches("load_state_dict: more is unexpected", load_changed(function(state) state.more = number(1) end))
@@ -283,7 +288,7 @@ describe("Adam", function()
     assert.same({ 0.8, 0.999 }, optim.Adam({ p }, { beta1 = 0.8 }).betas)
     assert.matches("Adam: betas must be a table of two numbers, got 1", message(optim.Adam, { p }, { betas = 1 }))
     assert.matches("Adam: betas must be a table of two numbers", message(optim.Adam, { p }, { betas = { 1 } }))
-    assert.matches("Adam: beta1 is 1.0 %(expected", message(optim.Adam, { p }, { betas = { 1, 0.9 } }))
+    assert.matches("Adam: beta1 is 1 %(expected 0 to below 1", message(optim.Adam, { p }, { betas = { 1, 0.9 } }))
     assert.matches("Adam: beta2 is given twice", message(optim.Adam, { p }, { betas = { 0.9, 0.9 }, beta2 = 0.9 }))
     assert.matches("Adam: unknown option momentum", message(optim.Adam, { p }, { betas = { 0.9, 0.9 }, momentum = 1 }))
     assert.matches("SGD: unknown option betas", message(optim.SGD, { p }, { betas = { 0.9, 0.9 } }))
@@ -383,8 +388,40 @@ describe("schedules", function()
     assert.equal(0.025, optimizer.lr)
     schedule.epoch = 0
     assert.equal(0.2, optimizer.lr)
-    assert.matches("StepLR: epoch must be a whole number from 0, got %-1", message(function() schedule.epoch = -1 end))
+    assert.matches("StepLR: epoch is %-1 %(expected at least 0%)", message(function() schedule.epoch = -1 end))
     assert.matches("StepLR: field 'last_lr' cannot be set", message(function() schedule.last_lr = 1 end))
+  end)
+
+  it("refuse a rate that is no finite number, and stay where they are", function()
+    local cases = {
+      { "StepLR", { step_size = 1, gamma = 1e300 } }, { "ExponentialLR", { gamma = 1e300 } },
+      { "LinearLR", { start_factor = 1, end_factor = 1.5e308, total_iters = 1 }, 100 },
+    }
+    for _, case in ipairs(cases) do
+      local optimizer = some_optimizer()
+      optimizer.lr = case[3] or 0.5
+      local schedule = scheduler[case[1]](optimizer, case[2])
+      local before, ok, err
+      repeat before, ok, err = optimizer.lr, pcall(schedule.step, schedule) until not ok or schedule.epoch == 3
+      local epoch = schedule.epoch
+      assert.matches(("%s: lr is inf after epoch %d, from [%%d.]+ %%(expected a finite number%%)$"):format(case[1],
+        epoch + 1), err)
+      assert.equal(before, optimizer.lr)
+      assert.equal(before, schedule.last_lr)
+      assert.matches("lr is inf after epoch 9", message(function() schedule.epoch = 9 end))
+      assert.same({ epoch, before }, { schedule.epoch, optimizer.lr })
+    end
+    local optimizer = some_optimizer()
+    optimizer.lr = 100
+    assert.matches("ConstantLR: lr is inf after epoch 0", message(scheduler.ConstantLR, optimizer, { factor = 1e307 }))
+    assert.equal(100, optimizer.lr)
+  end)
+
+  it("name a bound that a factor may not reach", function()
+    for _, factor in ipairs { 1, 1.5, -0.1 } do
+      local words = ("ReduceLROnPlateau: factor is %s %%(expected 0 to below 1%%)$"):format(factor):gsub("%-", "%%-")
+      assert.matches(words, message(scheduler.ReduceLROnPlateau, some_optimizer(), { factor = factor }))
+    end
   end)
 
   it("refuse states that are not theirs", function()

@@ -21,7 +21,7 @@ describe("plot", function()
     page:save{file("picture.svg"), file("picture.png")}
     has(content("picture.svg"), "<text>page</text>")
     has(message_of(plot.page, {}), "plot.page: there are no panels")
-    has(message_of(plot.page, {figure, 3}), "plot.page: panel 2 is 3")
+    has(message_of(plot.page, {figure, 3}), "plot.page: panel 2 must be a figure, got 3")
     has(message_of(plot.page, {figure, figure, rows = 1, cols = 1}), "plot.page: 2 figures do not fit")
   end)
 
@@ -118,7 +118,7 @@ describe("plot", function()
       has(commands_of(plot.page{low, upside, share = "y"}), "set yrange [30:-1]")
       local log = plot.figure{yscale = "log"}:line{1, 2}
       has(message_of(commands_of, plot.page{low, log, share = "y"}), "plot.page: share has y but yscale of panel 2")
-      has(message_of(plot.page, {low, share = "z"}), "plot.page: share is 'z' (expected one of both, x, y)")
+      has(message_of(plot.page, {low, share = "z"}), "plot.page: share must be one of both, x, y, got 'z'")
     end)
   end)
 
@@ -130,9 +130,10 @@ describe("plot", function()
         "set ytics  ('un' 1, '50 %%' 2, '3' 3)")
       has(commands_of(plot.figure{yticks = false}:line{1, 2, 3}), "unset ytics")
       has(commands_of(plot.figure{xticks = tensor{1, 2}}:bars({"a", "b"}, {1, 2})), "set xtics (1, 2)")
-      local expected = "plot.figure: xticks is a table (expected false or a list, each a number or {number, name})"
+      local expected = "plot.figure: xticks must be false or a list, each a number or {number, name}, got a table"
       for _, wrong in ipairs{{}, {"a"}, {{1, 2, 3}}, {{"a", 1}}, {NAN}} do
-        has(message_of(plot.figure, {xticks = wrong}), "plot.figure: xticks is ")
+        has(message_of(plot.figure, {xticks = wrong}),
+          "plot.figure: xticks must be false or a list, each a number or {number, name}, got ")
       end
       has(message_of(plot.figure, {xticks = {}}), expected)
       has(message_of(plot.figure, {xscale = "log", xticks = {1, {0, "none"}}}),

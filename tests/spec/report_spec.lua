@@ -211,19 +211,19 @@ end --]=====]
   it("refuses what it cannot do", function()
     local script = { name = "a", title = "A", text = "" }
     local cases = {
-      { "report: title is missing", { scripts = { script }, folder = "f", out = "o" } },
+      { "report: option title is missing (expected a string)", { scripts = { script }, folder = "f", out = "o" } },
       { "report: there are no scripts", { scripts = {} } },
       { "report: there are two scripts named a", { scripts = { script, script } } },
-      { "report: script 1: name must be letters, digits, '_' and '-', got '../a'",
+      { "report: script 1: name is '../a' (expected letters, digits, '_' and '-')",
         { scripts = { { name = "../a", title = "", text = "" } } } },
       { "report: script 1: text must be a string", { scripts = { { name = "a", title = "", text = 1 } } } },
-      { "report: script 1: arguments must be a list, got string",
+      { "report: script 1: arguments must be a table, got 'x'",
         { scripts = { { name = "a", title = "", text = "", arguments = "x" } } } },
-      { "report: at_once must be a whole number from 1, got 0", { at_once = 0 } },
-      { "report: out must be a string, got number", { out = 1 } },
+      { "report: at_once is 0 (expected at least 1)", { at_once = 0 } },
+      { "report: out must be a folder, got 1", { out = 1 } },
       { "report: out must be a folder, got ''", { out = "" } },
       { "report: unknown option jobs (known: about, ", { jobs = 1 } },
-      { "report: the options must be a table, got nil", false },
+      { "report: options must be a table, got nil", false },
     }
     for i, case in ipairs(cases) do
       local given = case[2] or nil

@@ -70,7 +70,7 @@ describe("script.options", function()
     end
     assert.matches("script.options: out cannot be the name of an option", message_of { out = { 1 } })
     assert.matches("script.options: save cannot be the name of an option", message_of { save = { 1 } })
-    assert.matches("the default of a must be a number, a string or a boolean, got table", message_of { a = { {} } })
+    assert.matches("the default of a must be a number, a string or a boolean, got a table", message_of { a = { {} } })
   end)
 end)
 
@@ -121,16 +121,17 @@ describe("options:save and options:finish", function()
     local o = peri.script.options({}, {})
     local interrupted = { save = function() error("x.lua:1: interrupted!", 0) end }
     assert.equal("x.lua:1: interrupted!", select(2, pcall(o.save, o, interrupted, "a")))
-    assert.matches("save: the picture is a nil", select(2, pcall(o.save, o, nil, "a")))
+    assert.matches("save: picture must be a figure or a page, got nil", select(2, pcall(o.save, o, nil, "a")))
     for _, name in ipairs { "../a", "", ".a", "a\0b" } do
-      assert.matches("save: the name must be a string without '/'", select(2, pcall(o.save, o, interrupted, name)))
+      assert.matches("save: name is '.*' %(expected a string without '/'",
+        select(2, pcall(o.save, o, interrupted, name)))
     end
   end)
 
   it("are methods of options", function()
     local o = peri.script.options({}, {})
     assert.matches("save: called with a table", select(2, pcall(o.save, {}, nil, "a")))
-    assert.matches("finish: called with a nil", select(2, pcall(o.finish)))
+    assert.matches("finish: called with nil %(expected options:finish%(...%)%)", select(2, pcall(o.finish)))
   end)
 end)
 
@@ -147,10 +148,10 @@ describe("script.time", function()
   end)
 
   it("says what is wrong", function()
-    assert.matches("script.time: f must be a function, got number", select(2, pcall(peri.script.time, 3)))
-    for _, times in ipairs { 0, 1.5, "x" } do
-      assert.matches("script.time: times must be a whole number from 1, got " .. times,
-        select(2, pcall(peri.script.time, print, times)))
+    assert.matches("script.time: f must be a function, got 3", select(2, pcall(peri.script.time, 3)))
+    for text, times in pairs { ["is 0 %(expected at least 1%)"] = 0, ["must be a whole number, got 1.5"] = 1.5,
+      ["must be a whole number, got 'x'"] = "x" } do
+      assert.matches("script.time: times " .. text, select(2, pcall(peri.script.time, print, times)))
     end
   end)
 end)
@@ -161,6 +162,6 @@ describe("script.table", function()
       { "name", "n", "loss" }, { "long", 10, 0.5 }, { "ä", 2, 0 / 0 },
     })
     assert.equal(80009, #peri.script.table { { "a", "b" }, { ("x"):rep(40000), "q" }, { "y", "" } })
-    assert.matches("script.table: row 2 is a number", select(2, pcall(peri.script.table, { { "a" }, 3 })))
+    assert.matches("script.table: row 2 must be a list, got 3", select(2, pcall(peri.script.table, { { "a" }, 3 })))
   end)
 end)

@@ -50,18 +50,18 @@ describe("learning_curve", function()
       for name, value in pairs(changes) do options[name] = value or nil end
       return options
     end
-    fails("learning_curve: one of build and estimator must be given", f, with { build = false })
-    fails("learning_curve: one of build and estimator must be given", f, with { estimator = line() })
+    fails("learning_curve: neither build nor estimator is given (expected one of them)", f, with { build = false })
+    fails("learning_curve: build and estimator are both given (expected one of them)", f, with { estimator = line() })
     fails("learning_curve: build must be a function", f, with { build = line() })
     fails("learning_curve: estimator must be an estimator that can be cloned, got 3", f, with { build = false,
       estimator = 3 })
-    fails("learning_curve: one of dev and cv must be given", f, with { cv = 3 })
+    fails("learning_curve: dev and cv are both given (expected one of them)", f, with { cv = 3 })
     fails("learning_curve: seed is for cv", f, with { seed = 3 })
     fails("learning_curve: seeds is for dev", f, with { dev = false, cv = 3, seeds = { 1 } })
-    fails("learning_curve: entry 2 of seeds must be a whole number from 0, got 'a'", f, with { seeds = { 1, "a" } })
+    fails("learning_curve: entry 2 of seeds must be a whole number, got 'a'", f, with { seeds = { 1, "a" } })
     fails("learning_curve: seeds must be a list", f, with { seeds = 3 })
     fails("learning_curve: a size is 81 but there are 80 rows to fit", f, with { sizes = { 81 } })
-    fails("learning_curve: entry 1 of sizes must be a share up to 1 or a count above 1, got 1.5", f,
+    fails("learning_curve: entry 1 of sizes is 1.5 (expected a share up to 1 or a count above 1)", f,
       with { sizes = { 1.5 } })
     fails("learning_curve: sizes must be a list of 1 or more numbers, got a table", f, with { sizes = {} })
     fails("learning_curve: unknown option size", f, with { size = 3 })
@@ -97,8 +97,8 @@ describe("validation_curve", function()
 
   it("says what is wrong", function()
     local f = select.validation_curve
-    fails("validation_curve: param must be a name, got nothing", f, { build = line, train = train, dev = dev })
-    fails("validation_curve: values must be a list of 1 or more values, got nothing", f,
+    fails("validation_curve: param must be a string, got nil", f, { build = line, train = train, dev = dev })
+    fails("validation_curve: values must be a list of 1 or more values, got nil", f,
       { build = line, param = "C", train = train, dev = dev })
     fails("validation_curve: with C = 0: SVC: C is 0.0", f,
       { build = svm.SVC, param = "C", values = { 0 }, train = train, dev = dev })

@@ -166,23 +166,23 @@ describe("grid_search", function()
       for name, value in pairs(changes) do options[name] = value or nil end
       return options
     end
-    fails("grid_search: the argument must be a table, got nothing", f)
+    fails("grid_search: options must be a table, got nil", f)
     fails("grid_search: unknown option param (known: build, cv, dev, estimator, maximize, metric, params, refit, seed, "
       .. "train)", f, with { param = {} })
     fails("grid_search: unknown option n", f, with { n = 3 })
-    fails("grid_search: one of build and estimator must be given", f, with { build = false })
-    fails("grid_search: one of build and estimator must be given", f, with { estimator = svm.SVC() })
+    fails("grid_search: neither build nor estimator is given (expected one of them)", f, with { build = false })
+    fails("grid_search: build and estimator are both given (expected one of them)", f, with { estimator = svm.SVC() })
     fails("grid_search: build must be a function that gives an estimator, got 3", f, with { build = 3 })
-    fails("grid_search: params must be a table, got nothing", f, with { params = false })
+    fails("grid_search: params must be a table, got nil", f, with { params = false })
     fails("grid_search: params is empty", f, with { params = {} })
-    fails("grid_search: params must have names as keys, got 1", f, with { params = { { 1 } } })
+    fails("grid_search: params must have names, got the key 1", f, with { params = { { 1 } } })
     fails("grid_search: params.C must be a list of 1 or more values, got a table", f, with { params = { C = {} } })
     fails("grid_search: params.C must be a list of 1 or more values, got 3", f, with { params = { C = 3 } })
-    fails("grid_search: one of dev and cv must be given", f, with { cv = 3 })
-    fails("grid_search: one of dev and cv must be given", f, with { dev = false })
-    fails("grid_search: train must be {X, y}, got nothing", f, with { train = false })
+    fails("grid_search: dev and cv are both given (expected one of them)", f, with { cv = 3 })
+    fails("grid_search: neither dev nor cv is given (expected one of them)", f, with { dev = false })
+    fails("grid_search: train must be {X, y}, got nil", f, with { train = false })
     fails("grid_search: X has 120 rows but y of train has 80", f, with { train = { X, train[2] } })
-    fails("grid_search: X of dev must be a tensor or a table of rows, got nothing", f, with { dev = {} })
+    fails("grid_search: X of dev must be a tensor or a table of rows, got nil", f, with { dev = {} })
     fails("grid_search: y of dev must be a tensor", f, with { dev = { X } })
     fails("grid_search: refit is for cv", f, with { refit = true })
     fails("grid_search: refit must be true or false, got 1", f, with { dev = false, cv = 3, refit = 1 })
@@ -264,10 +264,10 @@ describe("random_search", function()
   it("refuses ranges that are none", function()
     local function with(params) return { build = line, params = params, train = train, dev = dev } end
     local f = select.random_search
-    fails("random_search: params.a must go from a finite number to one that is not below it, got 2 to 1", f,
+    fails("random_search: params.a goes from 2 to 1 (expected the smaller number first)", f,
       with { a = { from = 2, to = 1 } })
-    fails("got 2 to nothing", f, with { a = { from = 2 } })
-    fails("got 2 to inf", f, with { a = { from = 2, to = 1 / 0 } })
+    fails("params.a.to must be a number, got nil", f, with { a = { from = 2 } })
+    fails("params.a.to is inf (expected a finite number)", f, with { a = { from = 2, to = 1 / 0 } })
     fails("random_search: params.a has log but begins at 0 (expected > 0)", f, with { a = { from = 0, to = 1,
       log = true } })
     fails("random_search: params.a: unknown option step", f, with { a = { from = 0, to = 1, step = 1 } })
@@ -276,7 +276,7 @@ describe("random_search", function()
     fails("random_search: random: 4 to 3 is no range of whole numbers", f, with { a = function(r) return r(4, 3) end })
     local options = with { a = { 1 } }
     options.n = 0
-    fails("random_search: n must be a whole number from 1, got 0", f, options)
+    fails("random_search: n is 0 (expected at least 1)", f, options)
   end)
 end)
 

@@ -69,11 +69,11 @@ describe("cross_val_score", function()
     local f = select.cross_val_score
     fails("cross_val_score: estimator must be an estimator that can be cloned, got", f)
     local function three() return 3 end
-    fails("cross_val_score: build must give an estimator (fit, predict, score), got 3", f, three, X, y)
+    fails("cross_val_score: build gave 3 (expected an estimator: fit, predict, score)", f, three, X, y)
     fails("cross_val_score: X has 120 rows but y of the data has 80", f, line, X, train[2])
     fails("cross_val_score: cv must be a number of folds, KFold or StratifiedKFold, got 'x'", f, line, X, y,
       { cv = "x" })
-    fails("cross_val_score: cv must be a whole number from 2, got 1", f, line, X, y, { cv = 1 })
+    fails("cross_val_score: cv is 1 (expected at least 2)", f, line, X, y, { cv = 1 })
     fails("cross_val_score: folds is 200 but X has 120 rows", f, line, X, y, { cv = 200 })
     fails("cross_val_score: metric (if it is no function) must be one of accuracy, ", f, line, X, y, { metric = "acc" })
     fails("cross_val_score: the metric gave 'x' (expected a number)", f, line, X, y,

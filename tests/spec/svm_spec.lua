@@ -146,11 +146,12 @@ describe("after the fit", function()
 
     it(name .. " is found by its methods only", function()
       local X = peri.zeros(2, 2)
-      fails(name .. ".fit: the first argument must be the estimator (m:fit), got a tensor float32 of 2x2",
+      fails(name .. ".fit: called with a tensor float32 of 2x2 (expected m:fit(...))",
         new().fit, X, { 1, 2 })
-      fails(name .. ".predict: the first argument must be the estimator (m:predict), got nil", new().predict)
+      fails(name .. ".predict: called with nil (expected m:predict(...))", new().predict)
       local other = name == "SVC" and svm.LinearSVC() or svm.SVC()
-      fails("the first argument must be the estimator", new().fit, other, X, { 1, 2 })
+      fails(("called with %s (expected m:fit(...))"):format(name == "SVC" and "a LinearSVC" or "an SVC"), new().fit,
+        other, X, { 1, 2 })
     end)
   end)
 end)

@@ -52,7 +52,7 @@ local function layer_samples(text, dtype, make)
   return assert(load("return {" .. text .. "}", "=samples", "t", env))()
 end
 
--- What the twin sees of a layer: sizes, options and parameters by name.
+-- What the twin sees of a layer: sizes, options, parameters and buffers by name.
 local function fields(kind, layer)
   local result = { training = layer.training }
   for _, size in ipairs(kind.sizes) do result[size] = layer[size] end
@@ -60,6 +60,7 @@ local function fields(kind, layer)
     if option.name ~= "bias" then result[option.name] = layer[option.name] end
   end
   for name, parameter in layer:named_parameters() do result[name] = array.of(parameter:detach()) end
+  for name, buffer in layer:named_buffers() do result[name] = array.of(buffer) end
   return result
 end
 
@@ -288,7 +289,7 @@ describe("the twin of the kernel", function()
   local kernel_matrix = peri.svm.kernel_matrix
   -- the message is the one place where a script sees the table of kernels
   local kinds, names = {}, select(2, pcall(kernel_matrix, peri.ones(1, 1), { kernel = "?" }))
-  for name in names:match("one of ([%w ]+),"):gmatch "%w+" do kinds[#kinds + 1] = { name = name } end
+  for name in names:match("one of ([%w, ]+), got"):gmatch "%w+" do kinds[#kinds + 1] = { name = name } end
 
   it("is there for each, and for nothing else", function() check_names(kinds, twins) end)
 

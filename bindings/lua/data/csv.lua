@@ -1,16 +1,16 @@
 -- read_csv and write_csv: their options; the work is done in C.
-local peri, internal, input = ...
-local fail = input.fail
+local peri, internal = ...
+local check = internal.check
+local fail = check.fail
 
 -- By the option, or by the ending of the path.
 local function separator_of(operation, path, given)
   if given == nil then
-    if type(path) ~= "string" then fail("%s: path must be a string, got %s", operation, input.describe(path)) end
-    local name = path:lower():gsub("%.gz$", "")
+    local name = check.read(operation, "path", path, check.kinds.string):lower():gsub("%.gz$", "")
     return (name:find "%.tsv$" or name:find "%.tab$") and "\t" or ","
   end
   if type(given) ~= "string" or #given ~= 1 or not given:find "[\t,;:|&/!#~^=*]" then
-    fail("%s: separator must be a tab or one of , ; : | & / ! # ~ ^ = *, got %s", operation, input.describe(given))
+    check.must_be(operation, "separator", given, "a tab or one of , ; : | & / ! # ~ ^ = *")
   end
   return given
 end
@@ -22,8 +22,7 @@ local function check_column(operation, name, value)
   end
   local position = math.type(value) and math.tointeger(value)
   if not position or position == 0 then
-    fail("%s: %s must be a name or a position (from 1, or from -1 at the end), got %s", operation, name,
-      input.describe(value))
+    check.must_be(operation, name, value, "a name or a position (from 1, or from -1 at the end)")
   end
   return position
 end
@@ -32,17 +31,16 @@ local csv = {}
 
 function csv.read_csv(path, options)
   local operation = "read_csv"
-  options = input.only(operation, options, "columns dtype header label missing separator")
+  options = check.only(operation, options, "columns dtype header label missing separator")
   local separator = separator_of(operation, path, options.separator)
   local header = 0
-  if options.header ~= nil then header = input.flag(operation, "header", options.header) and 1 or 2 end
-  local missing = input.choice(operation, "missing", options.missing or "error", "error nan") == "nan"
+  if options.header ~= nil then header = check.flag(operation, "header", options.header) and 1 or 2 end
+  local missing = check.choice(operation, "missing", options.missing or "error", "error nan") == "nan"
   local label, columns = options.label, false
   if label ~= nil then label = check_column(operation, "label", label) end
   if options.columns ~= nil then
     if type(options.columns) ~= "table" or #options.columns == 0 then
-      fail("%s: columns must be a list of 1 or more names or positions, got %s", operation,
-        input.describe(options.columns))
+      check.must_be(operation, "columns", options.columns, "a list of 1 or more names or positions")
     end
     columns = {}
     for i, column in ipairs(options.columns) do
@@ -56,15 +54,14 @@ end
 -- A list of n texts without zero bytes (n nil: any number).
 local function texts(operation, name, list, n, least)
   if type(list) ~= "table" or n and #list ~= n then
-    local wanted = n and ("%d names"):format(n) or "names"
-    fail("%s: %s must be a list of %s, got %s", operation, name, wanted,
-      type(list) == "table" and ("%d"):format(#list) or input.describe(list))
+    if type(list) == "table" then fail("%s: %s has %d names (expected %d)", operation, name, #list, n) end
+    check.must_be(operation, name, list, "a list of names")
   end
   local copy = {}
   for i, text in ipairs(list) do
     if math.type(text) == "integer" then text = tostring(text) end
     if type(text) ~= "string" or #text < least or text:find("\0", 1, true) then
-      fail("%s: entry %d of %s must be a text, got %s", operation, i, name, input.describe(text))
+      check.must_be(operation, ("entry %d of %s"):format(i, name), text, "a text")
     end
     copy[i] = text
   end
@@ -73,10 +70,10 @@ end
 
 function csv.write_csv(path, X, y, options)
   local operation = "write_csv"
-  options = input.only(operation, options, "classes columns label separator")
+  options = check.only(operation, options, "classes columns label separator")
   local separator = separator_of(operation, path, options.separator)
   if not peri.is_tensor(X) or X:dim() ~= 2 then
-    fail("%s: X must be a tensor n x d, got %s", operation, input.describe(X))
+    check.must_be(operation, "X", X, "a tensor n x d")
   end
   if y == nil and (options.label ~= nil or options.classes ~= nil) then
     fail("%s: label and classes are for y, but there is none", operation)

@@ -1,6 +1,7 @@
 -- data.split: rows into train, dev and test.
-local peri, _, input, rows = ...
-local fail = input.fail
+local peri, internal, input, rows = ...
+local check = internal.check
+local fail = check.fail
 
 local PARTS = { "train", "dev", "test" }
 
@@ -8,12 +9,11 @@ local PARTS = { "train", "dev", "test" }
 local function read_sizes(options, n)
   local sizes, names, before, ends = {}, {}, 0, 0.0
   for _, name in ipairs(PARTS) do
-    local value = options[name]
-    if value ~= nil and not (math.type(value) and value > 0 and (value <= 1 or math.tointeger(value))) then
-      fail("split: %s must be a share up to 1 or a count above 1, got %s", name, input.describe(value))
-    end
+    if options[name] ~= nil then check.read("split", name, options[name], input.SHARE) end
   end
-  if options.dev == nil and options.test == nil then fail "split: one of dev and test must be given" end
+  if options.dev == nil and options.test == nil then
+    fail "split: neither dev nor test is given (expected one of them, or both)"
+  end
   local function share(name)
     local value = options[name]
     return value > 1 and value / n or value + 0.0
@@ -94,28 +94,28 @@ end
 
 local function read_tensors(tensors)
   if type(tensors) ~= "table" then
-    fail("split: the first argument must be a table of tensors, got %s", input.describe(tensors))
+    check.must_be("split", "the first argument", tensors, "a table of tensors")
   end
   local x = tensors.x or tensors[1]
   local list = tensors.x and { x, tensors.y } or table.move(tensors, 1, #tensors, 1, {})
   if #list == 0 then fail "split: there is no tensor to split" end
   for i, tensor in ipairs(list) do
     if not peri.is_tensor(tensor) then
-      fail("split: entry %d must be a tensor, got %s", i, input.describe(tensor))
+      check.must_be("split", ("entry %d"):format(i), tensor, "a tensor")
     end
     if tensor:dim() == 0 or #tensor ~= #list[1] then
-      fail("split: entry %d is %s but entry 1 has %d rows", i, input.describe(tensor), #list[1])
+      fail("split: entry %d is %s but entry 1 has %d rows", i, check.describe(tensor), #list[1])
     end
   end
   return list, #list[1]
 end
 
 local function split(tensors, options)
-  options = input.only("split", options, "dev seed shuffle stratify test train")
+  options = check.only("split", options, "dev seed shuffle stratify test train")
   local list, n = read_tensors(tensors)
-  local seed = input.whole("split", "seed", options.seed or 0, 0)
-  local shuffle = input.flag("split", "shuffle", options.shuffle, true)
-  local stratify = input.flag("split", "stratify", options.stratify, false)
+  local seed = check.whole("split", "seed", options.seed or 0, 0)
+  local shuffle = check.flag("split", "shuffle", options.shuffle, true)
+  local stratify = check.flag("split", "stratify", options.stratify, false)
   local names, sizes = read_sizes(options, n)
   local members
   if stratify then

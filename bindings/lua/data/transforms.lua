@@ -1,17 +1,18 @@
 -- StandardScaler, MinMaxScaler and PCA: fitted on some rows, applied to any.
 local peri, internal, input = ...
-local fail = input.fail
+local check = internal.check
+local fail = check.fail
 
 -- X as a float tensor of n x d outside of any graph, d as expected (nil: any).
 local function read(operation, X, d, name)
   name = name or "X"
   if not peri.is_tensor(X) then
     if type(X) ~= "table" or type(X[1]) ~= "table" then
-      fail("%s: %s must be a tensor or a table of rows, got %s", operation, name, input.describe(X))
+      check.must_be(operation, name, X, "a tensor or a table of rows")
     end
     X = input.numbers(operation, name, X)
   end
-  if X:dim() ~= 2 then fail("%s: %s has shape %s (expected n x d)", operation, name, input.shape_text(X)) end
+  if X:dim() ~= 2 then fail("%s: %s has shape %s (expected n x d)", operation, name, check.shape(X)) end
   if X.dtype ~= "float32" and X.dtype ~= "float64" then
     fail("%s: %s is %s (expected float32 or float64)", operation, name, X.dtype)
   end
@@ -37,36 +38,36 @@ end
 local function class(name, parts)
   local new = { name = name }
   new.__index = new
-  new.__tostring = input.guard("tostring", function(self)
+  new.__tostring = check.guard("tostring", function(self)
     local fitted = self.n_features and (" fitted on %d features"):format(self.n_features) or ""
     return name .. parts.describe(self) .. fitted
   end)
   -- "name.method", after a check that self is an object of the class.
-  local function check(self, method)
-    if getmetatable(self) == new then return name .. "." .. method end
-    fail("%s.%s: the first argument must be a %s, got %s (expected m:%s(X))", name, method, name,
-      input.describe(self), method)
+  local function operation_of(self, method)
+    local operation = name .. "." .. method
+    check.called(operation, getmetatable(self) == new, self, ("m:%s(X), m of %s"):format(method, name))
+    return operation
   end
   local function apply(self, method, X, columns, what, f)
-    local operation = check(self, method)
+    local operation = operation_of(self, method)
     if not self.n_features then fail("%s: it is not fitted", operation) end
     X = read(operation, X, self[columns], what)
     return f(self, X:to "float64"):to(X.dtype)
   end
-  new.fit = input.guard(name .. ".fit", function(self, X)
-    local fields = parts.fit(self, read_fit(check(self, "fit"), X))
+  new.fit = check.guard(name .. ".fit", function(self, X)
+    local fields = parts.fit(self, read_fit(operation_of(self, "fit"), X))
     for field, value in pairs(fields) do self[field] = value end
     return self
   end)
-  new.transform = input.guard(name .. ".transform", function(self, X)
+  new.transform = check.guard(name .. ".transform", function(self, X)
     return apply(self, "transform", X, "n_features", "X", parts.transform)
   end)
-  new.inverse_transform = input.guard(name .. ".inverse_transform", function(self, Z)
+  new.inverse_transform = check.guard(name .. ".inverse_transform", function(self, Z)
     local what = parts.width == "n_features" and "X" or "Z"
     return apply(self, "inverse_transform", Z, parts.width, what, parts.inverse)
   end)
   function new.fit_transform(self, X)
-    check(self, "fit_transform")
+    operation_of(self, "fit_transform")
     return self:fit(X):transform(X)
   end
   return new
@@ -76,7 +77,7 @@ end
 
 -- The power of two near a size: dividing by it rounds nothing but what falls below the smallest number.
 local function unit_of(size)
-  return size > 0 and 2.0 ^ math.min(math.floor(math.log(size, 2)), 1023) or 1.0
+  return size > 0 and internal.data.binade(math.min(size, 2.0 ^ 1023)) or 1.0
 end
 
 -- f(1), and f(1/1024) where that is not finite: f(share) computes with such a share of its numbers what does not depend
@@ -252,32 +253,35 @@ local Pca = class("PCA", {
 local transforms = {}
 
 function transforms.StandardScaler(options)
-  options = input.only("StandardScaler", options, "mean std")
+  options = check.only("StandardScaler", options, "mean std")
   return setmetatable({
-    with_mean = input.flag("StandardScaler", "mean", options.mean, true),
-    with_std = input.flag("StandardScaler", "std", options.std, true),
+    with_mean = check.flag("StandardScaler", "mean", options.mean, true),
+    with_std = check.flag("StandardScaler", "std", options.std, true),
   }, Standard)
 end
 
 function transforms.MinMaxScaler(options)
-  options = input.only("MinMaxScaler", options, "clip high low")
+  options = check.only("MinMaxScaler", options, "clip high low")
   local low, high = options.low or 0, options.high or 1
-  if not (math.type(low) and math.type(high) and low < high and high - low < math.huge) then
-    fail("MinMaxScaler: low must be below high, both finite numbers, got %s and %s", input.describe(low),
-      input.describe(high))
+  check.read("MinMaxScaler", "low", low, check.kinds.finite)
+  check.read("MinMaxScaler", "high", high, check.kinds.finite)
+  if not (low < high and high - low < math.huge) then
+    fail("MinMaxScaler: low is %s but high is %s (expected low below high)", check.describe(low), check.describe(high))
   end
-  local clip = input.flag("MinMaxScaler", "clip", options.clip, false)
+  local clip = check.flag("MinMaxScaler", "clip", options.clip, false)
   return setmetatable({ low = low, high = high, clip = clip }, MinMax)
 end
 
+local COMPONENTS = check.test("a whole number from 1 or a share below 1", function(v)
+  return math.type(v) and v > 0 and (v < 1 or math.tointeger(v))
+end, check.kinds.number)
+
 function transforms.PCA(options)
-  options = input.only("PCA", options, "components whiten")
+  options = check.only("PCA", options, "components whiten")
   local k = options.components
-  if k ~= nil and not (math.type(k) and k > 0 and (k < 1 or math.tointeger(k))) then
-    fail("PCA: components must be a whole number from 1 or a share below 1, got %s", input.describe(k))
-  end
+  if k ~= nil then check.read("PCA", "components", k, COMPONENTS) end
   k = k and (math.tointeger(k) or k)
-  return setmetatable({ asked = k, whiten = input.flag("PCA", "whiten", options.whiten, false) }, Pca)
+  return setmetatable({ asked = k, whiten = check.flag("PCA", "whiten", options.whiten, false) }, Pca)
 end
 
 return transforms

@@ -1,88 +1,31 @@
--- What metrics, searches and transforms are given: options, labels, numbers and weights as tensors or Lua tables,
--- checked here and named in messages.
+-- What metrics, searches and transforms are given: labels, numbers and weights as tensors or Lua tables, checked here
+-- and named in messages.
 local peri, internal = ...
+local check = internal.check
+local fail = check.fail
 
 local input = {}
 
-local function fail(message, ...) internal.raise(message:format(...)) end
-input.fail = fail
+-- A part of what there is.
+input.SHARE = check.test("a share up to 1 or a count above 1", function(v)
+  return math.type(v) and v > 0 and (v <= 1 or math.tointeger(v))
+end, check.kinds.number)
 
--- A value for a message.
-local function describe(value)
-  if peri.is_tensor(value) then return "a tensor " .. table.concat(value.shape, "x") end
-  if type(value) == "string" then return ("'%s'"):format(value:sub(1, 80):gsub("%c", "?")) end
-  if value ~= value then return "nan" end
-  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
-  if type(value) == "userdata" then return tostring(value):match "^(%a%w*)[{(]" or internal.describe(value) end
-  return value == nil and "nothing" or "a " .. type(value)
-end
-input.describe = describe
-
--- A method of an object whose fields a script may have changed: where they no longer are what f works with, the error
--- says so, and at the script's line.
-function input.guard(name, f)
-  local function check(self, ok, ...)
-    if ok then return ... end
-    local message = ...
-    local told = type(message) == "string" and message:gsub("^perilune/[^:]*:%d+: ", "") or "" -- ipairs has no position
-    if told:find "^attempt to" or told:find "^bad argument" then
-      fail("%s: fields of %s have been changed to what they cannot be", name, describe(self))
-    end
-    error(message, 0)
+-- One or more values as a Lua list: of a table or a one-dimensional tensor.
+function input.values(operation, name, values, what)
+  if peri.is_tensor(values) and values:dim() == 1 then values = values:totable() end
+  if type(values) ~= "table" or #values == 0 then
+    check.must_be(operation, name, values, "a list of 1 or more " .. (what or "values"))
   end
-  return function(self, ...) return check(self, pcall(f, self, ...)) end
+  return values
 end
-
--- The options, of which only those in names (words between spaces) may be there.
-function input.only(operation, options, names)
-  if options == nil then return {} end
-  if type(options) ~= "table" then fail("%s: options must be a table, got %s", operation, describe(options)) end
-  local unknown = {}
-  for name in pairs(options) do
-    if type(name) ~= "string" or not (" " .. names .. " "):find(" " .. name .. " ", 1, true) then
-      unknown[#unknown + 1] = tostring(name)
-    end
-  end
-  table.sort(unknown)
-  if #unknown > 0 and internal.is_contents(options) then
-    fail("%s: options are what read_csv gives third (expected: local X, y = data.read_csv(..))", operation)
-  end
-  if #unknown > 0 then
-    fail("%s: unknown option %s (known: %s)%s", operation, unknown[1], (names:gsub(" ", ", ")),
-      internal.meant(unknown[1], names))
-  end
-  return options
-end
-
--- An option that is one of the words.
-function input.choice(operation, name, value, words)
-  if type(value) == "string" and (" " .. words .. " "):find(" " .. value .. " ", 1, true) then return value end
-  fail("%s: %s must be one of %s, got %s", operation, name, words:gsub(" ", ", "), describe(value))
-end
-
-function input.flag(operation, name, value, default)
-  if value == nil then return default end
-  if type(value) == "boolean" then return value end
-  fail("%s: %s must be true or false, got %s", operation, name, describe(value))
-end
-
-function input.whole(operation, name, value, least)
-  local integer = math.type(value) and math.tointeger(value)
-  if not integer or integer < least then
-    fail("%s: %s must be a whole number from %d, got %s", operation, name, least, describe(value))
-  end
-  return integer
-end
-
-local function shape_text(x) return x:dim() == 0 and "()" or table.concat(x.shape, "x") end
-input.shape_text = shape_text
 
 -- A list of numbers from a one-dimensional tensor or a Lua table of numbers.
 local function list_of(operation, name, value)
   local list
   if peri.is_tensor(value) then
     if value:dim() ~= 1 then
-      fail("%s: %s has shape %s (expected one dimension)", operation, name, shape_text(value))
+      fail("%s: %s has shape %s (expected one dimension)", operation, name, check.shape(value))
     end
     if value.dtype == "bool" then fail("%s: %s is bool (expected numbers)", operation, name) end
     list = value:totable()
@@ -90,11 +33,11 @@ local function list_of(operation, name, value)
     list = table.move(value, 1, #value, 1, {})
     for i = 1, #list do
       if type(list[i]) ~= "number" then
-        fail("%s: entry %d of %s is %s (expected a number)", operation, i, name, describe(list[i]))
+        fail("%s: entry %d of %s is %s (expected a number)", operation, i, name, check.describe(list[i]))
       end
     end
   else
-    fail("%s: %s must be a tensor or a table of numbers, got %s", operation, name, describe(value))
+    check.must_be(operation, name, value, "a tensor or a table of numbers")
   end
   if #list == 0 then fail("%s: %s is empty", operation, name) end
   return list
@@ -107,7 +50,7 @@ function input.labels(operation, name, value)
   for i = 1, #list do
     local whole = math.tointeger(list[i])
     if not whole then
-      fail("%s: entry %d of %s is %s (expected a whole number)", operation, i, name, describe(list[i]))
+      fail("%s: entry %d of %s is %s (expected a whole number)", operation, i, name, check.describe(list[i]))
     end
     list[i] = whole
   end
@@ -130,7 +73,7 @@ local function tensor_of(operation, name, value)
   local rows, whole = table.move(value, 1, #value, 1, {}), true
   for i, row in ipairs(rows) do
     if type(row) ~= "table" then
-      fail("%s: row %d of %s is %s (expected a table of numbers)", operation, i, name, describe(row))
+      fail("%s: row %d of %s is %s (expected a table of numbers)", operation, i, name, check.describe(row))
     end
     rows[i] = list_of(operation, ("row %d of %s"):format(i, name), row)
     if #rows[i] ~= #rows[1] then
@@ -147,7 +90,7 @@ function input.exact(operation, name, value)
   local x = peri.is_tensor(value) and value or tensor_of(operation, name, value)
   if x.dtype == "bool" then fail("%s: %s is bool (expected numbers)", operation, name) end
   if x:dim() < 1 or x:dim() > 2 then
-    fail("%s: %s has shape %s (expected n or n x d)", operation, name, shape_text(x))
+    fail("%s: %s has shape %s (expected n or n x d)", operation, name, check.shape(x))
   end
   if x:numel() == 0 then fail("%s: %s is empty", operation, name) end
   return x:detach():to((x.dtype == "int64" or x.dtype == "uint8") and "int64" or "float64")
@@ -168,7 +111,7 @@ function input.weights(operation, value, n)
   local sum = 0.0
   for i, w in ipairs(list) do
     if not (w >= 0 and w < math.huge) then
-      fail("%s: entry %d of sample_weight is %s (expected a finite number >= 0)", operation, i, describe(w))
+      fail("%s: entry %d of sample_weight is %s (expected a finite number >= 0)", operation, i, check.describe(w))
     end
     sum = sum + w
   end

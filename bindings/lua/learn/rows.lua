@@ -1,6 +1,7 @@
 -- Rows of data: X and y as a script gives them, random orders, shares.
 local peri, internal, input = ...
-local fail = input.fail
+local check = internal.check
+local fail = check.fail
 
 local rows = {}
 
@@ -11,7 +12,7 @@ function rows.features(operation, name, X)
     fail("%s: %s has shape %s (expected 1 or more rows)", operation, name, table.concat(X.shape, "x"))
   end
   if type(X) ~= "table" or type(X[1]) ~= "table" then
-    fail("%s: %s must be a tensor or a table of rows, got %s", operation, name, input.describe(X))
+    check.must_be(operation, name, X, "a tensor or a table of rows")
   end
   return peri.tensor(X, { dtype = "float64" })
 end
@@ -42,7 +43,7 @@ end
 -- {X, y} or {x =, y =} as {x =, y =, labels = y as int64 or nil}.
 function rows.pair(operation, name, value)
   if type(value) ~= "table" then
-    fail("%s: %s must be {X, y}, got %s", operation, name, input.describe(value))
+    check.must_be(operation, name, value, "{X, y}")
   end
   local x, y = value.x or value[1], value.y or value[2]
   x = rows.features(operation, "X of " .. name, x)

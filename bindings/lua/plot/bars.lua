@@ -1,7 +1,7 @@
 -- Layers that fill an area from a base: bars, histograms and bands.
 
 local input, out, layers = ...
-local fail, options, vector, curve = input.fail, input.options, input.vector, input.curve
+local fail, options, vector, curve = input.check.fail, input.check.options, input.vector, input.curve
 local kinds, cycle_color, is_data = input.kinds, input.cycle_color, input.is_data
 local num, NUMBER = out.num, out.NUMBER
 local LAYERS, reach, has_place = layers.LAYERS, layers.reach, layers.has_place
@@ -74,7 +74,7 @@ end
 local function bar_arguments(a, b, c)
   if type(a) ~= "table" or type(a[1]) ~= "string" then return curve("plot.bars", a, b, c) end
   local heights = vector("plot.bars", "the heights", b)
-  local names = kinds.list_of(kinds.text).read(a) or fail("plot.bars: a name is not a string")
+  local names = input.check.read("plot.bars", "names", a, kinds.list_of(kinds.text))
   if #names ~= #heights then fail("plot.bars: %d names but %d heights", #names, #heights) end
   local xs = {}
   for i = 1, #names do xs[i] = i end
@@ -107,7 +107,7 @@ horizontal: bars to the right, the first on top, with room for long names.]],
   new = function(a, b, c)
     local xs, heights, given, names = bar_arguments(a, b, c)
     for i, x in ipairs(xs) do
-      if x - x ~= 0 then fail("plot.bars: x[%d] is %s (expected a finite number)", i, input.shown(x)) end
+      if x - x ~= 0 then fail("plot.bars: x[%d] is %s (expected a finite number)", i, input.check.describe(x)) end
     end
     local layer = options("plot.bars", given, LAYERS.bars.options)
     layer.xs, layer.heights, layer.labels, layer.space = xs, heights, {layer.label}, spacing(xs)
@@ -227,7 +227,7 @@ edges; range: the outer edges; density: the area is 1. Values that are not finit
   cycles = true,
   options = {
     label = kinds.text, color = kinds.color, range = kinds.range, density = kinds.boolean,
-    bins = kinds.either(kinds.count, kinds.list_of(kinds.number)),
+    bins = kinds.either(kinds.count, kinds.list_of(kinds.finite)),
   },
   new = function(values, given)
     local list = vector("plot.histogram", "the values", values)

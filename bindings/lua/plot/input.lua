@@ -1,26 +1,8 @@
 -- What comes into a picture: checks of options and data, and the errors that they raise.
 
--- internal.raise raises a message with the position of the script's line.
-
 local internal = ...
-local raise = internal.raise
-
--- ---- errors ----
--- Inside, a failure is a table, so that the public functions can put the position of the script's
--- line before the message; whatever else is raised (by a predict function, say) passes as it is.
-
-local Failure = {}
-
-local function fail(message, ...) error(setmetatable({text = message:format(...)}, Failure), 0) end
-
-local function public(f)
-  return function(...)
-    local ok, result = pcall(f, ...)
-    if ok then return result end
-    if getmetatable(result) == Failure then raise(result.text) end
-    error(result, 0)
-  end
-end
+local check = internal.check
+local fail, kind = check.fail, check.kind
 
 -- What a tensor, or anything else with a method totable, gives as Lua tables; other values as they are.
 local function as_table(value)
@@ -33,26 +15,6 @@ end
 local function is_data(value)
   if type(value) == "table" then return value[1] ~= nil or value.totable ~= nil end
   return type(value) == "userdata"
-end
-
--- A value as an error message shows it; of tables, short lists of numbers.
-local function shown(value)
-  if type(value) == "string" then return "'" .. value:sub(1, 60):gsub("%c", "?") .. "'" end
-  if value ~= value then return "nan" end
-  if type(value) == "table" and getmetatable(value) == nil and #value >= 1 and #value <= 4 then
-    local parts = {}
-    for i, v in ipairs(value) do parts[i] = type(v) == "number" and (v == v and ("%.6g"):format(v) or "nan") or nil end
-    if #parts == #value then return "{" .. table.concat(parts, ", ") .. "}" end
-  end
-  if type(value) == "table" or type(value) == "userdata" then return internal.describe(value) end
-  return tostring(value)
-end
-
-local function sorted_keys(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = tostring(key) end
-  table.sort(keys)
-  return keys
 end
 
 -- ---- colours ----
@@ -91,9 +53,6 @@ end
 local function cycle_color(i) return CYCLE[(i - 1) % #CYCLE + 1] end
 
 -- ---- options ----
--- A kind of option: what it expects, and a function that gives the value to keep, or nil.
-
-local function kind(expected, read) return {expected = expected, read = read} end
 
 local function finite(x) return type(x) == "number" and x - x == 0 end
 
@@ -113,17 +72,7 @@ local function check_span(where, what, low, high, log)
   end
 end
 
-local function one_of(names)
-  return kind("one of " .. table.concat(sorted_keys(names), ", "),
-    function(v) return names[v] ~= nil and v or nil end)
-end
-
-local function whole(low, high)
-  return kind(("a whole number from %d to %d"):format(low, high), function(v)
-    v = math.type(v) and math.tointeger(v)
-    if v and v >= low and v <= high then return v end
-  end)
-end
+local function one_of(names) return check.one_of(check.sorted_keys(names)) end
 
 local function list_of(item)
   return kind("a list, each " .. item.expected, function(values)
@@ -139,11 +88,13 @@ local function list_of(item)
 end
 
 local function either(a, b)
-  return kind(a.expected .. " or " .. b.expected, function(v)
+  local one = kind(a.expected .. " or " .. b.expected, function(v)
     local kept = a.read(v)
     if kept == nil then kept = b.read(v) end
     return kept
   end)
+  one.words = a.words or b.words
+  return one
 end
 
 local STYLES = {solid = "1", dashed = "(8,5)", dotted = "(2,4)"}
@@ -158,37 +109,41 @@ local PLACES = {
   ["top right"] = true, ["top left"] = true, ["bottom right"] = true, ["bottom left"] = true,
 }
 
-local kinds = {list_of = list_of, either = either, one_of = one_of}
+local kinds = setmetatable({list_of = list_of, either = either, one_of = one_of}, {__index = check.kinds})
+
+local function number(expected, test)
+  return check.test(expected, function(v) return finite(v) and test(v) end, kinds.number)
+end
+
 kinds.text = kind("a string", function(v)
   if type(v) == "string" or type(v) == "number" then return tostring(v) end
 end)
-kinds.boolean = kind("true or false", function(v) if type(v) == "boolean" then return v end end)
-kinds.off = kind("false", function(v) if v == false then return v end end)
-kinds.number = kind("a finite number", function(v) if finite(v) then return v end end)
-kinds.positive = kind("a positive number", function(v) if finite(v) and v > 0 then return v end end)
-kinds.size = kind("a positive number up to 1000",
-  function(v) if finite(v) and v > 0 and v <= 1000 then return v end end)
-kinds.ratio = kind("a number from 0.001 to 1000",
-  function(v) if finite(v) and v >= 0.001 and v <= 1000 then return v end end)
-kinds.share = kind("a number above 0, at most 1", function(v) if finite(v) and v > 0 and v <= 1 then return v end end)
+kinds.off = check.test("false", function(v) return v == false end)
+kinds.size = number("a number above 0, at most 1000", function(v) return v > 0 and v <= 1000 end)
+kinds.ratio = number("a number from 0.001 to 1000", function(v) return v >= 0.001 and v <= 1000 end)
+kinds.share = number("a number above 0, at most 1", function(v) return v > 0 and v <= 1 end)
 kinds.format = kind("a format of one number such as '%.2f'", function(v)
   if type(v) == "string" and v:match "^[^%%\0]*%%[-+ ]?%d?%d?%.?%d?%d?[fge][^%%\0]*$" and #v <= 40 then return v end
   if v == "%d" then return "%.0f" end
 end)
-kinds.pixels = whole(50, 10000)
-kinds.count = whole(1, 1000)
-kinds.resolution = whole(2, 2000)
-kinds.color = kind("a colour: #rrggbb or one of " .. table.concat(sorted_keys(COLORS), ", "), hex)
-kinds.none = kind("'none'", function(v) if v == "none" then return v end end)
-kinds.limits = kind("{low, high}, two different numbers", function(v)
+kinds.pixels, kinds.count = check.whole_from(50, 10000), check.whole_from(1, 1000)
+kinds.resolution = check.whole_from(2, 2000)
+kinds.color = kind("a colour: #rrggbb or one of " .. table.concat(check.sorted_keys(COLORS), ", "), hex)
+kinds.color.words = check.sorted_keys(COLORS)
+kinds.none = check.test("'none'", function(v) return v == "none" end)
+local PAIR = kind("{low, high}, two numbers", function(v)
   if type(v) ~= "table" or #v ~= 2 then return nil end
   local low, high = v[1], v[2] -- read once: a table may say another thing the next time
-  if finite(low) and finite(high) and apart(low, high) then return {low, high} end
+  if math.type(low) and math.type(high) then return {low, high} end
 end)
+kinds.limits = kind("{low, high}, two different numbers", function(v)
+  local pair = PAIR.read(v)
+  if pair and finite(pair[1]) and finite(pair[2]) and apart(pair[1], pair[2]) then return pair end
+end, PAIR)
 kinds.range = kind("{low, high}, ascending", function(v)
   local range = kinds.limits.read(v)
   if range and range[1] < range[2] then return range end
-end)
+end, PAIR)
 kinds.ticks = kind("a list, each a number or {number, name}", function(values)
   values = as_table(values)
   if type(values) ~= "table" or #values == 0 then return nil end
@@ -205,60 +160,36 @@ kinds.ticks = kind("a list, each a number or {number, name}", function(values)
   end
   return ticks
 end)
-kinds.extent = kind("{xmin, xmax, ymin, ymax}", function(v)
+local FOUR = kind("{xmin, xmax, ymin, ymax}", function(v)
   if type(v) ~= "table" or #v ~= 4 then return nil end
   local e = {v[1], v[2], v[3], v[4]}
   for i = 1, 4 do if not finite(e[i]) then return nil end end
-  if e[1] < e[2] and e[3] < e[4] and apart(e[1], e[2]) and apart(e[3], e[4]) then return e end
+  return e
 end)
-kinds.palette = either(
-  kind("one of " .. table.concat(sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end),
+kinds.extent = kind("{xmin, xmax, ymin, ymax}, ascending", function(v)
+  local e = FOUR.read(v)
+  if e and e[1] < e[2] and e[3] < e[4] and apart(e[1], e[2]) and apart(e[3], e[4]) then return e end
+end, FOUR)
+local PALETTE = kind("one of " .. table.concat(check.sorted_keys(PALETTES), ", "), function(v) return PALETTES[v] end)
+PALETTE.words = check.sorted_keys(PALETTES)
+kinds.palette = either(PALETTE,
   kind("a list of at least two colours", function(v)
     local list = list_of(kinds.color).read(v)
     if list and #list >= 2 then return list end
   end))
-kinds.data = kind("a tensor or a list", function(v) if is_data(v) then return v end end)
-kinds.callable = kind("a function", function(v)
-  local meta = type(v) ~= "function" and getmetatable(v)
-  if type(v) == "function" or (type(meta) == "table" and meta.__call) then return v end
-end)
-kinds.object = kind("an estimator", function(v) if v ~= nil then return v end end)
+kinds.data = check.test("a tensor or a list", is_data)
+kinds.object = check.test("an estimator", function(v) return v ~= nil end)
 kinds.scale = one_of{linear = true, log = true}
 kinds.style = one_of(STYLES)
 kinds.marker = one_of(MARKERS)
 kinds.place = one_of(PLACES)
-
--- Checks the options that were given, in the order of their names, and returns a copy.
-local function options(where, given, known)
-  if given ~= nil and type(given) ~= "table" then
-    fail("%s: the options are %s (expected a table)", where, shown(given))
-  end
-  local kept, names, values = {}, {}, {}
-  for name, value in pairs(given or {}) do
-    names[#names + 1] = tostring(name)
-    values[tostring(name)] = value
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local want = known[name]
-    if not want then
-      fail("%s: unknown option '%s' (known: %s)%s", where, name:sub(1, 60), table.concat(sorted_keys(known), ", "),
-        internal.meant(name, known))
-    end
-    kept[name] = want.read(values[name])
-    if kept[name] == nil then
-      fail("%s: %s is %s (expected %s)", where, name, shown(values[name]), want.expected)
-    end
-  end
-  return kept
-end
 
 -- ---- numbers in ----
 
 local function plain(where, name, value)
   value = as_table(value)
   if type(value) ~= "table" then
-    fail("%s: %s is %s (expected a tensor or a list of numbers)", where, name, shown(value))
+    check.must_be(where, name, value, "a tensor or a list of numbers")
   end
   if #value == 0 then fail("%s: %s is empty", where, name) end
   return value
@@ -284,7 +215,7 @@ local function vector(where, name, value)
   local copy = {}
   for i = 1, #list do
     local v = list[i]
-    if type(v) ~= "number" then fail("%s: %s[%d] is %s (expected a number)", where, name, i, shown(v)) end
+    if type(v) ~= "number" then check.must_be(where, ("%s[%d]"):format(name, i), v, "a number") end
     copy[i] = v
   end
   return copy
@@ -304,7 +235,7 @@ local function matrix(where, name, value)
     for j = 1, columns do
       local v = row[j]
       if type(v) ~= "number" then
-        fail("%s: %s[%d][%d] is %s (expected a number)", where, name, i, j, shown(v))
+        check.must_be(where, ("%s[%d][%d]"):format(name, i, j), v, "a number")
       end
       kept[j] = v
     end
@@ -328,8 +259,8 @@ local function curve(where, a, b, c)
 end
 
 return {
-  fail = fail, public = public, shown = shown, sorted_keys = sorted_keys, is_data = is_data, finite = finite,
+  check = check, is_data = is_data, finite = finite,
   apart = apart, check_span = check_span, LARGEST = LARGEST,
-  kinds = kinds, options = options, plain = plain, vector = vector, matrix = matrix, curve = curve,
+  kinds = kinds, plain = plain, vector = vector, matrix = matrix, curve = curve,
   tint = tint, cycle_color = cycle_color, PALETTES = PALETTES, STYLES = STYLES, MARKERS = MARKERS,
 }

@@ -1,7 +1,7 @@
 -- The layers of a figure, and the box that they span.
 
 local input, out, contour_lines = ...
-local fail, options, finite, is_data = input.fail, input.options, input.finite, input.is_data
+local fail, options, finite, is_data = input.check.fail, input.check.options, input.finite, input.is_data
 local vector, matrix, curve, cycle_color = input.vector, input.matrix, input.curve, input.cycle_color
 local PALETTES, STYLES, MARKERS, kinds = input.PALETTES, input.STYLES, input.MARKERS, input.kinds
 local either, list_of = kinds.either, kinds.list_of
@@ -232,7 +232,7 @@ named in the legend by labels. classes lists them when some may have no point he
 ascending). color 'none' leaves rings; edgewidth = 1.]],
   cycles = true,
   options = {
-    label = kinds.text, class = kinds.data, classes = list_of(kinds.number), labels = list_of(kinds.text),
+    label = kinds.text, class = kinds.data, classes = list_of(kinds.finite), labels = list_of(kinds.text),
     color = either(kinds.color, kinds.none), edgecolor = either(kinds.color, kinds.none), edgewidth = kinds.size,
     marker = kinds.marker, size = kinds.size,
   },
@@ -420,7 +420,7 @@ LAYERS.contour = {
 figure:contour(matrix, {levels = {0}, extent =, color =, width = 2, style = 'solid', label =}) -> figure
 The lines on which a function on a grid has the values levels; extent as for image.]],
   options = {
-    extent = kinds.extent, levels = list_of(kinds.number), color = kinds.color, width = kinds.size,
+    extent = kinds.extent, levels = list_of(kinds.finite), color = kinds.color, width = kinds.size,
     style = kinds.style, label = kinds.text,
   },
   new = function(value, given)

@@ -1,26 +1,17 @@
 -- What a fitted estimator says of the plane: the method that is asked, and what kind of regions it makes.
 
 local peri, internal, input = ...
-local fail = input.fail
+local check = input.check
+local fail, field, has_method = check.fail, check.field, check.has_method
 
 local METHODS = {decision = "decision_function", probability = "predict_proba", class = "predict"}
 local REGRESSIONS = {SVR = true, NuSVR = true, LinearSVR = true}
-
--- Machines raise where a field is not theirs, or is not known before the fit.
-local function field(m, name)
-  local ok, value = pcall(function() return m[name] end)
-  return ok and value or nil
-end
-
-local function has_method(m, name)
-  return (type(m) == "table" or type(m) == "userdata") and type(field(m, name)) == "function"
-end
 
 -- Layers, machines and networks print as their class's name and more.
 local function name_of(m)
   if peri.is_tensor(m) then return "a tensor" end
   local known = type(m) == "userdata" or getmetatable(m) ~= nil and type(m) == "table"
-  return known and tostring(m):match "^%a%w*" or input.shown(m)
+  return known and tostring(m):match "^%a%w*" or check.describe(m)
 end
 
 -- Whether it is a network of train; such a thing cannot be when that part was never loaded.
@@ -58,7 +49,7 @@ end
 -- model; kind is nil or what is asked for.
 return function(where, m, kind)
   if not has_method(m, "predict") then
-    fail("%s: model is %s (expected a fitted estimator: with fit and predict)", where, name_of(m))
+    check.must_be(where, "model", m, "a fitted estimator (with fit and predict)")
   end
   local machine = is_machine(m)
   local name = machine and check_machine(where, m) or is_network(m) and check_network(where, m) or name_of(m)

@@ -3,7 +3,7 @@
 -- fields whose zero lines are boundaries.
 
 local peri, _, input, model_of = ...
-local fail, kinds, tint, cycle_color = input.fail, input.kinds, input.tint, input.cycle_color
+local fail, kinds, tint, cycle_color = input.check.fail, input.kinds, input.tint, input.cycle_color
 
 local OPTIONS = {
   predict = kinds.callable, model = kinds.object, extent = kinds.extent, resolution = kinds.resolution,
@@ -177,10 +177,8 @@ end
 
 -- The options, where a model stands for predict and decides what was left open.
 local function read(given)
-  local opts = input.options("plot.regions", given, OPTIONS)
-  if (opts.predict == nil) == (opts.model == nil) then
-    fail("plot.regions: one of predict and model must be given, got %s", opts.model == nil and "none" or "both")
-  end
+  local opts = input.check.options("plot.regions", given, OPTIONS)
+  input.check.one_given("plot.regions", opts, "predict", "model")
   if opts.model == nil then return opts end
   local m = model_of("plot.regions", opts.model, opts.kind)
   opts.predict, opts.kind, opts.classes = m.predict, m.kind, m.classes

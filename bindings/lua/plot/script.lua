@@ -2,7 +2,7 @@
 -- the formats of pictures that come back.
 
 local input, process = ...
-local fail = input.fail
+local fail = input.check.fail
 
 -- ---- words and numbers out ----
 

@@ -2,7 +2,7 @@
 -- as wide, and rows as high, as their widest and highest words ask for.
 
 local input, out, ticks, legends, panels = ...
-local fail, num, wrapped, CHARACTER = input.fail, out.num, out.wrapped, out.CHARACTER
+local fail, num, wrapped, CHARACTER = input.check.fail, out.num, out.wrapped, out.CHARACTER
 
 local LEAST = 40 -- pixels that must be left for a plot
 

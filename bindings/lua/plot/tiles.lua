@@ -1,7 +1,7 @@
 -- Layers of cells: heat maps with names and numbers, grids of small images, and words in the plane.
 
 local input, out, layers = ...
-local fail, options, kinds, PALETTES = input.fail, input.options, input.kinds, input.PALETTES
+local fail, options, kinds, PALETTES = input.check.fail, input.check.options, input.kinds, input.PALETTES
 local LAYERS, INK = layers.LAYERS, layers.INK
 
 -- ---- heat maps ----
@@ -100,7 +100,7 @@ local function list_of_images(value, width)
   local list, height = {}, nil
   for i, image in ipairs(images) do
     if type(image) ~= "table" then
-      fail("plot.images: image %d is %s (expected rows of pixels)", i, input.shown(image))
+      input.check.must_be("plot.images", ("image %d"):format(i), image, "rows of pixels")
     end
     if type(image[1]) ~= "table" then
       local n = #image
@@ -200,12 +200,11 @@ Words at a point; align: 'left', 'center' or 'right'.]],
     color = kinds.color, size = kinds.size, align = kinds.one_of{left = true, center = true, right = true},
   },
   new = function(x, y, words, given)
-    if not input.finite(x) or not input.finite(y) then
-      fail("plot.text: the place is %s, %s (expected two numbers)", input.shown(x), input.shown(y))
-    end
+    input.check.read("plot.text", "x", x, kinds.finite)
+    input.check.read("plot.text", "y", y, kinds.finite)
     local layer = options("plot.text", given, LAYERS.text.options)
     layer.x, layer.y, layer.labels = x, y, {}
-    layer.words = kinds.text.read(words) or fail("plot.text: the words are %s (expected a string)", input.shown(words))
+    layer.words = input.check.read("plot.text", "words", words, kinds.text)
     return layer
   end,
   span = function(layer, box) layers.reach(box, layer.x, layer.y) end,

@@ -2,7 +2,7 @@
 -- confusion matrices. Each takes what is drawn and the options of plot.figure, and gives the figure.
 
 local input, layers, model_of, plot = ...
-local fail, kinds = input.fail, input.kinds
+local fail, kinds = input.check.fail, input.kinds
 
 local views = {}
 
@@ -13,7 +13,7 @@ local function read(where, given, own)
   local known, parts = {}, {figure = {}, own = {}}
   for name, kind in pairs(plot.options) do known[name] = kind end
   for name, kind in pairs(own) do known[name] = kind end
-  for name, value in pairs(input.options(where, given, known)) do
+  for name, value in pairs(input.check.options(where, given, known)) do
     parts[own[name] and "own" or "figure"][name] = value
   end
   return parts.figure, parts.own
@@ -249,7 +249,7 @@ local HISTORY = {
 -- {name, training, and options of its line} as a curve's points and options.
 local function entry_of(where, i, entry, measure)
   if type(entry) ~= "table" or type(entry[1]) ~= "string" then
-    fail("%s: entry %d must be {name, training}, got %s", where, i, input.shown(entry))
+    input.check.must_be(where, ("entry %d"):format(i), entry, "{name, training}")
   end
   local m, look = entry[2], {}
   local curve = type(m) == "table" and m[measure]
@@ -265,7 +265,7 @@ end
 function views.histories(list, given)
   local where = "plot.histories"
   if type(list) ~= "table" or #list == 0 then
-    fail("%s: the trainings must be a list {{name, training}, ..}, got %s", where, input.shown(list))
+    input.check.must_be(where, "trainings", list, "a list {{name, training}, ..}")
   end
   local options, own = read(where, given, {measure = kinds.one_of(HISTORY)})
   local measure = own.measure or "train_loss"

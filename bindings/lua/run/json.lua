@@ -1,5 +1,6 @@
 -- Lua values as JSON (RFC 8259): UTF-8, keys sorted. What JSON cannot say is an error, or is told apart.
-local peri, fail = ...
+local peri, check = ...
+local fail, describe = check.fail, check.describe
 
 -- ---- strings ----
 
@@ -72,7 +73,7 @@ local function entries(state, t)
   local names, values = {}, {}
   for key, value in pairs(t) do
     if type(key) ~= "string" and math.type(key) ~= "integer" then
-      state:fail("has a key that is a %s (expected strings or whole numbers)", type(key))
+      state:fail("has the key %s (expected strings or whole numbers)", describe(key))
     end
     local name = tostring(key)
     if values[name] ~= nil then state:fail("has the key %s twice, as a string and as a number", name) end
@@ -129,7 +130,7 @@ local WRITERS = {
 
 function encode(state, value)
   local writer = WRITERS[type(value)]
-  if not writer then state:fail("is a %s, which JSON cannot say", type(value)) end
+  if not writer then state:fail("is %s, which JSON cannot say", describe(value)) end
   state.values = state.values + 1
   if state.values > MOST then
     state.keys = {}

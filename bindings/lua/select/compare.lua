@@ -1,11 +1,12 @@
 -- compare: estimators side by side.
-local peri, _, input, rows, evaluate = ...
-local fail = input.fail
+local peri, internal, input, rows, evaluate = ...
+local check = internal.check
+local fail = check.fail
 
 local Comparison = {}
 Comparison.__index = Comparison
 
-Comparison.__tostring = input.guard("tostring", function(self)
+Comparison.__tostring = check.guard("tostring", function(self)
   local metric = self.metric and " " .. self.metric or ""
   local lines = { { "method", "rows", "train" .. metric, "test" .. metric, "ms to fit", "ms to score", "size" } }
   for i, r in ipairs(self.results) do
@@ -25,12 +26,12 @@ end
 
 -- What an estimator holds in the end, in words.
 local function words_of_size(m)
-  if evaluate.has(m, "support") then return ("%d support vectors"):format(#m.support) end
-  if evaluate.has(m, "parameters") then return ("%d parameters"):format(count(m.parameters)) end
-  if evaluate.has(m, "model") and evaluate.has(m.model, "parameters") then
+  if check.has(m, "support") then return ("%d support vectors"):format(#m.support) end
+  if check.has(m, "parameters") then return ("%d parameters"):format(count(m.parameters)) end
+  if check.has(m, "model") and check.has(m.model, "parameters") then
     return ("%d parameters"):format(count(m.model:parameters()))
   end
-  if evaluate.has(m, "coef") then return ("%d parameters"):format(count { m.coef, m.intercept }) end
+  if check.has(m, "coef") then return ("%d parameters"):format(count { m.coef, m.intercept }) end
   return "-"
 end
 
@@ -43,28 +44,26 @@ end
 -- A fitted copy (where there can be one: the estimator stays as it is), and of a network the seconds of its steps,
 -- without the measures of its epochs.
 local function fitted(operation, name, m, train)
-  if evaluate.has(m, "fit") and evaluate.has(m, "clone") then
+  if check.has(m, "fit") and check.has(m, "clone") then
     m = m:clone()
-    if not evaluate.has(m, "fit") then
-      fail("%s: clone of %s gave %s (expected an estimator)", operation, name, input.describe(m))
+    if not check.has(m, "fit") then
+      fail("%s: clone of %s gave %s (expected an estimator)", operation, name, check.describe(m))
     end
   end
   local start = peri.now()
-  if evaluate.has(m, "fit") then m = evaluate.fit_alone(operation, { label = name }, m, train.x, train.y) end
-  local seconds = evaluate.has(m, "seconds") and m.seconds[-1] or peri.now() - start
+  if check.has(m, "fit") then m = evaluate.fit_alone(operation, { label = name }, m, train.x, train.y) end
+  local seconds = check.has(m, "seconds") and m.seconds[-1] or peri.now() - start
   return m, seconds
 end
 
 local function read_row(operation, i, row, train)
   if type(row) ~= "table" or getmetatable(row) then
-    fail("%s: entry %d must be {name, estimator}, got %s", operation, i, input.describe(row))
+    check.must_be(operation, ("entry %d"):format(i), row, "{name, estimator}")
   end
   local name, m = row[1], row[2]
-  if type(name) ~= "string" then
-    fail("%s: entry %d must begin with a name, got %s", operation, i, input.describe(name))
-  end
-  if not (evaluate.has(m, "predict") and evaluate.has(m, "score")) then
-    fail("%s: %s must be an estimator (fit, predict, score), got %s", operation, name, input.describe(m))
+  check.read(operation, ("the name of entry %d"):format(i), name, check.kinds.string)
+  if not (check.has(m, "predict") and check.has(m, "score")) then
+    check.must_be(operation, name, m, "an estimator (fit, predict, score)")
   end
   if row.train == nil and not train then fail("%s: %s has no rows to fit (train is missing)", operation, name) end
   return {
@@ -75,15 +74,15 @@ end
 
 return function(given)
   local operation = "compare"
-  if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
+  check.table(operation, given)
   local named, list = {}, {}
   for key, value in pairs(given) do
     if math.type(key) ~= "integer" then named[key] = value end
   end
-  local options = input.only(operation, named, "maximize measure_train metric test train")
+  local options = check.only(operation, named, "maximize measure_train metric test train")
   local train = options.train ~= nil and rows.pair(operation, "train", options.train) or nil
   local test = rows.pair(operation, "test", options.test)
-  local measure_train = input.flag(operation, "measure_train", options.measure_train, true)
+  local measure_train = check.flag(operation, "measure_train", options.measure_train, true)
   local scorer = evaluate.scorer(operation, options)
   if #given == 0 then fail("%s: there is no estimator (expected {name, estimator}, ...)", operation) end
   for i, row in ipairs(given) do list[i] = read_row(operation, i, row, train) end

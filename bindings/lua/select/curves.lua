@@ -1,6 +1,7 @@
 -- learning_curve and validation_curve: scores on what was fitted and on what was held out, over sizes or values.
 local peri, internal, input, rows, folds, evaluate = ...
-local fail = input.fail
+local check = internal.check
+local fail = check.fail
 
 local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
 
@@ -8,7 +9,7 @@ local Curve = {}
 Curve.__index = Curve
 
 -- Of one repeat there is no deviation to tell.
-Curve.__tostring = input.guard("tostring", function(self)
+Curve.__tostring = check.guard("tostring", function(self)
   local columns = { "train_mean", "train_std", "test_mean", "test_std" }
   local lines = { { self.name, "train", "std", "test", "std" } }
   if self.test_scores:size(2) == 1 then
@@ -23,10 +24,8 @@ Curve.__tostring = input.guard("tostring", function(self)
   return input.aligned(lines)
 end)
 
-Curve.plot = input.guard("plot", function(self, options)
-  if getmetatable(self) ~= Curve then
-    fail("plot: called with %s (expected result:plot(...))", input.describe(self))
-  end
+Curve.plot = check.guard("plot", function(self, options)
+  check.called("plot", getmetatable(self) == Curve, self, "result:plot(...)")
   return peri.plot and internal.view("curve", self, options)
 end)
 
@@ -44,17 +43,15 @@ end
 
 local function read_seeds(operation, seeds)
   if seeds == nil then return { 0 } end
-  if type(seeds) ~= "table" or #seeds == 0 then
-    fail("%s: seeds must be a list of 1 or more whole numbers, got %s", operation, input.describe(seeds))
-  end
-  for i, seed in ipairs(seeds) do input.whole(operation, ("entry %d of seeds"):format(i), seed, 0) end
+  seeds = input.values(operation, "seeds", seeds, "whole numbers")
+  for i, seed in ipairs(seeds) do check.whole(operation, ("entry %d of seeds"):format(i), seed, 0) end
   return seeds
 end
 
 -- What is fitted and scored in each repeat: {train =, test =, order = seed of the order, seed = of the default stream
 -- or nil}. With dev a repeat for each seed, with cv one for each fold.
 local function read_repeats(operation, options)
-  if (options.dev == nil) == (options.cv == nil) then fail("%s: one of dev and cv must be given", operation) end
+  check.one_given(operation, options, "dev", "cv")
   local train, repeats = rows.pair(operation, "train", options.train), {}
   if options.dev ~= nil then
     if options.seed ~= nil then fail("%s: seed is for cv; with dev there is seeds, a list", operation) end
@@ -65,7 +62,7 @@ local function read_repeats(operation, options)
     return repeats
   end
   if options.seeds ~= nil then fail("%s: seeds is for dev; with cv there is seed", operation) end
-  local seed = input.whole(operation, "seed", options.seed or 0, 0)
+  local seed = check.whole(operation, "seed", options.seed or 0, 0)
   local fold, k = folds.read(operation, options.cv, seed, train)
   for f = 1, k do
     local inside, out = evaluate.fold_rows(fold, f)
@@ -80,16 +77,10 @@ end
 -- Sizes up to 1 are shares of m rows, others counts; ascending, each once.
 local function read_sizes(operation, sizes, m)
   if sizes == nil then sizes = { 0.1, 0.325, 0.55, 0.775, 1 } end
-  if peri.is_tensor(sizes) and sizes:dim() == 1 then sizes = sizes:totable() end
-  if type(sizes) ~= "table" or #sizes == 0 then
-    fail("%s: sizes must be a list of 1 or more numbers, got %s", operation, input.describe(sizes))
-  end
+  sizes = input.values(operation, "sizes", sizes, "numbers")
   local counts, seen = {}, {}
   for i, size in ipairs(sizes) do
-    if not (math.type(size) and size > 0 and (size <= 1 or math.tointeger(size))) then
-      fail("%s: entry %d of sizes must be a share up to 1 or a count above 1, got %s", operation, i,
-        input.describe(size))
-    end
+    check.read(operation, ("entry %d of sizes"):format(i), size, input.SHARE)
     local count = size <= 1 and math.max(1, math.floor(size * m + 1e-9)) or math.tointeger(size)
     if count > m then fail("%s: a size is %d but there are %d rows to fit", operation, count, m) end
     if not seen[count] then counts[#counts + 1] = count end
@@ -109,8 +100,8 @@ local curves = { class = Curve }
 
 function curves.learning_curve(given)
   local operation = "learning_curve"
-  if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
-  local options = input.only(operation, given, "build cv dev estimator metric seed seeds sizes train")
+  local options = check.only(operation, check.table(operation, given),
+    "build cv dev estimator metric seed seeds sizes train")
   local build, scorer = evaluate.builder(operation, options), evaluate.scorer(operation, options)
   local repeats, least = read_repeats(operation, options), math.huge
   for _, r in ipairs(repeats) do least = math.min(least, #r.train.x) end
@@ -136,15 +127,12 @@ end
 
 function curves.validation_curve(given)
   local operation = "validation_curve"
-  if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
-  local options = input.only(operation, given, "build cv dev estimator metric param seed seeds train values")
+  local options = check.only(operation, check.table(operation, given),
+    "build cv dev estimator metric param seed seeds train values")
   local build, scorer = evaluate.builder(operation, options), evaluate.scorer(operation, options)
   local param, values = options.param, options.values
-  if type(param) ~= "string" then fail("%s: param must be a name, got %s", operation, input.describe(param)) end
-  if peri.is_tensor(values) and values:dim() == 1 then values = values:totable() end
-  if type(values) ~= "table" or #values == 0 then
-    fail("%s: values must be a list of 1 or more values, got %s", operation, input.describe(values))
-  end
+  check.read(operation, "param", param, check.kinds.string)
+  values = input.values(operation, "values", values)
   local scores, numbers = new_scores(#values), true
   for _, value in ipairs(values) do numbers = numbers and math.type(value) ~= nil end
   for k, r in ipairs(read_repeats(operation, options)) do

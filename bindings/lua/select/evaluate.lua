@@ -1,18 +1,10 @@
 -- Fits and scores candidates: {make = function() -> an estimator that is not fitted, label = text for messages}.
 -- Machines with a kernel that differ only in C are fitted together, so that they share kernel values.
-local peri, internal, input = ...
-local fail = input.fail
+local peri, internal = ...
+local check = internal.check
+local fail = check.fail
 
 local evaluate = {}
-
-function evaluate.has(object, name)
-  local kind = type(object)
-  if kind ~= "table" and kind ~= "userdata" then return false end
-  local ok, value = pcall(function() return object[name] end)
-  return ok and value ~= nil
-end
-
-local has = evaluate.has
 
 -- Calls f, naming the candidate in its error.
 local function attempt(operation, label, f, ...)
@@ -28,7 +20,7 @@ end
 -- ---- scores ----
 
 local function classes_of(m)
-  if not has(m, "classes") then return nil end
+  if not check.has(m, "classes") then return nil end
   local classes = m.classes
   return peri.is_tensor(classes) and classes:totable() or classes
 end
@@ -36,7 +28,7 @@ end
 local function predict(m, x) return m:predict(x) end
 
 local function decide(m, x)
-  if has(m, "decision_function") then return m:decision_function(x) end
+  if check.has(m, "decision_function") then return m:decision_function(x) end
   return m:predict_proba(x)
 end
 
@@ -68,7 +60,7 @@ local NAMES = "accuracy f1_macro f1_weighted log_loss mae mse r2 roc_auc"
 local function as_number(operation, value)
   if peri.is_tensor(value) and value:numel() == 1 then value = value:item() end
   if math.type(value) then return value + 0.0 end
-  fail("%s: the metric gave %s (expected a number)", operation, input.describe(value))
+  fail("%s: the metric gave %s (expected a number)", operation, check.describe(value))
 end
 
 -- The scorer that options metric and maximize ask for: {name = of the metric, or nil, less =, of = function(m, x, y) ->
@@ -78,7 +70,7 @@ function evaluate.scorer(operation, options)
   if maximize ~= nil and type(metric) ~= "function" then
     fail("%s: maximize says whether more is better of a metric that is a function", operation)
   end
-  local scorer = { less = not input.flag(operation, "maximize", maximize, true) }
+  local scorer = { less = not check.flag(operation, "maximize", maximize, true) }
   if metric == nil then
     scorer.of = function(m, x, y) return as_number(operation, m:score(x, y)) end
     scorer.of_predictions = function(m, pred, y)
@@ -89,7 +81,7 @@ function evaluate.scorer(operation, options)
   end
   local row = { read = predict, measure = metric }
   if type(metric) ~= "function" then
-    row = METRICS[input.choice(operation, "metric (if it is no function)", metric, NAMES)]
+    row = METRICS[check.choice(operation, "metric (if it is no function)", metric, NAMES)]
     scorer.less, scorer.name = row.less, metric
   end
   scorer.of = function(m, x, y) return as_number(operation, row.measure(row.read(m, x), y, classes_of(m))) end
@@ -111,8 +103,8 @@ function evaluate.maker(operation, build, seed)
         local copy = {}
         for name, value in pairs(params) do copy[name] = value end
         local m = attempt(operation, label, build, copy)
-        if not (has(m, "fit") and has(m, "predict")) then
-          fail("%s: build must give an estimator (fit, predict, score), got %s", operation, input.describe(m))
+        if not (check.has(m, "fit") and check.has(m, "predict")) then
+          fail("%s: build gave %s (expected an estimator: fit, predict, score)", operation, check.describe(m))
         end
         return m
       end,
@@ -123,13 +115,13 @@ end
 -- What makes an estimator of a set of parameters: the option build, or copies of the option estimator.
 function evaluate.builder(operation, options)
   local build, estimator = options.build, options.estimator
-  if (build == nil) == (estimator == nil) then fail("%s: one of build and estimator must be given", operation) end
+  check.one_given(operation, options, "build", "estimator")
   if build ~= nil then
     if type(build) == "function" then return build end
-    fail("%s: build must be a function that gives an estimator, got %s", operation, input.describe(build))
+    check.must_be(operation, "build", build, "a function that gives an estimator")
   end
-  if has(estimator, "clone") then return function(params) return estimator:clone(params) end end
-  fail("%s: estimator must be an estimator that can be cloned, got %s", operation, input.describe(estimator))
+  if check.has(estimator, "clone") then return function(params) return estimator:clone(params) end end
+  check.must_be(operation, "estimator", estimator, "an estimator that can be cloned")
 end
 
 local function value_text(value)
@@ -186,7 +178,7 @@ end
 -- Some estimators return themselves from fit, others nothing.
 function evaluate.fit_alone(operation, candidate, m, x, y)
   local fitted = attempt(operation, candidate.label, m.fit, m, x, y)
-  return has(fitted, "predict") and fitted or m
+  return check.has(fitted, "predict") and fitted or m
 end
 
 -- Calls visit(i, m) for every candidate fitted on x and y; the order is not that of the list.

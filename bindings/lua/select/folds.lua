@@ -1,12 +1,13 @@
 -- KFold and StratifiedKFold: which rows are held out when.
 local _, internal, input, rows = ...
-local fail = input.fail
+local check = internal.check
+local fail = check.fail
 
 local Splitter = {}
 Splitter.__index = Splitter
 
 local function rows_of(operation, X)
-  if math.type(X) then return input.whole(operation, "the number of rows", X, 1) end
+  if math.type(X) then return check.whole(operation, "the number of rows", X, 1) end
   return #rows.features(operation, "X", X)
 end
 
@@ -30,7 +31,7 @@ end
 
 -- For each of n rows its fold, and how many there are; labels (int64) are there for StratifiedKFold.
 local function assign(self, operation, n, labels)
-  local count, seed = input.whole(operation, "folds", self.folds, 2), input.whole(operation, "seed", self.seed, 0)
+  local count, seed = check.whole(operation, "folds", self.folds, 2), check.whole(operation, "seed", self.seed, 0)
   if count > n then fail("%s: folds is %d but X has %d rows", operation, count, n) end
   if not self.stratified then
     return self.shuffle and internal.kernels.folds(n, nil, count, seed) or in_turn(n, count), count
@@ -40,10 +41,8 @@ local function assign(self, operation, n, labels)
   return internal.kernels.folds(n, labels, count, seed), count
 end
 
-Splitter.split = input.guard("split", function(self, X, y)
-  if getmetatable(self) ~= Splitter then
-    fail("split: called with %s (expected m:split(X, y))", input.describe(self))
-  end
+Splitter.split = check.guard("split", function(self, X, y)
+  check.called("split", getmetatable(self) == Splitter, self, "m:split(X, y)")
   local operation = self.name .. ".split"
   local n, labels = rows_of(operation, X), nil
   if self.stratified then
@@ -60,16 +59,16 @@ Splitter.split = input.guard("split", function(self, X, y)
   end
 end)
 
-Splitter.__tostring = input.guard("tostring", function(self)
+Splitter.__tostring = check.guard("tostring", function(self)
   local shuffle = self.stratified and "" or (", shuffle = %s"):format(self.shuffle)
   return ("%s{folds = %d%s, seed = %d}"):format(self.name, self.folds, shuffle, self.seed)
 end)
 
 local function new(name, options, known)
-  options = input.only(name, options, known)
+  options = check.only(name, options, known)
   return setmetatable({
-    name = name, folds = input.whole(name, "folds", options.folds or 5, 2),
-    seed = input.whole(name, "seed", options.seed or 0, 0),
+    name = name, folds = check.whole(name, "folds", options.folds or 5, 2),
+    seed = check.whole(name, "seed", options.seed or 0, 0),
   }, Splitter)
 end
 
@@ -77,7 +76,7 @@ local folds = { class = Splitter }
 
 function folds.KFold(options)
   local self = new("KFold", options, "folds seed shuffle")
-  self.shuffle = input.flag("KFold", "shuffle", options and options.shuffle, true)
+  self.shuffle = check.flag("KFold", "shuffle", options and options.shuffle, true)
   return self
 end
 
@@ -93,9 +92,9 @@ function folds.read(operation, cv, seed, pair)
   local splitter = cv
   if getmetatable(cv) ~= Splitter then
     if not math.type(cv) then
-      fail("%s: cv must be a number of folds, KFold or StratifiedKFold, got %s", operation, input.describe(cv))
+      check.must_be(operation, "cv", cv, "a number of folds, KFold or StratifiedKFold")
     end
-    local options = { folds = input.whole(operation, "cv", cv, 2), seed = seed }
+    local options = { folds = check.whole(operation, "cv", cv, 2), seed = seed }
     local spread = pair.labels and largest_class(pair.labels) >= cv
     splitter = spread and folds.StratifiedKFold(options) or folds.KFold(options)
   end

@@ -1,6 +1,7 @@
 -- cross_val_score, grid_search and random_search.
 local peri, internal, input, rows, folds, evaluate = ...
-local fail = input.fail
+local check = internal.check
+local fail = check.fail
 
 local Search = {}
 Search.__index = Search
@@ -11,11 +12,11 @@ local function float64(list) return peri.tensor(list, { dtype = "float64" }) end
 
 function search.cross_val_score(estimator, X, y, options)
   local operation = "cross_val_score"
-  options = input.only(operation, options, "cv metric seed")
+  options = check.only(operation, options, "cv metric seed")
   local build = type(estimator) == "function" and estimator
     or evaluate.builder(operation, { estimator = estimator or false })
   local pair = rows.pair(operation, "the data", { X, y })
-  local seed = input.whole(operation, "seed", options.seed or 0, 0)
+  local seed = check.whole(operation, "seed", options.seed or 0, 0)
   local scorer = evaluate.scorer(operation, options)
   local fold, k = folds.read(operation, options.cv or 5, seed, pair)
   local candidate = evaluate.maker(operation, build, options.seed)({}, "")
@@ -25,26 +26,17 @@ end
 -- ---- parameters ----
 
 local function sorted_names(operation, params)
-  if type(params) ~= "table" then fail("%s: params must be a table, got %s", operation, input.describe(params)) end
+  check.read(operation, "params", params, check.kinds.table)
   local names = {}
   for name in pairs(params) do
     if type(name) ~= "string" then
-      fail("%s: params must have names as keys, got %s", operation, input.describe(name))
+      fail("%s: params must have names, got the key %s", operation, check.describe(name))
     end
     names[#names + 1] = name
   end
   if #names == 0 then fail("%s: params is empty", operation) end
   table.sort(names)
   return names
-end
-
--- A table or tensor of values as a list.
-local function values_of(operation, name, values)
-  if peri.is_tensor(values) and values:dim() == 1 then values = values:totable() end
-  if type(values) ~= "table" or #values == 0 then
-    fail("%s: params.%s must be a list of 1 or more values, got %s", operation, name, input.describe(values))
-  end
-  return values
 end
 
 local function value_text(value)
@@ -95,7 +87,7 @@ local function generator(seed)
     if m == nil then return uniform() end
     if n == nil then m, n = 1, m end
     if math.type(m) ~= "integer" or math.type(n) ~= "integer" or m > n then
-      fail("random_search: random: %s to %s is no range of whole numbers", m, n)
+      fail("random_search: random: %s to %s is no range of whole numbers", check.describe(m), check.describe(n))
     end
     if n - m < 0 or n - m >= 1 << 53 then fail("random_search: random: %d to %d is a range beyond 2^53", m, n) end
     return m + math.floor(uniform() * (n - m + 1))
@@ -106,33 +98,31 @@ end
 local function drawer(operation, name, given)
   if type(given) == "function" then return given end
   if peri.is_tensor(given) or type(given) ~= "table" or given.from == nil then
-    local values = values_of(operation, name, given)
+    local values = input.values(operation, "params." .. name, given)
     return function(random) return values[random(#values)] end
   end
-  local range = input.only(operation .. ": params." .. name, given, "from log to whole")
+  local range = check.only(operation .. ": params." .. name, given, "from log to whole")
   local from, to = range.from, range.to
-  local log = input.flag(operation, "params." .. name .. ".log", range.log, false)
-  local whole = input.flag(operation, "params." .. name .. ".whole", range.whole, false)
-  local function finite(x) return math.type(x) and x - x == 0 end
-  if not (finite(from) and finite(to) and from <= to) then
-    fail("%s: params.%s must go from a finite number to one that is not below it, got %s to %s", operation, name,
-      input.describe(from), input.describe(to))
+  local log = check.flag(operation, "params." .. name .. ".log", range.log, false)
+  local whole = check.flag(operation, "params." .. name .. ".whole", range.whole, false)
+  local kind = whole and check.kinds.whole or check.kinds.finite
+  from = check.read(operation, "params." .. name .. ".from", from, kind)
+  to = check.read(operation, "params." .. name .. ".to", to, kind)
+  if from > to then
+    fail("%s: params.%s goes from %s to %s (expected the smaller number first)", operation, name, from, to)
   end
   if log and from <= 0 then fail("%s: params.%s has log but begins at %s (expected > 0)", operation, name, from) end
-  if whole then
-    from = input.whole(operation, "params." .. name .. ".from", from, math.mininteger)
-    to = input.whole(operation, "params." .. name .. ".to", to, math.mininteger)
-    if not log then return function(random) return random(from, to) end end
-  end
+  if whole and not log then return function(random) return random(from, to) end end
+  local exp_of, log_of = internal.data.exp, internal.data.log
   return function(random)
     local u = random()
     if not log then return (1 - u) * from + u * to end
     if not whole then
-      return math.min(math.max(math.exp((1 - u) * math.log(from) + u * math.log(to)), from), to)
+      return math.min(math.max(exp_of((1 - u) * log_of(from) + u * log_of(to)), from), to)
     end
     -- every whole number has the stretch of the logarithm from half below it to half above
-    local low, high = math.log(from - 0.5), math.log(to + 0.5)
-    return math.min(math.max(math.floor(math.exp(low + u * (high - low)) + 0.5), from), to)
+    local low, high = log_of(from - 0.5), log_of(to + 0.5)
+    return math.min(math.max(math.floor(exp_of(low + u * (high - low)) + 0.5), from), to)
   end
 end
 
@@ -150,7 +140,7 @@ end
 -- ---- the search ----
 
 -- "text" of each result, best first.
-Search.__tostring = input.guard("tostring", function(self)
+Search.__tostring = check.guard("tostring", function(self)
   local header = table.move(self.names, 1, #self.names, 1, {})
   header[#header + 1] = "score"
   if self.folds then header[#header + 1] = "std" end
@@ -165,10 +155,8 @@ Search.__tostring = input.guard("tostring", function(self)
   return input.aligned(lines)
 end)
 
-Search.plot = input.guard("plot", function(self, options)
-  if getmetatable(self) ~= Search then
-    fail("plot: called with %s (expected result:plot(...))", input.describe(self))
-  end
+Search.plot = check.guard("plot", function(self, options)
+  check.called("plot", getmetatable(self) == Search, self, "result:plot(...)")
   return peri.plot and internal.view("search", self, options)
 end)
 
@@ -196,14 +184,13 @@ end
 local KNOWN = "build cv dev estimator maximize metric n params refit seed train"
 
 local function read(operation, given, known)
-  if type(given) ~= "table" then fail("%s: the argument must be a table, got %s", operation, input.describe(given)) end
-  local options = input.only(operation, given, known)
+  local options = check.only(operation, check.table(operation, given), known)
   local build = evaluate.builder(operation, options)
-  if (options.dev == nil) == (options.cv == nil) then fail("%s: one of dev and cv must be given", operation) end
+  check.one_given(operation, options, "dev", "cv")
   local self = {
     train = rows.pair(operation, "train", options.train), scorer = evaluate.scorer(operation, options),
-    seed = input.whole(operation, "seed", options.seed or 0, 0),
-    refit = input.flag(operation, "refit", options.refit, true),
+    seed = check.whole(operation, "seed", options.seed or 0, 0),
+    refit = check.flag(operation, "refit", options.refit, true),
   }
   self.make = evaluate.maker(operation, build, options.seed)
   if options.dev ~= nil then
@@ -265,7 +252,7 @@ function search.grid_search(given)
   local operation = "grid_search"
   local self, options = read(operation, given, (KNOWN:gsub(" n ", " ")))
   local names, lists, list = sorted_names(operation, options.params), {}, {}
-  for _, name in ipairs(names) do lists[name] = values_of(operation, name, options.params[name]) end
+  for _, name in ipairs(names) do lists[name] = input.values(operation, "params." .. name, options.params[name]) end
   for number = 0, count_combinations(operation, names, lists) - 1 do
     list[#list + 1] = combination(names, lists, number)
   end
@@ -275,13 +262,13 @@ end
 function search.random_search(given)
   local operation = "random_search"
   local self, options = read(operation, given, KNOWN)
-  local n = input.whole(operation, "n", options.n or 10, 1)
+  local n = check.whole(operation, "n", options.n or 10, 1)
   local names, draw, lists, list = sorted_names(operation, options.params), {}, {}, {}
   for _, name in ipairs(names) do
     local value = options.params[name]
     draw[name] = drawer(operation, name, value)
     if lists and (type(value) == "function" or type(value) == "table" and value.from ~= nil) then lists = nil end
-    if lists then lists[name] = values_of(operation, name, value) end
+    if lists then lists[name] = input.values(operation, "params." .. name, value) end
   end
   local random = generator(self.seed)
   if lists then

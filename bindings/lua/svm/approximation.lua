@@ -2,89 +2,42 @@
 -- kernel's values, so that a linear machine learns as one with the kernel would. Called with the module and
 -- the table of peri.svm.
 local peri, internal, svm = ...
-local kernels = internal.kernels
+local check, kernels = internal.check, internal.kernels
+local fail, kinds = check.fail, check.kinds
 
 svm.kernel_matrix = kernels.kernel_matrix
 
 -- A documentation: lines that are indented go on with the line before.
 local function text(lines) return (lines:gsub("\n  ", " ")) end
 
--- ---- errors ----
-
-local function fail(operation, message, ...) internal.raise(("%s: " .. message):format(operation, ...)) end
-
--- A value as a message shows it.
-local function shown(value)
-  local kind = type(value)
-  if kind == "string" then return "'" .. value .. "'" end
-  if kind == "number" or kind == "boolean" or kind == "nil" then return tostring(value) end
-  return peri.is_tensor(value) and "a tensor" or "a " .. kind
-end
-
--- ---- options: each kind checks a value and gives what is kept ----
+-- ---- options ----
 
 local LARGEST = 2 ^ 53 -- whole numbers up to here are exact as doubles
-
-local function integer(low, high)
-  return function(operation, name, value)
-    if type(value) ~= "number" then fail(operation, "%s must be a number, got %s", name, shown(value)) end
-    local whole = math.tointeger(value)
-    if not whole then fail(operation, "%s must be a whole number, got %s", name, value) end
-    if whole < low or whole > high then
-      fail(operation, "%s is %d (expected %d to %.0f)", name, whole, low, high)
-    end
-    return whole
-  end
-end
-
-local function finite(operation, name, value)
-  if type(value) ~= "number" then fail(operation, "%s must be a number, got %s", name, shown(value)) end
-  if value - value ~= 0 then fail(operation, "%s must be finite, got %s", name, value) end
-  return value + 0.0
-end
-
-local function gamma(operation, name, value)
-  if value == "scale" or value == "auto" then return value end
-  if type(value) ~= "number" then fail(operation, "gamma must be scale, auto or a number, got %s", shown(value)) end
-  if not (value > 0 and value < math.huge) then
-    fail(operation, "gamma is %s (expected a finite number > 0)", value + 0.0)
-  end
-  return value + 0.0
-end
-
-local KERNELS = { linear = true, poly = true, rbf = true, sigmoid = true }
-
-local function kernel(operation, name, value)
-  if type(value) == "string" and KERNELS[value] then return value end
-  fail(operation, "kernel must be one of linear poly rbf sigmoid, got %s", shown(value))
-end
+local COMPONENTS, SEED = check.whole_from(1, 2 ^ 31 - 1), check.whole_from(0, LARGEST)
+local KERNEL = check.one_of "linear poly rbf sigmoid"
+local COEF0 = check.kind("a finite number", function(v) return kinds.finite.read(v) and v + 0.0 end, kinds.number)
+local WIDTH = check.test("scale, auto or a number",
+  function(v) return v == "scale" or v == "auto" or math.type(v) ~= nil end)
+WIDTH.words = { "scale", "auto" }
+local GAMMA = check.kind("a finite number > 0", function(v)
+  if type(v) == "string" then return WIDTH.read(v) end
+  return kinds.positive.read(v) and v + 0.0
+end, WIDTH)
 
 -- The options of an estimator, in the order in which messages and texts name them: {name, kind, default}.
 local NYSTROEM = {
-  { "kernel", kernel, "rbf" }, { "gamma", gamma, "auto" }, { "degree", integer(0, 2 ^ 31 - 1), 3 },
-  { "coef0", finite, 1.0 }, { "n_components", integer(1, 2 ^ 31 - 1), 100 }, { "seed", integer(0, LARGEST), 0 },
+  { "kernel", KERNEL, "rbf" }, { "gamma", GAMMA, "auto" }, { "degree", check.whole_from(0, 2 ^ 31 - 1), 3 },
+  { "coef0", COEF0, 1.0 }, { "n_components", COMPONENTS, 100 }, { "seed", SEED, 0 },
 }
-local RBF_SAMPLER = {
-  { "gamma", gamma, 1.0 }, { "n_components", integer(1, 2 ^ 31 - 1), 100 }, { "seed", integer(0, LARGEST), 0 },
-}
-
-local function names_of(options)
-  local names = {}
-  for i, option in ipairs(options) do names[i] = option[1] end
-  return table.concat(names, ", ")
-end
+local RBF_SAMPLER = { { "gamma", GAMMA, 1.0 }, { "n_components", COMPONENTS, 100 }, { "seed", SEED, 0 } }
 
 local function read_options(operation, options, given)
-  local params, known = {}, {}
-  for _, option in ipairs(options) do params[option[1]], known[option[1]] = option[3], option[2] end
-  if given == nil then return params end
-  if type(given) ~= "table" then fail(operation, "options must be a table, got %s", shown(given)) end
-  for name, value in next, given do
-    if type(name) ~= "string" then fail(operation, "options must have names, got the key %s", shown(name)) end
-    if not known[name] then
-      fail(operation, "unknown option %s (known: %s)%s", name, names_of(options), internal.meant(name, known))
-    end
-    params[name] = known[name](operation, name, value)
+  local names = {}
+  for i, option in ipairs(options) do names[i] = option[1] end
+  local params = check.only(operation, given, table.concat(names, " "))
+  for _, option in ipairs(options) do
+    local name, kind, default = table.unpack(option)
+    params[name] = params[name] == nil and default or check.read(operation, name, params[name], kind)
   end
   return params
 end
@@ -130,16 +83,14 @@ local function define(class)
     internal.document(name, doc, function(m, ...)
       local state = states[m]
       local operation = class.name .. "." .. name
-      if not state or state.class ~= class then
-        fail(operation, "the first argument must be the estimator (m:%s), got %s", name, shown(m))
-      end
+      check.called(operation, state and state.class == class, m, ("m:%s(...)"):format(name))
       return f(m, state, operation, ...)
     end, methods)
   end
 
   local function fit(m, state, operation, X)
     local x = kernels.features(X, operation)
-    if #x == 0 then fail(operation, "X has 0 rows (expected 1 or more)") end
+    if #x == 0 then fail("%s: X has 0 rows (expected 1 or more)", operation) end
     local fitted = class.fit(state.params, x, operation)
     fitted.n, fitted.d, fitted.dtype = #x, x:size(2), x.dtype
     state.fitted = fitted
@@ -147,10 +98,10 @@ local function define(class)
   end
 
   local function transform(_, state, operation, X)
-    if not state.fitted then fail(class.name, "not fitted; call fit first") end
+    if not state.fitted then fail("%s: not fitted; call fit first", class.name) end
     local x, fitted = kernels.features(X, operation), state.fitted
     if x:size(2) ~= fitted.d then
-      fail(operation, "X has %d features but the fit had %d", x:size(2), fitted.d)
+      fail("%s: X has %d features but the fit had %d", operation, x:size(2), fitted.d)
     end
     return class.transform(fitted, x:to(fitted.dtype), state.params)
   end
@@ -166,17 +117,13 @@ local function define(class)
     return copy
   end)
   method("clone", CLONE, function(m, state, operation, changes)
-    if changes ~= nil and type(changes) ~= "table" then
-      fail(operation, "changes must be a table of options, got %s", shown(changes))
-    end
+    if changes ~= nil then check.read(operation, "changes", changes, kinds.table) end
     local merged = methods.params(m)
     for name, value in next, changes or {} do merged[name] = value end
     return new(read_options(class.name, class.options, merged))
   end)
   method("has", HAS, function(m, _, operation, name)
-    if type(name) ~= "string" then fail(operation, "name must be a string, got %s", shown(name)) end
-    local ok, value = pcall(function() return m[name] end)
-    return ok and value ~= nil
+    return check.has(m, check.read(operation, "name", name, kinds.string))
   end)
   method("release", RELEASE, function(_, state) state.fitted = nil end)
 
@@ -185,19 +132,19 @@ local function define(class)
     if methods[name] then return methods[name] end
     if is_field[name] and state.fitted then return state.fitted[name] end
     if is_option[name] then return state.params[name] end
-    if is_field[name] then fail(class.name, "not fitted; call fit first") end
+    if is_field[name] then fail("%s: not fitted; call fit first", class.name) end
     local known = setmetatable({}, { __index = methods })
     for _, names in ipairs { is_field, is_option } do
       for key in pairs(names) do known[key] = true end
     end
-    fail(class.name, "there is no field or method %s%s", type(name) == "string" and name or shown(name),
+    fail("%s: there is no field or method %s%s", class.name, type(name) == "string" and name or check.describe(name),
       internal.meant(name, known))
   end
 
   internal.set_class("svm." .. class.name, "Methods of kernel approximations", methods, meta)
 
   function meta.__newindex(_, name)
-    fail(class.name, "%s cannot be set (m:clone{n_components = 10} is a copy with other options)", tostring(name))
+    fail("%s: %s cannot be set (m:clone{n_components = 10} is a copy with other options)", class.name, tostring(name))
   end
 
   function meta.__tostring(m)
@@ -248,7 +195,7 @@ local function fit_nystroem(params, x, operation)
   fitted.components = x[fitted.component_indices]
   local K = kernels.kernel_matrix(fitted.components, nil, kernel_options(params, fitted.gamma))
   if not (K - K):eq(0):all() then
-    fail(operation, "the %s kernel overflows (scale the features, or lower gamma or degree)", params.kernel)
+    fail("%s: the %s kernel overflows (scale the features, or lower gamma or degree)", operation, params.kernel)
   end
   fitted.normalization = inverse_root(K)
   return fitted
@@ -268,7 +215,7 @@ svm.Nystroem{kernel = 'rbf', gamma = 'auto', degree = 3, coef0 = 1, n_components
 Features whose scalar products are near a kernel's values, from the kernel between rows and n_components rows of the
   fit, chosen at random by seed; exact between rows of the fit when all of them are chosen. With svm.LinearSVC behind it
   a kernel machine for many rows. Kernels as in svm.kernel_matrix; gamma: 'auto', 1 / d; 'scale', 1 / (d Var(X)); or a
-  number > 0.
+  number > 0. normalization is by LAPACK's syevd, whose bits are the processor's.
 Methods: fit, transform, fit_transform, clone, params, release.
 Fields after fit, for c components (n_components, or n with a Lua warning when X has fewer rows): components (c x d),
   component_indices (c, int64: rows of X), normalization (c x c), gamma (the number used). Options can be read too

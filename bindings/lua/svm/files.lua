@@ -1,7 +1,7 @@
 -- Estimators in files: m:save(path) and svm.load(path). A safetensors file holds the machine's arrays and numbers under
 -- the names of their fields, options that are numbers as "option.NAME", and words and switches as metadata.
 local peri, internal, svm = ...
-local input = internal.load("learn.input", peri, internal)
+local check = internal.check
 
 local function number(value) return peri.tensor(value, { dtype = "float64" }) end
 
@@ -14,15 +14,13 @@ end
 local function save(m, path)
   local name = type(m) == "userdata" and tostring(m):match "^%a+"
   local row = rows()[name or ""]
-  if not row then
-    input.fail("save: called with %s (expected m:save(path))", input.describe(m))
-  end
+  check.called("save", row, m, "m:save(path)")
   local params = m:params()
   local tensors, metadata = {}, { perilune = "svm." .. name }
   if type(params.kernel) == "function" then
     internal.raise(name .. ".save: the kernel is a Lua function, which cannot be saved (data is never code)")
   end
-  if type(path) ~= "string" then internal.raise(("%s.save: path must be a string, got %s"):format(name, type(path))) end
+  check.read(name .. ".save", "path", path, check.kinds.string)
   for _, field in ipairs(row.fields) do
     local value = m[field] -- an error when m is not fitted
     if type(value) == "number" then value = number(value) end

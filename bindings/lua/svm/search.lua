@@ -1,13 +1,13 @@
 -- Sweeps over C, cross-validation and grids over (C, gamma), which share kernel values and start each machine from
 -- the one before.
 local peri, internal, svm = ...
-local input = internal.load("learn.input", peri, internal)
-local fail, whole = input.fail, input.whole
+local check, input = internal.check, internal.load("learn.input", peri, internal)
+local fail, whole = check.fail, check.whole
 
 local function check_estimator(operation, m)
   local name = type(m) == "userdata" and tostring(m):match "^(%a+)%{"
   if not name or not internal.machines[name] then
-    fail("%s: the first argument must be an estimator of svm, got %s", operation, type(m))
+    check.must_be(operation, "the first argument", m, "an estimator of svm")
   end
   return name
 end
@@ -15,9 +15,7 @@ end
 -- Splits options into those named (call) and the rest.
 local function part(operation, options, names)
   local call, rest = {}, {}
-  if options ~= nil and type(options) ~= "table" then
-    fail("%s: options must be a table, got %s", operation, type(options))
-  end
+  if options ~= nil then check.table(operation, options) end
   for name, value in pairs(options or {}) do
     if type(name) == "string" and (" " .. names .. " "):find(" " .. name .. " ", 1, true) then
       call[name] = value
@@ -28,19 +26,9 @@ local function part(operation, options, names)
   return call, rest
 end
 
-local function only(operation, options, names)
-  local call, rest = part(operation, options, names)
-  local unknown = next(rest)
-  if unknown ~= nil then
-    fail("%s: unknown option %s (known: %s)%s", operation, tostring(unknown), (names:gsub(" ", ", ")),
-      internal.meant(unknown, names))
-  end
-  return call
-end
-
 local function rows_of(operation, X)
   if peri.is_tensor(X) and X:dim() > 0 or type(X) == "table" then return #X end
-  fail("%s: X must be a tensor or a table of rows, got %s", operation, type(X))
+  check.must_be(operation, "X", X, "a tensor or a table of rows")
 end
 
 local function check_C(operation, m, name)
@@ -70,17 +58,11 @@ end
 
 -- ---- cross-validation ----
 
--- The mean of right answers, or R^2, over the rows where mask holds, weighted.
+-- The share of right answers, or R^2, over the rows where mask holds, weighted.
 local function score(numbers, predictions, y, mask, weights)
-  local p, t = predictions[mask], y[mask]
-  local w = weights and weights[mask] or peri.ones(#p, { dtype = "float64" })
-  local all = w:sum():item()
-  if all == 0 then return 0 / 0 end
-  if not numbers then return ((p:eq(t)):to "float64" * w):sum():item() / all end
-  local residual = ((t - p) ^ 2 * w):sum():item()
-  local total = ((t - (t * w):sum() / all) ^ 2 * w):sum():item()
-  if total == 0 then return residual == 0 and 1 or 0 end
-  return 1 - residual / total
+  local p, t, w = predictions[mask], y[mask], weights and weights[mask]
+  if numbers then return internal.data.r_squared(t, t - p, w) end
+  return internal.data.accuracy(p, t, w)
 end
 
 -- Machines without shared kernel values: a fit for each fold.
@@ -111,8 +93,9 @@ local function prepare(operation, m, X, y, call)
   if self.folds > self.n then fail("%s: folds is %d but X has %d rows", operation, self.folds, self.n) end
   local seed = whole(operation, "seed", call.seed or 0, 0)
   self.y = as_tensor(y, self.numbers and "float64" or "int64")
-  if self.y == nil or self.y:dim() ~= 1 or #self.y ~= self.n then
-    fail("%s: y must have an entry for each of the %d rows of X", operation, self.n)
+  if self.y == nil then check.must_be(operation, "y", y, "a tensor or a table") end
+  if self.y:dim() ~= 1 or #self.y ~= self.n then
+    fail("%s: y has shape %s (expected %d entries, as X has rows)", operation, check.shape(self.y), self.n)
   end
   self.weights = as_tensor(call.sample_weight, "float64")
   self.fold = internal.kernels.folds(self.n, not self.numbers and self.y or nil, self.folds, seed)
@@ -145,7 +128,7 @@ local function scores_of(self, predictions)
 end
 
 local function cross_validate(m, X, y, options)
-  local call = only("cross_validate", options, "folds progress sample_weight seed")
+  local call = check.only("cross_validate", options, "folds progress sample_weight seed")
   local self = prepare("cross_validate", m, X, y, call)
   local predictions, status = cross_predict(self, m)
   predictions = predictions[1]
@@ -158,18 +141,11 @@ end
 
 -- ---- grids ----
 
-local function candidates(operation, name, values)
-  if type(values) ~= "table" or #values == 0 then
-    fail("%s: %s must be a table of 1 or more values", operation, name)
-  end
-  return values
-end
-
 local Grid = {}
 Grid.__index = Grid
 
 -- A table of the results, best first, as text.
-Grid.__tostring = input.guard("tostring", function(grid)
+Grid.__tostring = check.guard("tostring", function(grid)
   local lines = { ("%12s %12s %9s %9s"):format("C", "gamma", "score", "std") }
   for _, r in ipairs(grid.results) do
     local gamma = type(r.gamma) == "number" and ("%.6g"):format(r.gamma) or tostring(r.gamma or "")
@@ -179,10 +155,8 @@ Grid.__tostring = input.guard("tostring", function(grid)
 end)
 
 -- What select's searches have: names, results with params, folds and metric.
-Grid.plot = input.guard("plot", function(self, options)
-  if getmetatable(self) ~= Grid then
-    fail("plot: called with %s (expected grid:plot(...))", input.describe(self))
-  end
+Grid.plot = check.guard("plot", function(self, options)
+  check.called("plot", getmetatable(self) == Grid, self, "grid:plot(...)")
   local search = { names = { "C" }, results = {}, folds = #self.results[1].scores, metric = self.metric }
   for i, r in ipairs(self.results) do
     search.results[i] = { params = { C = r.C, gamma = r.gamma }, score = r.score, std = r.std }
@@ -197,11 +171,11 @@ local function before(a, b)
 end
 
 local function grid_search(m, X, y, options)
-  local call = only("grid_search", options, "C folds gamma progress refit sample_weight seed")
+  local call = check.only("grid_search", options, "C folds gamma progress refit sample_weight seed")
   local self = prepare("grid_search", m, X, y, call)
   local C = check_C("grid_search", m, tostring(m):match "^%a+")
-  local Cs = { table.unpack(candidates("grid_search", "C", call.C or { C })) }
-  local gammas = call.gamma and candidates("grid_search", "gamma", call.gamma) or { m:params().gamma or false }
+  local Cs = { table.unpack(input.values("grid_search", "C", call.C or { C })) }
+  local gammas = call.gamma and input.values("grid_search", "gamma", call.gamma) or { m:params().gamma or false }
   for _, value in ipairs(Cs) do m:clone { C = value } end -- a value that is refused is refused before any fit
   table.sort(Cs)
   local results, matrix = {}, {}

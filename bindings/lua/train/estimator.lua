@@ -1,6 +1,7 @@
 -- Networks as estimators: what train.fit gives, and Classifier and Regressor, which build their network in fit.
-local peri, internal, check, loop = ...
-local fail, kinds, shown = check.fail, check.kinds, check.shown
+local peri, internal, data, loop = ...
+local check = internal.check
+local fail, kinds, describe = check.fail, data.kinds, check.describe
 
 -- ---- options ----
 
@@ -24,7 +25,7 @@ local FIT = joined(LOOP, {
   step = kinds.callable, train = kinds.pair, dev = kinds.pair, sample_weight = kinds.list,
   scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
 })
-local NOTE = "; parameters of build must be named in params = {name = value, ..}"
+local NOTE = "; parameters of build are named in params = {name = value, ..}"
 local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
 local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false }
 
@@ -33,7 +34,7 @@ local function with_defaults(options)
     if options[name] == nil then options[name] = value end
   end
   local callbacks = options.callbacks
-  if callbacks == nil or kinds.callable.test(callbacks) then
+  if callbacks == nil or kinds.callable.read(callbacks) then
     options.callbacks = { callbacks }
   else
     options.callbacks = table.move(callbacks, 1, #callbacks, 1, {})
@@ -117,8 +118,8 @@ end
 
 -- train and its weights, without the rows of weight 0; what cannot be taken apart is left for the checks to name.
 local function weighted_rows(where, set, weights, dtype)
-  local n, index, kept = #check.rows(where, "train's X", set[1], dtype), {}, {}
-  for row, w in ipairs(check.weights(where, weights, n)) do
+  local n, index, kept = #data.rows(where, "train's X", set[1], dtype), {}, {}
+  for row, w in ipairs(data.weights(where, weights, n)) do
     if w > 0 then index[#index + 1], kept[#kept + 1] = row, w end
   end
   local y = set[2]
@@ -129,41 +130,40 @@ local function weighted_rows(where, set, weights, dtype)
 end
 
 local function prepare_set(where, name, set, self, weights)
-  local X = check.rows(where, name .. "'s X", set[1], self.dtype)
+  local X = data.rows(where, name .. "'s X", set[1], self.dtype)
   local w = weights and peri.tensor(weights, { dtype = self.dtype })
   if not self.classes then
-    local y = check.targets(where, name .. "'s y", set[2], #X, self.dtype)
+    local y = data.targets(where, name .. "'s y", set[2], #X, self.dtype)
     return { X = X, y = y, w = w, total = loop.spread(y, w) }
   end
-  local labels = check.labels(where, name .. "'s y", set[2], #X)
-  return { X = X, y = check.positions(where, name .. "'s y", labels, self.classes), w = w }
+  local labels = data.labels(where, name .. "'s y", set[2], #X)
+  return { X = X, y = data.positions(where, name .. "'s y", labels, self.classes), w = w }
 end
 
 -- The loss of each element, which weights multiply.
 local function elements_of(where, loss)
   local name = class_name(loss)
   if name == "CrossEntropyLoss" or name == "MSELoss" then return peri.nn[name] { reduction = "none" } end
-  fail("%s: sample_weight is for CrossEntropyLoss and MSELoss, the loss is %s", where, name or shown(loss))
+  fail("%s: sample_weight is for CrossEntropyLoss and MSELoss, the loss is %s", where, name or describe(loss))
 end
-
-local function shape(t) return table.concat(t.shape, "x") end
 
 -- Some rows through the model and the loss: what they give must fit the targets.
 local function check_scores(where, job, classes)
   local scores, y, loss = loop.try(job)
   if not peri.is_tensor(scores) then
-    fail("%s: the model gives %s (expected a tensor, a row of scores for each of x)", where, shown(scores))
+    fail("%s: the model gives %s (expected a tensor, a row of scores for each of x)", where, describe(scores))
   end
   if classes and (scores:dim() ~= 2 or scores:size(2) ~= #classes) then
-    fail("%s: the model gives %s for %d rows, but there are %d classes (expected %dx%d)", where, shape(scores), #y,
-      #classes, #y, #classes)
+    fail("%s: the model gives %s for %d rows, but there are %d classes (expected %dx%d)", where,
+      check.shape(scores), #y, #classes, #y, #classes)
   end
-  if not classes and shape(scores) ~= shape(y) then
-    fail("%s: the model gives %s for %d rows, but these rows of y are %s", where, shape(scores), #y, shape(y))
+  if not classes and check.shape(scores) ~= check.shape(y) then
+    fail("%s: the model gives %s for %d rows, but these rows of y are %s", where, check.shape(scores), #y,
+      check.shape(y))
   end
   local value = loss()
   if not peri.is_tensor(value) or value:numel() ~= 1 then
-    fail("%s: the loss must give a tensor of one number (reduction 'mean' or 'sum'), got %s", where, shown(value))
+    fail("%s: the loss gives %s (expected a tensor of one number: reduction 'mean' or 'sum')", where, describe(value))
   end
 end
 
@@ -180,6 +180,28 @@ local function check_optimizer(where, options, parameters)
   end
 end
 
+-- ---- a training that an error has ended ----
+
+local left -- of the last: self, what its loop had come to, and the error; then the estimator that is made of it
+
+-- Runs the loop. An error leaves what there is behind; that of Ctrl-C says so, others are the script's own.
+local function run(self, job)
+  local so_far = {}
+  left = nil
+  local _ <close> = setmetatable({}, {
+    __close = function(_, problem)
+      if problem == nil or not so_far.result then return end
+      left = { self = self, so_far = so_far, problem = problem }
+      if type(problem) == "string" and problem:find "interrupted!?$" then
+        local message = ("%s in epoch %d of %d (train.unfinished() gives what was trained until then)"):format(problem,
+          #so_far.result.states + 1, job.epochs)
+        error(message, 0)
+      end
+    end,
+  })
+  return loop.run(job, so_far)
+end
+
 -- Trains self.model, and puts the history and classes into self; options are checked.
 local function train(where, self, options)
   local model, parameters = layer_of(where, options)
@@ -191,9 +213,9 @@ local function train(where, self, options)
   local y = set[2]
   local classifies = is_classification(options)
   if classifies then
-    local n = #check.rows(where, "train's X", set[1], dtype)
+    local n = #data.rows(where, "train's X", set[1], dtype)
     local given = options.classes
-    self.classes = check.classes(check.labels(where, given and "classes" or "train's y", given or y, not given and n))
+    self.classes = data.classes(data.labels(where, given and "classes" or "train's y", given or y, not given and n))
     if #self.classes < 2 then fail("%s: train's y has one label alone, %d", where, self.classes[1]) end
   end
   self.flat = not classifies and (type(y) == "table" and type(y[1]) ~= "table" or peri.is_tensor(y) and y:dim() == 1)
@@ -205,7 +227,7 @@ local function train(where, self, options)
   job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
   job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
   check_scores(where, job, self.classes)
-  return joined(self, loop.run(job))
+  return joined(self, run(self, job))
 end
 
 -- ---- fitted estimators ----
@@ -213,9 +235,7 @@ end
 local methods = {}
 
 local function fitted(self, where)
-  if type(self) ~= "table" or type(self._class) ~= "string" then
-    fail("%s: called with %s (expected m:%s(...))", where, shown(self), where)
-  end
+  check.called(where, type(self) == "table" and type(self._class) == "string", self, ("m:%s(...)"):format(where))
   if not self.model then fail("%s: the %s is not fitted", where, self._class) end
   return self
 end
@@ -226,7 +246,7 @@ local function classifier(self, where)
 end
 
 local function scores_of(self, where, X)
-  return loop.forward(self.model, check.rows(where, "X", X, self.dtype, 0))
+  return loop.forward(self.model, data.rows(where, "X", X, self.dtype, 0))
 end
 
 function methods.predict(self, X)
@@ -247,15 +267,17 @@ end
 
 function methods.score(self, X, y)
   fitted(self, "score")
-  X = check.rows("score", "X", X, self.dtype)
+  X = data.rows("score", "X", X, self.dtype)
   if self.classes then
-    local labels = check.labels("score", "y", y, #X)
-    return methods.predict(self, X):eq(labels):sum():item() / #X
+    local labels = data.labels("score", "y", y, #X)
+    return internal.data.accuracy(methods.predict(self, X), labels:contiguous())
   end
-  local targets = check.targets("score", "y", y, #X, self.dtype)
+  local targets = data.targets("score", "y", y, #X, self.dtype)
   local scores = loop.forward(self.model, X)
-  if scores:numel() ~= targets:numel() then fail("score: y is %s", shown(targets)) end
-  return internal.data.r2((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
+  if scores:numel() ~= targets:numel() then
+    fail("score: y has shape %s (expected %s)", check.shape(targets), check.shape(scores))
+  end
+  return internal.data.r_squared_of((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
 end
 
 function methods.plot(self, options) return peri.plot and internal.view("history", fitted(self, "plot"), options) end
@@ -264,8 +286,8 @@ function methods.plot(self, options) return peri.plot and internal.view("history
 
 -- A Classifier or Regressor that one of its methods was called on.
 local function unfitted(self, call)
-  if type(self) == "table" and type(self._options) == "table" and type(self._new) == "function" then return self end
-  fail("%s: called with %s (expected m:%s)", call:match "^%a+", shown(self), call)
+  local ours = type(self) == "table" and type(self._options) == "table" and type(self._new) == "function"
+  return check.called(call:match "^%a+", ours, self, "m:" .. call)
 end
 
 -- The options again, in a table of its own.
@@ -281,9 +303,7 @@ end
 function methods.clone(self, changes)
   unfitted(self, "clone(changes)")
   local options = methods.params(self)
-  if changes ~= nil and type(changes) ~= "table" then
-    fail("clone: the changes must be a table, got %s", shown(changes))
-  end
+  if changes ~= nil then check.read("clone", "changes", changes, kinds.table) end
   for _, name in ipairs(check.sorted_keys(changes or {})) do
     if options.params[name] ~= nil and not CLASSIFIER[name] then
       options.params[name] = changes[name]
@@ -301,9 +321,9 @@ local function build_arguments(self, X, y)
   local p = joined(self._options.params)
   p.n_features = X:size(-1)
   if self._class == "Classifier" then
-    p.n_classes = #check.classes(check.labels("fit", "y", y, #X))
+    p.n_classes = #data.classes(data.labels("fit", "y", y, #X))
   else
-    p.n_outputs = check.targets("fit", "y", y, #X, X.dtype):size(2)
+    p.n_outputs = data.targets("fit", "y", y, #X, X.dtype):size(2)
   end
   return p
 end
@@ -313,16 +333,16 @@ function methods.fit(self, X, y, given)
   local call = check.options("fit", given or {}, FIT_METHOD)
   local options = with_defaults(check.options("fit", methods.params(self), CLASSIFIER))
   if not options.build then fail "fit: the estimator's build is gone (fields have been changed)" end
-  local rows = check.rows("fit", "X", X, float_dtype(X))
+  local rows = data.rows("fit", "X", X, float_dtype(X))
   local p = build_arguments(self, rows, y)
   if options.seed then peri.manual_seed(options.seed) end
   local model, optimizer, scheduler = options.build(p)
-  if not kinds.layer.test(model) then fail("fit: build gave %s first (expected a layer)", shown(model)) end
-  if not kinds.optimizer.test(optimizer) then
-    fail("fit: build gave %s second (expected an optimizer)", shown(optimizer))
+  if not kinds.layer.read(model) then fail("fit: build gave %s first (expected a layer)", describe(model)) end
+  if not kinds.optimizer.read(optimizer) then
+    fail("fit: build gave %s second (expected an optimizer)", describe(optimizer))
   end
-  if scheduler ~= nil and not kinds.steps.test(scheduler) then
-    fail("fit: build gave %s third (expected a schedule)", shown(scheduler))
+  if scheduler ~= nil and not kinds.steps.read(scheduler) then
+    fail("fit: build gave %s third (expected a schedule)", describe(scheduler))
   end
   if call.progress ~= nil then options.progress = call.progress end
   model:eval() -- the mode that it is in after the training
@@ -347,11 +367,14 @@ end
 local function history_text(self)
   local final = {}
   for name, value in pairs(self) do
-    if peri.is_tensor(value) and value.dtype == "float64" then final[name] = value[self.best_epoch or -1] end
+    if peri.is_tensor(value) and value.dtype == "float64" then
+      final[name] = value[not self.best and self.best_epoch or -1]
+    end
   end
   local best = self.best_epoch and (", best %d"):format(self.best_epoch) or ""
-  return ("trained %d %s (%s)%s; %s"):format(self.epochs, self.epochs == 1 and "epoch" or "epochs", self.stopped, best,
-    table.concat(check.measures(final, "%s %s"), ", "))
+  local measures = table.concat(data.measures(final, "%s %s"), ", ")
+  return ("trained %d %s (%s)%s%s"):format(self.epochs, self.epochs == 1 and "epoch" or "epochs", self.stopped, best,
+    measures ~= "" and "; " .. measures or "")
 end
 
 local function text(self)
@@ -391,8 +414,17 @@ local function constructor(name)
   return new
 end
 
+-- Tensors are made only now: right after the error Ctrl-C may not be over.
+local function unfinished()
+  if left and not left.made then
+    left.made = setmetatable(joined(left.self, loop.unfinished(left.so_far, left.problem)), classes[left.self._class])
+    left.so_far = nil
+  end
+  return left and left.made
+end
+
 local function fit(given)
-  local options = check.options("fit", given, FIT)
+  local options = check.options("fit", check.table("fit", given), FIT)
   for _, name in ipairs { "model", "train", not options.step and "optimizer" or nil } do
     if not options[name] then fail("fit: option %s is missing (expected %s)", name, FIT[name].expected) end
   end
@@ -401,6 +433,6 @@ local function fit(given)
 end
 
 return {
-  fit = fit, Classifier = constructor "Classifier", Regressor = constructor "Regressor", classes = classes,
-  methods = methods,
+  fit = fit, unfinished = unfinished, Classifier = constructor "Classifier", Regressor = constructor "Regressor",
+  classes = classes, methods = methods,
 }

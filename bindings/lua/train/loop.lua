@@ -85,10 +85,8 @@ local function add(job, sums, loss, scores, y, n, w)
   if not job.classes then
     local squares = (scores:detach() - y):square()
     sums.squares = sums.squares + (w and squares * w:unsqueeze(2) or squares):sum():item()
-  elseif w then
-    sums.right = sums.right + (scores:argmax(2):eq(y):to(w.dtype) * w):sum():item()
   else
-    sums.right = sums.right + internal.data.hits(scores, y)
+    sums.right = sums.right + internal.data.hits(scores, y, w and w:to "float64")
   end
 end
 
@@ -105,7 +103,7 @@ local function record(job, state, set, sums, total)
   if job.classes then
     state[set .. "_accuracy"] = sums.right / sums.rows
   else
-    state[set .. "_r2"] = internal.data.r2(sums.squares, total)
+    state[set .. "_r2"] = internal.data.r_squared_of(sums.squares, total)
   end
 end
 
@@ -276,8 +274,8 @@ local function epoch_of(job, result, epoch, line, stopper)
     epoch = epoch, epochs = job.epochs, learning_rate = rate, seconds = result.trained, model = job.model,
     optimizer = job.optimizer,
   }
-  result.states[epoch] = state
   if not sums then
+    result.states[epoch] = state
     sums = { loss = 0 / 0, rows = 1, right = 0 / 0, squares = 0 / 0 }
     record(job, state, "train", sums, job.train.total)
     if job.dev then record(job, state, "dev", sums, job.dev.total) end
@@ -290,6 +288,7 @@ local function epoch_of(job, result, epoch, line, stopper)
     record(job, state, "train", sums, job.train.total)
   end
   if job.dev then measure(job, state, "dev", job.dev) end
+  result.states[epoch] = state -- once it is whole
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
   if not is_finite(measured) then
@@ -314,7 +313,7 @@ local HISTORY = {
 
 local function history(result)
   for _, name in ipairs(HISTORY) do
-    if result.states[1][name] then
+    if result.states[1] and result.states[1][name] then
       local values = {}
       for i, state in ipairs(result.states) do values[i] = state[name] end
       result[name] = peri.tensor(values, { dtype = "float64" })
@@ -326,9 +325,10 @@ end
 
 -- job: model, loss, optimizer or step, parameters, train {X, y, w or nil, total}, elements (for w, the loss of single
 -- elements), dev, classes, and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note.
-local function trained(job)
-  local result = { states = {}, trained = 0, diverged = false }
-  local stopper = new_stopper(job)
+-- What there is so far stands in `so_far`, {result, stopper}, where it is found after an error.
+local function trained(job, so_far)
+  local result, stopper = { states = {}, trained = 0, diverged = false }, new_stopper(job)
+  so_far.result, so_far.stopper = result, stopper
   job.told, job.batches = { model = job.model, optimizer = job.optimizer }, 0
   job.sums_rows, job.observes = is_sum(job.loss), job.scheduler and observes(job.scheduler)
   if job.elements then job.weighted_loss = weighted(job.elements, job.sums_rows) end
@@ -353,6 +353,17 @@ local function trained(job)
   history(result)
   return result
 end
-local function run(job) return keeping_modes(job.model, trained, job) end
+local function run(job, so_far) return keeping_modes(job.model, trained, job, so_far) end
 
-return { run = run, try = try, forward = forward, spread = spread }
+-- The same of a training that an error has ended: the model stays as it is, the best parameters are a field.
+local function unfinished(so_far, problem)
+  local result, stopper = so_far.result, so_far.stopper
+  result.stopped, result.note = "error", tostring(problem)
+  if stopper and stopper.parameters then
+    result.best, result.best_epoch, result.monitor = stopper.parameters, stopper.epoch, stopper.monitor
+  end
+  history(result)
+  return result
+end
+
+return { run = run, unfinished = unfinished, try = try, forward = forward, spread = spread }

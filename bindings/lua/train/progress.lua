@@ -1,5 +1,5 @@
 -- How far training has come: one line that is rewritten on a terminal, a line every few epochs elsewhere.
-local process, check = ...
+local process, data = ...
 
 local Progress = {}
 Progress.__index = Progress
@@ -47,7 +47,7 @@ end
 
 function Progress:epoch(state)
   if not self.on then return end
-  self.said = table.concat(check.measures(state, "%s %s"), "  "):gsub("_", " ")
+  self.said = table.concat(data.measures(state, "%s %s"), "  "):gsub("_", " ")
   if self.terminal then
     rewrite(self, text(self, state.epoch, state.epoch * self.rows))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then

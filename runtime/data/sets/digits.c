@@ -5,6 +5,7 @@
 #include "data/sets/digits.h"
 #include "data/sets/sets.h"
 #include "data/streams.h"
+#include "kernels/scalar.h"
 #include "tensor/tensor.h"
 
 #include <math.h>
@@ -34,6 +35,10 @@ static const habit trembling = {0, 1.7f}, bending = {0, 1.5f};         /* hundre
 #define PEN_RADIUS   1.35f /* pixels, the median */
 #define MEAN_SLANT   0.08f /* most people lean to the right */
 #define DIGIT_LENGTH 19.0f /* pixels of the longer side, the median */
+
+static float sine(float x) { return (float)peri_sin((double)x); }
+static float cosine(float x) { return (float)peri_cos((double)x); }
+static float exponential(float x) { return (float)peri_exp((double)x); }
 
 static float normal(peri_stream *stream) { return (float)peri_stream_normal(stream); }
 static float uniform(peri_stream *stream, float low, float high) {
@@ -100,10 +105,10 @@ static int trace(peri_stream *stream, const peri_shape *shape, peri_pen *places)
 static void bend(peri_stream *stream, peri_pen *places, int n) {
   for (int w = 0; w < WAVES; w++) {
     float frequency = TWO_PI / uniform(stream, 70, 160), direction = uniform(stream, 0, TWO_PI);
-    float kx = frequency * cosf(direction), ky = frequency * sinf(direction), phase = uniform(stream, 0, TWO_PI);
+    float kx = frequency * cosine(direction), ky = frequency * sine(direction), phase = uniform(stream, 0, TWO_PI);
     float ux = draw(stream, &bending), uy = draw(stream, &bending);
     for (int i = 0; i < n; i++) {
-      float wave = sinf(kx * places[i].x + ky * places[i].y + phase);
+      float wave = sine(kx * places[i].x + ky * places[i].y + phase);
       places[i].x += ux * wave;
       places[i].y += uy * wave;
     }
@@ -112,7 +117,7 @@ static void bend(peri_stream *stream, peri_pen *places, int n) {
 
 static void turn(peri_stream *stream, peri_pen *places, int n) {
   float angle = draw(stream, &rotation), lean = MEAN_SLANT + draw(stream, &slant);
-  float width = expf(draw(stream, &stretch)), c = cosf(angle), s = sinf(angle);
+  float width = exponential(draw(stream, &stretch)), c = cosine(angle), s = sine(angle);
   for (int i = 0; i < n; i++) {
     float y = 50 - places[i].y, x = (places[i].x - 50) * width + lean * y;
     places[i].x = c * x - s * y;
@@ -133,7 +138,7 @@ static void fit(peri_stream *stream, peri_pen *places, int n, float radius) {
     mean_x += places[i].x / (float)n;
     mean_y += places[i].y / (float)n;
   }
-  float side = fminf(DIGIT_LENGTH * expf(draw(stream, &size)), 23) - 2 * radius;
+  float side = fminf(DIGIT_LENGTH * exponential(draw(stream, &size)), 23) - 2 * radius;
   float scale = side / fmaxf(fmaxf(right - left, bottom - top), 1), middle = (PERI_DIGIT_SIDE - 1) / 2.0f;
   float x = (left + right) / 4 + mean_x / 2, y = (top + bottom) / 4 + mean_y / 2;
   float to_x = middle + draw(stream, &shift_x), to_y = middle + draw(stream, &shift_y);
@@ -147,7 +152,7 @@ static void fit(peri_stream *stream, peri_pen *places, int n, float radius) {
 static void press(peri_stream *stream, peri_pen *places, int n, float radius) {
   float depth = uniform(stream, 0, 0.25f), phase = uniform(stream, 0, TWO_PI);
   float frequency = uniform(stream, 0.5f, 2) * TWO_PI / (float)n;
-  for (int i = 0; i < n; i++) places[i].radius *= radius * (1 + depth * sinf(frequency * (float)i + phase));
+  for (int i = 0; i < n; i++) places[i].radius *= radius * (1 + depth * sine(frequency * (float)i + phase));
 }
 
 /* ---- one image ---- */
@@ -172,7 +177,7 @@ static void draw_digit(uint64_t seed, int64_t index, int digit, float *image) {
   peri_stream stream = {.seed = seed, .block = PERI_STREAM_DIGITS + (uint64_t)index * BLOCKS_PER_IMAGE};
   peri_pen places[MAX_PLACES];
   const peri_shape *shape = &peri_shapes[digit][peri_stream_below(&stream, PERI_SHAPES_PER_DIGIT)];
-  float radius = PEN_RADIUS * expf(draw(&stream, &pen));
+  float radius = PEN_RADIUS * exponential(draw(&stream, &pen));
   int n = trace(&stream, shape, places);
   bend(&stream, places, n);
   turn(&stream, places, n);

@@ -2,6 +2,7 @@
 #include "data/sets/sets.h"
 #include "data/sets/digits.h"
 #include "data/streams.h"
+#include "kernels/scalar.h"
 #include "tensor/tensor.h"
 
 #include <math.h>
@@ -43,8 +44,8 @@ static double circles_sample(const peri_set_sample *s, peri_stream *stream) {
   bool is_outer = s->place < outer;
   int64_t place = is_outer ? s->place : s->place - outer, points = is_outer ? outer : s->n - outer;
   double angle = 2 * PI * (double)place / (double)points, radius = is_outer ? 1 : s->values[1];
-  s->x[0] = radius * cos(angle);
-  s->x[1] = radius * sin(angle);
+  s->x[0] = radius * peri_cos(angle);
+  s->x[1] = radius * peri_sin(angle);
   return is_outer ? 1 : 2;
 }
 
@@ -69,8 +70,8 @@ static double moons_sample(const peri_set_sample *s, peri_stream *stream) {
   int64_t outer = s->n / 2;
   bool is_outer = s->place < outer;
   double t = PI * (is_outer ? spaced(s->place, outer) : spaced(s->place - outer, s->n - outer));
-  s->x[0] = is_outer ? cos(t) : 1 - cos(t);
-  s->x[1] = is_outer ? sin(t) : 0.5 - sin(t);
+  s->x[0] = is_outer ? peri_cos(t) : 1 - peri_cos(t);
+  s->x[1] = is_outer ? peri_sin(t) : 0.5 - peri_sin(t);
   return is_outer ? 1 : 2;
 }
 
@@ -117,8 +118,8 @@ static double spirals_sample(const peri_set_sample *s, peri_stream *stream) {
   int64_t on_arm = s->n / classes + (arm < s->n % classes);
   double radius = (double)(s->place / classes + 1) / (double)on_arm;
   double angle = 2 * PI * (s->values[SPIRALS_TURNS] * radius + (double)arm / (double)classes);
-  s->x[0] = radius * cos(angle);
-  s->x[1] = radius * sin(angle);
+  s->x[0] = radius * peri_cos(angle);
+  s->x[1] = radius * peri_sin(angle);
   return (double)arm + 1;
 }
 
@@ -196,7 +197,7 @@ static const peri_option sinc_options[] = {
 static double sinc_sample(const peri_set_sample *s, peri_stream *stream) {
   double x = uniform(stream, -s->values[1], s->values[1]);
   s->x[0] = x;
-  return x == 0 ? 1 : sin(x) / x;
+  return x == 0 ? 1 : peri_sin(x) / x;
 }
 
 /* ---- friedman1 ---- */
@@ -209,7 +210,7 @@ static int64_t friedman1_features(const double *values) { return (int64_t)values
 static double friedman1_sample(const peri_set_sample *s, peri_stream *stream) {
   const double *x = s->x;
   for (int64_t i = 0; i < s->features; i++) s->x[i] = peri_stream_uniform(stream);
-  return 10 * sin(PI * x[0] * x[1]) + 20 * (x[2] - 0.5) * (x[2] - 0.5) + 10 * x[3] + 5 * x[4];
+  return 10 * peri_sin(PI * x[0] * x[1]) + 20 * (x[2] - 0.5) * (x[2] - 0.5) + 10 * x[3] + 5 * x[4];
 }
 
 /* ---- the table ---- */

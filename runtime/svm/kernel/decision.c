@@ -7,7 +7,7 @@
 
 /* To measure: ./dev bench parts machines. */
 #define ROWS    256                /* most test rows of a piece */
-#define COLUMNS 512                /* support vectors of a tile */
+#define COLUMNS PERI_SVM_COLUMNS   /* support vectors of a tile; decisions depend on it */
 #define WORK    1.5e9              /* flops of a piece, about */
 #define OTHERS  256                /* classes beside one that are summed up at once */
 #define BLOCK   ((int64_t)4 << 20) /* decisions that are held where only what they mean is wanted */
@@ -19,8 +19,8 @@ typedef struct decision_job {
   int64_t m, ldx, rows;
   const void *x;
   double *out;
-  char *scratch; /* a tile, packed rows and norms for each thread */
-  int64_t scratch_bytes, packed_at, norms_at;
+  char *scratch; /* a block's, packed rows and norms for each thread */
+  size_t scratch_bytes, packed_at, norms_at;
 } decision_job;
 
 static void start_row(const peri_svm *model, double *out) {
@@ -84,30 +84,61 @@ static void add_contributions(const peri_context *context, const peri_svm *model
   }
 }
 
+/* Support vectors of a class, at work for some rows. */
+typedef struct tile {
+  const decision_job *job;
+  int64_t row, c, from, columns;
+} tile;
+
+static void add_strip(const void *state, int64_t i, int64_t rows, const void *values, int64_t ld) {
+  const tile *t = state;
+  const peri_svm *model = t->job->model;
+  peri_dtype dtype = model->machine->compute;
+  for (int64_t r = 0; r < rows; r++)
+    add_contributions(t->job->context, model, peri_is_wide(dtype), peri_at(dtype, values, ld, r, 0), t->c, t->from,
+                      t->columns, t->job->out + (t->row + i + r) * model->pairs);
+}
+
+/* Whether rows are computed with where they lie. */
+static bool in_place(const decision_job *job) {
+  return job->dtype == job->model->machine->compute && job->model->machine->centre == NULL;
+}
+
+/* Rows as they are computed with, and their norms for kernels of distances. */
+static void pack_rows(const decision_job *job, int64_t from, int64_t m, char *packed, void *norms) {
+  const peri_svm_machine *machine = job->model->machine;
+  int64_t d = job->model->d;
+  bool wide = peri_is_wide(machine->compute);
+  for (int64_t i = 0; i < m; i++) {
+    const void *row = peri_at(job->dtype, job->x, job->ldx, from + i, 0);
+    if (!in_place(job)) {
+      void *to = packed + i * d * (int64_t)peri_float_size(machine->compute);
+      peri_svm_pack_row(job->dtype, row, machine->compute, to, d, machine->centre);
+      row = to;
+    }
+    if (!peri_svm_kernel_table[machine->kernel.id].of_distance) continue;
+    double norm = job->context->kernels->svm->square[wide](d, row);
+    if (wide)
+      ((double *)norms)[i] = norm;
+    else
+      ((float *)norms)[i] = (float)norm;
+  }
+}
+
 static void kernel_body(void *arg, int64_t piece) {
   const decision_job *job = arg;
   const peri_svm *model = job->model;
   const peri_svm_machine *machine = model->machine;
   int64_t from = piece * job->rows, m = peri_min(job->rows, job->m - from), d = model->d;
-  int64_t size = (int64_t)peri_float_size(machine->compute);
-  bool wide = peri_is_wide(machine->compute);
-  char *tile = job->scratch + peri_worker() * job->scratch_bytes;
-  char *packed = tile + job->packed_at, *norms = tile + job->norms_at;
-  for (int64_t i = 0; i < m; i++) {
-    peri_svm_pack_row(job->dtype, peri_at(job->dtype, job->x, job->ldx, from + i, 0), machine->compute,
-                      packed + i * d * size, d, machine->centre);
-    double norm = job->context->kernels->svm->square[wide](d, packed + i * d * size);
-    if (wide)
-      ((double *)norms)[i] = norm;
-    else
-      ((float *)norms)[i] = (float)norm;
-    start_row(model, job->out + (from + i) * model->pairs);
-  }
-  peri_svm_side rows = {.x = packed,
-                        .norms = norms,
-                        .ld = d,
+  char *scratch = job->scratch + (size_t)peri_worker() * job->scratch_bytes, *packed = scratch + job->packed_at;
+  pack_rows(job, from, m, packed, scratch + job->norms_at);
+  for (int64_t i = 0; i < m; i++) start_row(model, job->out + (from + i) * model->pairs);
+  const void *given = peri_at(job->dtype, job->x, job->ldx, from, 0);
+  peri_svm_side rows = {.x = in_place(job) ? given : packed,
+                        .norms = scratch + job->norms_at,
+                        .ld = in_place(job) ? job->ldx : d,
                         .from = job->dtype,
-                        .given = peri_at(job->dtype, job->x, job->ldx, from, 0),
+                        .given = given,
                         .given_ld = job->ldx};
   peri_svm_side vectors = {.x = machine->vectors,
                            .norms = machine->norms,
@@ -117,14 +148,17 @@ static void kernel_body(void *arg, int64_t piece) {
                            .given_ld = d};
   for (int64_t c = 0; c < model->groups; c++) {
     for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
-      int64_t columns = peri_min(COLUMNS, machine->start[c + 1] - s);
-      peri_svm_side some = peri_svm_side_from(&vectors, machine->compute, s);
-      peri_svm_kernel_block(job->context, &machine->kernel, machine->compute, d, m, &rows, columns, &some, tile,
-                            COLUMNS);
-      for (int64_t i = 0; i < m; i++) {
-        add_contributions(job->context, model, wide, tile + i * COLUMNS * size, c, s, columns,
-                          job->out + (from + i) * model->pairs);
-      }
+      tile t = {.job = job, .row = from, .c = c, .from = s, .columns = peri_min(COLUMNS, machine->start[c + 1] - s)};
+      peri_svm_block block = {.kernel = &machine->kernel,
+                              .dtype = machine->compute,
+                              .d = d,
+                              .m = m,
+                              .n = t.columns,
+                              .a = rows,
+                              .b = peri_svm_side_from(&vectors, machine->compute, s),
+                              .use = add_strip,
+                              .state = &t};
+      peri_svm_block_fill(job->context, &block, scratch);
     }
   }
 }
@@ -132,7 +166,7 @@ static void kernel_body(void *arg, int64_t piece) {
 /* Few where there are many pairs, so that the rows whose decisions are held at a time are several pieces. */
 static int64_t rows_of_piece(const peri_svm *model) {
   double row_work = 2.0 * (double)model->d * (double)peri_max(model->supports, 1);
-  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)fmin(WORK / row_work, ROWS)));
+  return peri_max(16, peri_min(BLOCK / 16 / model->pairs, (int64_t)peri_smaller(WORK / row_work, ROWS)));
 }
 
 /* Kernel values that are given: against all rows of the fit (gather), or against the support vectors. */
@@ -206,6 +240,8 @@ static peri_status check_input(peri_context *context, const peri_svm *model, con
   return peri_svm_check_features(context, name, in->dtype, in->m, in->d, in->x, in->ld);
 }
 
+static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
 static peri_status decide(peri_context *context, const peri_svm *model, const input *in, double *out) {
   bool given = in->of_kernel || model->options.kernel == PERI_SVM_PRECOMPUTED;
   if (given) return decide_given(context, model, in->dtype, in->m, in->x, in->ld, !in->of_kernel, out);
@@ -219,14 +255,16 @@ static peri_status decide(peri_context *context, const peri_svm *model, const in
                       .out = out};
   int64_t pieces = (in->m + job.rows - 1) / job.rows;
   if (model->options.kernel == PERI_SVM_LINEAR) return peri_parallel(context, pieces, linear_body, &job);
-  int64_t size = (int64_t)peri_float_size(model->machine->compute);
-  job.packed_at = job.rows * COLUMNS * size;
-  job.norms_at = (job.packed_at + job.rows * in->d * size + 63) / 64 * 64;
-  job.scratch_bytes = (job.norms_at + job.rows * size + 63) / 64 * 64;
+  peri_dtype compute = model->machine->compute;
+  size_t size = peri_float_size(compute);
+  job.packed_at =
+      lines(peri_svm_block_scratch(context, compute, in->d, job.rows, peri_min(COLUMNS, model->supports), false));
+  job.norms_at = job.packed_at + (in_place(&job) ? 0 : lines((size_t)(job.rows * in->d) * size));
+  job.scratch_bytes = job.norms_at + lines((size_t)job.rows * size);
   peri_blocks blocks = {.context = context};
   int64_t workers = peri_max(1, peri_min(peri_threads(context), pieces));
-  PERI_TRY(peri_blocks_new(&blocks, workers, (size_t)job.scratch_bytes, &job.scratch));
-  peri_status status = peri_svm_parallel(context, in->d, pieces, kernel_body, &job);
+  PERI_TRY(peri_blocks_new(&blocks, workers, job.scratch_bytes, &job.scratch));
+  peri_status status = peri_parallel(context, pieces, kernel_body, &job);
   peri_blocks_release(&blocks);
   return status;
 }

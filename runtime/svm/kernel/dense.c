@@ -42,7 +42,7 @@ static double gap_of(const peri_svm_extremes *e) { return e->up_at < 0 ? -INFINI
 
 double peri_dense_gap(const peri_dense *p, const peri_dense_view *view) {
   double gap = gap_of(&view->of[0]);
-  for (int64_t s = 1; s < p->segments && p->separate; s++) gap = fmax(gap, gap_of(&view->of[s]));
+  for (int64_t s = 1; s < p->segments && p->separate; s++) gap = peri_larger(gap, gap_of(&view->of[s]));
   return gap;
 }
 

@@ -65,10 +65,10 @@ static inline double peri_dense_down_slope(const peri_dense *p, int64_t t) {
 }
 /* How far up and down a variable may go with the same slope: to a bound or to the kink. */
 static inline double peri_dense_top(const peri_dense *p, int64_t t) {
-  return p->kink > 0 && p->beta[t] < 0 ? fmin(p->high[t], 0) : p->high[t];
+  return p->kink > 0 && p->beta[t] < 0 ? peri_smaller(p->high[t], 0) : p->high[t];
 }
 static inline double peri_dense_bottom(const peri_dense *p, int64_t t) {
-  return p->kink > 0 && p->beta[t] > 0 ? fmax(p->low[t], 0) : p->low[t];
+  return p->kink > 0 && p->beta[t] > 0 ? peri_larger(p->low[t], 0) : p->low[t];
 }
 static inline const char *peri_dense_row(const peri_dense *p, int64_t t) {
   return p->matrix + p->number[t] * p->row_bytes;

@@ -59,7 +59,7 @@ static peri_status fill_pairs(const peri_problem *p, const peri_solution *soluti
     model->n_iter[pair] = result->smo.iterations;
     model->gaps[pair] = result->smo.gap;
     model->objectives[pair] = result->smo.objective;
-    model->gap = fmax(model->gap, result->smo.gap);
+    model->gap = peri_larger(model->gap, result->smo.gap);
     if (!result->smo.converged) model->fit_status = 1;
     if (model->prob_a == NULL) continue;
     model->prob_a[pair] = solved->prob_a;

@@ -14,11 +14,12 @@ int64_t peri_gram_ld(int64_t n) {
  * has small ones, so that little below the diagonal is computed, and wakes no team. To measure: ./dev bench parts
  * machines. */
 #define SMALL 512
+#define LARGE PERI_SVM_COLUMNS
 
 static int64_t tile_rows(int64_t n, int64_t d) {
   if (n <= SMALL) return 48;
   if (d > 4096) return 128;
-  return n >= 4096 && d <= 1024 ? 512 : 256;
+  return n >= 4096 && d <= 1024 ? LARGE : 256;
 }
 
 typedef struct gram_job {
@@ -28,6 +29,8 @@ typedef struct gram_job {
   int64_t n, d, ld, rows, tiles; /* rows of a tile, tiles of a side */
   const peri_svm_side *x;
   void *gram;
+  char *scratch; /* of each thread */
+  size_t scratch_bytes;
 } gram_job;
 
 /* The piece-th of the tiles on and above the diagonal, row by row. */
@@ -66,8 +69,16 @@ static void fill_tile(const gram_job *job, int64_t piece) {
   i *= job->rows, j *= job->rows;
   int64_t m = peri_min(job->rows, job->n - i), n = peri_min(job->rows, job->n - j);
   char *tile = (char *)job->gram + (i * job->ld + j) * size, *other = (char *)job->gram + (j * job->ld + i) * size;
-  peri_svm_side a = peri_svm_side_from(job->x, job->dtype, i), b = peri_svm_side_from(job->x, job->dtype, j);
-  peri_svm_kernel_block(job->context, job->kernel, job->dtype, job->d, m, &a, n, &b, tile, job->ld);
+  peri_svm_block block = {.kernel = job->kernel,
+                          .dtype = job->dtype,
+                          .d = job->d,
+                          .m = m,
+                          .n = n,
+                          .a = peri_svm_side_from(job->x, job->dtype, i),
+                          .b = peri_svm_side_from(job->x, job->dtype, j),
+                          .out = tile,
+                          .ldo = job->ld};
+  peri_svm_block_fill(job->context, &block, job->scratch + (size_t)peri_worker() * job->scratch_bytes);
   if (job->dtype == PERI_FLOAT64)
     mirror_64(m, n, job->ld, (const double *)tile, (double *)other);
   else
@@ -95,8 +106,13 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
                   .x = x,
                   .gram = gram};
   job.tiles = (n + job.rows - 1) / job.rows;
-  if (n <= SMALL) return peri_svm_parallel(context, d, 1, small_gram_body, &job);
-  return peri_svm_parallel(context, d, job.tiles * (job.tiles + 1) / 2, gram_body, &job);
+  int64_t pieces = n <= SMALL ? 1 : job.tiles * (job.tiles + 1) / 2;
+  peri_blocks blocks = {.context = context};
+  job.scratch_bytes = peri_svm_block_scratch(context, dtype, d, job.rows, job.rows, true);
+  PERI_TRY(peri_blocks_new(&blocks, peri_min(peri_threads(context), pieces), job.scratch_bytes, &job.scratch));
+  peri_status status = peri_parallel(context, pieces, n <= SMALL ? small_gram_body : gram_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
 }
 
 /* ---- a given matrix ---- */
@@ -147,7 +163,8 @@ typedef struct part_job {
   const peri_cached_rows *rows;
   const peri_stretch *stretch;
   int64_t stretches, n, ld, tile, tiles; /* rows of a tile, of one stretch each; tiles of a side */
-  char *gram;
+  char *gram, *scratch;
+  size_t scratch_bytes;
 } part_job;
 
 /* Rows of a tile: where they are in x and in the part, and how many. */
@@ -168,9 +185,16 @@ static void fill_part(const part_job *job, int64_t piece) {
   peri_stretch a = part_tile(job, i), b = part_tile(job, j);
   char *tile = job->gram + (a.at * job->ld + b.at) * size, *other = job->gram + (b.at * job->ld + a.at) * size;
   if (rows->side.x != NULL) {
-    peri_svm_side u = peri_svm_side_from(&rows->side, rows->dtype, a.first);
-    peri_svm_side v = peri_svm_side_from(&rows->side, rows->dtype, b.first);
-    peri_svm_kernel_block(job->context, rows->kernel, rows->dtype, rows->d, a.count, &u, b.count, &v, tile, job->ld);
+    peri_svm_block block = {.kernel = rows->kernel,
+                            .dtype = rows->dtype,
+                            .d = rows->d,
+                            .m = a.count,
+                            .n = b.count,
+                            .a = peri_svm_side_from(&rows->side, rows->dtype, a.first),
+                            .b = peri_svm_side_from(&rows->side, rows->dtype, b.first),
+                            .out = tile,
+                            .ldo = job->ld};
+    peri_svm_block_fill(job->context, &block, job->scratch + (size_t)peri_worker() * job->scratch_bytes);
     if (rows->dtype == PERI_FLOAT64)
       mirror_64(a.count, b.count, job->ld, (const double *)(void *)tile, (double *)(void *)other);
     else
@@ -187,15 +211,27 @@ static void fill_part(const part_job *job, int64_t piece) {
 
 static void part_body(void *arg, int64_t piece) { fill_part(arg, piece); }
 
+size_t peri_gram_part_scratch(const peri_context *context, const peri_cached_rows *rows) {
+  if (rows->side.x == NULL) return 0;
+  int64_t tile = peri_min(LARGE, rows->most);
+  return peri_svm_block_scratch(context, rows->dtype, rows->d, tile, tile, true);
+}
+
 peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
-                                const peri_stretch *stretch, bool team, void *gram) {
-  part_job job = {.context = context, .rows = rows, .stretch = stretch, .stretches = stretches, .gram = gram};
+                                const peri_stretch *stretch, bool team, void *gram, void *scratch) {
+  part_job job = {.context = context,
+                  .rows = rows,
+                  .stretch = stretch,
+                  .stretches = stretches,
+                  .gram = gram,
+                  .scratch = scratch,
+                  .scratch_bytes = peri_gram_part_scratch(context, rows)};
   for (int64_t s = 0; s < stretches; s++) job.n += stretch[s].count;
   job.ld = peri_gram_ld(job.n);
   job.tile = tile_rows(job.n, rows->d);
   for (int64_t s = 0; s < stretches; s++) job.tiles += (stretch[s].count + job.tile - 1) / job.tile;
   int64_t pieces = job.tiles * (job.tiles + 1) / 2;
-  if (team) PERI_TRY(peri_svm_parallel(context, rows->side.x != NULL ? rows->d : 0, pieces, part_body, &job));
+  if (team) PERI_TRY(peri_parallel(context, pieces, part_body, &job));
   for (int64_t piece = 0; !team && piece < pieces; piece++) {
     if (peri_cancelled(context)) return PERI_ERR_CANCELLED;
     fill_part(&job, piece);
@@ -209,10 +245,10 @@ peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *r
 /* ---- cached rows ---- */
 
 /* To measure: ./dev bench parts machines. */
-#define LEAST_ROWS  16  /* of the cache */
-#define SERIAL_WORK 1e6 /* multiplications that are not worth waking the team */
-#define BATCH       256 /* rows computed by one product */
-#define TILE        512 /* columns of a piece */
+#define LEAST_ROWS  16               /* of the cache */
+#define SERIAL_WORK 1e6              /* multiplications that are not worth waking the team */
+#define BATCH       256              /* rows computed by one product */
+#define TILE        PERI_SVM_COLUMNS /* columns of a piece */
 
 static int64_t columns_ld(int64_t most) { return (most + PERI_SVM_LANES + 15) / 16 * 16; }
 
@@ -229,34 +265,52 @@ static int64_t row_of(const peri_row_cache *cache, int64_t sample) {
   return cache->stretch[s].first + (sample - cache->stretch[s].at);
 }
 
+/* A tile of columns at work: where they are in a row of the cache. */
+typedef struct rows_tile {
+  const peri_row_cache *cache;
+  int64_t at, columns;
+} rows_tile;
+
+static char *place_of(const rows_tile *tile, int64_t i) {
+  const peri_row_cache *cache = tile->cache;
+  int64_t slot = cache->slot_of[cache->missing[i]];
+  return cache->values + (size_t)(slot * cache->ld + tile->at) * peri_float_size(cache->source.dtype);
+}
+
+/* Strips of values go to the slots of their rows. */
+static void keep_values(const void *state, int64_t i, int64_t rows, const void *values, int64_t ld) {
+  const rows_tile *tile = state;
+  size_t size = peri_float_size(tile->cache->source.dtype);
+  for (int64_t r = 0; r < rows; r++)
+    memcpy(place_of(tile, i + r), (const char *)values + (size_t)(r * ld) * size, (size_t)tile->columns * size);
+}
+
 static void rows_body(void *arg, int64_t piece) {
   const rows_job *job = arg;
-  peri_row_cache *cache = job->cache;
-  peri_dtype dtype = cache->source.dtype;
-  int64_t size = (int64_t)peri_float_size(dtype), s = 0;
+  const peri_row_cache *cache = job->cache;
+  const peri_cached_rows *rows = &cache->rows;
+  int64_t s = 0;
   for (int64_t tiles; piece >= (tiles = (cache->stretch[s].count + TILE - 1) / TILE); s++) piece -= tiles;
   const peri_stretch *stretch = &cache->stretch[s];
-  const peri_cached_rows *rows = &cache->rows;
   int64_t from = piece * TILE, columns = peri_min(TILE, stretch->count - from), row = stretch->first + from;
-  char *tile = rows->side.x != NULL ? cache->tiles + peri_worker() * cache->tile_bytes : NULL;
-  if (tile != NULL) {
-    peri_svm_side batch = rows->side, others = peri_svm_side_from(&rows->side, dtype, row);
-    batch.x = cache->batch_x;
-    batch.ld = rows->d;
-    batch.norms = cache->batch_norms;
-    batch.order = cache->batch_order;
-    peri_svm_kernel_block(cache->context, rows->kernel, dtype, rows->d, job->count, &batch, columns, &others, tile,
-                          TILE);
+  rows_tile tile = {.cache = cache, .at = stretch->at + from, .columns = columns};
+  if (rows->side.x == NULL) {
+    for (int64_t i = 0; i < job->count; i++)
+      gather_row(rows->side.from, peri_svm_given_row(&rows->side, cache->missing_row[i]), rows->side.order + row,
+                 columns, cache->source.dtype, place_of(&tile, i));
+    return;
   }
-  for (int64_t i = 0; i < job->count; i++) {
-    int64_t slot = cache->slot_of[cache->missing[i]];
-    char *out = cache->values + (slot * cache->ld + stretch->at + from) * size;
-    if (tile != NULL)
-      memcpy(out, tile + i * TILE * size, (size_t)(columns * size));
-    else
-      gather_row(rows->side.from, peri_svm_given_row(&rows->side, row_of(cache, cache->missing[i])),
-                 rows->side.order + row, columns, dtype, out);
-  }
+  peri_svm_block block = {.kernel = rows->kernel,
+                          .dtype = cache->source.dtype,
+                          .d = rows->d,
+                          .m = job->count,
+                          .n = columns,
+                          .a = rows->side,
+                          .b = peri_svm_side_from(&rows->side, cache->source.dtype, row),
+                          .rows = cache->missing_row,
+                          .use = keep_values,
+                          .state = &tile};
+  peri_svm_block_fill(cache->context, &block, cache->scratch + (size_t)peri_worker() * cache->scratch_bytes);
 }
 
 static int64_t pieces_of(const peri_row_cache *cache) {
@@ -270,6 +324,16 @@ static void all_rows_body(void *arg, int64_t piece) {
   for (int64_t pieces = pieces_of(job->cache); piece < pieces; piece++) rows_body(arg, piece);
 }
 
+/* In a body, whose caller says that it was cancelled. */
+static peri_status compute_alone(rows_job *job) {
+  int64_t pieces = pieces_of(job->cache);
+  for (int64_t piece = 0; piece < pieces; piece++) {
+    if (peri_cancelled(job->cache->context)) return PERI_ERR_CANCELLED;
+    rows_body(job, piece);
+  }
+  return PERI_OK;
+}
+
 static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count) {
   for (int64_t i = 0; i < count; i++) {
     cache->sample_of[cache->slot_of[samples[i]]] = -1;
@@ -279,19 +343,16 @@ static void forget(peri_row_cache *cache, const int64_t *samples, int64_t count)
 
 static peri_status compute(peri_row_cache *cache, int64_t count) {
   const peri_cached_rows *rows = &cache->rows;
-  const peri_svm_side *side = &rows->side;
-  size_t size = peri_float_size(rows->dtype), row_bytes = (size_t)rows->d * size;
-  for (int64_t i = 0; side->x != NULL && i < count; i++) {
-    int64_t row = row_of(cache, cache->missing[i]);
-    memcpy(cache->batch_x + (size_t)i * row_bytes, peri_at(rows->dtype, side->x, side->ld, row, 0), row_bytes);
-    memcpy(cache->batch_norms + (size_t)i * size, peri_at(rows->dtype, side->norms, 1, row, 0), size);
-    cache->batch_order[i] = side->order[row];
-  }
+  size_t size = peri_float_size(rows->dtype);
+  for (int64_t i = 0; i < count; i++) cache->missing_row[i] = row_of(cache, cache->missing[i]);
   rows_job job = {.cache = cache, .count = count};
-  double per_value = side->x != NULL ? (double)rows->d + 16 : 2;
+  double per_value = rows->side.x != NULL ? (double)rows->d + 16 : 2;
   bool serial = (double)count * (double)cache->n * per_value < SERIAL_WORK;
-  peri_status status = peri_svm_parallel(cache->context, side->x != NULL ? rows->d : 0, serial ? 1 : pieces_of(cache),
-                                         serial ? all_rows_body : rows_body, &job);
+  peri_status status = PERI_OK;
+  if (cache->team)
+    status = peri_parallel(cache->context, serial ? 1 : pieces_of(cache), serial ? all_rows_body : rows_body, &job);
+  else
+    status = compute_alone(&job);
   if (status != PERI_OK) forget(cache, cache->missing, count);
   for (int64_t i = 0; status == PERI_OK && i < count; i++) { /* what lies beyond a row is read, never used */
     int64_t end = cache->slot_of[cache->missing[i]] * cache->ld + cache->n;
@@ -341,37 +402,52 @@ static peri_status fetch(peri_row_source *self, int64_t count, const int64_t *in
   return PERI_OK;
 }
 
-peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
-                               peri_row_cache *out) {
+/* How many rows of ld elements a cache has: of each when there are several. */
+static int64_t slots_of(int64_t most, int64_t ld, size_t size, double bytes) {
+  double fitting = bytes / ((double)ld * (double)size);
+  return fitting < (double)most ? peri_max(peri_min(LEAST_ROWS, most), (int64_t)fitting) : most;
+}
+
+peri_status peri_row_caches_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
+                                int64_t wanted, peri_row_cache **out, int64_t *count) {
+  peri_context *context = blocks->context;
   peri_dtype dtype = rows->dtype;
   size_t size = peri_float_size(dtype);
-  int64_t ld = columns_ld(most);
-  double fitting = bytes / ((double)ld * (double)size);
-  int64_t slots = fitting < (double)most ? peri_max(peri_min(LEAST_ROWS, most), (int64_t)fitting) : most;
-  int64_t batch = peri_min(BATCH, slots);
-  *out = (peri_row_cache){
+  int64_t ld = columns_ld(most), each = slots_of(most, ld, size, bytes / (double)wanted), n = each == most ? wanted : 1;
+  int64_t slots = n > 1 ? most : slots_of(most, ld, size, bytes), batch = peri_min(BATCH, slots);
+  peri_row_cache all = {
       .source = {.dtype = dtype,
                  .definite = peri_svm_kernel_is_definite(rows->kernel),
                  .capacity = slots,
                  .fetch = fetch},
-      .context = blocks->context,
+      .context = context,
+      .team = n == 1,
       .rows = *rows,
       .slots = slots,
       .ld = ld,
       .batch = batch,
-      .tile_bytes = rows->side.x != NULL ? batch * TILE * (int64_t)size : 0,
   };
-  PERI_TRY(peri_blocks_new(blocks, most, sizeof *out->slot_of, &out->slot_of));
-  PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->sample_of, &out->sample_of));
-  PERI_TRY(peri_blocks_new(blocks, slots, sizeof *out->used, &out->used));
-  PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->missing, &out->missing));
+  PERI_TRY(peri_blocks_new(blocks, n, sizeof **out, out));
+  PERI_TRY(peri_blocks_new(blocks, n * most, sizeof *all.slot_of, &all.slot_of));
+  PERI_TRY(peri_blocks_new(blocks, n * slots, sizeof *all.sample_of, &all.sample_of));
+  PERI_TRY(peri_blocks_new(blocks, n * slots, sizeof *all.used, &all.used));
+  PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing, &all.missing));
+  PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing_row, &all.missing_row));
   if (rows->side.x != NULL) {
-    PERI_TRY(peri_blocks_new(blocks, batch * rows->d, size, &out->batch_x));
-    PERI_TRY(peri_blocks_new(blocks, batch, size, &out->batch_norms));
-    PERI_TRY(peri_blocks_new(blocks, batch, sizeof *out->batch_order, &out->batch_order));
+    all.scratch_bytes = peri_svm_block_scratch(context, dtype, rows->d, batch, peri_min(TILE, most), false);
+    PERI_TRY(peri_blocks_new(blocks, peri_threads(context), all.scratch_bytes, &all.scratch));
   }
-  PERI_TRY(peri_blocks_new(blocks, peri_threads(blocks->context), (size_t)out->tile_bytes, &out->tiles));
-  PERI_TRY(peri_blocks_new(blocks, slots, (size_t)ld * size, &out->values));
+  PERI_TRY(peri_blocks_new(blocks, n * slots, (size_t)ld * size, &all.values));
+  for (int64_t i = 0; i < n; i++) {
+    (*out)[i] = all;
+    all.slot_of += most;
+    all.sample_of += slots;
+    all.used += slots;
+    all.missing += batch;
+    all.missing_row += batch;
+    all.values += (size_t)(slots * ld) * size;
+  }
+  *count = n;
   return PERI_OK;
 }
 

@@ -53,18 +53,22 @@ typedef struct peri_cached_rows {
   peri_dtype dtype; /* of kernel values, and of side.x */
   int64_t d;
   peri_svm_side side;
+  int64_t most; /* samples of a part */
 } peri_cached_rows;
 
+/* Bytes of scratch memory that each thread takes for parts. */
+size_t peri_gram_part_scratch(const peri_context *context, const peri_cached_rows *rows);
 /* The whole matrix of a problem of stretches, n samples in all: by the team, or with `team` false by whoever calls it,
- * which may be a body. Fails only when cancelled. */
+ * which may be a body. scratch is for all threads. Fails only when cancelled. */
 peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
-                                const peri_stretch *stretch, bool team, void *gram);
+                                const peri_stretch *stretch, bool team, void *gram, void *scratch);
 
 /* ---- cached rows ---- */
 
 typedef struct peri_row_cache {
   peri_row_source source; /* first: a row cache is a source */
   peri_context *context;
+  bool team; /* computes rows; else whoever fetches them, in a body */
   peri_cached_rows rows;
   int64_t stretches, n;
   peri_stretch stretch[PERI_STRETCHES];
@@ -77,16 +81,18 @@ typedef struct peri_row_cache {
   int64_t fetches;
   int64_t hand;         /* where the search for the next slot begins */
   int64_t *missing;     /* batch: which rows a fetch computes */
-  char *batch_x;        /* batch x d: their features */
-  char *batch_norms;    /* batch */
-  int64_t *batch_order; /* batch */
-  char *tiles;          /* a tile of values for each thread */
-  int64_t batch, tile_bytes;
+  int64_t *missing_row; /* batch: the rows of x that they are */
+  int64_t batch;
+  char *scratch; /* of each thread, where there are features */
+  size_t scratch_bytes;
 } peri_row_cache;
 
-/* A cache for problems of up to most samples, within `bytes` as far as 16 rows allow. */
-peri_status peri_row_cache_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
-                               peri_row_cache *out);
+/* Caches for problems of up to most samples: `wanted` of them, one for each thread, where `bytes` hold all rows in
+ * each; else a single one, within `bytes` as far as 16 rows allow, whose rows the team computes. What they lend is the
+ * same.
+ */
+peri_status peri_row_caches_new(peri_blocks *blocks, const peri_cached_rows *rows, int64_t most, double bytes,
+                                int64_t wanted, peri_row_cache **out, int64_t *count);
 /* Begins another problem: forgets the rows held. */
 void peri_row_cache_begin(peri_row_cache *cache, int64_t stretches, const peri_stretch *stretch);
 

@@ -1,7 +1,7 @@
 /* The table of kernels and their blocks; see kernel.h. */
 #include "svm/kernel/kernel.h"
 
-#include "base/blas.h"
+#include "product/product.h"
 #include "svm/grouping.h"
 #include "svm/svm_kernels.h"
 
@@ -68,56 +68,10 @@ int64_t peri_svm_kernel_find(const char *name) {
   return -1;
 }
 
-/* ---- blocks ---- */
+/* ---- sides ---- */
 
 /* To measure: ./dev bench parts machines. */
-#define NARROW         8 /* features up to which a product is not worth OpenBLAS's packing */
-#define NARROW_COLUMNS 128
-
-/* One of the loops over few features. */
-typedef void (*narrow_loop)(int64_t m, int64_t n, int64_t d, const void *a, int64_t lda, const void *b, int64_t ldb,
-                            void *out, int64_t ldo);
-
-/* Columns of b' a piece at a time, transposed on the stack. */
-static void narrow_block(narrow_loop loop, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
-                         int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo) {
-  union {
-    double wide[NARROW * NARROW_COLUMNS];
-    float single[NARROW * NARROW_COLUMNS];
-  } transposed;
-  for (int64_t from = 0; from < n; from += NARROW_COLUMNS) {
-    int64_t columns = peri_min(NARROW_COLUMNS, n - from);
-    for (int64_t j = 0; j < columns; j++) {
-      const void *row = peri_at(dtype, b, ldb, from + j, 0);
-      for (int64_t l = 0; l < d; l++) {
-        if (dtype == PERI_FLOAT64)
-          transposed.wide[l * NARROW_COLUMNS + j] = ((const double *)row)[l];
-        else
-          transposed.single[l * NARROW_COLUMNS + j] = ((const float *)row)[l];
-      }
-    }
-    loop(m, columns, d, a, lda, &transposed, NARROW_COLUMNS, (char *)out + from * (int64_t)peri_float_size(dtype), ldo);
-  }
-}
-
-peri_status peri_svm_parallel(peri_context *context, int64_t d, int64_t pieces, peri_body body, void *arg) {
-  return d <= NARROW ? peri_parallel(context, pieces, body, arg) : peri_blas_parallel(context, pieces, body, arg);
-}
-
-void peri_svm_products(const peri_context *context, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
-                       int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo) {
-  if (d <= NARROW) {
-    narrow_block(context->kernels->svm->narrow[peri_is_wide(dtype)], dtype, m, n, d, a, lda, b, ldb, out, ldo);
-  } else if (dtype == PERI_FLOAT64) {
-    context->blas->cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b,
-                               (int)ldb, 0, out, (int)ldo);
-  } else {
-    context->blas->cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)d, 1, a, (int)lda, b,
-                               (int)ldb, 0, out, (int)ldo);
-  }
-}
-
-/* ---- blocks of kernel values ---- */
+#define NARROW 8 /* features up to which distances come from differences alone */
 
 const void *peri_svm_given_row(const peri_svm_side *side, int64_t i) {
   return peri_at(side->from, side->given, side->given_ld, side->order != NULL ? side->order[i] : i, 0);
@@ -138,57 +92,142 @@ bool peri_svm_wants_centre(const peri_svm_kernel *kernel, int64_t d) {
   return peri_svm_kernel_table[kernel->id].of_distance && d > NARROW;
 }
 
+/* ---- strips ---- */
+
+/* A block at work. */
+typedef struct filling {
+  const peri_context *context;
+  const peri_svm_block *block;
+  const peri_svm_kernel_row *kernel;
+  double largest; /* of the norms of b */
+} filling;
+
+static int64_t number_of(const peri_svm_block *block, int64_t i) { return block->rows != NULL ? block->rows[i] : i; }
+
 /* Those of a row of exponents that are marked (see rbf_exponent), from the differences. */
-static void restore_exponents(const peri_kernels *kernels, double gamma, peri_dtype dtype, int64_t d,
-                              const peri_svm_side *a, int64_t i, int64_t n, const peri_svm_side *b, void *x) {
+static void restore_exponents(const filling *f, int64_t i, void *x) {
+  const peri_svm_block *block = f->block;
   double (*distance)(int64_t d, const void *u, const void *v) =
-      kernels->svm->distance[peri_is_wide(a->from)][peri_is_wide(b->from)];
-  const void *u = peri_svm_given_row(a, i);
-  for (int64_t j = 0; j < n; j++) {
-    if (dtype == PERI_FLOAT64) {
+      f->context->kernels->svm->distance[peri_is_wide(block->a.from)][peri_is_wide(block->b.from)];
+  double gamma = block->kernel->gamma;
+  const void *u = peri_svm_given_row(&block->a, number_of(block, i));
+  for (int64_t j = 0; j < block->n; j++) {
+    if (block->dtype == PERI_FLOAT64) {
       double *value = (double *)x + j;
-      if (*value > 0) *value = -gamma * distance(d, u, peri_svm_given_row(b, j));
+      if (*value > 0) *value = -gamma * distance(block->d, u, peri_svm_given_row(&block->b, j));
     } else {
       float *value = (float *)x + j;
-      if (*value > 0) *value = (float)(-gamma * distance(d, u, peri_svm_given_row(b, j)));
+      if (*value > 0) *value = (float)(-gamma * distance(block->d, u, peri_svm_given_row(&block->b, j)));
     }
   }
 }
 
 /* A row of exponents -gamma |a_i - b_j|^2, from squared distances where there are few features, else from products. */
-static void exponents(const peri_kernels *kernels, double gamma, peri_dtype dtype, int64_t d, const peri_svm_side *a,
-                      int64_t i, int64_t n, const peri_svm_side *b, double largest, void *x) {
-  bool wide = peri_is_wide(dtype), lost;
-  if (d <= NARROW)
-    lost = kernels->svm->distance_exponent[wide](n, x, gamma);
-  else
-    lost = kernels->svm->rbf_exponent[wide](n, x, b->norms, largest, peri_value(dtype, a->norms, i), gamma);
-  if (lost) restore_exponents(kernels, gamma, dtype, d, a, i, n, b, x);
+static void exponents(const filling *f, int64_t i, void *x) {
+  const peri_svm_block *block = f->block;
+  const peri_svm_kernels *loops = f->context->kernels->svm;
+  double gamma = block->kernel->gamma;
+  bool wide = peri_is_wide(block->dtype), lost;
+  if (block->d <= NARROW) {
+    lost = loops->distance_exponent[wide](block->n, x, gamma);
+  } else {
+    double norm = peri_value(block->dtype, block->a.norms, number_of(block, i));
+    lost = loops->rbf_exponent[wide](block->n, x, block->b.norms, f->largest, norm, gamma);
+  }
+  if (lost) restore_exponents(f, i, x);
 }
 
-void peri_svm_kernel_block(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
-                           int64_t m, const peri_svm_side *a, int64_t n, const peri_svm_side *b, void *out,
-                           int64_t ldo) {
-  const peri_svm_kernel_row *row = &peri_svm_kernel_table[kernel->id];
-  const peri_kernels *kernels = context->kernels;
-  if (row->of_distance && d <= NARROW)
-    narrow_block(kernels->svm->narrow_squares[peri_is_wide(dtype)], dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
-  else
-    peri_svm_products(context, dtype, m, n, d, a->x, a->ld, b->x, b->ld, out, ldo);
-  double largest = 0;
-  for (int64_t j = 0; row->of_distance && d > NARROW && j < n; j++)
-    largest = fmax(largest, peri_value(dtype, b->norms, j));
-  for (int64_t i = 0; i < m; i++) {
-    void *values = (char *)out + i * ldo * (int64_t)peri_float_size(dtype);
-    if (row->of_distance) exponents(kernels, kernel->gamma, dtype, d, a, i, n, b, largest, values);
-    row->apply(kernels, kernel, dtype, n, values);
+/* Products or squared distances become kernel values. */
+static void finish_strip(const void *state, int64_t batch, int64_t i, int64_t rows, int64_t j, int64_t columns,
+                         void *strip, int64_t ld) {
+  (void)batch, (void)j, (void)columns; /* there is one batch, and one piece of columns */
+  const filling *f = state;
+  const peri_svm_block *block = f->block;
+  for (int64_t r = 0; r < rows; r++) {
+    void *values = (char *)strip + r * ld * (int64_t)peri_float_size(block->dtype);
+    if (f->kernel->of_distance) exponents(f, i + r, values);
+    f->kernel->apply(f->context->kernels, block->kernel, block->dtype, block->n, values);
   }
+  if (block->use != NULL) block->use(block->state, i, rows, strip, ld);
+}
+
+/* ---- blocks ---- */
+
+#define NARROW_ROWS 64
+
+/* Squared distances of few features. Columns of b' a piece at a time, transposed on the stack. */
+static void fill_narrow(const filling *f, void *scratch) {
+  const peri_svm_block *block = f->block;
+  peri_dtype dtype = block->dtype;
+  bool wide = dtype == PERI_FLOAT64;
+  int64_t size = (int64_t)peri_float_size(dtype), ld = block->out != NULL ? block->ldo : block->n;
+  union {
+    double wide[NARROW * PERI_SVM_COLUMNS];
+    float single[NARROW * PERI_SVM_COLUMNS];
+  } turned;
+  for (int64_t j = 0; j < block->n; j++) {
+    const void *row = peri_at(dtype, block->b.x, block->b.ld, j, 0);
+    for (int64_t l = 0; l < block->d; l++) {
+      if (wide)
+        turned.wide[l * PERI_SVM_COLUMNS + j] = ((const double *)row)[l];
+      else
+        turned.single[l * PERI_SVM_COLUMNS + j] = ((const float *)row)[l];
+    }
+  }
+  for (int64_t i = 0; i < block->m; i += NARROW_ROWS) {
+    int64_t rows = peri_min(NARROW_ROWS, block->m - i);
+    char *strip = block->out != NULL ? (char *)block->out + i * ld * size : scratch;
+    for (int64_t r = 0; r < rows; r++)
+      f->context->kernels->svm->narrow_squares[wide](
+          block->n, block->d, peri_at(dtype, block->a.x, block->a.ld, number_of(block, i + r), 0), &turned,
+          PERI_SVM_COLUMNS, strip + r * ld * size);
+    finish_strip(f, 0, i, rows, 0, block->n, strip, ld);
+  }
+}
+
+static peri_product product_of(const filling *f) {
+  const peri_svm_block *block = f->block;
+  return (peri_product){.dtype = block->dtype,
+                        .m = block->m,
+                        .n = block->n,
+                        .k = block->d,
+                        .a = {.data = block->a.x, .along = block->a.ld, .step = 1, .index = block->rows},
+                        .b = {.data = block->b.x, .along = block->b.ld, .step = 1},
+                        .c = block->out,
+                        .ldc = block->ldo,
+                        .finish = finish_strip,
+                        .state = f};
+}
+
+size_t peri_svm_block_scratch(const peri_context *context, peri_dtype dtype, int64_t d, int64_t m, int64_t n,
+                              bool kept) {
+  char any;
+  peri_svm_block block = {.dtype = dtype, .d = d, .m = m, .n = n, .out = kept ? &any : NULL};
+  filling f = {.context = context, .block = &block};
+  peri_product product = product_of(&f);
+  size_t narrow = (size_t)(peri_min(m, NARROW_ROWS) * n) * peri_float_size(dtype);
+  size_t bytes = peri_multiply_scratch(context, &product);
+  return d <= NARROW && !kept && narrow > bytes ? narrow : bytes;
+}
+
+void peri_svm_block_fill(const peri_context *context, const peri_svm_block *block, void *scratch) {
+  filling f = {.context = context, .block = block, .kernel = &peri_svm_kernel_table[block->kernel->id]};
+  if (f.kernel->of_distance && block->d <= NARROW) {
+    fill_narrow(&f, scratch);
+    return;
+  }
+  for (int64_t j = 0; f.kernel->of_distance && j < block->n; j++) {
+    double norm = peri_value(block->dtype, block->b.norms, j);
+    if (norm > f.largest) f.largest = norm;
+  }
+  peri_product product = product_of(&f);
+  peri_multiply_here(context, &product, scratch);
 }
 
 /* ---- norms ---- */
 
-#define NORM_ROWS  64
-#define NORM_PIECE (32 * NORM_ROWS)
+#define NORM_ROWS  16
+#define NORM_PIECE (64 * NORM_ROWS)
 
 typedef struct norms_job {
   const peri_context *context;
@@ -196,6 +235,8 @@ typedef struct norms_job {
   int64_t n, d, ldx;
   const void *x;
   void *norms;
+  char *scratch;
+  size_t scratch_bytes;
 } norms_job;
 
 static void squares_body(void *arg, int64_t piece) {
@@ -211,30 +252,40 @@ static void squares_body(void *arg, int64_t piece) {
   }
 }
 
+/* Of some rows with each other, of which the diagonal is wanted. */
+static peri_product square_of(const norms_job *job, int64_t from, int64_t rows, void *products) {
+  peri_operand x = {.data = peri_at(job->dtype, job->x, job->ldx, from, 0), .along = job->ldx, .step = 1};
+  return (peri_product){
+      .dtype = job->dtype, .m = rows, .n = rows, .k = job->d, .a = x, .b = x, .c = products, .ldc = rows};
+}
+
 static void products_body(void *arg, int64_t piece) {
   const norms_job *job = arg;
   size_t size = peri_float_size(job->dtype);
   int64_t end = peri_min(job->n, (piece + 1) * NORM_PIECE);
-  int64_t rows = peri_min(job->n, NORM_ROWS); /* every product has the same shape: the last one reaches back */
   double products[NORM_ROWS * NORM_ROWS];
-  for (int64_t at = piece * NORM_PIECE; at < end; at += NORM_ROWS) {
-    int64_t from = peri_min(at, job->n - rows);
-    const void *x = peri_at(job->dtype, job->x, job->ldx, from, 0);
-    peri_svm_products(job->context, job->dtype, rows, rows, job->d, x, job->ldx, x, job->ldx, products, rows);
-    for (int64_t i = 0; i < rows; i++) {
-      if (from + i < at) continue; /* another piece's */
+  for (int64_t from = piece * NORM_PIECE; from < end; from += NORM_ROWS) {
+    int64_t rows = peri_min(NORM_ROWS, end - from);
+    peri_product product = square_of(job, from, rows, products);
+    peri_multiply_here(job->context, &product, job->scratch + (size_t)peri_worker() * job->scratch_bytes);
+    for (int64_t i = 0; i < rows; i++)
       memcpy((char *)job->norms + (size_t)(from + i) * size, (char *)products + (size_t)(i * rows + i) * size, size);
-    }
   }
 }
 
 peri_status peri_svm_norms(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const void *x, int64_t ldx, void *norms) {
   norms_job job = {.context = context, .dtype = dtype, .n = n, .d = d, .ldx = ldx, .x = x, .norms = norms};
-  bool of_distance = peri_svm_kernel_table[kernel->id].of_distance;
   int64_t pieces = (n + NORM_PIECE - 1) / NORM_PIECE;
-  if (of_distance) return peri_parallel(context, pieces, squares_body, &job);
-  return peri_svm_parallel(context, d, pieces, products_body, &job);
+  if (n == 0) return PERI_OK;
+  if (peri_svm_kernel_table[kernel->id].of_distance) return peri_parallel(context, pieces, squares_body, &job);
+  peri_blocks blocks = {.context = context};
+  peri_product largest = square_of(&job, 0, NORM_ROWS, NULL);
+  job.scratch_bytes = peri_multiply_scratch(context, &largest);
+  PERI_TRY(peri_blocks_new(&blocks, peri_min(peri_threads(context), pieces), job.scratch_bytes, &job.scratch));
+  peri_status status = peri_parallel(context, pieces, products_body, &job);
+  peri_blocks_release(&blocks);
+  return status;
 }
 
 void peri_svm_diagonal(const peri_kernels *kernels, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n,

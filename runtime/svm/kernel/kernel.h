@@ -1,5 +1,6 @@
-/* The kernels k(u, v) as a table, and what is computed with them in blocks: matrix products first,
- * then one vectorised pass that turns a row of products into a row of kernel values.
+/* The kernels k(u, v) as a table, and what is computed with them in blocks: strips of a matrix product, which
+ * vectorised passes turn into kernel values while they are in cache. A value depends on its two rows alone, bit for
+ * bit, whatever block it is computed in.
  *
  * A kernel of distances has them from |u|^2 + |v|^2 - 2 u.v, which cancels where rows are near each other, compared
  * with their distance from the centre. Those that come out with too few digits are computed from the differences of
@@ -30,14 +31,6 @@ bool peri_svm_kernel_is_definite(const peri_svm_kernel *kernel);
 
 extern const peri_svm_kernel_row peri_svm_kernel_table[PERI_SVM_KERNEL_COUNT];
 
-/* Runs a job whose bodies make products of rows of d features, as peri_parallel does; where these are matrix products
- * it opens the gate to BLAS. */
-peri_status peri_svm_parallel(peri_context *context, int64_t d, int64_t pieces, peri_body body, void *arg);
-
-/* out (m x n) = a (m x d) b' (n x d); one thread, in a body of peri_svm_parallel: it allocates nothing. */
-void peri_svm_products(const peri_context *context, peri_dtype dtype, int64_t m, int64_t n, int64_t d, const void *a,
-                       int64_t lda, const void *b, int64_t ldb, void *out, int64_t ldo);
-
 /* Rows of one side of a block: as they are multiplied, and as they were given. */
 typedef struct peri_svm_side {
   const void *x, *norms; /* of the dtype that is computed in: rows of ld elements, and x_i.x_i */
@@ -53,14 +46,31 @@ const void *peri_svm_given_row(const peri_svm_side *side, int64_t i);
 peri_svm_side peri_svm_side_from(const peri_svm_side *side, peri_dtype dtype, int64_t row);
 /* Whether x is to be centred, so that few distances cancel; else x is what was given. */
 bool peri_svm_wants_centre(const peri_svm_kernel *kernel, int64_t d);
-/* out (m x n) = k(a_i, b_j); one thread, in a body of peri_svm_parallel. A value depends on its two rows alone, as far
- * as the products do. */
-void peri_svm_kernel_block(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
-                           int64_t m, const peri_svm_side *a, int64_t n, const peri_svm_side *b, void *out,
-                           int64_t ldo);
 
-/* norms[i] = x_i.x_i of dtype: for distances as exact as that allows, else by the routine that gives the products, so
- * that k(x_i, x_i) is rounded as k(x_i, x_j) is. */
+/* A block of m x n kernel values k(a_i, b_j). */
+typedef struct peri_svm_block {
+  const peri_svm_kernel *kernel;
+  peri_dtype dtype;
+  int64_t d, m, n; /* n is at most PERI_SVM_COLUMNS */
+  peri_svm_side a, b;
+  const int64_t *rows; /* a_i is row rows[i] of a; or NULL */
+  void *out;           /* rows of ldo elements; or NULL, when only `use` sees the values */
+  int64_t ldo;
+  /* Called once for each strip of rows i .. when its values stand, of all columns; or NULL. */
+  void (*use)(const void *state, int64_t i, int64_t rows, const void *values, int64_t ld);
+  const void *state;
+} peri_svm_block;
+
+#define PERI_SVM_COLUMNS 512
+
+/* What blocks of up to m x n take as scratch memory; kept: they have an `out`. */
+size_t peri_svm_block_scratch(const peri_context *context, peri_dtype dtype, int64_t d, int64_t m, int64_t n,
+                              bool kept);
+/* On the thread that calls, which may be in a body: it allocates nothing. */
+void peri_svm_block_fill(const peri_context *context, const peri_svm_block *block, void *scratch);
+
+/* norms[i] = x_i.x_i of dtype: for distances as exact as that allows, else the element of the product, so that
+ * k(x_i, x_i) is rounded as k(x_i, x_j) is. */
 peri_status peri_svm_norms(peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t n, int64_t d,
                            const void *x, int64_t ldx, void *norms);
 /* k(x_i, x_i) from the norms. */

@@ -16,6 +16,8 @@ typedef struct matrix_job {
   peri_svm_side a, b;
   void *out;
   bool symmetric;
+  char *scratch; /* of each thread */
+  size_t scratch_bytes;
 } matrix_job;
 
 static void copy_element(const matrix_job *job, int64_t to, int64_t from) {
@@ -38,9 +40,16 @@ static void tile_body(void *arg, int64_t piece) {
   if (job->symmetric && j < i) return; /* the mirror of another */
   int64_t i_end = peri_min(job->m, i + job->tile), j_end = peri_min(job->n, j + job->tile);
   size_t size = peri_float_size(job->dtype);
-  peri_svm_side a = peri_svm_side_from(&job->a, job->dtype, i), b = peri_svm_side_from(&job->b, job->dtype, j);
-  peri_svm_kernel_block(job->context, job->kernel, job->dtype, job->d, i_end - i, &a, j_end - j, &b,
-                        (char *)job->out + (size_t)(i * job->n + j) * size, job->n);
+  peri_svm_block block = {.kernel = job->kernel,
+                          .dtype = job->dtype,
+                          .d = job->d,
+                          .m = i_end - i,
+                          .n = j_end - j,
+                          .a = peri_svm_side_from(&job->a, job->dtype, i),
+                          .b = peri_svm_side_from(&job->b, job->dtype, j),
+                          .out = (char *)job->out + (size_t)(i * job->n + j) * size,
+                          .ldo = job->n};
+  peri_svm_block_fill(job->context, &block, job->scratch + (size_t)peri_worker() * job->scratch_bytes);
   if (job->symmetric) mirror(job, i, i_end, j, j_end);
 }
 
@@ -75,10 +84,6 @@ static peri_status prepare(peri_blocks *blocks, matrix_job *job, const peri_svm_
 peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const peri_svm_kernel *kernel,
                                    const peri_svm_rows *a, const peri_svm_rows *b, void *out) {
   const peri_svm_rows *columns = b != NULL ? b : a;
-  if (a->n > INT32_MAX || columns->n > INT32_MAX) {
-    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %lld and %lld rows (expected at most 2^31 - 1)", who,
-                     (long long)a->n, (long long)columns->n);
-  }
   if (kernel->id == PERI_SVM_PRECOMPUTED) {
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: a precomputed kernel has no values between rows", who);
   }
@@ -98,7 +103,10 @@ peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const
   int64_t tiles = (job.m + job.tile - 1) / job.tile * job.across;
   peri_blocks blocks = {.context = context};
   peri_status status = prepare(&blocks, &job, a, b);
-  if (status == PERI_OK) status = peri_svm_parallel(context, job.d, tiles, tile_body, &job);
+  job.scratch_bytes = peri_svm_block_scratch(context, job.dtype, job.d, job.tile, job.tile, true);
+  if (status == PERI_OK)
+    status = peri_blocks_new(&blocks, peri_min(peri_threads(context), tiles), job.scratch_bytes, &job.scratch);
+  if (status == PERI_OK) status = peri_parallel(context, tiles, tile_body, &job);
   peri_blocks_release(&blocks);
   return status;
 }

@@ -34,7 +34,7 @@ static void couple(const peri_svm *model, const double *decision, double *out, d
     for (int64_t j = i + 1; j < k; j++) {
       int64_t pair = peri_svm_pair_number(k, i, j);
       double p = peri_platt(decision[pair], model->prob_a[pair], model->prob_b[pair]);
-      r[i * k + j] = fmin(fmax(p, least), 1 - least);
+      r[i * k + j] = peri_smaller(peri_larger(p, least), 1 - least);
       r[j * k + i] = 1 - r[i * k + j];
     }
   }

@@ -125,7 +125,7 @@ static void project(newton *self) {
 static bool aim(newton *self, double *slope, double *curvature) {
   const peri_dense *p = self->p;
   double scale = 0;
-  for (int64_t i = 0; i < self->count; i++) scale = fmax(scale, fabs(p->diagonal[self->member[i]]));
+  for (int64_t i = 0; i < self->count; i++) scale = peri_larger(scale, fabs(p->diagonal[self->member[i]]));
   double e = scale * (p->wide ? 1e-10 : 1e-7);
   while (!factorise(self, e)) {
     e *= 100;
@@ -176,7 +176,7 @@ static void advance(const newton *self, double length, int64_t met) {
     double top = peri_dense_top(p, t), bottom = peri_dense_bottom(p, t);
     double before = p->beta[t], after = before + length * self->direction[i];
     if (i == met) after = self->direction[i] > 0 ? top : bottom;
-    after = fmin(fmax(after, bottom), top);
+    after = peri_smaller(peri_larger(after, bottom), top);
     p->beta[t] = after;
     p->state[t] = peri_dense_state(p, t);
     for (int64_t c = 0; c < p->segments; c++) {
@@ -191,10 +191,10 @@ static double spread(const newton *self) {
   for (int c = 0; c < self->sums; c++) {
     double low = INFINITY, high = -INFINITY;
     for (int64_t i = begin_of(self, c); i < self->end[c]; i++) {
-      low = fmin(low, peri_dense_up_slope(self->p, self->member[i]));
-      high = fmax(high, peri_dense_up_slope(self->p, self->member[i]));
+      low = peri_smaller(low, peri_dense_up_slope(self->p, self->member[i]));
+      high = peri_larger(high, peri_dense_up_slope(self->p, self->member[i]));
     }
-    widest = fmax(widest, high - low);
+    widest = peri_larger(widest, high - low);
   }
   return widest;
 }

@@ -1,6 +1,8 @@
 /* Sigmoids and coupling; see platt.h. */
 #include "svm/kernel/platt.h"
 
+#include "kernels/scalar.h"
+
 #include <math.h>
 
 #define MOST_STEPS 100
@@ -10,8 +12,8 @@
 
 /* 1 / (1 + exp(z)) without overflow. */
 static double sigmoid(double z) {
-  if (z < 0) return 1 / (1 + exp(z));
-  double e = exp(-z);
+  if (z < 0) return 1 / (1 + peri_exp(z));
+  double e = peri_exp(-z);
   return e / (1 + e);
 }
 
@@ -22,7 +24,7 @@ static double loss(int64_t n, const double *f, const bool *positive, const doubl
   double sum = 0;
   for (int64_t i = 0; i < n; i++) {
     double z = a * f[i] + b, t = target[positive[i]];
-    sum += z >= 0 ? t * z + log1p(exp(-z)) : (t - 1) * z + log1p(exp(z));
+    sum += z >= 0 ? t * z + peri_log1p(peri_exp(-z)) : (t - 1) * z + peri_log1p(peri_exp(z));
   }
   return sum;
 }
@@ -70,13 +72,13 @@ void peri_platt_fit(int64_t n, const double *decision, const bool *positive, dou
   double count[2], target[2];
   targets(n, positive, count, target);
   *a = 0;
-  *b = log((count[0] + 1) / (count[1] + 1));
+  *b = peri_log((count[0] + 1) / (count[1] + 1));
   fit(n, decision, positive, target, true, a, b);
   if (!(*a > 0)) return;
   /* the loss is convex: of those that are not positive, the best a is 0, and b gives the mean of the targets */
   double sum = count[0] * target[0] + count[1] * target[1];
   *a = 0;
-  *b = log(((double)n - sum) / sum);
+  *b = peri_log(((double)n - sum) / sum);
 }
 
 void peri_platt_fit_slope(int64_t n, const double *decision, const bool *positive, double *a, double *b) {
@@ -84,7 +86,7 @@ void peri_platt_fit_slope(int64_t n, const double *decision, const bool *positiv
   targets(n, positive, count, target);
   *a = *b = 0;
   fit(n, decision, positive, target, false, a, b);
-  *a = fmin(*a, 0);
+  *a = peri_smaller(*a, 0);
 }
 
 /* ---- coupling ----
@@ -109,7 +111,7 @@ void peri_couple(int64_t k, const double *r, double *p, double *scratch) {
       for (int64_t j = 0; j < k; j++) Qp[i] += Q[i * k + j] * p[j];
       pQp += p[i] * Qp[i];
     }
-    for (int64_t i = 0; i < k; i++) worst = fmax(worst, fabs(Qp[i] - pQp));
+    for (int64_t i = 0; i < k; i++) worst = peri_larger(worst, fabs(Qp[i] - pQp));
     if (worst < enough) return;
     for (int64_t i = 0; i < k; i++) {
       double change = (pQp - Qp[i]) / Q[i * k + i], all = 1 + change;

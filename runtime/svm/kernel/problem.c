@@ -62,7 +62,7 @@ static peri_status check_nu(const peri_problem *p) {
     for (int side = 0; side < 2; side++) {
       for (int64_t t = g->start[c[side]]; t < g->start[c[side] + 1]; t++) sum[side] += g->bound[t];
     }
-    double nu = 2 * fmin(sum[0], sum[1]) / (sum[0] + sum[1]);
+    double nu = 2 * peri_smaller(sum[0], sum[1]) / (sum[0] + sum[1]);
     if (nu >= largest) continue;
     largest = nu;
     class[0] = c[0], class[1] = c[1];
@@ -78,11 +78,11 @@ static peri_status check_nu(const peri_problem *p) {
 static peri_status check_symmetry(const peri_problem *p) {
   const peri_svm_samples *s = p->samples;
   double scale = 0;
-  for (int64_t i = 0; i < s->n; i++) scale = fmax(scale, fabs(peri_value(s->dtype, s->x, i * s->ldx + i)));
+  for (int64_t i = 0; i < s->n; i++) scale = peri_larger(scale, fabs(peri_value(s->dtype, s->x, i * s->ldx + i)));
   for (int64_t i = 0; i < s->n; i++) {
     for (int64_t j = 0; j < i; j++) {
       double a = peri_value(s->dtype, s->x, i * s->ldx + j), b = peri_value(s->dtype, s->x, j * s->ldx + i);
-      if (!(fabs(a - b) > 1e-4 * fmax(scale, fabs(a)))) continue;
+      if (!(fabs(a - b) > 1e-4 * peri_larger(scale, fabs(a)))) continue;
       return peri_fail(
           p->context, PERI_ERR_ARGUMENT,
           "%s: the kernel matrix is not symmetric: %g in row %lld, column %lld, but %g in row %lld, column %lld",
@@ -172,6 +172,13 @@ static bool needs_few_rows(const peri_problem *p) {
  * long (./dev bench svm mnist10000). */
 #define CHEAP_ROW 262144
 
+/* Threads that solve machines side by side, each with a cache, where there are many more machines than threads.
+ * Progress is told by one machine after the other. */
+static int64_t caches_wanted(const peri_problem *p) {
+  int64_t threads = peri_threads(p->context);
+  return p->pairs >= 2 * threads && p->options->progress == NULL ? threads : 1;
+}
+
 /* The whole matrix where it fits the budget and is needed, else matrices of pairs, else a cache for the largest pair of
  * classes. */
 static peri_status prepare_source(peri_problem *p) {
@@ -210,8 +217,8 @@ static peri_status prepare_source(peri_problem *p) {
     second = peri_max(second, peri_min(count, most));
     most = peri_max(most, count);
   }
-  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side};
   int64_t largest = most + second;
+  p->rows = (peri_cached_rows){.kernel = &p->kernel, .dtype = p->compute, .d = s->d, .side = side, .most = largest};
   double of_pair = (double)largest * (double)peri_gram_ld(largest) * (double)size;
   bool cheap = (double)largest * (double)p->samples->d <= CHEAP_ROW || p->features == NULL;
   if (g->k > 2 && of_pair <= budget && cheap) {
@@ -222,8 +229,9 @@ static peri_status prepare_source(peri_problem *p) {
     p->source = &p->pair;
     return PERI_OK;
   }
-  p->source = &p->cache.source;
-  return peri_row_cache_new(&p->blocks, &p->rows, largest, budget, &p->cache);
+  PERI_TRY(peri_row_caches_new(&p->blocks, &p->rows, largest, budget, caches_wanted(p), &p->cache, &p->caches));
+  p->source = &p->cache->source;
+  return PERI_OK;
 }
 
 /* ---- the whole ---- */

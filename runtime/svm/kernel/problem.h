@@ -25,7 +25,8 @@ typedef struct peri_problem {
   double *diagonal;
   peri_row_source whole; /* when the matrix fits */
   peri_row_source pair;  /* when that of the largest pair of classes does: what each pair's is like */
-  peri_row_cache cache;  /* when neither does */
+  peri_row_cache *cache; /* when neither does: one, or one for each thread */
+  int64_t caches;
   peri_row_source *source;
   peri_cached_rows rows; /* where the values of parts come from */
 } peri_problem;

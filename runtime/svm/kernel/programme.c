@@ -96,7 +96,7 @@ static void fill(peri_programme *self, int64_t segment, double sum) {
   peri_smo *smo = self->smo;
   for (int64_t i = 0; i < smo->segment[segment].count; i++) {
     int64_t t = smo->segment[segment].position + i;
-    double b = segment == 0 ? fmin(smo->high[t], sum) : fmax(smo->low[t], -sum);
+    double b = segment == 0 ? peri_smaller(smo->high[t], sum) : peri_larger(smo->low[t], -sum);
     smo->beta[t] = b;
     sum -= fabs(b);
   }
@@ -111,11 +111,11 @@ static void start(peri_programme *self) {
   for (int64_t s = 0; s < form->segments; s++) {
     double w = weight(self, s);
     all = has_classes(self) ? all + w : w;
-    least = fmin(least, factor(self) * w);
+    least = peri_smaller(least, factor(self) * w);
   }
-  double sum = fmin(factor(self) * self->problem->options->nu * all / form->segments, least);
+  double sum = peri_smaller(factor(self) * self->problem->options->nu * all / form->segments, least);
   for (int64_t s = 0; s < form->segments; s++) fill(self, s, sum);
-  if (form->q == PERI_LINEAR_TERM_NONE) self->tol *= fmin(1, sum);
+  if (form->q == PERI_LINEAR_TERM_NONE) self->tol *= peri_smaller(1, sum);
 }
 
 /* K_tt, from the matrix where there is one: rounded as the rest of its row. */
@@ -146,12 +146,12 @@ void peri_programme_raise_C(peri_programme *self, double C) {
     quadratic += smo->beta[t] * (smo->gradient[t] - smo->linear[t]);
     linear += smo->beta[t] * smo->linear[t] + smo->kink * fabs(smo->beta[t]);
   }
-  double most = C / self->C, times = quadratic > 0 ? fmin(fmax(-linear / quadratic, 1), most) : 1;
+  double most = C / self->C, times = quadratic > 0 ? peri_smaller(peri_larger(-linear / quadratic, 1), most) : 1;
   if (form_of(self)->sum != PERI_SUM_ZERO) times = most; /* the sum grows with C */
   self->C = C;
   for (int64_t s = 0; s < smo->segments; s++) set_bounds(self, s);
   for (int64_t t = 0; t < smo->n; t++) {
-    smo->beta[t] = fmin(fmax(times * smo->beta[t], smo->low[t]), smo->high[t]);
+    smo->beta[t] = peri_smaller(peri_larger(times * smo->beta[t], smo->low[t]), smo->high[t]);
     smo->gradient[t] = times * (smo->gradient[t] - smo->linear[t]) + smo->linear[t];
   }
 }
@@ -191,7 +191,8 @@ static peri_status solve_margin(peri_programme *self, bool warm, peri_smo_limits
 /* The threshold of a one-class machine. Rows outside are to be at their bound, so that they are a share nu at most: all
  * others lie on the boundary or within it, whatever tol has left between them and rounding makes of their decisions. */
 static double boundary(const peri_smo_result *result) {
-  return result->converged ? fmin(result->rho[0], result->least - BOUNDARY_NOISE * result->noise) : result->rho[0];
+  return result->converged ? peri_smaller(result->rho[0], result->least - BOUNDARY_NOISE * result->noise)
+                           : result->rho[0];
 }
 
 peri_status peri_programme_solve(peri_programme *self, bool warm, const peri_smo_limits *limits,

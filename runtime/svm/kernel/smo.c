@@ -102,7 +102,7 @@ static void shrink(peri_smo_solver *self, const peri_dense_view *view, int64_t m
  * for those that have to leave a bound, and again. */
 static peri_status polish(peri_smo_solver *self, const peri_dense_view *view) {
   peri_smo_block *block = self->smo->block;
-  double tol = fmax(POLISH * self->tol, self->noise), work = 2.0 * (double)self->steps * (double)self->smo->n;
+  double tol = peri_larger(POLISH * self->tol, self->noise), work = 2.0 * (double)self->steps * (double)self->smo->n;
   shrink(self, view, peri_min(block->most, PERI_SMO_BLOCK));
   if (block->count == 0) return PERI_OK;
   PERI_TRY(peri_smo_gather(self));
@@ -160,7 +160,7 @@ static peri_status round_over_rows(peri_smo_solver *self, const peri_dense_view 
   double gap = peri_dense_gap(&self->whole, view);
   peri_smo_choose(self, view);
   PERI_TRY(peri_smo_gather(self));
-  *result = run_block(self, fmax(0.5 * self->tol, 0.1 * gap));
+  *result = run_block(self, peri_larger(0.5 * self->tol, 0.1 * gap));
   return peri_smo_scatter(self);
 }
 
@@ -187,11 +187,11 @@ static void conclude(const peri_smo_solver *self, const peri_dense_view *view, p
   for (int64_t t = 0; t < smo->n; t++)
     objective += 0.5 * smo->beta[t] * (smo->gradient[t] + smo->linear[t]) + smo->kink * fabs(smo->beta[t]);
   double gap = peri_dense_gap(&self->whole, view), tol = self->limits->tol;
-  if (self->noise >= tol) gap = fmax(gap, self->noise);
+  if (self->noise >= tol) gap = peri_larger(gap, self->noise);
   double of_values = self->whole.wide ? 1 : (double)(FLT_EPSILON / DBL_EPSILON);
   *result = (peri_smo_result){.iterations = self->steps,
                               .gap = gap > 0 ? gap : 0,
-                              .least = fmin(view->of[0].up, view->of[smo->segments - 1].up),
+                              .least = peri_smaller(view->of[0].up, view->of[smo->segments - 1].up),
                               .noise = self->noise * of_values,
                               .objective = objective,
                               .converged = gap < tol,
@@ -232,7 +232,7 @@ static peri_status solve(peri_smo_solver *self, peri_dense_view *view) {
   patience waited = {.best = INFINITY, .stuck = INFINITY};
   for (;;) {
     self->noise = rounding_error(self, self->smo->n, self->smo->beta);
-    self->tol = fmax(self->limits->tol, self->noise);
+    self->tol = peri_larger(self->limits->tol, self->noise);
     *view = peri_dense_look(&self->whole);
     double gap = peri_dense_gap(&self->whole, view);
     bool reached = !(gap >= self->tol);
@@ -278,10 +278,10 @@ peri_status peri_smo_solve(peri_context *context, peri_row_source *source, peri_
   memcpy(self.whole.segment, smo->segment, sizeof smo->segment);
   for (int64_t t = 0; t < smo->n; t++) {
     smo->state[t] = peri_dense_state(&self.whole, t);
-    self.scale = fmax(self.scale, fabs(smo->diagonal[t]));
-    self.linear = fmax(self.linear, fabs(smo->linear[t]));
+    self.scale = peri_larger(self.scale, fabs(smo->diagonal[t]));
+    self.linear = peri_larger(self.linear, fabs(smo->linear[t]));
   }
-  self.linear = fmax(self.linear, smo->kink);
+  self.linear = peri_larger(self.linear, smo->kink);
   smo->block->count = 0;
   if (warm)
     self.drift = INFINITY;

@@ -23,7 +23,7 @@ static int64_t largest_block(int64_t n, const peri_row_source *source) {
   int64_t most = peri_min(n, PERI_SMO_BLOCK);
   if (source->matrix != NULL) {
     double fitting = sqrt(source->spare / (double)peri_float_size(source->dtype)) - 2 * PERI_SVM_LANES;
-    most = peri_max(most, (int64_t)fmin(fitting, (double)(n * 3 / 4)));
+    most = peri_max(most, (int64_t)peri_smaller(fitting, (double)(n * 3 / 4)));
   }
   return peri_max(peri_min(most, source->capacity), 2);
 }

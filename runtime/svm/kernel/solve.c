@@ -23,6 +23,7 @@ typedef struct solver {
   peri_solution *solutions;
   const int64_t *platt_fold;
   worker *workers;
+  char *scratch; /* for the matrices of pairs */
   /* held-out rows */
   const int64_t *fold;
   const double *Cs;
@@ -136,12 +137,15 @@ static peri_status begin_pair(const solver *self, worker *w, int64_t pair, bool 
   const peri_stretch stretch[] = {{.first = start[a], .count = count_a, .at = 0},
                                   {.first = start[b], .count = count_b, .at = count_a}};
   if (!peri_problem_is_by_pair(p)) {
-    peri_row_cache_begin(&p->cache, stretches, stretch);
+    peri_row_cache *cache = &p->cache[serial ? 0 : peri_worker()];
+    peri_row_cache_begin(cache, stretches, stretch);
+    *source = &cache->source;
     return PERI_OK;
   }
   *source = &w->pair;
   w->pair.ld = peri_gram_ld(count_a + count_b);
-  return peri_gram_fill_part(p->context, &p->rows, stretches, stretch, serial, (void *)(uintptr_t)w->pair.matrix);
+  return peri_gram_fill_part(p->context, &p->rows, stretches, stretch, serial, (void *)(uintptr_t)w->pair.matrix,
+                             self->scratch);
 }
 
 /* The pair's machines, from the smallest C to the largest, each starting from the one before. */
@@ -240,12 +244,11 @@ static void item_body(void *arg, int64_t piece) {
 /* Without progress all items are one job of the team; with it, a few at a time. */
 static peri_status solve_parallel(solver *self, int64_t workers) {
   const peri_problem *p = self->problem;
-  int64_t d = peri_problem_is_by_pair(p) && p->features != NULL ? p->samples->d : 0; /* matrices are made within */
   int64_t size = self->problem->options->progress == NULL ? self->items : workers;
   for (int64_t from = 0; from < self->items; from += size) {
     wave job = {.solver = self, .from = from};
     int64_t now = peri_min(size, self->items - from);
-    PERI_TRY(peri_svm_parallel(p->context, d, now, item_body, &job));
+    PERI_TRY(peri_parallel(p->context, now, item_body, &job));
     self->finished += now * self->count;
     report(self, 0, 0);
     if (self->verdict == PERI_SVM_ABORT) break;
@@ -253,7 +256,7 @@ static peri_status solve_parallel(solver *self, int64_t workers) {
   return PERI_OK;
 }
 
-/* Values that have to be computed take the team for themselves. */
+/* One machine after the other: with few of them, rows that are computed take the team for themselves. */
 static peri_status solve_serial(solver *self) {
   peri_problem *p = self->problem;
   for (int64_t item = 0; item < self->items; item++) {
@@ -273,13 +276,14 @@ static size_t pair_bytes(const peri_problem *p) {
   return (size_t)(n * peri_gram_ld(n)) * peri_float_size(p->compute);
 }
 
-/* How many machines are solved at a time: one for each thread, unless their matrices are to be had one after the other;
- * 1: the team works on one. The results are the same. */
+/* How many machines are solved at a time: one for each thread, unless their matrices or caches are to be had one after
+ * the other; 1: the team works on one. The results are the same. */
 static int64_t count_workers(const solver *self, int64_t most) {
   const peri_problem *p = self->problem;
   double work = (double)self->items * (double)most * (double)most;
   int64_t workers = peri_min(peri_threads(p->context), self->items);
-  if (workers == 1 || work < SERIAL_WORK || !(peri_problem_is_whole(p) || peri_problem_is_by_pair(p))) return 1;
+  if (p->caches > 0) return p->caches;
+  if (workers == 1 || work < SERIAL_WORK) return 1;
   bool fit = (double)workers * ((double)pair_bytes(p) + p->source->spare) <= p->options->cache_size * 0x1p20;
   return peri_problem_is_whole(p) || fit ? workers : 1;
 }
@@ -290,6 +294,8 @@ static peri_status place_matrices(solver *self, int64_t workers) {
   char *matrices;
   if (!peri_problem_is_by_pair(p)) return PERI_OK;
   PERI_TRY(peri_blocks_new(&p->blocks, workers, pair_bytes(p), &matrices));
+  PERI_TRY(peri_blocks_new(&p->blocks, peri_threads(p->context), peri_gram_part_scratch(p->context, &p->rows),
+                           &self->scratch));
   p->pair.matrix = matrices;
   for (int64_t w = 0; w < workers; w++) {
     self->workers[w].pair = p->pair;

@@ -49,8 +49,8 @@ static double look(crammer *s, int64_t i) {
   for (int64_t m = 0; m < k; m++) {
     if (p->constant > 0) s->g[m] += p->constant * p->w[m * p->width + p->d];
     s->g[m] += m != own;
-    high = fmax(high, s->g[m]);
-    if (a[m] < (m == own ? p->bound[i] : 0)) low = fmin(low, s->g[m]);
+    high = peri_larger(high, s->g[m]);
+    if (a[m] < (m == own ? p->bound[i] : 0)) low = peri_smaller(low, s->g[m]);
   }
   return high - low;
 }
@@ -66,7 +66,7 @@ static void minimise(crammer *s, int64_t i) {
   }
   double beta = level(s, k, square * c);
   for (int64_t m = 0; m < k; m++) {
-    double to = fmin(m == own ? c : 0, (beta - s->step[m]) / square), change = to - a[m];
+    double to = peri_smaller(m == own ? c : 0, (beta - s->step[m]) / square), change = to - a[m];
     if (change == 0) continue;
     a[m] = to;
     p->kernels->add_rows[p->wide](p->d, 1, &x, &change, p->w + m * p->width);
@@ -90,7 +90,7 @@ static bool pass(crammer *s) {
       s->order[s->active] = i;
       continue;
     }
-    s->worst = fmax(s->worst, violation);
+    s->worst = peri_larger(s->worst, violation);
     if (violation > 1e-12) minimise(s, i);
   }
   return true;
@@ -102,7 +102,7 @@ static double measure(crammer *s) {
   double worst = 0;
   for (int64_t i = 0; i < p->rows; i++) {
     if (i % poll == 0 && peri_cancelled(p->context)) break;
-    if (p->square[i] > 0) worst = fmax(worst, look(s, i));
+    if (p->square[i] > 0) worst = peri_larger(worst, look(s, i));
   }
   return worst;
 }
@@ -112,14 +112,14 @@ static void solve_body(void *arg, int64_t piece) {
   crammer *s = arg;
   const peri_linear_problem *p = s->problem;
   int64_t passes = 0;
-  double stage = fmax(1, p->options->tol);
+  double stage = peri_larger(1, p->options->tol);
   bool reached = false;
   for (bool all = true; !reached && passes < p->max_iter && pass(s);) {
     passes++;
     reached = all && s->worst <= p->options->tol;
     all = s->worst <= stage;
     if (!all) continue;
-    stage = fmax(stage / 2, p->options->tol);
+    stage = peri_larger(stage / 2, p->options->tol);
     s->active = p->rows;
   }
   double gap = reached ? s->worst : measure(s);

@@ -2,6 +2,7 @@
 #include "svm/linear/linear.h"
 
 #include "kernels/kernels.h"
+#include "kernels/scalar.h"
 #include "svm/grouping.h"
 #include "svm/linear/linear_kernels.h"
 
@@ -76,17 +77,17 @@ peri_status peri_linear_predict(peri_context *context, const peri_linear *model,
 
 /* ---- probabilities ---- */
 
-static double sigmoid(double f) { return f >= 0 ? 1 / (1 + exp(-f)) : exp(f) / (1 + exp(f)); }
-static double log_sigmoid(double f) { return f >= 0 ? -log1p(exp(-f)) : f - log1p(exp(f)); }
+static double sigmoid(double f) { return f >= 0 ? 1 / (1 + peri_exp(-f)) : peri_exp(f) / (1 + peri_exp(f)); }
+static double log_sigmoid(double f) { return f >= 0 ? -peri_log1p(peri_exp(-f)) : f - peri_log1p(peri_exp(f)); }
 
 /* The sigmoids over their sum, which may underflow: in logarithms. */
 static void normalised(int64_t k, const double *decision, double *out) {
   double largest = -INFINITY, sum = 0;
   for (int64_t c = 0; c < k; c++) {
     out[c] = log_sigmoid(decision[c]);
-    largest = fmax(largest, out[c]);
+    largest = peri_larger(largest, out[c]);
   }
-  for (int64_t c = 0; c < k; c++) sum += out[c] = exp(out[c] - largest);
+  for (int64_t c = 0; c < k; c++) sum += out[c] = peri_exp(out[c] - largest);
   for (int64_t c = 0; c < k; c++) out[c] /= sum;
 }
 

@@ -120,14 +120,14 @@ static void leave_out(list *l, int64_t s) {
 }
 
 static double violation_of(double w, double slope) {
-  return w > 0 ? fabs(slope + 1) : w < 0 ? fabs(slope - 1) : fmax(0, fabs(slope) - 1);
+  return w > 0 ? fabs(slope + 1) : w < 0 ? fabs(slope - 1) : peri_larger(0, fabs(slope) - 1);
 }
 
 static bool is_inside(const list *l, double w, double slope) { return w == 0 && fabs(slope) < 1 - l->allowed; }
 
 static void count_violation(list *l, double violation) {
   l->sum += violation;
-  l->worst = fmax(l->worst, violation);
+  l->worst = peri_larger(l->worst, violation);
 }
 
 /* ---- the gradient ---- */
@@ -384,7 +384,7 @@ static void machine_body(void *arg, int64_t number) {
   const peri_linear_problem *p = self->problem;
   machine m = new_machine(self, number);
   peri_turn_begin(&self->turns, &m.turn);
-  double share = fmax(peri_linear_smaller_share(p, number), 1 / (double)p->rows), scale = measure(&m) * share;
+  double share = peri_larger(peri_linear_smaller_share(p, number), 1 / (double)p->rows), scale = measure(&m) * share;
   bool reached = scale == 0;
   int64_t steps = 0, stalled = 0;
   double best = INFINITY;
@@ -392,7 +392,7 @@ static void machine_body(void *arg, int64_t number) {
     bool all = m.all.active == p->width;
     p->gaps[number] = m.all.sum / scale;
     stalled = m.all.sum < best ? 0 : stalled + 1;
-    best = fmin(best, m.all.sum);
+    best = peri_smaller(best, m.all.sum);
     m.all.allowed = m.all.worst / (double)p->rows;
     if (p->gaps[number] <= p->options->tol) {
       reached = all && m.fallen <= p->options->tol;

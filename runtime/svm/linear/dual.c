@@ -63,10 +63,10 @@ static double violation_of(const slopes *s) { return s->right < 0 ? s->right : s
 
 static void count_violation(machine *m, const slopes *s, double violation) {
   double turned = m->self->regression ? violation : s->y * violation;
-  m->highest = fmax(m->highest, turned);
-  m->lowest = fmin(m->lowest, turned);
+  m->highest = peri_larger(m->highest, turned);
+  m->lowest = peri_smaller(m->lowest, turned);
   m->sum += fabs(violation);
-  m->worst = fmax(m->worst, fabs(violation));
+  m->worst = peri_larger(m->worst, fabs(violation));
 }
 
 static void count_nothing(machine *m) { m->highest = m->lowest = m->sum = m->worst = 0; }
@@ -75,7 +75,7 @@ static void count_nothing(machine *m) { m->highest = m->lowest = m->sum = m->wor
 static double minimum_along(const slopes *s, double b, double epsilon, double curvature) {
   double centre = b - s->gradient / curvature, shift = epsilon / curvature;
   double to = centre > shift ? centre - shift : centre < -shift ? centre + shift : 0;
-  return fmin(fmax(to, s->lower), s->upper);
+  return peri_smaller(peri_larger(to, s->lower), s->upper);
 }
 
 /* Visits row i: true when it is to be left out from now on. */
@@ -86,7 +86,8 @@ static bool visit(machine *m, int64_t i) {
   if (violation == 0 && s.right > m->allowed && s.left < -m->allowed) return true;
   count_violation(m, &s, violation);
   if (violation == 0) return false;
-  double curvature = fmax(p->square[i] + s.diagonal, 1e-200), epsilon = m->self->regression ? p->options->epsilon : 0;
+  double curvature = peri_larger(p->square[i] + s.diagonal, 1e-200),
+         epsilon = m->self->regression ? p->options->epsilon : 0;
   double to = minimum_along(&s, m->b[i], epsilon, curvature), change = to - m->b[i];
   m->b[i] = to;
   if (change == 0) return false;
@@ -175,7 +176,7 @@ peri_status peri_linear_dual(peri_linear_problem *p) {
   PERI_TRY(peri_blocks_new(p->blocks, p->machines * p->rows, sizeof *self.b, &self.b));
   PERI_TRY(peri_blocks_new(p->blocks, p->machines * p->rows, sizeof *self.order, &self.order));
   for (int64_t i = 0; self.regression && i < p->rows; i++) {
-    self.start += fmax(0, fabs(p->targets[i]) - p->options->epsilon);
+    self.start += peri_larger(0, fabs(p->targets[i]) - p->options->epsilon);
   }
   peri_turns_begin(&self.turns, p->deadline, NULL, p->machines);
   if ((double)p->rows * (double)p->width * (double)p->machines < SERIAL_WORK)

@@ -3,7 +3,7 @@
  * H = I + sum_i h_i x_i x_i'. Only the rows with curvature h_i count: for the squared hinge those inside the
  * margin. Where they are more than `most`, a sample stands for them: rows of h_i >= u by themselves, of the
  * others one each time their curvatures have added up to u, with weight u, where u makes the sample as
- * large as it may be. The lower triangle is computed in tiles, the pieces of the team, by products of
+ * large as it may be. The upper triangle is computed in tiles, the pieces of the team, by products of
  * panels of scaled rows.
  *
  * As conjugate gradients make up for its errors, the matrix is float32, which takes half the time; scaled by the
@@ -11,14 +11,45 @@
  * enough to be positive definite, it is float64. */
 #include "svm/linear/hessian.h"
 
-#include "base/blas.h"
 #include "kernels/kernels.h"
+#include "product/product.h"
+#include "svm/linear/cholesky.h"
 
 /* To measure: ./dev bench parts linear. */
 #define LARGEST_TILE 256
-#define PANEL        192 /* rows of a panel */
-#define NARROW_FROM  48  /* weights from which float32 is worth it */
-#define SAMPLE       12  /* rows for each weight that are enough */
+#define STRIP        64         /* rows of a tile on the diagonal that are multiplied at a time */
+#define PANEL        PERI_BLOCK /* rows of a panel */
+#define NARROW_FROM  48         /* weights from which float32 is worth it */
+#define SAMPLE       12         /* rows for each weight that are enough */
+
+/* C += A'B: panels of k rows, lda and ldb apart, with m and n columns. */
+static peri_product product_of(peri_dtype dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                               const void *b, int64_t ldb, void *c, int64_t ldc) {
+  return (peri_product){.dtype = dtype,
+                        .m = m,
+                        .n = n,
+                        .k = k,
+                        .a = {.data = a, .along = 1, .step = lda},
+                        .b = {.data = b, .along = 1, .step = ldb},
+                        .c = c,
+                        .ldc = ldc,
+                        .add = true};
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Of tiles and of factors, in both dtypes. */
+static size_t scratch_of(const peri_linear_hessian *h) {
+  const peri_context *context = h->problem->context;
+  size_t bytes = 0;
+  for (peri_dtype dtype = PERI_FLOAT32; dtype <= PERI_FLOAT64; dtype++) {
+    char any[8];
+    peri_product tile = product_of(dtype, h->tile, h->tile, PANEL, any, h->tile, any, h->tile, any, h->size);
+    bytes =
+        larger(bytes, larger(peri_multiply_scratch(context, &tile), peri_cholesky_scratch(context, dtype, h->size)));
+  }
+  return bytes;
+}
 
 peri_status peri_linear_hessian_new(peri_linear_problem *p, int64_t slots, peri_linear_hessian *out) {
   *out = (peri_linear_hessian){.problem = p, .slots = slots, .size = p->width};
@@ -37,8 +68,10 @@ peri_status peri_linear_hessian_new(peri_linear_problem *p, int64_t slots, peri_
   PERI_TRY(peri_blocks_new(p->blocks, slots, sizeof *out->listed, &out->listed));
   PERI_TRY(peri_blocks_new(p->blocks, slots * out->most, sizeof *out->row, &out->row));
   PERI_TRY(peri_blocks_new(p->blocks, slots * out->stride, sizeof *out->scale, &out->scale));
-  return peri_blocks_new(p->blocks, p->context->threads, (size_t)(2 * PANEL * out->tile) * sizeof(double),
-                         &out->panels);
+  out->panels = (size_t)(2 * PANEL * out->tile) * sizeof(double);
+  out->scratch_bytes = out->panels + scratch_of(out);
+  int64_t at_once = peri_min(peri_threads(p->context), slots * out->tiles * (out->tiles + 1) / 2);
+  return peri_blocks_new(p->blocks, at_once, out->scratch_bytes, &out->scratch);
 }
 
 void peri_linear_hessian_widen(peri_linear_hessian *h) {
@@ -59,7 +92,7 @@ static double *units_of(const peri_linear_hessian *h, int64_t slot, bool own) {
 /* How many rows the sample of unit u has. */
 static double sample_size(int64_t n, const double *curvature, double unit) {
   double sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += fmin(curvature[i], unit);
+  for (int64_t i = 0; i < n; i++) sum += peri_smaller(curvature[i], unit);
   return sum / unit;
 }
 
@@ -138,54 +171,51 @@ static void pack(const peri_linear_hessian *h, int64_t slot, int64_t first, int6
   }
 }
 
-/* The identity's part of a tile. */
-static void clear(const peri_linear_hessian *h, int64_t slot, void *c, int64_t rows, int64_t columns, bool diagonal,
-                  int64_t from) {
+/* The identity's part of a tile, and of the one that lies opposite, which factors read. */
+static void clear(const peri_linear_hessian *h, int64_t slot, int64_t i, int64_t m, int64_t j, int64_t n) {
   size_t size = h->narrow ? sizeof(float) : sizeof(double);
-  const double *units = units_of(h, slot, h->to_own) + from;
-  for (int64_t i = 0; i < rows; i++) {
-    char *line = (char *)c + (size_t)(i * h->size) * size;
-    memset(line, 0, (size_t)columns * size);
-    if (!diagonal) continue;
+  const double *units = units_of(h, slot, h->to_own);
+  char *matrix = place(h, slot);
+  for (int64_t r = i; r < i + m; r++) memset(matrix + (size_t)(r * h->size + j) * size, 0, (size_t)n * size);
+  for (int64_t r = j; r < j + n; r++) memset(matrix + (size_t)(r * h->size + i) * size, 0, (size_t)m * size);
+  for (int64_t r = i; i == j && r < i + m; r++) {
     if (h->narrow)
-      ((float *)(void *)line)[i] = (float)(units[i] * units[i]);
+      ((float *)(void *)matrix)[r * h->size + r] = (float)(units[r] * units[r]);
     else
-      ((double *)(void *)line)[i] = 1;
+      ((double *)(void *)matrix)[r * h->size + r] = 1;
   }
 }
 
-/* c += a'b, panels of `rows` rows with m and n columns; the lower triangle where a is b. */
-static void multiply(const peri_linear_hessian *h, int m, int n, int rows, const void *a, const void *b, void *c) {
-  const peri_blas *blas = h->problem->context->blas;
-  int ld = (int)h->size;
-  if (h->narrow && a == b) {
-    blas->cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, m, rows, 1, a, m, 1, c, ld);
-  } else if (h->narrow) {
-    blas->cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, rows, 1, a, m, b, n, 1, c, ld);
-  } else if (a == b) {
-    blas->cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, rows, 1, a, m, 1, c, ld);
-  } else {
-    blas->cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, rows, 1, a, m, b, n, 1, c, ld);
+/* c += a'b, panels of `rows` rows with m and n columns; little below the diagonal where a is b. */
+static void multiply(const peri_linear_hessian *h, int64_t m, int64_t n, int64_t rows, const char *a, const char *b,
+                     char *c, void *scratch) {
+  int64_t size = h->narrow ? sizeof(float) : sizeof(double), strip = a == b ? STRIP : m;
+  peri_dtype dtype = h->narrow ? PERI_FLOAT32 : PERI_FLOAT64;
+  for (int64_t i = 0; i < m; i += strip) {
+    int64_t j = a == b ? i : 0;
+    peri_product product = product_of(dtype, peri_min(strip, m - i), n - j, rows, a + i * size, m, b + j * size, n,
+                                      c + (i * h->size + j) * size, h->size);
+    peri_multiply_here(h->problem->context, &product, scratch);
   }
 }
 
-/* Tiles (0,0), (1,0), (1,1), (2,0), .. of each listed matrix. */
+/* Tiles (0,0), (0,1), (1,1), (0,2), .. of each listed matrix. */
 static void tile_body(void *arg, int64_t piece) {
   peri_linear_hessian *h = arg;
-  int64_t each = h->tiles * (h->tiles + 1) / 2, slot = h->building[piece / each], number = piece % each, i = 0;
-  for (; number > i; i++) number -= i + 1;
-  int64_t j = number, from_i = i * h->tile, from_j = j * h->tile;
+  int64_t each = h->tiles * (h->tiles + 1) / 2, slot = h->building[piece / each], number = piece % each, j = 0;
+  for (; number > j; j++) number -= j + 1;
+  int64_t i = number, from_i = i * h->tile, from_j = j * h->tile;
   int64_t m = peri_min(h->tile, h->size - from_i), n = peri_min(h->tile, h->size - from_j);
-  char *a = h->panels + peri_worker() * 2 * PANEL * h->tile * (int64_t)sizeof(double);
-  char *b = i == j ? a : a + PANEL * h->tile * (int64_t)sizeof(double);
+  char *a = h->scratch + (size_t)peri_worker() * h->scratch_bytes, *scratch = a + h->panels;
+  char *b = i == j ? a : a + h->panels / 2;
   char *c = place(h, slot) + (from_i * h->size + from_j) * (int64_t)(h->narrow ? sizeof(float) : sizeof(double));
-  clear(h, slot, c, m, n, i == j, from_i);
+  clear(h, slot, from_i, m, from_j, n);
   for (int64_t first = 0; first < h->listed[slot]; first += PANEL) {
     if (peri_linear_stop(h->problem, h->problem->turn)) return;
     int64_t rows = peri_min(PANEL, h->listed[slot] - first);
     pack(h, slot, first, rows, from_i, m, a);
     if (i != j) pack(h, slot, first, rows, from_j, n, b);
-    multiply(h, (int)m, (int)n, (int)rows, a, b, c);
+    multiply(h, m, n, rows, a, b, c, scratch);
   }
 }
 
@@ -197,19 +227,18 @@ static void keep_diagonal(const peri_linear_hessian *h, double *matrix, const do
   for (int64_t j = 0; j < h->size; j++) matrix[j * h->size + j] = sqrt(diagonal[j]);
 }
 
-/* A row-major lower triangle is LAPACK's upper one. */
 static void factor_body(void *arg, int64_t slot) {
   peri_linear_hessian *h = arg;
-  const peri_blas *blas = h->problem->context->blas;
-  int size = (int)h->size;
-  void *matrix = place(h, slot);
+  const peri_context *context = h->problem->context;
+  int64_t size = h->size;
+  void *matrix = place(h, slot), *scratch = h->scratch + (size_t)peri_worker() * h->scratch_bytes;
   if (peri_linear_stop(h->problem, h->problem->turn)) return;
   if (h->narrow) {
-    if (blas->LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', size, matrix, size) != 0) h->listed[slot] = -1;
+    if (!peri_cholesky_factor(context, PERI_FLOAT32, size, matrix, scratch)) h->listed[slot] = -1;
   } else {
     double *diagonal = h->scale + slot * h->stride, *values = matrix;
     for (int64_t j = 0; j < size; j++) diagonal[j] = values[j * size + j];
-    if (blas->LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', size, values, size) != 0) keep_diagonal(h, values, diagonal);
+    if (!peri_cholesky_factor(context, PERI_FLOAT64, size, values, scratch)) keep_diagonal(h, values, diagonal);
   }
   if (h->to_own) h->has[slot] = true;
 }
@@ -253,27 +282,21 @@ peri_status peri_linear_hessian_build(peri_linear_hessian *h, const peri_linear_
 }
 
 static void solve_narrow(const peri_linear_hessian *h, const float *matrix, const double *units, float *t, double *z) {
-  const peri_blas *blas = h->problem->context->blas;
-  int size = (int)h->size;
+  int64_t size = h->size;
   double largest = 0;
-  for (int j = 0; j < size; j++) largest = fmax(largest, fabs(units[j] * z[j]));
+  for (int64_t j = 0; j < size; j++) largest = peri_larger(largest, fabs(units[j] * z[j]));
   if (largest == 0) return;
-  for (int j = 0; j < size; j++) t[j] = (float)(units[j] * z[j] / largest);
-  blas->cblas_strsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, t, 1);
-  blas->cblas_strsv(CblasColMajor, CblasUpper, CblasNoTrans, CblasNonUnit, size, matrix, size, t, 1);
-  for (int j = 0; j < size; j++) z[j] = units[j] * (double)t[j] * largest;
+  for (int64_t j = 0; j < size; j++) t[j] = (float)(units[j] * z[j] / largest);
+  peri_cholesky_solve(h->problem->context, PERI_FLOAT32, size, matrix, t);
+  for (int64_t j = 0; j < size; j++) z[j] = units[j] * (double)t[j] * largest;
 }
 
 void peri_linear_hessian_solve(const peri_linear_hessian *h, int64_t slot, double *z) {
-  const peri_blas *blas = h->problem->context->blas;
-  int size = (int)h->size;
   for (int64_t j = 0; h->diagonal != NULL && j < h->size; j++) z[j] /= h->diagonal[slot * h->size + j];
   if (h->diagonal != NULL) return;
   const void *matrix = h->has[slot] ? h->own + slot * h->matrix : h->start;
-  if (h->narrow) {
+  if (h->narrow)
     solve_narrow(h, matrix, units_of(h, slot, h->has[slot]), h->solving + slot * h->size, z);
-    return;
-  }
-  blas->cblas_dtrsv(CblasColMajor, CblasUpper, CblasTrans, CblasNonUnit, size, matrix, size, z, 1);
-  blas->cblas_dtrsv(CblasColMajor, CblasUpper, CblasNoTrans, CblasNonUnit, size, matrix, size, z, 1);
+  else
+    peri_cholesky_solve(h->problem->context, PERI_FLOAT64, h->size, matrix, z);
 }

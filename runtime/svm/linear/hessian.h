@@ -5,7 +5,7 @@
 
 #include "svm/linear/sweep.h"
 
-/* Weights of a machine up to which there are factors; one of that size takes LAPACK 0.1 s, which nothing interrupts. */
+/* Weights of a machine up to which there are factors; one of that size takes 0.1 s, which nothing interrupts. */
 #define PERI_LINEAR_FACTOR_MOST 2048
 
 typedef struct peri_linear_hessian {
@@ -26,14 +26,15 @@ typedef struct peri_linear_hessian {
   int64_t *row;         /* slots x most */
   double *scale;        /* slots x stride: root of the weight of each */
   int64_t tiles, tile;  /* in which a matrix is computed */
-  char *panels;         /* scratch of each thread */
+  char *scratch;        /* of each thread: two panels, and what products and factors take */
+  size_t panels, scratch_bytes;
 
   const double *curvature; /* what a build reads */
   const int64_t *building;
   bool to_own;
 } peri_linear_hessian;
 
-/* For machines of p->width weights. Building and solving call BLAS: between peri_blas_begin and peri_blas_end. */
+/* For machines of p->width weights. */
 peri_status peri_linear_hessian_new(peri_linear_problem *p, int64_t slots, peri_linear_hessian *out);
 /* Goes over to float64: what is built is forgotten. */
 void peri_linear_hessian_widen(peri_linear_hessian *h);

@@ -2,6 +2,7 @@
 #include "svm/linear/problem.h"
 
 #include "kernels/kernels.h"
+#include "kernels/scalar.h"
 #include "svm/svm_kernels.h"
 
 #include <math.h>
@@ -186,7 +187,7 @@ static void squares_body(void *arg, int64_t piece) {
 /* Of a row whose squares may overflow. */
 static double length_of(const peri_linear_problem *p, int64_t i) {
   double length = p->constant;
-  for (int64_t j = 0; j < p->d; j++) length = hypot(length, peri_value(p->dtype, peri_linear_row(p, i), j));
+  for (int64_t j = 0; j < p->d; j++) length = peri_hypot(length, peri_value(p->dtype, peri_linear_row(p, i), j));
   return length;
 }
 
@@ -198,7 +199,7 @@ static peri_status take_squares(peri_linear_problem *p) {
       return peri_fail(p->context, PERI_ERR_NUMERIC,
                        "%s: row %lld of X is of length %g, too large at C = %g (scale the features, or lower C)",
                        p->who, (long long)p->order[i] + 1, length_of(p, i), p->options->C);
-    p->largest = fmax(p->largest, p->square[i]);
+    p->largest = peri_larger(p->largest, p->square[i]);
   }
   return PERI_OK;
 }
@@ -260,7 +261,7 @@ static peri_status take_machines(const peri_linear_problem *p, peri_linear *mode
     if (p->constant > 0) model->intercept[r] = p->constant * (w[p->d] - (less != NULL ? less[p->d] : 0));
     model->n_iter[r] = p->n_iter[r];
     model->gaps[r] = p->gaps[r];
-    model->gap = fmax(model->gap, model->gaps[r]);
+    model->gap = peri_larger(model->gap, model->gaps[r]);
     model->fit_status |= !p->reached[r];
     finite &= isfinite(sum) && isfinite(model->intercept[r]) && isfinite(model->gaps[r]);
   }

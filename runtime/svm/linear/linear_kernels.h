@@ -5,6 +5,7 @@
 #ifndef PERI_LINEAR_KERNELS_H
 #define PERI_LINEAR_KERNELS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Losses with a derivative; f is the decision, y the target (-1 or 1 for the first and the last). */
@@ -34,13 +35,20 @@ typedef struct peri_linear_kernels {
   void (*bent[2])(int64_t n, const void *x, double step, const double *curvature,
                   double *z); /* z += step curvature x */
 
+  /* What Cholesky's factor is made of ([0]: all of it is float32), fused nowhere, so that every set gives its bits.
+   * y -= scale[0] x_0 + scale[step] x_1 + .., in that order: rows of x are ldx apart */
+  void (*less[2])(int64_t n, int64_t rows, const void *x, int64_t ldx, const void *scale, int64_t step, void *y);
+  /* y / sqrt(y[0]); false where that is no number */
+  bool (*pivot[2])(int64_t n, void *y);
+  void (*negated[2])(int64_t n, const void *x, void *y); /* y = -x */
+  /* x = (U'U)^-1 x of the upper half of u (n x n) */
+  void (*solve[2])(int64_t n, const void *u, void *x);
+
   /* slope and curvature are the first two derivatives in f (of the squares: the second where there is one) */
   void (*derive[PERI_SMOOTH_LOSSES])(int64_t n, const double *f, const double *y, const double *c, double epsilon,
                                      double *slope, double *curvature);
   /* sum of the losses, of those that go with an L1 penalty; else NULL */
   double (*value[PERI_SMOOTH_LOSSES])(int64_t n, const double *f, const double *y, const double *c);
 } peri_linear_kernels;
-
-extern const peri_linear_kernels peri_linear_kernels_baseline, peri_linear_kernels_v3, peri_linear_kernels_v4;
 
 #endif

@@ -1,74 +1,66 @@
 /* The linear machines' loops; see linear_kernels.h. Compiled once per instruction set.
  *
- * What reads features works on vectors of the machine's width, several sums side by side to hide the
- * latency of an addition; both dtypes come from one function whose last argument is a constant. */
+ * What reads features works on vectors of the machine's width, several sums side by side, the same ones on every
+ * machine; both dtypes come from one function whose last argument is a constant. */
 #include "svm/linear/linear_kernels.h"
 
 #include "kernels/isa.h"
 #include "kernels/mathfun.h"
-#include "svm/vectors.h"
-
-/* a * b + c */
-INLINE doubles fused(doubles a, doubles b, doubles c) {
-#if WIDTH == 8
-  return (doubles)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
-#elif WIDTH == 4 && defined(__FMA__)
-  return (doubles)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
-#else
-  return a * b + c;
-#endif
-}
-
-INLINE double sum_of(doubles v) {
-  double sum = 0;
-  for (int lane = 0; lane < WIDTH; lane++) sum += v[lane];
-  return sum;
-}
+#include "kernels/vectors.h"
 
 /* ---- rows ---- */
 
 /* To measure: ./dev bench parts linear. */
-#define MOST  5 /* products with one row at a time */
-#define STEPS 2 /* sums for each of them; twice as many for a single one */
+#if WIDTH == 8
+#define MOST 5 /* products with one row at a time: as many as there are registers for their sums */
+#else
+#define MOST 3
+#endif
 
-/* count * steps is at most 2 MOST */
-INLINE void some_dots(int64_t d, const void *x, int count, int steps, const double *w, int64_t ldw, double *out,
+/* Sums of 16 lanes, of 32 for a product alone (groups: 2 or 4), since additions of few sums wait for each other. */
+INLINE void some_dots(int64_t d, const void *x, int count, int groups, const double *w, int64_t ldw, double *out,
                       int64_t ldo, bool wide) {
-  doubles sum[2 * MOST];
-  for (int a = 0; a < count * steps; a++) sum[a] = all(0);
+  doubles sum[MOST][4 * GROUP];
+  int steps = groups * GROUP;
+  for (int r = 0; r < count; r++) {
+    for (int s = 0; s < steps; s++) sum[r][s] = all(0);
+  }
   int64_t t = 0;
   for (; t + steps * WIDTH <= d; t += steps * WIDTH) {
     for (int s = 0; s < steps; s++) {
       doubles v = values_at(x, t + s * WIDTH, wide);
-      for (int r = 0; r < count; r++) {
-        sum[r * steps + s] = fused(v, load(w + r * ldw + t + s * WIDTH), sum[r * steps + s]);
-      }
+      for (int r = 0; r < count; r++) sum[r][s] = fused(v, load(w + r * ldw + t + s * WIDTH), sum[r][s]);
     }
   }
   for (int r = 0; r < count; r++) {
     double rest = 0;
     for (int64_t j = t; j < d; j++) rest = madd_f64(value_at(x, j, wide), w[r * ldw + j], rest);
-    for (int s = 1; s < steps; s++) sum[r * steps] += sum[r * steps + s];
-    out[r * ldo] = rest + sum_of(sum[r * steps]);
+    out[r * ldo] = rest + sum_of(sum[r], groups);
   }
 }
 
 INLINE void dots(int64_t d, const void *x, int64_t count, const double *w, int64_t ldw, double *out, int64_t ldo,
                  bool wide) {
+  if (count == 1) {
+    some_dots(d, x, 1, 4, w, ldw, out, ldo, wide);
+    return;
+  }
   for (; count >= MOST; count -= MOST, w += MOST * ldw, out += MOST * ldo)
-    some_dots(d, x, MOST, STEPS, w, ldw, out, ldo, wide);
+    some_dots(d, x, MOST, 2, w, ldw, out, ldo, wide);
   switch (count) {
+#if MOST > 3
   case 4:
-    some_dots(d, x, 4, STEPS, w, ldw, out, ldo, wide);
+    some_dots(d, x, 4, 2, w, ldw, out, ldo, wide);
     break;
   case 3:
-    some_dots(d, x, 3, STEPS, w, ldw, out, ldo, wide);
+    some_dots(d, x, 3, 2, w, ldw, out, ldo, wide);
     break;
+#endif
   case 2:
-    some_dots(d, x, 2, STEPS, w, ldw, out, ldo, wide);
+    some_dots(d, x, 2, 2, w, ldw, out, ldo, wide);
     break;
   case 1:
-    some_dots(d, x, 1, 2 * STEPS, w, ldw, out, ldo, wide);
+    some_dots(d, x, 1, 2, w, ldw, out, ldo, wide);
     break;
   default:
     break;
@@ -112,7 +104,7 @@ INLINE void narrowed(int64_t d, const void *x, double scale, const double *units
 
 /* ---- columns ---- */
 
-#define COLUMN_SUMS 4
+#define COLUMN_SUMS (4 * GROUP)
 
 INLINE double column_sum(int64_t n, const void *x, const double *by, bool squares, bool wide) {
   doubles sum[COLUMN_SUMS];
@@ -129,7 +121,7 @@ INLINE double column_sum(int64_t n, const void *x, const double *by, bool square
     double v = value_at(x, t, wide);
     rest = madd_f64(squares ? v * v : v, by[t], rest);
   }
-  return rest + sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  return rest + sum_of(sum, 4);
 }
 
 static double against_32(int64_t n, const void *x, const double *slope) {
@@ -152,6 +144,21 @@ INLINE void bent(int64_t n, const void *x, double step, const double *curvature,
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) z[i] = madd_f64(step * curvature[i], value_at(x, i, wide), z[i]);
 }
+
+/* ---- factors ---- */
+
+#define T        float
+#define FN(name) name##_32
+#define ROOT     __builtin_sqrtf
+#include "svm/linear/factor_loops.h"
+#undef T
+#undef FN
+#undef ROOT
+
+#define T        double
+#define FN(name) name##_64
+#define ROOT     __builtin_sqrt
+#include "svm/linear/factor_loops.h"
 
 /* ---- losses ---- */
 
@@ -240,6 +247,10 @@ const peri_linear_kernels PERI_ISA_NAME(peri_linear_kernels) = {
     .squares_against = PAIR(squares_against),
     .shifted = PAIR(shifted),
     .bent = PAIR(bent),
+    .less = PAIR(less),
+    .pivot = PAIR(pivot),
+    .negated = PAIR(negated),
+    .solve = PAIR(solve),
     .derive = {derive_hinge, derive_epsilon, derive_logistic},
     .value = {[PERI_SMOOTH_HINGE] = value_hinge, [PERI_SMOOTH_LOGISTIC] = value_logistic},
 };

@@ -21,7 +21,6 @@
 #include "svm/linear/hessian.h"
 #include "svm/linear/start.h"
 
-#include "base/blas.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -205,7 +204,7 @@ static peri_status renew(newton *s) {
   for (int64_t l = 0; l < s->all.count; l++) {
     machine *m = &s->machine[s->all.list[l]];
     double size = (double)s->width, rows = curved_rows(s, s->all.list[l]);
-    double build = (fmin(rows, (double)s->hessian.most) * size * size + size * size * size / 3) / PRODUCT_SPEED;
+    double build = (peri_smaller(rows, (double)s->hessian.most) * size * size + size * size * size / 3) / PRODUCT_SPEED;
     double iteration = 4 * rows * size + 2 * size * size;
     if (s->hessian.diagonal == NULL && m->spent * iteration < build) continue;
     m->spent = 0;
@@ -310,12 +309,12 @@ static void gap_body(void *arg, int64_t slot) {
     bool inside = s->curvature[at] > 0;
     if (s->loss == PERI_SMOOTH_HINGE) {
       double left = -y * g;
-      if (!inside) left = fmin(0, y * (s->f[at] - g) - 1);
-      highest = fmax(highest, left);
-      lowest = fmin(lowest, left);
+      if (!inside) left = peri_smaller(0, y * (s->f[at] - g) - 1);
+      highest = peri_larger(highest, left);
+      lowest = peri_smaller(lowest, left);
     } else {
-      violated += inside ? fabs(g) : fmax(0, fabs(s->f[at] - g - y) - epsilon);
-      start += fmax(0, fabs(y) - epsilon);
+      violated += inside ? fabs(g) : peri_larger(0, fabs(s->f[at] - g - y) - epsilon);
+      start += peri_larger(0, fabs(y) - epsilon);
     }
   }
   p->gaps[s->all.first + slot] = s->loss == PERI_SMOOTH_HINGE ? highest - lowest : start > 0 ? violated / start : 0;
@@ -323,16 +322,16 @@ static void gap_body(void *arg, int64_t slot) {
 
 static double relative_share(const newton *s, int64_t slot) {
   double share = peri_linear_smaller_share(s->problem, s->all.first + slot);
-  return fmax(share, 1 / (double)s->rows);
+  return peri_larger(share, 1 / (double)s->rows);
 }
 
 /* |g| at which the gap is sure to be below tol. */
 static double sure_norm(const newton *s, int64_t slot) {
   const peri_linear_problem *p = s->problem;
-  double tol = p->options->tol, longest = sqrt(fmax(p->largest, 1e-300)), start = 0;
+  double tol = p->options->tol, longest = sqrt(peri_larger(p->largest, 1e-300)), start = 0;
   if (s->loss == PERI_SMOOTH_LOGISTIC) return tol * s->machine[slot].start_norm * relative_share(s, slot);
   if (s->loss == PERI_SMOOTH_HINGE) return tol / (2 * longest);
-  for (int64_t i = 0; i < s->rows; i++) start += fmax(0, fabs(p->targets[i]) - p->options->epsilon);
+  for (int64_t i = 0; i < s->rows; i++) start += peri_larger(0, fabs(p->targets[i]) - p->options->epsilon);
   return tol * start / ((double)s->rows * longest);
 }
 
@@ -362,8 +361,8 @@ static void arrive(newton *s) {
     double *w = weights(s, slot), size = 0, moved = 0;
     for (int64_t j = 0; j < s->width; j++) {
       double value = s->trial[slot * s->width + j];
-      size = fmax(size, fabs(value));
-      moved = fmax(moved, fabs(value - w[j]));
+      size = peri_larger(size, fabs(value));
+      moved = peri_larger(moved, fabs(value - w[j]));
       w[j] = value;
     }
     memcpy(s->f + slot * s->rows, s->trial_f + slot * s->rows, (size_t)s->rows * sizeof *s->f);
@@ -404,7 +403,7 @@ static void choose_residuals(newton *s) {
   for (int64_t l = 0; l < s->all.count; l++) {
     machine *m = &s->machine[s->all.list[l]];
     m->steps++;
-    m->eta = fmax(0.03, fmin(0.1, 0.1 * sure_norm(s, s->all.list[l]) / m->norm));
+    m->eta = peri_larger(0.03, peri_smaller(0.1, 0.1 * sure_norm(s, s->all.list[l]) / m->norm));
     s->some.list[l] = s->all.list[l];
   }
   s->some.count = s->all.count;
@@ -470,8 +469,6 @@ peri_status peri_linear_newton(peri_linear_problem *p) {
   newton s;
   peri_turns turns;
   PERI_TRY(new_newton(p, peri_min(slots, p->machines), &s));
-  int taken = 0;
-  if (s.hessian.diagonal == NULL) PERI_TRY(peri_blas_begin(p->context, p->context->threads, &taken));
   peri_turns_begin(&turns, p->deadline, NULL, (p->machines + s.all.slots - 1) / s.all.slots);
   peri_status status = PERI_OK;
   for (int64_t first = 0; status == PERI_OK && first < p->machines; first += s.all.slots) {
@@ -481,6 +478,5 @@ peri_status peri_linear_newton(peri_linear_problem *p) {
     status = run_group(&s, first, peri_min(s.all.slots, p->machines - first));
     peri_turn_end(&turn);
   }
-  peri_blas_end(p->context, taken);
   return status;
 }

@@ -32,7 +32,7 @@ static void visit(const start *s, int64_t from, int64_t count, int64_t i) {
     double *b = s->alpha + (from + r) * p->rows + i, y = peri_linear_target(p, s->at->first + from + r, i);
     double decision = f[r] + (p->constant > 0 ? p->constant * w[p->d] : 0);
     double next = *b - (decision - y + diagonal * *b) / curvature;
-    next = p->targets != NULL ? shrunk(next, p->options->epsilon / curvature) : y * fmax(0, y * next);
+    next = p->targets != NULL ? shrunk(next, p->options->epsilon / curvature) : y * peri_larger(0, y * next);
     double change = next - *b;
     if (change == 0) continue;
     *b = next;

@@ -34,14 +34,14 @@ end
 -- How many times larger: matrices 80, tensors of three dimensions and more 16.
 local function choose_scale(text) return text:find "T%(%d+,[^)]-,[^)]-%)" and 16 or 80 end
 
--- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; text: other lists than the
--- row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument lists, and the
--- tensors that T and S made.
+-- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; text:
+-- other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of
+-- argument lists, and the tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}
   -- under sanitizers everything is slow, and the release build has done it at full size
-  local scale = options.large and not os.getenv "PERILUNE_SANITIZED" and choose_scale(op.sample) or 1
+  local scale = options.scale or options.large and not os.getenv "PERILUNE_SANITIZED" and choose_scale(op.sample) or 1
   peri.manual_seed(7)
   local env = { peri = peri, math = math }
   local function keep(t)
@@ -91,7 +91,7 @@ function samples.bind(op, arguments)
   end
   for _, param in ipairs(op.params) do
     if not param.named and i <= n then
-      if (param.kind == "shape" or param.kind == "dims") and type(arguments[i]) == "number" then
+      if (param.kind == "shape" or param.kind == "dims") and not param.counted and type(arguments[i]) == "number" then
         bound[param.name] = {}
         while type(arguments[i]) == "number" do
           table.insert(bound[param.name], arguments[i])

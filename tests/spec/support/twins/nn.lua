@@ -1,4 +1,4 @@
--- Twins of the layers and losses (runtime/nn/kinds.c), on top of the twins of the rows they call.
+-- Twins of the layers and losses (runtime/nn), on top of the twins of the rows they call.
 --
 -- An entry is {twin, cases, initial =, close =}:
 --   twin     f(layer, inputs, stream): layer has the options and parameters (arrays) by name and `training`; inputs are
@@ -13,6 +13,8 @@ local reduce = require "support.twins.reduce"
 local elementwise = require "support.twins.elementwise"
 local view = require "support.twins.view"
 local loss = require "support.twins.loss"
+local pool = require "support.twins.pool"
+local normalize = require "support.twins.normalize"
 
 -- The layer of a row: its options are the row's.
 local function of_row(entry, cases)
@@ -34,6 +36,20 @@ local function uniform(stream, shape, bound)
   local u = random.uniform(stream, "float32", array.numel(shape))
   local low, range = array.round("float32", -bound), array.round("float32", 2 * bound)
   return array.build("float32", shape, function(_, k) return low + array.round("float32", range * u(k)) end)
+end
+
+-- By the batch while training or without running statistics, else by those. x has from `least` to `most` dimensions.
+local function batch_norm(least, most, cases)
+  return { function(layer, inputs)
+    local x = inputs[1]
+    if #x.shape < least or #x.shape > most then array.refuse() end
+    return normalize.batch_norm[1] { x = x, weight = layer.weight, bias = layer.bias, eps = layer.eps,
+      running_mean = layer.running_mean, running_var = layer.running_var,
+      training = layer.training or not layer.running_mean }
+  end, cases, close = "all", initial = function(_, n, options)
+    if options and options.affine == false then return {} end
+    return { weight = array.full("float32", { n }, 1), bias = array.full("float32", { n }, 0) }
+  end }
 end
 
 local dims = [[ {{{dim = 1}}, {T(3, 4)}}, {{{dim = -1}}, {T(2, 3, 4)}}, {{{dim = 2}}, {T(2, 3, 4)}},
@@ -80,6 +96,18 @@ return {
   Softmax = of_row(reduce.softmax, dims),
   LogSoftmax = of_row(reduce.log_softmax, dims),
   Flatten = of_row(view.flatten, "{{}, {T(3)}}, {{{dim = -2}}, {T(2, 3, 4)}}, {{{dim = 3}}, {T(2, 3, 4)}}"),
+  MaxPool2d = of_row(pool.max_pool2d, [[ {{3, {stride = 2, padding = 1}}, {T(2, 3, 9, 9)}},
+    {{{2, 1}, {dilation = {2, 1}, ceil_mode = true, stride = 2}}, {T(1, 6, 5)}}, {{2}, {T(4, 4)}}, {{5}, {T(1, 4, 4)}},
+    {{2, {padding = 2}}, {T(1, 4, 4)}} ]]),
+  AvgPool2d = of_row(pool.avg_pool2d, [[ {{3, {stride = 2, padding = 1}}, {T(2, 3, 9, 9)}},
+    {{{2, 1}, {count_include_pad = false, ceil_mode = true, padding = {1, 0}}}, {T(1, 6, 5)}}, {{2}, {T(4, 4)}} ]]),
+  AdaptiveAvgPool2d = of_row(pool.adaptive_avg_pool2d,
+    "{{1}, {T(2, 3, 7, 7)}}, {{{3, 4}}, {T(2, 6, 5)}}, {{1}, {T(3)}}"),
+  BatchNorm1d = batch_norm(2, 3, [[ {{1}, {T(9, 1)}}, {{70}, {T(40, 70)}}, {{3, {affine = false}}, {T(2, 3, 70)}},
+    {{3, {track_running_stats = false}}, {T(4, 3)}}, {{3}, {T(1, 3)}}, {{3}, {T(4, 2)}}, {{3}, {T(3)}},
+    {{3}, {T(2, 3, 2, 2)}}, {{3}, {T(0, 3)}} ]]),
+  BatchNorm2d = batch_norm(4, 4, [[ {{3, {eps = 0.5}}, {T(2, 3, 20, 20)}}, {{2, {affine = false}}, {T(3, 2, 1, 1)}},
+    {{3, {track_running_stats = false}}, {T(1, 3, 1, 1)}}, {{3}, {T(2, 3)}}, {{3}, {T(2, 2, 3, 3)}} ]]),
   MSELoss = of_loss(loss.mse_loss, [[ {{}, {T(67), T(67)}}, {{{reduction = 'mean'}}, {T(2, 3), T(2, 3)}},
     {{{reduction = 'none'}}, {T(0), T(0)}}, {{}, {T(2, 3), T(3)}} ]]),
   CrossEntropyLoss = of_loss(loss.cross_entropy, [[ {{{reduction = 'mean'}}, {T(40, 10), I(10, 40)}}, {{},
