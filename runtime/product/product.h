@@ -55,7 +55,8 @@ peri_status peri_multiply(peri_context *context, const peri_product *product);
 size_t peri_packed_bytes(const peri_context *context, const peri_product *product);
 peri_status peri_pack_columns(peri_context *context, const peri_product *product, void *packed);
 
-/* A product within a body of the team: on the thread that calls, in memory that it brings. */
+/* A product within a body of the team: on the thread that calls, in memory that it brings. Where there is no C, strips
+ * have all columns, and come in order. */
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product);
 void peri_multiply_here(const peri_context *context, const peri_product *product, void *scratch);
 
