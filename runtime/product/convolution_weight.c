@@ -2,8 +2,9 @@
 #include "product/patches.h"
 #include "product/product.h"
 
-/* (C / groups KH KW) x (M / groups) of a group, whose steps are the elements of a plane of y through all images. Each
- * part of the steps, and of the rows, is a piece: it has a matrix of its own, and they are added in order. */
+/* (C / groups KH KW) x (M / groups) of a group, whose steps are the elements of a plane of y through all images; or
+ * that turned, where few filters would leave lanes idle. Each part of the steps, and of the taps, is a piece: it has a
+ * matrix of its own, and they are added in order. */
 
 typedef struct weights_job {
   peri_patches p;
@@ -13,12 +14,13 @@ typedef struct weights_job {
   const char *gy;
   char *gw;
   int64_t m, n, k, part, parts;
-  int64_t chunk, chunks; /* of rows */
+  int64_t chunk, chunks; /* of m */
   bool whole;
+  bool turned;
   int64_t channel_step;
   char *results; /* parts x groups x m x n */
   char *scratch;
-  size_t product_at, scratch_bytes;
+  size_t rows_at, product_at, scratch_bytes; /* a thread's: copies, rows to be turned, the product's */
 } weights_job;
 
 typedef struct weights_piece {
@@ -88,20 +90,53 @@ static void gather_rows(const void *source, const peri_tile_kernels *tiles, int6
   }
 }
 
-/* Channels of gy, along their planes. */
+/* Patches as columns. */
+static void gather_columns(const void *source, const peri_tile_kernels *tiles, int64_t first, int64_t count,
+                           int64_t from, int64_t steps, void *panel) {
+  const weights_piece *t = source;
+  const int64_t pitch = PERI_A_PITCH * (int64_t)t->j->p.element;
+  char *rows = t->room + t->j->rows_at;
+  const void *vectors[64];
+  for (int64_t i = 0; i < count; i++) vectors[i] = rows + i * pitch;
+  for (int64_t i = 0; i < count; i += PERI_TILE_ROWS)
+    gather_rows(source, tiles, first + i, peri_min(PERI_TILE_ROWS, count - i), from, steps, rows + i * pitch);
+  tiles->turn(count, steps, vectors, panel);
+}
+
+/* Steps of a block up to the end of an image: how many, and where channel `first` has them in gy. */
+static int64_t find_gradients(const weights_piece *t, int64_t first, int64_t from, int64_t steps, const char **data) {
+  const weights_job *j = t->j;
+  const int64_t plane = j->p.grid[0] * j->p.grid[1], step = t->from + from, image = step / plane, at = step % plane;
+  int64_t channel = image * j->v->out_channels + t->group * j->n + first;
+  *data = j->gy + (channel * plane + at) * (int64_t)j->p.element;
+  return peri_min(steps, plane - at);
+}
+
+/* Channels of gy as rows, along their planes. */
+static void gather_filters(const void *source, const peri_tile_kernels *tiles, int64_t first, int64_t count,
+                           int64_t from, int64_t steps, void *panel) {
+  const weights_piece *t = source;
+  const int64_t size = (int64_t)t->j->p.element, plane = t->j->p.grid[0] * t->j->p.grid[1];
+  (void)tiles;
+  for (int64_t done = 0, length; done < steps; done += length) {
+    const char *data;
+    length = find_gradients(t, first, from + done, steps - done, &data);
+    for (int64_t r = 0; r < count; r++)
+      memcpy((char *)panel + (r * PERI_A_PITCH + done) * size, data + r * plane * size, (size_t)(length * size));
+  }
+}
+
+/* The same as columns. */
 static void gather_gradients(const void *source, const peri_tile_kernels *tiles, int64_t first, int64_t count,
                              int64_t from, int64_t steps, void *panel) {
   const weights_piece *t = source;
-  const weights_job *j = t->j;
-  const int64_t plane = j->p.grid[0] * j->p.grid[1], size = (int64_t)j->p.element;
+  const int64_t size = (int64_t)t->j->p.element, plane = t->j->p.grid[0] * t->j->p.grid[1];
   const void *vectors[64];
-  for (int64_t done = 0; done < steps;) {
-    int64_t step = t->from + from + done, image = step / plane, at = step % plane;
-    int64_t length = peri_min(steps - done, plane - at);
-    int64_t channel = image * j->v->out_channels + t->group * j->n + first;
-    for (int64_t i = 0; i < count; i++) vectors[i] = j->gy + ((channel + i) * plane + at) * size;
+  for (int64_t done = 0, length; done < steps; done += length) {
+    const char *data;
+    length = find_gradients(t, first, from + done, steps - done, &data);
+    for (int64_t i = 0; i < count; i++) vectors[i] = data + i * plane * size;
     tiles->turn(count, length, vectors, (char *)panel + done * tiles->columns * size);
-    done += length;
   }
 }
 
@@ -117,16 +152,17 @@ static weights_piece weights_piece_of(const weights_job *j, int64_t number) {
 
 static peri_product weights_product(const weights_piece *t) {
   const weights_job *j = t->j;
-  int64_t at = ((t->from / j->part * j->v->groups + t->group) * j->m + t->row) * j->n;
-  return (peri_product){.dtype = j->v->dtype,
-                        .m = t->rows,
-                        .n = j->n,
-                        .k = t->steps,
-                        .a = {.gather = gather_rows, .source = t},
-                        .b = {.gather = gather_gradients, .source = t},
-                        .c = j->results + at * (int64_t)j->p.element,
-                        .ldc = j->n,
-                        .part = j->part};
+  const int64_t matrix = (t->from / j->part * j->v->groups + t->group) * j->m * j->n;
+  peri_product p = {.dtype = j->v->dtype, .m = t->rows, .n = j->n, .k = t->steps, .ldc = j->n, .part = j->part};
+  p.c = j->results + (matrix + t->row * j->n) * (int64_t)j->p.element;
+  p.a = (peri_operand){.gather = gather_rows, .source = t};
+  p.b = (peri_operand){.gather = gather_gradients, .source = t};
+  if (!j->turned) return p;
+  p.m = j->n, p.n = t->rows, p.ldc = j->m;
+  p.c = j->results + (matrix + t->row) * (int64_t)j->p.element;
+  p.a.gather = gather_filters;
+  p.b.gather = gather_columns;
+  return p;
 }
 
 static void run_weights(void *arg, int64_t number) {
@@ -142,21 +178,27 @@ static void run_weights(void *arg, int64_t number) {
   }
 }
 
-/* Adds the parts of one row, and writes it where its weights stand. */
+/* Adds the parts of one row of the results, and writes it where its weights stand. */
 static void add_parts(const weights_job *j, int64_t number) {
-  const int64_t size = (int64_t)j->p.element, group = number / j->m, row = number % j->m;
-  char *sum = j->results + number * j->n * size;
+  const int64_t size = (int64_t)j->p.element, width = j->turned ? j->m : j->n;
+  char *sum = j->results + number * width * size;
   for (int64_t part = 1; part < j->parts; part++) {
     const char *other = sum + part * j->v->groups * j->m * j->n * size;
-    j->context->kernels->elementwise->binary[PERI_BINARY_add][j->v->dtype](j->n, sum, size, sum, size, other, size);
+    j->context->kernels->elementwise->binary[PERI_BINARY_add][j->v->dtype](width, sum, size, sum, size, other, size);
+  }
+  if (j->turned) {
+    memcpy(j->gw + number * width * size, sum, (size_t)(width * size));
+    return;
   }
   for (int64_t i = 0; i < j->n; i++)
-    memcpy(j->gw + ((group * j->n + i) * j->m + row) * size, sum + i * size, (size_t)size);
+    memcpy(j->gw + ((number / j->m * j->n + i) * j->m + number % j->m) * size, sum + i * size, (size_t)size);
 }
+
+static int64_t rows_of_results(const weights_job *j) { return j->v->groups * (j->turned ? j->n : j->m); }
 
 static void add_all_parts(void *arg, int64_t number) {
   const weights_job *j = arg;
-  int64_t rows = j->v->groups * j->m, end = j->whole ? rows : peri_min(rows, (number + 1) * PERI_LEAST_ROWS);
+  int64_t rows = rows_of_results(j), end = j->whole ? rows : peri_min(rows, (number + 1) * PERI_LEAST_ROWS);
   for (int64_t row = number * PERI_LEAST_ROWS; row < end; row++) add_parts(j, row);
 }
 
@@ -165,6 +207,7 @@ static void cut_weights(weights_job *j) {
   j->part = peri_part(j->k);
   j->parts = peri_ceil_div(j->k, j->part);
   j->whole = work < PERI_WHOLE_WORK;
+  j->turned = j->m > j->n && j->n * 4 <= j->tiles->columns;
   int64_t pieces = j->parts * j->v->groups, most = j->m;
   double rows = PERI_PIECE_WORK / ((double)j->n * (double)j->part);
   if (rows < (double)most) most = peri_max(PERI_LEAST_ROWS, (int64_t)rows);
@@ -178,7 +221,9 @@ static peri_status run_weights_job(peri_context *context, weights_job *j) {
   int64_t channels = peri_min(j->p.channels / j->v->groups, (j->chunk - 1) / j->p.taps + 2);
   if (!peri_patches_countable(&j->p, rows, channels)) return peri_patches_too_large(context);
   j->channel_step = peri_channel_step(&j->p, rows);
-  j->product_at = j->p.in_place ? 0 : peri_lines((size_t)(j->channel_step * channels + 64) * j->p.element);
+  j->rows_at = j->p.in_place ? 0 : peri_lines((size_t)(j->channel_step * channels + 64) * j->p.element);
+  j->product_at = j->rows_at;
+  if (j->turned) j->product_at += peri_lines((size_t)(j->tiles->columns * PERI_A_PITCH) * j->p.element);
   j->scratch_bytes = 0;
   j->results = j->gw; /* until there is memory: some place */
   int64_t pieces = j->parts * j->v->groups * j->chunks;
@@ -196,7 +241,7 @@ static peri_status run_weights_job(peri_context *context, weights_job *j) {
   j->results = memory;
   j->scratch = j->results + results;
   peri_status status = peri_parallel(context, j->whole ? 1 : pieces, run_weights, j);
-  int64_t sums = j->whole ? 1 : peri_ceil_div(j->v->groups * j->m, PERI_LEAST_ROWS);
+  int64_t sums = j->whole ? 1 : peri_ceil_div(rows_of_results(j), PERI_LEAST_ROWS);
   if (status == PERI_OK) status = peri_parallel(context, sums, add_all_parts, j);
   peri_free(context, memory, bytes);
   return status;

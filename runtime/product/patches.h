@@ -6,7 +6,7 @@
 #include "product/convolution.h"
 #include "product/tiles.h"
 
-/* How a convolution is cut into pieces; no bits depend on it. */
+/* How a convolution is cut into pieces; no bits depend on it. To measure: ./dev bench product conv. */
 #define PERI_PATCHES     512    /* of a piece: about so many */
 #define PERI_WHOLE_WORK  1.5e6  /* multiplications below which nothing is cut */
 #define PERI_ENOUGH      16     /* pieces, for any team */

@@ -13,7 +13,7 @@
 #define MEETING      60000.0              /* elements that could be packed while the team meets once more */
 #define NEAR_STEPS   3584                 /* bytes between steps of B, up to which copying it gains nothing */
 #define MOST_HERE    2048                 /* columns of a product within a body that are not cut */
-#define KEPT_BYTES   ((int64_t)128 << 10) /* up to here all rows of A are packed at once, in a body */
+#define KEPT_BYTES   ((int64_t)128 << 10) /* in a body, where B is gathered, up to here all of A is packed at once */
 #define MOST_PARTS   64
 #define STRIPS       4 /* tiles' rows of A that are packed at once */
 
@@ -94,7 +94,7 @@ static void cut(job *j, bool here) {
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
   wanted = here ? 1 : wanted / (double)j->batches;
-  if (here && p->n <= MOST_HERE)
+  if (here && (p->n <= MOST_HERE || p->c == NULL))
     j->rows = p->m, j->columns = p->n, j->row_pieces = j->column_pieces = 1;
   else
     cut_outputs(j, wanted < 1 ? 1 : wanted);
@@ -105,7 +105,7 @@ static void cut(job *j, bool here) {
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
-  j->by_panels = here && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
+  j->by_panels = here && p->b.gather != NULL && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
                  j->panels * (int64_t)j->panel_bytes > KEPT_BYTES;
   j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
   j->own_ldc = own_ldc(j->columns);
@@ -599,7 +599,10 @@ size_t peri_multiply_scratch(const peri_context *context, const peri_product *pr
   job j;
   if (is_empty(product)) return 0;
   prepare(&j, context, product, true);
-  j.columns = peri_min(product->n, MOST_HERE); /* smaller products may be cut into larger pieces, or read otherwise */
+  j.columns =
+      product->c == NULL
+          ? product->n
+          : peri_min(product->n, MOST_HERE); /* smaller products may be cut into larger pieces, or read otherwise */
   j.rows = product->m;
   j.in_place = j.by_panels = false;
   j.own_ldc = own_ldc(j.columns);

@@ -56,7 +56,7 @@ size_t peri_packed_bytes(const peri_context *context, const peri_product *produc
 peri_status peri_pack_columns(peri_context *context, const peri_product *product, void *packed);
 
 /* A product within a body of the team: on the thread that calls, in memory that it brings; what one needs is enough for
- * all of no more rows, columns and steps. */
+ * all of no more rows, columns and steps. Where there is no C, strips have all columns, and come in order. */
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product);
 void peri_multiply_here(const peri_context *context, const peri_product *product, void *scratch);
 

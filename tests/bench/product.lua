@@ -144,16 +144,13 @@ function benches.conv(rate)
     local flops = 2 * BATCH * filters * channels * kernel * kernel * side * side
     local x, weight = peri.randn(BATCH, channels, size, size), peri.randn(filters, channels, kernel, kernel)
     local gradient = peri.randn(BATCH, filters, side, side)
-    local function backward(of)
-      local loss = peri.conv2d(x, weight)
-      return function() return peri.grad(loss, of, { grad_outputs = gradient, retain_graph = true }) end
+    local function backward(which)
+      local operands = { x:detach(), weight:detach() }
+      local leaf = operands[which]:requires_grad_(true)
+      local y = peri.conv2d(table.unpack(operands))
+      return function() return peri.grad(y, leaf, { grad_output = gradient, retain_graph = true }) end
     end
-    local calls = { function() return peri.conv2d(x, weight) end }
-    for which, of in ipairs { x, weight } do
-      of:requires_grad_(true)
-      calls[which + 1] = backward(of)
-      of:requires_grad_(false)
-    end
+    local calls = { function() return peri.conv2d(x, weight) end, backward(1), backward(2) }
     for which, what in ipairs { "forward", "data", "weights" } do
       row(("%d -> %d, %dx%d on %d: %s"):format(channels, filters, kernel, kernel, size, what), flops, rate,
         calls[which], one[jobs[i]][which], all[jobs[i]][which])

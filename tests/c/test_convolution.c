@@ -287,6 +287,9 @@ static void cut_shapes(void) {
         TEAMS);
   check("columns", (peri_convolution){SHAPE(2, 4, 6, 1, 5000, 1, 9), .padding = {0, 4}}, TEAMS);
   check("columns in steps", (peri_convolution){SHAPE(1, 4, 6, 2, 7001, 1, 9), .stride = {1, 3}}, TEAMS);
+  check("windows", (peri_convolution){SHAPE(1, 2, 3, 100, 300, 3, 3), .padding = {1, 1}}, TEAMS);
+  check("windows in steps", (peri_convolution){SHAPE(1, 3, 2, 130, 700, 5, 3), .stride = {2, 2}}, 2);
+  check("wide rows, many filters", (peri_convolution){SHAPE(2, 3, 20, 3, 600, 2, 5), .padding = {0, 2}}, TEAMS);
   check("weights", (peri_convolution){SHAPE(1, 100, 150, 4, 4, 3, 3), .padding = {1, 1}}, TEAMS);
   check("parts", (peri_convolution){SHAPE(2, 1000, 20, 5, 5, 3, 3), .padding = {1, 1}}, TEAMS);
   check("groups", (peri_convolution){SHAPE(8, 32, 64, 14, 14, 3, 3), .groups = 4, .padding = {1, 1}}, TEAMS);
