@@ -67,7 +67,8 @@ static peri_status count_windows(peri_call *call, bool ceil_mode, const char *di
   }
   w->count = room / w->stride + 1;
   if ((w->count - 1) * w->stride >= w->n + w->padding) w->count--; /* none begins in the padding behind x */
-  for (int64_t i = 0; w->padding > 0 && w->dilation > 1 && i < w->count; i++) {
+  /* only one that begins in the padding before x can have nothing of it, where dilation exceeds x: then padding is 1 */
+  for (int64_t i = 0; w->dilation > w->n && i < w->count && i * w->stride < w->padding; i++) {
     if (!is_empty(w, i)) continue;
     return peri_call_fail(call, PERI_ERR_ARGUMENT,
                           "a window has padding alone: x has %lld %s, kernel_size is %lld, padding %lld, dilation %lld",
