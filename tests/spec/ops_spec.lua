@@ -7,12 +7,15 @@ local function spread(arguments) return table.unpack(arguments, 1, #arguments) e
 
 -- ---- gradients ----
 
--- A scalar from all float outputs, with fixed weights so that no output cancels another.
-local function weigh(outputs, seed)
+local function is_weighed(y) return peri.is_tensor(y) and y.dtype == "float64" end
+
+-- A scalar from all float outputs, or from that of this number alone, with fixed weights so that no output cancels
+-- another.
+local function weigh(outputs, seed, alone)
   local total
   for k = 1, outputs.n do
     local y = outputs[k]
-    if peri.is_tensor(y) and y.dtype == "float64" then
+    if is_weighed(y) and (alone or k) == k then
       local weights = (peri.arange(1, y:numel()) * 0.7 + seed + k):to("float64"):sin()
       local term = (y:reshape(-1) * peri.tensor(weights:totable(), { dtype = "float64" })):sum()
       total = total and total + term or term
@@ -21,15 +24,29 @@ local function weigh(outputs, seed)
   return total
 end
 
--- Calls sample number s of a row with leaves that have the given values (or the sample's own).
-local function evaluate(op, call, s, values, seed)
+-- Calls sample number s of a row with leaves that have the given values (or the sample's own): what `weigh` makes of
+-- the outputs, and the leaves.
+local function evaluate(op, call, s, values, alone)
   local leaves = {}
   local lists = samples.arguments(op, { dtype = "float64", make = function(t, k)
     local leaf = (values and values[k] or t):clone():detach():requires_grad_()
     leaves[k] = leaf
     return leaf
   end })
-  return weigh(table.pack(call(spread(lists[s]))), seed), leaves
+  return weigh(table.pack(call(spread(lists[s]))), 0, alone), leaves
+end
+
+-- visit(s, alone, text) for each sample of a row and what of its outputs is weighed: all (alone is nil), then, where
+-- several are floats, each alone, because then a gradient arrives at that one only.
+local function each_weighing(op, call, visit)
+  for s, arguments in ipairs(samples.arguments(op, { dtype = "float64" })) do
+    local text, floats, outputs = ("%s sample %d"):format(op.name, s), {}, table.pack(call(spread(arguments)))
+    for k = 1, outputs.n do
+      if is_weighed(outputs[k]) then floats[#floats + 1] = k end
+    end
+    visit(s, nil, text)
+    for _, k in ipairs(#floats > 1 and floats or {}) do visit(s, k, text .. ", output " .. k .. " alone") end
+  end
 end
 
 local function close(a, b, scale) return math.abs(a - b) <= 2e-5 * math.max(1, scale, math.abs(b)) end
@@ -79,21 +96,21 @@ describe("gradients of", function()
     end
     it(op.name .. " agree with finite differences", function()
       assert(op.sample, op.name .. " has no sample")
-      for s = 1, #samples.arguments(op) do
-        local loss, leaves = evaluate(op, call, s, nil, 0)
+      each_weighing(op, call, function(s, alone, text)
+        local loss, leaves = evaluate(op, call, s, nil, alone)
         if loss and loss.requires_grad then
           loss:backward()
           local gradients = {}
           for k, leaf in ipairs(leaves) do gradients[k] = leaf.grad end
-          compare_with_differences(op.name .. " sample " .. s, function(values)
-            return (evaluate(op, call, s, values, 0)):item()
+          compare_with_differences(text, function(values)
+            return (evaluate(op, call, s, values, alone)):item()
           end, leaves, gradients, 1e-6)
         end
-      end
+      end)
     end)
     it(op.name .. " can be differentiated again", function()
-      local function slope(s, values)
-        local loss, leaves = evaluate(op, call, s, values, 0)
+      local function slope(s, alone, values)
+        local loss, leaves = evaluate(op, call, s, values, alone)
         if not (loss and loss.requires_grad) then return end
         local first = peri.grad(loss, leaves, { create_graph = true })
         local total
@@ -105,18 +122,18 @@ describe("gradients of", function()
         end
         return total, leaves
       end
-      for s = 1, #samples.arguments(op) do
-        local total, leaves = slope(s)
+      each_weighing(op, call, function(s, alone, text)
+        local total, leaves = slope(s, alone)
         if total then
           local gradients = {}
           if total.requires_grad then
             for k, g in ipairs(peri.grad(total, leaves)) do gradients[k] = g end
           end
-          compare_with_differences(op.name .. " sample " .. s .. ", second order", function(values)
-            return (slope(s, values)):item()
+          compare_with_differences(text .. ", second order", function(values)
+            return (slope(s, alone, values)):item()
           end, leaves, gradients, 1e-5)
         end
-      end
+      end)
     end)
   end)
 end)
@@ -248,13 +265,13 @@ describe("allocation failures in", function()
     end)
     if op.gradient then
       it("the gradient of " .. op.name .. " leave everything as it was", function()
-        for s = 1, #samples.arguments(op) do
-          local loss, leaves = evaluate(op, call, s, nil, 0)
+        each_weighing(op, call, function(s, alone, text)
+          local loss, leaves = evaluate(op, call, s, nil, alone)
           if loss and loss.requires_grad then
-            inject_into("gradient of " .. op.name, leaves, function() loss:backward() end)
+            inject_into("gradient of " .. text, leaves, function() loss:backward() end)
             assert.is_truthy(#leaves > 0)
           end
-        end
+        end)
       end)
     end
   end)

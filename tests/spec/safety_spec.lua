@@ -3,6 +3,7 @@
 local peri = require "perilune"
 local samples = require "support.samples"
 local run = require "support.program"
+local formats = require "support.formats"
 local nn, optim, svm, data = peri.nn, peri.optim, peri.svm, peri.data
 
 local function refusal(f, ...)
@@ -156,18 +157,11 @@ describe("memory that a collection finds", function()
     local adam = optim.Adam(net:parameters())
     local machine = svm.SVC():fit(x, labels)
     peri.save(path, { a = x })
-    local idx, csv, light, libsvm = os.tmpname(), os.tmpname(), os.tmpname(), os.tmpname()
-    data.write_idx(idx, peri.zeros(100, { dtype = "uint8" }))
-    data.write_csv(csv, x, labels)
-    data.write_svmlight(light, x, labels)
+    local libsvm = os.tmpname()
     machine:save_libsvm(libsvm)
     local calls = {
       function() return peri.tensor { 1, 2 } end, function() return peri.tensor(x:t()) end,
       function() return peri.load(path) end, function() return peri.save(path, { a = x:t() }) end,
-      function() return data.read_idx(idx) end,
-      function() return data.write_idx(idx, peri.zeros(3, { dtype = "uint8" })) end,
-      function() return data.read_csv(csv) end, function() return data.write_csv(csv, x, labels) end,
-      function() return data.read_svmlight(light) end, function() return data.write_svmlight(light, x, labels) end,
       function() return data.loader({ x:t() }, { shuffle = true, seed = 1 }) end,
       function() for a in data.loader({ x }, { shuffle = true, seed = 1 }) do assert(a) end end,
       function() return data.circles(20), data.moons(20), data.digits(3) end,
@@ -192,7 +186,19 @@ describe("memory that a collection finds", function()
       local ok, message = short(call)
       assert.is_true(ok, "call " .. i .. ": " .. tostring(message))
     end
-    for _, name in ipairs { path, idx, csv, light, libsvm } do os.remove(name) end
+    for _, name in ipairs { path, libsvm } do os.remove(name) end
+  end)
+
+  it("is used by every reader and writer of files", function()
+    local path = os.tmpname()
+    for _, name in ipairs(data.formats()) do
+      local given = formats[name]()
+      for _, verb in ipairs { "write_", "read_" } do
+        local ok, message = short(data[verb .. name], path, table.unpack(verb == "write_" and given or {}))
+        assert.is_true(ok, verb .. name .. ": " .. tostring(message))
+      end
+    end
+    os.remove(path)
   end)
 end)
 

@@ -5,6 +5,7 @@
 package.path = "tests/spec/?.lua;" .. package.path
 local peri = require "perilune"
 local samples = require "support.samples"
+local formats = require "support.formats"
 
 local COLLECTIONS = 8
 
@@ -130,13 +131,17 @@ try("save", of(function(a, b)
   local t = peri.load(path)
   return t.a, t.b
 end, matrix, view))
-try("write_idx", of(function(a) peri.data.write_idx(path, a) return peri.data.read_idx(path) end,
-  function() return peri.randint(0, 255, { 4, 5 }):to("uint8"):t() end))
-try("write_svmlight", of(function(a, b)
-  peri.data.write_svmlight(path, a, b)
-  return peri.data.read_svmlight(path)
-end, view, labels))
-try("write_csv", of(function(a, b) peri.data.write_csv(path, a, b) return (peri.data.read_csv(path)) end, view, labels))
+for _, name in ipairs(peri.data.formats()) do
+  local write, read = peri.data["write_" .. name], peri.data["read_" .. name]
+  try("write_" .. name, function()
+    local given = formats[name]()
+    given.n = #given
+    return function(...)
+      write(path, ...)
+      return table.unpack(samples.tensors { read(path) })
+    end, given
+  end)
+end
 try("loader", of(function(a, b)
   local s = 0
   for p, q in peri.data.loader({ a, b }, { batch_size = 3, shuffle = true, seed = 1 }) do
