@@ -408,15 +408,6 @@ local function read_numbers(operation, pred, y, options)
   return p:reshape(#p, -1), t:reshape(#t, -1), (w / w:sum()):unsqueeze(2), given
 end
 
--- Powers of two, one for each column, near the largest number of a and b (n x d): 1 where that is 0 or not finite.
-local function column_units(a, b)
-  local largest, units = peri.cat({ a, b }, 1):abs():max(1):totable(), {}
-  for j, size in ipairs(largest) do
-    units[j] = size > 0 and size < math.huge and internal.data.binade(size) or 1.0
-  end
-  return float64(units)
-end
-
 -- a - b as float64: of integers first subtracted, where that does not overflow.
 local function less(a, b)
   local rough = a:to "float64" - b:to "float64"

@@ -1,5 +1,5 @@
--- A layer that answers again and again keeps its weights packed. What is written to them, in whichever way, is seen by the
--- next answer, and the bits of an answer do not depend on it.
+-- A layer that answers again and again keeps its weights packed. What is written to them, in whichever way, the next
+-- answer sees, and its bits do not depend on it.
 local peri = require "perilune"
 local nn, optim = peri.nn, peri.optim
 
