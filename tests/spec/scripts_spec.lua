@@ -232,6 +232,17 @@ describe("the experiment", function()
     close_to(1 - rows["network 784-32-10"][4], wrong / 2000, "wrong digits")
     pictures("learning", "confusion", "wrong", "weights")
   end)
+
+  it("mnist.lua --net conv: convolutions learn from fewer digits, and show their kernels and channels", function()
+    local words = { "--digits", 400, "--epochs", 2, "--batch", 10, "--svm", 20 }
+    local rows, out = experiment("mnist", "--net", "conv", table.unpack(words))
+    local network = rows["network of convolutions"]
+    assert.same({ 400, "3199106 parameters" }, { network[2], network[7] })
+    assert.matches("\nlearning took [%d.]+ s: %d+ digits a second\n", out)
+    local dense = experiment("mnist", "--plots=no", table.unpack(words))["network 784-32-10"]
+    assert.is_true(network[4] > 0.85 and network[4] > dense[4] + 0.1, out)
+    pictures("learning", "confusion", "wrong", "weights", "maps")
+  end)
 end)
 
 describe("every experiment", function()
