@@ -14,7 +14,7 @@ local function kernels(...)
   return (program({ "-e", script }, "", ...))
 end
 
-describe("bits #program", function()
+describe("bits #program #slow", function()
   local best = kernels()
   local on_x86 = best:find "^x86" or best:find "^baseline" or best:find "^exact"
 
