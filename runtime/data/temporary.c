@@ -27,31 +27,34 @@ static bool is_temporary_name(const char *name) {
   return n > prefix + ending && strncmp(name, PREFIX, prefix) == 0 && strcmp(name + n - ending, ENDING) == 0;
 }
 
-/* Removes the file unless somebody holds its lock. While we hold it, nobody renames the file; that its name may have
- * gone over to another one before is looked at. */
-static void remove_abandoned(int folder, const char *name) {
+/* Removes the file unless somebody holds its lock, and tells whether somebody does. While we hold it, nobody renames
+ * the file; that its name may have gone over to another one before is looked at. */
+static bool remove_abandoned(int folder, const char *name) {
   struct stat file, named;
   int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  if (fstat(descriptor, &file) == 0 && S_ISREG(file.st_mode) && flock(descriptor, LOCK_EX | LOCK_NB) == 0 &&
-      fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(&file, &named)) {
+  if (descriptor < 0) return false;
+  bool regular = fstat(descriptor, &file) == 0 && S_ISREG(file.st_mode);
+  bool held = regular && flock(descriptor, LOCK_EX | LOCK_NB) != 0;
+  if (regular && !held && fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(&file, &named))
     unlinkat(folder, name, 0);
-  }
   close(descriptor);
+  return held;
 }
 
-/* What cannot be listed, opened or locked is left alone. */
-static void sweep(int folder) {
+/* What cannot be listed, opened or locked is left alone. Tells whether somebody holds one. */
+static bool sweep(int folder) {
   int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *entries = again >= 0 ? fdopendir(again) : NULL;
   if (entries == NULL) {
     if (again >= 0) close(again);
-    return;
+    return false;
   }
+  bool held = false;
   for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
-    if (is_temporary_name(entry->d_name)) remove_abandoned(folder, entry->d_name);
+    if (is_temporary_name(entry->d_name) && remove_abandoned(folder, entry->d_name)) held = true;
   }
   closedir(entries);
+  return held;
 }
 
 /* ---- a new one ---- */
@@ -102,8 +105,7 @@ static bool is_ours(int file) {
 
 /* Not mkstemp, whose files nobody else may read: the process's umask shall decide, as for any file. */
 bool peri_temporary_open_named(peri_temporary *t, int folder) {
-  *t = (peri_temporary){.folder = folder, .file = -1};
-  sweep(folder);
+  *t = (peri_temporary){.folder = folder, .file = -1, .others = sweep(folder)};
   for (int i = 0; i < NAMES; i++) {
     set_name(t, i);
     t->file = openat(t->folder, t->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -120,7 +122,7 @@ bool peri_temporary_open_named(peri_temporary *t, int folder) {
 bool peri_temporary_open(peri_temporary *t, int folder) {
   *t = (peri_temporary){.folder = folder, .file = -1};
   if (!open_nameless(t)) return peri_temporary_open_named(t, folder);
-  sweep(folder);
+  t->others = sweep(folder);
   return true;
 }
 
@@ -136,4 +138,5 @@ void peri_temporary_close(peri_temporary *t) {
   if (t->name[0] != '\0') unlinkat(t->folder, t->name, 0);
   close(t->file); /* and the lock is free */
   t->file = -1;
+  if (t->others) sweep(t->folder);
 }

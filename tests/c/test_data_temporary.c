@@ -54,6 +54,26 @@ static void those_of_the_living_and_other_files_are_left(void) {
   close_context(context);
 }
 
+/* One that a process in its last moments holds while a save begins, and no more when it ends. */
+static void those_of_the_dying_are_removed_in_the_end(void) {
+  folder home = make_folder();
+  const char *held = in_folder(&home, ".perilune-1-0.tmp");
+  for (int form = 0; form < 2; form++) {
+    peri_temporary temporary;
+    put_file(held, "held", 4);
+    int file = open(held, O_RDONLY), descriptor = open(home.path, O_RDONLY | O_DIRECTORY);
+    PERI_CHECK(file >= 0 && flock(file, LOCK_EX) == 0, "%s", strerror(errno));
+    PERI_CHECK((form == 0 ? peri_temporary_open : peri_temporary_open_named)(&temporary, descriptor), "%s",
+               strerror(errno));
+    PERI_CHECK(exists(held), "a file that is written was removed");
+    close(file);
+    peri_temporary_close(&temporary);
+    PERI_CHECK(!exists(held), "it is left");
+    close(descriptor);
+  }
+  remove_folder(&home);
+}
+
 /* A child that has opened a temporary and written to it, and then is killed. */
 static void die_while_writing(const folder *home, bool (*open_temporary)(peri_temporary *, int)) {
   pid_t child = fork();
@@ -120,4 +140,5 @@ static void savers_side_by_side(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(abandoned_ones_are_removed), PERI_TEST(those_of_the_living_and_other_files_are_left),
-               PERI_TEST(killed_savers_leave_nothing), PERI_TEST(savers_side_by_side))
+               PERI_TEST(those_of_the_dying_are_removed_in_the_end), PERI_TEST(killed_savers_leave_nothing),
+               PERI_TEST(savers_side_by_side))
