@@ -2,31 +2,11 @@
  * order, and multiplied and added as product.h says. Shapes with every awkwardness, every set of instructions and
  * number of threads, an image alone and in a batch. */
 #include "product/convolution.h"
-#include "kernels_support.h"
+#include "product_support.h"
 
 #include <math.h>
 
-static void *random_array(peri_dtype dtype, int64_t n, uint64_t seed) {
-  void *x = malloc((size_t)(n + 1) * sizes[dtype]);
-  peri_stream stream = {.seed = seed};
-  for (int64_t i = 0; i < n; i++) put(dtype, x, i, 2 * peri_stream_uniform(&stream) - 1);
-  return x;
-}
-
 /* ---- the definition ---- */
-
-static bool fused; /* the set has fused multiply-adds */
-
-static double madd(peri_dtype dtype, double a, double b, double c) {
-  if (dtype == PERI_FLOAT64) return fused ? fma(a, b, c) : a * b + c;
-  if (fused) return (double)fmaf((float)a, (float)b, (float)c);
-  float product = (float)a * (float)b;
-  return (double)(product + (float)c);
-}
-
-static double add(peri_dtype dtype, double a, double b) {
-  return dtype == PERI_FLOAT64 ? a + b : (double)((float)a + (float)b);
-}
 
 /* The factors of one element. */
 typedef struct factors {
@@ -196,8 +176,8 @@ static void check(const char *what, peri_convolution v, size_t threads) {
   const int64_t x[4] = {v.images, v.in_channels, v.in[0], v.in[1]};
   const int64_t w[4] = {v.out_channels, v.in_channels / v.groups, v.kernel[0], v.kernel[1]};
   int64_t ny = y[0] * y[1] * y[2] * y[3], nx = x[0] * x[1] * x[2] * x[3], nw = w[0] * w[1] * w[2] * w[3];
-  void *ax = random_array(v.dtype, nx, 1), *aw = random_array(v.dtype, nw, 2), *ag = random_array(v.dtype, ny, 3);
-  void *bias = random_array(v.dtype, peri_max(v.out_channels, v.in_channels), 4);
+  void *ax = random_matrix(v.dtype, nx, 1), *aw = random_matrix(v.dtype, nw, 2), *ag = random_matrix(v.dtype, ny, 3);
+  void *bias = random_matrix(v.dtype, peri_max(v.out_channels, v.in_channels), 4);
   const tensors t = {ax, aw, ag};
   for (int form = 0; form < 2; form++) {
     results first = {0};
@@ -262,21 +242,6 @@ static void every_kind(void) {
   check_both("no images", (peri_convolution){SHAPE(0, 2, 3, 5, 5, 3, 3)}, 1);
 }
 
-static void with_every_set(void (*body)(void)) {
-  for (size_t v = 0; v < PERI_COUNT(variants); v++) {
-    open_contexts(variants[v]);
-    const char *name = contexts[0]->kernels->name;
-    if (v == 0 || strcmp(name, "baseline") != 0) {
-      fused = strcmp(name, "baseline") != 0;
-#if defined(__ARM_FEATURE_FMA)
-      fused = true;
-#endif
-      body();
-    }
-    close_contexts();
-  }
-}
-
 static void test_every_kind(void) { with_every_set(every_kind); }
 
 /* Large enough to be cut: by images, bands, columns and rows of the weights; steps in blocks and parts. */
@@ -303,7 +268,7 @@ static void test_single_images(void) {
   peri_convolution v = {SHAPE(6, 5, 9, 10, 11, 3, 3), .dtype = PERI_FLOAT32, .groups = 1};
   for (int d = 0; d < 2; d++) v.stride[d] = v.dilation[d] = v.padding[d] = 1, v.out[d] = v.in[d];
   int64_t in = 5 * 110, out = 9 * 110;
-  float *x = random_array(PERI_FLOAT32, 6 * in, 1), *w = random_array(PERI_FLOAT32, 9 * 45, 2);
+  float *x = random_matrix(PERI_FLOAT32, 6 * in, 1), *w = random_matrix(PERI_FLOAT32, 9 * 45, 2);
   float *all = malloc((size_t)(6 * out) * sizeof *all), *one = malloc((size_t)out * sizeof *one);
   PERI_CHECK(peri_convolve(contexts[1], &v, x, w, NULL, all) == PERI_OK, "%s", peri_message(contexts[1]));
   v.images = 1;
@@ -321,8 +286,8 @@ static void test_activation(void) {
   peri_context *context = contexts[1];
   peri_convolution v = {SHAPE(3, 2, 4, 6, 6, 3, 3), .dtype = PERI_FLOAT32, .groups = 1, .out = {4, 4}};
   v.stride[0] = v.stride[1] = v.dilation[0] = v.dilation[1] = 1;
-  float *x = random_array(PERI_FLOAT32, 216, 1), *w = random_array(PERI_FLOAT32, 72, 2), plain[192], y[192];
-  float *bias = random_array(PERI_FLOAT32, 4, 3);
+  float *x = random_matrix(PERI_FLOAT32, 216, 1), *w = random_matrix(PERI_FLOAT32, 72, 2), plain[192], y[192];
+  float *bias = random_matrix(PERI_FLOAT32, 4, 3);
   peri_convolution_end end = {.bias = bias};
   PERI_CHECK(peri_convolve(context, &v, x, w, &end, plain) == PERI_OK, "%s", peri_message(context));
   end.activation = context->kernels->elementwise->unary[PERI_UNARY_relu][PERI_FLOAT32];
@@ -337,7 +302,8 @@ static void test_failures(void) {
   peri_context *context = contexts[1];
   peri_convolution v = {SHAPE(8, 4, 4, 16, 16, 3, 3), .dtype = PERI_FLOAT32, .groups = 1, .out = {14, 14}};
   v.stride[0] = v.stride[1] = v.dilation[0] = v.dilation[1] = 1;
-  float *x = random_array(PERI_FLOAT32, 8192, 1), *w = random_array(PERI_FLOAT32, 144, 2), *y = calloc(8192, sizeof *y);
+  float *x = random_matrix(PERI_FLOAT32, 8192, 1), *w = random_matrix(PERI_FLOAT32, 144, 2),
+        *y = calloc(8192, sizeof *y);
   for (int allowed = 0; allowed < 2; allowed++) {
     context->fail_after = allowed;
     peri_status status = peri_convolve(context, &v, x, w, NULL, y);

@@ -2,32 +2,11 @@
  * blocks and of parts in order. Shapes from empty to cut in every way, operands that lie anyhow in memory, batches, the
  * finishing of strips, every set of instructions and number of threads. */
 #include "product/product.h"
-#include "kernels_support.h"
+#include "product_support.h"
 
 #include <math.h>
 
-/* Values in [-1, 1] that are no round numbers. */
-static void *random_matrix(peri_dtype dtype, int64_t n, uint64_t seed) {
-  void *x = malloc((size_t)(n + 1) * 8);
-  peri_stream stream = {.seed = seed};
-  for (int64_t i = 0; i < n; i++) put(dtype, x, i, 2 * peri_stream_uniform(&stream) - 1);
-  return x;
-}
-
 /* ---- the definition ---- */
-
-static bool fused; /* the set has fused multiply-adds */
-
-static double madd(peri_dtype dtype, double a, double b, double c) {
-  if (dtype == PERI_FLOAT64) return fused ? fma(a, b, c) : a * b + c;
-  if (fused) return (double)fmaf((float)a, (float)b, (float)c);
-  float product = (float)a * (float)b;
-  return (double)(product + (float)c);
-}
-
-static double add(peri_dtype dtype, double a, double b) {
-  return dtype == PERI_FLOAT64 ? a + b : (double)((float)a + (float)b);
-}
 
 static int64_t place(const peri_operand *x, int64_t vector, int64_t step) {
   return (x->index != NULL ? x->index[vector] : vector) * x->along + step * x->step;
@@ -150,21 +129,6 @@ static void check_forms(peri_dtype dtype, int64_t m, int64_t n, int64_t k, size_
 static void check_both(int64_t m, int64_t n, int64_t k, size_t threads) {
   check_forms(PERI_FLOAT32, m, n, k, threads);
   check_forms(PERI_FLOAT64, m, n, k, threads);
-}
-
-static void with_every_set(void (*body)(void)) {
-  for (size_t v = 0; v < PERI_COUNT(variants); v++) {
-    open_contexts(variants[v]);
-    const char *name = contexts[0]->kernels->name;
-    if (v == 0 || strcmp(name, "baseline") != 0) { /* a set that the processor has */
-      fused = strcmp(name, "baseline") != 0;
-#if defined(__ARM_FEATURE_FMA)
-      fused = true;
-#endif
-      body();
-    }
-    close_contexts();
-  }
 }
 
 /* ---- the tests ---- */
