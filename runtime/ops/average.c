@@ -270,7 +270,7 @@ const peri_op peri_op_adaptive_avg_pool2d = {
         "adaptive_avg_pool2d(x, output_size) -> tensor\n"
         "Means of N x C x H x W, or C x H x W, over so many parts of height and width, which overlap where they do "
         "not divide evenly: part i of n has the rows from floor((i - 1) H / n) + 1 to ceil(i H / n). output_size is a "
-        "number or {height, width}. Floats only.",
+        "number or {height, width}. Floats only. Errors: an output_size below 1; planes without elements.",
     .id = 2,
 };
 const peri_op peri_op_adaptive_avg_pool1d = {

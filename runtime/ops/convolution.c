@@ -412,7 +412,7 @@ const peri_op peri_op_conv1d = {
     .doc = "conv1d(x, weight, bias, {stride = 1, padding = 0, dilation = 1, groups = 1, activation = 'none'}) -> "
            "tensor\n"
            "conv2d with one dimension of space: x is N x C x L or C x L, weight M x C / groups x K, the result N x M x "
-           "L'."};
+           "L'. Errors: as conv2d's."};
 
 const peri_op peri_op_conv2d = {
     .name = "conv2d",
@@ -423,14 +423,17 @@ const peri_op peri_op_conv2d = {
         "6), T(2, 1, 3, 2), T(2), {stride = {1, 2}, padding = {2, 1}, dilation = {2, 1}, activation = "
         "'sigmoid'}}, {T(1, 2, 3, 4), T(1, 2, 2, 4), {padding = 'same'}}, {T(2, 1, 3, 3), T(1, 1, 3, 3), T(1), "
         "{padding = 1, activation = 'relu'}}",
-    .doc = "conv2d(x, weight, bias, {stride = 1, padding = 0, dilation = 1, groups = 1, activation = 'none'}) -> "
-           "tensor\n"
-           "y[n][m][i][j] = bias[m] + the sum over c, k, l of weight[m][c][k][l] * x[n][c][i * stride + k * dilation - "
-           "padding][...], counted from 0, with zeros around x. x is N x C x H x W or C x H x W, weight M x C / groups "
-           "x KH x KW, bias M values or left out. Options are a number or {rows, columns}; padding may be 'valid' (0) "
-           "or 'same': y is as large as x, with one zero more below and on the right where the zeros are odd (stride 1 "
-           "only). Group g of the channels of y sees group g of those of x. Then tanh, relu or sigmoid if asked. "
-           "Floats of one dtype."};
+    .doc =
+        "conv2d(x, weight, bias, {stride = 1, padding = 0, dilation = 1, groups = 1, activation = 'none'}) -> "
+        "tensor\n"
+        "y[n][m][i][j] = bias[m] + the sum over c, k, l of weight[m][c][k][l] * x[n][c][i * stride + k * dilation - "
+        "padding][...], counted from 0, with zeros around x. x is N x C x H x W or C x H x W, weight M x C / groups "
+        "x KH x KW, bias M values or left out. Options are a number or {rows, columns}; padding may be 'valid' (0) "
+        "or 'same': y is as large as x, with one zero more below and on the right where the zeros are odd (stride 1 "
+        "only). Group g of the channels of y sees group g of those of x. Then tanh, relu or sigmoid if asked. "
+        "Floats of one dtype.\n"
+        "Errors: a kernel with its dilation larger than x with its padding; groups that do not divide the channels of x "
+        "and M; 'same' with a stride other than 1."};
 
 /* ---- conv_transpose2d ---- */
 
@@ -508,12 +511,15 @@ const peri_op peri_op_conv_transpose2d = {
         "{T(2, 2, 3, 4), T(2, 3, 3, 2), T(3)}, {T(4, 2, 3), T(4, 1, 2, 2), {groups = 2, stride = 2}}, {T(1, 2, 3, "
         "2), T(2, 2, 3, 3), T(2), {stride = {2, 3}, padding = {2, 1}, output_padding = {1, 2}, dilation = {2, "
         "1}}}",
-    .doc = "conv_transpose2d(x, weight, bias, {stride = 1, padding = 0, output_padding = 0, dilation = 1, groups = 1}) "
-           "-> tensor\n"
-           "The gradient of conv2d with respect to its x, as a function of that of its result: each element of x adds "
-           "itself times the kernel at stride times its place. x is N x C x H x W or C x H x W, weight C x M / groups "
-           "x KH x KW; the result has M channels of (H - 1) * stride - 2 * padding + (KH - 1) * dilation + 1 + "
-           "output_padding rows, and columns likewise. Floats of one dtype."};
+    .doc =
+        "conv_transpose2d(x, weight, bias, {stride = 1, padding = 0, output_padding = 0, dilation = 1, groups = 1}) "
+        "-> tensor\n"
+        "The gradient of conv2d with respect to its x, as a function of that of its result: each element of x adds "
+        "itself times the kernel at stride times its place. x is N x C x H x W or C x H x W, weight C x M / groups "
+        "x KH x KW; the result has M channels of (H - 1) * stride - 2 * padding + (KH - 1) * dilation + 1 + "
+        "output_padding rows, and columns likewise. Floats of one dtype.\n"
+        "Errors: a result without rows or columns; output_padding that is below neither stride nor dilation; groups that do "
+        "not divide C."};
 
 const peri_op *const peri_ops_convolution[] = {
     &peri_op_conv1d, &peri_op_conv2d, &peri_op_conv_transpose2d, &convolve, &convolve_input, &convolve_weight, NULL};

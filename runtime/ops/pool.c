@@ -298,9 +298,11 @@ const peri_op peri_op_max_pool2d_with_indices = {
     .low = -1,
     .high = 1,
     .sample = MAX_SAMPLE_2D,
-    .doc = "max_pool2d_with_indices(x, kernel_size, stride = kernel_size, padding = 0, dilation = 1, ceil_mode = "
-           "false) -> values, indices\n"
-           "max_pool2d, and where the largest elements stand in their planes: int64, counted from 1 row by row.",
+    .doc =
+        "max_pool2d_with_indices(x, kernel_size, stride = kernel_size, padding = 0, dilation = 1, ceil_mode = "
+        "false) -> values, indices\n"
+        "max_pool2d, and where the largest elements stand in their planes: int64, counted from 1 row by row. Errors: as "
+        "max_pool2d's.",
     .id = 2,
 };
 const peri_op peri_op_max_pool1d = {
