@@ -97,19 +97,19 @@ if #wrong > 0 then
   local shown, words = wrong[{ { 1, math.min(40, #wrong) } }], {}
   for i = 1, #shown do words[i] = ("%d as %d"):format(test.y[shown[i]] - 1, said[shown[i]] - 1) end
   local figure = plot.figure { title = "Digits that the network gets wrong", width = 800,
-    height = 90 + 90 * math.ceil(#shown / 10), doc = "Below each the true digit, and what it was taken for." }
+    height = 90 + 90 * math.ceil(#shown / 10), doc = "Above each the true digit, and what it was taken for." }
   o:save(figure:images(test.x[shown], { columns = 10, labels = words, palette = "ink" }), "wrong")
 end
 
--- A row of the first layer's weights, or a kernel, is a picture of what its unit looks for: red where ink speaks for
+-- A row of the first layer's weights, or a kernel, is a picture of what its unit looks for: orange where ink speaks for
 -- it.
 local function weights_of(layer, what)
   local rows = layer.weight:detach():flatten(2)[{ { 1, math.min(40, #layer.weight) } }]
   local most = rows:abs():max():item()
   local figure = plot.figure { title = "Weights of the first layer", width = 800,
-    height = 70 + 75 * math.ceil(#rows / 10), doc = ("Red where ink speaks for %s, blue where it speaks against it.")
+    height = 70 + 85 * math.ceil(#rows / 8), doc = ("Orange where ink speaks for %s, blue where it speaks against it.")
       :format(what) }
-  return figure:images(rows, { columns = 10, palette = "diverging", range = { -most, most }, colorbar = true })
+  return figure:images(rows, { columns = 8, palette = "diverging", range = { -most, most }, colorbar = true })
 end
 
 if o.net == "dense" then
@@ -119,8 +119,8 @@ else
     fitted.epochs * #train.x / fitted.seconds[-1]))
   o:save(weights_of(net[2], "a channel"), "weights")
   local maps = peri.no_grad(function() return net[3](net[2](net[1](test.x[{ { 1, 1 } }])))[1] end)
-  local figure = plot.figure { title = "What the first convolution makes of a digit", width = 800, height = 370,
+  local figure = plot.figure { title = "What the first convolution makes of a digit", width = 800, height = 410,
     doc = "The test digit's image in each channel, between -1 and 1." }
-  o:save(figure:images(maps, { columns = 10, palette = "diverging", range = { -1, 1 }, colorbar = true }), "maps")
+  o:save(figure:images(maps, { columns = 8, palette = "diverging", range = { -1, 1 }, colorbar = true }), "maps")
 end
 o:finish()
