@@ -13,6 +13,7 @@ local o = peri.script.options {
   batch = { 128, doc = "digits in a mini-batch" }, lr = { 0.1, doc = "learning rate", most = 1000 },
   svm = { 10000, quick = 1000, doc = "digits that the SVM learns from (the first of all)", least = 20 },
   c = { 10.0, doc = "C of the SVM" }, gamma = { 0.02, doc = "of its rbf kernel" },
+  seed = { 1, doc = "of weights and orders" },
 }
 local train, test, every = {}, {}, 10 -- mini-batches between measurements; every tenth is told, as an Iter of 100
 if o.data ~= "" then
@@ -39,7 +40,7 @@ local function conv()
     nn.Linear(64 * 7 * 7, 1000), nn.Tanh(), nn.Linear(1000, 10))
 end
 
-peri.manual_seed(0)
+peri.manual_seed(o.seed)
 local last = o.epochs * math.ceil(#train.x / o.batch)
 local net, called, optimizer, schedule, sample
 if o.net == "dense" then
@@ -67,7 +68,7 @@ local function measure(batches)
 end
 measure(0)
 local fitted = peri.train.fit { model = net, loss = ce, optimizer = optimizer, train = { train.x, train.y },
-  epochs = o.epochs, batch_size = o.batch, seed = 1, progress = false,
+  epochs = o.epochs, batch_size = o.batch, seed = o.seed, progress = false,
   on_batch = function(state)
     if schedule then schedule:step() end
     if state.batches % every == 0 or state.batches == last then measure(state.batches) end

@@ -60,8 +60,9 @@ local scripts = {
   { name = "conv", title = "Convolutions and pooling", text = [[
     A convolution moves small kernels over an image: the same few numbers look everywhere. Written by hand over slices
     and as one operation it gives the same sums. On digits, networks of convolutions make fewer errors than dense ones
-    of as many parameters, and than those of ten times the units. Both are lost when digits are shifted after learning;
-    the more a network pools, the less it minds where a digit stands.]], arguments = digits },
+    of as many parameters, or of ten times as many. Digits that are shifted after learning are lost to dense layers, and
+    to convolutions without pools; the more a network pools, the less it minds where one stands.]],
+    arguments = digits },
 }
 
 local arguments = {}

@@ -351,6 +351,7 @@ describe("the whole report #program #slow", function()
           pictures = pictures + 1
           lacks(text, ("<figcaption>%s</figcaption>"):format(entry:sub(1, -5))) -- but what it shows
           has(text, ('<figure id="%s.%s"'):format(name, entry:sub(1, -5)))
+          has(read(("%s/%s/%s"):format(out, name, entry)), "<desc>") -- beyond its title
         end
       end
       assert.is_true(count(text, "<img ") > 0, name)
