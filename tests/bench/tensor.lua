@@ -4,9 +4,9 @@
 --
 -- The peers' side is tests/peers/bench_tensor.py. Everybody has the better of one thread and all; the peers run with
 -- the kernels that their libraries choose by themselves: OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are unset for them.
--- `ratio`: the better peer's time by ours. Marked with ! is what is below 0.9, and at 10 elements what is below 5 times PyTorch.
--- Operations on matrices have as many elements, up to 1,024 x 1,024 where they multiply or decompose. Times are the
--- best of many runs.
+-- `ratio`: the better peer's time by ours. Marked with ! is what is below 0.9, and at 10 elements what is below 5 times
+-- PyTorch. Operations on matrices have as many elements, up to 1,024 x 1,024 where they multiply or decompose. Times
+-- are the best of many runs.
 local peri = require "perilune"
 
 local BUDGET = tonumber(os.getenv "PERILUNE_BENCH_SECONDS" or "") or 0.1
