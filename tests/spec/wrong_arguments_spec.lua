@@ -149,7 +149,8 @@ local CALLS = {
   { "svm.path", X, y, must = function() return { Cs = { 1, 2 } } end },
   { "svm.cross_validate", svm.SVC(), X, y }, { "svm.grid_search", svm.SVC(), X, y }, { "svm.kernel_matrix", X, X },
   { "svm.load_libsvm", NOWHERE }, { "data.read_csv", NOWHERE }, { "data.read_svmlight", NOWHERE },
-  { "data.write_csv", NOWHERE, X, y }, { "data.write_svmlight", NOWHERE, X, y }, { "data.split", { X, y } },
+  { "data.write_csv", NOWHERE, X, y }, { "data.write_svmlight", NOWHERE, X, y },
+  { "data.write_npz", NOWHERE, { X = X } }, { "data.split", { X, y } },
   { "data.loader", { X, y } },
 }
 for _, name in ipairs {
@@ -168,7 +169,8 @@ for _, row in ipairs(svm.machines()) do
   CALLS[#CALLS + 1] = { "svm." .. row.name, use = use }
 end
 
-local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.write_idx", "svm.load", "svm.machines",
+local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.read_npy", "data.read_npz",
+  "data.write_idx", "data.write_npy", "svm.load", "svm.machines",
   "train.unfinished" }
 
 -- The names of a call's options, from the error that lists them.

@@ -52,6 +52,32 @@ peri_status peri_safetensors_write(peri_context *context, const char *path, size
                                    peri_tensor *const *tensors, size_t metadata_n, const char *const *keys,
                                    const char *const *values);
 
+/* ---- NPY and NPZ (NumPy's arrays) ----
+ * One array, and named arrays in a ZIP archive. bool, int64, uint8, float32 and float64 are the dtypes of that name;
+ * float16 becomes float32, the other integers int64, uint64 where every value fits; in either order of bytes, and of
+ * dimensions. `operation` opens the messages. */
+
+/* Versions 1.0, 2.0 and 3.0. The file's length must be exactly what its header says. */
+peri_status peri_npy_read(peri_context *context, const char *operation, const char *path, peri_tensor **out);
+/* The same from memory; name stands for the file in messages. */
+peri_status peri_npy_parse(peri_context *context, const char *name, const void *bytes, size_t size, peri_tensor **out);
+/* Version 1.0, in C's order. */
+peri_status peri_npy_write(peri_context *context, const char *path, peri_tensor *tensor);
+
+/* Members NAME.npy, stored or deflated, with or without ZIP64, become NAME; there is no metadata. */
+peri_status peri_npz_read(peri_context *context, const char *operation, const char *path, peri_named_tensors *out);
+peri_status peri_npz_parse(peri_context *context, const char *name, const void *bytes, size_t size,
+                           peri_named_tensors *out);
+
+typedef struct peri_npz_options {
+  bool compress; /* deflate members */
+  bool zip64;    /* that form although the file is small enough for the old one */
+} peri_npz_options;
+
+/* Writes n named tensors, in the order of their names, which are unique UTF-8. */
+peri_status peri_npz_write(peri_context *context, const char *operation, const char *path, size_t n,
+                           const char *const *names, peri_tensor *const *tensors, const peri_npz_options *options);
+
 /* ---- svmlight, the text format of SVMlight and LIBSVM ----
  * A line is a sample: `label qid:query index:value index:value ..`, indices ascending from 1, features that
  * are not listed 0, `#` begins a comment. Numbers are decimal in every locale; values may be nan and inf. */

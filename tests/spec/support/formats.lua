@@ -8,6 +8,8 @@ local function rows_and_labels() return { rows(), labels() } end
 
 local formats = {
   idx = function() return { peri.randint(0, 255, { 4, 5 }):to("uint8"):t() } end,
+  npy = function() return { rows() } end,
+  npz = function() return { { x = rows(), y = labels() }, { compress = true } } end,
   svmlight = rows_and_labels,
   csv = rows_and_labels,
 }
