@@ -5,6 +5,8 @@
 #include "data/formats/csv.h"
 #include "data/formats/formats.h"
 
+#include <string.h>
+
 /* The name that the function was called by. */
 static const char *operation_of(lua_State *L) { return lua_tostring(L, lua_upvalueindex(2)); }
 
@@ -67,6 +69,39 @@ static int write_npz(lua_State *L) {
   peri_npz_options chosen = {.compress = values[0] != 0, .zip64 = values[1] != 0};
   data_named named = data_check_tensors(L, S, 2, operation);
   BIND_TRY(L, S, peri_npz_write(S->context, operation, path, named.n, named.names, named.tensors, &chosen));
+  return 0;
+}
+
+/* ---- images: each row of the table has a format, and its functions find it by their name ---- */
+
+static peri_image_format image_format(const char *operation) {
+  const char *name = strchr(operation, '_') + 1;
+  return strcmp(name, "png") == 0 ? PERI_IMAGE_PNG : strcmp(name, "pnm") == 0 ? PERI_IMAGE_PNM : PERI_IMAGE_ANY;
+}
+
+static int read_image(lua_State *L) {
+  static const peri_option options[] = {
+      {"channels", PERI_OPTION_INTEGER, 0, 1, 4, NULL, "of the image, whatever the file has"},
+      {"depth", PERI_OPTION_INTEGER, 8, 8, 16, NULL, "bits per sample: 8 or 16"},
+      {NULL}};
+  bind_state *S = bind_here(L);
+  double values[2];
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  bind_options(L, 2, operation, options, NULL, values);
+  if (values[1] != 8 && values[1] != 16) bind_error(L, operation, "depth is %d (expected 8 or 16)", (int)values[1]);
+  peri_image_options chosen = {.channels = (int)values[0], .depth = (int)values[1]};
+  peri_tensor **x = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_image_read(S->context, operation, image_format(operation), path, &chosen, x));
+  bind_charge(L, S);
+  return 1;
+}
+
+static int write_image(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  BIND_TRY(L, S,
+           peri_image_write(S->context, operation, image_format(operation), path,
+                            bind_check_tensor(L, S, 2, operation, "x")));
   return 0;
 }
 
@@ -268,6 +303,29 @@ static const data_format formats[] = {
      "form that files from 4 GB have. The file is written whole or not at all.\n"
      "Errors: names that are not UTF-8, or longer than 32764 bytes.",
      .in_module = true},
+    {"image", read_image, write_image,
+     "(path, {channels =, depth = 8}) -> tensor\n"
+     "Reads an image, PNG, PGM or PPM, told apart by content: uint8, H x W x C, where C = 1 is grey, 2 grey and alpha, 3 "
+     "RGB, 4 RGB and alpha. x:permute(3, 1, 2):to('float32'):div(255) is what layers take.\n"
+     "channels: the image is converted: grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), alpha is dropped, or "
+     "opaque. depth = 16: files of 16 bits per sample, and only these, as int64 up to 65535.\n"
+     "Errors name file and offset: another content, what is cut or damaged, 16 bits without depth = 16, sides above "
+     "1000000, sizes that the file cannot hold.",
+     "(path, x)\n"
+     "Writes a uint8 tensor, H x W x C or H x W, as the path ends: .png, .pgm (C = 1), .ppm (C = 3) or .pnm. The file is "
+     "written whole or not at all."},
+    {"png", read_image, write_image,
+     "(path, {channels =, depth = 8}) -> tensor\n"
+     "Reads a PNG file as read_image does: palettes become RGB (black beyond their end), a transparent colour alpha, fewer bits than 8 grey; "
+     "gamma and profiles of colours are not applied.\n"
+     "Errors: as read_image's; libpng is missing.",
+     "(path, x)\nWrites a uint8 tensor, H x W x C or H x W with C from 1 to 4, as PNG."},
+    {"pnm", read_image, write_image,
+     "(path, {channels =, depth = 8}) -> tensor\n"
+     "Reads a PGM (P2, P5) or PPM (P3, P6) file as read_image does; values are scaled so that the largest that the file "
+     "may have is 255, or 65535.\n"
+     "Errors: as read_image's; values above that; several images in one file.",
+     "(path, x)\nWrites a uint8 tensor, H x W x C or H x W, as PGM (C = 1) or PPM (C = 3)."},
     {"svmlight", read_svmlight, write_svmlight,
      "(path, {dtype = 'float32', features =, zero_based = false}) -> X, y, qid\n"
      "Reads a file of SVMlight and LIBSVM (`label qid:query index:value ..`, `#` begins a comment), plain or "
