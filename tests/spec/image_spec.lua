@@ -149,3 +149,83 @@ describe("an image", function()
     fails.at_script("write_png: x is float32 (expected uint8", data.write_png, path, x:to "float32")
   end)
 end)
+
+describe("a folder of images", function()
+  local folder = os.tmpname()
+  os.remove(folder)
+  local made = {}
+  local function make(name) assert(os.execute(("mkdir -p '%s/%s'"):format(folder, name))) end
+  local function put(name, image)
+    made[#made + 1] = folder .. "/" .. name
+    if type(image) == "string" then
+      local out = assert(io.open(made[#made], "wb"))
+      out:write(image)
+      out:close()
+    else
+      data.write_image(made[#made], image)
+    end
+  end
+  local function image(seed, ...)
+    peri.manual_seed(seed)
+    return peri.randint(0, 255, { ... }):to "uint8"
+  end
+  local a, b, c = image(1, 4, 6, 3), image(2, 4, 6, 3), image(3, 4, 6, 3)
+
+  before_each(function()
+    for _, name in ipairs { "zebra", "ant", ".hidden" } do make(name) end
+    put("zebra/1.png", a)
+    put("ant/2.ppm", b)
+    put("ant/10.png", c)
+    put("ant/.thumbs", "no image")
+    put("README", "no image")
+  end)
+  after_each(function() os.execute(("rm -r '%s'"):format(folder)) end)
+
+  local function planes(x) return x:permute(3, 1, 2) end
+
+  it("gives images, classes by folder, and paths, all in order", function()
+    local set = data.image_folder(folder)
+    assert.same({ "ant", "zebra" }, set.classes)
+    assert.same({ folder .. "/ant/10.png", folder .. "/ant/2.ppm", folder .. "/zebra/1.png" }, set.files)
+    assert.same({ 1, 1, 2 }, set.y:totable())
+    assert.equal("int64", set.y.dtype)
+    local expected = peri.stack { planes(c), planes(b), planes(a) }
+    assert.is_true(set.x:equal(expected:to "float32":div(255)))
+    local bytes = data.image_folder(folder, { dtype = "uint8" })
+    assert.equal("uint8", bytes.x.dtype)
+    assert.is_true(bytes.x:equal(expected))
+  end)
+
+  it("resizes and converts images when asked", function()
+    put("zebra/2.pgm", image(4, 9, 5, 1))
+    fails.at_script("image_folder: " .. folder .. "/zebra/2.pgm has 1 channels (expected 3 as the first image, or the",
+      data.image_folder, folder)
+    fails.at_script("/zebra/2.pgm is 9x5 (expected 4x6 as the first image, or the option size)", data.image_folder,
+      folder, { channels = 3 })
+    local set = data.image_folder(folder, { channels = 1, size = { 8, 7 } })
+    assert.same({ 4, 1, 8, 7 }, set.x.shape)
+    for i, path in ipairs(set.files) do
+      local one = planes(data.read_image(path, { channels = 1 })):to "float32":unsqueeze(1)
+      local expected = one:interpolate({ 8, 7 }, { mode = "bilinear" }):squeeze(1)
+      assert.is_true(set.x[i]:equal(expected / 255), path)
+    end
+    local bytes = data.image_folder(folder, { channels = 1, size = 8, dtype = "uint8" })
+    assert.same({ 4, 1, 8, 8 }, bytes.x.shape)
+    local one = planes(data.read_image(bytes.files[4], { channels = 1 })):to "float32":unsqueeze(1)
+    assert.is_true(bytes.x[4]:equal(one:interpolate(8, { mode = "bilinear" }):squeeze(1):round():to "uint8"))
+  end)
+
+  it("names the file that is no image, and folders without images", function()
+    put("ant/notes.txt", "no image")
+    fails.at_script("image_folder: " .. folder .. "/ant/notes.txt: offset 0: begins as no image does",
+      data.image_folder, folder)
+    os.remove(folder .. "/ant/notes.txt")
+    make "bee"
+    fails.at_script("image_folder: " .. folder .. "/bee has no images", data.image_folder, folder)
+    make "bee/nest"
+    fails.at_script("image_folder: " .. folder .. "/bee/nest: is a directory", data.image_folder, folder)
+    fails.at_script("has no folders (expected one for each class)", data.image_folder, folder .. "/zebra")
+    fails.at_script("cannot read the folder '/nowhere'", data.image_folder, "/nowhere")
+    fails.at_script("image_folder: dir must be the name of a folder, got 3", data.image_folder, 3)
+  end)
+end)

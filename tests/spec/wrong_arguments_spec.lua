@@ -150,9 +150,9 @@ local CALLS = {
   { "svm.cross_validate", svm.SVC(), X, y }, { "svm.grid_search", svm.SVC(), X, y }, { "svm.kernel_matrix", X, X },
   { "svm.load_libsvm", NOWHERE }, { "data.read_csv", NOWHERE }, { "data.read_svmlight", NOWHERE },
   { "data.write_csv", NOWHERE, X, y }, { "data.write_svmlight", NOWHERE, X, y },
-  { "data.write_npz", NOWHERE, { X = X } }, { "data.read_image", NOWHERE }, { "data.read_png", NOWHERE },
-  { "data.read_pnm", NOWHERE }, { "data.split", { X, y } },
-  { "data.loader", { X, y } },
+  { "data.write_npz", NOWHERE, { X = X } }, { "data.image_folder", NOWHERE },
+  { "data.read_image", NOWHERE }, { "data.read_png", NOWHERE }, { "data.read_pnm", NOWHERE },
+  { "data.split", { X, y } }, { "data.loader", { X, y } },
 }
 for _, name in ipairs {
   "blobs", "checkerboard", "circles", "digits", "friedman1", "moons", "regression", "sinc", "spirals", "xor",
