@@ -147,10 +147,16 @@ function samples.all_bits(list)
   return table.concat(parts, "\n")
 end
 
--- The tensors in an argument list, also those in lists.
+-- The tensors in an argument list, also those in tables of it: of each what it lists, then what has names, by these.
 function samples.tensors(arguments, found)
   found = found or {}
-  for _, value in ipairs(arguments) do
+  local values, names = { table.unpack(arguments) }, {}
+  for name in pairs(arguments) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do values[#values + 1] = arguments[name] end
+  for _, value in ipairs(values) do
     if peri.is_tensor(value) then
       found[#found + 1] = value
     elseif type(value) == "table" then
