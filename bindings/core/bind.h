@@ -42,6 +42,7 @@ typedef enum bind_kind {
   BIND_OPTIMIZER,
   BIND_SCHEDULE,
   BIND_LOADER,
+  BIND_GENERATOR,
   BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
   BIND_KINDS = BIND_ESTIMATOR + 8
 } bind_kind;

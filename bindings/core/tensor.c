@@ -286,6 +286,7 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);
   bind_rows(L, S, module, method_table, method_table + 1);
   lua_settop(L, module);
+  bind_open_generator(L, S, module);
   bind_set_documented(L, S, functions);
   bind_push_function(L, S, bind_list_ops, 0);
   lua_setfield(L, module, "ops");

@@ -4,7 +4,8 @@ local names = internal.load("help.names", peri, internal)
 local find = names.find
 
 local FIELDS = "shape dtype grad requires_grad is_leaf" -- of tensors
-local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.lr_scheduler.schedule" }
+local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.lr_scheduler.schedule",
+                  generator = "generator" }
 local WIDTH, MOST = 80, 20
 
 local TENSOR = [[

@@ -11,4 +11,10 @@ const peri_op *const *const peri_op_groups[] = {peri_ops_create,    peri_ops_ele
                                                 peri_ops_join,      peri_ops_sort,
                                                 peri_ops_write,     peri_ops_linalg,
                                                 peri_ops_pool,      peri_ops_average,
-                                                peri_ops_normalize, NULL};
+                                                peri_ops_normalize, peri_ops_sequence,
+                                                peri_ops_random,    peri_ops_multinomial,
+                                                peri_ops_order,     peri_ops_expand,
+                                                peri_ops_split,     peri_ops_together,
+                                                peri_ops_diagonal,  peri_ops_window,
+                                                peri_ops_turn,      peri_ops_repeat,
+                                                peri_ops_assemble,  NULL};
