@@ -173,7 +173,7 @@ describe("bad arguments of", function()
     indices = { "text", 1, { 7 } }, tensors = { "text", 1, {} }, number = { "text", { 7 } },
     integer = { "text", 1.5, { 7 } }, index = { "text", 1.5, 0 },
     bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 },
-    shape = { "text", { 1.5 }, { -7 }, { "x" } },
+    shape = { "text", { 1.5 }, { -7 }, { "x" } }, integers = { "text", 1.5, { 1.5 }, { "x" } },
     numbers = { "text", 1, { 1, "x" }, { 1, 2, 3, 4, 5 } },
     dtype = { "text", 1, "float16" }, choice = { "nonsense", 1 },
   }
