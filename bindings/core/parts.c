@@ -70,7 +70,8 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
                                       {.name = "parts", .open = push_parts},
-                                      {.name = "check"}};
+                                      {.name = "check"},
+                                      {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {
   for (; n > 0; n--, list++) {
