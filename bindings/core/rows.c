@@ -153,18 +153,27 @@ static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int in
     bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
 }
 
-/* As many numbers as the row says, as their bits. */
+static void keep_number(peri_arg *arg, double number) { memcpy(&arg->sizes[arg->count++], &number, sizeof number); }
+
+/* As many numbers as the row says, as their bits; where it does not say, at least one, which may stand without a table.
+ */
 static void read_numbers(const reader *r, peri_arg *arg, int param, int index) {
   const peri_param *row = &r->call->op->params[param];
-  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of numbers");
-  if (lua_rawlen(r->L, index) != (lua_Unsigned)row->count)
-    bind_error(r->L, r->name, "%s has %I numbers (expected %d)", row->name, (lua_Integer)lua_rawlen(r->L, index),
-               row->count);
-  arg->count = row->count;
-  for (int i = 0; i < row->count; i++) {
-    if (lua_rawgeti(r->L, index, i + 1) != LUA_TNUMBER) bad_argument(r, param, lua_gettop(r->L), "a table of numbers");
-    double number = lua_tonumber(r->L, -1);
-    memcpy(&arg->sizes[i], &number, sizeof number);
+  const char *expected = row->count > 0 ? "a table of numbers" : "a number or a table of numbers";
+  arg->count = 0;
+  if (row->count == 0 && lua_type(r->L, index) == LUA_TNUMBER) {
+    keep_number(arg, lua_tonumber(r->L, index));
+    return;
+  }
+  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, expected);
+  lua_Unsigned count = lua_rawlen(r->L, index);
+  if (row->count > 0 && count != (lua_Unsigned)row->count)
+    bind_error(r->L, r->name, "%s has %I numbers (expected %d)", row->name, (lua_Integer)count, row->count);
+  if (count == 0) bad_argument(r, param, index, expected);
+  too_many_sizes(r, param, count);
+  for (lua_Unsigned i = 1; i <= count; i++) {
+    if (lua_rawgeti(r->L, index, (lua_Integer)i) != LUA_TNUMBER) bad_argument(r, param, lua_gettop(r->L), expected);
+    keep_number(arg, lua_tonumber(r->L, -1));
     lua_pop(r->L, 1);
   }
 }
@@ -563,8 +572,7 @@ static const char *const kind_names[] = {
     [PERI_KIND_INDICES] = "indices", [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
     [PERI_KIND_INDEX] = "index",     [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
     [PERI_KIND_DIMS] = "dims",       [PERI_KIND_SHAPE] = "shape",     [PERI_KIND_INTEGERS] = "integers",
-    [PERI_KIND_NUMBERS] = "numbers",
-    [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
+    [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
 static const struct {
   unsigned flag;
   const char *name;

@@ -26,7 +26,7 @@ typedef enum peri_kind {
   PERI_KIND_BOOL,
   PERI_KIND_DIM,      /* one dimension: negative counts from the end */
   PERI_KIND_DIMS,     /* several dimensions */
-  PERI_KIND_NUMBERS,  /* a list of `count` numbers; peri_arg_number reads them */
+  PERI_KIND_NUMBERS,  /* a list of `count` numbers, or of any count, or one alone; peri_arg_number reads them */
   PERI_KIND_SHAPE,    /* sizes, or one of the words in choices if there are any */
   PERI_KIND_INTEGERS, /* whole numbers, as many as a table has, or one alone */
   PERI_KIND_DTYPE,
@@ -47,8 +47,9 @@ typedef struct peri_param {
   bool named;          /* only in the trailing table of options */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
-  int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so many */
-  bool shape_only;     /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
+                many, 0: any */
+  bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -62,8 +63,8 @@ typedef struct peri_arg {
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
                       first word in the place of sizes, 2 for the second, else 0 */
-  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the same, or the reader's
-                      where they are more */
+  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the
+                      same, or the reader's  where they are more */
 } peri_arg;
 
 static inline double peri_arg_number(const peri_arg *arg, int i) {
