@@ -3,6 +3,7 @@
  * dimensions and positions are translated here, and only here. */
 #include "rows.h"
 #include "names.h"
+#include "tensor.h"
 
 #include "autograd/autograd.h"
 
@@ -142,6 +143,13 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   arg->count = (int)count;
 }
 
+/* Whole numbers in a table, or in tables of tables, become an int64 tensor in its place. */
+static void read_index_table(const reader *r, int param, int index) {
+  if (bind_holds_booleans(r->L, index)) bad_argument(r, param, index, "whole numbers, or an int64 tensor");
+  bind_tensor_from_value(r->L, r->S, index, PERI_INT64, r->name);
+  lua_replace(r->L, index);
+}
+
 /* ---- arguments ---- */
 
 /* Reads one parameter at index; returns how many stack places it took. */
@@ -151,8 +159,11 @@ static int read_argument(const reader *r, int param, int index, int top) {
   arg->given = true;
   if (param == 0) *r->first = index;
   switch (r->call->op->params[param].kind) {
-  case PERI_KIND_TENSOR:
   case PERI_KIND_INDICES:
+    if (type == LUA_TTABLE) read_index_table(r, param, index);
+    arg->tensor = read_tensor(r, param, index);
+    break;
+  case PERI_KIND_TENSOR:
     arg->tensor = read_tensor(r, param, index);
     break;
   case PERI_KIND_OPERAND:
@@ -206,7 +217,7 @@ static bool is_list(const reader *r, int param) {
   if (param == PERI_MAX_PARAMS || r->call->op->params[param].name == NULL) return false;
   peri_kind kind = r->call->op->params[param].kind;
   if (r->call->op->params[param].count > 0) return false; /* never empty */
-  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS;
+  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS || kind == PERI_KIND_INDICES;
 }
 
 /* A table with names and no list part holds options; an empty one too, unless a list may stand there. */
@@ -241,19 +252,19 @@ static void read_options(const reader *r, int table) {
   lua_State *L = r->L;
   const peri_param *params = r->call->op->params;
   int top = lua_gettop(L);
-  luaL_checkstack(L, PERI_MAX_PARAMS, r->name);
+  luaL_checkstack(L, 4 * PERI_MAX_PARAMS, r->name);
   for (lua_pushnil(L); lua_next(L, table); lua_settop(L, top + 1)) {
     int i = 0;
     const char *name = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
     while (i < PERI_MAX_PARAMS && params[i].name != NULL && strcmp(params[i].name, name) != 0) i++;
     if (i == PERI_MAX_PARAMS || params[i].name == NULL) unknown_option(r, top + 1);
     if (r->call->args[i].given) bind_error(L, r->name, "%s is given twice", name);
-    if (params[i].kind == PERI_KIND_TENSORS) bind_error(L, r->name, "%s must stand before the options", name);
     read_argument(r, i, top + 2, top + 2);
-    if (lua_isuserdata(L, top + 2)) { /* a tensor stays below the key: the table may be weak */
-      lua_settop(L, top + 2);
-      lua_insert(L, ++top);
-      if (i == 0) *r->first = top;
+    if (lua_isuserdata(L, top + 2) || lua_gettop(L) > top + 2) { /* a tensor, or what a list was read into, stays */
+      int last = lua_gettop(L);
+      if (i == 0) *r->first = top + 1;
+      lua_rotate(L, top + 1, -1); /* below the key: the table may be weak */
+      top = last - 1;
     }
   }
 }

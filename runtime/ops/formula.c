@@ -174,7 +174,7 @@ peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int
                              int64_t dim) {
   peri_call call;
   if (B->formula->status != PERI_OK) return g;
-  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
+  peri_step_open(B, &call, &peri_op_gather_backward, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, ndim, shape);
   call.args[3].integer = dim;
   return peri_step_run(B, &call);

@@ -19,7 +19,7 @@ typedef enum peri_kind {
   PERI_KIND_TENSOR,  /* a tensor */
   PERI_KIND_OPERAND, /* a tensor or a number */
   PERI_KIND_TENSORS, /* a list of at least one tensor */
-  PERI_KIND_INDICES, /* an int64 tensor whose values count positions; the binding counts from 1 */
+  PERI_KIND_INDICES, /* an int64 tensor whose values count positions from 1; scripts may give a table of them */
   PERI_KIND_NUMBER,
   PERI_KIND_INTEGER,
   PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */

@@ -12,10 +12,11 @@
 
 extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_op_cat, peri_op_softmax,
     peri_op_log_softmax, peri_op_matmul, peri_op_reshape, peri_op_flatten, peri_op_expand, peri_op_narrow,
-    peri_op_select, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye,
-    peri_op_index, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero,
-    peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
-    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_conv1d, peri_op_conv2d,
+    peri_op_select, peri_op_unsqueeze, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose,
+    peri_op_t, peri_op_eye, peri_op_index, peri_op_index_select, peri_op_index_at, peri_op_index_backward,
+    peri_op_index_put, peri_op_gather, peri_op_gather_backward, peri_op_scatter_add, peri_op_scatter_reduce,
+    peri_op_nonzero, peri_op_coordinates, peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy,
+    peri_op_mse_loss, peri_op_masked_select, peri_op_masked_fill, peri_op_copy_, peri_op_conv1d, peri_op_conv2d,
     peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
     peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm;
 
@@ -53,7 +54,10 @@ extern const peri_op *const peri_ops_convolution[];
 extern const peri_op *const peri_ops_loss[];
 extern const peri_op *const peri_ops_view[];
 extern const peri_op *const peri_ops_slice[];
-extern const peri_op *const peri_ops_index[];
+extern const peri_op *const peri_ops_take[];
+extern const peri_op *const peri_ops_put[];
+extern const peri_op *const peri_ops_scatter[];
+extern const peri_op *const peri_ops_mask[];
 extern const peri_op *const peri_ops_join[];
 extern const peri_op *const peri_ops_sort[];
 extern const peri_op *const peri_ops_write[];
