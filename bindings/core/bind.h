@@ -41,6 +41,7 @@ typedef enum bind_kind {
   BIND_OBJECT,
   BIND_BUFFER,
   BIND_OPTIMIZER,
+  BIND_GROUP,
   BIND_SCHEDULE,
   BIND_LOADER,
   BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
