@@ -149,7 +149,9 @@ static bool step_to(lua_State *L, int index, const peri_layout *layout, int dim,
 static bool get_element(lua_State *L, bind_state *S, const peri_tensor *x) {
   int ndim = x->layout.ndim;
   if (ndim == 0 || (x->requires_grad && S->context->grad_mode)) return false;
-  peri_view element = {.layout = {.dtype = x->layout.dtype}, .data = x->data};
+  peri_view element; /* its shape is not read */
+  element.layout.dtype = x->layout.dtype;
+  element.data = x->data;
   if (ndim == 1 && lua_type(L, 2) == LUA_TNUMBER) {
     if (!step_to(L, 2, &x->layout, 0, &element)) return false;
   } else {

@@ -6,6 +6,7 @@
 #include "tensor.h"
 
 #include "autograd/autograd.h"
+#include "ops/rows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -369,6 +370,27 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
   lua_pop(L, bind_run(L, S, &call) - 1);
 }
 
+/* The row that the row is with its first argument alone: the list of its result's rows. */
+static int call_alone(lua_State *L, bind_state *S, const peri_op *op) {
+  peri_call call;
+  peri_call_open(&call, S->context, op->alone);
+  call.args[0].given = true;
+  call.args[0].tensor = bind_check_tensor(L, S, 1, op->name, op->params[0].name);
+  bind_run(L, S, &call);
+  int matrix = lua_gettop(L);
+  int64_t rows = bind_to_tensor(L, S, matrix)->layout.shape[0];
+  lua_createtable(L, (int)rows, 0);
+  for (int64_t i = 0; i < rows; i++) {
+    peri_call_open(&call, S->context, &peri_op_select);
+    call.args[0].given = true;
+    call.args[0].tensor = bind_to_tensor(L, S, matrix);
+    call.args[2].integer = i;
+    bind_run(L, S, &call);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 /* ---- the closure ---- */
 
 static int call_row(lua_State *L) {
@@ -377,6 +399,7 @@ static int call_row(lua_State *L) {
   bool in_place = lua_toboolean(L, lua_upvalueindex(3));
   int top = lua_gettop(L);
   peri_call call;
+  if (op->alone != NULL && top == 1 && !lua_istable(L, 1)) return call_alone(L, S, op);
   peri_call_open(&call, S->context, op);
   call.in_place = in_place;
   int first = 1;

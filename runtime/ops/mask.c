@@ -10,29 +10,30 @@
 typedef struct counted {
   peri_tensor *own; /* the mask's elements one behind the other */
   const uint8_t *mask;
-  int64_t n, *starts, found;
+  int64_t n, found, *starts;
+  int64_t few[2]; /* those of a small one */
 } counted;
 
 static void close_mask(peri_context *context, counted *c) {
-  peri_free(context, c->starts, (size_t)peri_mask_counts(c->n) * sizeof *c->starts);
+  if (c->starts != c->few) peri_free(context, c->starts, (size_t)peri_mask_counts(c->n) * sizeof *c->starts);
   if (c->own != NULL) peri_tensor_release(&c->own);
 }
 
 static peri_status open_mask(peri_context *context, const peri_view *mask, counted *c) {
   const char *data;
-  void *starts = NULL;
+  void *starts = c->few;
   *c = (counted){.n = mask->layout.numel};
   PERI_TRY(peri_view_contiguous(context, mask, &data, &c->own));
   c->mask = (const uint8_t *)data;
-  peri_status status = peri_alloc_array(context, (size_t)peri_mask_counts(c->n), sizeof *c->starts, &starts);
-  c->starts = starts;
+  size_t counts = (size_t)peri_mask_counts(c->n);
+  peri_status status =
+      counts <= PERI_COUNT(c->few) ? PERI_OK : peri_alloc_array(context, counts, sizeof *c->starts, &starts);
+  c->starts = status == PERI_OK ? starts : c->few;
   if (status == PERI_OK) status = peri_mask_count(context, c->n, c->mask, c->starts);
   if (status == PERI_OK) {
-    c->found = c->starts[peri_mask_counts(c->n) - 1];
-  } else if (starts != NULL) {
+    c->found = c->starts[counts - 1];
+  } else {
     close_mask(context, c);
-  } else if (c->own != NULL) {
-    peri_tensor_release(&c->own);
   }
   return status;
 }
@@ -169,6 +170,7 @@ const peri_op peri_op_coordinates = {
 static peri_view expanded(const peri_tensor *x, int ndim, const int64_t *shape) {
   peri_view view = {.data = x->data};
   int shift = ndim - x->layout.ndim;
+  if (shift == 0 && memcmp(x->layout.shape, shape, (size_t)ndim * sizeof *shape) == 0) return x->view;
   peri_layout_set(&view.layout, x->layout.dtype, ndim, shape);
   for (int d = 0; d < ndim; d++) {
     bool repeated = d < shift || x->layout.shape[d - shift] == 1;

@@ -163,6 +163,8 @@ typedef struct peri_op {
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
+  /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
+  const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */

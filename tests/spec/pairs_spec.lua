@@ -134,10 +134,12 @@ describe("positions in a key", function()
   it("that are none are refused", function()
     fails("index: position 4 is out of range: dimension 2 has 3 %(number 2 of the index tensor; entry 2 of the key%)",
       function() return x[{ i, long { 1, 4, 1 } }] end)
-    fails("index: position 0 is out of range: dimension 1 has 2 %(number 1 of the index tensor", function() return x[{ long { 0, 1 }, long { 1, 1 } }] end)
+    fails("index: position 0 is out of range: dimension 1 has 2 %(number 1 of the index tensor",
+      function() return x[{ long { 0, 1 }, long { 1, 1 } }] end)
     fails("index: shapes 3 and 2 cannot be broadcast", function() return x[{ i, long { 1, 2 } }] end)
     local ones = peri.ones(3)
-    fails("index: an index tensor is float32 %(expected int64 .*entry 2 of the key", function() return x[{ i, ones }] end)
+    fails("index: an index tensor is float32 %(expected int64 .*entry 2 of the key",
+      function() return x[{ i, ones }] end)
     local deep = peri.zeros(1, 1, 1, 1, 1, 1)
     local many = peri.ones(1, 1, 1, 1, 1, 1, { dtype = "int64" })
     fails("index: the result has %d+ dimensions", function() return deep[many] end)

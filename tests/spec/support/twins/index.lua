@@ -225,6 +225,47 @@ local function positions_of(shape)
   return list
 end
 
+-- The positions of x along a dimension that a range names.
+local function slice_of(p)
+  local d, list, step = array.dim(p.dim, #p.x.shape), {}, p.step or 1
+  local size = p.x.shape[d]
+  local from = p.from < 0 and p.from + size + 1 or p.from
+  local to = p.to < 0 and p.to + size + 1 or p.to
+  if step < 1 or p.from == 0 or p.to == 0 or from < 1 or to > size or to < from - 1 then array.refuse() end
+  for i = from, to, step do list[#list + 1] = i end
+  return d, list
+end
+
+-- x with source in place of the entries along d that are listed.
+local function replaced(p, d, list)
+  need_fit(p.x, p.source)
+  local from, place = source_in(p.source, array.with(p.x.shape, d, #list)), {}
+  for k, i in ipairs(list) do place[i] = k end
+  return array.build(p.x.dtype, p.x.shape, function(at)
+    local k = place[at[d]]
+    if not k then return array.at(p.x, at) end
+    return array.round(p.x.dtype, from(array.with(at, d, k)))
+  end)
+end
+
+local function select_scatter(p)
+  local d = array.dim(p.dim, #p.x.shape)
+  local position, source = resolve(p.index, p.x.shape[d]), p.source
+  local shape = array.with(p.x.shape, d, 1)
+  need_fit(p.x, source)
+  if array.is(source) then
+    local rest = { table.unpack(p.x.shape) }
+    table.remove(rest, d)
+    local value = source_in(source, rest)
+    source = array.build(source.dtype, shape, function(at)
+      local without = { table.unpack(at) }
+      table.remove(without, d)
+      return value(without)
+    end)
+  end
+  return replaced({ x = p.x, source = source }, d, { position })
+end
+
 local function index_put(p)
   local shape, source = choose(p.x, p.indices, p.dims)
   need_fit(p.x, p.values)
@@ -389,6 +430,13 @@ local rows = {
     {T(2, 3, 4):permute(3, 1, 2), {I(4, 5), I(3, 5)}, T(5, 2), true, {dims = {1, 3}}}, {T(0, 3), {ints{}}, 1},
     {T(4), {I(4, 3)}, S('float64'), true}, {I(9, 4), {I(4, 2)}, T(2), true}, {T(4), {ints{}}, T(1)},
     {I(9, 2), {ints{1, 1}}, ints{math.maxinteger, math.maxinteger}, true} ]] },
+  slice_scatter = { function(p) return replaced(p, slice_of(p)) end, [[ {T(3), T(2), 1, 1, 2}, {T(3), T(3), 1, 1, 2},
+    {T(3), 1, 1, -2, -1}, {T(3), 1, 1, 0, 1}, {T(3), 1, 1, 1, 4}, {T(3), 1, 1, 1, 2, 0}, {T(3), 300, 1, 1, 2},
+    {T(3), 0.5, 1, 1, 2}, {T(3), 1, 2, 1, 2}, {T(4, 3), T(4, 1), 2, 1, 3, 2}, {T(3, 4):t(), T(2, 3), 1, 2, 3},
+    {T(3), I(9, 2), 1, 1, 2}, {T(3), 1, 1, 1, 3, math.maxinteger} ]] },
+  select_scatter = { select_scatter, [[ {T(3), T(), 1, 2}, {T(3), 2, 1, -3}, {T(3), 2, 1, 4}, {T(3), 2, 1, 0},
+    {T(), 1, 1, 1}, {T(3, 4), T(3), 1, 1}, {T(3, 4), T(1), 1, 1}, {T(3, 4):t(), T(4), 2, 3}, {T(3), 0.5, 1, 1},
+    {T(2, 3, 4), T(3, 4), 1, 2}, {T(2, 3, 4), T(2, 3), 3, -1}, {T(3), 1, 2, 1} ]] },
   put = { put, [[ {T(3), ints{4}, T(1)}, {T(3), ints{0}, T(1)}, {T(3), ints{-1, -3}, T(2)}, {T(3), ints{1, 1}, T(2)},
     {T(3), ints{1, 1}, T(2), true}, {T(2, 3), I(6, 4), T(3)}, {T(2, 3), I(6, 4), T()}, {T(2, 3):t(), I(6, 4), T(4)},
     {T(2, 3, 4):permute(3, 1, 2), I(24, 2, 5), T(2, 5), true}, {T(), ints{1, 1}, T(2), true}, {T(3), T(2), T(2)},
@@ -422,7 +470,8 @@ local rows = {
     {T(4), 1, I(4, 9), T(9), 'amax'}, {T(4), 1, I(4, 9), T(9), 'amin', {include_self = false}},
     {T(4), 1, I(4, 3), T(3), 'amax', {include_self = false}}, {I(9, 4), 1, I(4, 5), I(9, 5), 'prod'},
     {T(4), 1, I(4, 6), T(6), 'sum', {include_self = false}}, {I(9, 4), 1, I(4, 6), I(9, 6), 'amax',
-    {include_self = false}}, {I(9, 4), 1, I(4, 6), I(9, 6), 'amin', {include_self = false}}, {T(4), 1, I(4, 2), T(1), 'sum'},
+    {include_self = false}}, {I(9, 4), 1, I(4, 6), I(9, 6), 'amin', {include_self = false}},
+    {T(4), 1, I(4, 2), T(1), 'sum'},
     {T(3, 4):t(), 2, I(3, 4, 2), T(4, 2), 'mean', {include_self = false}}, {T(3, 4), 2, I(4, 2, 5), T(3, 6), 'prod'},
     {I(9, 4), 1, I(4, 2), T(2), 'sum'}, {S('float64'), 1, I(27, 27), S('float64'), 'amax'},
     {S('float64'), 1, I(27, 27), S('float64'), 'amin'}, {T(4), 1, ints{}, T(3), 'prod'} ]] },
@@ -431,7 +480,8 @@ local rows = {
     {T(2, 2), peri.tensor{{true, false}, {true, true}}, T(3)}, {T(2, 2):t(), peri.tensor{{true, false},
     {true, true}}, T(3, 1)}, {T(2, 3), B(3), T(2, 3)}, {T(2, 3), B(2), T(6)}, {T(3), B(2, 3), T(6)},
     {T(3), peri.tensor{false, false, false}, T(0)}, {T(3), B(4), T(1)}, {T(3), T(3), T(1)}, {T(0), B(0), T(1)},
-    {T(3), peri.tensor{true, true, false}, I(7, 2)}, {T(700), B(700), T(700)}, {masked(T(2, 2), peri.tensor{{true, true},
+    {T(3), peri.tensor{true, true, false}, I(7, 2)}, {T(700), B(700), T(700)},
+    {masked(T(2, 2), peri.tensor{{true, true},
     {true, true}})} ]] },
 }
 for _, row in pairs(rows) do row.moves = true end
