@@ -5,6 +5,7 @@
  *   errors.c     errors, and values in words
  *   handles.c    handles of tensors, and the collector's charge
  *   rows.c       calls of rows
+ *   index.c      x[key]; key.c reads the key
  *   options.c    options, names of files and dtypes
  *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns

@@ -19,7 +19,7 @@ typedef enum peri_kind {
   PERI_KIND_TENSOR,  /* a tensor */
   PERI_KIND_OPERAND, /* a tensor or a number */
   PERI_KIND_TENSORS, /* a list of at least one tensor */
-  PERI_KIND_INDICES, /* an int64 tensor whose values count positions; the binding counts from 1 */
+  PERI_KIND_INDICES, /* an int64 tensor whose values count positions from 1; scripts may give a table of them */
   PERI_KIND_NUMBER,
   PERI_KIND_INTEGER,
   PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */
@@ -177,6 +177,8 @@ typedef struct peri_op {
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
+  /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
+  const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */

@@ -130,7 +130,7 @@ describe("bad arguments of", function()
 
   local wrong_values = {
     tensor = { "text", true, function() end }, operand = { "text", { 7 }, function() end },
-    indices = { "text", 1, { 7 } }, tensors = { "text", 1, {} }, number = { "text", { 7 } },
+    indices = { "text", 1, { 1.5 }, { true }, { "x" } }, tensors = { "text", 1, {} }, number = { "text", { 7 } },
     integer = { "text", 1.5, { 7 } }, index = { "text", 1.5, 0 },
     bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 },
     shape = { "text", { 1.5 }, { -7 }, { "x" } }, integers = { "text", 1.5, { 1.5 }, { "x" } },
