@@ -153,6 +153,22 @@ static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int in
     bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
 }
 
+/* As many numbers as the row says, as their bits. */
+static void read_numbers(const reader *r, peri_arg *arg, int param, int index) {
+  const peri_param *row = &r->call->op->params[param];
+  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of numbers");
+  if (lua_rawlen(r->L, index) != (lua_Unsigned)row->count)
+    bind_error(r->L, r->name, "%s has %I numbers (expected %d)", row->name, (lua_Integer)lua_rawlen(r->L, index),
+               row->count);
+  arg->count = row->count;
+  for (int i = 0; i < row->count; i++) {
+    if (lua_rawgeti(r->L, index, i + 1) != LUA_TNUMBER) bad_argument(r, param, lua_gettop(r->L), "a table of numbers");
+    double number = lua_tonumber(r->L, -1);
+    memcpy(&arg->sizes[i], &number, sizeof number);
+    lua_pop(r->L, 1);
+  }
+}
+
 /* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
  * our own there, since the caller's may be weak, or be emptied by a finaliser, before the call is over. */
 static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
@@ -218,6 +234,9 @@ static int read_argument(const reader *r, int param, int index, int top) {
     break;
   case PERI_KIND_CHOICE:
     read_choice(r, arg, param, index);
+    break;
+  case PERI_KIND_NUMBERS:
+    read_numbers(r, arg, param, index);
     break;
   case PERI_KIND_SHAPE:
   case PERI_KIND_DIMS:
@@ -378,6 +397,12 @@ int bind_run(lua_State *L, bind_state *S, peri_call *call) {
   for (int i = 0; i < shown; i++) handles[i] = bind_new_tensor(L, S);
   BIND_TRY(L, S, peri_call_run(call));
   take_outputs(call, handles, shown);
+  int first = lua_gettop(L) - shown + 1;
+  for (int i = shown - 1; i >= 0; i--) {
+    if (!call->outputs[i].unwanted) continue;
+    lua_remove(L, first + i);
+    shown--;
+  }
   bind_charge(L, S);
   return shown;
 }
@@ -534,11 +559,11 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
 /* ---- the table, for help, the reference and the tests ---- */
 
 static const char *const kind_names[] = {
-    [PERI_KIND_TENSOR] = "tensor",   [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
-    [PERI_KIND_INDICES] = "indices", [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
-    [PERI_KIND_INDEX] = "index",     [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
-    [PERI_KIND_DIMS] = "dims",       [PERI_KIND_SHAPE] = "shape",     [PERI_KIND_INTEGERS] = "integers",
-    [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
+    [PERI_KIND_TENSOR] = "tensor",     [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
+    [PERI_KIND_INDICES] = "indices",   [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
+    [PERI_KIND_INDEX] = "index",       [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
+    [PERI_KIND_DIMS] = "dims",         [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_SHAPE] = "shape",
+    [PERI_KIND_INTEGERS] = "integers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
 static const struct {
   unsigned flag;
   const char *name;
@@ -596,7 +621,7 @@ int bind_list_ops(lua_State *L) {
       lua_setfield(L, -2, "low");
       lua_pushnumber(L, op->high);
       lua_setfield(L, -2, "high");
-      lua_pushboolean(L, op->grad != NULL);
+      lua_pushboolean(L, op->grad != NULL || (op->compose != NULL && !(op->flags & PERI_OP_NO_GRADIENT)));
       lua_setfield(L, -2, "gradient");
       for (size_t f = 0; f < PERI_COUNT(flag_names); f++) {
         lua_pushboolean(L, (op->flags & flag_names[f].flag) != 0);

@@ -31,6 +31,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
     arg->number = op->params[i].otherwise;
     arg->integer = (int64_t)op->params[i].otherwise;
   }
+  for (int i = 0; i < op->outputs; i++) call->outputs[i].unwanted = false;
 }
 
 /* ---- checks that hold for every row ---- */
@@ -83,8 +84,9 @@ static peri_status check_target(peri_call *call, bool tracked) {
 static peri_status check_gradient(peri_call *call) {
   const peri_op *op = call->op;
   bool floats = false;
+  if (op->grad != NULL || op->compose != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
   for (int i = 0; i < call->output_count; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
-  if (!floats || op->grad != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  if (!floats) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_STATE,
                         "gradients are recorded, and the operation has no gradient (use detach or no_grad)");
 }
@@ -106,14 +108,14 @@ static peri_status allocate_output(peri_call *call, int i) {
     return peri_tensor_view(base, &output->layout, &output->tensor);
   }
   if ((call->op->saves & PERI_HIDDEN_OUTPUT(i)) && !call->recording) return PERI_OK;
+  if (output->unwanted) return PERI_OK;
   return peri_tensor_empty(call->context, &output->layout, &output->tensor);
 }
 
 static peri_status allocate(peri_call *call) {
   for (int i = 0; i < call->output_count; i++) call->outputs[i].tensor = NULL;
-  for (int i = 0; i < call->output_count && !(call->op->flags & PERI_OP_ALLOCATES); i++) {
-    PERI_TRY(allocate_output(call, i));
-  }
+  bool makes_own = call->op->compose != NULL || (call->op->flags & PERI_OP_ALLOCATES);
+  for (int i = 0; i < call->output_count && !makes_own; i++) PERI_TRY(allocate_output(call, i));
   return call->workspace_bytes == 0 ? PERI_OK : peri_alloc(call->context, call->workspace_bytes, &call->workspace);
 }
 
@@ -156,6 +158,23 @@ static peri_status run_in_place(peri_call *call) {
   return status;
 }
 
+/* ---- composed rows ---- */
+
+static peri_status run_composed(peri_call *call) {
+  peri_formula formula;
+  peri_tensor *answers[PERI_MAX_OUTPUTS] = {NULL};
+  peri_backward B = {.context = call->context, .op = call->op, .args = call->args, .note = call->note};
+  bool grad_mode = call->context->grad_mode;
+  B.answers = answers;
+  if (call->op->grad != NULL) call->context->grad_mode = false; /* recorded as one */
+  peri_formula_begin(&B, &formula);
+  peri_status status = call->op->compose(&B);
+  peri_status steps = peri_formula_end(&B);
+  call->context->grad_mode = grad_mode;
+  for (int i = 0; i < call->op->outputs; i++) call->outputs[i].tensor = answers[i];
+  return status != PERI_OK ? status : steps;
+}
+
 /* ---- the whole ---- */
 
 static peri_status check_in_place_result(peri_call *call) {
@@ -187,6 +206,7 @@ static peri_status run_call(peri_call *call) {
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
+  if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);

@@ -170,6 +170,17 @@ peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t
   return peri_step_run(B, &call);
 }
 
+peri_value peri_step_cat(peri_backward *B, peri_value a, peri_value b, int64_t dim) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return a;
+  peri_step_open(B, &call, &peri_op_cat, 0, NULL);
+  call.args[0].given = true;
+  call.args[0].tensors = (peri_tensor *[]){a.tensor, b.tensor};
+  call.args[0].count = 2;
+  call.args[1].integer = dim;
+  return peri_step_run(B, &call);
+}
+
 peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
                              int64_t dim) {
   peri_call call;

@@ -26,14 +26,17 @@ typedef enum peri_kind {
   PERI_KIND_BOOL,
   PERI_KIND_DIM,      /* one dimension: negative counts from the end */
   PERI_KIND_DIMS,     /* several dimensions */
+  PERI_KIND_NUMBERS,  /* a list of `count` numbers; peri_arg_number reads them */
   PERI_KIND_SHAPE,    /* sizes, or one of the words in choices if there are any */
   PERI_KIND_INTEGERS, /* whole numbers, as many as a table has, or one alone */
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
 
-/* Whether an argument of that kind is a list of sizes, of which the frame has room for PERI_MAX_DIMS. */
-static inline bool peri_is_sizes(peri_kind kind) { return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE; }
+/* Whether an argument of that kind is a list in the room that sizes have: PERI_MAX_DIMS. */
+static inline bool peri_is_sizes(peri_kind kind) {
+  return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_NUMBERS;
+}
 
 #define PERI_LISTED (-1) /* count of a DIMS or SHAPE: any, in a table, or one number alone, but no run of numbers */
 
@@ -44,7 +47,8 @@ typedef struct peri_param {
   bool named;          /* only in the trailing table of options */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
-  int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED */
+  int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED;
+                          NUMBERS: so many */
   bool shape_only;     /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
 } peri_param;
 
@@ -53,15 +57,21 @@ typedef struct peri_arg {
   bool given;
   bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean; INTEGERS: one number alone */
   bool is_bool;        /* NUMBER and OPERAND: written as a boolean */
-  int count;           /* TENSORS, DIMS, SHAPE, INTEGERS */
+  int count;           /* TENSORS, DIMS, SHAPE, NUMBERS, INTEGERS */
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
                       first word in the place of sizes, 2 for the second, else 0 */
-  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame, and in the node; INTEGERS: the same, or the reader's
-                      where they are more */
+  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the
+                      same, or the reader's where they are more */
 } peri_arg;
+
+static inline double peri_arg_number(const peri_arg *arg, int i) {
+  double number;
+  memcpy(&number, &arg->sizes[i], sizeof number);
+  return number;
+}
 
 /* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
 static inline void peri_arg_store(const peri_arg *arg, peri_dtype dtype, void *element) {
@@ -77,6 +87,7 @@ static inline void peri_arg_store(const peri_arg *arg, peri_dtype dtype, void *e
 typedef struct peri_output {
   peri_layout layout;  /* set by infer */
   peri_tensor *tensor; /* set by the dispatcher */
+  bool unwanted; /* set by infer: not asked for, so that scripts do not get it; NULL where run makes no use of it */
 } peri_output;
 
 typedef struct peri_call {
@@ -158,6 +169,9 @@ typedef struct peri_op {
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
   peri_status (*run)(peri_call *call); /* NULL for views */
+  /* In place of run: the outputs as a formula over other rows, which answers them by number; infer then states no
+   * outputs. Without a grad its steps are recorded, and are the gradient. It sees args, op and note. */
+  peri_status (*compose)(peri_backward *B);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);

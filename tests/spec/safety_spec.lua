@@ -192,11 +192,13 @@ describe("memory that a collection finds", function()
   it("is used by every reader and writer of files", function()
     local path = os.tmpname()
     for _, name in ipairs(data.formats()) do
-      local given = formats[name]()
+      local given, ending = formats[name]()
+      local at = path .. (ending or "")
       for _, verb in ipairs { "write_", "read_" } do
-        local ok, message = short(data[verb .. name], path, table.unpack(verb == "write_" and given or {}))
+        local ok, message = short(data[verb .. name], at, table.unpack(verb == "write_" and given or {}))
         assert.is_true(ok, verb .. name .. ": " .. tostring(message))
       end
+      os.remove(at)
     end
     os.remove(path)
   end)
