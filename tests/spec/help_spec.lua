@@ -79,7 +79,7 @@ describe("help", function()
   end)
 
   it("explains values and parts", function()
-    assert.matches("ranges include both ends.*%sbackward%s", helped(peri.zeros(2)))
+    assert.matches("ranges include both ends.*%f[%w]backward%f[^%w_]", helped(peri.zeros(2)))
     assert.matches("g:clone%(%).*g:set_state%(state%)", helped(peri.Generator()))
     assert.matches("^Linear%(.*net:parameters%(%)", helped(peri.nn.Linear(2, 2)))
     assert.matches("^svm.SVC{", helped(peri.svm.SVC()))
