@@ -3,6 +3,8 @@
 
 #include "bindings/core/pairs.h"
 
+#include <string.h>
+
 typedef struct named_list {
   peri_named_tensors list; /* first: the box is known as the list */
   bind_state *S;
@@ -40,6 +42,8 @@ data_named data_check_tensors(lua_State *L, bind_state *S, int index, const char
   size_t i = 0;
   for (lua_pushnil(L); lua_next(L, kept); lua_pop(L, 1), i++) {
     named.names[i] = lua_tostring(L, -2);
+    if (strlen(named.names[i]) != lua_rawlen(L, -2))
+      bind_error(L, operation, "the name %s holds a zero byte", bind_describe(L, -2));
     named.tensors[i] = bind_check_tensor(L, S, -1, operation, named.names[i]);
   }
   return named;

@@ -174,7 +174,8 @@ peri_status peri_search_rows(peri_context *context, peri_dtype dtype, int64_t ro
                              bool right, const void *x, const void *values, int64_t *index);
 
 /* ---- random fills: element i depends on (seed, first, i) alone; contiguous ----
- * peri_random_blocks says how many blocks of the stream such a fill uses; a permutation uses those of int64. */
+ * peri_random_blocks says how many blocks of the stream such a fill uses; permutations, exponential fills and trials
+ * use those of int64. */
 uint64_t peri_random_blocks(peri_dtype dtype, int64_t n);
 peri_status peri_fill_uniform(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
                               double low, double high, void *y); /* float dtypes, [low, high) */
@@ -182,6 +183,13 @@ peri_status peri_fill_normal(peri_context *context, peri_dtype dtype, int64_t n,
                              double mean, double std, void *y); /* float dtypes */
 peri_status peri_fill_integers(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t low,
                                int64_t high, int64_t *y); /* both ends included */
+/* float dtypes, above 0; computed in double */
+peri_status peri_fill_exponential(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                                  double rate, void *y);
+/* Every dtype: 1 where a number of [0, 1) with 53 bits is below the chance, else 0; p has the chance of each element,
+ * or is NULL where `chance` is that of all. */
+peri_status peri_fill_trials(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                             double chance, const double *p, void *y);
 peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, uint64_t first,
                              int64_t *y); /* of 0..n-1 */
 

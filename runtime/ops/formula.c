@@ -49,7 +49,7 @@ void peri_step_run_outputs(peri_backward *B, peri_call *call, int n, peri_value 
   if (formula->status == PERI_OK) formula->status = make_room(B, n);
   if (formula->status == PERI_OK) formula->status = peri_call_run(call);
   if (formula->status != PERI_OK) return;
-  for (int i = n; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  for (int i = n; i < call->output_count; i++) peri_tensor_release(&call->outputs[i].tensor);
   for (int i = 0; i < n; i++) {
     formula->owned[formula->count++] = call->outputs[i].tensor;
     values[i] = peri_of(call->outputs[i].tensor);

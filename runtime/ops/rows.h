@@ -20,7 +20,8 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
     peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_clone, peri_op_var,
     peri_op_std, peri_op_amax, peri_op_amin, peri_op_sort, peri_op_cumsum, peri_op_clamp, peri_op_interpolate,
-    peri_op_pad;
+    peri_op_pad, peri_op_stack, peri_op_arange, peri_op_diagonal, peri_op_diagonal_backward, peri_op_unfold,
+    peri_op_unfold_backward, peri_op_flip, peri_op_rot90, peri_op_roll, peri_op_repeat_interleave, peri_op_vander;
 
 /* What a row can apply to its result: the choices of its option, and their rows; the first is none. */
 #define PERI_ACTIVATIONS "none tanh relu sigmoid"
@@ -79,5 +80,17 @@ extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
 extern const peri_op *const peri_ops_interpolate[];
 extern const peri_op *const peri_ops_pad[];
+extern const peri_op *const peri_ops_sequence[];
+extern const peri_op *const peri_ops_random[];
+extern const peri_op *const peri_ops_multinomial[];
+extern const peri_op *const peri_ops_order[];
+extern const peri_op *const peri_ops_expand[];
+extern const peri_op *const peri_ops_split[];
+extern const peri_op *const peri_ops_together[];
+extern const peri_op *const peri_ops_diagonal[];
+extern const peri_op *const peri_ops_window[];
+extern const peri_op *const peri_ops_turn[];
+extern const peri_op *const peri_ops_repeat[];
+extern const peri_op *const peri_ops_assemble[];
 
 #endif

@@ -36,5 +36,17 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_search,
     peri_ops_interpolate,
     peri_ops_pad,
+    peri_ops_sequence,
+    peri_ops_random,
+    peri_ops_multinomial,
+    peri_ops_order,
+    peri_ops_expand,
+    peri_ops_split,
+    peri_ops_together,
+    peri_ops_diagonal,
+    peri_ops_window,
+    peri_ops_turn,
+    peri_ops_repeat,
+    peri_ops_assemble,
     // clang-format on
     NULL};

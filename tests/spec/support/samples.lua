@@ -131,12 +131,17 @@ function samples.find(name)
   return value
 end
 
+-- visit(row, function) for each row; where it gives a list of tensors the function gives them one by one.
 function samples.each(visit)
-  for _, op in ipairs(peri.ops()) do visit(op, samples.find(op.name)) end
+  for _, op in ipairs(peri.ops()) do
+    local call = samples.find(op.name)
+    visit(op, op.list and function(...) return table.unpack(call(...)) end or call)
+  end
 end
 
 -- Lua values and tensors as comparable text: bits for floats.
 function samples.bits(value)
+  if type(value) == "table" then return samples.all_bits(value) end
   if not peri.is_tensor(value) then return tostring(value) end
   return ("%s %s %s"):format(value.dtype, table.concat(value.shape, "x"), value:bytes())
 end
