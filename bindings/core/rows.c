@@ -605,11 +605,11 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
 /* ---- the table, for help, the reference and the tests ---- */
 
 static const char *const kind_names[] = {
-    [PERI_KIND_TENSOR] = "tensor",   [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
-    [PERI_KIND_INDICES] = "indices", [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
-    [PERI_KIND_INDEX] = "index",     [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
-    [PERI_KIND_DIMS] = "dims",       [PERI_KIND_SHAPE] = "shape",     [PERI_KIND_INTEGERS] = "integers",
-    [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
+    [PERI_KIND_TENSOR] = "tensor",     [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
+    [PERI_KIND_INDICES] = "indices",   [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
+    [PERI_KIND_INDEX] = "index",       [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
+    [PERI_KIND_DIMS] = "dims",         [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_SHAPE] = "shape",
+    [PERI_KIND_INTEGERS] = "integers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
 static const struct {
   unsigned flag;
   const char *name;

@@ -33,7 +33,7 @@ typedef enum peri_kind {
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
 
-/* Whether an argument of that kind is a list, of which the frame has room for PERI_MAX_DIMS. */
+/* Whether an argument of that kind is a list in the room that sizes have: PERI_MAX_DIMS. */
 static inline bool peri_is_sizes(peri_kind kind) {
   return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_NUMBERS;
 }
@@ -64,7 +64,7 @@ typedef struct peri_arg {
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
                       first word in the place of sizes, 2 for the second, else 0 */
   int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the
-                      same, or the reader's  where they are more */
+                      same, or the reader's where they are more */
 } peri_arg;
 
 static inline double peri_arg_number(const peri_arg *arg, int i) {

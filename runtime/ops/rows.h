@@ -78,8 +78,6 @@ extern const peri_op *const peri_ops_linalg[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
-extern const peri_op *const peri_ops_interpolate[];
-extern const peri_op *const peri_ops_pad[];
 extern const peri_op *const peri_ops_sequence[];
 extern const peri_op *const peri_ops_random[];
 extern const peri_op *const peri_ops_multinomial[];
@@ -92,5 +90,7 @@ extern const peri_op *const peri_ops_window[];
 extern const peri_op *const peri_ops_turn[];
 extern const peri_op *const peri_ops_repeat[];
 extern const peri_op *const peri_ops_assemble[];
+extern const peri_op *const peri_ops_interpolate[];
+extern const peri_op *const peri_ops_pad[];
 
 #endif
