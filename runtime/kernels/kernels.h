@@ -153,10 +153,10 @@ peri_status peri_channel_correct(peri_context *context, peri_dtype dtype, peri_c
                                  const void *x, const double *mean, const double *slope, const double *shift,
                                  const double *scale, void *y);
 
-/* ---- rows and positions; indices count from 0 and are already checked ---- */
-/* y[r] = x[index[r]] for rows of `bytes` bytes */
+/* ---- rows and positions; indices are already checked ---- */
+/* y[r] = x[index[r]] for rows of `bytes` bytes, which the indices count from `first` */
 peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, const void *x, const int64_t *index,
-                             void *y);
+                             int64_t first, void *y);
 /* Stable sort of each row of rows x n; index[r][i] is where y[r][i] came from. Every dtype. */
 peri_status peri_sort_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, bool descending,
                            const void *x, void *y, int64_t *index);
