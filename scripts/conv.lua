@@ -14,8 +14,7 @@ local o = peri.script.options {
 -- The first n digits in the middle of images of 32 x 32 pixels, or of 16 x 16, which have room for shifts.
 local function images(x, y, n)
   local some = { { 1, math.min(n, #x) } }
-  local wide = peri.zeros(some[1][2], 1, 32, 32)
-  wide[{ {}, 1, { 3, 30 }, { 3, 30 } }] = x[some]:view(-1, 28, 28)
+  local wide = peri.pad(x[some]:view(-1, 1, 28, 28), { 2, 2, 2, 2 })
   return o.quick and peri.avg_pool2d(wide, 2) or wide, y[some]
 end
 local set = { train = {}, test = {} }
@@ -111,11 +110,7 @@ local networks = {
 }
 
 -- Images moved by s pixels to the right, or by -s to the left; zeros come in.
-local function shifted(x, s)
-  local moved, to = peri.zeros(x.shape), { math.max(1, 1 + s), math.min(side, side + s) }
-  moved[{ {}, {}, {}, to }] = x[{ {}, {}, {}, { to[1] - s, to[2] - s } }]
-  return moved
-end
+local function shifted(x, s) return peri.pad(x, { s, -s }) end
 
 local most, shifts, learnt = 3 * side // 16, {}, nil
 for s = -most, most do shifts[#shifts + 1] = s end
@@ -145,11 +140,9 @@ o:save(plot.page { curves, moved, cols = 2, title = "Dense layers, convolutions 
 
 -- ---- what was learnt ----
 
-local weight, times = learnt[1].weight:detach(), side // 5 -- a number of a kernel becomes so many pixels wide
-local large = peri.zeros(8, side, side)
-large[{ {}, { 1, 5 * times }, { 1, 5 * times } }] =
-  peri.conv_transpose2d(weight / weight:abs():max(), peri.ones(1, 1, times, times), { stride = times })[{ {}, 1 }]
-tiles = { peri.zeros(1, side, side), large }
+local weight, wide = learnt[1].weight:detach(), side // 5 * 5 -- numbers become squares of pixels
+local large = peri.pad(peri.interpolate(weight / weight:abs():max(), wide), { 0, side - wide, 0, side - wide })
+tiles = { peri.zeros(1, side, side), large[{ {}, 1 }] }
 for k = 1, 3 do
   tiles[#tiles + 1] = Xt[k]
   tiles[#tiles + 1] = peri.no_grad(function() return learnt[1](Xt[k]):tanh() end)

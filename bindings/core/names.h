@@ -43,8 +43,7 @@ int bind_type(lua_State *L);
   "type(x) -> string or nil\n"                                                                                         \
   "What of Perilune's x is: 'tensor', 'layer' (losses, containers and layers written in Lua too; nn.type tells "       \
   "which), 'buffer', 'optimizer', 'group' (of its parameters), 'schedule', 'loader', 'generator', 'estimator' "        \
-  "(machines, networks that are estimators, what "                                                                     \
-  "train.fit gives), 'figure', 'run', 'options', 'search', 'curve', 'grid', 'confusion'. nil for all else, also for "  \
-  "a tensor that was released."
+  "(machines, networks that are estimators, what train.fit gives), 'figure', 'run', 'options', 'search', 'curve', "    \
+  "'grid', 'confusion', 'average' (optim.EMA). nil for all else, also for a tensor that was released."
 
 #endif

@@ -118,4 +118,16 @@ own.classes = setmetatable({}, { __index = function(classes, name)
   return class
 end })
 
+-- ---- averages of parameters ----
+
+local average = internal.load("optim.average", peri, internal)
+
+internal.document("EMA", [[
+EMA(parameters, {decay = 0.999}) -> ema
+The exponential moving average of the parameters of a layer, whose buffers are copied, or of a list of tensors: average
+= decay average + (1 - decay) parameter at each update (B. Polyak, A. Juditsky 1992 for averages of iterates). What is
+trained stays as it is; ema:apply(f) computes with the averages.
+Errors: unknown options; what is no layer and no list of float tensors.]], average.new, optim)
+internal.set_class("optim.average", "Methods of averages", average.class)
+
 return optim

@@ -66,6 +66,8 @@ static double rate_at(lua_State *L, int index, int64_t group, double base, doubl
 /* The rate of part k of those in the list on the stack's top. */
 static double rate_of_part(lua_State *L, lua_Integer k, int64_t group, double base, double epoch, double *momentum) {
   lua_rawgeti(L, -1, k);
+  if (!bind_is(L, bind_here(L), -1, BIND_SCHEDULE)) /* in a finaliser it may be dead already */
+    bind_error(L, "step", "part %I of the schedule is %s", k, bind_describe(L, -1));
   peri_schedule *part = *(peri_schedule **)lua_touserdata(L, -1);
   BIND_TRY(L, bind_here(L), peri_schedule_fit(part));
   const double rate = rate_at(L, lua_gettop(L), group, base, epoch, momentum);

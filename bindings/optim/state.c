@@ -159,7 +159,10 @@ static void assign_buffers(lua_State *L, bind_state *S, int state) {
     const char *name = lua_tostring(L, -1);
     lua_pushvalue(L, -1);
     lua_rawget(L, buffers);
-    peri_parameter_assign(bind_to_tensor(L, S, -1), bind_state_tensor(L, S, state, name));
+    peri_tensor *buffer = bind_to_tensor(L, S, -1), *value = bind_state_tensor(L, S, state, name);
+    if (buffer != NULL && value != NULL &&
+        peri_same_shape(&buffer->layout, &value->layout)) /* as a finaliser left it */
+      peri_parameter_assign(buffer, value);
     lua_settop(L, buffers);
   }
 }

@@ -277,12 +277,10 @@ static peri_status grad_repeat_interleave(peri_backward *B) {
   }
   peri_value index = positions(B, entries);
   if (B->formula->status != PERI_OK) return PERI_OK;
-  peri_call call;
-  peri_step_open(B, &call, &peri_op_index_add, 3, (peri_value[]){g, peri_constant(0), index});
-  if (B->note[NOTE_DIM] < 0) peri_call_sizes(&call, 1, 1, &entries);
-  if (B->note[NOTE_DIM] >= 0) peri_call_sizes(&call, 1, x->ndim, x->shape);
-  call.args[3].integer = dim;
-  peri_answer(B, 0, peri_step_reshape(B, peri_step_run(B, &call), x->ndim, x->shape));
+  peri_layout flat;
+  peri_layout_set(&flat, x->dtype, 1, &entries);
+  g = peri_step_index_backward(B, g, index, B->note[NOTE_DIM] < 0 ? &flat : x, 1, &dim);
+  peri_answer(B, 0, peri_step_reshape(B, g, x->ndim, x->shape));
   return PERI_OK;
 }
 const peri_op peri_op_repeat_interleave = {
