@@ -46,7 +46,10 @@ static int64_t read_position(const reader *r, int param, int index) {
 }
 
 static void read_number(const reader *r, peri_arg *arg, int param, int index) {
-  if (lua_type(r->L, index) == LUA_TNUMBER) {
+  const peri_param *row = &r->call->op->params[param];
+  if (lua_type(r->L, index) == LUA_TSTRING && row->choices != NULL) {
+    arg->word = bind_check_choice(r->L, index, r->name, row->name, row->choices) + 1;
+  } else if (lua_type(r->L, index) == LUA_TNUMBER) {
     arg->number = lua_tonumber(r->L, index);
     arg->is_integer = lua_isinteger(r->L, index);
     arg->integer = arg->is_integer ? lua_tointeger(r->L, index) : 0;
@@ -56,7 +59,9 @@ static void read_number(const reader *r, peri_arg *arg, int param, int index) {
     arg->number = (double)arg->integer;
   } else {
     bad_argument(r, param, index,
-                 r->call->op->params[param].kind == PERI_KIND_OPERAND ? "a tensor or a number" : "a number");
+                 row->kind == PERI_KIND_OPERAND ? "a tensor or a number"
+                 : row->choices != NULL         ? lua_pushfstring(r->L, "a number or one of %s", row->choices)
+                                                : "a number");
   }
 }
 
@@ -75,7 +80,7 @@ static void too_many_sizes(const reader *r, int param, lua_Unsigned count) {
 }
 
 static int64_t read_size(const reader *r, int param, int index) {
-  if (r->call->op->params[param].kind == PERI_KIND_DIMS) return read_position(r, param, index);
+  if (r->call->op->params[param].kind != PERI_KIND_SHAPE) return read_position(r, param, index);
   return read_integer(r, param, index, "whole numbers");
 }
 
@@ -119,11 +124,34 @@ static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int in
     bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
 }
 
+/* A number, or a table of two lists of dimensions. */
+static void read_axes(const reader *r, peri_arg *arg, int param, int index) {
+  const char *name = r->call->op->params[param].name;
+  peri_arg second = {.sizes = arg->sizes + PERI_MAX_DIMS};
+  arg->count = -1;
+  if (lua_type(r->L, index) != LUA_TTABLE) {
+    arg->integer = read_integer(r, param, index, "a whole number or two lists of dimensions");
+    return;
+  }
+  if (lua_rawlen(r->L, index) != 2)
+    bind_error(r->L, r->name, "%s has %I entries (expected two lists of dimensions)", name,
+               (lua_Integer)lua_rawlen(r->L, index));
+  for (int i = 0; i < 2; i++) {
+    if (lua_rawgeti(r->L, index, i + 1) != LUA_TTABLE) bad_argument(r, param, -1, "two lists of dimensions");
+    read_size_table(r, i == 0 ? arg : &second, param, lua_gettop(r->L));
+    lua_pop(r->L, 1);
+  }
+  if (arg->count != second.count)
+    bind_error(r->L, r->name, "%s has %d dimensions of a and %d of b", name, arg->count, second.count);
+}
+
 /* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
  * our own there, since the caller's may be weak, or be emptied by a finaliser, before the call is over. */
-static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
-  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
-  lua_Unsigned count = lua_rawlen(r->L, index);
+static int read_tensors(const reader *r, peri_arg *arg, int param, int index, int top) {
+  bool spread = r->call->op->params[param].spread && lua_type(r->L, index) == LUA_TUSERDATA;
+  if (!spread && lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
+  lua_Unsigned count = spread ? 1 : lua_rawlen(r->L, index);
+  while (spread && index + (int)count <= top && lua_type(r->L, index + (int)count) == LUA_TUSERDATA) count++;
   if (count == 0 || count > MOST_TENSORS)
     bind_error(r->L, r->name, "%s has %I entries (expected 1 to %d tensors)", r->call->op->params[param].name,
                (lua_Integer)count, MOST_TENSORS);
@@ -131,7 +159,11 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   lua_createtable(r->L, (int)count, 0);
   for (lua_Unsigned i = 0; i < count; i++) {
     char name[48];
-    lua_rawgeti(r->L, index, (lua_Integer)i + 1);
+    if (spread) {
+      lua_pushvalue(r->L, index + (int)i);
+    } else {
+      lua_rawgeti(r->L, index, (lua_Integer)i + 1);
+    }
     if ((list[i] = bind_to_tensor(r->L, r->S, -1)) == NULL) {
       snprintf(name, sizeof name, "%s[%d]", r->call->op->params[param].name, (int)i + 1);
       bind_check_tensor(r->L, r->S, -1, r->name, name);
@@ -140,6 +172,7 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   }
   arg->tensors = list;
   arg->count = (int)count;
+  return spread ? (int)count : 1;
 }
 
 /* ---- arguments ---- */
@@ -163,8 +196,7 @@ static int read_argument(const reader *r, int param, int index, int top) {
     }
     break;
   case PERI_KIND_TENSORS:
-    read_tensors(r, arg, param, index);
-    break;
+    return read_tensors(r, arg, param, index, top);
   case PERI_KIND_NUMBER:
     read_number(r, arg, param, index);
     break;
@@ -184,6 +216,14 @@ static int read_argument(const reader *r, int param, int index, int top) {
     break;
   case PERI_KIND_CHOICE:
     read_choice(r, arg, param, index);
+    break;
+  case PERI_KIND_TEXT:
+    if (type != LUA_TSTRING) bad_argument(r, param, index, "a string");
+    arg->text = lua_tostring(r->L, index);
+    if (strlen(arg->text) != lua_rawlen(r->L, index)) bad_argument(r, param, index, "a string without zeros");
+    break;
+  case PERI_KIND_AXES:
+    read_axes(r, arg, param, index);
     break;
   case PERI_KIND_SHAPE:
   case PERI_KIND_DIMS:
@@ -241,19 +281,21 @@ static void read_options(const reader *r, int table) {
   lua_State *L = r->L;
   const peri_param *params = r->call->op->params;
   int top = lua_gettop(L);
-  luaL_checkstack(L, PERI_MAX_PARAMS, r->name);
+  luaL_checkstack(L, 3 * PERI_MAX_PARAMS, r->name);
   for (lua_pushnil(L); lua_next(L, table); lua_settop(L, top + 1)) {
     int i = 0;
     const char *name = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
     while (i < PERI_MAX_PARAMS && params[i].name != NULL && strcmp(params[i].name, name) != 0) i++;
     if (i == PERI_MAX_PARAMS || params[i].name == NULL) unknown_option(r, top + 1);
     if (r->call->args[i].given) bind_error(L, r->name, "%s is given twice", name);
-    if (params[i].kind == PERI_KIND_TENSORS) bind_error(L, r->name, "%s must stand before the options", name);
     read_argument(r, i, top + 2, top + 2);
-    if (lua_isuserdata(L, top + 2)) { /* a tensor stays below the key: the table may be weak */
-      lua_settop(L, top + 2);
-      lua_insert(L, ++top);
-      if (i == 0) *r->first = top;
+    if (lua_isuserdata(L, top + 2) || params[i].kind == PERI_KIND_TENSORS) {
+      /* a tensor stays below the key, since the table may be weak, and so does what a list of them needs */
+      int kept = params[i].kind == PERI_KIND_TENSORS ? 3 : 1;
+      lua_settop(L, top + 1 + kept);
+      lua_rotate(L, top + 1, -1);
+      if (i == 0) *r->first = top + 1;
+      top += kept;
     }
   }
 }
@@ -437,8 +479,9 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
 
 /* ---- the table, for help, the reference and the tests ---- */
 
-static const char *const kind_names[] = {"tensor", "operand", "tensors", "indices", "number", "integer", "index",
-                                         "bool",   "dim",     "dims",    "shape",   "dtype",  "choice"};
+static const char *const kind_names[] = {"tensor",  "operand", "tensors", "indices", "number",
+                                         "integer", "index",   "bool",    "dim",     "dims",
+                                         "shape",   "dtype",   "choice",  "text",    "axes"};
 static const struct {
   unsigned flag;
   const char *name;
@@ -464,6 +507,8 @@ static void push_params(lua_State *L, const peri_op *op) {
     lua_setfield(L, -2, "choices");
     lua_pushboolean(L, param->count > 0);
     lua_setfield(L, -2, "counted");
+    lua_pushboolean(L, param->spread);
+    lua_setfield(L, -2, "spread");
     lua_rawseti(L, -2, i + 1);
   }
 }
@@ -491,7 +536,7 @@ int bind_list_ops(lua_State *L) {
       lua_setfield(L, -2, "low");
       lua_pushnumber(L, op->high);
       lua_setfield(L, -2, "high");
-      lua_pushboolean(L, op->grad != NULL);
+      lua_pushboolean(L, op->grad != NULL || op->compose != NULL);
       lua_setfield(L, -2, "gradient");
       for (size_t f = 0; f < PERI_COUNT(flag_names); f++) {
         lua_pushboolean(L, (op->flags & flag_names[f].flag) != 0);

@@ -1,6 +1,7 @@
 /* The dispatcher: infer, allocate, run, record. */
 #include "ops/ops.h"
 #include "ops/node.h"
+#include "ops/rows.h"
 
 const peri_op *peri_op_find(const char *name) {
   for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
@@ -21,7 +22,8 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = arg->is_bool = false;
-    arg->count = 0;
+    arg->count = arg->word = 0;
+    arg->text = NULL;
     arg->tensor = NULL;
     arg->tensors = NULL;
     arg->sizes = call->lists[i];
@@ -81,7 +83,7 @@ static peri_status check_gradient(peri_call *call) {
   const peri_op *op = call->op;
   bool floats = false;
   for (int i = 0; i < op->outputs; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
-  if (!floats || op->grad != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  if (!floats || op->grad != NULL || op->compose != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_STATE,
                         "gradients are recorded, and the operation has no gradient (use detach or no_grad)");
 }
@@ -105,7 +107,8 @@ static peri_status allocate_output(peri_call *call, int i) {
 
 static peri_status allocate(peri_call *call) {
   for (int i = 0; i < call->op->outputs; i++) call->outputs[i].tensor = NULL;
-  for (int i = 0; i < call->op->outputs && !(call->op->flags & PERI_OP_ALLOCATES); i++) {
+  bool later = call->op->compose != NULL || (call->op->flags & PERI_OP_ALLOCATES);
+  for (int i = 0; i < call->op->outputs && !later; i++) {
     PERI_TRY(allocate_output(call, i));
   }
   return call->workspace_bytes == 0 ? PERI_OK : peri_alloc(call->context, call->workspace_bytes, &call->workspace);
@@ -150,6 +153,73 @@ static peri_status run_in_place(peri_call *call) {
   return status;
 }
 
+/* ---- rows composed of others ---- */
+
+static bool is_shared(const peri_call *call, const peri_tensor *result) {
+  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
+    const peri_arg *arg = &call->args[i];
+    if (arg->tensor != NULL && arg->tensor->storage == result->storage) return true;
+    for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
+      if (arg->tensors[j]->storage == result->storage) return true;
+    }
+  }
+  return false;
+}
+
+/* A result that is an argument or a view of one becomes a copy, as of any other row. */
+static peri_status own_results(peri_call *call, peri_tensor **results) {
+  for (int i = 0; i < call->op->outputs; i++) {
+    if (results[i] == NULL || !is_shared(call, results[i])) continue;
+    peri_call copy;
+    peri_call_open(&copy, call->context, &peri_op_clone);
+    copy.args[0].given = true;
+    copy.args[0].tensor = results[i];
+    PERI_TRY(peri_call_run(&copy));
+    peri_tensor_release(&results[i]);
+    results[i] = copy.outputs[0].tensor;
+  }
+  return PERI_OK;
+}
+
+static peri_status run_steps(peri_call *call, peri_tensor **results) {
+  peri_context *context = call->context;
+  peri_backward B = {.context = context, .op = call->op, .args = call->args, .note = call->note, .answers = results};
+  peri_formula formula;
+  bool composing = context->composing, grad_mode = context->grad_mode;
+  context->composing = true;
+  if (call->op->grad != NULL) context->grad_mode = false;
+  peri_formula_begin(&B, &formula);
+  peri_status status = call->op->compose(call, &B);
+  peri_status steps = peri_formula_end(&B);
+  if (status == PERI_OK) status = steps;
+  if (status == PERI_OK) status = own_results(call, results);
+  context->composing = composing;
+  context->grad_mode = grad_mode;
+  return status;
+}
+
+/* In place, the result is computed beside the target, and then copied. */
+static peri_status run_composed(peri_call *call) {
+  peri_tensor *results[PERI_MAX_OUTPUTS] = {NULL};
+  peri_status status = run_steps(call, results);
+  if (status == PERI_OK && call->in_place) {
+    bool shielded = call->context->shielded;
+    call->outputs[0].tensor = peri_tensor_retain(call->args[0].tensor);
+    call->context->shielded = true;
+    status = peri_tensor_copy_into(call->outputs[0].tensor, results[0]);
+    call->context->shielded = shielded;
+    if (status == PERI_OK) call->args[0].tensor->storage->version++;
+  }
+  for (int i = 0; i < call->op->outputs; i++) {
+    if (status == PERI_OK && !call->in_place) {
+      call->outputs[i].tensor = results[i];
+    } else {
+      peri_tensor_release(&results[i]);
+    }
+  }
+  return status;
+}
+
 /* ---- the whole ---- */
 
 static peri_status check_in_place_result(peri_call *call) {
@@ -179,6 +249,7 @@ static peri_status run_call(peri_call *call) {
   if (call->in_place) PERI_TRY(check_in_place_result(call));
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
   peri_status status = allocate(call);
+  if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
@@ -192,8 +263,10 @@ peri_status peri_call_run(peri_call *call) {
   peri_context *context = call->context;
   const char *operation = context->operation;
   bool in_place = context->in_place;
-  context->operation = call->op->name;
-  context->in_place = call->in_place;
+  if (!context->composing) {
+    context->operation = call->op->name;
+    context->in_place = call->in_place;
+  }
   peri_status status = run_call(call);
   context->operation = operation;
   context->in_place = in_place;
@@ -207,7 +280,7 @@ peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int
   layout->dtype = dtype;
   layout->ndim = ndim;
   for (int d = 0; d < ndim; d++) layout->shape[d] = shape[d];
-  return peri_layout_contiguous(call->context, call->op->name, layout);
+  return peri_layout_contiguous(call->context, peri_call_name(call), layout);
 }
 
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim) {

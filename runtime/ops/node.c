@@ -67,7 +67,7 @@ static void record_edges(peri_node *node, const peri_call *call) {
   }
 }
 
-/* Arguments as they were given; tensors only where the row saves them, and lists of sizes in the room behind. */
+/* Arguments as they were given; tensors only where the row saves them, lists of sizes and texts in the room behind. */
 static void save_arguments(peri_node *node, const peri_call *call, int64_t *room) {
   for (int i = 0; i < node->params; i++) {
     peri_arg *arg = &node->args[i];
@@ -76,8 +76,16 @@ static void save_arguments(peri_node *node, const peri_call *call, int64_t *room
     arg->tensor = arg->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i)) ? peri_tensor_retain(arg->tensor) : NULL;
     if (arg->tensor != NULL) node->versions[i] = arg->tensor->storage->version;
     if (!peri_is_sizes(call->op->params[i].kind)) continue;
-    arg->sizes = memcpy(room, arg->sizes, PERI_MAX_DIMS * sizeof *room);
-    room += PERI_MAX_DIMS;
+    arg->sizes = memcpy(room, arg->sizes, PERI_LIST_ROOM * sizeof *room);
+    room += PERI_LIST_ROOM;
+  }
+  char *text = (char *)room;
+  for (int i = 0; i < node->params; i++) {
+    peri_arg *arg = &node->args[i];
+    if (arg->text == NULL) continue;
+    size_t bytes = strlen(arg->text) + 1;
+    arg->text = memcpy(text, arg->text, bytes);
+    text += bytes;
   }
 }
 
@@ -94,10 +102,13 @@ static peri_status save_outputs(peri_node *node, peri_call *call) {
 peri_status peri_node_record(peri_call *call) {
   int params = peri_op_params(call->op), edges = count_edges(call, params);
   size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
-  size_t lists = 0;
-  for (int i = 0; i < params; i++) lists += peri_is_sizes(call->op->params[i].kind);
-  size_t bytes =
-      edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + lists * PERI_MAX_DIMS * sizeof(int64_t);
+  size_t lists = 0, text_bytes = 0;
+  for (int i = 0; i < params; i++) {
+    lists += peri_is_sizes(call->op->params[i].kind);
+    if (call->args[i].text != NULL) text_bytes += strlen(call->args[i].text) + 1;
+  }
+  size_t bytes = edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) +
+                 lists * PERI_LIST_ROOM * sizeof(int64_t) + text_bytes;
   void *block;
   PERI_TRY(peri_alloc(call->context, bytes, &block));
   peri_node *node = block;

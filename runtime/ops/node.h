@@ -19,7 +19,7 @@ struct peri_node {
   peri_computed computed; /* what a tensor sees */
   const peri_op *op;
   uint64_t number;
-  size_t bytes; /* of this block: the node, its edges, its arguments, their versions, their lists of sizes */
+  size_t bytes; /* of this block: the node, its edges, its arguments, their versions, lists of sizes and texts */
   int edges, params;
   bool freed; /* by an earlier backward: edges and saved tensors are gone */
   bool visited;

@@ -10,17 +10,18 @@
 #include "tensor/tensor.h"
 
 #define PERI_MAX_PARAMS  8
-#define PERI_MAX_OUTPUTS 3
+#define PERI_MAX_OUTPUTS 4
 #define PERI_MAX_NOTES   8
+#define PERI_LIST_ROOM   (2 * PERI_MAX_DIMS) /* numbers in a list argument */
 
 /* ---- parameters ---- */
 
 typedef enum peri_kind {
   PERI_KIND_TENSOR,  /* a tensor */
   PERI_KIND_OPERAND, /* a tensor or a number */
-  PERI_KIND_TENSORS, /* a list of at least one tensor */
+  PERI_KIND_TENSORS, /* a list of at least one tensor; where `spread`, they may also stand one after the other */
   PERI_KIND_INDICES, /* an int64 tensor whose values count positions; the binding counts from 1 */
-  PERI_KIND_NUMBER,
+  PERI_KIND_NUMBER,  /* or one of the words in choices if there are any */
   PERI_KIND_INTEGER,
   PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */
   PERI_KIND_BOOL,
@@ -29,10 +30,14 @@ typedef enum peri_kind {
   PERI_KIND_SHAPE, /* sizes, or one of the words in choices if there are any */
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
+  PERI_KIND_TEXT,
+  PERI_KIND_AXES, /* how many dimensions, or two lists of them of one length */
 } peri_kind;
 
 /* Whether an argument of that kind is a list of sizes. */
-static inline bool peri_is_sizes(peri_kind kind) { return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE; }
+static inline bool peri_is_sizes(peri_kind kind) {
+  return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_AXES;
+}
 
 typedef struct peri_param {
   const char *name;
@@ -42,6 +47,7 @@ typedef struct peri_param {
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
   int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them */
+  bool spread;         /* TENSORS: or one after the other, without a table */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -49,13 +55,16 @@ typedef struct peri_arg {
   bool given;
   bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean */
   bool is_bool;        /* NUMBER and OPERAND: written as a boolean */
-  int count;           /* TENSORS, DIMS, SHAPE */
+  int count;           /* TENSORS, DIMS, SHAPE; AXES: of each list, -1 for a number */
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
-  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
-                      first word in the place of sizes, 2 for the second, else 0 */
-  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame, and in the node */
+  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; AXES; NUMBER and OPERAND when is_integer; SHAPE: 1 for
+                      the first word in the place of sizes, 2 for the second, else 0 */
+  int word;        /* NUMBER: the same of a word in its place */
+  int64_t
+      *sizes; /* DIMS, SHAPE, AXES (the second list from PERI_MAX_DIMS): room of its own in the frame and the node */
+  const char *text; /* TEXT: the caller's, in a node its own */
 } peri_arg;
 
 /* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
@@ -81,7 +90,7 @@ typedef struct peri_call {
   bool in_place;  /* the form that writes to its first argument */
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
-  int64_t lists[PERI_MAX_PARAMS][PERI_MAX_DIMS]; /* room for the arguments that are lists of sizes */
+  int64_t lists[PERI_MAX_PARAMS][PERI_LIST_ROOM]; /* room for the arguments that are lists of sizes */
   peri_output outputs[PERI_MAX_OUTPUTS];
   size_t workspace_bytes; /* set by infer */
   void *workspace;
@@ -144,7 +153,11 @@ typedef struct peri_op {
   int outputs;
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
-  peri_status (*run)(peri_call *call); /* NULL for views */
+  peri_status (*run)(peri_call *call); /* NULL for views, and where there is compose */
+  /* In the place of run and grad: answers the results as steps over other rows, which record themselves, so that their
+   * gradients of any order are these rows'. infer has checked what these would complain of. Beside a grad, they do not
+   * record. */
+  peri_status (*compose)(peri_call *call, peri_backward *B);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
@@ -182,7 +195,11 @@ static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_
 
 /* Errors that name the row. */
 #define peri_call_fail(call, status, format, ...)                                                                      \
-  peri_fail((call)->context, status, "%s%s: " format, (call)->op->name, (call)->in_place ? "_" : "", ##__VA_ARGS__)
+  peri_fail((call)->context, status, "%s%s: " format, peri_call_name(call), (call)->in_place ? "_" : "", ##__VA_ARGS__)
+/* The row's name, or of a step that composes another row's result, that row's. */
+static inline const char *peri_call_name(const peri_call *call) {
+  return call->context->composing ? call->context->operation : call->op->name;
+}
 
 /* Helpers of infer functions: each fails with the row's name and the value. */
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim);
@@ -222,6 +239,12 @@ peri_value peri_step_convert(peri_backward *B, peri_value x, peri_dtype dtype);
 /* g times the derivative of a unary row whose derivative reads y alone */
 peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_value g, peri_value y);
 peri_value peri_step_matmul(peri_backward *B, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
+/* the last two dimensions exchanged */
+peri_value peri_step_transpose(peri_backward *B, peri_value x);
+/* A matrix that has one number below its diagonal, one on it, one above. A product with it takes triangles of others.
+ */
+peri_value peri_step_triangles(peri_backward *B, peri_dtype dtype, int64_t rows, int64_t columns, double below,
+                               double on, double above);
 
 void peri_formula_begin(peri_backward *B, struct peri_formula *formula);
 peri_status peri_formula_end(peri_backward *B); /* releases the steps; the first failure */

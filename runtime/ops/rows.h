@@ -15,9 +15,12 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_select, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye,
     peri_op_index, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero,
     peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
-    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_conv1d, peri_op_conv2d,
-    peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
-    peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm;
+    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_clone, peri_op_conv1d,
+    peri_op_conv2d, peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d,
+    peri_op_avg_pool2d, peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_einsum,
+    peri_op_merge, peri_op_inv, peri_op_max, peri_op_min, peri_op_norm2, peri_op_distance, peri_op_vector_norm,
+    peri_op_svd, peri_op_svdvals, peri_op_qr, peri_op_det, peri_op_eigh, peri_op_lu_factor, peri_op_cholesky,
+    peri_op_pinv, peri_op_solve_triangular, peri_op_prod, peri_op_eigvalsh;
 
 /* What a row can apply to its result: the choices of its option, and their rows; the first is none. */
 #define PERI_ACTIVATIONS "none tanh relu sigmoid"
@@ -37,6 +40,20 @@ peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t
 peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
                              int64_t dim);
 
+peri_value peri_step_expand_to(peri_backward *B, peri_value x, int ndim, const int64_t *shape);
+/* the root of the sum of squares over dims */
+peri_value peri_step_norm2(peri_backward *B, peri_value x, int dims, const int64_t *dim, bool keepdim);
+peri_value peri_step_solve_triangular(peri_backward *B, peri_value A, peri_value b, bool upper, bool left,
+                                      bool unitriangular);
+/* The matrix of the exchanges that lu_factor tells, m x m. */
+peri_value peri_step_permutation(peri_backward *B, const peri_tensor *pivots, peri_dtype dtype, int64_t m);
+/* Below what share of the largest a singular value counts as 0. */
+double peri_rank_tolerance(const peri_layout *A);
+/* identities, of the shape of square matrices */
+peri_value peri_step_identity(peri_backward *B, const peri_layout *like);
+/* The diagonal of two dimensions, from 0, the second behind the first, as one in the place of the first: a view. */
+peri_value peri_step_merge(peri_backward *B, peri_value x, int64_t first, int64_t second);
+
 /* y = loop(x) over y's shape; y may be x */
 peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
 
@@ -49,6 +66,10 @@ extern const peri_op *const peri_ops_extreme[];
 extern const peri_op *const peri_ops_softmax[];
 extern const peri_op *const peri_ops_moments[];
 extern const peri_op *const peri_ops_matrix[];
+extern const peri_op *const peri_ops_contraction[];
+extern const peri_op *const peri_ops_products[];
+extern const peri_op *const peri_ops_norms[];
+extern const peri_op *const peri_ops_distance[];
 extern const peri_op *const peri_ops_convolution[];
 extern const peri_op *const peri_ops_loss[];
 extern const peri_op *const peri_ops_view[];
@@ -58,6 +79,8 @@ extern const peri_op *const peri_ops_join[];
 extern const peri_op *const peri_ops_sort[];
 extern const peri_op *const peri_ops_write[];
 extern const peri_op *const peri_ops_linalg[];
+extern const peri_op *const peri_ops_spectral[];
+extern const peri_op *const peri_ops_solvers[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
