@@ -14,7 +14,7 @@ local twins = {}
 
 for _, subject in ipairs {
   "create", "elementwise", "reduce", "matrix", "convolution", "view", "index", "loss", "random", "pool",
-  "normalize",
+  "normalize", "products", "norms", "linalg",
 } do
   local rows = require("support.twins." .. subject)
   for name, entry in pairs(rows.rows or rows) do
