@@ -20,5 +20,8 @@ int bind_tensor_newindex(lua_State *L);
 /* What is in files of its own adds itself to the module and the methods, at those stack positions. */
 void bind_open_values(lua_State *L, bind_state *S, int module, int method_table);
 void bind_open_gradients(lua_State *L, bind_state *S, int module, int method_table);
+void bind_open_print(lua_State *L, bind_state *S, int module, int method_table);
+/* __tostring */
+int bind_tensor_to_string(lua_State *L);
 
 #endif

@@ -87,6 +87,16 @@ static void normal_batch_f64(const batch *b, double mean, double std, double *y)
   }
 }
 
+/* Of an odd number of 2^-53 parts of 1, so that neither 0 nor infinity comes out. */
+static void exponential_batch(const batch *b, double rate, double *y) {
+  for (int i = 0; i < BATCH; i++) {
+    for (int h = 0; h < 2; h++) {
+      double u = (double)((int64_t)(pair_of(b, i, h) >> 12) * 2 + 1) * 0x1p-53;
+      y[2 * i + h] = -log_f64(u) / rate;
+    }
+  }
+}
+
 __extension__ typedef unsigned __int128 wide;
 
 typedef struct interval {
@@ -145,8 +155,13 @@ static void integers(int64_t n, uint64_t seed, uint64_t first, int64_t low, uint
   FILL(int64_t, 2, integers_batch(&b, seed, first, from, to));
 }
 
+static void exponential(int64_t n, uint64_t seed, uint64_t first, double rate, double *y) {
+  FILL(double, 2, exponential_batch(&b, rate, to));
+}
+
 const peri_random_kernels PERI_ISA_NAME(peri_random_kernels) = {
     .uniform = {uniform_f32, uniform_f64},
     .normal = {normal_f32, normal_f64},
     .integers = integers,
+    .exponential = exponential,
 };

@@ -81,6 +81,7 @@ typedef struct peri_random_kernels {
   void (*normal[PERI_FLOATS])(int64_t n, uint64_t seed, uint64_t first, double mean, double std, void *y);
   /* low + (range * 64 random bits) / 2^64, without bias; range 0 stands for 2^64 */
   void (*integers)(int64_t n, uint64_t seed, uint64_t first, int64_t low, uint64_t range, int64_t *y);
+  void (*exponential)(int64_t n, uint64_t seed, uint64_t first, double rate, double *y);
 } peri_random_kernels;
 
 typedef struct peri_row_kernels {

@@ -216,7 +216,8 @@ static peri_status infer_contraction(peri_call *call) {
   return peri_infer_output(call, 0, call->dtype, ndim, shape);
 }
 
-static peri_status compose_contraction(peri_call *call, peri_backward *B) {
+static peri_status compose_contraction(peri_backward *B) {
+  peri_call *call = B->call;
   peri_factor a = {.value = peri_of(call->args[0].tensor), .ndim = call->args[0].tensor->layout.ndim};
   peri_factor b = {.value = peri_of(call->args[1].tensor), .ndim = call->args[1].tensor->layout.ndim};
   uint64_t keep = 0;

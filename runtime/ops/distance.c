@@ -157,7 +157,8 @@ static peri_value unsqueezed(peri_backward *B, const peri_tensor *x, int at) {
   return peri_step_reshape(B, peri_of((peri_tensor *)x), ndim + 1, shape);
 }
 
-static peri_status compose_cdist(peri_call *call, peri_backward *B) {
+static peri_status compose_cdist(peri_backward *B) {
+  peri_call *call = B->call;
   peri_tensor *a = call->args[0].tensor, *b = call->args[1].tensor;
   double p = call->args[2].number;
   if (p == 2 || call->note[D] == 0) {
@@ -218,7 +219,8 @@ static peri_value pairs_of(peri_backward *B, int64_t n, bool first) {
   return peri_formula_own(B, status, index);
 }
 
-static peri_status compose_pdist(peri_call *call, peri_backward *B) {
+static peri_status compose_pdist(peri_backward *B) {
+  peri_call *call = B->call;
   peri_value x = peri_of(call->args[0].tensor), ends[2];
   for (int i = 0; i < 2; i++) {
     peri_value index = pairs_of(B, call->args[0].tensor->layout.shape[0], i == 0);
@@ -264,7 +266,8 @@ static peri_status infer_cosine(peri_call *call) {
   return peri_infer_output(call, 0, both[0]->layout.dtype, ndim - 1, shape);
 }
 
-static peri_status compose_cosine(peri_call *call, peri_backward *B) {
+static peri_status compose_cosine(peri_backward *B) {
+  peri_call *call = B->call;
   peri_tensor *both[2] = {call->args[0].tensor, call->args[1].tensor};
   peri_value x[2], size[2], eps = peri_constant(call->args[3].number);
   int64_t shape[PERI_MAX_DIMS], dim = call->note[0];

@@ -279,7 +279,8 @@ static void open_factor(plan *p, int i) {
   p->labels[i] = peri_factor_labels(x);
 }
 
-static peri_status compose_einsum(peri_call *call, peri_backward *B) {
+static peri_status compose_einsum(peri_backward *B) {
+  peri_call *call = B->call;
   equation e;
   PERI_TRY(read_equation(call, &e));
   plan p = {.call = call, .B = B, .e = &e, .count = e.count};

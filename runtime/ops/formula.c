@@ -49,7 +49,7 @@ void peri_step_run_outputs(peri_backward *B, peri_call *call, int n, peri_value 
   if (formula->status == PERI_OK) formula->status = make_room(B, n);
   if (formula->status == PERI_OK) formula->status = peri_call_run(call);
   if (formula->status != PERI_OK) return;
-  for (int i = n; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  for (int i = n; i < call->output_count; i++) peri_tensor_release(&call->outputs[i].tensor);
   for (int i = 0; i < n; i++) {
     formula->owned[formula->count++] = call->outputs[i].tensor;
     values[i] = peri_of(call->outputs[i].tensor);
@@ -171,6 +171,17 @@ peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t
   call.args[1].integer = dim;
   call.args[2].integer = start;
   call.args[3].integer = length;
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_cat(peri_backward *B, peri_value a, peri_value b, int64_t dim) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return a;
+  peri_step_open(B, &call, &peri_op_cat, 0, NULL);
+  call.args[0].given = true;
+  call.args[0].tensors = (peri_tensor *[]){a.tensor, b.tensor};
+  call.args[0].count = 2;
+  call.args[1].integer = dim;
   return peri_step_run(B, &call);
 }
 

@@ -235,7 +235,8 @@ static peri_value matrix_norm(peri_call *call, peri_backward *B) {
   return reshape_result(call, B, y);
 }
 
-static peri_status compose_norm(peri_call *call, peri_backward *B) {
+static peri_status compose_norm(peri_backward *B) {
+  peri_call *call = B->call;
   peri_answer(B, 0, call->note[MATRIX] ? matrix_norm(call, B) : vector_norm(call, B));
   return PERI_OK;
 }
@@ -344,7 +345,8 @@ static peri_value norm_of(peri_call *call, peri_backward *B, peri_value A) {
   return matrix_norm(&other, B);
 }
 
-static peri_status compose_cond(peri_call *call, peri_backward *B) {
+static peri_status compose_cond(peri_backward *B) {
+  peri_call *call = B->call;
   peri_value A = peri_of(call->args[X].tensor);
   if (call->note[KIND] == NUMBER && fabs(call->args[ORDER].number) == 2) {
     peri_value s = peri_apply(B, &peri_op_svdvals, 1, &A);
@@ -400,7 +402,8 @@ double peri_rank_tolerance(const peri_layout *A) {
   return (double)(m > n ? m : n) * (A->dtype == PERI_FLOAT32 ? FLT_EPSILON : DBL_EPSILON);
 }
 
-static peri_status compose_rank(peri_call *call, peri_backward *B) {
+static peri_status compose_rank(peri_backward *B) {
+  peri_call *call = B->call;
   peri_tensor *detached = NULL;
   peri_status status = peri_tensor_detach(call->args[0].tensor, &detached);
   peri_value A = peri_formula_own(B, status, detached), s;

@@ -31,7 +31,8 @@ static peri_status infer_outer(peri_call *call) {
   return peri_infer_output(call, 0, call->dtype, 2, (int64_t[]){layout_of(call, 0)->numel, layout_of(call, 1)->numel});
 }
 
-static peri_status compose_outer(peri_call *call, peri_backward *B) {
+static peri_status compose_outer(peri_backward *B) {
+  peri_call *call = B->call;
   peri_value column = peri_step_reshape(B, argument(call, 0), 2, (int64_t[]){layout_of(call, 0)->numel, 1});
   peri_answer(B, 0, peri_step_mul(B, column, argument(call, 1)));
   return PERI_OK;
@@ -82,7 +83,8 @@ static peri_value spaced(peri_backward *B, peri_value x, int ndim, bool behind) 
   return peri_step_reshape(B, x, 2 * ndim, shape);
 }
 
-static peri_status compose_kron(peri_call *call, peri_backward *B) {
+static peri_status compose_kron(peri_backward *B) {
+  peri_call *call = B->call;
   const peri_layout *y = &call->outputs[0].layout;
   peri_value a = spaced(B, argument(call, 0), y->ndim, true), b = spaced(B, argument(call, 1), y->ndim, false);
   peri_answer(B, 0, peri_step_reshape(B, peri_step_mul(B, a, b), y->ndim, y->shape));
@@ -165,12 +167,14 @@ static peri_status answer_added(peri_call *call, peri_backward *B, peri_value a,
   return PERI_OK;
 }
 
-static peri_status compose_added(peri_call *call, peri_backward *B) {
+static peri_status compose_added(peri_backward *B) {
+  peri_call *call = B->call;
   return answer_added(call, B, argument(call, A), argument(call, BB));
 }
 
 /* The sum over a batch is the product of matrices side by side, and one above the other. */
-static peri_status compose_addbmm(peri_call *call, peri_backward *B) {
+static peri_status compose_addbmm(peri_backward *B) {
+  peri_call *call = B->call;
   const peri_layout *a = layout_of(call, A), *b = layout_of(call, BB);
   int64_t inner = a->shape[0] * a->shape[2];
   peri_value left = peri_step_permute(B, argument(call, A), 3, (int64_t[]){1, 0, 2});
@@ -249,7 +253,8 @@ static peri_value component(peri_call *call, peri_backward *B, int arg, int i) {
   return peri_step_narrow(B, argument(call, arg), call->note[0] - (call->outputs[0].layout.ndim - x->ndim), i % 3, 1);
 }
 
-static peri_status compose_cross(peri_call *call, peri_backward *B) {
+static peri_status compose_cross(peri_backward *B) {
+  peri_call *call = B->call;
   peri_tensor *parts[3];
   for (int i = 0; i < 3; i++) {
     peri_value plus = peri_step_mul(B, component(call, B, 0, i + 1), component(call, B, 1, i + 2));
@@ -301,7 +306,8 @@ peri_value peri_step_identity(peri_backward *B, const peri_layout *like) {
   return peri_step_expand_to(B, peri_step_triangles(B, like->dtype, n, n, 0, 1, 0), like->ndim, like->shape);
 }
 
-static peri_status compose_power(peri_call *call, peri_backward *B) {
+static peri_status compose_power(peri_backward *B) {
+  peri_call *call = B->call;
   int64_t exponent = call->args[1].integer;
   uint64_t n = exponent < 0 ? -(uint64_t)exponent : (uint64_t)exponent;
   peri_value square = argument(call, 0), result = {NULL, 0};
@@ -397,7 +403,8 @@ static peri_value multiply_chain(peri_call *call, peri_backward *B, int8_t cut[]
 }
 
 /* Cormen, Leiserson, Rivest and Stein, Introduction to Algorithms, 15.2 */
-static peri_status compose_chain(peri_call *call, peri_backward *B) {
+static peri_status compose_chain(peri_backward *B) {
+  peri_call *call = B->call;
   chain c;
   double cost[MOST_MATRICES][MOST_MATRICES];
   int8_t cut[MOST_MATRICES][MOST_MATRICES];

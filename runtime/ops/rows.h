@@ -15,12 +15,15 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_select, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye,
     peri_op_index, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero,
     peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
-    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_clone, peri_op_conv1d,
-    peri_op_conv2d, peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d,
-    peri_op_avg_pool2d, peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_einsum,
-    peri_op_merge, peri_op_inv, peri_op_max, peri_op_min, peri_op_norm2, peri_op_distance, peri_op_vector_norm,
-    peri_op_svd, peri_op_svdvals, peri_op_qr, peri_op_det, peri_op_eigh, peri_op_lu_factor, peri_op_cholesky,
-    peri_op_pinv, peri_op_solve_triangular, peri_op_prod, peri_op_eigvalsh;
+    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_conv1d, peri_op_conv2d,
+    peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
+    peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_clone, peri_op_var,
+    peri_op_std, peri_op_amax, peri_op_amin, peri_op_sort, peri_op_cumsum, peri_op_clamp, peri_op_interpolate,
+    peri_op_pad, peri_op_stack, peri_op_arange, peri_op_diagonal, peri_op_diagonal_backward, peri_op_unfold,
+    peri_op_unfold_backward, peri_op_flip, peri_op_rot90, peri_op_roll, peri_op_repeat_interleave, peri_op_vander,
+    peri_op_einsum, peri_op_merge, peri_op_inv, peri_op_max, peri_op_min, peri_op_norm2, peri_op_distance,
+    peri_op_vector_norm, peri_op_svd, peri_op_svdvals, peri_op_qr, peri_op_det, peri_op_eigh, peri_op_lu_factor,
+    peri_op_cholesky, peri_op_pinv, peri_op_solve_triangular, peri_op_prod, peri_op_eigvalsh;
 
 /* What a row can apply to its result: the choices of its option, and their rows; the first is none. */
 #define PERI_ACTIVATIONS "none tanh relu sigmoid"
@@ -36,6 +39,7 @@ peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri
 peri_value peri_step_t(peri_backward *B, peri_value matrix);
 peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order);
 peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length);
+peri_value peri_step_cat(peri_backward *B, peri_value a, peri_value b, int64_t dim);
 /* Zeros of a shape with the elements of g added at index along dim. */
 peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
                              int64_t dim);
@@ -63,6 +67,11 @@ extern const peri_op *const peri_ops_compare[];
 extern const peri_op *const peri_ops_choose[];
 extern const peri_op *const peri_ops_reduce[];
 extern const peri_op *const peri_ops_extreme[];
+extern const peri_op *const peri_ops_scan[];
+extern const peri_op *const peri_ops_statistics[];
+extern const peri_op *const peri_ops_quantile[];
+extern const peri_op *const peri_ops_differences[];
+extern const peri_op *const peri_ops_histogram[];
 extern const peri_op *const peri_ops_softmax[];
 extern const peri_op *const peri_ops_moments[];
 extern const peri_op *const peri_ops_matrix[];
@@ -77,6 +86,8 @@ extern const peri_op *const peri_ops_slice[];
 extern const peri_op *const peri_ops_index[];
 extern const peri_op *const peri_ops_join[];
 extern const peri_op *const peri_ops_sort[];
+extern const peri_op *const peri_ops_unique[];
+extern const peri_op *const peri_ops_search[];
 extern const peri_op *const peri_ops_write[];
 extern const peri_op *const peri_ops_linalg[];
 extern const peri_op *const peri_ops_spectral[];
@@ -84,5 +95,19 @@ extern const peri_op *const peri_ops_solvers[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
+extern const peri_op *const peri_ops_interpolate[];
+extern const peri_op *const peri_ops_pad[];
+extern const peri_op *const peri_ops_sequence[];
+extern const peri_op *const peri_ops_random[];
+extern const peri_op *const peri_ops_multinomial[];
+extern const peri_op *const peri_ops_order[];
+extern const peri_op *const peri_ops_expand[];
+extern const peri_op *const peri_ops_split[];
+extern const peri_op *const peri_ops_together[];
+extern const peri_op *const peri_ops_diagonal[];
+extern const peri_op *const peri_ops_window[];
+extern const peri_op *const peri_ops_turn[];
+extern const peri_op *const peri_ops_repeat[];
+extern const peri_op *const peri_ops_assemble[];
 
 #endif

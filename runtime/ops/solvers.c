@@ -63,7 +63,8 @@ static peri_value reciprocals(peri_backward *B, peri_value s, double rtol) {
   return peri_step_where(B, peri_step_gt(B, size, limit), peri_step_reciprocal(B, s), peri_constant(0));
 }
 
-static peri_status compose_pinv(peri_call *call, peri_backward *B) {
+static peri_status compose_pinv(peri_backward *B) {
+  peri_call *call = B->call;
   const peri_layout *A = layout_of(call, 0), *y = &call->outputs[0].layout;
   double rtol = call->args[1].given ? call->args[1].number : peri_rank_tolerance(A);
   peri_value x = argument(call, 0), of[3];
@@ -353,7 +354,8 @@ static peri_status infer_plu(peri_call *call) {
   return PERI_OK;
 }
 
-static peri_status compose_plu(peri_call *call, peri_backward *B) {
+static peri_status compose_plu(peri_backward *B) {
+  peri_call *call = B->call;
   peri_value A = argument(call, 0), of[2];
   peri_matrices size = peri_matrices_of(layout_of(call, 0));
   int64_t k = peri_min(size.m, size.n), last = layout_of(call, 0)->ndim - 1;
@@ -441,7 +443,8 @@ static peri_status infer_lu_solve(peri_call *call) {
 }
 
 /* A = P L U: the exchanges of b's rows, then two triangles. */
-static peri_status compose_lu_solve(peri_call *call, peri_backward *B) {
+static peri_status compose_lu_solve(peri_backward *B) {
+  peri_call *call = B->call;
   int64_t n = layout_of(call, 0)->shape[layout_of(call, 0)->ndim - 1];
   peri_value LU = argument(call, 0);
   peri_value P = peri_step_permutation(B, call->args[1].tensor, layout_of(call, 0)->dtype, n);
@@ -477,7 +480,8 @@ static peri_value solve_by_cholesky(peri_call *call, peri_backward *B, peri_valu
   return peri_step_solve_triangular(B, upper ? L : turned, x, true, true, false);
 }
 
-static peri_status compose_cholesky_solve(peri_call *call, peri_backward *B) {
+static peri_status compose_cholesky_solve(peri_backward *B) {
+  peri_call *call = B->call;
   peri_answer(B, 0, solve_by_cholesky(call, B, argument(call, 0), 1));
   return PERI_OK;
 }
@@ -503,7 +507,8 @@ static peri_status infer_cholesky_inverse(peri_call *call) {
   return peri_infer_output(call, 0, L->dtype, L->ndim, L->shape);
 }
 
-static peri_status compose_cholesky_inverse(peri_call *call, peri_backward *B) {
+static peri_status compose_cholesky_inverse(peri_backward *B) {
+  peri_call *call = B->call;
   const peri_layout *L = layout_of(call, 0);
   int64_t n = L->shape[L->ndim - 1];
   peri_answer(B, 0, solve_by_cholesky(call, B, peri_step_triangles(B, L->dtype, n, n, 0, 1, 0), 0));
@@ -542,7 +547,8 @@ static peri_status infer_householder(peri_call *call) {
 }
 
 /* (I - tau_1 v_1 v_1') (I - tau_2 v_2 v_2') .., of which the last is multiplied first. */
-static peri_status compose_householder(peri_call *call, peri_backward *B) {
+static peri_status compose_householder(peri_backward *B) {
+  peri_call *call = B->call;
   const peri_layout *A = layout_of(call, 0), *tau = layout_of(call, 1);
   int64_t m = A->shape[A->ndim - 2], n = A->shape[A->ndim - 1], last = A->ndim - 1, shape[PERI_MAX_DIMS];
   peri_value eye = peri_step_triangles(B, A->dtype, m, n, 0, 1, 0);
@@ -645,7 +651,8 @@ static peri_value taylor(peri_backward *B, peri_value A, peri_value eye, int q, 
   return sum;
 }
 
-static peri_status compose_exp(peri_call *call, peri_backward *B) {
+static peri_status compose_exp(peri_backward *B) {
+  peri_call *call = B->call;
   const peri_layout *A = layout_of(call, 0);
   int64_t *halvings, n = A->shape[A->ndim - 1];
   void *block;

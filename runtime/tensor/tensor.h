@@ -183,8 +183,17 @@ typedef struct peri_closeness {
 peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
 
 /* ---- text ---- */
+typedef enum peri_notation { PERI_NOTATION_CHOSEN, PERI_NOTATION_FIXED, PERI_NOTATION_SCIENTIFIC } peri_notation;
+#define PERI_MOST_DIGITS 17
+typedef struct peri_text_options {
+  int precision;          /* digits behind the point, up to PERI_MOST_DIGITS */
+  int64_t threshold;      /* elements; of more the middle is left out */
+  int64_t edge_items;     /* entries shown at each end of a dimension whose middle is left out */
+  int line_width;         /* characters */
+  peri_notation notation; /* of floats: CHOSEN by their sizes */
+} peri_text_options;
 /* As NumPy prints: aligned columns, elided when large, in lines of at most so many characters; the footer has dtype and
  * shape. Writes a terminated text into a new block of *bytes bytes of the context. */
-peri_status peri_tensor_text(peri_tensor *x, int characters, char **text, size_t *bytes);
+peri_status peri_tensor_text(peri_tensor *x, const peri_text_options *how, char **text, size_t *bytes);
 
 #endif
