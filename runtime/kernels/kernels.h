@@ -56,6 +56,9 @@ peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t ou
  * double and rounded once. Either output may be NULL. The spread of equal numbers is exactly 0. Float dtypes. */
 peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                                 const void *x, double degrees, bool root, void *mean, void *spread);
+/* The root of the sum of squares, made in double. */
+peri_status peri_reduce_norm(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                             const void *x, void *y);
 /* The largest (or smallest) value and the first position where it stands, from 0; either output may
  * be NULL. Every dtype. */
 peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -214,11 +217,12 @@ typedef struct peri_kernels {
   const char *name; /* "baseline", "exact", "x86-64-v3", "x86-64-v4", "aarch64" */
   bool same_bits;   /* those of every machine with FMA; see docs/numerics.md */
   const peri_elementwise_kernels *elementwise;
-  const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
-  const struct peri_product_tiles *tiles;   /* declared in product/tiles.h */
-  const struct peri_svm_kernels *svm;       /* declared in svm/svm_kernels.h */
-  const struct peri_linear_kernels *linear; /* declared in svm/linear/linear_kernels.h */
-  const struct peri_update_kernels *update; /* declared in optim/update.h */
+  const struct peri_row_kernels *rows;          /* what the drivers above run; declared in kernels/rows.h */
+  const struct peri_product_tiles *tiles;       /* declared in product/tiles.h */
+  const struct peri_distance_kernels *distance; /* declared in product/distance.h */
+  const struct peri_svm_kernels *svm;           /* declared in svm/svm_kernels.h */
+  const struct peri_linear_kernels *linear;     /* declared in svm/linear/linear_kernels.h */
+  const struct peri_update_kernels *update;     /* declared in optim/update.h */
 } peri_kernels;
 
 /* The best variant for this processor, or the one that PERILUNE_ISA names (baseline, v3, v4) when

@@ -48,5 +48,11 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_turn,
     peri_ops_repeat,
     peri_ops_assemble,
+    peri_ops_contraction,
+    peri_ops_products,
+    peri_ops_norms,
+    peri_ops_distance,
+    peri_ops_spectral,
+    peri_ops_solvers,
     // clang-format on
     NULL};
