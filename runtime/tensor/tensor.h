@@ -182,6 +182,10 @@ typedef struct peri_closeness {
 /* Whether that holds for every element, and the shapes are the same. Cancelled by a flag that is raised meanwhile. */
 peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
 
+/* y, which is bool, has for each element whether it holds; a and b are broadcast to y's shape, already checked. */
+peri_status peri_tensor_close_each(peri_tensor *y, const peri_tensor *a, const peri_tensor *b,
+                                   const peri_closeness *how);
+
 /* ---- text ---- */
 /* As NumPy prints: aligned columns, elided when large, in lines of at most so many characters; the footer has dtype and
  * shape. Writes a terminated text into a new block of *bytes bytes of the context. */

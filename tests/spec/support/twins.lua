@@ -13,7 +13,7 @@
 local twins = {}
 
 for _, subject in ipairs {
-  "create", "elementwise", "reduce", "matrix", "convolution", "view", "index", "loss", "random", "pool",
+  "create", "elementwise", "special", "bits", "reduce", "matrix", "convolution", "view", "index", "loss", "random", "pool",
   "normalize",
 } do
   local rows = require("support.twins." .. subject)
