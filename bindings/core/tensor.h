@@ -21,4 +21,10 @@ int bind_tensor_newindex(lua_State *L);
 void bind_open_values(lua_State *L, bind_state *S, int module, int method_table);
 void bind_open_gradients(lua_State *L, bind_state *S, int module, int method_table);
 
+/* x:apply(f), x:map(b, f) and their forms in place (apply.c). */
+int bind_tensor_apply(lua_State *L);
+int bind_tensor_apply_(lua_State *L);
+int bind_tensor_map(lua_State *L);
+int bind_tensor_map_(lua_State *L);
+
 #endif
