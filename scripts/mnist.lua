@@ -13,6 +13,7 @@ local o = peri.script.options {
   batch = { 128, doc = "digits in a mini-batch" }, lr = { 0.1, doc = "learning rate", most = 1000 },
   svm = { 10000, quick = 1000, doc = "digits that the SVM learns from (the first of all)", least = 20 },
   c = { 10.0, doc = "C of the SVM" }, gamma = { 0.02, doc = "of its rbf kernel" },
+  seed = { 1, doc = "of weights and orders" },
 }
 local train, test, every = {}, {}, 10 -- mini-batches between measurements; every tenth is told, as an Iter of 100
 if o.data ~= "" then
@@ -39,7 +40,7 @@ local function conv()
     nn.Linear(64 * 7 * 7, 1000), nn.Tanh(), nn.Linear(1000, 10))
 end
 
-peri.manual_seed(0)
+peri.manual_seed(o.seed)
 local last = o.epochs * math.ceil(#train.x / o.batch)
 local net, called, optimizer, schedule, sample
 if o.net == "dense" then
@@ -67,7 +68,7 @@ local function measure(batches)
 end
 measure(0)
 local fitted = peri.train.fit { model = net, loss = ce, optimizer = optimizer, train = { train.x, train.y },
-  epochs = o.epochs, batch_size = o.batch, seed = 1, progress = false,
+  epochs = o.epochs, batch_size = o.batch, seed = o.seed, progress = false,
   on_batch = function(state)
     if schedule then schedule:step() end
     if state.batches % every == 0 or state.batches == last then measure(state.batches) end
@@ -97,19 +98,19 @@ if #wrong > 0 then
   local shown, words = wrong[{ { 1, math.min(40, #wrong) } }], {}
   for i = 1, #shown do words[i] = ("%d as %d"):format(test.y[shown[i]] - 1, said[shown[i]] - 1) end
   local figure = plot.figure { title = "Digits that the network gets wrong", width = 800,
-    height = 90 + 90 * math.ceil(#shown / 10), doc = "Below each the true digit, and what it was taken for." }
+    height = 90 + 90 * math.ceil(#shown / 10), doc = "Above each the true digit, and what it was taken for." }
   o:save(figure:images(test.x[shown], { columns = 10, labels = words, palette = "ink" }), "wrong")
 end
 
--- A row of the first layer's weights, or a kernel, is a picture of what its unit looks for: red where ink speaks for
+-- A row of the first layer's weights, or a kernel, is a picture of what its unit looks for: orange where ink speaks for
 -- it.
 local function weights_of(layer, what)
   local rows = layer.weight:detach():flatten(2)[{ { 1, math.min(40, #layer.weight) } }]
   local most = rows:abs():max():item()
   local figure = plot.figure { title = "Weights of the first layer", width = 800,
-    height = 70 + 75 * math.ceil(#rows / 10), doc = ("Red where ink speaks for %s, blue where it speaks against it.")
+    height = 70 + 85 * math.ceil(#rows / 8), doc = ("Orange where ink speaks for %s, blue where it speaks against it.")
       :format(what) }
-  return figure:images(rows, { columns = 10, palette = "diverging", range = { -most, most }, colorbar = true })
+  return figure:images(rows, { columns = 8, palette = "diverging", range = { -most, most }, colorbar = true })
 end
 
 if o.net == "dense" then
@@ -119,8 +120,8 @@ else
     fitted.epochs * #train.x / fitted.seconds[-1]))
   o:save(weights_of(net[2], "a channel"), "weights")
   local maps = peri.no_grad(function() return net[3](net[2](net[1](test.x[{ { 1, 1 } }])))[1] end)
-  local figure = plot.figure { title = "What the first convolution makes of a digit", width = 800, height = 370,
+  local figure = plot.figure { title = "What the first convolution makes of a digit", width = 800, height = 410,
     doc = "The test digit's image in each channel, between -1 and 1." }
-  o:save(figure:images(maps, { columns = 10, palette = "diverging", range = { -1, 1 }, colorbar = true }), "maps")
+  o:save(figure:images(maps, { columns = 8, palette = "diverging", range = { -1, 1 }, colorbar = true }), "maps")
 end
 o:finish()

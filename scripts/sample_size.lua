@@ -27,7 +27,8 @@ local methods = {
 
 local rows = { { "method", "N", "train error", "+-", "test error", "+-", "gap" } }
 local panels = { cols = 2, title = ("Errors against the number of examples: mean of %d repetitions, +- one standard "
-  .. "deviation"):format(o.seeds) }
+  .. "deviation"):format(o.seeds), doc = "With few examples the errors on them are far below those on other points, "
+  .. "and both differ from one repetition to the next; with many they are close." }
 for i, method in ipairs(methods) do
   local start = peri.now()
   local curve = peri.select.learning_curve { build = method[2], train = { X, y }, dev = { Xt, yt }, sizes = sizes,

@@ -36,11 +36,12 @@ local function compare(name, title, page)
   end
   o:save(plot.page(page), name)
 end
-compare("kernels", "%s", { title = "Four kernels, C = 1", legend = "below", width = 1040, height = 760,
+compare("kernels", "%s", { title = "Four kernels, C = 1", legend = "below", width = 1040, height = 720,
   doc = "What each kernel makes of the moons: its boundary, its margins and its support vectors.",
   { kernel = "linear" }, { kernel = "poly", coef0 = 1 }, {}, { kernel = "sigmoid" } })
-compare("C_and_gamma", "%s, C = %g, gamma = %g", { cols = 3, legend = "below",
-  doc = "Small C and small gamma are stiff and lean on many vectors; large gamma winds around single points.",
+compare("C_and_gamma", "%s, C = %g, gamma = %g", { cols = 3, legend = "below", height = 620,
+  doc = "Small C and small gamma are stiff and lean on many vectors; large gamma winds around single points. "
+    .. "Where nearly all points are support vectors, none has a ring.",
   title = "rbf: C above, gamma below; from too stiff to too free", { C = 0.1, gamma = 1 }, { C = 10, gamma = 1 },
   { C = 1000, gamma = 1 }, { gamma = 0.1 }, { gamma = 5 }, { gamma = 100 } })
 print(peri.script.table(rows))

@@ -30,7 +30,7 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   bind_state *S = find_state(L);
   if (S != NULL) return S;
   S = lua_newuserdatauv(L, sizeof *S, 0);
-  *S = (bind_state){.context = NULL};
+  *S = (bind_state){.context = NULL, .print = {.precision = 4, .threshold = 1000, .edge_items = 3}};
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_state);
   lua_setfield(L, -2, "__gc");

@@ -5,6 +5,7 @@
  *   errors.c     errors, and values in words
  *   handles.c    handles of tensors, and the collector's charge
  *   rows.c       calls of rows
+ *   index.c      x[key]; key.c reads the key
  *   options.c    options, names of files and dtypes
  *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
@@ -40,8 +41,10 @@ typedef enum bind_kind {
   BIND_OBJECT,
   BIND_BUFFER,
   BIND_OPTIMIZER,
+  BIND_GROUP,
   BIND_SCHEDULE,
   BIND_LOADER,
+  BIND_GENERATOR,
   BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
   BIND_KINDS = BIND_ESTIMATOR + 8
 } bind_kind;
@@ -53,6 +56,8 @@ typedef struct bind_state {
   size_t charge_at;             /* tensor bytes at which the collector runs next */
   unsigned handles;             /* made since the last collection */
   unsigned handles_at;          /* how many run the collector */
+  unsigned known, known_at;     /* handles put among the known since these moved, and how many move them */
+  peri_text_options print;      /* how tensors are printed; a line_width of 0 is the terminal's */
   peri_context closed;          /* the context once the Lua state is closing: it has no memory */
 } bind_state;
 

@@ -42,8 +42,8 @@ int bind_type(lua_State *L);
 #define BIND_TYPE_DOC                                                                                                  \
   "type(x) -> string or nil\n"                                                                                         \
   "What of Perilune's x is: 'tensor', 'layer' (losses, containers and layers written in Lua too; nn.type tells "       \
-  "which), 'buffer', 'optimizer', 'schedule', 'loader', 'estimator' (machines, networks that are estimators, what "    \
-  "train.fit gives), 'figure', 'run', 'options', 'search', 'curve', 'grid', 'confusion'. nil for all else, also for "  \
-  "a tensor that was released."
+  "which), 'buffer', 'optimizer', 'group' (of its parameters), 'schedule', 'loader', 'generator', 'estimator' "        \
+  "(machines, networks that are estimators, what train.fit gives), 'figure', 'run', 'options', 'search', 'curve', "    \
+  "'grid', 'confusion', 'average' (optim.EMA). nil for all else, also for a tensor that was released."
 
 #endif

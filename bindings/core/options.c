@@ -170,7 +170,7 @@ static void wrong_kind(lua_State *L, const char *operation, const peri_option *o
     words = lua_pushfstring(L, "%s%s", words, count > 1 ? ", " : " or ");
     meant = bind_push_meant(L, option->choices, index);
   }
-  const char *list = count > 1 ? lua_pushfstring(L, " or a list of %d", count) : "";
+  const char *list = count > 1 ? lua_pushfstring(L, " or a list of %s%d", option->open ? "up to " : "", count) : "";
   bind_error(L, operation, "%s must be %s%s%s, got %s%s", option->name, words, number_words(option), list, described,
              meant);
 }
@@ -193,11 +193,13 @@ static double check_number(lua_State *L, int index, const char *operation, const
   return value;
 }
 
-/* The list at index: as many numbers as the option has, or one that stands for all. */
+/* The list at index: as many numbers as the option has, or one that stands for all; of an open one at least one. */
 static void read_list(lua_State *L, int index, const char *operation, const peri_option *option, double *values) {
   const int count = option->count;
   lua_Integer n = (lua_Integer)lua_rawlen(L, index);
-  if (n != count && n != 1)
+  if (option->open && (n < 1 || n > count))
+    bind_error(L, operation, "%s has %I entries (expected 1 to %d)", option->name, n, count);
+  if (!option->open && n != count && n != 1)
     bind_error(L, operation, "%s has %I entries (expected %d, or one number for all)", option->name, n, count);
   for (int i = 0; i < count && i < n; i++) {
     lua_rawgeti(L, index, i + 1);
@@ -205,7 +207,7 @@ static void read_list(lua_State *L, int index, const char *operation, const peri
     values[i] = check_number(L, -2, operation, name, option);
     lua_pop(L, 2);
   }
-  for (int i = (int)n; i < count; i++) values[i] = values[0];
+  for (int i = (int)n; i < count; i++) values[i] = option->open ? PERI_NO_VALUE : values[0];
 }
 
 void bind_read_option(lua_State *L, int index, const char *operation, const peri_option *option, double *values) {
@@ -224,7 +226,7 @@ void bind_read_option(lua_State *L, int index, const char *operation, const peri
         option->choices != NULL && type == LUA_TSTRING ? bind_choice(option->choices, lua_tostring(L, index)) : -1;
     if (type != LUA_TNUMBER && word < 0) wrong_kind(L, operation, option, index);
     *values = word >= 0 ? PERI_OPTION_WORD(word) : check_number(L, index, operation, option->name, option);
-    for (int i = 1; i < option->count; i++) values[i] = *values;
+    for (int i = 1; i < option->count; i++) values[i] = option->open ? PERI_NO_VALUE : *values;
   }
 }
 
@@ -297,11 +299,12 @@ static void push_value(lua_State *L, const peri_option *option, double value) {
 
 void bind_push_option(lua_State *L, const peri_option *option, const double *values) {
   const int word = peri_option_has_words(option) ? peri_option_word(*values) : -1;
+  const int n = peri_option_length(option, values);
   if (word >= 0) {
     push_word(L, option->choices, word);
-  } else if (option->count > 1) {
-    lua_createtable(L, option->count, 0);
-    for (int i = 0; i < option->count; i++) {
+  } else if (n > 1) {
+    lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
       push_value(L, option, values[i]);
       lua_rawseti(L, -2, i + 1);
     }
@@ -341,8 +344,8 @@ void bind_push_options(lua_State *L, const peri_option *options) {
       lua_pushinteger(L, options[i].count);
       lua_setfield(L, -2, "count");
     }
-    if (options[i].like == NULL && !isnan(options[i].otherwise)) {
-      for (int k = 0; k < peri_option_values(&options[i]); k++) defaults[k] = options[i].otherwise;
+    if (options[i].like == NULL && !isnan(peri_option_default(&options[i], 0))) {
+      for (int k = 0; k < peri_option_values(&options[i]); k++) defaults[k] = peri_option_default(&options[i], k);
       bind_push_option(L, &options[i], defaults);
       lua_setfield(L, -2, "default");
     }
@@ -364,7 +367,8 @@ static const char *push_value_text(lua_State *L, const peri_option *option, doub
 }
 
 const char *bind_push_option_text(lua_State *L, const peri_option *option, const double *values) {
-  const int word = peri_option_has_words(option) ? peri_option_word(*values) : -1, count = peri_option_values(option);
+  const int word = peri_option_has_words(option) ? peri_option_word(*values) : -1;
+  const int count = peri_option_length(option, values);
   int equal = 1;
   if (word >= 0) {
     push_word(L, option->choices, word);
@@ -373,7 +377,7 @@ const char *bind_push_option_text(lua_State *L, const peri_option *option, const
     return lua_tostring(L, -1);
   }
   while (equal < count && values[equal] == *values) equal++;
-  if (equal == count) return push_value_text(L, option, *values);
+  if (equal == count && (count == 1 || !option->open)) return push_value_text(L, option, *values);
   lua_createtable(L, count, 0);
   for (int i = 0; i < count; i++) {
     push_value_text(L, option, values[i]);
@@ -388,10 +392,10 @@ const char *bind_push_option_text(lua_State *L, const peri_option *option, const
 void bind_add_option_texts(lua_State *L, const peri_option *options, const double *defaults, const double *values) {
   int list = lua_gettop(L), count;
   for (; options->name != NULL; options++, defaults += count, values += count) {
-    int equal = 0;
+    int equal = 0, n = peri_option_length(options, values);
     count = peri_option_values(options);
-    while (equal < count && values[equal] == defaults[equal]) equal++;
-    if (equal == count) continue;
+    while (equal < n && values[equal] == defaults[equal]) equal++;
+    if (equal == n && n == peri_option_length(options, defaults)) continue;
     lua_pushfstring(L, "%s = %s", options->name, bind_push_option_text(L, options, values));
     lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
     lua_settop(L, list);

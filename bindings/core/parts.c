@@ -23,6 +23,8 @@ static const part parts[] = {
     {"nn", bind_open_nn, "Layers and losses",
      "A layer is called with a tensor: net(x). net:parameters() are what an optimiser trains, nn.Sequential puts "
      "layers one behind the other, and nn.Module.extend makes classes of layers in Lua."},
+    {"nn.utils", NULL, "Gradients within bounds",
+     "What is done to the gradients of parameters between loss:backward() and optimizer:step()."},
     {"optim", bind_open_optim, "Optimisers",
      "An optimiser is made with the parameters that it is to change: opt:zero_grad(), loss:backward(), opt:step()."},
     {"optim.lr_scheduler", NULL, "Schedules",
@@ -68,7 +70,8 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
                                       {.name = "parts", .open = push_parts},
-                                      {.name = "check"}};
+                                      {.name = "check"},
+                                      {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {
   for (; n > 0; n--, list++) {

@@ -3,8 +3,10 @@
  * dimensions and positions are translated here, and only here. */
 #include "rows.h"
 #include "names.h"
+#include "tensor.h"
 
 #include "autograd/autograd.h"
+#include "ops/rows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -104,6 +106,40 @@ static int read_size_run(const reader *r, peri_arg *arg, int param, int index, i
   return count;
 }
 
+/* Sizes or dimensions from a table, or one alone. */
+static void read_listed_sizes(const reader *r, peri_arg *arg, int param, int index) {
+  if (lua_type(r->L, index) == LUA_TTABLE) {
+    read_size_table(r, arg, param, index);
+    return;
+  }
+  if (lua_type(r->L, index) != LUA_TNUMBER) bad_argument(r, param, index, "a whole number or whole numbers in a table");
+  arg->sizes[0] = read_size(r, param, index);
+  arg->count = 1;
+}
+
+/* Whole numbers from a table, which may be many: then their room becomes a userdata on the stack's end; or one alone.
+ */
+static void read_integers(const reader *r, peri_arg *arg, int param, int index) {
+  const char *expected = "a whole number or whole numbers in a table";
+  arg->is_integer = lua_type(r->L, index) != LUA_TTABLE;
+  arg->count = 1;
+  if (arg->is_integer) {
+    arg->sizes[0] = read_integer(r, param, index, expected);
+    return;
+  }
+  lua_Unsigned count = lua_rawlen(r->L, index);
+  if (count > MOST_TENSORS)
+    bind_error(r->L, r->name, "%s has %I entries (expected at most %d)", r->call->op->params[param].name,
+               (lua_Integer)count, MOST_TENSORS);
+  arg->count = (int)count;
+  if (count > PERI_MAX_DIMS) arg->sizes = lua_newuserdatauv(r->L, count * sizeof *arg->sizes, 0);
+  for (int i = 0; i < arg->count; i++) {
+    lua_rawgeti(r->L, index, i + 1);
+    arg->sizes[i] = read_integer(r, param, lua_gettop(r->L), expected);
+    lua_pop(r->L, 1);
+  }
+}
+
 /* As many sizes as the row says, from a table or from one number that stands for all. */
 static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int index) {
   const peri_param *row = &r->call->op->params[param];
@@ -117,6 +153,31 @@ static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int in
   read_size_table(r, arg, param, index);
   if (arg->count != row->count)
     bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
+}
+
+static void keep_number(peri_arg *arg, double number) { memcpy(&arg->sizes[arg->count++], &number, sizeof number); }
+
+/* As many numbers as the row says, as their bits; where it does not say, at least one, which may stand without a table.
+ */
+static void read_numbers(const reader *r, peri_arg *arg, int param, int index) {
+  const peri_param *row = &r->call->op->params[param];
+  const char *expected = row->count > 0 ? "a table of numbers" : "a number or a table of numbers";
+  arg->count = 0;
+  if (row->count == 0 && lua_type(r->L, index) == LUA_TNUMBER) {
+    keep_number(arg, lua_tonumber(r->L, index));
+    return;
+  }
+  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, expected);
+  lua_Unsigned count = lua_rawlen(r->L, index);
+  if (row->count > 0 && count != (lua_Unsigned)row->count)
+    bind_error(r->L, r->name, "%s has %I numbers (expected %d)", row->name, (lua_Integer)count, row->count);
+  if (count == 0) bad_argument(r, param, index, expected);
+  too_many_sizes(r, param, count);
+  for (lua_Unsigned i = 1; i <= count; i++) {
+    if (lua_rawgeti(r->L, index, (lua_Integer)i) != LUA_TNUMBER) bad_argument(r, param, lua_gettop(r->L), expected);
+    keep_number(arg, lua_tonumber(r->L, -1));
+    lua_pop(r->L, 1);
+  }
 }
 
 /* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
@@ -142,6 +203,13 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   arg->count = (int)count;
 }
 
+/* Whole numbers in a table, or in tables of tables, become an int64 tensor in its place. */
+static void read_index_table(const reader *r, int param, int index) {
+  if (bind_holds_booleans(r->L, index)) bad_argument(r, param, index, "whole numbers, or an int64 tensor");
+  bind_tensor_from_value(r->L, r->S, index, PERI_INT64, r->name);
+  lua_replace(r->L, index);
+}
+
 /* ---- arguments ---- */
 
 /* Reads one parameter at index; returns how many stack places it took. */
@@ -151,8 +219,11 @@ static int read_argument(const reader *r, int param, int index, int top) {
   arg->given = true;
   if (param == 0) *r->first = index;
   switch (r->call->op->params[param].kind) {
-  case PERI_KIND_TENSOR:
   case PERI_KIND_INDICES:
+    if (type == LUA_TTABLE) read_index_table(r, param, index);
+    arg->tensor = read_tensor(r, param, index);
+    break;
+  case PERI_KIND_TENSOR:
     arg->tensor = read_tensor(r, param, index);
     break;
   case PERI_KIND_OPERAND:
@@ -185,6 +256,9 @@ static int read_argument(const reader *r, int param, int index, int top) {
   case PERI_KIND_CHOICE:
     read_choice(r, arg, param, index);
     break;
+  case PERI_KIND_NUMBERS:
+    read_numbers(r, arg, param, index);
+    break;
   case PERI_KIND_SHAPE:
   case PERI_KIND_DIMS:
     if (type == LUA_TSTRING && r->call->op->params[param].choices != NULL) {
@@ -192,11 +266,16 @@ static int read_argument(const reader *r, int param, int index, int top) {
       arg->integer++;
     } else if (r->call->op->params[param].count > 0) {
       read_counted_sizes(r, arg, param, index);
+    } else if (r->call->op->params[param].count == PERI_LISTED) {
+      read_listed_sizes(r, arg, param, index);
     } else if (type == LUA_TTABLE) {
       read_size_table(r, arg, param, index);
     } else {
       return read_size_run(r, arg, param, index, top);
     }
+    break;
+  case PERI_KIND_INTEGERS:
+    read_integers(r, arg, param, index);
     break;
   }
   return 1;
@@ -206,7 +285,8 @@ static bool is_list(const reader *r, int param) {
   if (param == PERI_MAX_PARAMS || r->call->op->params[param].name == NULL) return false;
   peri_kind kind = r->call->op->params[param].kind;
   if (r->call->op->params[param].count > 0) return false; /* never empty */
-  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS;
+  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS || kind == PERI_KIND_INTEGERS ||
+         kind == PERI_KIND_INDICES;
 }
 
 /* A table with names and no list part holds options; an empty one too, unless a list may stand there. */
@@ -220,7 +300,9 @@ static bool is_options(const reader *r, int param, int index) {
 
 static int unknown_option(const reader *r, int key) {
   luaL_Buffer known;
+  bool random = (r->call->op->flags & PERI_OP_RANDOM) != 0;
   bind_guess guess = bind_guess_for(r->L, key);
+  if (random) bind_guess_name(&guess, "generator");
   for (int i = 0; i < PERI_MAX_PARAMS && r->call->op->params[i].name != NULL; i++) {
     if (r->call->op->params[i].optional) bind_guess_name(&guess, r->call->op->params[i].name);
   }
@@ -231,30 +313,50 @@ static int unknown_option(const reader *r, int key) {
     if (luaL_bufflen(&known) > 0) luaL_addstring(&known, ", ");
     luaL_addstring(&known, r->call->op->params[i].name);
   }
+  if (random) luaL_addstring(&known, luaL_bufflen(&known) > 0 ? ", generator" : "generator");
   luaL_pushresult(&known);
   const char *list = lua_tostring(r->L, -1);
   return bind_error(r->L, r->name, "unknown option %s (known: %s)%s", bind_describe(r->L, key),
                     *list == '\0' ? "none" : list, hint);
 }
 
+/* The option of all random rows: the stream that they draw from. */
+static void read_generator(const reader *r, int index) {
+  peri_stream *stream = bind_to_generator(r->L, r->S, index);
+  if (stream == NULL)
+    bind_error(r->L, r->name, "generator must be a peri.Generator, got %s", bind_describe(r->L, index));
+  r->call->stream = stream;
+}
+
+/* Returns which parameter it is, -1 for the generator. */
+static int read_option(const reader *r, int key, int value) {
+  const peri_param *params = r->call->op->params;
+  int i = 0;
+  const char *name = lua_type(r->L, key) == LUA_TSTRING ? lua_tostring(r->L, key) : "";
+  if ((r->call->op->flags & PERI_OP_RANDOM) && strcmp(name, "generator") == 0) {
+    read_generator(r, value);
+    return -1;
+  }
+  while (i < PERI_MAX_PARAMS && params[i].name != NULL && strcmp(params[i].name, name) != 0) i++;
+  if (i == PERI_MAX_PARAMS || params[i].name == NULL) unknown_option(r, key);
+  if (r->call->args[i].given) bind_error(r->L, r->name, "%s is given twice", name);
+  read_argument(r, i, value, value);
+  return i;
+}
+
+/* What a value is kept alive by stays below the next key, where the table may be weak: its handle, or the room of a
+ * long list. */
 static void read_options(const reader *r, int table) {
   lua_State *L = r->L;
-  const peri_param *params = r->call->op->params;
   int top = lua_gettop(L);
-  luaL_checkstack(L, PERI_MAX_PARAMS, r->name);
+  luaL_checkstack(L, 4 * PERI_MAX_PARAMS, r->name);
   for (lua_pushnil(L); lua_next(L, table); lua_settop(L, top + 1)) {
-    int i = 0;
-    const char *name = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
-    while (i < PERI_MAX_PARAMS && params[i].name != NULL && strcmp(params[i].name, name) != 0) i++;
-    if (i == PERI_MAX_PARAMS || params[i].name == NULL) unknown_option(r, top + 1);
-    if (r->call->args[i].given) bind_error(L, r->name, "%s is given twice", name);
-    if (params[i].kind == PERI_KIND_TENSORS) bind_error(L, r->name, "%s must stand before the options", name);
-    read_argument(r, i, top + 2, top + 2);
-    if (lua_isuserdata(L, top + 2)) { /* a tensor stays below the key: the table may be weak */
-      lua_settop(L, top + 2);
-      lua_insert(L, ++top);
-      if (i == 0) *r->first = top;
-    }
+    int param = read_option(r, top + 1, top + 2);
+    if (!lua_isuserdata(L, top + 2) && lua_gettop(L) == top + 2) continue;
+    int last = lua_gettop(L); /* a tensor, or what a list was read into, stays */
+    if (param == 0) *r->first = top + 1;
+    lua_rotate(L, top + 1, -1); /* below the key: the table may be weak */
+    top = last - 1;
   }
 }
 
@@ -319,6 +421,12 @@ int bind_run(lua_State *L, bind_state *S, peri_call *call) {
   for (int i = 0; i < shown; i++) handles[i] = bind_new_tensor(L, S);
   BIND_TRY(L, S, peri_call_run(call));
   take_outputs(call, handles, shown);
+  int first = lua_gettop(L) - shown + 1;
+  for (int i = shown - 1; i >= 0; i--) {
+    if (!call->outputs[i].unwanted) continue;
+    lua_remove(L, first + i);
+    shown--;
+  }
   bind_charge(L, S);
   return shown;
 }
@@ -333,6 +441,47 @@ void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tens
   lua_pop(L, bind_run(L, S, &call) - 1);
 }
 
+/* A list of outputs as a table of handles. */
+static int call_list(lua_State *L, bind_state *S, peri_call *call) {
+  BIND_TRY(L, S, peri_call_list(call));
+  int n = call->output_count;
+  call->outputs = lua_newuserdatauv(L, (size_t)n * sizeof *call->outputs, 0);
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    bind_new_tensor(L, S);
+    lua_rawseti(L, -2, i + 1);
+  }
+  BIND_TRY(L, S, peri_call_run(call));
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    *(peri_tensor **)lua_touserdata(L, -1) = call->outputs[i].tensor;
+    lua_pop(L, 1);
+  }
+  bind_charge(L, S);
+  return 1;
+}
+
+/* The row that the row is with its first argument alone: the list of its result's rows. */
+static int call_alone(lua_State *L, bind_state *S, const peri_op *op) {
+  peri_call call;
+  peri_call_open(&call, S->context, op->alone);
+  call.args[0].given = true;
+  call.args[0].tensor = bind_check_tensor(L, S, 1, op->name, op->params[0].name);
+  bind_run(L, S, &call);
+  int matrix = lua_gettop(L);
+  int64_t rows = bind_to_tensor(L, S, matrix)->layout.shape[0];
+  lua_createtable(L, (int)rows, 0);
+  for (int64_t i = 0; i < rows; i++) {
+    peri_call_open(&call, S->context, &peri_op_select);
+    call.args[0].given = true;
+    call.args[0].tensor = bind_to_tensor(L, S, matrix);
+    call.args[2].integer = i;
+    bind_run(L, S, &call);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 /* ---- the closure ---- */
 
 static int call_row(lua_State *L) {
@@ -341,6 +490,7 @@ static int call_row(lua_State *L) {
   bool in_place = lua_toboolean(L, lua_upvalueindex(3));
   int top = lua_gettop(L);
   peri_call call;
+  if (op->alone != NULL && top == 1 && !lua_istable(L, 1)) return call_alone(L, S, op);
   peri_call_open(&call, S->context, op);
   call.in_place = in_place;
   int first = 1;
@@ -352,6 +502,7 @@ static int call_row(lua_State *L) {
     lua_pushvalue(L, first);
     return 1;
   }
+  if (op->list != NULL) return call_list(L, S, &call);
   int shown = bind_run(L, S, &call);
   if ((op->flags & (PERI_OP_FULL_VALUE | PERI_OP_FULL_ONE)) && !call.args[1].given) {
     lua_settop(L, -shown); /* the first output */
@@ -401,17 +552,33 @@ static void set_field(lua_State *L, int table, const char *name) {
   lua_pop(L, 1);
 }
 
+/* Puts the function on top of the stack into the module, and into the methods where there are any. */
+static void register_function(lua_State *L, const char *name, int module, int methods) {
+  if (methods != 0) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, methods, name);
+  }
+  lua_pushvalue(L, -1);
+  set_field(L, module, name);
+}
+
+static void register_other_names(lua_State *L, const char *names, int module, int methods) {
+  char name[32];
+  for (size_t n; names != NULL && (n = strcspn(names, " ")) > 0; names += n + (names[n] == ' ')) {
+    snprintf(name, sizeof name, "%.*s", (int)n, names);
+    register_function(L, name, module, methods);
+  }
+}
+
 static void register_row(lua_State *L, bind_state *S, const peri_op *op, int module, int methods, int meta) {
   bool is_method = op->params[0].name != NULL && !(op->flags & PERI_OP_NO_METHOD) &&
                    (op->params[0].kind == PERI_KIND_TENSOR || op->params[0].kind == PERI_KIND_OPERAND ||
                     op->params[0].kind == PERI_KIND_INDICES);
   push_row(L, S, op, NULL, call_row);
   bind_document(L, op->doc);
-  if (is_method) {
-    lua_pushvalue(L, -1);
-    lua_setfield(L, methods, op->name);
-  }
-  set_field(L, module, op->name);
+  register_function(L, op->name, module, is_method ? methods : 0);
+  register_other_names(L, op->also, module, is_method ? methods : 0);
+  lua_pop(L, 1);
   if (op->flags & PERI_OP_IN_PLACE) {
     lua_pushfstring(L, "%s_", op->name);
     push_row(L, S, op, lua_tostring(L, -1), call_row);
@@ -437,8 +604,12 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
 
 /* ---- the table, for help, the reference and the tests ---- */
 
-static const char *const kind_names[] = {"tensor", "operand", "tensors", "indices", "number", "integer", "index",
-                                         "bool",   "dim",     "dims",    "shape",   "dtype",  "choice"};
+static const char *const kind_names[] = {
+    [PERI_KIND_TENSOR] = "tensor",     [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
+    [PERI_KIND_INDICES] = "indices",   [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
+    [PERI_KIND_INDEX] = "index",       [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
+    [PERI_KIND_DIMS] = "dims",         [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_SHAPE] = "shape",
+    [PERI_KIND_INTEGERS] = "integers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
 static const struct {
   unsigned flag;
   const char *name;
@@ -462,13 +633,14 @@ static void push_params(lua_State *L, const peri_op *op) {
     lua_setfield(L, -2, "named");
     lua_pushstring(L, param->choices);
     lua_setfield(L, -2, "choices");
-    lua_pushboolean(L, param->count > 0);
+    lua_pushboolean(L, param->count != 0);
     lua_setfield(L, -2, "counted");
     lua_rawseti(L, -2, i + 1);
   }
 }
 
-/* peri.ops(): a list of {name, params, outputs, doc, sample, low, high, gradient, metamethod, flags...} */
+/* peri.ops(): a list of {name, also, params, outputs or list, doc, sample, low, high, gradient, metamethod, flags...}
+ */
 int bind_list_ops(lua_State *L) {
   int n = 0;
   lua_newtable(L);
@@ -485,13 +657,17 @@ int bind_list_ops(lua_State *L) {
       lua_setfield(L, -2, "sample");
       lua_pushstring(L, op->metamethod);
       lua_setfield(L, -2, "metamethod");
+      lua_pushstring(L, op->also);
+      lua_setfield(L, -2, "also");
+      lua_pushboolean(L, op->list != NULL);
+      lua_setfield(L, -2, "list");
       lua_pushinteger(L, bind_shown_outputs(op));
       lua_setfield(L, -2, "outputs");
       lua_pushnumber(L, op->low);
       lua_setfield(L, -2, "low");
       lua_pushnumber(L, op->high);
       lua_setfield(L, -2, "high");
-      lua_pushboolean(L, op->grad != NULL);
+      lua_pushboolean(L, op->grad != NULL || (op->compose != NULL && !(op->flags & PERI_OP_NO_GRADIENT)));
       lua_setfield(L, -2, "gradient");
       for (size_t f = 0; f < PERI_COUNT(flag_names); f++) {
         lua_pushboolean(L, (op->flags & flag_names[f].flag) != 0);

@@ -10,6 +10,9 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta);
 int bind_shown_outputs(const peri_op *op);
 /* The first element as a Lua value. */
 void bind_push_element(lua_State *L, const peri_view *x);
+/* The stream of the generator at index, or NULL when there is none. */
+peri_stream *bind_to_generator(lua_State *L, const bind_state *S, int index);
+void bind_open_generator(lua_State *L, bind_state *S, int module);
 /* peri.ops() */
 int bind_list_ops(lua_State *L);
 

@@ -1,6 +1,7 @@
-/* Tensors as userdata: what is not a row of the table. Shape, comparison, printing, properties, the life of a handle.
- * Conversion from and to Lua values is in values.c, gradients in gradients.c, indexing in index.c. */
+/* Tensors as userdata: what is not a row of the table. Shape, comparison, properties, the life of a handle. Conversion
+ * from and to Lua values is in values.c, printing in print.c, gradients in gradients.c, indexing in index.c. */
 #include "tensor.h"
+#include "key.h"
 #include "names.h"
 #include "rows.h"
 #include "autograd/autograd.h"
@@ -105,48 +106,6 @@ static int compare_single(lua_State *L, const char *method, int comparison) {
 static int less(lua_State *L) { return compare_single(L, "lt", LUA_OPLT); }
 static int less_or_equal(lua_State *L) { return compare_single(L, "le", LUA_OPLE); }
 
-/* ---- text ---- */
-
-typedef struct text {
-  peri_context *context;
-  char *characters;
-  size_t bytes;
-} text;
-
-static int push_text(lua_State *L) {
-  lua_pushstring(L, ((const text *)lua_touserdata(L, 1))->characters);
-  return 1;
-}
-
-/* The characters of a line: the program knows its terminal. */
-static int line_width(lua_State *L) {
-  int known = 0;
-  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.columns") == LUA_TFUNCTION) {
-    lua_call(L, 0, 1);
-    known = (int)lua_tointeger(L, -1);
-  }
-  lua_pop(L, 1);
-  return known > 0 ? known : 80;
-}
-
-/* lua_pushstring may raise, so that it runs protected while C owns the text. */
-static int to_string(lua_State *L) {
-  bind_state *S = bind_here(L);
-  peri_tensor *x = bind_to_tensor(L, S, 1);
-  text t = {.context = S->context};
-  if (x == NULL) {
-    lua_pushliteral(L, "released tensor");
-    return 1;
-  }
-  int characters = line_width(L);
-  lua_pushcfunction(L, push_text);
-  lua_pushlightuserdata(L, &t);
-  BIND_TRY(L, S, peri_tensor_text(x, characters, &t.characters, &t.bytes));
-  int failed = lua_pcall(L, 1, 1, 0);
-  peri_free(t.context, t.characters, t.bytes);
-  return failed ? lua_error(L) : 1;
-}
-
 /* ---- the life of a handle ---- */
 
 /* Debug lets a script call it with anything. */
@@ -194,11 +153,11 @@ static int iterate(lua_State *L) {
   return 3;
 }
 
-/* ---- properties: t.shape, t.dtype, t.grad, t.requires_grad, t.is_leaf ---- */
+/* ---- properties: t.shape, t.ndim, t.dtype, t.T, t.grad, t.requires_grad, t.is_leaf ---- */
 
 /* Upvalue 3 holds the methods. */
 static int no_field(lua_State *L) {
-  static const char *const properties[] = {"shape", "dtype", "requires_grad", "is_leaf", "grad", NULL};
+  static const char *const properties[] = {"shape", "ndim", "dtype", "T", "requires_grad", "is_leaf", "grad", NULL};
   bind_guess guess = bind_guess_for(L, 2);
   bind_guess_keys(L, &guess, lua_upvalueindex(3));
   bind_guess_names(&guess, properties);
@@ -208,6 +167,10 @@ static int no_field(lua_State *L) {
 int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name) {
   if (strcmp(name, "shape") == 0) {
     push_shape(L, x);
+  } else if (strcmp(name, "ndim") == 0) {
+    lua_pushinteger(L, x->layout.ndim);
+  } else if (strcmp(name, "T") == 0) {
+    bind_apply(L, S, &peri_op_t, 1, &x);
   } else if (strcmp(name, "dtype") == 0) {
     lua_pushstring(L, peri_dtype_name(x->layout.dtype));
   } else if (strcmp(name, "requires_grad") == 0) {
@@ -272,7 +235,7 @@ static const bind_function methods[] = {
 static const luaL_Reg metamethods[] = {{"__gc", collect_handle},
                                        {"__close", release},
                                        {"__len", length},
-                                       {"__tostring", to_string},
+                                       {"__tostring", bind_tensor_to_string},
                                        {"__pairs", iterate},
                                        {"__lt", less},
                                        {"__le", less_or_equal},
@@ -293,10 +256,14 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   bind_set_class(L, "Tensor", "Methods of tensors that are not operations", method_table);
   bind_open_values(L, S, module, method_table);
   bind_open_gradients(L, S, module, method_table);
+  bind_open_print(L, S, module, method_table);
   lua_rawgetp(L, LUA_REGISTRYINDEX, S->meta[BIND_TENSOR]);
   bind_rows(L, S, module, method_table, method_table + 1);
   lua_settop(L, module);
+  bind_open_generator(L, S, module);
   bind_set_documented(L, S, functions);
+  lua_pushliteral(L, BIND_NEWAXIS);
+  lua_setfield(L, module, "newaxis");
   bind_push_function(L, S, bind_list_ops, 0);
   lua_setfield(L, module, "ops");
 }

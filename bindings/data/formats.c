@@ -1,7 +1,14 @@
-/* File formats: a table, whose rows give peri.data.read_NAME and write_NAME. */
+/* File formats: a table, whose rows give peri.data.read_NAME and write_NAME, and of some peri.load_NAME and save_NAME.
+ */
 #include "data.h"
+#include "named.h"
 #include "data/formats/csv.h"
 #include "data/formats/formats.h"
+
+#include <string.h>
+
+/* The name that the function was called by. */
+static const char *operation_of(lua_State *L) { return lua_tostring(L, lua_upvalueindex(2)); }
 
 /* ---- IDX ---- */
 
@@ -18,6 +25,83 @@ static int write_idx(lua_State *L) {
   bind_state *S = bind_here(L);
   const char *path = bind_check_path(L, 1, "write_idx");
   BIND_TRY(L, S, peri_idx_write(S->context, path, bind_check_tensor(L, S, 2, "write_idx", "x")));
+  return 0;
+}
+
+/* ---- NPY and NPZ ---- */
+
+static int read_npy(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  peri_tensor **x = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_npy_read(S->context, operation, path, x));
+  bind_charge(L, S);
+  return 1;
+}
+
+static int write_npy(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  BIND_TRY(L, S, peri_npy_write(S->context, path, bind_check_tensor(L, S, 2, operation, "x")));
+  return 0;
+}
+
+static int read_npz(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  peri_named_tensors *list = data_push_list(L, S);
+  BIND_TRY(L, S, peri_npz_read(S->context, operation, path, list));
+  data_push_tensors(L, S, list);
+  bind_charge(L, S);
+  return 1;
+}
+
+static int write_npz(lua_State *L) {
+  static const peri_option options[] = {
+      {"compress", PERI_OPTION_BOOL, 0, 0, 0, NULL, "deflate the arrays"},
+      {"zip64", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the form of large files also for a small one"},
+      {NULL}};
+  bind_state *S = bind_here(L);
+  double values[2];
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  lua_settop(L, 3);
+  bind_options(L, 3, operation, options, NULL, values);
+  peri_npz_options chosen = {.compress = values[0] != 0, .zip64 = values[1] != 0};
+  data_named named = data_check_tensors(L, S, 2, operation);
+  BIND_TRY(L, S, peri_npz_write(S->context, operation, path, named.n, named.names, named.tensors, &chosen));
+  return 0;
+}
+
+/* ---- images: each row of the table has a format, and its functions find it by their name ---- */
+
+static peri_image_format image_format(const char *operation) {
+  const char *name = strchr(operation, '_') + 1;
+  return strcmp(name, "png") == 0 ? PERI_IMAGE_PNG : strcmp(name, "pnm") == 0 ? PERI_IMAGE_PNM : PERI_IMAGE_ANY;
+}
+
+static int read_image(lua_State *L) {
+  static const peri_option options[] = {
+      {"channels", PERI_OPTION_INTEGER, 0, 1, 4, NULL, "of the image, whatever the file has"},
+      {"depth", PERI_OPTION_INTEGER, 8, 8, 16, NULL, "bits per sample: 8 or 16"},
+      {NULL}};
+  bind_state *S = bind_here(L);
+  double values[2];
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  bind_options(L, 2, operation, options, NULL, values);
+  if (values[1] != 8 && values[1] != 16) bind_error(L, operation, "depth is %d (expected 8 or 16)", (int)values[1]);
+  peri_image_options chosen = {.channels = (int)values[0], .depth = (int)values[1]};
+  peri_tensor **x = bind_new_tensor(L, S);
+  BIND_TRY(L, S, peri_image_read(S->context, operation, image_format(operation), path, &chosen, x));
+  bind_charge(L, S);
+  return 1;
+}
+
+static int write_image(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation = operation_of(L), *path = bind_check_path(L, 1, operation);
+  BIND_TRY(L, S,
+           peri_image_write(S->context, operation, image_format(operation), path,
+                            bind_check_tensor(L, S, 2, operation, "x")));
   return 0;
 }
 
@@ -191,17 +275,59 @@ int data_write_csv(lua_State *L) {
 
 typedef struct data_format {
   const char *name;
-  lua_CFunction read, write; /* NULL: lua/data/NAME.lua checks options first, and documents them */
-  const char *read_doc, *write_doc;
+  lua_CFunction read, write;        /* NULL: lua/data/NAME.lua checks options first, and documents them */
+  const char *read_doc, *write_doc; /* the first line behind the function's name */
+  bool in_module;                   /* also as peri.load_NAME and save_NAME */
 } data_format;
 
 static const data_format formats[] = {
     {"idx", read_idx, write_idx,
-     "data.read_idx(path) -> tensor\n"
+     "(path) -> tensor\n"
      "Reads an IDX file (the MNIST family), plain or compressed with gzip.",
-     "data.write_idx(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
+     "(path, x)\nWrites a uint8 tensor of 1 to 8 dimensions as IDX."},
+    {"npy", read_npy, write_npy,
+     "(path) -> tensor\n"
+     "Reads an array of NumPy's (NPY 1.0 to 3.0; either order of bytes, C or Fortran order). bool, int64, uint8, float32 "
+     "and float64 are the dtypes of that name; float16 becomes float32, all other integers int64.\n"
+     "Errors: other types (objects, structures, complex numbers, texts, dates), a uint64 beyond int64, a file that is "
+     "shorter or longer than its header says. Nothing in the file is executed.",
+     "(path, x)\nWrites a tensor as NPY 1.0, for numpy.load. The file is written whole or not at all.",
+     .in_module = true},
+    {"npz", read_npz, write_npz,
+     "(path) -> tensors\n"
+     "Reads a file of numpy.savez or savez_compressed: a table of names and tensors, each as read_npy reads it.\n"
+     "Errors name file, member and offset: as read_npy's, members that are no .npy, checksums that are wrong, and "
+     "whatever the archive says in two places and not the same.",
+     "(path, tensors, {compress = false, zip64 = false})\n"
+     "Writes a table of names and tensors for numpy.load, in the order of the names; compress: deflated; zip64: in the "
+     "form that files from 4 GB have. The file is written whole or not at all.\n"
+     "Errors: names that are not UTF-8, or longer than 32764 bytes.",
+     .in_module = true},
+    {"image", read_image, write_image,
+     "(path, {channels =, depth = 8}) -> tensor\n"
+     "Reads an image, PNG, PGM or PPM, told apart by content: uint8, H x W x C, where C = 1 is grey, 2 grey and alpha, 3 "
+     "RGB, 4 RGB and alpha. x:permute(3, 1, 2):to('float32'):div(255) is what layers take.\n"
+     "channels: the image is converted: grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), alpha is dropped, or "
+     "opaque. depth = 16: files of 16 bits per sample, and only these, as int64 up to 65535.\n"
+     "Errors name file and offset: another content, what is cut or damaged, 16 bits without depth = 16, sides above "
+     "1000000, sizes that the file cannot hold.",
+     "(path, x)\n"
+     "Writes a uint8 tensor, H x W x C or H x W, as the path ends: .png, .pgm (C = 1), .ppm (C = 3) or .pnm. The file is "
+     "written whole or not at all."},
+    {"png", read_image, write_image,
+     "(path, {channels =, depth = 8}) -> tensor\n"
+     "Reads a PNG file as read_image does: palettes become RGB (black beyond their end), a transparent colour alpha, fewer bits than 8 grey; "
+     "gamma and profiles of colours are not applied.\n"
+     "Errors: as read_image's; libpng is missing.",
+     "(path, x)\nWrites a uint8 tensor, H x W x C or H x W with C from 1 to 4, as PNG."},
+    {"pnm", read_image, write_image,
+     "(path, {channels =, depth = 8}) -> tensor\n"
+     "Reads a PGM (P2, P5) or PPM (P3, P6) file as read_image does; values are scaled so that the largest that the file "
+     "may have is 255, or 65535.\n"
+     "Errors: as read_image's; values above that; several images in one file.",
+     "(path, x)\nWrites a uint8 tensor, H x W x C or H x W, as PGM (C = 1) or PPM (C = 3)."},
     {"svmlight", read_svmlight, write_svmlight,
-     "data.read_svmlight(path, {dtype = 'float32', features =, zero_based = false}) -> X, y, qid\n"
+     "(path, {dtype = 'float32', features =, zero_based = false}) -> X, y, qid\n"
      "Reads a file of SVMlight and LIBSVM (`label qid:query index:value ..`, `#` begins a comment), plain or "
      "compressed with gzip. X is n x d of dtype (float32 or float64), d = features or the largest index; y is n, "
      "int64 when every label is a whole number, else float64; qid is n int64, or nil when the file has none. "
@@ -209,7 +335,7 @@ static const data_format formats[] = {
      "Errors name file and line: what is no number or index:value, indices that do not ascend, several labels, a qid "
      "in some lines only, an X that has no room within the memory limit (before it is allocated), or that a short "
      "text makes huge without features.",
-     "data.write_svmlight(path, X, y, {qid =, zero_based = false})\n"
+     "(path, X, y, {qid =, zero_based = false})\n"
      "Writes X (n x d, float32 or float64), y (n finite numbers) and qid (n int64) as read_svmlight reads them, with "
      "as many digits as give the same bits again; zeros are left out. The file is written whole or not at all."},
     {"csv", NULL, NULL, NULL, NULL}};
@@ -224,19 +350,31 @@ static int list_formats(lua_State *L) {
   return 1;
 }
 
-static void set_format(lua_State *L, bind_state *S, const char *verb, const char *name, lua_CFunction function,
-                       const char *doc) {
+static void set_format(lua_State *L, bind_state *S, const char *part, const char *verb, const char *name,
+                       lua_CFunction function, const char *doc) {
   if (function == NULL) return;
   lua_pushfstring(L, "%s_%s", verb, name);
-  bind_push_function(L, S, function, 0);
-  bind_document(L, doc);
+  lua_pushvalue(L, -1);
+  bind_push_function(L, S, function, 1);
+  lua_pushfstring(L, "%s%s_%s%s", part, verb, name, doc);
+  lua_insert(L, -2);
+  bind_document_value(L, -2);
+  lua_remove(L, -2);
   lua_rawset(L, -3);
 }
 
 void data_open_formats(lua_State *L, bind_state *S) {
   for (size_t i = 0; i < PERI_COUNT(formats); i++) {
-    set_format(L, S, "read", formats[i].name, formats[i].read, formats[i].read_doc);
-    set_format(L, S, "write", formats[i].name, formats[i].write, formats[i].write_doc);
+    set_format(L, S, "data.", "read", formats[i].name, formats[i].read, formats[i].read_doc);
+    set_format(L, S, "data.", "write", formats[i].name, formats[i].write, formats[i].write_doc);
   }
   bind_set_member(L, S, NULL, "formats", list_formats, NULL);
+}
+
+void data_open_files(lua_State *L, bind_state *S) {
+  for (size_t i = 0; i < PERI_COUNT(formats); i++) {
+    if (!formats[i].in_module) continue;
+    set_format(L, S, "", "load", formats[i].name, formats[i].read, formats[i].read_doc);
+    set_format(L, S, "", "save", formats[i].name, formats[i].write, formats[i].write_doc);
+  }
 }

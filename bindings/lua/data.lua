@@ -77,6 +77,17 @@ stratify: each label of y comes in every part in proportion.
 Errors: parts that add up to more than there is, or get no row; with stratify a
 class of one row.]], "data.split")
 
+document("image_folder", [[
+data.image_folder(dir, {size =, channels =, dtype = 'float32'}) -> {x =, y =, classes =, files =}
+The images (PNG, PGM, PPM) of a folder that has a folder for each class: x is
+n x channels x height x width, float32 in [0, 1], or uint8 if dtype says so; y
+int64, the place of each image's folder in classes (list, in the order of
+bytes); files are the paths. Hidden files, and files beside the folders, are
+left out. size, a number or {height, width}, resizes all images (bilinear);
+channels converts them, as read_image does. Without these all must be alike.
+Errors, with the file: what is no such image, or damaged, or of another size or
+other channels; a folder without images; no folders.]], "data.images")
+
 -- ---- CSV ----
 
 document("read_csv", [[

@@ -3,8 +3,9 @@ local peri, internal = ...
 local names = internal.load("help.names", peri, internal)
 local find = names.find
 
-local FIELDS = "shape dtype grad requires_grad is_leaf" -- of tensors
-local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.lr_scheduler.schedule" }
+local FIELDS = "shape ndim dtype T grad requires_grad is_leaf" -- of tensors
+local METHODS = { layer = "nn.Module", optimizer = "optim.optimizer", schedule = "optim.lr_scheduler.schedule",
+                  generator = "generator" }
 local WIDTH, MOST = 80, 20
 
 local TENSOR = [[
@@ -14,7 +15,8 @@ Everything counts from 1, ranges include both ends, -1 is the last.
   x[{ {1, 3}, {} }]  x[{1, {2, -1, 2}}]  ranges {from, to, step}
   x[x:gt(0)]  x[indices]                 by a bool tensor, by an int64 tensor
   x[{1, {}}] = 0                         writes, broadcast
-  #x  x.shape  x.dtype                   the first dimension, fields
+  #x  x.shape  x.ndim  x.dtype           the first dimension, fields
+  x.T                                    the transpose of a matrix
   for i, row in ipairs(x) do             its rows, or elements; pairs(x) too
   x.grad  x.requires_grad  x.is_leaf
 Arithmetic broadcasts; name_ changes in place. Methods:]]

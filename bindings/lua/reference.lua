@@ -7,13 +7,14 @@ local function entry(out, text, notes)
   out[#out + 1] = ("### `%s`\n\n%s%s\n"):format(signature, body, notes or "")
 end
 
--- What is documented in one or several tables, in the order of names; what two of them share stands once.
+-- What is documented in one or several tables, in the order of names; what two of them share stands once, and nothing
+-- of what `skip` has as keys.
 local function section(out, title, tables, skip, doc)
   local list, said = {}, {}
   for _, values in ipairs(tables) do
     for name, item in pairs(values) do
-      local text = type(name) == "string" and not skip[name] and peri.documentation(item)
-      if text and not said[text] then
+      local text = type(name) == "string" and peri.documentation(item)
+      if text and not skip[text] and not said[text] then
         said[text] = true
         list[#list + 1] = { name, text }
       end
@@ -58,19 +59,15 @@ return function(path)
   local ops = peri.ops()
   table.sort(ops, function(a, b) return a.name < b.name end)
   for _, op in ipairs(ops) do
-    rows[op.name], rows[op.name .. "_"] = true, true
+    rows[op.doc] = true
     entry(out, op.doc, row_notes(op))
   end
   local parts = names.parts() -- loaded: one may be callable itself, as peri.run
   section(out, "The module", { peri }, rows)
   classes(out, nil, rows)
   for _, part in ipairs(parts) do
-    local skip, prefix = {}, part.name .. "."
-    for name in pairs(rows) do
-      if name:sub(1, #prefix) == prefix then skip[name:sub(#prefix + 1)] = true end
-    end
-    section(out, part.title, { part.value }, skip, part.doc)
-    classes(out, part, {})
+    section(out, part.title, { part.value }, rows, part.doc)
+    classes(out, part, rows)
   end
   local file = assert(io.open(path, "w"))
   file:write(table.concat(out, "\n"))

@@ -198,7 +198,7 @@ static void capture_node(walk *w, const peri_node *node) {
 
 static peri_status visit_node(walk *w, peri_node *node) {
   bool any = false;
-  for (int i = 0; i < node->op->outputs; i++) any |= node->incoming[i] != NULL;
+  for (int i = 0; i < node->output_count; i++) any |= node->incoming[i] != NULL;
   if (!any) return PERI_OK;
   capture_node(w, node);
   const peri_layout *few_layouts[FEW_EDGES], **layouts = few_layouts;
@@ -225,11 +225,11 @@ static peri_status visit_node(walk *w, peri_node *node) {
                             .note = node->note,
                             .layouts = layouts,
                             .needs = needs,
+                            .grad_outputs = node->incoming,
                             .answers = answers};
-  memcpy(backward.grad_outputs, node->incoming, sizeof node->incoming);
   peri_status status = run_grad(w, node, &backward, answers);
   peri_free(w->context, block, bytes);
-  for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->incoming[i]);
+  for (int i = 0; i < node->output_count; i++) peri_tensor_release(&node->incoming[i]);
   return status;
 }
 
@@ -328,7 +328,7 @@ static void end_walk(walk *w, bool free_graph) {
   for (peri_node *node = w->nodes; node != NULL; node = node->next) {
     node->computed.references++; /* so that the list holds while contents go */
     node->visited = false;
-    for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->incoming[i]);
+    for (int i = 0; i < node->output_count; i++) peri_tensor_release(&node->incoming[i]);
   }
   for (peri_node *node = w->nodes, *next; node != NULL; node = next) {
     next = node->next;

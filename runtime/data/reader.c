@@ -1,6 +1,8 @@
 /* The sequential reader: files through pread, memory, and gzip through zlib, whose own memory is
  * drawn from the context's budget too. */
 #include "data/reader.h"
+#include "data/library.h"
+#include "data/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +29,15 @@ peri_status peri_reader_fail(const peri_reader *reader, uint64_t offset, const c
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  const char *inflated = reader->inflater != NULL ? " (inflated)" : "";
+  if (reader->member != NULL) {
+    char name[PERI_NAME_TEXT];
+    return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": member \"%s\": offset %llu%s: %s",
+                     reader->operation, reader->name, peri_name_text(reader->member->name, name),
+                     (unsigned long long)offset, inflated, text);
+  }
   return peri_fail(reader->context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": offset %llu%s: %s", reader->operation,
-                   reader->name, (unsigned long long)offset, reader->inflater != NULL ? " (inflated)" : "", text);
+                   reader->name, (unsigned long long)offset, inflated, text);
 }
 
 /* ---- opening ---- */
@@ -79,7 +88,7 @@ void peri_reader_close(peri_reader *reader) {
     peri_free(reader->context, reader->inflater, sizeof *reader->inflater);
     reader->inflater = NULL;
   }
-  if (reader->fd >= 0) close(reader->fd);
+  if (reader->fd >= 0 && reader->member == NULL) close(reader->fd); /* a member's is its archive's */
   reader->fd = -1;
 }
 
@@ -109,24 +118,23 @@ static peri_status read_raw(peri_reader *reader, unsigned char *to, uint64_t n) 
   return PERI_OK;
 }
 
-/* ---- gzip ---- */
+/* ---- compressed data ---- */
 
-/* peri_free wants the size back and zlib does not keep it: it stands in front of the block. */
-#define SIZE_ROOM 64
-
-static void *zlib_alloc(void *context, unsigned items, unsigned size) {
-  size_t bytes = (size_t)items * size + SIZE_ROOM;
+/* From here on, inflates what follows; bits are what zlib calls windowBits. */
+static peri_status start_inflater(peri_reader *reader, int bits) {
   void *block;
-  if (peri_alloc(context, bytes, &block) != PERI_OK) return NULL;
-  memcpy(block, &bytes, sizeof bytes);
-  return (unsigned char *)block + SIZE_ROOM;
-}
-
-static void zlib_free(void *context, void *address) {
-  unsigned char *block = (unsigned char *)address - SIZE_ROOM;
-  size_t bytes;
-  memcpy(&bytes, block, sizeof bytes);
-  peri_free(context, block, bytes);
+  PERI_TRY(peri_alloc(reader->context, sizeof(peri_inflater), &block));
+  peri_inflater *inflater = block;
+  inflater->ended = false;
+  inflater->stream = (z_stream){.zalloc = peri_zlib_alloc, .zfree = peri_zlib_free, .opaque = reader->context};
+  int code = inflateInit2(&inflater->stream, bits);
+  if (code != Z_OK) {
+    peri_free(reader->context, inflater, sizeof *inflater);
+    if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY; /* peri_alloc has said it */
+    return peri_reader_fail(reader, 0, "zlib cannot be started (code %d)", code);
+  }
+  reader->inflater = inflater;
+  return PERI_OK;
 }
 
 peri_status peri_reader_detect_gzip(peri_reader *reader) {
@@ -135,19 +143,7 @@ peri_status peri_reader_detect_gzip(peri_reader *reader) {
   PERI_TRY(read_raw(reader, magic, sizeof magic));
   reader->raw_at = 0;
   if (magic[0] != 0x1f || magic[1] != 0x8b) return PERI_OK;
-  void *block;
-  PERI_TRY(peri_alloc(reader->context, sizeof(peri_inflater), &block));
-  peri_inflater *inflater = block;
-  inflater->ended = false;
-  inflater->stream = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = reader->context};
-  int code = inflateInit2(&inflater->stream, 15 + 16); /* the largest window, gzip's wrapping */
-  if (code != Z_OK) {
-    peri_free(reader->context, inflater, sizeof *inflater);
-    if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY; /* peri_alloc has said it */
-    return peri_reader_fail(reader, 0, "zlib cannot be started (code %d)", code);
-  }
-  reader->inflater = inflater;
-  return PERI_OK;
+  return start_inflater(reader, 15 + 16); /* the largest window, gzip's wrapping */
 }
 
 static peri_status refill(peri_reader *reader) {
@@ -160,13 +156,17 @@ static peri_status refill(peri_reader *reader) {
   return PERI_OK;
 }
 
-/* A gzip file is one or more members, each with its own header and checksum. */
+/* A gzip file is one or more members, each with its own header and checksum; of an archive's member it is one stream.
+ */
 static peri_status next_member(peri_reader *reader) {
   peri_inflater *inflater = reader->inflater;
+  if (reader->member != NULL) return peri_reader_fail(reader, reader->at, "more follows than the compressed stream");
   if (inflateReset(&inflater->stream) != Z_OK) return peri_reader_fail(reader, reader->at, "zlib cannot be reset");
   inflater->ended = false;
   return PERI_OK;
 }
+
+static const char *stream_name(const peri_reader *reader) { return reader->member != NULL ? "deflate" : "gzip"; }
 
 /* Up to n inflated bytes: *got < n only at the end of the last member. */
 static peri_status read_inflated(peri_reader *reader, unsigned char *to, uint64_t n, uint64_t *got) {
@@ -180,7 +180,8 @@ static peri_status read_inflated(peri_reader *reader, unsigned char *to, uint64_
       if (stream->avail_in == 0 || *got == n) return PERI_OK;
       PERI_TRY(next_member(reader));
     }
-    if (stream->avail_in == 0) return peri_reader_fail(reader, reader->at, "the gzip stream is cut here");
+    if (stream->avail_in == 0)
+      return peri_reader_fail(reader, reader->at, "the %s stream is cut here", stream_name(reader));
     uInt slice = (uInt)(n - *got < PERI_IO_SLICE ? n - *got : PERI_IO_SLICE);
     stream->next_out = to + *got;
     stream->avail_out = slice;
@@ -190,7 +191,7 @@ static peri_status read_inflated(peri_reader *reader, unsigned char *to, uint64_
     if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY;
     if (code == Z_STREAM_END) inflater->ended = true;
     if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
-      return peri_reader_fail(reader, reader->at, "the gzip stream is corrupt: %s",
+      return peri_reader_fail(reader, reader->at, "the %s stream is corrupt: %s", stream_name(reader),
                               stream->msg != NULL ? stream->msg : "not deflate data");
     }
     if (*got == n && !inflater->ended) return PERI_OK;
@@ -200,40 +201,54 @@ static peri_status read_inflated(peri_reader *reader, unsigned char *to, uint64_
 /* ---- the data ---- */
 
 uint64_t peri_reader_capacity(const peri_reader *reader) {
+  if (reader->member != NULL) return reader->member->length;
   if (reader->inflater == NULL) return reader->size;
-  uint64_t capacity;
-  /* Deflate's densest code: 258 bytes in two bits. */
-  return __builtin_mul_overflow(reader->size, (uint64_t)1032, &capacity) ? UINT64_MAX : capacity;
+  return peri_deflate_capacity(reader->size);
+}
+
+static void check_sum(peri_reader *reader, const void *bytes, uint64_t n) {
+  if (reader->member != NULL) reader->crc = (uint32_t)crc32_z(reader->crc, bytes, (z_size_t)n);
+}
+
+static peri_status read_plain(peri_reader *reader, void *to, uint64_t n, const char *what) {
+  uint64_t left = reader->size - reader->raw_at;
+  if (n > left) {
+    return peri_reader_fail(reader, reader->at, "the %s ends after %llu more bytes (expected %llu of %s)",
+                            reader->member != NULL ? "member" : "file", (unsigned long long)left, (unsigned long long)n,
+                            what);
+  }
+  PERI_TRY(read_raw(reader, to, n));
+  reader->at += n;
+  return PERI_OK;
 }
 
 peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const char *what) {
-  if (reader->inflater == NULL) {
-    uint64_t left = reader->size - reader->raw_at;
-    if (n > left) {
-      return peri_reader_fail(reader, reader->at, "the file ends after %llu more bytes (expected %llu of %s)",
-                              (unsigned long long)left, (unsigned long long)n, what);
-    }
-    PERI_TRY(read_raw(reader, to, n));
-    reader->at += n;
-    return PERI_OK;
-  }
   if (n == 0) return PERI_OK;
-  uint64_t got, start = reader->at;
-  PERI_TRY(read_inflated(reader, to, n, &got));
-  if (got < n) {
-    return peri_reader_fail(reader, start, "the data end after %llu more bytes (expected %llu of %s)",
-                            (unsigned long long)got, (unsigned long long)n, what);
+  if (reader->inflater == NULL) {
+    PERI_TRY(read_plain(reader, to, n, what));
+  } else {
+    uint64_t got, start = reader->at;
+    PERI_TRY(read_inflated(reader, to, n, &got));
+    if (got < n) {
+      return peri_reader_fail(reader, start, "the data end after %llu more bytes (expected %llu of %s)",
+                              (unsigned long long)got, (unsigned long long)n, what);
+    }
   }
+  check_sum(reader, to, n);
   return PERI_OK;
 }
 
 peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uint64_t *got) {
-  if (reader->inflater != NULL) return read_inflated(reader, to, n, got);
-  uint64_t left = reader->size - reader->raw_at, count = n < left ? n : left;
-  *got = 0;
-  PERI_TRY(read_raw(reader, to, count));
-  reader->at += count;
-  *got = count;
+  if (reader->inflater != NULL) {
+    PERI_TRY(read_inflated(reader, to, n, got));
+  } else {
+    uint64_t left = reader->size - reader->raw_at, count = n < left ? n : left;
+    *got = 0;
+    PERI_TRY(read_raw(reader, to, count));
+    reader->at += count;
+    *got = count;
+  }
+  check_sum(reader, to, *got);
   return PERI_OK;
 }
 
@@ -242,6 +257,12 @@ peri_status peri_reader_rewind(peri_reader *reader) {
   if (reader->inflater == NULL) return PERI_OK;
   reader->inflater->stream.avail_in = 0;
   return next_member(reader);
+}
+
+peri_status peri_reader_seek(peri_reader *reader, uint64_t offset) {
+  if (offset > reader->size) return peri_reader_fail(reader, offset, "lies beyond the end of the file");
+  reader->raw_at = reader->at = offset;
+  return PERI_OK;
 }
 
 peri_status peri_reader_finish(peri_reader *reader) {
@@ -255,5 +276,25 @@ peri_status peri_reader_finish(peri_reader *reader) {
     return peri_reader_fail(reader, end, "%llu more bytes follow (expected the end)",
                             (unsigned long long)(reader->size - reader->raw_at));
   }
+  if (reader->member != NULL && end != reader->member->length) {
+    return peri_reader_fail(reader, end, "the data end here (expected %llu bytes)",
+                            (unsigned long long)reader->member->length);
+  }
+  if (reader->member != NULL && reader->crc != reader->member->crc) {
+    return peri_reader_fail(reader, end, "the data have the CRC %08x (expected %08x)", reader->crc,
+                            reader->member->crc);
+  }
   return PERI_OK;
+}
+
+/* ---- members of archives ---- */
+
+peri_status peri_reader_open_member(const peri_reader *archive, const peri_member *member, peri_reader *out) {
+  *out = *archive;
+  out->member = member;
+  out->raw_at = member->begin;
+  out->size = member->begin + member->size;
+  out->at = 0;
+  out->crc = 0;
+  return member->deflated ? start_inflater(out, -15) : PERI_OK; /* the largest window, no wrapping */
 }

@@ -1,10 +1,19 @@
-/* One way to read bytes in order, whether they lie in a file, in memory or in a gzip stream: formats
+/* One way to read bytes in order, whether they lie in a file, in memory, in a gzip stream or in an archive: formats
  * are written once and are tested from memory. A reader knows the name of its file and its offset,
  * so that every complaint about a file says where. */
 #ifndef PERI_DATA_READER_H
 #define PERI_DATA_READER_H
 
 #include "base/base.h"
+
+/* Where an archive has a member, and what it says of it. */
+typedef struct peri_member {
+  const char *name;     /* in messages */
+  uint64_t begin, size; /* of its bytes in the file, stored or deflated */
+  uint64_t length;      /* of its data */
+  uint32_t crc;         /* of its data: CRC-32 */
+  bool deflated;
+} peri_member;
 
 typedef struct peri_reader {
   peri_context *context;
@@ -16,6 +25,8 @@ typedef struct peri_reader {
   uint64_t raw_at;                /* bytes of it that were consumed */
   uint64_t at;                    /* offset in the data, inflated if they are compressed */
   struct peri_inflater *inflater; /* NULL: the data are the file's bytes */
+  const peri_member *member;      /* that it reads, or NULL: the file. raw_at and size are still those of the file */
+  uint32_t crc;                   /* of what was read of the member */
 } peri_reader;
 
 /* Regular files only; an open never blocks. On failure there is nothing to close. */
@@ -24,6 +35,9 @@ void peri_reader_open_memory(peri_context *context, const char *operation, const
                              size_t size, peri_reader *out);
 /* From here on, inflates when the file begins with gzip's magic number. To be called before any read. */
 peri_status peri_reader_detect_gzip(peri_reader *reader);
+/* A reader of a member's data, in which its offsets count. The archive stays open, and member alive, until it is
+ * closed. */
+peri_status peri_reader_open_member(const peri_reader *archive, const peri_member *member, peri_reader *out);
 void peri_reader_close(peri_reader *reader);
 
 /* Exactly n bytes, or an error saying what is missing. */
@@ -32,10 +46,17 @@ peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const ch
 peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uint64_t *got);
 /* To the first byte again. */
 peri_status peri_reader_rewind(peri_reader *reader);
-/* That nothing follows; of a gzip stream also its checksum. */
+/* To that byte, of a file that is read as it is. */
+peri_status peri_reader_seek(peri_reader *reader, uint64_t offset);
+/* That nothing follows; of a gzip stream and of a member also the checksum. */
 peri_status peri_reader_finish(peri_reader *reader);
-/* How many bytes of data the file can hold at most: its size, or what deflate can make of it. */
+/* How many bytes of data the file can hold at most: its size, or what deflate can make of it. Of a member: exactly. */
 uint64_t peri_reader_capacity(const peri_reader *reader);
+/* What deflate can make of so many bytes: its densest code is 258 bytes in two bits. */
+static inline uint64_t peri_deflate_capacity(uint64_t bytes) {
+  uint64_t capacity;
+  return __builtin_mul_overflow(bytes, (uint64_t)1032, &capacity) ? UINT64_MAX : capacity;
+}
 
 /* PERI_ERR_IO with "operation: name: offset N: ...". */
 peri_status peri_reader_fail(const peri_reader *reader, uint64_t offset, const char *format, ...) PERI_PRINTF(3, 4);

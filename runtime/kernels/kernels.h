@@ -78,6 +78,18 @@ peri_status peri_reduce_any(peri_context *context, int64_t outer, int64_t n, int
 peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int64_t inner, const uint8_t *x,
                             uint8_t *y);
 
+/* ---- scans: each element of y is the reduction of x up to it, or with reverse from the end back to it ----
+ * Shapes as reductions have them. SUM and PROD: float dtypes, int64; MAX and MIN: every dtype, and index the last
+ * position, from 0, where the extreme stands, NaN the largest and the smallest; LOGSUMEXP: float dtypes, not reverse.
+ * index is NULL for the others. */
+typedef enum peri_scan { PERI_SCAN_SUM, PERI_SCAN_PROD, PERI_SCAN_MAX, PERI_SCAN_MIN, PERI_SCAN_LOGSUMEXP } peri_scan;
+peri_status peri_scan_along(peri_context *context, peri_scan scan, bool reverse, peri_dtype dtype, int64_t outer,
+                            int64_t n, int64_t inner, const void *x, void *y, int64_t *index);
+/* y = g + a * (the y before it, or with reverse after it); float dtypes, computed in double. The first a is not read.
+ */
+peri_status peri_recurrence(peri_context *context, bool reverse, peri_dtype dtype, int64_t outer, int64_t n,
+                            int64_t inner, const void *g, const void *a, void *y);
+
 /* ---- softmax and cross-entropy over rows: x is rows x n, contiguous, float dtypes ---- */
 peri_status peri_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x, void *y);
 peri_status peri_log_softmax(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x, void *y);
@@ -155,15 +167,25 @@ peri_status peri_channel_correct(peri_context *context, peri_dtype dtype, peri_c
 /* y[r] = x[index[r]] for rows of `bytes` bytes */
 peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, const void *x, const int64_t *index,
                              void *y);
-/* x[index[r]] += y[r] for rows of n elements, in the order of r for each row of x; float dtypes, int64 */
-peri_status peri_scatter_add_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *y,
-                                  const int64_t *index, int64_t x_rows, void *x);
 /* Stable sort of each row of rows x n; index[r][i] is where y[r][i] came from. Every dtype. */
 peri_status peri_sort_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, bool descending,
                            const void *x, void *y, int64_t *index);
 
+/* index = where the element of each rank stands, from 0, in that order of each row (ascending); `ranks` of them for
+ * each row, from 0. index may be rank where there is one. */
+peri_status peri_select_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, int64_t ranks,
+                             const int64_t *rank, const void *x, int64_t *index);
+/* The first k of that order (descending where largest), y and index rows x k; 0 <= k <= n. */
+peri_status peri_top_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, int64_t k, bool largest,
+                          const void *x, void *y, int64_t *index);
+/* index[i] = how many of the sorted row x come before value i, or with right not after it: n elements in each of rows,
+ * `count` values for each row, or for all where the rows are one. NaN is the largest. Every dtype. */
+peri_status peri_search_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, int64_t count,
+                             bool right, const void *x, const void *values, int64_t *index);
+
 /* ---- random fills: element i depends on (seed, first, i) alone; contiguous ----
- * peri_random_blocks says how many blocks of the stream such a fill uses; a permutation uses those of int64. */
+ * peri_random_blocks says how many blocks of the stream such a fill uses; permutations, exponential fills and trials
+ * use those of int64. */
 uint64_t peri_random_blocks(peri_dtype dtype, int64_t n);
 peri_status peri_fill_uniform(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
                               double low, double high, void *y); /* float dtypes, [low, high) */
@@ -171,6 +193,13 @@ peri_status peri_fill_normal(peri_context *context, peri_dtype dtype, int64_t n,
                              double mean, double std, void *y); /* float dtypes */
 peri_status peri_fill_integers(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t low,
                                int64_t high, int64_t *y); /* both ends included */
+/* float dtypes, above 0; computed in double */
+peri_status peri_fill_exponential(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                                  double rate, void *y);
+/* Every dtype: 1 where a number of [0, 1) with 53 bits is below the chance, else 0; p has the chance of each element,
+ * or is NULL where `chance` is that of all. */
+peri_status peri_fill_trials(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                             double chance, const double *p, void *y);
 peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, uint64_t first,
                              int64_t *y); /* of 0..n-1 */
 

@@ -19,6 +19,8 @@ typedef struct fill_job {
   double a, b; /* low and high, or mean and standard deviation */
   int64_t low;
   uint64_t range;
+  const double *p; /* of each element, or NULL */
+  peri_dtype made; /* of y, where that is not what the blocks are counted for */
   void *y;
 } fill_job;
 
@@ -75,11 +77,66 @@ peri_status peri_fill_integers(peri_context *context, int64_t n, uint64_t seed, 
   return run_fill(context, &job, integers_piece);
 }
 
+/* ---- what is made of doubles, a few blocks at a time ---- */
+
+#define RUN 512 /* elements: whole batches of blocks */
+
+/* The n numbers of a run as elements of y. */
+static void store_run(const fill_job *job, int64_t at, int64_t n, const double *values) {
+  switch (job->made) {
+  case PERI_FLOAT32:
+    for (int64_t i = 0; i < n; i++) ((float *)job->y)[at + i] = (float)values[i];
+    break;
+  case PERI_FLOAT64:
+    memcpy((double *)job->y + at, values, (size_t)n * sizeof *values);
+    break;
+  case PERI_INT64:
+    for (int64_t i = 0; i < n; i++) ((int64_t *)job->y)[at + i] = (int64_t)values[i];
+    break;
+  default:
+    for (int64_t i = 0; i < n; i++) ((uint8_t *)job->y)[at + i] = (uint8_t)values[i];
+  }
+}
+
+static void exponential_piece(void *arg, int64_t piece) {
+  const fill_job *job = arg;
+  double values[RUN];
+  for (int64_t i = 0; i < piece_size(job, piece); i += RUN) {
+    int64_t n = peri_min(RUN, piece_size(job, piece) - i);
+    job->kernels->exponential(n, job->seed, piece_block(job, piece) + (uint64_t)i / 2, job->a, values);
+    store_run(job, piece * PIECE + i, n, values);
+  }
+}
+
+static void trials_piece(void *arg, int64_t piece) {
+  const fill_job *job = arg;
+  double values[RUN];
+  for (int64_t i = 0; i < piece_size(job, piece); i += RUN) {
+    int64_t n = peri_min(RUN, piece_size(job, piece) - i), at = piece * PIECE + i;
+    job->kernels->uniform[PERI_FLOAT64](n, job->seed, piece_block(job, piece) + (uint64_t)i / 2, 0, 1, values);
+    for (int64_t j = 0; j < n; j++) values[j] = values[j] < (job->p != NULL ? job->p[at + j] : job->a);
+    store_run(job, at, n, values);
+  }
+}
+
+peri_status peri_fill_exponential(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                                  double rate, void *y) {
+  fill_job job = {.dtype = PERI_FLOAT64, .made = dtype, .n = n, .seed = seed, .first = first, .a = rate, .y = y};
+  return run_fill(context, &job, exponential_piece);
+}
+
+peri_status peri_fill_trials(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
+                             double chance, const double *p, void *y) {
+  fill_job job = {
+      .dtype = PERI_FLOAT64, .made = dtype, .n = n, .seed = seed, .first = first, .a = chance, .p = p, .y = y};
+  return run_fill(context, &job, trials_piece);
+}
+
 /* R. Durstenfeld, "Algorithm 235: random permutation", 1964: element i changes places with one of
  * those up to it. Each exchange needs the ones before, so this is one thread's work; its random
  * numbers come in runs. */
 peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, uint64_t first, int64_t *y) {
-  enum { RUN = 512, RUNS_BETWEEN_POLLS = 1024 };
+  enum { RUNS_BETWEEN_POLLS = 1024 };
   __extension__ typedef unsigned __int128 wide;
   const peri_random_kernels *kernels = context->kernels->rows->random;
   int64_t bits[RUN];

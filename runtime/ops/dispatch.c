@@ -18,6 +18,9 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->workspace_bytes = 0;
   call->workspace = NULL;
   call->saves = op->saves;
+  call->output_count = op->outputs;
+  call->outputs = call->few_outputs;
+  call->stream = &context->stream;
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = arg->is_bool = false;
@@ -28,6 +31,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
     arg->number = op->params[i].otherwise;
     arg->integer = (int64_t)op->params[i].otherwise;
   }
+  for (int i = 0; i < op->outputs; i++) call->outputs[i].unwanted = false;
 }
 
 /* ---- checks that hold for every row ---- */
@@ -35,7 +39,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
 static bool any_tracked(const peri_call *call) {
   for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     const peri_arg *arg = &call->args[i];
-    if (peri_tracks(arg->tensor)) return true;
+    if (peri_tracks(arg->tensor) && !call->op->params[i].shape_only) return true;
     for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
       if (peri_tracks(arg->tensors[j])) return true;
     }
@@ -80,8 +84,9 @@ static peri_status check_target(peri_call *call, bool tracked) {
 static peri_status check_gradient(peri_call *call) {
   const peri_op *op = call->op;
   bool floats = false;
-  for (int i = 0; i < op->outputs; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
-  if (!floats || op->grad != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  if (op->grad != NULL || op->compose != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  for (int i = 0; i < call->output_count; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
+  if (!floats) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_STATE,
                         "gradients are recorded, and the operation has no gradient (use detach or no_grad)");
 }
@@ -89,7 +94,7 @@ static peri_status check_gradient(peri_call *call) {
 /* ---- outputs ---- */
 
 static void drop_outputs(peri_call *call) {
-  for (int i = 0; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  for (int i = 0; i < call->output_count; i++) peri_tensor_release(&call->outputs[i].tensor);
 }
 
 static peri_status allocate_output(peri_call *call, int i) {
@@ -98,16 +103,19 @@ static peri_status allocate_output(peri_call *call, int i) {
     output->tensor = peri_tensor_retain(call->args[0].tensor);
     return PERI_OK;
   }
-  if (call->op->flags & PERI_OP_VIEW) return peri_tensor_view(call->args[0].tensor, &output->layout, &output->tensor);
+  if (call->op->flags & PERI_OP_VIEW) {
+    peri_tensor *base = call->args[0].tensors != NULL ? call->args[0].tensors[i] : call->args[0].tensor;
+    return peri_tensor_view(base, &output->layout, &output->tensor);
+  }
   if ((call->op->saves & PERI_HIDDEN_OUTPUT(i)) && !call->recording) return PERI_OK;
+  if (output->unwanted) return PERI_OK;
   return peri_tensor_empty(call->context, &output->layout, &output->tensor);
 }
 
 static peri_status allocate(peri_call *call) {
-  for (int i = 0; i < call->op->outputs; i++) call->outputs[i].tensor = NULL;
-  for (int i = 0; i < call->op->outputs && !(call->op->flags & PERI_OP_ALLOCATES); i++) {
-    PERI_TRY(allocate_output(call, i));
-  }
+  for (int i = 0; i < call->output_count; i++) call->outputs[i].tensor = NULL;
+  bool makes_own = call->op->compose != NULL || (call->op->flags & PERI_OP_ALLOCATES);
+  for (int i = 0; i < call->output_count && !makes_own; i++) PERI_TRY(allocate_output(call, i));
   return call->workspace_bytes == 0 ? PERI_OK : peri_alloc(call->context, call->workspace_bytes, &call->workspace);
 }
 
@@ -150,6 +158,23 @@ static peri_status run_in_place(peri_call *call) {
   return status;
 }
 
+/* ---- composed rows ---- */
+
+static peri_status run_composed(peri_call *call) {
+  peri_formula formula;
+  peri_tensor *answers[PERI_MAX_OUTPUTS] = {NULL};
+  peri_backward B = {.context = call->context, .op = call->op, .args = call->args, .note = call->note};
+  bool grad_mode = call->context->grad_mode;
+  B.answers = answers;
+  if (call->op->grad != NULL) call->context->grad_mode = false; /* recorded as one */
+  peri_formula_begin(&B, &formula);
+  peri_status status = call->op->compose(&B);
+  peri_status steps = peri_formula_end(&B);
+  call->context->grad_mode = grad_mode;
+  for (int i = 0; i < call->op->outputs; i++) call->outputs[i].tensor = answers[i];
+  return status != PERI_OK ? status : steps;
+}
+
 /* ---- the whole ---- */
 
 static peri_status check_in_place_result(peri_call *call) {
@@ -171,6 +196,7 @@ static peri_status run_call(peri_call *call) {
   const peri_op *op = call->op;
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
   bool tracked = any_tracked(call);
+  const peri_stream stream = *call->stream;
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
   PERI_TRY(check_contexts(call));
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
@@ -180,11 +206,13 @@ static peri_status run_call(peri_call *call) {
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
+  if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
   call->workspace = NULL;
   if (status != PERI_OK) drop_outputs(call);
+  if (status != PERI_OK && (op->flags & PERI_OP_RANDOM)) *call->stream = stream; /* made again it draws the same */
   return status;
 }
 
@@ -198,6 +226,19 @@ peri_status peri_call_run(peri_call *call) {
   context->operation = operation;
   context->in_place = in_place;
   return status;
+}
+
+#define MOST_OUTPUTS 1000000
+
+peri_status peri_call_list(peri_call *call) {
+  int64_t count = 0;
+  PERI_TRY(call->op->list(call, &count));
+  if (count > MOST_OUTPUTS) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "the list would have %lld tensors (expected at most %d)",
+                          (long long)count, MOST_OUTPUTS);
+  }
+  call->output_count = (int)count;
+  return PERI_OK;
 }
 
 /* ---- helpers of infer ---- */

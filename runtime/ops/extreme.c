@@ -24,6 +24,7 @@ static peri_status resolve_dim(peri_call *call) {
 static peri_status infer_extreme(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
+  call->outputs[1].unwanted = !call->args[1].given && !call->recording; /* its gradient asks for the place */
   PERI_TRY(peri_reduce_output(call, 0, call->dtype, call->args[2].integer));
   return peri_reduce_output(call, 1, PERI_INT64, call->args[2].integer);
 }
@@ -33,11 +34,11 @@ typedef peri_status (*extreme)(peri_context *context, peri_dtype dtype, int64_t 
 
 static peri_status run_extreme(peri_call *call, extreme find, void *values, peri_tensor *indices) {
   peri_folded f;
-  int64_t *index = (int64_t *)(void *)indices->data;
+  int64_t *index = indices == NULL ? NULL : (int64_t *)(void *)indices->data;
   PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status = find(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, values, index);
   peri_tensor_release(&f.x);
-  for (int64_t i = 0; i < indices->layout.numel; i++) index[i]++; /* scripts count from 1 */
+  for (int64_t i = 0; index != NULL && i < indices->layout.numel; i++) index[i]++; /* scripts count from 1 */
   return status;
 }
 
@@ -139,4 +140,94 @@ const peri_op peri_op_argmin = {
         "The first position of the smallest value along dim, or among all elements in row-major order. Counts from 1.",
 };
 
-const peri_op *const peri_ops_extreme[] = {&peri_op_max, &peri_op_min, &peri_op_argmax, &peri_op_argmin, NULL};
+/* ---- over several dimensions, without positions ---- */
+
+static peri_status infer_value(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  PERI_TRY(peri_reduce_dims(call));
+  call->dtype = x->dtype;
+  if (call->note[1] > 0) return peri_reduce_output(call, 0, x->dtype, call->args[2].integer);
+  char text[PERI_SHAPE_TEXT];
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s: there is no element to choose",
+                        peri_shape_text(x->ndim, x->shape, text));
+}
+static peri_status run_value(peri_call *call) {
+  extreme find = call->op == &peri_op_amax ? peri_reduce_max : peri_reduce_min;
+  peri_folded f;
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
+  peri_status status =
+      find(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, call->outputs[0].tensor->data, NULL);
+  peri_tensor_release(&f.x);
+  return status;
+}
+/* Equal ones share the gradient. */
+static peri_status grad_value(peri_backward *B) {
+  int64_t dims[PERI_MAX_DIMS];
+  int count = peri_reduced(B, dims);
+  peri_value y = peri_step_unreduce(B, peri_of(B->outputs[0]));
+  peri_value g = peri_step_unreduce(B, peri_of(B->grad_outputs[0]));
+  peri_value chosen = peri_step_eq(B, peri_of(B->args[0].tensor), y);
+  peri_value sharers = peri_step_sum(B, chosen, count, dims, true);
+  g = peri_step_div(B, g, peri_step_convert(B, sharers, B->layouts[0]->dtype));
+  peri_answer(B, 0, peri_step_where(B, chosen, g, peri_constant(0)));
+  return PERI_OK;
+}
+const peri_op peri_op_amax = {
+    .name = "amax",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
+    .params = {PERI_REDUCE_PARAMS},
+    .infer = infer_value,
+    .run = run_value,
+    .grad = grad_value,
+    .low = -1,
+    .high = 1,
+    .sample = PERI_REDUCE_SAMPLE,
+    .doc = "amax(x, dims, keepdim = false) -> tensor\n"
+           "The largest value over all dimensions, or over dims (a number or a list). NaN counts as the largest; equal "
+           "ones share the gradient. Errors: no element to choose from.",
+};
+const peri_op peri_op_amin = {
+    .name = "amin",
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
+    .outputs = 1,
+    .params = {PERI_REDUCE_PARAMS},
+    .infer = infer_value,
+    .run = run_value,
+    .grad = grad_value,
+    .low = -1,
+    .high = 1,
+    .sample = PERI_REDUCE_SAMPLE,
+    .doc = "amin(x, dims, keepdim = false) -> tensor\n"
+           "The smallest value over all dimensions, or over dims (a number or a list). NaN is chosen where there is "
+           "one, as for amax; equal ones share the gradient. Errors: no element to choose from.",
+};
+
+static peri_status infer_both(peri_call *call) { return resolve_dim(call); }
+static peri_status compose_both(peri_backward *B) {
+  for (int i = 0; i < 2; i++) {
+    peri_value x = peri_of(B->args[0].tensor);
+    peri_call call;
+    if (B->formula->status != PERI_OK) return PERI_OK;
+    peri_step_open(B, &call, i == 0 ? &peri_op_amin : &peri_op_amax, 1, &x);
+    if (B->args[1].given) peri_call_sizes(&call, 1, 1, &B->note[2]);
+    call.args[2].integer = B->args[2].integer;
+    peri_answer(B, i, peri_step_run(B, &call));
+  }
+  return PERI_OK;
+}
+const peri_op peri_op_aminmax = {
+    .name = "aminmax",
+    .outputs = 2,
+    .params = {EXTREME_PARAMS},
+    .infer = infer_both,
+    .compose = compose_both,
+    .low = -1,
+    .high = 1,
+    .sample = EXTREME_SAMPLE ", {T()}, {T(2, 3), {keepdim = true}}",
+    .doc = "aminmax(x, dim, keepdim = false) -> min, max\n"
+           "What amin and amax give along dim, or of all elements.",
+};
+
+const peri_op *const peri_ops_extreme[] = {&peri_op_max,  &peri_op_min,  &peri_op_argmax,  &peri_op_argmin,
+                                           &peri_op_amax, &peri_op_amin, &peri_op_aminmax, NULL};

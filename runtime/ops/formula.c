@@ -49,7 +49,7 @@ void peri_step_run_outputs(peri_backward *B, peri_call *call, int n, peri_value 
   if (formula->status == PERI_OK) formula->status = make_room(B, n);
   if (formula->status == PERI_OK) formula->status = peri_call_run(call);
   if (formula->status != PERI_OK) return;
-  for (int i = n; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  for (int i = n; i < call->output_count; i++) peri_tensor_release(&call->outputs[i].tensor);
   for (int i = 0; i < n; i++) {
     formula->owned[formula->count++] = call->outputs[i].tensor;
     values[i] = peri_of(call->outputs[i].tensor);
@@ -172,11 +172,30 @@ peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t
   return peri_step_run(B, &call);
 }
 
+peri_value peri_step_cat(peri_backward *B, peri_value a, peri_value b, int64_t dim) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return a;
+  peri_step_open(B, &call, &peri_op_cat, 0, NULL);
+  call.args[0].given = true;
+  call.args[0].tensors = (peri_tensor *[]){a.tensor, b.tensor};
+  call.args[0].count = 2;
+  call.args[1].integer = dim;
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_index_select(peri_backward *B, peri_value x, int64_t dim, peri_value index) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_index_select, 3, (peri_value[]){x, peri_constant(0), index});
+  call.args[1].integer = dim;
+  return peri_step_run(B, &call);
+}
+
 peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
                              int64_t dim) {
   peri_call call;
   if (B->formula->status != PERI_OK) return g;
-  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
+  peri_step_open(B, &call, &peri_op_gather_backward, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, ndim, shape);
   call.args[3].integer = dim;
   return peri_step_run(B, &call);

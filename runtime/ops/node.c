@@ -61,24 +61,35 @@ static void record_edge(peri_edge *edge, peri_tensor *input) {
 static void record_edges(peri_node *node, const peri_call *call) {
   int edge = 0;
   for (int i = 0; i < node->params && edge < node->edges; i++) {
-    if (!is_list(call, i)) record_edge(&node->edge[edge++], call->args[i].tensor);
+    if (!is_list(call, i)) {
+      record_edge(&node->edge[edge++], call->op->params[i].shape_only ? NULL : call->args[i].tensor);
+    }
     for (int j = 0; is_list(call, i) && j < call->args[i].count; j++)
       record_edge(&node->edge[edge++], call->args[i].tensors[j]);
   }
 }
 
-/* Arguments as they were given; tensors only where the row saves them, and lists of sizes in the room behind. */
-static void save_arguments(peri_node *node, const peri_call *call, int64_t *room) {
+/* How many numbers of a list a node keeps. */
+static size_t list_room(const peri_call *call, int param) {
+  peri_kind kind = call->op->params[param].kind;
+  return kind == PERI_KIND_INTEGERS ? (size_t)call->args[param].count : peri_is_sizes(kind) ? PERI_MAX_DIMS : 0;
+}
+
+/* Arguments as they were given; tensors only where the row saves them, and lists of numbers in the room behind, whose
+ * end is returned. */
+static int64_t *save_arguments(peri_node *node, const peri_call *call, int64_t *room) {
   for (int i = 0; i < node->params; i++) {
     peri_arg *arg = &node->args[i];
     *arg = call->args[i];
     arg->tensors = NULL;
     arg->tensor = arg->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i)) ? peri_tensor_retain(arg->tensor) : NULL;
     if (arg->tensor != NULL) node->versions[i] = arg->tensor->storage->version;
-    if (!peri_is_sizes(call->op->params[i].kind)) continue;
-    arg->sizes = memcpy(room, arg->sizes, PERI_MAX_DIMS * sizeof *room);
-    room += PERI_MAX_DIMS;
+    size_t numbers = list_room(call, i);
+    if (numbers == 0) continue;
+    arg->sizes = memcpy(room, arg->sizes, numbers * sizeof *room);
+    room += numbers;
   }
+  return room;
 }
 
 static peri_status save_outputs(peri_node *node, peri_call *call) {
@@ -94,10 +105,10 @@ static peri_status save_outputs(peri_node *node, peri_call *call) {
 peri_status peri_node_record(peri_call *call) {
   int params = peri_op_params(call->op), edges = count_edges(call, params);
   size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
-  size_t lists = 0;
-  for (int i = 0; i < params; i++) lists += peri_is_sizes(call->op->params[i].kind);
+  size_t numbers = 0, incoming_bytes = (size_t)call->output_count * sizeof(peri_tensor *);
+  for (int i = 0; i < params; i++) numbers += list_room(call, i);
   size_t bytes =
-      edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + lists * PERI_MAX_DIMS * sizeof(int64_t);
+      edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + numbers * sizeof(int64_t) + incoming_bytes;
   void *block;
   PERI_TRY(peri_alloc(call->context, bytes, &block));
   peri_node *node = block;
@@ -108,13 +119,15 @@ peri_status peri_node_record(peri_call *call) {
   node->bytes = bytes;
   node->edges = edges;
   node->params = params;
+  node->output_count = call->output_count;
   node->args = (peri_arg *)((char *)block + edge_bytes);
   node->versions = (uint64_t *)(node->args + params);
   memcpy(node->note, call->note, sizeof node->note);
-  save_arguments(node, call, (int64_t *)(node->versions + params));
+  node->incoming = (peri_tensor **)(void *)save_arguments(node, call, (int64_t *)(node->versions + params));
+  memset(node->incoming, 0, incoming_bytes);
   record_edges(node, call);
   peri_status status = save_outputs(node, call);
-  for (int i = 0; status == PERI_OK && i < call->op->outputs; i++) {
+  for (int i = 0; status == PERI_OK && i < call->output_count; i++) {
     peri_tensor *output = call->outputs[i].tensor;
     if (output == NULL || !peri_is_float(output->layout.dtype)) continue;
     output->requires_grad = true;

@@ -19,13 +19,14 @@ struct peri_node {
   peri_computed computed; /* what a tensor sees */
   const peri_op *op;
   uint64_t number;
-  size_t bytes; /* of this block: the node, its edges, its arguments, their versions, their lists of sizes */
-  int edges, params;
+  size_t bytes; /* of this block: the node, its edges, its arguments, their versions, their lists, and room for the
+                   gradients of the outputs */
+  int edges, params, output_count;
   bool freed; /* by an earlier backward: edges and saved tensors are gone */
   bool visited;
-  peri_node *next;                         /* in a walk's list, or among the dying */
-  peri_tensor *incoming[PERI_MAX_OUTPUTS]; /* gradients of the outputs while a walk runs */
-  peri_tensor *outputs[PERI_MAX_OUTPUTS];  /* saved */
+  peri_node *next;                        /* in a walk's list, or among the dying */
+  peri_tensor **incoming;                 /* gradients of the outputs while a walk runs */
+  peri_tensor *outputs[PERI_MAX_OUTPUTS]; /* saved */
   uint64_t output_versions[PERI_MAX_OUTPUTS];
   int64_t note[PERI_MAX_NOTES];
   peri_arg *args;

@@ -19,20 +19,26 @@ typedef enum peri_kind {
   PERI_KIND_TENSOR,  /* a tensor */
   PERI_KIND_OPERAND, /* a tensor or a number */
   PERI_KIND_TENSORS, /* a list of at least one tensor */
-  PERI_KIND_INDICES, /* an int64 tensor whose values count positions; the binding counts from 1 */
+  PERI_KIND_INDICES, /* an int64 tensor whose values count positions from 1; scripts may give a table of them */
   PERI_KIND_NUMBER,
   PERI_KIND_INTEGER,
   PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */
   PERI_KIND_BOOL,
-  PERI_KIND_DIM,   /* one dimension: negative counts from the end */
-  PERI_KIND_DIMS,  /* several dimensions */
-  PERI_KIND_SHAPE, /* sizes, or one of the words in choices if there are any */
+  PERI_KIND_DIM,      /* one dimension: negative counts from the end */
+  PERI_KIND_DIMS,     /* several dimensions */
+  PERI_KIND_NUMBERS,  /* a list of `count` numbers, or of any count, or one alone; peri_arg_number reads them */
+  PERI_KIND_SHAPE,    /* sizes, or one of the words in choices if there are any */
+  PERI_KIND_INTEGERS, /* whole numbers, as many as a table has, or one alone */
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
 
-/* Whether an argument of that kind is a list of sizes. */
-static inline bool peri_is_sizes(peri_kind kind) { return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE; }
+/* Whether an argument of that kind is a list in the room that sizes have: PERI_MAX_DIMS. */
+static inline bool peri_is_sizes(peri_kind kind) {
+  return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_NUMBERS;
+}
+
+#define PERI_LISTED (-1) /* count of a DIMS or SHAPE: any, in a table, or one number alone, but no run of numbers */
 
 typedef struct peri_param {
   const char *name;
@@ -41,22 +47,31 @@ typedef struct peri_param {
   bool named;          /* only in the trailing table of options */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
-  int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them */
+  int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
+                many, 0: any */
+  bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
 typedef struct peri_arg {
   bool given;
-  bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean */
+  bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean; INTEGERS: one number alone */
   bool is_bool;        /* NUMBER and OPERAND: written as a boolean */
-  int count;           /* TENSORS, DIMS, SHAPE */
+  int count;           /* TENSORS, DIMS, SHAPE, NUMBERS, INTEGERS */
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
                       first word in the place of sizes, 2 for the second, else 0 */
-  int64_t *sizes;  /* DIMS, SHAPE: room of its own in the frame, and in the node */
+  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the
+                      same, or the reader's where they are more */
 } peri_arg;
+
+static inline double peri_arg_number(const peri_arg *arg, int i) {
+  double number;
+  memcpy(&number, &arg->sizes[i], sizeof number);
+  return number;
+}
 
 /* The number of a NUMBER or OPERAND as an element of dtype: integers exactly, else rounded as a conversion does. */
 static inline void peri_arg_store(const peri_arg *arg, peri_dtype dtype, void *element) {
@@ -72,6 +87,7 @@ static inline void peri_arg_store(const peri_arg *arg, peri_dtype dtype, void *e
 typedef struct peri_output {
   peri_layout layout;  /* set by infer */
   peri_tensor *tensor; /* set by the dispatcher */
+  bool unwanted; /* set by infer: not asked for, so that scripts do not get it; NULL where run makes no use of it */
 } peri_output;
 
 typedef struct peri_call {
@@ -82,7 +98,10 @@ typedef struct peri_call {
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
   int64_t lists[PERI_MAX_PARAMS][PERI_MAX_DIMS]; /* room for the arguments that are lists of sizes */
-  peri_output outputs[PERI_MAX_OUTPUTS];
+  int output_count;
+  peri_output *outputs; /* those below; of a row that gives a list, room that the caller made */
+  peri_output few_outputs[PERI_MAX_OUTPUTS];
+  peri_stream *stream;    /* for random rows: the context's, or a generator's */
   size_t workspace_bytes; /* set by infer */
   void *workspace;
   peri_dtype dtype;             /* infer's note to run: in which dtype to compute */
@@ -103,14 +122,14 @@ typedef struct peri_backward {
   peri_context *context;
   const struct peri_op *op;
   int edges;
-  bool create_graph;                           /* the formula is to be recorded */
-  const peri_arg *args;                        /* as given; tensors only where saved */
-  const int64_t *note;                         /* what infer noted */
-  const peri_layout *const *layouts;           /* by edge: dtype and shape of the input */
-  const bool *needs;                           /* by edge: is its gradient wanted */
-  peri_tensor *outputs[PERI_MAX_OUTPUTS];      /* saved outputs */
-  peri_tensor *grad_outputs[PERI_MAX_OUTPUTS]; /* NULL where nothing arrived */
-  peri_tensor **answers;                       /* by edge: new references, or NULL for zero */
+  bool create_graph;                      /* the formula is to be recorded */
+  const peri_arg *args;                   /* as given; tensors only where saved */
+  const int64_t *note;                    /* what infer noted */
+  const peri_layout *const *layouts;      /* by edge: dtype and shape of the input */
+  const bool *needs;                      /* by edge: is its gradient wanted */
+  peri_tensor *outputs[PERI_MAX_OUTPUTS]; /* saved outputs */
+  peri_tensor *const *grad_outputs;       /* NULL where nothing arrived */
+  peri_tensor **answers;                  /* by edge: new references, or NULL for zero */
   struct peri_formula *formula;
 } peri_backward;
 
@@ -118,11 +137,12 @@ typedef struct peri_backward {
 
 enum {
   PERI_OP_IN_PLACE = 1,       /* has the derived form name_ */
-  PERI_OP_VIEW = 2,           /* outputs share the first argument's storage, placed by layout.offset */
+  PERI_OP_VIEW = 2,           /* outputs share the first argument's storage, placed by layout.offset; where that is a
+                                 list of tensors, output k that of tensor k */
   PERI_OP_WRITES = 4,         /* changes its first argument and returns it: copy_, fill_ */
   PERI_OP_ELEMENTWISE = 8,    /* the same bits for views and copies */
-  PERI_OP_RANDOM = 16,        /* draws from the context's stream */
-  PERI_OP_CREATES = 32,       /* no tensor argument; has the option requires_grad as its last parameter */
+  PERI_OP_RANDOM = 16,        /* draws from call->stream; scripts may say which: the option generator */
+  PERI_OP_CREATES = 32,       /* makes a tensor of numbers; has the option requires_grad as its last parameter */
   PERI_OP_NO_METHOD = 64,     /* not a method although its first argument is a tensor */
   PERI_OP_ALLOCATES = 256,    /* run makes its outputs itself: views at times, or sizes known late */
   PERI_OP_FULL_VALUE = 512,   /* without its second argument: the result is one Lua value */
@@ -139,17 +159,26 @@ enum {
 typedef struct peri_op {
   const char *name;
   const char *metamethod; /* "__add", or NULL */
+  const char *also;       /* further names, "swapaxes swapdims", or NULL */
   unsigned flags;
   unsigned saves;
   int outputs;
+  /* Instead of `outputs`, of a row that gives a list of tensors: how many (peri_call_list), asked before infer and
+   * known from the arguments alone. Such a row saves no outputs. */
+  peri_status (*list)(peri_call *call, int64_t *count);
   peri_param params[PERI_MAX_PARAMS]; /* ended by a NULL name */
   peri_status (*infer)(peri_call *call);
   peri_status (*run)(peri_call *call); /* NULL for views */
+  /* In place of run: the outputs as a formula over other rows, which answers them by number; infer then states no
+   * outputs. Without a grad its steps are recorded, and are the gradient. It sees args, op and note. */
+  peri_status (*compose)(peri_backward *B);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
+  /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
+  const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
@@ -172,6 +201,9 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op);
 /* infer, allocate, run, record. On success the outputs hold new references (an in-place form:
  * outputs[0] is the first argument, retained). On failure there are none. */
 peri_status peri_call_run(peri_call *call);
+/* Of a row that gives a list: how many outputs a call will have. The caller then makes room for them, call->outputs,
+ * which stays until it has taken them. */
+peri_status peri_call_list(peri_call *call);
 
 /* Sets a list argument. */
 static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_t *sizes) {

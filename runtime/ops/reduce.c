@@ -135,16 +135,6 @@ static peri_status run_prod(peri_call *call) { return run_reduction(call, peri_r
  * Factors are multiplied two by two, halves of a row at a time, up to one; then what stands beside each product is
  * multiplied on the way down: log2(n) steps over rows that have gradients themselves. */
 
-static peri_value beside(peri_backward *B, peri_value left, peri_value right) {
-  peri_call call;
-  if (B->formula->status != PERI_OK) return left;
-  peri_step_open(B, &call, &peri_op_cat, 0, NULL);
-  call.args[0].given = true;
-  call.args[0].tensors = (peri_tensor *[]){left.tensor, right.tensor};
-  call.args[0].count = 2;
-  call.args[1].integer = 1;
-  return peri_step_run(B, &call);
-}
 static peri_value ones(peri_backward *B, int64_t rows, int64_t columns) {
   peri_layout layout;
   peri_tensor *constant = NULL;
@@ -158,7 +148,7 @@ static peri_value product_of_others(peri_backward *B, peri_value x, peri_value g
   int level = 0;
   int64_t width = 1;
   while (width < n) width *= 2;
-  if (width > n) x = beside(B, x, ones(B, rows, width - n));
+  if (width > n) x = peri_step_cat(B, x, ones(B, rows, width - n), 1);
   for (; width > 1; level++) {
     width /= 2;
     left[level] = peri_step_narrow(B, x, 1, 0, width);
@@ -167,7 +157,7 @@ static peri_value product_of_others(peri_backward *B, peri_value x, peri_value g
   }
   while (level-- > 0) {
     peri_value for_left = peri_step_mul(B, g, right[level]);
-    g = beside(B, for_left, peri_step_mul(B, g, left[level]));
+    g = peri_step_cat(B, for_left, peri_step_mul(B, g, left[level]), 1);
     width *= 2;
   }
   return width > n ? peri_step_narrow(B, g, 1, 0, n) : g;

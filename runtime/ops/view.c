@@ -1,5 +1,5 @@
-/* Rows that look at the same elements otherwise: views, and the copies that they sometimes need. Parts along a
- * dimension are in slice.c. */
+/* Rows that look at the same elements in another shape: views, and the copies that they sometimes need. Other orders
+ * of dimensions are in order.c, sizes of 1 in expand.c, parts along a dimension in slice.c and split.c. */
 #include "ops/view.h"
 #include "ops/rows.h"
 
@@ -10,42 +10,50 @@ peri_layout *peri_same_layout(peri_call *call) {
   return y;
 }
 
-/* The gradient of a copy or of another shape: the same numbers in the input's shape. */
-static peri_status grad_reshape(peri_backward *B) {
+peri_status peri_grad_reshape(peri_backward *B) {
   peri_value g = peri_of(B->grad_outputs[0]);
   peri_answer(B, 0, peri_step_reshape(B, g, B->layouts[0]->ndim, B->layouts[0]->shape));
+  return PERI_OK;
+}
+
+peri_status peri_grad_pass(peri_backward *B) {
+  peri_answer(B, 0, peri_of(B->grad_outputs[0]));
   return PERI_OK;
 }
 
 /* ---- view and reshape ---- */
 
 /* Resolves one size of -1 and checks the count. */
-static peri_status infer_sizes(peri_call *call, peri_layout *y) {
+static peri_status fit_sizes(peri_call *call, int n, const int64_t *shape, peri_layout *y) {
   const peri_layout *x = peri_input(call);
-  const peri_arg *shape = &call->args[1];
   int64_t known = 1;
   int free_size = -1;
   char from[PERI_SHAPE_TEXT], to[PERI_SHAPE_TEXT];
-  for (int d = 0; d < shape->count; d++) {
-    int64_t size = shape->sizes[d];
+  for (int d = 0; d < n; d++) {
+    int64_t size = shape[d];
     if (size == -1 && free_size < 0) {
       free_size = d;
     } else if (size < 0 || __builtin_mul_overflow(known, size, &known)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is not a shape",
-                            peri_shape_text(shape->count, shape->sizes, to));
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is not a shape", peri_shape_text(n, shape, to));
     }
   }
   int64_t missing = free_size < 0 ? 1 : known == 0 ? 0 : x->numel / known;
   if (known * missing != x->numel || (free_size >= 0 && known == 0)) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "%lld elements (x is %s) do not fit the shape %s",
-                          (long long)x->numel, peri_shape_text(x->ndim, x->shape, from),
-                          peri_shape_text(shape->count, shape->sizes, to));
+                          (long long)x->numel, peri_shape_text(x->ndim, x->shape, from), peri_shape_text(n, shape, to));
   }
   int64_t sizes[PERI_MAX_DIMS];
-  memcpy(sizes, shape->sizes, sizeof sizes);
+  memcpy(sizes, shape, (size_t)n * sizeof *sizes);
   if (free_size >= 0) sizes[free_size] = missing;
-  peri_layout_set(y, x->dtype, shape->count, sizes);
+  peri_layout_set(y, x->dtype, n, sizes);
   return PERI_OK;
+}
+
+/* The sizes of argument 1: a list, or those of a tensor. */
+static peri_status infer_sizes(peri_call *call, peri_layout *y) {
+  const peri_arg *shape = &call->args[1];
+  if (shape->tensor == NULL) return fit_sizes(call, shape->count, shape->sizes, y);
+  return fit_sizes(call, shape->tensor->layout.ndim, shape->tensor->layout.shape, y);
 }
 
 /* Strides for y over x's elements without a copy: false when there are none. Dimensions of x that
@@ -86,13 +94,27 @@ const peri_op peri_op_view = {
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
     .infer = infer_view,
-    .grad = grad_reshape,
+    .grad = peri_grad_reshape,
     .low = -1,
     .high = 1,
     .sample = "{T(2, 6), {3, 4}}, {T(2, 3), -1}",
     .doc = "view(x, shape) -> tensor\n"
            "The same elements in another shape, sharing memory; one size may be -1. An error when the strides of x do "
            "not allow it.",
+};
+
+const peri_op peri_op_view_as = {
+    .name = "view_as",
+    .flags = PERI_OP_VIEW,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"other", PERI_KIND_TENSOR, .shape_only = true}},
+    .infer = infer_view,
+    .grad = peri_grad_reshape,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 6), T(3, 4)}, {T(4), T(2, 2)}",
+    .doc = "view_as(x, other) -> tensor\n"
+           "The same elements in the shape of other, sharing memory: x:view(other.shape).",
 };
 
 /* reshape is a view where it can be one; else it runs into new memory. */
@@ -127,7 +149,7 @@ const peri_op peri_op_reshape = {
     .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
     .infer = infer_reshape,
     .run = run_reshape,
-    .grad = grad_reshape,
+    .grad = peri_grad_reshape,
     .low = -1,
     .high = 1,
     .sample = "{T(2, 6), {3, 4}}, {T(3, 4):t(), {2, -1}}",
@@ -136,240 +158,57 @@ const peri_op peri_op_reshape = {
         "The same elements in another shape; one size may be -1. A view of x where its strides allow it, else a copy.",
 };
 
+const peri_op peri_op_reshape_as = {
+    .name = "reshape_as",
+    .flags = PERI_OP_ALLOCATES,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR}, {"other", PERI_KIND_TENSOR, .shape_only = true}},
+    .infer = infer_reshape,
+    .run = run_reshape,
+    .grad = peri_grad_reshape,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(2, 6), T(3, 4)}, {T(3, 4):t(), T(2, 6)}",
+    .doc = "reshape_as(x, other) -> tensor\n"
+           "The same elements in the shape of other: x:reshape(other.shape). A view of x where its strides allow it, "
+           "else a copy.",
+};
+
 static peri_status infer_flatten(peri_call *call) {
   const peri_layout *x = peri_input(call);
-  int first = 0;
+  int first = 0, last = x->ndim - 1;
   if (x->ndim > 0) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &first));
+  if (x->ndim > 0 && call->args[2].given) PERI_TRY(peri_infer_dim(call, 2, x->ndim, &last));
+  if (last < first && x->ndim > 0) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "end_dim is %d, before dim %d", last + 1, first + 1);
+  }
   int64_t shape[PERI_MAX_DIMS];
   memcpy(shape, x->shape, (size_t)first * sizeof(int64_t));
   shape[first] = 1;
-  for (int d = first; d < x->ndim; d++) shape[first] *= x->shape[d];
-  PERI_TRY(peri_infer_output(call, 0, x->dtype, first + 1, shape));
+  for (int d = first; d <= last; d++) shape[first] *= x->shape[d];
+  int rest = x->ndim - 1 - last;
+  if (rest > 0) memcpy(shape + first + 1, x->shape + last + 1, (size_t)rest * sizeof(int64_t));
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, first + 1 + rest, shape));
   peri_layout trial = call->outputs[0].layout;
   call->note[0] = strides_without_copy(x, &trial);
   return PERI_OK;
 }
 const peri_op peri_op_flatten = {
     .name = "flatten",
+    .also = "ravel",
     .flags = PERI_OP_ALLOCATES,
     .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"dim", PERI_KIND_DIM, .optional = true},
+               {"end_dim", PERI_KIND_DIM, .optional = true, .otherwise = -1}},
     .infer = infer_flatten,
     .run = run_reshape,
-    .grad = grad_reshape,
+    .grad = peri_grad_reshape,
     .low = -1,
     .high = 1,
-    .sample = "{T(2, 3, 4)}, {T(2, 3, 4), 2}, {T()}",
-    .doc = "flatten(x, dim = 1) -> tensor\n"
-           "The dimensions from dim on as one. A view where possible, else a copy.",
-};
-
-/* ---- orders of dimensions ---- */
-
-static peri_status infer_permute(peri_call *call) {
-  const peri_layout *x = peri_input(call);
-  const peri_arg *dims = &call->args[1];
-  peri_layout *y = peri_same_layout(call);
-  bool seen[PERI_MAX_DIMS] = {false};
-  call->note[0] = 0; /* the order, four bits a dimension */
-  char text[PERI_SHAPE_TEXT];
-  for (int d = 0; d < dims->count || d < x->ndim; d++) {
-    int64_t from = d < dims->count ? dims->sizes[d] : -1;
-    if (from < 0) from += x->ndim;
-    if (dims->count != x->ndim || from < 0 || from >= x->ndim || seen[from]) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "dims must name each of the %d dimensions of %s once", x->ndim,
-                            peri_shape_text(x->ndim, x->shape, text));
-    }
-    seen[from] = true;
-    call->note[0] |= from << (4 * d);
-    y->shape[d] = x->shape[from];
-    y->strides[d] = x->strides[from];
-  }
-  return PERI_OK;
-}
-static peri_status grad_permute(peri_backward *B) {
-  int64_t order[PERI_MAX_DIMS];
-  int ndim = B->layouts[0]->ndim;
-  for (int d = 0; d < ndim; d++) order[B->note[0] >> (4 * d) & 15] = d;
-  peri_answer(B, 0, peri_step_permute(B, peri_of(B->grad_outputs[0]), ndim, order));
-  return PERI_OK;
-}
-const peri_op peri_op_permute = {
-    .name = "permute",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dims", PERI_KIND_DIMS}},
-    .infer = infer_permute,
-    .grad = grad_permute,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(2, 3, 4), 3, 1, 2}, {T(2, 3), -1, -2}",
-    .doc = "permute(x, dims) -> tensor\n"
-           "The dimensions in another order: dimension i of the result is dims[i] of x. A view.",
-};
-
-static peri_status swap_dimensions(peri_call *call, int a, int b) {
-  const peri_layout *x = peri_input(call);
-  peri_layout *y = peri_same_layout(call);
-  y->shape[a] = x->shape[b];
-  y->strides[a] = x->strides[b];
-  y->shape[b] = x->shape[a];
-  y->strides[b] = x->strides[a];
-  call->note[0] = a;
-  call->note[1] = b;
-  return PERI_OK;
-}
-static peri_status grad_transpose(peri_backward *B) {
-  peri_call call;
-  peri_value g = peri_of(B->grad_outputs[0]);
-  peri_step_open(B, &call, &peri_op_transpose, 1, &g);
-  call.args[1].integer = B->note[0];
-  call.args[2].integer = B->note[1];
-  peri_answer(B, 0, peri_step_run(B, &call));
-  return PERI_OK;
-}
-static peri_status infer_transpose(peri_call *call) {
-  int a, b;
-  PERI_TRY(peri_infer_dim(call, 1, peri_input(call)->ndim, &a));
-  PERI_TRY(peri_infer_dim(call, 2, peri_input(call)->ndim, &b));
-  return swap_dimensions(call, a, b);
-}
-const peri_op peri_op_transpose = {
-    .name = "transpose",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim1", PERI_KIND_DIM}, {"dim2", PERI_KIND_DIM}},
-    .infer = infer_transpose,
-    .grad = grad_transpose,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(2, 3, 4), 1, 3}, {T(2, 3), -1, 1}",
-    .doc = "transpose(x, dim1, dim2) -> tensor\nTwo dimensions exchanged. A view.",
-};
-
-static peri_status infer_t(peri_call *call) {
-  const peri_layout *x = peri_input(call);
-  char text[PERI_SHAPE_TEXT];
-  if (x->ndim != 2) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s (expected a matrix)",
-                          peri_shape_text(x->ndim, x->shape, text));
-  }
-  return swap_dimensions(call, 0, 1);
-}
-const peri_op peri_op_t = {
-    .name = "t",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}},
-    .infer = infer_t,
-    .grad = grad_transpose,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(2, 3)}",
-    .doc = "t(x) -> tensor\nThe transpose of a matrix. A view.",
-};
-
-/* ---- sizes of one ---- */
-
-static peri_status infer_expand(peri_call *call) {
-  const peri_layout *x = peri_input(call);
-  const peri_arg *shape = &call->args[1];
-  peri_layout *y = peri_same_layout(call);
-  int shift = shape->count - x->ndim;
-  char from[PERI_SHAPE_TEXT], to[PERI_SHAPE_TEXT];
-  bool fits = shift >= 0;
-  y->ndim = shape->count;
-  for (int d = 0; fits && d < shape->count; d++) {
-    int64_t own = d < shift ? 1 : x->shape[d - shift];
-    int64_t size = shape->sizes[d] == -1 && d >= shift ? own : shape->sizes[d];
-    fits = size >= 0 && (size == own || own == 1);
-    y->shape[d] = size;
-    y->strides[d] = d < shift || (own == 1 && size != 1) ? 0 : x->strides[d - shift];
-  }
-  if (!fits) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s cannot be expanded to %s",
-                          peri_shape_text(x->ndim, x->shape, from), peri_shape_text(shape->count, shape->sizes, to));
-  }
-  int64_t strides[PERI_MAX_DIMS], offset = y->offset;
-  memcpy(strides, y->strides, sizeof strides);
-  PERI_TRY(peri_layout_contiguous(call->context, call->op->name, y)); /* the count must not overflow */
-  memcpy(y->strides, strides, sizeof strides);
-  y->offset = offset;
-  return PERI_OK;
-}
-static peri_status grad_pass(peri_backward *B) {
-  peri_answer(B, 0, peri_of(B->grad_outputs[0]));
-  return PERI_OK;
-}
-const peri_op peri_op_expand = {
-    .name = "expand",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"shape", PERI_KIND_SHAPE}},
-    .infer = infer_expand,
-    .grad = grad_pass,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(3, 1), {2, 3, 4}}, {T(1, 3), {5, -1}}",
-    .doc = "expand(x, shape) -> tensor\n"
-           "Dimensions of size 1 repeated to the sizes of shape without copying (-1 keeps a size). A view.",
-};
-
-static peri_status infer_squeeze(peri_call *call) {
-  const peri_layout *x = peri_input(call);
-  peri_layout *y = peri_same_layout(call);
-  int only = -1;
-  if (call->args[1].given) PERI_TRY(peri_infer_dim(call, 1, x->ndim, &only));
-  y->ndim = 0;
-  for (int d = 0; d < x->ndim; d++) {
-    if (x->shape[d] == 1 && (only < 0 || only == d)) continue;
-    y->shape[y->ndim] = x->shape[d];
-    y->strides[y->ndim++] = x->strides[d];
-  }
-  return PERI_OK;
-}
-const peri_op peri_op_squeeze = {
-    .name = "squeeze",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
-    .infer = infer_squeeze,
-    .grad = grad_reshape,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(1, 3, 1)}, {T(1, 3, 1), -1}, {T(2, 3), 1}",
-    .doc = "squeeze(x, dim) -> tensor\n"
-           "x without its dimensions of size 1, or without dimension dim if its size is 1. A view.",
-};
-
-static peri_status infer_unsqueeze(peri_call *call) {
-  const peri_layout *x = peri_input(call);
-  peri_layout *y = peri_same_layout(call);
-  int dim;
-  if (x->ndim == PERI_MAX_DIMS) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x has %d dimensions already", PERI_MAX_DIMS);
-  }
-  PERI_TRY(peri_infer_dim(call, 1, x->ndim + 1, &dim));
-  for (int d = x->ndim; d > dim; d--) {
-    y->shape[d] = x->shape[d - 1];
-    y->strides[d] = x->strides[d - 1];
-  }
-  y->shape[dim] = 1;
-  y->strides[dim] = dim < x->ndim ? x->strides[dim] * x->shape[dim] : 1;
-  y->ndim++;
-  return PERI_OK;
-}
-const peri_op peri_op_unsqueeze = {
-    .name = "unsqueeze",
-    .flags = PERI_OP_VIEW,
-    .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}},
-    .infer = infer_unsqueeze,
-    .grad = grad_reshape,
-    .low = -1,
-    .high = 1,
-    .sample = "{T(2, 3), 1}, {T(2, 3), -1}",
-    .doc = "unsqueeze(x, dim) -> tensor\nA dimension of size 1 put in at dim. A view.",
+    .sample = "{T(2, 3, 4)}, {T(2, 3, 4), 2}, {T()}, {T(2, 3, 4), 1, 2}",
+    .doc = "flatten(x, dim = 1, end_dim = -1) -> tensor\n"
+           "The dimensions from dim to end_dim as one. A view where possible, else a copy. Also called ravel.",
 };
 
 /* ---- copies ---- */
@@ -385,7 +224,7 @@ const peri_op peri_op_clone = {
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_same,
     .run = run_copy,
-    .grad = grad_pass,
+    .grad = peri_grad_pass,
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3)}",
@@ -405,7 +244,7 @@ const peri_op peri_op_contiguous = {
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_same,
     .run = run_contiguous,
-    .grad = grad_pass,
+    .grad = peri_grad_pass,
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3)}, {T(2, 3):t()}",
@@ -431,16 +270,6 @@ const peri_op peri_op_detach = {
     .doc = "detach(x) -> tensor\nThe same elements, sharing memory, cut off from the graph.",
 };
 
-const peri_op *const peri_ops_view[] = {&peri_op_view,
-                                        &peri_op_reshape,
-                                        &peri_op_flatten,
-                                        &peri_op_permute,
-                                        &peri_op_transpose,
-                                        &peri_op_t,
-                                        &peri_op_expand,
-                                        &peri_op_squeeze,
-                                        &peri_op_unsqueeze,
-                                        &peri_op_clone,
-                                        &peri_op_contiguous,
-                                        &peri_op_detach,
-                                        NULL};
+const peri_op *const peri_ops_view[] = {&peri_op_view,       &peri_op_view_as, &peri_op_reshape,
+                                        &peri_op_reshape_as, &peri_op_flatten, &peri_op_clone,
+                                        &peri_op_contiguous, &peri_op_detach,  NULL};

@@ -1,169 +1,96 @@
-/* Learning-rate schedules. Epoch 0 is the time before the first step(). */
+/* Schedules as objects. Epoch 0 is the time before the first step(). */
 #include "optim/optim.h"
 
-#include "kernels/scalar.h"
+#include "base/memory.h"
 
-#include <float.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
-#define PI 3.14159265358979323846
-#define COUNT(name, initial, low, doc)                                                                                 \
-  { name, PERI_OPTION_INTEGER, initial, low, 9007199254740992.0, NULL, doc }
-#define FACTOR(name, initial, doc)                                                                                     \
-  { name, PERI_OPTION_NUMBER, initial, 0, DBL_MAX, NULL, doc }
+const char *const peri_schedule_values[PERI_SCHEDULE_VALUES] = {"epoch", "best", "bad_epochs", "cooldown"};
 
-/* ---- functions of the epoch t ---- */
+/* ---- making ---- */
 
-static double step_rate(double base, double t, const double *o) { return base * peri_pow(o[1], floor(t / o[0])); }
-static const peri_schedule_kind StepLR = {
-    .name = "StepLR",
-    .options = {COUNT("step_size", NAN, 1, "epochs between two falls"), FACTOR("gamma", 0.1, "factor of each fall")},
-    .rate = step_rate,
-    .doc = "StepLR(optimizer, {step_size =, gamma = 0.1}) -> schedule\n"
-           "The rate times gamma after every step_size epochs."};
+static size_t rate_bytes(int64_t n) { return (size_t)n * sizeof(peri_schedule_rate); }
 
-static double exponential_rate(double base, double t, const double *o) { return base * peri_pow(o[0], t); }
-static const peri_schedule_kind ExponentialLR = {
-    .name = "ExponentialLR",
-    .options = {FACTOR("gamma", NAN, "factor of each epoch")},
-    .rate = exponential_rate,
-    .doc = "ExponentialLR(optimizer, {gamma =}) -> schedule\nThe rate times gamma after every epoch."};
+static bool is_by_group(const peri_option *option) { return option->open && option->kind == PERI_OPTION_NUMBER; }
 
-static double inverse_time_rate(double base, double t, const double *o) { return base / peri_pow(1 + o[0] * t, o[1]); }
-static const peri_schedule_kind InverseTimeLR = {
-    .name = "InverseTimeLR",
-    .options = {FACTOR("decay", NAN, "how fast the rate falls"), FACTOR("power", 1, "exponent of the fall")},
-    .rate = inverse_time_rate,
-    .doc = "InverseTimeLR(optimizer, {decay =, power = 1}) -> schedule\n"
-           "lr / (1 + decay t)^power after t epochs: the rates under which stochastic approximation converges (H. "
-           "Robbins, S. Monro 1951)."};
-
-static double cosine_rate(double base, double t, const double *o) {
-  return o[1] + (base - o[1]) * (1 + peri_cos(PI * t / o[0])) / 2;
-}
-static const peri_schedule_kind CosineAnnealingLR = {
-    .name = "CosineAnnealingLR",
-    .options = {COUNT("T_max", NAN, 1, "epochs from the largest to the smallest rate"),
-                FACTOR("eta_min", 0, "the smallest rate")},
-    .rate = cosine_rate,
-    .doc = "CosineAnnealingLR(optimizer, {T_max =, eta_min = 0}) -> schedule\n"
-           "Half a cosine from the rate to eta_min over T_max epochs, and up again (I. Loshchilov, F. Hutter 2017)."};
-
-static double constant_rate(double base, double t, const double *o) { return t < o[1] ? base * o[0] : base; }
-static const peri_schedule_kind ConstantLR = {
-    .name = "ConstantLR",
-    .options = {FACTOR("factor", 1.0 / 3, "factor of the first epochs"),
-                COUNT("total_iters", 5, 0, "how many epochs those are")},
-    .rate = constant_rate,
-    .doc = "ConstantLR(optimizer, {factor = 1/3, total_iters = 5}) -> schedule\n"
-           "The rate times factor for total_iters epochs, then the rate itself."};
-
-static double linear_rate(double base, double t, const double *o) {
-  return base * (o[0] + (o[1] - o[0]) * peri_smaller(t, o[2]) / o[2]);
-}
-static const peri_schedule_kind LinearLR = {
-    .name = "LinearLR",
-    .options = {FACTOR("start_factor", 1.0 / 3, "factor at the start"), FACTOR("end_factor", 1, "factor at the end"),
-                COUNT("total_iters", 5, 1, "epochs from start to end")},
-    .rate = linear_rate,
-    .doc = "LinearLR(optimizer, {start_factor = 1/3, end_factor = 1, total_iters = 5}) -> schedule\n"
-           "The rate times a factor that goes straight from start_factor to end_factor in total_iters epochs."};
-
-/* ---- ReduceLROnPlateau ---- */
-enum {
-  PLATEAU_MODE,
-  PLATEAU_FACTOR,
-  PLATEAU_PATIENCE,
-  PLATEAU_THRESHOLD,
-  PLATEAU_THRESHOLD_MODE,
-  PLATEAU_COOLDOWN,
-  PLATEAU_MIN,
-  PLATEAU_EPS
-};
-
-/* Better by more than the threshold, which is relative to the size of the best (so that it asks for more below 0 too)
- * or absolute. Anything is better than the infinite best before the first metric; NaN is never better. */
-static bool is_better(const double *o, double metric, double best) {
-  double margin = o[PLATEAU_THRESHOLD] * (o[PLATEAU_THRESHOLD_MODE] == 0 ? fabs(best) : 1);
-  if (isinf(best)) margin = 0;
-  return o[PLATEAU_MODE] == 0 ? metric < best - margin : metric > best + margin;
-}
-
-static void plateau_observe(peri_schedule *s, double metric) {
-  const double *o = s->options;
-  double *v = s->values;
-  if (v[PERI_SCHEDULE_epoch] == 1) v[PERI_SCHEDULE_best] = o[PLATEAU_MODE] == 0 ? INFINITY : -INFINITY;
-  if (is_better(o, metric, v[PERI_SCHEDULE_best])) {
-    v[PERI_SCHEDULE_best] = metric;
-    v[PERI_SCHEDULE_bad] = 0;
-  } else {
-    v[PERI_SCHEDULE_bad]++;
+/* A list of numbers has one for each group, or one for all. */
+static peri_status check_lists(const peri_schedule *s) {
+  const double *values = s->options;
+  const int64_t groups = s->optimizer->groups_n;
+  for (const peri_option *option = s->kind->options; option->name != NULL; values += peri_option_values(option++)) {
+    const int n = peri_option_length(option, values);
+    if (!is_by_group(option) || n == 1 || n == groups) continue;
+    return peri_fail(s->optimizer->context, PERI_ERR_ARGUMENT,
+                     "%s: %s has %d entries (expected 1, or %lld: one for each group)", s->kind->name, option->name, n,
+                     (long long)groups);
   }
-  if (v[PERI_SCHEDULE_waiting] > 0) {
-    v[PERI_SCHEDULE_waiting]--;
-    v[PERI_SCHEDULE_bad] = 0;
-  }
-  double now = s->optimizer->options[0], next = now;
-  if (v[PERI_SCHEDULE_bad] > o[PLATEAU_PATIENCE]) {
-    next = peri_larger(now * o[PLATEAU_FACTOR], o[PLATEAU_MIN]);
-    if (now - next <= o[PLATEAU_EPS]) next = now;
-    v[PERI_SCHEDULE_waiting] = o[PLATEAU_COOLDOWN];
-    v[PERI_SCHEDULE_bad] = 0;
-  }
-  v[PERI_SCHEDULE_last] = next;
+  return PERI_OK;
 }
 
-static const peri_schedule_kind ReduceLROnPlateau = {
-    .name = "ReduceLROnPlateau",
-    .options = {{"mode", PERI_OPTION_CHOICE, 0, 0, 0, "min max", "whether the metric is to fall or to rise"},
-                {"factor", PERI_OPTION_NUMBER, 0.1, 0, 0x1.fffffffffffffp-1, NULL, "factor of each fall"},
-                COUNT("patience", 10, 0, "epochs without improvement that are borne"),
-                FACTOR("threshold", 1e-4, "what counts as improvement"),
-                {"threshold_mode", PERI_OPTION_CHOICE, 0, 0, 0, "rel abs",
-                 "threshold times the size of the best metric, or by itself"},
-                COUNT("cooldown", 0, 0, "epochs after a fall in which nothing is counted"),
-                FACTOR("min_lr", 0, "the smallest rate"),
-                FACTOR("eps", 1e-8, "smaller falls are left out")},
-    .observe = plateau_observe,
-    .doc = "ReduceLROnPlateau(optimizer, {mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, "
-           "threshold_mode = 'rel', cooldown = 0, min_lr = 0, eps = 1e-8}) -> schedule\n"
-           "step(metric): the rate times factor when the metric has not improved for more than patience epochs. A "
-           "relative threshold is times the size of the best metric, also where that is negative."};
-
-const peri_schedule_kind *const peri_schedule_kinds[] = {
-    &StepLR, &ExponentialLR, &InverseTimeLR, &CosineAnnealingLR, &ConstantLR, &LinearLR, &ReduceLROnPlateau, NULL};
-
-/* ---- schedules as objects ---- */
-
-const char *const peri_schedule_values[PERI_SCHEDULE_VALUES] = {"base_lr", "last_lr",    "epoch",
-                                                                "best",    "bad_epochs", "cooldown"};
-
-/* The rate of an epoch, which a large factor may take beyond all numbers. */
-static peri_status rate_at(peri_context *context, const peri_schedule_kind *kind, double base, double epoch,
-                           const double *options, double *rate) {
-  *rate = kind->rate(base, epoch, options);
-  if (isfinite(*rate)) return PERI_OK;
-  return peri_fail(context, PERI_ERR_ARGUMENT, "%s: lr is %s after epoch %.0f, from %g (expected a finite number)",
-                   kind->name, isnan(*rate) ? "nan" : "inf", epoch, base);
+/* The value that stands for momentum: "momentum" itself or the first of betas; -1 when there is none. */
+static int momentum_of(const peri_optimizer *optimizer) {
+  const int at = peri_optimizer_option(optimizer->kind, "momentum");
+  return at >= 0 ? at : peri_optimizer_option(optimizer->kind, "betas");
 }
 
-static void set_rate(peri_schedule *s) { s->optimizer->options[0] = s->values[PERI_SCHEDULE_last]; }
+/* A schedule of the momentum needs an optimiser that has one in use. */
+static peri_status check_momentum(const peri_schedule *s) {
+  const peri_optimizer *optimizer = s->optimizer;
+  const int at = momentum_of(optimizer);
+  if (s->kind->momentum == NULL || isnan(s->kind->momentum(0, s->options))) return PERI_OK;
+  for (int64_t g = 0; g < optimizer->groups_n; g++) {
+    bool ready = at >= 0;
+    for (int b = 0; ready && optimizer->kind->buffers[b] != NULL; b++) {
+      const bool is_momentum = strcmp(optimizer->kind->buffers[b], "momentum_buffer") == 0;
+      ready = !is_momentum || optimizer->slots[optimizer->groups[g].first].buffers[b] != NULL;
+    }
+    if (ready) continue;
+    return peri_fail(optimizer->context, PERI_ERR_ARGUMENT,
+                     "%s: cycle_momentum needs an optimizer with momentum, and this %s has none (cycle_momentum = "
+                     "false leaves it alone)",
+                     s->kind->name, optimizer->kind->name);
+  }
+  return PERI_OK;
+}
+
+peri_status peri_schedule_fit(peri_schedule *s) {
+  const peri_optimizer *optimizer = s->optimizer;
+  void *block;
+  if (s->groups_n == optimizer->groups_n) return PERI_OK;
+  PERI_TRY(check_lists(s));
+  PERI_TRY(check_momentum(s));
+  PERI_TRY(peri_alloc(optimizer->context, rate_bytes(optimizer->groups_n), &block));
+  peri_schedule_rate *groups = block;
+  if (s->groups_n > 0) memcpy(groups, s->groups, rate_bytes(s->groups_n));
+  for (int64_t g = s->groups_n; g < optimizer->groups_n; g++) {
+    const double lr = optimizer->groups[g].options[0], initial = optimizer->groups[g].initial;
+    const double base = isnan(initial) ? lr : initial;
+    groups[g] =
+        (peri_schedule_rate){.base = base, .last = lr, .momentum = NAN, .next = lr, .next_momentum = NAN, .product = 1};
+  }
+  if (s->groups != NULL) peri_free(optimizer->context, s->groups, rate_bytes(s->groups_n));
+  s->groups = groups;
+  s->groups_n = optimizer->groups_n;
+  return PERI_OK;
+}
 
 peri_status peri_schedule_new(peri_optimizer *optimizer, const peri_schedule_kind *kind, const double *options,
                               peri_schedule **out) {
   void *block;
-  double base = optimizer->options[0], first = base;
+  const char *problem = kind->check != NULL ? kind->check(options) : NULL;
   *out = NULL;
-  if (kind->rate != NULL) PERI_TRY(rate_at(optimizer->context, kind, base, 0, options, &first));
+  if (problem != NULL) return peri_fail(optimizer->context, PERI_ERR_ARGUMENT, "%s: %s", kind->name, problem);
   PERI_TRY(peri_alloc(optimizer->context, sizeof(peri_schedule), &block));
   peri_schedule *s = block;
   *s = (peri_schedule){.references = 1, .kind = kind, .optimizer = peri_optimizer_retain(optimizer)};
-  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) s->options[i] = options[i];
-  s->values[PERI_SCHEDULE_base] = base;
-  s->values[PERI_SCHEDULE_last] = first;
-  set_rate(s);
+  memcpy(s->options, options, (size_t)peri_option_count(kind->options) * sizeof(double));
+  peri_status status = peri_schedule_fit(s);
+  if (status == PERI_OK && kind->form == PERI_SCHEDULE_FORMULA) status = peri_schedule_set_epoch(s, 0);
+  if (status != PERI_OK) peri_schedule_release(&s);
   *out = s;
-  return PERI_OK;
+  return status;
 }
 
 void peri_schedule_release(peri_schedule **schedule) {
@@ -171,23 +98,69 @@ void peri_schedule_release(peri_schedule **schedule) {
   *schedule = NULL;
   if (own == NULL || --own->references > 0) return;
   peri_optimizer *optimizer = own->optimizer;
+  if (own->groups != NULL) peri_free(optimizer->context, own->groups, rate_bytes(own->groups_n));
   peri_free(optimizer->context, own, sizeof *own);
   peri_optimizer_release(&optimizer);
 }
 
-peri_status peri_schedule_set_epoch(peri_schedule *s, double epoch) {
-  double next;
-  PERI_TRY(rate_at(s->optimizer->context, s->kind, s->values[PERI_SCHEDULE_base], epoch, s->options, &next));
+/* ---- epochs ---- */
+
+double peri_schedule_formula(const peri_schedule *s, int64_t group, double base, double epoch, double *momentum) {
+  const peri_schedule_kind *kind = s->kind;
+  double own[PERI_SCHEDULE_OPTIONS];
+  const int n = peri_option_count(kind->options);
+  memcpy(own, s->options, (size_t)n * sizeof *own);
+  double *value = own;
+  for (const peri_option *option = kind->options; option->name != NULL; value += peri_option_values(option++)) {
+    if (is_by_group(option) && peri_option_length(option, value) > 1) *value = value[group];
+  }
+  *momentum = kind->momentum == NULL ? NAN : kind->momentum(epoch, own);
+  return kind->rate(base, epoch, own);
+}
+
+void peri_schedule_write(peri_schedule *s) {
+  peri_optimizer *optimizer = s->optimizer;
+  const int momentum = momentum_of(optimizer);
+  for (int64_t g = 0; g < s->groups_n; g++) {
+    const peri_schedule_rate *rate = &s->groups[g];
+    optimizer->groups[g].options[0] = rate->last;
+    if (!isnan(rate->momentum) && momentum >= 0) optimizer->groups[g].options[momentum] = rate->momentum;
+    if (isnan(optimizer->groups[g].initial)) optimizer->groups[g].initial = rate->base;
+  }
+}
+
+peri_status peri_schedule_apply(peri_schedule *s, double epoch) {
+  for (int64_t g = 0; g < s->groups_n; g++) {
+    const double rate = s->groups[g].next;
+    if (isfinite(rate) && rate >= 0) continue;
+    char text[40];
+    snprintf(text, sizeof text, "%g", rate);
+    return peri_fail(s->optimizer->context, PERI_ERR_ARGUMENT,
+                     "%s: lr is %s after epoch %.0f, from %g (expected a finite number%s)", s->kind->name,
+                     isnan(rate) ? "nan" : text, epoch, s->groups[g].base, isfinite(rate) ? " from 0" : "");
+  }
   s->values[PERI_SCHEDULE_epoch] = epoch;
-  s->values[PERI_SCHEDULE_last] = next;
-  set_rate(s);
+  for (int64_t g = 0; g < s->groups_n; g++) {
+    s->groups[g].last = s->groups[g].next;
+    s->groups[g].momentum = s->groups[g].next_momentum;
+  }
+  peri_schedule_write(s);
   return PERI_OK;
+}
+
+peri_status peri_schedule_set_epoch(peri_schedule *s, double epoch) {
+  PERI_TRY(peri_schedule_fit(s));
+  for (int64_t g = 0; g < s->groups_n; g++) {
+    peri_schedule_rate *rate = &s->groups[g];
+    rate->next = peri_schedule_formula(s, g, rate->base, epoch, &rate->next_momentum);
+  }
+  return peri_schedule_apply(s, epoch);
 }
 
 peri_status peri_schedule_step(peri_schedule *s, double metric) {
   if (s->kind->observe == NULL) return peri_schedule_set_epoch(s, s->values[PERI_SCHEDULE_epoch] + 1);
+  PERI_TRY(peri_schedule_fit(s));
   s->values[PERI_SCHEDULE_epoch]++;
   s->kind->observe(s, metric);
-  set_rate(s);
-  return PERI_OK;
+  return peri_schedule_apply(s, s->values[PERI_SCHEDULE_epoch]);
 }

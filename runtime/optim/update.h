@@ -15,10 +15,19 @@ typedef enum peri_update_id {
   PERI_UPDATE_amsgrad,
   PERI_UPDATE_rmsprop,
   PERI_UPDATE_adagrad,
+  PERI_UPDATE_adamax,
+  PERI_UPDATE_nadam,
+  PERI_UPDATE_radam,
+  PERI_UPDATE_plain_radam, /* its first steps, which the mean of squares does not scale */
+  PERI_UPDATE_adadelta,
+  PERI_UPDATE_asgd,
+  PERI_UPDATE_first_asgd, /* before the average begins, which is the parameter itself until then */
+  PERI_UPDATE_rprop,
+  PERI_UPDATE_lion,
   PERI_UPDATES
 } peri_update_id;
 
-#define PERI_UPDATE_BUFFERS      3
+#define PERI_UPDATE_BUFFERS      4
 #define PERI_UPDATE_COEFFICIENTS 8
 
 /* n parameters p (written), their gradients g, the buffers of the optimiser (written), and numbers

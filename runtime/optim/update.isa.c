@@ -33,4 +33,5 @@
 
 const peri_update_kernels PERI_ISA_NAME(peri_update_kernels) = {
     .update = {BOTH(sgd), BOTH(momentum), BOTH(first_momentum), BOTH(nesterov), BOTH(first_nesterov), BOTH(adam),
-               BOTH(amsgrad), BOTH(rmsprop), BOTH(adagrad)}};
+               BOTH(amsgrad), BOTH(rmsprop), BOTH(adagrad), BOTH(adamax), BOTH(nadam), BOTH(radam), BOTH(plain_radam),
+               BOTH(adadelta), BOTH(asgd), BOTH(first_asgd), BOTH(rprop), BOTH(lion)}};

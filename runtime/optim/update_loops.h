@@ -17,25 +17,31 @@ static PERI_ALWAYS_INLINE T FN(limited)(T d) {
   return size > LARGEST ? d : bounded;
 }
 
-/* p -= lr (g + decay p) */
+/* -1, 0 or 1; NaN stays. */
+static PERI_ALWAYS_INLINE T FN(sign)(T d) {
+  T negative = d < 0 ? -1 : d;
+  return d > 0 ? 1 : negative;
+}
+
+/* p -= lr (s g + decay p), where s is 1, or -1 to go up: here and below. */
 static void FN(sgd)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
-  const T lr = (T)c[0], decay = (T)c[1];
+  const T lr = (T)c[0], decay = (T)c[1], s = (T)c[4];
   T *ps = p;
   const T *gs = g;
   (void)buffers;
   PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) ps[i] -= lr * (gs[i] + decay * ps[i]);
+  for (int64_t i = 0; i < n; i++) ps[i] -= lr * (s * gs[i] + decay * ps[i]);
 }
 
-/* b = keep b + take d (at first: d), p -= lr b, or in Nesterov's form p -= lr (d + keep b); d = g + decay p */
+/* b = keep b + take d (at first: d), p -= lr b, or in Nesterov's form p -= lr (d + keep b); d = s g + decay p */
 static PERI_ALWAYS_INLINE void FN(momentum_loop)(int64_t n, void *p, const void *g, void *buffer, const double *c,
                                                  bool first, bool nesterov) {
-  const T lr = (T)c[0], decay = (T)c[1], keep = (T)c[2], take = (T)c[3];
+  const T lr = (T)c[0], decay = (T)c[1], keep = (T)c[2], take = (T)c[3], s = (T)c[4];
   T *ps = p, *bs = buffer;
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = gs[i] + decay * ps[i];
+    T d = s * gs[i] + decay * ps[i];
     T b = first ? d : keep * bs[i] + take * d;
     bs[i] = b;
     ps[i] -= lr * (nesterov ? d + keep * b : b);
@@ -52,17 +58,17 @@ MOMENTUM(first_nesterov, true, true)
 #undef MOMENTUM
 
 /* m = beta1 m + (1 - beta1) d, v = beta2 v + (1 - beta2) d^2, p = shrink p - step m / (sqrt(v) / root + eps),
- * with d = g + decay p; AMSGrad takes the largest v so far. */
+ * with d = s g + decay p; AMSGrad takes the largest v so far. */
 static PERI_ALWAYS_INLINE void FN(adam_loop)(int64_t n, void *p, const void *g, void *const *buffers, const double *c,
                                              bool largest) {
   const T step = (T)c[0], decay = (T)c[1], shrink = (T)c[2], beta1 = (T)c[3], beta2 = (T)c[4], eps = (T)c[5],
-          root = (T)c[6];
+          root = (T)c[6], s = (T)c[7];
   const T take1 = (T)(1 - c[3]), take2 = (T)(1 - c[4]);
   T *ps = p, *ms = buffers[0], *vs = buffers[1], *tops = largest ? buffers[2] : NULL;
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = FN(limited)(gs[i] + decay * ps[i]);
+    T d = FN(limited)(s * gs[i] + decay * ps[i]);
     T m = beta1 * ms[i] + take1 * d, v = beta2 * vs[i] + take2 * d * d, top = v;
     ms[i] = m;
     vs[i] = v;
@@ -82,15 +88,17 @@ static void FN(amsgrad)(int64_t n, void *p, const void *g, void *const *buffers,
 
 /* v = alpha v + (1 - alpha) d^2, a = alpha a + (1 - alpha) d, b = momentum b + d / (sqrt(v - centre a^2) + eps) with a
  * root of 0 where rounding makes the variance negative,
- * p -= lr b, with d = g + decay p. Buffers that an option leaves out are NULL: a is then 0 and b not kept. */
+ * p -= lr b, with d = s g + decay p. Without centring a is 0, without momentum b is not kept, and their buffers may be
+ * NULL. */
 static PERI_ALWAYS_INLINE void FN(rmsprop_loop)(int64_t n, void *p, const void *g, void *const *buffers,
                                                 const double *c, bool centred, bool moving) {
-  const T lr = (T)c[0], decay = (T)c[1], alpha = (T)c[2], eps = (T)c[3], momentum = (T)c[4], take = (T)(1 - c[2]);
+  const T lr = (T)c[0], decay = (T)c[1], alpha = (T)c[2], eps = (T)c[3], momentum = (T)c[4], s = (T)c[5],
+          take = (T)(1 - c[2]);
   T *ps = p, *vs = buffers[0], *as = buffers[1], *bs = buffers[2];
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = FN(limited)(gs[i] + decay * ps[i]);
+    T d = FN(limited)(s * gs[i] + decay * ps[i]);
     T v = alpha * vs[i] + take * d * d, spread = v;
     vs[i] = v;
     if (centred) {
@@ -108,7 +116,7 @@ static PERI_ALWAYS_INLINE void FN(rmsprop_loop)(int64_t n, void *p, const void *
   }
 }
 static void FN(rmsprop)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
-  bool centred = buffers[1] != NULL, moving = buffers[2] != NULL;
+  bool centred = c[6] != 0, moving = c[7] != 0;
   if (centred && moving) {
     FN(rmsprop_loop)(n, p, g, buffers, c, true, true);
   } else if (centred) {
@@ -120,16 +128,143 @@ static void FN(rmsprop)(int64_t n, void *p, const void *g, void *const *buffers,
   }
 }
 
-/* s += d^2, p -= lr d / (sqrt(s) + eps), with d = g + decay p */
+/* t += d^2, p -= lr d / (sqrt(t) + eps), with d = s g + decay p; t is `initial` more at first */
 static void FN(adagrad)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
-  const T lr = (T)c[0], decay = (T)c[1], eps = (T)c[2];
-  T *ps = p, *ss = buffers[0];
+  const T lr = (T)c[0], decay = (T)c[1], eps = (T)c[2], initial = (T)c[3], s = (T)c[4];
+  T *ps = p, *ts = buffers[0];
   const T *gs = g;
   PERI_INDEPENDENT
   for (int64_t i = 0; i < n; i++) {
-    T d = FN(limited)(gs[i] + decay * ps[i]), s = ss[i] + d * d;
-    s = s > LARGEST ? LARGEST : s;
-    ss[i] = s;
-    ps[i] -= FN(quotient)(lr * d, SQRT(s) + eps);
+    T d = FN(limited)(s * gs[i] + decay * ps[i]), t = ts[i] + initial + d * d;
+    t = t > LARGEST ? LARGEST : t;
+    ts[i] = t;
+    ps[i] -= FN(quotient)(lr * d, SQRT(t) + eps);
+  }
+}
+
+/* m = beta1 m + (1 - beta1) d, u = max(beta2 u, |d| + eps), p -= step m / u, with d = s g + decay p */
+static void FN(adamax)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  const T step = (T)c[0], decay = (T)c[1], beta1 = (T)c[2], beta2 = (T)c[3], eps = (T)c[4], s = (T)c[5],
+          take = (T)(1 - c[2]);
+  T *ps = p, *ms = buffers[0], *us = buffers[1];
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = FN(limited)(s * gs[i] + decay * ps[i]), m = beta1 * ms[i] + take * d;
+    T kept = beta2 * us[i], size = ABS(d) + eps, u = size > kept ? size : kept;
+    ms[i] = m;
+    us[i] = u;
+    ps[i] -= FN(quotient)(step * m, u);
+  }
+}
+
+/* m, v as in adam, p -= (direct d + step m) / (sqrt(v) / root + eps), with d = s g + decay p */
+static void FN(nadam)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  const T direct = (T)c[0], decay = (T)c[1], step = (T)c[2], beta1 = (T)c[3], beta2 = (T)c[4], eps = (T)c[5],
+          root = (T)c[6], s = (T)c[7], take1 = (T)(1 - c[3]), take2 = (T)(1 - c[4]);
+  T *ps = p, *ms = buffers[0], *vs = buffers[1];
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = FN(limited)(s * gs[i] + decay * ps[i]);
+    T m = beta1 * ms[i] + take1 * d, v = beta2 * vs[i] + take2 * d * d;
+    ms[i] = m;
+    vs[i] = v;
+    ps[i] -= FN(quotient)(direct * d + step * m, SQRT(v) / root + eps);
+  }
+}
+
+/* m, v as in adam, p -= step m / (sqrt(v) + eps), or plainly p -= step m, with d = s g + decay p */
+static PERI_ALWAYS_INLINE void FN(radam_loop)(int64_t n, void *p, const void *g, void *const *buffers, const double *c,
+                                              bool scaled) {
+  const T step = (T)c[0], decay = (T)c[1], beta1 = (T)c[2], beta2 = (T)c[3], eps = (T)c[4], s = (T)c[5],
+          take1 = (T)(1 - c[2]), take2 = (T)(1 - c[3]);
+  T *ps = p, *ms = buffers[0], *vs = buffers[1];
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = FN(limited)(s * gs[i] + decay * ps[i]);
+    T m = beta1 * ms[i] + take1 * d, v = beta2 * vs[i] + take2 * d * d;
+    ms[i] = m;
+    vs[i] = v;
+    ps[i] -= scaled ? FN(quotient)(step * m, SQRT(v) + eps) : step * m;
+  }
+}
+static void FN(radam)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  FN(radam_loop)(n, p, g, buffers, c, true);
+}
+static void FN(plain_radam)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  FN(radam_loop)(n, p, g, buffers, c, false);
+}
+
+/* v = rho v + (1 - rho) d^2, x = sqrt(a + eps) / sqrt(v + eps) d, a = rho a + (1 - rho) x^2, p -= lr x, with
+ * d = s g + decay p */
+static void FN(adadelta)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  const T lr = (T)c[0], decay = (T)c[1], rho = (T)c[2], eps = (T)c[3], s = (T)c[4], take = (T)(1 - c[2]);
+  T *ps = p, *vs = buffers[0], *as = buffers[1];
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = FN(limited)(s * gs[i] + decay * ps[i]), v = rho * vs[i] + take * d * d;
+    T x = FN(quotient)(SQRT(as[i] + eps), SQRT(v + eps)) * d;
+    vs[i] = v;
+    as[i] = rho * as[i] + take * x * x;
+    ps[i] -= lr * x;
+  }
+}
+
+/* p = shrink p - eta d, with d = s g + decay p; a += mu (p - a), at first a = p */
+static PERI_ALWAYS_INLINE void FN(asgd_loop)(int64_t n, void *p, const void *g, void *average, const double *c,
+                                             bool first) {
+  const T eta = (T)c[0], decay = (T)c[1], shrink = (T)c[2], mu = (T)c[3], s = (T)c[4];
+  T *ps = p, *as = average;
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = s * gs[i] + decay * ps[i], q = shrink * ps[i] - eta * d;
+    ps[i] = q;
+    as[i] = first ? q : as[i] + (q - as[i]) * mu;
+  }
+}
+static void FN(asgd)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  FN(asgd_loop)(n, p, g, buffers[0], c, false);
+}
+static void FN(first_asgd)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  FN(asgd_loop)(n, p, g, buffers[0], c, true);
+}
+
+/* A step of its own for each value: times plus while d keeps its sign; times minus when it turns, and then d counts as
+ * 0; between the bounds least and most. p -= step sign(d), with d = s g. */
+static void FN(rprop)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  const T lr = (T)c[0], minus = (T)c[1], plus = (T)c[2], least = (T)c[3], most = (T)c[4], s = (T)c[5];
+  const T first = (T)c[6];
+  T *ps = p, *last = buffers[0], *steps = buffers[1];
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = s * gs[i], turn = d * last[i], step = first != 0 ? lr : steps[i];
+    T factor = turn > 0 ? plus : 1;
+    factor = turn < 0 ? minus : factor;
+    step *= factor;
+    step = step < least ? least : step;
+    step = step > most ? most : step;
+    d = turn < 0 ? 0 : d;
+    last[i] = d;
+    steps[i] = step;
+    ps[i] -= step * FN(sign)(d);
+  }
+}
+
+/* p = shrink p - lr sign(beta1 m + (1 - beta1) d), m = beta2 m + (1 - beta2) d, with d = s g */
+static void FN(lion)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
+  const T lr = (T)c[0], shrink = (T)c[1], beta1 = (T)c[2], beta2 = (T)c[3], s = (T)c[4], take1 = (T)(1 - c[2]),
+          take2 = (T)(1 - c[3]);
+  T *ps = p, *ms = buffers[0];
+  const T *gs = g;
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T d = s * gs[i], m = ms[i];
+    ps[i] = shrink * ps[i] - lr * FN(sign)(beta1 * m + take1 * d);
+    ms[i] = beta2 * m + take2 * d;
   }
 }

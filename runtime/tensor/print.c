@@ -5,14 +5,13 @@
 #include <math.h>
 #include <stdio.h>
 
-#define ELIDE_ABOVE 1000 /* elements */
-#define EDGE        3    /* entries shown at each end of an elided dimension */
-#define CELL        40   /* bytes that one element's text may take */
+#define CELL 400 /* bytes that one element's text may take: the largest double has 309 digits before the point */
 
 typedef enum style { STYLE_INTEGER, STYLE_BOOL, STYLE_WHOLE, STYLE_FIXED, STYLE_SCIENTIFIC } style;
 
 typedef struct printer {
   const peri_tensor *x;
+  const peri_text_options *how;
   bool elided;
   style style;
   int width;        /* of a cell */
@@ -42,7 +41,7 @@ static int format_element(const printer *p, const char *element, char *cell) {
   if (isnan(value)) return snprintf(cell, CELL, "nan");
   if (isinf(value)) return snprintf(cell, CELL, value > 0 ? "inf" : "-inf");
   if (p->style == STYLE_WHOLE) return snprintf(cell, CELL, "%.0f.", value);
-  return snprintf(cell, CELL, p->style == STYLE_FIXED ? "%.4f" : "%.4e", value);
+  return snprintf(cell, CELL, p->style == STYLE_FIXED ? "%.*f" : "%.*e", p->how->precision, value);
 }
 
 /* ---- visiting what is shown ---- */
@@ -50,10 +49,15 @@ static int format_element(const printer *p, const char *element, char *cell) {
 typedef void (*visit)(printer *p, const char *element);
 
 /* Whether the middle of a dimension is left out; how many of its entries are shown; which the k-th of these is. */
-static bool has_gap(const printer *p, int level) { return p->elided && p->x->layout.shape[level] > 2 * EDGE; }
-static int64_t shown(const printer *p, int level) { return has_gap(p, level) ? 2 * EDGE : p->x->layout.shape[level]; }
+static bool has_gap(const printer *p, int level) {
+  return p->elided && p->x->layout.shape[level] > 2 * p->how->edge_items;
+}
+static int64_t shown(const printer *p, int level) {
+  return has_gap(p, level) ? 2 * p->how->edge_items : p->x->layout.shape[level];
+}
 static int64_t entry(const printer *p, int level, int64_t k) {
-  return has_gap(p, level) && k >= EDGE ? p->x->layout.shape[level] - 2 * EDGE + k : k;
+  const int64_t edge = p->how->edge_items;
+  return has_gap(p, level) && k >= edge ? p->x->layout.shape[level] - 2 * edge + k : k;
 }
 static const char *entry_data(const printer *p, const char *data, int level, int64_t k) {
   return data + entry(p, level, k) * p->x->layout.strides[level] * (int64_t)peri_dtype_size(p->x->layout.dtype);
@@ -82,6 +86,16 @@ static void note_width(printer *p, const char *element) {
   if (n > p->width) p->width = n;
 }
 
+/* Whether the floats that are shown need exponents: large ones, and those that would lose all their digits. */
+static bool needs_exponents(const printer *p) {
+  static const double last_digit[PERI_MOST_DIGITS + 1] = {1,    1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,  1e-7,  1e-8,
+                                                          1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15, 1e-16, 1e-17};
+  if (p->how->notation != PERI_NOTATION_CHOSEN) return p->how->notation == PERI_NOTATION_SCIENTIFIC;
+  if (p->largest >= 1e8) return true;
+  if (p->whole || p->largest == 0) return false;
+  return p->smallest < last_digit[p->how->precision] || p->largest / p->smallest > 1e5;
+}
+
 static void choose_style(printer *p) {
   peri_dtype dtype = p->x->layout.dtype;
   p->style = dtype == PERI_BOOL ? STYLE_BOOL : STYLE_INTEGER;
@@ -89,8 +103,7 @@ static void choose_style(printer *p) {
     p->whole = true;
     p->smallest = HUGE_VAL;
     visit_shown(p, p->x->data, 0, note_magnitude);
-    bool wide = p->largest >= 1e8 || (p->largest > 0 && (p->smallest < 1e-4 || p->largest / p->smallest > 1e5));
-    p->style = p->whole && p->largest < 1e8 ? STYLE_WHOLE : wide ? STYLE_SCIENTIFIC : STYLE_FIXED;
+    p->style = needs_exponents(p) ? STYLE_SCIENTIFIC : p->whole ? STYLE_WHOLE : STYLE_FIXED;
   }
   visit_shown(p, p->x->data, 0, note_width);
 }
@@ -98,7 +111,7 @@ static void choose_style(printer *p) {
 /* ---- writing ---- */
 
 static void write_cell(printer *p, const char *element) {
-  char cell[CELL], padded[CELL + CELL];
+  char cell[CELL], padded[CELL];
   format_element(p, element, cell);
   int n = snprintf(padded, sizeof padded, "%*s", p->width, cell);
   put(p, padded, (size_t)n);
@@ -110,7 +123,7 @@ static void write_cell(printer *p, const char *element) {
 static void write_row(printer *p, const char *data, int level, int64_t from, int64_t to) {
   for (int64_t k = from; k < to; k++) {
     if (k > from) put(p, "  ", 2);
-    if (k == EDGE && has_gap(p, level)) put(p, GAP "  ", 5);
+    if (k == p->how->edge_items && has_gap(p, level)) put(p, GAP "  ", 5);
     write_cell(p, entry_data(p, data, level, k));
   }
 }
@@ -132,7 +145,7 @@ static void write_matrix(printer *p, const char *data, int level) {
     if (p->per_line < columns) write_heading(p, level + 1, from, to);
     for (int64_t k = 0; k < rows; k++) {
       if (k > 0) put(p, "\n", 1);
-      if (k == EDGE && has_gap(p, level)) put(p, GAP "\n", 4);
+      if (k == p->how->edge_items && has_gap(p, level)) put(p, GAP "\n", 4);
       write_row(p, entry_data(p, data, level, k), level + 1, from, to);
     }
   }
@@ -158,21 +171,21 @@ static void write_level(printer *p, const char *data, int level) {
   } else {
     for (int64_t k = 0; k < shown(p, level); k++) {
       if (k > 0) put(p, "\n\n", 2);
-      if (k == EDGE && has_gap(p, level)) put(p, GAP "\n\n", 5);
+      if (k == p->how->edge_items && has_gap(p, level)) put(p, GAP "\n\n", 5);
       write_level(p, entry_data(p, data, level, k), level + 1);
     }
   }
 }
 
-/* How many cells a line of that many characters takes. */
-static int64_t cells_of_line(const printer *p, int characters) {
+/* How many cells a line takes. */
+static int64_t cells_of_line(const printer *p) {
   int ndim = p->x->layout.ndim, gap = ndim > 0 && has_gap(p, ndim - 1) ? (int)sizeof GAP + 1 : 0;
-  int n = (characters - gap + 2) / (p->width + 2);
+  int n = (p->how->line_width - gap + 2) / (p->width + 2);
   return n < 1 ? 1 : n;
 }
 
 static void write_footer(printer *p) {
-  char shape[PERI_SHAPE_TEXT], footer[PERI_SHAPE_TEXT + CELL];
+  char shape[PERI_SHAPE_TEXT], footer[PERI_SHAPE_TEXT + 40];
   const peri_layout *layout = &p->x->layout;
   const char *gap = layout->ndim == 0 ? "  " : "\n";
   int n = snprintf(footer, sizeof footer, "%s[%s %s%s]", layout->numel == 0 ? "" : gap, peri_dtype_name(layout->dtype),
@@ -180,11 +193,11 @@ static void write_footer(printer *p) {
   put(p, footer, (size_t)n);
 }
 
-peri_status peri_tensor_text(peri_tensor *x, int characters, char **text, size_t *bytes) {
-  printer p = {.x = x, .elided = x->layout.numel > ELIDE_ABOVE};
+peri_status peri_tensor_text(peri_tensor *x, const peri_text_options *how, char **text, size_t *bytes) {
+  printer p = {.x = x, .how = how, .elided = x->layout.numel > how->threshold};
   void *block;
   if (x->layout.numel > 0) choose_style(&p);
-  p.per_line = cells_of_line(&p, characters);
+  p.per_line = cells_of_line(&p);
   for (int pass = 0; pass < 2; pass++) { /* measure, then write */
     p.used = 0;
     if (x->layout.numel > 0) write_level(&p, x->data, 0);

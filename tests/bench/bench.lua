@@ -1,8 +1,9 @@
 -- Perilune beside PyTorch, NumPy and scikit-learn, in one run on one machine.
 --
---   ./dev bench [start] [circle] [mnist] [ops]      all of them and svm when none is named
+--   ./dev bench [start] [circle] [mnist] [ops] [optim]      all of them and svm when none is named
 --   ./dev bench svm [row...]                        the support vector machines: see tests/bench/svm.lua
 --   ./dev bench product [part...]                   products and convolutions: tests/bench/product.lua
+--   ./dev bench tensor [row...]                     operations of tensors: tests/bench/tensor.lua
 --   ./dev bench parts [part...]                     Perilune alone, for the runtime's constants: tests/bench/parts.lua
 --
 -- PERILUNE_MNIST names a folder with MNIST; without it, generated digits of the same shapes serve.
@@ -14,6 +15,7 @@ local digits_folder = dofile "tests/bench/digits_folder.lua"
 local svm_rows = dofile "tests/bench/svm.lua"
 local parts = dofile "tests/bench/parts.lua"
 local product = dofile "tests/bench/product.lua"
+local tensor = dofile "tests/bench/tensor.lua"
 
 local program = arg[-1]
 
@@ -149,9 +151,28 @@ function benches.ops()
   end
 end
 
-local order = { "start", "circle", "mnist", "ops", "svm" }
+function benches.optim()
+  heading "Steps of optimisers over 1,000 parameters, one thread; PyTorch's faster of foreach and not"
+  columns "PyTorch"
+  peri.set_num_threads(1)
+  local theirs = peer("optim", 1)
+  for _, size in ipairs { 10, 100, 1000 } do
+    for _, kind in ipairs { { "SGD", { lr = 0.001, momentum = 0.9 } }, { "Adam" } } do
+      local parameters = {}
+      for i = 1, 1000 do
+        parameters[i] = nn.Parameter(peri.randn(size))
+        parameters[i]:sum():backward()
+      end
+      local optimizer = optim[kind[1]](parameters, kind[2])
+      local name = ("%s, %d values each"):format(kind[1], size)
+      row(name, best_of(200, function() optimizer:step() end), theirs[name][1])
+    end
+  end
+end
+
+local order = { "start", "circle", "mnist", "ops", "optim", "svm" }
 local chosen = #arg > 0 and { table.unpack(arg) } or order
-local with_rows = { svm = svm_rows, product = product, parts = parts }
+local with_rows = { svm = svm_rows, product = product, tensor = tensor, parts = parts }
 local rows = {} -- of one of those: what follows the word
 if chosen[1] == "svm60000" then chosen = { "svm", "mnist60000" } end
 if with_rows[chosen[1]] then
@@ -161,7 +182,8 @@ for name, bench in pairs(with_rows) do benches[name] = function() bench(rows) en
 
 for _, name in ipairs(chosen) do
   if not benches[name] then
-    io.stderr:write(("bench: no bench %s (known: %s, product, parts)\n"):format(name, table.concat(order, ", ")))
+    local known = table.concat(order, ", ")
+    io.stderr:write(("bench: no bench %s (known: %s, product, tensor, parts)\n"):format(name, known))
     os.exit(1)
   end
 end

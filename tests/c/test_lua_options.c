@@ -167,6 +167,64 @@ static void words_that_are_not_there(void) {
   lua_close(L);
 }
 
+/* Lists whose numbers have defaults of their own, and lists of one to many. */
+static const double two_defaults[] = {0.9, 0.999};
+static const peri_option lists[] = {
+    {"betas", PERI_OPTION_NUMBER, 0, 0, 1, NULL, "two numbers", 2, .defaults = two_defaults},
+    {"steps", PERI_OPTION_INTEGER, NAN, 0, 1000, NULL, "one to three", 3, .open = true},
+    {"rates", PERI_OPTION_NUMBER, 0.5, 0, 10, NULL, "one to three", 3, .open = true},
+    {NULL}};
+
+/* read{options}: betas, steps, rates and the text of what differs from the defaults */
+static int read_lists(lua_State *L) {
+  double values[8], defaults[8];
+  bind_options(L, 1, "Lists", lists, NULL, values);
+  lua_settop(L, 1);
+  peri_option_defaults(lists, defaults);
+  bind_push_option(L, &lists[0], values);
+  bind_push_option(L, &lists[1], values + 2);
+  bind_push_option(L, &lists[2], values + 5);
+  lua_newtable(L);
+  bind_add_option_texts(L, lists, defaults, values);
+  bind_join(L, ", ");
+  return 4;
+}
+
+static void open_lists(void) {
+  lua_State *L = open_state();
+  lua_pushcfunction(L, read_lists);
+  lua_setglobal(L, "read");
+  check_option_row("Lists", lists, 8);
+  PERI_CHECK(peri_option_count(lists) == 8, "%d values", peri_option_count(lists));
+  if (luaL_dostring(L, prelude) != LUA_OK ||
+      luaL_dostring(L, "local function check(options, ...)\n"
+                       "  for i, got in ipairs {read(options)} do same(got, (select(i, ...))) end\n"
+                       "end\n"
+                       "check({steps = 4}, {0.9, 0.999}, 4, 0.5, 'steps = 4')\n"
+                       "check({steps = {4}, betas = 0.5}, {0.5, 0.5}, 4, 0.5, 'betas = 0.5, steps = 4')\n"
+                       "check({steps = {4, 4}, rates = {1, 2, 3}}, {0.9, 0.999}, {4, 4}, {1.0, 2.0, 3.0},\n"
+                       "  'steps = {4, 4}, rates = {1.0, 2.0, 3.0}')\n"
+                       "check({steps = 4, rates = {0.5, 0.5}, betas = {0.9, 1}}, {0.9, 1.0}, 4, {0.5, 0.5},\n"
+                       "  'betas = {0.9, 1.0}, steps = 4, rates = {0.5, 0.5}')\n"
+                       "local function wrong(text, options)\n"
+                       "  local ok, message = pcall(read, options)\n"
+                       "  if ok or not message:find('Lists: ' .. text, 1, true) then error(tostring(message), 2) end\n"
+                       "end\n"
+                       "wrong('option steps is missing', {})\n"
+                       "wrong('steps has 4 entries (expected 1 to 3)', {steps = {1, 2, 3, 4}})\n"
+                       "wrong('steps has 0 entries (expected 1 to 3)', {steps = {}})\n"
+                       "wrong('steps must be a whole number or a list of up to 3, got true', {steps = true})\n"
+                       "wrong('entry 2 of steps is -1 (expected 0 to 1000)', {steps = {1, -1}})\n"
+                       "wrong('entry 2 of rates is nan', {steps = 1, rates = {1, 0/0}})") != LUA_OK)
+    PERI_CHECK(0, "%s", lua_tostring(L, -1));
+  bind_push_options(L, lists);
+  lua_setglobal(L, "options");
+  if (luaL_dostring(L, "same(options[1].default, {0.9, 0.999})  assert(options[2].default == nil)\n"
+                       "same(options[3].default, 0.5)  same(options[3].count, 3)") != LUA_OK)
+    PERI_CHECK(0, "%s", lua_tostring(L, -1));
+  lua_close(L);
+}
+
 static void machines(void) {
   const estimator_type *const types[] = {&peri_bind_svc,        &peri_bind_nu_svc,    &peri_bind_svr,
                                          &peri_bind_nu_svr,     &peri_bind_one_class, &peri_bind_linear_svc,
@@ -176,4 +234,4 @@ static void machines(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(machines), PERI_TEST(values), PERI_TEST(texts), PERI_TEST(refused), PERI_TEST(rows),
-               PERI_TEST(words_that_are_not_there))
+               PERI_TEST(words_that_are_not_there), PERI_TEST(open_lists))

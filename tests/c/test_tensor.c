@@ -205,7 +205,8 @@ static void check_text_in(peri_tensor *x, int characters, const char *expected) 
   char *text;
   size_t bytes;
   peri_context *context = peri_tensor_context(x);
-  PERI_CHECK(peri_tensor_text(x, characters, &text, &bytes) == PERI_OK, "%s", peri_message(context));
+  peri_text_options how = {.precision = 4, .threshold = 1000, .edge_items = 3, .line_width = characters};
+  PERI_CHECK(peri_tensor_text(x, &how, &text, &bytes) == PERI_OK, "%s", peri_message(context));
   PERI_CHECK(strcmp(text, expected) == 0 && bytes == strlen(expected) + 1, "'%s'", text);
   peri_free(context, text, bytes);
 }

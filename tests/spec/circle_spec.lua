@@ -22,7 +22,7 @@ local function circle(...)
 end
 
 describe("circle.lua", function()
-  it("separates 10,000 fresh points, on average over five seeds", function()
+  it("separates 10,000 fresh points, on average over five seeds #slow", function()
     local mean = {}
     for seed = 1, 5 do
       local rows, n = table_of(circle("--seed", seed, "--test", 10000), "method")

@@ -19,6 +19,20 @@ describe("help", function()
     end
   end)
 
+  it("knows the other names of operations, and the option of all that draw", function()
+    local others = 0
+    for _, op in ipairs(peri.ops()) do
+      for name in (op.also or ""):gmatch "%S+" do
+        assert.equal(peri[op.name], peri[name])
+        if not op.no_method then assert.equal(peri.zeros(1)[op.name], peri.zeros(1)[name]) end
+        assert.matches("%f[%w_]" .. name .. "%f[^%w_]", op.doc)
+        others = others + 1
+      end
+      if op.random then assert.matches("^[^\n]*generator =}", op.doc) end
+    end
+    assert.is_true(others >= 5)
+  end)
+
   it("finds functions, methods and classes by value and by name", function()
     local function begins(text, x) assert.equal(text, helped(x):sub(1, #text)) end
     begins("matmul(a, b", peri.matmul)
@@ -57,7 +71,7 @@ describe("help", function()
 
   it("shows the methods of objects", function()
     local opt = peri.optim.SGD(peri.nn.Linear(2, 2):parameters(), { lr = 1 })
-    assert.matches("^SGD%(.*optimizer:step%(%).*optimizer:zero_grad%(%)", helped(opt))
+    assert.matches("^SGD%(.*optimizer:step%(closure%).*optimizer:zero_grad%(%)", helped(opt))
     assert.matches("^StepLR%(.*schedule:step%(metric%)",
       helped(peri.optim.lr_scheduler.StepLR(opt, { step_size = 1 })))
     assert.matches("^data.loader%(", helped(peri.data.loader { peri.zeros(2) }))
@@ -65,7 +79,8 @@ describe("help", function()
   end)
 
   it("explains values and parts", function()
-    assert.matches("ranges include both ends.* backward ", helped(peri.zeros(2)))
+    assert.matches("ranges include both ends.*%f[%w]backward%f[^%w_]", helped(peri.zeros(2)))
+    assert.matches("g:clone%(%).*g:set_state%(state%)", helped(peri.Generator()))
     assert.matches("^Linear%(.*net:parameters%(%)", helped(peri.nn.Linear(2, 2)))
     assert.matches("^svm.SVC{", helped(peri.svm.SVC()))
     assert.matches("^data.StandardScaler.*transform", helped(peri.data.StandardScaler()))

@@ -87,13 +87,15 @@ describe("the parts of the module", function()
     assert.same({ "true\ttrue\ttrue\ttrue\n", "", 0 }, { out, err, status })
   end)
 
+  local OWN = { Tensor = true, generator = true } -- the module's own
+
   it("have their objects' classes, whose methods stand under a title in the reference and are found by help", function()
     local reference, found = read "docs/reference.md", 0
     for _, class in ipairs(internal.class_list) do
       local part = class.name:match "^(.*)%.[^.]+$" or class.name
       local at = reference:find("\n## " .. (class.title or "no title") .. "\n", 1, true)
       assert.is_true(at ~= nil, class.name)
-      assert.is_true(class.name == "Tensor" or find(part) ~= nil, class.name)
+      assert.is_true(OWN[class.name] or find(part) ~= nil, class.name)
       for name, method in pairs(class.methods) do
         local doc = type(name) == "string" and peri.documentation(method)
         if doc and class.name ~= "Tensor" then
@@ -113,7 +115,9 @@ describe("the parts of the module", function()
     local out, err, status = run({ "-", path }, [[
       local peri = require "perilune"
       local internal = debug.getregistry()["perilune.internal"]
-      table.insert(internal.parts, 3, { name = "orbit", title = "Orbits", doc = "Ways around a body." })
+      local at = 1
+      while internal.parts[at].name ~= "optim" do at = at + 1 end
+      table.insert(internal.parts, at, { name = "orbit", title = "Orbits", doc = "Ways around a body." })
       peri.orbit = {}
       internal.document("period", "orbit.period(a) -> number\nThe time of one turn.", function() end, peri.orbit)
       local Ellipse = {}
@@ -147,7 +151,7 @@ describe("the parts of the module", function()
     local text = read(path)
     os.remove(path)
     local section = "\n## Orbits\n\nWays around a body.\n\n### `orbit.period(a) -> number`\n\nThe time of one turn." ..
-      "\n\n## Methods of ellipses\n\n### `ellipse:turn(angle)`\n\nTurns it.\n\n## Optimisers\n"
+      "\n\n## Methods of ellipses\n\n### `ellipse:turn(angle)`\n\nTurns it.\n\n## Gradients within bounds\n"
     assert.truthy(text:find(section, 1, true), "the section stands before that of the next row")
   end)
 end)

@@ -25,6 +25,25 @@ describe("plot", function()
     has(message_of(plot.page, {figure, figure, rows = 1, cols = 1}), "plot.page: 2 figures do not fit")
   end)
 
+  it("leaves room between words that stand below each other in SVG, and draws marks as large as asked for", function()
+    local function panel(n)
+      return plot.figure{title = "title " .. n, xlabel = "below " .. n}
+        :line({1, 2, 3}, {label = "curve " .. n, marker = "circle", size = 6})
+    end
+    plot.page{panel(1), panel(2), cols = 1, title = "page", legend = "each", width = 600, height = 500}:save(
+      file "picture.svg")
+    local svg, places = content "picture.svg", {}
+    for y, size, words in svg:gmatch 'translate%([%d.]+,([%d.]+)%)"[^>]-font%-size="([%d.]+)"[^>]*>%s*<text>([^<]+)' do
+      places[words] = {top = y - 0.8 * size, bottom = y + 0.25 * size}
+    end
+    for _, pair in ipairs{{"page", "title 1"}, {"below 1", "title 2"}} do
+      local gap = places[pair[2]].top - places[pair[1]].bottom
+      assert.is_true(gap >= 3, ("%s: %g"):format(pair[1], gap))
+    end
+    local diameter = 2 * svg:match "scale%(([%d.]+)%)" -- of a circle of radius 1
+    assert.is_true(math.abs(diameter - 6) < 1, diameter)
+  end)
+
   describe("panels of a page", function()
     -- Where the plots of a page are, in pixels: {left, right, bottom, top} of each.
     local function places(page)

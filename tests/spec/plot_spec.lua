@@ -146,6 +146,17 @@ describe("plot", function()
       lacks(commands_of(plot.figure{yscale = "log"}:line{1e-4, 1e4}), "set ytics")
     end)
 
+    it("marks no more of a log axis than have room: powers of ten, else every second place or third", function()
+      local function marks(from, to, width)
+        local commands = commands_of(plot.figure{xscale = "log", width = width}:line({from, to}, {1, 2}))
+        return commands:match("set xtics (%b())")
+      end
+      assert.equal("(5e-06, 1e-05, 2e-05, 5e-05, 0.0001, 0.0002, 0.0005, 0.001, 0.002)", marks(3e-6, 2e-3, 640))
+      assert.is_nil(marks(3e-6, 2e-3, 400)) -- gnuplot's own: 1e-05, 0.0001, 0.001
+      assert.equal("(0.0002, 0.0003, 0.0004, 0.0005, 0.0006, 0.0007)", marks(2e-4, 7e-4, 480))
+      assert.equal("(0.0002, 0.0004, 0.0006)", marks(2e-4, 7e-4, 360))
+    end)
+
     it("marks no more powers of ten than have room", function()
       local wide = {xscale = "log", yscale = "log", width = 480}
       local commands = commands_of(plot.figure(wide):line({1e-3, 1e5}, {1, 2}))

@@ -351,12 +351,13 @@ describe("the whole report #program #slow", function()
           pictures = pictures + 1
           lacks(text, ("<figcaption>%s</figcaption>"):format(entry:sub(1, -5))) -- but what it shows
           has(text, ('<figure id="%s.%s"'):format(name, entry:sub(1, -5)))
+          has(read(("%s/%s/%s"):format(out, name, entry)), "<desc>") -- beyond its title
         end
       end
       assert.is_true(count(text, "<img ") > 0, name)
       assert.is_nil(text:find("pictures: " .. out, 1, true)) -- they stand on the page
     end
-    assert.equal(11, sections)
+    assert.equal(12, sections)
     assert.equal(pictures, count(page, "<img "))
 
     local missing = why_no_browser()

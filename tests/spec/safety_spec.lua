@@ -173,6 +173,16 @@ describe("memory that a collection finds", function()
       function() return net:load_state_dict(net:state_dict()) end, function() return nn.Linear(2, 2):to "float64" end,
       function() return adam:load_state_dict(adam:state_dict()) end, function() return optim.SGD({ q }, { lr = 1 }) end,
       function() return optim.lr_scheduler.StepLR(adam, { step_size = 1 }):state_dict() end,
+      function()
+        local parts = { { params = { peri.ones(2, { requires_grad = true }) } }, { params = { q }, lr = 2 } }
+        local grouped = optim.Adam(parts, { lr = 1 })
+        grouped:add_param_group { params = { peri.ones(2, { requires_grad = true }) } }
+        grouped:load_state_dict(grouped:state_dict())
+        optim.lr_scheduler.CyclicLR(grouped, { base_lr = 0, max_lr = 1 }):step()
+        return grouped.param_groups[2].params, grouped:state(q).exp_avg
+      end,
+      function() return optim.EMA(net):update():store():restore():state_dict() end,
+      function() return nn.utils.clip_grad_norm_({ q }, 1) end,
       function() return svm.SVC():fit(x, labels) end, function() return machine:predict(x), machine.support_vectors end,
       function() return machine:decision_function(x) end, function() return machine:score(x, labels) end,
       function() return svm.LinearSVC():fit(x, labels):predict(x) end,
@@ -192,11 +202,13 @@ describe("memory that a collection finds", function()
   it("is used by every reader and writer of files", function()
     local path = os.tmpname()
     for _, name in ipairs(data.formats()) do
-      local given = formats[name]()
+      local given, ending = formats[name]()
+      local at = path .. (ending or "")
       for _, verb in ipairs { "write_", "read_" } do
-        local ok, message = short(data[verb .. name], path, table.unpack(verb == "write_" and given or {}))
+        local ok, message = short(data[verb .. name], at, table.unpack(verb == "write_" and given or {}))
         assert.is_true(ok, verb .. name .. ": " .. tostring(message))
       end
+      os.remove(at)
     end
     os.remove(path)
   end)
@@ -225,6 +237,13 @@ describe("an object that was collected", function()
     list = function() return nn.ModuleList(nn.Linear(2, 2)) end,
     optimizer = function() return optim.SGD({ weight }, { lr = 1 }) end,
     schedule = function() return optim.lr_scheduler.StepLR(optim.SGD({ weight }, { lr = 1 }), { step_size = 1 }) end,
+    group = function() return optim.SGD({ weight }, { lr = 1 }).param_groups[1] end,
+    written = function() return optim.LBFGS({ weight }, { history_size = 2 }) end,
+    sequence = function()
+      local sgd = optim.SGD({ weight }, { lr = 1 })
+      local part = optim.lr_scheduler.ConstantLR(sgd)
+      return optim.lr_scheduler.SequentialLR(sgd, { schedulers = { part, part }, milestones = { 2 } })
+    end,
     loader = function() return data.loader({ peri.ones(4, 2) }, { batch_size = 2, shuffle = true }) end,
   }
   for _, machine in ipairs(svm.machines()) do makers[machine.name] = function() return svm[machine.name]() end end
@@ -244,7 +263,9 @@ describe("an object that was collected", function()
         local ok, f = pcall(function() return alive[method] end)
         local argument = ({ train = true, to = "float64", load_state_dict = {}, save = "/dev/null/x" })[method]
         uses[#uses + 1] = function(o) return o[method](o, argument) end
-        if ok and f then uses[#uses + 1] = function(o) return f(o, argument) end end -- the method from elsewhere
+        if ok and type(f) == "function" then -- the method from elsewhere
+          uses[#uses + 1] = function(o) return f(o, argument) end
+        end
       end
       for i, use in ipairs(uses) do
         local result = after_collection(make, use)

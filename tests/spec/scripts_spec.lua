@@ -243,11 +243,38 @@ describe("the experiment", function()
     assert.is_true(network[4] > 0.85 and network[4] > dense[4] + 0.1, out)
     pictures("learning", "confusion", "wrong", "weights", "maps")
   end)
+
+  it("conv.lua: by hand as by the operation, more right with as many parameters, and pools forgive shifts", function()
+    local rows, out = experiment "conv"
+    local count = 0
+    for dtype, channels, difference in out:gmatch "\n(float%d+) +20 +(%d) to 8 +[%d.]+ +[%d.e-]+ +(%S+)" do
+      local sum, digits = 25 * channels, dtype == "float32" and 2 ^ -24 or 2 ^ -53
+      assert.is_true(tonumber(difference) < 2 * sum * digits * 5, dtype) -- of sums of normal numbers
+      count = count + 1
+    end
+    assert.equal(4, count)
+    local dense, wide = rows.dense, rows["dense, 10 times the units"]
+    local steps, pools = rows["convolutions in steps of 2"], rows["convolutions, pools of 2 x 2"]
+    local last = rows["convolutions, last pool of all"]
+    assert.equal(pools[2], steps[2]) -- parameters
+    for _, row in ipairs { dense, last } do assert.is_true(row[2] <= pools[2] and row[2] > 0.95 * pools[2], row[1]) end
+    assert.is_true(wide[2] > 9 * pools[2])
+    local function above(a, b, k, by) assert.is_true(a[k] > b[k] + by, ("%s, %s: %d"):format(a[1], b[1], k)) end
+    above(pools, dense, 4, 0.05)
+    above(pools, wide, 4, 0.03)
+    for k = 5, 7 do -- shifts of 1 to 3 pixels
+      above(pools, dense, k, 0.2)
+      above(pools, wide, k, 0.2)
+      above(pools, steps, k, 0.1)
+    end
+    assert.is_true(dense[6] < dense[4] / 2 and wide[6] < wide[4] / 2 and last[6] > 0.95 * last[4])
+    pictures("by_hand", "networks", "kernels")
+  end)
 end)
 
 describe("every experiment", function()
   local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
-    "model_selection", "sample_size", "circle", "mnist" }
+    "model_selection", "sample_size", "circle", "mnist", "conv" }
 
   it("has a help, and one line for what is wrong", function()
     for _, name in ipairs(names) do
@@ -272,6 +299,7 @@ describe("every experiment", function()
       backprop_cost = { "--depth", 2, "--width", 1, "--rows", 1 }, gradients = { "--hidden", 1 },
       model_selection = { "--seeds", 2, "--epochs", 1 }, svm = { "--points", 20 },
       mnist = { "--digits", 20, "--epochs", 1, "--hidden", 1, "--batch", 1, "--svm", 20 },
+      conv = { "--digits", 20, "--epochs", 1, "--batch", 1 },
     } do
       local _, err, status = run { "scripts/" .. name .. ".lua", "--quick", "--plots=no", table.unpack(words) }
       assert.equal("", err)

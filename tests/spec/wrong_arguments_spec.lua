@@ -149,8 +149,10 @@ local CALLS = {
   { "svm.path", X, y, must = function() return { Cs = { 1, 2 } } end },
   { "svm.cross_validate", svm.SVC(), X, y }, { "svm.grid_search", svm.SVC(), X, y }, { "svm.kernel_matrix", X, X },
   { "svm.load_libsvm", NOWHERE }, { "data.read_csv", NOWHERE }, { "data.read_svmlight", NOWHERE },
-  { "data.write_csv", NOWHERE, X, y }, { "data.write_svmlight", NOWHERE, X, y }, { "data.split", { X, y } },
-  { "data.loader", { X, y } },
+  { "data.write_csv", NOWHERE, X, y }, { "data.write_svmlight", NOWHERE, X, y },
+  { "data.write_npz", NOWHERE, { X = X } }, { "data.image_folder", NOWHERE },
+  { "data.read_image", NOWHERE }, { "data.read_png", NOWHERE }, { "data.read_pnm", NOWHERE },
+  { "data.split", { X, y } }, { "data.loader", { X, y } },
 }
 for _, name in ipairs {
   "blobs", "checkerboard", "circles", "digits", "friedman1", "moons", "regression", "sinc", "spirals", "xor",
@@ -168,8 +170,9 @@ for _, row in ipairs(svm.machines()) do
   CALLS[#CALLS + 1] = { "svm." .. row.name, use = use }
 end
 
-local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.write_idx", "svm.load", "svm.machines",
-  "train.unfinished" }
+local WITHOUT_OPTIONS = { "data.formats", "data.mnist", "data.read_idx", "data.read_npy", "data.read_npz",
+  "data.write_idx", "data.write_image", "data.write_npy", "data.write_png", "data.write_pnm", "svm.load",
+  "svm.machines", "train.unfinished" }
 
 -- The names of a call's options, from the error that lists them.
 local function option_names(f, arguments, options)

@@ -409,7 +409,8 @@ title.]],
     script:numbers("set cbrange [" .. NUMBER .. ":" .. NUMBER .. "]", layer.low, layer.high)
     if layer.colorbar then
       script:add("set colorbox")
-      script:add("set cblabel %s offset 1", type(layer.colorbar) == "string" and quoted(layer.colorbar) or "''")
+      local words = type(layer.colorbar) == "string" and quoted(layer.colorbar) or "''"
+      script:add("set cblabel %s offset 1 font ',13'", words)
     end
     return block and {("%s nonuniform matrix using 1:2:3 with image notitle"):format(block)} or {}
   end,

@@ -90,7 +90,7 @@ local function write_axis(panel, script, axis)
   if label then
     local room = axis == "x" and script.width - 80 or script.height - 80
     local offset = extra > 0 and axis == "x" and (" offset 0,-%d"):format(extra) or ""
-    script:add("set %slabel %s%s", axis, wrapped(label, room, 13), offset)
+    script:add("set %slabel %s%s font ',13'", axis, wrapped(label, room, 13), offset)
   end
   if extra > 0 and axis == "x" then set_bottom(script, figure, extra) end -- gnuplot's own has room for one line
   if box["log_" .. axis] then script:add("set logscale %s", axis) end

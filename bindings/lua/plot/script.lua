@@ -204,6 +204,15 @@ local function with_words(svg, told)
   return (svg:gsub("<svg[^>]*>\n", function(tag) return tag .. table.concat(parts) end, 1))
 end
 
+-- gnuplot's SVG takes a line for 1.5 times as high as the terminal's font, so that what stands below a plot would touch
+-- what follows; that font is smaller for it. All words name theirs, but marks are as large as it.
+local SVG_FONT = 11
+local function full_marks(svg)
+  return (svg:gsub("(<use [^>]*scale%()([%d.]+)", function(head, scale)
+    return head .. pointed(("%.2f"):format(scale * 13 / SVG_FONT))
+  end))
+end
+
 -- The unit is SVG's pixel, 1/96 inch. cairo's font sizes are points of 1/72 inch, and the other factors
 -- below were measured so that marks and dashes come out alike in all formats.
 local POINT = 0.75
@@ -211,10 +220,11 @@ local POINT = 0.75
 local FORMATS = {
   svg = {
     terminal = function(w, h)
-      return ("svg size %d,%d fixed noenhanced font 'sans-serif,13' background '#ffffff'"):format(w, h)
+      local form = "svg size %d,%d fixed noenhanced font 'sans-serif,%d' background '#ffffff'"
+      return form:format(w, h, SVG_FONT)
     end,
     finish = function(bytes, figures, told)
-      return with_words(sharp_images(compact_svg(escaped(bytes)), figures), told)
+      return with_words(full_marks(sharp_images(compact_svg(escaped(bytes)), figures)), told)
     end,
   },
   png = {

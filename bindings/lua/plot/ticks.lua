@@ -80,8 +80,11 @@ local function powers(axis, low, high, script)
   return {places = step > 1 and ticks or nil, texts = texts_of(ticks)} -- gnuplot marks every power, and those between
 end
 
-local function at_places(axis, ticks, script)
-  if script.text then ticks = sparse(ticks, room_for(axis, script, longest(texts_of(ticks)))) end
+-- As many of the ticks as have room, or powers of ten alone, where there are two.
+local function at_places(axis, ticks, low, high, script)
+  local room = room_for(axis, script, longest(texts_of(ticks)))
+  if #ticks > room and high / low >= 100 then return powers(axis, low, high, script) end
+  ticks = sparse(ticks, room)
   return {places = ticks, texts = texts_of(ticks)}
 end
 
@@ -97,13 +100,13 @@ local function logarithmic(axis, low, high, script)
         if at >= low and at <= high then ticks[#ticks + 1] = at end
       end
     end
-    if #ticks >= 3 then return at_places(axis, ticks, script) end
+    if #ticks >= 3 then return at_places(axis, ticks, low, high, script) end
   end
   local power = 10.0 ^ math.floor(math.log(high - low, 10))
   local step = (high - low) / power < 3 and power / 2 or power
   local ticks = {}
   for i = math.ceil(low / step), math.floor(high / step) do ticks[#ticks + 1] = i * step end
-  return at_places(axis, ticks, script)
+  return at_places(axis, ticks, low, high, script)
 end
 
 -- ---- names ----

@@ -123,21 +123,6 @@ end
 
 -- ---- one epoch ----
 
--- Gradients together no longer than the limit (R. Pascanu, T. Mikolov, Y. Bengio 2013).
-local function clip(parameters, limit)
-  peri.no_grad(function()
-    local squares = 0
-    for _, p in ipairs(parameters) do
-      if p.grad then squares = squares + p.grad:to("float64"):square():sum():item() end
-    end
-    local norm = math.sqrt(squares)
-    if norm <= limit then return end
-    for _, p in ipairs(parameters) do
-      if p.grad then p.grad:mul_(limit / norm) end
-    end
-  end)
-end
-
 local function is_finite(x) return x - x == 0 end
 
 -- One mini-batch by the model, the loss and the optimizer: its loss, and the scores before the step.
@@ -148,7 +133,7 @@ local function ordinary_step(job, x, y, n, w)
   local value = loss:item()
   if is_finite(value) then
     loss:backward()
-    if job.clip_grad_norm then clip(job.parameters, job.clip_grad_norm) end
+    if job.clip_grad_norm then peri.nn.utils.clip_grad_norm_(job.parameters, job.clip_grad_norm) end
     job.optimizer:step()
   end
   return value, scores

@@ -52,6 +52,58 @@ peri_status peri_safetensors_write(peri_context *context, const char *path, size
                                    peri_tensor *const *tensors, size_t metadata_n, const char *const *keys,
                                    const char *const *values);
 
+/* ---- NPY and NPZ (NumPy's arrays) ----
+ * One array, and named arrays in a ZIP archive. bool, int64, uint8, float32 and float64 are the dtypes of that name;
+ * float16 becomes float32, the other integers int64, uint64 where every value fits; in either order of bytes, and of
+ * dimensions. `operation` opens the messages. */
+
+/* Versions 1.0, 2.0 and 3.0. The file's length must be exactly what its header says. */
+peri_status peri_npy_read(peri_context *context, const char *operation, const char *path, peri_tensor **out);
+/* The same from memory; name stands for the file in messages. */
+peri_status peri_npy_parse(peri_context *context, const char *name, const void *bytes, size_t size, peri_tensor **out);
+/* Version 1.0, in C's order. */
+peri_status peri_npy_write(peri_context *context, const char *path, peri_tensor *tensor);
+
+/* Members NAME.npy, stored or deflated, with or without ZIP64, become NAME; there is no metadata. */
+peri_status peri_npz_read(peri_context *context, const char *operation, const char *path, peri_named_tensors *out);
+peri_status peri_npz_parse(peri_context *context, const char *name, const void *bytes, size_t size,
+                           peri_named_tensors *out);
+
+typedef struct peri_npz_options {
+  bool compress; /* deflate members */
+  bool zip64;    /* that form although the file is small enough for the old one */
+} peri_npz_options;
+
+/* Writes n named tensors, in the order of their names, which are unique UTF-8. */
+peri_status peri_npz_write(peri_context *context, const char *operation, const char *path, size_t n,
+                           const char *const *names, peri_tensor *const *tensors, const peri_npz_options *options);
+
+/* ---- images: PNG, and PGM and PPM (PNM) ----
+ * H x W x C, uint8, also of fewer bits: C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. */
+
+typedef enum peri_image_format {
+  PERI_IMAGE_ANY, /* told apart by content, or by the ending of the path */
+  PERI_IMAGE_PNG,
+  PERI_IMAGE_PNM
+} peri_image_format;
+
+typedef struct peri_image_options {
+  int depth;    /* 8, or 16: samples of 16 bits, as int64 */
+  int channels; /* 1 to 4: the image is converted; 0: as it is */
+} peri_image_options;
+
+/* `operation` opens the messages. PNG needs libpng, which is opened at the first use. */
+peri_status peri_image_read(peri_context *context, const char *operation, peri_image_format format, const char *path,
+                            const peri_image_options *options, peri_tensor **out);
+/* The same from memory; name stands for the file in messages. */
+peri_status peri_image_parse(peri_context *context, peri_image_format format, const char *name, const void *bytes,
+                             size_t size, const peri_image_options *options, peri_tensor **out);
+/* uint8, H x W x C or H x W; PNM has no alpha. */
+peri_status peri_image_write(peri_context *context, const char *operation, peri_image_format format, const char *path,
+                             peri_tensor *tensor);
+peri_status peri_png_write(peri_context *context, const char *operation, const char *path, peri_tensor *tensor);
+peri_status peri_pnm_write(peri_context *context, const char *operation, const char *path, peri_tensor *tensor);
+
 /* ---- svmlight, the text format of SVMlight and LIBSVM ----
  * A line is a sample: `label qid:query index:value index:value ..`, indices ascending from 1, features that
  * are not listed 0, `#` begins a comment. Numbers are decimal in every locale; values may be nan and inf. */

@@ -1,5 +1,5 @@
 /* IDX, the format of the MNIST family, plain or compressed with gzip. */
-#include "data/formats/bytes.h"
+#include "data/formats/decode.h"
 #include "data/file.h"
 #include "data/formats/formats.h"
 #include "data/reader.h"
@@ -9,12 +9,6 @@
 
 /* ---- element types ---- */
 
-PERI_DEFINE_DECODE(decode_sbyte, int64_t, 1, (int8_t)b[0])
-PERI_DEFINE_DECODE(decode_short, int64_t, 2, (int16_t)peri_load_be16(b))
-PERI_DEFINE_DECODE(decode_int, int64_t, 4, (int32_t)peri_load_be32(b))
-PERI_DEFINE_DECODE(decode_float, float, 4, peri_float_of_bits(peri_load_be32(b)))
-PERI_DEFINE_DECODE(decode_double, double, 8, peri_double_of_bits(peri_load_be64(b)))
-
 typedef struct idx_type {
   unsigned char code;
   unsigned char size;
@@ -23,8 +17,12 @@ typedef struct idx_type {
 } idx_type;
 
 static const idx_type types[] = {
-    {0x08, 1, PERI_UINT8, NULL},       {0x09, 1, PERI_INT64, decode_sbyte},   {0x0B, 2, PERI_INT64, decode_short},
-    {0x0C, 4, PERI_INT64, decode_int}, {0x0D, 4, PERI_FLOAT32, decode_float}, {0x0E, 8, PERI_FLOAT64, decode_double},
+    {0x08, 1, PERI_UINT8, NULL},
+    {0x09, 1, PERI_INT64, peri_decode_i8},
+    {0x0B, 2, PERI_INT64, peri_decode_i16_be},
+    {0x0C, 4, PERI_INT64, peri_decode_i32_be},
+    {0x0D, 4, PERI_FLOAT32, peri_decode_f32_be},
+    {0x0E, 8, PERI_FLOAT64, peri_decode_f64_be},
 };
 
 static const idx_type *find_type(unsigned char code) {

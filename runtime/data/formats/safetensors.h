@@ -4,7 +4,7 @@
 #ifndef PERI_DATA_SAFETENSORS_H
 #define PERI_DATA_SAFETENSORS_H
 
-#include "data/formats/bytes.h"
+#include "data/formats/decode.h"
 #include "data/reader.h"
 #include "data/utf8.h"
 

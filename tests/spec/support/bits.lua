@@ -150,6 +150,10 @@ local OPTIMISERS = {
   { "SGD", { lr = 0.1, momentum = 0.9, nesterov = true } }, { "Adam", { lr = 0.1, weight_decay = 0.01 } },
   { "Adam", { lr = 0.1, amsgrad = true } }, { "AdamW", { lr = 0.1, weight_decay = 0.01 } }, { "RMSprop", { lr = 0.1 } },
   { "RMSprop", { lr = 0.1, momentum = 0.9, centered = true, weight_decay = 0.01 } }, { "Adagrad", { lr = 0.1 } },
+  { "Adamax", { lr = 0.1 } }, { "NAdam", { lr = 0.1 } }, { "RAdam", { lr = 0.1 } },
+  { "Adadelta", { weight_decay = 0.1 } },
+  { "ASGD", { lr = 0.1, t0 = 3 } }, { "Rprop", { lr = 0.1 } }, { "Lion", { lr = 0.1, weight_decay = 0.1 } },
+  { "SGD", { lr = 0.1, maximize = true } },
 }
 
 local function optimisers(peri, emit)
@@ -172,7 +176,11 @@ end
 local SCHEDULES = {
   { "StepLR", { step_size = 3, gamma = 0.3 } }, { "ExponentialLR", { gamma = 0.93 } },
   { "InverseTimeLR", { decay = 0.1, power = 0.7 } }, { "CosineAnnealingLR", { T_max = 13 } }, { "ConstantLR", {} },
-  { "LinearLR", {} },
+  { "LinearLR", {} }, { "MultiStepLR", { milestones = { 5, 9, 30 } } },
+  { "PolynomialLR", { total_iters = 30, power = 0.7 } },
+  { "CosineAnnealingWarmRestarts", { T_0 = 3, T_mult = 2 } }, { "CyclicLR", { base_lr = 0.1, max_lr = 0.7,
+    step_size_up = 6, mode = "exp_range", gamma = 0.97, cycle_momentum = false } },
+  { "OneCycleLR", { max_lr = 1, total_steps = 35, cycle_momentum = false } },
 }
 
 local function schedules(peri, emit)

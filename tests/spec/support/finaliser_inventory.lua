@@ -134,11 +134,14 @@ end, matrix, view))
 for _, name in ipairs(peri.data.formats()) do
   local write, read = peri.data["write_" .. name], peri.data["read_" .. name]
   try("write_" .. name, function()
-    local given = formats[name]()
+    local given, ending = formats[name]()
+    local at = path .. (ending or "")
     given.n = #given
     return function(...)
-      write(path, ...)
-      return table.unpack(samples.tensors { read(path) })
+      write(at, ...)
+      local found = samples.tensors { read(at) }
+      if at ~= path then os.remove(at) end
+      return table.unpack(found)
     end, given
   end)
 end

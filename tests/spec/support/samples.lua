@@ -31,8 +31,12 @@ local function draw(op, sizes, dtype)
   return numbers:to(dtype)
 end
 
--- How many times larger: matrices 80, tensors of three dimensions and more 16.
-local function choose_scale(text) return text:find "T%(%d+,[^)]-,[^)]-%)" and 16 or 80 end
+-- How many times larger: vectors and matrices 80, tensors of three dimensions 16, images of four 6.
+local function choose_scale(text)
+  local most = 1
+  for list in text:gmatch "T(%b())" do most = math.max(most, select(2, list:gsub(",", ",")) + 1) end
+  return ({ 80, 80, 16 })[most] or 6
+end
 
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; text:
 -- other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of
@@ -56,9 +60,9 @@ function samples.arguments(op, options)
     dtype = dtype or options.dtype or "float32"
     return keep(peri.tensor(special[dtype], { dtype = dtype }))
   end
-  -- operands that share memory: x and a method of it; x, where, x; x, where, x transposed
+  -- operands that share memory: x and a method of it; x, 1, where, x; x, where, x transposed
   function env.both(x, method, ...) return x, x[method](x, ...) end
-  function env.placed(x, index) return x, index, x:detach() end
+  function env.placed(x, index) return x, 1, index, x:detach() end
   function env.masked(x, mask) return x, mask, x:t() end
   function env.ints(list) return peri.tensor(list, { dtype = "int64" }) end
   function env.B(...) return peri.rand(scaled({ ... }, scale)):gt(0.5) end
@@ -127,12 +131,17 @@ function samples.find(name)
   return value
 end
 
+-- visit(row, function) for each row; where it gives a list of tensors the function gives them one by one.
 function samples.each(visit)
-  for _, op in ipairs(peri.ops()) do visit(op, samples.find(op.name)) end
+  for _, op in ipairs(peri.ops()) do
+    local call = samples.find(op.name)
+    visit(op, op.list and function(...) return table.unpack(call(...)) end or call)
+  end
 end
 
 -- Lua values and tensors as comparable text: bits for floats.
 function samples.bits(value)
+  if type(value) == "table" then return samples.all_bits(value) end
   if not peri.is_tensor(value) then return tostring(value) end
   return ("%s %s %s"):format(value.dtype, table.concat(value.shape, "x"), value:bytes())
 end
@@ -143,10 +152,16 @@ function samples.all_bits(list)
   return table.concat(parts, "\n")
 end
 
--- The tensors in an argument list, also those in lists.
+-- The tensors in an argument list, also those in tables of it: of each what it lists, then what has names, by these.
 function samples.tensors(arguments, found)
   found = found or {}
-  for _, value in ipairs(arguments) do
+  local values, names = { table.unpack(arguments) }, {}
+  for name in pairs(arguments) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do values[#values + 1] = arguments[name] end
+  for _, value in ipairs(values) do
     if peri.is_tensor(value) then
       found[#found + 1] = value
     elseif type(value) == "table" then

@@ -13,8 +13,8 @@
 local twins = {}
 
 for _, subject in ipairs {
-  "create", "elementwise", "special", "bits", "reduce", "matrix", "convolution", "view", "index", "loss", "random", "pool",
-  "normalize",
+  "create", "elementwise", "special", "bits", "reduce", "scan", "order", "matrix", "convolution", "view", "index", "loss",
+  "random", "pool", "normalize", "image", "arrange",
 } do
   local rows = require("support.twins." .. subject)
   for name, entry in pairs(rows.rows or rows) do

@@ -13,6 +13,18 @@ local shapes = [[ {{}}, {1}, {2, 0, 3}, {{2, 1, 2}, {dtype = 'float64'}}, {3, {d
   {3, {dtype = 'bool'}}, {3, {dtype = 'int64'}} ]]
 local others = "{T()}, {T(0)}, {T(2, 1, 3), {dtype = 'bool'}}, {T(2), {dtype = 'int64'}}, {T(2), {dtype = 'uint8'}}"
 
+local function fitting(f)
+  return function(p)
+    local dtype, shape = f(p)
+    if not array.fits(dtype, p.value) then array.refuse() end
+    return array.full(dtype, shape, p.value)
+  end
+end
+
+local function of_dtype(value)
+  return function(p) return array.full(p.dtype or p.x.dtype, p.shape, value) end
+end
+
 -- The numbers as elements of dtype, which must have each.
 local function progression(dtype, list)
   for _, x in ipairs(list) do
@@ -72,6 +84,14 @@ return {
     {{2}, 2, {dtype = 'bool'}}, {{2}, 0, {dtype = 'bool'}}, {{2}, 1e39}, {{1}, 0/0}, {{1}, -1/0} ]] },
   zeros_like = { like(0), others },
   ones_like = { like(1), others },
+  empty_like = { like(0), others },
+  full_like = { fitting(function(p) return p.dtype or p.x.dtype, p.x.shape end),
+    "{T(), 1}, {T(0), 2}, {T(2), 0.5}, {T(2), 300, {dtype = 'uint8'}}, {T(2), 2, {dtype = 'int64'}}, {B(2), true}" },
+  new_zeros = { of_dtype(0), "{T(2), {}}, {T(), 0}, {B(3), {2, 2}}, {T(2), {2}, {dtype = 'bool'}}" },
+  new_ones = { of_dtype(1), "{T(2), {}}, {T(), 0}, {B(3), {2, 2}}, {T(2), {2}, {dtype = 'bool'}}" },
+  new_empty = { of_dtype(0), "{T(2), {}}, {T(), 0}, {B(3), {2, 2}}, {T(2), {2}, {dtype = 'bool'}}" },
+  new_full = { fitting(function(p) return p.dtype or p.x.dtype, p.shape end),
+    "{T(2), {}, 1}, {T(2), {2}, 0.5}, {T(2), {2}, -1, {dtype = 'uint8'}}, {B(2), {3}, false}, {T(2), {0}, 1}" },
   eye = { function(p)
     return array.build(p.dtype or "float32", { p.n, p.m or p.n }, function(at) return at[1] == at[2] and 1 or 0 end)
   end, "{0}, {1}, {4, 2}, {2, 0}, {3, {dtype = 'int64'}}, {2, 3, {dtype = 'bool'}}, {2, {dtype = 'uint8'}}" },
@@ -88,4 +108,26 @@ return {
     {9, -9, 7, {dtype = 'int64'}}, {0, 1, 2, {dtype = 'bool'}}, {0, 1/0, 3}, {0.5, 2.5, 3, {dtype = 'int64'}},
     {0, 1, -1} ]],
     close = "all", check = check_linspace },
+  logspace = { function(p)
+    local base, dtype = p.base or 10, p.dtype or "float32"
+    if not (base > 0 and base < math.huge) or not array.is_float(dtype) then array.refuse() end
+    local e = linspace { from = p.from, to = p.to, n = p.n, dtype = "float64" }
+    local y = array.build(dtype, { p.n }, function(_, k) return base ^ e.values[k] end)
+    for _, x in ipairs(y.values) do
+      if math.abs(x) == math.huge then array.refuse() end
+    end
+    return y
+  end, [[ {0, 2, 5}, {2, 0, 5}, {0, 1, 3, 2}, {1, 1, 2}, {0, 39, 2}, {0, 39, 3, {dtype = 'float64'}}, {0, 1, 3, 0},
+    {0, 1, 3, -2}, {0, 1, 3, 1/0}, {0, 1, 3, 0/0}, {0, 1/0, 3}, {0, 1, -1}, {5, 1, 0}, {0, 2, 3, {dtype = 'int64'}},
+    {0, 8, 9, 0.5}, {-400, 0, 3}, {0, 400, 3, {dtype = 'float64'}} ]], close = "each" },
+  vander = { function(p)
+    if #p.x.shape ~= 1 or (p.n or 0) < 0 then array.refuse() end
+    local m, n = #p.x.values, p.n or #p.x.values
+    return array.build(array.is_float(p.x.dtype) and p.x.dtype or "int64", { m, n }, function(at)
+      local x, y = array.number(p.x.values[at[1]]), 1
+      for _ = 1, p.increasing and at[2] - 1 or n - at[2] do y = y * x end
+      return y
+    end)
+  end, [[ {T(0)}, {T(3), 0}, {T(1)}, {T(4), 3}, {T(3), 5, true}, {T(3), -1}, {T()}, {T(2, 2)},
+    {B(3), 3} ]], close = "each" },
 }

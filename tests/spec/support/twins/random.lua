@@ -105,11 +105,13 @@ local function floats(f)
   end
 end
 
-local function randint(p, stream)
-  if p.high < p.low then array.refuse() end
-  local offset, range = below(stream, array.numel(p.shape)), p.high - p.low + 1
-  return array.build("int64", p.shape, function(_, k) return p.low + offset(k, range) end)
+local function integers(p, stream, shape, dtype)
+  if p.high < p.low or not (array.fits(dtype, p.low) and array.fits(dtype, p.high)) then array.refuse() end
+  local offset, range = below(stream, array.numel(shape)), p.high - p.low + 1
+  return array.build(dtype, shape, function(_, k) return p.low + offset(k, range) end)
 end
+local function randint(p, stream) return integers(p, stream, p.shape, p.dtype or "int64") end
+local function randint_like(p, stream) return integers(p, stream, p.x.shape, p.dtype or p.x.dtype) end
 
 -- R. Durstenfeld, "Algorithm 235: random permutation", 1964: element i changes places with one of those up to it.
 local function randperm(p, stream)
@@ -123,6 +125,129 @@ local function randperm(p, stream)
   return array.vector("int64", order)
 end
 
+-- The same in the shape and dtype of x.
+local function like(f)
+  return function(p, stream) return f({ shape = p.x.shape, dtype = p.dtype or p.x.dtype }, stream) end
+end
+
+-- Draws that a and b describe, or a number where they are arrays.
+local function finite(x) return x == x and math.abs(x) < math.huge end
+
+local function check_interval(p)
+  if not (finite(p.low) and finite(p.high) and p.low <= p.high and finite(p.high - p.low)) then array.refuse() end
+end
+
+local function uniform(p, stream)
+  check_interval(p)
+  local numbers = floats(random.uniform)(p, stream)
+  return array.build(numbers.dtype, p.shape, function(_, k) return p.low + (p.high - p.low) * numbers.values[k] end)
+end
+
+-- 52 bits and a half of their last one, in doubles.
+local function exponential(p, stream)
+  local dtype = p.dtype or "float32"
+  if not array.is_float(dtype) or not finite(p.rate) or p.rate <= 0 then array.refuse() end
+  local at = draw(stream, array.numel(p.shape), 2)
+  return array.build(dtype, p.shape, function(_, k)
+    return -math.log(((bits_of(at(k)) >> 12) * 2 + 1) * 0x1p-53) / p.rate
+  end)
+end
+
+local function normal_of(p, stream)
+  local mean, std, dtype = p.mean, p.std, p.dtype or "float32"
+  for _, x in ipairs { mean, std } do
+    if array.is(x) and not array.is_float(x.dtype) then array.refuse() end
+    if array.is(x) and x.dtype == "float64" and not p.dtype then dtype = "float64" end
+    if not array.is(x) and not finite(x) then array.refuse() end
+  end
+  for _, x in ipairs(array.is(std) and std.values or { std }) do
+    if x < 0 or x ~= x then array.refuse() end
+  end
+  local shape = p.shape
+  if not array.is(mean) and not array.is(std) then
+    if not shape then array.refuse() end
+  else
+    local common = array.broadcast(mean, std)
+    local shift = #(shape or common) - #common
+    if shift < 0 then array.refuse() end
+    for d, size in ipairs(common) do
+      if size ~= 1 and size ~= (shape or common)[shift + d] then array.refuse() end
+    end
+    shape = shape or common
+  end
+  local numbers = floats(normal)({ shape = shape, dtype = dtype }, stream)
+  return array.build(dtype, shape, function(at, k)
+    return array.stretched(mean, at) + array.stretched(std, at) * numbers.values[k]
+  end)
+end
+
+-- 1 where 53 bits are below the chance.
+local function trials(shape, dtype, chance, stream)
+  for _, p in ipairs(array.is(chance) and chance.values or { chance }) do
+    if not (p >= 0 and p <= 1) then array.refuse() end
+  end
+  if array.is(chance) and not array.is_float(chance.dtype) then array.refuse() end
+  local u = random.uniform(stream, "float64", array.numel(shape))
+  return array.build(dtype, shape, function(at, k) return u(k) < array.stretched(chance, at) and 1 or 0 end)
+end
+local function bernoulli(p, stream) return trials(p.p.shape, p.p.dtype, p.p, stream) end
+local function bernoulli_(p, stream)
+  if array.is(p.p) and table.concat(array.broadcast(p.x, p.p), "x") ~= table.concat(p.x.shape, "x") then
+    array.refuse()
+  end
+  return trials(p.x.shape, p.x.dtype, p.p or 0.5, stream)
+end
+
+local function written(f, defaults)
+  return function(p, stream)
+    if not array.is_float(p.x.dtype) then array.refuse() end
+    local q = { shape = p.x.shape, dtype = p.x.dtype }
+    for name, value in pairs(defaults) do q[name] = p[name] or value end
+    return f(q, stream)
+  end
+end
+
+-- With replacement, or of one: where a part of the sum lies among the running sums. Else exponential numbers over the
+-- weights, whose order it is.
+local function multinomial(p, stream)
+  local w, rows, draws = p.weights, 1, p.n
+  local size = w.shape[#w.shape]
+  if not array.is_float(w.dtype) or #w.shape < 1 or #w.shape > 2 or size == 0 or draws < 0 then array.refuse() end
+  if #w.shape == 2 then rows = w.shape[1] end
+  local replacement, chosen = p.replacement or draws == 1, {}
+  for row = 1, rows do
+    local sum, possible = 0, 0
+    for i = 1, size do
+      local x = w.values[(row - 1) * size + i]
+      if not (x >= 0 and x < math.huge) then array.refuse() end
+      sum = sum + x
+      possible = possible + (x > 0 and 1 or 0)
+    end
+    if draws > 0 and (sum == 0 or not replacement and draws > possible) then array.refuse() end
+  end
+  local at = draw(stream, rows * (replacement and draws or size), 2)
+  for row = 1, rows do
+    local keys, sum = {}, 0
+    local function weight(i) return w.values[(row - 1) * size + i] end
+    for i = 1, size do sum = sum + weight(i) end
+    for k = 1, replacement and draws or 0 do
+      local wanted, run, i = (bits_of(at((row - 1) * draws + k)) >> 11) * 0x1p-53 * sum, 0, 0
+      repeat
+        i = i + 1
+        run = run + weight(i)
+      until run > wanted
+      chosen[#chosen + 1] = i
+    end
+    for i = 1, replacement and 0 or size do
+      local u = ((bits_of(at((row - 1) * size + i)) >> 12) * 2 + 1) * 0x1p-53
+      if weight(i) > 0 then keys[#keys + 1] = { -math.log(u) / weight(i), i } end
+    end
+    table.sort(keys, function(a, b) return a[1] < b[1] end)
+    for k = 1, replacement and 0 or draws do chosen[#chosen + 1] = keys[k][2] end
+  end
+  return array.build("int64", #w.shape == 2 and { rows, draws } or { draws }, function(_, k) return chosen[k] end)
+end
+
 local shapes = [[ {{}}, {1}, {0}, {5}, {7, 9}, {3, {dtype = 'float64'}}, {{2, 2}, {dtype = 'float64'}},
     {2, {dtype = 'int64'}}, {1037}, {519, {dtype = 'float64'}} ]]
 
@@ -131,8 +256,40 @@ random.rows = {
   randn = { floats(normal), shapes, close = "all" },
   randint = { randint, [[ {1, 1, {5}}, {-3, 3, {2, 3}}, {5, 4, {2}}, {0, 1, {}}, {1, 2, {0}}, {1, 1000000, {519}},
     {-9, 40, 3, 4}, {math.mininteger, math.maxinteger, {9}},
-    {math.mininteger, math.mininteger + 3 * (1 << 62) - 1, {120}},
+    {math.mininteger, math.mininteger + 3 * (1 << 62) - 1, {120}}, {0, 1, 9, {dtype = 'bool'}},
+    {0, 2, 9, {dtype = 'bool'}}, {-5, 5, 600, {dtype = 'float32'}}, {-5, 5, 6, {dtype = 'uint8'}},
     {-(1 << 62), 1 << 62, {60}}, {0, (1 << 52) + 1, {60}} ]] },
+  randint_like = { randint_like, [[ {T(2, 3), -3, 3}, {T(3), 5, 4}, {T(3), 0, 255, {dtype = 'uint8'}},
+    {T(3), 0, 256, {dtype = 'uint8'}}, {T(3), 0, 9, {dtype = 'int64'}}, {T(), 1, 1}, {B(4), 0, 1},
+    {T(1030), 0, 1} ]] },
+  rand_like = { like(floats(random.uniform)), "{T()}, {T(0)}, {T(519)}, {B(3)}, {B(3), {dtype = 'float64'}}" },
+  randn_like = { like(floats(normal)), "{T()}, {T(0)}, {T(519)}, {B(3)}, {B(3), {dtype = 'float64'}}", close = "all" },
+  uniform = { uniform, [[ {0, 1, {}}, {-2, 3, {519}}, {2, 2, {3}}, {1, 0, {2}}, {0, 1/0, 2}, {0/0, 1, 2}, {0, 1, 0},
+    {-1e308, 1e308, 2}, {-2, 3, {519}, {dtype = 'float64'}}, {0, 1, 2, {dtype = 'int64'}} ]], close = "all" },
+  exponential = { exponential, [[ {1, {}}, {2, 1030}, {0.5, {2, 3}, {dtype = 'float64'}}, {0, 2}, {-1, 2}, {1/0, 2},
+    {0/0, 2}, {1, 0}, {1, 2, {dtype = 'bool'}} ]], close = "each" },
+  normal = { normal_of, [[ {0, 1, {}}, {2, 3, {519}}, {1, 0, {3}}, {0, -1, {3}}, {0, 0/0, {3}}, {1/0, 1, {3}}, {0, 1},
+    {T(3), 1, {2, 3}}, {T(3), 1, {2, 2}}, {T(2, 3), peri.ones(3), 3}, {T(3), -peri.ones(3)},
+    {peri.zeros(2, 1, {dtype = 'float64'}), peri.ones(3)}, {ints{1, 2}, 1}, {T(2), 1, {2}, {dtype = 'float64'}},
+    {T(0), 1}, {0, 1, {2}, {dtype = 'int64'}}, {T(3, 2):t(), 0.5} ]], close = "all" },
+  bernoulli = { bernoulli, [[ {peri.rand(700)}, {peri.rand(3, 4, {dtype = 'float64'}):t()}, {peri.zeros(4)},
+    {peri.ones(4)}, {peri.ones(2) * 1.5}, {-peri.ones(2)}, {peri.ones(1) * (0/0)}, {peri.ones(2, {dtype = 'int64'})},
+    {peri.rand({})}, {peri.rand(0)} ]] },
+  bernoulli_ = { bernoulli_, [[ {T(700), 0.25}, {T(3), 0}, {T(3), 1}, {T(3), 1.01}, {T(3), -0.1}, {T(3), 0/0}, {T()},
+    {T(3, 4), peri.rand(4)}, {T(3, 4), peri.rand(3)}, {T(4), peri.rand(3, 4)}, {T(3), ints{0, 1, 1}}, {T(0), 0.5},
+    {T(3), peri.ones(3) * 2} ]] },
+  normal_ = { written(normal_of, { mean = 0, std = 1 }), [[ {T(519)}, {T(3), 2}, {T(3), 1, 0}, {T(3), 0, -1},
+    {T()}, {T(0)},
+    {T(3), 0/0} ]], close = "all" },
+  uniform_ = { written(uniform, { low = 0, high = 1 }), [[ {T(519)}, {T(3), 2, 2}, {T(3), 1, 0}, {T(), -1}, {T(0)},
+    {T(3), 0, 1/0} ]], close = "all" },
+  exponential_ = { written(exponential, { rate = 1 }), "{T(519)}, {T(3), 0.1}, {T(3), 0}, {T(3), -1}, {T()}, {T(0)}",
+    close = "each" },
+  multinomial = { multinomial, [[ {peri.tensor{0, 1, 0}, 1}, {peri.tensor{0, 1, 0}, 5, true}, {peri.tensor{0, 1, 0}, 2},
+    {peri.tensor{1, 2, 3}, 3}, {peri.tensor{1, 2, 3}, 4}, {peri.tensor{0, 0}, 1}, {peri.tensor{1, -1}, 1},
+    {peri.tensor{1, 0/0}, 1}, {peri.tensor{1, 1/0}, 1}, {peri.tensor{1, 2}, -1}, {peri.tensor{1, 2}, 0},
+    {peri.rand(3, 20), 20}, {peri.rand(20, 3):t(), 300, true}, {peri.rand(2, 2, 2), 1}, {peri.rand(0), 0},
+    {peri.ones(3, {dtype = 'int64'}), 1}, {peri.rand(0, 3), 2}, {peri.tensor({1e-310, 1}, {dtype = 'float64'}), 2} ]] },
   randperm = { randperm, "{1}, {2}, {7}, {519}, {1030}, {-1}" },
 }
 

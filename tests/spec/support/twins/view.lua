@@ -24,8 +24,11 @@ end
 local function flatten(p)
   local first = #p.x.shape == 0 and 1 or array.dim(p.dim or 1, #p.x.shape)
   local shape, rest = { table.unpack(p.x.shape, 1, first - 1) }, 1
-  for d = first, #p.x.shape do rest = rest * p.x.shape[d] end
+  local last = #p.x.shape == 0 and 0 or array.dim(p.end_dim or -1, #p.x.shape)
+  if last < first and #p.x.shape > 0 then array.refuse() end
+  for d = first, last do rest = rest * p.x.shape[d] end
   shape[first] = rest
+  table.move(p.x.shape, last + 1, #p.x.shape, first + 1, shape)
   return reshape(p.x, shape)
 end
 
@@ -120,7 +123,8 @@ local plain = [[ {T()}, {T(0)}, {T(2, 0)}, {T(2, 1, 3)}, {B(3)}, {S()}, {S('int6
 local rows = {
   view = { function(p) return reshape(p.x, p.shape) end, shapes, contiguous = true },
   reshape = { function(p) return reshape(p.x, p.shape) end, shapes .. ", {T(4, 1):expand(4, 2), 8}, {T(3, 2):t(), 6}" },
-  flatten = { flatten, "{T(0)}, {T(5)}, {T(2, 3), 2}, {T(2, 3, 4), -2}, {T(2, 3), 3}, {T(2, 0, 3), 2}, {T(3, 2):t()}" },
+  flatten = { flatten, [[ {T(0)}, {T(5)}, {T(2, 3), 2}, {T(2, 3, 4), -2}, {T(2, 3), 3}, {T(2, 0, 3), 2}, {T(3, 2):t()},
+    {T(2, 3, 4), 2, 2}, {T(2, 3, 4), 1, -2}, {T(2, 3), 2, 1} ]] },
   narrow = { narrow, [[ {T(4, 3), 1, 1, 4}, {T(4, 3), 2, 3, 1}, {T(4), 1, 1, 0}, {T(4), 1, 5, 0}, {T(4), 1, 4, 2},
     {T(4), 1, -4, 4}, {T(4), 1, -5, 1}, {T(4), 2, 1, 1}, {T(4), 1, 2, -1}, {T(0), 1, 1, 0}, {T(2, 3, 4), -2, 2, 2} ]] },
   select = { select, [[ {T(4), 1, 1}, {T(4), 1, -4}, {T(4), 1, 5}, {T(4), 1, -5}, {T(2, 3, 4), 2, 3}, {T(2, 0), 1, 2},
