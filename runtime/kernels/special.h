@@ -237,7 +237,34 @@ static PERI_ALWAYS_INLINE double atan2_f64(double y, double x) {
   return x != x || y != y ? x + y : __builtin_copysign(value, y);
 }
 
-static PERI_ALWAYS_INLINE double atan_f64(double x) { return atan2_f64(x, 1.0); }
+static PERI_ALWAYS_INLINE double atan_f64(double x) {
+  double size = __builtin_fabs(x);
+  size = size > 0x1p60 ? 0x1p60 : size; /* beyond it all are pi/2 */
+  bool steep = size > 1.0;
+  double n = steep ? 1.0 : size, d = steep ? size : 1.0;
+  bool middle = n > 0x1.a827999fcef32p-2 * d;
+  double top = middle ? n - d : n, under = middle ? n + d : d;
+  double top_rest = middle ? (n - (top + d)) : 0.0, under_rest = middle ? (n - (under - d)) : 0.0;
+  double inverse = 1.0 / under, t = top * inverse, p = t * under;
+  double t_rest = (((top - p) - product_error_f64(t, under, p)) + (top_rest - t * under_rest)) * inverse;
+  t_rest = steep || middle ? t_rest : 0.0;
+  double z = t * t;
+  double q = madd_f64(-0.019176800714409819, z, 0.039231587742248212);
+  q = madd_f64(q, z, -0.050854472957630807);
+  q = madd_f64(q, z, 0.058581484461121952);
+  q = madd_f64(q, z, -0.066645113936591626);
+  q = madd_f64(q, z, 0.076921831870121697);
+  q = madd_f64(q, z, -0.090909045779597307);
+  q = madd_f64(q, z, 0.11111111015252321);
+  q = madd_f64(q, z, -0.14285714284666493);
+  q = madd_f64(q, z, 0.1999999999999552);
+  q = madd_f64(q, z, -0.3333333333333333);
+  double rest = madd_f64(t * z, q, t_rest);
+  double base = middle ? 0.5 * HALF_PI_HIGH : steep ? HALF_PI_HIGH : 0.0;
+  double base_rest = middle ? 0.5 * HALF_PI_LOW : steep ? HALF_PI_LOW : 0.0;
+  double value = base + ((steep ? -t : t) + ((steep ? -rest : rest) + base_rest));
+  return __builtin_copysign(value, x);
+}
 
 /* ---- the tangent, from an angle in two parts ---- */
 

@@ -13,7 +13,8 @@
 local twins = {}
 
 for _, subject in ipairs {
-  "create", "elementwise", "special", "bits", "reduce", "scan", "order", "matrix", "convolution", "view", "index", "loss",
+  "create", "elementwise", "special", "bits",
+  "reduce", "scan", "order", "matrix", "convolution", "view", "index", "loss",
   "random", "pool", "normalize", "image", "arrange",
 } do
   local rows = require("support.twins." .. subject)

@@ -2,9 +2,10 @@
 local array = require "support.array"
 local number = array.number
 
-local cases = [[ {I(9, 4), I(9, 4)}, {I(9, 4), B(4)}, {B(4), B(4)}, {B(4), true}, {B(4), 3}, {S('int64'):view(-1, 1), S('int64')},
-  {S('int64'), 3}, {12, I(9, 4)}, {I(9, 4), 2.0}, {I(9, 4), 2.5}, {T(3), T(3)}, {S('int64'), S('uint8')}, {I(9, 3), I(9, 4)},
-  {I(9, 2, 0), I(9, 2, 1)}, {S('int64'), 63}, {S('int64'), 64}, {S('int64'), 100}, {I(9, 4), -1}, {I(9, 4), I(9, 4) - 5} ]]
+local cases = [[ {I(9, 4), I(9, 4)}, {I(9, 4), B(4)}, {B(4), B(4)}, {B(4), true}, {B(4), 3}, {S('int64'), 3},
+  {S('int64'):view(-1, 1), S('int64')}, {12, I(9, 4)}, {I(9, 4), 2.0}, {I(9, 4), 2.5}, {T(3), T(3)},
+  {S('int64'), S('uint8')}, {I(9, 3), I(9, 4)}, {I(9, 2, 0), I(9, 2, 1)}, {S('int64'), 63}, {S('int64'), 64},
+  {S('int64'), 100}, {I(9, 4), -1}, {I(9, 4), I(9, 4) - 5} ]]
 
 -- f of int64; bool counts as 0 and 1. valid(b): whether b may be the second operand.
 local function integral(f, valid)
