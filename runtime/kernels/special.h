@@ -247,7 +247,7 @@ static PERI_ALWAYS_INLINE double atan_f64(double x) {
   double top_rest = middle ? (n - (top + d)) : 0.0, under_rest = middle ? (n - (under - d)) : 0.0;
   double inverse = 1.0 / under, t = top * inverse, p = t * under;
   double t_rest = (((top - p) - product_error_f64(t, under, p)) + (top_rest - t * under_rest)) * inverse;
-  t_rest = steep || middle ? t_rest : 0.0;
+  t_rest = n < 0x1p-900 ? 0.0 : t_rest;
   double z = t * t;
   double q = madd_f64(-0.019176800714409819, z, 0.039231587742248212);
   q = madd_f64(q, z, -0.050854472957630807);
@@ -260,8 +260,9 @@ static PERI_ALWAYS_INLINE double atan_f64(double x) {
   q = madd_f64(q, z, 0.1999999999999552);
   q = madd_f64(q, z, -0.3333333333333333);
   double rest = madd_f64(t * z, q, t_rest);
-  double base = middle ? 0.5 * HALF_PI_HIGH : steep ? HALF_PI_HIGH : 0.0;
-  double base_rest = middle ? 0.5 * HALF_PI_LOW : steep ? HALF_PI_LOW : 0.0;
+  double eighths = steep ? 1.0 : 0.0;
+  eighths = middle ? 0.5 : eighths;
+  double base = eighths * HALF_PI_HIGH, base_rest = eighths * HALF_PI_LOW;
   double value = base + ((steep ? -t : t) + ((steep ? -rest : rest) + base_rest));
   return __builtin_copysign(value, x);
 }
