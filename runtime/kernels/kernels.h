@@ -16,23 +16,29 @@
 /* ---- which elementwise functions there are: one line each in elementwise.def ---- */
 typedef enum peri_unary_id {
 #define UNARY(name, ...) PERI_UNARY_##name,
-#define BINARY(...)
-#define COMPARE(...)
 #include "kernels/elementwise.def"
   PERI_UNARIES
 } peri_unary_id;
 
+typedef enum peri_tuned_id {
+#define TUNED(name, ...) PERI_TUNED_##name,
+#include "kernels/elementwise.def"
+  PERI_TUNEDS
+} peri_tuned_id;
+
 typedef enum peri_binary_id {
-#define UNARY(...)
 #define BINARY(name, ...) PERI_BINARY_##name,
-#define COMPARE(...)
 #include "kernels/elementwise.def"
   PERI_BINARIES
 } peri_binary_id;
 
+typedef enum peri_test_id {
+#define TEST(name, ...) PERI_TEST_##name,
+#include "kernels/elementwise.def"
+  PERI_TESTS
+} peri_test_id;
+
 typedef enum peri_compare_id {
-#define UNARY(...)
-#define BINARY(...)
 #define COMPARE(name, ...) PERI_COMPARE_##name,
 #include "kernels/elementwise.def"
   PERI_COMPARES
@@ -45,6 +51,10 @@ typedef void (*peri_loop1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
 typedef void (*peri_loop2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb);
 typedef void (*peri_loop3)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb,
                            const char *c, ptrdiff_t sc);
+/* A function with numbers beside its operands. */
+typedef void (*peri_tuned1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const double *numbers);
+typedef void (*peri_tuned2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb,
+                            const double *numbers);
 
 /* ---- reductions: x is outer x n x inner, contiguous; y is outer x inner ----
  * The error of float sums does not grow with n. n = 0: sum 0, prod 1; max and min need n >= 1. */
@@ -199,12 +209,17 @@ peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, ui
 /* ---- the tables of loops; NULL where a dtype has no such loop ---- */
 typedef struct peri_elementwise_kernels {
   peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
-  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. */
+  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. NULL where the
+   * gradient is a formula alone. */
   peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES];
+  peri_tuned1 tuned[PERI_TUNEDS][PERI_DTYPES];
+  peri_tuned2 tuned_derivative[PERI_TUNEDS][PERI_DTYPES]; /* gx from (g, x) */
   /* divisors of int64 floor_div and mod are not zero, exponents of int64 pow not negative */
   peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
+  peri_loop1 test[PERI_TESTS][PERI_DTYPES];       /* y is bool */
   peri_loop2 compare[PERI_COMPARES][PERI_DTYPES]; /* y is bool */
   peri_loop2 compare_mixed[PERI_COMPARES];        /* y is bool, a int64, b float64; as the numbers stand, unrounded */
+  peri_loop3 lerp[PERI_DTYPES];                   /* y = a + c (b - a), floats */
   peri_loop3 where[PERI_DTYPES];                  /* a bool: y = a ? b : c */
   /* [from][to]: to the nearest value that the dtype has, fractions cut off, NaN to 0; to bool: x != 0; equal
    * dtypes copy */

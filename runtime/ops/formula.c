@@ -142,6 +142,8 @@ static peri_value apply_two(peri_backward *B, const peri_op *op, peri_value a, p
 /* ---- other common steps ---- */
 
 peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri_value b) {
+  if (B->formula->status != PERI_OK) return a;
+  if (a.tensor == NULL && b.tensor == NULL) a = as_tensor(B, a.number);
   return peri_apply(B, &peri_op_where, 3, (peri_value[]){mask, a, b});
 }
 

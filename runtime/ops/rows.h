@@ -8,6 +8,8 @@
 #define UNARY(name, ...)   extern const peri_op peri_op_##name;
 #define BINARY(name, ...)  extern const peri_op peri_op_##name;
 #define COMPARE(name, ...) extern const peri_op peri_op_##name;
+#define TEST(name, ...)    extern const peri_op peri_op_##name;
+#define TUNED(name, ...)   extern const peri_op peri_op_##name;
 #include "kernels/elementwise.def"
 
 extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_op_cat, peri_op_softmax,
@@ -66,6 +68,9 @@ peri_status peri_apply_loop(peri_loop1 loop, peri_tensor *x, peri_tensor *y);
 
 extern const peri_op *const peri_ops_create[];
 extern const peri_op *const peri_ops_elementwise[];
+extern const peri_op *const peri_ops_activation[];
+extern const peri_op *const peri_ops_bitwise[];
+extern const peri_op *const peri_ops_mix[];
 extern const peri_op *const peri_ops_compare[];
 extern const peri_op *const peri_ops_choose[];
 extern const peri_op *const peri_ops_reduce[];
