@@ -59,8 +59,30 @@ static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const
   return n;
 }
 
+/* The names that are no options of the row: dtype of a kind with parameters of its own, and tensors that are given. */
+static bool more_options(const peri_layer_kind *kind, const char *names[PERI_LAYER_PARAMETERS + 2]) {
+  bool own = false;
+  int n = 0;
+  for (const peri_layer_parameter *row = kind->parameters; row->name != NULL; row++) {
+    own |= !row->given;
+    if (row->given) names[n++] = row->name;
+  }
+  if (own) names[n++] = "dtype";
+  names[n] = NULL;
+  return own;
+}
+
+static void give_tensors(lua_State *L, bind_state *S, int table, peri_layer *layer) {
+  const peri_layer_kind *kind = layer->kind;
+  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+    if (!kind->parameters[i].given) continue;
+    if (bind_push_entry(L, table, kind->parameters[i].name) != LUA_TNIL)
+      BIND_TRY(L, S, peri_layer_give(layer, i, bind_check_tensor(L, S, -1, kind->name, kind->parameters[i].name)));
+    lua_pop(L, 1);
+  }
+}
+
 static int new_layer(lua_State *L) {
-  static const char *const with_dtype[] = {"dtype", NULL};
   bind_state *S = bind_here(L);
   const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
   int64_t sizes[PERI_LAYER_SIZES] = {0};
@@ -72,12 +94,14 @@ static int new_layer(lua_State *L) {
   if (lua_gettop(L) > table)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
   lua_settop(L, table);
-  bool has_parameters = kind->parameters[0].name != NULL;
+  const char *more[PERI_LAYER_PARAMETERS + 2];
+  bool has_dtype = more_options(kind, more);
   peri_layer_defaults(kind, sizes, options);
-  bind_read_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
-  if (has_parameters && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
+  bind_read_options(L, table, kind->name, kind->options, more, options);
+  if (has_dtype && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
   peri_layer **handle = bind_push_object(L, S, BIND_LAYER, sizeof *handle, 0);
   BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
+  give_tensors(L, S, table, *handle);
   bind_charge(L, S);
   return 1;
 }
@@ -93,14 +117,14 @@ static peri_layer *check_layer(lua_State *L) {
 }
 
 static int call_layer(lua_State *L) {
-  static const char *const names[2][PERI_LAYER_INPUTS] = {{"x"}, {"input", "target"}};
   bind_state *S = bind_here(L);
   const peri_layer *layer = check_layer(L);
   int n = layer->kind->inputs;
   peri_tensor *inputs[PERI_LAYER_INPUTS];
   for (int i = 0; i < n; i++) {
     inputs[i] = bind_to_tensor(L, S, 2 + i);
-    if (inputs[i] == NULL) bind_check_tensor(L, S, 2 + i, layer->kind->name, names[n - 1][i]);
+    if (inputs[i] == NULL)
+      bind_check_tensor(L, S, 2 + i, layer->kind->name, n > 1 ? layer->kind->row->params[i].name : "x");
   }
   if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));

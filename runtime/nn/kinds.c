@@ -1,4 +1,4 @@
-/* The table of layers and losses. */
+/* The table of layers. */
 #include "nn/kinds.h"
 
 #include "kernels/kernels.h"
@@ -284,33 +284,3 @@ const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_batch_norm1d,
                                                    &peri_kind_batch_norm2d,
                                                    NULL};
-
-/* ---- losses: the reductions are the rows' own words ---- */
-
-#define REDUCTION                                                                                                      \
-  {                                                                                                                    \
-    { "reduction", PERI_OPTION_CHOICE, 2, 0, 0, "none sum mean", "what becomes of the single losses" }                 \
-  }
-
-static const peri_layer_kind MSELoss = {
-    .name = "MSELoss",
-    .inputs = 2,
-    .row = &peri_op_mse_loss,
-    .options = REDUCTION,
-    .sample =
-        "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
-    .doc = "MSELoss({reduction = 'mean'}) -> loss\n"
-           "loss(input, target): (input - target)^2 of each element; their mean, their sum, or ('none') all of them. "
-           "Both have one shape and dtype."};
-static const peri_layer_kind CrossEntropyLoss = {
-    .name = "CrossEntropyLoss",
-    .inputs = 2,
-    .row = &peri_op_cross_entropy,
-    .options = REDUCTION,
-    .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, "
-              "{T(4, 3), I(3, 4)}}, {{}, {T(4, 3), T(4, 3):softmax()}}",
-    .doc = "CrossEntropyLoss({reduction = 'mean'}) -> loss\n"
-           "loss(logits, target): of each row of n x classes logits, log(sum(exp(x))) - x[target]. target is n int64 "
-           "classes from 1, or n x classes probabilities."};
-
-const peri_layer_kind *const peri_loss_kinds[] = {&MSELoss, &CrossEntropyLoss, NULL};

@@ -30,7 +30,7 @@ void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, doub
 
 static peri_status make_parameter(peri_layer *layer, int i) {
   const peri_layer_parameter *row = &layer->kind->parameters[i];
-  if (row->option != NULL && !option_is_on(layer, row->option)) return PERI_OK;
+  if (row->given || (row->option != NULL && !option_is_on(layer, row->option))) return PERI_OK;
   peri_layout layout = {.dtype = row->counts ? PERI_INT64 : layer->dtype, .ndim = row->ndim};
   for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
   if (row->shape_of != NULL) row->shape_of(layer, layout.shape);
@@ -39,6 +39,15 @@ static peri_status make_parameter(peri_layer *layer, int i) {
   PERI_TRY(row->initialise(layer, layer->parameters[i]));
   layer->parameters[i]->requires_grad = !row->buffer;
   return PERI_OK;
+}
+
+/* Which of the row's arguments has that name; `expected` where it mostly is. */
+static int place_of(const peri_op *row, const char *name, int expected) {
+  if (expected < PERI_MAX_PARAMS && row->params[expected].name != NULL && strcmp(row->params[expected].name, name) == 0)
+    return expected;
+  int at = 0;
+  while (at < PERI_MAX_PARAMS - 1 && row->params[at].name != NULL && strcmp(row->params[at].name, name) != 0) at++;
+  return at;
 }
 
 static peri_status check_arguments(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype,
@@ -56,7 +65,8 @@ static peri_status check_arguments(peri_context *context, const peri_layer_kind 
     }
   }
   for (int i = 0; kind->row != NULL && kind->options[i].name != NULL; i++) {
-    bool zero = kind->row->params[first + i].kind == PERI_KIND_DIM && *options == 0;
+    int at = place_of(kind->row, kind->options[i].name, first + i);
+    bool zero = kind->row->params[at].kind == PERI_KIND_DIM && *options == 0;
     options += peri_option_values(&kind->options[i]);
     if (!zero) continue;
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is 0 (counting starts at 1, or at -1 from the end)",
@@ -135,6 +145,19 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
   return PERI_OK;
 }
 
+peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tensor) {
+  const peri_layer_kind *kind = layer->kind;
+  if (!peri_is_float(tensor->layout.dtype) || tensor->requires_grad) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s is %s%s (expected floats that require no grad)",
+                     kind->name, kind->parameters[parameter].name, peri_dtype_name(tensor->layout.dtype),
+                     tensor->requires_grad ? " that requires grad" : "");
+  }
+  peri_tensor_release(&layer->parameters[parameter]);
+  layer->parameters[parameter] = peri_tensor_retain(tensor);
+  layer->dtype = tensor->layout.dtype;
+  return PERI_OK;
+}
+
 /* ---- forward ---- */
 
 /* One number, or a list of them, as an argument; positions lose their 1. */
@@ -153,7 +176,7 @@ static void set_argument(peri_call *call, int at, const double *values, int coun
   arg->integer = list[0];
 }
 
-/* The row with sizes and options behind the inputs. */
+/* The row of the inputs, with sizes, options and parameters as its arguments of those names. */
 static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out) {
   const peri_layer_kind *kind = layer->kind;
   peri_call call;
@@ -168,13 +191,21 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
     double numbers[PERI_LAYER_SIZES];
     const int n = peri_layer_size_values(row);
     for (int i = 0; i < n; i++) numbers[i] = (double)size[i];
+    at = place_of(kind->row, row->name, at);
     set_argument(&call, at++, numbers, n);
     size += n;
   }
   const double *value = layer->options;
   for (const peri_option *option = kind->options; option->name != NULL; option++) {
+    at = place_of(kind->row, option->name, at);
     set_argument(&call, at++, value, peri_option_values(option));
     value += peri_option_values(option);
+  }
+  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+    if (layer->parameters[i] == NULL) continue;
+    at = place_of(kind->row, kind->parameters[i].name, at);
+    call.args[at].given = true;
+    call.args[at++].tensor = layer->parameters[i];
   }
   PERI_TRY(peri_call_run(&call));
   for (int i = 1; i < kind->row->outputs; i++) peri_tensor_release(&call.outputs[i].tensor);

@@ -19,8 +19,13 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
     peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_clone, peri_op_var,
     peri_op_std, peri_op_amax, peri_op_amin, peri_op_sort, peri_op_cumsum, peri_op_clamp, peri_op_interpolate,
-    peri_op_pad, peri_op_stack, peri_op_arange, peri_op_diagonal, peri_op_diagonal_backward, peri_op_unfold,
-    peri_op_unfold_backward, peri_op_flip, peri_op_rot90, peri_op_roll, peri_op_repeat_interleave, peri_op_vander;
+    peri_op_l1_loss, peri_op_huber_loss, peri_op_smooth_l1_loss, peri_op_binary_cross_entropy,
+    peri_op_binary_cross_entropy_with_logits, peri_op_soft_margin_loss, peri_op_hinge_embedding_loss, peri_op_kl_div,
+    peri_op_poisson_nll_loss, peri_op_gaussian_nll_loss, peri_op_nll_loss, peri_op_cross_entropy_rows,
+    peri_op_multi_margin_loss, peri_op_multilabel_margin_loss, peri_op_margin_ranking_loss,
+    peri_op_cosine_embedding_loss, peri_op_triplet_margin_loss, peri_op_pad, peri_op_stack, peri_op_arange,
+    peri_op_diagonal, peri_op_diagonal_backward, peri_op_unfold, peri_op_unfold_backward, peri_op_flip, peri_op_rot90,
+    peri_op_roll, peri_op_repeat_interleave, peri_op_vander;
 
 /* What a row can apply to its result: the choices of its option, and their rows; the first is none. */
 #define PERI_ACTIVATIONS "none tanh relu sigmoid"
@@ -60,6 +65,9 @@ extern const peri_op *const peri_ops_moments[];
 extern const peri_op *const peri_ops_matrix[];
 extern const peri_op *const peri_ops_convolution[];
 extern const peri_op *const peri_ops_loss[];
+extern const peri_op *const peri_ops_loss_elementwise[];
+extern const peri_op *const peri_ops_loss_class[];
+extern const peri_op *const peri_ops_loss_pairs[];
 extern const peri_op *const peri_ops_view[];
 extern const peri_op *const peri_ops_slice[];
 extern const peri_op *const peri_ops_index[];

@@ -24,7 +24,8 @@ end
 local function each_sample(kind, visit)
   peri.manual_seed(3)
   for i, sample in ipairs(read_samples(kind)) do
-    visit(nn[kind.name](table.unpack(sample[1])):to "float64", sample[2], ("%s, sample %d"):format(kind.name, i))
+    local where = ("%s, sample %d"):format(kind.name, i)
+    visit(nn[kind.name](table.unpack(sample[1])):to "float64", sample[2], where, sample[1])
   end
 end
 
@@ -125,8 +126,8 @@ describe("every kind of layer and loss", function()
     end)
 
     it(kind.name .. " keeps its state through state_dict", function()
-      each_sample(kind, function(layer, inputs, where)
-        local twin = make(table.unpack(read_samples(kind)[1][1]))
+      each_sample(kind, function(layer, inputs, where, arguments)
+        local twin = make(table.unpack(arguments))
         if #kind.sizes == 0 then twin:load_state_dict(layer:state_dict()) end
         local state = layer:state_dict()
         local before = samples.bits(scalar(layer, inputs))

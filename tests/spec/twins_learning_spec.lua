@@ -94,7 +94,12 @@ describe("the twin of the layer", function()
     it(kind.name .. " computes the same", function()
       local computed = 0
       local function visit(sample, dtype, where)
-        local layer = nn[kind.name](table.unpack(sample[1]))
+        local made, layer = pcall(nn[kind.name], table.unpack(sample[1]))
+        if not made and not dtype:find "float" then -- tensors that are given to it must be of floats
+          assert.matches("expected floats that require no grad", layer, where)
+          return
+        end
+        assert(made, layer)
         if dtype:find "float" then layer:to(dtype) end
         for _, mode in ipairs { "train", "eval" } do
           layer[mode](layer)

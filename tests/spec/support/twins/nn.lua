@@ -25,11 +25,18 @@ local function of_row(entry, cases)
   end, cases or "{{}, {T(0, 3)}}, {{}, {T(2, 3, 4)}}", close = entry.close }
 end
 
-local function of_loss(entry, cases)
+-- The loss of a row; `names` are those of its inputs, where they are not input and target.
+local function of_loss(entry, cases, names)
   return { function(layer, inputs)
-    return (entry[1] { input = inputs[1], target = inputs[2], reduction = layer.reduction })
+    local p = {}
+    for name, value in pairs(layer) do p[name] = value end
+    for i, name in ipairs(names or { "input", "target" }) do p[name] = inputs[i] end
+    return (entry[1](p))
   end, cases, close = entry.close }
 end
+local two = "{{}, {T(67), T(67)}}, {{}, {T(2, 3), T(3)}}, {{}, {T(0), T(0)}}"
+local probabilities = "{{}, {T(67):sigmoid(), T(67):sigmoid()}}, {{}, {T(3), T(3)}}, {{}, {T(2):sigmoid(), T(2, 1):sigmoid()}}"
+local signs = "{{}, {T(67), I(2, 67) * 2 - 3}}, {{}, {T(3), T(3)}}, {{}, {T(3), T(3):sign()}}, {{}, {T(2, 1), I(2, 2) * 2 - 3}}"
 
 -- Numbers of [-bound, bound), in float32: low + range u, each step rounded.
 local function uniform(stream, shape, bound)
@@ -110,7 +117,28 @@ return {
     {{3, {track_running_stats = false}}, {T(1, 3, 1, 1)}}, {{3}, {T(2, 3)}}, {{3}, {T(2, 2, 3, 3)}} ]]),
   MSELoss = of_loss(loss.mse_loss, [[ {{}, {T(67), T(67)}}, {{{reduction = 'mean'}}, {T(2, 3), T(2, 3)}},
     {{{reduction = 'none'}}, {T(0), T(0)}}, {{}, {T(2, 3), T(3)}} ]]),
+  L1Loss = of_loss(loss.l1_loss, two),
+  SmoothL1Loss = of_loss(loss.smooth_l1_loss, two),
+  HuberLoss = of_loss(loss.huber_loss, two),
   CrossEntropyLoss = of_loss(loss.cross_entropy, [[ {{{reduction = 'mean'}}, {T(40, 10), I(10, 40)}}, {{},
-    {T(3), I(2, 3)}},
+    {T(3), I(2, 3)}}, {{{weight = T(3)}}, {T(4, 3), I(3, 4)}}, {{{weight = T(2)}}, {T(4, 3), I(3, 4)}},
     {{{reduction = 'none'}}, {T(4, 3), T(4, 3):softmax()}}, {{{reduction = 'sum'}}, {T(4, 3) * 300, I(3, 4)}} ]]),
+  NLLLoss = of_loss(loss.nll_loss, "{{{weight = T(10)}}, {T(40, 10), I(10, 40)}}, {{}, {T(3), I(3, 3)}}, {{}, {T(3), T(3)}}"),
+  BCELoss = of_loss(loss.binary_cross_entropy, probabilities),
+  BCEWithLogitsLoss = of_loss(loss.binary_cross_entropy_with_logits, two),
+  KLDivLoss = of_loss(loss.kl_div, "{{}, {T(67), T(67):exp()}}, {{}, {T(2, 3), T(3)}}"),
+  HingeEmbeddingLoss = of_loss(loss.hinge_embedding_loss, signs),
+  SoftMarginLoss = of_loss(loss.soft_margin_loss, signs),
+  MultiMarginLoss = of_loss(loss.multi_margin_loss, "{{}, {T(40, 10), I(10, 40)}}, {{}, {T(3), I(3, 3)}}"),
+  MultiLabelMarginLoss = of_loss(loss.multilabel_margin_loss, "{{}, {T(9, 7), I(8, 9, 7) - 1}}, {{}, {T(3), I(3)}}"),
+  PoissonNLLLoss = of_loss(loss.poisson_nll_loss, "{{}, {T(67), T(67):exp()}}, {{}, {T(2, 3), T(3)}}"),
+  GaussianNLLLoss = of_loss(loss.gaussian_nll_loss,
+    "{{}, {T(67), T(67), T(67):exp()}}, {{}, {T(3), T(3), T(3)}}, {{}, {T(2, 3), T(2, 3), T(3):exp()}}",
+    { "input", "target", "var" }),
+  MarginRankingLoss = of_loss(loss.margin_ranking_loss,
+    "{{}, {T(67), T(67), I(2, 67) * 2 - 3}}, {{}, {T(3), T(3), T(3)}}", { "input1", "input2", "target" }),
+  CosineEmbeddingLoss = of_loss(loss.cosine_embedding_loss,
+    "{{}, {T(9, 67), T(9, 67), I(2, 9) * 2 - 3}}, {{}, {T(3), T(3), T(3)}}", { "input1", "input2", "target" }),
+  TripletMarginLoss = of_loss(loss.triplet_margin_loss,
+    "{{}, {T(9, 67), T(9, 67), T(9, 67)}}, {{}, {T(3), T(3), T(2)}}", { "anchor", "positive", "negative" }),
 }
