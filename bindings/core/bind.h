@@ -5,6 +5,7 @@
  *   errors.c     errors, and values in words
  *   handles.c    handles of tensors, and the collector's charge
  *   rows.c       calls of rows
+ *   index.c      x[key]; key.c reads the key
  *   options.c    options, names of files and dtypes
  *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
@@ -55,6 +56,7 @@ typedef struct bind_state {
   size_t charge_at;             /* tensor bytes at which the collector runs next */
   unsigned handles;             /* made since the last collection */
   unsigned handles_at;          /* how many run the collector */
+  unsigned known, known_at;     /* handles put among the known since these moved, and how many move them */
   peri_text_options print;      /* how tensors are printed; a line_width of 0 is the terminal's */
   peri_context closed;          /* the context once the Lua state is closing: it has no memory */
 } bind_state;

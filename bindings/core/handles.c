@@ -9,14 +9,19 @@
 
 static const char handles_key;
 
-void bind_open_handles(lua_State *L, bind_state *S) {
-  S->charge_at = COLLECT_FLOOR;
-  S->handles_at = BIND_HANDLES;
-  lua_newtable(L);
+/* An empty weak table for n known handles. */
+static void push_known_table(lua_State *L, int n) {
+  lua_createtable(L, 0, n);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
+}
+
+void bind_open_handles(lua_State *L, bind_state *S) {
+  S->charge_at = COLLECT_FLOOR;
+  S->handles_at = S->known_at = BIND_HANDLES;
+  push_known_table(L, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
 }
 
@@ -32,10 +37,39 @@ static void set_charge(lua_State *L, bind_state *S) {
   if (S->charge_at > reserve) S->charge_at = live < reserve ? reserve : live + limit / 64;
 }
 
+static int count_entries(lua_State *L, int table) {
+  int n = 0;
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) n++;
+  return n;
+}
+
+/* A table of Lua's never gives room back, and each collection walks all of it: the known handles move to one that is
+ * no larger than they need. While they do, the collector rests, since finalisers may ask for handles. */
+static void shrink_known(lua_State *L, bind_state *S) {
+  bool running = lua_gc(L, LUA_GCISRUNNING) != 0;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &handles_key);
+  int old = lua_gettop(L), room = count_entries(L, old);
+  push_known_table(L, room);
+  if (running) lua_gc(L, LUA_GCSTOP);
+  if (count_entries(L, old) <= room) {
+    for (lua_pushnil(L); lua_next(L, old) != 0;) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, old + 1);
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
+    S->known = 0;
+    S->known_at = (unsigned)room > BIND_HANDLES ? (unsigned)room : BIND_HANDLES;
+  }
+  if (running) lua_gc(L, LUA_GCRESTART);
+  lua_settop(L, old - 1);
+}
+
 void bind_collect(lua_State *L, bind_state *S) {
   if (bind_in_finaliser(L)) return; /* the collector is at work and counts nothing */
   bool short_of_memory = S->context->in_use > S->context->limit - S->context->limit / 8;
   if (short_of_memory || lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCCOLLECT);
+  if (S->known > S->known_at && !short_of_memory) shrink_known(L, S);
   set_charge(L, S);
 }
 
@@ -74,7 +108,7 @@ static bool push_known_handle(lua_State *L, const peri_tensor *tensor) {
 void bind_register_handle(lua_State *L, bind_state *S, int index) {
   peri_tensor **handle = lua_touserdata(L, index);
   index = lua_absindex(L, index);
-  (void)S;
+  S->known++;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &handles_key);
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, *handle);

@@ -3,8 +3,10 @@
  * dimensions and positions are translated here, and only here. */
 #include "rows.h"
 #include "names.h"
+#include "tensor.h"
 
 #include "autograd/autograd.h"
+#include "ops/rows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -153,18 +155,27 @@ static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int in
     bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
 }
 
-/* As many numbers as the row says, as their bits. */
+static void keep_number(peri_arg *arg, double number) { memcpy(&arg->sizes[arg->count++], &number, sizeof number); }
+
+/* As many numbers as the row says, as their bits; where it does not say, at least one, which may stand without a table.
+ */
 static void read_numbers(const reader *r, peri_arg *arg, int param, int index) {
   const peri_param *row = &r->call->op->params[param];
-  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of numbers");
-  if (lua_rawlen(r->L, index) != (lua_Unsigned)row->count)
-    bind_error(r->L, r->name, "%s has %I numbers (expected %d)", row->name, (lua_Integer)lua_rawlen(r->L, index),
-               row->count);
-  arg->count = row->count;
-  for (int i = 0; i < row->count; i++) {
-    if (lua_rawgeti(r->L, index, i + 1) != LUA_TNUMBER) bad_argument(r, param, lua_gettop(r->L), "a table of numbers");
-    double number = lua_tonumber(r->L, -1);
-    memcpy(&arg->sizes[i], &number, sizeof number);
+  const char *expected = row->count > 0 ? "a table of numbers" : "a number or a table of numbers";
+  arg->count = 0;
+  if (row->count == 0 && lua_type(r->L, index) == LUA_TNUMBER) {
+    keep_number(arg, lua_tonumber(r->L, index));
+    return;
+  }
+  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, expected);
+  lua_Unsigned count = lua_rawlen(r->L, index);
+  if (row->count > 0 && count != (lua_Unsigned)row->count)
+    bind_error(r->L, r->name, "%s has %I numbers (expected %d)", row->name, (lua_Integer)count, row->count);
+  if (count == 0) bad_argument(r, param, index, expected);
+  too_many_sizes(r, param, count);
+  for (lua_Unsigned i = 1; i <= count; i++) {
+    if (lua_rawgeti(r->L, index, (lua_Integer)i) != LUA_TNUMBER) bad_argument(r, param, lua_gettop(r->L), expected);
+    keep_number(arg, lua_tonumber(r->L, -1));
     lua_pop(r->L, 1);
   }
 }
@@ -192,6 +203,13 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   arg->count = (int)count;
 }
 
+/* Whole numbers in a table, or in tables of tables, become an int64 tensor in its place. */
+static void read_index_table(const reader *r, int param, int index) {
+  if (bind_holds_booleans(r->L, index)) bad_argument(r, param, index, "whole numbers, or an int64 tensor");
+  bind_tensor_from_value(r->L, r->S, index, PERI_INT64, r->name);
+  lua_replace(r->L, index);
+}
+
 /* ---- arguments ---- */
 
 /* Reads one parameter at index; returns how many stack places it took. */
@@ -201,8 +219,11 @@ static int read_argument(const reader *r, int param, int index, int top) {
   arg->given = true;
   if (param == 0) *r->first = index;
   switch (r->call->op->params[param].kind) {
-  case PERI_KIND_TENSOR:
   case PERI_KIND_INDICES:
+    if (type == LUA_TTABLE) read_index_table(r, param, index);
+    arg->tensor = read_tensor(r, param, index);
+    break;
+  case PERI_KIND_TENSOR:
     arg->tensor = read_tensor(r, param, index);
     break;
   case PERI_KIND_OPERAND:
@@ -264,7 +285,8 @@ static bool is_list(const reader *r, int param) {
   if (param == PERI_MAX_PARAMS || r->call->op->params[param].name == NULL) return false;
   peri_kind kind = r->call->op->params[param].kind;
   if (r->call->op->params[param].count > 0) return false; /* never empty */
-  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS || kind == PERI_KIND_INTEGERS;
+  return kind == PERI_KIND_SHAPE || kind == PERI_KIND_DIMS || kind == PERI_KIND_TENSORS || kind == PERI_KIND_INTEGERS ||
+         kind == PERI_KIND_INDICES;
 }
 
 /* A table with names and no list part holds options; an empty one too, unless a list may stand there. */
@@ -306,19 +328,20 @@ static void read_generator(const reader *r, int index) {
   r->call->stream = stream;
 }
 
-static void read_option(const reader *r, int key, int value) {
+/* Returns which parameter it is, -1 for the generator. */
+static int read_option(const reader *r, int key, int value) {
   const peri_param *params = r->call->op->params;
   int i = 0;
   const char *name = lua_type(r->L, key) == LUA_TSTRING ? lua_tostring(r->L, key) : "";
   if ((r->call->op->flags & PERI_OP_RANDOM) && strcmp(name, "generator") == 0) {
     read_generator(r, value);
-    return;
+    return -1;
   }
   while (i < PERI_MAX_PARAMS && params[i].name != NULL && strcmp(params[i].name, name) != 0) i++;
   if (i == PERI_MAX_PARAMS || params[i].name == NULL) unknown_option(r, key);
   if (r->call->args[i].given) bind_error(r->L, r->name, "%s is given twice", name);
-  if (params[i].kind == PERI_KIND_TENSORS) bind_error(r->L, r->name, "%s must stand before the options", name);
   read_argument(r, i, value, value);
+  return i;
 }
 
 /* What a value is kept alive by stays below the next key, where the table may be weak: its handle, or the room of a
@@ -326,13 +349,14 @@ static void read_option(const reader *r, int key, int value) {
 static void read_options(const reader *r, int table) {
   lua_State *L = r->L;
   int top = lua_gettop(L);
-  luaL_checkstack(L, PERI_MAX_PARAMS + 4, r->name);
+  luaL_checkstack(L, 4 * PERI_MAX_PARAMS, r->name);
   for (lua_pushnil(L); lua_next(L, table); lua_settop(L, top + 1)) {
-    read_option(r, top + 1, top + 2);
-    if (lua_gettop(L) > top + 2) lua_replace(L, top + 2);
-    if (!lua_isuserdata(L, -1)) continue;
-    lua_insert(L, ++top);
-    if (*r->first == top + 1) *r->first = top;
+    int param = read_option(r, top + 1, top + 2);
+    if (!lua_isuserdata(L, top + 2) && lua_gettop(L) == top + 2) continue;
+    int last = lua_gettop(L); /* a tensor, or what a list was read into, stays */
+    if (param == 0) *r->first = top + 1;
+    lua_rotate(L, top + 1, -1); /* below the key: the table may be weak */
+    top = last - 1;
   }
 }
 
@@ -437,6 +461,27 @@ static int call_list(lua_State *L, bind_state *S, peri_call *call) {
   return 1;
 }
 
+/* The row that the row is with its first argument alone: the list of its result's rows. */
+static int call_alone(lua_State *L, bind_state *S, const peri_op *op) {
+  peri_call call;
+  peri_call_open(&call, S->context, op->alone);
+  call.args[0].given = true;
+  call.args[0].tensor = bind_check_tensor(L, S, 1, op->name, op->params[0].name);
+  bind_run(L, S, &call);
+  int matrix = lua_gettop(L);
+  int64_t rows = bind_to_tensor(L, S, matrix)->layout.shape[0];
+  lua_createtable(L, (int)rows, 0);
+  for (int64_t i = 0; i < rows; i++) {
+    peri_call_open(&call, S->context, &peri_op_select);
+    call.args[0].given = true;
+    call.args[0].tensor = bind_to_tensor(L, S, matrix);
+    call.args[2].integer = i;
+    bind_run(L, S, &call);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 /* ---- the closure ---- */
 
 static int call_row(lua_State *L) {
@@ -445,6 +490,7 @@ static int call_row(lua_State *L) {
   bool in_place = lua_toboolean(L, lua_upvalueindex(3));
   int top = lua_gettop(L);
   peri_call call;
+  if (op->alone != NULL && top == 1 && !lua_istable(L, 1)) return call_alone(L, S, op);
   peri_call_open(&call, S->context, op);
   call.in_place = in_place;
   int first = 1;
@@ -559,12 +605,11 @@ void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
 /* ---- the table, for help, the reference and the tests ---- */
 
 static const char *const kind_names[] = {
-    [PERI_KIND_TENSOR] = "tensor",   [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
-    [PERI_KIND_INDICES] = "indices", [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
-    [PERI_KIND_INDEX] = "index",     [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
-    [PERI_KIND_DIMS] = "dims",       [PERI_KIND_SHAPE] = "shape",     [PERI_KIND_INTEGERS] = "integers",
-    [PERI_KIND_NUMBERS] = "numbers",
-    [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
+    [PERI_KIND_TENSOR] = "tensor",     [PERI_KIND_OPERAND] = "operand", [PERI_KIND_TENSORS] = "tensors",
+    [PERI_KIND_INDICES] = "indices",   [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
+    [PERI_KIND_INDEX] = "index",       [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
+    [PERI_KIND_DIMS] = "dims",         [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_SHAPE] = "shape",
+    [PERI_KIND_INTEGERS] = "integers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
 static const struct {
   unsigned flag;
   const char *name;

@@ -1,6 +1,7 @@
 /* Tensors as userdata: what is not a row of the table. Shape, comparison, properties, the life of a handle. Conversion
  * from and to Lua values is in values.c, printing in print.c, gradients in gradients.c, indexing in index.c. */
 #include "tensor.h"
+#include "key.h"
 #include "names.h"
 #include "rows.h"
 #include "autograd/autograd.h"
@@ -251,6 +252,8 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   lua_settop(L, module);
   bind_open_generator(L, S, module);
   bind_set_documented(L, S, functions);
+  lua_pushliteral(L, BIND_NEWAXIS);
+  lua_setfield(L, module, "newaxis");
   bind_push_function(L, S, bind_list_ops, 0);
   lua_setfield(L, module, "ops");
 }

@@ -8,8 +8,11 @@
 static inline peri_tensor *bind_self(lua_State *L, const char *operation) {
   return bind_check_tensor(L, bind_here(L), 1, operation, "x");
 }
-/* Pushes a tensor of the nested tables, number or boolean at index; dtype < 0: float32, or bool. */
-void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype);
+/* Pushes a tensor of the nested tables, number or boolean at index; dtype < 0: float32, or bool. Messages begin with
+ * the operation. */
+void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype, const char *operation);
+/* Whether the first leaf of nested tables is a boolean: then all of a tensor's are. */
+bool bind_holds_booleans(lua_State *L, int index);
 /* Pushes the property `name` of x, or raises. */
 int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name);
 /* Sets it to the value at stack index 3, for the handle at index 1. */

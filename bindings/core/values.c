@@ -12,6 +12,7 @@ typedef struct nest {
   bool booleans, numbers;
   int dtype;  /* wanted, or < 0 */
   char *next; /* the place of the next element while filling */
+  const char *operation;
 } nest;
 
 #define MAX_NEST_ERROR "values must be numbers or booleans in tables of equal length, got %s"
@@ -21,7 +22,8 @@ static void nest_shape(nest *n, int index) {
   lua_State *L = n->L;
   lua_pushvalue(L, index);
   while (lua_type(L, -1) == LUA_TTABLE) {
-    if (n->layout.ndim == PERI_MAX_DIMS) bind_error(L, "tensor", "tables are nested more than %d deep", PERI_MAX_DIMS);
+    if (n->layout.ndim == PERI_MAX_DIMS)
+      bind_error(L, n->operation, "tables are nested more than %d deep", PERI_MAX_DIMS);
     lua_Unsigned length = lua_rawlen(L, -1);
     n->layout.shape[n->layout.ndim++] = (int64_t)length;
     lua_rawgeti(L, -1, 1);
@@ -29,6 +31,17 @@ static void nest_shape(nest *n, int index) {
     if (length == 0) break;
   }
   lua_pop(L, 1);
+}
+
+bool bind_holds_booleans(lua_State *L, int index) {
+  lua_pushvalue(L, index);
+  for (int depth = 0; lua_type(L, -1) == LUA_TTABLE && depth <= PERI_MAX_DIMS; depth++) {
+    lua_rawgeti(L, -1, 1);
+    lua_remove(L, -2);
+  }
+  bool booleans = lua_isboolean(L, -1);
+  lua_pop(L, 1);
+  return booleans;
 }
 
 /* Checks that every table has the length of its level and every leaf is a number or boolean. */
@@ -42,18 +55,18 @@ static void nest_check(nest *n, int level) {
       n->numbers = true;
       peri_dtype dtype = n->dtype < 0 ? PERI_FLOAT32 : (peri_dtype)n->dtype;
       if (!(dtype == PERI_INT64 && lua_isinteger(L, -1)) && !peri_number_fits(dtype, lua_tonumber(L, -1))) {
-        bind_error(L, "tensor", "%s is no value of %s%s", bind_describe(L, -1), peri_dtype_name(dtype),
+        bind_error(L, n->operation, "%s is no value of %s%s", bind_describe(L, -1), peri_dtype_name(dtype),
                    dtype == PERI_FLOAT32 ? " (dtype = 'float64' holds it)" : "");
       }
     } else {
-      bind_error(L, "tensor", MAX_NEST_ERROR, bind_describe(L, -1));
+      bind_error(L, n->operation, MAX_NEST_ERROR, bind_describe(L, -1));
     }
     return;
   }
-  if (lua_type(L, -1) != LUA_TTABLE) bind_error(L, "tensor", MAX_NEST_ERROR, bind_describe(L, -1));
+  if (lua_type(L, -1) != LUA_TTABLE) bind_error(L, n->operation, MAX_NEST_ERROR, bind_describe(L, -1));
   if ((int64_t)lua_rawlen(L, -1) != n->layout.shape[level]) {
-    bind_error(L, "tensor", "a table has %I entries but the first of its level has %I", (lua_Integer)lua_rawlen(L, -1),
-               (lua_Integer)n->layout.shape[level]);
+    bind_error(L, n->operation, "a table has %I entries but the first of its level has %I",
+               (lua_Integer)lua_rawlen(L, -1), (lua_Integer)n->layout.shape[level]);
   }
   for (int64_t i = 1; i <= n->layout.shape[level]; i++) {
     lua_rawgeti(L, -1, i);
@@ -82,27 +95,27 @@ static void nest_fill(nest *n, int level) {
 }
 
 /* Reads the value's shape and dtype and makes the tensor. Raises what is wrong with the value. */
-static peri_status nest_begin(nest *n, bind_state *S, int index, int dtype, peri_tensor **out) {
+static peri_status nest_begin(nest *n, bind_state *S, int index, int dtype, const char *operation, peri_tensor **out) {
   lua_State *L = n->L;
-  *n = (nest){.L = L, .dtype = dtype};
+  *n = (nest){.L = L, .dtype = dtype, .operation = operation};
   nest_shape(n, index);
   lua_pushvalue(L, index);
   nest_check(n, 0);
   lua_pop(L, 1);
-  if (n->booleans && n->numbers) bind_error(L, "tensor", "numbers and booleans are mixed");
+  if (n->booleans && n->numbers) bind_error(L, n->operation, "numbers and booleans are mixed");
   n->layout.dtype = dtype >= 0 ? (peri_dtype)dtype : n->booleans ? PERI_BOOL : PERI_FLOAT32;
-  PERI_TRY(peri_layout_contiguous(S->context, "tensor", &n->layout));
+  PERI_TRY(peri_layout_contiguous(S->context, operation, &n->layout));
   return peri_tensor_empty(S->context, &n->layout, out);
 }
 
 /* Pushes a tensor of the Lua value at index; dtype < 0: float32, or bool for booleans. From the check of the value to
  * the last element nothing allocates in Lua: a finaliser might change the tables. */
-void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype) {
+void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype, const char *operation) {
   nest n = {.L = L};
   index = lua_absindex(L, index);
-  luaL_checkstack(L, 2 * PERI_MAX_DIMS + 4, "tensor");
+  luaL_checkstack(L, 2 * PERI_MAX_DIMS + 4, operation);
   peri_tensor **handle = bind_new_tensor(L, S);
-  BIND_TRY(L, S, nest_begin(&n, S, index, dtype, handle));
+  BIND_TRY(L, S, nest_begin(&n, S, index, dtype, operation, handle));
   n.next = (*handle)->data;
   lua_pushvalue(L, index);
   nest_fill(&n, 0);
@@ -132,7 +145,7 @@ static int new_tensor(lua_State *L) {
     BIND_TRY(L, S, peri_tensor_copy(x, dtype >= 0 ? (peri_dtype)dtype : x->layout.dtype, handle));
     bind_charge(L, S);
   } else {
-    bind_tensor_from_value(L, S, 1, dtype);
+    bind_tensor_from_value(L, S, 1, dtype, "tensor");
   }
   if (requires_grad) {
     BIND_TRY(L, S, peri_require_grad(bind_to_tensor(L, S, -1), true));

@@ -212,6 +212,7 @@ void bind_open_optim(lua_State *L, bind_state *S) {
                                        {"options", optim_written_options},
                                        {"entry", optim_written_entry},
                                        {"keep", optim_written_keep},
+                                       {"assign", optim_written_assign},
                                        {NULL, NULL}};
   bind_set_internal(L, S, "optim", internals);
   optim_open_groups(L, S);

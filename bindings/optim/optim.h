@@ -66,6 +66,7 @@ int optim_written_sizes(lua_State *L);
 int optim_written_options(lua_State *L);
 int optim_written_entry(lua_State *L);
 int optim_written_keep(lua_State *L);
+int optim_written_assign(lua_State *L);
 /* The optimiser on the stack's top, made with OPTIM_VALUES, becomes one of the class at index; calls the class's init.
  */
 void optim_written_adopt(lua_State *L, int class);

@@ -157,9 +157,6 @@ peri_status peri_channel_correct(peri_context *context, peri_dtype dtype, peri_c
 /* y[r] = x[index[r]] for rows of `bytes` bytes */
 peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, const void *x, const int64_t *index,
                              void *y);
-/* x[index[r]] += y[r] for rows of n elements, in the order of r for each row of x; float dtypes, int64 */
-peri_status peri_scatter_add_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *y,
-                                  const int64_t *index, int64_t x_rows, void *x);
 /* Stable sort of each row of rows x n; index[r][i] is where y[r][i] came from. Every dtype. */
 peri_status peri_sort_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, bool descending,
                            const void *x, void *y, int64_t *index);

@@ -116,11 +116,11 @@ static double sum_run(const channel_job *job, int64_t n, const double *x) {
 
 /* A channel by blocks of its columns. */
 static void sum_wide_channel(const channel_job *job, const block *b, int64_t channel, double *sum, double *product) {
-  double sums[PERI_REDUCE_COLUMNS], products[PERI_REDUCE_COLUMNS], centre[PERI_REDUCE_COLUMNS];
+  double sums[PERI_NORMALIZE_COLUMNS], products[PERI_NORMALIZE_COLUMNS], centre[PERI_NORMALIZE_COLUMNS];
   total first = {0, 0}, second = {0, 0};
-  for (int64_t j = 0; job->center != NULL && j < PERI_REDUCE_COLUMNS; j++) centre[j] = job->center[channel];
-  for (int64_t j = 0; j < job->inner; j += PERI_REDUCE_COLUMNS) {
-    int64_t width = peri_min(PERI_REDUCE_COLUMNS, job->inner - j);
+  for (int64_t j = 0; job->center != NULL && j < PERI_NORMALIZE_COLUMNS; j++) centre[j] = job->center[channel];
+  for (int64_t j = 0; j < job->inner; j += PERI_NORMALIZE_COLUMNS) {
+    int64_t width = peri_min(PERI_NORMALIZE_COLUMNS, job->inner - j);
     sum_columns(job, b, channel * job->inner + j, width, centre, sums, products);
     add(&first, sum_run(job, width, sums));
     if (product != NULL) add(&second, sum_run(job, width, products));
@@ -132,7 +132,7 @@ static void sum_wide_channel(const channel_job *job, const block *b, int64_t cha
 /* A block of columns that are those of several channels. */
 static void sum_narrow_channels(const channel_job *job, const block *b, int64_t channel, int64_t channels, double *sum,
                                 double *product) {
-  double sums[PERI_REDUCE_COLUMNS], products[PERI_REDUCE_COLUMNS], centre[PERI_REDUCE_COLUMNS];
+  double sums[PERI_NORMALIZE_COLUMNS], products[PERI_NORMALIZE_COLUMNS], centre[PERI_NORMALIZE_COLUMNS];
   for (int64_t k = 0; job->center != NULL && k < channels; k++) {
     for (int64_t j = 0; j < job->inner; j++) centre[k * job->inner + j] = job->center[channel + k];
   }
@@ -145,10 +145,10 @@ static void sum_narrow_channels(const channel_job *job, const block *b, int64_t 
 
 /* The sums of a piece's channels. */
 static void sum_channels(const channel_job *job, const block *b, double *sums, double *products) {
-  int64_t several = peri_max(1, PERI_REDUCE_COLUMNS / job->inner);
+  int64_t several = peri_max(1, PERI_NORMALIZE_COLUMNS / job->inner);
   for (int64_t k = 0; k < b->channels; k += several) {
     double *product = products != NULL ? products + k : NULL;
-    if (job->inner > PERI_REDUCE_COLUMNS) {
+    if (job->inner > PERI_NORMALIZE_COLUMNS) {
       sum_wide_channel(job, b, b->channel + k, sums + k, product);
     } else {
       sum_narrow_channels(job, b, b->channel + k, peri_min(several, b->channels - k), sums + k, product);
@@ -165,8 +165,8 @@ static void sum_piece(void *arg, int64_t piece) {
 
 /* The rows of a table added up. */
 static void sum_table(const channel_job *job, const double *table, double *sums) {
-  for (int64_t c = 0; c < job->channels; c += PERI_REDUCE_COLUMNS) {
-    int64_t width = peri_min(PERI_REDUCE_COLUMNS, job->channels - c);
+  for (int64_t c = 0; c < job->channels; c += PERI_NORMALIZE_COLUMNS) {
+    int64_t width = peri_min(PERI_NORMALIZE_COLUMNS, job->channels - c);
     job->kernels->reduce->sum[PERI_FLOAT64](job->parts, job->channels, width, table + c, sums + c);
   }
 }
@@ -279,9 +279,9 @@ static void apply_piece(void *arg, int64_t piece) {
   const channel_job *job = arg;
   block b = piece_of(job, piece);
   const double *const given[4] = {job->center, job->scale, job->shift, job->slope};
-  int64_t several = job->inner < SHORT_RUN ? PERI_REDUCE_COLUMNS / job->inner : 1;
+  int64_t several = job->inner < SHORT_RUN ? PERI_NORMALIZE_COLUMNS / job->inner : 1;
   for (int64_t c = b.channel, last = c + b.channels; c < last; c += several) {
-    double columns[4][PERI_REDUCE_COLUMNS];
+    double columns[4][PERI_NORMALIZE_COLUMNS];
     const double *numbers[4];
     int64_t channels = peri_min(several, last - c);
     for (int i = 0; i < 4; i++) {

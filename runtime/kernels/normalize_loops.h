@@ -29,7 +29,8 @@ static void FN(scale)(int64_t n, int64_t stride, int64_t width, bool each, const
     }
     return;
   }
-  T high[PERI_REDUCE_COLUMNS], low[PERI_REDUCE_COLUMNS], factor[PERI_REDUCE_COLUMNS], term[PERI_REDUCE_COLUMNS];
+  T high[PERI_NORMALIZE_COLUMNS], low[PERI_NORMALIZE_COLUMNS], factor[PERI_NORMALIZE_COLUMNS],
+      term[PERI_NORMALIZE_COLUMNS];
   for (int64_t j = 0; j < width; j++) {
     FN(centre) centre = FN(split)(mean[j]);
     high[j] = centre.high;
@@ -64,8 +65,8 @@ static void FN(correct)(int64_t n, int64_t stride, int64_t width, bool each, con
     }
     return;
   }
-  T high[PERI_REDUCE_COLUMNS], low[PERI_REDUCE_COLUMNS];
-  T tilt[PERI_REDUCE_COLUMNS], term[PERI_REDUCE_COLUMNS], factor[PERI_REDUCE_COLUMNS];
+  T high[PERI_NORMALIZE_COLUMNS], low[PERI_NORMALIZE_COLUMNS];
+  T tilt[PERI_NORMALIZE_COLUMNS], term[PERI_NORMALIZE_COLUMNS], factor[PERI_NORMALIZE_COLUMNS];
   for (int64_t j = 0; j < width; j++) {
     FN(centre) centre = FN(split)(mean[j]);
     high[j] = centre.high;
@@ -104,7 +105,7 @@ static PERI_ALWAYS_INLINE void FN(add_products)(int64_t n, int64_t stride, int64
 /* Blocks of rows first, so that many rows cost few digits. */
 static void FN(products)(int64_t n, int64_t stride, int64_t width, const void *g, const void *x, const double *mean,
                          double *sums, double *products) {
-  double block_sums[PERI_REDUCE_COLUMNS], block_products[PERI_REDUCE_COLUMNS];
+  double block_sums[PERI_NORMALIZE_COLUMNS], block_products[PERI_NORMALIZE_COLUMNS];
   for (int64_t j = 0; j < width; j++) sums[j] = products[j] = 0;
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t rows = peri_min(BLOCK, n - i), at = i * stride;

@@ -9,9 +9,10 @@
 
 /* To measure: ./dev bench parts loops. */
 #define ENOUGH_PIECES 16
-#define MOST_PARTS    256     /* of n, while there are few pieces */
+#define MOST_PARTS    256     /* of a run, while there are few pieces */
+#define MOST_ROWS     16      /* parts of n rows of columns */
 #define LONGEST_PIECE 4194304 /* elements: a few milliseconds */
-#define LEAST_COLUMNS 64
+#define LEAST_COLUMNS 1024    /* a page of float32 at a time */
 
 typedef enum reduction { SUM, PROD, MAX, MIN, ANY, ALL, DEVIATIONS, SQUARES, MOMENTS } reduction;
 
@@ -59,9 +60,11 @@ static void cut(reduce_job *job) {
     job->inner_step = peri_min(job->inner, peri_max(LEAST_COLUMNS, PERI_GRAIN / n));
     int64_t pieces = job->outer * ceil_div(job->inner, job->inner_step);
     if (pieces < ENOUGH_PIECES) {
-      job->n_step = peri_min(n, peri_max(ceil_div(PERI_GRAIN, job->inner_step), ceil_div(n, MOST_PARTS)));
-    } else if (n > LONGEST_PIECE / job->inner_step) {
-      job->n_step = LONGEST_PIECE / job->inner_step;
+      int64_t most = job->inner == 1 ? MOST_PARTS : MOST_ROWS;
+      job->n_step = peri_min(n, peri_max(ceil_div(PERI_GRAIN, job->inner_step), ceil_div(n, most)));
+    }
+    if (job->inner > 1 || pieces >= ENOUGH_PIECES) {
+      job->n_step = peri_min(job->n_step, peri_max(1, LONGEST_PIECE / job->inner_step));
     }
   }
   job->outer_pieces = ceil_div(job->outer, job->outer_step);

@@ -9,6 +9,27 @@
 
 #define FOLD 32 /* more than compilers unroll, so that the inner loops are vectorised */
 
+#define SUMS (FOLD / WIDTH)
+
+/* v, and 0 in the place of NaN. */
+INLINE doubles known(doubles v) {
+  for (int lane = 0; lane < WIDTH; lane++) v[lane] = v[lane] == v[lane] ? v[lane] : 0;
+  return v;
+}
+
+/* The sum of FOLD lanes, each half added to the other. */
+INLINE double total_of(doubles *sum) {
+  for (int half = SUMS / 2; half > 0; half /= 2) {
+    for (int s = 0; s < half; s++) sum[s] += sum[s + half];
+  }
+  double lanes[WIDTH];
+  store(lanes, sum[0]);
+  for (int half = WIDTH / 2; half > 0; half /= 2) {
+    for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+  }
+  return lanes[0];
+}
+
 #define F32(name) name##_f32
 #define F64(name) name##_f64
 #define I64(name) name##_i64
@@ -71,6 +92,7 @@ static PERI_ALWAYS_INLINE bool any_nans(const void *nans) {
 
 #define IS_NAN(x) ((x) != (x))
 #define T         float
+#define PLACE     int32_t
 #define FN        F32
 #define VECTOR    vector_f32
 #define NANS      NANS_F32
@@ -80,6 +102,7 @@ static PERI_ALWAYS_INLINE bool any_nans(const void *nans) {
 #include "kernels/reduce_loops.h"
 #include "kernels/reduce_floats.h"
 #undef T
+#undef PLACE
 #undef FN
 #undef VECTOR
 #undef NANS
@@ -87,6 +110,7 @@ static PERI_ALWAYS_INLINE bool any_nans(const void *nans) {
 #undef SMALLER
 #undef WITH_NANS
 #define T         double
+#define PLACE     int64_t
 #define FN        F64
 #define VECTOR    vector_f64
 #define NANS      NANS_F64
@@ -96,6 +120,7 @@ static PERI_ALWAYS_INLINE bool any_nans(const void *nans) {
 #include "kernels/reduce_loops.h"
 #include "kernels/reduce_floats.h"
 #undef T
+#undef PLACE
 #undef FN
 #undef VECTOR
 #undef NANS
@@ -106,14 +131,18 @@ static PERI_ALWAYS_INLINE bool any_nans(const void *nans) {
 
 #define IS_NAN(x) false
 #define T         int64_t
+#define PLACE     int64_t
 #define FN        I64
 #include "kernels/reduce_loops.h"
 #undef T
+#undef PLACE
 #undef FN
-#define T  uint8_t /* and bool */
-#define FN U8
+#define T     uint8_t /* and bool */
+#define PLACE int32_t
+#define FN    U8
 #include "kernels/reduce_loops.h"
 #undef T
+#undef PLACE
 #undef FN
 
 /* ---- int64 wraps around, in any order ---- */

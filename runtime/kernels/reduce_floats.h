@@ -30,13 +30,8 @@ static PERI_ALWAYS_INLINE void FN(sum_block)(int64_t n, int64_t stride, int64_t 
 
 static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_t width, const T *x,
                                                const double *centre, double *sum, int power) {
-  for (int64_t j = 0; j < width; j++) sum[j] = 0;
-  if (n <= BLOCK) {
-    FN(sum_block)(n, stride, width, x, centre, sum, power);
-    return;
-  }
   double block[PERI_REDUCE_COLUMNS], error[PERI_REDUCE_COLUMNS];
-  for (int64_t j = 0; j < width; j++) error[j] = 0;
+  for (int64_t j = 0; j < width; j++) sum[j] = error[j] = 0;
   for (int64_t i = 0; i < n; i += BLOCK) {
     for (int64_t j = 0; j < width; j++) block[j] = 0;
     FN(sum_block)(peri_min(BLOCK, n - i), stride, width, x + i * stride, centre, block, power);
@@ -51,8 +46,6 @@ static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_
 }
 
 /* ---- a run: FOLD columns in vectors ---- */
-
-#define SUMS (FOLD / WIDTH)
 
 static PERI_ALWAYS_INLINE doubles FN(terms)(const T *x, double centre, int power) {
   doubles distance = values_at(x, 0, sizeof(T) == sizeof(double));
@@ -73,32 +66,31 @@ static PERI_ALWAYS_INLINE void FN(add_rows)(int64_t rows, const T *x, double cen
   }
 }
 
+/* What follows the last whole row, as one that is filled up with nothing. */
+static PERI_ALWAYS_INLINE void FN(add_rest)(int64_t rest, const T *x, double centre, doubles *sum, int power) {
+  double last[FOLD] = {0};
+  for (int64_t j = 0; j < rest; j++) last[j] = FN(term)(x[j], &centre, 0, power);
+  for (int s = 0; s < SUMS; s++) sum[s] += load(last + s * WIDTH);
+}
+
 static PERI_ALWAYS_INLINE double FN(sum_run)(int64_t n, const T *x, double centre, int power) {
   doubles sum[SUMS], error[SUMS];
   for (int s = 0; s < SUMS; s++) sum[s] = error[s] = all(0);
   int64_t rows = n / FOLD;
-  if (rows <= BLOCK) {
-    FN(add_rows)(rows, x, centre, sum, power);
-  } else {
-    for (int64_t i = 0; i < rows; i += BLOCK) {
-      doubles block[SUMS];
-      for (int s = 0; s < SUMS; s++) block[s] = all(0);
-      FN(add_rows)(peri_min(BLOCK, rows - i), x + i * FOLD, centre, block, power);
-      for (int s = 0; s < SUMS; s++) {
-        doubles total = sum[s] + block[s], part = total - sum[s];
-        error[s] += (sum[s] - (total - part)) + (block[s] - part);
-        sum[s] = total;
-      }
+  for (int64_t i = 0; i < rows; i += BLOCK) {
+    doubles block[SUMS];
+    for (int s = 0; s < SUMS; s++) block[s] = all(0);
+    FN(add_rows)(peri_min(BLOCK, rows - i), x + i * FOLD, centre, block, power);
+    for (int s = 0; s < SUMS; s++) {
+      doubles total = sum[s] + block[s], part = total - sum[s];
+      error[s] += (sum[s] - (total - part)) + (block[s] - part);
+      sum[s] = total;
     }
   }
-  double lanes[FOLD], errors[FOLD];
-  for (int s = 0; s < SUMS; s++) store(lanes + s * WIDTH, sum[s]), store(errors + s * WIDTH, error[s]);
-  for (int j = 0; j < FOLD; j++) lanes[j] += errors[j] == errors[j] ? errors[j] : 0;
-  for (int64_t j = 0, rest = n % FOLD; j < rest; j++) lanes[j] += FN(term)(x[n - rest + j], &centre, 0, power);
-  for (int half = FOLD / 2; half > 0; half /= 2) {
-    for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
-  }
-  return lanes[0];
+  /* infinities leave no meaningful error behind */
+  for (int s = 0; s < SUMS; s++) sum[s] += known(error[s]);
+  FN(add_rest)(n % FOLD, x + n - n % FOLD, centre, sum, power);
+  return total_of(sum);
 }
 
 static PERI_ALWAYS_INLINE void FN(sum_any)(int64_t n, int64_t stride, int64_t width, const T *x, const double *centre,
@@ -150,4 +142,3 @@ static void FN(prod)(int64_t n, int64_t stride, int64_t width, const void *x, vo
 }
 
 #undef BLOCK
-#undef SUMS

@@ -8,9 +8,10 @@
 
 #include "kernels/kernels.h"
 
-#define PERI_FLOATS         2 /* PERI_FLOAT32 and PERI_FLOAT64 come first in peri_dtype */
-#define PERI_ARITHMETICS    3 /* then PERI_INT64 */
-#define PERI_REDUCE_COLUMNS 256
+#define PERI_FLOATS            2 /* PERI_FLOAT32 and PERI_FLOAT64 come first in peri_dtype */
+#define PERI_ARITHMETICS       3 /* then PERI_INT64 */
+#define PERI_REDUCE_COLUMNS    1024
+#define PERI_NORMALIZE_COLUMNS 256
 
 /* ---- reductions of a block of n rows and at most PERI_REDUCE_COLUMNS columns, x[i * stride + j]:
  * one result for each column. A single column with stride 1 is a contiguous run. ---- */
@@ -62,7 +63,7 @@ typedef struct peri_pool_kernels {
 typedef struct peri_normalize_kernels {
   void (*scale[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, bool each, const void *x, const double *mean,
                              const double *scale, const double *shift, void *y);
-  /* sums and products are of columns; mean is for each, and width at most PERI_REDUCE_COLUMNS */
+  /* sums and products are of columns; mean is for each, and width at most PERI_NORMALIZE_COLUMNS */
   void (*products[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, const void *g, const void *x,
                                 const double *mean, double *sums, double *products);
   void (*correct[PERI_FLOATS])(int64_t n, int64_t stride, int64_t width, bool each, const void *g, const void *x,

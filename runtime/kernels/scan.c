@@ -7,7 +7,8 @@
  * depend on n alone. */
 #include "kernels/rows.h"
 
-#define TILE  64
+#define TILE  64    /* elements of a block of a row */
+#define WIDE  512   /* columns of a tile */
 #define PART  32768 /* elements of a long row, between two looks at the cancellation flag */
 #define CHAIN 16    /* a block is four chains, which a processor adds at once */
 
@@ -30,11 +31,11 @@ typedef struct scan_job {
   number *parts; /* of a long row: their sums, then what lies before each, a sum and its error */
 } scan_job;
 
-/* What is known of the elements before: of TILE columns, or of one row in place 0. */
+/* What is known of the elements before: of WIDE columns, or of one row in place 0. */
 typedef struct state {
-  number value[TILE];
-  double error[TILE];  /* SUM: what rounding lost; LOGSUMEXP: the sum of e^(x - value) */
-  int64_t index[TILE]; /* MAX, MIN */
+  number value[WIDE];
+  double error[WIDE];  /* SUM: what rounding lost; LOGSUMEXP: the sum of e^(x - value) */
+  int64_t index[WIDE]; /* MAX, MIN */
   bool begun;
 } state;
 
@@ -126,12 +127,16 @@ static void step_columns(const scan_job *job, int64_t width, int64_t i, number *
 static void sum_floats(int64_t count, number *v, state *s) {
   double before = s->error[0], total = 0;
   if (count == TILE) {
-    for (int64_t i = 1; i < CHAIN; i++) {
-      for (int64_t c = 0; c < TILE; c += CHAIN) v[c + i].f += v[c + i - 1].f;
+    double a = v[0].f, b = v[CHAIN].f, c = v[2 * CHAIN].f, d = v[3 * CHAIN].f;
+    for (int64_t i = 1; i < CHAIN; i++) { /* sums in registers: through memory each would wait for the last */
+      v[i].f = a += v[i].f;
+      v[CHAIN + i].f = b += v[CHAIN + i].f;
+      v[2 * CHAIN + i].f = c += v[2 * CHAIN + i].f;
+      v[3 * CHAIN + i].f = d += v[3 * CHAIN + i].f;
     }
-    for (int64_t c = 0; c < TILE; c += CHAIN) {
-      double base = s->value[0].f + (before + total), own = v[c + CHAIN - 1].f;
-      for (int64_t i = 0; i < CHAIN; i++) v[c + i].f += base;
+    for (int64_t chain = 0; chain < TILE; chain += CHAIN) {
+      double base = s->value[0].f + (before + total), own = v[chain + CHAIN - 1].f;
+      for (int64_t i = 0; i < CHAIN; i++) v[chain + i].f += base;
       total += own;
     }
   } else {
@@ -178,10 +183,11 @@ static void scan_block(const scan_job *job, int64_t first, int64_t count, number
   }
 }
 
-static void begin(const scan_job *job, state *s) {
+static void begin(const scan_job *job, int64_t width, state *s) {
   bool floats = in_floats(job);
   s->begun = false;
-  for (int64_t j = 0; j < TILE; j++) {
+  s->index[0] = 0;
+  for (int64_t j = 0; j < width; j++) {
     s->error[j] = 0;
     s->value[j].i = 0;
     if (job->scan == PERI_SCAN_PROD && floats) s->value[j].f = 1;
@@ -208,7 +214,7 @@ static void scan_run(const scan_job *job, int64_t row, int64_t from, int64_t to,
 static void log_sum_column(const scan_job *job, int64_t first) {
   state s;
   number v[TILE];
-  begin(job, &s);
+  begin(job, 1, &s);
   for (int64_t i = 0; i < job->n; i += TILE) {
     int64_t count = peri_min(TILE, job->n - i);
     for (int64_t k = 0; k < count; k++) {
@@ -221,14 +227,46 @@ static void log_sum_column(const scan_job *job, int64_t first) {
   }
 }
 
+/* Sums of TILE rows begin anew, and are moved by what lies before them. */
+static void sum_columns(const scan_job *job, int64_t first, int64_t width, state *s) {
+  double own[WIDE], base[WIDE];
+  for (int64_t i = 0; i < job->n; i++) {
+    int64_t at = first + (job->reverse ? job->n - 1 - i : i) * job->inner;
+    for (int64_t j = 0; i % TILE == 0 && j < width; j++) {
+      if (i > 0) add(&s->value[j].f, &s->error[j], own[j]);
+      base[j] = s->value[j].f + s->error[j];
+      own[j] = 0;
+    }
+    if (job->dtype == PERI_FLOAT32) {
+      const float *x = (const float *)(const void *)job->x + at;
+      float *y = (float *)(void *)job->y + at;
+      for (int64_t j = 0; j < width; j++) {
+        own[j] += (double)x[j];
+        y[j] = (float)(base[j] + own[j]);
+      }
+    } else {
+      const double *x = (const double *)(const void *)job->x + at;
+      double *y = (double *)(void *)job->y + at;
+      for (int64_t j = 0; j < width; j++) {
+        own[j] += x[j];
+        y[j] = base[j] + own[j];
+      }
+    }
+  }
+}
+
 static void scan_columns(const scan_job *job, int64_t first, int64_t width) {
   state s;
-  number v[TILE];
+  number v[WIDE];
   if (job->scan == PERI_SCAN_LOGSUMEXP) {
     for (int64_t j = 0; j < width; j++) log_sum_column(job, first + j);
     return;
   }
-  begin(job, &s);
+  begin(job, width, &s);
+  if (job->scan == PERI_SCAN_SUM && in_floats(job)) {
+    sum_columns(job, first, width, &s);
+    return;
+  }
   for (int64_t i = 0; i < job->n; i++) {
     int64_t at = first + (job->reverse ? job->n - 1 - i : i) * job->inner;
     load(job->dtype, width, job->x + (size_t)at * job->size, v);
@@ -247,13 +285,13 @@ static void scan_piece(void *arg, int64_t piece) {
   if (job->inner == 1) {
     int64_t rows = peri_max(1, PART / job->n);
     for (int64_t r = piece * rows; r < peri_min((piece + 1) * rows, job->outer); r++) {
-      begin(job, &s);
+      begin(job, 1, &s);
       scan_run(job, r, 0, job->n, &s);
     }
     return;
   }
   int64_t outer = piece / job->tiles, tile = piece % job->tiles;
-  scan_columns(job, outer * job->n * job->inner + tile * TILE, peri_min(TILE, job->inner - tile * TILE));
+  scan_columns(job, outer * job->n * job->inner + tile * WIDE, peri_min(WIDE, job->inner - tile * WIDE));
 }
 
 /* The sum of a part, and its scan from what lies before it. */
@@ -267,7 +305,7 @@ static void sum_part(void *arg, int64_t part) {
 static void scan_part(void *arg, int64_t part) {
   const scan_job *job = arg;
   state s;
-  begin(job, &s);
+  begin(job, 1, &s);
   s.value[0] = job->parts[2 * part];
   s.error[0] = job->parts[2 * part + 1].f;
   scan_run(job, 0, part * PART, peri_min((part + 1) * PART, job->n), &s);
@@ -300,7 +338,7 @@ static peri_status scan_in_parts(peri_context *context, scan_job *job) {
 
 static peri_status scan_in_order(peri_context *context, const scan_job *job) {
   state s;
-  begin(job, &s);
+  begin(job, 1, &s);
   for (int64_t from = 0; from < job->n; from += PART) {
     PERI_TRY(peri_check_cancel(context));
     scan_run(job, 0, from, peri_min(from + PART, job->n), &s);
@@ -320,7 +358,7 @@ peri_status peri_scan_along(peri_context *context, peri_scan scan, bool reverse,
       .outer = outer,
       .n = n,
       .inner = inner,
-      .tiles = (inner + TILE - 1) / TILE,
+      .tiles = (inner + WIDE - 1) / WIDE,
       .reverse = reverse,
       .x = x,
       .y = y,

@@ -100,10 +100,13 @@ const peri_op peri_op_where = {
     .low = -3,
     .high = 3,
     .sample = "{B(3, 4), T(3, 4), T(3, 4)}, {B(3, 1), T(4), 0}, {B(4), 1, T(2, 4)}",
-    .doc = "where(mask, a, b) -> tensor\n"
-           "a where the bool tensor mask is true, else b. Shapes are broadcast; a number that the tensor beside it "
-           "cannot hold is an error. The gradient of what was not chosen is exactly 0, whatever stands there; a row "
-           "behind it that has an infinite slope there makes NaN of it (choose its argument first).",
+    .alone = &peri_op_coordinates,
+    .doc =
+        "where(mask, a, b) -> tensor; where(x) -> list of int64 vectors\n"
+        "a where the bool tensor mask is true, else b. Shapes are broadcast; a number that the tensor beside it "
+        "cannot hold is an error. The gradient of what was not chosen is exactly 0, whatever stands there; a row "
+        "behind it that has an infinite slope there makes NaN of it (choose its argument first). With one argument, of any dtype: the coordinates of what is true, or not 0, "
+        "one vector for each dimension, so that x[peri.where(x)] are these elements.",
 };
 
 static peri_status infer_masked_fill(peri_call *call) {

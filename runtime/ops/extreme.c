@@ -24,6 +24,7 @@ static peri_status resolve_dim(peri_call *call) {
 static peri_status infer_extreme(peri_call *call) {
   PERI_TRY(resolve_dim(call));
   call->dtype = call->args[0].tensor->layout.dtype;
+  call->outputs[1].unwanted = !call->args[1].given && !call->recording; /* its gradient asks for the place */
   PERI_TRY(peri_reduce_output(call, 0, call->dtype, call->args[2].integer));
   return peri_reduce_output(call, 1, PERI_INT64, call->args[2].integer);
 }
@@ -33,11 +34,11 @@ typedef peri_status (*extreme)(peri_context *context, peri_dtype dtype, int64_t 
 
 static peri_status run_extreme(peri_call *call, extreme find, void *values, peri_tensor *indices) {
   peri_folded f;
-  int64_t *index = (int64_t *)(void *)indices->data;
+  int64_t *index = indices == NULL ? NULL : (int64_t *)(void *)indices->data;
   PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
   peri_status status = find(call->context, call->dtype, f.outer, f.n, f.inner, f.x->data, values, index);
   peri_tensor_release(&f.x);
-  for (int64_t i = 0; i < indices->layout.numel; i++) index[i]++; /* scripts count from 1 */
+  for (int64_t i = 0; index != NULL && i < indices->layout.numel; i++) index[i]++; /* scripts count from 1 */
   return status;
 }
 

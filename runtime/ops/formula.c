@@ -181,11 +181,19 @@ peri_value peri_step_cat(peri_backward *B, peri_value a, peri_value b, int64_t d
   return peri_step_run(B, &call);
 }
 
+peri_value peri_step_index_select(peri_backward *B, peri_value x, int64_t dim, peri_value index) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_index_select, 3, (peri_value[]){x, peri_constant(0), index});
+  call.args[1].integer = dim;
+  return peri_step_run(B, &call);
+}
+
 peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
                              int64_t dim) {
   peri_call call;
   if (B->formula->status != PERI_OK) return g;
-  peri_step_open(B, &call, &peri_op_scatter, 3, (peri_value[]){g, peri_constant(0), index});
+  peri_step_open(B, &call, &peri_op_gather_backward, 3, (peri_value[]){g, peri_constant(0), index});
   peri_call_sizes(&call, 1, ndim, shape);
   call.args[3].integer = dim;
   return peri_step_run(B, &call);

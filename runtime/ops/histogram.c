@@ -64,7 +64,7 @@ static peri_status run_bincount(peri_call *call) {
 }
 static peri_status grad_bincount(peri_backward *B) {
   peri_value g = peri_of(B->grad_outputs[0]), x = peri_of(B->args[0].tensor);
-  if (B->edges > 1 && B->needs[1]) peri_answer(B, 1, peri_apply(B, &peri_op_index_select, 2, (peri_value[]){g, x}));
+  if (B->edges > 1 && B->needs[1]) peri_answer(B, 1, peri_step_index_select(B, g, 0, x));
   return PERI_OK;
 }
 const peri_op peri_op_bincount = {

@@ -34,6 +34,33 @@ static peri_status check_mode(peri_call *call) {
   return PERI_OK;
 }
 
+/* Of a dimension behind N x C; one number stands for all. */
+static double factor_of(const peri_arg *factor, int d) {
+  if (!factor->given) return 0;
+  return peri_arg_number(factor, factor->count == 1 ? 0 : d);
+}
+
+static peri_status given_size(peri_call *call, int64_t size, int64_t *out) {
+  *out = size;
+  if (size >= 1 && size <= INT32_MAX) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "size is %lld (expected 1 to %d)", (long long)size, INT32_MAX);
+}
+
+static peri_status scaled_size(peri_call *call, double factor, int64_t n, int64_t *out) {
+  const double scaled = (double)n * factor;
+  if (!(factor > 0 && factor <= INT32_MAX)) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "scale_factor is %g (expected a number above 0, to %d)", factor,
+                          INT32_MAX);
+  }
+  if (scaled < 1 || scaled >= (double)INT32_MAX + 1) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT,
+                          "scale_factor is %g, of a dimension of %lld (expected a size of 1 to %d)", factor,
+                          (long long)n, INT32_MAX);
+  }
+  *out = (int64_t)scaled;
+  return PERI_OK;
+}
+
 /* The sizes behind N x C. */
 static peri_status find_sizes(peri_call *call, int64_t *sizes) {
   const peri_layout *x = &call->args[X].tensor->layout;
@@ -46,31 +73,20 @@ static peri_status find_sizes(peri_call *call, int64_t *sizes) {
   if (size->given && size->count != 1 && size->count != dims) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "size has %d numbers (expected 1 or %d)", size->count, dims);
   }
-  if (factor->given && !(factor->number > 0 && factor->number <= INT32_MAX)) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "scale_factor is %g (expected a number above 0, to %d)",
-                          factor->number, INT32_MAX);
+  if (factor->given && factor->count != 1 && factor->count != dims) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "scale_factor has %d numbers (expected 1 or %d)", factor->count,
+                          dims);
   }
   for (int d = 0; d < dims; d++) {
-    const double scaled = (double)x->shape[d + 2] * factor->number;
-    if (size->given) {
-      sizes[d] = size->sizes[size->count == 1 ? 0 : d];
-    } else {
-      sizes[d] = scaled <= INT32_MAX ? (int64_t)scaled : (int64_t)INT32_MAX + 1;
-    }
-    if (sizes[d] >= 1 && sizes[d] <= INT32_MAX) continue;
-    if (size->given) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "size is %lld (expected 1 to %d)", (long long)sizes[d], INT32_MAX);
-    }
-    return peri_call_fail(call, PERI_ERR_ARGUMENT,
-                          "scale_factor is %g, of a dimension of %lld (expected a size of 1 to %d)", factor->number,
-                          (long long)x->shape[d + 2], INT32_MAX);
+    PERI_TRY(size->given ? given_size(call, size->sizes[size->count == 1 ? 0 : d], &sizes[d])
+                         : scaled_size(call, factor_of(factor, d), x->shape[d + 2], &sizes[d]));
   }
   return PERI_OK;
 }
 
 /* ---- taps ---- */
 
-/* What decides where elements of the result lie in x. */
+/* What decides where elements of the result lie in x, along one dimension. */
 typedef struct placing {
   peri_dtype dtype;
   int mode;
@@ -78,9 +94,9 @@ typedef struct placing {
   double factor; /* 0: the sizes decide */
 } placing;
 
-static placing placing_of(const peri_arg *args, peri_dtype dtype, int mode) {
-  return (placing){dtype, mode, args[ALIGN_CORNERS].integer != 0,
-                   args[SCALE_FACTOR].given ? args[SCALE_FACTOR].number : 0};
+static placing placing_of(const peri_call *call, peri_dtype dtype, int d) {
+  return (placing){dtype, (int)call->args[MODE].integer, call->args[ALIGN_CORNERS].integer != 0,
+                   factor_of(&call->args[SCALE_FACTOR], d)};
 }
 
 static int64_t nearest(const placing *p, int64_t i, int64_t n, int64_t count) {
@@ -128,17 +144,18 @@ typedef peri_status (*resampling)(peri_context *context, peri_dtype dtype, int64
                                   const void *from, void *to);
 
 /* From the first argument to the output; `in` and `out` have the shapes of x and y. */
-static peri_status run_taps(peri_call *call, const placing *p, resampling resample, const peri_layout *in,
-                            const peri_layout *out) {
+static peri_status run_taps(peri_call *call, resampling resample, const peri_layout *in, const peri_layout *out) {
   const bool plane = in->ndim == 4;
   const int64_t rows = plane ? out->shape[2] : 1;
+  const placing down = placing_of(call, in->dtype, 0), across = placing_of(call, in->dtype, in->ndim - 3);
   char *room = call->workspace;
-  const peri_taps taps[2] = {make_taps(p, plane ? in->shape[2] : 1, rows, room),
-                             make_taps(p, in->shape[in->ndim - 1], out->shape[out->ndim - 1], room + tap_bytes(rows))};
+  const peri_taps taps[2] = {
+      make_taps(&down, plane ? in->shape[2] : 1, rows, room),
+      make_taps(&across, in->shape[in->ndim - 1], out->shape[out->ndim - 1], room + tap_bytes(rows))};
   peri_tensor *from;
   PERI_TRY(peri_tensor_contiguous(call->args[0].tensor, &from));
   peri_status status =
-      resample(call->context, p->dtype, in->shape[0] * in->shape[1], taps, from->data, call->outputs[0].tensor->data);
+      resample(call->context, in->dtype, in->shape[0] * in->shape[1], taps, from->data, call->outputs[0].tensor->data);
   peri_tensor_release(&from);
   return status;
 }
@@ -158,16 +175,15 @@ static peri_status infer_interpolate(peri_call *call) {
 }
 
 static peri_status run_interpolate(peri_call *call) {
-  const peri_layout *x = &call->args[X].tensor->layout, *y = &call->outputs[0].tensor->layout;
-  const placing p = placing_of(call->args, x->dtype, (int)call->args[MODE].integer);
-  return run_taps(call, &p, peri_resample, x, y);
+  return run_taps(call, peri_resample, &call->args[X].tensor->layout, &call->outputs[0].tensor->layout);
 }
 
 static const peri_op back_row;
 
 /* Hands the options on to a step; the sizes of x stand in place of those of y. */
 static void hand_on(peri_call *call, const peri_arg *args) {
-  call->args[SCALE_FACTOR] = args[SCALE_FACTOR];
+  const peri_arg *factor = &args[SCALE_FACTOR];
+  if (factor->given) peri_call_sizes(call, SCALE_FACTOR, factor->count, factor->sizes);
   call->args[MODE] = args[MODE];
   call->args[ALIGN_CORNERS] = args[ALIGN_CORNERS];
 }
@@ -188,7 +204,7 @@ const peri_op peri_op_interpolate = {
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},
                {"size", PERI_KIND_SHAPE, .optional = true},
-               {"scale_factor", PERI_KIND_NUMBER, .optional = true, .named = true},
+               {"scale_factor", PERI_KIND_NUMBERS, .optional = true, .named = true},
                {"mode", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = MODES},
                {"align_corners", PERI_KIND_BOOL, .optional = true, .named = true}},
     .infer = infer_interpolate,
@@ -199,13 +215,13 @@ const peri_op peri_op_interpolate = {
     .sample =
         "{T(2, 3, 4, 5), {7, 3}}, {T(1, 2, 3, 4), {scale_factor = 2}}, "
         "{T(2, 1, 4, 5), {size = {7, 3}, mode = 'bilinear'}}, "
-        "{T(1, 2, 5, 4), {scale_factor = 1.7, mode = 'bilinear'}}, "
+        "{T(1, 2, 5, 4), {scale_factor = {1.7, 0.6}, mode = 'bilinear'}}, "
         "{T(2, 2, 3, 4), 5, {mode = 'bilinear', align_corners = true}}, {T(2, 3, 5), {size = 8, mode = 'linear'}}, "
         "{T(2, 3, 5), 3}",
     .doc =
         "interpolate(x, size, {scale_factor =, mode = 'nearest', align_corners = false}) -> tensor\n"
         "x, N x C x L or N x C x H x W, at another size: size is a number for all dimensions behind C, or a table of them; "
-        "or it is floor(scale_factor n) of a dimension of n. mode is nearest (element floor(i n / size) from 0, or "
+        "or it is floor(scale_factor n) of a dimension of n, of which there may be a table too. mode is nearest (element floor(i n / size) from 0, or "
         "floor(i / scale_factor)), or linear for L and bilinear for H x W: between the two elements beside (i + 0.5) n / "
         "size - 0.5, or (i + 0.5) / scale_factor - 0.5, beyond the ends the last; with align_corners beside i (n - 1) / "
         "(size - 1). A smaller image is not smoothed before. Floats only.\n"
@@ -223,9 +239,7 @@ static peri_status infer_back(peri_call *call) {
 }
 
 static peri_status run_back(peri_call *call) {
-  const peri_layout *gy = &call->args[X].tensor->layout, *gx = &call->outputs[0].tensor->layout;
-  const placing p = placing_of(call->args, gy->dtype, (int)call->args[MODE].integer);
-  return run_taps(call, &p, peri_resample_backward, gx, gy);
+  return run_taps(call, peri_resample_backward, &call->outputs[0].tensor->layout, &call->args[X].tensor->layout);
 }
 
 static peri_status grad_back(peri_backward *B) {
@@ -245,7 +259,7 @@ static const peri_op back_row = {
     .outputs = 1,
     .params = {{"gy", PERI_KIND_TENSOR},
                {"shape", PERI_KIND_SHAPE},
-               {"scale_factor", PERI_KIND_NUMBER, .optional = true},
+               {"scale_factor", PERI_KIND_NUMBERS, .optional = true},
                {"mode", PERI_KIND_CHOICE, .optional = true, .choices = MODES},
                {"align_corners", PERI_KIND_BOOL, .optional = true}},
     .infer = infer_back,

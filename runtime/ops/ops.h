@@ -19,21 +19,21 @@ typedef enum peri_kind {
   PERI_KIND_TENSOR,  /* a tensor */
   PERI_KIND_OPERAND, /* a tensor or a number */
   PERI_KIND_TENSORS, /* a list of at least one tensor */
-  PERI_KIND_INDICES, /* an int64 tensor whose values count positions; the binding counts from 1 */
+  PERI_KIND_INDICES, /* an int64 tensor whose values count positions from 1; scripts may give a table of them */
   PERI_KIND_NUMBER,
   PERI_KIND_INTEGER,
   PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */
   PERI_KIND_BOOL,
   PERI_KIND_DIM,      /* one dimension: negative counts from the end */
   PERI_KIND_DIMS,     /* several dimensions */
-  PERI_KIND_NUMBERS,  /* a list of `count` numbers; peri_arg_number reads them */
+  PERI_KIND_NUMBERS,  /* a list of `count` numbers, or of any count, or one alone; peri_arg_number reads them */
   PERI_KIND_SHAPE,    /* sizes, or one of the words in choices if there are any */
   PERI_KIND_INTEGERS, /* whole numbers, as many as a table has, or one alone */
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
 } peri_kind;
 
-/* Whether an argument of that kind is a list, of which the frame has room for PERI_MAX_DIMS. */
+/* Whether an argument of that kind is a list in the room that sizes have: PERI_MAX_DIMS. */
 static inline bool peri_is_sizes(peri_kind kind) {
   return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_NUMBERS;
 }
@@ -47,8 +47,9 @@ typedef struct peri_param {
   bool named;          /* only in the trailing table of options */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
-  int count;           /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so many */
-  bool shape_only;     /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
+                many, 0: any */
+  bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -62,8 +63,8 @@ typedef struct peri_arg {
   double number;   /* NUMBER, OPERAND */
   int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
                       first word in the place of sizes, 2 for the second, else 0 */
-  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the same, or the reader's
-                      where they are more */
+  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the
+                      same, or the reader's where they are more */
 } peri_arg;
 
 static inline double peri_arg_number(const peri_arg *arg, int i) {
@@ -176,6 +177,8 @@ typedef struct peri_op {
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
+  /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
+  const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */
   const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
   const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */

@@ -380,7 +380,7 @@ static peri_value chosen(peri_backward *B, peri_value x, peri_value at) {
   if (B->formula->status != PERI_OK) return x;
   int64_t shape[2] = {at.tensor->layout.shape[0], at.tensor->layout.shape[1]}, numel = shape[0] * shape[1];
   at = peri_step_reshape(B, at, 1, &numel);
-  return peri_step_reshape(B, peri_apply(B, &peri_op_index_select, 2, (peri_value[]){x, at}), 2, shape);
+  return peri_step_reshape(B, peri_step_index_select(B, x, 0, at), 2, shape);
 }
 
 /* lower + weight (upper - lower), in the shape of the result. */

@@ -185,15 +185,27 @@ static char *repeat_entry(const char *entry, size_t run, int64_t times, char *to
   return to;
 }
 
+/* The most common case: elements of four bytes, all of them twice. */
+static void double_elements(const char *x, char *y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t element;
+    memcpy(&element, x + 4 * i, 4);
+    memcpy(y + 8 * i, &(uint64_t){element | (uint64_t)element << 32}, 8);
+  }
+}
+
 static void spread_piece(void *arg, int64_t piece) {
   const spread *s = arg;
   int64_t begin = piece * s->per_piece, end = peri_min(begin + s->per_piece, s->blocks * s->entries);
   int64_t i = begin % s->entries, place = s->starts != NULL ? s->starts[i] : i * s->times;
   char *to = s->y + (size_t)(begin / s->entries * s->length + place) * s->run;
-  for (int64_t at = begin; at < end; at++) {
+  if (s->starts == NULL && s->times == 2 && s->run == 4) {
+    double_elements(s->x + 4 * begin, to, end - begin);
+    return;
+  }
+  for (int64_t at = begin; at < end; at++, i = i + 1 == s->entries ? 0 : i + 1) {
     int64_t times = s->starts != NULL ? s->starts[i + 1] - s->starts[i] : s->times;
     to = repeat_entry(s->x + (size_t)at * s->run, s->run, times, to);
-    i = i + 1 == s->entries ? 0 : i + 1;
   }
 }
 
@@ -207,6 +219,17 @@ static peri_status add_starts(peri_call *call, int64_t entries, int64_t *starts)
   return PERI_OK;
 }
 
+/* Long entries, all of them as often: each is broadcast over its places. */
+static peri_status copy_entries(peri_call *call, const spread *s) {
+  peri_view from = call->args[0].tensor->view, to = call->outputs[0].tensor->view;
+  int64_t inner = (int64_t)(s->run / peri_dtype_size(to.layout.dtype));
+  peri_layout_set(&from.layout, from.layout.dtype, 4, (int64_t[]){s->blocks, s->entries, 1, inner});
+  peri_layout_set(&to.layout, to.layout.dtype, 4, (int64_t[]){s->blocks, s->entries, s->times, inner});
+  from.data = (char *)(uintptr_t)s->x;
+  return peri_view_copy_into(call->context, &to, &from);
+}
+
+#define LONG_RUN    25600000  /* bytes of an entry */
 #define PIECE_BYTES (1 << 18) /* of the result */
 
 static peri_status run_repeat_interleave(peri_call *call) {
@@ -226,7 +249,9 @@ static peri_status run_repeat_interleave(peri_call *call) {
   int64_t units = s.blocks * s.entries;
   s.per_piece = peri_max(1, units * PIECE_BYTES / (y->layout.numel * size));
   PERI_TRY(peri_view_contiguous(call->context, &call->args[0].tensor->view, &s.x, &own));
-  peri_status status = peri_parallel(call->context, (units + s.per_piece - 1) / s.per_piece, spread_piece, &s);
+  peri_status status = s.starts == NULL && s.run >= LONG_RUN
+                           ? copy_entries(call, &s)
+                           : peri_parallel(call->context, (units + s.per_piece - 1) / s.per_piece, spread_piece, &s);
   if (own != NULL) peri_tensor_release(&own);
   return status;
 }
@@ -265,12 +290,10 @@ static peri_status grad_repeat_interleave(peri_backward *B) {
   }
   peri_value index = positions(B, entries);
   if (B->formula->status != PERI_OK) return PERI_OK;
-  peri_call call;
-  peri_step_open(B, &call, &peri_op_index_add, 3, (peri_value[]){g, peri_constant(0), index});
-  if (B->note[NOTE_DIM] < 0) peri_call_sizes(&call, 1, 1, &entries);
-  if (B->note[NOTE_DIM] >= 0) peri_call_sizes(&call, 1, x->ndim, x->shape);
-  call.args[3].integer = dim;
-  peri_answer(B, 0, peri_step_reshape(B, peri_step_run(B, &call), x->ndim, x->shape));
+  peri_layout flat;
+  peri_layout_set(&flat, x->dtype, 1, &entries);
+  g = peri_step_index_backward(B, g, index, B->note[NOTE_DIM] < 0 ? &flat : x, 1, &dim);
+  peri_answer(B, 0, peri_step_reshape(B, g, x->ndim, x->shape));
   return PERI_OK;
 }
 const peri_op peri_op_repeat_interleave = {

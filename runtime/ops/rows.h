@@ -12,10 +12,11 @@
 
 extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_op_cat, peri_op_softmax,
     peri_op_log_softmax, peri_op_matmul, peri_op_reshape, peri_op_flatten, peri_op_expand, peri_op_narrow,
-    peri_op_select, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose, peri_op_t, peri_op_eye,
-    peri_op_index, peri_op_index_select, peri_op_index_add, peri_op_gather, peri_op_scatter, peri_op_nonzero,
-    peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy, peri_op_mse_loss, peri_op_masked_select,
-    peri_op_masked_fill, peri_op_index_copy_, peri_op_masked_copy_, peri_op_copy_, peri_op_conv1d, peri_op_conv2d,
+    peri_op_select, peri_op_unsqueeze, peri_op_slice, peri_op_slice_backward, peri_op_permute, peri_op_transpose,
+    peri_op_t, peri_op_eye, peri_op_index, peri_op_index_select, peri_op_index_at, peri_op_index_backward,
+    peri_op_index_put, peri_op_gather, peri_op_gather_backward, peri_op_scatter_add, peri_op_scatter_reduce,
+    peri_op_nonzero, peri_op_coordinates, peri_op_one_hot, peri_op_solve, peri_op_linear, peri_op_cross_entropy,
+    peri_op_mse_loss, peri_op_masked_select, peri_op_masked_fill, peri_op_copy_, peri_op_conv1d, peri_op_conv2d,
     peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
     peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_clone, peri_op_var,
     peri_op_std, peri_op_amax, peri_op_amin, peri_op_sort, peri_op_cumsum, peri_op_clamp, peri_op_interpolate,
@@ -42,6 +43,8 @@ peri_value peri_step_t(peri_backward *B, peri_value matrix);
 peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order);
 peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length);
 peri_value peri_step_cat(peri_backward *B, peri_value a, peri_value b, int64_t dim);
+/* The entries of x along dim at a vector index. */
+peri_value peri_step_index_select(peri_backward *B, peri_value x, int64_t dim, peri_value index);
 /* Zeros of a shape with the elements of g added at index along dim. */
 peri_value peri_step_scatter(peri_backward *B, peri_value g, int ndim, const int64_t *shape, peri_value index,
                              int64_t dim);
@@ -70,7 +73,10 @@ extern const peri_op *const peri_ops_loss_class[];
 extern const peri_op *const peri_ops_loss_pairs[];
 extern const peri_op *const peri_ops_view[];
 extern const peri_op *const peri_ops_slice[];
-extern const peri_op *const peri_ops_index[];
+extern const peri_op *const peri_ops_take[];
+extern const peri_op *const peri_ops_put[];
+extern const peri_op *const peri_ops_scatter[];
+extern const peri_op *const peri_ops_mask[];
 extern const peri_op *const peri_ops_join[];
 extern const peri_op *const peri_ops_sort[];
 extern const peri_op *const peri_ops_unique[];
@@ -80,8 +86,6 @@ extern const peri_op *const peri_ops_linalg[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
-extern const peri_op *const peri_ops_interpolate[];
-extern const peri_op *const peri_ops_pad[];
 extern const peri_op *const peri_ops_sequence[];
 extern const peri_op *const peri_ops_random[];
 extern const peri_op *const peri_ops_multinomial[];
@@ -94,5 +98,7 @@ extern const peri_op *const peri_ops_window[];
 extern const peri_op *const peri_ops_turn[];
 extern const peri_op *const peri_ops_repeat[];
 extern const peri_op *const peri_ops_assemble[];
+extern const peri_op *const peri_ops_interpolate[];
+extern const peri_op *const peri_ops_pad[];
 
 #endif

@@ -243,16 +243,31 @@ static peri_status infer_logspace(peri_call *call) {
   }
   return peri_infer_vector(call, dtype, p.n);
 }
+typedef struct raising {
+  peri_loop2 power;
+  peri_loop1 round;
+  double base;
+} raising;
+static void raise_row(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides) {
+  const raising *job = arg;
+  job->power(n, data[1], strides[1], (const char *)&job->base, 0, data[1], strides[1]);
+  job->round(n, data[0], strides[0], data[1], strides[1]);
+}
 static peri_status run_logspace(peri_call *call) {
+  const peri_elementwise_kernels *loops = call->context->kernels->elementwise;
+  peri_tensor *y = call->outputs[0].tensor, *exponents;
   progression p = {.n = 0};
-  peri_tensor *y = call->outputs[0].tensor;
-  size_t size = peri_dtype_size(y->layout.dtype);
+  raising job = {loops->binary[PERI_BINARY_pow][PERI_FLOAT64], loops->convert[PERI_FLOAT64][y->layout.dtype],
+                 call->args[3].number};
   PERI_TRY(plan_linspace(call, y->layout.dtype, &p));
-  for (int64_t i = 0; i < p.n; i++) {
-    if (i % 65536 == 0) PERI_TRY(peri_check_cancel(call->context));
-    peri_store_number(y->layout.dtype, y->data + (size_t)i * size, power_of(call, &p, i));
-  }
-  return PERI_OK;
+  PERI_TRY(peri_tensor_shaped(call->context, call->op->name, PERI_FLOAT64, 1, y->layout.shape, &exponents));
+  double *values = (double *)(void *)exponents->data;
+  for (int64_t i = 0; i < p.n; i++) values[i] = element(&p, i);
+  peri_iterator iterator;
+  peri_iterator_open(&iterator, 1, y->layout.shape, 2, (const peri_view *[]){&y->view, &exponents->view});
+  peri_status status = peri_iterate(call->context, &iterator, raise_row, &job);
+  peri_tensor_release(&exponents);
+  return status;
 }
 const peri_op peri_op_logspace = {
     .name = "logspace",
@@ -292,24 +307,29 @@ typedef struct powers {
   int64_t per_piece; /* rows */
 } powers;
 
+/* The powers of x[i] from 0 up, from y on in steps of `by`. Those of floats are rounded once each. */
+#define POWERS(T, number, step)                                                                                        \
+  do {                                                                                                                 \
+    T *to = (T *)(void *)p->y.data + i * n + (p->increasing ? 0 : n - 1);                                              \
+    const int64_t by = p->increasing ? 1 : -1;                                                                         \
+    step power = 1;                                                                                                    \
+    for (int64_t j = 0; j < n; j++, power *= (number)) to[j * by] = (T)power;                                          \
+  } while (0)
+
 static void powers_piece(void *arg, int64_t piece) {
   const powers *p = arg;
   const peri_layout *x = &p->x.layout, *y = &p->y.layout;
   int64_t n = y->shape[1], end = peri_min((piece + 1) * p->per_piece, x->numel);
-  size_t size = peri_dtype_size(y->dtype);
   for (int64_t i = piece * p->per_piece; i < end; i++) {
     const char *element = p->x.data + i * x->strides[0] * (int64_t)peri_dtype_size(x->dtype);
-    double number = peri_load_number(x->dtype, element), power = 1;
-    uint64_t whole = (uint64_t)peri_load_integer(x->dtype, element), whole_power = 1;
-    for (int64_t j = 0; j < n; j++) {
-      char *to = p->y.data + (size_t)(i * n + (p->increasing ? j : n - 1 - j)) * size;
-      if (y->dtype == PERI_INT64) {
-        memcpy(to, &whole_power, sizeof whole_power);
-      } else {
-        peri_store_number(y->dtype, to, power);
-      }
-      power *= number;
-      whole_power *= whole;
+    double number = peri_load_number(x->dtype, element);
+    uint64_t whole = (uint64_t)peri_load_integer(x->dtype, element);
+    if (y->dtype == PERI_FLOAT32) {
+      POWERS(float, number, double);
+    } else if (y->dtype == PERI_FLOAT64) {
+      POWERS(double, number, double);
+    } else {
+      POWERS(uint64_t, whole, uint64_t);
     }
   }
 }

@@ -1,5 +1,6 @@
 /* Rows that are a part of their input along a dimension, as views. note: dimension, start, step; the gradient goes back
  * to its place among zeros. */
+#include "ops/index.h"
 #include "ops/view.h"
 #include "ops/rows.h"
 
@@ -106,21 +107,34 @@ const peri_op peri_op_select = {
            "The entry at position index along dim, without that dimension, sharing memory.",
 };
 
-static peri_status infer_slice(peri_call *call) {
-  const peri_layout *x = peri_input(call);
+/* A part of x along a dimension. */
+typedef struct part {
   int dim;
-  int64_t from = call->args[2].integer, to = call->args[3].integer, step = call->args[4].integer;
-  PERI_TRY(peri_infer_dim(call, 1, x->ndim, &dim));
-  int64_t size = x->shape[dim];
+  int64_t start, count, step;
+} part;
+
+/* Arguments arg .. arg + 3: dim, from, to, step. */
+static peri_status resolve_slice(peri_call *call, int arg, part *p) {
+  const peri_layout *x = peri_input(call);
+  int64_t from = call->args[arg + 1].integer, to = call->args[arg + 2].integer, step = call->args[arg + 3].integer;
+  PERI_TRY(peri_infer_dim(call, arg, x->ndim, &p->dim));
+  int64_t size = x->shape[p->dim];
   if (step < 1) return peri_call_fail(call, PERI_ERR_ARGUMENT, "step is %lld (expected at least 1)", (long long)step);
   int64_t first = from < 0 ? from + size : from, last = to < 0 ? to + size : to;
   if (first < 0 || last >= size || last < first - 1) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "range %lld to %lld does not fit dimension %d of size %lld",
-                          (long long)(from < 0 ? from : from + 1), (long long)(to < 0 ? to : to + 1), dim + 1,
+                          (long long)(from < 0 ? from : from + 1), (long long)(to < 0 ? to : to + 1), p->dim + 1,
                           (long long)size);
   }
-  int64_t count = last < first ? 0 : (last - first) / step + 1;
-  return place_slice(call, dim, first, count, count > 1 ? step : 1); /* a huge step would overflow the stride */
+  p->start = first;
+  p->count = last < first ? 0 : (last - first) / step + 1;
+  p->step = p->count > 1 ? step : 1; /* a huge step would overflow the stride */
+  return PERI_OK;
+}
+static peri_status infer_slice(peri_call *call) {
+  part p;
+  PERI_TRY(resolve_slice(call, 1, &p));
+  return place_slice(call, p.dim, p.start, p.count, p.step);
 }
 const peri_op peri_op_slice = {
     .name = "slice",
@@ -185,5 +199,111 @@ const peri_op peri_op_slice_backward = {
     .doc = "slice_backward(g, shape, dim, start, step) -> tensor\nThe gradient of slice.",
 };
 
-const peri_op *const peri_ops_slice[] = {&peri_op_narrow, &peri_op_select, &peri_op_slice, &peri_op_slice_backward,
+/* ---- x with a part replaced: row(x, source, dim, ..); note as above, and how many entries the part has ---- */
+
+static peri_status infer_replaced(peri_call *call, const part *p, bool keeps_dim) {
+  const peri_layout *x = peri_input(call);
+  int64_t target[PERI_MAX_DIMS];
+  int ndim = 0;
+  for (int d = 0; d < x->ndim; d++) {
+    if (d != p->dim || keeps_dim) target[ndim++] = d == p->dim ? p->count : x->shape[d];
+  }
+  memcpy(call->note, (int64_t[]){p->dim, p->start, p->step, p->count, keeps_dim}, 5 * sizeof(int64_t));
+  PERI_TRY(peri_infer_source(call, 1, ndim, target));
+  return peri_infer_copy(call);
+}
+static peri_status run_replaced(peri_call *call) {
+  peri_tensor *y = call->outputs[0].tensor, *source;
+  int64_t dim = call->note[0];
+  peri_view place = y->view;
+  place.contiguous = false;
+  place.data += call->note[1] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);
+  place.layout.shape[dim] = call->note[3];
+  place.layout.strides[dim] *= call->note[2];
+  for (int d = (int)dim; !call->note[4] && d + 1 < place.layout.ndim; d++) {
+    place.layout.shape[d] = place.layout.shape[d + 1];
+    place.layout.strides[d] = place.layout.strides[d + 1];
+  }
+  place.layout.ndim -= !call->note[4];
+  PERI_TRY(peri_read_source(call, 1, &source));
+  peri_status status = peri_begin_writing(call);
+  if (status == PERI_OK) status = peri_view_copy_into(call->context, &place, &source->view);
+  peri_tensor_release(&source);
+  return status;
+}
+/* Of x: g with zeros in the part; of source: that part of g. */
+static peri_status grad_replaced(peri_backward *B) {
+  const peri_op *view = B->note[4] ? &peri_op_slice : &peri_op_select;
+  peri_value g = peri_of(B->grad_outputs[0]);
+  int params = peri_op_params(B->op);
+  peri_call call;
+  if (B->needs[0]) {
+    peri_step_open(B, &call, B->op, 2, (peri_value[]){g, peri_constant(0)});
+    for (int i = 2; i < params; i++) call.args[i].integer = B->args[i].integer;
+    peri_answer(B, 0, peri_step_run(B, &call));
+  }
+  if (B->edges > 1 && B->needs[1] && B->formula->status == PERI_OK) {
+    peri_step_open(B, &call, view, 1, &g);
+    for (int i = 2; i < params; i++) call.args[i - 1].integer = B->args[i].integer;
+    peri_answer(B, 1, peri_step_run(B, &call));
+  }
+  return PERI_OK;
+}
+
+static peri_status infer_slice_scatter(peri_call *call) {
+  part p;
+  PERI_TRY(resolve_slice(call, 2, &p));
+  return infer_replaced(call, &p, true);
+}
+const peri_op peri_op_slice_scatter = {
+    .name = "slice_scatter",
+    .flags = PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"source", PERI_KIND_OPERAND},
+               {"dim", PERI_KIND_DIM},
+               {"from", PERI_KIND_INDEX},
+               {"to", PERI_KIND_INDEX},
+               {"step", PERI_KIND_INTEGER, .optional = true, .otherwise = 1}},
+    .infer = infer_slice_scatter,
+    .run = run_replaced,
+    .grad = grad_replaced,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(5, 3), T(3, 3), 1, 2, 4}, {T(7, 2), T(2), 1, 1, -1, 3}, {T(3), 2, 1, 3, 2}",
+    .doc = "slice_scatter(x, source, dim, from, to, step = 1) -> tensor\n"
+           "x with source, broadcast and converted to its dtype, in place of slice(x, dim, from, to, step).",
+};
+
+static peri_status infer_select_scatter(peri_call *call) {
+  const peri_layout *x = peri_input(call);
+  part p = {.count = 1, .step = 1};
+  PERI_TRY(peri_infer_dim(call, 2, x->ndim, &p.dim));
+  PERI_TRY(infer_index(call, 3, x->shape[p.dim], &p.start));
+  return infer_replaced(call, &p, false);
+}
+const peri_op peri_op_select_scatter = {
+    .name = "select_scatter",
+    .flags = PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"source", PERI_KIND_OPERAND},
+               {"dim", PERI_KIND_DIM},
+               {"index", PERI_KIND_INDEX}},
+    .infer = infer_select_scatter,
+    .run = run_replaced,
+    .grad = grad_replaced,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(4, 3), T(3), 1, 2}, {T(4, 3), T(4), 2, -1}, {T(2, 3, 2), T(2), 2, 1}",
+    .doc = "select_scatter(x, source, dim, index) -> tensor\n"
+           "x with source, broadcast and converted to its dtype, in place of select(x, dim, index).",
+};
+
+const peri_op *const peri_ops_slice[] = {&peri_op_narrow,
+                                         &peri_op_select,
+                                         &peri_op_slice,
+                                         &peri_op_slice_backward,
+                                         &peri_op_slice_scatter,
+                                         &peri_op_select_scatter,
                                          NULL};

@@ -2,6 +2,7 @@
 #include "ops/ops.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
+#include "kernels/keys.h"
 
 enum { VALUES, INVERSE, COUNTS }; /* outputs */
 
@@ -27,6 +28,7 @@ typedef struct slices {
   int64_t n, m;
   const char *x;
   int64_t *order, *spare;
+  const char *sequence; /* single elements in that order, or NULL */
 } slices;
 
 /* Below 0, 0 or above as slice a stands before b, is the same, or stands after it; NaN is the largest, and one. */
@@ -68,14 +70,34 @@ static peri_status sort_slices(peri_context *context, slices *s) {
 
 /* The order in which equal slices stand side by side: sorted, or as they are. */
 static peri_status find_order(peri_call *call, slices *s, void *sorted) {
-  for (int64_t i = 0; i < s->n; i++) s->order[i] = i;
-  if (call->op->id == 1) return PERI_OK;
-  if (s->m != 1) return sort_slices(call->context, s);
+  if (s->m == 1) s->sequence = call->op->id == 1 ? s->x : sorted;
+  if (s->m != 1 || call->op->id == 1) {
+    for (int64_t i = 0; i < s->n; i++) s->order[i] = i;
+    return call->op->id == 1 ? PERI_OK : sort_slices(call->context, s);
+  }
   return peri_sort_rows(call->context, s->dtype, 1, s->n, false, s->x, sorted, s->order);
 }
 
+/* Of elements, which stand in a sequence in that order: equal ones have equal keys. */
+static int64_t number_elements(const slices *s, const void *sequence) {
+  enum { BLOCK = 64 };
+  uint64_t keys[BLOCK], last = 0;
+  int64_t count = 0;
+  for (int64_t i = 0; i < s->n; i += BLOCK) {
+    int64_t length = peri_min(BLOCK, s->n - i);
+    peri_keys(s->dtype, length, sequence, i, 0, keys);
+    for (int64_t j = 0; j < length; j++) {
+      count += (i + j == 0) | (keys[j] != last);
+      last = keys[j];
+      s->spare[i + j] = count - 1;
+    }
+  }
+  return count;
+}
+
 /* spare[i]: which of the different slices order[i] is, from 0; gives how many there are. */
-static int64_t number_slices(slices *s) {
+static int64_t number_slices(const slices *s) {
+  if (s->sequence != NULL) return number_elements(s, s->sequence);
   int64_t count = 0;
   for (int64_t i = 0; i < s->n; i++) {
     if (i == 0 || compare(s, s->order[i - 1], s->order[i]) != 0) count++;
@@ -104,7 +126,8 @@ static peri_status take_values(peri_call *call, const slices *s, const peri_view
   size_t bytes = (size_t)s->m * s->size;
   for (int64_t i = 0; i < s->n; i++) {
     if (i > 0 && s->spare[i] == s->spare[i - 1]) continue;
-    memcpy(taken->data + (size_t)s->spare[i] * bytes, s->x + (size_t)s->order[i] * bytes, bytes);
+    const char *from = s->sequence != NULL ? s->sequence + (size_t)i * bytes : s->x + (size_t)s->order[i] * bytes;
+    memcpy(taken->data + (size_t)s->spare[i] * bytes, from, bytes);
   }
   if (call->note[0] == 0) {
     call->outputs[VALUES].tensor = taken;

@@ -72,8 +72,8 @@ static void lengthen_rows(peri_iterator *it) {
   }
 }
 
-void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int operands,
-                        const peri_view *const *views) {
+void peri_iterator_open_in_order(peri_iterator *it, int ndim, const int64_t *shape, int operands,
+                                 const peri_view *const *views) {
   it->operands = operands;
   it->ndim = 0;
   it->numel = 1;
@@ -96,6 +96,11 @@ void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int o
       it->strides[o][0] = views[o] != NULL ? (ptrdiff_t)peri_dtype_size(views[o]->layout.dtype) : 0;
     }
   }
+}
+
+void peri_iterator_open(peri_iterator *it, int ndim, const int64_t *shape, int operands,
+                        const peri_view *const *views) {
+  peri_iterator_open_in_order(it, ndim, shape, operands, views);
   lengthen_rows(it);
 }
 
@@ -160,4 +165,50 @@ peri_status peri_iterate(peri_context *context, const peri_iterator *it, peri_ro
     return PERI_OK;
   }
   return peri_parallel(context, (it->numel + GRAIN - 1) / GRAIN, walk_piece, &job);
+}
+
+/* ---- in order ---- */
+
+typedef struct strips {
+  walk job;
+  int cut;
+  int64_t step;
+} strips;
+
+/* A strip of the iterator: some places of one dimension, and all of the others. */
+static peri_iterator take_strip(const strips *s, int64_t piece) {
+  peri_iterator it = *s->job.it;
+  int64_t from = piece * s->step, size = it.shape[s->cut];
+  it.shape[s->cut] = peri_min(s->step, size - from);
+  it.numel = it.numel / size * it.shape[s->cut];
+  for (int o = 0; o < it.operands; o++) it.data[o] += from * it.strides[o][s->cut];
+  return it;
+}
+
+static void walk_strip(void *arg, int64_t piece) {
+  const strips *s = arg;
+  peri_iterator it = take_strip(s, piece);
+  walk_range(&(walk){&it, s->job.row, s->job.arg}, 0, it.numel);
+}
+
+/* One thread, with a look at the flag now and then. */
+static peri_status walk_alone(peri_context *context, const walk *job) {
+  for (int64_t begin = 0; begin < job->it->numel; begin += 32 * GRAIN) {
+    if (peri_cancelled(context)) return peri_check_cancel(context);
+    walk_range(job, begin, peri_min(begin + 32 * GRAIN, job->it->numel));
+  }
+  return PERI_OK;
+}
+
+peri_status peri_iterate_in_order(peri_context *context, const peri_iterator *it, int target, peri_row_body row,
+                                  void *arg) {
+  strips s = {.job = {it, row, arg}, .cut = -1};
+  if (it->numel == 0) return PERI_OK;
+  for (int d = 0; d < it->ndim; d++) {
+    if (it->strides[target][d] != 0 && (s.cut < 0 || it->shape[d] > it->shape[s.cut])) s.cut = d;
+  }
+  if (s.cut < 0 || it->numel <= GRAIN) return walk_alone(context, &s.job);
+  int64_t size = it->shape[s.cut];
+  s.step = peri_max(s.cut == 0 ? 64 : 1, GRAIN / (it->numel / size)); /* 64: strips of neighbours share no line */
+  return peri_parallel(context, (size + s.step - 1) / s.step, walk_strip, &s);
 }

@@ -166,11 +166,18 @@ typedef struct peri_iterator {
 /* shape is the common one; operands are broadcast to it. NULL stands for a scalar that is given later. */
 void peri_iterator_open(peri_iterator *iterator, int ndim, const int64_t *shape, int operands,
                         const peri_view *const *views);
+/* The same, which never walks along another dimension than the last to make its rows longer. */
+void peri_iterator_open_in_order(peri_iterator *iterator, int ndim, const int64_t *shape, int operands,
+                                 const peri_view *const *views);
 /* Replaces an operand by one element that is repeated. */
 void peri_iterator_scalar(peri_iterator *iterator, int operand, const void *element);
 /* Runs row(arg, n, data, strides) over the whole, cut into pieces for the team. */
 typedef void (*peri_row_body)(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides);
 peri_status peri_iterate(peri_context *context, const peri_iterator *iterator, peri_row_body row, void *arg);
+/* The same where rows write to what operand `target` says together with others: elements between which it does not step
+ * are visited in row-major order by one thread. The iterator was opened in order. */
+peri_status peri_iterate_in_order(peri_context *context, const peri_iterator *iterator, int target, peri_row_body row,
+                                  void *arg);
 
 /* ---- equality ---- */
 /* |a - b| <= absolute + relative |b|, or both the same infinity, or both NaN with equal_nan; integers are compared

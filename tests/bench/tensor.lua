@@ -51,7 +51,7 @@ end
 local function index_select(n)
   local x, side = matrix(n)
   local index = peri.randint(1, side, { side })
-  return function() return x:index_select(index, 1) end
+  return function() return x:index_select(1, index) end
 end
 local scatter_add = peri.scatter_add and function(n)
   local x, side = matrix(n)

@@ -1,5 +1,6 @@
 /* The choice of kernels, rows by index, sorting and random fills against plain twins, with the same bits for any
  * number of threads. The other kernels have their own test_kernels_*.c. */
+#include "kernels/places.h"
 #include "kernels/rows.h"
 #include "kernels/scalar.h"
 #include "kernels_support.h"
@@ -34,7 +35,7 @@ static void test_selection(void) {
 static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows) {
   size_t size = sizes[dtype], row = (size_t)n * size;
   char *x = calloc((size_t)x_rows, row + 1), *y = malloc((size_t)rows * row + 1);
-  char *sum = malloc((size_t)x_rows * row + 1), *other = malloc((size_t)x_rows * row + 1);
+  char *sum = malloc((size_t)x_rows * row + 1);
   int64_t *index = malloc((size_t)rows * 8 + 1);
   peri_stream stream = {.seed = 1};
   for (int64_t i = 0; i < x_rows * n; i++) {
@@ -55,11 +56,15 @@ static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows
       PERI_CHECK(memcmp(y + (size_t)r * row, x + (size_t)index[r] * row, row) == 0, "row %d of %d x %d", (int)r,
                  (int)rows, (int)n);
     }
-    char *to = t == 0 ? sum : other;
-    memcpy(to, x, (size_t)x_rows * row);
-    PERI_CHECK(peri_scatter_add_rows(contexts[t], dtype, rows, n, y, index, x_rows, to) == PERI_OK, "scatter");
-    PERI_CHECK(t == 0 || memcmp(sum, other, (size_t)x_rows * row) == 0, "other bits with %d threads", team[t]);
   }
+  memcpy(sum, x, (size_t)x_rows * row);
+  peri_places places = {.size = x_rows, .step = (ptrdiff_t)row, .bytes = size};
+  for (int64_t r = 0; r < rows; r++) { /* a row is one run of one position */
+    int64_t position = index[r] + 1;
+    peri_places_combine(PERI_COMBINE_SUM, dtype)(&places, n, (char *[]){sum, (char *)&position, y + (size_t)r * row},
+                                                 (ptrdiff_t[]){(ptrdiff_t)size, 0, (ptrdiff_t)size});
+  }
+  PERI_CHECK(!places.outside, "a position is none");
   for (int64_t r = 0; r < rows; r++) { /* the twin adds to x itself, in the same order */
     for (int64_t j = 0; j < n; j++) {
       char *to = x + (size_t)(index[r] * n + j) * size, *from = y + (size_t)(r * n + j) * size;
@@ -70,7 +75,7 @@ static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows
   }
   PERI_CHECK(memcmp(x, sum, (size_t)x_rows * row) == 0, "dtype %d: %d x %d into %d", (int)dtype, (int)rows, (int)n,
              (int)x_rows);
-  free(x), free(y), free(sum), free(other), free(index);
+  free(x), free(y), free(sum), free(index);
 }
 
 static void test_rows(void) {

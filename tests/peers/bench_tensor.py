@@ -159,8 +159,8 @@ jobs = {
     "sum 2": along(lambda x: x.sum(1), lambda y: y.sum(1)),
     "mean 1": along(lambda x: x.mean(0), lambda y: y.mean(0)),
     "mean 2": along(lambda x: x.mean(1), lambda y: y.mean(1)),
-    "max 1": along(lambda x: x.max(0), lambda y: y.max(0)),
-    "max 2": along(lambda x: x.max(1), lambda y: y.max(1)),
+    "max 1": along(lambda x: x.max(0), lambda y: (y.max(0), y.argmax(0))),  # values and their places
+    "max 2": along(lambda x: x.max(1), lambda y: (y.max(1), y.argmax(1))),
     "amax 1": along(lambda x: x.amax(0), lambda y: y.max(0)),
     "cumsum": unary(lambda x: torch.cumsum(x, 0), np.cumsum),
     "cumsum 1": along(lambda x: x.cumsum(0), lambda y: y.cumsum(0)),

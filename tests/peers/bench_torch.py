@@ -1,6 +1,6 @@
 """PyTorch's and NumPy's side of the benches. Prints lines "name<TAB>seconds[<TAB>accuracy]".
 
-usage: bench_torch.py start | circle THREADS | mnist DIR EPOCHS THREADS | ops THREADS
+usage: bench_torch.py start | circle THREADS | mnist DIR EPOCHS THREADS | ops THREADS | optim THREADS
 """
 import gzip
 import os
@@ -104,6 +104,23 @@ def ops(threads):
             say(f"{name} {n}", per_call(pair[1]), per_call(pair[0]))
 
 
+def optim(threads):
+    torch.set_num_threads(threads)
+    for size in (10, 100, 1000):
+        parameters = [torch.randn(size, requires_grad=True) for _ in range(1000)]
+        for p in parameters:
+            p.grad = torch.ones(size)
+        for name, options in (("SGD", dict(lr=0.001, momentum=0.9)), ("Adam", {})):
+            best = float("inf")
+            for foreach in (False, True):
+                optimizer = getattr(torch.optim, name)(parameters, foreach=foreach, **options)
+                for _ in range(20):
+                    start = time.perf_counter()
+                    optimizer.step()
+                    best = min(best, time.perf_counter() - start)
+            say(f"{name}, {size} values each", best)
+
+
 what, arguments = sys.argv[1], sys.argv[2:]
 if what == "circle":
     circle(int(arguments[0]))
@@ -111,5 +128,7 @@ elif what == "mnist":
     mnist(arguments[0], int(arguments[1]), int(arguments[2]))
 elif what == "ops":
     ops(int(arguments[0]))
+elif what == "optim":
+    optim(int(arguments[0]))
 elif what != "start":
     sys.exit(__doc__)

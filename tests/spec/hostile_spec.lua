@@ -66,7 +66,7 @@ describe("integers", function()
     fails("copy_: source is 1.5", function() x[1] = 1.5 end)
     fails("fill_: value is inf", x.fill_, x, math.huge)
     fails("masked_fill_?: value is 0.5", function() x[x:gt(1)] = 0.5 end)
-    fails("index_copy_: source is 0.5", function() x[int64 {1}] = 0.5 end)
+    fails("index_put_: values is 0.5", function() x[int64 {1}] = 0.5 end)
     assert.same({1, 2}, x:totable())
     x[1] = 3.0
     x[2] = math.maxinteger

@@ -93,7 +93,8 @@ describe("peri.type and nn.type", function()
     local opt = optim.SGD(net:parameters(), { lr = 0.1 })
     local X, y = peri.data.circles(10, { seed = 1 })
     local kinds = {
-      tensor = { peri.rand(2), net.weight }, optimizer = { opt },
+      tensor = { peri.rand(2), net.weight }, group = opt.param_groups, average = { optim.EMA(net) },
+      optimizer = { opt, optim.LBFGS(net:parameters()), optim.Optimizer.extend("Mine", { lr = 1 })(net:parameters()) },
       layer = { net, nn.Sequential(), nn.ModuleList(), nn.MSELoss(), nn.Module.extend "M"() },
       schedule = { optim.lr_scheduler.StepLR(opt, { step_size = 1 }) }, buffer = { nn.Buffer(peri.zeros(2)) },
       loader = { peri.data.loader { X } }, figure = { peri.plot.figure {} },

@@ -1,55 +1,15 @@
 -- Walks the operation table: a new row is tested here without new test code.
 local peri = require "perilune"
 local samples = require "support.samples"
-local inject = require("support.failing").inject
+local weighing = require "support.weighing"
+
+local weigh, evaluate, each_weighing = weighing.weigh, weighing.evaluate, weighing.each
 
 local sanitized = os.getenv "PERILUNE_SANITIZED"
 
 local function spread(arguments) return table.unpack(arguments, 1, #arguments) end
 
 -- ---- gradients ----
-
-local function is_weighed(y) return peri.is_tensor(y) and y.dtype == "float64" end
-
--- A scalar from all float outputs, or from that of this number alone, with fixed weights so that no output cancels
--- another.
-local function weigh(outputs, seed, alone)
-  local total
-  for k = 1, outputs.n do
-    local y = outputs[k]
-    if is_weighed(y) and (alone or k) == k then
-      local weights = (peri.arange(1, y:numel()) * 0.7 + seed + k):to("float64"):sin()
-      local term = (y:reshape(-1) * peri.tensor(weights:totable(), { dtype = "float64" })):sum()
-      total = total and total + term or term
-    end
-  end
-  return total
-end
-
--- Calls sample number s of a row with leaves that have the given values (or the sample's own): what `weigh` makes of
--- the outputs, and the leaves.
-local function evaluate(op, call, s, values, alone)
-  local leaves = {}
-  local lists = samples.arguments(op, { dtype = "float64", make = function(t, k)
-    local leaf = (values and values[k] or t):clone():detach():requires_grad_()
-    leaves[k] = leaf
-    return leaf
-  end })
-  return weigh(table.pack(call(spread(lists[s]))), 0, alone), leaves
-end
-
--- visit(s, alone, text) for each sample of a row and what of its outputs is weighed: all (alone is nil), then, where
--- several are floats, each alone, because then a gradient arrives at that one only.
-local function each_weighing(op, call, visit)
-  for s, arguments in ipairs(samples.arguments(op, { dtype = "float64" })) do
-    local text, floats, outputs = ("%s sample %d"):format(op.name, s), {}, table.pack(call(spread(arguments)))
-    for k = 1, outputs.n do
-      if is_weighed(outputs[k]) then floats[#floats + 1] = k end
-    end
-    visit(s, nil, text)
-    for _, k in ipairs(#floats > 1 and floats or {}) do visit(s, k, text .. ", output " .. k .. " alone") end
-  end
-end
 
 local function close(a, b, scale) return math.abs(a - b) <= 2e-5 * math.max(1, scale, math.abs(b)) end
 
@@ -170,7 +130,7 @@ describe("bad arguments of", function()
 
   local wrong_values = {
     tensor = { "text", true, function() end }, operand = { "text", { 7 }, function() end },
-    indices = { "text", 1, { 7 } }, tensors = { "text", 1, {} }, number = { "text", { 7 } },
+    indices = { "text", 1, { 1.5 }, { true }, { "x" } }, tensors = { "text", 1, {} }, number = { "text", { 7 } },
     integer = { "text", 1.5, { 7 } }, index = { "text", 1.5, 0 },
     bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 },
     shape = { "text", { 1.5 }, { -7 }, { "x" } }, integers = { "text", 1.5, { 1.5 }, { "x" } },
@@ -260,33 +220,6 @@ describe("bad arguments of", function()
       local ok, message = pcall(peri.matmul, arguments[1], arguments[2], { [name] = true })
       assert.is_false(ok)
       assert.matches("matmul: . is . and " .. name .. " is true", message)
-    end
-  end)
-end)
-
--- ---- memory ----
-
-describe("allocation failures in", function()
-  local function inject_into(name, tensors, f)
-    inject(name, function() return samples.all_bits(tensors) end, f)
-  end
-
-  samples.each(function(op, call)
-    it(op.name .. " leave everything as it was", function()
-      for _, arguments in ipairs(samples.arguments(op)) do
-        inject_into(op.name, samples.tensors(arguments), function() call(spread(arguments)) end)
-      end
-    end)
-    if op.gradient then
-      it("the gradient of " .. op.name .. " leave everything as it was", function()
-        each_weighing(op, call, function(s, alone, text)
-          local loss, leaves = evaluate(op, call, s, nil, alone)
-          if loss and loss.requires_grad then
-            inject_into("gradient of " .. text, leaves, function() loss:backward() end)
-            assert.is_truthy(#leaves > 0)
-          end
-        end)
-      end)
     end
   end)
 end)

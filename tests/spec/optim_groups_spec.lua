@@ -82,6 +82,30 @@ describe("the minimum of a quadratic", function()
   end)
 end)
 
+describe("a closure", function()
+  it("is called before the step, which gives back the loss; when it raises, nothing changes", function()
+    for _, kind in ipairs(optim.optimizers()) do
+      local p = parameter(3)
+      local optimizer = optim[kind.name]({ p }, { lr = 0.1 })
+      local before = state_text(optimizer)
+      assert.equal("boom", message(optimizer.step, optimizer, function()
+        p:sum():backward()
+        error("boom", 0)
+      end))
+      assert.is_true(p:equal(peri.ones(3)))
+      assert.equal(before, state_text(optimizer))
+      assert.equal(3, optimizer:step(function()
+        optimizer:zero_grad()
+        local loss = p:sum()
+        loss:backward()
+        return loss
+      end):item())
+      assert.is_false(p:equal(peri.ones(3)))
+      assert.matches("closure .*got 3$", message(optimizer.step, optimizer, 3))
+    end
+  end)
+end)
+
 -- ---- groups ----
 
 describe("groups of parameters", function()

@@ -259,6 +259,24 @@ describe("LBFGS", function()
     end
   end)
 
+  it("brings parameters back when it is stopped", function()
+    local x = nn.Parameter(peri.tensor({ -1.2, 1 }, { dtype = "float64" }))
+    local optimizer = optim.LBFGS({ x }, { max_iter = 8, lr = 1e-3 })
+    local before, bits, calls = state_text(optimizer), samples.bits(x), 0
+    local ok = pcall(optimizer.step, optimizer, function()
+      optimizer:zero_grad()
+      local loss = rosenbrock(x)
+      loss:backward()
+      calls = calls + 1
+      if calls == 3 then peri._fail_after(0) end -- from here on there is no memory either
+      return loss
+    end)
+    peri._fail_after(-1)
+    assert.is_false(ok)
+    assert.equal(bits, samples.bits(x))
+    assert.equal(before, state_text(optimizer))
+  end)
+
   it("gives the first loss, and takes numbers for losses", function()
     local x = nn.Parameter(peri.tensor({ 3 }, { dtype = "float64" }))
     local optimizer = optim.LBFGS({ x }, { max_iter = 1 })

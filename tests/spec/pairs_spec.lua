@@ -34,7 +34,7 @@ describe("positions in a key", function()
     for a = 1, 2 do
       for b = 1, 3 do assert.equal(x[{ 1, rows[a], columns[b] }], block[{ a, b }]) end
     end
-    assert.same(x[1]:index_select(rows):index_select(columns, 2):totable(), block:totable())
+    assert.same(x[1]:index_select(1, rows):index_select(2, columns):totable(), block:totable())
     assert.same({ x[{ 1, 3, 4 }], x[{ 2, 3, 4 }], x[{ 2, 3, 4 }] }, x[{ i, long { 3 }, long { 4 } }]:totable())
   end)
 
@@ -105,9 +105,10 @@ describe("positions in a key", function()
 
   it("that are not to be written change nothing", function()
     local t = peri.ones(2, 3)
-    fails("index: source is 2 but the target is 3", function() t[{ i, j }] = { 1, 2 } end)
-    fails("index: position 2 of tensor 2 is 9", function() t[{ i, long { 1, 9, 1 } }] = 1 end)
-    fails("index_copy_: source is 0.5, which is no value of int64", function() peri.ones_like(x)[{ i, j }] = 0.5 end)
+    fails("index_put_: values is 2 but the target is 3", function() t[{ i, j }] = { 1, 2 } end)
+    fails("index: position 9 is out of range: dimension 2 has 3 %(number 2 of the index tensor; entry 2 of the key%)",
+      function() t[{ i, long { 1, 9, 1 } }] = 1 end)
+    fails("index_put_: values is 0.5, which is no value of int64", function() peri.ones_like(x)[{ i, j }] = 0.5 end)
     local leaf = peri.ones(2, 3, { requires_grad = true })
     fails("cannot write in place while gradients are recorded", function() leaf[{ i, j }] = 0 end)
     fails("cannot write in place while gradients are recorded", function() t[{ i, j }] = leaf[{ i, j }] end)
@@ -121,7 +122,7 @@ describe("positions in a key", function()
       local ok, message = pcall(function() t[{ i, j }] = 5 end)
       peri._fail_after(-1)
       if ok then
-        assert.is_true(n > 3)
+        assert.is_true(n > 1)
         break
       end
       assert.matches("out of memory", message)
@@ -131,11 +132,14 @@ describe("positions in a key", function()
   end)
 
   it("that are none are refused", function()
-    fails("index: position 2 of tensor 2 is 4 %(expected 1 to 3%)", function() return x[{ i, long { 1, 4, 1 } }] end)
-    fails("index: position 1 of tensor 1 is 0", function() return x[{ long { 0, 1 }, long { 1, 1 } }] end)
+    fails("index: position 4 is out of range: dimension 2 has 3 %(number 2 of the index tensor; entry 2 of the key%)",
+      function() return x[{ i, long { 1, 4, 1 } }] end)
+    fails("index: position 0 is out of range: dimension 1 has 2 %(number 1 of the index tensor",
+      function() return x[{ long { 0, 1 }, long { 1, 1 } }] end)
     fails("index: shapes 3 and 2 cannot be broadcast", function() return x[{ i, long { 1, 2 } }] end)
     local ones = peri.ones(3)
-    fails("index: the tensor of positions 2 is float32 %(expected int64%)", function() return x[{ i, ones }] end)
+    fails("index: an index tensor is float32 %(expected int64 .*entry 2 of the key",
+      function() return x[{ i, ones }] end)
     local deep = peri.zeros(1, 1, 1, 1, 1, 1)
     local many = peri.ones(1, 1, 1, 1, 1, 1, { dtype = "int64" })
     fails("index: the result has %d+ dimensions", function() return deep[many] end)

@@ -263,7 +263,9 @@ describe("an object that was collected", function()
         local ok, f = pcall(function() return alive[method] end)
         local argument = ({ train = true, to = "float64", load_state_dict = {}, save = "/dev/null/x" })[method]
         uses[#uses + 1] = function(o) return o[method](o, argument) end
-        if ok and f then uses[#uses + 1] = function(o) return f(o, argument) end end -- the method from elsewhere
+        if ok and type(f) == "function" then -- the method from elsewhere
+          uses[#uses + 1] = function(o) return f(o, argument) end
+        end
       end
       for i, use in ipairs(uses) do
         local result = after_collection(make, use)

@@ -143,20 +143,10 @@ local metamethods = {
   __band = function(a, b) return a & b end, __bor = function(a, b) return a | b end,
 }
 
--- The row with all arguments by name; tensors in lists stand before them.
-local function call_by_name(op, call, arguments)
-  local bound, first = samples.bind(op, arguments), op.params[1]
-  if first.kind ~= "tensors" then return call(bound) end
-  local list = bound[first.name]
-  bound[first.name] = nil
-  if next(bound) then return call(list, bound) end
-  return call(list)
-end
-
 -- The other ways to call a row with these arguments.
 local function other_forms(op, call, arguments)
   local forms, method = {}, not op.no_method and op.name:match "^[%w_]+$"
-  forms["the call by names"] = function() return call_by_name(op, call, arguments) end
+  forms["the call by names"] = function() return call(samples.bind(op, arguments)) end
   if method and peri.is_tensor(arguments[1]) then
     forms["the method"] = function() return arguments[1][method](spread(arguments)) end
   end

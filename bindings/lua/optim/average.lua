@@ -64,10 +64,9 @@ function Average:update()
   return self
 end
 
+-- Not stopped half-way by Ctrl-C.
 local function write(entries, field)
-  peri.no_grad(function()
-    for _, e in ipairs(entries) do e.tensor:copy_(e[field]) end
-  end)
+  for _, e in ipairs(entries) do internal.optim.assign(e.tensor, e[field]) end
 end
 
 function Average:copy_to()
@@ -148,7 +147,7 @@ function Average:load_state_dict(state)
     fail("load_state_dict: updates is %g (expected a whole number from 0)", updates)
   end
   own.decay, own.updates = decay, math.tointeger(updates)
-  for _, e in ipairs(own.entries) do e.mean:copy_(state[e.name]) end
+  for _, e in ipairs(own.entries) do internal.optim.assign(e.mean, state[e.name]) end
   return self
 end
 

@@ -5,7 +5,7 @@
 local peri, internal, Optimizer = ...
 local search = internal.load("optim.line_search")
 local fail, describe = internal.check.fail, internal.check.describe
-local nn, no_grad = peri.nn, peri.no_grad
+local nn, no_grad, assign = peri.nn, peri.no_grad, internal.optim.assign
 
 local LBFGS = setmetatable({}, { __index = Optimizer, __name = "LBFGS" })
 
@@ -76,22 +76,24 @@ local function recall(self)
   return pairs_
 end
 
--- Writes the pairs that are new into the ring, over the oldest.
-local function remember(self, memory, state)
-  local size = self.history_size
-  local oldest = state.oldest
+-- What the state becomes after a step, as a list of tensors and their values: the pairs that are new go into the ring,
+-- over the oldest.
+local function changes_of(self, memory, state)
+  local size, list = self.history_size, {}
+  local function change(tensor, value) list[#list + 1] = { tensor, value } end
   for k, pair in ipairs(memory) do
     if pair.new then
-      local row = math.tointeger((oldest + k - 1) % size + 1)
-      self.changes[row], self.steps[row], self.inverses[row] = pair.y, pair.s, pair.inverse
+      local row = math.tointeger((state.oldest + k - 1) % size + 1)
+      change(self.changes[row], pair.y)
+      change(self.steps[row], pair.s)
+      change(self.inverses[{ { row, row } }], peri.tensor({ pair.inverse }, { dtype = "float64" }))
     end
   end
-  local numbers = self.numbers
-  numbers[ITERATIONS], numbers[EVALUATIONS] = state.iterations, state.evaluations
-  numbers[PAIRS], numbers[OLDEST] = #memory, oldest % size
-  numbers[LENGTH], numbers[SCALE] = state.t, state.scale
-  self.direction:copy_(state.d)
-  self.gradient:copy_(state.last)
+  if state.d ~= self.direction then change(self.direction, state.d) end
+  if state.last ~= self.gradient then change(self.gradient, state.last) end
+  local numbers = { state.iterations, state.evaluations, #memory, state.oldest % size, state.t, state.scale }
+  change(self.numbers, peri.tensor(numbers, { dtype = "float64" }))
+  return list
 end
 
 -- The next direction from gradient g; a pair comes to memory where it says that the curvature is positive.
@@ -186,20 +188,19 @@ function LBFGS.step(...)
     state.evaluations = state.evaluations + 1
     return sign * value, gather(parameters, sign)
   end
-  local ok, problem = pcall(no_grad, function()
+  local ok, changes = pcall(no_grad, function()
     local f, g = evaluate()
     if largest(g) > self.tolerance_grad then iterate(self, state, memory, parameters, evaluate, f, g) end
+    return changes_of(self, memory, state)
   end)
-  no_grad(function()
-    if ok then
-      for i, p in ipairs(parameters) do
-        if p.grad then internal.optim.keep(self, i, {}) end
-      end
-      return remember(self, memory, state)
-    end
-    for i, p in ipairs(parameters) do p:copy_(start[i]) end
-  end)
-  if not ok then error(problem, 0) end
+  if not ok then -- by Ctrl-C it may be, so that nothing that can be stopped may follow
+    for i, p in ipairs(parameters) do assign(p, start[i]) end
+    error(changes, 0)
+  end
+  for _, change in ipairs(changes) do assign(change[1], change[2]) end
+  for i, p in ipairs(parameters) do
+    if p.grad then internal.optim.keep(self, i, {}) end
+  end
   return first
 end
 

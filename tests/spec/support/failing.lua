@@ -24,7 +24,10 @@ function failing.inject(name, unchanged, f)
     if unchanged then
       assert.equal(before, unchanged(), ("%s: %d allocations, then a failure: something changed"):format(name, n))
     end
-    assert.equal(bytes, failing.live(), ("%s: %d allocations, then a failure: bytes stayed"):format(name, n))
+    collectgarbage()
+    if peri.memory().in_use ~= bytes then -- what one collection finalises may have held what the next one does
+      assert.equal(bytes, failing.live(), ("%s: %d allocations, then a failure: bytes stayed"):format(name, n))
+    end
   end
   error(name .. " never succeeded")
 end

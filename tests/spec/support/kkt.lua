@@ -63,7 +63,7 @@ end
 local function outputs(m, problem, beta)
   local gram = problem.gram or kkt.gram(m, problem.X, problem.X)
   local f = beta:matmul(gram[m.support])
-  local norms = (f:index_select(m.support, 2) * beta):sum(2):totable()
+  local norms = (f:index_select(2, m.support) * beta):sum(2):totable()
   local largest = gram:abs():max():item() * beta:abs():sum(2):max():item()
   return f:totable(), norms, 1e-13 * math.max(1, largest)
 end

@@ -60,9 +60,9 @@ function samples.arguments(op, options)
     dtype = dtype or options.dtype or "float32"
     return keep(peri.tensor(special[dtype], { dtype = dtype }))
   end
-  -- operands that share memory: x and a method of it; x, where, x; x, where, x transposed
+  -- operands that share memory: x and a method of it; x, 1, where, x; x, where, x transposed
   function env.both(x, method, ...) return x, x[method](x, ...) end
-  function env.placed(x, index) return x, index, x:detach() end
+  function env.placed(x, index) return x, 1, index, x:detach() end
   function env.masked(x, mask) return x, mask, x:t() end
   function env.ints(list) return peri.tensor(list, { dtype = "int64" }) end
   function env.B(...) return peri.rand(scaled({ ... }, scale)):gt(0.5) end

@@ -5,32 +5,41 @@ local array = require "support.array"
 
 local LARGEST = 0x7FFFFFFF
 
+-- The factor of a dimension behind N x C, if there is one.
+local function factor_of(p, d)
+  if type(p.scale_factor) ~= "table" then return p.scale_factor end
+  return p.scale_factor[d] or p.scale_factor[1]
+end
+
 -- The sizes behind N x C.
 local function sizes_of(p)
   local dims, sizes = #p.x.shape - 2, {}
   if (p.size == nil) == (p.scale_factor == nil) then array.refuse() end
   local list = type(p.size) == "number" and { p.size } or p.size
   if list and #list ~= 1 and #list ~= dims then array.refuse() end
-  if p.scale_factor and not (p.scale_factor > 0 and p.scale_factor <= LARGEST) then array.refuse() end
+  if type(p.scale_factor) == "table" and #p.scale_factor ~= 1 and #p.scale_factor ~= dims then array.refuse() end
   for d = 1, dims do
-    sizes[d] = list and (list[d] or list[1]) or math.floor(p.x.shape[d + 2] * p.scale_factor)
+    local factor = factor_of(p, d)
+    if factor and not (factor > 0 and factor <= LARGEST) then array.refuse() end
+    sizes[d] = list and (list[d] or list[1]) or math.floor(p.x.shape[d + 2] * factor)
     if sizes[d] < 1 or sizes[d] > LARGEST then array.refuse() end
   end
   return sizes
 end
 
 -- What element i of a dimension is made of: {{place, weight}, ..}, all from 1.
-local function taps_of(p, i, n, count)
+local function taps_of(p, d, i, n, count)
+  local factor = factor_of(p, d)
   i = i - 1
   if p.mode == nil or p.mode == "nearest" then
-    local at = p.scale_factor and math.floor(i / p.scale_factor) or i * n // count
+    local at = factor and math.floor(i / factor) or i * n // count
     return { { math.min(at, n - 1) + 1, 1 } }
   end
   local at
   if p.align_corners then
     at = count > 1 and i * (n - 1) / (count - 1) or 0.0
   else
-    at = math.max(0, (i + 0.5) * (p.scale_factor and 1 / p.scale_factor or n / count) - 0.5)
+    at = math.max(0, (i + 0.5) * (factor and 1 / factor or n / count) - 0.5)
   end
   local first = math.min(math.floor(at), n - 1)
   local share = first < n - 1 and at - first or 0
@@ -49,10 +58,10 @@ local function interpolate(p)
   local sizes = sizes_of(p)
   return array.build(x.dtype, { x.shape[1], x.shape[2], table.unpack(sizes) }, function(position)
     local at, value = { table.unpack(position) }, nil
-    local rows = dims == 2 and taps_of(p, position[3], x.shape[3], sizes[1]) or { { 1, 1 } }
+    local rows = dims == 2 and taps_of(p, 1, position[3], x.shape[3], sizes[1]) or { { 1, 1 } }
     for _, row in ipairs(rows) do
       local across
-      for _, column in ipairs(taps_of(p, position[#position], x.shape[#x.shape], sizes[dims])) do
+      for _, column in ipairs(taps_of(p, dims, position[#position], x.shape[#x.shape], sizes[dims])) do
         if dims == 2 then at[3] = row[1] end
         at[#at] = column[1]
         local term = array.at(x, at)
@@ -105,7 +114,8 @@ end
 
 local resized = [[ {T(2, 3, 4, 5), 8}, {T(2, 3, 4, 5), {1, 1}}, {T(1, 2, 9, 7), {4, 13}}, {T(1, 1, 1, 1), {3, 4}},
   {T(3, 2, 11), 29}, {T(3, 2, 11), {4}}, {T(1, 1, 6), {scale_factor = 0.3}}, {T(0, 2, 3, 3), 5}, {T(2, 0, 3), 5},
-  {T(1, 1, 5, 3), {scale_factor = 3}}, {T(1, 2, 40, 70), {33, 90}}, {S():view(1, 3, -1), 17},
+  {T(1, 1, 5, 3), {scale_factor = 3}}, {T(1, 2, 5, 6), {scale_factor = {2, 0.4}}},
+  {T(1, 2, 6), {scale_factor = {1.5}}}, {T(1, 2, 40, 70), {33, 90}}, {S():view(1, 3, -1), 17},
   {T(2, 1, 6, 5), {3, 9}, {mode = 'bilinear'}}, {T(1, 1, 1, 4), {3, 9}, {mode = 'bilinear'}},
   {T(1, 3, 4, 1), {2, 3}, {mode = 'bilinear', align_corners = true}}, {T(1, 1, 3, 4), 1, {mode = 'bilinear'}},
   {T(1, 1, 3, 4), 1, {mode = 'bilinear', align_corners = true}}, {T(2, 1, 33, 50), {70, 41}, {mode = 'bilinear'}},
@@ -120,7 +130,9 @@ local not_resized = [[ {T(2, 3, 4, 5)}, {T(2, 3, 4, 5), 3, {scale_factor = 2}}, 
   {T(2, 3, 4, 5), 2, {align_corners = false}}, {T(2, 3, 4, 5), {scale_factor = 0}},
   {T(2, 3, 4, 5), {scale_factor = -1}}, {T(2, 3, 4, 5), {scale_factor = 0 / 0}},
   {T(2, 3, 4, 5), {scale_factor = 1 / 0}}, {T(2, 3, 4, 5), {scale_factor = 1e-3}},
-  {T(2, 3, 4, 5), {scale_factor = 1e12}} ]]
+  {T(2, 3, 4, 5), {scale_factor = 1e12}}, {T(2, 3, 4, 5), {scale_factor = {1, 2, 3}}},
+  {T(2, 3, 4, 5), {scale_factor = {}}}, {T(2, 3, 4), {scale_factor = {1, 2}}},
+  {T(2, 3, 4, 5), {scale_factor = {2, -1}}} ]]
 local padded = [[ {T(5), {2, 3}}, {T(3, 4), {0, 0}}, {T(2, 3), {0, 0, 0, 0}, 'reflect'}, {T(3, 4), {}},
   {T(2, 3, 4), {0, 0, 1, 2}, 'circular'}, {T(2, 3, 4, 5), {1, 0, 0, 0, 2, 1, 0, 3}},
   {T(2, 3, 4, 5), {1, 2, 0, 0, 1, 1, 1, 0}, 'reflect'}, {T(2, 2, 3, 3, 2), {0, 0, 2, 3, 1, 0, 1, 2}, 'replicate'},
