@@ -50,12 +50,16 @@ static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const
     double values[PERI_LAYER_SIZES];
     const peri_option option = nn_size_option(size);
     bind_read_option(L, index, kind->name, &option, values);
-    for (int i = 0; i < n; i++) numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
+    for (int i = 0; i < n; i++) {
+      numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
+      if (isnan(values[i])) numbers[i] = 0;
+      if (values[i] == 0) bind_error(L, kind->name, "%s has a 0 (expected at least 1)", size->name);
+    }
     return n;
   }
   lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
   if (!whole) bind_error(L, kind->name, "%s must be a whole number, got %s", size->name, bind_describe(L, index));
-  for (int i = 0; i < n; i++) numbers[i] = value;
+  for (int i = 0; i < n; i++) numbers[i] = i > 0 && size->open ? 0 : value;
   return n;
 }
 
@@ -129,7 +133,9 @@ static int call_layer(lua_State *L) {
   if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
   peri_tensor **handle = bind_new_tensor(L, S);
-  BIND_TRY(L, S, peri_layer_forward(layer, inputs, handle));
+  peri_status status = peri_layer_forward(layer, inputs, handle);
+  if (bind_retry(L, status)) status = peri_layer_forward(layer, inputs, handle);
+  if (status != PERI_OK) return nn_raise(L, S, status, layer, 1);
   if (*handle == inputs[0]) { /* one tensor keeps one handle */
     peri_tensor_release(handle);
     lua_pushvalue(L, 2);
@@ -153,7 +159,7 @@ static void push_size(lua_State *L, const peri_layer_size *size, const int64_t *
     return;
   }
   lua_createtable(L, size->count, 0);
-  for (int i = 0; i < size->count; i++) {
+  for (int i = 0; i < size->count && (values[i] != 0 || !size->open); i++) {
     lua_pushinteger(L, values[i]);
     lua_rawseti(L, -2, i + 1);
   }

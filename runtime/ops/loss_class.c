@@ -301,8 +301,10 @@ static peri_status infer_multilabel(peri_call *call) {
 /* One row: its loss, and the slope of the loss for each score. */
 static double multilabel_row(int64_t k, const double *x, const int64_t *target, bool *listed, double *slope) {
   double total = 0;
-  memset(listed, 0, (size_t)k * sizeof *listed);
-  for (int64_t i = 0; i < k; i++) slope[i] = 0;
+  for (int64_t i = 0; i < k; i++) {
+    listed[i] = false;
+    slope[i] = 0;
+  }
   for (int64_t i = 0; i < k && target[i] > 0; i++) listed[target[i] - 1] = true;
   for (int64_t j = 0; j < k && target[j] > 0; j++) {
     const int64_t own = target[j] - 1;

@@ -20,6 +20,8 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_conv_transpose2d, peri_op_max_pool1d, peri_op_max_pool2d, peri_op_avg_pool1d, peri_op_avg_pool2d,
     peri_op_adaptive_avg_pool1d, peri_op_adaptive_avg_pool2d, peri_op_batch_norm, peri_op_clone, peri_op_var,
     peri_op_std, peri_op_amax, peri_op_amin, peri_op_sort, peri_op_cumsum, peri_op_clamp, peri_op_interpolate,
+    peri_op_layer_norm, peri_op_rms_norm, peri_op_group_norm, peri_op_instance_norm, peri_op_embedding,
+    peri_op_embedding_bag, peri_op_bilinear, peri_op_adaptive_max_pool2d, peri_op_max, peri_op_unflatten,
     peri_op_l1_loss, peri_op_huber_loss, peri_op_smooth_l1_loss, peri_op_binary_cross_entropy,
     peri_op_binary_cross_entropy_with_logits, peri_op_soft_margin_loss, peri_op_hinge_embedding_loss, peri_op_kl_div,
     peri_op_poisson_nll_loss, peri_op_gaussian_nll_loss, peri_op_nll_loss, peri_op_cross_entropy_rows,
@@ -86,6 +88,9 @@ extern const peri_op *const peri_ops_linalg[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
+extern const peri_op *const peri_ops_normalize_rows[];
+extern const peri_op *const peri_ops_embedding[];
+extern const peri_op *const peri_ops_pool_parts[];
 extern const peri_op *const peri_ops_sequence[];
 extern const peri_op *const peri_ops_random[];
 extern const peri_op *const peri_ops_multinomial[];

@@ -129,7 +129,8 @@ describe("the twin of the layer", function()
             local layer = nn[kind.name](table.unpack(sample[1]))
             local want, count = entry.initial(random.stream(SEED), table.unpack(sample[1])), 0
             for name, parameter in layer:named_parameters() do
-              compare.result(want[name], parameter:detach(), kind.name .. "." .. name, {})
+              compare.result(want[name], parameter:detach(), kind.name .. "." .. name, {
+                close = entry.initial_close })
               count = count + 1
             end
             for _ in pairs(want) do count = count - 1 end
