@@ -28,6 +28,19 @@ foreach(source IN LISTS c_tests)
     "PERILUNE_SOURCE_DIR=${PROJECT_SOURCE_DIR};PERILUNE_BUILD_DIR=${PROJECT_BINARY_DIR}")
 endforeach()
 
+# The errors of the elementwise functions, where MPFR is there: ./dev accuracy measures more arguments than the test.
+find_path(MPFR_INCLUDE_DIR mpfr.h)
+find_library(MPFR_LIBRARY mpfr)
+find_library(GMP_LIBRARY gmp)
+if(MPFR_INCLUDE_DIR AND MPFR_LIBRARY AND GMP_LIBRARY)
+  add_executable(accuracy tests/accuracy/accuracy.c)
+  target_include_directories(accuracy PRIVATE ${MPFR_INCLUDE_DIR})
+  target_link_libraries(accuracy PRIVATE perilune_flags perilune_tested ${MPFR_LIBRARY} ${GMP_LIBRARY})
+  set_target_properties(accuracy PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME accuracy COMMAND accuracy 2000 65521)
+  set_tests_properties(accuracy PROPERTIES TIMEOUT 240)
+endif()
+
 # tests/fuzz/fuzz_*.c feed arbitrary bytes to the readers of files. With libFuzzer, in the sanitized build, each makes a
 # counted number of runs from its corpus, the same ones every time, with coverage of the readers; elsewhere
 # standalone.c changes each file of the corpus in a thousand ways. By hand, for long: see tests/fuzz/fuzz.h.

@@ -16,6 +16,7 @@
   extern const peri_run_kernels peri_run_kernels_##isa;                                                                \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
   extern const struct peri_product_tiles peri_product_tiles_##isa;                                                     \
+  extern const struct peri_distance_kernels peri_distance_kernels_##isa;                                               \
   extern const struct peri_svm_kernels peri_svm_kernels_##isa;                                                         \
   extern const struct peri_linear_kernels peri_linear_kernels_##isa;                                                   \
   extern const struct peri_update_kernels peri_update_kernels_##isa;                                                   \
@@ -33,6 +34,7 @@
       .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
       .rows = &rows_##isa,                                                                                             \
       .tiles = &peri_product_tiles_##isa,                                                                              \
+      .distance = &peri_distance_kernels_##isa,                                                                        \
       .svm = &peri_svm_kernels_##isa,                                                                                  \
       .linear = &peri_linear_kernels_##isa,                                                                            \
       .update = &peri_update_kernels_##isa,                                                                            \

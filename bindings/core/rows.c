@@ -48,7 +48,10 @@ static int64_t read_position(const reader *r, int param, int index) {
 }
 
 static void read_number(const reader *r, peri_arg *arg, int param, int index) {
-  if (lua_type(r->L, index) == LUA_TNUMBER) {
+  const peri_param *row = &r->call->op->params[param];
+  if (lua_type(r->L, index) == LUA_TSTRING && row->choices != NULL) {
+    arg->word = bind_check_choice(r->L, index, r->name, row->name, row->choices) + 1;
+  } else if (lua_type(r->L, index) == LUA_TNUMBER) {
     arg->number = lua_tonumber(r->L, index);
     arg->is_integer = lua_isinteger(r->L, index);
     arg->integer = arg->is_integer ? lua_tointeger(r->L, index) : 0;
@@ -58,7 +61,9 @@ static void read_number(const reader *r, peri_arg *arg, int param, int index) {
     arg->number = (double)arg->integer;
   } else {
     bad_argument(r, param, index,
-                 r->call->op->params[param].kind == PERI_KIND_OPERAND ? "a tensor or a number" : "a number");
+                 row->kind == PERI_KIND_OPERAND ? "a tensor or a number"
+                 : row->choices != NULL         ? lua_pushfstring(r->L, "a number or one of %s", row->choices)
+                                                : "a number");
   }
 }
 
@@ -77,7 +82,7 @@ static void too_many_sizes(const reader *r, int param, lua_Unsigned count) {
 }
 
 static int64_t read_size(const reader *r, int param, int index) {
-  if (r->call->op->params[param].kind == PERI_KIND_DIMS) return read_position(r, param, index);
+  if (r->call->op->params[param].kind != PERI_KIND_SHAPE) return read_position(r, param, index);
   return read_integer(r, param, index, "whole numbers");
 }
 
@@ -155,6 +160,27 @@ static void read_counted_sizes(const reader *r, peri_arg *arg, int param, int in
     bind_error(r->L, r->name, "%s has %d numbers (expected %d)", row->name, arg->count, row->count);
 }
 
+/* A number, or a table of two lists of dimensions. */
+static void read_axes(const reader *r, peri_arg *arg, int param, int index) {
+  const char *name = r->call->op->params[param].name;
+  peri_arg second = {.sizes = arg->sizes + PERI_MAX_DIMS};
+  arg->count = -1;
+  if (lua_type(r->L, index) != LUA_TTABLE) {
+    arg->integer = read_integer(r, param, index, "a whole number or two lists of dimensions");
+    return;
+  }
+  if (lua_rawlen(r->L, index) != 2)
+    bind_error(r->L, r->name, "%s has %I entries (expected two lists of dimensions)", name,
+               (lua_Integer)lua_rawlen(r->L, index));
+  for (int i = 0; i < 2; i++) {
+    if (lua_rawgeti(r->L, index, i + 1) != LUA_TTABLE) bad_argument(r, param, -1, "two lists of dimensions");
+    read_size_table(r, i == 0 ? arg : &second, param, lua_gettop(r->L));
+    lua_pop(r->L, 1);
+  }
+  if (arg->count != second.count)
+    bind_error(r->L, r->name, "%s has %d dimensions of a and %d of b", name, arg->count, second.count);
+}
+
 static void keep_number(peri_arg *arg, double number) { memcpy(&arg->sizes[arg->count++], &number, sizeof number); }
 
 /* As many numbers as the row says, as their bits; where it does not say, at least one, which may stand without a table.
@@ -182,9 +208,11 @@ static void read_numbers(const reader *r, peri_arg *arg, int param, int index) {
 
 /* A list of tensors; the array of pointers becomes a userdata on the stack's end. The handles stand in a table of
  * our own there, since the caller's may be weak, or be emptied by a finaliser, before the call is over. */
-static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
-  if (lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
-  lua_Unsigned count = lua_rawlen(r->L, index);
+static int read_tensors(const reader *r, peri_arg *arg, int param, int index, int top) {
+  bool spread = r->call->op->params[param].spread && lua_type(r->L, index) == LUA_TUSERDATA;
+  if (!spread && lua_type(r->L, index) != LUA_TTABLE) bad_argument(r, param, index, "a table of tensors");
+  lua_Unsigned count = spread ? 1 : lua_rawlen(r->L, index);
+  while (spread && index + (int)count <= top && lua_type(r->L, index + (int)count) == LUA_TUSERDATA) count++;
   if (count == 0 || count > MOST_TENSORS)
     bind_error(r->L, r->name, "%s has %I entries (expected 1 to %d tensors)", r->call->op->params[param].name,
                (lua_Integer)count, MOST_TENSORS);
@@ -192,7 +220,11 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   lua_createtable(r->L, (int)count, 0);
   for (lua_Unsigned i = 0; i < count; i++) {
     char name[48];
-    lua_rawgeti(r->L, index, (lua_Integer)i + 1);
+    if (spread) {
+      lua_pushvalue(r->L, index + (int)i);
+    } else {
+      lua_rawgeti(r->L, index, (lua_Integer)i + 1);
+    }
     if ((list[i] = bind_to_tensor(r->L, r->S, -1)) == NULL) {
       snprintf(name, sizeof name, "%s[%d]", r->call->op->params[param].name, (int)i + 1);
       bind_check_tensor(r->L, r->S, -1, r->name, name);
@@ -201,6 +233,7 @@ static void read_tensors(const reader *r, peri_arg *arg, int param, int index) {
   }
   arg->tensors = list;
   arg->count = (int)count;
+  return spread ? (int)count : 1;
 }
 
 /* Whole numbers in a table, or in tables of tables, become an int64 tensor in its place. */
@@ -234,8 +267,7 @@ static int read_argument(const reader *r, int param, int index, int top) {
     }
     break;
   case PERI_KIND_TENSORS:
-    read_tensors(r, arg, param, index);
-    break;
+    return read_tensors(r, arg, param, index, top);
   case PERI_KIND_NUMBER:
     read_number(r, arg, param, index);
     break;
@@ -255,6 +287,14 @@ static int read_argument(const reader *r, int param, int index, int top) {
     break;
   case PERI_KIND_CHOICE:
     read_choice(r, arg, param, index);
+    break;
+  case PERI_KIND_TEXT:
+    if (type != LUA_TSTRING) bad_argument(r, param, index, "a string");
+    arg->text = lua_tostring(r->L, index);
+    if (strlen(arg->text) != lua_rawlen(r->L, index)) bad_argument(r, param, index, "a string without zeros");
+    break;
+  case PERI_KIND_AXES:
+    read_axes(r, arg, param, index);
     break;
   case PERI_KIND_NUMBERS:
     read_numbers(r, arg, param, index);
@@ -345,7 +385,7 @@ static int read_option(const reader *r, int key, int value) {
 }
 
 /* What a value is kept alive by stays below the next key, where the table may be weak: its handle, or the room of a
- * long list. */
+ * long list, or that of tensors and their handles. */
 static void read_options(const reader *r, int table) {
   lua_State *L = r->L;
   int top = lua_gettop(L);
@@ -609,7 +649,8 @@ static const char *const kind_names[] = {
     [PERI_KIND_INDICES] = "indices",   [PERI_KIND_NUMBER] = "number",   [PERI_KIND_INTEGER] = "integer",
     [PERI_KIND_INDEX] = "index",       [PERI_KIND_BOOL] = "bool",       [PERI_KIND_DIM] = "dim",
     [PERI_KIND_DIMS] = "dims",         [PERI_KIND_NUMBERS] = "numbers", [PERI_KIND_SHAPE] = "shape",
-    [PERI_KIND_INTEGERS] = "integers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice"};
+    [PERI_KIND_INTEGERS] = "integers", [PERI_KIND_DTYPE] = "dtype",     [PERI_KIND_CHOICE] = "choice",
+    [PERI_KIND_TEXT] = "text",         [PERI_KIND_AXES] = "axes"};
 static const struct {
   unsigned flag;
   const char *name;
@@ -635,6 +676,8 @@ static void push_params(lua_State *L, const peri_op *op) {
     lua_setfield(L, -2, "choices");
     lua_pushboolean(L, param->count != 0);
     lua_setfield(L, -2, "counted");
+    lua_pushboolean(L, param->spread);
+    lua_setfield(L, -2, "spread");
     lua_rawseti(L, -2, i + 1);
   }
 }

@@ -218,6 +218,16 @@ static const bind_function methods[] = {
     {"allclose", allclose,
      "x:allclose(y, {rtol = 1e-5, atol = 1e-8, equal_nan = false}) -> boolean\n"
      "Whether every |x - y| <= atol + rtol |y|."},
+    {"apply", bind_tensor_apply,
+     "x:apply(f) -> tensor\n"
+     "f(element) for each element, in row-major order, as a new tensor of x's dtype. Slow: a call of Lua for each; rows of "
+     "the table are hundreds of times as fast. f gives numbers that the dtype has. No gradient."},
+    {"apply_", bind_tensor_apply_,
+     "x:apply_(f) -> x\nThe same in place; x is written when f has been called for all elements."},
+    {"map", bind_tensor_map,
+     "x:map(b, f) -> tensor\nf(element of x, element of b) for each element of two tensors of one shape, as apply."},
+    {"map_", bind_tensor_map_,
+     "x:map_(b, f) -> x\nThe same in place; x is written when f has been called for all elements."},
     {"release", release,
      "x:release()\n"
      "Frees a big temporary at once instead of when the collector finds it. Its use afterwards is an error."},

@@ -27,4 +27,10 @@ void bind_open_print(lua_State *L, bind_state *S, int module, int method_table);
 /* __tostring */
 int bind_tensor_to_string(lua_State *L);
 
+/* x:apply(f), x:map(b, f) and their forms in place (apply.c). */
+int bind_tensor_apply(lua_State *L);
+int bind_tensor_apply_(lua_State *L);
+int bind_tensor_map(lua_State *L);
+int bind_tensor_map_(lua_State *L);
+
 #endif

@@ -2,18 +2,7 @@
 #include "data.h"
 #include "data/measures.h"
 #include "data/streams.h"
-#include "data/svd.h"
 #include "kernels/scalar.h"
-
-/* svd(x) -> singular values, right singular vectors as rows; x: n x d float64 */
-static int svd(lua_State *L) {
-  bind_state *S = bind_here(L);
-  peri_tensor *x = bind_check_tensor(L, S, 1, "svd", "x");
-  peri_tensor **s = bind_new_tensor(L, S), **v = bind_new_tensor(L, S);
-  BIND_TRY(L, S, peri_data_svd(x, s, v));
-  bind_charge(L, S);
-  return 2;
-}
 
 /* uniform(seed, first, n) -> list: draws first, first + 1, .. (from 0) of a stream of numbers in [0, 1) */
 static int uniform(lua_State *L) {
@@ -111,18 +100,12 @@ static int binade(lua_State *L) {
 
 /* internal.data, for what is written in Lua */
 void bind_open_data_internal(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"uniform", uniform},
-                                  {"hits", hits},
-                                  {"accuracy", accuracy},
-                                  {"r_squared", r_squared},
-                                  {"r_squared_of", r_squared_of},
-                                  {"svd", svd},
-                                  {"exp", exponential},
-                                  {"log", logarithm},
-                                  {"binade", binade},
-                                  {"read_csv", data_read_csv},
-                                  {"write_csv", data_write_csv},
-                                  {NULL, NULL}};
+  static const luaL_Reg list[] = {
+      {"uniform", uniform},           {"hits", hits},     {"accuracy", accuracy}, {"r_squared", r_squared},
+      {"r_squared_of", r_squared_of},
+
+      {"exp", exponential},           {"log", logarithm}, {"binade", binade},     {"read_csv", data_read_csv},
+      {"write_csv", data_write_csv},  {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);
 }

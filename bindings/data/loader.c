@@ -52,7 +52,7 @@ static peri_status take_batch(const loader *l, int i, int64_t count, peri_tensor
   peri_layout_set(&layout, layout.dtype, layout.ndim, layout.shape);
   PERI_TRY(peri_tensor_empty(l->context, &layout, out));
   size_t bytes = (size_t)(x->layout.numel / l->n) * peri_dtype_size(layout.dtype);
-  peri_status status = peri_gather_rows(l->context, count, bytes, x->data, l->order + l->next, (*out)->data);
+  peri_status status = peri_gather_rows(l->context, count, bytes, x->data, l->order + l->next, 0, (*out)->data);
   if (status != PERI_OK) peri_tensor_release(out);
   return status;
 }

@@ -154,7 +154,7 @@ Errors: as StandardScaler; low that is not below high.]], "data.transforms")
 document("PCA", [[
 data.PCA{components =, whiten = false} -> PCA
 Principal components by the singular value decomposition of X less its column
-means (LAPACK gesvd, whose bits are the processor's). components is how many (by
+means (linalg.qr and linalg.svd, whose bits are the processor's). components is how many (by
 default all: the smaller of n and d), or a share below 1: as few as explain that much of the variance. Fields
 once fitted: components (k x d, rows of length 1, the largest entry of each
 positive), explained_variance (k, over n - 1), explained_variance_ratio (k,

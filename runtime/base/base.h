@@ -77,6 +77,7 @@ struct peri_context {
   atomic_bool cancelled;
   const char *operation;         /* what runs, or NULL: messages of missing memory open with it */
   bool in_place;                 /* it runs in its form name_ */
+  bool composing;                /* what runs is a step of a row that is composed of others, `operation` */
   bool shielded;                 /* a write in place has begun: the flag waits until it is done */
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */

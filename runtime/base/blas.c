@@ -63,10 +63,11 @@ static bool find(void *library, const char *name, void *function) {
 }
 
 static bool find_all(void *openblas, void *lapacke) {
-  bool all = find(openblas, "openblas_get_num_threads", &gate.threads) &&
-             find(openblas, "openblas_set_num_threads", &gate.set_threads) &&
-             find(openblas, "blas_memory_alloc", &gate.take_buffer) &&
-             find(openblas, "blas_memory_free", &gate.give_buffer);
+  bool all =
+      find(openblas, "openblas_get_num_threads", &gate.threads) &&
+      find(openblas, "openblas_set_num_threads", &gate.set_threads) &&
+      find(openblas, "blas_memory_alloc", &gate.take_buffer) && find(openblas, "blas_memory_free", &gate.give_buffer) &&
+      find(openblas, "cblas_strsm", &gate.table.cblas_strsm) && find(openblas, "cblas_dtrsm", &gate.table.cblas_dtrsm);
 #define FIND_LAPACK(name) all = all && find(lapacke, #name, &gate.table.name);
   PERI_LAPACK_ROUTINES(FIND_LAPACK)
 #undef FIND_LAPACK

@@ -12,15 +12,39 @@
 
 #include <lapacke.h>
 
-/* The routines that are used: to use another, name it here. */
+/* The routines of LAPACKE that are used: to use another, name it here. */
 #define PERI_LAPACK_ROUTINES(ROUTINE)                                                                                  \
-  ROUTINE(LAPACKE_sgesv_work)                                                                                          \
-  ROUTINE(LAPACKE_dgesv_work)                                                                                          \
-  ROUTINE(LAPACKE_ssyevd_work)                                                                                         \
-  ROUTINE(LAPACKE_dsyevd_work)                                                                                         \
-  ROUTINE(LAPACKE_dgesvd_work)
+  PERI_LAPACK_ROUTINE(ROUTINE, getrf)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, getrs)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, getri)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, potrf)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, geqrf)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, orgqr)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, gesdd)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, syevd)                                                                                  \
+  PERI_LAPACK_ROUTINE(ROUTINE, geev)                                                                                   \
+  PERI_LAPACK_ROUTINE(ROUTINE, gelsd)
+#define PERI_LAPACK_ROUTINE(ROUTINE, name) ROUTINE(LAPACKE_s##name##_work) ROUTINE(LAPACKE_d##name##_work)
+
+/* X of op(A) X = B (or X op(A) = B), in the place of B; A and B lie in rows. The choices are CBLAS's numbers. */
+enum {
+  PERI_BLAS_ROWS = 101,
+  PERI_BLAS_AS_IS = 111,
+  PERI_BLAS_UPPER = 121,
+  PERI_BLAS_LOWER = 122,
+  PERI_BLAS_NON_UNIT = 131,
+  PERI_BLAS_UNIT = 132,
+  PERI_BLAS_LEFT = 141,
+  PERI_BLAS_RIGHT = 142
+};
+typedef void peri_strsm(int order, int side, int triangle, int transpose, int diagonal, int m, int n, float alpha,
+                        const float *a, int lda, float *b, int ldb);
+typedef void peri_dtrsm(int order, int side, int triangle, int transpose, int diagonal, int m, int n, double alpha,
+                        const double *a, int lda, double *b, int ldb);
 
 typedef struct peri_blas {
+  peri_strsm *cblas_strsm;
+  peri_dtrsm *cblas_dtrsm;
 #define PERI_BLAS_FIELD(name) __typeof__(name) *name;
   PERI_LAPACK_ROUTINES(PERI_BLAS_FIELD)
 #undef PERI_BLAS_FIELD

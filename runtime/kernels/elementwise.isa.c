@@ -1,7 +1,9 @@
 /* The elementwise loops: the scalar functions of each type, the loops around them from arithmetic.h
  * and loops.h, conversions, logic, and the table of all. */
-#include "kernels/kernels.h"
-#include "kernels/mathfun.h"
+#include "kernels/blocks.h"
+#include "kernels/expressions.h"
+#include "kernels/scalar.h"
+#include "kernels/special.h"
 
 #define AT(type, pointer, stride)  (*(const type *)((pointer) + i * (stride)))
 #define PUT(type, pointer, stride) (*(type *)((pointer) + i * (stride)))
@@ -10,7 +12,7 @@
 /* ---- scalar arithmetic of each type ---- */
 
 /* floor_div and mod as Lua's // and %. */
-#define FLOAT_ARITHMETIC(T, FN, abs_of, sqrt_of, fmod_of)                                                              \
+#define FLOAT_ARITHMETIC(T, FN, abs_of, sqrt_of, fmod_of, copysign_of)                                                 \
   static PERI_ALWAYS_INLINE T FN(add)(T a, T b) { return a + b; }                                                      \
   static PERI_ALWAYS_INLINE T FN(sub)(T a, T b) { return a - b; }                                                      \
   static PERI_ALWAYS_INLINE T FN(mul)(T a, T b) { return a * b; }                                                      \
@@ -21,17 +23,18 @@
   static PERI_ALWAYS_INLINE T FN(maximum)(T a, T b) { return a > b || a != a ? a : b; }                                \
   static PERI_ALWAYS_INLINE T FN(minimum)(T a, T b) { return a < b || a != a ? a : b; }                                \
   static PERI_ALWAYS_INLINE T FN(floor_div)(T a, T b) { return FN(floor)(a / b); }                                     \
+  static PERI_ALWAYS_INLINE T FN(trunc)(T a) { return copysign_of(FN(floor)(abs_of(a)), a); }                          \
+  static PERI_ALWAYS_INLINE T FN(fmod)(T a, T b) { return fmod_of(a, b); }                                             \
+  static PERI_ALWAYS_INLINE T FN(copysign)(T a, T b) { return copysign_of(a, b); }                                     \
+  static PERI_ALWAYS_INLINE T FN(fmax)(T a, T b) { return b > a || a != a ? b : a; }                                   \
+  static PERI_ALWAYS_INLINE T FN(fmin)(T a, T b) { return b < a || a != a ? b : a; }                                   \
   static PERI_ALWAYS_INLINE T FN(mod)(T a, T b) {                                                                      \
     T rest = fmod_of(a, b);                                                                                            \
     return (rest > 0 && b < 0) || (rest < 0 && b > 0) ? rest + b : rest;                                               \
   }
 
-#define F32(name) name##_f32
-#define F64(name) name##_f64
-#define I64(name) name##_i64
-#define U8(name)  name##_u8
-FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, fmodf)
-FLOAT_ARITHMETIC(double, F64, __builtin_fabs, __builtin_sqrt, fmod)
+FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, fmodf, __builtin_copysignf)
+FLOAT_ARITHMETIC(double, F64, __builtin_fabs, __builtin_sqrt, fmod, __builtin_copysign)
 
 /* int64 wraps around; unsigned arithmetic does that without undefined behaviour. */
 static PERI_ALWAYS_INLINE int64_t add_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
@@ -45,6 +48,43 @@ static PERI_ALWAYS_INLINE int64_t minimum_i64(int64_t a, int64_t b) { return a <
 static PERI_ALWAYS_INLINE int64_t floor_i64(int64_t a) { return a; }
 static PERI_ALWAYS_INLINE int64_t ceil_i64(int64_t a) { return a; }
 static PERI_ALWAYS_INLINE int64_t round_i64(int64_t a) { return a; }
+
+static PERI_ALWAYS_INLINE int64_t trunc_i64(int64_t a) { return a; }
+static PERI_ALWAYS_INLINE int64_t fmod_i64(int64_t a, int64_t b) { return b == -1 ? 0 : a % b; }
+static PERI_ALWAYS_INLINE int64_t fmax_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+static PERI_ALWAYS_INLINE int64_t fmin_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static PERI_ALWAYS_INLINE int64_t bit_and_i64(int64_t a, int64_t b) { return a & b; }
+static PERI_ALWAYS_INLINE int64_t bit_or_i64(int64_t a, int64_t b) { return a | b; }
+static PERI_ALWAYS_INLINE int64_t bit_xor_i64(int64_t a, int64_t b) { return a ^ b; }
+
+/* By b places, which is not negative; from 64 on all are shifted out. To the right the sign comes in. */
+static PERI_ALWAYS_INLINE int64_t shift_left_i64(int64_t a, int64_t b) {
+  return b > 63 ? 0 : (int64_t)((uint64_t)a << (b & 63));
+}
+static PERI_ALWAYS_INLINE int64_t shift_right_i64(int64_t a, int64_t b) {
+  uint64_t flip = a < 0 ? ~(uint64_t)0 : 0;
+  return (int64_t)(((uint64_t)a ^ flip) >> (b > 63 ? 63 : b & 63) ^ flip);
+}
+
+/* Of two sizes, one of which may be 2^63 and wrap around; Euclid, Elements VII. */
+static PERI_ALWAYS_INLINE int64_t gcd_i64(int64_t a, int64_t b) {
+  uint64_t x = (uint64_t)abs_i64(a), y = (uint64_t)abs_i64(b);
+  while (y != 0) {
+    uint64_t rest = x % y;
+    x = y;
+    y = rest;
+  }
+  return (int64_t)x;
+}
+static PERI_ALWAYS_INLINE int64_t lcm_i64(int64_t a, int64_t b) {
+  uint64_t divisor = (uint64_t)gcd_i64(a, b);
+  return divisor == 0 ? 0 : (int64_t)((uint64_t)abs_i64(a) / divisor * (uint64_t)abs_i64(b));
+}
+
+static PERI_ALWAYS_INLINE bool signbit_f32(float a) { return bits_f32(a) >> 31; }
+static PERI_ALWAYS_INLINE bool signbit_f64(double a) { return bits_f64(a) >> 63; }
+static PERI_ALWAYS_INLINE bool signbit_i64(int64_t a) { return a < 0; }
+static PERI_ALWAYS_INLINE bool signbit_u8(uint8_t a) { return (void)a, false; }
 
 /* b is not negative. */
 static PERI_ALWAYS_INLINE int64_t pow_i64(int64_t a, int64_t b) {
@@ -68,43 +108,54 @@ static PERI_ALWAYS_INLINE int64_t mod_i64(int64_t a, int64_t b) {
 
 /* ---- loops ---- */
 
+/* Whether a sine or cosine must take the slower way for some of its arguments. */
 #define ANY_FAR_OF(T, FN, abs_of, near)                                                                                \
-  static bool FN(any_far)(int64_t n, const char *a, ptrdiff_t sa) {                                                    \
+  static PERI_NOINLINE bool FN(any_far)(int64_t n, const T *x) {                                                       \
     int far = 0;                                                                                                       \
-    if (DENSE(T, sa)) {                                                                                                \
-      const T *x = (const T *)a;                                                                                       \
-      for (int64_t i = 0; i < n; i++) far |= !(abs_of(x[i]) < near);                                                   \
-    } else {                                                                                                           \
-      for (int64_t i = 0; i < n; i++) far |= !(abs_of(AT(T, a, sa)) < near);                                           \
-    }                                                                                                                  \
+    for (int64_t i = 0; i < n; i++) far |= !(abs_of(x[i]) < near);                                                     \
     return far != 0;                                                                                                   \
   }
 ANY_FAR_OF(float, F32, __builtin_fabsf, NEAR_F32)
 ANY_FAR_OF(double, F64, __builtin_fabs, NEAR_F64)
-static bool any_far_i64(int64_t n, const char *a, ptrdiff_t sa) {
-  (void)n, (void)a, (void)sa;
-  return false;
-}
+static bool any_far_i64(int64_t n, const int64_t *x) { return (void)n, (void)x, false; }
 
-#define ROWS_F(...) __VA_ARGS__
-#define T           float
-#define FN          F32
+#define ROWS_F(...)  __VA_ARGS__
+#define ROWS_FI(...) __VA_ARGS__
+#define ROWS_I(...)
+#define WIDE1(name, loop) loop
+#define WIDE2(name, loop) loop
+#define T                 double
+#define FN                F64
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
 #undef FN
+#undef WIDE1
+#undef WIDE2
 
-#define T  double
-#define FN F64
+/* What is computed in float64 has no loop of float32. */
+#define WIDE1(name, loop)                                                                                              \
+  static void unary_##name##_f32(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                      \
+    wide1(n, y, sy, a, sa, unary_##name##_f64);                                                                        \
+  }
+#define WIDE2(name, loop)                                                                                              \
+  static void binary_##name##_f32(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,        \
+                                  ptrdiff_t sb) {                                                                      \
+    wide2(n, y, sy, a, sa, b, sb, binary_##name##_f64);                                                                \
+  }
+#define T  float
+#define FN F32
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
 #undef FN
 #undef ROWS_F
+#undef ROWS_I
 
 #define ROWS_F(...)
-#define T  int64_t
-#define FN I64
+#define ROWS_I(...) __VA_ARGS__
+#define T           int64_t
+#define FN          I64
 #include "kernels/arithmetic.h"
 #include "kernels/loops.h"
 #undef T
@@ -118,17 +169,22 @@ static bool any_far_i64(int64_t n, const char *a, ptrdiff_t sa) {
 
 /* ---- int64 against float64, exactly: where the double nearest to the integer is not the other, it tells how they
  * stand; else the other is whole, and the integers tell ---- */
-#define UNARY(...)
-#define BINARY(...)
+static PERI_NOINLINE void each_mixed(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,
+                                     ptrdiff_t sb, bool (*test)(int64_t a, double b)) {
+  for (int64_t i = 0; i < n; i++) {
+    PERI_ONE_BY_ONE;
+    PUT(uint8_t, y, sy) = test(AT(int64_t, a, sa), AT(double, b, sb));
+  }
+}
 #define COMPARE(name, value, doc)                                                                                      \
-  static PERI_ALWAYS_INLINE bool test_mixed_##name(int64_t a, double b) {                                              \
+  static bool test_mixed_##name(int64_t a, double b) {                                                                 \
     double near = (double)a;                                                                                           \
     if (near != b) return test_##name##_f64(near, b);                                                                  \
     return b == 0x1p63 ? test_##name##_i64(0, 1) : test_##name##_i64(a, (int64_t)b);                                   \
   }                                                                                                                    \
   static void compare_mixed_##name(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,       \
                                    ptrdiff_t sb) {                                                                     \
-    for (int64_t i = 0; i < n; i++) PUT(uint8_t, y, sy) = test_mixed_##name(AT(int64_t, a, sa), AT(double, b, sb));    \
+    each_mixed(n, y, sy, a, sa, b, sb, test_mixed_##name);                                                             \
   }
 #include "kernels/elementwise.def"
 
@@ -155,50 +211,57 @@ static PERI_ALWAYS_INLINE uint8_t i64_to_u8(int64_t x) { return (uint8_t)(x > 0 
 #define CONVERT(name, From, To, value)                                                                                 \
   static void convert_##name(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                          \
     if (DENSE(To, sy) && DENSE(From, sa)) {                                                                            \
-      PERI_INDEPENDENT                                                                                                 \
-      for (int64_t i = 0; i < n; i++) {                                                                                \
-        From x = ((const From *)a)[i];                                                                                 \
-        ((To *)y)[i] = value;                                                                                          \
-      }                                                                                                                \
+      PERI_FOR_EACH(i, n, 32, From x = ((const From *)a)[i]; ((To *)y)[i] = value);                                    \
     } else {                                                                                                           \
-      for (int64_t i = 0; i < n; i++) {                                                                                \
-        From x = AT(From, a, sa);                                                                                      \
-        PUT(To, y, sy) = value;                                                                                        \
-      }                                                                                                                \
+      in_blocks1(n, y, sy, sizeof(To), a, sa, sizeof(From), 1, convert_##name);                                        \
     }                                                                                                                  \
   }
-CONVERT(f32_f32, float, float, x)
+/* Of one dtype: bytes are moved. */
+#define COPY(name, T)                                                                                                  \
+  static void convert_##name(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa) {                          \
+    if (DENSE(T, sy) && DENSE(T, sa)) {                                                                                \
+      if (n > 0) memmove(y, a, (size_t)n * sizeof(T));                                                                 \
+    } else {                                                                                                           \
+      copy_elements(n, sizeof(T), y, sy, a, sa);                                                                       \
+    }                                                                                                                  \
+  }
+COPY(f32_f32, float)
 CONVERT(f32_f64, float, double, (double)x)
 CONVERT(f32_i64, float, int64_t, f64_to_i64((double)x))
 CONVERT(f32_u8, float, uint8_t, f32_to_u8(x))
 CONVERT(f32_bool, float, uint8_t, x != 0)
 CONVERT(f64_f32, double, float, (float)x)
-CONVERT(f64_f64, double, double, x)
+COPY(f64_f64, double)
 CONVERT(f64_i64, double, int64_t, f64_to_i64(x))
 CONVERT(f64_u8, double, uint8_t, f64_to_u8(x))
 CONVERT(f64_bool, double, uint8_t, x != 0)
 CONVERT(i64_f32, int64_t, float, (float)x)
 CONVERT(i64_f64, int64_t, double, (double)x)
-CONVERT(i64_i64, int64_t, int64_t, x)
+COPY(i64_i64, int64_t)
 CONVERT(i64_u8, int64_t, uint8_t, i64_to_u8(x))
 CONVERT(i64_bool, int64_t, uint8_t, x != 0)
 CONVERT(u8_f32, uint8_t, float, (float)x)
 CONVERT(u8_f64, uint8_t, double, (double)x)
 CONVERT(u8_i64, uint8_t, int64_t, x)
-CONVERT(u8_u8, uint8_t, uint8_t, x)
+COPY(u8_u8, uint8_t)
 CONVERT(u8_bool, uint8_t, uint8_t, x != 0)
 
 /* ---- logic ---- */
 
-static PERI_ALWAYS_INLINE bool both(uint8_t a, uint8_t b) { return (a != 0) & (b != 0); }
-static PERI_ALWAYS_INLINE bool either(uint8_t a, uint8_t b) { return (a != 0) | (b != 0); }
-
 static void logical_and(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb) {
-  test2_u8(n, y, sy, a, sa, b, sb, both);
+  if (sy != 1 || sa != 1 || sb != 1) {
+    in_blocks2(n, y, sy, 1, a, sa, b, sb, 1, 1, logical_and);
+    return;
+  }
+  PERI_FOR_EACH(i, n, 32, ((uint8_t *)y)[i] = (a[i] != 0) & (b[i] != 0));
 }
 
 static void logical_or(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb) {
-  test2_u8(n, y, sy, a, sa, b, sb, either);
+  if (sy != 1 || sa != 1 || sb != 1) {
+    in_blocks2(n, y, sy, 1, a, sa, b, sb, 1, 1, logical_or);
+    return;
+  }
+  PERI_FOR_EACH(i, n, 32, ((uint8_t *)y)[i] = (a[i] != 0) | (b[i] != 0));
 }
 
 CONVERT(not, uint8_t, uint8_t, x == 0)
@@ -210,6 +273,8 @@ CONVERT(not, uint8_t, uint8_t, x == 0)
   { FLOATS(name) }
 #define LOOPS_FI(name)                                                                                                 \
   { FLOATS(name), [PERI_INT64] = I64(name) }
+#define LOOPS_I(name)                                                                                                  \
+  { [PERI_INT64] = I64(name) }
 #define LOOPS_ALL(name)                                                                                                \
   { FLOATS(name), [PERI_INT64] = I64(name), [PERI_UINT8] = U8(name), [PERI_BOOL] = U8(name) }
 #define CONVERSIONS_OF(from)                                                                                           \
@@ -222,38 +287,51 @@ const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {
     .unary =
         {
 #define UNARY(name, kinds, ...) [PERI_UNARY_##name] = LOOPS_##kinds(unary_##name),
-#define BINARY(...)
-#define COMPARE(...)
 #include "kernels/elementwise.def"
         },
     .derivative =
         {
-#define UNARY(name, ...) [PERI_UNARY_##name] = LOOPS_F(derivative_##name),
-#define BINARY(...)
-#define COMPARE(...)
+#define DERIVATIVE_CHEAP(name)    LOOPS_F(derivative_##name)
+#define DERIVATIVE_COSTLY(name)   LOOPS_F(derivative_##name)
+#define DERIVATIVE_HEAVY(name)    LOOPS_F(derivative_##name)
+#define DERIVATIVE_PERIODIC(name) LOOPS_F(derivative_##name)
+#define DERIVATIVE_WIDE(name)                                                                                          \
+  { NULL }
+#define DERIVATIVE_FAR(name)          DERIVATIVE_WIDE(name)
+#define UNARY(name, kinds, cost, ...) [PERI_UNARY_##name] = DERIVATIVE_##cost(name),
+#include "kernels/elementwise.def"
+        },
+    .tuned =
+        {
+#define TUNED(name, ...) [PERI_TUNED_##name] = LOOPS_F(tuned_##name),
+#include "kernels/elementwise.def"
+        },
+    .tuned_derivative =
+        {
+#define TUNED(name, ...) [PERI_TUNED_##name] = LOOPS_F(tuned_derivative_##name),
+#include "kernels/elementwise.def"
+        },
+    .test =
+        {
+#define TEST(name, ...) [PERI_TEST_##name] = LOOPS_ALL(is_##name),
 #include "kernels/elementwise.def"
         },
     .binary =
         {
-#define UNARY(...)
 #define BINARY(name, metamethod, kinds, ...) [PERI_BINARY_##name] = LOOPS_##kinds(binary_##name),
-#define COMPARE(...)
 #include "kernels/elementwise.def"
         },
     .compare =
         {
-#define UNARY(...)
-#define BINARY(...)
 #define COMPARE(name, ...) [PERI_COMPARE_##name] = LOOPS_ALL(compare_##name),
 #include "kernels/elementwise.def"
         },
     .compare_mixed =
         {
-#define UNARY(...)
-#define BINARY(...)
 #define COMPARE(name, ...) [PERI_COMPARE_##name] = compare_mixed_##name,
 #include "kernels/elementwise.def"
         },
+    .lerp = LOOPS_F(lerp),
     .where = LOOPS_ALL(where),
     .convert =
         {

@@ -16,23 +16,29 @@
 /* ---- which elementwise functions there are: one line each in elementwise.def ---- */
 typedef enum peri_unary_id {
 #define UNARY(name, ...) PERI_UNARY_##name,
-#define BINARY(...)
-#define COMPARE(...)
 #include "kernels/elementwise.def"
   PERI_UNARIES
 } peri_unary_id;
 
+typedef enum peri_tuned_id {
+#define TUNED(name, ...) PERI_TUNED_##name,
+#include "kernels/elementwise.def"
+  PERI_TUNEDS
+} peri_tuned_id;
+
 typedef enum peri_binary_id {
-#define UNARY(...)
 #define BINARY(name, ...) PERI_BINARY_##name,
-#define COMPARE(...)
 #include "kernels/elementwise.def"
   PERI_BINARIES
 } peri_binary_id;
 
+typedef enum peri_test_id {
+#define TEST(name, ...) PERI_TEST_##name,
+#include "kernels/elementwise.def"
+  PERI_TESTS
+} peri_test_id;
+
 typedef enum peri_compare_id {
-#define UNARY(...)
-#define BINARY(...)
 #define COMPARE(name, ...) PERI_COMPARE_##name,
 #include "kernels/elementwise.def"
   PERI_COMPARES
@@ -45,6 +51,10 @@ typedef void (*peri_loop1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
 typedef void (*peri_loop2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb);
 typedef void (*peri_loop3)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb,
                            const char *c, ptrdiff_t sc);
+/* A function with numbers beside its operands. */
+typedef void (*peri_tuned1)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const double *numbers);
+typedef void (*peri_tuned2)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b, ptrdiff_t sb,
+                            const double *numbers);
 
 /* ---- reductions: x is outer x n x inner, contiguous; y is outer x inner ----
  * The error of float sums does not grow with n. n = 0: sum 0, prod 1; max and min need n >= 1. */
@@ -56,6 +66,9 @@ peri_status peri_reduce_prod(peri_context *context, peri_dtype dtype, int64_t ou
  * double and rounded once. Either output may be NULL. The spread of equal numbers is exactly 0. Float dtypes. */
 peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                                 const void *x, double degrees, bool root, void *mean, void *spread);
+/* The root of the sum of squares, made in double. */
+peri_status peri_reduce_norm(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                             const void *x, void *y);
 /* The largest (or smallest) value and the first position where it stands, from 0; either output may
  * be NULL. Every dtype. */
 peri_status peri_reduce_max(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
@@ -153,10 +166,10 @@ peri_status peri_channel_correct(peri_context *context, peri_dtype dtype, peri_c
                                  const void *x, const double *mean, const double *slope, const double *shift,
                                  const double *scale, void *y);
 
-/* ---- rows and positions; indices count from 0 and are already checked ---- */
-/* y[r] = x[index[r]] for rows of `bytes` bytes */
+/* ---- rows and positions; indices are already checked ---- */
+/* y[r] = x[index[r]] for rows of `bytes` bytes, which the indices count from `first` */
 peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, const void *x, const int64_t *index,
-                             void *y);
+                             int64_t first, void *y);
 /* Stable sort of each row of rows x n; index[r][i] is where y[r][i] came from. Every dtype. */
 peri_status peri_sort_rows(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, bool descending,
                            const void *x, void *y, int64_t *index);
@@ -196,12 +209,17 @@ peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, ui
 /* ---- the tables of loops; NULL where a dtype has no such loop ---- */
 typedef struct peri_elementwise_kernels {
   peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
-  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. */
+  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. NULL where the
+   * gradient is a formula alone. */
   peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES];
+  peri_tuned1 tuned[PERI_TUNEDS][PERI_DTYPES];
+  peri_tuned2 tuned_derivative[PERI_TUNEDS][PERI_DTYPES]; /* gx from (g, x) */
   /* divisors of int64 floor_div and mod are not zero, exponents of int64 pow not negative */
   peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
+  peri_loop1 test[PERI_TESTS][PERI_DTYPES];       /* y is bool */
   peri_loop2 compare[PERI_COMPARES][PERI_DTYPES]; /* y is bool */
   peri_loop2 compare_mixed[PERI_COMPARES];        /* y is bool, a int64, b float64; as the numbers stand, unrounded */
+  peri_loop3 lerp[PERI_DTYPES];                   /* y = a + c (b - a), floats */
   peri_loop3 where[PERI_DTYPES];                  /* a bool: y = a ? b : c */
   /* [from][to]: to the nearest value that the dtype has, fractions cut off, NaN to 0; to bool: x != 0; equal
    * dtypes copy */
@@ -214,11 +232,12 @@ typedef struct peri_kernels {
   const char *name; /* "baseline", "exact", "x86-64-v3", "x86-64-v4", "aarch64" */
   bool same_bits;   /* those of every machine with FMA; see docs/numerics.md */
   const peri_elementwise_kernels *elementwise;
-  const struct peri_row_kernels *rows;      /* what the drivers above run; declared in kernels/rows.h */
-  const struct peri_product_tiles *tiles;   /* declared in product/tiles.h */
-  const struct peri_svm_kernels *svm;       /* declared in svm/svm_kernels.h */
-  const struct peri_linear_kernels *linear; /* declared in svm/linear/linear_kernels.h */
-  const struct peri_update_kernels *update; /* declared in optim/update.h */
+  const struct peri_row_kernels *rows;          /* what the drivers above run; declared in kernels/rows.h */
+  const struct peri_product_tiles *tiles;       /* declared in product/tiles.h */
+  const struct peri_distance_kernels *distance; /* declared in product/distance.h */
+  const struct peri_svm_kernels *svm;           /* declared in svm/svm_kernels.h */
+  const struct peri_linear_kernels *linear;     /* declared in svm/linear/linear_kernels.h */
+  const struct peri_update_kernels *update;     /* declared in optim/update.h */
 } peri_kernels;
 
 /* The best variant for this processor, or the one that PERILUNE_ISA names (baseline, v3, v4) when

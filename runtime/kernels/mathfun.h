@@ -438,22 +438,35 @@ static PERI_ALWAYS_INLINE double product_error_f64(double a, double b, double p)
  * products with q are exact ---- */
 #define NEAR_F64 0x1p20
 
-static PERI_ALWAYS_INLINE double sin_near_shifted_f64(double x, uint64_t shift) {
+typedef struct pair_f64 {
+  double high, low;
+} pair_f64;
+
+static PERI_ALWAYS_INLINE pair_f64 reduce_near_f64(double x, uint64_t *quadrant) {
   double shifted = x * 0x1.45f306dc9c883p-1 + ROUNDER_F64, q = shifted - ROUNDER_F64;
   double a = x - q * 0x1.921fb544p0; /* no rounding */
   double b = q * 0x1.0b4611a6p-34, r = a - b, back = r - a, rest = (a - (r - back)) - (b + back);
   double c = q * 0x1.3198a2ep-69, s = r - c, again = s - r;
   rest += (r - (s - again)) - (c + again);
-  return sin_quadrant_f64(bits_f64(shifted) + shift, s + (rest - q * 0x1.b839a252049c1p-104));
+  double low = rest - q * 0x1.b839a252049c1p-104, high = s + low;
+  *quadrant = bits_f64(shifted);
+  return (pair_f64){high, (s - high) + low};
+}
+
+static PERI_ALWAYS_INLINE double sin_near_shifted_f64(double x, uint64_t shift) {
+  uint64_t q;
+  pair_f64 r = reduce_near_f64(x, &q);
+  return sin_quadrant_f64(q + shift, r.high);
 }
 
 static PERI_ALWAYS_INLINE double sin_near_f64(double x) { return x == 0.0 ? x : sin_near_shifted_f64(x, 0); }
 static PERI_ALWAYS_INLINE double cos_near_f64(double x) { return sin_near_shifted_f64(x, 1); }
 
 /* As in float32, with 192 bits: the product's first 128 are those of a number above 2^64, however near to a multiple of
- * pi/2 a double comes. */
-static PERI_NOINLINE double sin_far_f64(double x, uint64_t shift) {
-  if (!(__builtin_fabs(x) < (double)INFINITY)) return (double)NAN;
+ * pi/2 a double comes. Of the size of x; quadrants 0 to 3. */
+static PERI_NOINLINE pair_f64 reduce_far_f64(double x, uint64_t *quadrant) {
+  *quadrant = 0;
+  if (!(__builtin_fabs(x) < (double)INFINITY)) return (pair_f64){(double)NAN, (double)NAN};
   uint64_t bits = bits_f64(x), m = (bits & 0xfffffffffffffull) | 0x10000000000000ull;
   int from = (int)(bits >> 52 & 0x7ff) - 1075 - 2 + 64; /* x >= 2^20 gives 30 to 1033 */
   const uint64_t *words = two_over_pi + from / 64;
@@ -465,8 +478,15 @@ static PERI_NOINLINE double sin_far_f64(double x, uint64_t shift) {
   wide_signed turn = (wide_signed)((wide_bits)(high - (q << 62)) << 64 | (uint64_t)middle);
   double t = (double)turn, t_rest = (double)(turn - (wide_signed)t);
   double p = t * 0x1.921fb54442d18p0, error = product_error_f64(t, 0x1.921fb54442d18p0, p);
-  double r = p + (error + (t * 0x1.1a62633145c07p-54 + t_rest * 0x1.921fb54442d18p0));
-  double value = sin_quadrant_f64((q & 3) + shift, r * 0x1p-126);
+  double rest = error + (t * 0x1.1a62633145c07p-54 + t_rest * 0x1.921fb54442d18p0), r = p + rest;
+  *quadrant = q & 3;
+  return (pair_f64){r * 0x1p-126, ((p - r) + rest) * 0x1p-126};
+}
+
+static double sin_far_f64(double x, uint64_t shift) {
+  uint64_t q;
+  pair_f64 r = reduce_far_f64(x, &q);
+  double value = sin_quadrant_f64(q + shift, r.high);
   return x < 0.0 && shift == 0 ? -value : value;
 }
 
@@ -521,10 +541,6 @@ static PERI_ALWAYS_INLINE float pow_f32(float x, float y) {
 
 /* In float64 log2 |x| has two parts, so that its product with y is good to 2^-55, and so have s, s^2 and the first two
  * coefficients of the series. */
-typedef struct pair_f64 {
-  double high, low;
-} pair_f64;
-
 /* x normal and positive */
 static PERI_ALWAYS_INLINE pair_f64 log2_pair_f64(double x) {
   log_parts_f64 parts = log_reduce_f64(x);

@@ -341,3 +341,25 @@ peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t
   peri_free(context, means, outputs * sizeof(double));
   return status;
 }
+
+/* Squared deviations from 0. */
+peri_status peri_reduce_norm(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                             const void *x, void *y) {
+  size_t bytes = (size_t)(outer * inner) * sizeof(double);
+  void *zeros;
+  if (bytes == 0) return PERI_OK;
+  PERI_TRY(peri_alloc(context, bytes, &zeros));
+  memset(zeros, 0, bytes);
+  peri_status status = run(context, (reduce_job){.kind = SQUARES,
+                                                 .dtype = dtype,
+                                                 .outer = outer,
+                                                 .n = n,
+                                                 .inner = inner,
+                                                 .x = x,
+                                                 .y = y,
+                                                 .means = zeros,
+                                                 .degrees = 1,
+                                                 .root = true});
+  peri_free(context, zeros, bytes);
+  return status;
+}

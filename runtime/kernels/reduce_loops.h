@@ -19,7 +19,8 @@ static PERI_ALWAYS_INLINE void FN(ask_ahead)(int64_t rows, int64_t stride, int64
 }
 
 static PERI_ALWAYS_INLINE T FN(better)(T value, T kept, bool largest) {
-  return (largest ? value > kept : value < kept) | IS_NAN(value) ? value : kept;
+  bool better = (largest ? value > kept : value < kept) | IS_NAN(value);
+  return better ? value : kept;
 }
 
 static PERI_ALWAYS_INLINE void FN(best_values)(int64_t n, int64_t stride, int64_t width, const T *x, T *best,

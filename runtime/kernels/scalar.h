@@ -15,6 +15,12 @@ double peri_cos(double x);
 double peri_pow(double x, double y);
 /* sqrt(x^2 + y^2), without overflow or underflow on the way */
 double peri_hypot(double x, double y);
+/* In gamma.c: log |gamma(x)|, its first three derivatives, and the inverse of the error function. */
+double peri_lgamma(double x);
+double peri_digamma(double x);
+double peri_trigamma(double x);
+double peri_tetragamma(double x);
+double peri_erfinv(double x);
 /* A normal number; takes one block of the stream. */
 double peri_stream_normal(peri_stream *stream);
 /* The largest power of two that is at most |x|, which is neither 0 nor infinite nor NaN. */

@@ -164,24 +164,45 @@ static const peri_layer_kind Identity = {.name = "Identity",
 
 /* ---- rows of the operation table ---- */
 
-static const peri_layer_kind Tanh = {.name = "Tanh",
-                                     .inputs = 1,
-                                     .row = &peri_op_tanh,
-                                     .activation = 1,
-                                     .sample = "{{}, {T(4, 3)}}",
-                                     .doc = "Tanh() -> layer\nThe hyperbolic tangent of each element."};
-static const peri_layer_kind ReLU = {.name = "ReLU",
-                                     .inputs = 1,
-                                     .row = &peri_op_relu,
-                                     .activation = 2,
-                                     .sample = "{{}, {T(4, 3)}}",
-                                     .doc = "ReLU() -> layer\nEach element where it is positive, else 0."};
-static const peri_layer_kind Sigmoid = {.name = "Sigmoid",
-                                        .inputs = 1,
-                                        .row = &peri_op_sigmoid,
-                                        .activation = 3,
-                                        .sample = "{{}, {T(4, 3)}}",
-                                        .doc = "Sigmoid() -> layer\n1 / (1 + exp(-x)) of each element."};
+#define NONE                                                                                                           \
+  { NULL }
+#define NUMBER(name, value, doc)                                                                                       \
+  { name, PERI_OPTION_NUMBER, value, 0, 0, NULL, doc }
+#define CHOICE(name, words, doc)                                                                                       \
+  { name, PERI_OPTION_CHOICE, 0, 0, 0, words, doc }
+#define TWO(first, second) first, second
+#define ACTIVATION(class_name, row_name, fused, option_list, arguments, samples, doc_text)                             \
+  static const peri_layer_kind class_name = {.name = #class_name,                                                      \
+                                             .inputs = 1,                                                              \
+                                             .options = {option_list},                                                 \
+                                             .row = &peri_op_##row_name,                                               \
+                                             .activation = fused,                                                      \
+                                             .sample = "{{}, {T(4, 3)}}" samples,                                      \
+                                             .doc = #class_name "(" arguments ") -> layer\n" doc_text};
+#include "nn/activations.def"
+
+static int one_for_each(const peri_layer *layer, int64_t *shape) {
+  shape[0] = (int64_t)layer->options[0];
+  return 1;
+}
+static peri_status slopes(const peri_layer *layer, peri_tensor *weight) {
+  for (int64_t i = 0; i < weight->layout.numel; i++) {
+    peri_store_number(weight->layout.dtype, weight->data + (size_t)i * peri_dtype_size(weight->layout.dtype),
+                      layer->options[1]);
+  }
+  return PERI_OK;
+}
+static const peri_layer_kind PReLU = {
+    .name = "PReLU",
+    .inputs = 1,
+    .options = {{"num_parameters", PERI_OPTION_INTEGER, 1, 1, INT32_MAX, NULL, "one for all, or one for each channel"},
+                {"init", PERI_OPTION_NUMBER, 0.25, 0, 0, NULL, "what the slopes begin as"}},
+    .parameters = {{"weight", .initialise = slopes, .shape_of = one_for_each}},
+    .row = &peri_op_prelu,
+    .sample = "{{}, {T(4, 3)}}, {{{num_parameters = 3, init = 0.5}}, {T(2, 3, 2)}}",
+    .doc = "PReLU({num_parameters = 1, init = 0.25, dtype = 'float32'}) -> layer\n"
+           "Each element where it is positive, else a learned slope times it: weight, which has one number, or one for "
+           "each channel (the second dimension of x). K. He et al., 'Delving deep into rectifiers', 2015."};
 
 #define DIM_OPTION(initial, doc)                                                                                       \
   {                                                                                                                    \
@@ -204,6 +225,14 @@ static const peri_layer_kind LogSoftmax = {
     .sample = "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}",
     .doc = "LogSoftmax({dim = -1}) -> layer\nThe logarithm of the softmax along dim."};
 
+static const peri_layer_kind GLU = {
+    .name = "GLU",
+    .inputs = 1,
+    .row = &peri_op_glu,
+    .options = DIM_OPTION(-1, "the dimension that is halved"),
+    .sample = "{{}, {T(3, 4)}}, {{{dim = 1}}, {T(4, 3)}}",
+    .doc = "GLU({dim = -1}) -> layer\nThe first half of x along dim, times the sigmoid of the second half."};
+
 static const peri_layer_kind Flatten = {
     .name = "Flatten",
     .inputs = 1,
@@ -214,9 +243,10 @@ static const peri_layer_kind Flatten = {
 
 const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_conv2d,
-                                                   &Tanh,
-                                                   &ReLU,
-                                                   &Sigmoid,
+#define ACTIVATION(name, ...) &name,
+#include "nn/activations.def"
+                                                   &PReLU,
+                                                   &GLU,
                                                    &Softmax,
                                                    &LogSoftmax,
                                                    &Flatten,

@@ -26,23 +26,25 @@ static peri_status run_and(peri_call *call) {
 static peri_status run_or(peri_call *call) {
   return run_logical(call, (peri_loops){.two = call->context->kernels->elementwise->logical_or});
 }
+static peri_status run_xor(peri_call *call) {
+  return run_logical(call,
+                     (peri_loops){.two = call->context->kernels->elementwise->compare[PERI_COMPARE_ne][PERI_BOOL]});
+}
 const peri_op peri_op_logical_not = {
     .name = "logical_not",
-    .metamethod = "__bnot",
     .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_logical,
     .run = run_not,
     .sample = "{B(3, 4)}",
-    .doc = "logical_not(x) -> bool tensor\nTrue where x, a bool tensor, is false. Also ~x.",
+    .doc = "logical_not(x) -> bool tensor\nTrue where x, a bool tensor, is false.",
 };
 #define LOGICAL_PARAMS                                                                                                 \
   {"a", PERI_KIND_TENSOR}, { "b", PERI_KIND_TENSOR }
 #define LOGICAL_SAMPLE "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}"
 const peri_op peri_op_logical_and = {
     .name = "logical_and",
-    .metamethod = "__band",
     .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
     .params = {LOGICAL_PARAMS},
@@ -50,11 +52,10 @@ const peri_op peri_op_logical_and = {
     .run = run_and,
     .sample = LOGICAL_SAMPLE,
     .doc = "logical_and(a, b) -> bool tensor\n"
-           "True where both bool tensors are true. Also a & b. Shapes are broadcast.",
+           "True where both bool tensors are true. Shapes are broadcast.",
 };
 const peri_op peri_op_logical_or = {
     .name = "logical_or",
-    .metamethod = "__bor",
     .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
     .params = {LOGICAL_PARAMS},
@@ -62,7 +63,19 @@ const peri_op peri_op_logical_or = {
     .run = run_or,
     .sample = LOGICAL_SAMPLE,
     .doc = "logical_or(a, b) -> bool tensor\n"
-           "True where either bool tensor is true. Also a | b. Shapes are broadcast.",
+           "True where either bool tensor is true. Shapes are broadcast.",
+};
+
+const peri_op peri_op_logical_xor = {
+    .name = "logical_xor",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .outputs = 1,
+    .params = {LOGICAL_PARAMS},
+    .infer = infer_logical,
+    .run = run_xor,
+    .sample = LOGICAL_SAMPLE,
+    .doc = "logical_xor(a, b) -> bool tensor\n"
+           "True where one of both bool tensors is true. Shapes are broadcast.",
 };
 
 /* ---- where, masked_fill, clamp ---- */
@@ -157,33 +170,46 @@ static bool in_order(const peri_arg *min, const peri_arg *max) {
   return min->number <= max->number;
 }
 
-/* A bound that limits nothing, as no int64 lies beyond it, counts as left out. */
+/* A number that limits nothing, as no int64 lies beyond it, counts as left out. */
 static bool limits_nothing(const peri_call *call, int bound) {
   double b = call->args[bound].number;
-  return call->args[0].tensor->layout.dtype == PERI_INT64 && (bound == 1 ? b < -0x1p63 : b >= 0x1p63) &&
+  return call->args[bound].tensor == NULL && call->dtype == PERI_INT64 && (bound == 1 ? b < -0x1p63 : b >= 0x1p63) &&
          !call->args[bound].is_integer;
 }
 
-/* Bounds are numbers; infinite when left out. NaN stays. */
+/* Bounds that are numbers take x's dtype; of tensors they widen it. */
+static peri_status infer_bound(peri_call *call, int bound) {
+  const peri_arg *arg = &call->args[bound];
+  if (arg->tensor == NULL) {
+    if (!isnan(arg->number)) return PERI_OK;
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is nan (expected a number)", call->op->params[bound].name);
+  }
+  peri_dtype own = arg->tensor->layout.dtype;
+  if (own == PERI_UINT8 || own == PERI_BOOL) return peri_refuse_dtype(call, bound, "float32, float64 or int64");
+  peri_dtype wider = peri_wider_dtype(call->dtype, own);
+  bool widens = arg->tensor->layout.ndim > 0 && !call->in_place; /* within the category: floats, integers */
+  if (widens || peri_is_float(wider) != peri_is_float(call->dtype)) call->dtype = wider;
+  return PERI_OK;
+}
+
+/* Either bound is infinite when left out. NaN stays. */
 static peri_status infer_clamp(peri_call *call) {
+  const peri_arg *min = &call->args[1], *max = &call->args[2];
   const peri_layout *x = &call->args[0].tensor->layout;
   if (x->dtype == PERI_UINT8 || x->dtype == PERI_BOOL) return peri_refuse_dtype(call, 0, "float32, float64 or int64");
-  if (!call->args[1].given && !call->args[2].given) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "neither min nor max is given");
+  if (!min->given && !max->given) return peri_call_fail(call, PERI_ERR_ARGUMENT, "neither min nor max is given");
+  call->dtype = x->dtype;
+  for (int i = 1; i < 3; i++) {
+    if (call->args[i].given) PERI_TRY(infer_bound(call, i));
   }
   for (int i = 1; i < 3; i++) {
-    if (!call->args[i].given || limits_nothing(call, i)) continue;
-    if (isnan(call->args[i].number)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is nan (expected a number)", call->op->params[i].name);
-    }
-    if (!peri_is_float(x->dtype)) PERI_TRY(peri_infer_fits(call, i, x->dtype));
+    if (call->args[i].given && !peri_is_float(call->dtype) && !limits_nothing(call, i))
+      PERI_TRY(peri_infer_fits(call, i, call->dtype));
   }
-  if (call->args[1].given && call->args[2].given && !in_order(&call->args[1], &call->args[2])) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "min is %g but max is %g", call->args[1].number,
-                          call->args[2].number);
-  }
-  call->dtype = x->dtype;
-  return peri_infer_output(call, 0, x->dtype, x->ndim, x->shape);
+  bool numbers = min->given && max->given && min->tensor == NULL && max->tensor == NULL;
+  if (numbers && !in_order(min, max))
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "min is %g but max is %g", min->number, max->number);
+  return peri_infer_broadcast(call, 0, 3, call->dtype);
 }
 static peri_status run_clamp(peri_call *call) {
   const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
@@ -195,38 +221,53 @@ static peri_status run_clamp(peri_call *call) {
     peri_operands o = {.n = 0};
     peri_loops l = {.two = kernels->binary[bounds[i]][call->dtype]};
     PERI_TRY(peri_open_operand(&o, from, call->dtype));
-    PERI_TRY(peri_open_operand(&o, &call->args[i + 1], call->dtype));
-    PERI_TRY(peri_run_loops(call->outputs[0].tensor, &o, &l));
+    peri_status status = peri_open_operand(&o, &call->args[i + 1], call->dtype);
+    if (status == PERI_OK) status = peri_run_loops(call->outputs[0].tensor, &o, &l);
+    if (status != PERI_OK) {
+      peri_close_operands(&o);
+      return status;
+    }
     from = &written;
   }
   return from == &written || call->in_place ? PERI_OK : peri_tensor_copy_into(written.tensor, from->tensor);
 }
+
+/* max has the last word: what min raised above it is limited again. */
 static peri_status grad_clamp(peri_backward *B) {
-  peri_value x = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]);
-  if (B->args[1].given)
-    g = peri_step_where(B, peri_step_lt(B, x, peri_constant(B->args[1].number)), peri_constant(0), g);
-  if (B->args[2].given)
-    g = peri_step_where(B, peri_step_gt(B, x, peri_constant(B->args[2].number)), peri_constant(0), g);
-  peri_answer(B, 0, g);
+  peri_value bound[3], x = peri_of(B->args[0].tensor), g = peri_of(B->grad_outputs[0]), zero = peri_constant(0);
+  bool given[3];
+  for (int i = 1; i < 3; i++) {
+    given[i] = B->args[i].given;
+    bound[i] = (peri_value){B->args[i].tensor, B->args[i].number};
+  }
+  peri_value raised = given[1] ? peri_step_lt(B, x, bound[1]) : zero;
+  peri_value below = given[1] ? peri_step_maximum(B, x, bound[1]) : x;
+  peri_value cut = given[2] ? peri_step_gt(B, below, bound[2]) : zero;
+  peri_value rest = given[2] ? peri_step_where(B, cut, zero, g) : g; /* what reaches the step before */
+  if (B->needs[0]) peri_answer(B, 0, given[1] ? peri_step_where(B, raised, zero, rest) : rest);
+  if (B->edges > 1 && B->needs[1] && given[1]) peri_answer(B, 1, peri_step_where(B, raised, rest, zero));
+  if (B->edges > 2 && B->needs[2] && given[2]) peri_answer(B, 2, peri_step_where(B, cut, g, zero));
   return PERI_OK;
 }
 const peri_op peri_op_clamp = {
     .name = "clamp",
     .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
-    .saves = PERI_SAVE_INPUT(0),
+    .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_INPUT(2),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"min", PERI_KIND_NUMBER, .optional = true},
-               {"max", PERI_KIND_NUMBER, .optional = true}},
+               {"min", PERI_KIND_OPERAND, .optional = true},
+               {"max", PERI_KIND_OPERAND, .optional = true}},
     .infer = infer_clamp,
     .run = run_clamp,
     .grad = grad_clamp,
     .low = -3,
     .high = 3,
-    .sample = "{T(3, 4), -1, 1}, {T(3, 4), {max = 0.5}}, {T(5), 0}",
-    .doc = "clamp(x, min, max) -> tensor\n"
-           "x limited to [min, max]; either bound may be left out. NaN stays NaN. The gradient is 0 outside and 1 at "
-           "the bounds. Bounds of int64 must be whole.",
+    .sample = "{T(3, 4), -1, 1}, {T(3, 4), {max = 0.5}}, {T(5), 0}, {T(3, 4), T(4), T(3, 1)}, {T(3, 1), {min = T(4)}}",
+    .doc =
+        "clamp(x, min, max) -> tensor\n"
+        "x limited to [min, max], of which either may be left out, and each is a number or a tensor; shapes are "
+        "broadcast, and where min is above max the result is max. NaN stays NaN. The gradient of x is 0 outside and 1 at "
+        "the bounds. Bounds of int64 must be whole.",
 };
 
 /* ---- conversion ---- */
@@ -262,6 +303,6 @@ const peri_op peri_op_to = {
            "x converted to dtype; a view when it has it already. Floats to integers truncate; to bool: x ~= 0.",
 };
 
-const peri_op *const peri_ops_choose[] = {
-    &peri_op_logical_not, &peri_op_logical_and, &peri_op_logical_or, &peri_op_where,
-    &peri_op_masked_fill, &peri_op_clamp,       &peri_op_to,         NULL};
+const peri_op *const peri_ops_choose[] = {&peri_op_logical_not, &peri_op_logical_and, &peri_op_logical_or,
+                                          &peri_op_logical_xor, &peri_op_where,       &peri_op_masked_fill,
+                                          &peri_op_clamp,       &peri_op_to,          NULL};

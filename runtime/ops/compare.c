@@ -1,4 +1,4 @@
-/* Comparisons: one row for each COMPARE of elementwise.def.
+/* Comparisons: one row for each COMPARE of elementwise.def; and tests of single elements, one for each TEST.
  *
  * As the numbers stand: nothing is rounded on the way, whatever the dtypes, but for a fraction beside float32. So a
  * tensor is compared in its own dtype with the number, or with the next number that the dtype has, and int64 with
@@ -98,8 +98,6 @@ static peri_status run_compare(peri_call *call) {
   return status;
 }
 
-#define UNARY(...)
-#define BINARY(...)
 #define COMPARE(name_, value, doc_)                                                                                    \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
@@ -118,9 +116,38 @@ static peri_status run_compare(peri_call *call) {
   };
 #include "kernels/elementwise.def"
 
+/* ---- tests ---- */
+
+static peri_status infer_test(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  return peri_infer_output(call, 0, PERI_BOOL, x->ndim, x->shape);
+}
+
+static peri_status run_test(peri_call *call) {
+  peri_tensor *x = call->args[0].tensor;
+  return peri_apply_loop(call->context->kernels->elementwise->test[call->op->id][x->layout.dtype], x,
+                         call->outputs[0].tensor);
+}
+
+#define TEST(name_, value, doc_)                                                                                       \
+  const peri_op peri_op_##name_ = {                                                                                    \
+      .name = #name_,                                                                                                  \
+      .flags = PERI_OP_ELEMENTWISE,                                                                                    \
+      .outputs = 1,                                                                                                    \
+      .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
+      .infer = infer_test,                                                                                             \
+      .run = run_test,                                                                                                 \
+      .low = -3,                                                                                                       \
+      .high = 3,                                                                                                       \
+      .sample = "{T(3, 4)}, {T()}, {T(0)}",                                                                            \
+      .doc = #name_ "(x) -> bool tensor\n" doc_,                                                                       \
+      .id = PERI_TEST_##name_,                                                                                         \
+  };
+#include "kernels/elementwise.def"
+
 const peri_op *const peri_ops_compare[] = {
-#define UNARY(...)
-#define BINARY(...)
+#define TEST(name, ...) &peri_op_##name,
+
 #define COMPARE(name, ...) &peri_op_##name,
 #include "kernels/elementwise.def"
     NULL};

@@ -143,8 +143,8 @@ const peri_op peri_op_diagonal_backward = {
 
 /* The size of the square matrices whose diagonal `offset` has that length. */
 static peri_status square_size(peri_call *call, int64_t length, int64_t offset, int64_t *size) {
-  int64_t beside = offset < 0 ? -offset : offset;
-  if (offset != INT64_MIN && !__builtin_add_overflow(length, beside, size)) return PERI_OK;
+  bool fits = offset != INT64_MIN && !__builtin_add_overflow(length, offset < 0 ? -offset : offset, size);
+  if (fits) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %lld: the matrix is too large", call->op->params[1].name,
                         (long long)offset);
 }

@@ -1,6 +1,7 @@
 /* The dispatcher: infer, allocate, run, record. */
 #include "ops/ops.h"
 #include "ops/node.h"
+#include "ops/rows.h"
 
 const peri_op *peri_op_find(const char *name) {
   for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
@@ -24,7 +25,8 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = arg->is_bool = false;
-    arg->count = 0;
+    arg->count = arg->word = 0;
+    arg->text = NULL;
     arg->tensor = NULL;
     arg->tensors = NULL;
     arg->sizes = call->lists[i];
@@ -160,19 +162,70 @@ static peri_status run_in_place(peri_call *call) {
 
 /* ---- composed rows ---- */
 
-static peri_status run_composed(peri_call *call) {
+static bool is_shared(const peri_call *call, const peri_tensor *result) {
+  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
+    const peri_arg *arg = &call->args[i];
+    if (arg->tensor != NULL && arg->tensor->storage == result->storage) return true;
+    for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
+      if (arg->tensors[j]->storage == result->storage) return true;
+    }
+  }
+  return false;
+}
+
+/* A result that is an argument or a view of one becomes a copy, unless the row gives views. */
+static peri_status own_results(peri_call *call, peri_tensor **results) {
+  for (int i = 0; i < call->op->outputs && !(call->op->flags & (PERI_OP_VIEW | PERI_OP_ALLOCATES)); i++) {
+    if (results[i] == NULL || !is_shared(call, results[i])) continue;
+    peri_call copy;
+    peri_call_open(&copy, call->context, &peri_op_clone);
+    copy.args[0].given = true;
+    copy.args[0].tensor = results[i];
+    PERI_TRY(peri_call_run(&copy));
+    peri_tensor_release(&results[i]);
+    results[i] = copy.outputs[0].tensor;
+  }
+  return PERI_OK;
+}
+
+static peri_status run_steps(peri_call *call, peri_tensor **results) {
+  peri_context *context = call->context;
   peri_formula formula;
-  peri_tensor *answers[PERI_MAX_OUTPUTS] = {NULL};
-  peri_backward B = {.context = call->context, .op = call->op, .args = call->args, .note = call->note};
-  bool grad_mode = call->context->grad_mode;
-  B.answers = answers;
-  if (call->op->grad != NULL) call->context->grad_mode = false; /* recorded as one */
+  peri_backward B = {.context = context, .op = call->op, .args = call->args, .note = call->note, .call = call};
+  bool composing = context->composing, grad_mode = context->grad_mode;
+  B.answers = results;
+  context->composing = true;
+  if (call->op->grad != NULL) context->grad_mode = false; /* recorded as one */
   peri_formula_begin(&B, &formula);
   peri_status status = call->op->compose(&B);
   peri_status steps = peri_formula_end(&B);
-  call->context->grad_mode = grad_mode;
-  for (int i = 0; i < call->op->outputs; i++) call->outputs[i].tensor = answers[i];
-  return status != PERI_OK ? status : steps;
+  if (status == PERI_OK) status = steps;
+  if (status == PERI_OK) status = own_results(call, results);
+  context->composing = composing;
+  context->grad_mode = grad_mode;
+  return status;
+}
+
+/* In place, the result is computed beside the target, and then copied. */
+static peri_status run_composed(peri_call *call) {
+  peri_tensor *results[PERI_MAX_OUTPUTS] = {NULL};
+  peri_status status = run_steps(call, results);
+  if (status == PERI_OK && call->in_place) {
+    bool shielded = call->context->shielded;
+    call->outputs[0].tensor = peri_tensor_retain(call->args[0].tensor);
+    call->context->shielded = true;
+    status = peri_tensor_copy_into(call->outputs[0].tensor, results[0]);
+    call->context->shielded = shielded;
+    if (status == PERI_OK) call->args[0].tensor->storage->version++;
+  }
+  for (int i = 0; i < call->op->outputs; i++) {
+    if (status == PERI_OK && !call->in_place) {
+      call->outputs[i].tensor = results[i];
+    } else {
+      peri_tensor_release(&results[i]);
+    }
+  }
+  return status;
 }
 
 /* ---- the whole ---- */
@@ -220,8 +273,10 @@ peri_status peri_call_run(peri_call *call) {
   peri_context *context = call->context;
   const char *operation = context->operation;
   bool in_place = context->in_place;
-  context->operation = call->op->name;
-  context->in_place = call->in_place;
+  if (!context->composing) {
+    context->operation = call->op->name;
+    context->in_place = call->in_place;
+  }
   peri_status status = run_call(call);
   context->operation = operation;
   context->in_place = in_place;
@@ -248,7 +303,7 @@ peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int
   layout->dtype = dtype;
   layout->ndim = ndim;
   for (int d = 0; d < ndim; d++) layout->shape[d] = shape[d];
-  return peri_layout_contiguous(call->context, call->op->name, layout);
+  return peri_layout_contiguous(call->context, peri_call_name(call), layout);
 }
 
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim) {

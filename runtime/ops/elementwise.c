@@ -53,7 +53,11 @@ peri_status peri_open_operands(peri_call *call, peri_operands *o, int first, int
 
 static void run_row(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
   const peri_loops *l = arg;
-  if (l->one != NULL) {
+  if (l->tuned1 != NULL) {
+    l->tuned1(n, p[0], s[0], p[1], s[1], l->numbers);
+  } else if (l->tuned2 != NULL) {
+    l->tuned2(n, p[0], s[0], p[1], s[1], p[2], s[2], l->numbers);
+  } else if (l->one != NULL) {
     l->one(n, p[0], s[0], p[1], s[1]);
   } else if (l->two != NULL) {
     l->two(n, p[0], s[0], p[1], s[1], p[2], s[2]);
@@ -118,16 +122,22 @@ peri_status peri_run_two(peri_call *call, peri_loop2 loop, const peri_arg *a, co
 /* ---- unary rows ---- */
 
 /* int64 goes through the int64 loop where there is one, else to float64. */
-static peri_status infer_unary(peri_call *call) {
+static peri_status infer_float_or(peri_call *call, bool has_integers) {
   const peri_layout *x = &call->args[0].tensor->layout;
-  const peri_loop1 *by_dtype = call->context->kernels->elementwise->unary[call->op->id];
-  call->dtype = x->dtype == PERI_INT64 && by_dtype[PERI_INT64] == NULL ? PERI_FLOAT64 : x->dtype;
-  if (by_dtype[call->dtype] == NULL) return peri_refuse_dtype(call, 0, "float32, float64 or int64");
+  call->dtype = x->dtype == PERI_INT64 && !has_integers ? PERI_FLOAT64 : x->dtype;
+  if (call->dtype == PERI_UINT8 || call->dtype == PERI_BOOL)
+    return peri_refuse_dtype(call, 0, "float32, float64 or int64");
   return peri_infer_output(call, 0, call->dtype, x->ndim, x->shape);
 }
 
-static peri_status run_unary(peri_call *call) {
-  peri_loops l = {.one = call->context->kernels->elementwise->unary[call->op->id][call->dtype]};
+peri_status peri_infer_floats(peri_call *call) { return infer_float_or(call, false); }
+
+static peri_status infer_unary(peri_call *call) {
+  return infer_float_or(call, call->context->kernels->elementwise->unary[call->op->id][PERI_INT64] != NULL);
+}
+
+peri_status peri_run_unary(peri_call *call, int id) {
+  peri_loops l = {.one = call->context->kernels->elementwise->unary[id][call->dtype]};
   peri_tensor *x = call->args[0].tensor, *y = call->outputs[0].tensor;
   if (x->contiguous && y->contiguous && x->layout.dtype == call->dtype && x->layout.numel <= SMALL) {
     ptrdiff_t size = (ptrdiff_t)peri_dtype_size(call->dtype);
@@ -139,38 +149,41 @@ static peri_status run_unary(peri_call *call) {
   return peri_run_loops(y, &o, &l);
 }
 
-static peri_value fused_derivative(peri_backward *B, int id, peri_tensor *g, peri_tensor *x, peri_tensor *y) {
+static peri_status run_unary(peri_call *call) { return peri_run_unary(call, call->op->id); }
+
+peri_value peri_fused_gradient(peri_backward *B, peri_loops *l, peri_tensor *g, peri_tensor *x, peri_tensor *y) {
   peri_tensor *gx = NULL;
   peri_layout layout;
   peri_layout_set(&layout, g->layout.dtype, g->layout.ndim, g->layout.shape);
   peri_status status = peri_tensor_empty(B->context, &layout, &gx);
   if (status == PERI_OK) {
-    peri_loops l = {.three = B->context->kernels->elementwise->derivative[id][layout.dtype]};
     /* what the derivative does not read was not saved: any tensor of the shape stands in */
-    peri_operands o = {.n = 3};
+    peri_operands o = {.n = l->three != NULL ? 3 : 2};
     o.converted[0] = peri_tensor_retain(g);
     o.converted[1] = peri_tensor_retain(x != NULL ? x : y != NULL ? y : g);
-    o.converted[2] = peri_tensor_retain(y != NULL ? y : o.converted[1]);
-    status = peri_run_loops(gx, &o, &l);
+    if (o.n == 3) o.converted[2] = peri_tensor_retain(y != NULL ? y : o.converted[1]);
+    status = peri_run_loops(gx, &o, l);
     if (status != PERI_OK) peri_tensor_release(&gx);
   }
   return peri_formula_own(B, status, gx);
 }
 
-static peri_value derivative(peri_backward *B, int id, peri_value g, peri_value x, peri_value y) {
-  if (!B->create_graph) return fused_derivative(B, id, g.tensor, x.tensor, y.tensor);
-  return peri_step_mul(B, g, peri_unary_derivative(B, id, x, y));
+peri_value peri_unary_gradient(peri_backward *B, int id, peri_value g, peri_value x, peri_value y) {
+  peri_loops l = {.three = B->context->kernels->elementwise->derivative[id][g.tensor->layout.dtype]};
+  if (B->create_graph || l.three == NULL) return peri_step_mul(B, g, peri_unary_derivative(B, id, x, y));
+  return peri_fused_gradient(B, &l, g.tensor, x.tensor, y.tensor);
 }
 
 static peri_status grad_unary(peri_backward *B) {
-  peri_answer(
-      B, 0, derivative(B, B->op->id, peri_of(B->grad_outputs[0]), peri_of(B->args[0].tensor), peri_of(B->outputs[0])));
+  peri_answer(B, 0,
+              peri_unary_gradient(B, B->op->id, peri_of(B->grad_outputs[0]), peri_of(B->args[0].tensor),
+                                  peri_of(B->outputs[0])));
   return PERI_OK;
 }
 
 peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_value g, peri_value y) {
   if (B->formula->status != PERI_OK) return g;
-  return derivative(B, unary->id, g, peri_constant(0), y);
+  return peri_unary_gradient(B, unary->id, g, peri_constant(0), y);
 }
 
 static void run_one(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
@@ -230,14 +243,58 @@ static peri_status check_exponent(peri_call *call) {
                         (long long)at + 1);
 }
 
+/* A number of places to shift by. */
+static peri_status check_places(peri_call *call) {
+  const peri_arg *b = &call->args[1];
+  int64_t at = 0;
+  if (b->tensor == NULL) {
+    if (b->integer >= 0) return PERI_OK;
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "b is %lld (expected a number of places >= 0)",
+                          (long long)b->integer);
+  }
+  PERI_TRY(find_integer(b->tensor, is_negative, &at));
+  if (at < 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "element %lld of b is negative (expected numbers of places >= 0)",
+                        (long long)at + 1);
+}
+
+/* Whether integers must not have 0 there. */
+static bool has_divisor(int id) {
+  return id == PERI_BINARY_floor_div || id == PERI_BINARY_mod || id == PERI_BINARY_fmod;
+}
+
+/* What int64 operands must not hold. */
+static peri_status check_integers(peri_call *call) {
+  int id = call->op->id;
+  if (id == PERI_BINARY_pow) return check_exponent(call);
+  if (has_divisor(id)) return check_divisor(call);
+  bool shifts = id == PERI_BINARY_bitwise_left_shift || id == PERI_BINARY_bitwise_right_shift;
+  return shifts ? check_places(call) : PERI_OK;
+}
+
+/* A row of integers alone. */
+static peri_status refuse_floats(peri_call *call) {
+  for (int i = 0; i < 2; i++) {
+    const peri_arg *arg = &call->args[i];
+    if (arg->tensor != NULL && peri_is_float(arg->tensor->layout.dtype)) return peri_refuse_dtype(call, i, "int64");
+    if (arg->tensor == NULL && !arg->is_integer) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %g (expected a whole number, written as an integer)",
+                            call->op->params[i].name, arg->number);
+    }
+  }
+  return PERI_OK;
+}
+
 /* A number that float32 would make infinite, or a divisor that it would make 0: 0 times the one and 0 divided by the
  * other are 0, and no NaN. */
 static peri_status check_number(peri_call *call, int arg) {
   int id = call->op->id;
   const peri_arg *number = &call->args[arg];
-  if (id == PERI_BINARY_maximum || id == PERI_BINARY_minimum) return PERI_OK;
+  bool chooses = id == PERI_BINARY_maximum || id == PERI_BINARY_minimum || id == PERI_BINARY_fmax ||
+                 id == PERI_BINARY_fmin || id == PERI_BINARY_copysign;
+  if (chooses) return PERI_OK;
   PERI_TRY(peri_infer_fits(call, arg, PERI_FLOAT32));
-  bool divides = arg == 1 && (id == PERI_BINARY_div || id == PERI_BINARY_floor_div || id == PERI_BINARY_mod);
+  bool divides = arg == 1 && (id == PERI_BINARY_div || has_divisor(id));
   if (!divides || (float)number->number != 0 || number->number == 0) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %g, which is 0 in float32 (float64 holds it)",
                         call->op->params[arg].name, number->number);
@@ -252,6 +309,7 @@ static peri_status infer_binary(peri_call *call) {
       return peri_refuse_dtype(call, i, "float32, float64, int64 or bool");
     }
   }
+  if (by_dtype[PERI_FLOAT64] == NULL) PERI_TRY(refuse_floats(call));
   PERI_TRY(peri_infer_promote(call, 0, 2, &call->dtype));
   if (call->dtype == PERI_BOOL) call->dtype = PERI_INT64;
   if (by_dtype[call->dtype] == NULL) call->dtype = PERI_FLOAT64;
@@ -262,10 +320,7 @@ static peri_status infer_binary(peri_call *call) {
       if (call->args[i].tensor == NULL && !ordinary) PERI_TRY(check_number(call, i));
     }
   }
-  if (call->dtype == PERI_INT64 && call->op->id == PERI_BINARY_pow) PERI_TRY(check_exponent(call));
-  if (call->dtype == PERI_INT64 && (call->op->id == PERI_BINARY_floor_div || call->op->id == PERI_BINARY_mod)) {
-    PERI_TRY(check_divisor(call));
-  }
+  if (call->dtype == PERI_INT64) PERI_TRY(check_integers(call));
   return peri_infer_broadcast(call, 0, 2, call->dtype);
 }
 
@@ -291,6 +346,7 @@ static peri_status grad_binary(peri_backward *B) {
 #define Y_OUT                      PERI_SAVE_OUTPUT(0)
 #define SAVES_NONE                 0
 #define SAVES_NO_GRADIENT          0
+#define SAVES_REFUSED              0
 #define SAVES_X                    A_IN
 #define SAVES_Y                    Y_OUT
 #define SAVES_XY                   (A_IN | Y_OUT)
@@ -299,6 +355,7 @@ static peri_status grad_binary(peri_backward *B) {
 #define SAVES_ABY                  (A_IN | B_IN | Y_OUT)
 #define FLAGS_NONE                 0
 #define FLAGS_NO_GRADIENT          PERI_OP_NO_GRADIENT
+#define FLAGS_REFUSED              0
 #define FLAGS_X                    0
 #define FLAGS_Y                    0
 #define FLAGS_XY                   0
@@ -307,6 +364,7 @@ static peri_status grad_binary(peri_backward *B) {
 #define FLAGS_ABY                  0
 #define GRAD_NONE(function)        function
 #define GRAD_NO_GRADIENT(function) NULL
+#define GRAD_REFUSED(function)     NULL
 #define GRAD_X(function)           function
 #define GRAD_Y(function)           function
 #define GRAD_XY(function)          function
@@ -314,11 +372,14 @@ static peri_status grad_binary(peri_backward *B) {
 #define GRAD_BY(function)          function
 #define GRAD_ABY(function)         function
 
+/* A function that serves other rows alone has no documentation. */
+#define SERVES(doc) (sizeof(doc) == 1 ? PERI_OP_INTERNAL : 0)
+
 #define UNARY(name_, kinds, cost, value, saves_, derivative, low_, high_, doc_)                                        \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_,                                                \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | SERVES(doc_),                                 \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
@@ -331,11 +392,20 @@ static peri_status grad_binary(peri_backward *B) {
       .doc = #name_ "(x) -> tensor\n" doc_,                                                                            \
       .id = PERI_UNARY_##name_,                                                                                        \
   };
-#define BINARY(name_, metamethod_, kinds, value, saves_, da, db, low_, high_, doc_)                                    \
+#define SAMPLE_F  "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 1.5}, {T(), T(2)}, {T(0, 3), T(3)}"
+#define SAMPLE_FI SAMPLE_F
+#define SAMPLE_I  "{I(20, 3, 4), I(20, 3, 4)}, {I(20, 3, 1), I(20, 4)}, {I(20, 3, 4), 3}, {I(20, 0, 3), I(20, 3)}"
+#define PROMOTION_F                                                                                                    \
+  " Integers beside a float tensor take its dtype, and a Lua number does not widen it; int64 with a fraction gives "   \
+  "float64."
+#define PROMOTION_FI PROMOTION_F
+#define PROMOTION_I  ""
+
+#define BINARY(name_, metamethod_, kinds, cost, value, saves_, da, db, low_, high_, doc_)                              \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = metamethod_,                                                                                       \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_,                                                \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | SERVES(doc_),                                 \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
@@ -344,18 +414,32 @@ static peri_status grad_binary(peri_backward *B) {
       .grad = GRAD_##saves_(grad_binary),                                                                              \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
-      .sample = "{T(3, 4), T(3, 4)}, {T(3, 1), T(4)}, {T(3, 4), 1.5}, {T(), T(2)}, {T(0, 3), T(3)}",                   \
-      .doc = #name_ "(a, b) -> tensor\n" doc_                                                                          \
-                    " Shapes are broadcast. Integers beside a float tensor take its dtype, and a Lua number does not " \
-                    "widen it; int64 with a fraction gives float64.",                                                  \
+      .sample = SAMPLE_##kinds,                                                                                        \
+      .doc = #name_ "(a, b) -> tensor\n" doc_ " Shapes are broadcast." PROMOTION_##kinds,                              \
       .id = PERI_BINARY_##name_,                                                                                       \
   };
-#define COMPARE(...)
 #include "kernels/elementwise.def"
 
-const peri_op *const peri_ops_elementwise[] = {
+/* mod by PyTorch's name */
+const peri_op peri_op_remainder = {
+    .name = "remainder",
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .saves = SAVES_AB,
+    .outputs = 1,
+    .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},
+    .infer = infer_binary,
+    .run = run_binary,
+    .grad = grad_binary,
+    .low = 0.5,
+    .high = 3,
+    .sample = SAMPLE_FI,
+    .doc = "remainder(a, b) -> tensor\nThe same as mod, a % b: the rest of a / b with the sign of b.",
+    .id = PERI_BINARY_mod,
+};
+
+const peri_op *const peri_ops_elementwise[] = {&peri_op_remainder,
+
 #define UNARY(name, ...)  &peri_op_##name,
 #define BINARY(name, ...) &peri_op_##name,
-#define COMPARE(...)
 #include "kernels/elementwise.def"
-    NULL};
+                                               NULL};

@@ -142,6 +142,8 @@ static peri_value apply_two(peri_backward *B, const peri_op *op, peri_value a, p
 /* ---- other common steps ---- */
 
 peri_value peri_step_where(peri_backward *B, peri_value mask, peri_value a, peri_value b) {
+  if (B->formula->status != PERI_OK) return a;
+  if (a.tensor == NULL && b.tensor == NULL) a = as_tensor(B, a.number);
   return peri_apply(B, &peri_op_where, 3, (peri_value[]){mask, a, b});
 }
 
@@ -158,6 +160,10 @@ static peri_value with_sizes(peri_backward *B, const peri_op *op, peri_value x, 
 
 peri_value peri_step_permute(peri_backward *B, peri_value x, int ndim, const int64_t *order) {
   return with_sizes(B, &peri_op_permute, x, ndim, order);
+}
+
+peri_value peri_step_expand_to(peri_backward *B, peri_value x, int ndim, const int64_t *shape) {
+  return with_sizes(B, &peri_op_expand, x, ndim, shape);
 }
 
 peri_value peri_step_narrow(peri_backward *B, peri_value x, int64_t dim, int64_t start, int64_t length) {
@@ -228,4 +234,30 @@ peri_value peri_step_matmul(peri_backward *B, peri_value a, peri_value b, bool t
   call.args[2].integer = transpose_a;
   call.args[3].integer = transpose_b;
   return peri_step_run(B, &call);
+}
+
+peri_value peri_step_transpose(peri_backward *B, peri_value x) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return x;
+  peri_step_open(B, &call, &peri_op_transpose, 1, &x);
+  call.args[1].integer = -1;
+  call.args[2].integer = -2;
+  return peri_step_run(B, &call);
+}
+
+peri_value peri_step_triangles(peri_backward *B, peri_dtype dtype, int64_t rows, int64_t columns, double below,
+                               double on, double above) {
+  peri_layout layout;
+  peri_tensor *mask = NULL;
+  if (B->formula->status != PERI_OK) return peri_constant(0);
+  peri_layout_set(&layout, dtype, 2, (int64_t[]){rows, columns});
+  peri_status status = peri_tensor_empty(B->context, &layout, &mask);
+  size_t size = peri_dtype_size(dtype);
+  char *element = status == PERI_OK ? mask->data : NULL;
+  for (int64_t i = 0; element != NULL && i < rows; i++) {
+    for (int64_t j = 0; j < columns; j++, element += size) {
+      peri_store_number(dtype, element, i > j ? below : i == j ? on : above);
+    }
+  }
+  return peri_formula_own(B, status, mask);
 }

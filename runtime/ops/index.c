@@ -22,9 +22,14 @@ static peri_status find_outside(peri_tensor *index, const peri_places *places, i
 static peri_status look_outside(peri_tensor *index, int64_t size, int64_t wrap, int64_t *at, int64_t *value) {
   peri_iterator it;
   peri_places places = {.size = size, .wrap = wrap};
+  peri_view once = index->view; /* an expanded index has few values, however many elements */
   *at = -1;
   *value = 0;
-  peri_iterator_open(&it, index->layout.ndim, index->layout.shape, 1, (const peri_view *[]){&index->view});
+  if (index->layout.numel == 0) return PERI_OK;
+  for (int d = 0; d < once.layout.ndim; d++) {
+    if (once.layout.strides[d] == 0) once.layout.shape[d] = 1;
+  }
+  peri_iterator_open(&it, once.layout.ndim, once.layout.shape, 1, (const peri_view *[]){&once});
   PERI_TRY(peri_iterate(peri_tensor_context(index), &it, peri_places_check, &places));
   return places.outside ? find_outside(index, &places, at, value) : PERI_OK;
 }

@@ -186,7 +186,7 @@ static peri_value positive_share(peri_backward *B) {
   return peri_step_add(B, peri_step_mul(B, more, target_of(B)), peri_constant(1));
 }
 /* log(1 + exp(-x)) */
-static peri_value softplus_minus(peri_backward *B) { return peri_step_log1p_exp(B, peri_step_neg(B, input_of(B))); }
+static peri_value softplus_minus(peri_backward *B) { return peri_step_neg(B, peri_step_logsigmoid(B, input_of(B))); }
 
 /* (1 - t) x + share log(1 + exp(-x)) */
 static peri_value logits_losses(peri_backward *B) {

@@ -169,8 +169,7 @@ peri_value peri_step_hinge(peri_backward *B, peri_value x) {
 }
 
 peri_value peri_step_log1p_exp(peri_backward *B, peri_value x) {
-  peri_value small = peri_step_log1p(B, peri_step_exp(B, peri_step_neg(B, peri_step_abs(B, x))));
-  return peri_step_add(B, peri_step_relu(B, x), small);
+  return peri_step_neg(B, peri_step_logsigmoid(B, peri_step_neg(B, x)));
 }
 
 void peri_loss_reduced(peri_backward *B, peri_value losses, int reduction) {

@@ -39,13 +39,15 @@ static peri_view as_at_least_matrix(const peri_tensor *x, bool left) {
   return y;
 }
 
+enum { ROWS, COLUMNS, INNER, BATCHES, FLIP_A, FLIP_B }; /* notes of products */
+
 static peri_status matmul_mismatch(peri_call *call) {
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   const peri_layout *x = &call->args[0].tensor->layout, *y = &call->args[1].tensor->layout;
   return peri_call_fail(call, PERI_ERR_ARGUMENT,
                         "a is %s%s but b is %s%s (the inner sizes must be equal and the others broadcast)",
-                        peri_shape_text(x->ndim, x->shape, a), call->args[2].integer ? " transposed" : "",
-                        peri_shape_text(y->ndim, y->shape, b), call->args[3].integer ? " transposed" : "");
+                        peri_shape_text(x->ndim, x->shape, a), call->note[FLIP_A] ? " transposed" : "",
+                        peri_shape_text(y->ndim, y->shape, b), call->note[FLIP_B] ? " transposed" : "");
 }
 
 /* The result has no dimension for a vector, so that it can stand in one way only. */
@@ -57,10 +59,10 @@ static peri_status vector_transposed(peri_call *call, int arg) {
       call->op->params[arg].name, peri_shape_text(x->ndim, x->shape, text), call->op->params[arg + 2].name);
 }
 
-/* note: m, n, k, count of batches */
-static peri_status infer_matmul(peri_call *call) {
+static peri_status infer_product(peri_call *call, bool flip_a, bool flip_b) {
   const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
-  bool flip_a = call->args[2].integer, flip_b = call->args[3].integer;
+  call->note[FLIP_A] = flip_a;
+  call->note[FLIP_B] = flip_b;
   if (x->layout.ndim == 0 || y->layout.ndim == 0) return matmul_mismatch(call);
   if (flip_a && x->layout.ndim == 1) return vector_transposed(call, 0);
   if (flip_b && y->layout.ndim == 1) return vector_transposed(call, 1);
@@ -76,17 +78,21 @@ static peri_status infer_matmul(peri_call *call) {
   peri_layout *out = &call->outputs[0].layout;
   *out = (peri_layout){.dtype = call->dtype};
   if (inner != inner_b) return matmul_mismatch(call);
-  call->note[3] = 1;
+  call->note[BATCHES] = 1;
   for (int d = 0; d < n - 2; d++) {
     int64_t sa = d < n - na ? 1 : a.layout.shape[d - (n - na)], sb = d < n - nb ? 1 : b.layout.shape[d - (n - nb)];
     if (sa != sb && sa != 1 && sb != 1) return matmul_mismatch(call);
     out->shape[out->ndim++] = sa == 1 ? sb : sa;
-    call->note[3] *= sa == 1 ? sb : sa;
+    call->note[BATCHES] *= sa == 1 ? sb : sa;
   }
   if (x->layout.ndim > 1) out->shape[out->ndim++] = rows;
   if (y->layout.ndim > 1) out->shape[out->ndim++] = columns;
   memcpy(call->note, (int64_t[]){rows, columns, inner}, 3 * sizeof(int64_t));
-  return peri_layout_contiguous(call->context, call->op->name, out);
+  return peri_layout_contiguous(call->context, peri_call_name(call), out);
+}
+
+static peri_status infer_matmul(peri_call *call) {
+  return infer_product(call, call->args[2].integer, call->args[3].integer);
 }
 
 /* The strides of x's batch dimensions, broadcast to the `dims` of the result. */
@@ -113,13 +119,13 @@ static peri_status run_matmul(peri_call *call) {
     batch_strides(&b.layout, dims, strides_b);
     status = peri_multiply(call->context, &(peri_product){
                                               .dtype = call->dtype,
-                                              .m = call->note[0],
-                                              .n = call->note[1],
-                                              .k = call->note[2],
-                                              .a = rows_of(&a, call->args[2].integer),
-                                              .b = columns_of(&b, call->args[3].integer),
+                                              .m = call->note[ROWS],
+                                              .n = call->note[COLUMNS],
+                                              .k = call->note[INNER],
+                                              .a = rows_of(&a, call->note[FLIP_A]),
+                                              .b = columns_of(&b, call->note[FLIP_B]),
                                               .c = y->data,
-                                              .ldc = call->note[1],
+                                              .ldc = call->note[COLUMNS],
                                               .batch_dims = dims,
                                               .batch_shape = y->layout.shape,
                                               .batch_a = strides_a,
@@ -144,7 +150,7 @@ static peri_value as_column(peri_backward *B, peri_value g, bool last) {
 static peri_status grad_matmul(peri_backward *B) {
   peri_value a = peri_of(B->args[0].tensor), b = peri_of(B->args[1].tensor), g = peri_of(B->grad_outputs[0]);
   bool vector_a = B->layouts[0]->ndim == 1, vector_b = B->layouts[1]->ndim == 1;
-  bool flip_a = B->args[2].integer, flip_b = B->args[3].integer;
+  bool flip_a = B->note[FLIP_A], flip_b = B->note[FLIP_B];
   int64_t row[2] = {1, B->layouts[0]->numel}, column[2] = {B->layouts[1]->numel, 1};
   if (vector_b) g = as_column(B, g, true);
   if (vector_a) g = as_column(B, g, false);
@@ -192,6 +198,62 @@ const peri_op peri_op_matmul = {
            "The matrix product of the last two dimensions, the others broadcast; a vector is a row on the left and a "
            "column on the right, and is not transposed. Floats only.",
 };
+
+/* ---- the same of operands that have so many dimensions ---- */
+
+static peri_status infer_strict(peri_call *call, int dims_a, int dims_b) {
+  for (int i = 0; i < 2; i++) {
+    const peri_layout *x = &call->args[i].tensor->layout;
+    int expected = i == 0 ? dims_a : dims_b;
+    char text[PERI_SHAPE_TEXT];
+    if (x->ndim == expected) continue;
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s is %s (expected %s; matmul takes all)", call->op->params[i].name,
+                          peri_shape_text(x->ndim, x->shape, text),
+                          expected == 1   ? "a vector"
+                          : expected == 2 ? "a matrix"
+                                          : "a batch of matrices, batch x rows x columns");
+  }
+  return infer_product(call, false, false);
+}
+
+static peri_status infer_dot(peri_call *call) { return infer_strict(call, 1, 1); }
+static peri_status infer_mv(peri_call *call) { return infer_strict(call, 2, 1); }
+static peri_status infer_mm(peri_call *call) { return infer_strict(call, 2, 2); }
+
+static peri_status infer_bmm(peri_call *call) {
+  const peri_layout *a = &call->args[0].tensor->layout, *b = &call->args[1].tensor->layout;
+  PERI_TRY(infer_strict(call, 3, 3));
+  return a->shape[0] == b->shape[0] ? PERI_OK : matmul_mismatch(call);
+}
+
+#define STRICT(operation, dims, samples, text)                                                                         \
+  static const peri_op row_##operation = {                                                                             \
+      .name = #operation,                                                                                              \
+      .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1),                                                                \
+      .outputs = 1,                                                                                                    \
+      .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},                                                    \
+      .infer = infer_##dims,                                                                                           \
+      .run = run_matmul,                                                                                               \
+      .grad = grad_matmul,                                                                                             \
+      .low = -1,                                                                                                       \
+      .high = 1,                                                                                                       \
+      .sample = samples,                                                                                               \
+      .doc = text,                                                                                                     \
+  };
+
+STRICT(dot, dot, "{T(4), T(4)}, {T(0), T(0)}",
+       "dot(a, b) -> tensor\nThe sum of the products of two vectors of one length: a tensor without dimensions. Floats "
+       "only; vectors of other dimensions or lengths are an error.")
+STRICT(vdot, dot, "{T(4), T(4)}, {T(1), T(1)}", "vdot(a, b) -> tensor\nThe same as dot: no number here is complex.")
+STRICT(mv, mv, "{T(3, 4), T(4)}, {T(0, 2), T(2)}",
+       "mv(a, b) -> tensor\nThe product of a matrix (n x m) and a vector (m), of n elements. Floats only.")
+STRICT(
+    mm, mm, "{T(3, 4), T(4, 2)}, {T(2, 0), T(0, 2)}",
+    "mm(a, b) -> tensor\nThe product of two matrices, n x m and m x p. Floats only; matmul takes vectors and batches, "
+    "too.")
+STRICT(bmm, bmm, "{T(2, 3, 4), T(2, 4, 2)}, {T(0, 2, 3), T(0, 3, 1)}",
+       "bmm(a, b) -> tensor\nThe products of the matrices of two batches, b x n x m and b x m x p, one by one. Floats "
+       "only; matmul broadcasts batches.")
 
 /* ---- linear ---- */
 
@@ -346,4 +408,5 @@ const peri_op peri_op_linear = {
            "left out; then tanh, relu or sigmoid if asked. Floats of one dtype.",
 };
 
-const peri_op *const peri_ops_matrix[] = {&peri_op_matmul, &peri_op_linear, NULL};
+const peri_op *const peri_ops_matrix[] = {&peri_op_matmul, &row_dot, &row_vdot,       &row_mv,
+                                          &row_mm,         &row_bmm, &peri_op_linear, NULL};

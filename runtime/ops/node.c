@@ -72,7 +72,8 @@ static void record_edges(peri_node *node, const peri_call *call) {
 /* How many numbers of a list a node keeps. */
 static size_t list_room(const peri_call *call, int param) {
   peri_kind kind = call->op->params[param].kind;
-  return kind == PERI_KIND_INTEGERS ? (size_t)call->args[param].count : peri_is_sizes(kind) ? PERI_MAX_DIMS : 0;
+  if (kind == PERI_KIND_INTEGERS) return (size_t)call->args[param].count;
+  return kind == PERI_KIND_AXES ? PERI_LIST_ROOM : peri_is_sizes(kind) ? PERI_MAX_DIMS : 0;
 }
 
 /* Arguments as they were given; tensors only where the row saves them, and lists of numbers in the room behind, whose
@@ -92,6 +93,17 @@ static int64_t *save_arguments(peri_node *node, const peri_call *call, int64_t *
   return room;
 }
 
+/* And texts, into the room at the block's end. */
+static void save_texts(peri_node *node, char *room) {
+  for (int i = 0; i < node->params; i++) {
+    peri_arg *arg = &node->args[i];
+    if (arg->text == NULL) continue;
+    size_t bytes = strlen(arg->text) + 1;
+    arg->text = memcpy(room, arg->text, bytes);
+    room += bytes;
+  }
+}
+
 static peri_status save_outputs(peri_node *node, peri_call *call) {
   for (int i = 0; i < call->op->outputs; i++) {
     peri_tensor *output = call->outputs[i].tensor;
@@ -106,9 +118,13 @@ peri_status peri_node_record(peri_call *call) {
   int params = peri_op_params(call->op), edges = count_edges(call, params);
   size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
   size_t numbers = 0, incoming_bytes = (size_t)call->output_count * sizeof(peri_tensor *);
-  for (int i = 0; i < params; i++) numbers += list_room(call, i);
-  size_t bytes =
-      edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + numbers * sizeof(int64_t) + incoming_bytes;
+  size_t text_bytes = 0;
+  for (int i = 0; i < params; i++) {
+    numbers += list_room(call, i);
+    if (call->args[i].text != NULL) text_bytes += strlen(call->args[i].text) + 1;
+  }
+  size_t bytes = edge_bytes + (size_t)params * (sizeof(peri_arg) + sizeof(uint64_t)) + numbers * sizeof(int64_t) +
+                 incoming_bytes + text_bytes;
   void *block;
   PERI_TRY(peri_alloc(call->context, bytes, &block));
   peri_node *node = block;
@@ -125,6 +141,7 @@ peri_status peri_node_record(peri_call *call) {
   memcpy(node->note, call->note, sizeof node->note);
   node->incoming = (peri_tensor **)(void *)save_arguments(node, call, (int64_t *)(node->versions + params));
   memset(node->incoming, 0, incoming_bytes);
+  save_texts(node, (char *)node->incoming + incoming_bytes);
   record_edges(node, call);
   peri_status status = save_outputs(node, call);
   for (int i = 0; status == PERI_OK && i < call->output_count; i++) {

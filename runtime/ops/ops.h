@@ -10,17 +10,18 @@
 #include "tensor/tensor.h"
 
 #define PERI_MAX_PARAMS  8
-#define PERI_MAX_OUTPUTS 3
+#define PERI_MAX_OUTPUTS 4
 #define PERI_MAX_NOTES   8
+#define PERI_LIST_ROOM   (2 * PERI_MAX_DIMS) /* numbers in a list argument */
 
 /* ---- parameters ---- */
 
 typedef enum peri_kind {
   PERI_KIND_TENSOR,  /* a tensor */
   PERI_KIND_OPERAND, /* a tensor or a number */
-  PERI_KIND_TENSORS, /* a list of at least one tensor */
+  PERI_KIND_TENSORS, /* a list of at least one tensor; where `spread`, they may also stand one after the other */
   PERI_KIND_INDICES, /* an int64 tensor whose values count positions from 1; scripts may give a table of them */
-  PERI_KIND_NUMBER,
+  PERI_KIND_NUMBER,  /* or one of the words in choices if there are any */
   PERI_KIND_INTEGER,
   PERI_KIND_INDEX, /* a position along a dimension: negative counts from the end */
   PERI_KIND_BOOL,
@@ -31,11 +32,13 @@ typedef enum peri_kind {
   PERI_KIND_INTEGERS, /* whole numbers, as many as a table has, or one alone */
   PERI_KIND_DTYPE,
   PERI_KIND_CHOICE, /* one of the words in choices */
+  PERI_KIND_TEXT,
+  PERI_KIND_AXES, /* how many dimensions, or two lists of them of one length */
 } peri_kind;
 
-/* Whether an argument of that kind is a list in the room that sizes have: PERI_MAX_DIMS. */
+/* Whether an argument of that kind is a list, of which the frame has room for PERI_MAX_DIMS, of AXES for two. */
 static inline bool peri_is_sizes(peri_kind kind) {
-  return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_NUMBERS;
+  return kind == PERI_KIND_DIMS || kind == PERI_KIND_SHAPE || kind == PERI_KIND_NUMBERS || kind == PERI_KIND_AXES;
 }
 
 #define PERI_LISTED (-1) /* count of a DIMS or SHAPE: any, in a table, or one number alone, but no run of numbers */
@@ -50,6 +53,7 @@ typedef struct peri_param {
   int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
                 many, 0: any */
   bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  bool spread;     /* TENSORS: or one after the other, without a table */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -57,14 +61,16 @@ typedef struct peri_arg {
   bool given;
   bool is_integer;     /* NUMBER and OPERAND: written as an integer, or as a boolean; INTEGERS: one number alone */
   bool is_bool;        /* NUMBER and OPERAND: written as a boolean */
-  int count;           /* TENSORS, DIMS, SHAPE, NUMBERS, INTEGERS */
+  int count;           /* TENSORS, DIMS, SHAPE, NUMBERS, INTEGERS; AXES: of each list, -1 for a number */
+  int word;            /* NUMBER: 1 for the first word in its place, 2 for the second, else 0 */
+  const char *text;    /* TEXT: the caller's, in a node its own */
   peri_tensor *tensor; /* TENSOR; OPERAND when it is one, else NULL */
   peri_tensor *const *tensors;
   double number;   /* NUMBER, OPERAND */
-  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE; NUMBER and OPERAND when is_integer; SHAPE: 1 for the
-                      first word in the place of sizes, 2 for the second, else 0 */
-  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits): room of its own in the frame, and in the node; INTEGERS: the
-                      same, or the reader's where they are more */
+  int64_t integer; /* INTEGER, INDEX, BOOL, DIM, DTYPE, CHOICE, AXES; NUMBER and OPERAND when is_integer; SHAPE: 1 for
+                      the first word in the place of sizes, 2 for the second, else 0 */
+  int64_t *sizes;  /* DIMS, SHAPE, NUMBERS (their bits), AXES (the second list from PERI_MAX_DIMS): room of its own in
+                      the frame, and in the node; INTEGERS: the same, or the reader's where they are more */
 } peri_arg;
 
 static inline double peri_arg_number(const peri_arg *arg, int i) {
@@ -97,7 +103,7 @@ typedef struct peri_call {
   bool in_place;  /* the form that writes to its first argument */
   unsigned saves; /* the row's; infer may find that less is needed */
   peri_arg args[PERI_MAX_PARAMS];
-  int64_t lists[PERI_MAX_PARAMS][PERI_MAX_DIMS]; /* room for the arguments that are lists of sizes */
+  int64_t lists[PERI_MAX_PARAMS][PERI_LIST_ROOM]; /* room for the arguments that are lists of sizes */
   int output_count;
   peri_output *outputs; /* those below; of a row that gives a list, room that the caller made */
   peri_output few_outputs[PERI_MAX_OUTPUTS];
@@ -131,6 +137,7 @@ typedef struct peri_backward {
   peri_tensor *const *grad_outputs;       /* NULL where nothing arrived */
   peri_tensor **answers;                  /* by edge: new references, or NULL for zero */
   struct peri_formula *formula;
+  struct peri_call *call; /* of a composed row, else NULL */
 } peri_backward;
 
 /* ---- rows ---- */
@@ -170,7 +177,8 @@ typedef struct peri_op {
   peri_status (*infer)(peri_call *call);
   peri_status (*run)(peri_call *call); /* NULL for views */
   /* In place of run: the outputs as a formula over other rows, which answers them by number; infer then states no
-   * outputs. Without a grad its steps are recorded, and are the gradient. It sees args, op and note. */
+   * outputs, but where the row has a form in place. Without a grad its steps are recorded, and are the gradient. It
+   * sees args, op, note and call. What fails in a step names the row. */
   peri_status (*compose)(peri_backward *B);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
@@ -214,7 +222,11 @@ static inline void peri_call_sizes(peri_call *call, int arg, int n, const int64_
 
 /* Errors that name the row. */
 #define peri_call_fail(call, status, format, ...)                                                                      \
-  peri_fail((call)->context, status, "%s%s: " format, (call)->op->name, (call)->in_place ? "_" : "", ##__VA_ARGS__)
+  peri_fail((call)->context, status, "%s%s: " format, peri_call_name(call), (call)->in_place ? "_" : "", ##__VA_ARGS__)
+/* The row's name, or of a step that composes another row's result, that row's. */
+static inline const char *peri_call_name(const peri_call *call) {
+  return call->context->composing ? call->context->operation : call->op->name;
+}
 
 /* Helpers of infer functions: each fails with the row's name and the value. */
 peri_status peri_infer_dim(peri_call *call, int arg, int ndim, int *dim);
@@ -254,6 +266,12 @@ peri_value peri_step_convert(peri_backward *B, peri_value x, peri_dtype dtype);
 /* g times the derivative of a unary row whose derivative reads y alone */
 peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_value g, peri_value y);
 peri_value peri_step_matmul(peri_backward *B, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
+/* the last two dimensions exchanged */
+peri_value peri_step_transpose(peri_backward *B, peri_value x);
+/* A matrix that has one number below its diagonal, one on it, one above. A product with it takes triangles of others.
+ */
+peri_value peri_step_triangles(peri_backward *B, peri_dtype dtype, int64_t rows, int64_t columns, double below,
+                               double on, double above);
 
 void peri_formula_begin(peri_backward *B, struct peri_formula *formula);
 peri_status peri_formula_end(peri_backward *B); /* releases the steps; the first failure */

@@ -6,14 +6,17 @@
 
 /* ---- which dimensions ---- */
 
-peri_status peri_reduce_dims(peri_call *call) {
+peri_status peri_reduce_dims(peri_call *call) { return peri_reduce_dims_of(call, 1); }
+
+peri_status peri_reduce_dims_of(peri_call *call, int arg) {
   const peri_layout *x = &call->args[0].tensor->layout;
-  const peri_arg *dims = &call->args[1];
+  const peri_arg *dims = &call->args[arg];
   int64_t set = 0;
   for (int i = 0; i < dims->count; i++) {
     int64_t d = dims->sizes[i] < 0 ? dims->sizes[i] + x->ndim : dims->sizes[i];
     if (d < 0 || d >= x->ndim || (set >> d & 1)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "dims: %lld is %s (the tensor has %d dimensions)",
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s: %lld is %s (the tensor has %d dimensions)",
+                            call->op->params[arg].name,
                             (long long)(dims->sizes[i] < 0 ? dims->sizes[i] : dims->sizes[i] + 1),
                             d >= 0 && d < x->ndim ? "there twice" : "out of range", x->ndim);
     }

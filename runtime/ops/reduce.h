@@ -12,6 +12,8 @@
 
 /* Reads the argument dims into the notes; all dimensions when it is left out. */
 peri_status peri_reduce_dims(peri_call *call);
+/* The same of another argument than the second. */
+peri_status peri_reduce_dims_of(peri_call *call, int arg);
 /* States an output without the reduced dimensions, or with them as sizes of 1. */
 peri_status peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bool keepdim);
 

@@ -219,17 +219,6 @@ static peri_status add_starts(peri_call *call, int64_t entries, int64_t *starts)
   return PERI_OK;
 }
 
-/* Long entries, all of them as often: each is broadcast over its places. */
-static peri_status copy_entries(peri_call *call, const spread *s) {
-  peri_view from = call->args[0].tensor->view, to = call->outputs[0].tensor->view;
-  int64_t inner = (int64_t)(s->run / peri_dtype_size(to.layout.dtype));
-  peri_layout_set(&from.layout, from.layout.dtype, 4, (int64_t[]){s->blocks, s->entries, 1, inner});
-  peri_layout_set(&to.layout, to.layout.dtype, 4, (int64_t[]){s->blocks, s->entries, s->times, inner});
-  from.data = (char *)(uintptr_t)s->x;
-  return peri_view_copy_into(call->context, &to, &from);
-}
-
-#define LONG_RUN    25600000  /* bytes of an entry */
 #define PIECE_BYTES (1 << 18) /* of the result */
 
 static peri_status run_repeat_interleave(peri_call *call) {
@@ -249,9 +238,7 @@ static peri_status run_repeat_interleave(peri_call *call) {
   int64_t units = s.blocks * s.entries;
   s.per_piece = peri_max(1, units * PIECE_BYTES / (y->layout.numel * size));
   PERI_TRY(peri_view_contiguous(call->context, &call->args[0].tensor->view, &s.x, &own));
-  peri_status status = s.starts == NULL && s.run >= LONG_RUN
-                           ? copy_entries(call, &s)
-                           : peri_parallel(call->context, (units + s.per_piece - 1) / s.per_piece, spread_piece, &s);
+  peri_status status = peri_parallel(call->context, (units + s.per_piece - 1) / s.per_piece, spread_piece, &s);
   if (own != NULL) peri_tensor_release(&own);
   return status;
 }

@@ -7,6 +7,9 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_elementwise,
     peri_ops_compare,
     peri_ops_choose,
+    peri_ops_activation,
+    peri_ops_bitwise,
+    peri_ops_mix,
     peri_ops_reduce,
     peri_ops_extreme,
     peri_ops_softmax,
@@ -54,5 +57,11 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_turn,
     peri_ops_repeat,
     peri_ops_assemble,
+    peri_ops_contraction,
+    peri_ops_products,
+    peri_ops_norms,
+    peri_ops_distance,
+    peri_ops_spectral,
+    peri_ops_solvers,
     // clang-format on
     NULL};

@@ -9,6 +9,19 @@ static peri_status infer_chosen(peri_call *call, const peri_layout *x, const per
   return peri_infer_output(call, 0, x->dtype, c->ndim, c->shape);
 }
 
+/* Rows that lie whole in x, by a vector of positions from the start: true where these were read at once. */
+static peri_status read_rows(peri_call *call, const peri_choice *c, peri_tensor *x, peri_tensor *index, bool *done) {
+  peri_tensor *y = call->outputs[0].tensor;
+  int64_t at, value, rows = index->layout.numel;
+  size_t bytes = (size_t)(y->layout.numel / rows) * peri_dtype_size(x->layout.dtype);
+  *done = false;
+  if (bytes < 32 || !x->contiguous || !index->contiguous || c->n != 1 || c->dim[0] != 0) return PERI_OK;
+  PERI_TRY(peri_index_outside(index, c->size, &at, &value));
+  *done = at < 0;
+  if (!*done) return PERI_OK; /* from the end, or none */
+  return peri_gather_rows(call->context, rows, bytes, x->data, (const int64_t *)(const void *)index->data, 1, y->data);
+}
+
 /* y = what the index chooses of x. Positions are checked on the way, unless y has no elements: y is to be dropped where
  * one is none. */
 static peri_status read_chosen(peri_call *call, const peri_choice *c, peri_tensor *x, peri_tensor *index, bool ends,
@@ -17,8 +30,10 @@ static peri_status read_chosen(peri_call *call, const peri_choice *c, peri_tenso
   peri_pointing p;
   *outside = false;
   if (y->layout.numel == 0) return PERI_OK;
+  bool done;
+  peri_status status = read_rows(call, c, x, index, &done);
+  if (status != PERI_OK || done) return status;
   PERI_TRY(peri_point_chosen(call, c, x, index, ends, &y->view, &p));
-  peri_status status = PERI_OK;
   if (!p.places.outside) status = peri_iterate(call->context, &p.it, peri_places_read(p.places.bytes), &p.places);
   *outside = p.places.outside;
   peri_point_close(&p);

@@ -66,3 +66,23 @@ peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const 
   *close = status == PERI_OK && !c.differs;
   return status;
 }
+
+static void mark_row(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides) {
+  const comparison *c = arg;
+  for (int64_t i = 0; i < n; i++) {
+    data[0][i * strides[0]] = close_elements(c, data[1] + i * strides[1], data[2] + i * strides[2]);
+  }
+}
+
+peri_status peri_tensor_close_each(peri_tensor *y, const peri_tensor *a, const peri_tensor *b,
+                                   const peri_closeness *how) {
+  peri_context *context = peri_tensor_context(y);
+  comparison c = {.how = how,
+                  .a = a->layout.dtype,
+                  .b = b->layout.dtype,
+                  .same = context->kernels->elementwise->compare_mixed[PERI_COMPARE_eq]};
+  peri_iterator iterator;
+  peri_iterator_open(&iterator, y->layout.ndim, y->layout.shape, 3,
+                     (const peri_view *[]){&y->view, &a->view, &b->view});
+  return peri_iterate(context, &iterator, mark_row, &c);
+}

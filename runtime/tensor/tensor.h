@@ -189,6 +189,10 @@ typedef struct peri_closeness {
 /* Whether that holds for every element, and the shapes are the same. Cancelled by a flag that is raised meanwhile. */
 peri_status peri_tensor_close(const peri_tensor *a, const peri_tensor *b, const peri_closeness *how, bool *close);
 
+/* y, which is bool, has for each element whether it holds; a and b are broadcast to y's shape, already checked. */
+peri_status peri_tensor_close_each(peri_tensor *y, const peri_tensor *a, const peri_tensor *b,
+                                   const peri_closeness *how);
+
 /* ---- text ---- */
 typedef enum peri_notation { PERI_NOTATION_CHOSEN, PERI_NOTATION_FIXED, PERI_NOTATION_SCIENTIFIC } peri_notation;
 #define PERI_MOST_DIGITS 17

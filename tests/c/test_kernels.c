@@ -51,7 +51,7 @@ static void check_rows(peri_dtype dtype, int64_t rows, int64_t n, int64_t x_rows
   for (int64_t r = 0; r < rows; r++) index[r] = (int64_t)peri_stream_below(&stream, (uint64_t)x_rows);
   for (size_t t = 0; t < TEAMS; t++) {
     memset(y, 0xff, (size_t)rows * row);
-    PERI_CHECK(peri_gather_rows(contexts[t], rows, row, x, index, y) == PERI_OK, "gather");
+    PERI_CHECK(peri_gather_rows(contexts[t], rows, row, x, index, 0, y) == PERI_OK, "gather");
     for (int64_t r = 0; r < rows; r++) {
       PERI_CHECK(memcmp(y + (size_t)r * row, x + (size_t)index[r] * row, row) == 0, "row %d of %d x %d", (int)r,
                  (int)rows, (int)n);

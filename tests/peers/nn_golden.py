@@ -85,11 +85,20 @@ LAYERS = [
     ("Upsample", [], [IMAGE], dict(scale_factor=2.0)),
     ("Upsample", [], [IMAGE], dict(size=[7, 4], mode="bilinear")),
     ("Upsample", [], [("x", [2, 3, 5])], dict(size=8, mode="linear", align_corners=True)),
-    ("Tanh", [], [X], {}),
-    ("ReLU", [], [X], {}),
-    ("Sigmoid", [], [X], {}),
+    ("PReLU", [], [X], {}),
+    ("PReLU", [], [IMAGE], dict(num_parameters=4)),
+    ("GLU", [], [IMAGE], dict(dim=2)),
+    ("LeakyReLU", [], [X], dict(negative_slope=0.2)),
+    ("ELU", [], [X], dict(alpha=0.7)),
+    ("CELU", [], [X], dict(alpha=0.7)),
+    ("GELU", [], [X], dict(approximate="tanh")),
+    ("Softplus", [], [X], dict(beta=2.0, threshold=1.0)),
+    ("Hardtanh", [], [X], dict(min_val=-0.6, max_val=0.7)),
 ]
-DIMENSIONS = {"Softmax": ["dim"], "LogSoftmax": ["dim"], "Unflatten": [0]}
+for activation in ["Tanh", "ReLU", "Sigmoid", "LogSigmoid", "ReLU6", "SELU", "GELU", "SiLU", "Mish", "Softsign",
+                   "Hardswish", "Hardsigmoid"]:
+    LAYERS.append((activation, [], [X], {}))
+DIMENSIONS = {"GLU": ["dim"], "Softmax": ["dim"], "LogSoftmax": ["dim"], "Unflatten": [0]}
 
 
 def operand(key, shape):

@@ -135,7 +135,8 @@ describe("bad arguments of", function()
     bool = { "text", 1 }, dim = { "text", 1.5, 0, 9, -9 }, dims = { "text", 0, 9, -9 },
     shape = { "text", { 1.5 }, { -7 }, { "x" } }, integers = { "text", 1.5, { 1.5 }, { "x" } },
     numbers = { "text", 1, { 1, "x" }, { 1, 2, 3, 4, 5 } },
-    dtype = { "text", 1, "float16" }, choice = { "nonsense", 1 },
+    dtype = { "text", 1, "float16" }, choice = { "nonsense", 1 }, text = { 1, true, { 7 }, "a\0b" },
+    axes = { "text", 1.5, { 1 }, { { 1 }, { 1, 2 } }, { { 1 }, 1 }, { { 9 }, { 1 } } },
   }
 
   local function is_options(argument) return type(argument) == "table" and #argument == 0 end

@@ -151,7 +151,7 @@ describe("the parts of the module", function()
     local text = read(path)
     os.remove(path)
     local section = "\n## Orbits\n\nWays around a body.\n\n### `orbit.period(a) -> number`\n\nThe time of one turn." ..
-      "\n\n## Methods of ellipses\n\n### `ellipse:turn(angle)`\n\nTurns it.\n\n## Gradients within bounds\n"
+      "\n\n## Methods of ellipses\n\n### `ellipse:turn(angle)`\n\nTurns it.\n\n## Optimisers\n"
     assert.truthy(text:find(section, 1, true), "the section stands before that of the next row")
   end)
 end)

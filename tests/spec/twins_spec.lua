@@ -141,6 +141,8 @@ local metamethods = {
   __mod = function(a, b) return a % b end, __pow = function(a, b) return a ^ b end,
   __idiv = function(a, b) return a // b end, __unm = function(a) return -a end, __bnot = function(a) return ~a end,
   __band = function(a, b) return a & b end, __bor = function(a, b) return a | b end,
+  __bxor = function(a, b) return a ~ b end, __shl = function(a, b) return a << b end,
+  __shr = function(a, b) return a >> b end,
 }
 
 -- The other ways to call a row with these arguments.

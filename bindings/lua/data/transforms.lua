@@ -205,7 +205,10 @@ local function fit_components(self, x)
   mean = mean * units
   local centred = quotient(x, mean, 4) -- a quarter, which is within the range
   local unit = unit_of(centred:abs():max():item())
-  local s, v = internal.data.svd(centred / unit)
+  local scaled = centred / unit
+  if n > d then scaled = select(2, peri.linalg.qr(scaled, "r")) end -- which has the same singular values and vectors
+  local v, s = peri.linalg.svd(scaled:t(), { full_matrices = false })
+  v = v:t():contiguous()
   local variance = s:square() / (n - 1)
   local total = variance:sum():item()
   local ratio = total > 0 and variance / total or peri.zeros_like(variance)

@@ -101,6 +101,12 @@ function samples.bind(op, arguments)
           table.insert(bound[param.name], arguments[i])
           i = i + 1
         end
+      elseif param.spread and peri.is_tensor(arguments[i]) then
+        bound[param.name] = {}
+        while i <= n and peri.is_tensor(arguments[i]) do
+          table.insert(bound[param.name], arguments[i])
+          i = i + 1
+        end
       else
         bound[param.name] = arguments[i]
         i = i + 1

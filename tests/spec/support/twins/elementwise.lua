@@ -214,6 +214,8 @@ local both = logical(function(a, b) return a and b end)
 local either = logical(function(a, b) return a or b end)
 local negation = logical(function(x) return not x end)
 
+rows.logical_xor = { function(p) return logical(function(a, b) return a ~= b end)(p.a, p.b) end,
+  "{B(), B(3)}, {B(0), B(1)}, {T(3), B(3)}, {B(5), B(5)}" }
 rows.logical_not = { function(p) return negation(p.x) end, "{B()}, {B(0)}, {B(2, 1, 3)}, {T(3)}" }
 rows.logical_and = { function(p) return both(p.a, p.b) end, "{B(), B(3)}, {B(0), B(1)}, {B(3), T(3)}, {B(5), B(5)}" }
 rows.logical_or = { function(p) return either(p.a, p.b) end, "{B(), B(3)}, {B(0), B(1)}, {T(3), B(3)}, {B(5), B(5)}" }
@@ -247,30 +249,48 @@ rows.masked_fill = { function(p)
 end, [[ {T(2, 3), B(2, 1), 5}, {T(3), B(3), 1.5}, {T(3), B(), 1}, {T(0), B(1), 1}, {T(3), B(2, 3), 1}, {T(3), T(3), 1},
   {T(3), B(3), -1/0}, {T(3), B(3), 300}, {I(5, 3), B(3), math.maxinteger} ]] }
 
--- Bounds are numbers; those of int64 are whole, or so far out that they limit nothing.
-rows.clamp = { function(p)
+-- Bounds are numbers or tensors; numbers beside int64 are whole, or so far out that they limit nothing.
+local function bounded(p)
   local dtype = p.x.dtype
   if dtype == "uint8" or dtype == "bool" or p.min == nil and p.max == nil then array.refuse() end
-  if p.min and p.max and p.min > p.max then array.refuse() end
+  for _, bound in pairs { p.min, p.max } do
+    local tensor = array.is(bound)
+    if tensor and (bound.dtype == "uint8" or bound.dtype == "bool") or not tensor and bound ~= bound then
+      array.refuse()
+    end
+    local higher = tensor and array.CATEGORY[bound.dtype] > array.CATEGORY[dtype]
+    if higher or tensor and #bound.shape > 0 and bound.dtype == "float64" then dtype = bound.dtype end
+  end
+  return dtype
+end
+
+rows.clamp = { function(p)
+  local dtype = bounded({ x = p.x, min = p.min, max = p.max })
+  local numbers = not array.is(p.min) and not array.is(p.max)
+  if numbers and p.min and p.max and p.min > p.max then array.refuse() end
+  local bounds = {}
   for name, sign in pairs { min = -1, max = 1 } do
     local bound = p[name]
-    if bound and bound ~= bound then array.refuse() end
-    local far = bound and sign * bound >= 0x1p63
-    if bound and dtype == "int64" and not far and not array.fits("int64", bound) then array.refuse() end
+    local far = bound and not array.is(bound) and sign * bound >= 0x1p63
+    if bound and not array.is(bound) and dtype == "int64" and not far and not array.fits("int64", bound) then
+      array.refuse()
+    end
+    bounds[name] = bound and array.is(bound) and array.to(bound, dtype) or bound or sign * math.huge
   end
-  return array.map(dtype, function(x)
-    if p.min and x < p.min then x = p.min end
-    if p.max and x > p.max then x = p.max end
+  return array.map(dtype, function(x, min, max)
+    if min ~= min or x < min then x = min end
+    if max ~= max or x > max then x = max end
     return x
-  end, p.x)
+  end, array.to(p.x, dtype), bounds.min, bounds.max)
 end, [[ {T(5)}, {T(5), 1, 0}, {T(5), {min = 0}}, {T(5), 1, 1}, {T(0), 0, 1}, {T(2, 3), -0.5, 0.5}, {S(), -1, 1},
   {S(), 0.25}, {S(), {max = -2}}, {I(9, 6), 3, 5}, {I(9, 6), math.mininteger, math.maxinteger}, {I(9, 6), 2, 1e30},
   {I(9, 6), 2.5}, {I(9, 6), -1/0, 4.0}, {T(3), 0/0}, {T(3), {max = 0/0}}, {S('int64'), (1 << 53) + 1, (1 << 53) + 2},
-  {I(9, 6), 1/0}, {T(3), -1/0, 1/0} ]] }
+  {I(9, 6), 1/0}, {T(3), -1/0, 1/0}, {S(), T(1), 0}, {S(), {max = S()}}, {T(3), B(3)}, {I(9, 6), I(9, 6), 7},
+  {I(9, 6), T(6):to('float64'), 4}, {T(3), T():to('float64')}, {T(3), {max = T(3):to('float64')}}, {T(3), T(4)} ]] }
 
 rows.to = { function(p) return array.to(p.x, p.dtype) end,
   [[ {T(4), 'uint8'}, {T(4), 'bool'}, {T(4), 'int64'}, {T(0), 'bool'}, {T(), 'float32'}, {S(), 'float32'},
   {S(), 'float64'}, {S(), 'bool'}, {S(), 'int64'}, {S(), 'uint8'}, {B(4), 'float32'}, {S('int64'), 'float32'},
   {S('int64'), 'uint8'}, {S('uint8'), 'int64'} ]] }
 
-return rows
+return { rows = rows, unary = unary, binary = binary, dividing = dividing, functions = functions, pairs_of = pairs_of }

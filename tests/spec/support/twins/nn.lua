@@ -19,6 +19,7 @@ local normalize = require "support.twins.normalize"
 local embedding = require "support.twins.embedding"
 local image = require "support.twins.image"
 local arrange = require "support.twins.arrange"
+local special = require "support.twins.special"
 
 -- The layer of a row: its options are the row's.
 local function of_row(entry, cases, initial, names, initial_close)
@@ -99,7 +100,7 @@ end
 local dims = [[ {{{dim = 1}}, {T(3, 4)}}, {{{dim = -1}}, {T(2, 3, 4)}}, {{{dim = 2}}, {T(2, 3, 4)}},
   {{{dim = 3}}, {T(2, 3)}} ]]
 
-return {
+local kinds = {
   Linear = { function(layer, inputs)
     return matrix.linear[1] { x = inputs[1], weight = layer.weight, bias = layer.bias }
   end, "{{1, 1}, {T(4, 1)}}, {{17, 9}, {T(40, 17)}}, {{3, 2}, {T(2, 2, 3)}}, {{3, 2}, {T(0, 3)}}, {{3, 2}, {T(2, 2)}}",
@@ -200,9 +201,13 @@ return {
   AdaptiveMaxPool2d = of_row(pool.adaptive_max_pool2d, [[ {{1}, {T(2, 3, 7, 7)}}, {{{3, 4}}, {T(2, 6, 5)}}, {{1},
     {T(3)}} ]]),
   Identity = { function(_, inputs) return inputs[1] end, "{{}, {T(0)}}" },
-  Tanh = of_row(elementwise.tanh),
-  ReLU = of_row(elementwise.relu),
-  Sigmoid = of_row(elementwise.sigmoid),
+  PReLU = of_row(special.prelu, [[ {{{num_parameters = 3}}, {T(7, 3)}}, {{{num_parameters = 2}}, {T(7, 3)}}, {{},
+    {T(9)}} ]],
+    function(_, options)
+      options = options or {}
+      return { weight = array.full("float32", { options.num_parameters or 1 }, options.init or 0.25) }
+    end),
+  GLU = of_row(special.glu, "{{}, {T(3, 5)}}, {{{dim = 2}}, {T(3, 6, 2)}}, {{}, {T(0, 2)}}"),
   Softmax = of_row(reduce.softmax, dims),
   LogSoftmax = of_row(reduce.log_softmax, dims),
   Flatten = of_row(view.flatten, "{{}, {T(3)}}, {{{dim = -2}}, {T(2, 3, 4)}}, {{{dim = 3}}, {T(2, 3, 4)}}"),
@@ -246,3 +251,13 @@ return {
   TripletMarginLoss = of_loss(loss.triplet_margin_loss,
     "{{}, {T(9, 67), T(9, 67), T(9, 67)}}, {{}, {T(3), T(3), T(2)}}", { "anchor", "positive", "negative" }),
 }
+
+for name, row in pairs {
+  Tanh = "tanh", ReLU = "relu", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", ReLU6 = "relu6", ELU = "elu", CELU = "celu",
+  LeakyReLU = "leaky_relu", SELU = "selu", GELU = "gelu", SiLU = "silu", Mish = "mish", Softplus = "softplus",
+  Softsign = "softsign", Hardtanh = "hardtanh", Hardswish = "hardswish", Hardsigmoid = "hardsigmoid",
+} do
+  kinds[name] = of_row(elementwise[row] or special[row])
+end
+
+return kinds
