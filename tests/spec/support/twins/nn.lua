@@ -257,7 +257,7 @@ for name, row in pairs {
   LeakyReLU = "leaky_relu", SELU = "selu", GELU = "gelu", SiLU = "silu", Mish = "mish", Softplus = "softplus",
   Softsign = "softsign", Hardtanh = "hardtanh", Hardswish = "hardswish", Hardsigmoid = "hardsigmoid",
 } do
-  kinds[name] = of_row(elementwise[row] or special[row])
+  kinds[name] = of_row(elementwise.rows[row] or special[row])
 end
 
 return kinds
