@@ -190,9 +190,13 @@ local kinds = {
     end, { "input1", "input2" }),
   Unflatten = of_row(arrange.unflatten, [[ {{1, {3, 2}}, {T(6, 2)}}, {{2, {2, 2}}, {T(4)}}, {{1, {2, 2}}, {T(5)}},
     {{1, 4}, {T(4)}} ]]),
-  Upsample = of_row(image.interpolate, [[ {{{scale_factor = 1.5}}, {T(2, 3, 4)}}, {{{size = 3, mode = 'bilinear'}},
-    {T(2, 3, 4)}},
-    {{}, {T(2, 3, 4)}}, {{{size = 3, scale_factor = 2}}, {T(2, 3, 4)}}, {{{size = {2, 3}}}, {T(2, 3, 4)}} ]]),
+  Upsample = { function(layer, inputs)
+    local function given(value) return value ~= "none" and value or nil end
+    return image.interpolate[1] { x = inputs[1], size = given(layer.size), scale_factor = given(layer.scale_factor),
+      mode = layer.mode, align_corners = layer.align_corners or nil }
+  end, [[ {{{scale_factor = 1.5}}, {T(2, 3, 4)}}, {{{size = 3, mode = 'bilinear'}}, {T(2, 3, 4)}},
+    {{}, {T(2, 3, 4)}}, {{{size = 3, scale_factor = 2}}, {T(2, 3, 4)}}, {{{size = {2, 3}}}, {T(2, 3, 4)}},
+    {{{scale_factor = 2, align_corners = true}}, {T(2, 3, 4)}} ]], close = "all" },
   MaxPool1d = of_row(pool.max_pool1d, [[ {{3, {stride = 2, padding = 1}}, {T(2, 3, 9)}}, {{5}, {T(1, 4)}}, {{2},
     {T(4)}} ]]),
   AvgPool1d = of_row(pool.avg_pool1d, [[ {{3, {stride = 2, padding = 1}}, {T(2, 3, 9)}}, {{5}, {T(1, 4)}}, {{2},
@@ -253,8 +257,8 @@ local kinds = {
 }
 
 for name, row in pairs {
-  Tanh = "tanh", ReLU = "relu", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", ReLU6 = "relu6", ELU = "elu", CELU = "celu",
-  LeakyReLU = "leaky_relu", SELU = "selu", GELU = "gelu", SiLU = "silu", Mish = "mish", Softplus = "softplus",
+  Tanh = "tanh", ReLU = "relu", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", ReLU6 = "relu6", ELU = "elu",
+  CELU = "celu", LeakyReLU = "leaky_relu", SELU = "selu", GELU = "gelu", SiLU = "silu", Mish = "mish", Softplus = "softplus",
   Softsign = "softsign", Hardtanh = "hardtanh", Hardswish = "hardswish", Hardsigmoid = "hardsigmoid",
 } do
   kinds[name] = of_row(elementwise.rows[row] or special[row])
