@@ -34,6 +34,24 @@ static peri_value bent(peri_backward *B, double delta) {
   return peri_step_mul(B, c, peri_step_sub(B, d, peri_step_mul(B, c, peri_constant(0.5))));
 }
 
+/* Its gradient: the difference between -delta and delta, divided by `by`; or the sign, where delta is 0. */
+static peri_status grad_bent(peri_backward *B, double delta, double by) {
+  peri_value slope = peri_step_sub(B, input_of(B), target_of(B)), g = peri_loss_incoming(B, (int)B->args[3].integer);
+  if (B->formula->status != PERI_OK) return PERI_OK;
+  if (delta > 0) {
+    peri_call call;
+    peri_step_open(B, &call, &peri_op_clamp, 3, (peri_value[]){slope, peri_constant(-delta), peri_constant(delta)});
+    slope = peri_step_run(B, &call);
+  } else {
+    slope = peri_step_sign(B, slope);
+  }
+  if (by != 1) g = peri_step_div(B, g, peri_constant(by));
+  slope = peri_step_mul(B, slope, g);
+  if (B->needs[INPUT]) peri_answer(B, INPUT, slope);
+  if (B->needs[TARGET]) peri_answer(B, TARGET, peri_step_neg(B, slope));
+  return PERI_OK;
+}
+
 static peri_status infer_huber(peri_call *call) {
   PERI_TRY(infer_alike(call));
   return peri_loss_number(call, 2, 0, true);
@@ -42,8 +60,10 @@ static peri_status compose_huber(peri_backward *B) {
   peri_loss_reduced(B, bent(B, B->args[2].number), (int)B->args[3].integer);
   return PERI_OK;
 }
+static peri_status grad_huber(peri_backward *B) { return grad_bent(B, B->args[2].number, 1); }
 const peri_op peri_op_huber_loss = {
     .name = "huber_loss",
+    .saves = PERI_SAVE_INPUT(INPUT) | PERI_SAVE_INPUT(TARGET),
     .outputs = 1,
     .params = {{"input", PERI_KIND_TENSOR},
                {"target", PERI_KIND_TENSOR},
@@ -51,6 +71,7 @@ const peri_op peri_op_huber_loss = {
                PERI_REDUCTION_PARAM},
     .infer = infer_huber,
     .compose = compose_huber,
+    .grad = grad_huber,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), T(5, 3)}, {T(5), T(5), 0.5, {reduction = 'sum'}}, {T(2, 3), T(2, 3), {reduction = 'none'}}",
@@ -70,8 +91,13 @@ static peri_status compose_smooth(peri_backward *B) {
   peri_loss_reduced(B, losses, (int)B->args[3].integer);
   return PERI_OK;
 }
+static peri_status grad_smooth(peri_backward *B) {
+  double beta = B->args[2].number;
+  return grad_bent(B, beta, beta > 0 ? beta : 1);
+}
 const peri_op peri_op_smooth_l1_loss = {
     .name = "smooth_l1_loss",
+    .saves = PERI_SAVE_INPUT(INPUT) | PERI_SAVE_INPUT(TARGET),
     .outputs = 1,
     .params = {{"input", PERI_KIND_TENSOR},
                {"target", PERI_KIND_TENSOR},
@@ -79,6 +105,7 @@ const peri_op peri_op_smooth_l1_loss = {
                PERI_REDUCTION_PARAM},
     .infer = infer_smooth,
     .compose = compose_smooth,
+    .grad = grad_smooth,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), T(5, 3)}, {T(5), T(5), 0.5, {reduction = 'sum'}}, {T(2, 3), T(2, 3), 0, {reduction = 'none'}}",

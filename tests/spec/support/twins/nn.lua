@@ -258,7 +258,8 @@ local kinds = {
 
 for name, row in pairs {
   Tanh = "tanh", ReLU = "relu", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", ReLU6 = "relu6", ELU = "elu",
-  CELU = "celu", LeakyReLU = "leaky_relu", SELU = "selu", GELU = "gelu", SiLU = "silu", Mish = "mish", Softplus = "softplus",
+  CELU = "celu", LeakyReLU = "leaky_relu", SELU = "selu", GELU = "gelu", SiLU = "silu", Mish = "mish",
+  Softplus = "softplus",
   Softsign = "softsign", Hardtanh = "hardtanh", Hardswish = "hardswish", Hardsigmoid = "hardsigmoid",
 } do
   kinds[name] = of_row(elementwise.rows[row] or special[row])
