@@ -23,6 +23,9 @@ static const part parts[] = {
     {"nn", bind_open_nn, "Layers and losses",
      "A layer is called with a tensor: net(x). net:parameters() are what an optimiser trains, nn.Sequential puts "
      "layers one behind the other, and nn.Module.extend makes classes of layers in Lua."},
+    {"nn.init", NULL, "Initial values",
+     "What parameters begin with, in place of what their layers gave them: nn.init.xavier_uniform_(layer.weight). Each "
+     "function writes to a tensor and gives it back; nothing is recorded."},
     {"nn.utils", NULL, "Gradients within bounds",
      "What is done to the gradients of parameters between loss:backward() and optimizer:step()."},
     {"optim", bind_open_optim, "Optimisers",

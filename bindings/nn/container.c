@@ -46,6 +46,7 @@ static int new_container(lua_State *L) {
   int self = lua_gettop(L);
   container->training = true;
   container->runs = runs;
+  container->current = 0;
   container->depth = 1;
   for (lua_Integer i = 1; i <= n; i++) {
     if (list) {
@@ -70,9 +71,15 @@ static void collect_container(void *object) {
 
 /* ---- sequential(x): stack index 2 holds the value on its way ---- */
 
-static void run_layers(lua_State *L, bind_state *S, peri_layer *const *layers, int n) {
+/* n layers behind `first` of them. */
+static void run_layers(lua_State *L, bind_state *S, nn_container *container, int first, int n) {
+  peri_layer *const *layers = container->layers + first;
   peri_tensor *x = bind_check_tensor(L, S, 2, "Sequential", "x"), **y = bind_new_tensor(L, S);
-  BIND_TRY(L, S, peri_layers_forward(n, layers, x, y));
+  int at = 0;
+  peri_status status = peri_layers_forward(n, layers, x, y, &at);
+  if (bind_retry(L, status)) status = peri_layers_forward(n, layers, x, y, &at);
+  container->current = first + at + 1;
+  if (status != PERI_OK) nn_raise(L, S, status, layers[at], 0);
   if (*y == x) { /* one tensor keeps one handle */
     peri_tensor_release(y);
     lua_settop(L, 2);
@@ -97,7 +104,7 @@ static void run_child(lua_State *L, bind_state *S, int child) {
 
 static int call_container(lua_State *L) {
   bind_state *S = bind_here(L);
-  const nn_container *container = check_container(L, "forward");
+  nn_container *container = check_container(L, "forward");
   if (!container->runs)
     return bind_error(L, "ModuleList", "a list of modules has no forward (call its elements, or use nn.Sequential)");
   if (bind_to_tensor(L, S, 2) == NULL) bind_check_tensor(L, S, 2, "Sequential", "x");
@@ -106,9 +113,10 @@ static int call_container(lua_State *L) {
   for (int i = 0, run; i < container->n; i += run) {
     for (run = 0; i + run < container->n && container->layers[i + run] != NULL;) run++;
     if (run > 0) {
-      run_layers(L, S, container->layers + i, run);
+      run_layers(L, S, container, i, run);
     } else {
       run = 1;
+      container->current = i + 1;
       run_child(L, S, i + 1);
     }
   }

@@ -50,17 +50,43 @@ static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const
     double values[PERI_LAYER_SIZES];
     const peri_option option = nn_size_option(size);
     bind_read_option(L, index, kind->name, &option, values);
-    for (int i = 0; i < n; i++) numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
+    for (int i = 0; i < n; i++) {
+      numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
+      if (isnan(values[i])) numbers[i] = 0;
+      if (values[i] == 0) bind_error(L, kind->name, "%s has a 0 (expected at least 1)", size->name);
+    }
     return n;
   }
   lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
   if (!whole) bind_error(L, kind->name, "%s must be a whole number, got %s", size->name, bind_describe(L, index));
-  for (int i = 0; i < n; i++) numbers[i] = value;
+  for (int i = 0; i < n; i++) numbers[i] = i > 0 && size->open ? 0 : value;
   return n;
 }
 
+/* The names that are no options of the row: dtype of a kind with parameters of its own, and tensors that are given. */
+static bool more_options(const peri_layer_kind *kind, const char *names[PERI_LAYER_PARAMETERS + 2]) {
+  bool own = false;
+  int n = 0;
+  for (const peri_layer_parameter *row = kind->parameters; row->name != NULL; row++) {
+    own |= !row->given;
+    if (row->given) names[n++] = row->name;
+  }
+  if (own) names[n++] = "dtype";
+  names[n] = NULL;
+  return own;
+}
+
+static void give_tensors(lua_State *L, bind_state *S, int table, peri_layer *layer) {
+  const peri_layer_kind *kind = layer->kind;
+  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+    if (!kind->parameters[i].given) continue;
+    if (bind_push_entry(L, table, kind->parameters[i].name) != LUA_TNIL)
+      BIND_TRY(L, S, peri_layer_give(layer, i, bind_check_tensor(L, S, -1, kind->name, kind->parameters[i].name)));
+    lua_pop(L, 1);
+  }
+}
+
 static int new_layer(lua_State *L) {
-  static const char *const with_dtype[] = {"dtype", NULL};
   bind_state *S = bind_here(L);
   const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
   int64_t sizes[PERI_LAYER_SIZES] = {0};
@@ -72,12 +98,14 @@ static int new_layer(lua_State *L) {
   if (lua_gettop(L) > table)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
   lua_settop(L, table);
-  bool has_parameters = kind->parameters[0].name != NULL;
+  const char *more[PERI_LAYER_PARAMETERS + 2];
+  bool has_dtype = more_options(kind, more);
   peri_layer_defaults(kind, sizes, options);
-  bind_read_options(L, table, kind->name, kind->options, has_parameters ? with_dtype : NULL, options);
-  if (has_parameters && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
+  bind_read_options(L, table, kind->name, kind->options, more, options);
+  if (has_dtype && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
   peri_layer **handle = bind_push_object(L, S, BIND_LAYER, sizeof *handle, 0);
   BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
+  give_tensors(L, S, table, *handle);
   bind_charge(L, S);
   return 1;
 }
@@ -93,19 +121,21 @@ static peri_layer *check_layer(lua_State *L) {
 }
 
 static int call_layer(lua_State *L) {
-  static const char *const names[2][PERI_LAYER_INPUTS] = {{"x"}, {"input", "target"}};
   bind_state *S = bind_here(L);
   const peri_layer *layer = check_layer(L);
   int n = layer->kind->inputs;
   peri_tensor *inputs[PERI_LAYER_INPUTS];
   for (int i = 0; i < n; i++) {
     inputs[i] = bind_to_tensor(L, S, 2 + i);
-    if (inputs[i] == NULL) bind_check_tensor(L, S, 2 + i, layer->kind->name, names[n - 1][i]);
+    if (inputs[i] == NULL)
+      bind_check_tensor(L, S, 2 + i, layer->kind->name, n > 1 ? layer->kind->row->params[i].name : "x");
   }
   if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
   peri_tensor **handle = bind_new_tensor(L, S);
-  BIND_TRY(L, S, peri_layer_forward(layer, inputs, handle));
+  peri_status status = peri_layer_forward(layer, inputs, handle);
+  if (bind_retry(L, status)) status = peri_layer_forward(layer, inputs, handle);
+  if (status != PERI_OK) return nn_raise(L, S, status, layer, 1);
   if (*handle == inputs[0]) { /* one tensor keeps one handle */
     peri_tensor_release(handle);
     lua_pushvalue(L, 2);
@@ -129,7 +159,7 @@ static void push_size(lua_State *L, const peri_layer_size *size, const int64_t *
     return;
   }
   lua_createtable(L, size->count, 0);
-  for (int i = 0; i < size->count; i++) {
+  for (int i = 0; i < size->count && (values[i] != 0 || !size->open); i++) {
     lua_pushinteger(L, values[i]);
     lua_rawseti(L, -2, i + 1);
   }

@@ -19,6 +19,7 @@ typedef struct nn_container {
   bool training;
   bool runs;            /* Sequential; a ModuleList only holds */
   int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
+  int current;          /* the child that a call is at, from 1: what errors say */
   peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
 } nn_container;
 
@@ -40,9 +41,14 @@ const char *nn_name(lua_State *L, const bind_state *S, int index);
 
 const char *nn_called(lua_State *L, int index); /* the same, for messages */
 
+/* Raises what went wrong in a layer, with the way to it where it is part of a net; self is its stack index, or 0 when a
+ * container runs it. */
+int nn_raise(lua_State *L, bind_state *S, peri_status status, const peri_layer *layer, int self);
+
 /* A layer's size as what is read and shown like an option. */
 static inline peri_option nn_size_option(const peri_layer_size *size) {
-  return (peri_option){size->name, PERI_OPTION_INTEGER, NAN, 0, 0, NULL, NULL, size->count, NULL};
+  return (peri_option){
+      .name = size->name, .kind = PERI_OPTION_INTEGER, .otherwise = NAN, .count = size->count, .open = size->open};
 }
 /* Pushes the constructor of a kind. */
 void nn_push_constructor(lua_State *L, bind_state *S, const peri_layer_kind *kind);

@@ -17,7 +17,8 @@ static void push_layer(lua_State *L, const peri_layer *layer) {
   for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++, n++) {
     double numbers[PERI_LAYER_SIZES];
     const peri_option row = nn_size_option(size);
-    for (int i = 0; i < peri_layer_size_values(size); i++) numbers[i] = (double)*values++;
+    for (int i = 0; i < peri_layer_size_values(size); i++, values++)
+      numbers[i] = size->open && *values == 0 ? NAN : (double)*values;
     bind_push_option_text(L, &row, numbers);
     lua_rawseti(L, list, n + 1);
   }

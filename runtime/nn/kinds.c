@@ -1,4 +1,4 @@
-/* The table of layers and losses. */
+/* The table of layers. */
 #include "nn/kinds.h"
 
 #include "kernels/kernels.h"
@@ -13,38 +13,35 @@ peri_status peri_layer_run(peri_call *call, peri_tensor **out) {
   return PERI_OK;
 }
 
-/* ---- Linear ---- */
+/* ---- initial values ---- */
 
-/* Uniform in +-1/sqrt(inputs of one output), weight and bias alike: what PyTorch's layers do, which follows
- * Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", 1998, up to a constant. */
-static peri_status uniform_within(const peri_layer *layer, peri_tensor *parameter, double bound) {
+peri_status peri_init_zeros(const peri_layer *layer, peri_tensor *parameter) {
+  (void)layer;
+  memset(parameter->data, 0, (size_t)parameter->layout.numel * peri_dtype_size(parameter->layout.dtype));
+  return PERI_OK;
+}
+
+peri_status peri_init_ones(const peri_layer *layer, peri_tensor *parameter) {
+  peri_dtype dtype = parameter->layout.dtype;
+  size_t size = peri_dtype_size(dtype);
+  (void)layer;
+  for (int64_t i = 0; i < parameter->layout.numel; i++) peri_store_number(dtype, parameter->data + (size_t)i * size, 1);
+  return PERI_OK;
+}
+
+peri_status peri_init_uniform(const peri_layer *layer, peri_tensor *parameter, double inputs) {
   peri_dtype dtype = parameter->layout.dtype;
   int64_t n = parameter->layout.numel;
+  double bound = 1 / sqrt(inputs);
   uint64_t first = peri_stream_take(&layer->context->stream, peri_random_blocks(dtype, n));
   return peri_fill_uniform(layer->context, dtype, n, layer->context->stream.seed, first, -bound, bound,
                            parameter->data);
 }
 
+/* ---- Linear ---- */
+
 static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *parameter) {
-  return uniform_within(layer, parameter, 1 / sqrt((double)layer->sizes[0]));
-}
-
-/* A row's first arguments: x, weight, bias if there is one. */
-static void open_with_parameters(peri_call *call, const peri_layer *layer, const peri_op *op, peri_tensor *x) {
-  peri_call_open(call, layer->context, op);
-  peri_tensor *operands[] = {x, layer->parameters[0], layer->parameters[1]};
-  for (int i = 0; i < 3; i++) {
-    call->args[i].given = operands[i] != NULL;
-    call->args[i].tensor = operands[i];
-  }
-}
-
-static peri_status forward_linear(const peri_layer *layer, peri_tensor *const *inputs, int activation,
-                                  peri_tensor **out) {
-  peri_call call;
-  open_with_parameters(&call, layer, &peri_op_linear, inputs[0]);
-  call.args[3].integer = activation;
-  return peri_layer_run(&call, out);
+  return peri_init_uniform(layer, parameter, (double)layer->sizes[0]);
 }
 
 static const peri_layer_kind Linear = {
@@ -53,94 +50,12 @@ static const peri_layer_kind Linear = {
     .sizes = {{"in_features"}, {"out_features"}},
     .options = {{"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
     .parameters = {{"weight", NULL, 2, {1, 0}, uniform_by_inputs}, {"bias", "bias", 1, {1}, uniform_by_inputs}},
-    .forward = forward_linear,
+    .row = &peri_op_linear,
     .activates = true,
     .sample = "{{3, 4}, {T(5, 3)}}, {{3, 4, {bias = false}}, {T(2, 5, 3)}}, {{2, 1}, {T(2)}}",
     .doc = "Linear(in_features, out_features, {bias = true, dtype = 'float32'}) -> layer\n"
            "x weight' + bias over the last dimension of x. weight (out_features x in_features) and bias begin "
            "uniform in +-1/sqrt(in_features), from the default stream."};
-
-/* ---- Conv2d ---- */
-
-/* The values of its sizes and options. */
-enum { IN_CHANNELS, OUT_CHANNELS, KERNEL };
-enum { STRIDE, PADDING = 2, DILATION = 4, GROUPS = 6 };
-
-static void shape_of_kernels(const peri_layer *layer, int64_t *shape) {
-  shape[0] = layer->sizes[OUT_CHANNELS];
-  shape[1] = layer->sizes[IN_CHANNELS] / (int64_t)layer->options[GROUPS];
-  shape[2] = layer->sizes[KERNEL];
-  shape[3] = layer->sizes[KERNEL + 1];
-}
-
-/* Which word stands in the place of the padding, or -1. */
-static int padding_word(const peri_layer *layer) { return peri_option_word(layer->options[PADDING]); }
-
-static peri_status check_conv(const peri_layer *layer) {
-  const int64_t *sizes = layer->sizes, groups = (int64_t)layer->options[GROUPS];
-  if (sizes[IN_CHANNELS] % groups != 0 || sizes[OUT_CHANNELS] % groups != 0) {
-    return peri_fail(layer->context, PERI_ERR_ARGUMENT,
-                     "Conv2d: groups is %lld (expected a divisor of in_channels, %lld, and of out_channels, %lld)",
-                     (long long)groups, (long long)sizes[IN_CHANNELS], (long long)sizes[OUT_CHANNELS]);
-  }
-  if (padding_word(layer) == 1 && (layer->options[STRIDE] != 1 || layer->options[STRIDE + 1] != 1)) {
-    return peri_fail(layer->context, PERI_ERR_ARGUMENT,
-                     "Conv2d: padding is 'same' and stride is %.0f x %.0f (expected 1)", layer->options[STRIDE],
-                     layer->options[STRIDE + 1]);
-  }
-  return PERI_OK;
-}
-
-static peri_status uniform_by_patch(const peri_layer *layer, peri_tensor *parameter) {
-  int64_t shape[4];
-  PERI_TRY(check_conv(layer));
-  shape_of_kernels(layer, shape);
-  return uniform_within(layer, parameter, 1 / sqrt((double)shape[1] * (double)shape[2] * (double)shape[3]));
-}
-
-static void set_pair(peri_call *call, int arg, const double *values) {
-  peri_call_sizes(call, arg, 2, (int64_t[]){(int64_t)values[0], (int64_t)values[1]});
-}
-
-static peri_status forward_conv(const peri_layer *layer, peri_tensor *const *inputs, int activation,
-                                peri_tensor **out) {
-  peri_call call;
-  open_with_parameters(&call, layer, &peri_op_conv2d, inputs[0]);
-  set_pair(&call, 3, layer->options + STRIDE);
-  if (padding_word(layer) < 0)
-    set_pair(&call, 4, layer->options + PADDING);
-  else
-    call.args[4].integer = 1 + padding_word(layer);
-  set_pair(&call, 5, layer->options + DILATION);
-  call.args[6].integer = (int64_t)layer->options[GROUPS];
-  call.args[7].integer = activation;
-  return peri_layer_run(&call, out);
-}
-
-#define MOST_STEP 1073741824
-static const peri_layer_kind Conv2d = {
-    .name = "Conv2d",
-    .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
-    .options = {{"stride", PERI_OPTION_INTEGER, 1, 1, MOST_STEP, NULL, "from one patch to the next", 2},
-                {"padding", PERI_OPTION_INTEGER, 0, 0, MOST_STEP, "valid same",
-                 "zeros around the image; same: the result is as large as x", 2},
-                {"dilation", PERI_OPTION_INTEGER, 1, 1, MOST_STEP, NULL, "from one element of a patch to the next", 2},
-                {"groups", PERI_OPTION_INTEGER, 1, 1, MOST_STEP, NULL, "of channels, which do not see each other"},
-                {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
-    .parameters = {{"weight", NULL, 4, .initialise = uniform_by_patch, .shape_of = shape_of_kernels},
-                   {"bias", "bias", 1, {OUT_CHANNELS}, uniform_by_patch}},
-    .forward = forward_conv,
-    .activates = true,
-    .sample =
-        "{{2, 3, 3}, {T(2, 2, 5, 4)}}, {{2, 4, {3, 2}, {stride = 2, padding = {1, 0}, groups = 2, bias = false}}, "
-        "{T(2, 5, 6)}}, {{1, 2, 3, {padding = 'same', dilation = 2}}, {T(2, 1, 4, 5)}}",
-    .doc = "Conv2d(in_channels, out_channels, kernel_size, {stride = 1, padding = 0, dilation = 1, groups = 1, bias = "
-           "true, dtype = 'float32'}) -> layer\n"
-           "conv2d of images N x C x H x W or C x H x W. kernel_size, stride, padding and dilation are a number or "
-           "{rows, columns}; padding may be 'valid' or 'same'. weight (out_channels x in_channels / groups x rows x "
-           "columns) and bias begin uniform in +-1/sqrt(in_channels / groups * rows * columns), from the default "
-           "stream."};
 
 /* ---- Dropout ---- */
 
@@ -157,12 +72,16 @@ static void make_mask(peri_tensor *u, double p) {
   }
 }
 
-static peri_status drop(const peri_layer *layer, peri_tensor *x, double p, peri_tensor **out) {
+/* Elements of x, or its images of the channels, times a mask. */
+static peri_status drop(const peri_layer *layer, peri_tensor *x, bool images, peri_tensor **out) {
+  double p = layer->options[0];
   peri_context *context = layer->context;
   peri_tensor *mask;
   peri_layout layout;
   peri_stream before = context->stream;
-  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, x->layout.shape);
+  int64_t shape[PERI_MAX_DIMS];
+  for (int d = 0; d < x->layout.ndim; d++) shape[d] = images && d > 1 ? 1 : x->layout.shape[d];
+  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, shape);
   PERI_TRY(peri_tensor_empty(context, &layout, &mask));
   uint64_t first = peri_stream_take(&context->stream, peri_random_blocks(layout.dtype, layout.numel));
   peri_status status = peri_fill_uniform(context, layout.dtype, layout.numel, before.seed, first, 0, 1, mask->data);
@@ -180,18 +99,43 @@ static peri_status drop(const peri_layer *layer, peri_tensor *x, double p, peri_
   return status;
 }
 
-static peri_status forward_dropout(const peri_layer *layer, peri_tensor *const *inputs, int activation,
-                                   peri_tensor **out) {
-  peri_tensor *x = inputs[0];
-  (void)activation;
+static peri_status drop_while_training(const peri_layer *layer, peri_tensor *x, bool images, peri_tensor **out) {
+  char text[PERI_SHAPE_TEXT];
   if (!peri_is_float(x->layout.dtype)) {
-    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "Dropout: x is %s (expected float32 or float64)",
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: x is %s (expected float32 or float64)", layer->kind->name,
                      peri_dtype_name(x->layout.dtype));
   }
-  if (layer->training && layer->options[0] > 0) return drop(layer, x, layer->options[0], out);
+  if (images && x->layout.ndim != 4) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: x is %s (expected N x C x H x W)", layer->kind->name,
+                     peri_shape_text(x->layout.ndim, x->layout.shape, text));
+  }
+  if (layer->training && layer->options[0] > 0) return drop(layer, x, images, out);
   *out = peri_tensor_retain(x);
   return PERI_OK;
 }
+
+static peri_status forward_dropout(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                   peri_tensor **out) {
+  (void)activation;
+  return drop_while_training(layer, inputs[0], false, out);
+}
+static peri_status forward_dropout2d(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                     peri_tensor **out) {
+  (void)activation;
+  return drop_while_training(layer, inputs[0], true, out);
+}
+
+const peri_layer_kind peri_kind_dropout2d = {
+    .name = "Dropout2d",
+    .inputs = 1,
+    .options = {{"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that a channel becomes zero"}},
+    .forward = forward_dropout2d,
+    .sample = "{{{p = 0.25}}, {T(2, 3, 2, 2)}}, {{}, {T(1, 2, 2, 3)}}, {{{p = 0}}, {T(2, 1, 1, 1)}}",
+    .doc =
+        "Dropout2d({p = 0.5}) -> layer\n"
+        "While training, each channel of each image of N x C x H x W becomes 0 with probability p and else is divided "
+        "by 1 - p; after eval() x itself. Draws from the default stream. J. Tompson et al., 'Efficient object "
+        "localization using convolutional networks', 2015."};
 
 static const peri_layer_kind Dropout = {
     .name = "Dropout",
@@ -220,24 +164,45 @@ static const peri_layer_kind Identity = {.name = "Identity",
 
 /* ---- rows of the operation table ---- */
 
-static const peri_layer_kind Tanh = {.name = "Tanh",
-                                     .inputs = 1,
-                                     .row = &peri_op_tanh,
-                                     .activation = 1,
-                                     .sample = "{{}, {T(4, 3)}}",
-                                     .doc = "Tanh() -> layer\nThe hyperbolic tangent of each element."};
-static const peri_layer_kind ReLU = {.name = "ReLU",
-                                     .inputs = 1,
-                                     .row = &peri_op_relu,
-                                     .activation = 2,
-                                     .sample = "{{}, {T(4, 3)}}",
-                                     .doc = "ReLU() -> layer\nEach element where it is positive, else 0."};
-static const peri_layer_kind Sigmoid = {.name = "Sigmoid",
-                                        .inputs = 1,
-                                        .row = &peri_op_sigmoid,
-                                        .activation = 3,
-                                        .sample = "{{}, {T(4, 3)}}",
-                                        .doc = "Sigmoid() -> layer\n1 / (1 + exp(-x)) of each element."};
+#define NONE                                                                                                           \
+  { NULL }
+#define NUMBER(name, value, doc)                                                                                       \
+  { name, PERI_OPTION_NUMBER, value, 0, 0, NULL, doc }
+#define CHOICE(name, words, doc)                                                                                       \
+  { name, PERI_OPTION_CHOICE, 0, 0, 0, words, doc }
+#define TWO(first, second) first, second
+#define ACTIVATION(class_name, row_name, fused, option_list, arguments, samples, doc_text)                             \
+  static const peri_layer_kind class_name = {.name = #class_name,                                                      \
+                                             .inputs = 1,                                                              \
+                                             .options = {option_list},                                                 \
+                                             .row = &peri_op_##row_name,                                               \
+                                             .activation = fused,                                                      \
+                                             .sample = "{{}, {T(4, 3)}}" samples,                                      \
+                                             .doc = #class_name "(" arguments ") -> layer\n" doc_text};
+#include "nn/activations.def"
+
+static int one_for_each(const peri_layer *layer, int64_t *shape) {
+  shape[0] = (int64_t)layer->options[0];
+  return 1;
+}
+static peri_status slopes(const peri_layer *layer, peri_tensor *weight) {
+  for (int64_t i = 0; i < weight->layout.numel; i++) {
+    peri_store_number(weight->layout.dtype, weight->data + (size_t)i * peri_dtype_size(weight->layout.dtype),
+                      layer->options[1]);
+  }
+  return PERI_OK;
+}
+static const peri_layer_kind PReLU = {
+    .name = "PReLU",
+    .inputs = 1,
+    .options = {{"num_parameters", PERI_OPTION_INTEGER, 1, 1, INT32_MAX, NULL, "one for all, or one for each channel"},
+                {"init", PERI_OPTION_NUMBER, 0.25, 0, 0, NULL, "what the slopes begin as"}},
+    .parameters = {{"weight", .initialise = slopes, .shape_of = one_for_each}},
+    .row = &peri_op_prelu,
+    .sample = "{{}, {T(4, 3)}}, {{{num_parameters = 3, init = 0.5}}, {T(2, 3, 2)}}",
+    .doc = "PReLU({num_parameters = 1, init = 0.25, dtype = 'float32'}) -> layer\n"
+           "Each element where it is positive, else a learned slope times it: weight, which has one number, or one for "
+           "each channel (the second dimension of x). K. He et al., 'Delving deep into rectifiers', 2015."};
 
 #define DIM_OPTION(initial, doc)                                                                                       \
   {                                                                                                                    \
@@ -260,6 +225,14 @@ static const peri_layer_kind LogSoftmax = {
     .sample = "{{}, {T(4, 3)}}, {{{dim = 1}}, {T(4, 3)}}",
     .doc = "LogSoftmax({dim = -1}) -> layer\nThe logarithm of the softmax along dim."};
 
+static const peri_layer_kind GLU = {
+    .name = "GLU",
+    .inputs = 1,
+    .row = &peri_op_glu,
+    .options = DIM_OPTION(-1, "the dimension that is halved"),
+    .sample = "{{}, {T(3, 4)}}, {{{dim = 1}}, {T(4, 3)}}",
+    .doc = "GLU({dim = -1}) -> layer\nThe first half of x along dim, times the sigmoid of the second half."};
+
 static const peri_layer_kind Flatten = {
     .name = "Flatten",
     .inputs = 1,
@@ -269,10 +242,11 @@ static const peri_layer_kind Flatten = {
     .doc = "Flatten({dim = 2}) -> layer\nThe dimensions from dim on as one: n x 1 x 28 x 28 becomes n x 784."};
 
 const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
-                                                   &Conv2d,
-                                                   &Tanh,
-                                                   &ReLU,
-                                                   &Sigmoid,
+                                                   &peri_kind_conv2d,
+#define ACTIVATION(name, ...) &name,
+#include "nn/activations.def"
+                                                   &PReLU,
+                                                   &GLU,
                                                    &Softmax,
                                                    &LogSoftmax,
                                                    &Flatten,
@@ -283,34 +257,20 @@ const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_adaptive_avg_pool2d,
                                                    &peri_kind_batch_norm1d,
                                                    &peri_kind_batch_norm2d,
+                                                   &peri_kind_conv1d,
+                                                   &peri_kind_conv_transpose2d,
+                                                   &peri_kind_max_pool1d,
+                                                   &peri_kind_avg_pool1d,
+                                                   &peri_kind_adaptive_avg_pool1d,
+                                                   &peri_kind_adaptive_max_pool2d,
+                                                   &peri_kind_layer_norm,
+                                                   &peri_kind_rms_norm,
+                                                   &peri_kind_group_norm,
+                                                   &peri_kind_instance_norm2d,
+                                                   &peri_kind_embedding,
+                                                   &peri_kind_embedding_bag,
+                                                   &peri_kind_bilinear,
+                                                   &peri_kind_dropout2d,
+                                                   &peri_kind_unflatten,
+                                                   &peri_kind_upsample,
                                                    NULL};
-
-/* ---- losses: the reductions are the rows' own words ---- */
-
-#define REDUCTION                                                                                                      \
-  {                                                                                                                    \
-    { "reduction", PERI_OPTION_CHOICE, 2, 0, 0, "none sum mean", "what becomes of the single losses" }                 \
-  }
-
-static const peri_layer_kind MSELoss = {
-    .name = "MSELoss",
-    .inputs = 2,
-    .row = &peri_op_mse_loss,
-    .options = REDUCTION,
-    .sample =
-        "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
-    .doc = "MSELoss({reduction = 'mean'}) -> loss\n"
-           "loss(input, target): (input - target)^2 of each element; their mean, their sum, or ('none') all of them. "
-           "Both have one shape and dtype."};
-static const peri_layer_kind CrossEntropyLoss = {
-    .name = "CrossEntropyLoss",
-    .inputs = 2,
-    .row = &peri_op_cross_entropy,
-    .options = REDUCTION,
-    .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, "
-              "{T(4, 3), I(3, 4)}}, {{}, {T(4, 3), T(4, 3):softmax()}}",
-    .doc = "CrossEntropyLoss({reduction = 'mean'}) -> loss\n"
-           "loss(logits, target): of each row of n x classes logits, log(sum(exp(x))) - x[target]. target is n int64 "
-           "classes from 1, or n x classes probabilities."};
-
-const peri_layer_kind *const peri_loss_kinds[] = {&MSELoss, &CrossEntropyLoss, NULL};

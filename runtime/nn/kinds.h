@@ -7,6 +7,17 @@
 /* A frame that has run: its first output goes out, hidden ones are released. */
 peri_status peri_layer_run(peri_call *call, peri_tensor **out);
 
+/* Initial values. Uniform within +-1/sqrt(the inputs of one output), which are all of a weight's sizes but the first:
+ * what PyTorch's layers do, after Y. LeCun, L. Bottou, G. Orr, K.-R. Mueller, "Efficient BackProp", 1998, up to a
+ * constant. */
+peri_status peri_init_zeros(const peri_layer *layer, peri_tensor *parameter);
+peri_status peri_init_ones(const peri_layer *layer, peri_tensor *parameter);
+peri_status peri_init_uniform(const peri_layer *layer, peri_tensor *parameter, double inputs);
+
+extern const peri_layer_kind peri_kind_conv1d, peri_kind_conv2d, peri_kind_conv_transpose2d, peri_kind_max_pool1d,
+    peri_kind_avg_pool1d, peri_kind_adaptive_avg_pool1d, peri_kind_adaptive_max_pool2d, peri_kind_layer_norm,
+    peri_kind_rms_norm, peri_kind_group_norm, peri_kind_instance_norm2d, peri_kind_embedding, peri_kind_embedding_bag,
+    peri_kind_bilinear, peri_kind_dropout2d, peri_kind_unflatten, peri_kind_upsample;
 extern const peri_layer_kind peri_kind_max_pool2d, peri_kind_avg_pool2d, peri_kind_adaptive_avg_pool2d,
     peri_kind_batch_norm1d, peri_kind_batch_norm2d;
 

@@ -1,5 +1,5 @@
 /* Layers as objects: their life, and forward. */
-#include "nn/nn.h"
+#include "nn/kinds.h"
 
 #include "base/memory.h"
 #include "nn/parameter.h"
@@ -30,15 +30,25 @@ void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, doub
 
 static peri_status make_parameter(peri_layer *layer, int i) {
   const peri_layer_parameter *row = &layer->kind->parameters[i];
-  if (row->option != NULL && !option_is_on(layer, row->option)) return PERI_OK;
+  if (row->given || (row->option != NULL && !option_is_on(layer, row->option))) return PERI_OK;
   peri_layout layout = {.dtype = row->counts ? PERI_INT64 : layer->dtype, .ndim = row->ndim};
   for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
-  if (row->shape_of != NULL) row->shape_of(layer, layout.shape);
+  if (row->shape_of != NULL) layout.ndim = row->shape_of(layer, layout.shape);
   PERI_TRY(peri_layout_contiguous(layer->context, layer->kind->name, &layout));
   PERI_TRY(peri_tensor_empty(layer->context, &layout, &layer->parameters[i]));
   PERI_TRY(row->initialise(layer, layer->parameters[i]));
   layer->parameters[i]->requires_grad = !row->buffer;
   return PERI_OK;
+}
+
+/* Which of the row's arguments has that name, or -1; `expected` is where it mostly stands. */
+static int place_of(const peri_op *row, const char *name, int expected) {
+  if (expected < PERI_MAX_PARAMS && row->params[expected].name != NULL && strcmp(row->params[expected].name, name) == 0)
+    return expected;
+  for (int at = 0; at < PERI_MAX_PARAMS && row->params[at].name != NULL; at++) {
+    if (strcmp(row->params[at].name, name) == 0) return at;
+  }
+  return -1;
 }
 
 static peri_status check_arguments(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype,
@@ -49,14 +59,15 @@ static peri_status check_arguments(peri_context *context, const peri_layer_kind 
   }
   int first = kind->inputs; /* of the row's parameters, those that are sizes and options */
   for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++, first++) {
-    for (int i = peri_layer_size_values(size); i > 0; i--, sizes++) {
-      if (*sizes >= 1) continue;
+    for (int i = 0; i < peri_layer_size_values(size); i++, sizes++) {
+      if (*sizes >= 1 || (size->open && i > 0 && *sizes == 0)) continue;
       return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is %lld (expected at least 1)", kind->name, size->name,
                        (long long)*sizes);
     }
   }
   for (int i = 0; kind->row != NULL && kind->options[i].name != NULL; i++) {
-    bool zero = kind->row->params[first + i].kind == PERI_KIND_DIM && *options == 0;
+    int at = place_of(kind->row, kind->options[i].name, first + i);
+    bool zero = at >= 0 && kind->row->params[at].kind == PERI_KIND_DIM && *options == 0;
     options += peri_option_values(&kind->options[i]);
     if (!zero) continue;
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is 0 (counting starts at 1, or at -1 from the end)",
@@ -135,26 +146,54 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
   return PERI_OK;
 }
 
+peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tensor) {
+  const peri_layer_kind *kind = layer->kind;
+  if (!peri_is_float(tensor->layout.dtype) || tensor->requires_grad) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s is %s%s (expected floats that require no grad)",
+                     kind->name, kind->parameters[parameter].name, peri_dtype_name(tensor->layout.dtype),
+                     tensor->requires_grad ? " that requires grad" : "");
+  }
+  peri_tensor_release(&layer->parameters[parameter]);
+  layer->parameters[parameter] = peri_tensor_retain(tensor);
+  layer->dtype = tensor->layout.dtype;
+  return PERI_OK;
+}
+
 /* ---- forward ---- */
 
-/* One number, or a list of them, as an argument; positions lose their 1. */
-static void set_argument(peri_call *call, int at, const double *values, int count) {
-  peri_arg *arg = &call->args[at];
-  const peri_kind kind = call->op->params[at].kind;
-  const bool position = kind == PERI_KIND_DIM || kind == PERI_KIND_DIMS || kind == PERI_KIND_INDEX;
+/* One number, or a list of them, as the argument of that name, if the row has it; positions lose their 1. A word in the
+ * place of sizes that the row does not know says that they are not given. */
+static void set_argument(peri_call *call, const char *name, const double *values, int count, int *at) {
+  const int place = place_of(call->op, name, *at);
+  if (place < 0 || call->op->params[place].kind == PERI_KIND_TENSOR) return;
+  peri_arg *arg = &call->args[place];
+  const peri_param *param = &call->op->params[place];
+  const bool position = param->kind == PERI_KIND_DIM || param->kind == PERI_KIND_DIMS || param->kind == PERI_KIND_INDEX;
+  const int word = position ? -1 : peri_option_word(*values);
   int64_t list[PERI_MAX_NUMBERS];
-  for (int i = 0; i < count; i++) list[i] = (int64_t)(position && values[i] > 0 ? values[i] - 1 : values[i]);
-  if (peri_is_sizes(kind)) {
-    peri_call_sizes(call, at, count, list);
+  *at = place + 1;
+  if (word >= 0 && peri_is_sizes(param->kind) && param->choices != NULL) {
+    arg->integer = 1 + word;
     return;
   }
-  arg->given = true;
+  for (int i = 0; i < count; i++) list[i] = (int64_t)(position && values[i] > 0 ? values[i] - 1 : values[i]);
+  if (param->kind == PERI_KIND_NUMBERS) memcpy(list, values, (size_t)count * sizeof *values);
+  if (peri_is_sizes(param->kind)) {
+    peri_call_sizes(call, place, count, list);
+    return;
+  }
+  arg->given = param->kind != PERI_KIND_BOOL || *values != param->otherwise; /* some rows ask whether it was said */
   arg->number = *values;
   arg->integer = list[0];
 }
 
-/* The row with sizes and options behind the inputs. */
-static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out) {
+/* Whether the option has the word "none", which stands there: nothing is given. */
+static bool is_none(const peri_option *option, const double *value) {
+  return peri_option_has_words(option) && peri_option_word(*value) == 0 && strcmp(option->choices, "none") == 0;
+}
+
+/* The row of the inputs, with sizes, options and parameters as its arguments of those names. */
+static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs, int activation, peri_tensor **out) {
   const peri_layer_kind *kind = layer->kind;
   peri_call call;
   peri_call_open(&call, layer->context, kind->row);
@@ -167,24 +206,28 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
   for (const peri_layer_size *row = kind->sizes; row->name != NULL; row++) {
     double numbers[PERI_LAYER_SIZES];
     const int n = peri_layer_size_values(row);
-    for (int i = 0; i < n; i++) numbers[i] = (double)size[i];
-    set_argument(&call, at++, numbers, n);
+    int given = 0;
+    for (; given < n && !(row->open && size[given] == 0); given++) numbers[given] = (double)size[given];
+    set_argument(&call, row->name, numbers, given, &at);
     size += n;
   }
   const double *value = layer->options;
-  for (const peri_option *option = kind->options; option->name != NULL; option++) {
-    set_argument(&call, at++, value, peri_option_values(option));
-    value += peri_option_values(option);
+  for (const peri_option *option = kind->options; option->name != NULL; value += peri_option_values(option++)) {
+    if (!is_none(option, value)) set_argument(&call, option->name, value, peri_option_length(option, value), &at);
   }
-  PERI_TRY(peri_call_run(&call));
-  for (int i = 1; i < kind->row->outputs; i++) peri_tensor_release(&call.outputs[i].tensor);
-  *out = call.outputs[0].tensor;
-  return PERI_OK;
+  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+    const int place = place_of(kind->row, kind->parameters[i].name, kind->inputs + i);
+    if (layer->parameters[i] == NULL || place < 0) continue;
+    call.args[place].given = true;
+    call.args[place].tensor = layer->parameters[i];
+  }
+  if (activation != 0) call.args[place_of(kind->row, "activation", 0)].integer = activation;
+  return peri_layer_run(&call, out);
 }
 
 static inline peri_status forward(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                   peri_tensor **out) {
-  if (layer->kind->row != NULL) return apply_row(layer, inputs, out);
+  if (layer->kind->row != NULL) return apply_row(layer, inputs, activation, out);
   return layer->kind->forward(layer, inputs, activation, out);
 }
 
@@ -193,13 +236,14 @@ peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inpu
   return forward(layer, inputs, 0, out);
 }
 
-peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out) {
+peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out, int *at) {
   peri_tensor *held = NULL; /* the value between two layers */
   *out = NULL;
   for (int i = 0; i < n; i++) {
     const peri_layer *layer = layers[i];
     int activation = layer->kind->activates && i + 1 < n ? layers[i + 1]->kind->activation : 0;
     peri_tensor *y = NULL;
+    *at = i;
     peri_status status = forward(layer, &x, activation, &y);
     peri_tensor_release(&held);
     if (status != PERI_OK) return status;

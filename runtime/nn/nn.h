@@ -23,6 +23,7 @@ typedef struct peri_layer peri_layer;
 typedef struct peri_layer_size {
   const char *name;
   int count; /* from 2 on a list of so many, or one number for all of them */
+  bool open; /* the list has from 1 number to so many; those that are missing are 0 */
 } peri_layer_size;
 
 typedef struct peri_layer_parameter {
@@ -31,9 +32,10 @@ typedef struct peri_layer_parameter {
   int ndim;
   int shape[4]; /* each dimension: which of the values of the layer's sizes */
   peri_status (*initialise)(const peri_layer *layer, peri_tensor *parameter);
-  void (*shape_of)(const peri_layer *layer, int64_t *shape); /* in place of shape, from sizes and options */
-  bool buffer;                                               /* saved and converted, but not trained */
-  bool counts;                                               /* a buffer that is int64, whatever the layer's dtype */
+  int (*shape_of)(const peri_layer *layer, int64_t *shape); /* in place of ndim and shape, from sizes and options */
+  bool buffer;                                              /* saved and converted, but not trained */
+  bool counts;                                              /* a buffer that is int64, whatever the layer's dtype */
+  bool given; /* a buffer that the constructor's option of that name gives, a tensor (peri_layer_give), or nothing */
 } peri_layer_parameter;
 
 typedef struct peri_layer_kind {
@@ -42,9 +44,9 @@ typedef struct peri_layer_kind {
   peri_layer_size sizes[PERI_LAYER_SIZES + 1]; /* positional arguments, whole numbers from 1; ended by a NULL name */
   peri_option options[PERI_LAYER_OPTIONS + 1]; /* ended by a NULL name */
   peri_layer_parameter parameters[PERI_LAYER_PARAMETERS + 1]; /* ended by a NULL name */
-  /* What forward does: apply a row to the inputs, with sizes and options as its next arguments in order; or
-   * a function. activation is a choice of linear's option of that name: only kinds that have
-   * `activates` are asked to apply one. */
+  /* What forward does: apply a row to the inputs, with sizes, options and given buffers as its arguments of those
+   * names; or a function. activation is a choice of linear's option of that name: only kinds that have `activates` are
+   * asked to apply one. */
   const peri_op *row;
   peri_status (*forward)(const peri_layer *layer, peri_tensor *const *inputs, int activation, peri_tensor **out);
   bool activates;     /* forward can apply the activation that follows, in one row */
@@ -82,10 +84,14 @@ void peri_layer_release(peri_layer **layer);
  * be shared with other layers. */
 peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tensor *tensor);
 
+/* Puts a tensor in the place of a buffer that is given; it must be of floats and require no grad, and the layer takes
+ * its dtype. */
+peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tensor);
+
 /* inputs: kind->inputs tensors. *out is a new reference; it may be an input itself. */
 peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out);
 /* n >= 1 layers of one input, one after the other; an activation behind a layer that can apply it is
- * done in the same row. */
-peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out);
+ * done in the same row. *at is the layer that was reached, from 0: the one that failed. */
+peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out, int *at);
 
 #endif

@@ -1,26 +1,9 @@
-/* Batch normalisation as layers: the row's running statistics are buffers. */
+/* Normalisation as layers. The running statistics of batch_norm are buffers. */
 #include "nn/kinds.h"
 #include "ops/rows.h"
 
 enum { EPS, MOMENTUM }; /* options */
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR, BATCHES };
-
-static peri_status fill(peri_tensor *parameter, double value) {
-  peri_dtype dtype = parameter->layout.dtype;
-  size_t size = peri_dtype_size(dtype);
-  for (int64_t i = 0; i < parameter->layout.numel; i++) {
-    peri_store_number(dtype, parameter->data + (size_t)i * size, value);
-  }
-  return PERI_OK;
-}
-static peri_status zeros(const peri_layer *layer, peri_tensor *parameter) {
-  (void)layer;
-  return fill(parameter, 0);
-}
-static peri_status ones(const peri_layer *layer, peri_tensor *parameter) {
-  (void)layer;
-  return fill(parameter, 1);
-}
 
 /* How much of the running statistics the next batch is: as much as each before it, where that is asked for. */
 static double momentum_of(const peri_layer *layer, int64_t batches) {
@@ -79,14 +62,15 @@ static peri_status forward_2d(const peri_layer *layer, peri_tensor *const *input
   }
 #define PARAMETERS                                                                                                     \
   {                                                                                                                    \
-    {"weight", "affine", 1, {0}, ones}, {"bias", "affine", 1, {0}, zeros},                                             \
-        {"running_mean", "track_running_stats", 1, {0}, zeros, .buffer = true},                                        \
-        {"running_var", "track_running_stats", 1, {0}, ones, .buffer = true},                                          \
-        {"num_batches_tracked", "track_running_stats", 0, .initialise = zeros, .buffer = true, .counts = true},        \
+    {"weight", "affine", 1, {0}, peri_init_ones}, {"bias", "affine", 1, {0}, peri_init_zeros},                         \
+        {"running_mean", "track_running_stats", 1, {0}, peri_init_zeros, .buffer = true},                              \
+        {"running_var", "track_running_stats", 1, {0}, peri_init_ones, .buffer = true},                                \
+        {"num_batches_tracked",         "track_running_stats", 0,                                                      \
+         .initialise = peri_init_zeros, .buffer = true,        .counts = true},                                        \
   }
-#define DOC                                                                                                            \
-  " while training by the batch's mean and variance, after eval() by the running ones: peri.batch_norm. weight "       \
-  "begins as ones, bias as zeros; running_mean, running_var and num_batches_tracked are saved with the layer and "     \
+#define DOC                                                                                                                  \
+  " while training by the batch's mean and variance, after eval() by the running ones: peri.batch_norm. weight "             \
+  "begins as peri_init_ones, bias as zeros; running_mean, running_var and num_batches_tracked are saved with the layer and " \
   "not trained. momentum is a number or 'cumulative'. Without running statistics the batch's always serve."
 
 const peri_layer_kind peri_kind_batch_norm1d = {
@@ -114,3 +98,93 @@ const peri_layer_kind peri_kind_batch_norm2d = {
     .doc = "BatchNorm2d(num_features, {eps = 1e-5, momentum = 0.1, affine = true, track_running_stats = true, "
            "dtype = 'float32'}) -> layer\n"
            "Normalises each of the C = num_features channels of N x C x H x W:" DOC};
+
+/* ---- each sample by its own numbers: rows of the operation table ---- */
+
+#define EPS_OPTION                                                                                                     \
+  { "eps", PERI_OPTION_NUMBER, 1e-5, 1e-300, 1e300, NULL, "added to the variance" }
+#define AFFINE_OPTION(initial)                                                                                         \
+  { "affine", PERI_OPTION_BOOL, initial, 0, 0, NULL, "learn a weight and a bias of each channel" }
+
+static int normalized_shape(const peri_layer *layer, int64_t *shape) {
+  int n = 0;
+  for (; n < 4 && layer->sizes[n] > 0; n++) shape[n] = layer->sizes[n];
+  return n;
+}
+
+const peri_layer_kind peri_kind_layer_norm = {
+    .name = "LayerNorm",
+    .inputs = 1,
+    .sizes = {{"normalized_shape", 4, .open = true}},
+    .options = {EPS_OPTION,
+                {"elementwise_affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight and a bias of each element"}},
+    .parameters = {{"weight", "elementwise_affine", .initialise = peri_init_ones, .shape_of = normalized_shape},
+                   {"bias", "elementwise_affine", .initialise = peri_init_zeros, .shape_of = normalized_shape}},
+    .row = &peri_op_layer_norm,
+    .sample = "{{3}, {T(5, 3)}}, {{{3, 4}, {eps = 0.01}}, {T(2, 3, 4)}}, {{4, {elementwise_affine = false}}, {T(2, 2, "
+              "4)}}",
+    .doc =
+        "LayerNorm(normalized_shape, {eps = 1e-5, elementwise_affine = true, dtype = 'float32'}) -> layer\n"
+        "Normalises x over its last dimensions, whose sizes are normalized_shape, a number or a table of up to four: "
+        "peri.layer_norm. weight and bias, of that shape, begin as ones and zeros."};
+
+const peri_layer_kind peri_kind_rms_norm = {
+    .name = "RMSNorm",
+    .inputs = 1,
+    .sizes = {{"normalized_shape", 4, .open = true}},
+    .options = {{"eps", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 1e-300, 1e300, "none",
+                 "added to the mean of squares; none: what the dtype rounds 1 by"},
+                {"elementwise_affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight of each element"}},
+    .parameters = {{"weight", "elementwise_affine", .initialise = peri_init_ones, .shape_of = normalized_shape}},
+    .row = &peri_op_rms_norm,
+    .sample = "{{3}, {T(5, 3)}}, {{{3, 4}, {eps = 0.01}}, {T(2, 3, 4)}}, {{4, {elementwise_affine = false}}, {T(2, 2, "
+              "4)}}",
+    .doc =
+        "RMSNorm(normalized_shape, {eps = 'none', elementwise_affine = true, dtype = 'float32'}) -> layer\n"
+        "Divides x by the root of the mean of its squares over its last dimensions, whose sizes are normalized_shape, "
+        "a number or a table of up to four: peri.rms_norm. weight, of that shape, begins as ones; eps = 'none' is "
+        "that of the dtype."};
+
+const peri_layer_kind peri_kind_group_norm = {
+    .name = "GroupNorm",
+    .inputs = 1,
+    .sizes = {{"num_groups"}, {"num_channels"}},
+    .options = {EPS_OPTION, AFFINE_OPTION(1)},
+    .parameters = {{"weight", "affine", 1, {1}, peri_init_ones}, {"bias", "affine", 1, {1}, peri_init_zeros}},
+    .row = &peri_op_group_norm,
+    .sample = "{{2, 4}, {T(5, 4)}}, {{1, 3, {eps = 0.01}}, {T(2, 3, 4)}}, {{3, 3, {affine = false}}, {T(2, 3, 2, 2)}}",
+    .doc = "GroupNorm(num_groups, num_channels, {eps = 1e-5, affine = true, dtype = 'float32'}) -> layer\n"
+           "Normalises each sample of N x C, or with more dimensions behind, in num_groups groups of its C = "
+           "num_channels channels: peri.group_norm. weight and bias, one for each channel, begin as ones and zeros."};
+
+static peri_status forward_instance_norm(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                         peri_tensor **out) {
+  const peri_layout *x = &inputs[0]->layout;
+  char text[PERI_SHAPE_TEXT];
+  (void)activation;
+  if (x->ndim != 4 || x->shape[1] != layer->sizes[0]) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "InstanceNorm2d: x is %s (expected N x %lld x H x W)",
+                     peri_shape_text(x->ndim, x->shape, text), (long long)layer->sizes[0]);
+  }
+  peri_tensor *operands[] = {inputs[0], layer->parameters[0], layer->parameters[1]};
+  peri_call call;
+  peri_call_open(&call, layer->context, &peri_op_instance_norm);
+  for (int i = 0; i < 3; i++) {
+    call.args[i].given = operands[i] != NULL;
+    call.args[i].tensor = operands[i];
+  }
+  call.args[3].number = layer->options[0];
+  return peri_layer_run(&call, out);
+}
+
+const peri_layer_kind peri_kind_instance_norm2d = {
+    .name = "InstanceNorm2d",
+    .inputs = 1,
+    .sizes = {{"num_features"}},
+    .options = {EPS_OPTION, AFFINE_OPTION(0)},
+    .parameters = {{"weight", "affine", 1, {0}, peri_init_ones}, {"bias", "affine", 1, {0}, peri_init_zeros}},
+    .forward = forward_instance_norm,
+    .sample = "{{3}, {T(2, 3, 2, 4)}}, {{2, {affine = true, eps = 0.01}}, {T(1, 2, 3, 3)}}, {{2}, {T(4, 2, 1, 2)}}",
+    .doc = "InstanceNorm2d(num_features, {eps = 1e-5, affine = false, dtype = 'float32'}) -> layer\n"
+           "Normalises each of the C = num_features channels of each image of N x C x H x W, while training and after "
+           "eval() alike: peri.instance_norm. weight and bias, with affine = true, begin as ones and zeros."};

@@ -1,72 +1,25 @@
 /* Losses as fused rows: cross-entropy (log-softmax and negative log likelihood in one) and the
  * squared error. */
-#include "ops/index.h"
-#include "ops/rows.h"
+#include "ops/loss.h"
+
 #include "kernels/kernels.h"
-
-#include <float.h>
-
-enum { REDUCE_NONE, REDUCE_SUM, REDUCE_MEAN };
-#define REDUCTION_PARAM                                                                                                \
-  {                                                                                                                    \
-    "reduction", PERI_KIND_CHOICE, .optional = true, .named = true, .otherwise = REDUCE_MEAN,                          \
-                                   .choices = "none sum mean"                                                          \
-  }
+#include "ops/index.h"
 
 /* ---- cross-entropy ----
  * loss_r = logsumexp(x_r) - x_r[t_r]; with probability rows, sum over j of t_rj (logsumexp(x_r) - x_rj).
  * The second, hidden output keeps softmax(x) for the gradient: p - onehot(t), or p sum_j t_rj - t_r. */
 
-static peri_status check_classes(peri_call *call, int64_t classes) {
-  int64_t at, value;
-  PERI_TRY(peri_index_outside(call->args[1].tensor, classes, &at, &value));
-  if (at < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT,
-                        "row %lld of target is class %lld (classes count from 1: expected 1 to %lld%s)",
-                        (long long)at + 1, (long long)value, (long long)classes,
-                        value == 0 ? "; target + 1 makes labels from 0 such" : "");
-}
-
-static peri_status check_probabilities(peri_call *call) {
-  peri_tensor *target;
-  PERI_TRY(peri_tensor_contiguous(call->args[1].tensor, &target));
-  int64_t columns = target->layout.shape[1], wrong = -1;
-  double value = 0;
-  size_t size = peri_dtype_size(target->layout.dtype);
-  for (int64_t i = 0; i < target->layout.numel && wrong < 0; i++) {
-    value = peri_load_number(target->layout.dtype, target->data + (size_t)i * size);
-    if (!(value >= 0 && value <= DBL_MAX)) wrong = i;
-  }
-  peri_tensor_release(&target);
-  if (wrong < 0) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "target (%lld, %lld) is %g (expected a probability)",
-                        (long long)(wrong / columns) + 1, (long long)(wrong % columns) + 1, value);
-}
-
-static peri_status infer_cross_entropy(peri_call *call) {
-  const peri_layout *x = &call->args[0].tensor->layout, *target = &call->args[1].tensor->layout;
-  char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
-  PERI_TRY(peri_infer_float(call, 0));
-  bool classes = target->dtype == PERI_INT64 && x->ndim == 2 && target->ndim == 1 && target->shape[0] == x->shape[0];
-  bool rows = target->dtype == x->dtype && x->ndim == 2 && peri_same_shape(x, target);
-  if (!classes && !rows) {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT,
-                          "input is %s of %s and target %s of %s (expected n x classes, with n int64 classes or n x "
-                          "classes probabilities of the same dtype)",
-                          peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a),
-                          peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));
-  }
-  if (x->shape[1] == 0)
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s: there are no classes",
-                          peri_shape_text(2, x->shape, a));
-  PERI_TRY(classes ? check_classes(call, x->shape[1]) : check_probabilities(call));
+/* Called by cross_entropy alone, which has checked all: rows of logits, and classes or as many probabilities. */
+static peri_status infer_rows(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  bool classes = call->args[1].tensor->layout.dtype == PERI_INT64;
   call->note[0] = classes;
   call->dtype = x->dtype;
   size_t size = peri_dtype_size(x->dtype);
   /* targets from 0, or the logarithms of the probabilities; and the losses of the rows */
   call->workspace_bytes =
       (size_t)x->shape[0] * size + (classes ? (size_t)x->shape[0] * sizeof(int64_t) : (size_t)x->numel * size);
-  PERI_TRY(peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? 1 : 0, x->shape));
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, call->args[2].integer == PERI_REDUCE_NONE ? 1 : 0, x->shape));
   return peri_infer_output(call, 1, x->dtype, 2, x->shape);
 }
 
@@ -109,11 +62,11 @@ static peri_status run_classes(peri_call *call, peri_tensor *x, char *losses) {
 static peri_status reduce_losses(peri_call *call, int64_t n, const char *losses, int64_t reduction) {
   peri_tensor *y = call->outputs[0].tensor;
   size_t size = peri_dtype_size(call->dtype);
-  if (reduction == REDUCE_NONE) {
+  if (reduction == PERI_REDUCE_NONE) {
     if (n > 0) memcpy(y->data, losses, (size_t)n * size);
     return PERI_OK;
   }
-  if (reduction == REDUCE_SUM) return peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data);
+  if (reduction == PERI_REDUCE_SUM) return peri_reduce_sum(call->context, call->dtype, 1, n, 1, losses, y->data);
   return peri_reduce_moments(call->context, call->dtype, 1, n, 1, losses, 1, false, y->data, NULL);
 }
 
@@ -132,7 +85,9 @@ static peri_status run_cross_entropy(peri_call *call) {
 }
 
 /* What the mean divides the gradient of each of n losses by. */
-static double divisor(const peri_backward *B, int64_t n) { return B->args[2].integer == REDUCE_MEAN ? (double)n : 1; }
+static double divisor(const peri_backward *B, int64_t n) {
+  return B->args[2].integer == PERI_REDUCE_MEAN ? (double)n : 1;
+}
 
 static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0], *own_g;
@@ -167,7 +122,7 @@ static peri_status grad_cross_entropy(peri_backward *B) {
     peri_answer(B, 0, peri_formula_own(B, status, gx));
     return PERI_OK;
   }
-  if (B->args[2].integer == REDUCE_NONE) g = peri_step_reshape(B, g, 2, column);
+  if (B->args[2].integer == PERI_REDUCE_NONE) g = peri_step_reshape(B, g, 2, column);
   g = peri_step_div(B, g, peri_constant(divisor(B, rows)));
   if (B->needs[0]) {
     peri_value p = peri_apply(B, &peri_op_softmax, 1, &x), t = target;
@@ -191,39 +146,27 @@ static peri_status grad_cross_entropy(peri_backward *B) {
   return PERI_OK;
 }
 
-const peri_op peri_op_cross_entropy = {
-    .name = "cross_entropy",
+const peri_op peri_op_cross_entropy_rows = {
+    .name = "cross_entropy_rows",
+    .flags = PERI_OP_INTERNAL,
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1),
     .outputs = 2,
-    .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, REDUCTION_PARAM},
-    .infer = infer_cross_entropy,
+    .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, PERI_REDUCTION_PARAM},
+    .infer = infer_rows,
     .run = run_cross_entropy,
     .grad = grad_cross_entropy,
-    .low = -2,
-    .high = 2,
-    .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, "
-              "{T(4, 3), T(4, 3):softmax()}, {T(4, 3), T(4, 3):softmax(), {reduction = 'none'}}",
-    .doc = "cross_entropy(input, target, {reduction = 'mean'}) -> tensor\n"
-           "Of n x k logits: the mean over rows of log(sum(exp(x))) - x[target]. target is n int64 classes from 1, or "
-           "n x k probabilities. reduction is 'mean', 'sum' or 'none' (n losses).",
+    .doc = "cross_entropy_rows(input, target, {reduction = 'mean'}) -> tensor\n"
+           "cross_entropy of a matrix without weights, of targets that are checked.",
 };
 
 /* ---- squared error ---- */
 
 static peri_status infer_mse(peri_call *call) {
-  const peri_layout *x = &call->args[0].tensor->layout, *target = &call->args[1].tensor->layout;
-  char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
-  PERI_TRY(peri_infer_float(call, 0));
-  if (peri_same_shape(x, target)) {
-    PERI_TRY(peri_infer_same_dtype(call, 0, 1));
-  } else {
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s of %s but target is %s of %s",
-                          peri_dtype_name(x->dtype), peri_shape_text(x->ndim, x->shape, a),
-                          peri_dtype_name(target->dtype), peri_shape_text(target->ndim, target->shape, b));
-  }
+  const peri_layout *x = &call->args[0].tensor->layout;
+  PERI_TRY(peri_loss_alike(call, 1));
   call->dtype = x->dtype;
   call->workspace_bytes = (size_t)x->numel * peri_dtype_size(x->dtype);
-  return peri_infer_output(call, 0, x->dtype, call->args[2].integer == REDUCE_NONE ? x->ndim : 0, x->shape);
+  return peri_infer_output(call, 0, x->dtype, call->args[2].integer == PERI_REDUCE_NONE ? x->ndim : 0, x->shape);
 }
 
 /* (input - target)^2 into y */
@@ -245,13 +188,13 @@ static peri_status run_mse(peri_call *call) {
   difference loops = {kernels->binary[PERI_BINARY_sub][call->dtype], kernels->unary[PERI_UNARY_square][call->dtype]};
   int64_t reduction = call->args[2].integer, n = x->layout.numel;
   peri_iterator it;
-  if (reduction != REDUCE_NONE) {
+  if (reduction != PERI_REDUCE_NONE) {
     peri_layout_set(&squares.layout, call->dtype, x->layout.ndim, x->layout.shape);
     squares.data = call->workspace;
   }
   peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (const peri_view *[]){&squares, &x->view, &target->view});
   PERI_TRY(peri_iterate(call->context, &it, squared_difference, &loops));
-  return reduction == REDUCE_NONE ? PERI_OK : reduce_losses(call, n, squares.data, reduction);
+  return reduction == PERI_REDUCE_NONE ? PERI_OK : reduce_losses(call, n, squares.data, reduction);
 }
 
 /* 2 (input - target) g, divided by the count for the mean */
@@ -269,7 +212,7 @@ const peri_op peri_op_mse_loss = {
     .name = "mse_loss",
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1),
     .outputs = 1,
-    .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, REDUCTION_PARAM},
+    .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, PERI_REDUCTION_PARAM},
     .infer = infer_mse,
     .run = run_mse,
     .grad = grad_mse,
@@ -281,4 +224,4 @@ const peri_op peri_op_mse_loss = {
            "'sum' or 'none'.",
 };
 
-const peri_op *const peri_ops_loss[] = {&peri_op_cross_entropy, &peri_op_mse_loss, NULL};
+const peri_op *const peri_ops_loss[] = {&peri_op_cross_entropy_rows, &peri_op_mse_loss, NULL};

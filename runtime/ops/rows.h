@@ -27,6 +27,14 @@ extern const peri_op peri_op_where, peri_op_to, peri_op_sum, peri_op_mean, peri_
     peri_op_einsum, peri_op_merge, peri_op_inv, peri_op_max, peri_op_min, peri_op_norm2, peri_op_distance,
     peri_op_vector_norm, peri_op_svd, peri_op_svdvals, peri_op_qr, peri_op_det, peri_op_eigh, peri_op_lu_factor,
     peri_op_cholesky, peri_op_pinv, peri_op_solve_triangular, peri_op_prod, peri_op_eigvalsh;
+/* Those that layers and losses are. */
+extern const peri_op peri_op_layer_norm, peri_op_rms_norm, peri_op_group_norm, peri_op_instance_norm, peri_op_embedding,
+    peri_op_embedding_bag, peri_op_bilinear, peri_op_adaptive_max_pool2d, peri_op_unflatten, peri_op_gelu,
+    peri_op_prelu, peri_op_glu, peri_op_l1_loss, peri_op_huber_loss, peri_op_smooth_l1_loss,
+    peri_op_binary_cross_entropy, peri_op_binary_cross_entropy_with_logits, peri_op_soft_margin_loss,
+    peri_op_hinge_embedding_loss, peri_op_kl_div, peri_op_poisson_nll_loss, peri_op_gaussian_nll_loss, peri_op_nll_loss,
+    peri_op_cross_entropy_rows, peri_op_multi_margin_loss, peri_op_multilabel_margin_loss, peri_op_margin_ranking_loss,
+    peri_op_cosine_embedding_loss, peri_op_triplet_margin_loss;
 
 /* What a row can apply to its result: the choices of its option, and their rows; the first is none. */
 #define PERI_ACTIVATIONS "none tanh relu sigmoid"
@@ -89,6 +97,9 @@ extern const peri_op *const peri_ops_norms[];
 extern const peri_op *const peri_ops_distance[];
 extern const peri_op *const peri_ops_convolution[];
 extern const peri_op *const peri_ops_loss[];
+extern const peri_op *const peri_ops_loss_elementwise[];
+extern const peri_op *const peri_ops_loss_class[];
+extern const peri_op *const peri_ops_loss_pairs[];
 extern const peri_op *const peri_ops_view[];
 extern const peri_op *const peri_ops_slice[];
 extern const peri_op *const peri_ops_take[];
@@ -106,6 +117,9 @@ extern const peri_op *const peri_ops_solvers[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];
 extern const peri_op *const peri_ops_normalize[];
+extern const peri_op *const peri_ops_normalize_rows[];
+extern const peri_op *const peri_ops_embedding[];
+extern const peri_op *const peri_ops_pool_parts[];
 extern const peri_op *const peri_ops_sequence[];
 extern const peri_op *const peri_ops_random[];
 extern const peri_op *const peri_ops_multinomial[];

@@ -94,7 +94,12 @@ describe("the twin of the layer", function()
     it(kind.name .. " computes the same", function()
       local computed = 0
       local function visit(sample, dtype, where)
-        local layer = nn[kind.name](table.unpack(sample[1]))
+        local made, layer = pcall(nn[kind.name], table.unpack(sample[1]))
+        if not made and not dtype:find "float" then -- tensors that are given to it must be of floats
+          assert.matches("expected floats that require no grad", layer, where)
+          return
+        end
+        assert(made, layer)
         if dtype:find "float" then layer:to(dtype) end
         for _, mode in ipairs { "train", "eval" } do
           layer[mode](layer)
@@ -124,7 +129,8 @@ describe("the twin of the layer", function()
             local layer = nn[kind.name](table.unpack(sample[1]))
             local want, count = entry.initial(random.stream(SEED), table.unpack(sample[1])), 0
             for name, parameter in layer:named_parameters() do
-              compare.result(want[name], parameter:detach(), kind.name .. "." .. name, {})
+              compare.result(want[name], parameter:detach(), kind.name .. "." .. name, {
+                close = entry.initial_close })
               count = count + 1
             end
             for _ in pairs(want) do count = count - 1 end

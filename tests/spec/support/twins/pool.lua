@@ -97,7 +97,14 @@ local function avg_pool(dims)
   end
 end
 
-local function adaptive(dims)
+local function mean_of(list)
+  local total = 0
+  for _, x in ipairs(list) do total = total + x end
+  return total / #list
+end
+
+-- Parts of each dimension, reduced by f(list).
+local function adaptive(dims, f)
   return function(p)
     check(p.x, dims)
     local counts, found = sizes(p.output_size, dims), {}
@@ -110,11 +117,7 @@ local function adaptive(dims)
         return places, #places
       end }
     end
-    return over_windows(p.x, dims, found, p.x.dtype, function(list)
-      local total = 0
-      for _, x in ipairs(list) do total = total + x end
-      return total / #list
-    end)
+    return over_windows(p.x, dims, found, p.x.dtype, f)
   end
 end
 
@@ -159,6 +162,7 @@ return {
   max_pool2d_with_indices = { max_pool(2, true), windows_2d .. refused_2d .. ceil_2d .. max_2d, moves = true },
   avg_pool1d = { avg_pool(1), windows_1d .. refused_1d .. avg_1d, close = "all" },
   avg_pool2d = { avg_pool(2), windows_2d .. refused_2d .. ceil_2d .. avg_2d, close = "all" },
-  adaptive_avg_pool1d = { adaptive(1), parts_1d, close = "all" },
-  adaptive_avg_pool2d = { adaptive(2), parts_2d, close = "all" },
+  adaptive_avg_pool1d = { adaptive(1, mean_of), parts_1d, close = "all" },
+  adaptive_avg_pool2d = { adaptive(2, mean_of), parts_2d, close = "all" },
+  adaptive_max_pool2d = { adaptive(2, function(list) return math.max(table.unpack(list)) end), parts_2d },
 }

@@ -1,0 +1,91 @@
+-- Losses and layers against PyTorch's numbers (golden/nn.lua, which peers/nn_golden.py writes): values and gradients of
+-- inputs and parameters, in both dtypes.
+local peri = require "perilune"
+local golden = require "golden.nn"
+local nn = peri.nn
+
+local TOLERANCES = { float32 = 1e-5, float64 = 1e-10 } -- of the largest number of a tensor
+
+-- The operand of nn_golden.py.
+local function operand(key, shape, dtype)
+  local count, values = 1, {}
+  for _, size in ipairs(shape) do count = count * size end
+  for i = 0, count - 1 do values[i + 1] = ((73 * i + 29 * key) % 101 - 50) / 32 end
+  return peri.tensor(values, { dtype = dtype }):reshape(shape)
+end
+
+-- The tensor of a kind, {kind, shape}; classes count from 1, and 0 ends a list of them.
+local function made(key, what, dtype)
+  local kind, shape = what[1], what[2]
+  local x = operand(key, shape, dtype)
+  if kind == "p" then return (x * 32 + 51) / 102 end
+  if kind == "v" then return x:abs() + 0.25 end
+  if kind == "s" then return x:gt(0):to(dtype) * 2 - 1 end
+  local number = (x * 32 + 50):to "int64"
+  if kind == "l" then return number % (shape[#shape] + 1) end
+  if kind:find "^c" then return number % math.tointeger(kind:sub(2)) + 1 end
+  return x
+end
+
+local function near(expected, got, dtype, where)
+  local wanted = peri.tensor(expected, { dtype = "float64" })
+  assert.equal(#expected, got:numel(), where)
+  local most = wanted:abs():max():item()
+  local difference = (got:detach():to "float64":reshape(-1) - wanted):abs():max():item()
+  assert.is_true(difference <= TOLERANCES[dtype] * most, ("%s: %g of %g"):format(where, difference, most))
+end
+
+-- The options of a case, with the tensors that it names.
+local function options_of(case, dtype)
+  local options, i = {}, 0
+  for _, name in ipairs { "weight", "pos_weight" } do
+    if case.options[name] then
+      options[name] = made(20 + i, case.options[name], dtype)
+      i = i + 1
+    end
+  end
+  for name, value in pairs(case.options) do options[name] = options[name] or value end
+  return options
+end
+
+local function check(case, dtype, where)
+  local arguments, inputs, leaves = { table.unpack(case.arguments or {}) }, {}, {}
+  arguments[#arguments + 1] = options_of(case, dtype)
+  local layer = nn[case.name](table.unpack(arguments)):to(dtype)
+  for i, what in ipairs(case.inputs) do
+    inputs[i] = made(i, what, dtype)
+    if what[1]:find "^[xpv]" then
+      inputs[i]:requires_grad_()
+      leaves[#leaves + 1] = inputs[i]
+    end
+  end
+  local names, i = {}, 0
+  peri.no_grad(function()
+    for name, p in layer:named_parameters() do
+      p:copy_(operand(5 + i, p.shape, dtype))
+      i, names[#names + 1] = i + 1, name
+    end
+  end)
+  local y = layer(table.unpack(inputs))
+  assert.same(case.y_shape, y.shape, where)
+  assert.equal(dtype, y.dtype, where)
+  near(case.y, y, dtype, where .. ": y")
+  y:backward(operand(9, case.y_shape, dtype))
+  for k, x in ipairs(leaves) do
+    near(case.inputs_grad[k], x.grad or x * 0, dtype, ("%s: gradient of input %d"):format(where, k))
+  end
+  for _, name in ipairs(names) do
+    near(case.grad[name], layer[name].grad, dtype, ("%s: gradient of %s"):format(where, name))
+  end
+end
+
+describe("PyTorch's numbers are those of", function()
+  for _, group in ipairs { "losses", "layers" } do
+    it(group, function()
+      assert.is_true(#golden[group] > 25)
+      for dtype in pairs(TOLERANCES) do
+        for i, case in ipairs(golden[group]) do check(case, dtype, ("%s, case %d, %s"):format(case.name, i, dtype)) end
+      end
+    end)
+  end
+end)
