@@ -151,14 +151,16 @@ peri_status peri_choose(peri_call *call, const peri_layout *x, int n, const int6
 
 /* Whether the dimensions that the index runs over lie evenly behind one another; then so many elements apart. */
 static bool lie_evenly(const peri_choice *c, const peri_layout *x, int64_t *step) {
-  int64_t run = 0; /* elements of the dimensions so far */
+  int64_t run = 0; /* elements of the dimensions so far; 0 where they are expanded */
+  bool first = true;
   *step = 0;
   for (int k = c->n - 1; k >= 0; k--) {
     int64_t size = x->shape[c->dim[k]], stride = x->strides[c->dim[k]];
     if (size == 1) continue;
-    if (run == 0) {
+    if (first) {
       *step = stride;
       run = stride * size;
+      first = false;
     } else if (stride != run) {
       return false;
     } else {

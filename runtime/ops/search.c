@@ -199,10 +199,12 @@ static peri_status run_isin(peri_call *call) {
   if (status == PERI_OK) {
     size_t bytes = (size_t)(count + 2 * others) * sizeof(int64_t);
     status = peri_alloc(call->context, bytes, &memory);
-    int64_t *place = memory, *index = place + count;
-    void *sorted = index + others;
-    if (status == PERI_OK) status = peri_sort_rows(call->context, call->dtype, 1, others, false, among, sorted, index);
-    if (status == PERI_OK) status = look_for(call, count, elements, others, sorted, place);
+    if (status == PERI_OK) {
+      int64_t *place = memory, *index = place + count;
+      void *sorted = index + others;
+      status = peri_sort_rows(call->context, call->dtype, 1, others, false, among, sorted, index);
+      if (status == PERI_OK) status = look_for(call, count, elements, others, sorted, place);
+    }
     peri_free(call->context, memory, memory == NULL ? 0 : bytes);
   }
   for (int i = 0; i < 2; i++) peri_tensor_release(&own[i]);

@@ -303,4 +303,10 @@ describe("keys of all kinds of entries", function()
     q[{ q }] = 9
     assert.same({ 9, 9, 9 }, q:totable())
   end)
+
+  it("read what is expanded, whose dimensions lie nowhere", function()
+    local column = peri.arange(1, 4):reshape(4, 1)
+    assert.same({ 1, 2, 4 }, column:expand(4, 5)[{ { { 1, 2, 4 } }, { { 5, 1, 3 } } }]:totable())
+    assert.same({ 3, 1, 4 }, column:t():expand(5, 4)[{ { { 5, 1, 3 } }, { { 3, 1, 4 } } }]:totable())
+  end)
 end)
