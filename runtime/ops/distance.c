@@ -224,7 +224,7 @@ static peri_status compose_pdist(peri_backward *B) {
   peri_value x = peri_of(call->args[0].tensor), ends[2];
   for (int i = 0; i < 2; i++) {
     peri_value index = pairs_of(B, call->args[0].tensor->layout.shape[0], i == 0);
-    ends[i] = peri_apply(B, &peri_op_index_select, 2, (peri_value[]){x, index});
+    ends[i] = peri_step_index_select(B, x, 0, index);
   }
   peri_value differences = peri_step_sub(B, ends[0], ends[1]);
   double p = call->args[0].tensor->layout.shape[1] == 0 ? 2 : call->args[1].number;

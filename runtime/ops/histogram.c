@@ -28,7 +28,7 @@ static peri_status infer_bincount(peri_call *call) {
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "x[%lld] is %lld (expected at least 1: counting starts there)",
                           (long long)at + 1, (long long)value);
   }
-  for (int64_t i = 0; i < x->layout.numel; i++) {
+  for (int64_t i = 0; i < peri_infer_values(&x->layout); i++) {
     int64_t own;
     memcpy(&own, x->data + i * x->layout.strides[0] * (int64_t)sizeof own, sizeof own);
     most = peri_max(most, own);

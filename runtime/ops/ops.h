@@ -240,6 +240,10 @@ peri_status peri_infer_float(peri_call *call, int arg); /* a float tensor is req
 peri_status peri_infer_same_dtype(peri_call *call, int first, int second);
 /* The number that is argument arg must be a value of dtype (peri_number_fits); tensors pass. */
 peri_status peri_infer_fits(peri_call *call, int arg, peri_dtype dtype);
+/* Of how many elements of a vector the values are to be looked at: those of an expanded one are all its first. */
+static inline int64_t peri_infer_values(const peri_layout *vector) {
+  return vector->ndim == 1 && vector->numel > 0 && vector->strides[0] == 0 ? 1 : vector->numel;
+}
 /* Output number `output` is contiguous, of that shape; an error when its elements or bytes cannot be counted. */
 peri_status peri_infer_output(peri_call *call, int output, peri_dtype dtype, int ndim, const int64_t *shape);
 

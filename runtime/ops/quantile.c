@@ -294,6 +294,7 @@ static peri_status infer_quantile(peri_call *call) {
   int64_t count;
   PERI_TRY(peri_infer_float(call, 0));
   PERI_TRY(infer_q(call, &count));
+  if (call->args[1].tensor != NULL) count = peri_infer_values(&call->args[1].tensor->layout);
   for (int64_t i = 0; i < count; i++) {
     double q = q_value(&call->args[1], i);
     if (!(q >= 0 && q <= 1)) return peri_call_fail(call, PERI_ERR_ARGUMENT, "q is %g (expected 0 to 1)", q);

@@ -215,7 +215,7 @@ static peri_status check_weights(peri_call *call, int arg, bool whole) {
                           whole ? "int64" : "float32 or float64");
   }
   size_t step = (size_t)w->strides[0] * peri_dtype_size(w->dtype);
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; i < peri_infer_values(w); i++) {
     double value = peri_load_number(w->dtype, weights->data + (size_t)i * step);
     if (value >= 0) continue;
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s[%lld] is %g (expected at least 0)", name, (long long)i + 1,
