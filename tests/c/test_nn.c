@@ -136,9 +136,9 @@ static void words_of_numbers(void) {
   PERI_CHECK(peri_option_word(-1e300) == PERI_MAX_WORDS && peri_option_word(-INFINITY) == PERI_MAX_WORDS, "no word");
 }
 
-/* ---- layers that are a row: its arguments are the sizes, then the options ---- */
+/* ---- layers that are a row: its arguments are the sizes and options of their names ---- */
 
-static const peri_layer_kind shaped = {.name = "Shaped", .inputs = 1, .row = &peri_op_reshape, .sizes = {{"sizes", 3}}};
+static const peri_layer_kind shaped = {.name = "Shaped", .inputs = 1, .row = &peri_op_reshape, .sizes = {{"shape", 3}}};
 static const peri_layer_kind turned = {.name = "Turned",
                                        .inputs = 1,
                                        .row = &peri_op_permute,
@@ -178,10 +178,31 @@ static void rows_with_lists(void) {
 
 /* ---- the rows that are shipped ---- */
 
+static bool has_argument(const peri_op *row, const char *name) {
+  for (int i = 0; i < peri_op_params(row); i++) {
+    if (strcmp(row->params[i].name, name) == 0) return true;
+  }
+  return false;
+}
+
+/* What the row does not know is not handed on: of a layer without parameters of its own, that would be a mistake. */
+static void check_row_names(const peri_layer_kind *kind) {
+  bool own = kind->row == NULL;
+  for (const peri_layer_parameter *parameter = kind->parameters; parameter->name != NULL; parameter++) {
+    own |= !parameter->given;
+    PERI_CHECK(!parameter->given || has_argument(kind->row, parameter->name), "%s: %s", kind->name, parameter->name);
+  }
+  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++)
+    PERI_CHECK(own || has_argument(kind->row, size->name), "%s: %s", kind->name, size->name);
+  for (const peri_option *option = kind->options; option->name != NULL; option++)
+    PERI_CHECK(own || has_argument(kind->row, option->name), "%s: %s", kind->name, option->name);
+}
+
 static void check_kinds(const peri_layer_kind *const *kinds) {
   for (; *kinds != NULL; kinds++) {
     int values = 0;
     check_option_row((*kinds)->name, (*kinds)->options, PERI_LAYER_VALUES);
+    check_row_names(*kinds);
     for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
       values += peri_layer_size_values(size);
     PERI_CHECK(values <= PERI_LAYER_SIZES, "%s: %d values of sizes", (*kinds)->name, values);
