@@ -2,7 +2,7 @@
 local peri, internal, nn = ...
 local check = internal.check
 
-nn.init = internal.load("nn.init", peri, internal)
+internal.load("nn.init", peri, internal, nn.init)
 
 internal.load("nn.summary", peri, internal, nn)
 

@@ -97,6 +97,9 @@ void nn_open_utils(lua_State *L, bind_state *S, int module) {
       {NULL, NULL, NULL}};
   lua_newtable(L);
   bind_set_documented(L, S, functions);
+  lua_newtable(L); /* the rest of which lua/nn/init.lua has */
+  bind_set_part(L, -1, "init");
+  lua_setfield(L, module, "init");
   bind_set_part(L, -1, "utils");
   lua_setfield(L, module, "utils");
 }

@@ -1,9 +1,7 @@
 -- peri.nn.init: initial values of parameters, written in place and not recorded.
-local peri, internal = ...
+local peri, internal, init = ...
 local check = internal.check
 local fail, describe, kinds = check.fail, check.describe, check.kinds
-
-local init = {}
 
 -- ---- arguments ----
 
@@ -205,5 +203,3 @@ end, [[
 sparse_(tensor, sparsity, std = 0.01, {generator}) -> tensor
 A matrix of normal numbers with deviation std, of which in each column that part is 0, rounded up. J. Martens, 'Deep
 learning via Hessian-free optimization', 2010.]] .. GENERATOR)
-
-return init

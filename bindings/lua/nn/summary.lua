@@ -103,4 +103,3 @@ dtype or as the parameters are; 'int64' for an Embedding.]], function(net, shape
   rows.parameters, rows.macs = rows[1].parameters, rows[1].macs
   return setmetatable(rows, Summary)
 end, nn)
-internal.set_class("nn.summary", nil, Summary)
