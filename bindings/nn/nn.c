@@ -53,7 +53,7 @@ static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const
     for (int i = 0; i < n; i++) {
       numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
       if (isnan(values[i])) numbers[i] = 0;
-      if (values[i] == 0) bind_error(L, kind->name, "%s has a 0 (expected at least 1)", size->name);
+      if (values[i] == 0) bind_error(L, kind->name, "%s is 0 (expected at least 1)", size->name);
     }
     return n;
   }

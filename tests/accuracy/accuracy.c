@@ -364,5 +364,6 @@ int main(int argc, char **argv) {
     failures += !right;
   }
   mpfr_clears(t, u, (mpfr_ptr)0);
+  mpfr_free_cache();
   return failures > 0;
 }
