@@ -409,6 +409,8 @@ static void read_arguments(const reader *r, int top) {
       index++;
       continue;
     }
+    /* a dimension that is left out before other arguments: index_select(x, index) */
+    if (params[i].optional && params[i].kind == PERI_KIND_DIM && lua_isuserdata(r->L, index)) continue;
     if (index == top && is_options(r, i, index)) break;
     index += read_argument(r, i, index, top);
   }

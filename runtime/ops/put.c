@@ -248,7 +248,7 @@ const peri_op peri_op_index_copy = {
     .saves = PERI_SAVE_INPUT(2),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"dim", PERI_KIND_DIM},
+               {"dim", PERI_KIND_DIM, .optional = true},
                {"index", PERI_KIND_INDICES},
                {"source", PERI_KIND_OPERAND}},
     .infer = infer_rows,
@@ -261,7 +261,7 @@ const peri_op peri_op_index_copy = {
     .doc = "index_copy(x, dim, index, source) -> tensor\n"
            "x with source, broadcast and converted to its dtype, in place of the entries along dim at the int64 vector "
            "index; where one is named twice the last stays, and has the gradient. Source and index may share memory "
-           "with x.",
+           "with x. Without dim along the first.",
 };
 
 static peri_status run_index_fill(peri_call *call) { return write_rows(call, 3, plain(call)); }
@@ -275,7 +275,7 @@ const peri_op peri_op_index_fill = {
     .saves = PERI_SAVE_INPUT(2),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"dim", PERI_KIND_DIM},
+               {"dim", PERI_KIND_DIM, .optional = true},
                {"index", PERI_KIND_INDICES},
                {"value", PERI_KIND_NUMBER}},
     .infer = infer_rows,
@@ -284,8 +284,9 @@ const peri_op peri_op_index_fill = {
     .low = -1,
     .high = 1,
     .sample = "{T(4, 3), 1, I(4, 2), 7}, {T(4, 3), 2, I(3, 5), -1}",
-    .doc = "index_fill(x, dim, index, value) -> tensor\n"
-           "x with value, which its dtype must have, in all entries along dim at the int64 vector index.",
+    .doc =
+        "index_fill(x, dim, index, value) -> tensor\n"
+        "x with value, which its dtype must have, in all entries along dim, or the first, at the int64 vector index.",
 };
 
 /* ---- index_add ---- */
@@ -332,7 +333,7 @@ const peri_op peri_op_index_add = {
     .saves = PERI_SAVE_INPUT(2),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"dim", PERI_KIND_DIM},
+               {"dim", PERI_KIND_DIM, .optional = true},
                {"index", PERI_KIND_INDICES},
                {"source", PERI_KIND_TENSOR},
                {"alpha", PERI_KIND_NUMBER, .optional = true, .named = true, .otherwise = 1}},
@@ -345,7 +346,7 @@ const peri_op peri_op_index_add = {
     .doc = "index_add(x, dim, index, source, {alpha = 1}) -> tensor\n"
            "x with alpha * source, broadcast, added to the entries along dim at the int64 vector index. Where one is "
            "named twice both are added, one after the other in the order of index, with any number of threads. x is "
-           "float32, float64 or int64 (which wraps around).",
+           "float32, float64 or int64 (which wraps around). Without dim along the first.",
 };
 
 /* ---- put ---- */

@@ -172,7 +172,7 @@ const peri_op peri_op_index_select = {
     .flags = PERI_OP_ELEMENTWISE,
     .saves = PERI_SAVE_INPUT(2),
     .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"index", PERI_KIND_INDICES}},
+    .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}, {"index", PERI_KIND_INDICES}},
     .infer = infer_index_select,
     .run = run_index_select,
     .grad = grad_index_select,
@@ -181,7 +181,7 @@ const peri_op peri_op_index_select = {
     .sample = "{T(4, 3), 1, I(4, 6)}, {T(4, 3), 2, I(3, 2)}, {T(4), 1, I(4, 0)}",
     .doc = "index_select(x, dim, index) -> tensor\n"
            "The entries of x along dim at the positions of the int64 vector index, in its order; what x[index] does "
-           "for rows.",
+           "for rows. Without dim along the first.",
 };
 
 /* ---- several index tensors ----

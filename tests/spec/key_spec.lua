@@ -310,3 +310,14 @@ describe("keys of all kinds of entries", function()
     assert.same({ 3, 1, 4 }, column:t():expand(5, 4)[{ { { 5, 1, 3 } }, { { 3, 1, 4 } } }]:totable())
   end)
 end)
+
+describe("rows with an index", function()
+  it("go along the first dimension where none is named", function()
+    local x, index = peri.arange(1, 6):reshape(3, 2), long { 3, 1 }
+    local function same(a, b) assert.same(b:totable(), a:totable()) end
+    same(x:index_select(index), x:index_select(1, index))
+    same(x:index_copy(index, x[{ { 1, 2 } }]), x:index_copy(1, index, x[{ { 1, 2 } }]))
+    same(x:index_fill(index, 7), x:index_fill(1, index, 7))
+    same(x:index_add(index, x[{ { 1, 2 } }]), x:index_add(1, index, x[{ { 1, 2 } }]))
+  end)
+end)

@@ -16,7 +16,7 @@ local function resolve(v, n)
 end
 
 local function index_select(p)
-  local d = array.dim(p.dim, #p.x.shape)
+  local d = array.dim(p.dim or 1, #p.x.shape)
   if #p.index.shape ~= 1 then array.refuse() end
   need_index(p.index, p.x.shape[d])
   return array.build(p.x.dtype, array.with(p.x.shape, d, p.index.shape[1]), function(at)
@@ -285,7 +285,7 @@ local function put(p)
 end
 
 local function along_rows(p, source, combine)
-  local d = array.dim(p.dim, #p.x.shape)
+  local d = array.dim(p.dim or 1, #p.x.shape)
   if #p.index.shape ~= 1 then array.refuse() end
   need_index(p.index, p.x.shape[d])
   need_fit(p.x, source)
@@ -308,7 +308,7 @@ end
 
 -- visit(place in x, value) for each position of index.
 local function each_along(p, visit)
-  local d = array.dim(p.dim, #p.x.shape)
+  local d = array.dim(p.dim or 1, #p.x.shape)
   need_along(p.x, p.index, d)
   if array.is(p.source) then
     if #p.source.shape ~= #p.index.shape then array.refuse() end
