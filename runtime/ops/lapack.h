@@ -75,8 +75,8 @@ typedef struct peri_vectors {
 } peri_vectors;
 void peri_fix_signs(peri_dtype dtype, int64_t n, peri_vectors vectors, const peri_vectors *followers);
 
-/* ---- workspace: pieces one behind the other, each aligned ---- */
-static inline size_t peri_room(size_t bytes) { return (bytes + 63) / 64 * 64; }
+/* ---- workspace: pieces one behind the other, each aligned, and none empty: there is memory to point to ---- */
+static inline size_t peri_room(size_t bytes) { return bytes == 0 ? 64 : (bytes + 63) / 64 * 64; }
 
 /* "A is singular ..": which matrix of a batch it was. */
 const char *peri_which(char *buffer, size_t bytes, int64_t index, int64_t count);

@@ -2,6 +2,8 @@
 #include "product/distance.h"
 #include "kernels/kernels.h"
 
+#include <string.h>
+
 #define PIECE   (1 << 18) /* differences: some tens of microseconds */
 #define COLUMNS 256       /* of b at once, which then stay in cache for all rows of a piece */
 
@@ -27,6 +29,11 @@ static void distance_piece(void *arg, int64_t piece) {
 
 peri_status peri_distance(peri_context *context, const peri_distances *job) {
   if (job->batch == 0 || job->m == 0 || job->n == 0) return PERI_OK;
+  if (job->d == 0) { /* nothing lies at a and b, and nothing apart */
+    size_t size = job->dtype == PERI_FLOAT32 ? sizeof(float) : sizeof(double);
+    memset(job->c, 0, (size_t)(job->batch * job->m * job->n) * size);
+    return PERI_OK;
+  }
   int64_t row = peri_max(1, job->n) * peri_max(1, job->d), rows = peri_max(1, PIECE / row);
   rows = peri_min(job->m, rows + (4 - rows % 4) % 4);
   pieces p = {.job = job, .kernels = context->kernels->distance, .rows = rows, .count = (job->m + rows - 1) / rows};
