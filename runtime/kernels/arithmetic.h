@@ -3,8 +3,11 @@
  * loops.h; ROWS_kinds(...) gives its arguments where the type has the loops, and WIDE1 and WIDE2 say what float32
  * does instead of a loop that float64 alone has. The words of the lines are those of expressions.h. */
 
+/* A single loop each: around one of PERI_FOR_EACH's the compiler checks for overlap once more, and takes a form of no
+ * vectors where y is an input. */
 static PERI_ALWAYS_INLINE void FN(map1)(int64_t n, T *y, const T *a, T (*f)(T, bool)) {
-  PERI_FOR_EACH(i, n, LANES, y[i] = f(a[i], false));
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) y[i] = f(a[i], false);
 }
 
 /* Whole vectors: n is a multiple of LANES, and no code is made for a rest. */
@@ -26,7 +29,8 @@ static PERI_NOINLINE void FN(each_chain)(int64_t n, T *gx, const T *g, const T *
 
 /* gx = g * slope(x, y) */
 static PERI_ALWAYS_INLINE void FN(chain)(int64_t n, T *gx, const T *g, const T *x, const T *y, T (*slope)(T, T, bool)) {
-  PERI_FOR_EACH(i, n, LANES, gx[i] = g[i] * slope(x[i], y[i], false));
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) gx[i] = g[i] * slope(x[i], y[i], false);
 }
 
 static PERI_ALWAYS_INLINE void FN(chain_lanes)(int64_t n, T *gx, const T *g, const T *x, const T *y,
@@ -38,7 +42,8 @@ static PERI_ALWAYS_INLINE void FN(chain_lanes)(int64_t n, T *gx, const T *g, con
 }
 
 static PERI_ALWAYS_INLINE void FN(map2)(int64_t n, T *y, const T *a, const T *b, T (*f)(T, T, bool)) {
-  PERI_FOR_EACH(i, n, LANES, y[i] = f(a[i], b[i], false));
+  PERI_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) y[i] = f(a[i], b[i], false);
 }
 
 /* For what is used everywhere: a number on either side, and any strides. */
@@ -48,10 +53,12 @@ static PERI_ALWAYS_INLINE void FN(map2_any)(int64_t n, char *y, ptrdiff_t sy, co
   const T *as = (const T *)a, *bs = (const T *)b;
   if (DENSE(T, sy) && DENSE(T, sa) && sb == 0 && n > 0) {
     T right = *bs;
-    PERI_FOR_EACH(i, n, LANES, out[i] = f(as[i], right, false));
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = f(as[i], right, false);
   } else if (DENSE(T, sy) && sa == 0 && DENSE(T, sb) && n > 0) {
     T left = *as;
-    PERI_FOR_EACH(i, n, LANES, out[i] = f(left, bs[i], false));
+    PERI_INDEPENDENT
+    for (int64_t i = 0; i < n; i++) out[i] = f(left, bs[i], false);
   } else {
     for (int64_t i = 0; i < n; i++) {
       PERI_ONE_BY_ONE;
