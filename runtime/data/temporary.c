@@ -10,11 +10,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PREFIX ".perilune-"
 #define ENDING ".tmp"
 #define NAMES  10000
+#define PAUSES 50
+#define PAUSE  1000000 /* ns */
 
 static bool is_same_file(const struct stat *a, const struct stat *b) {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -105,7 +108,8 @@ static bool is_ours(int file) {
 
 /* Not mkstemp, whose files nobody else may read: the process's umask shall decide, as for any file. */
 bool peri_temporary_open_named(peri_temporary *t, int folder) {
-  *t = (peri_temporary){.folder = folder, .file = -1, .others = sweep(folder)};
+  *t = (peri_temporary){.folder = folder, .file = -1};
+  sweep(folder);
   for (int i = 0; i < NAMES; i++) {
     set_name(t, i);
     t->file = openat(t->folder, t->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -122,7 +126,7 @@ bool peri_temporary_open_named(peri_temporary *t, int folder) {
 bool peri_temporary_open(peri_temporary *t, int folder) {
   *t = (peri_temporary){.folder = folder, .file = -1};
   if (!open_nameless(t)) return peri_temporary_open_named(t, folder);
-  t->others = sweep(folder);
+  sweep(folder);
   return true;
 }
 
@@ -138,5 +142,6 @@ void peri_temporary_close(peri_temporary *t) {
   if (t->name[0] != '\0') unlinkat(t->folder, t->name, 0);
   close(t->file); /* and the lock is free */
   t->file = -1;
-  if (t->others) sweep(t->folder);
+  const struct timespec pause = {.tv_nsec = PAUSE};
+  for (int i = 0; sweep(t->folder) && i < PAUSES; i++) nanosleep(&pause, NULL);
 }

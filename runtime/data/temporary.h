@@ -13,7 +13,6 @@ typedef struct peri_temporary {
   int folder;    /* descriptor, borrowed */
   int file;      /* open for writing; -1: none */
   char name[64]; /* in the folder, "" while it has none */
-  bool others;   /* there were some that somebody held */
 } peri_temporary;
 
 /* Removes what others left in the folder and opens a new one with the mode that the umask leaves of 0666. False with
@@ -23,8 +22,9 @@ bool peri_temporary_open(peri_temporary *temporary, int folder);
 bool peri_temporary_open_named(peri_temporary *temporary, int folder);
 /* Puts it, complete, in the place of `base` in the folder; false with errno. */
 bool peri_temporary_rename(peri_temporary *temporary, const char *base);
-/* Closes it, and removes it when it was not renamed; and looks once more whether those are still held that were: a
- * process that is being killed holds its own until it is gone. Idempotent. */
+/* Closes it, and removes it when it was not renamed; and looks once more for what others left: a process that is being
+ * killed may still finish giving its own a name, and holds it until it is gone, which is waited for, for a twentieth of
+ * a second at most. Idempotent. */
 void peri_temporary_close(peri_temporary *temporary);
 
 #endif
