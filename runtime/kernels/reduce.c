@@ -67,6 +67,8 @@ static void cut(reduce_job *job) {
       job->n_step = peri_min(job->n_step, peri_max(1, LONGEST_PIECE / job->inner_step));
     }
   }
+  job->outer_step = peri_even_step(job->outer, job->outer_step);
+  job->n_step = peri_even_step(n, job->n_step);
   job->outer_pieces = ceil_div(job->outer, job->outer_step);
   job->inner_pieces = ceil_div(job->inner, job->inner_step);
   job->n_pieces = ceil_div(n, job->n_step);
