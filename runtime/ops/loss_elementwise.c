@@ -28,10 +28,15 @@ const peri_op peri_op_l1_loss = {
            "The mean of |input - target| over all elements; both have one shape and float dtype. " PERI_REDUCTION_DOC,
 };
 
-/* With c = min(d, delta): c (d - c / 2), which is d^2 / 2 up to delta, and goes on as a line. */
+/* d^2 / 2 up to delta, from where it goes on as a line. */
 static peri_value bent(peri_backward *B, double delta) {
-  peri_value d = distance(B), c = peri_step_minimum(B, d, peri_constant(delta));
-  return peri_step_mul(B, c, peri_step_sub(B, d, peri_step_mul(B, c, peri_constant(0.5))));
+  peri_call call;
+  peri_value difference = peri_step_sub(B, input_of(B), target_of(B));
+  if (B->formula->status != PERI_OK) return difference;
+  peri_step_open(B, &call, &peri_op_bent, 1, &difference);
+  call.args[1].number = delta;
+  call.in_place = true; /* nobody else has the differences, and the loss is recorded as one */
+  return peri_step_run(B, &call);
 }
 
 /* Its gradient: the difference between -delta and delta, divided by `by`; or the sign, where delta is 0. */
