@@ -51,6 +51,7 @@ static void offer(buffer *b, int64_t count, const uint64_t *keys, int64_t first)
   for (int64_t j = 0; j < count; j++) {
     if (!b->full || keys[j] < b->last) b->items[b->count++] = (peri_item){keys[j], first + j};
   }
+  if (!b->full && b->count >= 2 * b->k) cut(b); /* from then on little is kept */
 }
 
 static buffer open_buffer(const top_job *job, peri_item *items) {
