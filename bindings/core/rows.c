@@ -503,6 +503,14 @@ static int call_list(lua_State *L, bind_state *S, peri_call *call) {
   return 1;
 }
 
+/* The first output as one Lua value, without a handle. */
+static int call_value(lua_State *L, bind_state *S, peri_call *call) {
+  BIND_TRY(L, S, peri_call_run(call));
+  bind_push_element(L, &call->outputs[0].tensor->view);
+  for (int i = 0; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
+  return 1;
+}
+
 /* The row that the row is with its first argument alone: the list of its result's rows. */
 static int call_alone(lua_State *L, bind_state *S, const peri_op *op) {
   peri_call call;
@@ -545,10 +553,10 @@ static int call_row(lua_State *L) {
     return 1;
   }
   if (op->list != NULL) return call_list(L, S, &call);
+  if ((op->flags & PERI_OP_FULL_VALUE) && !call.args[1].given) return call_value(L, S, &call);
   int shown = bind_run(L, S, &call);
-  if ((op->flags & (PERI_OP_FULL_VALUE | PERI_OP_FULL_ONE)) && !call.args[1].given) {
+  if ((op->flags & PERI_OP_FULL_ONE) && !call.args[1].given) {
     lua_settop(L, -shown); /* the first output */
-    if (op->flags & PERI_OP_FULL_VALUE) bind_push_element(L, &bind_to_tensor(L, S, -1)->view);
     return 1;
   }
   if ((op->flags & PERI_OP_CREATES) && call.args[peri_op_params(op) - 1].integer) {
