@@ -2,10 +2,10 @@
  *
  * Each thread begins with a share of the pieces, the same one in every job, so that it finds in its cache what it had
  * there, and then helps with the shares of others. The caller works too and waits only for pieces that a worker has
- * taken, never for a worker that has not woken up: where other programs want the processors, a parallel operation costs little more than a
- * serial one. (An OpenMP team meets at a barrier; with one of two processors taken by another program,
- * training was 4.5 times slower with two threads than with one.) A worker looks for the next job for a
- * moment and then sleeps.
+ * taken, never for a worker that has not woken up: where other programs want the processors, a parallel operation costs
+ * little more than a serial one. (An OpenMP team meets at a barrier; with one of two processors taken by another
+ * program, training was 4.5 times slower with two threads than with one.) A worker looks for the next job for a moment
+ * and then sleeps.
  *
  * `state` is OPEN while pieces may be taken, plus the number of workers inside. A worker enters by
  * raising it while it is OPEN; the job's fields are written before it opens and stay until it is 0. */
@@ -38,7 +38,7 @@ struct peri_team {
   peri_context *context;
   peri_body body;
   void *arg;
-  unsigned guests; /* workers that may enter */
+  unsigned guests;               /* workers that may enter */
   share shares[MAX_WORKERS + 1]; /* guests and the caller */
   atomic_uint seats; /* taken: workers are numbered anew in each job, so that scratch space can be by number */
   atomic_uint state;
