@@ -5,6 +5,8 @@
 #include "kernels/scalar.h"
 #include "kernels/special.h"
 
+#include <float.h>
+
 #define AT(type, pointer, stride)  (*(const type *)((pointer) + i * (stride)))
 #define PUT(type, pointer, stride) (*(type *)((pointer) + i * (stride)))
 #define DENSE(type, stride)        ((stride) == (ptrdiff_t)sizeof(type))
@@ -30,10 +32,20 @@
   static PERI_ALWAYS_INLINE T FN(fmin)(T a, T b) { return b < a || a != a ? b : a; }                                   \
   static PERI_ALWAYS_INLINE T FN(mod)(T a, T b) {                                                                      \
     T rest = fmod_of(a, b);                                                                                            \
-    return (rest > 0 && b < 0) || (rest < 0 && b > 0) ? rest + b : rest;                                               \
+    bool across = ((rest > 0) & (b < 0)) | ((rest < 0) & (b > 0)); /* no processor foresees it */                      \
+    return across ? rest + b : rest;                                                                                   \
   }
 
-FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, fmodf, __builtin_copysignf)
+/* fmod, which libm computes bit by bit. Of floats in double, a quotient below 2^28 is never rounded to the next whole
+ * number, since it is at least 2^-25 away, and the product with what is whole in it has 52 bits. */
+static PERI_ALWAYS_INLINE float near_fmodf(float a, float b) {
+  double quotient = (double)a / (double)b;
+  if (!(__builtin_fabs(quotient) < 0x1p28 && __builtin_fabsf(b) <= FLT_MAX)) return fmodf(a, b);
+  double rest = (double)a - (double)(int32_t)quotient * (double)b;
+  return __builtin_copysignf((float)rest, a);
+}
+
+FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, near_fmodf, __builtin_copysignf)
 FLOAT_ARITHMETIC(double, F64, __builtin_fabs, __builtin_sqrt, fmod, __builtin_copysign)
 
 /* int64 wraps around; unsigned arithmetic does that without undefined behaviour. */
