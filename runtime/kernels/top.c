@@ -78,10 +78,11 @@ static buffer open_buffer(const top_job *job, peri_item *items) {
 /* The first k of elements from .. to of a row, at the beginning of the buffer, in order. */
 static void read_row(const top_job *job, const void *x, int64_t from, int64_t to, buffer *b) {
   uint64_t keys[BLOCK];
+  bool ordered = b->k <= FEW && to - from > BLOCK;
   for (int64_t i = from; i < to; i += BLOCK) {
     int64_t count = peri_min(BLOCK, to - i);
     peri_keys(job->dtype, count, x, i, job->flip, keys);
-    (b->k <= FEW ? insert : offer)(b, count, keys, i);
+    (ordered ? insert : offer)(b, count, keys, i);
   }
   cut(b);
 }
