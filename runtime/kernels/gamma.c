@@ -139,8 +139,8 @@ double peri_tetragamma(double x) {
 
 /* ---- the inverse of the error function ---- */
 
-/* From S. Winitzki's approximation (A handy approximation for the error function and its inverse, 2008), three steps of
- * Halley's method; beyond 3/4 for the complement, which is exact there. */
+/* From S. Winitzki's approximation (A handy approximation for the error function and its inverse, 2008), up to three
+ * steps of Halley's method; beyond 3/4 for the complement, which is exact there. */
 double peri_erfinv(double x) {
   double size = fabs(x), left = 1 - size;
   if (!(size < 1)) return size == 1 ? x * (double)INFINITY : (double)NAN;
@@ -151,6 +151,7 @@ double peri_erfinv(double x) {
     double error = size > 0.75 ? left - erfc_f64(y) : erf_f64(y) - size;
     double move = error * 0.88622692545275801 * exp_f64(y * y);
     y -= move / (1 + y * move);
+    if (fabs(move) < 0x1p-19) break; /* what is left is its cube times at most 12 */
   }
   return x < 0 ? -y : y;
 }
