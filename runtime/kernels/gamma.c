@@ -5,10 +5,16 @@
 
 #define PI 0x1.921fb54442d18p1
 
+/* Even and odd terms apart: the two chains do not wait for each other. */
 static double polynomial(double x, int n, const double *c) {
-  double value = c[n - 1];
-  for (int i = n - 2; i >= 0; i--) value = value * x + c[i];
-  return value;
+  double square = x * x, last = c[n - 1], other = c[n - 2];
+  int i = n - 3;
+  for (; i >= 1; i -= 2) {
+    last = last * square + c[i];
+    other = other * square + c[i - 1];
+  }
+  if (i == 0) last = last * square + c[0]; /* the one with the even terms */
+  return i == 0 ? other * x + last : last * x + other;
 }
 
 /* sin(pi x) and cos(pi x); the reduction is exact */
