@@ -15,7 +15,7 @@ import torch
 
 from tensor_cases.cases import SPECIAL, lines, number
 
-FAMILIES = ["elementwise", "pairs", "activations", "reductions"]
+FAMILIES = ["elementwise", "pairs", "activations", "reductions", "order", "shapes"]
 torch.set_num_threads(1)
 
 

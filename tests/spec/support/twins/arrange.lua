@@ -368,19 +368,6 @@ end
 
 -- ---- put together ----
 
-local function common_dtype(list)
-  local dtype = list[1].dtype
-  for _, x in ipairs(list) do
-    local a, b = array.CATEGORY[dtype], array.CATEGORY[x.dtype]
-    if b > a then
-      dtype = x.dtype
-    elseif a == b and dtype ~= x.dtype then
-      dtype = a == 2 and "float64" or "int64"
-    end
-  end
-  return dtype
-end
-
 -- The arrays of a list, each seen by `as`, one behind the other along the dimension along(ndim).
 local function arrange(as, along)
   return function(p)
@@ -396,7 +383,7 @@ local function arrange(as, along)
       starts[i] = total
       total = total + x.shape[d]
     end
-    return array.build(common_dtype(seen), array.with(first.shape, d, total), function(at)
+    return array.build(array.common_dtype(seen), array.with(first.shape, d, total), function(at)
       local i = #seen
       while at[d] <= starts[i] do i = i - 1 end
       return array.at(seen[i], array.with(at, d, at[d] - starts[i]))
@@ -416,7 +403,7 @@ local function block_diag(p)
     blocks[i] = { block, rows, columns }
     rows, columns = rows + block.shape[1], columns + block.shape[2]
   end
-  return array.build(common_dtype(p.tensors), { rows, columns }, function(at)
+  return array.build(array.common_dtype(p.tensors), { rows, columns }, function(at)
     for _, b in ipairs(blocks) do
       local i, j = at[1] - b[2], at[2] - b[3]
       if i >= 1 and j >= 1 and i <= b[1].shape[1] and j <= b[1].shape[2] then return array.at(b[1], { i, j }) end
@@ -433,7 +420,7 @@ local function cartesian_prod(p)
     n = n * #x.values
   end
   local shape = #list == 1 and { n } or { n, #list }
-  return array.build(common_dtype(list), shape, function(at)
+  return array.build(array.common_dtype(list), shape, function(at)
     local rest, column = at[1] - 1, at[2] or 1
     for i = #list, column + 1, -1 do rest = rest // #list[i].values end
     return list[column].values[rest % #list[column].values + 1]

@@ -152,18 +152,14 @@ end
 local function cat(list, dim)
   if #list == 0 then array.refuse() end
   local d = array.dim(dim or 1, #list[1].shape)
-  local dtype, total, owner, start = list[1].dtype, 0, {}, {}
+  local total, owner, start = 0, {}, {}
   for _, a in ipairs(list) do
     if #a.shape ~= #list[1].shape then array.refuse() end
-    if a.dtype ~= dtype then
-      if not (array.is_float(a.dtype) and array.is_float(dtype)) then array.refuse() end
-      dtype = "float64"
-    end
     need_shape({ shape = array.with(a.shape, d, 1) }, array.with(list[1].shape, d, 1))
     for i = 1, a.shape[d] do owner[total + i], start[total + i] = a, total end
     total = total + a.shape[d]
   end
-  return array.build(dtype, array.with(list[1].shape, d, total), function(at)
+  return array.build(array.common_dtype(list), array.with(list[1].shape, d, total), function(at)
     return array.at(owner[at[d]], array.with(at, d, at[d] - start[at[d]]))
   end)
 end
@@ -408,7 +404,7 @@ local rows = {
     {{T(3)}, 2}, {{T(2, 3):t(), T(2, 3):t()}, 2} ]] },
   stack = { stack, [[ {{T(), T(), T()}}, {{T(2), T(3)}}, {{T(2, 3), T(2, 3)}, 2}, {{T(2, 3), T(2, 3)}, 3},
     {{T(2), T(2)}, 3},
-    {{T(0), T(0)}, 2}, {{I(4, 2), I(4, 2)}}, {{T(2, 3):t(), T(3, 2)}} ]] },
+    {{T(0), T(0)}, 2}, {{I(4, 2), I(4, 2)}}, {{T(2, 3):t(), T(3, 2)}}, {{T(2), I(4, 2)}, 2}, {{B(2), T(2)}} ]] },
   fill_ = { function(p)
     need_fit(p.x, p.value)
     return array.full(p.x.dtype, p.x.shape, p.value)
