@@ -15,7 +15,7 @@ import torch
 
 from tensor_cases.cases import SPECIAL, lines, number
 
-FAMILIES = ["elementwise", "pairs", "activations", "reductions", "order", "shapes"]
+FAMILIES = ["elementwise", "pairs", "activations", "reductions", "order", "shapes", "indices"]
 torch.set_num_threads(1)
 
 

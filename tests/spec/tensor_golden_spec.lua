@@ -8,7 +8,7 @@ local peri = require "perilune"
 local samples = require "support.samples"
 local abs, huge, max, mathtype = math.abs, math.huge, math.max, math.type
 
-local FAMILIES = { "elementwise", "pairs", "activations", "reductions", "order", "shapes" }
+local FAMILIES = { "elementwise", "pairs", "activations", "reductions", "order", "shapes", "indices" }
 local DTYPES = { f = "float32", d = "float64", i = "int64", u = "uint8", b = "bool" }
 local SMALLEST = { f = 2 ^ -149, d = 2 ^ -1074 }
 local NAN = peri.tensor({ 0 / 0 }, { dtype = "float64" }):abs():item() -- 0 / 0 has a minus sign on some processors
