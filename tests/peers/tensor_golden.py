@@ -15,7 +15,8 @@ import torch
 
 from tensor_cases.cases import SPECIAL, lines, number
 
-FAMILIES = ["elementwise", "pairs", "activations", "reductions", "order", "shapes", "indices"]
+FAMILIES = ["elementwise", "pairs", "activations", "reductions", "order", "shapes", "indices", "products",
+            "linalg"]
 torch.set_num_threads(1)
 
 
