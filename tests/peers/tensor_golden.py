@@ -16,7 +16,7 @@ import torch
 from tensor_cases.cases import SPECIAL, lines, number
 
 FAMILIES = ["elementwise", "pairs", "activations", "reductions", "order", "shapes", "indices", "products",
-            "linalg"]
+            "linalg", "networks", "losses", "creation"]
 torch.set_num_threads(1)
 
 

@@ -4,7 +4,7 @@ import numpy
 import torch
 import torch.nn.functional as F
 
-from .cases import INF, MAX, MIN, NAN, Row, T
+from .cases import INF, MIN, NAN, Row, T
 from .elementwise import better
 
 TOLERANCE = (1e-6, 1e-13, "element", "true")
@@ -35,7 +35,8 @@ def gelu(x, approximate):
 
 
 def gelu_tanh(x):
-    return x / (1 + numpy.exp(-2 * numpy.sqrt(2 / numpy.longdouble(numpy.pi)) * (x + numpy.longdouble("0.044715") * x**3)))
+    return x / (1 + numpy.exp(-2 * numpy.sqrt(2 / numpy.longdouble(numpy.pi))
+                              * (x + numpy.longdouble("0.044715") * x**3)))
 
 
 def clamp(x, min=None, max=None):
@@ -64,18 +65,22 @@ ROWS += [
                   [T(2, 3, dtype="b", layout="s"), T(1), T()], [T(0, dtype="b"), T(0), T(0)],
                   [T(-1, kind="S", dtype="b"), T(2), T(2, 2)]]),
     Row("where", [[T(5, dtype="b"), T(5), 2.5], [T(5, dtype="b"), -1, T(5)]],
-        lambda m, a, b: torch.where(m, *[v if torch.is_tensor(v) else torch.tensor(v, dtype=torch.float64) for v in (a, b)])),
+        lambda m, a, b: torch.where(m, *[v if torch.is_tensor(v) else torch.tensor(v, dtype=torch.float64) for v in (a,
+            b)])),
     Row("where", [[T(3, 4, dtype="b"), T(3, 4), T(4)]], dtypes="iub", grads=False),
     Row("where", [[T(4)], [T(3, 4, layout="t")], [T(2, 2, 3)], [T(0, 2)]], dtypes="ib", grads=False,
         peer=lambda x: list(torch.where(x)), positions=range(9)),
     Row("where", [[T(3, 4, kind="z")]], grads=False, peer=lambda x: list(torch.where(x)), positions=range(9)),
     Row("masked_fill", [[T(3, 4), T(3, 4, dtype="b"), 2.5], [T(3, 4, layout="t"), T(4, dtype="b"), -INF],
-                        [T(2, 3, layout="s"), T(2, 1, dtype="b"), 0], [T(0), T(0, dtype="b"), 1], [T(), T(dtype="b"), 1]]),
-    Row("masked_fill", [[T(3, 4), T(4, dtype="b"), 7], [T(3, 4, layout="t"), T(3, 1, dtype="b"), 200]], dtypes="iu", grads=False),
+                        [T(2, 3, layout="s"), T(2, 1, dtype="b"), 0], [T(0), T(0, dtype="b"), 1],
+                        [T(), T(dtype="b"), 1]]),
+    Row("masked_fill", [[T(3, 4), T(4, dtype="b"), 7], [T(3, 4, layout="t"), T(3, 1, dtype="b"), 200]], dtypes="iu",
+        grads=False),
     Row("masked_fill", [[T(3, 4), T(4, dtype="b"), True]], dtypes="b", grads=False,
         peer=lambda x, m, v: x.masked_fill(m, v)),
     Row("clamp", [[T(3, 4), -0.5, 0.75], [T(3, 4, layout="t"), None, 0.25], [T(2, 5, layout="s"), 0.1],
-                  [T(3, 4), T(4), T(3, 1)], [T(3, 4), T(), T(4, key=1)], [T(0), -1, 1], [T(), 0.0, 1.0], [T(5), 1.0, 1.0],
+                  [T(3, 4), T(4), T(3, 1)], [T(3, 4), T(), T(4, key=1)], [T(0), -1, 1], [T(), 0.0, 1.0],
+                  [T(5), 1.0, 1.0],
                   [T(2, 3), T(3), None], [T(2, 3), None, T(2, 1)], [T(2, 3), T(3), T(2, 1, kind="c")]], clamp),
     Row("clamp", [[T(-1, kind="S"), -1.5, 2.5], [T(-1, kind="S"), None, 0.0], [T(-1, kind="S"), -INF, INF]], clamp,
         second=False),
@@ -86,8 +91,10 @@ ROWS += [
     Row("to", [[T(3, 4, layout="t"), "float32"], [T(-1, kind="S"), "float32"]], lambda x, dtype: x.float(), dtypes="d",
         second=False),
     Row("to", [[T(3, 4, kind="w"), "int64"], [T(0), "int64"]], lambda x, dtype: x.long(), grads=False),
-    Row("to", [[T(-1, kind="S"), "bool"], [T(3, 4, kind="z"), "bool"]], lambda x, dtype: x.bool(), dtypes="fdiub", grads=False),
-    Row("to", [[T(-1, kind="S"), "float32"], [T(3, 4), "float32"]], lambda x, dtype: x.float(), dtypes="iub", grads=False),
+    Row("to", [[T(-1, kind="S"), "bool"], [T(3, 4, kind="z"), "bool"]], lambda x, dtype: x.bool(), dtypes="fdiub",
+        grads=False),
+    Row("to", [[T(-1, kind="S"), "float32"], [T(3, 4), "float32"]], lambda x, dtype: x.float(), dtypes="iub",
+        grads=False),
     Row("to", [[T(-1, kind="S"), "float64"]], lambda x, dtype: x.double(), dtypes="iub", grads=False),
     Row("to", [[T(-1, kind="S"), "int64"]], lambda x, dtype: x.long(), dtypes="ub", grads=False),
     Row("to", [[T(5, kind="p"), "uint8"], [T(-1, kind="S", dtype="b"), "uint8"]], lambda x, dtype: x.to(torch.uint8),

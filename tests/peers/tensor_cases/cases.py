@@ -116,7 +116,8 @@ class T:
         head = "@%s%s%s %s" % (letter, "*" if self.wants(case) else "", self.layout, shape)
         if self.values is not None:
             return '"%s|%s"' % (head, " ".join(number(v) for v in self.values))
-        return '"%s %s%s"' % (head, kind, "" if kind in "SB" else "%d%s" % (self.key, ".%d" % self.high if self.high else ""))
+        return '"%s %s%s"' % (head, kind, "" if kind in "SB" else "%d%s" % (self.key,
+            ".%d" % self.high if self.high else ""))
 
     def wants(self, case):
         return self.grad and case.row.grads and self.letter(case) in "fd" and not self.index
@@ -194,7 +195,8 @@ def keys(value, next_key=1):
 def all_tensors(value):
     if isinstance(value, T):
         return [value]
-    parts = [v for _, v in sorted(value.items())] if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else []
+    parts = [v for _, v in sorted(value.items())] if isinstance(value, dict) else value if isinstance(value,
+        (list, tuple)) else []
     return [t for v in parts for t in all_tensors(v)]
 
 
@@ -290,4 +292,5 @@ def lines(rows):
                 try:
                     yield case.line()
                 except Exception as error:
-                    raise RuntimeError("%s%s of %s: %s" % (row.name, lua(case.arguments, case), dtype, error)) from error
+                    raise RuntimeError("%s%s of %s: %s" % (row.name, lua(case.arguments, case), dtype,
+                                                           error)) from error

@@ -18,7 +18,8 @@ SPECIAL = [[T(-1, kind="S")]]
 
 def fresh(lists):
     """Argument lists of their own: keys are given to tensors where they stand."""
-    return [[T(*t.shape, kind=t.kind, dtype=t.dtype, layout=t.layout) if isinstance(t, T) else t for t in a] for a in lists]
+    return [[T(*t.shape, kind=t.kind, dtype=t.dtype, layout=t.layout) if isinstance(t,
+        T) else t for t in a] for a in lists]
 
 
 def unary(name, kind="x", peer=None, special_grads=True, native_special=False, **options):
@@ -26,7 +27,8 @@ def unary(name, kind="x", peer=None, special_grads=True, native_special=False, *
     yield Row(name, fresh(MORE), peer, dtypes="f", kind=kind, **options)
     options["grads"] = options.get("grads", True) and special_grads
     yield Row(name, fresh(SPECIAL), peer, dtypes="f", native=native_special, **options)
-    yield Row(name, fresh(SPECIAL), peer, dtypes="d", second=False, **{k: v for k, v in options.items() if k != "second"})
+    yield Row(name, fresh(SPECIAL), peer, dtypes="d", second=False, **{k: v for k,
+        v in options.items() if k != "second"})
 
 
 class Value(torch.autograd.Function):
@@ -78,7 +80,8 @@ class Polygamma(torch.autograd.Function):
 
 def silu_exact(x):
     """x sigmoid(x); 0 at -infinity, its limit (as the documentation says)."""
-    return numpy.where(x == -numpy.inf, -0.0, numpy.where(x < 0, x * numpy.exp(x) / (1 + numpy.exp(x)), x / (1 + numpy.exp(-x))))
+    return numpy.where(x == -numpy.inf, -0.0, numpy.where(x < 0, x * numpy.exp(x) / (1 + numpy.exp(x)),
+                                                          x / (1 + numpy.exp(-x))))
 
 
 def mish_exact(x):
@@ -106,7 +109,8 @@ INTEGERS = [[T(-1, kind="S")], [T(2, 3, layout="t")], [T()], [T(0)]]
 
 
 def integer(name, peer=None, dtypes="i", **options):
-    return Row(name, fresh(INTEGERS if dtypes == "i" else [[T(2, 3)], [T(0)]]), peer, dtypes=dtypes, grads=False, **options)
+    return Row(name, fresh(INTEGERS if dtypes == "i" else [[T(2, 3)], [T(0)]]), peer, dtypes=dtypes, grads=False,
+               **options)
 
 
 F = torch.nn.functional

@@ -2,7 +2,7 @@
 
 import torch
 
-from .cases import MAX, MIN, NAN, At, Row, T
+from .cases import NAN, At, Row, T
 
 TOLERANCE = (1e-6, 1e-13, "element", "false")
 ROWS = []
@@ -100,37 +100,54 @@ def scatter_reduce(x, dim, index, source, reduce, include_self=True):
     return x.scatter_reduce(dim, index, source, reduce, include_self=include_self)
 
 
-chosen("index_select", [[T(5), At(1), I(4, high=5)], [T(3, 4, layout="t"), At(2), I(3, high=4)], [T(3, 4), I(2, high=3)],
+chosen("index_select", [[T(5), At(1), I(4, high=5)], [T(3, 4, layout="t"), At(2), I(3, high=4)],
+                        [T(3, 4), I(2, high=3)],
                         [T(2, 3, 4, layout="s"), At(-2), I(5, high=3)], [T(3, 2), At(1), I(0, high=3)],
                         [T(2, 1, 3, 1, 2), At(3), I(4, high=3)]], no_dim(torch.index_select))
-chosen("index", [[T(5), [I(4, high=5)]], [T(3, 4, layout="t"), [I(3, high=3), I(3, high=4)]], [T(3, 4), [I(2, 3, high=3)]],
-                 [T(3, 4), [I(2, 1, high=3), I(3, high=4)]], [T(5), [L(-1, 1, -5)]], [T(4, 3, 2, layout="s"), [I(0, high=4)]]],
+chosen("index", [[T(5), [I(4, high=5)]], [T(3, 4, layout="t"), [I(3, high=3), I(3, high=4)]],
+                 [T(3, 4), [I(2, 3, high=3)]],
+                 [T(3, 4), [I(2, 1, high=3), I(3, high=4)]], [T(5), [L(-1, 1, -5)]],
+                 [T(4, 3, 2, layout="s"), [I(0, high=4)]]],
        lambda x, i: x[tuple(from_end(x, d, v) for d, v in enumerate(i))])
-chosen("index", [[T(3, 4), [I(3, high=4)], dict(dims=[At(2)])], [T(2, 3, 4), [I(2, high=2), I(2, high=4)], dict(dims=[At(1), At(3)])],
+chosen("index", [[T(3, 4), [I(3, high=4)], dict(dims=[At(2)])], [T(2, 3, 4), [I(2, high=2), I(2, high=4)],
+                                                                 dict(dims=[At(1), At(3)])],
                  [T(2, 3, 4), [I(2, high=3), I(2, high=4)], dict(dims=[At(2), At(3)])]],
        lambda x, i, dims: x[tuple(i[dims.index(d)] if d in dims else slice(None) for d in range(x.dim()))])
-chosen("take", [[T(5), I(4, high=5)], [T(3, 4, layout="t"), I(2, 3, high=12)], [T(3, 4), L(-1, 1, -12)], [T(4), I(0, high=4)],
+chosen("take", [[T(5), I(4, high=5)], [T(3, 4, layout="t"), I(2, 3, high=12)], [T(3, 4), L(-1, 1, -12)],
+                [T(4), I(0, high=4)],
                 [T(4), L(2, shape=())]], take)
-chosen("gather", [[T(5), At(1), I(4, high=5)], [T(3, 4, layout="t"), At(2), I(3, 2, high=4)], [T(3, 4), At(1), I(2, 4, high=3)],
-                  [T(2, 3, 4, layout="s"), At(-1), I(2, 3, 5, high=4)], [T(3, 4), At(1), I(0, 4, high=3)]], torch.gather)
-chosen("take_along_dim", [[T(3, 4), I(3, 4, high=4), At(2)], [T(3, 4, layout="t"), I(1, 4, high=3), At(1)], [T(3, 1), I(3, 2, high=1), At(2)],
+chosen("gather", [[T(5), At(1), I(4, high=5)], [T(3, 4, layout="t"), At(2), I(3, 2, high=4)],
+                  [T(3, 4), At(1), I(2, 4, high=3)],
+                  [T(2, 3, 4, layout="s"), At(-1), I(2, 3, 5, high=4)], [T(3, 4), At(1), I(0, 4, high=3)]],
+                  torch.gather)
+chosen("take_along_dim", [[T(3, 4), I(3, 4, high=4), At(2)], [T(3, 4, layout="t"), I(1, 4, high=3), At(1)],
+                          [T(3, 1), I(3, 2, high=1), At(2)],
                           [T(2, 3, 4), I(2, 1, 4, high=3), At(2)]], torch.take_along_dim)
-chosen("index_put", [[T(5), [I(4, high=5)], T(4)], [T(3, 4, layout="t"), [I(3, high=3), I(3, high=4)], T(3)], [T(3, 4), [I(2, high=3)], T(4)],
-                     [T(3, 4), [I(2, high=3)], 2], [T(5), [L(-1, 2, -1)], T(3)], [T(3, 4), [I(2, 1, high=3), I(3, high=4)], T(2, 3)]],
+chosen("index_put", [[T(5), [I(4, high=5)], T(4)], [T(3, 4, layout="t"), [I(3, high=3), I(3, high=4)], T(3)],
+                     [T(3, 4), [I(2, high=3)], T(4)],
+                     [T(3, 4), [I(2, high=3)], 2], [T(5), [L(-1, 2, -1)], T(3)],
+                     [T(3, 4), [I(2, 1, high=3), I(3, high=4)], T(2, 3)]],
        index_put)
-chosen("index_put", [[T(5), [I(6, high=5)], T(6), True], [T(3, 4, layout="t"), [I(5, high=3), I(5, high=4)], T(5), True],
+chosen("index_put", [[T(5), [I(6, high=5)], T(6), True], [T(3, 4, layout="t"), [I(5, high=3), I(5, high=4)], T(5),
+                                                          True],
                      [T(3, 4), [I(3, high=3)], T(1), True]], index_put, whole="i")
-chosen("index_copy", [[T(5), At(1), I(4, high=5), T(4)], [T(3, 4, layout="t"), At(2), I(3, high=4), T(3, 3)], [T(3, 4), I(2, high=3), T(4)],
+chosen("index_copy", [[T(5), At(1), I(4, high=5), T(4)], [T(3, 4, layout="t"), At(2), I(3, high=4), T(3, 3)],
+                      [T(3, 4), I(2, high=3), T(4)],
                       [T(3, 4), At(1), I(2, high=3), 1]], no_dim(index_copy))
-chosen("index_fill", [[T(5), At(1), I(3, high=5), 1], [T(3, 4, layout="t"), At(2), I(2, high=4), 0], [T(3, 4), I(2, high=3), 1]],
+chosen("index_fill", [[T(5), At(1), I(3, high=5), 1], [T(3, 4, layout="t"), At(2), I(2, high=4), 0],
+                      [T(3, 4), I(2, high=3), 1]],
        no_dim(lambda x, d, i, v: x.index_fill(d, i, v)))
-chosen("index_add", [[T(5), At(1), I(6, high=5), T(6)], [T(3, 4, layout="t"), At(2), I(3, high=4), T(3, 3)], [T(3, 4), I(4, high=3), T(4, 4), dict(alpha=2)],
+chosen("index_add", [[T(5), At(1), I(6, high=5), T(6)], [T(3, 4, layout="t"), At(2), I(3, high=4), T(3, 3)],
+                     [T(3, 4), I(4, high=3), T(4, 4), dict(alpha=2)],
                      [T(3, 4), At(1), I(2, high=3), T(4)]],
-       lambda x, *rest, alpha=1: no_dim(lambda x, d, i, s: x.index_add(d, i, onto(x, d, i, s), alpha=alpha))(x, *rest), whole="i")
-chosen("put", [[T(5), I(4, high=5), T(4)], [T(3, 4, layout="t"), I(2, 3, high=12), T(2, 3)], [T(4), L(-1, 2, -1), T(3)], [T(4), I(3, high=4), T(1)]],
+       lambda x, *rest, alpha=1: no_dim(lambda x, d, i, s: x.index_add(d, i, onto(x, d, i, s), alpha=alpha))(x, *rest),
+       whole="i")
+chosen("put", [[T(5), I(4, high=5), T(4)], [T(3, 4, layout="t"), I(2, 3, high=12), T(2, 3)],
+               [T(4), L(-1, 2, -1), T(3)], [T(4), I(3, high=4), T(1)]],
        put)
 chosen("put", [[T(5), I(7, high=5), T(7), True], [T(3, 4, layout="t"), I(2, 3, high=12), T(3), True]], put, whole="i")
-chosen("scatter", [[T(5), At(1), I(4, high=5), T(4)], [T(3, 4, layout="t"), At(2), I(3, 2, high=4), T(3, 4)], [T(3, 4), At(1), I(2, 4, high=3), 1],
+chosen("scatter", [[T(5), At(1), I(4, high=5), T(4)], [T(3, 4, layout="t"), At(2), I(3, 2, high=4), T(3, 4)],
+                   [T(3, 4), At(1), I(2, 4, high=3), 1],
                    [T(2, 3, 2), At(-2), I(2, 3, 2, high=3), T(2, 3, 2)], [T(3), At(1), I(0, high=3), T(0)]], scatter)
 chosen("scatter_add", [[T(5), At(1), I(7, high=5), T(7)], [T(3, 4, layout="t"), At(2), I(3, 4, high=4), T(3, 4)],
                        [T(2, 3, 2), At(-2), I(2, 3, 2, high=3), T(2, 3, 2)]],
@@ -138,22 +155,28 @@ chosen("scatter_add", [[T(5), At(1), I(7, high=5), T(7)], [T(3, 4, layout="t"), 
 for how in "sum prod mean amax amin".split():
     for own in (True, False):
         more = [how] + ([] if own else [dict(include_self=False)])
-        lists = [[T(5), At(1), I(7, high=5), T(7)] + more, [T(3, 4, layout="t"), At(2), I(3, 4, high=4), T(3, 4)] + more]
+        lists = [[T(5), At(1), I(7, high=5), T(7)] + more, [T(3, 4, layout="t"), At(2), I(3, 4, high=4),
+                                                            T(3, 4)] + more]
         ROWS.append(Row("scatter_reduce", lists, scatter_reduce, second=how in "sum mean".split(), kind="p"))
         if how != "mean":
             ROWS.append(Row("scatter_reduce", lists, scatter_reduce, dtypes="i", grads=False))
 ROWS += [
     Row("one_hot", [[I(4, high=3), 3], [I(2, 2, high=3), 5], [I(0, high=3), 3], [L(2, shape=()), 3]],
         lambda i, n: torch.nn.functional.one_hot(i, n).float(), dtypes="i", grads=False),
-    Row("one_hot", [[I(4, high=3), 3, dict(dtype="float64")]], lambda i, n, dtype: torch.nn.functional.one_hot(i, n).double(), dtypes="i",
+    Row("one_hot", [[I(4, high=3), 3, dict(dtype="float64")]],
+        lambda i, n, dtype: torch.nn.functional.one_hot(i, n).double(), dtypes="i",
         grads=False),
     Row("nonzero", [[T(9, kind="z")], [T(3, 4, kind="z", layout="t")], [T(0)], [T(values=[NAN, 0.0, -0.0, 1e-40])]],
         lambda x: torch.nonzero(x.flatten())[:, 0], grads=False, positions=(0,)),
-    Row("nonzero", [[T(9, kind="j")], [T(3, 4)]], lambda x: torch.nonzero(x.flatten())[:, 0], dtypes="ib", grads=False, positions=(0,)),
-    Row("argwhere", [[T(9, kind="z")], [T(3, 4, kind="z", layout="t")], [T(0, 2)], [T(2, 2, 2, kind="z")]], grads=False, positions=(0,)),
+    Row("nonzero", [[T(9, kind="j")], [T(3, 4)]], lambda x: torch.nonzero(x.flatten())[:, 0], dtypes="ib", grads=False,
+        positions=(0,)),
+    Row("argwhere", [[T(9, kind="z")], [T(3, 4, kind="z", layout="t")], [T(0, 2)], [T(2, 2, 2, kind="z")]],
+        grads=False, positions=(0,)),
     Row("argwhere", [[T(9, kind="j")], [T(3, 4)]], dtypes="ib", grads=False, positions=(0,)),
 ]
-chosen("masked_select", [[T(3, 4), T(3, 4, dtype="b")], [T(3, 4, layout="t"), T(4, dtype="b")], [T(3, 1), T(3, 4, dtype="b")], [T(0), T(0, dtype="b")],
+chosen("masked_select", [[T(3, 4), T(3, 4, dtype="b")], [T(3, 4, layout="t"), T(4, dtype="b")],
+                         [T(3, 1), T(3, 4, dtype="b")], [T(0), T(0, dtype="b")],
                          [T(2, 3), T(2, 1, dtype="b")]])
-chosen("masked_scatter", [[T(3, 4), T(3, 4, dtype="b"), T(12)], [T(3, 4, layout="t"), T(4, dtype="b"), T(3, 4)], [T(5), T(5, dtype="b"), T(5, layout="s")]],
+chosen("masked_scatter", [[T(3, 4), T(3, 4, dtype="b"), T(12)], [T(3, 4, layout="t"), T(4, dtype="b"), T(3, 4)],
+                          [T(5), T(5, dtype="b"), T(5, layout="s")]],
        lambda x, m, s: x.masked_scatter(m.expand(x.shape), s))

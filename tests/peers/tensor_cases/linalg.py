@@ -1,10 +1,8 @@
 """Linear algebra: factors, solutions, spectra, of float32 computed in float64 and rounded."""
 
-import numpy
-import scipy.linalg
 import torch
 
-from .cases import At, Row, T
+from .cases import Row, T
 
 TOLERANCE = (1e-5, 2e-12, "one", "false")
 L = torch.linalg
@@ -89,10 +87,15 @@ for name in ("linalg.det", "det"):
     rows(name, SQUARE + [[T(3, 3)], [T(0, 0)]], L.det)
 for name in ("linalg.slogdet", "slogdet"):
     rows(name, SQUARE + [[T(3, 3)]], lambda x: tuple(L.slogdet(x)))
-rows("linalg.solve", [[q(3, 3), T(3)], [q(3, 3, layout="t"), T(3, 2)], [q(2, 3, 3), T(2, 3, 1, layout="s")], [q(2, 3, 3), T(3, 2)], [q(2, 2, 2), T(2, 2, 1)], [q(1, 1), T(1, 1)], [q(5, 5), T(5, 3, layout="t")]], solve)
-TRIANGLES = [[T(3, 3, kind="l"), T(3, 2), dict(upper=False)], [T(3, 3, kind="l", layout="t"), T(2, 3), dict(upper=False, left=False)],
-             [T(2, 3, 3, kind="l"), T(2, 3, 1), dict(upper=False, unitriangular=True)], [q(3, 3), T(3, 2, layout="s"), dict(upper=True)],
-             [q(4, 4), T(2, 4), dict(upper=True, left=False)], [q(2, 2), T(3, 2, 2), dict(upper=True, unitriangular=True)]]
+rows("linalg.solve", [[q(3, 3), T(3)], [q(3, 3, layout="t"), T(3, 2)], [q(2, 3, 3), T(2, 3, 1, layout="s")],
+                      [q(2, 3, 3), T(3, 2)], [q(2, 2, 2), T(2, 2, 1)], [q(1, 1), T(1, 1)],
+                      [q(5, 5), T(5, 3, layout="t")]], solve)
+TRIANGLES = [[T(3, 3, kind="l"), T(3, 2), dict(upper=False)], [T(3, 3, kind="l", layout="t"), T(2, 3),
+                                                               dict(upper=False, left=False)],
+             [T(2, 3, 3, kind="l"), T(2, 3, 1), dict(upper=False, unitriangular=True)],
+             [q(3, 3), T(3, 2, layout="s"), dict(upper=True)],
+             [q(4, 4), T(2, 4), dict(upper=True, left=False)], [q(2, 2), T(3, 2, 2),
+                                                                dict(upper=True, unitriangular=True)]]
 
 
 def triangular(a, b, upper, left=True, unitriangular=False):
@@ -104,7 +107,8 @@ def triangular(a, b, upper, left=True, unitriangular=False):
 
 
 rows("linalg.solve_triangular", TRIANGLES, triangular)
-rows("linalg.cholesky", [[y(3, 3)], [y(2, 3, 3, layout="t")], [y(4, 4), dict(upper=True)], [y(1, 1)], [y(5, 5, layout="s")]],
+rows("linalg.cholesky", [[y(3, 3)], [y(2, 3, 3, layout="t")], [y(4, 4), dict(upper=True)], [y(1, 1)],
+                         [y(5, 5, layout="s")]],
      lambda x, upper=False: L.cholesky((x + x.mT) / 2, upper=upper))
 CHOLESKY = [[T(3, 2), T(3, 3, kind="l")], [T(2, 3, 1, layout="t"), T(2, 3, 3, kind="l")], [T(3, 2), q(3, 3), True]]
 
@@ -115,7 +119,8 @@ def factor(f, upper):
 
 
 rows("cholesky_solve", CHOLESKY, lambda b, f, upper=False: L.solve(factor(f, upper), b))
-rows("cholesky_inverse", [[T(3, 3, kind="l")], [T(2, 2, 2, kind="l", layout="t")], [q(3, 3), True]], lambda f, upper=False: L.inv(factor(f, upper)))
+rows("cholesky_inverse", [[T(3, 3, kind="l")], [T(2, 2, 2, kind="l", layout="t")], [q(3, 3), True]],
+     lambda f, upper=False: L.inv(factor(f, upper)))
 rows("linalg.lu", [[q(3, 3)], [T(2, 3, 3, layout="t", key=3)], [q(4, 4, layout="s")]], lu)
 rows("linalg.lu", [[T(4, 3)], [T(3, 5)]], lu, grads=False, dtypes="d")
 rows("linalg.lu_factor", [[q(3, 3)], [T(2, 3, 3, layout="t", key=3)], [q(4, 4)]], lu_factor, positions=(1,))
@@ -132,17 +137,23 @@ rows("linalg.eig", [[q(3, 3)], [T(2, 2, 2, layout="t")]], eig, grads=False)
 rows("linalg.eig", [[T(4, 4)], [T(5, 5)]], eig, grads=False, dtypes="d")
 rows("linalg.eigvals", [[q(3, 3)], [T(2, 2, 2, layout="t")]], lambda x: eig(x)[:2], grads=False)
 rows("linalg.eigvals", [[T(4, 4)], [T(5, 5)]], lambda x: eig(x)[:2], grads=False, dtypes="d")
-rows("linalg.svd", [[T(3, 3)], [T(2, 3, 3, layout="t")], [T(4, 3), dict(full_matrices=False)], [T(2, 4, layout="s"), dict(full_matrices=False)]], svd)
+rows("linalg.svd", [[T(3, 3)], [T(2, 3, 3, layout="t")], [T(4, 3), dict(full_matrices=False)],
+                    [T(2, 4, layout="s"), dict(full_matrices=False)]], svd)
 rows("linalg.svdvals", [[T(3, 3)], [T(2, 3, 4, layout="t")], [T(4, 2)]], lambda x: L.svd(x, full_matrices=False)[1])
 rows("linalg.qr", [[T(3, 3)], [T(4, 3, layout="t")], [T(2, 4, 2)], [T(3, 3), "complete"], [T(2, 4)]], qr)
-rows("linalg.pinv", [[T(3, 3)], [T(4, 3, layout="t")], [T(2, 2, 3)], [T(3, 4), dict(rtol=0.2)]], lambda x, rtol=None: L.pinv(x, rtol=rtol))
-rows("linalg.pinv", [[T(3, 3, kind="k"), dict(hermitian=True)]], lambda x, hermitian: L.pinv((x + x.mT) / 2, hermitian=True),
+rows("linalg.pinv", [[T(3, 3)], [T(4, 3, layout="t")], [T(2, 2, 3)], [T(3, 4), dict(rtol=0.2)]],
+     lambda x, rtol=None: L.pinv(x, rtol=rtol))
+rows("linalg.pinv", [[T(3, 3, kind="k"), dict(hermitian=True)]],
+     lambda x, hermitian: L.pinv((x + x.mT) / 2, hermitian=True),
      second=False)  # only sums of mirrored elements are defined
-rows("linalg.lstsq", [[T(4, 2), T(4)], [T(4, 3, layout="t"), T(4, 2)], [T(3, 3), T(3, 1)], [T(2, 4, 2), T(2, 4, 3)], [T(2, 4), T(2)]], lstsq)
+rows("linalg.lstsq", [[T(4, 2), T(4)], [T(4, 3, layout="t"), T(4, 2)], [T(3, 3), T(3, 1)], [T(2, 4, 2), T(2, 4, 3)],
+                      [T(2, 4), T(2)]], lstsq)
 rows("linalg.lstsq", [[T(4, 3), T(4), 0.3]], lstsq, grads=False)
 rows("linalg.matrix_rank", [[T(3, 4)], [T(2, 2, values=[1.0, 2.0, 2.0, 4.0])], [T(3, 3), dict(atol=1.0)],
                             [T(3, 3, kind="k"), dict(hermitian=True)], [T(3, 3), dict(rtol=0.5)], [T(2, 3, 3)]],
      lambda x, **more: L.matrix_rank(x, **more), grads=False, native=True)
 for name in ("linalg.matrix_exp", "matrix_exp"):
-    rows(name, [[T(3, 3)], [T(2, 2, 2, layout="t")], [q(3, 3)], [T(1, 1)], [T(4, 4, kind="w")]], torch.matrix_exp, second=False)
-rows("linalg.householder_product", [[T(4, 3), T(3)], [T(3, 3, layout="t"), T(2)], [T(2, 4, 2), T(2, 2)]], L.householder_product)
+    rows(name, [[T(3, 3)], [T(2, 2, 2, layout="t")], [q(3, 3)], [T(1, 1)], [T(4, 4, kind="w")]], torch.matrix_exp,
+         second=False)
+rows("linalg.householder_product", [[T(4, 3), T(3)], [T(3, 3, layout="t"), T(2)], [T(2, 4, 2), T(2, 2)]],
+     L.householder_product)

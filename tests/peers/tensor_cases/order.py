@@ -14,7 +14,8 @@ def lists(along=True, whole=False, rest=()):
     """Tensors of 1 to 5 dimensions in several layouts, with a dimension."""
     rest = list(rest)
     found = [[T(7)] + rest, [T(3, 4, layout="t")] + rest + [At(1)], [T(2, 5, layout="s")] + rest + [At(2)],
-             [T(2, 3, 4)] + rest + [At(-2)], [T(2, 1, 3, 1, 2)] + rest + [At(3)], [T(4, 3, layout="b")] + rest + [At(1)],
+             [T(2, 3, 4)] + rest + [At(-2)], [T(2, 1, 3, 1, 2)] + rest + [At(3)],
+             [T(4, 3, layout="b")] + rest + [At(1)],
              [T(45)] + rest]
     return found
 
@@ -85,7 +86,8 @@ def arg(function):
 
 
 both("sort", stable_sort, lists() + [[T(6), At(-1), True], [T(3, 4), At(1), True], [T(0)], [T(2, 0), At(1)], [T()]])
-both("argsort", lambda x, *a: stable_sort(x, *a)[1], lists() + [[T(6), At(-1), True], [T(0)]], positions=(0,), grads=False)
+both("argsort", lambda x, *a: stable_sort(x, *a)[1], lists() + [[T(6), At(-1), True], [T(0)]], positions=(0,),
+     grads=False)
 both("msort", torch.msort, [[T(7)], [T(4, 3, layout="t")], [T(3, 2, 2)], [T(0)], [T(4, 3, layout="b")]], positions=())
 both("topk", topk, lists(rest=[2]) + [[T(6), 3, At(-1), False], [T(4, 3), 4, At(1), True, True], [T(5), 0]][:2])
 both("kthvalue", kthvalue, lists(rest=[2]) + [[T(3, 4), 3, At(2), True], [T(6), 6]])
@@ -102,18 +104,21 @@ for name in "argmax argmin".split():
 def quantile(function):
     """Over all dimensions or one; a vector q comes first."""
     def call(x, q, dim=None, keepdim=False, interpolation="linear"):
-        return function(x, q.to(x.dtype) if torch.is_tensor(q) else q, dim, keepdim=keepdim, interpolation=interpolation)
+        return function(x, q.to(x.dtype) if torch.is_tensor(q) else q, dim, keepdim=keepdim,
+                        interpolation=interpolation)
     return call
 
 
-QUANTILES = [[T(7), 0.3], [T(3, 4, layout="t"), 0.5], [T(3, 5), 0.25, At(2)], [T(2, 3, 4, layout="s"), 0.9, At(1), True],
+QUANTILES = [[T(7), 0.3], [T(3, 4, layout="t"), 0.5], [T(3, 5), 0.25, At(2)],
+             [T(2, 3, 4, layout="s"), 0.9, At(1), True],
              [T(8), T(values=[0.0, 0.25, 0.5, 1.0], grad=False)], [T(3, 4), T(values=[0.1, 0.75], grad=False), At(1)],
              [T(3, 4), T(values=[0.5], grad=False), At(2), True], [T(5), 1.0], [T(5), 0]]
 QUANTILES += [[T(6), 0.37, dict(interpolation=how)] for how in ("lower", "higher", "midpoint", "nearest")]
 QUANTILES += [[T(2, 6), 0.5, At(2), dict(interpolation=how)] for how in ("lower", "higher", "midpoint", "nearest")]
 for name in "quantile nanquantile".split():
     ROWS.append(Row(name, QUANTILES, quantile(getattr(torch, name))))
-    ROWS.append(Row(name, [[T(values=[1.0, NAN, 3.0, 2.0]), 0.5], [T(2, 3, values=[NAN, 1.0, 2.0, 5.0, 3.0, 4.0]), 0.25, At(2)],
+    ROWS.append(Row(name, [[T(values=[1.0, NAN, 3.0, 2.0]), 0.5], [T(2, 3, values=[NAN, 1.0, 2.0, 5.0, 3.0, 4.0]),
+                                                                   0.25, At(2)],
                            [T(values=[NAN, NAN]), 0.5]], quantile(getattr(torch, name)), grads=False))
 
 
@@ -127,9 +132,11 @@ ROWS += [
                      [T(0, kind="h", high=3), None, 4]], counted, dtypes="i", grads=False),
     Row("bincount", [[T(9, kind="h", high=5), T(9)], [T(7, kind="h", high=3), T(7, layout="s"), 6]],
         lambda x, w, m=0: torch.zeros(max(m, int(x.max()) + 1), dtype=w.dtype).index_add(0, x, w)),
-    Row("histc", [[T(50), 7, -1.0, 1.0], [T(3, 4, layout="t"), 5], [T(20), 4, 0.0, 0.5], [T(0), 3, 0.0, 1.0], [T(30, kind="z"), 6]],
+    Row("histc", [[T(50), 7, -1.0, 1.0], [T(3, 4, layout="t"), 5], [T(20), 4, 0.0, 0.5], [T(0), 3, 0.0, 1.0],
+                  [T(30, kind="z"), 6]],
         lambda x, bins=100, low=0, high=0: torch.histc(x, bins, low, high), grads=False),
-    Row("histogram", [[T(50), 7, dict(range=[-1.0, 1.0])], [T(3, 4, layout="t"), 5], [T(20), T(values=[-1.0, -0.25, 0.0, 0.75])],
+    Row("histogram", [[T(50), 7, dict(range=[-1.0, 1.0])], [T(3, 4, layout="t"), 5],
+                      [T(20), T(values=[-1.0, -0.25, 0.0, 0.75])],
                       [T(20), 4, dict(weight=T(20, kind="p"))], [T(20), 4, dict(density=True)],
                       [T(9), T(values=[-1.0, 0.0, 2.0]), dict(weight=T(9, kind="p"), density=True)]],
         lambda x, bins, **more: tuple(torch.histogram(x, bins, **more)), grads=False),
@@ -152,7 +159,8 @@ def inverse_only(function):
 
 
 ROWS += [
-    Row("unique", [[T(9, kind="z")], [T(3, 4, kind="z", layout="t"), True, True, True], [T(9, kind="z"), True, False, True],
+    Row("unique", [[T(9, kind="z")], [T(3, 4, kind="z", layout="t"), True, True, True],
+                   [T(9, kind="z"), True, False, True],
                    [T(8, kind="z"), True, True, False], [T(4, 2, kind="z"), True, True, True, At(1)], [T(0)],
                    [T(2, 5, kind="z"), True, False, False, At(2)]], inverse_only(unique), dtypes="fd", grads=False),
     Row("unique", [[T(9, kind="j")], [T(3, 4, kind="j", layout="t"), True, True, True], [T(-1, kind="S")],
@@ -174,8 +182,11 @@ ROWS += [
                          [T(values=EDGES), 0.0], [T(values=EDGES), 0.0, dict(side="right")],
                          [T(values=EDGES), T(2, 3, kind="z"), dict(side="left")], [T(0), T(2)], [T(values=EDGES), T(0)],
                          [T(2, 3, values=EDGES[:3] + EDGES[3:]), T(2, 4, kind="z")]],
-        lambda x, v, right=False, side="left": torch.searchsorted(x, v, side="right" if right else side) if torch.is_tensor(v) else
-        torch.searchsorted(x, torch.tensor(v, dtype=x.dtype), side="right" if right else side), grads=False, positions=(0,)),
+        lambda x, v, right=False, side="left": torch.searchsorted(x, v,
+                                                                  side="right" if right else side)
+                                                                  if torch.is_tensor(v) else
+        torch.searchsorted(x, torch.tensor(v, dtype=x.dtype), side="right" if right else side), grads=False,
+        positions=(0,)),
     # of NaN as NumPy has it: before its equals
     Row("searchsorted", [[T(values=[0.0, 1.0, NAN]), T(values=[NAN, 2.0, INF, -INF])]],
         lambda x, v: torch.from_numpy(numpy.searchsorted(x.numpy(), v.numpy())), grads=False, positions=(0,)),
@@ -187,8 +198,10 @@ ROWS += [
         lambda v, x, right=False: torch.bucketize(v, x, right=right), grads=False, positions=(0,)),
     Row("isin", [[T(3, 4, kind="z"), T(3, kind="z")], [T(5, kind="z", layout="s"), 0.5], [1.5, T(4, kind="z")],
                  [T(3, 4, kind="z"), T(2, 2, kind="z"), dict(invert=True)], [T(0), T(3)], [T(3), T(0)],
-                 [T(4, kind="z"), T(4, kind="z"), dict(assume_unique=True)], [T(values=[NAN, 1.0, -0.0]), T(values=[NAN, 0.0])]],
+                 [T(4, kind="z"), T(4, kind="z"), dict(assume_unique=True)],
+                 [T(values=[NAN, 1.0, -0.0]), T(values=[NAN, 0.0])]],
         lambda a, b, **more: torch.isin(a, b, **{**more, "assume_unique": False}), grads=False),
-    Row("isin", [[T(3, 4, kind="j"), T(3, kind="j")], [T(-1, kind="S"), T(values=[MAX, 0, 2**53])], [T(4, kind="j"), 2]],
+    Row("isin", [[T(3, 4, kind="j"), T(3, kind="j")], [T(-1, kind="S"), T(values=[MAX, 0, 2**53])],
+                 [T(4, kind="j"), 2]],
         torch.isin, dtypes="i", grads=False),
 ]

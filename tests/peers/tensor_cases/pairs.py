@@ -44,7 +44,8 @@ def integers(name, second="i", peer=None, number=3, special=None, grads=False, *
 
 def doubles(function):
     """Integers make float64 here (div's documentation); PyTorch makes float32 of them."""
-    return lambda a, b: function(*[v.double() if torch.is_tensor(v) and not v.is_floating_point() else v for v in (a, b)])
+    return lambda a, b: function(*[v.double() if torch.is_tensor(v) and not v.is_floating_point() else v for v in (a,
+        b)])
 
 
 def floor_div(a, b):
@@ -66,7 +67,8 @@ ROWS.append(Row("div", [[T(3, 4), T(4, kind="n")], [T(3), 2], [T(3), T(3, kind="
 ROWS += pairs("pow", "px", special_grads=False)
 ROWS.append(integers("pow", "n", torch.pow, special=[0, 1, 2, 3, 63]))
 ROWS += pairs("floor_div", "xp", floor_div, grads=False, native=True)
-ROWS.append(integers("floor_div", "n", lambda a, b: torch.div(a, b, rounding_mode="floor"), special=[1, 2, -3, 7, MAX, MIN]))
+ROWS.append(integers("floor_div", "n", lambda a, b: torch.div(a, b, rounding_mode="floor"),
+                     special=[1, 2, -3, 7, MAX, MIN]))
 for name in "mod remainder".split():
     ROWS += pairs(name, "wp", torch.remainder, native=True, special_grads=False)
     ROWS.append(integers(name, "n", torch.remainder, special=[1, 2, -3, 7, MAX]))
@@ -95,7 +97,8 @@ for name in "bitwise_and bitwise_or bitwise_xor".split():
                     dtypes="b", grads=False))
 ROWS.append(Row("bitwise_not", [[T(-1, kind="S")], [T(2, 3, layout="t")], [T(0)]], dtypes="ib", grads=False))
 for name in "logical_and logical_or logical_xor".split():
-    ROWS.append(Row(name, [[T(-1, 1, kind="B"), T(-1, kind="B")], [T(5, layout="s"), T(2, 1)], [T(0), T(0)], [T(), T(3)],
+    ROWS.append(Row(name, [[T(-1, 1, kind="B"), T(-1, kind="B")], [T(5, layout="s"), T(2, 1)], [T(0), T(0)],
+                           [T(), T(3)],
                            [T(2, 3, layout="t"), T(2, 3)]], dtypes="b", grads=False))
 ROWS.append(Row("logical_not", [[T(-1, kind="S")], [T(2, 3, layout="t")], [T(0)], [T()]], dtypes="b", grads=False))
 ROWS.append(Row("isclose", [

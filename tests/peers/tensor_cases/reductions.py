@@ -1,6 +1,5 @@
 """Rows that make few elements of many: sums, means, extremes, norms, and what runs along a dimension."""
 
-import numpy
 import torch
 
 from .cases import INF, NAN, At, Row, T
@@ -34,7 +33,8 @@ def over(name, peer, dims=True, kind="x", extra=({},), dtypes="fd", special=(), 
 
 def reduced(function):
     """torch's f(x), f(x, dim, keepdim)."""
-    return lambda x, dim, keepdim, **more: function(x, **more) if dim is None else function(x, dim, keepdim=keepdim, **more)
+    return lambda x, dim, keepdim, **more: function(x, **more) if dim is None else function(x, dim, keepdim=keepdim,
+        **more)
 
 
 def listed(function):
@@ -104,7 +104,8 @@ for name in "var std".split():
          scalars=False, special=MIXED)
     ROWS.append(Row(name, [[T()], [T(1)]], lambda x, f=getattr(torch, name): f(x), grads=False))
 for name in "var_mean std_mean".split():
-    over(name, both(getattr(torch, name[:3])), extra=({}, dict(correction=0)), empty=False, scalars=False, special=MIXED)
+    over(name, both(getattr(torch, name[:3])), extra=({}, dict(correction=0)), empty=False, scalars=False,
+         special=MIXED)
 
 
 def softmax(name):
@@ -122,8 +123,10 @@ softmax("log_softmax")
 
 
 def along(name, peer=None, kind="x", dtypes="fd", positions=(), special=True, **options):
-    lists = [[T(7), At(1)], [T(7), At(1)], [T(3, 4, layout="t"), At(1)], [T(3, 4, layout="s"), At(2)], [T(2, 3, 4), At(-2)],
-             [T(2, 1, 3, 1, 2), At(5)], [T(0, 3), At(1)], [T(3, 0), At(1)], [T(45), At(-1)], [T(4, 3, layout="b"), At(1)]]
+    lists = [[T(7), At(1)], [T(7), At(1)], [T(3, 4, layout="t"), At(1)], [T(3, 4, layout="s"), At(2)],
+             [T(2, 3, 4), At(-2)],
+             [T(2, 1, 3, 1, 2), At(5)], [T(0, 3), At(1)], [T(3, 0), At(1)], [T(45), At(-1)],
+             [T(4, 3, layout="b"), At(1)]]
     ROWS.append(Row(name, lists, peer, kind=kind, dtypes=dtypes, positions=positions, thin=True, **options))
     if special:
         ROWS.append(Row(name, [[T(values=[1.0, INF, 2.0, -INF, 0.0]), At(1)], [T(values=[NAN, 0.0, 1.0]), At(1)],
@@ -152,12 +155,14 @@ ROWS += [
     Row("diff", [[T(7)]], dtypes="b", grads=False),
     Row("trapezoid", [[T(7)], [T(3, 4, layout="t")], [T(3, 4), dict(dx=0.5)], [T(3, 4), dict(dim=At(1))],
                       [T(3, 4), T(4, kind="p")], [T(3, 4), T(3, 4)], [T(1)], [T(2, 3, 4), dict(dx=2.0, dim=At(2))]],
-        lambda y, x=None, dx=1, dim=-1: torch.trapezoid(y, x, dim=dim) if x is not None else torch.trapezoid(y, dx=dx, dim=dim)),
+        lambda y, x=None, dx=1, dim=-1: torch.trapezoid(y, x, dim=dim) if x is not None else torch.trapezoid(y, dx=dx,
+            dim=dim)),
     Row("cumulative_trapezoid", [[T(7)], [T(3, 4, layout="t")], [T(3, 4), dict(dx=0.5)], [T(3, 4), dict(dim=At(1))],
                                  [T(3, 4), T(4, kind="p")], [T(3, 4), T(3, 4)]],
         lambda y, x=None, dx=1, dim=-1: torch.cumulative_trapezoid(y, x, dim=dim) if x is not None else
         torch.cumulative_trapezoid(y, dx=dx, dim=dim)),
-    Row("cov", [[T(3, 5)], [T(6)], [T(3, 5, layout="t"), dict(correction=0)], [T(2, 4), dict(fweights=T(4, dtype="i", kind="n"))],
+    Row("cov", [[T(3, 5)], [T(6)], [T(3, 5, layout="t"), dict(correction=0)],
+                [T(2, 4), dict(fweights=T(4, dtype="i", kind="n"))],
                 [T(2, 4), dict(aweights=T(4, kind="p", grad=False))],
                 [T(3, 4), dict(correction=2, aweights=T(4, kind="p", grad=False), fweights=T(4, dtype="i", kind="n"))]],
         lambda x, **more: torch.cov(x, **more)),
