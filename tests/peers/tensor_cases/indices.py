@@ -113,6 +113,22 @@ chosen("index", [[T(3, 4), [I(3, high=4)], dict(dims=[At(2)])], [T(2, 3, 4), [I(
                                                                  dict(dims=[At(1), At(3)])],
                  [T(2, 3, 4), [I(2, high=3), I(2, high=4)], dict(dims=[At(2), At(3)])]],
        lambda x, i, dims: x[tuple(i[dims.index(d)] if d in dims else slice(None) for d in range(x.dim()))])
+def masked(x, indices):
+    return x[tuple(i if i.dtype == torch.bool else from_end(x, 0, i) for i in indices)]
+
+
+chosen("index", [[T(5), [T(5, dtype="b")]], [T(3, 4, layout="t"), [T(3, 4, dtype="b")]],
+                 [T(2, 3), [I(1, high=2), T(3, dtype="b")]],
+                 [T(3, 4, 2), [T(3, 4, dtype="b"), I(1, high=2)]], [T(0), [T(0, dtype="b")]]], masked)
+
+
+def put_masked(x, indices, values, accumulate=False):
+    return x.index_put(tuple(indices), full(values, x).to(x.dtype), accumulate=accumulate)
+
+
+chosen("index_put", [[T(6), [T(6, dtype="b")], 2], [T(3, 4, layout="t"), [T(3, 4, dtype="b")], 1],
+                     [T(2, 3), [I(1, high=2), T(3, dtype="b")], T(1)],
+                     [T(5), [T(5, dtype="b")], T(1)]], put_masked)
 chosen("take", [[T(5), I(4, high=5)], [T(3, 4, layout="t"), I(2, 3, high=12)], [T(3, 4), L(-1, 1, -12)],
                 [T(4), I(0, high=4)],
                 [T(4), L(2, shape=())]], take)
@@ -152,6 +168,23 @@ chosen("scatter", [[T(5), At(1), I(4, high=5), T(4)], [T(3, 4, layout="t"), At(2
 chosen("scatter_add", [[T(5), At(1), I(7, high=5), T(7)], [T(3, 4, layout="t"), At(2), I(3, 4, high=4), T(3, 4)],
                        [T(2, 3, 2), At(-2), I(2, 3, 2, high=3), T(2, 3, 2)]],
        lambda x, d, i, s: x.scatter_add(d, i, s), whole="i")
+def scatter_prod(x, dim, index, source, reduce, include_self=True):
+    """One factor after the other, which has gradients of every order beside zeros, too."""
+    flat, named = list(x.flatten()), set()
+    for k, v in zip(places(x, dim, index).flatten().tolist(), cut(source, index).flatten()):
+        flat[k] = flat[k] * v if include_self or k in named else v
+        named.add(k)
+    return torch.stack(flat).reshape(x.shape)
+
+
+for own in (True, False):
+    ROWS.append(Row("scatter_reduce", [
+        [T(6, kind="z"), At(1), I(9, high=5), T(9, kind="z"), "prod", dict(include_self=own)],
+        [T(values=[2.0, 0.0, 3.0]), At(1), L(1, 1, 2, 2, 3, 3, 3, 1),
+         T(values=[0.0, 3.0, 0.0, 5.0, 2.0, 4.0, 0.0, 0.5]), "prod",
+         dict(include_self=own)],
+        [T(3, 4, kind="z"), At(2), I(3, 4, high=4), T(3, 4, kind="z"), "prod", dict(include_self=own)],
+        [T(3, 4), At(2), I(3, 4, high=4), T(3, 4), "prod", dict(include_self=own)]], scatter_prod))
 for how in "sum prod mean amax amin".split():
     for own in (True, False):
         more = [how] + ([] if own else [dict(include_self=False)])

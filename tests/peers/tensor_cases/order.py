@@ -187,6 +187,11 @@ ROWS += [
                                                                   if torch.is_tensor(v) else
         torch.searchsorted(x, torch.tensor(v, dtype=x.dtype), side="right" if right else side), grads=False,
         positions=(0,)),
+    Row("searchsorted", [[T(values=[3.0, -1.0, 2.0, 2.0]), T(3, 4, kind="w"),
+                          dict(sorter=T(values=[2, 3, 4, 1], dtype="i", index=True))],
+                         [T(2, 2, values=[1.0, 0.0, -2.0, 2.0]), T(2, 5, kind="z"),
+                          dict(sorter=T(2, 2, values=[2, 1, 1, 2], dtype="i", index=True), side="right")]],
+        lambda x, v, **more: torch.searchsorted(x, v, **more), grads=False, positions=(0,)),
     # of NaN as NumPy has it: before its equals
     Row("searchsorted", [[T(values=[0.0, 1.0, NAN]), T(values=[NAN, 2.0, INF, -INF])]],
         lambda x, v: torch.from_numpy(numpy.searchsorted(x.numpy(), v.numpy())), grads=False, positions=(0,)),

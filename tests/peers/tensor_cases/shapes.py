@@ -160,6 +160,8 @@ moves("column_stack", [[[T(3), T(3)]], [[T(3, 2, layout="t"), T(3)]], [[T(), T()
 moves("block_diag", [[[T(2, 3), T(1, 2)]], [[T(2), T(2, 2, layout="t")]], [[T()]]], lambda x: torch.block_diag(*x))
 moves("cartesian_prod", [[[T(2), T(3)]], [[T(3)]], [[T(2), T(2, layout="s"), T(3)]]],
       lambda x: torch.cartesian_prod(*x))
+moves("combinations", [[T(4)], [T(5, layout="s"), 3], [T(3), 2, True], [T(1)], [T(3), 1], [T(0), 2]],
+      lambda x, r=2, again=False: torch.combinations(x, r, again) if len(x) else x.new_zeros(0, r))
 moves("pad", [[T(5), [1, 2]], [T(3, 4, layout="t"), [1, 0, 2, 1]], [T(3, 4), [-1, 1]], [T(3, 4), [0, 1], "constant", 2],
               [T(2, 3, layout="s"), [1, 1, 0, 2], "constant", 1]],
       lambda x, s, mode="constant", value=0: F.pad(x.double() if not x.is_floating_point() else x, s, mode,

@@ -427,6 +427,24 @@ local function cartesian_prod(p)
   end)
 end
 
+local function combinations(p)
+  local n, r, rows = #p.x.values, p.r or 2, {}
+  if #p.x.shape ~= 1 or r < 1 or r > 99 then array.refuse() end
+  local function choose(chosen, from)
+    if #chosen == r then
+      for _, i in ipairs(chosen) do rows[#rows + 1] = i end
+      return
+    end
+    for i = from, n do
+      local more = { table.unpack(chosen) }
+      more[#more + 1] = i
+      choose(more, p.with_replacement and i or i + 1)
+    end
+  end
+  choose({}, 1)
+  return array.build(p.x.dtype, { #rows // r, r }, function(_, k) return p.x.values[rows[k]] end)
+end
+
 local parts = [[ {T(5), 1}, {T(5), 5}, {T(5), 9}, {T(5), 0}, {T(5), -1}, {T(0), 2}, {T(2, 0), 1, 1}, {T(2, 0), 3, 2},
   {T(), 1}, {T(4, 3), 2, 3}, {T(2, 3, 4), 3, -1}, {T(3, 4):t(), 2, 1} ]]
 local lists = [[, {T(5), {2, 2, 1}}, {T(5), {0, 5, 0}}, {T(5), {2, 2}}, {T(5), {6, -1}}, {T(5), {}}, {T(0), {}},
@@ -519,6 +537,8 @@ local rows = {
   dstack = { arrange(as_lifted(3), function() return 3 end), joined },
   column_stack = { arrange(as_column, second), joined },
   block_diag = { block_diag, "{{T(1)}}, {{T(0), T(2)}}, {{T(2, 2, 2)}}, {{T(2, 3):t(), T(2, 2)}}, {{T(2), B(2)}}" },
+  combinations = { combinations, [[ {T(0)}, {T(0), 1, true}, {T(3), 0}, {T(3), -1}, {T(3), 1}, {T(3), 3}, {T(3), 4, true},
+    {T(1), 5, true}, {T()}, {T(2, 2)}, {T(9), 4}, {T(3), math.maxinteger, true}, {T(3), math.mininteger} ]] },
   cartesian_prod = { cartesian_prod, [[ {{T(0), T(2)}}, {{T(2), T(2, 2)}}, {{T()}}, {{T(3), B(2)}},
     {{T(1), T(2), T(1), T(2), T(1), T(2), T(1)}}, {{T(1), T(1), T(1), T(1), T(1), T(1), T(1), T(1)}} ]] },
 }
