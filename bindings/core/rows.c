@@ -236,6 +236,72 @@ static int read_tensors(const reader *r, peri_arg *arg, int param, int index, in
   return spread ? (int)count : 1;
 }
 
+/* Appends the coordinates of what is true in a mask to a list of tensors, whose handles are in the table on top. */
+static int add_coordinates(const reader *r, peri_tensor *mask, peri_tensor **list, int n) {
+  lua_State *L = r->L;
+  int table = lua_gettop(L), ndim = mask->layout.ndim;
+  bind_apply(L, r->S, ndim == 1 ? &peri_op_nonzero : &peri_op_coordinates, 1, &mask);
+  for (int d = 0; d < ndim; d++) {
+    peri_call call;
+    if (ndim == 1) {
+      lua_pushvalue(L, table + 1);
+    } else {
+      peri_call_open(&call, r->S->context, &peri_op_select);
+      call.args[0].given = true;
+      call.args[0].tensor = bind_to_tensor(L, r->S, table + 1);
+      call.args[2].integer = d;
+      bind_run(L, r->S, &call);
+    }
+    list[n + d] = bind_to_tensor(L, r->S, -1);
+    lua_rawseti(L, table, n + d + 1);
+  }
+  lua_settop(L, table);
+  return ndim;
+}
+
+/* Where mask number k begins to choose from dimension dim on of x. */
+static void check_mask(const reader *r, int k, const peri_layout *mask, int dim) {
+  const peri_layout *x = &r->call->args[0].tensor->layout;
+  char own[PERI_SHAPE_TEXT], wanted[PERI_SHAPE_TEXT];
+  bool fits = mask->ndim > 0 && dim + mask->ndim <= x->ndim;
+  for (int d = 0; d < mask->ndim && fits; d++) fits = mask->shape[d] == x->shape[dim + d];
+  if (fits) return;
+  int left = dim < x->ndim ? x->ndim - dim : 0;
+  bind_error(r->L, r->name, "index tensor %d is a mask of %s but x has %s there", k + 1,
+             peri_shape_text(mask->ndim, mask->shape, own), peri_shape_text(left, x->shape + x->ndim - left, wanted));
+}
+
+/* Masks among index tensors become index tensors. */
+static void expand_masks(const reader *r, int param) {
+  peri_arg *arg = &r->call->args[param];
+  int n = 0, masks = 0;
+  for (int k = 0; k < arg->count; k++) {
+    const peri_layout *layout = &arg->tensors[k]->layout;
+    bool mask = layout->dtype == PERI_BOOL;
+    if (mask) check_mask(r, k, layout, n);
+    n += mask ? layout->ndim : 1;
+    masks += mask;
+  }
+  if (masks == 0) return;
+  for (int i = param + 1; i < PERI_MAX_PARAMS && r->call->op->params[i].name != NULL; i++) {
+    if (r->call->op->params[i].kind == PERI_KIND_DIMS && r->call->args[i].given)
+      bind_error(r->L, r->name, "a mask chooses along the first dimensions, and not along dims");
+  }
+  luaL_checkstack(r->L, 8, r->name);
+  peri_tensor **list = lua_newuserdatauv(r->L, (size_t)n * sizeof *list, 0);
+  lua_createtable(r->L, n, 0);
+  n = 0;
+  for (int k = 0; k < arg->count; k++) {
+    if (arg->tensors[k]->layout.dtype == PERI_BOOL) {
+      n += add_coordinates(r, arg->tensors[k], list, n);
+    } else {
+      list[n++] = arg->tensors[k]; /* whose handle is where it was */
+    }
+  }
+  arg->tensors = list;
+  arg->count = n;
+}
+
 /* Whole numbers in a table, or in tables of tables, become an int64 tensor in its place. */
 static void read_index_table(const reader *r, int param, int index) {
   if (bind_holds_booleans(r->L, index)) bad_argument(r, param, index, "whole numbers, or an int64 tensor");
@@ -421,6 +487,7 @@ static void read_arguments(const reader *r, int top) {
   if (index <= top) bind_error(r->L, r->name, "too many arguments: %s was not expected", bind_describe(r->L, index));
   for (i = 0; i < PERI_MAX_PARAMS && params[i].name != NULL; i++) {
     if (!r->call->args[i].given && !params[i].optional) bind_error(r->L, r->name, "%s is missing", params[i].name);
+    if (params[i].masks) expand_masks(r, i);
   }
 }
 
