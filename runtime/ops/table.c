@@ -63,5 +63,6 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_distance,
     peri_ops_spectral,
     peri_ops_solvers,
+    peri_ops_recurrent,
     // clang-format on
     NULL};
