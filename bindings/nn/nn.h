@@ -20,7 +20,7 @@ typedef struct nn_container {
   bool runs;            /* Sequential; a ModuleList only holds */
   int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
   int current;          /* the child that a call is at, from 1: what errors say */
-  peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
+  peri_layer *layers[]; /* references; NULL where the child is no C layer that is plain */
 } nn_container;
 
 typedef struct nn_object {

@@ -72,10 +72,7 @@ static void make_mask(peri_tensor *u, double p) {
   }
 }
 
-/* Elements of x, or its images of the channels, times a mask. */
-static peri_status drop(const peri_layer *layer, peri_tensor *x, bool images, peri_tensor **out) {
-  double p = layer->options[0];
-  peri_context *context = layer->context;
+peri_status peri_layer_drop(peri_context *context, double p, peri_tensor *x, bool images, peri_tensor **out) {
   peri_tensor *mask;
   peri_layout layout;
   peri_stream before = context->stream;
@@ -109,7 +106,8 @@ static peri_status drop_while_training(const peri_layer *layer, peri_tensor *x, 
     return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: x is %s (expected N x C x H x W)", layer->kind->name,
                      peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
-  if (layer->training && layer->options[0] > 0) return drop(layer, x, images, out);
+  if (layer->training && layer->options[0] > 0)
+    return peri_layer_drop(layer->context, layer->options[0], x, images, out);
   *out = peri_tensor_retain(x);
   return PERI_OK;
 }
@@ -181,7 +179,8 @@ static const peri_layer_kind Identity = {.name = "Identity",
                                              .doc = #class_name "(" arguments ") -> layer\n" doc_text};
 #include "nn/activations.def"
 
-static int one_for_each(const peri_layer *layer, int64_t *shape) {
+static int one_for_each(const peri_layer *layer, int copy, int64_t *shape) {
+  (void)copy;
   shape[0] = (int64_t)layer->options[0];
   return 1;
 }
@@ -273,4 +272,10 @@ const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_dropout2d,
                                                    &peri_kind_unflatten,
                                                    &peri_kind_upsample,
+                                                   &peri_kind_rnn,
+                                                   &peri_kind_lstm,
+                                                   &peri_kind_gru,
+                                                   &peri_kind_rnn_cell,
+                                                   &peri_kind_lstm_cell,
+                                                   &peri_kind_gru_cell,
                                                    NULL};
