@@ -381,6 +381,7 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   nn_open_containers(L, S, methods, module);
   nn_open_objects(L, S, methods, module);
   nn_open_utils(L, S, module);
+  nn_open_path(L, S);
   lua_settop(L, module);
   set_kinds(L, S, peri_layer_kinds, "layers");
   set_kinds(L, S, peri_loss_kinds, "losses");

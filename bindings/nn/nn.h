@@ -84,6 +84,7 @@ void nn_walk_from(nn_walk *w, int index);
 void nn_open_methods(lua_State *L, bind_state *S);
 void nn_open_containers(lua_State *L, bind_state *S, int methods, int module);
 void nn_open_objects(lua_State *L, bind_state *S, int methods, int module);
+void nn_open_path(lua_State *L, bind_state *S); /* internal.nn */
 void nn_open_utils(lua_State *L, bind_state *S, int module);
 int nn_to_text(lua_State *L); /* __tostring */
 

@@ -14,8 +14,8 @@ peri_status peri_init_zeros(const peri_layer *layer, peri_tensor *parameter);
 peri_status peri_init_ones(const peri_layer *layer, peri_tensor *parameter);
 peri_status peri_init_uniform(const peri_layer *layer, peri_tensor *parameter, double inputs);
 
-/* Dropout: elements of x, or with `images` its images of the channels, 0 with probability p, else divided by 1 - p. */
-peri_status peri_layer_drop(peri_context *context, double p, peri_tensor *x, bool images, peri_tensor **out);
+/* Elements of x are 0 with probability p, else divided by 1 - p. */
+peri_status peri_layer_drop(peri_context *context, double p, peri_tensor *x, peri_tensor **out);
 
 extern const peri_layer_kind peri_kind_conv1d, peri_kind_conv2d, peri_kind_conv_transpose2d, peri_kind_max_pool1d,
     peri_kind_avg_pool1d, peri_kind_adaptive_avg_pool1d, peri_kind_adaptive_max_pool2d, peri_kind_layer_norm,

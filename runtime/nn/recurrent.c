@@ -190,7 +190,7 @@ static peri_value drop(pass *p, peri_value x) {
   const peri_layer *layer = p->layer;
   peri_tensor *y = NULL;
   if (p->formula.status != PERI_OK || !layer->training || layer->options[DROPOUT] == 0) return x;
-  peri_status status = peri_layer_drop(layer->context, layer->options[DROPOUT], x.tensor, false, &y);
+  peri_status status = peri_layer_drop(layer->context, layer->options[DROPOUT], x.tensor, &y);
   return peri_formula_own(&p->B, status, y);
 }
 

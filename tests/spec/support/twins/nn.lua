@@ -125,9 +125,7 @@ local function recurrent_layer(cell)
     local last = { {}, {} }
     for number = 1, layer.num_layers do
       if number > 1 and layer.training and layer.dropout > 0 then
-        local u, before = random.uniform(stream, kept, #x.values), x
-        local limit, scale = array.round(kept, layer.dropout), layer.dropout < 1 and 1 / (1 - layer.dropout) or 0
-        x = array.build(kept, x.shape, function(_, k) return before.values[k] * (u(k) < limit and 0 or scale) end)
+        x = random.rows.dropout[1]({ x = x, p = layer.dropout }, stream)
       end
       local results = {}
       for way = 1, ways do
@@ -268,13 +266,7 @@ local kinds = {
       return { weight = weight, bias = uniform(stream, { outputs }, bound) }
     end },
   Dropout = { function(layer, inputs, stream)
-    local x = inputs[1]
-    if not array.is_float(x.dtype) then array.refuse() end
-    if not layer.training or layer.p == 0 then return x end
-    local u = random.uniform(stream, x.dtype, #x.values)
-    local limit = array.round(x.dtype, layer.p)
-    local scale = array.round(x.dtype, layer.p < 1 and 1 / (1 - layer.p) or 0)
-    return array.build(x.dtype, x.shape, function(_, k) return x.values[k] * (u(k) < limit and 0 or scale) end)
+    return random.rows.dropout[1]({ x = inputs[1], p = layer.p, training = layer.training }, stream)
   end, "{{{p = 1}}, {T(3)}}, {{{p = 0.7}}, {T(5, 13)}}, {{{p = 0.1}}, {T(0)}}" },
   Dropout2d = { function(layer, inputs, stream)
     local x = inputs[1]
