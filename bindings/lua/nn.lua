@@ -6,6 +6,8 @@ internal.load("nn.init", peri, internal, nn.init)
 
 internal.load("nn.summary", peri, internal, nn)
 
+internal.load("nn.hooks", peri, internal, nn)
+
 local ModuleDict = nn.Module.extend "ModuleDict"
 
 function ModuleDict:init(modules)

@@ -120,7 +120,7 @@ static peri_layer *check_layer(lua_State *L) {
   return layer;
 }
 
-static int call_layer(lua_State *L) {
+static int forward(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_layer *layer = check_layer(L);
   int n = layer->kind->inputs;
@@ -133,6 +133,7 @@ static int call_layer(lua_State *L) {
   if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
   peri_tensor **handle = bind_new_tensor(L, S);
+  S->running = L;
   peri_status status = peri_layer_forward(layer, inputs, handle);
   if (bind_retry(L, status)) status = peri_layer_forward(layer, inputs, handle);
   if (status != PERI_OK) return nn_raise(L, S, status, layer, 1);
@@ -143,6 +144,8 @@ static int call_layer(lua_State *L) {
   bind_charge(L, S);
   return 1;
 }
+
+static int call_layer(lua_State *L) { return check_layer(L)->hooked ? nn_call_hooked(L, forward) : forward(L); }
 
 /* ---- fields ---- */
 
@@ -295,7 +298,7 @@ static void set_kinds(lua_State *L, bind_state *S, const peri_layer_kind *const 
   bind_set_member(L, S, kinds, list_name, list_kinds, NULL);
 }
 
-static const bind_function layer_methods[] = {{"forward", call_layer, NULL}, {NULL, NULL, NULL}};
+static const bind_function layer_methods[] = {{"forward", forward, NULL}, {NULL, NULL, NULL}};
 static const luaL_Reg layer_metamethods[] = {{"__call", call_layer},
                                              {"__tostring", nn_to_text},
                                              {"__newindex", layer_newindex},
@@ -317,6 +320,7 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   nn_open_containers(L, S, methods, module);
   nn_open_objects(L, S, methods, module);
   nn_open_utils(L, S, module);
+  nn_open_hooks(L, S);
   lua_settop(L, module);
   set_kinds(L, S, peri_layer_kinds, "layers");
   set_kinds(L, S, peri_loss_kinds, "losses");

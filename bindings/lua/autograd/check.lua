@@ -119,9 +119,9 @@ end
 
 internal.document("gradcheck", [[
 gradcheck(fn, inputs, {eps = 1e-6, atol = 1e-5, rtol = 1e-3}) -> true
-Compares the gradients of fn(input, ..) with differences, (fn(x + eps) - fn(x - eps)) / 2 eps, element by element. inputs
-is a tensor or a list; checked are those that require grad, or all floats where none does, and they must be float64. fn
-works on copies, and must give the same each time. Returns true.
+Compares the gradients of fn(input, ..) with differences, (fn(x + eps) - fn(x - eps)) / 2 eps, element by element.
+inputs is a tensor or a list; checked are those that require grad, or all floats where none does, which must be float64.
+fn works on copies, and must give the same each time. Returns true.
 Errors: a gradient that is further from the difference than atol + rtol times it, with output, input, element and both
 values; inputs of float32.]], function(fn, inputs, options)
   local copies, checked, one = read_inputs("gradcheck", fn, inputs)
