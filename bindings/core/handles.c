@@ -69,6 +69,7 @@ static void shrink_known(lua_State *L, bind_state *S) {
 
 void bind_collect(lua_State *L, bind_state *S) {
   if (bind_in_finaliser(L)) return; /* the collector is at work and counts nothing */
+  bind_sweep_hooks(L, S);
   bool short_of_memory = S->context->in_use > S->context->limit - S->context->limit / 8;
   if (short_of_memory || lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCCOLLECT);
   if (S->known > S->known_at && !short_of_memory) shrink_known(L, S);

@@ -82,7 +82,12 @@ struct peri_context {
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
-  size_t references;             /* one for the owner, one for each storage */
+  struct peri_walk *walk;        /* autograd: the walk back that runs; within a hook another may begin */
+  bool detect_anomaly;           /* results and gradients are looked at for NaN and infinities (ops/anomaly.h) */
+  /* In that mode, where the script is: a text of less than `size` bytes, perhaps "". NULL where there is no script. */
+  void (*where)(void *user, char *text, size_t size);
+  void *where_user;
+  size_t references; /* one for the owner, one for each storage */
 
   size_t limit, in_use, peak; /* bytes */
   size_t cached;              /* bytes in free_blocks */

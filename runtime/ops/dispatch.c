@@ -1,5 +1,6 @@
 /* The dispatcher: infer, allocate, run, record. */
 #include "ops/ops.h"
+#include "ops/anomaly.h"
 #include "ops/node.h"
 #include "ops/rows.h"
 
@@ -243,6 +244,7 @@ static peri_status run_call(peri_call *call) {
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
   int foreign;
   bool tracked = any_tracked(call, &foreign);
+  bool watched = call->context->detect_anomaly && !call->context->composing && peri_anomaly_free(call);
   const peri_stream stream = *call->stream;
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
   if (foreign >= 0) {
@@ -256,6 +258,7 @@ static peri_status run_call(peri_call *call) {
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
+  if (status == PERI_OK && watched) status = peri_anomaly_check_results(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);

@@ -130,6 +130,7 @@ static void set_tensor(peri_tensor *tensor, peri_storage *storage, const peri_la
   tensor->layout = *layout;
   tensor->node = NULL;
   tensor->grad = tensor->incoming = NULL;
+  tensor->hooks = NULL;
 }
 
 /* A further tensor over a storage. */
@@ -250,6 +251,7 @@ void peri_tensor_release(peri_tensor **tensor) {
     peri_storage *storage = x->storage;
     peri_tensor *grad = x->grad;
     if (x->node != NULL) peri_computed_release(storage->context, x->node);
+    if (x->hooks != NULL) peri_hooks_drop(&x->hooks);
     if (!x->first) peri_free(storage->context, x, sizeof *x);
     storage_release(storage);
     x = grad;
@@ -266,6 +268,29 @@ void *peri_tensor_data(peri_tensor *tensor) {
   tensor->storage->exposed = true;
   if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
   return tensor->data;
+}
+
+/* ---- hooks ---- */
+
+void peri_hook_add(peri_hook **list, peri_hook *hook) {
+  hook->owner = list;
+  hook->next = NULL;
+  hook->references++;
+  while (*list != NULL) list = &(*list)->next;
+  *list = hook;
+}
+
+void peri_hook_remove(peri_hook *hook) {
+  peri_hook **place = hook->owner;
+  if (place == NULL) return;
+  while (*place != hook) place = &(*place)->next;
+  *place = hook->next;
+  hook->owner = NULL;
+  peri_hook_release(hook);
+}
+
+void peri_hooks_drop(peri_hook **list) {
+  while (*list != NULL) peri_hook_remove(*list);
 }
 
 /* ---- copies ---- */
