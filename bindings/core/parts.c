@@ -74,6 +74,8 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "kernels", .open = bind_open_kernels},
                                       {.name = "parts", .open = push_parts},
                                       {.name = "check"},
+                                      {.name = "json"},
+                                      {.name = "tree"},
                                       {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {
