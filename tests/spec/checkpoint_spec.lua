@@ -3,6 +3,7 @@
 local peri = require "perilune"
 local fails = require "support.fails"
 local golden = require "golden.checkpoint"
+local scratch = require "support.scratch"
 local nn = peri.nn
 
 local function read(path)
@@ -33,7 +34,7 @@ local function text_of(value)
 end
 
 describe("peri.save and peri.load", function()
-  local path = os.tmpname()
+  local path = scratch()
   teardown(function() os.remove(path) end)
 
   local function again(value, metadata)
@@ -212,7 +213,7 @@ describe("peri.save and peri.load", function()
 end)
 
 describe("weights of PyTorch", function()
-  local path = os.tmpname()
+  local path = scratch()
   teardown(function() os.remove(path) end)
   local bytes = golden.file:gsub("..", function(pair) return string.char(tonumber(pair, 16)) end)
 
