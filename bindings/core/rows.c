@@ -524,9 +524,9 @@ static void take_outputs(peri_call *call, peri_tensor **const *handles, int show
   }
 }
 
-int bind_run(lua_State *L, bind_state *S, peri_call *call) {
+/* The first outputs as handles; the others are let go. */
+static int run_for(lua_State *L, bind_state *S, peri_call *call, int shown) {
   peri_tensor **handles[PERI_MAX_OUTPUTS];
-  int shown = bind_shown_outputs(call->op);
   for (int i = 0; i < shown; i++) handles[i] = bind_new_tensor(L, S);
   BIND_TRY(L, S, peri_call_run(call));
   take_outputs(call, handles, shown);
@@ -539,6 +539,8 @@ int bind_run(lua_State *L, bind_state *S, peri_call *call) {
   bind_charge(L, S);
   return shown;
 }
+
+int bind_run(lua_State *L, bind_state *S, peri_call *call) { return run_for(L, S, call, bind_shown_outputs(call->op)); }
 
 void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tensor *const *operands) {
   peri_call call;
@@ -567,6 +569,14 @@ static int call_list(lua_State *L, bind_state *S, peri_call *call) {
     lua_pop(L, 1);
   }
   bind_charge(L, S);
+  return 1;
+}
+
+/* The first output as one Lua value, without a handle. */
+static int call_value(lua_State *L, bind_state *S, peri_call *call) {
+  BIND_TRY(L, S, peri_call_run(call));
+  bind_push_element(L, &call->outputs[0].tensor->view);
+  for (int i = 0; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
   return 1;
 }
 
@@ -612,12 +622,9 @@ static int call_row(lua_State *L) {
     return 1;
   }
   if (op->list != NULL) return call_list(L, S, &call);
+  if ((op->flags & PERI_OP_FULL_VALUE) && !call.args[1].given) return call_value(L, S, &call);
+  if ((op->flags & PERI_OP_FULL_ONE) && !call.args[1].given) return run_for(L, S, &call, 1);
   int shown = bind_run(L, S, &call);
-  if ((op->flags & (PERI_OP_FULL_VALUE | PERI_OP_FULL_ONE)) && !call.args[1].given) {
-    lua_settop(L, -shown); /* the first output */
-    if (op->flags & PERI_OP_FULL_VALUE) bind_push_element(L, &bind_to_tensor(L, S, -1)->view);
-    return 1;
-  }
   if ((op->flags & PERI_OP_CREATES) && call.args[peri_op_params(op) - 1].integer) {
     BIND_TRY(L, S, peri_require_grad(call.outputs[0].tensor, true));
     bind_register_handle(L, S, -1);

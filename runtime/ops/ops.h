@@ -139,6 +139,7 @@ typedef struct peri_backward {
   peri_tensor **answers;                  /* by edge: new references, or NULL for zero */
   struct peri_formula *formula;
   struct peri_call *call; /* of a composed row, else NULL */
+  struct peri_node *node; /* whose gradient it is (ops/node.h), else NULL */
 } peri_backward;
 
 /* ---- rows ---- */
