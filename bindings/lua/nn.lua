@@ -8,6 +8,8 @@ internal.load("nn.attention", peri, internal, nn)
 
 internal.load("nn.summary", peri, internal, nn)
 
+internal.load("nn.hooks", peri, internal, nn)
+
 local ModuleDict = nn.Module.extend "ModuleDict"
 
 function ModuleDict:init(modules)

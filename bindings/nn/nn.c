@@ -169,7 +169,7 @@ static int call_for_several(lua_State *L, bind_state *S, const peri_layer *layer
   return n;
 }
 
-static int call_layer(lua_State *L) {
+static int forward(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_layer *layer = check_layer(L);
   const int n = layer->kind->inputs;
@@ -182,6 +182,7 @@ static int call_layer(lua_State *L) {
     read_further(L, S, layer->kind, inputs + n);
   else if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
+  S->running = L;
   if (layer->kind->outputs > 1) return call_for_several(L, S, layer, inputs);
   peri_tensor **handle = bind_new_tensor(L, S);
   peri_status status = peri_layer_forward(layer, inputs, handle);
@@ -194,6 +195,8 @@ static int call_layer(lua_State *L) {
   bind_charge(L, S);
   return 1;
 }
+
+static int call_layer(lua_State *L) { return check_layer(L)->hooked ? nn_call_hooked(L, forward) : forward(L); }
 
 /* ---- fields ---- */
 
@@ -365,7 +368,7 @@ static void set_kinds(lua_State *L, bind_state *S, const peri_layer_kind *const 
   bind_set_member(L, S, kinds, list_name, list_kinds, NULL);
 }
 
-static const bind_function layer_methods[] = {{"forward", call_layer, NULL}, {NULL, NULL, NULL}};
+static const bind_function layer_methods[] = {{"forward", forward, NULL}, {NULL, NULL, NULL}};
 static const luaL_Reg layer_metamethods[] = {{"__call", call_layer},
                                              {"__tostring", nn_to_text},
                                              {"__newindex", layer_newindex},
@@ -388,6 +391,7 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   nn_open_objects(L, S, methods, module);
   nn_open_utils(L, S, module);
   nn_open_path(L, S);
+  nn_open_hooks(L, S);
   lua_settop(L, module);
   set_kinds(L, S, peri_layer_kinds, "layers");
   set_kinds(L, S, peri_loss_kinds, "losses");

@@ -9,11 +9,12 @@
 static bool push_container_step(lua_State *L, bind_state *S, int inner) {
   const nn_container *container = lua_touserdata(L, -1);
   int self = lua_gettop(L);
-  if (container->current < 1 || container->current > container->n) return false;
-  lua_getiuservalue(L, self, container->current);
+  const int current = nn_current(container);
+  if (current < 1 || current > container->n) return false;
+  lua_getiuservalue(L, self, current);
   bool at = lua_isnil(L, inner) || lua_rawequal(L, -1, inner);
   lua_pop(L, 1);
-  if (at) lua_pushfstring(L, "%s[%d]", nn_name(L, S, self), container->current);
+  if (at) lua_pushfstring(L, "%s[%d]", nn_name(L, S, self), current);
   return at;
 }
 
@@ -62,6 +63,11 @@ static void push_path(lua_State *L, bind_state *S) {
   }
   lua_settop(L, inner + 1);
   lua_remove(L, inner);
+}
+
+void nn_push_path(lua_State *L, bind_state *S) {
+  lua_pushnil(L);
+  push_path(L, S);
 }
 
 /* Behind "linear: " or "Linear: ", which say what the path says. */

@@ -71,12 +71,15 @@ static peri_status make_parameter(peri_layer *layer, int i) {
   return PERI_OK;
 }
 
+/* Mostly one literal, or others from the first letter on. */
+static inline bool same_name(const char *a, const char *b) { return a == b || (*a == *b && strcmp(a, b) == 0); }
+
 /* Which of the row's arguments has that name, or -1; `expected` is where it mostly stands. */
 static int place_of(const peri_op *row, const char *name, int expected) {
-  if (expected < PERI_MAX_PARAMS && row->params[expected].name != NULL && strcmp(row->params[expected].name, name) == 0)
+  if (expected < PERI_MAX_PARAMS && row->params[expected].name != NULL && same_name(row->params[expected].name, name))
     return expected;
   for (int at = 0; at < PERI_MAX_PARAMS && row->params[at].name != NULL; at++) {
-    if (strcmp(row->params[at].name, name) == 0) return at;
+    if (same_name(row->params[at].name, name)) return at;
   }
   return -1;
 }
@@ -258,13 +261,14 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
   for (const peri_option *option = kind->options; option->name != NULL; value += peri_option_values(option++)) {
     if (!is_none(option, value)) set_argument(&call, option->name, value, peri_option_length(option, value), &at);
   }
-  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+  int i = 0;
+  for (; kind->parameters[i].name != NULL; i++) {
     const int place = place_of(kind->row, kind->parameters[i].name, kind->inputs + i);
     if (layer->parameters[i] == NULL || place < 0) continue;
     call.args[place].given = true;
     call.args[place].tensor = layer->parameters[i];
   }
-  if (activation != 0) call.args[place_of(kind->row, "activation", 0)].integer = activation;
+  if (activation != 0) call.args[place_of(kind->row, "activation", kind->inputs + i)].integer = activation;
   return peri_layer_run(&call, out);
 }
 

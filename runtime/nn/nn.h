@@ -78,6 +78,7 @@ struct peri_layer {
   peri_context *context;
   const peri_layer_kind *kind;
   bool training; /* a new layer trains */
+  bool hooked;   /* for the binding: a script has given it hooks, and calls it through them */
   peri_dtype dtype;
   int64_t sizes[PERI_LAYER_SIZES];
   double options[PERI_LAYER_VALUES];
