@@ -311,13 +311,15 @@ local kinds = {
                                        running_mean = layer.running_mean, running_var = layer.running_var }
     end
     return normalize.instance_norm[1] { x = x, weight = layer.weight, bias = layer.bias, eps = layer.eps }
-  end, "{{6}, {T(9, 6, 7, 2)}}, {{2}, {T(1, 2, 1, 1)}}, {{2}, {T(1, 3, 2, 2)}}, {{3}, {T(2, 3)}}, {{3}, {T(2, 3, 4)}}, {{2, {track_running_stats = true}}, {T(3, 2, 4, 5)}}",
+  end, [[ {{6}, {T(9, 6, 7, 2)}}, {{2}, {T(1, 2, 1, 1)}}, {{2}, {T(1, 3, 2, 2)}}, {{3}, {T(2, 3)}},
+    {{3}, {T(2, 3, 4)}}, {{2, {track_running_stats = true}}, {T(3, 2, 4, 5)}} ]],
     close = "all", initial = ones_and_zeros("affine", false, function(channels) return { channels } end) },
   Embedding = of_row(embedding.embedding, [[ {{67, 9}, {I(67, 40)}}, {{5, 2}, {I(6, 40)}}, {{5, 2}, {T(2)}},
     {{2, 2}, {I(2, 0)}} ]],
     normal_rows, { "index" }, "all"),
   EmbeddingBag = of_row(embedding.embedding_bag, [[ {{67, 9}, {I(67, 40, 3)}}, {{5, 2}, {I(5, 40)}},
-    {{5, 2}, {T(2, 2)}}, {{5, 2}, {I(5, 9), I(1, 4)}}, {{5, 2}, {I(5, 9), I(1, 4) * 2}}, {{5, 2}, {I(5, 3, 3), I(1, 4)}},
+    {{5, 2}, {T(2, 2)}}, {{5, 2}, {I(5, 9), I(1, 4)}}, {{5, 2}, {I(5, 9), I(1, 4) * 2}},
+    {{5, 2}, {I(5, 3, 3), I(1, 4)}},
     {{5, 2}, {I(5, 9), T(2)}} ]],
     normal_rows, { "index", "offsets" }, "all"),
   ZeroPad2d = { function(layer, inputs)
