@@ -55,6 +55,18 @@ whole epochs. stopped is 'error' and note the error; after early_stopping the mo
 parameters of best_epoch: m.model:load_state_dict(m.best). nil when the last training came to its end; it is forgotten
 when the next begins.]], estimator.unfinished, train)
 
+document("lint", [[
+train.lint{model =, loss =, x =, y =, optimizer = | step =} -> list
+What is often wrong with a training, found by a step on one mini-batch, x and y; afterwards everything is as it was:
+parameters, gradients, optimizer, random stream, modes. Each finding is {kind =, text =}; an empty list is good news.
+kind 'labels': labels that do not count from 1 to the number of scores. 'activation': a softmax or sigmoid before a loss
+that computes its own. 'gradient': parameters that no gradient reaches, or zeros alone. 'units': more than half of the
+units behind a ReLU are 0 for all rows. 'step': a step that changes nothing, or too little for the loss to move.
+'zero_grad': with step(x, y), a training step of one's own, gradients that add up from step to step. 'loss': a loss that
+is not finite.
+Errors: options that are missing or wrong; what model, loss and step raise.]],
+  function(...) return internal.load("train.lint", peri, internal)(...) end, train)
+
 for _, name in ipairs { "Classifier", "Regressor" } do
   local text = [[
 train.NAME{build = function(p) return net, optimizer end, epochs = 10, params = {}, ...} -> estimator
