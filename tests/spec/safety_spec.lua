@@ -183,10 +183,12 @@ describe("memory that a collection finds", function()
         optim.lr_scheduler.CyclicLR(grouped, { base_lr = 0, max_lr = 1 }):step()
         return grouped.param_groups[2].params, grouped:state(q).exp_avg
       end,
-      function() return twice(q), twice(twice(q)):sum():backward() end, function() q:register_hook(print):remove() end,
+      function() return twice(q), twice(twice(q)):sum():backward() end,
+      function() q:register_hook(print):remove() end,
       function() return peri.checkpoint(net, peri.ones(2, 3)):sum():backward() end,
       function() return peri.hessian(function(v) return (v * v):sum() end, peri.ones(3)) end,
-      function() return peri.explain((q * q):sum()) end, function() return peri.detect_anomaly(net, peri.ones(2, 3)) end,
+      function() return peri.explain((q * q):sum()) end,
+      function() return peri.detect_anomaly(net, peri.ones(2, 3)) end,
       function() return optim.EMA(net):update():store():restore():state_dict() end,
       function() return nn.utils.clip_grad_norm_({ q }, 1) end,
       function() return svm.SVC():fit(x, labels) end, function() return machine:predict(x), machine.support_vectors end,
