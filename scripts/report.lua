@@ -25,10 +25,19 @@ local scripts = {
     A rate that is too small gets nowhere in time, one that is too large diverges, and training says so and stops.
     With small mini-batches a constant rate keeps the noise of the steps in the loss; a rate that falls (in steps,
     exponentially, as 1/t, along a cosine, or when the loss stands still) lets the loss come to rest.]] },
+  { name = "optimisers", title = "Optimisers", text = [[
+    Eight optimisers on three surfaces of two parameters, each with the rate that brings it lowest. Along a narrow
+    valley momentum adds up what small steps have in common; at a saddle the slope is nearly 0, and who divides by the
+    size of the slopes leaves it soonest. LBFGS, which learns how the surface bends, needs the fewest steps to the
+    bottom of both valleys; it wants the whole gradient for that, which mini-batches do not give.]] },
   { name = "sample_size", title = "How many examples are enough", text = [[
     Errors on the examples that were learnt and on others, against the number of examples, over several repetitions.
     With few examples a machine fits them better than it fits the rest of the world; as the number grows the two
     errors approach each other, and what is left of both is the noise of the data and the stiffness of the model.]] },
+  { name = "regularisation", title = "Over-fitting, and what is done against it", text = [[
+    A network with far more parameters than points learns the noise of its points by heart: its loss falls and falls,
+    and on other points it grows. Weight decay, dropout, batch norm and stopping early all learn less by heart and more
+    of what is common to all points; so does the same network with ten times the points.]] },
   { name = "activations", title = "Activations and depth", text = [[
     Without an activation a deep network is a linear one and cannot learn rings. A sigmoid's slope is at most 1/4, so
     that gradients shrink from layer to layer on their way back; tanh and ReLU, with weights of the right size, let

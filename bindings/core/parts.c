@@ -91,6 +91,8 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "parts", .open = push_parts},
                                       {.name = "autograd", .open = bind_open_autograd},
                                       {.name = "check"},
+                                      {.name = "json"},
+                                      {.name = "tree"},
                                       {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {

@@ -100,12 +100,18 @@ static int binade(lua_State *L) {
 
 /* internal.data, for what is written in Lua */
 void bind_open_data_internal(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {
-      {"uniform", uniform},           {"hits", hits},     {"accuracy", accuracy}, {"r_squared", r_squared},
-      {"r_squared_of", r_squared_of},
-
-      {"exp", exponential},           {"log", logarithm}, {"binade", binade},     {"read_csv", data_read_csv},
-      {"write_csv", data_write_csv},  {NULL, NULL}};
+  static const luaL_Reg list[] = {{"uniform", uniform},
+                                  {"hits", hits},
+                                  {"accuracy", accuracy},
+                                  {"r_squared", r_squared},
+                                  {"r_squared_of", r_squared_of},
+                                  {"tensors_of", data_loader_tensors},
+                                  {"exp", exponential},
+                                  {"log", logarithm},
+                                  {"binade", binade},
+                                  {"read_csv", data_read_csv},
+                                  {"write_csv", data_write_csv},
+                                  {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);
 }

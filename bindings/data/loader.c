@@ -1,5 +1,6 @@
 /* Mini-batches: `for x, y in loader do`. */
 #include "data.h"
+#include "bindings/core/names.h"
 #include "data/streams.h"
 #include "kernels/kernels.h"
 
@@ -19,8 +20,9 @@ typedef struct loader {
   int64_t n, batch_size, next;
   const void *given; /* the last batch's first tensor as Lua knows it; never followed */
   bool shuffle, drop_last;
-  uint64_t seed, epoch;
-  int64_t *order; /* n positions from 0 when shuffling */
+  bool resumed;         /* it stands within an epoch that another loader began: the next loop goes on there */
+  uint64_t seed, epoch; /* epochs that were begun */
+  int64_t *order;       /* n positions from 0 when shuffling */
 } loader;
 
 static void close_loader(void *object) {
@@ -31,11 +33,19 @@ static void close_loader(void *object) {
   l->order = NULL;
 }
 
-static peri_status start_epoch(loader *l) {
-  l->next = 0;
+/* The order of the epoch that so many came before. */
+static peri_status find_order(const loader *l, uint64_t seed, uint64_t before) {
   if (!l->shuffle) return PERI_OK;
-  uint64_t first = PERI_STREAM_LOADER + (l->epoch << 40);
-  PERI_TRY(peri_permutation(l->context, l->n, l->seed, first, l->order));
+  return peri_permutation(l->context, l->n, seed, PERI_STREAM_LOADER + (before << 40), l->order);
+}
+
+static peri_status start_epoch(loader *l) {
+  if (l->resumed) {
+    l->resumed = false;
+    return PERI_OK;
+  }
+  l->next = 0;
+  PERI_TRY(find_order(l, l->seed, l->epoch));
   l->epoch++;
   return PERI_OK;
 }
@@ -96,6 +106,88 @@ static int loader_length(lua_State *L) {
   return 1;
 }
 
+/* ---- where a loader stands ---- */
+
+static loader *self(lua_State *L, const char *method) {
+  if (!bind_is(L, bind_here(L), 1, BIND_LOADER))
+    bind_error(L, method, "called with %s (expected loader:%s(...))", bind_describe(L, 1), method);
+  return lua_touserdata(L, 1);
+}
+
+static void set_number(lua_State *L, const char *name, int64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+static int state_dict(lua_State *L) {
+  const loader *l = self(L, "state_dict");
+  lua_createtable(L, 0, 4);
+  set_number(L, "rows", l->n);
+  set_number(L, "seed", (int64_t)l->seed);
+  set_number(L, "epoch", (int64_t)l->epoch);
+  set_number(L, "position", l->next);
+  return 1;
+}
+
+/* A whole number of the state at stack index 2. */
+static int64_t read_number(lua_State *L, const char *name, lua_Integer low) {
+  bind_push_entry(L, 2, name);
+  return bind_check_whole(L, -1, "load_state_dict", name, low);
+}
+
+static int load_state_dict(lua_State *L) {
+  bind_state *S = bind_here(L);
+  loader *l = self(L, "load_state_dict");
+  lua_settop(L, 2);
+  if (!lua_istable(L, 2))
+    return bind_error(L, "load_state_dict", "state must be a table, as loader:state_dict() gives it, got %s",
+                      bind_describe(L, 2));
+  const int64_t rows = read_number(L, "rows", 0), seed = read_number(L, "seed", LUA_MININTEGER);
+  const int64_t epoch = read_number(L, "epoch", 0), position = read_number(L, "position", 0);
+  if (rows != l->n)
+    return bind_error(L, "load_state_dict", "rows is %I, but this loader has %I", (lua_Integer)rows, (lua_Integer)l->n);
+  if (position > rows || epoch >= (int64_t)1 << 20)
+    return bind_error(L, "load_state_dict",
+                      "position is %I in epoch %I (expected at most %I, and fewer than 2^20 epochs)",
+                      (lua_Integer)position, (lua_Integer)epoch, (lua_Integer)rows);
+  const bool within = epoch > 0 && position > 0 && position < rows;
+  if (within) BIND_TRY(L, S, find_order(l, (uint64_t)seed, (uint64_t)epoch - 1));
+  l->seed = (uint64_t)seed; /* from here on nothing fails */
+  l->epoch = (uint64_t)epoch;
+  l->next = position;
+  l->resumed = within && !(l->drop_last && rows - position < l->batch_size);
+  l->given = NULL; /* a loop that is under way has another order */
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* Upvalue 3 holds the methods. */
+static int field(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
+  }
+  bind_guess guess = bind_guess_for(L, 2);
+  bind_guess_keys(L, &guess, lua_upvalueindex(3));
+  return bind_no_field(L, "loader", bind_describe(L, 2), &guess);
+}
+
+/* internal.data.tensors_of(loader) -> list */
+int data_loader_tensors(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const loader *l = self(L, "tensors_of");
+  lua_createtable(L, l->tensors, 0);
+  for (int i = 0; i < l->tensors; i++) {
+    peri_tensor **handle = bind_new_tensor(L, S);
+    *handle = peri_tensor_retain(l->tensor[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* ---- making one ---- */
+
 /* The tensors at the entries of the table at index 1, all with the same first size. */
 static void load_tensors(lua_State *L, bind_state *S, loader *l) {
   int count = lua_istable(L, 1) ? (int)lua_rawlen(L, 1) : 0;
@@ -144,16 +236,34 @@ static int new_loader(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg loader_metamethods[] = {{"__len", loader_length}, {"__call", next_batch}, {NULL, NULL}};
-static const bind_class loader_class = {
-    .kind = BIND_LOADER, .name = "perilune.Loader", .collect = close_loader, .metamethods = loader_metamethods};
+static const bind_function loader_methods[] = {
+    {"state_dict", state_dict,
+     "loader:state_dict() -> table\n"
+     "Where the loader stands: rows (that it has), seed, epoch (how many were begun) and position (rows that the last of "
+     "them has given), whole numbers for peri.save or load_state_dict."},
+    {"load_state_dict", load_state_dict,
+     "loader:load_state_dict(state) -> loader\n"
+     "Takes over where a loader of as many rows stood. The next `for` gives what was left of that epoch, in its order, or "
+     "begins the next one where nothing was left. A loop that is under way ends with an error.\n"
+     "Errors: what no loader gives, or another number of rows; nothing changes then."},
+    BIND_HAS("loader"),
+    {NULL, NULL, NULL}};
+static const luaL_Reg loader_metamethods[] = {
+    {"__len", loader_length}, {"__call", next_batch}, {"__index", field}, {NULL, NULL}};
+static const bind_class loader_class = {.kind = BIND_LOADER,
+                                        .name = "perilune.Loader",
+                                        .collect = close_loader,
+                                        .methods = loader_methods,
+                                        .metamethods = loader_metamethods};
 
 void data_open_loader(lua_State *L, bind_state *S) {
   bind_open_class(L, S, &loader_class, 0);
+  bind_set_class(L, "data.loader", "Methods of loaders", -1);
   lua_pop(L, 1);
   bind_set_member(
       L, S, NULL, "loader", new_loader,
       "data.loader(tensors, {batch_size = 1, shuffle = false, seed =, drop_last = false}) -> loader\n"
       "`for x, y in loader do` gives mini-batches of the tensors' rows; each `for` is an epoch, whose order depends on "
-      "(seed, epoch) alone. Batches in order are views. #loader is the number of batches.");
+      "(seed, epoch) alone. Batches in order are views. #loader is the number of batches. loader:state_dict() says where "
+      "it stands, for checkpoints.");
 }

@@ -3,7 +3,7 @@ local peri, internal = ...
 local process, check = internal.process, internal.check
 local fail, kinds = check.fail, check.kinds
 
-local json = internal.load("run.json", peri, check)
+local json = internal.json.write
 
 local Run = { __name = "run" }
 Run.__index = Run

@@ -2,8 +2,17 @@
 local peri, internal = ...
 local data = internal.load("train.data", peri, internal, internal.load("learn.input", peri, internal))
 local progress = internal.load("train.progress", internal.process, data)
-local loop = internal.load("train.loop", peri, internal, progress)
-local estimator = internal.load("train.estimator", peri, internal, data, loop)
+local measures = internal.load("train.measures", peri, internal)
+local checkpoint = internal.load("train.checkpoint", peri, internal)
+local watch = internal.load("train.watch", peri, measures)
+local loop = internal.load("train.loop", peri, internal, progress, measures, watch, checkpoint)
+local batches = internal.load("train.batches", peri, internal, data)
+local prepare = internal.load("train.prepare", peri, internal, data, { measures = measures, checkpoint = checkpoint,
+  loop = loop, batches = batches })
+local estimator = internal.load("train.estimator", peri, internal, data, { prepare = prepare, loop = loop,
+  measures = measures })
+
+local find = internal.load("train.find", peri, internal, data, { prepare = prepare, loop = loop })
 
 local classes = estimator.classes
 local train = {}
@@ -22,29 +31,52 @@ rows. y, classification: n whole labels of any values (int64, whole floats, a ta
 the model gives n x k logits. y, regression: n or n x m numbers. Which of both it is says the loss
 (CrossEntropyLoss, MSELoss), else y (int64 is classification), or task = 'classification' or 'regression'. loss: of
 nn, or a function (scores, targets) -> one number; CrossEntropyLoss or MSELoss by default.
+train and dev may also be a data.loader of x and y (and weights of rows); a list of mini-batches, {{x, y}, ..} of
+tensors; or a function(epoch) that gives an iterator of x, y (and weights) for each epoch, which needs classes = {..}
+for labels, and task where the loss does not say it. batch_size, shuffle and seed are for {X, y} alone.
 model: a layer, or a function of x that gives scores, with parameters = {the tensors that it works with}. step(x, y):
 changes the parameters for one mini-batch in place of loss, backward and optimizer; it gets labels as 1..k, targets as
 n x m.
-Options: shuffle = true, seed (of the orders; drawn from the default stream when left out), scheduler (stepped after
-each epoch; ReduceLROnPlateau, and schedules in Lua, get the dev or else train loss; with mode 'max' the accuracy or
-R^2), early_stopping = {patience = 10, min_delta = 0, monitor = 'dev_loss', or without dev 'train_loss'} (training ends
-after patience epochs without improvement, and the best parameters come back), clip_grad_norm (of all gradients
-together), callbacks (a function or a list; called with the state of each epoch; false ends the training), on_batch (a
-function, called after each mini-batch with {epoch =, batch = (in the epoch), batches = (since the start), loss =
-(before the update; not with step), seconds = (of training), learning_rate =, model =, optimizer =}, one table that is
-used again; false ends the training, its time does not count), progress (true, false; by default only when stderr is a
-terminal), measure_train = false (true, and with step: train measures are taken after each epoch, else they are means
-over its mini-batches as they were before their steps), classes (a list, when y lacks some), sample_weight (n numbers >=
-0, weights of train's rows: a mini-batch's loss is sum(w l) / sum(w), a step gets them third, measures of train are
-weighted, rows of weight 0 are as if absent; for CrossEntropyLoss and MSELoss).
+
+Steps: accumulate = 1 (so many mini-batches give their gradients to one step, which equals that of one large
+mini-batch up to rounding, apart from layers such as batch norm, which see each by itself; an epoch's last step takes
+what is left), clip_grad_value (each value of the gradients), clip_grad_norm (of all gradients together; after the
+values), ema (a decay, {decay =} or an optim.EMA: averages of the parameters after each step, which dev and
+measure_train measure and the model has in the end; field ema), scheduler (stepped after each epoch; ReduceLROnPlateau,
+and schedules in Lua, get the dev or else train loss; with mode 'max' the accuracy or R^2).
+Data: shuffle = true, seed (of the orders; drawn from the default stream when left out), classes (a list, when y lacks
+some), sample_weight (n numbers >= 0, weights of train's rows: a mini-batch's loss is sum(w l) / sum(w), a step gets
+them third, measures of train are weighted, rows of weight 0 are as if absent; for CrossEntropyLoss and MSELoss).
+Measures: metrics = {name = f(scores, targets), ..}, functions that give a number; dev is given to them as a whole,
+train by mini-batches, whose mean by rows is taken; measure_train = false (true, and with step: train measures are taken
+after each epoch, else they are means over its mini-batches as they were before their steps).
+Ends: early_stopping = {patience = 10, min_delta = 0, monitor = 'dev_loss', or without dev 'train_loss', mode = 'min' or
+'max' where monitor is one of metrics} (training ends after patience epochs without improvement, and the best parameters
+come back), keep_best = path or {path =, monitor =, mode =} (after each epoch that is the best so far the model's
+state_dict is written there with peri.save; by default what early_stopping watches).
+Functions: callbacks, a function of the state after each epoch {epoch =, epochs =, learning_rate =, seconds =, model =,
+optimizer =, the measures}, or a table of on_epoch_begin, on_epoch_end, on_step_begin, on_step_end and on_batch, or a
+list of these; on_batch, a function. Within an epoch the state is {epoch =, loss = (before the update; not with step),
+seconds = (of training), learning_rate =, model =, optimizer =} with step = (since the start), or of on_batch batch =
+(in the epoch) and batches = (since the start), one table that is used again. Functions of a table get it second. false
+ends the training; their time does not count. progress (true, false; by default only when stderr is a terminal).
+Checkpoints: checkpoint = {path =, every = (steps), epochs = 1} writes all that the training is made of to a file, after
+so many steps or epochs and when the training ends: parameters and buffers, optimizer, schedule, averages, streams of
+random numbers, the order of the data and the place in it, best values, history. resume = path goes on there; the
+parameters are those of a training that was never stopped, bit for bit. Where resume is the path of checkpoint and there
+is no such file yet, the training begins. state = {name = object, ..}: what else is held, generators (peri.Generator)
+and objects with state_dict and load_state_dict; callbacks that have these are held too. The options must be those of
+before, but for epochs. A function's batches are made again up to the place, from the streams as they were.
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
-dev_loss, dev_accuracy or dev_r2, learning_rate, seconds (of training until then); epochs, stopped ('epochs',
-'early_stopping', 'callback' or 'diverged'; 'error' in train.unfinished), best_epoch and monitor (of early stopping),
-diverged, note. A loss that is not finite ends the training: diverged is true and note says where.
+dev_loss, dev_accuracy or dev_r2, those of metrics (train_name, dev_name), learning_rate, seconds (of training until
+then); epochs, stopped ('epochs', 'early_stopping', 'callback' or 'diverged'; 'error' in train.unfinished), best_epoch
+and monitor (of early stopping), kept ({epoch =, monitor =, path =} of keep_best), ema, diverged, note. A loss that is
+not finite ends the training: diverged is true and note says where.
 Every layer of the model has afterwards the mode (train or eval) that it had before, also after an error. Ctrl-C is an
 error like others: the model keeps what it has learnt until then, and train.unfinished() gives the history.
 Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train; an optimizer that
-holds none of the model's parameters, a schedule of another optimizer.]],
+holds none of the model's parameters, a schedule of another optimizer; a checkpoint that is damaged or of another
+training, which changes nothing.]],
   estimator.fit, train)
 
 document("unfinished", [[
@@ -67,14 +99,34 @@ is not finite.
 Errors: options that are missing or wrong; what model, loss and step raise.]],
   function(...) return internal.load("train.lint", peri, internal)(...) end, train)
 
+document("lr_find", [[
+train.lr_find{model =, optimizer =, train =, loss =, low = 1e-7, high = 10, steps = 100, scale = 'log', ..} -> f
+A training whose learning rate grows from low to high with each mini-batch: where the loss begins to fall, and where it
+grows again, says which rates are worth using (the range test of L. Smith, 'Cyclical learning rates for training neural
+networks', 2017, which has scale = 'linear'). It ends when the smoothed loss is stop = 4 times the least before, or not
+finite. Model, optimizer and the default stream are afterwards what they were. Of several groups the first has that
+rate, others theirs in proportion.
+Options: those of train.fit that say what is trained: model, parameters, optimizer, loss, train, sample_weight, task,
+classes, batch_size = 32, shuffle, seed, clip_grad_norm, clip_grad_value; smoothing = 0.9 (of the running mean of the
+losses, corrected for its beginning).
+Fields: rates, losses, smoothed (float64, one entry for each mini-batch), suggestion: the rate at which the smoothed
+loss falls fastest before it is least, without the first mini-batches (nil where it never falls); scale. f:plot()
+shows them.
+Errors: as fit.]], find.lr_find, train)
+internal.set_class("train.found", "Methods of a range test", find.class)
+document("plot", [[
+f:plot{title =, ...} -> figure
+The losses over the rates, smoothed and as they were, and the suggestion. labels = {losses =, smoothed =, suggestion =}
+are words for the legend. Further options: those of plot.figure.]], find.class.plot, find.class)
+
 for _, name in ipairs { "Classifier", "Regressor" } do
   local text = [[
 train.NAME{build = function(p) return net, optimizer end, epochs = 10, params = {}, ...} -> estimator
 A network that is not fitted: build makes it in fit, with p = params and n_features (the last size of X) and OUTPUTS;
 it may give a schedule third. What is named in params, and the options, can be changed by clone and searched.
-Options: those of train.fit but model, parameters, optimizer, step, scheduler, train, dev, sample_weight, task and
-classes; loss is LOSS by default. With seed, fit begins with peri.manual_seed(seed), so that initial weights follow from
-it. The model is in eval mode when it is fitted.
+Options: those of train.fit but model, parameters, optimizer, step, scheduler, train, dev, sample_weight, task,
+classes, checkpoint, resume, state and keep_best; loss is LOSS by default. With seed, fit begins with
+peri.manual_seed(seed), so that initial weights follow from it. The model is in eval mode when it is fitted.
 Methods: fit, predict, METHODSscore, plot, clone, params. Fields after fit: as train.fit's.
 Errors: unknown options and wrong values; what fit says.]]
   local words = name == "Classifier"

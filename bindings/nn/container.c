@@ -57,7 +57,7 @@ static int new_container(lua_State *L) {
     check_child(L, S, operation, runs, i);
     container->depth = (int)peri_max(container->depth, 1 + depth_of(L, S, operation, -1));
     peri_layer *layer = nn_to_layer(L, S, -1);
-    container->layers[i - 1] = layer != NULL && layer->kind->inputs == 1 ? peri_layer_retain(layer) : NULL;
+    container->layers[i - 1] = layer != NULL && peri_layer_is_plain(layer->kind) ? peri_layer_retain(layer) : NULL;
     container->n = (int)i;
     lua_setiuservalue(L, self, (int)i);
   }

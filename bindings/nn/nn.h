@@ -21,7 +21,7 @@ typedef struct nn_container {
   bool hooked;          /* by a script, as a layer */
   int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
   int first, at;        /* of the children that a call runs: the first, and at which, both from 0; first -1: none */
-  peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
+  peri_layer *layers[]; /* references; NULL where the child is no C layer that is plain */
 } nn_container;
 
 /* The child that a call is at, from 1: what errors say. */
@@ -96,6 +96,7 @@ void nn_walk_from(nn_walk *w, int index);
 void nn_open_methods(lua_State *L, bind_state *S);
 void nn_open_containers(lua_State *L, bind_state *S, int methods, int module);
 void nn_open_objects(lua_State *L, bind_state *S, int methods, int module);
+void nn_open_path(lua_State *L, bind_state *S); /* internal.nn */
 void nn_open_utils(lua_State *L, bind_state *S, int module);
 int nn_to_text(lua_State *L); /* __tostring */
 

@@ -80,6 +80,18 @@ static const char *without_name(const char *message, const peri_layer_kind *kind
   return message;
 }
 
+/* nn.path(module) -> text: for modules written in Lua. */
+static int path_of(lua_State *L) {
+  lua_settop(L, 1);
+  push_path(L, bind_here(L));
+  return 1;
+}
+
+void nn_open_path(lua_State *L, bind_state *S) {
+  static const luaL_Reg list[] = {{"path", path_of}, {NULL, NULL}};
+  bind_set_internal(L, S, "nn", list);
+}
+
 int nn_raise(lua_State *L, bind_state *S, peri_status status, const peri_layer *layer, int self) {
   if (status != PERI_ERR_ARGUMENT && status != PERI_ERR_STATE) return bind_raise(L, S);
   if (self != 0)

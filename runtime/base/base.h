@@ -134,6 +134,14 @@ double peri_now(void);
  * Tiny work: pass pieces = 1, and no thread is woken. */
 typedef void (*peri_body)(void *arg, int64_t piece);
 peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg);
+/* The same work in steps that are as long as each other, and as many as most teams share evenly: a job that is cut
+ * ends when its last piece does. */
+static inline int64_t peri_even_step(int64_t n, int64_t step) {
+  enum { EVEN = 4 };
+  if (n <= step) return step;
+  int64_t pieces = ((n - 1) / step + EVEN) / EVEN * EVEN;
+  return (n - 1) / pieces + 1;
+}
 /* Inside a body: which worker runs it, below peri_threads(context); for scratch space only. */
 int peri_worker(void);
 

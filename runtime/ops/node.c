@@ -86,10 +86,18 @@ static size_t list_room(const peri_call *call, int param) {
  * end is returned. */
 static int64_t *save_arguments(peri_node *node, const peri_call *call, int64_t *room) {
   for (int i = 0; i < node->params; i++) {
+    const peri_arg *given = &call->args[i];
     peri_arg *arg = &node->args[i];
-    *arg = call->args[i];
-    arg->tensors = NULL;
-    arg->tensor = arg->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i)) ? peri_tensor_retain(arg->tensor) : NULL;
+    *arg = (peri_arg){.given = given->given,
+                      .is_integer = given->is_integer,
+                      .is_bool = given->is_bool,
+                      .count = given->count,
+                      .word = given->word,
+                      .text = given->text,
+                      .number = given->number,
+                      .integer = given->integer,
+                      .sizes = given->sizes};
+    if (given->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i))) arg->tensor = peri_tensor_retain(given->tensor);
     if (arg->tensor != NULL) node->versions[i] = arg->tensor->storage->version;
     size_t numbers = list_room(call, i);
     if (numbers == 0) continue;

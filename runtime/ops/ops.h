@@ -54,6 +54,7 @@ typedef struct peri_param {
                 many, 0: any */
   bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
   bool spread;     /* TENSORS: or one after the other, without a table */
+  bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */

@@ -84,6 +84,46 @@ describe("the experiment", function()
     pictures("rates", "schedules")
   end)
 
+  it("optimisers.lua: momentum in a valley, divided slopes at a saddle, and the one that knows how it bends", function()
+    local _, out = experiment "optimisers"
+    local above, steps, surface = {}, {}, nil
+    for line in out:gmatch "[^\n]+" do
+      local name, rate, height, there = line:match "^(.-)%s%s+(%S+)%s%s+(%S+)%s%s+(%S+)$"
+      if tonumber(rate) then
+        above[surface][name], steps[surface][name] = tonumber(height), tonumber(there) or math.huge
+      elseif line:find "above the least after 60" then
+        surface = line:match "^(.-)%s%s"
+        above[surface], steps[surface] = {}, {}
+      end
+    end
+    for _, valley in ipairs { "valley", "bent valley" } do
+      for name, height in pairs(above[valley]) do
+        assert.is_true(height >= 0 and (name == "LBFGS" or above[valley].LBFGS < height), name)
+      end
+    end
+    assert.is_true(above.valley.momentum < above.valley.SGD / 2 and above.valley.Nesterov < above.valley.SGD / 100)
+    for _, name in ipairs { "Adagrad", "RMSprop" } do
+      for _, other in ipairs { "SGD", "momentum", "Nesterov", "LBFGS" } do
+        assert.is_true(steps.saddle[name] < steps.saddle[other], name)
+      end
+    end
+    pictures("valley", "saddle", "bent_valley")
+  end)
+
+  it("regularisation.lua: with nothing against it a network learns by heart", function()
+    local rows = experiment "regularisation"
+    local nothing = rows.nothing
+    for _, name in ipairs { "weight decay", "dropout", "batch norm", "early stopping", "ten times the points" } do
+      local row = rows[name]
+      assert.is_true(row[2] > nothing[2], name) -- learns less of its own points
+      assert.is_true(row[3] < 0.7 * nothing[3], name) -- and more of all others
+      assert.is_true(row[6] < 0.75 * nothing[6] and row[5] > nothing[5], name)
+      assert.is_true(math.abs(row[4] - row[5] - row[6]) < 1e-3, name)
+    end
+    assert.is_true(nothing[3] > 4 * nothing[2])
+    pictures("losses", "boundaries")
+  end)
+
   it("activations.lua: linear layers cannot, sigmoids vanish, steps have no gradient", function()
     local rows = experiment "activations"
     for _, name in ipairs { "linear", "tanh", "ReLU" } do assert.is_true(rows[name][4] > 0.02, name) end

@@ -492,7 +492,7 @@ describe("train.fit", function()
     local net = network()
     local before = bits(net)
     local cases = {
-      { { epoch = 3 }, "fit: unknown option epoch %(known: batch_size," },
+      { { epoch = 3 }, "fit: unknown option epoch %(known: accumulate," },
       { { epochs = 0 }, "fit: epochs is 0 %(expected at least 1%)" },
       { { batch_size = 1.5 }, "fit: batch_size must be a whole number, got 1.5" },
       { { model = {}, optimizer = optim.SGD(net:parameters()) }, "fit: model must be a layer or a function, got a" },

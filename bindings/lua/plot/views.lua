@@ -191,6 +191,16 @@ end
 
 local MEASURES = {{"loss", "loss"}, {"accuracy", "accuracy"}, {"r2", "R^2"}}
 
+-- The names of fields of a training that begin so, and are numbers of each epoch: metrics of the script's own too.
+local function measures_of(m, prefix)
+  local names = {}
+  for field, value in pairs(type(m) == "table" and m or {}) do
+    local name = type(field) == "string" and type(value) == "userdata" and field:match("^" .. prefix .. "(.+)$")
+    if name then names[name] = true end
+  end
+  return names
+end
+
 -- A table of words for the entries of a legend that have those names.
 local function words_for(...)
   local names, expected = {}, {...}
@@ -217,8 +227,9 @@ local function up_to(n)
 end
 
 function views.history(m, given)
-  local options, own = read("plot", given,
-    {measure = kinds.one_of{loss = true, accuracy = true, r2 = true}, labels = words_for("train", "dev", "best")})
+  local known = measures_of(m, "train_")
+  for _, row in ipairs(MEASURES) do known[row[1]] = true end
+  local options, own = read("plot", given, {measure = kinds.one_of(known), labels = words_for("train", "dev", "best")})
   local measure, has, labels, word = own.measure or "loss", {}, own.labels or {}, nil
   for _, row in ipairs(MEASURES) do
     if m["train_" .. row[1]] then has[#has + 1] = row[1] end
@@ -227,14 +238,14 @@ function views.history(m, given)
   if not m["train_" .. measure] then
     fail("plot: measure is '%s', which this training does not have (it has %s)", measure, table.concat(has, ", "))
   end
-  local figure = figure_with(options, {xlabel = "epoch", ylabel = word})
+  local figure = figure_with(options, {xlabel = "epoch", ylabel = word or measure:gsub("_", " ")})
   for _, set in ipairs{"train", "dev"} do
     local curve = m[set .. "_" .. measure]
     if curve then figure:line(curve, {label = labels[set] or set, marker = #curve == 1 and "circle" or nil}) end
   end
   plot.record(figure).layers[1].ticks = m.epochs <= FEW and {x = up_to(m.epochs)} or nil
   local best = m.best_epoch
-  if best and m.monitor:match "_(%w+)$" == measure then
+  if best and m.monitor:match "^%a+_(.+)$" == measure then
     local label = labels.best or ("best: epoch %d"):format(best)
     figure:scatter({best}, {m[m.monitor][best]}, {label = label, color = "black", size = 8})
   end
@@ -267,10 +278,39 @@ function views.histories(list, given)
   if type(list) ~= "table" or #list == 0 then
     input.check.must_be(where, "trainings", list, "a list {{name, training}, ..}")
   end
-  local options, own = read(where, given, {measure = kinds.one_of(HISTORY)})
+  local known = {}
+  for name in pairs(HISTORY) do known[name] = true end
+  for _, entry in ipairs(list) do
+    local m = type(entry) == "table" and entry[2]
+    for _, set in ipairs{"train_", "dev_"} do
+      for name in pairs(measures_of(m, set)) do known[set .. name] = true end
+    end
+  end
+  local options, own = read(where, given, {measure = kinds.one_of(known)})
   local measure = own.measure or "train_loss"
   local figure = figure_with(options, {xlabel = "epoch", ylabel = measure:gsub("_", " ")})
   for i, entry in ipairs(list) do figure:line(entry_of(where, i, entry, measure)) end
+  return figure
+end
+
+-- ---- a range of learning rates ----
+
+-- f: rates, losses, smoothed and suggestion, as train.lr_find gives them.
+function views.rates(f, given)
+  local options, own = read("plot", given, {labels = words_for("losses", "smoothed", "suggestion")})
+  local labels = own.labels or {}
+  local low, high = math.huge, -math.huge
+  for _, y in ipairs(f.smoothed:totable()) do low, high = math.min(low, y), math.max(high, y) end
+  local room = math.max(high - low, 1e-9) / 10 -- single losses may leave the picture
+  local figure = figure_with(options, {xlabel = "learning rate", ylabel = "loss", ylim = {low - room, high + room},
+    xscale = scale_of(f.rates:totable())})
+  figure:line(f.rates, f.losses, {label = labels.losses or "mini-batches", color = "gray", width = 0.7})
+  figure:line(f.rates, f.smoothed, {label = labels.smoothed or "smoothed"})
+  if f.suggestion then
+    local at = f.rates:eq(f.suggestion):to("int64"):argmax()
+    figure:scatter({f.suggestion}, {f.smoothed[at]}, {color = "black", size = 8,
+      label = labels.suggestion or ("suggestion: %.2g"):format(f.suggestion)})
+  end
   return figure
 end
 

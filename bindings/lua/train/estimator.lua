@@ -1,184 +1,14 @@
 -- Networks as estimators: what train.fit gives, and Classifier and Regressor, which build their network in fit.
-local peri, internal, data, loop = ...
+local peri, internal, data, pieces = ...
 local check = internal.check
 local fail, kinds, describe = check.fail, data.kinds, check.describe
+local prepare, loop, spread = pieces.prepare, pieces.loop, pieces.measures.spread
+local joined = prepare.joined
 
--- ---- options ----
-
-local LOOP = {
-  epochs = kinds.count, batch_size = kinds.count, shuffle = kinds.boolean, seed = kinds.seed,
-  early_stopping = kinds.stopping, clip_grad_norm = kinds.positive, callbacks = kinds.callbacks,
-  progress = kinds.boolean, measure_train = kinds.boolean, on_batch = kinds.callable,
-}
-local STOPPING = { patience = kinds.count, min_delta = kinds.from_zero, monitor = kinds.monitor }
-
-local function joined(...)
-  local all = {}
-  for _, t in ipairs { ... } do
-    for name, value in pairs(t) do all[name] = value end
-  end
-  return all
-end
-
-local FIT = joined(LOOP, {
-  model = kinds.model, parameters = kinds.parameters, loss = kinds.loss, optimizer = kinds.optimizer,
-  step = kinds.callable, train = kinds.pair, dev = kinds.pair, sample_weight = kinds.list,
-  scheduler = kinds.steps, task = kinds.task, classes = kinds.list,
-})
+local FIT = joined(prepare.LOOP, prepare.DATA, prepare.FILES,
+  { step = kinds.callable, dev = kinds.train, scheduler = kinds.steps })
 local NOTE = "; parameters of build are named in params = {name = value, ..}"
-local CLASSIFIER = joined(LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
-local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false }
-
-local function with_defaults(options)
-  for name, value in pairs(DEFAULTS) do
-    if options[name] == nil then options[name] = value end
-  end
-  local callbacks = options.callbacks
-  if callbacks == nil or kinds.callable.read(callbacks) then
-    options.callbacks = { callbacks }
-  else
-    options.callbacks = table.move(callbacks, 1, #callbacks, 1, {})
-  end
-  return options
-end
-
-local function check_stopping(where, stopping, has_dev, classifies)
-  if not stopping then return nil end
-  stopping = check.options(where .. ": early_stopping", stopping, STOPPING)
-  local monitor = stopping.monitor
-  if monitor and monitor:find "^dev" and not has_dev then
-    fail("%s: early_stopping.monitor is %s but there is no dev set", where, monitor)
-  end
-  if monitor and monitor:find(classifies and "_r2$" or "_accuracy$") then
-    fail("%s: early_stopping.monitor is %s, which %s does not have", where, monitor,
-      classifies and "classification" or "regression")
-  end
-  return stopping
-end
-
--- ---- preparing a training ----
-
-local function class_name(x) return type(x) == "userdata" and tostring(x):match "^%w+" end
-
--- Labels or numbers: by the loss where it takes only one of them, else by the dtype of y.
-local function is_classification(options)
-  if options.task then return options.task == "classification" end
-  local loss, y = class_name(options.loss), options.train[2]
-  if loss == "MSELoss" then return false end
-  if type(y) == "table" then y = peri.tensor(y) end
-  if not peri.is_tensor(y) or y:dim() ~= 1 then return false end
-  if loss == "CrossEntropyLoss" or y.dtype == "int64" then return true end
-  return type(options.train[2]) == "table" and (y:floor():eq(y)):all()
-end
-
-local function float_dtype(X) return peri.is_tensor(X) and X.dtype:find "^float" and X.dtype or "float32" end
-
--- A function of x, and the tensors that it works with, as a layer.
-local Plain = {}
-Plain.__index = Plain
-
-function Plain:__call(x) return self.f(x) end
-function Plain:parameters() return self.tensors end
-function Plain.train() end
-function Plain.eval() end
-
-function Plain:state_dict()
-  local state = {}
-  for i, p in ipairs(self.tensors) do state[i] = p:detach():clone() end
-  return state
-end
-
-function Plain:load_state_dict(state)
-  peri.no_grad(function()
-    for i, p in ipairs(self.tensors) do p:copy_(state[i]) end
-  end)
-end
-
-local function layer_of(where, options)
-  if type(options.model) == "function" then
-    local tensors = table.move(options.parameters or {}, 1, #(options.parameters or {}), 1, {})
-    if options.early_stopping and #tensors == 0 then
-      fail("%s: early_stopping brings parameters back, and the model is a function (expected parameters)", where)
-    end
-    return setmetatable({ f = options.model, tensors = tensors }, Plain), tensors
-  end
-  if options.parameters then fail("%s: parameters is for a model that is a function", where) end
-  local parameters = options.model:parameters()
-  if #parameters == 0 then fail("%s: the model has no parameters", where) end
-  return options.model, parameters
-end
-
--- Rows that are listed of a tensor or a table.
-local function rows_of(values, index)
-  if peri.is_tensor(values) then return values[peri.tensor(index, { dtype = "int64" })] end
-  local list = {}
-  for i, row in ipairs(index) do list[i] = values[row] end
-  return list
-end
-
--- train and its weights, without the rows of weight 0; what cannot be taken apart is left for the checks to name.
-local function weighted_rows(where, set, weights, dtype)
-  local n, index, kept = #data.rows(where, "train's X", set[1], dtype), {}, {}
-  for row, w in ipairs(data.weights(where, weights, n)) do
-    if w > 0 then index[#index + 1], kept[#kept + 1] = row, w end
-  end
-  local y = set[2]
-  if #index == n or not ((peri.is_tensor(y) and y:dim() > 0 or type(y) == "table") and #y == n) then
-    return set, kept
-  end
-  return { rows_of(set[1], index), rows_of(y, index) }, kept
-end
-
-local function prepare_set(where, name, set, self, weights)
-  local X = data.rows(where, name .. "'s X", set[1], self.dtype)
-  local w = weights and peri.tensor(weights, { dtype = self.dtype })
-  if not self.classes then
-    local y = data.targets(where, name .. "'s y", set[2], #X, self.dtype)
-    return { X = X, y = y, w = w, total = loop.spread(y, w) }
-  end
-  local labels = data.labels(where, name .. "'s y", set[2], #X)
-  return { X = X, y = data.positions(where, name .. "'s y", labels, self.classes), w = w }
-end
-
--- The loss of each element, which weights multiply.
-local function elements_of(where, loss)
-  local name = class_name(loss)
-  if name == "CrossEntropyLoss" or name == "MSELoss" then return peri.nn[name] { reduction = "none" } end
-  fail("%s: sample_weight is for CrossEntropyLoss and MSELoss, the loss is %s", where, name or describe(loss))
-end
-
--- Some rows through the model and the loss: what they give must fit the targets.
-local function check_scores(where, job, classes)
-  local scores, y, loss = loop.try(job)
-  if not peri.is_tensor(scores) then
-    fail("%s: the model gives %s (expected a tensor, a row of scores for each of x)", where, describe(scores))
-  end
-  if classes and (scores:dim() ~= 2 or scores:size(2) ~= #classes) then
-    fail("%s: the model gives %s for %d rows, but there are %d classes (expected %dx%d)", where,
-      check.shape(scores), #y, #classes, #y, #classes)
-  end
-  if not classes and check.shape(scores) ~= check.shape(y) then
-    fail("%s: the model gives %s for %d rows, but these rows of y are %s", where, check.shape(scores), #y,
-      check.shape(y))
-  end
-  local value = loss()
-  if not peri.is_tensor(value) or value:numel() ~= 1 then
-    fail("%s: the loss gives %s (expected a tensor of one number: reduction 'mean' or 'sum')", where, describe(value))
-  end
-end
-
--- An optimizer of another network would train that one, and a schedule of another optimizer do nothing.
-local function check_optimizer(where, options, parameters)
-  local optimizer, scheduler = options.optimizer, options.scheduler
-  if options.step or peri.type(optimizer) ~= "optimizer" then return end
-  if #parameters > 0 and not internal.optim.holds(optimizer, parameters) then
-    fail("%s: optimizer holds none of the model's parameters (expected one of model:parameters(), and made after " ..
-      "model:to(dtype))", where)
-  end
-  if peri.type(scheduler) == "schedule" and not internal.optim.drives(scheduler, optimizer) then
-    fail("%s: scheduler is of another optimizer (expected one that was made with optimizer)", where)
-  end
-end
+local CLASSIFIER = joined(prepare.LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
 
 -- ---- a training that an error has ended ----
 
@@ -202,31 +32,9 @@ local function run(self, job)
   return loop.run(job, so_far)
 end
 
--- Trains self.model, and puts the history and classes into self; options are checked.
+-- Trains as the options say, which are checked, and gives self with the model, classes and history.
 local function train(where, self, options)
-  local model, parameters = layer_of(where, options)
-  check_optimizer(where, options, parameters)
-  local dtype = parameters[1] and parameters[1].dtype or float_dtype(options.train[1])
-  self.model, self.dtype, self.classes = model, dtype, nil
-  local set, weights = options.train, nil
-  if options.sample_weight then set, weights = weighted_rows(where, set, options.sample_weight, dtype) end
-  local y = set[2]
-  local classifies = is_classification(options)
-  if classifies then
-    local n = #data.rows(where, "train's X", set[1], dtype)
-    local given = options.classes
-    self.classes = data.classes(data.labels(where, given and "classes" or "train's y", given or y, not given and n))
-    if #self.classes < 2 then fail("%s: train's y has one label alone, %d", where, self.classes[1]) end
-  end
-  self.flat = not classifies and (type(y) == "table" and type(y[1]) ~= "table" or peri.is_tensor(y) and y:dim() == 1)
-  local job = joined(options, { model = model, parameters = parameters, classes = self.classes })
-  job.loss = job.loss or (classifies and peri.nn.CrossEntropyLoss() or peri.nn.MSELoss())
-  job.measure_train = job.measure_train or job.step ~= nil
-  job.train = prepare_set(where, "train", set, self, weights)
-  job.elements = weights and elements_of(where, job.loss)
-  job.dev = options.dev and prepare_set(where, "dev", options.dev, self)
-  job.early_stopping = check_stopping(where, options.early_stopping, job.dev, classifies)
-  check_scores(where, job, self.classes)
+  local job = prepare.job(where, self, options)
   return joined(self, run(self, job))
 end
 
@@ -277,7 +85,7 @@ function methods.score(self, X, y)
   if scores:numel() ~= targets:numel() then
     fail("score: y has shape %s (expected %s)", check.shape(targets), check.shape(scores))
   end
-  return internal.data.r_squared_of((scores - targets):to("float64"):square():sum():item(), loop.spread(targets))
+  return internal.data.r_squared_of((scores - targets):to("float64"):square():sum():item(), spread(targets))
 end
 
 function methods.plot(self, options) return peri.plot and internal.view("history", fitted(self, "plot"), options) end
@@ -331,9 +139,9 @@ end
 function methods.fit(self, X, y, given)
   unfitted(self, "fit(X, y)")
   local call = check.options("fit", given or {}, FIT_METHOD)
-  local options = with_defaults(check.options("fit", methods.params(self), CLASSIFIER))
+  local options = check.options("fit", methods.params(self), CLASSIFIER)
   if not options.build then fail "fit: the estimator's build is gone (fields have been changed)" end
-  local rows = data.rows("fit", "X", X, float_dtype(X))
+  local rows = data.rows("fit", "X", X, prepare.float_dtype(X))
   local p = build_arguments(self, rows, y)
   if options.seed then peri.manual_seed(options.seed) end
   local model, optimizer, scheduler = options.build(p)
@@ -406,7 +214,7 @@ local function constructor(name)
     if not options.build then
       fail("%s: option build is missing (expected %s)", name, kinds.build.expected)
     end
-    check_stopping(name, options.early_stopping, true, name == "Classifier")
+    prepare.check_stopping(name, options.early_stopping, name == "Classifier", options.metrics)
     options.params = joined(options.params or {})
     options.early_stopping = options.early_stopping and joined(options.early_stopping)
     return setmetatable({ _class = name, _options = options, _new = new }, classes[name])
@@ -428,8 +236,7 @@ local function fit(given)
   for _, name in ipairs { "model", "train", not options.step and "optimizer" or nil } do
     if not options[name] then fail("fit: option %s is missing (expected %s)", name, FIT[name].expected) end
   end
-  if options.step and options.clip_grad_norm then fail "fit: clip_grad_norm cannot change what step does" end
-  return setmetatable(train("fit", { _class = "Fitted" }, with_defaults(options)), classes.Fitted)
+  return setmetatable(train("fit", { _class = "Fitted" }, options), classes.Fitted)
 end
 
 return {

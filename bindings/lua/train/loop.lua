@@ -1,12 +1,6 @@
--- The training loop: epochs of mini-batches, measures of both sets, early stopping.
-local peri, internal, progress = ...
-
-local CHUNK = 1024 -- rows measured or predicted at a time
-
--- f(from, to) for pieces of n rows.
-local function in_chunks(n, f)
-  for from = 1, n, CHUNK do f(from, math.min(n, from + CHUNK - 1)) end
-end
+-- The training loop: epochs of mini-batches, steps, and what is said of them.
+local peri, internal, progress, measures, watch, checkpoint = ...
+local fail, describe = internal.check.fail, internal.check.describe
 
 -- The mode of each module, so that what training and predicting do to it can be undone; containers come after what they
 -- hold, and set its mode too.
@@ -38,12 +32,10 @@ end
 
 -- The first two rows through the model, before anything is trained: its scores, their targets, and a function that
 -- gives their loss.
-local function try(job)
-  local rows = { { 1, math.min(2, #job.train.X) } }
-  local y = job.train.y[rows]
+local function try(job, x, y)
   local scores = keeping_modes(job.model, function()
     job.model:eval()
-    return peri.no_grad(job.model, job.train.X[rows])
+    return peri.no_grad(job.model, x)
   end)
   return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
@@ -53,128 +45,160 @@ local function predict(model, X)
   model:eval()
   if #X == 0 then return model(X) end
   local parts = {}
-  in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
+  measures.in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
   return #parts == 1 and parts[1] or peri.cat(parts, 1)
 end
 local function forward(model, X) return keeping_modes(model, peri.no_grad, predict, model, X) end
 
--- ---- losses and measures ----
--- Running sums over batches, and what becomes of them. A loss with reduction 'sum' is divided by rows too. Of weighted
--- rows, n is the sum of the weights w.
-
-local function is_sum(loss)
-  local ok, reduction = pcall(function() return loss.reduction end)
-  return ok and reduction == "sum"
-end
-
--- The loss of weighted rows, f(scores, y, w, n), from one of single elements: sum(w l) / n, or sum(w l).
-local function weighted(elements, sums_rows)
-  return function(scores, y, w, n)
-    local l = elements(scores, y)
-    if l:dim() == 2 then l = sums_rows and l:sum(2) or l:mean(2) end
-    local sum = (l * w):sum()
-    return sums_rows and sum or sum / n
-  end
-end
-
-local function new_sums() return { loss = 0, rows = 0, right = 0, squares = 0 } end
-
-local function add(job, sums, loss, scores, y, n, w)
-  sums.loss = sums.loss + (job.sums_rows and loss or loss * n)
-  sums.rows = sums.rows + n
-  if not job.classes then
-    local squares = (scores:detach() - y):square()
-    sums.squares = sums.squares + (w and squares * w:unsqueeze(2) or squares):sum():item()
-  else
-    sums.right = sums.right + internal.data.hits(scores, y, w and w:to "float64")
-  end
-end
-
--- The sum of squared deviations of the targets from their means.
-local function spread(y, w)
-  if not w then return (y - y:mean(1, true)):to("float64"):square():sum():item() end
-  y, w = y:to "float64", w:to("float64"):unsqueeze(2)
-  return ((y - (y * w):sum(1, true) / w:sum()):square() * w):sum():item()
-end
-
--- Adds the measures of a set to the epoch's record.
-local function record(job, state, set, sums, total)
-  state[set .. "_loss"] = sums.loss / sums.rows
-  if job.classes then
-    state[set .. "_accuracy"] = sums.right / sums.rows
-  else
-    state[set .. "_r2"] = internal.data.r_squared_of(sums.squares, total)
-  end
-end
-
-local function measure(job, state, name, set)
-  local sums = new_sums()
-  peri.no_grad(function()
-    job.model:eval()
-    in_chunks(#set.X, function(from, to)
-      local x, y, w = set.X[{ { from, to } }], set.y[{ { from, to } }], set.w and set.w[{ { from, to } }]
-      local n, scores = w and w:sum():item() or #y, job.model(x)
-      local loss = w and job.weighted_loss(scores, y, w, n) or job.loss(scores, y)
-      add(job, sums, loss:item(), scores, y, n, w)
-    end)
-  end)
-  record(job, state, name, sums, set.total)
-end
-
--- ---- one epoch ----
-
 local function is_finite(x) return x - x == 0 end
 
--- One mini-batch by the model, the loss and the optimizer: its loss, and the scores before the step.
-local function ordinary_step(job, x, y, n, w)
-  job.optimizer:zero_grad()
+-- ---- what the script's functions are told ----
+
+-- Calls the functions of a hook with the state; false when one of them ends the training. Their time does not count.
+local function call(job, hook, state, ...)
+  local functions = job.hooks[hook]
+  if not functions then return true end
+  local go_on, start = true, peri.now()
+  for _, f in ipairs(functions) do
+    if f(state, ...) == false then go_on = false end
+  end
+  local paused = peri.now() - start
+  job.start = job.start + paused
+  job.line:pause(paused)
+  return go_on
+end
+
+-- The same within an epoch: what they did to the mode of the model is undone.
+local function call_within(job, hook, state)
+  if not job.hooks[hook] then return true end
+  state.seconds, state.learning_rate = peri.now() - job.start, job.optimizer and job.optimizer.lr
+  local go_on = call(job, hook, state)
+  job.model:train()
+  return go_on
+end
+
+-- ---- one step ----
+
+-- A mini-batch through model and loss, and back: its loss, which is not finite when the gradients are left alone, and
+-- the scores. Of several for one step the gradients of sums are added up.
+local function pass(job, x, y, n, w)
   local scores = job.model(x)
-  local loss = w and job.weighted_loss(scores, y, w, n) or job.loss(scores, y)
+  if job.check_first then
+    job.check_first(scores, y)
+    job.check_first = nil
+  end
+  local loss = measures.loss_of(job, scores, y, w, n)
+  if not peri.is_tensor(loss) then fail("fit: the loss gives %s (expected a tensor of one number)", describe(loss)) end
   local value = loss:item()
   if is_finite(value) then
+    if job.accumulate > 1 and not job.sums_rows then loss = loss * n end
     loss:backward()
-    if job.clip_grad_norm then peri.nn.utils.clip_grad_norm_(job.parameters, job.clip_grad_norm) end
-    job.optimizer:step()
   end
   return value, scores
 end
 
--- Tells on_batch of a mini-batch; true when that ends the training. Its time does not count, and what it did to the
--- mode of the model is undone.
-local function tell_batch(job, epoch, batch, loss)
-  local start, told = peri.now(), job.told
-  job.batches = job.batches + 1
-  told.epoch, told.batch, told.batches, told.loss = epoch, batch, job.batches, loss
-  told.seconds, told.learning_rate = start - job.start, job.optimizer and job.optimizer.lr
-  local go_on = job.on_batch(told)
-  job.model:train()
-  local paused = peri.now() - start
-  job.start = job.start + paused
-  job.line:pause(paused)
-  return go_on == false
+-- The optimizer's step on the gradients of mini-batches that have n rows (or weights) in all.
+local function step(job, n)
+  local parameters = job.parameters
+  if job.accumulate > 1 and not job.sums_rows then
+    peri.no_grad(function()
+      for _, p in ipairs(parameters) do
+        if p.grad ~= nil then p.grad:mul_(1 / n) end
+      end
+    end)
+  end
+  if job.clip_grad_value then peri.nn.utils.clip_grad_value_(parameters, job.clip_grad_value) end
+  if job.clip_grad_norm then peri.nn.utils.clip_grad_norm_(parameters, job.clip_grad_norm) end
+  job.optimizer:step()
 end
 
--- Runs an epoch; gives the running sums and whether on_batch has ended it, or nothing, the mini-batch and its loss that
--- is no longer finite.
-local function run_epoch(job, epoch, line)
-  local sums, batch, rows = new_sums(), 0, 0
+-- ---- one epoch ----
+
+-- Ends a step whose mini-batches have n rows and the loss: averages, functions, a checkpoint. False when one of the
+-- functions ends the training.
+local function finish_step(job, loss, n)
+  local at, told = job.at, job.told_step
+  at.steps, at.due = at.steps + 1, true
+  if job.ema then job.ema:update() end
+  told.epoch, told.step, told.loss = at.epoch, at.steps, loss and loss / n
+  return call_within(job, "on_step_end", told)
+end
+
+-- The checkpoint of a step that is due for it, or ends the training.
+local function write_checkpoint(job, result, go_on)
+  local at, wanted = job.at, job.checkpoint
+  if wanted and at.due and (not go_on or wanted.every and at.steps % wanted.every == 0) then
+    result.trained = peri.now() - job.start
+    checkpoint.write(job, result)
+  end
+  at.due = false
+  return go_on
+end
+
+-- on_batch of a mini-batch, which may have ended a step; false when that or on_batch ends the training.
+local function finish_batch(job, loss, go_on)
+  local at, told = job.at, job.told_batch
+  at.batches = at.batches + 1
+  told.epoch, told.batch, told.batches, told.loss = at.epoch, at.batch, at.batches, loss
+  return call_within(job, "on_batch", told) and go_on
+end
+
+local function begin_step(job)
+  if not job.hooks.on_step_begin then return true end
+  local told = job.told_step
+  told.epoch, told.step, told.loss = job.at.epoch, job.at.steps + 1, nil
+  return call_within(job, "on_step_begin", told)
+end
+
+-- The batches of the epoch that job.at stands in.
+local function batches_of(job)
+  local at = job.at
+  if at.resumed then return checkpoint.reenter(job, at.epoch) end
+  at.batch, at.rows, at.sums = 0, 0, measures.new_sums()
+  at.streams = job.checkpoint and checkpoint.streams(job)
+  return job.source:each(at.epoch, 0)
+end
+
+-- Runs an epoch; gives whether a function of the script has ended it, or nothing, the mini-batch and its loss that is
+-- no longer finite.
+local function run_epoch(job, result, line)
+  local at, accumulate = job.at, job.accumulate
+  local group, group_loss, group_rows = 0, 0, 0 -- mini-batches of the step that is under way
   job.model:train()
-  for x, y, w in job.loader do
-    local count, loss = #y, nil
+  for x, y, w in batches_of(job) do
+    local count, go_on, loss = #y, true, nil
     local n = w and w:sum():item() or count
-    batch, rows = batch + 1, rows + count
+    if group == 0 and not begin_step(job) then return true end
+    at.batch, at.rows = at.batch + 1, at.rows + count
     if job.step then
       job.step(x, y, w)
+      go_on = finish_step(job)
     else
       local scores
-      loss, scores = ordinary_step(job, x, y, n, w)
-      if not is_finite(loss) then return nil, batch, loss end
-      if not job.measure_train then add(job, sums, loss, scores, y, n, w) end
+      if group == 0 then job.optimizer:zero_grad() end
+      loss, scores = pass(job, x, y, n, w)
+      if not is_finite(loss) then return nil, at.batch, loss end
+      group, group_rows = group + 1, group_rows + n
+      group_loss = group_loss + (job.sums_rows and loss or loss * n)
+      if group == accumulate or at.batch == job.source.batches then
+        step(job, group_rows)
+        go_on = finish_step(job, group_loss, group_rows)
+        group, group_loss, group_rows = 0, 0, 0
+      end
+      if not job.measure_train then
+        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total)
+        measures.add_metrics(job, at.sums, scores, y, n)
+      end
     end
-    if line.live then line:batch(epoch, rows) end
-    if job.on_batch and tell_batch(job, epoch, batch, loss) then return sums, true end
+    if line.live then line:batch(at.epoch, at.rows) end
+    if not write_checkpoint(job, result, finish_batch(job, loss, go_on)) then return true end
   end
-  return sums, false
+  if group > 0 then -- of a source that does not say how many it has
+    step(job, group_rows)
+    if not write_checkpoint(job, result, finish_step(job, group_loss, group_rows)) then return true end
+  end
+  if at.batch == 0 then fail("fit: train gives no mini-batch in epoch %d", at.epoch) end
+  return false
 end
 
 -- ---- schedules ----
@@ -196,33 +220,6 @@ local function metric(scheduler, state)
   return state[set .. "_loss"]
 end
 
--- ---- early stopping ----
-
-local Stopper = {}
-Stopper.__index = Stopper
-
-local function new_stopper(job)
-  local wanted = job.early_stopping
-  if not wanted then return nil end
-  local monitor = wanted.monitor or (job.dev and "dev_loss" or "train_loss")
-  return setmetatable({
-    monitor = monitor, sign = monitor:find "_loss$" and 1 or -1, patience = wanted.patience or 10,
-    min_delta = wanted.min_delta or 0, best = math.huge, waited = 0,
-  }, Stopper)
-end
-
--- Whether to stop after this epoch.
-function Stopper:see(state, model)
-  local value = self.sign * state[self.monitor]
-  if value < self.best - self.min_delta then
-    self.best, self.epoch, self.waited = value, state.epoch, 0
-    self.parameters = model:state_dict()
-    return false
-  end
-  self.waited = self.waited + 1
-  return self.waited >= self.patience
-end
-
 -- ---- the whole ----
 
 local function all_finite(parameters)
@@ -240,39 +237,39 @@ end
 
 local function named(loss) return loss ~= loss and "NaN" or loss > 0 and "infinite" or "minus infinity" end
 
-local function call_back(job, state)
-  local go_on, start = true, peri.now()
-  for _, f in ipairs(job.callbacks) do
-    if f(state) == false then go_on = false end
+-- The measures of an epoch whose batches are through.
+local function measure_epoch(job, state)
+  if not job.measure_train then
+    measures.record(job, state, "train", job.at.sums, job.train.total)
+  else
+    measures.measure(job, state, "train", job.train)
   end
-  job.line:pause(peri.now() - start)
-  return go_on
+  if job.dev then measures.measure(job, state, "dev", job.dev) end
 end
 
 -- One epoch and what is known after it; true when training ends with it.
-local function epoch_of(job, result, epoch, line, stopper)
-  local rate = job.optimizer and tonumber(job.optimizer.lr)
+local function epoch_of(job, result, line)
+  local at = job.at
+  local epoch, rate = at.epoch, job.optimizer and tonumber(job.optimizer.lr)
   job.start = peri.now() - result.trained
-  local sums, batch, loss = run_epoch(job, epoch, line)
-  result.trained = peri.now() - job.start
   local state = {
-    epoch = epoch, epochs = job.epochs, learning_rate = rate, seconds = result.trained, model = job.model,
-    optimizer = job.optimizer,
+    epoch = epoch, epochs = job.epochs, learning_rate = rate, model = job.model, optimizer = job.optimizer,
   }
-  if not sums then
+  if not at.resumed and not call(job, "on_epoch_begin", state) then
+    result.stopped = "callback"
+    return true
+  end
+  local ended, batch, loss = run_epoch(job, result, line)
+  result.trained = peri.now() - job.start
+  state.seconds = result.trained
+  if ended == nil then
     result.states[epoch] = state
-    sums = { loss = 0 / 0, rows = 1, right = 0 / 0, squares = 0 / 0 }
-    record(job, state, "train", sums, job.train.total)
-    if job.dev then record(job, state, "dev", sums, job.dev.total) end
+    measures.record_nothing(job, state, "train")
+    if job.dev then measures.record_nothing(job, state, "dev") end
     diverged(result, epoch, ("the loss of mini-batch %d is %s"):format(batch, named(loss)))
     return true
   end
-  if job.measure_train then
-    measure(job, state, "train", job.train)
-  else
-    record(job, state, "train", sums, job.train.total)
-  end
-  if job.dev then measure(job, state, "dev", job.dev) end
+  measure_epoch(job, state)
   result.states[epoch] = state -- once it is whole
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
@@ -283,22 +280,28 @@ local function epoch_of(job, result, epoch, line, stopper)
   if job.scheduler then
     if job.observes then job.scheduler:step(metric(job.scheduler, state)) else job.scheduler:step() end
   end
-  local enough = stopper and stopper:see(state, job.model)
-  if not call_back(job, state) or batch then
+  for _, watched in pairs(job.watches) do watched:see(state, job) end
+  local stopper = job.watches.early_stopping
+  if not call(job, "on_epoch_end", state) or ended then
     result.stopped = "callback"
-  elseif enough then
+  elseif stopper and stopper:is_enough() then
     result.stopped = "early_stopping"
+  end
+  at.epoch, at.batch, at.rows = epoch + 1, 0, 0
+  local wanted = job.checkpoint
+  local last = result.stopped or epoch == job.epochs
+  if wanted and not ended and (last or wanted.epochs and epoch % wanted.epochs == 0) then
+    at.sums = measures.new_sums()
+    checkpoint.write(job, result)
   end
   return result.stopped ~= nil
 end
 
-local HISTORY = {
-  "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2", "learning_rate", "seconds",
-}
+local function is_measure(name) return name:find "^train_" or name:find "^dev_" end
 
 local function history(result)
-  for _, name in ipairs(HISTORY) do
-    if result.states[1] and result.states[1][name] then
+  for name, value in pairs(result.states[1] or {}) do
+    if is_measure(name) or (name == "learning_rate" or name == "seconds") and value then
       local values = {}
       for i, state in ipairs(result.states) do values[i] = state[name] end
       result[name] = peri.tensor(values, { dtype = "float64" })
@@ -308,33 +311,57 @@ local function history(result)
   result.states, result.trained = nil, nil
 end
 
--- job: model, loss, optimizer or step, parameters, train {X, y, w or nil, total}, elements (for w, the loss of single
--- elements), dev, classes, and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note.
--- What there is so far stands in `so_far`, {result, stopper}, where it is found after an error.
-local function trained(job, so_far)
-  local result, stopper = { states = {}, trained = 0, diverged = false }, new_stopper(job)
-  so_far.result, so_far.stopper = result, stopper
-  job.told, job.batches = { model = job.model, optimizer = job.optimizer }, 0
-  job.sums_rows, job.observes = is_sum(job.loss), job.scheduler and observes(job.scheduler)
-  if job.elements then job.weighted_loss = weighted(job.elements, job.sums_rows) end
-  job.loader = peri.data.loader({ job.train.X, job.train.y, job.train.w },
-    { batch_size = job.batch_size, shuffle = job.shuffle, seed = job.seed })
-  do
-    local line <close> = progress(job.progress, job.epochs, #job.train.X, peri.now)
-    job.line = line
-    for epoch = 1, job.epochs do
-      if epoch_of(job, result, epoch, line, stopper) then break end
-    end
-    if not result.diverged and not all_finite(job.parameters) then
-      diverged(result, #result.states, "parameters are no longer finite")
-    end
-    if result.note then line:note(result.note) end
-  end
-  result.stopped = result.stopped or "epochs"
+-- The best parameters or the averages of the last, which the model has in the end.
+local function bring_back(job, result)
+  local stopper, keeper = job.watches.early_stopping, job.watches.keep_best
   if stopper and stopper.parameters then
     job.model:load_state_dict(stopper.parameters)
-    result.best_epoch, result.monitor = stopper.epoch, stopper.monitor
+  elseif job.ema then
+    job.ema:copy_to()
   end
+  if stopper then result.best_epoch, result.monitor = stopper.epoch, stopper.monitor end
+  if keeper and keeper.epoch then
+    result.kept = { epoch = keeper.epoch, monitor = keeper.monitor, path = keeper.path }
+  end
+end
+
+local function run_epochs(job, result)
+  local line <close> = progress(job.progress, job.epochs, job.source.rows, peri.now)
+  job.line = line
+  local at, stopper = job.at, job.watches.early_stopping
+  line:from(at.epoch - 1, at.rows)
+  if stopper and stopper:is_enough() then result.stopped = "early_stopping" end -- when the checkpoint was written
+  while not result.stopped and at.epoch <= job.epochs do epoch_of(job, result, line) end
+  if not result.diverged and not all_finite(job.parameters) then
+    diverged(result, #result.states, "parameters are no longer finite")
+  end
+  if result.note then line:note(result.note) end
+end
+
+-- What single steps go by.
+local function ready(job)
+  job.sums_rows = measures.is_sum(job.loss)
+  if job.elements then job.weighted_loss = measures.weighted(job.elements, job.sums_rows) end
+end
+
+-- job: model, loss, optimizer or step, parameters, source, train {X, y, w, total, of rows that are known}, elements
+-- (for w, the loss of single elements), dev, classes, metrics, hooks, saved (a checkpoint), stream (the default one as
+-- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note. What there is so
+-- far stands in `so_far`, {result, job}, where it is found after an error.
+local function trained(job, so_far)
+  local result = { states = {}, trained = 0, diverged = false }
+  so_far.result, so_far.job = result, job
+  ready(job)
+  job.told_batch = { model = job.model, optimizer = job.optimizer }
+  job.told_step = { model = job.model, optimizer = job.optimizer }
+  job.observes = job.scheduler and observes(job.scheduler)
+  job.watches = { early_stopping = watch(job.early_stopping, job.dev), keep_best = watch(job.keep_best, job.dev) }
+  job.at = { epoch = 1, batch = 0, rows = 0, batches = 0, steps = 0, sums = measures.new_sums() }
+  if job.checkpoint or job.saved then checkpoint.check("fit", job) end
+  if job.saved then checkpoint.restore("fit", job.saved, job, result) end
+  run_epochs(job, result)
+  result.stopped = result.stopped or "epochs"
+  bring_back(job, result)
   history(result)
   return result
 end
@@ -342,7 +369,7 @@ local function run(job, so_far) return keeping_modes(job.model, trained, job, so
 
 -- The same of a training that an error has ended: the model stays as it is, the best parameters are a field.
 local function unfinished(so_far, problem)
-  local result, stopper = so_far.result, so_far.stopper
+  local result, stopper = so_far.result, so_far.job.watches and so_far.job.watches.early_stopping
   result.stopped, result.note = "error", tostring(problem)
   if stopper and stopper.parameters then
     result.best, result.best_epoch, result.monitor = stopper.parameters, stopper.epoch, stopper.monitor
@@ -351,4 +378,5 @@ local function unfinished(so_far, problem)
   return result
 end
 
-return { run = run, unfinished = unfinished, try = try, forward = forward, spread = spread }
+return { run = run, unfinished = unfinished, try = try, forward = forward, ready = ready, pass = pass,
+  step = step, keeping_modes = keeping_modes }

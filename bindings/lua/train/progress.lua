@@ -13,22 +13,26 @@ local function clock(seconds)
   return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 end
 
--- wanted: true, false, or nil for a terminal alone. rows: in an epoch.
+-- wanted: true, false, or nil for a terminal alone. rows: in an epoch, nil where that is not known.
 local function new(wanted, epochs, rows, now)
   local terminal = process.is_terminal(2)
   local on = wanted or wanted == nil and terminal
   return setmetatable({
     on = on, terminal = terminal, live = on and terminal, epochs = epochs, rows = rows, now = now,
-    start = now(), last = -math.huge, said = "", every = math.ceil(epochs / PLAIN_LINES),
+    start = now(), last = -math.huge, said = "", every = math.ceil(epochs / PLAIN_LINES), before = 0,
   }, Progress)
 end
 
+-- The training goes on after so many epochs, and rows of the next, that another process has trained.
+function Progress:from(epochs, rows) self.before = epochs * (self.rows or 0) + rows end
+
 -- The line when so many rows have passed since the start.
 local function text(self, epoch, passed)
-  local elapsed = math.max(self.now() - self.start, 1e-9)
-  local left = elapsed * (self.epochs * self.rows - passed) / math.max(passed, 1)
-  return ("epoch %d/%d  %s%.0f rows/s  %s left"):format(epoch, self.epochs, self.said ~= "" and self.said .. "  " or "",
-    passed / elapsed, clock(left))
+  local said = ("epoch %d/%d  %s"):format(epoch, self.epochs, self.said ~= "" and self.said .. "  " or "")
+  if not self.rows then return said end
+  local elapsed, done = math.max(self.now() - self.start, 1e-9), math.max(passed - self.before, 0)
+  local left = elapsed * (self.epochs * self.rows - passed) / math.max(done, 1)
+  return ("%s%.0f rows/s  %s left"):format(said, done / elapsed, clock(left))
 end
 
 local function rewrite(self, line)
@@ -42,16 +46,16 @@ function Progress:batch(epoch, rows_done)
   local t = self.now()
   if t - self.last < INTERVAL then return end
   self.last = t
-  rewrite(self, text(self, epoch, (epoch - 1) * self.rows + rows_done))
+  rewrite(self, text(self, epoch, (epoch - 1) * (self.rows or 0) + rows_done))
 end
 
 function Progress:epoch(state)
   if not self.on then return end
   self.said = table.concat(data.measures(state, "%s %s"), "  "):gsub("_", " ")
   if self.terminal then
-    rewrite(self, text(self, state.epoch, state.epoch * self.rows))
+    rewrite(self, text(self, state.epoch, state.epoch * (self.rows or 0)))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
-    io.stderr:write(text(self, state.epoch, state.epoch * self.rows), "\n")
+    io.stderr:write(text(self, state.epoch, state.epoch * (self.rows or 0)), "\n")
   end
 end
 

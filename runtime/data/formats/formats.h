@@ -28,6 +28,11 @@ peri_status peri_idx_write(peri_context *context, const char *path, peri_tensor 
  * F32 F64 I64 U8 BOOL are float32 float64 int64 uint8 bool; F16 and BF16 are widened to float32,
  * I8 I16 I32 U16 U32 to int64, and U64 where every value fits. */
 
+/* A pair of __metadata__ with this key holds the CRC-32 of the whole file, in 8 hexadecimal digits that stand as zeros
+ * in what is summed. The writer puts it in the place of the value that it is given; a file that has it and does not fit
+ * it is refused. */
+#define PERI_SAFETENSORS_CHECKSUM "perilune.crc32"
+
 /* Tensors in the order of their bytes in the file, and the pairs of __metadata__ in the order of the
  * header. Strings are UTF-8. */
 typedef struct peri_named_tensors {

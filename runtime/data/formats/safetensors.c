@@ -3,6 +3,8 @@
 #include "data/formats/formats.h"
 #include "tensor/tensor.h"
 
+#include <zlib.h>
+
 /* ---- the list ---- */
 
 static char *put_string(char **at, const char *string) {
@@ -46,11 +48,14 @@ void peri_named_tensors_release(peri_context *context, peri_named_tensors *list)
 
 /* ---- the tensors ---- */
 
-static peri_status read_elements(peri_reader *reader, const peri_safetensors_entry *entry, peri_tensor *x) {
+/* *crc: NULL where the file has no checksum. */
+static peri_status read_elements(peri_reader *reader, const peri_safetensors_entry *entry, peri_tensor *x,
+                                 uint32_t *crc) {
   uint64_t start = reader->at, length = entry->end - entry->begin;
   size_t bytes = (size_t)x->layout.numel * peri_dtype_size(x->layout.dtype);
   unsigned char *tail = (unsigned char *)x->data + (bytes - (size_t)length);
   PERI_TRY(peri_reader_read(reader, tail, length, "a tensor"));
+  if (crc != NULL) *crc = (uint32_t)crc32_z(*crc, tail, (size_t)length);
   if (entry->type->decode == NULL) return PERI_OK;
   int64_t refused = entry->type->decode(x->data, tail, x->layout.numel);
   if (refused < 0) return PERI_OK;
@@ -59,12 +64,19 @@ static peri_status read_elements(peri_reader *reader, const peri_safetensors_ent
                           (long long)refused + 1, peri_name_text(entry->name, name), entry->type->wrong);
 }
 
-static peri_status read_tensor(peri_reader *reader, const peri_safetensors_entry *entry, peri_tensor **out) {
+static peri_status read_tensor(peri_reader *reader, const peri_safetensors_entry *entry, uint32_t *crc,
+                               peri_tensor **out) {
   peri_layout layout = {.dtype = entry->type->dtype, .ndim = entry->ndim};
   memcpy(layout.shape, entry->shape, sizeof layout.shape);
   PERI_TRY(peri_layout_contiguous(reader->context, reader->operation, &layout));
   PERI_TRY(peri_tensor_empty(reader->context, &layout, out));
-  return read_elements(reader, entry, *out); /* on failure the list releases it */
+  return read_elements(reader, entry, *out, crc); /* on failure the list releases it */
+}
+
+static peri_status compare_checksums(const peri_reader *reader, const peri_safetensors_header *header) {
+  if (!header->checked || header->crc == header->claimed) return PERI_OK;
+  return peri_reader_fail(reader, 0, "the file is damaged: its checksum is %08x, and it says %08x", header->crc,
+                          header->claimed);
 }
 
 static peri_status read_tensors(peri_reader *reader, peri_named_tensors *out) {
@@ -72,9 +84,10 @@ static peri_status read_tensors(peri_reader *reader, peri_named_tensors *out) {
   PERI_TRY(peri_safetensors_header_read(reader, &header));
   peri_status status = make_list(reader->context, &header, out);
   for (size_t i = 0; i < header.n && status == PERI_OK; i++) {
-    status = read_tensor(reader, &header.entries[i], &out->tensors[i]);
+    status = read_tensor(reader, &header.entries[i], header.checked ? &header.crc : NULL, &out->tensors[i]);
   }
   if (status == PERI_OK) status = peri_reader_finish(reader);
+  if (status == PERI_OK) status = compare_checksums(reader, &header);
   if (status != PERI_OK) peri_named_tensors_release(reader->context, out);
   peri_safetensors_header_free(reader->context, &header);
   return status;

@@ -5,11 +5,15 @@
 #define PERI_DATA_SAFETENSORS_H
 
 #include "data/formats/decode.h"
+#include "data/formats/formats.h"
 #include "data/reader.h"
 #include "data/utf8.h"
 
 #define PERI_SAFETENSORS_MAX_HEADER 100000000
 #define PERI_SAFETENSORS_METADATA   "__metadata__"
+/* The checksum as it stands in the header, before its digits: nowhere else can unescaped quotes surround a pair. */
+#define PERI_SAFETENSORS_CHECKSUM_TEXT   "\"" PERI_SAFETENSORS_CHECKSUM "\":\""
+#define PERI_SAFETENSORS_CHECKSUM_DIGITS 8
 
 typedef struct peri_safetensors_type {
   const char *name;
@@ -43,7 +47,9 @@ typedef struct peri_safetensors_header {
   size_t n, metadata_n;
   peri_safetensors_entry *entries; /* in the order of their bytes, which cover the buffer exactly */
   peri_safetensors_pair *metadata;
-  uint64_t end; /* of header and buffer: the length that the file must have, and has */
+  uint64_t end;          /* of header and buffer: the length that the file must have, and has */
+  bool checked;          /* it holds a checksum: */
+  uint32_t crc, claimed; /* of all before the buffer, and of the whole file as it says itself */
 } peri_safetensors_header;
 
 /* Reads the header and checks all of it; the reader then stands at the first tensor. */

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #define PREFIX      8                    /* bytes of the header's length */
 #define MAX_DEPTH   3                    /* the header, a tensor, a list */
@@ -125,7 +126,31 @@ static peri_status parse_text(const peri_reader *reader, const char *text, size_
   return PERI_OK;
 }
 
-static peri_status read_document(peri_reader *reader, cJSON **document) {
+/* ---- the checksum ---- */
+
+static int digit_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Finds the checksum in the header's text, which becomes zeros there, and sums what was read. */
+static void take_checksum(const unsigned char *prefix, char *text, size_t length, peri_safetensors_header *header) {
+  char *digits = strstr(text, PERI_SAFETENSORS_CHECKSUM_TEXT);
+  if (digits == NULL) return;
+  digits += strlen(PERI_SAFETENSORS_CHECKSUM_TEXT);
+  uint32_t claimed = 0;
+  for (int i = 0; i < PERI_SAFETENSORS_CHECKSUM_DIGITS; i++) {
+    int value = digit_value(digits[i]); /* of the terminating zero: none */
+    if (value < 0) return;
+    claimed = claimed * 16 + (uint32_t)value;
+  }
+  memset(digits, '0', PERI_SAFETENSORS_CHECKSUM_DIGITS);
+  header->checked = true;
+  header->claimed = claimed;
+  header->crc = (uint32_t)crc32_z(crc32_z(0, prefix, PREFIX), (const unsigned char *)text, length);
+}
+
+static peri_status read_document(peri_reader *reader, peri_safetensors_header *header) {
   unsigned char prefix[PREFIX];
   PERI_TRY(peri_reader_read(reader, prefix, sizeof prefix, "header length"));
   uint64_t length = peri_load_le64(prefix);
@@ -144,7 +169,8 @@ static peri_status read_document(peri_reader *reader, cJSON **document) {
   char *text = block;
   text[length] = '\0';
   peri_status status = peri_reader_read(reader, text, length, "header");
-  if (status == PERI_OK) status = parse_text(reader, text, (size_t)length, document);
+  if (status == PERI_OK) status = parse_text(reader, text, (size_t)length, &header->document);
+  if (status == PERI_OK) take_checksum(prefix, text, (size_t)length, header);
   peri_free(reader->context, block, (size_t)length + 1);
   return status;
 }
@@ -243,6 +269,9 @@ static peri_status take_metadata(const peri_reader *reader, const cJSON *object,
   const cJSON *item;
   cJSON_ArrayForEach(item, object) {
     if (!cJSON_IsString(item)) return wrong(reader, item->string, "this value of __metadata__ is not a string");
+    if (strcmp(item->string, PERI_SAFETENSORS_CHECKSUM) == 0 && !header->checked) {
+      return wrong(reader, item->string, "the checksum is not written as 8 hexadecimal digits (the file is damaged)");
+    }
     n++;
   }
   void *block;
@@ -332,7 +361,7 @@ static peri_status take_document(const peri_reader *reader, peri_safetensors_hea
 
 peri_status peri_safetensors_header_read(peri_reader *reader, peri_safetensors_header *out) {
   *out = (peri_safetensors_header){0};
-  peri_status status = read_document(reader, &out->document);
+  peri_status status = read_document(reader, out);
   if (status == PERI_OK) status = take_document(reader, out);
   if (status != PERI_OK) peri_safetensors_header_free(reader->context, out);
   return status;

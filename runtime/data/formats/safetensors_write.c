@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #define PREFIX         8
 #define LARGEST_OFFSET ((uint64_t)1 << 53) /* what readers with double numbers can take */
@@ -61,6 +62,8 @@ typedef struct job {
   size_t *sizes;
 } job;
 
+static bool is_checksum(const char *key) { return strcmp(key, PERI_SAFETENSORS_CHECKSUM) == 0; }
+
 static void put_header(text *t, const job *j) {
   PUT(t, "{");
   if (j->metadata_n > 0) {
@@ -69,7 +72,7 @@ static void put_header(text *t, const job *j) {
       if (i > 0) PUT(t, ",");
       put_string(t, j->keys[i]);
       PUT(t, ":");
-      put_string(t, j->values[i]);
+      put_string(t, is_checksum(j->keys[i]) ? "00000000" : j->values[i]);
     }
     PUT(t, "}");
   }
@@ -172,6 +175,21 @@ static peri_status place_items(job *j) {
   return PERI_OK;
 }
 
+/* Sums all chunks and puts the digits into the first, where they are asked for. */
+static void put_checksum(const job *j, char *header) {
+  bool wanted = false;
+  for (size_t i = 0; i < j->metadata_n; i++) wanted |= is_checksum(j->keys[i]);
+  if (!wanted) return;
+  uint32_t crc = 0;
+  for (size_t i = 0; i <= j->n; i++) {
+    if (j->sizes[i] > 0) crc = (uint32_t)crc32_z(crc, j->chunks[i], j->sizes[i]);
+  }
+  char digits[PERI_SAFETENSORS_CHECKSUM_DIGITS + 1];
+  snprintf(digits, sizeof digits, "%08x", crc);
+  memcpy(strstr(header, PERI_SAFETENSORS_CHECKSUM_TEXT) + strlen(PERI_SAFETENSORS_CHECKSUM_TEXT), digits,
+         PERI_SAFETENSORS_CHECKSUM_DIGITS);
+}
+
 static peri_status write_file(job *j, const char *path) {
   text header = {NULL, 0};
   put_header(&header, j);
@@ -181,14 +199,16 @@ static peri_status write_file(job *j, const char *path) {
   }
   size_t bytes = PREFIX + header.length;
   void *block;
-  PERI_TRY(peri_alloc(j->context, bytes, &block));
+  PERI_TRY(peri_alloc(j->context, bytes + 1, &block)); /* with a zero behind the text */
   peri_store_le64(block, header.length);
   header = (text){(char *)block + PREFIX, 0};
   put_header(&header, j);
+  header.to[header.length] = '\0';
   j->chunks[0] = block;
   j->sizes[0] = bytes;
+  put_checksum(j, header.to);
   peri_status status = peri_file_write_atomic(j->context, path, j->chunks, j->sizes, (int)(j->n + 1));
-  peri_free(j->context, block, bytes);
+  peri_free(j->context, block, bytes + 1);
   return status;
 }
 

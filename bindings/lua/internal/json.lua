@@ -1,5 +1,6 @@
--- Lua values as JSON (RFC 8259): UTF-8, keys sorted. What JSON cannot say is an error, or is told apart.
-local peri, check = ...
+-- Lua values as JSON (RFC 8259): UTF-8, keys sorted. What JSON cannot say is an error, or is told apart. And back.
+local peri, internal = ...
+local check = internal.check
 local fail, describe = check.fail, check.describe
 
 -- ---- strings ----
@@ -141,7 +142,120 @@ end
 
 -- The text of a value, and a list of the numbers in it that are null there: {path, 'nan' | 'inf' | '-inf'}. root names
 -- the value in messages of the operation, and begins the paths.
-return function(operation, value, root)
+local function write(operation, value, root)
   local state = setmetatable({ operation = operation, root = root, open = {}, lost = {}, keys = {}, values = 0 }, State)
   return encode(state, value), state.lost
 end
+
+-- ---- reading ----
+
+-- A text and the place in it that is read next; `deep` is how many tables are open there.
+local Reader = {}
+Reader.__index = Reader
+
+-- To what follows white space, which must be of the pattern; what that captures, or the place.
+function Reader:take(pattern, expected)
+  local from, to, found = self.text:find("^[ \t\r\n]*" .. pattern, self.at)
+  if not from then error({ at = self.at, expected = expected }, 0) end
+  self.at = to + 1
+  return found
+end
+
+-- Whether the character is the next, which is then behind.
+function Reader:skips(character)
+  local _, to = self.text:find("^[ \t\r\n]*%" .. character, self.at)
+  self.at = to and to + 1 or self.at
+  return to ~= nil
+end
+
+local UNESCAPED = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
+-- The character of an escape whose backslash is behind; two of them where it is half of a pair.
+function Reader:escaped()
+  local c = self.text:sub(self.at, self.at)
+  self.at = self.at + 1
+  if c ~= "u" then return UNESCAPED[c] or error({ at = self.at - 1, expected = "an escape" }, 0) end
+  local code, low = self.text:match("^(%x%x%x%x)", self.at), nil
+  if code and code:find "^[dD][89abAB]" then
+    code, low = self.text:match("^(%x%x%x%x)\\u([dD][c-fC-F]%x%x)", self.at)
+  end
+  if not code then error({ at = self.at, expected = "four hexadecimal digits, or two halves of a pair" }, 0) end
+  self.at = self.at + (low and 10 or 4)
+  code = tonumber(code, 16)
+  return utf8.char(low and 0x10000 + ((code - 0xD800) << 10) + (tonumber(low, 16) - 0xDC00) or code)
+end
+
+function Reader:string()
+  local parts = {}
+  self:take('"', "a string")
+  repeat
+    local plain, stop = self.text:match('^([^%c"\\]*)(["\\])', self.at)
+    if not plain then error({ at = self.at, expected = "the end of a string" }, 0) end
+    self.at = self.at + #plain + 1
+    parts[#parts + 1] = plain
+    if stop == "\\" then parts[#parts + 1] = self:escaped() end
+  until stop == '"'
+  return table.concat(parts)
+end
+
+function Reader:number()
+  local from = self.at
+  local text = self:take("(-?%d[%d.eE+-]*)", "a value")
+  local whole = text:find "^-?%d+$"
+  local number = not text:find "^-?0%d" and tonumber(text)
+  if not number or whole and math.type(number) ~= "integer" or number - number ~= 0 then
+    error({ at = from, expected = "a number" }, 0)
+  end
+  return number
+end
+
+-- The entries of a table, each read by `entry`, until the closing bracket.
+function Reader:entries(close, entry)
+  self.deep = self.deep + 1
+  if self.deep > DEEPEST then error({ at = self.at, expected = "no more tables in tables" }, 0) end
+  if not self:skips(close) then
+    repeat entry() until not self:skips ","
+    self:take("%" .. close, "a comma or " .. close)
+  end
+  self.deep = self.deep - 1
+end
+
+local CONSTANTS = { ["true"] = true, ["false"] = false }
+
+function Reader:value()
+  local made = {}
+  if self:skips "{" then
+    self:entries("}", function()
+      local key = self:string()
+      self:take(":", "a colon")
+      made[key] = self:value()
+    end)
+    return made
+  elseif self:skips "[" then
+    self:entries("]", function() made[#made + 1] = self:value() end)
+    return made
+  elseif self.text:find('^[ \t\r\n]*"', self.at) then
+    return self:string()
+  end
+  local word = self.text:match("^[ \t\r\n]*(%a+)", self.at)
+  if word and CONSTANTS[word] ~= nil then
+    self:take(word)
+    return CONSTANTS[word]
+  end
+  return self:number()
+end
+
+-- The value of a text without null, or nil and what is wrong with it.
+local function read(text)
+  local reader = setmetatable({ text = text, at = 1, deep = 0 }, Reader)
+  local ok, value = pcall(function()
+    local value = reader:value()
+    reader:take("$", "its end")
+    return value
+  end)
+  if ok then return value end
+  if type(value) ~= "table" then error(value, 0) end
+  return nil, ("byte %d (expected %s)"):format(value.at, value.expected)
+end
+
+return { write = write, read = read }
