@@ -113,6 +113,17 @@ describe("lint", function()
     assert.matches("^loss: the loss is %-?nan at the first step$", lint { model = model })
   end)
 
+  it("is asked by train.fit with check, and changes nothing of what is trained", function()
+    local function fit(model, check)
+      return train.fit { model = model, optimizer = optim.SGD(model:parameters(), { lr = 0.1 }), train = { X, y },
+        epochs = 2, seed = 1, progress = false, check = check }
+    end
+    local plain, checked = fit(net()), fit(net(), true)
+    assert.same({ nil, {} }, { plain.findings, checked.findings })
+    assert.is_true(plain.model[1].weight:equal(checked.model[1].weight))
+    assert.equal("activation", fit(net(nn.Softmax { dim = 2 }), true).findings[1].kind)
+  end)
+
   it("hands errors on, with everything as it was", function()
     local model, e = net(), {}
     local ok, message = pcall(lint, { model = model, loss = function() error(e) end })

@@ -216,7 +216,7 @@ local function inspect(job, restore, add)
 end
 
 -- Gives the findings, a list of {kind =, text =}.
-return function(given)
+local function lint(given)
   local job = check.options("lint", check.table("lint", given), OPTIONS)
   for _, name in ipairs { "model", "loss", "x", "y" } do
     if job[name] == nil then fail("lint: option %s is missing (expected %s)", name, OPTIONS[name].expected) end
@@ -233,3 +233,18 @@ return function(given)
   if not ok then error(problem, 0) end
   return findings
 end
+
+-- The same of what train.fit is about to do, on its first rows; it says what it finds, unless progress is false. Models
+-- that are functions, and data that are made batch by batch, are let be.
+local function of_job(job)
+  if peri.type(job.model) ~= "layer" or not job.train.X then return {} end
+  local rows = { { 1, math.min(job.batch_size or 32, #job.train.X) } }
+  local findings = lint { model = job.model, loss = job.loss, x = job.train.X[rows], y = job.train.y[rows],
+    optimizer = job.optimizer, step = not job.train.w and job.step or nil }
+  for _, finding in ipairs(job.progress ~= false and findings or {}) do
+    io.stderr:write("train.fit: ", finding.text, "\n")
+  end
+  return findings
+end
+
+return { lint = lint, of_job = of_job }
