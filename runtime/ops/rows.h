@@ -134,5 +134,6 @@ extern const peri_op *const peri_ops_repeat[];
 extern const peri_op *const peri_ops_assemble[];
 extern const peri_op *const peri_ops_interpolate[];
 extern const peri_op *const peri_ops_pad[];
+extern const peri_op *const peri_ops_augment[];
 
 #endif
