@@ -14,6 +14,7 @@
   extern const peri_pool_kernels peri_pool_kernels_##isa;                                                              \
   extern const peri_normalize_kernels peri_normalize_kernels_##isa;                                                    \
   extern const peri_run_kernels peri_run_kernels_##isa;                                                                \
+  extern const peri_cell_kernels peri_cell_kernels_##isa;                                                              \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
   extern const struct peri_product_tiles peri_product_tiles_##isa;                                                     \
   extern const struct peri_distance_kernels peri_distance_kernels_##isa;                                               \
@@ -26,6 +27,7 @@
       .pool = &peri_pool_kernels_##isa,                                                                                \
       .normalize = &peri_normalize_kernels_##isa,                                                                      \
       .runs = &peri_run_kernels_##isa,                                                                                 \
+      .cells = &peri_cell_kernels_##isa,                                                                               \
       .random = &peri_random_kernels_##isa,                                                                            \
   };                                                                                                                   \
   static const peri_kernels kernels_##isa = {                                                                          \

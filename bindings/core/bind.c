@@ -12,6 +12,8 @@ static const char state_key, documents_key, parts_key;
 static int close_state(lua_State *L) {
   bind_state *S = lua_touserdata(L, 1);
   if (S->context == NULL || S->context == &S->closed) return 0;
+  bind_close_hooks(S);
+  S->context->where = NULL; /* tensors that the host holds may keep the context */
   S->closed = (peri_context){.kernels = S->context->kernels, .threads = 1, .references = 1, .fail_after = -1};
   peri_context_release(&S->context);
   S->context = &S->closed;

@@ -6,6 +6,7 @@
  *   handles.c    handles of tensors, and the collector's charge
  *   rows.c       calls of rows
  *   index.c      x[key]; key.c reads the key
+ *   hooks.c      functions of scripts that a walk back calls
  *   options.c    options, names of files and dtypes
  *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
@@ -45,20 +46,28 @@ typedef enum bind_kind {
   BIND_SCHEDULE,
   BIND_LOADER,
   BIND_GENERATOR,
+  BIND_HOOK,
   BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
   BIND_KINDS = BIND_ESTIMATOR + 8
 } bind_kind;
 
+typedef struct bind_hook bind_hook;
+
 typedef struct bind_state {
   peri_context *context;
   const char *(*called[BIND_KINDS])(lua_State *L, int index); /* what messages call an object of a class, or NULL */
-  const void *meta[BIND_KINDS]; /* lua_topointer of each class's metatable, and its key in the registry */
-  size_t charge_at;             /* tensor bytes at which the collector runs next */
-  unsigned handles;             /* made since the last collection */
-  unsigned handles_at;          /* how many run the collector */
-  unsigned known, known_at;     /* handles put among the known since these moved, and how many move them */
-  peri_text_options print;      /* how tensors are printed; a line_width of 0 is the terminal's */
-  peri_context closed;          /* the context once the Lua state is closing: it has no memory */
+  const void *meta[BIND_KINDS];  /* lua_topointer of each class's metatable, and its key in the registry */
+  size_t charge_at;              /* tensor bytes at which the collector runs next */
+  unsigned handles;              /* made since the last collection */
+  unsigned handles_at;           /* how many run the collector */
+  unsigned known, known_at;      /* handles put among the known since these moved, and how many move them */
+  bind_hook *hooks, *dead_hooks; /* functions of scripts that the runtime holds, and those it has let go (hooks.h) */
+  struct bind_walk *walk;        /* the walk back that a script has begun, or NULL */
+  lua_State *running;            /* the thread of the last call of the runtime: where an anomaly's place is read */
+  void (*push_path)(lua_State *L, struct bind_state *S); /* pushes the way to the layer that runs (nn), or NULL */
+  lua_Integer last_hook;                                 /* the number of the last */
+  peri_text_options print; /* how tensors are printed; a line_width of 0 is the terminal's */
+  peri_context closed;     /* the context once the Lua state is closing: it has no memory */
 } bind_state;
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
@@ -71,6 +80,13 @@ typedef struct bind_state {
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
 static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 bind_state *bind_open(lua_State *L, const peri_options *options);
+/* Takes what dead hooks held out of Lua's tables. */
+void bind_sweep_dead_hooks(lua_State *L, bind_state *S);
+static inline void bind_sweep_hooks(lua_State *L, bind_state *S) {
+  if (S->dead_hooks != NULL) bind_sweep_dead_hooks(L, S);
+}
+/* The Lua state is closing: hooks that the runtime still holds have no function any more. */
+void bind_close_hooks(bind_state *S);
 /* What it opens of other files. */
 void bind_open_handles(lua_State *L, bind_state *S);
 void bind_open_classes(lua_State *L);
@@ -155,6 +171,7 @@ int bind_raise(lua_State *L, bind_state *S);
  * full collection, so that its arguments are evaluated twice and must not allocate in Lua. */
 #define BIND_TRY(L, S, call)                                                                                           \
   do {                                                                                                                 \
+    (S)->running = (L);                                                                                                \
     peri_status bind_status = (call);                                                                                  \
     if (bind_retry(L, bind_status)) bind_status = (call);                                                              \
     if (bind_status != PERI_OK) bind_raise(L, S);                                                                      \

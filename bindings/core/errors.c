@@ -1,12 +1,11 @@
 /* Errors with the script's position, and values in words. */
 #include "bind.h"
+#include "anomaly.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Pushes "script:line: " of the nearest Lua code that is not the module's own, and gives the level of what that has
- * called; without such code -1. */
-static int push_position(lua_State *L) {
+int bind_push_position(lua_State *L) {
   lua_Debug frame;
   for (int level = 1; lua_getstack(L, level, &frame); level++) {
     lua_getinfo(L, "Sl", &frame);
@@ -48,7 +47,7 @@ static void deliver_interrupt(lua_State *L, bind_state *S) {
 
 int bind_raise(lua_State *L, bind_state *S) {
   deliver_interrupt(L, S);
-  push_position(L);
+  bind_push_position(L);
   lua_pushstring(L, peri_message(S->context));
   lua_concat(L, 2);
   return lua_error(L);
@@ -56,7 +55,7 @@ int bind_raise(lua_State *L, bind_state *S) {
 
 int bind_error(lua_State *L, const char *operation, const char *format, ...) {
   va_list arguments;
-  int top = lua_gettop(L), called = push_position(L);
+  int top = lua_gettop(L), called = bind_push_position(L);
   if (!push_colon_mistake(L, called)) {
     lua_pushfstring(L, operation == NULL ? "" : "%s: ", operation);
     va_start(arguments, format);

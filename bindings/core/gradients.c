@@ -1,4 +1,6 @@
 /* Gradients of tensors, and whether operations are recorded. */
+#include "anomaly.h"
+#include "hooks.h"
 #include "tensor.h"
 #include "autograd/autograd.h"
 
@@ -14,7 +16,7 @@ static int backward(lua_State *L) {
   int at = gradient != NULL || lua_isnil(L, 2) ? 3 : 2;
   if (at == 2 && !lua_isnone(L, 2) && !lua_istable(L, 2)) bind_check_tensor(L, S, 2, "backward", "gradient");
   bind_options(L, at, "backward", options, no_names, values);
-  BIND_TRY(L, S, peri_backward_run(x, gradient, values[0] != 0));
+  BIND_WALK(L, S, peri_backward_run(x, gradient, values[0] != 0));
   bind_charge(L, S);
   return 0;
 }
@@ -53,7 +55,7 @@ static int grad(lua_State *L) {
     bind_new_tensor(L, S);
     lua_rawseti(L, list, i + 1);
   }
-  BIND_TRY(L, S, peri_grad_run(output, gradient, (int)n, inputs, values[0] != 0, values[1] != 0, grads));
+  BIND_WALK(L, S, peri_grad_run(output, gradient, (int)n, inputs, values[0] != 0, values[1] != 0, grads));
   for (lua_Integer i = 0; i < n; i++) {
     lua_rawgeti(L, list, i + 1);
     *(peri_tensor **)lua_touserdata(L, -1) = grads[i];
@@ -89,38 +91,47 @@ static int restore_mode(lua_State *L) {
 }
 
 /* A coroutine that dies keeps what it had to close, so that there an error is caught and raised again. */
-static int with_mode_in_coroutine(lua_State *L, bind_state *S, bool mode) {
-  bool before = S->context->grad_mode;
-  S->context->grad_mode = mode;
+static int with_mode_in_coroutine(lua_State *L, bool *mode, bool value) {
+  bool before = *mode;
+  *mode = value;
   int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  S->context->grad_mode = before;
+  *mode = before;
   return failed ? lua_error(L) : lua_gettop(L);
 }
 
-/* Calls f with recording on or off; the mode comes back however f ends. f cannot yield, so that no
- * other coroutine runs in its mode. */
-static int with_mode(lua_State *L, const char *name, bool mode) {
-  bind_state *S = bind_here(L);
+/* Calls f with the mode of that value; it comes back however f ends. f cannot yield, so that no other coroutine runs in
+ * its mode. */
+static int with_mode(lua_State *L, const char *name, bool *mode, bool value) {
   if (lua_type(L, 1) != LUA_TFUNCTION && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
     return bind_error(L, name, "f must be a function, got %s", bind_describe(L, 1));
   if (lua_type(L, 1) != LUA_TFUNCTION) lua_pop(L, 1);
   bool is_main = lua_pushthread(L);
   lua_pop(L, 1);
-  if (!is_main) return with_mode_in_coroutine(L, S, mode);
+  if (!is_main) return with_mode_in_coroutine(L, mode, value);
   bool **guard = lua_newuserdatauv(L, sizeof(bool *) + sizeof(bool), 0);
-  guard[0] = &S->context->grad_mode;
-  *(bool *)(guard + 1) = S->context->grad_mode;
+  guard[0] = mode;
+  *(bool *)(guard + 1) = *mode;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
   lua_insert(L, 1);
   lua_toclose(L, 1);
-  S->context->grad_mode = mode;
+  *mode = value;
   lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
   lua_closeslot(L, 1);
   return lua_gettop(L) - 1;
 }
-static int no_grad(lua_State *L) { return with_mode(L, "no_grad", false); }
-static int enable_grad(lua_State *L) { return with_mode(L, "enable_grad", true); }
+static int no_grad(lua_State *L) { return with_mode(L, "no_grad", &bind_here(L)->context->grad_mode, false); }
+static int enable_grad(lua_State *L) { return with_mode(L, "enable_grad", &bind_here(L)->context->grad_mode, true); }
+static int detect_anomaly(lua_State *L) {
+  return with_mode(L, "detect_anomaly", &bind_here(L)->context->detect_anomaly, true);
+}
+
+static int set_detect_anomaly(lua_State *L) {
+  if (!lua_isboolean(L, 1))
+    return bind_error(L, "set_detect_anomaly", "on must be true or false, got %s", bind_describe(L, 1));
+  bind_here(L)->context->detect_anomaly = lua_toboolean(L, 1);
+  return 0;
+}
 
 static int is_grad_enabled(lua_State *L) {
   lua_pushboolean(L, bind_here(L)->context->grad_mode);
@@ -135,12 +146,29 @@ static const bind_function methods[] = {
      "shape, is 1 for one element. The graph is freed unless retain_graph."},
     {"requires_grad_", requires_grad_,
      "x:requires_grad_(on = true) -> x\nWhether gradients of what is computed from x shall reach it."},
+    {"register_hook", bind_register_hook,
+     "x:register_hook(f) -> hook\n"
+     "f(gradient) is called when backward, or grad, has the whole gradient of x, a leaf or not: before it goes on, or into "
+     ".grad, or is given; grad calls the hooks of those leaves alone that it is asked for. f gives nil, or a tensor of "
+     "the same shape and dtype that takes the gradient's place. Several are called in order. Where the gradient is to be "
+     "differentiated again, what f does is recorded. hook:remove() ends it; else f lives as long as x, and where it "
+     "refers to x, x as long as f. The gradient is not to be written in place. Where memory is short, the walk may begin "
+     "anew, and call f again.\n"
+     "Errors: a tensor that does not require grad; a gradient of another shape. An error of f goes on, and no .grad has "
+     "changed."},
     {NULL, NULL, NULL}};
 static const bind_function functions[] = {
     {"grad", grad,
      "grad(output, inputs, {grad_output =, retain_graph = false, create_graph = false}) -> list\n"
      "The gradients of a one-element output (or of output times grad_output) with respect to a list of tensors, or to "
      "one; false where output does not depend on an input. With create_graph they can be differentiated again."},
+    {"set_detect_anomaly", set_detect_anomaly,
+     "set_detect_anomaly(on)\n"
+     "Whether anomalies are detected: then NaN or an infinity in the result of an operation whose arguments are finite "
+     "is an error, which names the operation, shapes, and the layer where one runs; and so is one in a gradient while "
+     "backward or grad walk back, which also names the line of the script that recorded the operation. Each call then "
+     "looks at all numbers, several times as slow; off, nothing is paid. What was recorded before has no line. An "
+     "operation in place has written when it raises."},
     {"is_grad_enabled", is_grad_enabled,
      "is_grad_enabled() -> boolean\nWhether operations are recorded for gradients."},
     {NULL, NULL, NULL}};
@@ -164,4 +192,9 @@ void bind_open_gradients(lua_State *L, bind_state *S, int module, int method_tab
       "Calls f(...) without recording for gradients; the mode comes back also after an error. f cannot yield.");
   set_mode_function(L, S, module, "enable_grad", enable_grad,
                     "enable_grad(f, ...) -> what f gives\nCalls f(...) with recording, inside no_grad.");
+  set_mode_function(L, S, module, "detect_anomaly", detect_anomaly,
+                    "detect_anomaly(f, ...) -> what f gives\n"
+                    "Calls f(...) while anomalies are detected, as set_detect_anomaly says; the mode comes back also "
+                    "after an error. f cannot yield.");
+  bind_open_anomaly(S);
 }

@@ -1,7 +1,8 @@
 /* Handles of tensors, and how the collector learns what they hold.
  *
  * Lua sees a tensor as a pointer. When the bytes held by tensors have grown by half of all that
- * lives (or come near the budget), a full collection finds those that nobody needs. */
+ * lives (or come near the budget), a full collection finds those that nobody needs. It walks what lives in Lua alone:
+ * beside little of that it comes sooner, so that results take the memory of those before them, which is in cache. */
 #include "bind.h"
 
 /* Garbage in tensors below this is left to Lua's own pace. */
@@ -29,7 +30,8 @@ void bind_open_handles(lua_State *L, bind_state *S) {
 
 static void set_charge(lua_State *L, bind_state *S) {
   size_t live = S->context->in_use, lua = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024, limit = S->context->limit;
-  size_t slack = (live + lua) / 2 > COLLECT_FLOOR ? (live + lua) / 2 : COLLECT_FLOOR;
+  size_t half = (live + lua) / 2, slack = half < 8 * lua ? half : 8 * lua;
+  if (slack < COLLECT_FLOOR) slack = COLLECT_FLOOR;
   size_t reserve = limit - limit / 8;
   S->charge_at = live + slack;
   S->handles = 0;
@@ -67,6 +69,7 @@ static void shrink_known(lua_State *L, bind_state *S) {
 
 void bind_collect(lua_State *L, bind_state *S) {
   if (bind_in_finaliser(L)) return; /* the collector is at work and counts nothing */
+  bind_sweep_hooks(L, S);
   bool short_of_memory = S->context->in_use > S->context->limit - S->context->limit / 8;
   if (short_of_memory || lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCCOLLECT);
   if (S->known > S->known_at && !short_of_memory) shrink_known(L, S);
@@ -132,10 +135,9 @@ void bind_push_tensor(lua_State *L, bind_state *S, peri_tensor *const *place) {
 
 peri_tensor **bind_to_handle(lua_State *L, bind_state *S, int index) {
   bind_handle *handle = lua_touserdata(L, index);
-  if (handle == NULL || !lua_getmetatable(L, index)) return NULL;
-  bool ours = lua_topointer(L, -1) == S->meta[BIND_TENSOR];
-  lua_pop(L, 1);
-  return ours ? &handle->tensor : NULL;
+  (void)S;
+  if (handle == NULL || lua_rawlen(L, index) != sizeof *handle || handle->mark != &bind_handle_mark) return NULL;
+  return &handle->tensor;
 }
 
 peri_tensor *bind_to_tensor(lua_State *L, bind_state *S, int index) {

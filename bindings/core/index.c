@@ -47,6 +47,13 @@ static peri_status run_entry(peri_context *context, const bind_entry *e, int dim
   return replace(&call, x);
 }
 
+static peri_status flip(peri_context *context, int64_t dim, peri_tensor **x) {
+  peri_call call;
+  peri_call_open(&call, context, &peri_op_flip);
+  peri_call_sizes(&call, 1, 1, &dim);
+  return replace(&call, x);
+}
+
 /* The coordinates of what a mask chooses, as one index tensor for each of its dimensions. */
 static peri_status add_mask(peri_context *context, peri_tensor *mask, int dim, chosen *c) {
   peri_call call;
@@ -70,12 +77,20 @@ static peri_status add_mask(peri_context *context, peri_tensor *mask, int dim, c
   return status;
 }
 
-/* *out is a view of x, a new reference; what the key's tensors choose of it is left to *c. Nothing on failure. */
-static peri_status run_views(peri_context *context, peri_tensor *x, const bind_key *k, chosen *c, peri_tensor **out) {
+/* Dimensions whose ranges go down, of what the views have come to. */
+typedef struct turned {
+  int n;
+  int64_t dim[PERI_MAX_DIMS];
+} turned;
+
+/* *out is a view of x, a new reference; what the key's tensors choose of it is left to *c, and which dimensions are to
+ * be read from their ends to *t. Nothing on failure. */
+static peri_status run_views(peri_context *context, peri_tensor *x, const bind_key *k, chosen *c, turned *t,
+                             peri_tensor **out) {
   peri_tensor *current = peri_tensor_retain(x);
   peri_status status = PERI_OK;
   int dim = 0, next = 0; /* of what there is, and of x */
-  c->n = 0;
+  c->n = t->n = 0;
   for (int i = 0; i < k->n && status == PERI_OK; i++) {
     const bind_entry *e = &k->entry[i];
     dim += e->dim - next; /* where "..." stood */
@@ -87,6 +102,7 @@ static peri_status run_views(peri_context *context, peri_tensor *x, const bind_k
       status = add_mask(context, e->tensor, dim, c);
     } else if (e->kind != ENTRY_ALL) {
       status = run_entry(context, e, dim, &current);
+      if (e->turned) t->dim[t->n++] = dim;
     }
     dim += e->kind == ENTRY_AT ? 0 : e->kind == ENTRY_NEW ? 1 : e->dims;
   }
@@ -106,13 +122,17 @@ static void set_chosen(peri_call *call, const chosen *c, int dims) {
 
 static peri_status run_key(peri_context *context, peri_tensor *x, const bind_key *k, peri_tensor **out) {
   chosen c;
+  turned t;
   peri_call call;
-  PERI_TRY(run_views(context, x, k, &c, out));
-  if (c.n == 0) return PERI_OK;
-  peri_call_open(&call, context, &peri_op_index);
-  set_chosen(&call, &c, 2);
-  peri_status status = replace(&call, out);
-  if (status == PERI_OK && call.outputs[1].tensor != NULL) peri_tensor_release(&call.outputs[1].tensor);
+  PERI_TRY(run_views(context, x, k, &c, &t, out));
+  peri_status status = PERI_OK;
+  for (int i = 0; i < t.n && status == PERI_OK; i++) status = flip(context, t.dim[i], out);
+  if (c.n > 0 && status == PERI_OK) {
+    peri_call_open(&call, context, &peri_op_index);
+    set_chosen(&call, &c, 2);
+    status = replace(&call, out);
+    if (status == PERI_OK && call.outputs[1].tensor != NULL) peri_tensor_release(&call.outputs[1].tensor);
+  }
   if (status != PERI_OK) peri_tensor_release(out);
   release_chosen(&c);
   return status;
@@ -245,20 +265,57 @@ static peri_status fill_masked(peri_context *context, peri_tensor *x, peri_tenso
   return write_call(&call, x, 2, value);
 }
 
+/* Where dimension dim of the views stands in what c chooses of them, counted from the last (ops/take.c): index tensors
+ * that lie side by side stay where they are, others come first. */
+static int64_t place_from_end(const peri_tensor *part, const chosen *c, int64_t dim) {
+  int64_t behind = part->layout.ndim - 1 - dim;
+  if (c->n == 0) return behind;
+  int shared = 0; /* dimensions of the index tensors together */
+  for (int i = 0; i < c->n; i++) {
+    behind -= c->dim[i] > dim;
+    if (c->index[i]->layout.ndim > shared) shared = c->index[i]->layout.ndim;
+  }
+  bool beside = c->dim[c->n - 1] - c->dim[0] == c->n - 1;
+  return beside && c->dim[0] > dim ? behind + shared : behind;
+}
+
+/* *given, a tensor in the order of the key, becomes one in the order of the views: a new reference. */
+static peri_status turn_value(peri_context *context, const peri_tensor *part, const chosen *c, const turned *t,
+                              peri_tensor **given) {
+  peri_tensor *value = peri_tensor_retain(*given);
+  peri_status status = PERI_OK;
+  for (int i = 0; i < t->n && status == PERI_OK; i++) {
+    int64_t dim = value->layout.ndim - 1 - place_from_end(part, c, t->dim[i]);
+    if (dim >= 0 && value->layout.shape[dim] > 1) status = flip(context, dim, &value);
+  }
+  *given = value;
+  if (status != PERI_OK) peri_tensor_release(given);
+  return status;
+}
+
+static peri_status write_part(peri_context *context, peri_tensor *part, const chosen *c, const peri_arg *value) {
+  peri_call call;
+  if (c->n == 0) {
+    peri_call_open(&call, context, &peri_op_copy_);
+    return write_call(&call, part, 1, value);
+  }
+  peri_call_open(&call, context, &peri_op_index_put);
+  call.in_place = true;
+  set_chosen(&call, c, 4);
+  return write_call(&call, part, 2, value);
+}
+
 static peri_status set_part(peri_context *context, peri_tensor *x, const bind_key *k, const peri_arg *value) {
   peri_tensor *part;
   chosen c;
-  peri_call call;
+  turned t;
+  peri_arg ordered = *value;
   if (is_whole_mask(x, k) && value->tensor == NULL) return fill_masked(context, x, k->entry[0].tensor, value);
-  PERI_TRY(run_views(context, x, k, &c, &part));
-  if (c.n > 0) {
-    peri_call_open(&call, context, &peri_op_index_put);
-    call.in_place = true;
-    set_chosen(&call, &c, 4);
-  } else {
-    peri_call_open(&call, context, &peri_op_copy_);
-  }
-  peri_status status = write_call(&call, part, c.n > 0 ? 2 : 1, value);
+  PERI_TRY(run_views(context, x, k, &c, &t, &part));
+  bool turns = t.n > 0 && value->tensor != NULL;
+  peri_status status = turns ? turn_value(context, part, &c, &t, &ordered.tensor) : PERI_OK;
+  if (status == PERI_OK) status = write_part(context, part, &c, &ordered);
+  if (turns && ordered.tensor != NULL) peri_tensor_release(&ordered.tensor);
   release_chosen(&c);
   peri_tensor_release(&part);
   return status;

@@ -97,6 +97,7 @@ static void read_entry(lua_State *L, bind_state *S, bind_key *k, int place, int 
   bind_entry *e = &k->entry[k->n];
   e->place = place;
   e->dims = 1;
+  e->turned = false;
   k->n++;
   if (type == LUA_TNUMBER) {
     e->kind = ENTRY_AT;
@@ -126,8 +127,28 @@ static void read_entry(lua_State *L, bind_state *S, bind_key *k, int place, int 
 
 /* ---- dimensions ---- */
 
+/* A range that goes down, as the one that goes up through the same positions. */
+static void turn_range(lua_State *L, const peri_tensor *x, bind_entry *e) {
+  int64_t size = x->layout.shape[e->dim];
+  int64_t from = e->from > 0 ? e->from : e->from + size + 1, to = e->to >= 0 ? e->to : e->to + size + 1;
+  if (from < 1 || from > size) refuse_position(L, e, e->from, size, "a range down");
+  if (to < 1 || to > from + 1) {
+    bind_error(L, "index", "range %I to %I by %I (expected to from 1 up to from, or from + 1 where it is empty)%s",
+               (lua_Integer)e->from, (lua_Integer)e->to, (lua_Integer)e->by, where(L, e));
+  }
+  int64_t by = e->by == INT64_MIN ? INT64_MAX : -e->by, rest = to > from ? 0 : (from - to) % by;
+  e->turned = true;
+  e->by = by;
+  e->from = to > from ? from - 1 : to + rest - 1;
+  e->to = to <= from ? from - 1 : from > 1 ? from - 2 : -1 - size; /* an empty one ends before it begins */
+}
+
 static void place_range(lua_State *L, const peri_tensor *x, bind_entry *e) {
   int64_t size = x->layout.shape[e->dim], from = e->from;
+  if (e->by < 0) {
+    turn_range(L, x, e);
+    return;
+  }
   if (e->to == 0 && from != 1 && from != -size)
     bind_error(L, "index", "range %I to 0 (an empty range has to = from - 1)%s", (lua_Integer)from, where(L, e));
   e->from = from > 0 ? from - 1 : from;

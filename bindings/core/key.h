@@ -3,7 +3,7 @@
  * A key is one entry, or a table of entries, which are for one dimension of x after the other:
  *
  *   3, -1                a position: the dimension is gone
- *   {}, {from, to, step} all, or a range with both its ends
+ *   {}, {from, to, step} all, or a range with both its ends; with a step below 0 from the larger end down, as a copy
  *   int64 tensor         positions in any order and number, of any dimensions; {{1, 3, 5}} is the same in Lua
  *   bool tensor          a mask of as many dimensions as it has; {{true, false}} is the same in Lua
  *   peri.newaxis         a new dimension of size 1; takes none of x
@@ -27,7 +27,8 @@ typedef struct bind_entry {
   int place;            /* in the key, from 1; 0: it is the key */
   int dims;             /* how many of x it takes, */
   int dim;              /* from this on */
-  int64_t from, to, by; /* as the rows select and slice take them */
+  int64_t from, to, by; /* as the rows select and slice take them, */
+  bool turned;          /* and what slice gives is to be read from its end */
   peri_tensor *tensor;
 } bind_entry;
 

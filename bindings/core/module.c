@@ -65,6 +65,7 @@ static int build_info(lua_State *L) {
 /* peri.memory(): bytes that tensors and workspaces use, their peak, and the limit */
 static int memory(lua_State *L) {
   const peri_context *context = bind_here(L)->context;
+  bind_sweep_hooks(L, bind_here(L));
   lua_createtable(L, 0, 3);
   lua_pushinteger(L, (lua_Integer)context->in_use);
   lua_setfield(L, -2, "in_use");

@@ -137,10 +137,10 @@ static bool push_class_name(lua_State *L) {
 
 int bind_type(lua_State *L) {
   static const char *const names[] = {
-      [BIND_TENSOR] = "tensor",       [BIND_LAYER] = "layer",        [BIND_CONTAINER] = "layer",
-      [BIND_OBJECT] = "layer",        [BIND_BUFFER] = "buffer",      [BIND_OPTIMIZER] = "optimizer",
-      [BIND_GROUP] = "group",         [BIND_SCHEDULE] = "schedule",  [BIND_LOADER] = "loader",
-      [BIND_GENERATOR] = "generator", [BIND_ESTIMATOR] = "estimator"};
+      [BIND_TENSOR] = "tensor",       [BIND_LAYER] = "layer",       [BIND_CONTAINER] = "layer",
+      [BIND_OBJECT] = "layer",        [BIND_BUFFER] = "buffer",     [BIND_OPTIMIZER] = "optimizer",
+      [BIND_GROUP] = "group",         [BIND_SCHEDULE] = "schedule", [BIND_LOADER] = "loader",
+      [BIND_GENERATOR] = "generator", [BIND_HOOK] = "hook",         [BIND_ESTIMATOR] = "estimator"};
   bind_state *S = bind_here(L);
   luaL_checkany(L, 1);
   lua_settop(L, 1);

@@ -1,6 +1,7 @@
 /* The parts of the module: the table of them, and how they are opened when they are first asked for. */
 #include "parts.h"
 
+#include "hooks.h"
 #include "lua_sources.h"
 #include "process.h"
 #include "ops/rows.h"
@@ -14,10 +15,11 @@ typedef struct part {
   void (*open)(lua_State *L, bind_state *S); /* pushes what C has of it; NULL: nothing */
   const char *title;                         /* over its section of the reference; NULL: a function of the module */
   const char *doc;                           /* what it is for, in a few lines */
+  const char *file;                          /* that puts it, and perhaps others, into the module; NULL: of its name */
 } part;
 
 /* In the order of the reference. The rest of a part, or all of it, is bindings/lua/NAME.lua where there is such a
- * file. */
+ * file; functions that share one name it. */
 static const part parts[] = {
     {"linalg", NULL, "Linear algebra", "Equations and eigenvalues of matrices: operations, listed with the others."},
     {"nn", bind_open_nn, "Layers and losses",
@@ -48,6 +50,20 @@ static const part parts[] = {
     {"run", NULL, "Records of runs", "What a run was made with, and what came of it, in a folder of its own."},
     {"script", NULL, "Scripts",
      "What experiments have in common: options of the command line, tables of results, times, a folder of pictures."},
+    {"Function", NULL, "Functions with a gradient of one's own",
+     "peri.Function.extend makes functions whose gradient is written in Lua, and which are then a part of the graph as "
+     "operations are.",
+     .file = "autograd.function"},
+    {.name = "gradcheck", .file = "autograd.check"},
+    {.name = "gradgradcheck", .file = "autograd.check"},
+    {.name = "checkpoint", .file = "autograd.checkpoint"},
+    {.name = "explain", .file = "autograd.explain"},
+    {.name = "jacobian", .file = "autograd.derivatives"},
+    {.name = "hessian", .file = "autograd.derivatives"},
+    {.name = "vjp", .file = "autograd.derivatives"},
+    {.name = "jvp", .file = "autograd.derivatives"},
+    {.name = "hvp", .file = "autograd.derivatives"},
+    {.name = "per_sample_grad", .file = "autograd.derivatives"},
     {.name = "report"},
     {.name = "help"},
     {.name = "reference"}};
@@ -73,6 +89,7 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
                                       {.name = "parts", .open = push_parts},
+                                      {.name = "autograd", .open = bind_open_autograd},
                                       {.name = "check"},
                                       {.name = "json"},
                                       {.name = "tree"},
@@ -140,7 +157,13 @@ static int open_part(lua_State *L) {
   } else {
     lua_pushnil(L);
   }
-  if (!load_part(L, row->name, 1, 3) && row->open == NULL) return 0;
+  if (!load_part(L, row->file != NULL ? row->file : row->name, 1, 3) && row->open == NULL) return 0;
+  if (row->file != NULL) { /* it has put all of its functions into the module */
+    lua_pushvalue(L, 2);
+    lua_rawget(L, 1);
+    if (lua_istable(L, -1)) bind_set_part(L, -1, row->name);
+    return 1;
+  }
   if (lua_istable(L, -1)) bind_set_part(L, -1, row->name);
   lua_pushvalue(L, -1);
   lua_setfield(L, 1, row->name);

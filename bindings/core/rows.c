@@ -236,6 +236,72 @@ static int read_tensors(const reader *r, peri_arg *arg, int param, int index, in
   return spread ? (int)count : 1;
 }
 
+/* Appends the coordinates of what is true in a mask to a list of tensors, whose handles are in the table on top. */
+static int add_coordinates(const reader *r, peri_tensor *mask, peri_tensor **list, int n) {
+  lua_State *L = r->L;
+  int table = lua_gettop(L), ndim = mask->layout.ndim;
+  bind_apply(L, r->S, ndim == 1 ? &peri_op_nonzero : &peri_op_coordinates, 1, &mask);
+  for (int d = 0; d < ndim; d++) {
+    peri_call call;
+    if (ndim == 1) {
+      lua_pushvalue(L, table + 1);
+    } else {
+      peri_call_open(&call, r->S->context, &peri_op_select);
+      call.args[0].given = true;
+      call.args[0].tensor = bind_to_tensor(L, r->S, table + 1);
+      call.args[2].integer = d;
+      bind_run(L, r->S, &call);
+    }
+    list[n + d] = bind_to_tensor(L, r->S, -1);
+    lua_rawseti(L, table, n + d + 1);
+  }
+  lua_settop(L, table);
+  return ndim;
+}
+
+/* Where mask number k begins to choose from dimension dim on of x. */
+static void check_mask(const reader *r, int k, const peri_layout *mask, int dim) {
+  const peri_layout *x = &r->call->args[0].tensor->layout;
+  char own[PERI_SHAPE_TEXT], wanted[PERI_SHAPE_TEXT];
+  bool fits = mask->ndim > 0 && dim + mask->ndim <= x->ndim;
+  for (int d = 0; d < mask->ndim && fits; d++) fits = mask->shape[d] == x->shape[dim + d];
+  if (fits) return;
+  int left = dim < x->ndim ? x->ndim - dim : 0;
+  bind_error(r->L, r->name, "index tensor %d is a mask of %s but x has %s there", k + 1,
+             peri_shape_text(mask->ndim, mask->shape, own), peri_shape_text(left, x->shape + x->ndim - left, wanted));
+}
+
+/* Masks among index tensors become index tensors. */
+static void expand_masks(const reader *r, int param) {
+  peri_arg *arg = &r->call->args[param];
+  int n = 0, masks = 0;
+  for (int k = 0; k < arg->count; k++) {
+    const peri_layout *layout = &arg->tensors[k]->layout;
+    bool mask = layout->dtype == PERI_BOOL;
+    if (mask) check_mask(r, k, layout, n);
+    n += mask ? layout->ndim : 1;
+    masks += mask;
+  }
+  if (masks == 0) return;
+  for (int i = param + 1; i < PERI_MAX_PARAMS && r->call->op->params[i].name != NULL; i++) {
+    if (r->call->op->params[i].kind == PERI_KIND_DIMS && r->call->args[i].given)
+      bind_error(r->L, r->name, "a mask chooses along the first dimensions, and not along dims");
+  }
+  luaL_checkstack(r->L, 8, r->name);
+  peri_tensor **list = lua_newuserdatauv(r->L, (size_t)n * sizeof *list, 0);
+  lua_createtable(r->L, n, 0);
+  n = 0;
+  for (int k = 0; k < arg->count; k++) {
+    if (arg->tensors[k]->layout.dtype == PERI_BOOL) {
+      n += add_coordinates(r, arg->tensors[k], list, n);
+    } else {
+      list[n++] = arg->tensors[k]; /* whose handle is where it was */
+    }
+  }
+  arg->tensors = list;
+  arg->count = n;
+}
+
 /* Whole numbers in a table, or in tables of tables, become an int64 tensor in its place. */
 static void read_index_table(const reader *r, int param, int index) {
   if (bind_holds_booleans(r->L, index)) bad_argument(r, param, index, "whole numbers, or an int64 tensor");
@@ -421,6 +487,7 @@ static void read_arguments(const reader *r, int top) {
   if (index <= top) bind_error(r->L, r->name, "too many arguments: %s was not expected", bind_describe(r->L, index));
   for (i = 0; i < PERI_MAX_PARAMS && params[i].name != NULL; i++) {
     if (!r->call->args[i].given && !params[i].optional) bind_error(r->L, r->name, "%s is missing", params[i].name);
+    if (params[i].masks) expand_masks(r, i);
   }
 }
 
@@ -457,9 +524,9 @@ static void take_outputs(peri_call *call, peri_tensor **const *handles, int show
   }
 }
 
-int bind_run(lua_State *L, bind_state *S, peri_call *call) {
+/* The first outputs as handles; the others are let go. */
+static int run_for(lua_State *L, bind_state *S, peri_call *call, int shown) {
   peri_tensor **handles[PERI_MAX_OUTPUTS];
-  int shown = bind_shown_outputs(call->op);
   for (int i = 0; i < shown; i++) handles[i] = bind_new_tensor(L, S);
   BIND_TRY(L, S, peri_call_run(call));
   take_outputs(call, handles, shown);
@@ -472,6 +539,8 @@ int bind_run(lua_State *L, bind_state *S, peri_call *call) {
   bind_charge(L, S);
   return shown;
 }
+
+int bind_run(lua_State *L, bind_state *S, peri_call *call) { return run_for(L, S, call, bind_shown_outputs(call->op)); }
 
 void bind_apply(lua_State *L, bind_state *S, const peri_op *op, int n, peri_tensor *const *operands) {
   peri_call call;
@@ -500,6 +569,14 @@ static int call_list(lua_State *L, bind_state *S, peri_call *call) {
     lua_pop(L, 1);
   }
   bind_charge(L, S);
+  return 1;
+}
+
+/* The first output as one Lua value, without a handle. */
+static int call_value(lua_State *L, bind_state *S, peri_call *call) {
+  BIND_TRY(L, S, peri_call_run(call));
+  bind_push_element(L, &call->outputs[0].tensor->view);
+  for (int i = 0; i < call->op->outputs; i++) peri_tensor_release(&call->outputs[i].tensor);
   return 1;
 }
 
@@ -545,12 +622,9 @@ static int call_row(lua_State *L) {
     return 1;
   }
   if (op->list != NULL) return call_list(L, S, &call);
+  if ((op->flags & PERI_OP_FULL_VALUE) && !call.args[1].given) return call_value(L, S, &call);
+  if ((op->flags & PERI_OP_FULL_ONE) && !call.args[1].given) return run_for(L, S, &call, 1);
   int shown = bind_run(L, S, &call);
-  if ((op->flags & (PERI_OP_FULL_VALUE | PERI_OP_FULL_ONE)) && !call.args[1].given) {
-    lua_settop(L, -shown); /* the first output */
-    if (op->flags & PERI_OP_FULL_VALUE) bind_push_element(L, &bind_to_tensor(L, S, -1)->view);
-    return 1;
-  }
   if ((op->flags & PERI_OP_CREATES) && call.args[peri_op_params(op) - 1].integer) {
     BIND_TRY(L, S, peri_require_grad(call.outputs[0].tensor, true));
     bind_register_handle(L, S, -1);

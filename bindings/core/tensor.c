@@ -1,6 +1,7 @@
 /* Tensors as userdata: what is not a row of the table. Shape, comparison, properties, the life of a handle. Conversion
  * from and to Lua values is in values.c, printing in print.c, gradients in gradients.c, indexing in index.c. */
 #include "tensor.h"
+#include "hooks.h"
 #include "key.h"
 #include "names.h"
 #include "rows.h"
@@ -261,6 +262,7 @@ void bind_open_tensor(lua_State *L, bind_state *S) {
   bind_rows(L, S, module, method_table, method_table + 1);
   lua_settop(L, module);
   bind_open_generator(L, S, module);
+  bind_open_hooks(L, S);
   bind_set_documented(L, S, functions);
   lua_pushliteral(L, BIND_NEWAXIS);
   lua_setfield(L, module, "newaxis");

@@ -4,7 +4,11 @@ local check = internal.check
 
 internal.load("nn.init", peri, internal, nn.init)
 
+internal.load("nn.attention", peri, internal, nn)
+
 internal.load("nn.summary", peri, internal, nn)
+
+internal.load("nn.hooks", peri, internal, nn)
 
 local ModuleDict = nn.Module.extend "ModuleDict"
 

@@ -46,7 +46,7 @@ static int new_container(lua_State *L) {
   int self = lua_gettop(L);
   container->training = true;
   container->runs = runs;
-  container->current = 0;
+  container->first = -1;
   container->depth = 1;
   for (lua_Integer i = 1; i <= n; i++) {
     if (list) {
@@ -57,7 +57,7 @@ static int new_container(lua_State *L) {
     check_child(L, S, operation, runs, i);
     container->depth = (int)peri_max(container->depth, 1 + depth_of(L, S, operation, -1));
     peri_layer *layer = nn_to_layer(L, S, -1);
-    container->layers[i - 1] = layer != NULL && layer->kind->inputs == 1 ? peri_layer_retain(layer) : NULL;
+    container->layers[i - 1] = layer != NULL && peri_layer_is_plain(layer->kind) ? peri_layer_retain(layer) : NULL;
     container->n = (int)i;
     lua_setiuservalue(L, self, (int)i);
   }
@@ -75,11 +75,14 @@ static void collect_container(void *object) {
 static void run_layers(lua_State *L, bind_state *S, nn_container *container, int first, int n) {
   peri_layer *const *layers = container->layers + first;
   peri_tensor *x = bind_check_tensor(L, S, 2, "Sequential", "x"), **y = bind_new_tensor(L, S);
-  int at = 0;
-  peri_status status = peri_layers_forward(n, layers, x, y, &at);
-  if (bind_retry(L, status)) status = peri_layers_forward(n, layers, x, y, &at);
-  container->current = first + at + 1;
-  if (status != PERI_OK) nn_raise(L, S, status, layers[at], 0);
+  container->first = first;
+  S->running = L;
+  peri_status status = peri_layers_forward(n, layers, x, y, &container->at);
+  if (bind_retry(L, status)) {
+    container->first = first;
+    status = peri_layers_forward(n, layers, x, y, &container->at);
+  }
+  if (status != PERI_OK) nn_raise(L, S, status, layers[container->at], 0);
   if (*y == x) { /* one tensor keeps one handle */
     peri_tensor_release(y);
     lua_settop(L, 2);
@@ -102,7 +105,7 @@ static void run_child(lua_State *L, bind_state *S, int child) {
   lua_replace(L, 2);
 }
 
-static int call_container(lua_State *L) {
+static int forward(lua_State *L) {
   bind_state *S = bind_here(L);
   nn_container *container = check_container(L, "forward");
   if (!container->runs)
@@ -111,16 +114,22 @@ static int call_container(lua_State *L) {
   if (lua_gettop(L) > 2)
     return bind_error(L, "Sequential", "too many arguments: %s was not expected", bind_describe(L, 3));
   for (int i = 0, run; i < container->n; i += run) {
-    for (run = 0; i + run < container->n && container->layers[i + run] != NULL;) run++;
+    for (run = 0; i + run < container->n && container->layers[i + run] != NULL && !container->layers[i + run]->hooked;)
+      run++;
     if (run > 0) {
       run_layers(L, S, container, i, run);
     } else {
       run = 1;
-      container->current = i + 1;
+      container->first = i;
+      container->at = 0;
       run_child(L, S, i + 1);
     }
   }
   return 1;
+}
+
+static int call_container(lua_State *L) {
+  return check_container(L, "forward")->hooked ? nn_call_hooked(L, forward) : forward(L);
 }
 
 /* ---- fields: upvalue 3 holds the methods ---- */
@@ -169,7 +178,7 @@ static void set_constructor(lua_State *L, bind_state *S, int module, const char 
   lua_setfield(L, module, name);
 }
 
-static const bind_function container_methods[] = {{"forward", call_container, NULL}, {NULL, NULL, NULL}};
+static const bind_function container_methods[] = {{"forward", forward, NULL}, {NULL, NULL, NULL}};
 static const luaL_Reg container_metamethods[] = {{"__call", call_container},   {"__tostring", nn_to_text},
                                                  {"__index", container_index}, {"__newindex", container_newindex},
                                                  {"__len", container_length},  {NULL, NULL}};

@@ -27,10 +27,13 @@ static void visit_child(nn_walk *w, int child, int prefix, const char *name) {
 static void visit_layer(nn_walk *w, int index, int prefix) {
   const peri_layer *layer = *(peri_layer **)lua_touserdata(w->L, index);
   int top = lua_gettop(w->L);
-  for (int i = 0; layer->kind->parameters[i].name != NULL; i++) {
-    const peri_layer_parameter *row = &layer->kind->parameters[i];
-    if (layer->parameters[i] != NULL)
-      visit_parameter(w, prefix, row->name, &(nn_place){&layer->parameters[i], index, i, row->buffer});
+  char room[PERI_LAYER_NAME];
+  for (int i = 0; i < layer->parameter_count; i++) {
+    const bool buffer = peri_layer_parameter_row(layer, i)->buffer;
+    if (layer->parameters[i] != NULL) {
+      const char *name = prefix != 0 ? peri_layer_parameter_name(layer, i, room) : layer->kind->name;
+      visit_parameter(w, prefix, name, &(nn_place){&layer->parameters[i], index, i, buffer});
+    }
     lua_settop(w->L, top);
   }
 }

@@ -4,6 +4,7 @@
 #include "nn/parameter.h"
 #include "bindings/core/names.h"
 #include "bindings/core/options.h"
+#include "bindings/core/tensor.h"
 
 #include <string.h>
 
@@ -120,18 +121,69 @@ static peri_layer *check_layer(lua_State *L) {
   return layer;
 }
 
-static int call_layer(lua_State *L) {
+static const char *input_name(const peri_layer_kind *kind, int i) {
+  return kind->inputs > 1 ? kind->row->params[i].name : "x";
+}
+
+/* Inputs that stand in the trailing table at index `at`; they stay on the stack. A list stands for an int64 tensor. */
+static void read_named(lua_State *L, bind_state *S, int at, const peri_layer_kind *kind, const char *const *names,
+                       peri_tensor **inputs) {
+  const peri_option none = {NULL};
+  bind_read_options(L, at, kind->name, &none, names, NULL);
+  for (int i = 0; kind->further[i].name != NULL; i++) {
+    const char *name = kind->further[i].name;
+    if (!kind->further[i].named || bind_push_entry(L, at, name) == LUA_TNIL) continue;
+    if (lua_istable(L, -1)) bind_tensor_from_value(L, S, lua_gettop(L), PERI_INT64, kind->name);
+    inputs[i] = bind_check_tensor(L, S, -1, kind->name, name);
+  }
+}
+
+/* The inputs that may be left out: by place, then those in a trailing table. */
+static void read_further(lua_State *L, bind_state *S, const peri_layer_kind *kind, peri_tensor **inputs) {
+  const char *names[PERI_LAYER_INPUTS + 1] = {NULL};
+  int at = kind->inputs + 2, n = 0;
+  for (int i = 0; kind->further[i].name != NULL; i++) {
+    if (kind->further[i].named) names[n++] = kind->further[i].name;
+  }
+  for (int i = 0; kind->further[i].name != NULL; i++) {
+    inputs[i] = NULL;
+    if (kind->further[i].named || (n > 0 && lua_istable(L, at))) continue;
+    if (!lua_isnoneornil(L, at)) inputs[i] = bind_check_tensor(L, S, at, kind->name, kind->further[i].name);
+    at++;
+  }
+  if (n == 0) at--; /* there is no table */
+  if (lua_gettop(L) > at)
+    bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, at + 1));
+  if (n > 0 && !lua_isnoneornil(L, at)) read_named(L, S, at, kind, names, inputs);
+}
+
+static int call_for_several(lua_State *L, bind_state *S, const peri_layer *layer, peri_tensor *const *inputs) {
+  const int n = layer->kind->outputs;
+  peri_tensor *results[PERI_LAYER_OUTPUTS], **handles[PERI_LAYER_OUTPUTS];
+  for (int i = 0; i < n; i++) handles[i] = bind_new_tensor(L, S);
+  peri_status status = peri_layer_forward(layer, inputs, results);
+  if (bind_retry(L, status)) status = peri_layer_forward(layer, inputs, results);
+  if (status != PERI_OK) return nn_raise(L, S, status, layer, 1);
+  for (int i = 0; i < n; i++) *handles[i] = results[i];
+  bind_charge(L, S);
+  return n;
+}
+
+static int forward(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_layer *layer = check_layer(L);
-  int n = layer->kind->inputs;
+  const int n = layer->kind->inputs;
   peri_tensor *inputs[PERI_LAYER_INPUTS];
   for (int i = 0; i < n; i++) {
     inputs[i] = bind_to_tensor(L, S, 2 + i);
-    if (inputs[i] == NULL)
-      bind_check_tensor(L, S, 2 + i, layer->kind->name, n > 1 ? layer->kind->row->params[i].name : "x");
+    if (inputs[i] == NULL) bind_check_tensor(L, S, 2 + i, layer->kind->name, input_name(layer->kind, i));
   }
-  if (lua_gettop(L) > n + 1)
+  if (layer->kind->further[0].name != NULL)
+    read_further(L, S, layer->kind, inputs + n);
+  else if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
+  S->running = L;
+  if (layer->kind->outputs > 1) return call_for_several(L, S, layer, inputs);
   peri_tensor **handle = bind_new_tensor(L, S);
   peri_status status = peri_layer_forward(layer, inputs, handle);
   if (bind_retry(L, status)) status = peri_layer_forward(layer, inputs, handle);
@@ -144,14 +196,9 @@ static int call_layer(lua_State *L) {
   return 1;
 }
 
-/* ---- fields ---- */
+static int call_layer(lua_State *L) { return check_layer(L)->hooked ? nn_call_hooked(L, forward) : forward(L); }
 
-static int find_parameter(const peri_layer_kind *kind, const char *name) {
-  for (int i = 0; kind->parameters[i].name != NULL; i++) {
-    if (strcmp(kind->parameters[i].name, name) == 0) return i;
-  }
-  return -1;
-}
+/* ---- fields ---- */
 
 static void push_size(lua_State *L, const peri_layer_size *size, const int64_t *values) {
   if (size->count <= 1) {
@@ -182,8 +229,8 @@ static int no_field(lua_State *L, const peri_layer *layer) {
   bind_guess guess = bind_guess_for(L, 2);
   bind_guess_keys(L, &guess, lua_upvalueindex(3));
   bind_guess_options(&guess, layer->kind->options);
-  for (int i = 0; layer->kind->parameters[i].name != NULL; i++)
-    bind_guess_name(&guess, layer->kind->parameters[i].name);
+  char room[PERI_LAYER_NAME];
+  for (int i = 0; i < layer->parameter_count; i++) bind_guess_name(&guess, peri_layer_parameter_name(layer, i, room));
   for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++)
     bind_guess_name(&guess, size->name);
   return bind_no_field(L, layer->kind->name, bind_describe(L, 2), &guess);
@@ -196,7 +243,7 @@ static int layer_index(lua_State *L) {
   lua_pushvalue(L, 2);
   if (lua_gettable(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  int parameter = find_parameter(layer->kind, name);
+  int parameter = peri_layer_find_parameter(layer, name);
   if (parameter >= 0 && layer->parameters[parameter] != NULL) {
     bind_push_tensor(L, bind_here(L), &layer->parameters[parameter]);
   } else if (parameter >= 0) {
@@ -213,7 +260,7 @@ static int layer_newindex(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_layer *layer = check_layer(L);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  int parameter = find_parameter(layer->kind, name);
+  int parameter = peri_layer_find_parameter(layer, name);
   if (parameter < 0) return bind_error(L, layer->kind->name, "field %s cannot be set", bind_describe(L, 2));
   BIND_TRY(L, S, peri_layer_set_parameter(layer, parameter, bind_check_tensor(L, S, 3, layer->kind->name, name)));
   return 0;
@@ -250,6 +297,22 @@ static int type_of(lua_State *L) {
 
 /* ---- the table, for help, the reference and the tests: upvalue 2 is a list of kinds ---- */
 
+/* {name =, optional =, named =} for each input. */
+static void push_inputs(lua_State *L, const peri_layer_kind *kind) {
+  lua_newtable(L);
+  for (int i = 0; i < kind->inputs || kind->further[i - kind->inputs].name != NULL; i++) {
+    const peri_layer_input *further = i < kind->inputs ? NULL : &kind->further[i - kind->inputs];
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, further == NULL ? input_name(kind, i) : further->name);
+    lua_setfield(L, -2, "name");
+    lua_pushboolean(L, further != NULL);
+    lua_setfield(L, -2, "optional");
+    lua_pushboolean(L, further != NULL && further->named);
+    lua_setfield(L, -2, "named");
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 static int list_kinds(lua_State *L) {
   const peri_layer_kind *const *kind = lua_touserdata(L, lua_upvalueindex(2));
   lua_newtable(L);
@@ -275,6 +338,10 @@ static int list_kinds(lua_State *L) {
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "parameters");
+    push_inputs(L, *kind);
+    lua_setfield(L, -2, "inputs");
+    lua_pushinteger(L, peri_layer_outputs(*kind));
+    lua_setfield(L, -2, "outputs");
     lua_rawseti(L, -2, n);
   }
   return 1;
@@ -295,7 +362,7 @@ static void set_kinds(lua_State *L, bind_state *S, const peri_layer_kind *const 
   bind_set_member(L, S, kinds, list_name, list_kinds, NULL);
 }
 
-static const bind_function layer_methods[] = {{"forward", call_layer, NULL}, {NULL, NULL, NULL}};
+static const bind_function layer_methods[] = {{"forward", forward, NULL}, {NULL, NULL, NULL}};
 static const luaL_Reg layer_metamethods[] = {{"__call", call_layer},
                                              {"__tostring", nn_to_text},
                                              {"__newindex", layer_newindex},
@@ -317,6 +384,8 @@ void bind_open_nn(lua_State *L, bind_state *S) {
   nn_open_containers(L, S, methods, module);
   nn_open_objects(L, S, methods, module);
   nn_open_utils(L, S, module);
+  nn_open_path(L, S);
+  nn_open_hooks(L, S);
   lua_settop(L, module);
   set_kinds(L, S, peri_layer_kinds, "layers");
   set_kinds(L, S, peri_loss_kinds, "losses");

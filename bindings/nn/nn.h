@@ -18,13 +18,17 @@
 typedef struct nn_container {
   bool training;
   bool runs;            /* Sequential; a ModuleList only holds */
+  bool hooked;          /* by a script, as a layer */
   int n, depth;         /* depth: of nesting, 1 for an empty one; a child that is no container counts 1 */
-  int current;          /* the child that a call is at, from 1: what errors say */
-  peri_layer *layers[]; /* references; NULL where the child is no C layer of one input */
+  int first, at;        /* of the children that a call runs: the first, and at which, both from 0; first -1: none */
+  peri_layer *layers[]; /* references; NULL where the child is no C layer that is plain */
 } nn_container;
 
+/* The child that a call is at, from 1: what errors say. */
+static inline int nn_current(const nn_container *container) { return container->first + container->at + 1; }
+
 typedef struct nn_object {
-  bool training;
+  bool training, hooked;
 } nn_object;
 enum {
   NN_FIELDS = 1,
@@ -40,6 +44,14 @@ peri_layer *nn_to_layer(lua_State *L, const bind_state *S, int index);
 const char *nn_name(lua_State *L, const bind_state *S, int index);
 
 const char *nn_called(lua_State *L, int index); /* the same, for messages */
+
+/* ---- hooks (hooks.c, lua/nn/hooks.lua) ---- */
+
+/* The call of a module that has hooks: `plain` is its call without them. */
+int nn_call_hooked(lua_State *L, lua_CFunction plain);
+void nn_open_hooks(lua_State *L, bind_state *S);
+/* Pushes the way to what the running calls are at, "Sequential[3].Net.fc1", or "". */
+void nn_push_path(lua_State *L, bind_state *S);
 
 /* Raises what went wrong in a layer, with the way to it where it is part of a net; self is its stack index, or 0 when a
  * container runs it. */
@@ -84,6 +96,7 @@ void nn_walk_from(nn_walk *w, int index);
 void nn_open_methods(lua_State *L, bind_state *S);
 void nn_open_containers(lua_State *L, bind_state *S, int methods, int module);
 void nn_open_objects(lua_State *L, bind_state *S, int methods, int module);
+void nn_open_path(lua_State *L, bind_state *S); /* internal.nn */
 void nn_open_utils(lua_State *L, bind_state *S, int module);
 int nn_to_text(lua_State *L); /* __tostring */
 

@@ -180,8 +180,7 @@ static int object_newindex(lua_State *L) {
 
 /* ---- object(...) ---- */
 
-static int call_object(lua_State *L) {
-  check_object(L);
+static int forward(lua_State *L) {
   if (lua_getfield(L, 1, "forward") == LUA_TNIL) {
     const char *name = nn_name(L, bind_here(L), 1);
     return bind_error(L, name, "there is no method forward (define function %s:forward(x))", name);
@@ -189,6 +188,11 @@ static int call_object(lua_State *L) {
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
+}
+
+static int call_object(lua_State *L) {
+  check_object(L);
+  return ((const nn_object *)lua_touserdata(L, 1))->hooked ? nn_call_hooked(L, forward) : forward(L);
 }
 
 /* ---- nn.Buffer ---- */

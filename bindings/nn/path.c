@@ -9,11 +9,12 @@
 static bool push_container_step(lua_State *L, bind_state *S, int inner) {
   const nn_container *container = lua_touserdata(L, -1);
   int self = lua_gettop(L);
-  if (container->current < 1 || container->current > container->n) return false;
-  lua_getiuservalue(L, self, container->current);
+  const int current = nn_current(container);
+  if (current < 1 || current > container->n) return false;
+  lua_getiuservalue(L, self, current);
   bool at = lua_isnil(L, inner) || lua_rawequal(L, -1, inner);
   lua_pop(L, 1);
-  if (at) lua_pushfstring(L, "%s[%d]", nn_name(L, S, self), container->current);
+  if (at) lua_pushfstring(L, "%s[%d]", nn_name(L, S, self), current);
   return at;
 }
 
@@ -64,6 +65,11 @@ static void push_path(lua_State *L, bind_state *S) {
   lua_remove(L, inner);
 }
 
+void nn_push_path(lua_State *L, bind_state *S) {
+  lua_pushnil(L);
+  push_path(L, S);
+}
+
 /* Behind "linear: " or "Linear: ", which say what the path says. */
 static const char *without_name(const char *message, const peri_layer_kind *kind) {
   const char *names[] = {kind->name, kind->row != NULL ? kind->row->name : kind->name};
@@ -72,6 +78,18 @@ static const char *without_name(const char *message, const peri_layer_kind *kind
     if (strncmp(message, names[i], n) == 0 && strncmp(message + n, ": ", 2) == 0) return message + n + 2;
   }
   return message;
+}
+
+/* nn.path(module) -> text: for modules written in Lua. */
+static int path_of(lua_State *L) {
+  lua_settop(L, 1);
+  push_path(L, bind_here(L));
+  return 1;
+}
+
+void nn_open_path(lua_State *L, bind_state *S) {
+  static const luaL_Reg list[] = {{"path", path_of}, {NULL, NULL}};
+  bind_set_internal(L, S, "nn", list);
 }
 
 int nn_raise(lua_State *L, bind_state *S, peri_status status, const peri_layer *layer, int self) {

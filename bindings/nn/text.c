@@ -108,6 +108,23 @@ static bool push_own_text(lua_State *L, int index, const char *name, int indent)
   return true;
 }
 
+/* What the method extra_repr of an object's class says stands in its brackets, before its children; "" without one. */
+static void push_extra(lua_State *L, int index, const char *name) {
+  index = lua_absindex(L, index);
+  lua_pushvalue(L, index);
+  lua_pushliteral(L, "extra_repr");
+  lua_gettable(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 2);
+    lua_pushliteral(L, "");
+    return;
+  }
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
+  if (lua_type(L, -1) != LUA_TSTRING)
+    bind_error(L, name, "extra_repr gave %s (expected a string)", bind_describe(L, -1));
+}
+
 static void push_module(lua_State *L, bind_state *S, int index, int indent) {
   bind_kind sort = nn_kind_of(L, S, index);
   int result = lua_gettop(L) + 1;
@@ -132,13 +149,18 @@ static void push_module(lua_State *L, bind_state *S, int index, int indent) {
     } else {
       add_object(L, S, index, list, indent);
     }
-    if (lua_rawlen(L, list) == 0) {
-      lua_pushfstring(L, "%s()", name);
-    } else {
-      bind_join(L, "\n");
-      push_spaces(L, indent);
-      lua_pushfstring(L, "%s(\n%s\n%s)", name, lua_tostring(L, list), lua_tostring(L, list + 1));
-    }
+    const bool empty = lua_rawlen(L, list) == 0;
+    bind_join(L, "\n");
+    push_spaces(L, indent);
+    if (sort == BIND_OBJECT)
+      push_extra(L, index, name);
+    else
+      lua_pushliteral(L, "");
+    if (empty)
+      lua_pushfstring(L, "%s(%s)", name, lua_tostring(L, list + 2));
+    else
+      lua_pushfstring(L, "%s(%s\n%s\n%s)", name, lua_tostring(L, list + 2), lua_tostring(L, list),
+                      lua_tostring(L, list + 1));
   }
   lua_replace(L, result);
   lua_settop(L, result);

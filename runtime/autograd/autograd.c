@@ -1,11 +1,18 @@
-/* The walk back through nodes. */
+/* The walk back through nodes. A hook may begin another walk, through other nodes: leaves may be the same, so that the
+ * outer walk puts their gradients aside. */
 #include "autograd/autograd.h"
+#include "ops/anomaly.h"
 #include "ops/node.h"
 #include "ops/ops.h"
 #include "ops/rows.h"
 
-typedef struct walk {
+typedef struct peri_walk {
   peri_context *context;
+  struct peri_walk *outer; /* within a hook of which this one began, or NULL */
+  int depth;               /* 1 for the outermost */
+  bool begun;
+  peri_tensor **aside; /* gradients of the outer walk's leaves meanwhile */
+  int aside_count;
   peri_node *nodes; /* every node that the root depends on, latest first */
   int leaves;
   peri_tensor **leaf; /* those whose incoming gradient is set */
@@ -18,12 +25,48 @@ typedef struct walk {
   const char *operation; /* for messages */
 } walk;
 
+/* ---- one walk within another ---- */
+
+static peri_status begin_walk(walk *w) {
+  walk *outer = w->context->walk;
+  w->depth = 1;
+  if (outer != NULL) {
+    void *block;
+    PERI_TRY(peri_alloc_array(w->context, (size_t)outer->leaves, sizeof *w->aside, &block));
+    w->aside = block;
+    w->aside_count = outer->leaves;
+    w->depth = outer->depth + 1;
+    for (int i = 0; i < outer->leaves; i++) {
+      w->aside[i] = outer->leaf[i]->incoming;
+      outer->leaf[i]->incoming = NULL;
+    }
+  }
+  w->outer = outer;
+  w->context->walk = w;
+  w->begun = true;
+  return PERI_OK;
+}
+
+static void finish_walk(walk *w) {
+  if (!w->begun) return;
+  w->context->walk = w->outer;
+  for (int i = 0; i < w->aside_count; i++) w->outer->leaf[i]->incoming = w->aside[i];
+  peri_free(w->context, w->aside, (size_t)w->aside_count * sizeof *w->aside);
+}
+
+/* ---- the order ---- */
+
 /* Collects the reachable nodes; the list is unordered. */
 static peri_status collect(walk *w, peri_node *root) {
-  peri_node *stack = root;
-  const peri_node *freed = NULL;
-  root->visited = true;
-  root->next = NULL;
+  peri_node *stack = NULL;
+  const peri_node *freed = NULL, *foreign = NULL;
+  if (root->walk != 0) {
+    foreign = root;
+  } else {
+    stack = root;
+    root->walk = w->depth;
+    root->next = NULL;
+  }
   while (stack != NULL) {
     peri_node *node = stack;
     stack = node->next;
@@ -33,16 +76,22 @@ static peri_status collect(walk *w, peri_node *root) {
     for (int i = 0; i < node->edges; i++) {
       peri_node *before = node->edge[i].node;
       if (node->edge[i].leaf != NULL) w->leaf_capacity++;
-      if (before == NULL || before->visited) continue;
-      before->visited = true;
+      if (before != NULL && before->walk != 0 && before->walk != w->depth) foreign = before;
+      if (before == NULL || before->walk != 0) continue;
+      before->walk = w->depth;
       before->next = stack;
       stack = before;
     }
   }
+  if (foreign != NULL) {
+    return peri_fail(w->context, PERI_ERR_STATE,
+                     "%s: reached %s, through which a backward or grad that called this goes (detach what it gave)",
+                     w->operation, peri_node_name(foreign));
+  }
   if (freed == NULL) return PERI_OK;
   return peri_fail(w->context, PERI_ERR_STATE,
                    "%s: the graph of %s was freed by an earlier backward or grad (pass retain_graph = true there)",
-                   w->operation, freed->op->name);
+                   w->operation, peri_node_name(freed));
 }
 
 static peri_node *merge(peri_node *a, peri_node *b) {
@@ -132,7 +181,7 @@ static peri_status check_version(walk *w, const peri_node *node, const char *wha
   if (saved == now) return PERI_OK;
   return peri_fail(w->context, PERI_ERR_STATE,
                    "%s: %s of %s was changed in place after it was computed (version %llu, now %llu)", w->operation,
-                   what, node->op->name, (unsigned long long)saved, (unsigned long long)now);
+                   what, peri_node_name(node), (unsigned long long)saved, (unsigned long long)now);
 }
 
 static peri_status check_versions(walk *w, const peri_node *node) {
@@ -158,11 +207,7 @@ static peri_status attach_outputs(walk *w, peri_node *node, peri_tensor *outputs
       outputs[i] = peri_tensor_retain(node->outputs[i]);
       continue;
     }
-    PERI_TRY(peri_tensor_detach(node->outputs[i], &outputs[i]));
-    outputs[i]->requires_grad = true;
-    outputs[i]->node = &node->computed;
-    outputs[i]->output = i;
-    node->computed.references++;
+    PERI_TRY(peri_node_attach(node, i, node->outputs[i], &outputs[i]));
   }
   return PERI_OK;
 }
@@ -172,17 +217,65 @@ static peri_status run_grad(walk *w, peri_node *node, peri_backward *B, peri_ten
   PERI_TRY(check_versions(w, node));
   peri_status status = attach_outputs(w, node, B->outputs);
   if (status == PERI_OK) {
+    bool detect = w->context->detect_anomaly;
+    if (node->function == NULL) w->context->detect_anomaly = false; /* what a step gives is looked at as the answer */
     peri_formula_begin(B, &formula);
     status = node->op->grad(B);
+    w->context->detect_anomaly = detect;
     peri_status steps = peri_formula_end(B);
     if (status == PERI_OK) status = steps;
   }
   for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&B->outputs[i]);
+  if (status == PERI_OK && w->context->detect_anomaly) status = peri_anomaly_check_answers(node, answers, w->operation);
   for (int i = 0; status == PERI_OK && i < node->edges; i++) {
     if (answers[i] != NULL && B->needs[i]) status = deliver(w, &node->edge[i], &answers[i]);
   }
   for (int i = 0; i < node->edges; i++) peri_tensor_release(&answers[i]);
   return status;
+}
+
+/* ---- hooks ---- */
+
+/* The gradient passes through the hooks for that output. One may take out or add others meanwhile: the next is that
+ * with the next higher number. */
+static peri_status pass_hooks(peri_hook *const *hooks, int output, peri_tensor **gradient) {
+  uint64_t last = 0;
+  for (bool first = true;; first = false) {
+    peri_hook *hook = *hooks;
+    while (hook != NULL && (hook->output != output || (!first && hook->number <= last))) hook = hook->next;
+    if (hook == NULL) return PERI_OK;
+    last = hook->number;
+    hook->references++;
+    peri_status status = hook->pass(hook, gradient);
+    peri_hook_release(hook);
+    PERI_TRY(status);
+  }
+}
+
+static peri_status pass_node_hooks(peri_node *node) {
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->incoming[i] != NULL) PERI_TRY(pass_hooks(&node->hooks, i, &node->incoming[i]));
+  }
+  return PERI_OK;
+}
+
+static bool is_input(const walk *w, const peri_tensor *leaf) {
+  bool is = false;
+  for (int i = 0; i < w->captures; i++) is |= w->inputs[i] == leaf;
+  return is;
+}
+
+/* When all has arrived; of peri.grad at those leaves alone whose gradients it gives. */
+static peri_status pass_leaf_hooks(walk *w) {
+  for (int i = 0; i < w->leaves; i++) {
+    peri_tensor *leaf = w->leaf[i], *gradient = leaf->incoming;
+    if (leaf->hooks == NULL || (w->captures > 0 && !is_input(w, leaf))) continue;
+    leaf->incoming = NULL;
+    peri_status status = pass_hooks(&leaf->hooks, 0, &gradient);
+    leaf->incoming = gradient;
+    PERI_TRY(status);
+  }
+  return PERI_OK;
 }
 
 static void capture_node(walk *w, const peri_node *node) {
@@ -200,6 +293,8 @@ static peri_status visit_node(walk *w, peri_node *node) {
   bool any = false;
   for (int i = 0; i < node->output_count; i++) any |= node->incoming[i] != NULL;
   if (!any) return PERI_OK;
+  if (node->hooks != NULL) PERI_TRY(pass_node_hooks(node));
+  if (w->context->detect_anomaly) PERI_TRY(peri_anomaly_check_arrived(node, w->operation));
   capture_node(w, node);
   const peri_layout *few_layouts[FEW_EDGES], **layouts = few_layouts;
   peri_tensor *few_answers[FEW_EDGES], **answers = few_answers;
@@ -226,7 +321,8 @@ static peri_status visit_node(walk *w, peri_node *node) {
                             .layouts = layouts,
                             .needs = needs,
                             .grad_outputs = node->incoming,
-                            .answers = answers};
+                            .answers = answers,
+                            .node = node};
   peri_status status = run_grad(w, node, &backward, answers);
   peri_free(w->context, block, bytes);
   for (int i = 0; i < node->output_count; i++) peri_tensor_release(&node->incoming[i]);
@@ -268,7 +364,8 @@ static peri_status walk_back(walk *w, peri_tensor *root, peri_tensor **gradient)
   w->leaf = block;
   if (root->node == NULL) {
     w->leaf[w->leaves++] = root;
-    return accumulate(w, &root->incoming, gradient);
+    PERI_TRY(accumulate(w, &root->incoming, gradient));
+    return pass_leaf_hooks(w);
   }
   w->nodes = sort_nodes(w->nodes);
   PERI_TRY(accumulate(w, &peri_node_of(root)->incoming[root->output], gradient));
@@ -276,7 +373,7 @@ static peri_status walk_back(walk *w, peri_tensor *root, peri_tensor **gradient)
     PERI_TRY(peri_check_cancel(w->context));
     PERI_TRY(visit_node(w, node));
   }
-  return PERI_OK;
+  return pass_leaf_hooks(w);
 }
 
 static void capture_leaves(walk *w) {
@@ -327,7 +424,7 @@ static void end_walk(walk *w, bool free_graph) {
   peri_free(w->context, w->leaf, w->leaf_capacity * sizeof *w->leaf);
   for (peri_node *node = w->nodes; node != NULL; node = node->next) {
     node->computed.references++; /* so that the list holds while contents go */
-    node->visited = false;
+    node->walk = 0;
     for (int i = 0; i < node->output_count; i++) peri_tensor_release(&node->incoming[i]);
   }
   for (peri_node *node = w->nodes, *next; node != NULL; node = next) {
@@ -335,13 +432,15 @@ static void end_walk(walk *w, bool free_graph) {
     if (free_graph) peri_node_free(w->context, node);
     peri_node_release(w->context, node);
   }
+  finish_walk(w);
 }
 
 static peri_status run(walk *w, peri_tensor *root, peri_tensor *gradient) {
   peri_tensor *first = NULL;
   bool grad_mode = w->context->grad_mode;
   w->context->grad_mode = w->create_graph;
-  peri_status status = first_gradient(w, root, gradient, &first);
+  peri_status status = begin_walk(w);
+  if (status == PERI_OK) status = first_gradient(w, root, gradient, &first);
   if (status == PERI_OK) status = walk_back(w, root, &first);
   peri_tensor_release(&first);
   w->context->grad_mode = grad_mode;
@@ -351,6 +450,7 @@ static peri_status run(walk *w, peri_tensor *root, peri_tensor *gradient) {
 peri_status peri_backward_run(peri_tensor *root, peri_tensor *gradient, bool retain_graph) {
   peri_context *context = peri_tensor_context(root);
   walk w = {.context = context, .operation = "backward"};
+  peri_tensor *held = peri_tensor_retain(root); /* a hook may let go of it */
   peri_status status = run(&w, root, gradient);
   for (int i = 0; status == PERI_OK && i < w.leaves; i++) status = prepare_leaf(w.leaf[i]);
   if (status == PERI_OK) {
@@ -360,6 +460,7 @@ peri_status peri_backward_run(peri_tensor *root, peri_tensor *gradient, bool ret
     context->grad_mode = grad_mode;
   }
   end_walk(&w, status == PERI_OK && !retain_graph);
+  peri_tensor_release(&held);
   return status;
 }
 
@@ -378,9 +479,13 @@ peri_status peri_grad_run(peri_tensor *root, peri_tensor *gradient, int n, peri_
             .captured = grads,
             .create_graph = create_graph,
             .operation = "grad"};
+  peri_tensor_retain(root); /* a hook may let go of it, and of the inputs */
+  for (int i = 0; i < n; i++) peri_tensor_retain(inputs[i]);
   peri_status status = run(&w, root, gradient);
   if (status == PERI_OK) capture_leaves(&w);
   end_walk(&w, status == PERI_OK && !retain_graph && !create_graph);
+  for (int i = 0; i < n; i++) peri_tensor_release(&(peri_tensor *){inputs[i]});
+  peri_tensor_release(&root);
   for (int i = 0; status != PERI_OK && i < n; i++) peri_tensor_release(&grads[i]);
   return status;
 }
@@ -396,4 +501,36 @@ peri_status peri_require_grad(peri_tensor *x, bool requires_grad) {
   }
   x->requires_grad = requires_grad;
   return PERI_OK;
+}
+
+/* ---- the graph as it is ---- */
+
+peri_status peri_graph_nodes(peri_tensor *root, const char *operation, peri_node ***nodes, size_t *n) {
+  peri_context *context = peri_tensor_context(root);
+  walk w = {.context = context, .operation = operation};
+  void *block = NULL;
+  *nodes = NULL;
+  *n = 0;
+  if (root->node == NULL) return PERI_OK;
+  PERI_TRY(begin_walk(&w));
+  peri_status status = collect(&w, peri_node_of(root));
+  w.nodes = sort_nodes(w.nodes);
+  for (const peri_node *node = w.nodes; node != NULL; node = node->next) ++*n;
+  if (status == PERI_OK) status = peri_alloc_array(context, *n, sizeof **nodes, &block);
+  if (status == PERI_OK) {
+    peri_node **next = *nodes = block;
+    for (peri_node *node = w.nodes; node != NULL; node = node->next) {
+      node->computed.references++;
+      *next++ = node;
+    }
+  }
+  end_walk(&w, false);
+  return status;
+}
+
+void peri_graph_release(peri_context *context, peri_node ***nodes, size_t n) {
+  peri_node **list = *nodes;
+  *nodes = NULL;
+  for (size_t i = 0; list != NULL && i < n; i++) peri_node_release(context, list[i]);
+  peri_free(context, list, n * sizeof *list);
 }

@@ -82,7 +82,12 @@ struct peri_context {
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
-  size_t references;             /* one for the owner, one for each storage */
+  struct peri_walk *walk;        /* autograd: the walk back that runs; within a hook another may begin */
+  bool detect_anomaly;           /* results and gradients are looked at for NaN and infinities (ops/anomaly.h) */
+  /* In that mode, where the script is: a text of less than `size` bytes, perhaps "". NULL where there is no script. */
+  void (*where)(void *user, char *text, size_t size);
+  void *where_user;
+  size_t references; /* one for the owner, one for each storage */
 
   size_t limit, in_use, peak; /* bytes */
   size_t cached;              /* bytes in free_blocks */
@@ -129,6 +134,14 @@ double peri_now(void);
  * Tiny work: pass pieces = 1, and no thread is woken. */
 typedef void (*peri_body)(void *arg, int64_t piece);
 peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body, void *arg);
+/* The same work in steps that are as long as each other, and as many as most teams share evenly: a job that is cut
+ * ends when its last piece does. */
+static inline int64_t peri_even_step(int64_t n, int64_t step) {
+  enum { EVEN = 4 };
+  if (n <= step) return step;
+  int64_t pieces = ((n - 1) / step + EVEN) / EVEN * EVEN;
+  return (n - 1) / pieces + 1;
+}
 /* Inside a body: which worker runs it, below peri_threads(context); for scratch space only. */
 int peri_worker(void);
 

@@ -1,10 +1,11 @@
 /* The thread team: a job is a count of pieces, and whoever is awake takes the next one.
  *
- * The caller works too and waits only for pieces that a worker has taken, never for a worker that has
- * not woken up: where other programs want the processors, a parallel operation costs little more than a
- * serial one. (An OpenMP team meets at a barrier; with one of two processors taken by another program,
- * training was 4.5 times slower with two threads than with one.) A worker looks for the next job for a
- * moment and then sleeps.
+ * Each thread begins with a share of the pieces, the same one in every job, so that it finds in its cache what it had
+ * there, and then helps with the shares of others. The caller works too and waits only for pieces that a worker has
+ * taken, never for a worker that has not woken up: where other programs want the processors, a parallel operation costs
+ * little more than a serial one. (An OpenMP team meets at a barrier; with one of two processors taken by another
+ * program, training was 4.5 times slower with two threads than with one.) A worker looks for the next job for a moment
+ * and then sleeps.
  *
  * `state` is OPEN while pieces may be taken, plus the number of workers inside. A worker enters by
  * raising it while it is OPEN; the job's fields are written before it opens and stay until it is 0. */
@@ -26,14 +27,19 @@
 #define LOOK 2000 /* times that a worker looks for the next job before it sleeps: about 0.1 ms */
 #define WAIT 500  /* times that the caller looks whether the last pieces are done */
 
+/* Neighbouring pieces; on a line of its own, since its thread raises `next` for each. */
+typedef struct share {
+  _Alignas(64) atomic_llong next;
+  int64_t end;
+} share;
+
 struct peri_team {
   /* the job */
   peri_context *context;
   peri_body body;
   void *arg;
-  int64_t pieces;
-  unsigned guests; /* workers that may enter */
-  atomic_llong next;
+  unsigned guests;               /* workers that may enter */
+  share shares[MAX_WORKERS + 1]; /* guests and the caller */
   atomic_uint seats; /* taken: workers are numbered anew in each job, so that scratch space can be by number */
   atomic_uint state;
 
@@ -45,6 +51,7 @@ struct peri_team {
   pthread_cond_t wake, done;
 
   int workers;
+  atomic_uint numbered; /* workers that have begun */
   pthread_t thread[MAX_WORKERS];
 };
 
@@ -62,13 +69,19 @@ static inline void pause_briefly(void) {
 
 /* ---- taking pieces ---- */
 
-static void take_pieces(peri_team *team) {
-  inside = true;
-  for (;;) {
-    int64_t piece = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed);
-    if (piece >= team->pieces || peri_cancelled(team->context)) break;
+static void take_share(peri_team *team, share *from) {
+  while (atomic_load_explicit(&from->next, memory_order_relaxed) < from->end) {
+    int64_t piece = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed);
+    if (piece >= from->end || peri_cancelled(team->context)) break;
     team->body(team->arg, piece);
   }
+}
+
+/* The thread's own share first. */
+static void take_pieces(peri_team *team, unsigned thread) {
+  unsigned shares = team->guests + 1, own = thread % shares;
+  inside = true;
+  for (unsigned i = 0; i < shares; i++) take_share(team, &team->shares[(own + i) % shares]);
   inside = false;
 }
 
@@ -110,11 +123,12 @@ static void await_job(peri_team *team, unsigned seen) {
 
 static void *work(void *arg) {
   peri_team *team = arg;
+  unsigned number = atomic_fetch_add(&team->numbered, 1) + 1;
   for (unsigned seen = 0; !atomic_load(&team->quit);) {
     await_job(team, seen);
     seen = atomic_load(&team->jobs);
     if (!enter(team)) continue;
-    take_pieces(team);
+    take_pieces(team, number);
     leave(team);
   }
   return NULL;
@@ -138,8 +152,9 @@ static void hire(peri_team *team, int wanted) {
 }
 
 static peri_team *open_team(peri_context *context) {
-  peri_team *team = calloc(1, sizeof *team);
+  peri_team *team = aligned_alloc(_Alignof(peri_team), sizeof *team);
   if (team == NULL) return NULL;
+  memset(team, 0, sizeof *team);
   team->context = context;
   pthread_mutex_init(&team->lock, NULL);
   pthread_cond_init(&team->wake, NULL);
@@ -180,9 +195,11 @@ static void finish(peri_team *team) {
 static void run_job(peri_team *team, unsigned guests, int64_t pieces, peri_body body, void *arg) {
   team->body = body;
   team->arg = arg;
-  team->pieces = pieces;
   team->guests = guests;
-  atomic_store(&team->next, 0);
+  for (unsigned i = 0; i <= guests; i++) {
+    atomic_store_explicit(&team->shares[i].next, pieces * i / (guests + 1), memory_order_relaxed);
+    team->shares[i].end = pieces * (i + 1) / (guests + 1);
+  }
   atomic_store(&team->seats, 0);
   atomic_store(&team->state, OPEN);
   atomic_fetch_add(&team->jobs, 1);
@@ -191,7 +208,7 @@ static void run_job(peri_team *team, unsigned guests, int64_t pieces, peri_body 
     pthread_cond_broadcast(&team->wake);
     pthread_mutex_unlock(&team->lock);
   }
-  take_pieces(team);
+  take_pieces(team, 0);
   finish(team);
 }
 

@@ -11,7 +11,7 @@ typedef struct FN(exponential) {
 /* e^-(size + size_rest), where 0 <= size */
 static PERI_ALWAYS_INLINE FN(exponential) FN(decay)(T size, T size_rest) {
   FN(exp_parts) parts = FN(exp_reduce)(-size);
-  T mantissa = 1 + parts.tail, rest = (1 - mantissa) + parts.tail;
+  T mantissa = 1 + parts.tail, rest = ((1 - mantissa) + parts.tail) + FN(exp_rest)(parts);
   return (FN(exponential)){mantissa, rest - mantissa * size_rest, FN(half_power)(parts.n), FN(other_power)(parts.n)};
 }
 
@@ -63,17 +63,21 @@ static PERI_ALWAYS_INLINE T FN(sum_error)(T a, T b, T sum) {
   return (a - (sum - back)) + (b - back);
 }
 
-/* factor times e^-(h + l) erfcx(t), where h + l = t^2 and erfcx(t) = e^(t^2) erfc(t); a polynomial Q in
- * v = (t - k) / (t + k) = 1 - 2 k r gives (t + k) erfcx(t). Its last two steps keep their errors. */
-static PERI_ALWAYS_INLINE T FN(gauss_tail)(T t, T h, T l, T factor) {
+/* factor times e^-(h + l) erfcx(t + t_rest), where h + l is the square of that and erfcx(t) = e^(t^2) erfc(t); a
+ * polynomial Q in v = (t - k) / (t + k) = 1 - 2 k r gives (t + k) erfcx(t). Its last steps keep their errors, the third
+ * last one where float64 needs it. */
+static PERI_ALWAYS_INLINE T FN(gauss_tail)(T t, T t_rest, T h, T l, T factor) {
   const T k = FN(gauss_middle);
   T d = t + k, r = 1 / d, unit = r * d;
-  T r_error = ((1 - unit) - FN(product_error)(r, d, unit)) - r * FN(sum_error)(t, k, d);
+  T r_error = ((1 - unit) - FN(product_error)(r, d, unit)) - r * (FN(sum_error)(t, k, d) + t_rest);
   T less = 2 * k * r, less_rest = FN(product_error)(2 * k, r, less) + less * r_error;
   T v = 1 - less, v_rest = ((1 - v) - less) - less_rest;
-  T q2 = FN(gauss_polynomial)(v), p1 = v * q2, q1 = FN(gauss_1) + p1, p0 = v * q1, q = FN(gauss_0) + p0;
-  T q1_rest = FN(sum_error)(FN(gauss_1), p1, q1) + FN(product_error)(v, q2, p1);
-  T q_rest = FN(sum_error)(FN(gauss_0), p0, q) + FN(product_error)(v, q1, p0) + (v * q1_rest + v_rest * (q1 + p1));
+  T q3 = FN(gauss_polynomial)(v), q2 = FN(madd)(v, q3, FN(gauss_2)), p2 = v * q3;
+  T q2_rest = sizeof(T) == 8 ? FN(gauss_2_rest) + ((FN(gauss_2) - q2) + p2) + FN(product_error)(v, q3, p2) : 0;
+  T p1 = v * q2, q1 = FN(gauss_1) + p1, p0 = v * q1, q = FN(gauss_0) + p0;
+  T q1_rest = FN(gauss_1_rest) + FN(sum_error)(FN(gauss_1), p1, q1) + FN(product_error)(v, q2, p1) + v * q2_rest;
+  T q_rest = FN(gauss_0_rest) + FN(sum_error)(FN(gauss_0), p0, q) + FN(product_error)(v, q1, p0) +
+             (v * q1_rest + v_rest * (q1 + p1));
   FN(exponential) e = FN(decay)(h, 0);
   T part = r * q, whole = e.mantissa * part, value = whole * factor;
   T part_rest = FN(product_error)(r, q, part) + r * q_rest;
@@ -88,7 +92,9 @@ static PERI_ALWAYS_INLINE T FN(normal_tail)(T x, bool times_x) {
   T size = FN(magnitude)(x), most = FN(normal_end);
   size = size > most ? most : size;
   T square = size * size, half_rest = (T)0.5 * FN(product_error)(size, size, square);
-  return FN(gauss_tail)(size * (T)0x1.6a09e667f3bcdp-1, (T)0.5 * square, half_rest, (times_x ? size : 1) * (T)0.5);
+  T t = size * FN(half_root_high);
+  T t_rest = FN(product_error)(size, FN(half_root_high), t) + size * FN(half_root_low);
+  return FN(gauss_tail)(t, t_rest, (T)0.5 * square, half_rest, (times_x ? size : 1) * (T)0.5);
 }
 
 static PERI_ALWAYS_INLINE T FN(normal_cdf)(T x) {

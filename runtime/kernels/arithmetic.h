@@ -152,7 +152,7 @@ static void FN(binary_mul)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
 #include "kernels/elementwise.def"
 #undef UNARY_SLOPE
 
-/* ---- with numbers p, q and r ---- */
+/* ---- with numbers p, q and r: single loops too; n is a multiple of LANES, which spares the code for a rest ---- */
 
 #define TUNED_LOOPS(name, value, derivative, by_lanes)                                                                 \
   static void FN(tuned_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const double *numbers) { \
@@ -163,12 +163,10 @@ static void FN(binary_mul)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
       in_blocks_tuned1(n, y, sy, a, sa, sizeof(T), numbers, LANES, FN(tuned_##name));                                  \
       return;                                                                                                          \
     }                                                                                                                  \
-    for (int64_t i = 0; i < n; i += LANES) {                                                                           \
-      PERI_INDEPENDENT                                                                                                 \
-      for (int64_t j = 0; j < LANES; j++) {                                                                            \
-        T x = ((const T *)a)[i + j];                                                                                   \
-        ((T *)y)[i + j] = value;                                                                                       \
-      }                                                                                                                \
+    PERI_INDEPENDENT                                                                                                   \
+    for (int64_t i = 0; i < (n & -(int64_t)LANES); i++) {                                                              \
+      T x = ((const T *)a)[i];                                                                                         \
+      ((T *)y)[i] = value;                                                                                             \
     }                                                                                                                  \
   }                                                                                                                    \
   static void FN(tuned_derivative_##name)(int64_t n, char *gx, ptrdiff_t sgx, const char *g, ptrdiff_t sg,             \
@@ -180,12 +178,10 @@ static void FN(binary_mul)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrd
       in_blocks_tuned2(n, gx, sgx, g, sg, a, sa, sizeof(T), numbers, LANES, FN(tuned_derivative_##name));              \
       return;                                                                                                          \
     }                                                                                                                  \
-    for (int64_t i = 0; i < n; i += LANES) {                                                                           \
-      PERI_INDEPENDENT                                                                                                 \
-      for (int64_t j = 0; j < LANES; j++) {                                                                            \
-        T x = ((const T *)a)[i + j];                                                                                   \
-        ((T *)gx)[i + j] = ((const T *)g)[i + j] * (derivative);                                                       \
-      }                                                                                                                \
+    PERI_INDEPENDENT                                                                                                   \
+    for (int64_t i = 0; i < (n & -(int64_t)LANES); i++) {                                                              \
+      T x = ((const T *)a)[i];                                                                                         \
+      ((T *)gx)[i] = ((const T *)g)[i] * (derivative);                                                                 \
     }                                                                                                                  \
   }
 #define TUNED(name, params, cost, value, derivative, ...) ROWS_F(TUNED_##cost(name, value, derivative))

@@ -26,12 +26,18 @@ typedef struct dense_loop {
 } dense_loop;
 
 #define COPY_EACH(type)                                                                                                \
+  if (sf == 0 && st == (ptrdiff_t)sizeof(type)) {                                                                      \
+    const type value = *(const type *)from;                                                                            \
+    for (int64_t i = 0; i < n; i++) ((type *)to)[i] = value;                                                           \
+    break;                                                                                                             \
+  }                                                                                                                    \
   for (int64_t i = 0; i < n; i++) {                                                                                    \
     PERI_ONE_BY_ONE;                                                                                                   \
     *(type *)(to + i * st) = *(const type *)(from + i * sf);                                                           \
   }                                                                                                                    \
   break
 
+/* One element everywhere, or one by one. */
 static PERI_NOINLINE void copy_elements(int64_t n, ptrdiff_t size, char *to, ptrdiff_t st, const char *from,
                                         ptrdiff_t sf) {
   switch (size) {

@@ -5,6 +5,8 @@
 #include "kernels/scalar.h"
 #include "kernels/special.h"
 
+#include <float.h>
+
 #define AT(type, pointer, stride)  (*(const type *)((pointer) + i * (stride)))
 #define PUT(type, pointer, stride) (*(type *)((pointer) + i * (stride)))
 #define DENSE(type, stride)        ((stride) == (ptrdiff_t)sizeof(type))
@@ -12,7 +14,7 @@
 /* ---- scalar arithmetic of each type ---- */
 
 /* floor_div and mod as Lua's // and %. */
-#define FLOAT_ARITHMETIC(T, FN, abs_of, sqrt_of, fmod_of, copysign_of)                                                 \
+#define FLOAT_ARITHMETIC(T, U, FN, abs_of, sqrt_of, fmod_of, copysign_of)                                              \
   static PERI_ALWAYS_INLINE T FN(add)(T a, T b) { return a + b; }                                                      \
   static PERI_ALWAYS_INLINE T FN(sub)(T a, T b) { return a - b; }                                                      \
   static PERI_ALWAYS_INLINE T FN(mul)(T a, T b) { return a * b; }                                                      \
@@ -30,11 +32,21 @@
   static PERI_ALWAYS_INLINE T FN(fmin)(T a, T b) { return b < a || a != a ? b : a; }                                   \
   static PERI_ALWAYS_INLINE T FN(mod)(T a, T b) {                                                                      \
     T rest = fmod_of(a, b);                                                                                            \
-    return (rest > 0 && b < 0) || (rest < 0 && b > 0) ? rest + b : rest;                                               \
+    U across = 0 - (U)(((rest > 0) & (b < 0)) | ((rest < 0) & (b > 0))); /* no branch, which nobody foresees */        \
+    return FN(from_bits)((FN(bits)(rest + b) & across) | (FN(bits)(rest) & ~across));                                  \
   }
 
-FLOAT_ARITHMETIC(float, F32, __builtin_fabsf, __builtin_sqrtf, fmodf, __builtin_copysignf)
-FLOAT_ARITHMETIC(double, F64, __builtin_fabs, __builtin_sqrt, fmod, __builtin_copysign)
+/* fmod, which libm computes bit by bit. Of floats in double, a quotient below 2^28 is never rounded to the next whole
+ * number, since it is at least 2^-25 away, and the product with what is whole in it has 52 bits. */
+static PERI_ALWAYS_INLINE float near_fmodf(float a, float b) {
+  double quotient = (double)a / (double)b;
+  if (!(__builtin_fabs(quotient) < 0x1p28 && __builtin_fabsf(b) <= FLT_MAX)) return fmodf(a, b);
+  double rest = (double)a - (double)(int32_t)quotient * (double)b;
+  return __builtin_copysignf((float)rest, a);
+}
+
+FLOAT_ARITHMETIC(float, uint32_t, F32, __builtin_fabsf, __builtin_sqrtf, near_fmodf, __builtin_copysignf)
+FLOAT_ARITHMETIC(double, uint64_t, F64, __builtin_fabs, __builtin_sqrt, fmod, __builtin_copysign)
 
 /* int64 wraps around; unsigned arithmetic does that without undefined behaviour. */
 static PERI_ALWAYS_INLINE int64_t add_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }

@@ -5,10 +5,16 @@
 
 #define PI 0x1.921fb54442d18p1
 
+/* Even and odd terms apart: the two chains do not wait for each other. */
 static double polynomial(double x, int n, const double *c) {
-  double value = c[n - 1];
-  for (int i = n - 2; i >= 0; i--) value = value * x + c[i];
-  return value;
+  double square = x * x, last = c[n - 1], other = c[n - 2];
+  int i = n - 3;
+  for (; i >= 1; i -= 2) {
+    last = last * square + c[i];
+    other = other * square + c[i - 1];
+  }
+  if (i == 0) last = last * square + c[0]; /* the one with the even terms */
+  return i == 0 ? other * x + last : last * x + other;
 }
 
 /* sin(pi x) and cos(pi x); the reduction is exact */
@@ -139,8 +145,8 @@ double peri_tetragamma(double x) {
 
 /* ---- the inverse of the error function ---- */
 
-/* From S. Winitzki's approximation (A handy approximation for the error function and its inverse, 2008), three steps of
- * Halley's method; beyond 3/4 for the complement, which is exact there. */
+/* From S. Winitzki's approximation (A handy approximation for the error function and its inverse, 2008), up to three
+ * steps of Halley's method; beyond 3/4 for the complement, which is exact there. */
 double peri_erfinv(double x) {
   double size = fabs(x), left = 1 - size;
   if (!(size < 1)) return size == 1 ? x * (double)INFINITY : (double)NAN;
@@ -151,6 +157,7 @@ double peri_erfinv(double x) {
     double error = size > 0.75 ? left - erfc_f64(y) : erf_f64(y) - size;
     double move = error * 0.88622692545275801 * exp_f64(y * y);
     y -= move / (1 + y * move);
+    if (fabs(move) < 0x1p-19) break; /* what is left is its cube times at most 12 */
   }
   return x < 0 ? -y : y;
 }

@@ -190,6 +190,12 @@ peri_status peri_search_rows(peri_context *context, peri_dtype dtype, int64_t ro
  * peri_random_blocks says how many blocks of the stream such a fill uses; permutations, exponential fills and trials
  * use those of int64. */
 uint64_t peri_random_blocks(peri_dtype dtype, int64_t n);
+/* Element i of x, of a float dtype, times 0 where number i of a uniform fill of [0, 1) is below p, else times scale.
+ * kept: which were not below, bools, or NULL. And gx = g scale where kept, else 0. */
+peri_status peri_drop(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first, double p,
+                      double scale, const void *x, void *y, void *kept);
+peri_status peri_drop_back(peri_context *context, peri_dtype dtype, int64_t n, double scale, const void *g,
+                           const void *kept, void *gx);
 peri_status peri_fill_uniform(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
                               double low, double high, void *y); /* float dtypes, [low, high) */
 peri_status peri_fill_normal(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,

@@ -90,6 +90,12 @@ static PERI_ALWAYS_INLINE exp_parts_f32 exp_reduce_f32(float x) {
   return (exp_parts_f32){madd_f32(q, r * r, r), bits_f32(shifted) - bits_f32(ROUNDER_F32)};
 }
 
+/* What tail lacks of expm1(r), where that counts. */
+static PERI_ALWAYS_INLINE float exp_rest_f32(exp_parts_f32 parts) {
+  (void)parts;
+  return 0.0f;
+}
+
 static PERI_ALWAYS_INLINE float exp_f32(float x) {
   x = x > 89.0f ? 89.0f : x;
   x = x < -104.0f ? -104.0f : x;
@@ -142,13 +148,13 @@ static PERI_ALWAYS_INLINE float sigmoid_f32(float x) {
 typedef struct exp_parts_f64 {
   double tail; /* r + bend */
   uint64_t n;
-  double r, bend;
+  double r, bend, r_rest;
 } exp_parts_f64;
 
 static PERI_ALWAYS_INLINE exp_parts_f64 exp_reduce_f64(double x) {
   double shifted = madd_f64(x, 0x1.71547652b82fep0, ROUNDER_F64), n = shifted - ROUNDER_F64;
-  double r = madd_f64(n, -0x1.62e42fefap-1, x);
-  r = madd_f64(n, -0x1.cf79abc9e3b3ap-40, r);
+  double near = madd_f64(n, -0x1.62e42fefap-1, x), r = madd_f64(n, -0x1.cf79abc9e3b3ap-40, near);
+  double r_rest = madd_f64(n, -0x1.cf79abc9e3b3ap-40, near - r);
   double q = madd_f64(2.09244642216045337e-9, r, 2.51090751430915057e-8);
   q = madd_f64(q, r, 2.75572426912360769e-7);
   q = madd_f64(q, r, 2.75572441021710962e-6);
@@ -159,7 +165,11 @@ static PERI_ALWAYS_INLINE exp_parts_f64 exp_reduce_f64(double x) {
   q = madd_f64(q, r, 4.16666666666667015e-2);
   q = madd_f64(q, r, 1.66666666666666766e-1);
   q = madd_f64(q, r, 0.5);
-  return (exp_parts_f64){madd_f64(q, r * r, r), bits_f64(shifted) - bits_f64(ROUNDER_F64), r, q * (r * r)};
+  return (exp_parts_f64){madd_f64(q, r * r, r), bits_f64(shifted) - bits_f64(ROUNDER_F64), r, q * (r * r), r_rest};
+}
+
+static PERI_ALWAYS_INLINE double exp_rest_f64(exp_parts_f64 parts) {
+  return ((parts.r - parts.tail) + parts.bend) + madd_f64(parts.r_rest, parts.tail, parts.r_rest);
 }
 
 static PERI_ALWAYS_INLINE double exp_f64(double x) {

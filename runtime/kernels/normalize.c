@@ -11,6 +11,7 @@
 #define MOST_PARTS    256
 #define MOST_UNCUT    (4 * PERI_GRAIN) /* elements of a piece that all passes go over while it is in cache */
 #define LEAST_COLUMNS 256
+#define LEAST_RUN     32 /* columns of a channel of one row: from here on they are added up as a run */
 #define SHORT_RUN     64 /* columns of a channel: below it, loops go over columns of several */
 
 typedef enum summing { SUM, DEVIATIONS, SQUARES, PRODUCTS } summing;
@@ -143,12 +144,47 @@ static void sum_narrow_channels(const channel_job *job, const block *b, int64_t 
   }
 }
 
+/* A channel of one row: what it has is one run, whose products go by columns of RUN numbers. */
+static void sum_run_channel(const channel_job *job, const block *b, int64_t channel, double *sum, double *product) {
+  enum { RUN = 64 };
+  channel_job run = *job;
+  block rows = {.from = 0, .rows = job->inner / RUN, .channel = 0, .channels = 1};
+  const double centre = job->center != NULL ? job->center[channel] : 0;
+  const size_t offset = (size_t)(b->from * job->row + channel * job->inner) * job->size;
+  run.x += offset;
+  if (product == NULL) {
+    rows.rows = job->inner;
+    run.row = 1;
+    sum_columns(&run, &rows, 0, 1, &centre, sum, NULL);
+    return;
+  }
+  double sums[RUN], products[RUN], centres[RUN], rest[2][RUN];
+  for (int64_t j = 0; j < RUN; j++) centres[j] = centre;
+  run.g += offset;
+  run.row = RUN;
+  sum_columns(&run, &rows, 0, RUN, centres, sums, products);
+  int64_t last = job->inner % RUN;
+  if (last > 0) {
+    rows = (block){.from = job->inner / RUN, .rows = 1, .channel = 0, .channels = 1};
+    sum_columns(&run, &rows, 0, last, centres, rest[0], rest[1]);
+    for (int64_t j = 0; j < last; j++) {
+      sums[j] += rest[0][j];
+      products[j] += rest[1][j];
+    }
+  }
+  *sum = sum_run(job, RUN, sums);
+  *product = sum_run(job, RUN, products);
+}
+
 /* The sums of a piece's channels. */
 static void sum_channels(const channel_job *job, const block *b, double *sums, double *products) {
-  int64_t several = peri_max(1, PERI_NORMALIZE_COLUMNS / job->inner);
+  bool runs = job->n == 1 && job->inner >= LEAST_RUN;
+  int64_t several = runs ? 1 : peri_max(1, PERI_NORMALIZE_COLUMNS / job->inner);
   for (int64_t k = 0; k < b->channels; k += several) {
     double *product = products != NULL ? products + k : NULL;
-    if (job->inner > PERI_NORMALIZE_COLUMNS) {
+    if (runs) {
+      sum_run_channel(job, b, b->channel + k, sums + k, product);
+    } else if (job->inner > PERI_NORMALIZE_COLUMNS) {
       sum_wide_channel(job, b, b->channel + k, sums + k, product);
     } else {
       sum_narrow_channels(job, b, b->channel + k, peri_min(several, b->channels - k), sums + k, product);

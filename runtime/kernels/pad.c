@@ -22,7 +22,7 @@ typedef struct pad_job {
 } pad_job;
 
 static int64_t pieces_of(pad_job *job, int64_t row) {
-  job->step = peri_max(1, PERI_GRAIN / peri_max(1, row));
+  job->step = peri_even_step(job->rows, peri_max(1, PERI_GRAIN / peri_max(1, row)));
   return (job->rows + job->step - 1) / job->step;
 }
 

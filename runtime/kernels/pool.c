@@ -35,7 +35,7 @@ static pool_job new_job(const peri_context *context, peri_dtype dtype, int64_t p
       .in = n[0] * n[1],
       .out = count[0] * count[1],
       .width = n[1],
-      .step = peri_max(1, PERI_GRAIN / peri_max(n[0] * n[1], count[0] * count[1])),
+      .step = peri_even_step(planes, peri_max(1, PERI_GRAIN / peri_max(n[0] * n[1], count[0] * count[1]))),
       .row_step = count[0],
       .row_pieces = 1,
   };

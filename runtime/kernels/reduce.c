@@ -67,6 +67,8 @@ static void cut(reduce_job *job) {
       job->n_step = peri_min(job->n_step, peri_max(1, LONGEST_PIECE / job->inner_step));
     }
   }
+  job->outer_step = peri_even_step(job->outer, job->outer_step);
+  job->n_step = peri_even_step(n, job->n_step);
   job->outer_pieces = ceil_div(job->outer, job->outer_step);
   job->inner_pieces = ceil_div(job->inner, job->inner_step);
   job->n_pieces = ceil_div(n, job->n_step);
@@ -86,33 +88,33 @@ static peri_dtype result_dtype(const reduce_job *job) {
 
 /* The kernel of the job's kind on n rows of `width` columns. */
 static void reduce_block(const reduce_job *job, peri_dtype dtype, int64_t n, int64_t stride, int64_t width,
-                         const void *x, const double *means, results *out) {
+                         const void *x, const double *means, void *number, int64_t *index) {
   const peri_reduce_kernels *kernels = job->kernels;
-  int64_t *index = job->index != NULL ? out->index : NULL;
+  if (job->index == NULL) index = NULL;
   switch (job->kind) {
   case SUM:
-    kernels->sum[dtype](n, stride, width, x, out->number);
+    kernels->sum[dtype](n, stride, width, x, number);
     break;
   case PROD:
-    kernels->prod[dtype](n, stride, width, x, out->number);
+    kernels->prod[dtype](n, stride, width, x, number);
     break;
   case MAX:
-    kernels->max[dtype](n, stride, width, x, out->number, index);
+    kernels->max[dtype](n, stride, width, x, number, index);
     break;
   case MIN:
-    kernels->min[dtype](n, stride, width, x, out->number, index);
+    kernels->min[dtype](n, stride, width, x, number, index);
     break;
   case ANY:
-    kernels->any(n, stride, width, x, out->number);
+    kernels->any(n, stride, width, x, number);
     break;
   case ALL:
-    kernels->all(n, stride, width, x, out->number);
+    kernels->all(n, stride, width, x, number);
     break;
   case DEVIATIONS:
-    kernels->deviations[dtype](n, stride, width, x, means, out->number);
+    kernels->deviations[dtype](n, stride, width, x, means, number);
     break;
   case SQUARES:
-    kernels->squares[dtype](n, stride, width, x, means, out->number);
+    kernels->squares[dtype](n, stride, width, x, means, number);
     break;
   case MOMENTS:
     break; /* two reductions */
@@ -185,8 +187,36 @@ typedef struct range {
   int64_t from, to;
 } range;
 
+static void put(const reduce_job *job, int64_t part, int64_t at, int64_t count, results *from) {
+  if (job->n_pieces == 1) {
+    put_results(job, at, count, from);
+  } else {
+    put_in_table(job, part, at, count, from);
+  }
+}
+
+/* Runs, whose results are put together. */
+static void reduce_runs(const reduce_job *job, int64_t part, range outer) {
+  int64_t i0 = part * job->n_step, n = peri_min(job->n_step, job->n - i0);
+  size_t size = size_of(job->dtype), result = size_of(result_dtype(job));
+  for (int64_t o = outer.from, count; o < outer.to; o += count) {
+    results out;
+    count = peri_min(PERI_REDUCE_COLUMNS, outer.to - o);
+    for (int64_t j = 0; j < count; j++) {
+      reduce_block(job, job->dtype, n, 1, 1, job->x + (size_t)((o + j) * job->n + i0) * size,
+                   job->means != NULL ? job->means + o + j : NULL, (char *)out.number + (size_t)j * result,
+                   out.index + j);
+    }
+    put(job, part, o, count, &out);
+  }
+}
+
 static void reduce_range(const reduce_job *job, int64_t part, range outer, range inner) {
   int64_t i0 = part * job->n_step, count = peri_min(job->n_step, job->n - i0);
+  if (job->inner == 1 && count > 0 && job->kind != MOMENTS) {
+    reduce_runs(job, part, outer);
+    return;
+  }
   for (int64_t o = outer.from; o < outer.to; o++) {
     for (int64_t j = inner.from; j < inner.to; j += PERI_REDUCE_COLUMNS) {
       int64_t width = peri_min(PERI_REDUCE_COLUMNS, inner.to - j), at = o * job->inner + j;
@@ -197,12 +227,9 @@ static void reduce_range(const reduce_job *job, int64_t part, range outer, range
         continue;
       }
       results out;
-      reduce_block(job, job->dtype, count, job->inner, width, x, job->means != NULL ? job->means + at : NULL, &out);
-      if (job->n_pieces == 1) {
-        put_results(job, at, width, &out);
-      } else {
-        put_in_table(job, part, at, width, &out);
-      }
+      reduce_block(job, job->dtype, count, job->inner, width, x, job->means != NULL ? job->means + at : NULL,
+                   out.number, out.index);
+      put(job, part, at, width, &out);
     }
   }
 }
@@ -225,7 +252,7 @@ static void reduce_table(const reduce_job *job) {
     int64_t width = peri_min(PERI_REDUCE_COLUMNS, outputs - at);
     results out;
     reduce_block(&last, dtype, job->n_pieces, outputs, width, (const char *)job->table + (size_t)at * size_of(dtype),
-                 NULL, &out);
+                 NULL, out.number, out.index);
     for (int64_t j = 0; job->index != NULL && j < width; j++) {
       out.index[j] = job->table_index[out.index[j] * outputs + at + j];
     }

@@ -66,11 +66,17 @@ static PERI_ALWAYS_INLINE void FN(add_rows)(int64_t rows, const T *x, double cen
   }
 }
 
-/* What follows the last whole row, as one that is filled up with nothing. */
+/* What follows the last whole row: whole vectors, and one that is filled up with nothing. */
 static PERI_ALWAYS_INLINE void FN(add_rest)(int64_t rest, const T *x, double centre, doubles *sum, int power) {
-  double last[FOLD] = {0};
-  for (int64_t j = 0; j < rest; j++) last[j] = FN(term)(x[j], &centre, 0, power);
-  for (int s = 0; s < SUMS; s++) sum[s] += load(last + s * WIDTH);
+  double last[WIDTH] = {0};
+  for (int64_t j = rest & -(int64_t)WIDTH; j < rest; j++) last[j % WIDTH] = FN(term)(x[j], &centre, 0, power);
+  for (int s = 0; s < SUMS; s++) {
+    if ((s + 1) * WIDTH <= rest) {
+      sum[s] += FN(terms)(x + s * WIDTH, centre, power);
+    } else if (s * WIDTH < rest) {
+      sum[s] += load(last);
+    }
+  }
 }
 
 static PERI_ALWAYS_INLINE double FN(sum_run)(int64_t n, const T *x, double centre, int power) {
@@ -81,6 +87,10 @@ static PERI_ALWAYS_INLINE double FN(sum_run)(int64_t n, const T *x, double centr
     doubles block[SUMS];
     for (int s = 0; s < SUMS; s++) block[s] = all(0);
     FN(add_rows)(peri_min(BLOCK, rows - i), x + i * FOLD, centre, block, power);
+    if (rows <= BLOCK) { /* all of it, without an error */
+      for (int s = 0; s < SUMS; s++) sum[s] = block[s];
+      break;
+    }
     for (int s = 0; s < SUMS; s++) {
       doubles total = sum[s] + block[s], part = total - sum[s];
       error[s] += (sum[s] - (total - part)) + (block[s] - part);
@@ -88,7 +98,7 @@ static PERI_ALWAYS_INLINE double FN(sum_run)(int64_t n, const T *x, double centr
     }
   }
   /* infinities leave no meaningful error behind */
-  for (int s = 0; s < SUMS; s++) sum[s] += known(error[s]);
+  for (int s = 0; rows > BLOCK && s < SUMS; s++) sum[s] += known(error[s]);
   FN(add_rest)(n % FOLD, x + n - n % FOLD, centre, sum, power);
   return total_of(sum);
 }

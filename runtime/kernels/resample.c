@@ -51,7 +51,7 @@ static peri_status run(resample_job *job, size_t size, int64_t width) {
   void *scratch;
   const size_t workers = (size_t)job->context->threads;
   job->room = (2 * (size_t)job->taps[1].count * size + 63) / 64 * 64;
-  job->step = peri_max(1, PERI_GRAIN / width);
+  job->step = peri_even_step(job->rows, peri_max(1, PERI_GRAIN / width));
   PERI_TRY(peri_alloc_array(job->context, workers, job->room, &scratch));
   job->scratch = scratch;
   peri_status status = peri_parallel(job->context, (job->rows + job->step - 1) / job->step, run_piece, job);

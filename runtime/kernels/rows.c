@@ -28,6 +28,7 @@ peri_status peri_gather_rows(peri_context *context, int64_t rows, size_t bytes, 
                              int64_t first, void *y) {
   if (rows == 0 || bytes == 0) return PERI_OK;
   int64_t step = peri_max(1, 4 * PERI_GRAIN / (int64_t)peri_min((int64_t)bytes, 4 * PERI_GRAIN));
+  step = peri_even_step(rows, step);
   gather_job job = {.rows = rows, .step = step, .first = first, .bytes = bytes, .x = x, .index = index, .y = y};
   return peri_parallel(context, (rows + step - 1) / step, gather_piece, &job);
 }

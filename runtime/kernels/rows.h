@@ -71,9 +71,35 @@ typedef struct peri_normalize_kernels {
                                void *y);
 } peri_normalize_kernels;
 
+/* ---- recurrent cells: one row of a batch at one step. Vectors have n elements, those of gates as many for each gate,
+ * in PyTorch's order; each element is NaN where what it comes from is. ---- */
+enum { PERI_CELL_TANH, PERI_CELL_RELU, PERI_CELL_GRU, PERI_CELL_LSTM, PERI_CELLS };
+typedef struct peri_cell_row {
+  int64_t n;
+  const void *x, *product,
+      *bias;   /* gates: of the input, of the state; bias, which may be NULL, belongs to the latter */
+  void *h, *c; /* the state, which is replaced; c of an LSTM */
+  void *y;     /* the new h again */
+  void *kept;  /* gates of a GRU r z n and what r scales, of an LSTM i f g o and c; or NULL */
+} peri_cell_row;
+typedef struct peri_cell_slope {
+  int64_t n;
+  const void *gy, *y, *kept; /* gy may be NULL */
+  const void *before;        /* h of a GRU, c of an LSTM before the step */
+  void *gh, *gc;             /* of the state behind the step; replaced by what reaches the state before it directly */
+  void *gx, *gp;             /* of the gates; gp is other than gx for a GRU alone */
+} peri_cell_slope;
+typedef struct peri_cell_kernels {
+  void (*forward[PERI_CELLS][PERI_FLOATS])(const peri_cell_row *row);
+  void (*backward[PERI_CELLS][PERI_FLOATS])(const peri_cell_slope *row);
+} peri_cell_kernels;
+
 /* ---- runs of n elements ---- */
 typedef struct peri_run_kernels {
   void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y); /* y += x */
+  /* as peri_drop and peri_drop_back; u is the uniform numbers */
+  void (*drop[PERI_FLOATS])(int64_t n, double p, double scale, const void *u, const void *x, void *y, void *kept);
+  void (*drop_back[PERI_FLOATS])(int64_t n, double scale, const void *g, const void *kept, void *gx);
 } peri_run_kernels;
 
 /* ---- random fills of n elements that begin with a block ---- */
@@ -91,6 +117,7 @@ typedef struct peri_row_kernels {
   const peri_pool_kernels *pool;
   const peri_normalize_kernels *normalize;
   const peri_run_kernels *runs;
+  const peri_cell_kernels *cells;
   const peri_random_kernels *random;
 } peri_row_kernels;
 

@@ -25,7 +25,7 @@ static softmax_job new_job(const peri_context *context, peri_dtype dtype, int64_
       .size = dtype == PERI_FLOAT32 ? sizeof(float) : sizeof(double),
       .rows = rows,
       .n = n,
-      .step = peri_max(1, PERI_GRAIN / peri_max(1, n)),
+      .step = peri_even_step(rows, peri_max(1, PERI_GRAIN / peri_max(1, n))),
   };
 }
 

@@ -1,9 +1,12 @@
 /* Softmax and cross-entropy of a block of rows, for each float type from softmax_loops.h. */
 #include "kernels/mathfun.h"
 #include "kernels/rows.h"
+#include "kernels/vectors.h"
 
 #define FOLD    32
+#define SUMS    (FOLD / WIDTH)
 #define SCRATCH 512
+#define AT_ONCE 2048
 
 #define F32(name) name##_f32
 #define F64(name) name##_f64

@@ -6,7 +6,7 @@
 
 static PERI_ALWAYS_INLINE T FN(larger)(T a, T b) { return a > b || a != a ? a : b; }
 
-static PERI_ALWAYS_INLINE T FN(row_max)(int64_t n, const T *x) {
+static PERI_NOINLINE T FN(row_max)(int64_t n, const T *x) {
   T value = x[0];
   int64_t i = 1;
   if (n >= FOLD) {
@@ -15,30 +15,53 @@ static PERI_ALWAYS_INLINE T FN(row_max)(int64_t n, const T *x) {
     for (i = FOLD; i + FOLD <= n; i += FOLD) {
       for (int j = 0; j < FOLD; j++) lanes[j] = FN(larger)(lanes[j], x[i + j]);
     }
-    for (int j = 0; j < FOLD; j++) value = FN(larger)(value, lanes[j]);
+    /* the last lanes of x, of which some have been looked at */
+    for (int j = 0; j < FOLD; j++) lanes[j] = FN(larger)(lanes[j], x[n - FOLD + j]);
+    for (int half = FOLD / 2; half > 0; half /= 2) {
+      for (int j = 0; j < half; j++) lanes[j] = FN(larger)(lanes[j], lanes[j + half]);
+    }
+    return lanes[0];
   }
   for (; i < n; i++) value = FN(larger)(value, x[i]);
   return value;
 }
 
+static PERI_ALWAYS_INLINE doubles FN(product)(const T *x, const T *w) {
+  doubles values = values_at(x, 0, sizeof(T) == sizeof(double));
+  return w != NULL ? values * values_at(w, 0, sizeof(T) == sizeof(double)) : values;
+}
+
 /* sum of x_j w_j, or of x_j where w is NULL */
-static PERI_ALWAYS_INLINE double FN(row_dot)(int64_t n, const T *x, const T *w) {
+static PERI_ALWAYS_INLINE double FN(sum_of_row)(int64_t n, const T *x, const T *w) {
   double sum = 0;
   int64_t i = 0;
   if (n >= FOLD) {
-    double lanes[FOLD];
-    for (int j = 0; j < FOLD; j++) lanes[j] = 0;
+    doubles lanes[SUMS];
+    for (int s = 0; s < SUMS; s++) lanes[s] = all(0);
     for (; i + FOLD <= n; i += FOLD) {
-      for (int j = 0; j < FOLD; j++) lanes[j] += w != NULL ? (double)x[i + j] * (double)w[i + j] : (double)x[i + j];
+      for (int s = 0; s < SUMS; s++)
+        lanes[s] += FN(product)(x + i + s * WIDTH, w != NULL ? w + i + s * WIDTH : NULL);
     }
-    for (int half = FOLD / 2; half > 0; half /= 2) {
-      for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    /* whole vectors of what is left, and its last numbers as one that is filled up */
+    double last[WIDTH] = {0};
+    for (int64_t j = i + ((n - i) & -(int64_t)WIDTH); j < n; j++)
+      last[(j - i) % WIDTH] = w != NULL ? (double)x[j] * (double)w[j] : (double)x[j];
+    for (int s = 0; s < SUMS; s++) {
+      int64_t at = i + s * WIDTH;
+      if (at + WIDTH <= n) {
+        lanes[s] += FN(product)(x + at, w != NULL ? w + at : NULL);
+      } else if (at < n) {
+        lanes[s] += load(last);
+      }
     }
-    sum = lanes[0];
+    return sum_of(lanes, FOLD / GROUP_LANES);
   }
   for (; i < n; i++) sum += w != NULL ? (double)x[i] * (double)w[i] : (double)x[i];
   return sum;
 }
+
+static PERI_NOINLINE double FN(row_dot)(int64_t n, const T *x, const T *w) { return FN(sum_of_row)(n, x, w); }
+static PERI_NOINLINE double FN(row_sum)(int64_t n, const T *x) { return FN(sum_of_row)(n, x, NULL); }
 
 /* x = e^x, in whole vectors of 64 bytes; what follows the last of them is worth one of its own. */
 static void FN(exp_run)(int64_t n, T *x) {
@@ -57,15 +80,17 @@ static void FN(exp_run)(int64_t n, T *x) {
 /* A sum in pieces of SCRATCH, so that it is the same whether the exponentials are kept or not. */
 static double FN(total)(int64_t n, const T *x) {
   double sum = 0;
-  for (int64_t from = 0; from < n; from += SCRATCH) sum += FN(row_dot)(peri_min(SCRATCH, n - from), x + from, NULL);
+  for (int64_t from = 0; from < n; from += SCRATCH) sum += FN(row_sum)(peri_min(SCRATCH, n - from), x + from);
   return sum;
 }
 
-static void FN(softmax)(int64_t rows, int64_t n, const void *x, void *y) {
-  const T *in = x;
-  T *out = y;
+/* Rows that stay in the first-level cache while all passes go over them. */
+static PERI_ALWAYS_INLINE int64_t FN(rows_at_once)(int64_t n) { return peri_max(1, AT_ONCE / n); }
+
+static PERI_ALWAYS_INLINE void FN(softmax_rows)(int64_t rows, int64_t n, const T *in, T *out) {
   for (int64_t r = 0; r < rows; r++) {
     T most = FN(row_max)(n, in + r * n);
+    PERI_INDEPENDENT
     for (int64_t j = 0; j < n; j++) out[r * n + j] = in[r * n + j] - most;
   }
   FN(exp_run)(rows * n, out);
@@ -73,6 +98,11 @@ static void FN(softmax)(int64_t rows, int64_t n, const void *x, void *y) {
     T sum = (T)FN(total)(n, out + r * n);
     for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
   }
+}
+
+static void FN(softmax)(int64_t rows, int64_t n, const void *x, void *y) {
+  for (int64_t r = 0, step = FN(rows_at_once)(n); r < rows; r += step)
+    FN(softmax_rows)(peri_min(step, rows - r), n, (const T *)x + r * n, (T *)y + r * n);
 }
 
 /* The sum of e^(x_j - most), for rows whose exponentials are not wanted themselves. */
@@ -83,7 +113,7 @@ static double FN(exp_sum)(int64_t n, const T *x, T most) {
     int64_t count = peri_min(SCRATCH, n - from);
     for (int64_t j = 0; j < count; j++) part[j] = x[from + j] - most;
     FN(exp_run)(count, part);
-    sum += FN(row_dot)(count, part, NULL);
+    sum += FN(row_sum)(count, part);
   }
   return sum;
 }
@@ -113,7 +143,7 @@ static void FN(log_softmax_backward)(int64_t rows, int64_t n, const void *gy, co
   const T *g = gy, *ys = y;
   T *out = gx;
   for (int64_t r = 0; r < rows; r++, g += n, ys += n, out += n) {
-    T sum = (T)FN(row_dot)(n, g, NULL);
+    T sum = (T)FN(row_sum)(n, g);
     PERI_INDEPENDENT
     for (int64_t j = 0; j < n; j++) out[j] = g[j] - EXP(ys[j]) * sum;
   }

@@ -45,22 +45,35 @@ static PERI_ALWAYS_INLINE double other_power_f64(uint64_t n) {
 #define normal_end_f32   15.0f
 #define normal_end_f64   40.0
 
-/* Q(v) = gauss_0 + v (gauss_1 + v gauss_polynomial(v)) */
-#define gauss_0_f32 1.07400691f
-#define gauss_1_f32 -0.883394462f
+/* the square root of 1/2, in two parts */
+#define half_root_high_f32 0x1.6a09e6p-1f
+#define half_root_high_f64 0x1.6a09e667f3bcdp-1
+#define half_root_low_f32  1.21016171e-08f
+#define half_root_low_f64  -4.8336466567264567e-17
+
+/* Q(v) = gauss_0 + v (gauss_1 + v (gauss_2 + v gauss_polynomial(v))); the first three have more digits than a double.
+ */
+#define gauss_0_f32      1.07400691f
+#define gauss_1_f32      -0.883394462f
+#define gauss_2_f32      0.590228433f
+#define gauss_0_rest_f32 0.0f
+#define gauss_1_rest_f32 0.0f
+#define gauss_2_rest_f32 0.0f
 static PERI_ALWAYS_INLINE float gauss_polynomial_f32(float v) {
   float q = madd_f32(-0.000333609153f, v, -0.000498446351f);
   q = madd_f32(q, v, 0.00307859951f);
   q = madd_f32(q, v, -0.00121702874f);
   q = madd_f32(q, v, -0.0268369188f);
   q = madd_f32(q, v, 0.119527171f);
-  q = madd_f32(q, v, -0.31046658f);
-  q = madd_f32(q, v, 0.590228433f);
-  return q;
+  return madd_f32(q, v, -0.31046658f);
 }
 
-#define gauss_0_f64 1.0870555892622601
-#define gauss_1_f64 -0.93779972456711204
+#define gauss_0_f64      1.0870555892622601
+#define gauss_1_f64      -0.93779972456711204
+#define gauss_2_f64      0.69411364663464443
+#define gauss_0_rest_f64 -1.2154801273051174e-16
+#define gauss_1_rest_f64 -2.7498213227482696e-17
+#define gauss_2_rest_f64 -4.6925674481599544e-17
 static PERI_ALWAYS_INLINE double gauss_polynomial_f64(double v) {
   double q = madd_f64(3.2944017398938862e-9, v, 9.0339174755023318e-9);
   q = madd_f64(q, v, -2.1772207452927012e-8);
@@ -79,9 +92,7 @@ static PERI_ALWAYS_INLINE double gauss_polynomial_f64(double v) {
   q = madd_f64(q, v, 0.026518619881656357);
   q = madd_f64(q, v, -0.092318706638517584);
   q = madd_f64(q, v, 0.2257386216474105);
-  q = madd_f64(q, v, -0.43525602671688708);
-  q = madd_f64(q, v, 0.69411364663464443);
-  return q;
+  return madd_f64(q, v, -0.43525602671688708);
 }
 
 static PERI_ALWAYS_INLINE float magnitude_f32(float x) { return __builtin_fabsf(x); }
@@ -402,7 +413,7 @@ static PERI_ALWAYS_INLINE double sinc_f64(double x) {
 
 static PERI_ALWAYS_INLINE double erfc_tail_f64(double size) {
   double t = size > 28.0 ? 28.0 : size, square = t * t;
-  return gauss_tail_f64(t, square, product_error_f64(t, t, square), 1.0);
+  return gauss_tail_f64(t, 0.0, square, product_error_f64(t, t, square), 1.0);
 }
 
 static PERI_ALWAYS_INLINE double erfc_f64(double x) {

@@ -11,6 +11,7 @@
 #define PART       65536
 #define MOST_PARTS 32
 #define TINY       128
+#define FEW        16 /* kept in order */
 
 typedef struct top_job {
   peri_dtype dtype;
@@ -51,6 +52,22 @@ static void offer(buffer *b, int64_t count, const uint64_t *keys, int64_t first)
   for (int64_t j = 0; j < count; j++) {
     if (!b->full || keys[j] < b->last) b->items[b->count++] = (peri_item){keys[j], first + j};
   }
+  if (!b->full && b->count >= 2 * b->k) cut(b); /* from then on little is kept */
+}
+
+/* The same of few, which are kept in order. */
+static void insert(buffer *b, int64_t count, const uint64_t *keys, int64_t first) {
+  int64_t better = 0;
+  for (int64_t j = 0; j < count; j++) better += keys[j] < b->last;
+  if (b->full && better == 0) return;
+  for (int64_t j = 0; j < count; j++) {
+    if (b->full && keys[j] >= b->last) continue;
+    int64_t at = b->full ? b->k - 1 : b->count++;
+    for (; at > 0 && keys[j] < b->items[at - 1].key; at--) b->items[at] = b->items[at - 1];
+    b->items[at] = (peri_item){keys[j], first + j};
+    b->full = b->count == b->k;
+    if (b->full) b->last = b->items[b->k - 1].key;
+  }
 }
 
 static buffer open_buffer(const top_job *job, peri_item *items) {
@@ -61,10 +78,11 @@ static buffer open_buffer(const top_job *job, peri_item *items) {
 /* The first k of elements from .. to of a row, at the beginning of the buffer, in order. */
 static void read_row(const top_job *job, const void *x, int64_t from, int64_t to, buffer *b) {
   uint64_t keys[BLOCK];
+  bool ordered = b->k <= FEW && to - from > BLOCK;
   for (int64_t i = from; i < to; i += BLOCK) {
     int64_t count = peri_min(BLOCK, to - i);
     peri_keys(job->dtype, count, x, i, job->flip, keys);
-    offer(b, count, keys, i);
+    (ordered ? insert : offer)(b, count, keys, i);
   }
   cut(b);
 }

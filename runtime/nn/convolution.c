@@ -27,15 +27,16 @@ static double option_of(const peri_layer *layer, const char *name) {
 }
 
 /* One or two sizes of the kernel behind those of the channels. */
-static int shape_of_kernels(const peri_layer *layer, int64_t *shape) {
+static int shape_of_kernels(const peri_layer *layer, int copy, int64_t *shape) {
+  (void)copy;
   const int dims = peri_layer_size_values(&layer->kind->sizes[KERNEL]);
   shape[0] = layer->sizes[OUT_CHANNELS];
   shape[1] = layer->sizes[IN_CHANNELS] / (int64_t)option_of(layer, "groups");
   for (int d = 0; d < dims; d++) shape[2 + d] = layer->sizes[KERNEL + d];
   return 2 + dims;
 }
-static int shape_of_transposed(const peri_layer *layer, int64_t *shape) {
-  int ndim = shape_of_kernels(layer, shape);
+static int shape_of_transposed(const peri_layer *layer, int copy, int64_t *shape) {
+  int ndim = shape_of_kernels(layer, copy, shape);
   shape[0] = layer->sizes[IN_CHANNELS];
   shape[1] = layer->sizes[OUT_CHANNELS] / (int64_t)option_of(layer, "groups");
   return ndim;
@@ -68,7 +69,7 @@ static peri_status uniform_by_patch(const peri_layer *layer, peri_tensor *parame
   double inputs = 1;
   PERI_TRY(check_channels(layer));
   PERI_TRY(check_padding(layer));
-  int ndim = layer->kind->parameters[0].shape_of(layer, shape);
+  int ndim = layer->kind->parameters[0].shape_of(layer, 0, shape);
   for (int d = 1; d < ndim; d++) inputs *= (double)shape[d];
   return peri_init_uniform(layer, parameter, inputs);
 }

@@ -59,34 +59,16 @@ static const peri_layer_kind Linear = {
 
 /* ---- Dropout ---- */
 
-/* Zero with probability p, else 1 / (1 - p). u holds uniform numbers of [0, 1) and becomes the mask. */
-static void make_mask(peri_tensor *u, double p) {
-  double scale = p < 1 ? 1 / (1 - p) : 0;
-  int64_t n = u->layout.numel;
-  if (u->layout.dtype == PERI_FLOAT64) {
-    double *mask = (double *)(void *)u->data;
-    for (int64_t i = 0; i < n; i++) mask[i] = mask[i] < p ? 0 : scale;
-  } else {
-    float *mask = (float *)(void *)u->data, limit = (float)p, kept = (float)scale;
-    for (int64_t i = 0; i < n; i++) mask[i] = mask[i] < limit ? 0 : kept;
-  }
-}
-
-/* Elements of x, or its images of the channels, times a mask. */
-static peri_status drop(const peri_layer *layer, peri_tensor *x, bool images, peri_tensor **out) {
-  double p = layer->options[0];
-  peri_context *context = layer->context;
-  peri_tensor *mask;
+/* The images of the channels of x are dropped together: ones of their number are, and spread. */
+static peri_status drop_images(peri_context *context, double p, peri_tensor *x, peri_tensor **out) {
+  peri_tensor *ones = NULL, *mask = NULL;
   peri_layout layout;
+  const int64_t shape[4] = {x->layout.shape[0], x->layout.shape[1], 1, 1};
   peri_stream before = context->stream;
-  int64_t shape[PERI_MAX_DIMS];
-  for (int d = 0; d < x->layout.ndim; d++) shape[d] = images && d > 1 ? 1 : x->layout.shape[d];
-  peri_layout_set(&layout, x->layout.dtype, x->layout.ndim, shape);
-  PERI_TRY(peri_tensor_empty(context, &layout, &mask));
-  uint64_t first = peri_stream_take(&context->stream, peri_random_blocks(layout.dtype, layout.numel));
-  peri_status status = peri_fill_uniform(context, layout.dtype, layout.numel, before.seed, first, 0, 1, mask->data);
+  peri_layout_set(&layout, x->layout.dtype, 4, shape);
+  PERI_TRY(peri_tensor_full(context, &layout, 1, &ones));
+  peri_status status = peri_layer_drop(context, p, ones, &mask);
   if (status == PERI_OK) {
-    make_mask(mask, p);
     peri_call call;
     peri_call_open(&call, context, &peri_op_mul);
     call.args[0].given = call.args[1].given = true;
@@ -94,9 +76,19 @@ static peri_status drop(const peri_layer *layer, peri_tensor *x, bool images, pe
     call.args[1].tensor = mask;
     status = peri_layer_run(&call, out);
   }
+  peri_tensor_release(&ones);
   peri_tensor_release(&mask);
   if (status != PERI_OK) context->stream = before;
   return status;
+}
+
+peri_status peri_layer_drop(peri_context *context, double p, peri_tensor *x, peri_tensor **out) {
+  peri_call call;
+  peri_call_open(&call, context, &peri_op_dropout);
+  call.args[0].given = true;
+  call.args[0].tensor = x;
+  call.args[1].number = p;
+  return peri_layer_run(&call, out);
 }
 
 static peri_status drop_while_training(const peri_layer *layer, peri_tensor *x, bool images, peri_tensor **out) {
@@ -109,7 +101,10 @@ static peri_status drop_while_training(const peri_layer *layer, peri_tensor *x, 
     return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: x is %s (expected N x C x H x W)", layer->kind->name,
                      peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
-  if (layer->training && layer->options[0] > 0) return drop(layer, x, images, out);
+  if (layer->training && layer->options[0] > 0) {
+    if (images) return drop_images(layer->context, layer->options[0], x, out);
+    return peri_layer_drop(layer->context, layer->options[0], x, out);
+  }
   *out = peri_tensor_retain(x);
   return PERI_OK;
 }
@@ -181,7 +176,8 @@ static const peri_layer_kind Identity = {.name = "Identity",
                                              .doc = #class_name "(" arguments ") -> layer\n" doc_text};
 #include "nn/activations.def"
 
-static int one_for_each(const peri_layer *layer, int64_t *shape) {
+static int one_for_each(const peri_layer *layer, int copy, int64_t *shape) {
+  (void)copy;
   shape[0] = (int64_t)layer->options[0];
   return 1;
 }
@@ -273,4 +269,10 @@ const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_dropout2d,
                                                    &peri_kind_unflatten,
                                                    &peri_kind_upsample,
+                                                   &peri_kind_rnn,
+                                                   &peri_kind_lstm,
+                                                   &peri_kind_gru,
+                                                   &peri_kind_rnn_cell,
+                                                   &peri_kind_lstm_cell,
+                                                   &peri_kind_gru_cell,
                                                    NULL};

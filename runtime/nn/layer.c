@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "nn/parameter.h"
 
+#include <stdio.h>
+
 /* ---- making ---- */
 
 static bool option_is_on(const peri_layer *layer, const char *name) {
@@ -28,12 +30,40 @@ void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, doub
   }
 }
 
+static int count_rows(const peri_layer_kind *kind) {
+  int n = 0;
+  while (kind->parameters[n].name != NULL) n++;
+  return n;
+}
+
+const peri_layer_parameter *peri_layer_parameter_row(const peri_layer *layer, int parameter) {
+  return &layer->kind->parameters[layer->kind->copies == NULL ? parameter : parameter % count_rows(layer->kind)];
+}
+
+const char *peri_layer_parameter_name(const peri_layer *layer, int parameter, char room[PERI_LAYER_NAME]) {
+  const peri_layer_kind *kind = layer->kind;
+  if (kind->copies == NULL) return kind->parameters[parameter].name;
+  const int rows = count_rows(kind);
+  char suffix[PERI_LAYER_NAME] = "";
+  kind->suffix(layer, parameter / rows, suffix);
+  snprintf(room, PERI_LAYER_NAME, "%s%.32s", kind->parameters[parameter % rows].name, suffix);
+  return room;
+}
+
+int peri_layer_find_parameter(const peri_layer *layer, const char *name) {
+  char room[PERI_LAYER_NAME];
+  for (int i = 0; i < layer->parameter_count; i++) {
+    if (strcmp(peri_layer_parameter_name(layer, i, room), name) == 0) return i;
+  }
+  return -1;
+}
+
 static peri_status make_parameter(peri_layer *layer, int i) {
-  const peri_layer_parameter *row = &layer->kind->parameters[i];
+  const peri_layer_parameter *row = peri_layer_parameter_row(layer, i);
   if (row->given || (row->option != NULL && !option_is_on(layer, row->option))) return PERI_OK;
   peri_layout layout = {.dtype = row->counts ? PERI_INT64 : layer->dtype, .ndim = row->ndim};
   for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
-  if (row->shape_of != NULL) layout.ndim = row->shape_of(layer, layout.shape);
+  if (row->shape_of != NULL) layout.ndim = row->shape_of(layer, i / count_rows(layer->kind), layout.shape);
   PERI_TRY(peri_layout_contiguous(layer->context, layer->kind->name, &layout));
   PERI_TRY(peri_tensor_empty(layer->context, &layout, &layer->parameters[i]));
   PERI_TRY(row->initialise(layer, layer->parameters[i]));
@@ -41,12 +71,15 @@ static peri_status make_parameter(peri_layer *layer, int i) {
   return PERI_OK;
 }
 
+/* Mostly one literal, or others from the first letter on. */
+static inline bool same_name(const char *a, const char *b) { return a == b || (*a == *b && strcmp(a, b) == 0); }
+
 /* Which of the row's arguments has that name, or -1; `expected` is where it mostly stands. */
 static int place_of(const peri_op *row, const char *name, int expected) {
-  if (expected < PERI_MAX_PARAMS && row->params[expected].name != NULL && strcmp(row->params[expected].name, name) == 0)
+  if (expected < PERI_MAX_PARAMS && row->params[expected].name != NULL && same_name(row->params[expected].name, name))
     return expected;
   for (int at = 0; at < PERI_MAX_PARAMS && row->params[at].name != NULL; at++) {
-    if (strcmp(row->params[at].name, name) == 0) return at;
+    if (same_name(row->params[at].name, name)) return at;
   }
   return -1;
 }
@@ -82,20 +115,27 @@ static int count_sizes(const peri_layer_kind *kind) {
   return n;
 }
 
+static size_t bytes_of(const peri_layer *layer) {
+  return sizeof *layer + (size_t)layer->parameter_count * sizeof *layer->parameters;
+}
+
 peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
                            const double *options, peri_layer **out) {
   void *block;
   *out = NULL;
   PERI_TRY(check_arguments(context, kind, dtype, sizes, options));
-  PERI_TRY(peri_alloc(context, sizeof(peri_layer), &block));
+  peri_layer made = {.references = 1, .context = context, .kind = kind, .training = true, .dtype = dtype};
+  for (int i = count_sizes(kind) - 1; i >= 0; i--) made.sizes[i] = sizes[i];
+  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) made.options[i] = options[i];
+  made.parameter_count = count_rows(kind) * (kind->copies != NULL ? kind->copies(&made) : 1);
+  PERI_TRY(peri_alloc(context, bytes_of(&made), &block));
   peri_layer *layer = block;
-  *layer = (peri_layer){.references = 1, .context = context, .kind = kind, .training = true, .dtype = dtype};
+  *layer = made;
+  memset(layer->parameters, 0, bytes_of(&made) - sizeof made);
   peri_context_retain(context);
-  for (int i = count_sizes(kind) - 1; i >= 0; i--) layer->sizes[i] = sizes[i];
-  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) layer->options[i] = options[i];
   peri_stream before = context->stream;
   peri_status status = PERI_OK;
-  for (int i = 0; status == PERI_OK && kind->parameters[i].name != NULL; i++) status = make_parameter(layer, i);
+  for (int i = 0; status == PERI_OK && i < layer->parameter_count; i++) status = make_parameter(layer, i);
   if (status == PERI_OK) {
     *out = layer;
     return PERI_OK;
@@ -115,14 +155,15 @@ void peri_layer_release(peri_layer **layer) {
   *layer = NULL;
   if (own == NULL || --own->references > 0) return;
   peri_context *context = own->context;
-  for (int i = 0; i < PERI_LAYER_PARAMETERS; i++) peri_tensor_release(&own->parameters[i]);
-  peri_free(context, own, sizeof *own);
+  for (int i = 0; i < own->parameter_count; i++) peri_tensor_release(&own->parameters[i]);
+  peri_free(context, own, bytes_of(own));
   peri_context_drop(context);
 }
 
 peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tensor *tensor) {
   const peri_layer_kind *kind = layer->kind;
-  const char *name = kind->parameters[parameter].name;
+  char room[PERI_LAYER_NAME];
+  const char *name = peri_layer_parameter_name(layer, parameter, room);
   peri_tensor *old = layer->parameters[parameter];
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
   if (old == NULL)
@@ -132,7 +173,7 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
                      peri_shape_text(tensor->layout.ndim, tensor->layout.shape, a),
                      peri_shape_text(old->layout.ndim, old->layout.shape, b));
   }
-  if (kind->parameters[parameter].buffer) {
+  if (peri_layer_parameter_row(layer, parameter)->buffer) {
     if (tensor->requires_grad || tensor->layout.dtype != old->layout.dtype) {
       return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s must be %s that requires no grad", kind->name, name,
                        peri_dtype_name(old->layout.dtype));
@@ -201,6 +242,11 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
     call.args[i].given = true;
     call.args[i].tensor = inputs[i];
   }
+  for (int i = 0; kind->further[i].name != NULL; i++) {
+    const int place = place_of(kind->row, kind->further[i].name, kind->inputs + i);
+    call.args[place].tensor = inputs[kind->inputs + i];
+    call.args[place].given = inputs[kind->inputs + i] != NULL;
+  }
   int at = kind->inputs;
   const int64_t *size = layer->sizes;
   for (const peri_layer_size *row = kind->sizes; row->name != NULL; row++) {
@@ -215,13 +261,14 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
   for (const peri_option *option = kind->options; option->name != NULL; value += peri_option_values(option++)) {
     if (!is_none(option, value)) set_argument(&call, option->name, value, peri_option_length(option, value), &at);
   }
-  for (int i = 0; kind->parameters[i].name != NULL; i++) {
+  int i = 0;
+  for (; kind->parameters[i].name != NULL; i++) {
     const int place = place_of(kind->row, kind->parameters[i].name, kind->inputs + i);
     if (layer->parameters[i] == NULL || place < 0) continue;
     call.args[place].given = true;
     call.args[place].tensor = layer->parameters[i];
   }
-  if (activation != 0) call.args[place_of(kind->row, "activation", 0)].integer = activation;
+  if (activation != 0) call.args[place_of(kind->row, "activation", kind->inputs + i)].integer = activation;
   return peri_layer_run(&call, out);
 }
 
@@ -232,7 +279,7 @@ static inline peri_status forward(const peri_layer *layer, peri_tensor *const *i
 }
 
 peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out) {
-  *out = NULL;
+  for (int i = 0; i < peri_layer_outputs(layer->kind); i++) out[i] = NULL;
   return forward(layer, inputs, 0, out);
 }
 

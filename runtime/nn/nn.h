@@ -12,11 +12,13 @@
 #include "base/option.h"
 #include "ops/ops.h"
 
-#define PERI_LAYER_INPUTS     3
+#define PERI_LAYER_INPUTS     5 /* with those that may be left out */
+#define PERI_LAYER_OUTPUTS    3
 #define PERI_LAYER_SIZES      6 /* values of sizes */
 #define PERI_LAYER_OPTIONS    8
 #define PERI_LAYER_VALUES     16 /* of options */
-#define PERI_LAYER_PARAMETERS 6
+#define PERI_LAYER_PARAMETERS 6  /* rows of them */
+#define PERI_LAYER_NAME       64 /* bytes of a parameter's name */
 
 typedef struct peri_layer peri_layer;
 
@@ -32,21 +34,33 @@ typedef struct peri_layer_parameter {
   int ndim;
   int shape[4]; /* each dimension: which of the values of the layer's sizes */
   peri_status (*initialise)(const peri_layer *layer, peri_tensor *parameter);
-  int (*shape_of)(const peri_layer *layer, int64_t *shape); /* in place of ndim and shape, from sizes and options */
-  bool buffer;                                              /* saved and converted, but not trained */
-  bool counts;                                              /* a buffer that is int64, whatever the layer's dtype */
-  bool given; /* a buffer that the constructor's option of that name gives, a tensor (peri_layer_give), or nothing */
+  /* in place of ndim and shape, from sizes and options; copy: see peri_layer_kind */
+  int (*shape_of)(const peri_layer *layer, int copy, int64_t *shape);
+  bool buffer; /* saved and converted, but not trained */
+  bool counts; /* a buffer that is int64, whatever the layer's dtype */
+  bool given;  /* a buffer that the constructor's option of that name gives, a tensor (peri_layer_give), or nothing */
 } peri_layer_parameter;
+
+typedef struct peri_layer_input {
+  const char *name;
+  bool named; /* scripts give it in the trailing table of a call */
+} peri_layer_input;
 
 typedef struct peri_layer_kind {
   const char *name;
-  int inputs;                                  /* 1; a loss has 2 or more */
+  int inputs;                                  /* that must be given: 1; a loss has 2 or more */
+  peri_layer_input further[PERI_LAYER_INPUTS]; /* behind them those that may be left out, ended by a NULL name */
+  int outputs;                                 /* 0 stands for 1; a Sequential hands on the first */
   peri_layer_size sizes[PERI_LAYER_SIZES + 1]; /* positional arguments, whole numbers from 1; ended by a NULL name */
   peri_option options[PERI_LAYER_OPTIONS + 1]; /* ended by a NULL name */
   peri_layer_parameter parameters[PERI_LAYER_PARAMETERS + 1]; /* ended by a NULL name */
+  /* How often the layer has these parameters (once for each layer and direction of an LSTM), and what stands behind
+   * their names then ("_l0_reverse"), in room for PERI_LAYER_NAME bytes; or NULL: once. */
+  int (*copies)(const peri_layer *layer);
+  void (*suffix)(const peri_layer *layer, int copy, char *text);
   /* What forward does: apply a row to the inputs, with sizes, options and given buffers as its arguments of those
-   * names; or a function. activation is a choice of linear's option of that name: only kinds that have `activates` are
-   * asked to apply one. */
+   * names; or a function, whose inputs are NULL where they were left out, and which fills as many outputs. activation
+   * is a choice of linear's option of that name: only kinds that have `activates` are asked to apply one. */
   const peri_op *row;
   peri_status (*forward)(const peri_layer *layer, peri_tensor *const *inputs, int activation, peri_tensor **out);
   bool activates;     /* forward can apply the activation that follows, in one row */
@@ -63,11 +77,25 @@ struct peri_layer {
   peri_context *context;
   const peri_layer_kind *kind;
   bool training; /* a new layer trains */
+  bool hooked;   /* for the binding: a script has given it hooks, and calls it through them */
   peri_dtype dtype;
   int64_t sizes[PERI_LAYER_SIZES];
   double options[PERI_LAYER_VALUES];
-  peri_tensor *parameters[PERI_LAYER_PARAMETERS]; /* NULL where an option leaves it out */
+  int parameter_count;       /* rows times copies */
+  peri_tensor *parameters[]; /* by copy, then by row; NULL where an option leaves it out */
 };
+
+/* The row of a parameter, and its name, which may be written into the room that is given. */
+const peri_layer_parameter *peri_layer_parameter_row(const peri_layer *layer, int parameter);
+const char *peri_layer_parameter_name(const peri_layer *layer, int parameter, char room[PERI_LAYER_NAME]);
+/* Which parameter has the name, or -1. */
+int peri_layer_find_parameter(const peri_layer *layer, const char *name);
+
+/* Whether a Sequential can run layers of the kind itself: of one tensor it makes one. */
+static inline bool peri_layer_is_plain(const peri_layer_kind *kind) {
+  return kind->inputs == 1 && kind->further[0].name == NULL && kind->outputs <= 1;
+}
+static inline int peri_layer_outputs(const peri_layer_kind *kind) { return kind->outputs > 1 ? kind->outputs : 1; }
 
 static inline int peri_layer_size_values(const peri_layer_size *size) { return size->count > 1 ? size->count : 1; }
 /* The defaults of a kind's options, where they are not NaN; some are like its sizes. */
@@ -88,9 +116,10 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
  * its dtype. */
 peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tensor);
 
-/* inputs: kind->inputs tensors. *out is a new reference; it may be an input itself. */
+/* inputs: kind->inputs tensors, and behind them one or NULL for each of kind->further. out: as many new references as
+ * the kind has outputs; the first may be an input itself. */
 peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out);
-/* n >= 1 layers of one input, one after the other; an activation behind a layer that can apply it is
+/* n >= 1 plain layers, one after the other; an activation behind a layer that can apply it is
  * done in the same row. *at is the layer that was reached, from 0: the one that failed. */
 peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out, int *at);
 

@@ -106,7 +106,8 @@ const peri_layer_kind peri_kind_batch_norm2d = {
 #define AFFINE_OPTION(initial)                                                                                         \
   { "affine", PERI_OPTION_BOOL, initial, 0, 0, NULL, "learn a weight and a bias of each channel" }
 
-static int normalized_shape(const peri_layer *layer, int64_t *shape) {
+static int normalized_shape(const peri_layer *layer, int copy, int64_t *shape) {
+  (void)copy;
   int n = 0;
   for (; n < 4 && layer->sizes[n] > 0; n++) shape[n] = layer->sizes[n];
   return n;

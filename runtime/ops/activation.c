@@ -69,7 +69,7 @@ static peri_status grad_tuned(peri_backward *B) {
 #define TUNED(name_, params_, cost, value, derivative, low_, high_, doc_)                                              \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,                                                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_SERVES(doc_),                                             \
       .saves = PERI_SAVE_INPUT(0),                                                                                     \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}, params_},                                                                    \

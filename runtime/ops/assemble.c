@@ -1,4 +1,5 @@
 /* Rows that put tensors together after giving them as many dimensions as it takes, and tensors of all combinations. */
+#include "ops/index.h"
 #include "ops/view.h"
 #include "ops/rows.h"
 
@@ -267,10 +268,93 @@ const peri_op peri_op_cartesian_prod = {
         "varying fastest. Of one vector a copy. Dtypes are promoted.",
 };
 
-const peri_op *const peri_ops_assemble[] = {&peri_op_hstack,
-                                            &peri_op_vstack,
-                                            &peri_op_dstack,
-                                            &peri_op_column_stack,
-                                            &peri_op_block_diag,
-                                            &peri_op_cartesian_prod,
-                                            NULL};
+/* ---- combinations ---- */
+
+/* How many there are of r among n: m over k, each step of which is a whole number. */
+static peri_status count_combinations(peri_call *call, int64_t n, int64_t r, bool again, int64_t *count) {
+  int64_t m = n, size;
+  *count = 1;
+  bool over = again && __builtin_add_overflow(n, r - 1, &m);
+  if (!over && (r > m || n == 0)) *count = 0;
+  int64_t k = peri_min(r, m - r);
+  for (int64_t i = 1; i <= k && !over && *count > 0; i++) {
+    over = __builtin_mul_overflow(*count, m - k + i, count);
+    *count /= i;
+  }
+  if (over || __builtin_mul_overflow(*count, r, &size)) {
+    return peri_fail_memory(call->context, "out of memory: there are too many combinations");
+  }
+  return PERI_OK;
+}
+
+static peri_status infer_combinations(peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  int64_t r = call->args[1].integer, shape[2] = {0, r};
+  char text[PERI_SHAPE_TEXT];
+  if (x->ndim != 1) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "x is %s (expected a vector)",
+                          peri_shape_text(x->ndim, x->shape, text));
+  }
+  if (r < 1) return peri_call_fail(call, PERI_ERR_ARGUMENT, "r is %lld (expected at least 1)", (long long)r);
+  PERI_TRY(count_combinations(call, x->numel, r, call->args[2].integer, &shape[0]));
+  call->note[0] = 0; /* the dimension that positions choose along */
+  call->workspace_bytes = shape[0] > 0 ? (size_t)r * sizeof(int64_t) : 0;
+  PERI_TRY(peri_infer_output(call, 0, x->dtype, 2, shape));
+  return peri_infer_output(call, 1, PERI_INT64, 2, shape);
+}
+
+/* The next choice of r positions below n in lexicographic order: the last that can be raised is, and those behind it
+ * follow it as closely as they may. */
+static void next_choice(int64_t *at, int64_t n, int64_t r, bool again) {
+  int64_t i = r - 1;
+  while (i > 0 && at[i] == (again ? n - 1 : n - r + i)) i--;
+  int64_t first = at[i] + 1;
+  for (int64_t k = i; k < r; k++) at[k] = again ? first : first + k - i;
+}
+
+static peri_status run_combinations(peri_call *call) {
+  peri_tensor *x, *y = call->outputs[0].tensor, *positions = call->outputs[1].tensor;
+  int64_t *at = call->workspace, *written = positions != NULL ? (int64_t *)(void *)positions->data : NULL;
+  int64_t r = y->layout.shape[1], rows = y->layout.shape[0];
+  size_t size = peri_dtype_size(y->layout.dtype);
+  bool again = call->args[2].integer;
+  char *to = y->data;
+  PERI_TRY(peri_tensor_contiguous(call->args[0].tensor, &x));
+  peri_status status = PERI_OK;
+  for (int64_t k = 0; k < r && rows > 0; k++) at[k] = again ? 0 : k;
+  for (int64_t row = 0; row < rows && status == PERI_OK; row++) {
+    for (int64_t k = 0; k < r; k++, to += size) memcpy(to, x->data + (size_t)at[k] * size, size);
+    for (int64_t k = 0; k < r && written != NULL; k++) *written++ = at[k] + 1;
+    next_choice(at, x->layout.numel, r, again);
+    if (row % 65536 == 0) status = peri_check_cancel(call->context);
+  }
+  peri_tensor_release(&x);
+  return status;
+}
+static peri_status grad_combinations(peri_backward *B) {
+  peri_value g = peri_of(B->grad_outputs[0]), positions = peri_of(B->outputs[1]);
+  peri_answer(B, 0, peri_step_index_backward(B, g, positions, B->layouts[0], 1, B->note));
+  return PERI_OK;
+}
+static const peri_op row_combinations = {
+    .name = "combinations",
+    .flags = PERI_OP_ELEMENTWISE,
+    .saves = PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1),
+    .outputs = 2,
+    .params = {{"x", PERI_KIND_TENSOR},
+               {"r", PERI_KIND_INTEGER, .optional = true, .otherwise = 2},
+               {"with_replacement", PERI_KIND_BOOL, .optional = true}},
+    .infer = infer_combinations,
+    .run = run_combinations,
+    .grad = grad_combinations,
+    .low = -1,
+    .high = 1,
+    .sample = "{T(4)}, {T(5), 3}, {T(3), 2, true}, {T(2), 3}",
+    .doc = "combinations(x, r = 2, with_replacement = false) -> matrix\n"
+           "All choices of r elements of a vector, in its order, as the rows of a matrix, the last varying fastest; "
+           "with_replacement an element may be chosen several times.",
+};
+
+const peri_op *const peri_ops_assemble[] = {
+    &peri_op_hstack,     &peri_op_vstack,         &peri_op_dstack,   &peri_op_column_stack,
+    &peri_op_block_diag, &peri_op_cartesian_prod, &row_combinations, NULL};

@@ -266,8 +266,8 @@ const peri_op peri_op_clamp = {
     .doc =
         "clamp(x, min, max) -> tensor\n"
         "x limited to [min, max], of which either may be left out, and each is a number or a tensor; shapes are "
-        "broadcast, and where min is above max the result is max. NaN stays NaN. The gradient of x is 0 outside and 1 at "
-        "the bounds. Bounds of int64 must be whole.",
+        "broadcast, and where min, a tensor, is above max the result is max. NaN stays NaN. The gradient of x is 0 "
+        "outside and 1 at the bounds and at NaN. Bounds of int64 must be whole. Errors: min above max, both numbers.",
 };
 
 /* ---- conversion ---- */

@@ -124,7 +124,7 @@ static peri_value multiply_matrices(peri_backward *B, const peri_factor *a, cons
 
 /* x with a dimension for each label of the pair, of size 1 where it has none. */
 static peri_value as_broadcast(peri_backward *B, const peri_factor *x, const pair *p) {
-  int own[PERI_MAX_DIMS], all = p->batch + p->left + p->right + p->inner, count = 0;
+  int own[PERI_MAX_DIMS] = {0}, all = p->batch + p->left + p->right + p->inner, count = 0;
   int64_t shape[PERI_MAX_DIMS];
   uint64_t labels = peri_factor_labels(x);
   for (int d = 0; d < all; d++) {

@@ -2,8 +2,6 @@
 #include "ops/elementwise.h"
 #include "ops/rows.h"
 
-#include <float.h>
-
 static peri_value greater(peri_backward *B, peri_value a, peri_value b) {
   return peri_step_convert(B, peri_step_gt(B, a, b), B->grad_outputs[0]->layout.dtype);
 }
@@ -12,15 +10,10 @@ static peri_value choose(peri_backward *B, peri_value x, peri_value t, peri_valu
   return peri_step_where(B, peri_step_gt(B, x, t), yes, no);
 }
 
-static peri_value largest_number(const peri_backward *B) {
-  return peri_constant(B->grad_outputs[0]->layout.dtype == PERI_FLOAT32 ? (double)FLT_MAX : DBL_MAX);
-}
-
 static peri_value is_number(peri_backward *B, peri_value a) {
   return peri_step_convert(B, peri_step_eq(B, a, a), B->grad_outputs[0]->layout.dtype);
 }
 
-#define LARGEST              largest_number(B)
 #define IS_NUMBER(a)         is_number(B, a)
 #define C(number)            peri_constant(number)
 #define ADD(a, b)            peri_step_add(B, a, b)

@@ -1,5 +1,6 @@
 /* The dispatcher: infer, allocate, run, record. */
 #include "ops/ops.h"
+#include "ops/anomaly.h"
 #include "ops/node.h"
 #include "ops/rows.h"
 
@@ -38,29 +39,22 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
 
 /* ---- checks that hold for every row ---- */
 
-static bool any_tracked(const peri_call *call) {
+/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or -1. */
+static bool any_tracked(const peri_call *call, int *foreign) {
+  bool tracked = false;
+  *foreign = -1;
   for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     const peri_arg *arg = &call->args[i];
-    if (peri_tracks(arg->tensor) && !call->op->params[i].shape_only) return true;
-    for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
-      if (peri_tracks(arg->tensors[j])) return true;
+    int count = arg->tensors != NULL ? arg->count : 0;
+    bool other = arg->tensor != NULL && peri_tensor_context(arg->tensor) != call->context;
+    tracked |= peri_tracks(arg->tensor) && !call->op->params[i].shape_only;
+    for (int j = 0; j < count; j++) {
+      tracked |= peri_tracks(arg->tensors[j]);
+      other |= peri_tensor_context(arg->tensors[j]) != call->context;
     }
+    if (other && *foreign < 0) *foreign = i;
   }
-  return false;
-}
-
-static peri_status check_contexts(peri_call *call) {
-  for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
-    const peri_arg *arg = &call->args[i];
-    bool foreign = arg->tensor != NULL && peri_tensor_context(arg->tensor) != call->context;
-    for (int j = 0; arg->tensors != NULL && j < arg->count; j++) {
-      foreign |= peri_tensor_context(arg->tensors[j]) != call->context;
-    }
-    if (foreign) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", call->op->params[i].name);
-    }
-  }
-  return PERI_OK;
+  return tracked;
 }
 
 static peri_status check_target(peri_call *call, bool tracked) {
@@ -248,10 +242,14 @@ static peri_status check_in_place_result(peri_call *call) {
 static peri_status run_call(peri_call *call) {
   const peri_op *op = call->op;
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
-  bool tracked = any_tracked(call);
+  int foreign;
+  bool tracked = any_tracked(call, &foreign);
+  bool watched = call->context->detect_anomaly && !call->context->composing && peri_anomaly_free(call);
   const peri_stream stream = *call->stream;
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
-  PERI_TRY(check_contexts(call));
+  if (foreign >= 0) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", op->params[foreign].name);
+  }
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));
@@ -260,6 +258,7 @@ static peri_status run_call(peri_call *call) {
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
+  if (status == PERI_OK && watched) status = peri_anomaly_check_results(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
@@ -357,7 +356,17 @@ peri_dtype peri_wider_dtype(peri_dtype a, peri_dtype b) {
   return category(a) == 2 ? PERI_FLOAT64 : PERI_INT64;
 }
 
+/* Two tensors of one dtype, or a float tensor and a number, which are most calls. */
+static bool promotes_to_own(const peri_call *call, int first, int n, peri_dtype *dtype) {
+  const peri_tensor *a = call->args[first].tensor, *b = n == 2 ? call->args[first + 1].tensor : NULL;
+  const peri_tensor *one = a != NULL ? a : b;
+  if (n != 2 || one == NULL || (call->in_place && first > 0)) return false;
+  *dtype = one->layout.dtype;
+  return a != NULL && b != NULL ? a->layout.dtype == b->layout.dtype : peri_is_float(*dtype);
+}
+
 peri_status peri_infer_promote(peri_call *call, int first, int n, peri_dtype *dtype) {
+  if (promotes_to_own(call, first, n, dtype)) return PERI_OK;
   bool any[3] = {false, false, false}; /* with dimensions, 0-d, number */
   peri_dtype found[3] = {PERI_BOOL, PERI_BOOL, PERI_BOOL};
   for (int i = first; i < first + n; i++) {

@@ -81,6 +81,7 @@ static peri_status run_distance(peri_call *call) {
     }
   }
   return peri_distance(call->context, &(peri_distances){.dtype = call->dtype,
+                                                        .order = (int)call->args[2].integer,
                                                         .batch = call->note[BATCH],
                                                         .m = call->note[M],
                                                         .n = call->note[N],
@@ -90,8 +91,31 @@ static peri_status run_distance(peri_call *call) {
                                                         .c = y->data});
 }
 
+/* x with a dimension of size 1 before its dimension `at`, from the end */
+static peri_value unsqueezed(peri_backward *B, const peri_tensor *x, int at) {
+  int64_t shape[PERI_MAX_DIMS];
+  int ndim = x->layout.ndim, place = ndim - at;
+  for (int d = 0; d <= ndim; d++) shape[d] = d < place ? x->layout.shape[d] : d == place ? 1 : x->layout.shape[d - 1];
+  return peri_step_reshape(B, peri_of((peri_tensor *)x), ndim + 1, shape);
+}
+
+/* Of order 1: with the signs S of all differences, ga_i = sum_j g_ij S_ij and gb_j = -sum_i g_ij S_ij. */
+static peri_status grad_sizes(peri_backward *B) {
+  peri_tensor *g = B->grad_outputs[0];
+  peri_value a = unsqueezed(B, B->args[0].tensor, 1), b = unsqueezed(B, B->args[1].tensor, 2);
+  peri_value slope = peri_step_mul(B, peri_step_sign(B, peri_step_sub(B, a, b)), unsqueezed(B, g, 0));
+  for (int i = 0; i < 2; i++) {
+    int64_t dim = g->layout.ndim - 1 - i;
+    if (!B->needs[i]) continue;
+    peri_value sum = peri_step_sum(B, slope, 1, &dim, false);
+    peri_answer(B, i, i == 0 ? sum : peri_step_neg(B, sum));
+  }
+  return PERI_OK;
+}
+
 /* With W = g / distance, 0 where that is 0: ga_i = (sum_j W_ij) a_i - sum_j W_ij b_j, and gb the same of W'. */
 static peri_status grad_distance(peri_backward *B) {
+  if (B->args[2].integer == 1) return grad_sizes(B);
   peri_value a = peri_of(B->args[0].tensor), b = peri_of(B->args[1].tensor), y = peri_of(B->outputs[0]);
   peri_value zero = peri_step_convert(B, peri_step_eq(B, y, peri_constant(0)), B->layouts[0]->dtype);
   peri_value slope = peri_step_div(B, peri_step_sub(B, peri_constant(1), zero), peri_step_add(B, y, zero));
@@ -113,11 +137,15 @@ const peri_op peri_op_distance = {
     .flags = PERI_OP_INTERNAL,
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_OUTPUT(0),
     .outputs = 1,
-    .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},
+    .params = {{"a", PERI_KIND_TENSOR},
+               {"b", PERI_KIND_TENSOR},
+               {"order", PERI_KIND_INTEGER, .optional = true, .otherwise = 2}},
     .infer = infer_distance,
     .run = run_distance,
     .grad = grad_distance,
-    .doc = "distance(a, b) -> tensor\nEuclid's distances between the rows of a and of b.",
+    .doc =
+        "distance(a, b, order = 2) -> tensor\nEuclid's distances between the rows of a and of b, or sums of absolute "
+        "differences.",
 };
 
 /* ---- distances of any order ---- */
@@ -149,20 +177,15 @@ static peri_status infer_cdist(peri_call *call) {
                         y->ndim);
 }
 
-/* x with a dimension of size 1 before its dimension `at`, from the end */
-static peri_value unsqueezed(peri_backward *B, const peri_tensor *x, int at) {
-  int64_t shape[PERI_MAX_DIMS];
-  int ndim = x->layout.ndim, place = ndim - at;
-  for (int d = 0; d <= ndim; d++) shape[d] = d < place ? x->layout.shape[d] : d == place ? 1 : x->layout.shape[d - 1];
-  return peri_step_reshape(B, peri_of((peri_tensor *)x), ndim + 1, shape);
-}
-
 static peri_status compose_cdist(peri_backward *B) {
   peri_call *call = B->call;
   peri_tensor *a = call->args[0].tensor, *b = call->args[1].tensor;
   double p = call->args[2].number;
-  if (p == 2 || call->note[D] == 0) {
-    peri_answer(B, 0, peri_apply(B, &peri_op_distance, 2, (peri_value[]){peri_of(a), peri_of(b)}));
+  if (p == 1 || p == 2 || call->note[D] == 0) {
+    peri_call step;
+    peri_step_open(B, &step, &peri_op_distance, 2, (peri_value[]){peri_of(a), peri_of(b)});
+    if (p == 1) step.args[2].integer = 1;
+    peri_answer(B, 0, peri_step_run(B, &step));
     return PERI_OK;
   }
   peri_value differences = peri_step_sub(B, unsqueezed(B, a, 1), unsqueezed(B, b, 2));
@@ -186,9 +209,9 @@ static const peri_op row_cdist = {
     .doc =
         "cdist(a, b, p = 2) -> tensor\n"
         "The distance of each row of a (... x m x d) to each of b (... x n x d), ... x m x n, in the norm of order p "
-        "as linalg.vector_norm has it, from 0 to 'inf'; batches broadcast. For p = 2 from the differences of the "
-        "elements, so that close rows lose no digits; other orders need memory for m x n x d numbers. The gradient "
-        "of a distance of 0 is 0. Floats of one dtype.",
+        "as linalg.vector_norm has it, from 0 to 'inf'; batches broadcast. For p = 1 and 2 from the differences of the "
+        "elements in one chain, so that close rows lose no digits; other orders, and the gradient of 1, need memory "
+        "for m x n x d numbers. The gradient of a distance of 0 is 0. Floats of one dtype.",
 };
 
 /* ---- all pairs of one matrix ---- */

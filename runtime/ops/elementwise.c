@@ -372,14 +372,11 @@ static peri_status grad_binary(peri_backward *B) {
 #define GRAD_BY(function)          function
 #define GRAD_ABY(function)         function
 
-/* A function that serves other rows alone has no documentation. */
-#define SERVES(doc) (sizeof(doc) == 1 ? PERI_OP_INTERNAL : 0)
-
 #define UNARY(name_, kinds, cost, value, saves_, derivative, low_, high_, doc_)                                        \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | SERVES(doc_),                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | PERI_SERVES(doc_),                            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
@@ -405,7 +402,7 @@ static peri_status grad_binary(peri_backward *B) {
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
       .metamethod = metamethod_,                                                                                       \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | SERVES(doc_),                                 \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | PERI_SERVES(doc_),                            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \

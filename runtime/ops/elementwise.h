@@ -62,4 +62,7 @@ peri_value peri_tuned_derivative(peri_backward *B, int id, peri_value x, const d
 peri_value peri_binary_gradient(peri_backward *B, int id, int operand, peri_value a, peri_value b, peri_value y,
                                 peri_value g);
 
+/* A function that serves other rows alone has no documentation. */
+#define PERI_SERVES(doc) (sizeof(doc) == 1 ? PERI_OP_INTERNAL : 0)
+
 #endif

@@ -3,19 +3,10 @@
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
-static peri_status infer_joined_dtype(peri_call *call, peri_dtype *dtype) {
-  const peri_arg *list = &call->args[0];
-  *dtype = list->tensors[0]->layout.dtype;
-  for (int i = 1; i < list->count; i++) {
-    peri_dtype own = list->tensors[i]->layout.dtype;
-    if (own == *dtype) continue;
-    if (!peri_is_float(own) || !peri_is_float(*dtype)) {
-      return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s but tensor 1 is %s (x:to \"%s\" converts)", i + 1,
-                            peri_dtype_name(own), peri_dtype_name(*dtype), peri_dtype_name(*dtype));
-    }
-    *dtype = PERI_FLOAT64;
-  }
-  return PERI_OK;
+static peri_dtype joined_dtype(const peri_arg *list) {
+  peri_dtype dtype = list->tensors[0]->layout.dtype;
+  for (int i = 1; i < list->count; i++) dtype = peri_wider_dtype(dtype, list->tensors[i]->layout.dtype);
+  return dtype;
 }
 
 static peri_status shape_mismatch(peri_call *call, int i) {
@@ -33,7 +24,7 @@ static peri_status infer_cat(peri_call *call) {
   peri_layout *y = &call->outputs[0].layout;
   *y = (peri_layout){.ndim = first->ndim};
   memcpy(y->shape, first->shape, sizeof y->shape);
-  PERI_TRY(infer_joined_dtype(call, &y->dtype));
+  y->dtype = joined_dtype(list);
   y->shape[dim] = 0;
   for (int i = 0; i < list->count; i++) {
     const peri_layout *x = &list->tensors[i]->layout;
@@ -79,7 +70,7 @@ const peri_op peri_op_cat = {
     .high = 1,
     .sample = "{{T(2, 3), T(4, 3)}}, {{T(2, 3), T(2, 1), T(2, 0)}, 2}, {{T(2)}, -1}",
     .doc = "cat(tensors, dim = 1) -> tensor\n"
-           "The tensors of a list one behind the other along dim; the other sizes must be equal.",
+           "The tensors of a list one behind the other along dim; the other sizes must be equal. Dtypes are promoted.",
 };
 
 static peri_status infer_stack(peri_call *call) {
@@ -95,7 +86,7 @@ static peri_status infer_stack(peri_call *call) {
   peri_layout *y = &call->outputs[0].layout;
   *y = (peri_layout){.ndim = first->ndim + 1};
   for (int d = 0; d < y->ndim; d++) y->shape[d] = d == dim ? list->count : first->shape[d < dim ? d : d - 1];
-  PERI_TRY(infer_joined_dtype(call, &y->dtype));
+  y->dtype = joined_dtype(list);
   call->note[0] = dim;
   return peri_layout_contiguous(call->context, call->op->name, y);
 }
@@ -138,7 +129,7 @@ const peri_op peri_op_stack = {
     .high = 1,
     .sample = "{{T(2, 3), T(2, 3)}}, {{T(2, 3), T(2, 3), T(2, 3)}, -1}, {{T()}}",
     .doc = "stack(tensors, dim = 1) -> tensor\n"
-           "Tensors of one shape side by side along a new dimension dim.",
+           "Tensors of one shape side by side along a new dimension dim. Dtypes are promoted.",
 };
 
 const peri_op *const peri_ops_join[] = {&peri_op_cat, &peri_op_stack, NULL};

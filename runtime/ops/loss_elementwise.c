@@ -28,10 +28,24 @@ const peri_op peri_op_l1_loss = {
            "The mean of |input - target| over all elements; both have one shape and float dtype. " PERI_REDUCTION_DOC,
 };
 
-/* With c = min(d, delta): c (d - c / 2), which is d^2 / 2 up to delta, and goes on as a line. */
+/* d^2 / 2 up to delta, from where it goes on as a line. */
 static peri_value bent(peri_backward *B, double delta) {
-  peri_value d = distance(B), c = peri_step_minimum(B, d, peri_constant(delta));
-  return peri_step_mul(B, c, peri_step_sub(B, d, peri_step_mul(B, c, peri_constant(0.5))));
+  peri_call call;
+  peri_value difference = peri_step_sub(B, input_of(B), target_of(B));
+  if (B->formula->status != PERI_OK) return difference;
+  peri_step_open(B, &call, &peri_op_bent, 1, &difference);
+  call.args[1].number = delta;
+  call.in_place = true; /* nobody else has the differences, and the loss is recorded as one */
+  return peri_step_run(B, &call);
+}
+
+/* A step over a value that nobody else has: written over it, where the formula is not recorded. */
+static peri_value over(peri_backward *B, const peri_op *op, int n, const peri_value *operands) {
+  peri_call call;
+  if (B->formula->status != PERI_OK) return *operands;
+  peri_step_open(B, &call, op, n, operands);
+  call.in_place = !B->create_graph;
+  return peri_step_run(B, &call);
 }
 
 /* Its gradient: the difference between -delta and delta, divided by `by`; or the sign, where delta is 0. */
@@ -39,14 +53,12 @@ static peri_status grad_bent(peri_backward *B, double delta, double by) {
   peri_value slope = peri_step_sub(B, input_of(B), target_of(B)), g = peri_loss_incoming(B, (int)B->args[3].integer);
   if (B->formula->status != PERI_OK) return PERI_OK;
   if (delta > 0) {
-    peri_call call;
-    peri_step_open(B, &call, &peri_op_clamp, 3, (peri_value[]){slope, peri_constant(-delta), peri_constant(delta)});
-    slope = peri_step_run(B, &call);
+    slope = over(B, &peri_op_clamp, 3, (peri_value[]){slope, peri_constant(-delta), peri_constant(delta)});
   } else {
     slope = peri_step_sign(B, slope);
   }
   if (by != 1) g = peri_step_div(B, g, peri_constant(by));
-  slope = peri_step_mul(B, slope, g);
+  slope = over(B, &peri_op_mul, 2, (peri_value[]){slope, g});
   if (B->needs[INPUT]) peri_answer(B, INPUT, slope);
   if (B->needs[TARGET]) peri_answer(B, TARGET, peri_step_neg(B, slope));
   return PERI_OK;

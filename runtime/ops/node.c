@@ -1,5 +1,7 @@
 /* Recording operations, and releasing what was recorded. */
 #include "ops/node.h"
+#include "ops/anomaly.h"
+#include "ops/rows.h"
 
 /* ---- releasing ---- */
 
@@ -7,6 +9,9 @@
 void peri_node_free(peri_context *context, peri_node *node) {
   if (node->freed) return;
   node->freed = true;
+  if (node->function != NULL) peri_hook_release(node->function);
+  node->function = NULL;
+  peri_hooks_drop(&node->hooks);
   for (int i = 0; i < node->params; i++) peri_tensor_release(&node->args[i].tensor);
   for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&node->outputs[i]);
   for (int i = 0; i < node->edges; i++) {
@@ -25,6 +30,7 @@ static void bury(peri_context *context, peri_computed *computed) {
   while ((node = context->dying_nodes) != NULL) {
     context->dying_nodes = node->next;
     peri_node_free(context, node);
+    if (node->where != NULL) peri_free(context, node->where, strlen(node->where) + 1);
     peri_free(context, node, node->bytes);
   }
   context->burying = false;
@@ -80,10 +86,18 @@ static size_t list_room(const peri_call *call, int param) {
  * end is returned. */
 static int64_t *save_arguments(peri_node *node, const peri_call *call, int64_t *room) {
   for (int i = 0; i < node->params; i++) {
+    const peri_arg *given = &call->args[i];
     peri_arg *arg = &node->args[i];
-    *arg = call->args[i];
-    arg->tensors = NULL;
-    arg->tensor = arg->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i)) ? peri_tensor_retain(arg->tensor) : NULL;
+    *arg = (peri_arg){.given = given->given,
+                      .is_integer = given->is_integer,
+                      .is_bool = given->is_bool,
+                      .count = given->count,
+                      .word = given->word,
+                      .text = given->text,
+                      .number = given->number,
+                      .integer = given->integer,
+                      .sizes = given->sizes};
+    if (given->tensor != NULL && (call->saves & PERI_SAVE_INPUT(i))) arg->tensor = peri_tensor_retain(given->tensor);
     if (arg->tensor != NULL) node->versions[i] = arg->tensor->storage->version;
     size_t numbers = list_room(call, i);
     if (numbers == 0) continue;
@@ -114,7 +128,12 @@ static peri_status save_outputs(peri_node *node, peri_call *call) {
   return PERI_OK;
 }
 
+#define PLACE_ROOM 256
+
 peri_status peri_node_record(peri_call *call) {
+  char place[PLACE_ROOM] = "";
+  if (call->context->detect_anomaly && call->context->where != NULL)
+    call->context->where(call->context->where_user, place, sizeof place);
   int params = peri_op_params(call->op), edges = count_edges(call, params);
   size_t edge_bytes = sizeof(peri_node) + (size_t)edges * sizeof(peri_edge);
   size_t numbers = 0, incoming_bytes = (size_t)call->output_count * sizeof(peri_tensor *);
@@ -144,6 +163,7 @@ peri_status peri_node_record(peri_call *call) {
   save_texts(node, (char *)node->incoming + incoming_bytes);
   record_edges(node, call);
   peri_status status = save_outputs(node, call);
+  if (status == PERI_OK && place[0] != '\0') status = peri_anomaly_place(call->context, node, place);
   for (int i = 0; status == PERI_OK && i < call->output_count; i++) {
     peri_tensor *output = call->outputs[i].tensor;
     if (output == NULL || !peri_is_float(output->layout.dtype)) continue;
@@ -155,4 +175,78 @@ peri_status peri_node_record(peri_call *call) {
   }
   peri_node_release(call->context, node);
   return status;
+}
+
+/* ---- functions that are no rows ---- */
+
+static peri_status function_grad(peri_backward *B) { return B->node->function->grad(B->node->function, B); }
+
+const peri_op peri_op_function = {
+    .name = "function",
+    .flags = PERI_OP_INTERNAL,
+    .params = {{"inputs", PERI_KIND_TENSORS}, {"name", PERI_KIND_TEXT}},
+    .grad = function_grad,
+};
+
+const char *peri_node_name(const peri_node *node) {
+  return node->op == &peri_op_function ? node->args[1].text : node->op->name;
+}
+
+static peri_status record_results(peri_call *call, peri_hook *hook, peri_tensor **results) {
+  peri_node *node = NULL;
+  for (int i = 0; i < call->output_count; i++) call->outputs[i].tensor = NULL;
+  for (int i = 0; i < call->output_count; i++) PERI_TRY(peri_tensor_detach(results[i], &call->outputs[i].tensor));
+  PERI_TRY(peri_node_record(call));
+  for (int i = 0; i < call->output_count; i++) {
+    if (call->outputs[i].tensor->node != NULL) node = peri_node_of(call->outputs[i].tensor);
+    peri_tensor_release(&results[i]);
+    results[i] = call->outputs[i].tensor;
+  }
+  node->function = hook;
+  hook->references++;
+  return PERI_OK;
+}
+
+peri_status peri_node_record_function(peri_context *context, peri_hook *hook, const char *name, int n,
+                                      peri_tensor *const *inputs, int m, peri_tensor **results) {
+  peri_call call;
+  void *outputs;
+  peri_call_open(&call, context, &peri_op_function);
+  call.recording = true;
+  call.args[0].tensors = inputs;
+  call.args[0].count = n;
+  call.args[1].text = name;
+  PERI_TRY(peri_alloc_array(context, (size_t)m, sizeof *call.outputs, &outputs));
+  call.outputs = outputs;
+  call.output_count = m;
+  peri_status status = record_results(&call, hook, results);
+  for (int i = 0; status != PERI_OK && i < m; i++) peri_tensor_release(&call.outputs[i].tensor);
+  peri_free(context, outputs, (size_t)m * sizeof *call.outputs);
+  return status;
+}
+
+peri_status peri_node_attach(peri_node *node, int output, peri_tensor *x, peri_tensor **out) {
+  PERI_TRY(peri_tensor_detach(x, out));
+  (*out)->requires_grad = true;
+  (*out)->node = &node->computed;
+  (*out)->output = output;
+  node->computed.references++;
+  return PERI_OK;
+}
+
+/* ---- hooks ---- */
+
+peri_status peri_tensor_hook(peri_tensor *x, peri_hook *hook) {
+  peri_context *context = peri_tensor_context(x);
+  peri_node *node = peri_node_of(x);
+  if (!x->requires_grad)
+    return peri_fail(context, PERI_ERR_STATE, "register_hook: the tensor does not require grad, so none reaches it");
+  if (node != NULL && node->freed) {
+    return peri_fail(context, PERI_ERR_STATE, "register_hook: the graph of %s was freed by an earlier backward or grad",
+                     peri_node_name(node));
+  }
+  hook->number = context->next_node++;
+  hook->output = x->output;
+  peri_hook_add(node != NULL ? &node->hooks : &x->hooks, hook);
+  return PERI_OK;
 }

@@ -22,15 +22,18 @@ struct peri_node {
   size_t bytes; /* of this block: the node, its edges, its arguments, their versions, their lists, and room for the
                    gradients of the outputs */
   int edges, params, output_count;
-  bool freed; /* by an earlier backward: edges and saved tensors are gone */
-  bool visited;
+  bool freed;                             /* by an earlier backward: edges and saved tensors are gone */
+  int walk;                               /* that reached it, counted from the outermost; 0: none */
   peri_node *next;                        /* in a walk's list, or among the dying */
   peri_tensor **incoming;                 /* gradients of the outputs while a walk runs */
   peri_tensor *outputs[PERI_MAX_OUTPUTS]; /* saved */
   uint64_t output_versions[PERI_MAX_OUTPUTS];
   int64_t note[PERI_MAX_NOTES];
   peri_arg *args;
-  uint64_t *versions; /* of the saved arguments */
+  uint64_t *versions;  /* of the saved arguments */
+  peri_hook *function; /* of a function's node, else NULL */
+  peri_hook *hooks;    /* on its outputs */
+  char *where;         /* the script's place, where it was recorded in the mode that detects anomalies, or NULL */
   peri_edge edge[];
 };
 
@@ -38,8 +41,19 @@ struct peri_node {
 static inline peri_node *peri_node_of(const peri_tensor *x) { return (peri_node *)x->node; }
 /* Whether a call with this tensor is to be recorded. */
 static inline bool peri_tracks(const peri_tensor *x) { return x != NULL && x->requires_grad; }
+/* What messages call it: the row, or the function that a hook stands for. */
+const char *peri_node_name(const peri_node *node);
 /* Makes the node of a call that has run and attaches it to the float outputs. */
 peri_status peri_node_record(peri_call *call);
+/* A function that is no row: its name, what it was called with, and what it gave, of which at least one is a float. The
+ * results are replaced by tensors that share their elements and are computed by it; its gradient is hook->grad. On
+ * failure nothing is replaced. */
+peri_status peri_node_record_function(peri_context *context, peri_hook *hook, const char *name, int n,
+                                      peri_tensor *const *inputs, int m, peri_tensor **results);
+/* x, the elements of an output, as a tensor that the node computed. */
+peri_status peri_node_attach(peri_node *node, int output, peri_tensor *x, peri_tensor **out);
+/* A hook on a tensor that requires grad, at the end of those that are there; fails when the graph was freed. */
+peri_status peri_tensor_hook(peri_tensor *x, peri_hook *hook);
 /* Drops a reference; long chains are released without recursion. */
 static inline void peri_node_release(peri_context *context, peri_node *node) {
   peri_computed_release(context, &node->computed);

@@ -141,12 +141,13 @@ static peri_status infer_matrix(peri_call *call) {
 
 /* ---- vectors ---- */
 
-static peri_value extreme(peri_backward *B, const peri_op *op, peri_value x, int64_t dim) {
+/* The largest (or smallest) elements along dims; equal ones share the gradient. */
+static peri_value extreme(peri_backward *B, bool largest, peri_value x, int count, const int64_t *dims, bool keepdim) {
   peri_call call;
   if (B->formula->status != PERI_OK) return x;
-  peri_step_open(B, &call, op, 1, &x);
-  call.args[1].given = true;
-  call.args[1].integer = dim;
+  peri_step_open(B, &call, largest ? &peri_op_amax : &peri_op_amin, 1, &x);
+  peri_call_sizes(&call, 1, count, dims);
+  call.args[2].integer = keepdim;
   return peri_step_run(B, &call);
 }
 
@@ -182,11 +183,7 @@ static peri_value vector_norm(peri_call *call, peri_backward *B) {
     peri_value there = peri_step_convert(B, peri_step_ne(B, x, peri_constant(0)), layout->dtype);
     return peri_step_sum(B, there, count, dims, keepdim);
   }
-  if (fabs(p) > DBL_MAX) {
-    peri_value y = peri_step_abs(B, x);
-    while (count > 0) y = extreme(B, p > 0 ? &peri_op_max : &peri_op_min, y, dims[--count]);
-    return reshape_result(call, B, y);
-  }
+  if (fabs(p) > DBL_MAX) return extreme(B, p > 0, peri_step_abs(B, x), count, dims, keepdim);
   return root_of_powers(B, x, p, count, dims, keepdim);
 }
 
@@ -230,7 +227,7 @@ static peri_value matrix_norm(peri_call *call, peri_backward *B) {
   } else {
     int64_t summed = fabs(order) == 1 ? last - 1 : last;
     y = peri_step_sum(B, peri_step_abs(B, x), 1, &summed, false);
-    y = extreme(B, order > 0 ? &peri_op_max : &peri_op_min, y, last - 1);
+    y = extreme(B, order > 0, y, 1, (int64_t[]){last - 1}, false);
   }
   return reshape_result(call, B, y);
 }
@@ -306,7 +303,7 @@ NORM(, peri_op_vector_norm, "linalg.vector_norm", PERI_OP_NO_METHOD, "x", "ord",
      "linalg.vector_norm(x, ord = 2, dim, keepdim = false) -> tensor\n"
      "(sum |x|^ord)^(1/ord) over all elements or over dim (a number or a list); ord 'inf' or math.huge is the largest "
      "|x|, '-inf' the smallest, 0 counts what is not 0. That of order 2 neither overflows nor underflows on the way. "
-     "The gradient where the norm is 0 is 0. Floats only.")
+     "The gradient where the norm is 0 is 0; equal largest or smallest ones share it. Floats only.")
 NORM(static, row_matrix_norm, "linalg.matrix_norm", PERI_OP_NO_METHOD, "A", "ord", ORDERS, infer_matrix_norm,
      "{T(3, 4)}, {T(3, 4), 1}, {T(2, 3, 4), 'inf', {1, 3}}, {T(3, 3), 'nuc', {-2, -1}, true}, {T(3, 4), 2}, {T(3, 2), "
      "-2}, {T(3, 4), -1}",

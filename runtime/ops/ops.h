@@ -54,6 +54,7 @@ typedef struct peri_param {
                 many, 0: any */
   bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
   bool spread;     /* TENSORS: or one after the other, without a table */
+  bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -138,6 +139,7 @@ typedef struct peri_backward {
   peri_tensor **answers;                  /* by edge: new references, or NULL for zero */
   struct peri_formula *formula;
   struct peri_call *call; /* of a composed row, else NULL */
+  struct peri_node *node; /* whose gradient it is (ops/node.h), else NULL */
 } peri_backward;
 
 /* ---- rows ---- */

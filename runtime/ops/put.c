@@ -188,7 +188,7 @@ const peri_op peri_op_index_put = {
     .saves = PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1),
     .outputs = 2,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"indices", PERI_KIND_TENSORS},
+               {"indices", PERI_KIND_TENSORS, .masks = true},
                {"values", PERI_KIND_OPERAND},
                {"accumulate", PERI_KIND_BOOL, .optional = true},
                {"dims", PERI_KIND_DIMS, .optional = true, .named = true}},
@@ -198,12 +198,13 @@ const peri_op peri_op_index_put = {
     .low = -1,
     .high = 1,
     .sample = "{T(4, 3), {I(4, 6)}, T(6, 3)}, {T(4, 3), {I(4, 5), I(3, 5)}, T(5), true}, {T(4, 3), {I(4, 2)}, 7}, "
-              "{T(2, 3, 4), {I(2, 5, 1), I(4, 2)}, T(3), {dims = {1, 3}}}",
-    .doc = "index_put(x, indices, values, accumulate = false, {dims}) -> tensor\n"
-           "x with values (a number, or a tensor that broadcasts to what index(x, indices, {dims}) gives) at the "
-           "positions that the index tensors name. Where one is named twice the last value in row-major order of the "
-           "positions stays; with accumulate values are added, one by one in that order. The gradient goes to the "
-           "values that stayed. index_put_ changes x itself, as x[{i, j}] = values does.",
+              "{T(2, 3, 4), {I(2, 5, 1), I(4, 2)}, T(3), {dims = {1, 3}}}, {T(4, 3), {B(4)}, 2}",
+    .doc =
+        "index_put(x, indices, values, accumulate = false, {dims}) -> tensor\n"
+        "x with values (a number, or a tensor that broadcasts to what index(x, indices, {dims}) gives) at the "
+        "positions that the index tensors name. Where one is named twice the last value in row-major order of the "
+        "positions stays; with accumulate values are added, one by one in that order. Masks among them are as for index. "
+        "The gradient goes to the values that stayed. index_put_ changes x itself, as x[{i, j}] = values does.",
 };
 
 /* ---- rows by one vector along a dimension: row(x, dim, index, source) ---- */

@@ -18,15 +18,29 @@ static peri_status infer_scan(peri_call *call, bool widens) {
   call->note[0] = dim;
   call->note[1] = x->ndim > 0 ? (int64_t)1 << dim : 0;
   call->dtype = widens && !peri_is_float(x->dtype) ? PERI_INT64 : x->dtype;
-  return peri_infer_output(call, 0, call->dtype, x->ndim, x->shape);
+  peri_dtype dtype = call->in_place && x->dtype == PERI_UINT8 ? PERI_UINT8 : call->dtype;
+  return peri_infer_output(call, 0, dtype, x->ndim, x->shape);
 }
 
-static peri_status scan(peri_call *call, peri_scan which, bool reverse, int64_t *index) {
+static peri_status scan_into(peri_call *call, peri_scan which, bool reverse, peri_tensor *y, int64_t *index) {
   peri_folded f;
   PERI_TRY(peri_fold(call->args[0].tensor, call->note[1], call->dtype, &f));
-  peri_status status = peri_scan_along(call->context, which, reverse, call->dtype, f.outer, f.n, f.inner, f.x->data,
-                                       call->outputs[0].tensor->data, index);
+  peri_status status =
+      peri_scan_along(call->context, which, reverse, call->dtype, f.outer, f.n, f.inner, f.x->data, y->data, index);
   peri_tensor_release(&f.x);
+  return status;
+}
+
+/* The target of a form in place may lie anywhere, and be uint8: the result is computed beside it, and then copied. */
+static peri_status scan(peri_call *call, peri_scan which, bool reverse, int64_t *index) {
+  peri_tensor *target = call->outputs[0].tensor, *y;
+  if (!call->in_place) return scan_into(call, which, reverse, target, index);
+  peri_layout layout;
+  peri_layout_set(&layout, call->dtype, target->layout.ndim, target->layout.shape);
+  PERI_TRY(peri_tensor_empty(call->context, &layout, &y));
+  peri_status status = scan_into(call, which, reverse, y, index);
+  if (status == PERI_OK) status = peri_tensor_copy_into(target, y);
+  peri_tensor_release(&y);
   return status;
 }
 
@@ -70,6 +84,7 @@ static peri_status grad_cumsum(peri_backward *B) {
 }
 const peri_op peri_op_cumsum = {
     .name = "cumsum",
+    .flags = PERI_OP_IN_PLACE,
     .outputs = 1,
     .params = {SCAN_PARAMS},
     .infer = infer_wide,
@@ -169,6 +184,7 @@ static peri_status grad_cumprod(peri_backward *B) {
 }
 const peri_op peri_op_cumprod = {
     .name = "cumprod",
+    .flags = PERI_OP_IN_PLACE,
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_OUTPUT(0),
     .outputs = 1,
     .params = {SCAN_PARAMS},

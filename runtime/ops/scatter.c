@@ -309,25 +309,38 @@ static void grad_of_extreme(peri_backward *B, bool self) {
   if (B->needs[3]) answer_source(B, peri_step_mul(B, chosen, gathered(B, share)));
 }
 
+/* What an element of x or source sees at its place: whether it is 0, itself or 1 in the place of 0, itself or 0 in the
+ * place of all else; the product of what is not 0 there, how many are 0, and their sum: 0, but with a gradient. */
+typedef struct factors {
+  peri_value zero, without, nothing, product, zeros, sum;
+} factors;
+
 /* The product of the others: the product of what is not 0, divided by the number itself; of a single 0 that product
- * as it is; and 0 where there is another 0. */
-static peri_value of_others(peri_backward *B, peri_value zero, peri_value without, peri_value product,
-                            peri_value zeros) {
-  peri_value alone = peri_step_where(B, peri_step_eq(B, zeros, peri_constant(1)), product, peri_constant(0));
-  peri_value among = peri_step_where(B, peri_step_eq(B, zeros, peri_constant(0)), peri_step_div(B, product, without),
-                                     peri_constant(0));
-  return peri_step_where(B, zero, alone, among);
+ * as it is; and 0 where there is another 0. Where one 0 is among the others it is a factor, as its own gradient wants
+ * it: that of all others. */
+static peri_value of_others(peri_backward *B, const factors *f) {
+  peri_value quotient = peri_step_div(B, f->product, f->without), none = peri_constant(0);
+  peri_value one = peri_step_eq(B, f->zeros, peri_constant(1)), two = peri_step_eq(B, f->zeros, peri_constant(2));
+  peri_value other = peri_step_mul(B, f->product, peri_step_sub(B, f->sum, f->nothing));
+  peri_value alone = peri_step_where(B, one, f->product, peri_step_where(B, two, other, none));
+  peri_value among = peri_step_where(B, one, peri_step_mul(B, quotient, f->sum), none);
+  among = peri_step_where(B, peri_step_eq(B, f->zeros, none), quotient, among);
+  return peri_step_where(B, f->zero, alone, among);
 }
 static void grad_of_product(peri_backward *B, bool self) {
   peri_value g = peri_of(B->grad_outputs[0]), x = peri_of(B->args[0].tensor), source = used_source(B);
   peri_dtype dtype = B->layouts[0]->dtype;
   peri_value zero = peri_step_eq(B, source, peri_constant(0));
   peri_value without = peri_step_where(B, zero, peri_constant(1), source);
-  peri_value zeros = scattered(B, peri_step_convert(B, zero, dtype)), own_zero, own;
+  peri_value nothing = peri_step_where(B, zero, source, peri_constant(0));
+  peri_value zeros = scattered(B, peri_step_convert(B, zero, dtype)), sum = scattered(B, nothing), own_zero, own;
+  peri_value own_nothing = peri_constant(0);
   peri_call call;
   if (self) {
     own_zero = peri_step_eq(B, x, peri_constant(0));
     own = peri_step_where(B, own_zero, peri_constant(1), x);
+    own_nothing = peri_step_where(B, own_zero, x, peri_constant(0));
+    sum = peri_step_add(B, sum, own_nothing);
     zeros = peri_step_add(B, zeros, peri_step_convert(B, own_zero, dtype));
   } else {
     own_zero = named(B);
@@ -339,11 +352,11 @@ static void grad_of_product(peri_backward *B, bool self) {
   call.args[1].integer = B->note[0];
   call.args[4].integer = PROD;
   peri_value product = peri_step_run(B, &call);
-  if (B->needs[0])
-    peri_answer(B, 0, self ? peri_step_mul(B, g, of_others(B, own_zero, own, product, zeros)) : unnamed(B, g));
+  factors of_x = {own_zero, own, own_nothing, product, zeros, sum};
+  if (B->needs[0]) peri_answer(B, 0, self ? peri_step_mul(B, g, of_others(B, &of_x)) : unnamed(B, g));
   if (B->needs[3]) {
-    peri_value others = of_others(B, zero, without, gathered(B, product), gathered(B, zeros));
-    answer_source(B, peri_step_mul(B, gathered(B, g), others));
+    factors f = {zero, without, nothing, gathered(B, product), gathered(B, zeros), gathered(B, sum)};
+    answer_source(B, peri_step_mul(B, gathered(B, g), of_others(B, &f)));
   }
 }
 

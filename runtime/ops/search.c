@@ -1,9 +1,12 @@
 /* Where values belong in sorted order, and whether they stand among others. */
 #include "ops/elementwise.h"
+#include "ops/index.h"
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
-/* ---- searchsorted, bucketize: arguments sorted and values in either order, right, side ---- */
+/* ---- searchsorted, bucketize: arguments sorted and values in either order, right, side, sorter ---- */
+
+enum { SORTER = 4 };
 
 typedef struct searching {
   int sorted, values;
@@ -40,6 +43,41 @@ static peri_status check_boundaries(peri_call *call, const peri_tensor *x) {
   return PERI_OK;
 }
 
+static peri_status infer_sorter(peri_call *call, const peri_layout *sorted) {
+  const peri_arg *sorter = &call->args[SORTER];
+  char own[PERI_SHAPE_TEXT], text[PERI_SHAPE_TEXT];
+  if (call->op->id == 1 || !sorter->given) return PERI_OK;
+  const peri_layout *index = &sorter->tensor->layout;
+  PERI_TRY(peri_index_need_int64(call, SORTER));
+  if (!peri_same_shape(index, sorted)) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "sorter is %s but sorted is %s (expected the same)",
+                          peri_shape_text(index->ndim, index->shape, own),
+                          peri_shape_text(sorted->ndim, sorted->shape, text));
+  }
+  return peri_index_within(call, SORTER, sorter->tensor, sorted->shape[sorted->ndim - 1], false);
+}
+
+/* *sorted, contiguous, becomes its elements in the order of the sorter. */
+static peri_status bring_in_order(peri_call *call, peri_tensor **sorted) {
+  const peri_layout *layout = &(*sorted)->layout;
+  peri_tensor *index, *y = NULL;
+  if (call->op->id == 1 || !call->args[SORTER].given) return PERI_OK;
+  PERI_TRY(peri_tensor_contiguous(call->args[SORTER].tensor, &index));
+  peri_status status = peri_tensor_empty(call->context, layout, &y);
+  if (status == PERI_OK) {
+    size_t size = peri_dtype_size(layout->dtype);
+    int64_t n = layout->shape[layout->ndim - 1];
+    const int64_t *at = (const int64_t *)(const void *)index->data;
+    for (int64_t i = 0; i < layout->numel; i++) {
+      memcpy(y->data + (size_t)i * size, (*sorted)->data + (size_t)(i / n * n + at[i] - 1) * size, size);
+    }
+    peri_tensor_release(sorted);
+    *sorted = y;
+  }
+  peri_tensor_release(&index);
+  return status;
+}
+
 static peri_status infer_search(peri_call *call) {
   searching p = places_of(call);
   const peri_layout *sorted = &call->args[p.sorted].tensor->layout;
@@ -62,6 +100,7 @@ static peri_status infer_search(peri_call *call) {
                           values == NULL ? "a number"
                                          : peri_shape_text(values->layout.ndim, values->layout.shape, text));
   }
+  PERI_TRY(infer_sorter(call, sorted));
   PERI_TRY(peri_infer_promote(call, 0, 2, &call->dtype));
   PERI_TRY(peri_infer_fits(call, p.values, call->dtype));
   if (values == NULL) return peri_infer_output(call, 0, PERI_INT64, 0, NULL);
@@ -88,6 +127,7 @@ static peri_status run_search(peri_call *call) {
   }
   int64_t n = sorted->layout.shape[sorted->layout.ndim - 1], rows = 1;
   for (int d = 0; d < sorted->layout.ndim - 1; d++) rows *= sorted->layout.shape[d];
+  if (status == PERI_OK) status = bring_in_order(call, &sorted);
   if (status == PERI_OK) status = check_boundaries(call, sorted);
   if (status == PERI_OK && y->layout.numel > 0) {
     status = peri_search_rows(call->context, call->dtype, rows, n, y->layout.numel / rows, goes_right(call),
@@ -104,19 +144,21 @@ const peri_op peri_op_searchsorted = {
     .params = {{"sorted", PERI_KIND_TENSOR},
                {"values", PERI_KIND_OPERAND},
                {"right", PERI_KIND_BOOL, .optional = true},
-               {"side", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "left right"}},
+               {"side", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "left right"},
+               {"sorter", PERI_KIND_INDICES, .optional = true, .named = true}},
     .infer = infer_search,
     .run = run_search,
     .low = -1,
     .high = 1,
     .sample = "{peri.tensor{1, 3, 5}, T(2, 4)}, {peri.arange(1, 9), 4, true}, {T(2, 3):sort(), T(2, 5)}, "
-              "{peri.tensor{1, 1, 2}, T(3), {side = 'right'}}",
+              "{peri.tensor{1, 1, 2}, T(3), {side = 'right'}}, {peri.tensor{5, 1, 3}, T(4), {sorter = ints{2, 3, 1}}}",
     .doc =
-        "searchsorted(sorted, values, right = false, {side}) -> int64 tensor\n"
+        "searchsorted(sorted, values, right = false, {side, sorter}) -> int64 tensor\n"
         "Where along the last dimension of sorted each of values is to be inserted, from 1, so that it stays sorted: "
         "before its equals, or with right (or side = 'right') after them. sorted is a vector, or has values' shape "
-        "but for the last dimension; values may be a number. NaN counts as the largest. Whether sorted is so is not "
-        "looked at, as that would take longer than the search.",
+        "but for the last dimension; values may be a number. NaN counts as the largest. With sorter, an int64 tensor of "
+        "sorted's shape such as argsort gives, sorted is in the order that it says. Whether sorted is so is not looked "
+        "at, as that would take longer than the search.",
 };
 const peri_op peri_op_bucketize = {
     .name = "bucketize",

@@ -64,12 +64,41 @@ static peri_status check_elements(peri_call *call, const progression *p, peri_dt
                         value_of(p, i), peri_dtype_name(dtype));
 }
 
+/* value_of of elements from..to-1, which are counted from one end. */
+static void fill_run(const progression *p, peri_dtype dtype, int64_t from, int64_t to, bool from_last, void *y) {
+  double start = from_last ? p->last : p->first, inverse = 1 / p->scale;
+  for (int64_t i = from; i < to; i++) {
+    double steps = from_last ? -(double)(p->n - 1 - i) : (double)i, value = (start + steps * p->step) * inverse;
+    if (dtype == PERI_FLOAT32) {
+      ((float *)y)[i] = (float)value;
+    } else {
+      ((double *)y)[i] = value;
+    }
+  }
+}
+
+/* At least three floats: the ends, the middle and what lies between. */
+static void fill_floats(const progression *p, peri_dtype dtype, char *y) {
+  int64_t half = p->from_both_ends ? p->n / 2 : p->n;
+  size_t size = peri_dtype_size(dtype);
+  fill_run(p, dtype, 0, half, false, y);
+  fill_run(p, dtype, half, p->n, true, y);
+  for (int i = 0; i < 3; i++) {
+    int64_t at = i == 0 ? 0 : i == 1 ? p->n / 2 : p->n - 1;
+    peri_store_number(dtype, y + (size_t)at * size, value_of(p, at));
+  }
+}
+
 static peri_status fill_elements(peri_call *call, const progression *p) {
   peri_tensor *y = call->outputs[0].tensor;
   peri_dtype dtype = y->layout.dtype;
   size_t size = peri_dtype_size(dtype);
   if (p->integers && dtype == PERI_INT64) {
     for (int64_t i = 0; i < p->n; i++) ((int64_t *)(void *)y->data)[i] = whole_element(p, i);
+    return PERI_OK;
+  }
+  if (!p->integers && p->n > 2 && peri_is_float(dtype)) {
+    fill_floats(p, dtype, y->data);
     return PERI_OK;
   }
   for (int64_t i = 0; i < p->n; i++) peri_store_number(dtype, y->data + (size_t)i * size, value_of(p, i));

@@ -124,7 +124,7 @@ const peri_op peri_op_pinv = {
         "The pseudo-inverses (Moore and Penrose) of matrices (... x m x n), n x m, from linalg.svd, " PROCESSORS "; "
         "with hermitian of symmetric ones from linalg.eigh, which reads the lower triangle. Singular values of at most "
         "rtol times the largest count as 0; rtol is the larger of m and n times the dtype's epsilon. The gradient "
-        "assumes that the rank does not change. Floats only.",
+        "takes those that count as 0 to be 0, and to stay so. Floats only.",
 };
 
 /* ---- lstsq ---- */
@@ -333,8 +333,8 @@ static const peri_op row_lstsq = {
         "The x of smallest length among those that make |A x - b| smallest, for matrices A (... x m x n) and vectors "
         "or matrices b as linalg.solve takes them, by the singular values (LAPACK gelsd, " PROCESSORS "); those of at "
         "most rcond times the largest count as 0 (by default the larger of m and n times the dtype's epsilon). "
-        "residuals are the sums of squares of A x - b for each column, rank (int64) is A's. The gradient assumes that "
-        "the rank does not change. Floats of one dtype.",
+        "residuals are the sums of squares of A x - b for each column, rank (int64) is A's. The gradient takes singular "
+        "values that count as 0 to be 0, and to stay so. Floats of one dtype.",
 };
 
 /* ---- lu ---- */

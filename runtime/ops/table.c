@@ -64,5 +64,8 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_distance,
     peri_ops_spectral,
     peri_ops_solvers,
+    peri_ops_recurrent,
+    peri_ops_dropout,
+    peri_ops_attention,
     // clang-format on
     NULL};

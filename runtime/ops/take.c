@@ -294,7 +294,7 @@ const peri_op peri_op_index = {
     .saves = PERI_SAVE_OUTPUT(1) | PERI_HIDDEN_OUTPUT(1),
     .outputs = 2,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"indices", PERI_KIND_TENSORS},
+               {"indices", PERI_KIND_TENSORS, .masks = true},
                {"dims", PERI_KIND_DIMS, .optional = true, .named = true}},
     .infer = infer_index,
     .run = run_index,
@@ -302,12 +302,14 @@ const peri_op peri_op_index = {
     .low = -1,
     .high = 1,
     .sample = "{T(4, 3), {I(4, 6)}}, {T(4, 3), {I(4, 5), I(3, 5)}}, {T(2, 3, 4), {I(2, 5, 1), I(4, 2)}, {dims = {1, "
-              "3}}}, {T(2, 3, 4), {I(4, 2, 2)}, {dims = {3}}}",
+              "3}}}, {T(2, 3, 4), {I(4, 2, 2)}, {dims = {3}}}, {T(4, 3), {B(4, 3)}}",
     .doc = "index(x, indices, {dims}) -> tensor\n"
            "What a list of int64 tensors, broadcast together, names position by position: of two the elements (or "
            "rows) at {i[1], j[1]}, {i[2], j[2]} and so on. Positions count from 1, or from the end with -1; they may "
            "repeat. The tensors run over the first dimensions, or over dims, ascending. Their dimensions stand in the "
-           "result where those of x stood if these lie side by side, else first. What x[{i, j}] does.",
+           "result where those of x stood if these lie side by side, else first. Without dims, a bool tensor among "
+           "them stands for the coordinates of what is true in it, for as many dimensions as it has. What x[{i, j}] "
+           "does.",
 };
 
 /* ---- take: over all dimensions ---- */

@@ -23,7 +23,8 @@ static void distance_piece(void *arg, int64_t piece) {
   char *c = (char *)job->c + (size_t)((batch * job->m + from) * job->n) * size;
   for (int64_t j = 0; j < job->n; j += COLUMNS) {
     size_t at = (size_t)j * size;
-    p->kernels->block[job->dtype](rows, peri_min(COLUMNS, job->n - j), job->d, a, b + at, job->n, c + at, job->n);
+    p->kernels->block[job->order - 1][job->dtype](rows, peri_min(COLUMNS, job->n - j), job->d, a, b + at, job->n,
+                                                  c + at, job->n);
   }
 }
 

@@ -617,3 +617,24 @@ void peri_multiply_here(const peri_context *context, const peri_product *product
   j.scratch = (char *)scratch - (size_t)peri_worker() * j.scratch_bytes;
   for (int64_t number = 0; number < j.batches * j.row_pieces * j.column_pieces; number++) run_piece(&j, number);
 }
+
+void peri_multiply_by_packed(const peri_context *context, const peri_product *p) {
+  const bool wide = p->dtype == PERI_FLOAT64;
+  const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
+  const int64_t size = wide ? sizeof(double) : sizeof(float), nr = tiles->columns;
+  const int64_t panel = peri_min(PERI_BLOCK, peri_max(1, p->k)) * nr * size; /* bytes */
+  const char *b = p->packed;
+  for (int64_t from = 0; from < p->k; from += PERI_BLOCK) {
+    const int64_t steps = peri_min(PERI_BLOCK, p->k - from);
+    for (int64_t at = 0; at < p->n; at += nr, b += panel) {
+      const int64_t columns = peri_min(nr, p->n - at);
+      for (int64_t i = 0; i < p->m; i += tiles->rows) {
+        const int64_t rows = peri_min(tiles->rows, p->m - i);
+        const char *a = (const char *)p->a.data + (i * p->a.along + from * p->a.step) * size;
+        tiles->some[rows - 1][columns * 2 > nr](steps, a, p->a.along, p->a.step, b, nr,
+                                                (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns,
+                                                p->add || from > 0);
+      }
+    }
+  }
+}

@@ -59,5 +59,8 @@ peri_status peri_pack_columns(peri_context *context, const peri_product *product
  * all of no more rows, columns and steps. Where there is no C, strips have all columns, and come in order. */
 size_t peri_multiply_scratch(const peri_context *context, const peri_product *product);
 void peri_multiply_here(const peri_context *context, const peri_product *product, void *scratch);
+/* The same by columns that are packed, where A's rows lie in memory: few rows, again and again. Reads m, n, k, a, c,
+ * ldc, add and packed, and needs no memory. */
+void peri_multiply_by_packed(const peri_context *context, const peri_product *product);
 
 #endif

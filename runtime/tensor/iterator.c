@@ -3,6 +3,7 @@
 
 /* Elements in one piece of work for the team; below it, no thread is woken. To measure: ./dev bench parts loops. */
 #define GRAIN 32768
+#define LINE  64 /* elements after which a thread writes to no line of memory of its neighbour's */
 
 peri_status peri_broadcast(peri_context *context, const char *operation, int n, peri_tensor *const *tensors, int *ndim,
                            int64_t *shape) {
@@ -113,6 +114,7 @@ typedef struct walk {
   const peri_iterator *it;
   peri_row_body row;
   void *arg;
+  int64_t step; /* elements of a piece */
 } walk;
 
 /* Elements begin .. end-1 in the iterator's order. */
@@ -148,12 +150,12 @@ static void walk_range(const walk *job, int64_t begin, int64_t end) {
 
 static void walk_piece(void *arg, int64_t piece) {
   const walk *job = arg;
-  walk_range(job, piece * GRAIN, peri_min((piece + 1) * GRAIN, job->it->numel));
+  walk_range(job, piece * job->step, peri_min((piece + 1) * job->step, job->it->numel));
 }
 
 peri_status peri_iterate(peri_context *context, const peri_iterator *it, peri_row_body row, void *arg) {
   if (it->numel == 0) return PERI_OK;
-  walk job = {it, row, arg};
+  walk job = {it, row, arg, 0};
   if (it->numel <= GRAIN) {
     if (it->ndim == 1) {
       ptrdiff_t strides[PERI_MAX_OPERANDS];
@@ -164,7 +166,8 @@ peri_status peri_iterate(peri_context *context, const peri_iterator *it, peri_ro
     }
     return PERI_OK;
   }
-  return peri_parallel(context, (it->numel + GRAIN - 1) / GRAIN, walk_piece, &job);
+  job.step = (peri_even_step(it->numel, GRAIN) + LINE - 1) / LINE * LINE;
+  return peri_parallel(context, (it->numel + job.step - 1) / job.step, walk_piece, &job);
 }
 
 /* ---- in order ---- */
@@ -188,7 +191,7 @@ static peri_iterator take_strip(const strips *s, int64_t piece) {
 static void walk_strip(void *arg, int64_t piece) {
   const strips *s = arg;
   peri_iterator it = take_strip(s, piece);
-  walk_range(&(walk){&it, s->job.row, s->job.arg}, 0, it.numel);
+  walk_range(&(walk){&it, s->job.row, s->job.arg, 0}, 0, it.numel);
 }
 
 /* One thread, with a look at the flag now and then. */
@@ -202,13 +205,14 @@ static peri_status walk_alone(peri_context *context, const walk *job) {
 
 peri_status peri_iterate_in_order(peri_context *context, const peri_iterator *it, int target, peri_row_body row,
                                   void *arg) {
-  strips s = {.job = {it, row, arg}, .cut = -1};
+  strips s = {.job = {it, row, arg, 0}, .cut = -1};
   if (it->numel == 0) return PERI_OK;
   for (int d = 0; d < it->ndim; d++) {
     if (it->strides[target][d] != 0 && (s.cut < 0 || it->shape[d] > it->shape[s.cut])) s.cut = d;
   }
   if (s.cut < 0 || it->numel <= GRAIN) return walk_alone(context, &s.job);
   int64_t size = it->shape[s.cut];
-  s.step = peri_max(s.cut == 0 ? 64 : 1, GRAIN / (it->numel / size)); /* 64: strips of neighbours share no line */
+  int64_t step = peri_even_step(size, peri_max(1, GRAIN / (it->numel / size)));
+  s.step = peri_max(s.cut == 0 ? LINE : 1, step); /* strips of neighbours share no line */
   return peri_parallel(context, (size + s.step - 1) / s.step, walk_strip, &s);
 }

@@ -2,6 +2,7 @@
 #include "tensor/tensor.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
+#include "kernels/turn.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ typedef struct peri_first {
   peri_storage storage;
   peri_tensor tensor;
 } peri_first;
+#define FEW_BYTES   ((size_t)1 << 17) /* filled at once */
 #define FIRST_BYTES ((sizeof(peri_first) + 63) / 64 * 64)
 
 static const struct {
@@ -128,6 +130,7 @@ static void set_tensor(peri_tensor *tensor, peri_storage *storage, const peri_la
   tensor->layout = *layout;
   tensor->node = NULL;
   tensor->grad = tensor->incoming = NULL;
+  tensor->hooks = NULL;
 }
 
 /* A further tensor over a storage. */
@@ -219,20 +222,6 @@ peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, 
   return PERI_OK;
 }
 
-peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, double value, peri_tensor **out) {
-  PERI_TRY(peri_tensor_empty(context, layout, out));
-  peri_tensor *x = *out;
-  if (value == 0) {
-    memset(x->data, 0, (size_t)layout->numel * dtypes[layout->dtype].size);
-    return PERI_OK;
-  }
-  double element;
-  peri_store_number(layout->dtype, &element, value);
-  context->kernels->elementwise->convert[layout->dtype][layout->dtype](
-      layout->numel, x->data, (ptrdiff_t)dtypes[layout->dtype].size, (const char *)&element, 0);
-  return PERI_OK;
-}
-
 peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out) {
   PERI_TRY(tensor_over(base->storage, layout, out));
   (*out)->base_requires_grad = base->requires_grad || base->base_requires_grad;
@@ -262,6 +251,7 @@ void peri_tensor_release(peri_tensor **tensor) {
     peri_storage *storage = x->storage;
     peri_tensor *grad = x->grad;
     if (x->node != NULL) peri_computed_release(storage->context, x->node);
+    if (x->hooks != NULL) peri_hooks_drop(&x->hooks);
     if (!x->first) peri_free(storage->context, x, sizeof *x);
     storage_release(storage);
     x = grad;
@@ -280,6 +270,29 @@ void *peri_tensor_data(peri_tensor *tensor) {
   return tensor->data;
 }
 
+/* ---- hooks ---- */
+
+void peri_hook_add(peri_hook **list, peri_hook *hook) {
+  hook->owner = list;
+  hook->next = NULL;
+  hook->references++;
+  while (*list != NULL) list = &(*list)->next;
+  *list = hook;
+}
+
+void peri_hook_remove(peri_hook *hook) {
+  peri_hook **place = hook->owner;
+  if (place == NULL) return;
+  while (*place != hook) place = &(*place)->next;
+  *place = hook->next;
+  hook->owner = NULL;
+  peri_hook_release(hook);
+}
+
+void peri_hooks_drop(peri_hook **list) {
+  while (*list != NULL) peri_hook_remove(*list);
+}
+
 /* ---- copies ---- */
 
 typedef struct conversion {
@@ -290,9 +303,92 @@ static void convert_row(void *arg, int64_t n, char *const *data, const ptrdiff_t
   ((conversion *)arg)->loop(n, data[0], strides[0], data[1], strides[1]);
 }
 
+peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, double value, peri_tensor **out) {
+  PERI_TRY(peri_tensor_empty(context, layout, out));
+  peri_view *x = &(*out)->view;
+  size_t bytes = (size_t)layout->numel * dtypes[layout->dtype].size;
+  if (value == 0 && bytes < FEW_BYTES) {
+    memset(x->data, 0, bytes);
+    return PERI_OK;
+  }
+  double element;
+  peri_store_number(layout->dtype, &element, value);
+  conversion job = {context->kernels->elementwise->convert[layout->dtype][layout->dtype]};
+  peri_iterator it;
+  peri_iterator_open(&it, layout->ndim, layout->shape, 2, (const peri_view *[]){x, NULL});
+  peri_iterator_scalar(&it, 1, &element);
+  peri_status status = peri_iterate(context, &it, convert_row, &job);
+  if (status != PERI_OK) peri_tensor_release(out);
+  return status;
+}
+
+/* A copy of which the target's rows are columns of the source: dimensions 0 and `across` of the iterator are matrices
+ * that are turned, and pieces are parts of one, or several. */
+typedef struct turning {
+  peri_iterator it;
+  int across;
+  int64_t matrices, several; /* all, and of a piece */
+  int64_t blocks, step;      /* of a matrix: its pieces, and their rows */
+} turning;
+
+#define LEAST_SIDE 8
+#define TURN_GRAIN 32768
+
+/* The dimension along which the source's elements lie side by side, or -1. */
+static int dimension_across(const peri_iterator *it, ptrdiff_t size) {
+  if (size < 4 || it->ndim < 2 || it->shape[0] < LEAST_SIDE || it->strides[0][0] != size) return -1;
+  for (int d = 1; d < it->ndim && it->strides[1][0] != size; d++) {
+    if ((it->strides[1][d] == size || it->strides[1][d] == -size) && it->shape[d] >= LEAST_SIDE) return d;
+  }
+  return -1;
+}
+
+static void turn_piece(void *arg, int64_t piece) {
+  const turning *t = arg;
+  const peri_iterator *it = &t->it;
+  int64_t first = piece / t->blocks * t->several, row = piece % t->blocks * t->step;
+  int64_t rows = peri_min(t->step, it->shape[t->across] - row);
+  for (int64_t m = first; m < peri_min(first + t->several, t->matrices); m++) {
+    char *to = it->data[0] + row * it->strides[0][t->across], *from = it->data[1] + row * it->strides[1][t->across];
+    int64_t rest = m;
+    for (int d = 1; d < it->ndim; d++) {
+      if (d == t->across) continue;
+      to += rest % it->shape[d] * it->strides[0][d];
+      from += rest % it->shape[d] * it->strides[1][d];
+      rest /= it->shape[d];
+    }
+    peri_turn(rows, it->shape[0], (size_t)it->strides[0][0], to, it->strides[0][t->across], from, it->strides[1][0]);
+  }
+}
+
+static peri_status turn(peri_context *context, turning *t) {
+  peri_iterator *it = &t->it;
+  int64_t rows = it->shape[t->across], matrix = rows * it->shape[0];
+  if (it->strides[1][t->across] < 0) { /* rows from the last to the first */
+    for (int o = 0; o < 2; o++) {
+      it->data[o] += (rows - 1) * it->strides[o][t->across];
+      it->strides[o][t->across] *= -1;
+    }
+  }
+  t->matrices = it->numel / matrix;
+  t->several = peri_max(1, TURN_GRAIN / matrix);
+  t->step = (peri_even_step(rows, peri_max(1, TURN_GRAIN / it->shape[0])) + 15) / 16 * 16;
+  t->blocks = (rows - 1) / t->step + 1;
+  return peri_parallel(context, ((t->matrices - 1) / t->several + 1) * t->blocks, turn_piece, t);
+}
+
 peri_status peri_view_copy_into(peri_context *context, const peri_view *target, const peri_view *source) {
   conversion job = {context->kernels->elementwise->convert[source->layout.dtype][target->layout.dtype]};
   peri_iterator iterator;
+  int last = target->layout.ndim - 1;
+  bool scattered = last > 0 && source->layout.ndim == last + 1 && source->layout.strides[last] != 1;
+  if (scattered && source->layout.dtype == target->layout.dtype && target->layout.numel > 0) {
+    turning t;
+    peri_iterator_open_in_order(&t.it, target->layout.ndim, target->layout.shape, 2,
+                                (const peri_view *[]){target, source});
+    t.across = dimension_across(&t.it, (ptrdiff_t)dtypes[target->layout.dtype].size);
+    if (t.across > 0) return turn(context, &t);
+  }
   peri_iterator_open(&iterator, target->layout.ndim, target->layout.shape, 2, (const peri_view *[]){target, source});
   return peri_iterate(context, &iterator, convert_row, &job);
 }

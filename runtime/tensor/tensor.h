@@ -19,6 +19,33 @@ static inline void peri_computed_release(peri_context *context, peri_computed *c
   if (--computed->references == 0) computed->bury(context, computed);
 }
 
+struct peri_backward;
+
+/* What somebody above the runtime hangs on a tensor, or on what computed it: functions that a walk back calls. Counted.
+ * Its owner is a tensor, or a node, and has several in a list. */
+typedef struct peri_hook {
+  size_t references;
+  uint64_t number;          /* in the order in which they were made */
+  int output;               /* of a node's tensor: which output */
+  struct peri_hook *next;   /* in the owner's list */
+  struct peri_hook **owner; /* where that list begins; NULL: without owner */
+  /* The gradient of the tensor, complete: may be replaced by another of its shape and dtype. */
+  peri_status (*pass)(struct peri_hook *hook, peri_tensor **gradient);
+  /* In place of a row's formula, for a function's node: fills B->answers. */
+  peri_status (*grad)(struct peri_hook *hook, struct peri_backward *B);
+  /* The last reference is gone. It may be a collector that let go: nothing may be called by it. */
+  void (*release)(struct peri_hook *hook);
+} peri_hook;
+
+static inline void peri_hook_release(peri_hook *hook) {
+  if (--hook->references == 0) hook->release(hook);
+}
+/* Puts the hook at the end of a list, which takes a reference; and takes it out, if it stands in one. */
+void peri_hook_add(peri_hook **list, peri_hook *hook);
+void peri_hook_remove(peri_hook *hook);
+/* Lets go of a whole list. */
+void peri_hooks_drop(peri_hook **list);
+
 typedef struct peri_storage {
   size_t references;
   peri_context *context;
@@ -69,6 +96,7 @@ struct peri_tensor {
   peri_computed *node;     /* what computed it, when recorded */
   peri_tensor *grad;
   peri_tensor *incoming; /* a leaf's gradient while backward runs, before it is known to succeed */
+  peri_hook *hooks;      /* of a leaf; those of a computed tensor hang on its node */
   bool known;            /* for the binding: it keeps one handle for this tensor (parameters and gradients) */
 };
 

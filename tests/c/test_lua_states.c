@@ -1,5 +1,6 @@
 /* Lua states that hold the module: opened and closed by the thousand in odd orders, side by side in
  * threads, forked, short of memory, interrupted; and the calls of perilune/lua.h. */
+#include "autograd/autograd.h"
 #include "base/memory.h"
 #include "bindings/core/bind.h"
 #include "test.h"
@@ -68,6 +69,17 @@ static const char *const lives[] = {
     "for x in loader do batch = x  break end",
     /* a released tensor, and an error that carries one */
     "x = peri.zeros(10)  x:release()  ok, message = pcall(peri.add, x, 1)",
+    /* functions written in Lua and hooks, in graphs that nobody walked, and one that is walked and kept */
+    "f = peri.Function.extend('F', {forward = function(ctx, x) ctx:save_for_backward(x)  return x * 2 end,\n"
+    "  backward = function(ctx, g) return g * ctx.saved_tensors[1] end})\n"
+    "w = peri.ones(3, {requires_grad = true})  h = w:register_hook(function(g) return g end)\n"
+    "y = f(f(w))  y:register_hook(function() return y end)  s = y:sum()  z = f(w):sum()  z:backward(nil, {retain_graph = true})\n"
+    "last = setmetatable({}, {__gc = function() pcall(z.backward, z)  pcall(h.remove, h)  pcall(f, w) end})",
+    /* hooks on layers that hold the layer, a checkpoint, and places kept while anomalies are detected */
+    "net = peri.nn.Sequential(peri.nn.Linear(2, 2), peri.nn.Tanh())\n"
+    "net[1]:register_forward_hook(function() return net and nil end)\n"
+    "net:register_full_backward_hook(function(m) assert(m == net) end)\n"
+    "x = peri.detect_anomaly(net, peri.ones(1, 2)):sum()  y = peri.checkpoint(net, peri.ones(1, 2))  x:backward()",
     /* the module forgotten and opened once more */
     "package.loaded.perilune = nil  again = require 'perilune'  x = again.zeros(2) + peri.ones(2)",
 };
@@ -165,7 +177,7 @@ static int open_and_live(lua_State *L) {
 
 /* Lua's n-th allocation fails, for growing n, until opening the module and a life succeed. */
 static void lua_out_of_memory(void) {
-  static const size_t tried[] = {1, 3, 7};
+  static const size_t tried[] = {1, 3, 7, 9, 10};
   for (size_t t = 0; t < PERI_COUNT(tried); t++) {
     bool succeeded = false;
     for (long n = 0; !succeeded && n < 100000; n += 1 + n / 50) {
@@ -227,6 +239,36 @@ static void lua_out_of_memory_in_restore(void) {
     run(L, "os.remove(path)");
     close_state(L);
   }
+}
+
+/* Lua's n-th allocation fails, for growing n, in functions that a walk back calls: no gradient has changed. */
+static void lua_out_of_memory_in_a_walk(void) {
+  failing f = {.left = -1};
+  lua_State *L = lua_newstate(failing_allocator, &f);
+  luaL_openlibs(L);
+  peri_lua_open(L, NULL);
+  lua_settop(L, 0);
+  run(L, "local peri = require 'perilune'\n"
+         "local f = peri.Function.extend('F', {forward = function(ctx, x) ctx:save_for_backward(x)  return x * 2 end,\n"
+         "  backward = function(ctx, g) return g * ctx.saved_tensors[1] end})\n"
+         "local net = peri.nn.Linear(2, 2)  net:register_full_backward_hook(function(_, g) return g end)\n"
+         "local w = peri.ones(2, {requires_grad = true})  w:register_hook(function(g) return g * 2 end)\n"
+         "local function again(x) return x:exp() end\n"
+         "function step() net(peri.checkpoint(again, f(w))):sum():backward() end\n"
+         "function changed() return w.grad ~= nil or net.weight.grad ~= nil end\n"
+         "step()  w.grad = nil  net.weight.grad = nil  net.bias.grad = nil");
+  int status = LUA_ERRRUN;
+  for (long n = 0; status != LUA_OK && n < 100000 && peri_test_failures == 0; n++) {
+    lua_getglobal(L, "step");
+    f.left = n;
+    status = lua_pcall(L, 0, 0, 0);
+    f.left = -1;
+    PERI_CHECK(status == LUA_OK || strstr(lua_tostring(L, -1), "memory") != NULL, "%s", lua_tostring(L, -1));
+    lua_settop(L, 0);
+    if (status != LUA_OK) run(L, "assert(not changed())");
+  }
+  PERI_CHECK(status == LUA_OK, "the step never succeeded");
+  close_state(L);
 }
 
 /* ---- the calls of perilune/lua.h ---- */
@@ -343,6 +385,23 @@ static void tensor_outlives_state(void) {
   PERI_CHECK(((float *)peri_tensor_data(y))[3] == 2 && ((float *)peri_tensor_data(w))[0] == 1, "the values are there");
   peri_tensor_release(&w);
   peri_tensor_release(&y); /* and with the last of them the context; the leak checker watches */
+}
+
+/* A graph with functions written in Lua, whose state is closed: there is nothing to call, and all is freed. */
+static void graph_outlives_state(void) {
+  lua_State *L = open_state(NULL);
+  run(L, lives[9]);
+  lua_getglobal(L, "s");
+  peri_tensor *sum = peri_tensor_retain(peri_lua_check_tensor(L, -1));
+  peri_context *context = peri_lua_context(L);
+  PERI_CHECK(peri_backward_run(sum, NULL, false) == PERI_ERR_STATE && strstr(peri_message(context), "written in Lua") != NULL, "%s",
+             peri_message(context));
+  peri_context_retain(context);
+  lua_close(L);
+  PERI_CHECK(peri_backward_run(sum, NULL, false) == PERI_ERR_STATE, "a hook was called");
+  peri_tensor_release(&sum);
+  PERI_CHECK(peri_memory_in_use(context) == 0, "%zu bytes are left", peri_memory_in_use(context));
+  peri_context_drop(context);
 }
 
 /* One handle while one is alive, a new one afterwards; equal for C and Lua. */
@@ -520,5 +579,6 @@ static void train_in_child(void) {
 PERI_TEST_MAIN(PERI_TEST(thousand_states), PERI_TEST(states_side_by_side), PERI_TEST(lua_out_of_memory),
                PERI_TEST(lua_out_of_memory_in_restore), PERI_TEST(open_module), PERI_TEST(push_and_check),
                PERI_TEST(check_errors), PERI_TEST(push_first), PERI_TEST(tensor_outlives_state), PERI_TEST(one_handle),
+               PERI_TEST(lua_out_of_memory_in_a_walk), PERI_TEST(graph_outlives_state),
                PERI_TEST(budget), PERI_TEST(stopped_collector), PERI_TEST(interruption), PERI_TEST(states_in_threads),
                PERI_TEST(train_in_child))

@@ -12,7 +12,8 @@ static peri_status fill_ones(const peri_layer *layer, peri_tensor *parameter) {
 }
 
 /* out x in x height x width, as a convolution's */
-static int weight_shape(const peri_layer *layer, int64_t *shape) {
+static int weight_shape(const peri_layer *layer, int copy, int64_t *shape) {
+  (void)copy;
   shape[0] = layer->sizes[1];
   shape[1] = layer->sizes[0] / (int64_t)layer->options[0];
   shape[2] = layer->sizes[2];

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes tests/spec/golden/nn.lua: what PyTorch's losses and layers give in float64, and their gradients.
+"""Writes tests/spec/golden/nn.lua and nets.lua: what PyTorch's losses and layers give in float64, and their gradients.
 
 Run it from the repository's root: python3 tests/peers/nn_golden.py
 Operands are made by `operand`, which tests/spec/nn_golden_spec.lua has, too; gradients are those of sum(g * y). Inputs
-are written {kind, shape}: x numbers, p probabilities, s -1 and 1, c classes, v positive numbers, l lists of classes."""
+are written {kind, shape}: x numbers, p probabilities, s -1 and 1, c classes, v positive numbers, l lists of classes, m masks."""
 
 import os
 
@@ -95,6 +95,38 @@ LAYERS = [
     ("Softplus", [], [X], dict(beta=2.0, threshold=1.0)),
     ("Hardtanh", [], [X], dict(min_val=-0.6, max_val=0.7)),
 ]
+# Recurrent layers and transformers: class, constructor's arguments, inputs, options, and what the pass is given by name.
+SEQUENCE, STATES = ("x", [4, 2, 3]), ("x", [1, 2, 5])
+NETS = [
+    ("RNN", [3, 5], [SEQUENCE], {}, {}),
+    ("RNN", [3, 5], [SEQUENCE, STATES], dict(nonlinearity="relu"), dict(lengths=[2, 4])),
+    ("RNN", [3, 2], [("x", [2, 4, 3])], dict(num_layers=2, bidirectional=True, batch_first=True, bias=False), {}),
+    ("GRU", [3, 5], [SEQUENCE], {}, {}),
+    ("GRU", [3, 5], [SEQUENCE, STATES], dict(bias=False), dict(lengths=[4, 3])),
+    ("GRU", [3, 2], [("x", [2, 4, 3]), ("x", [4, 2, 2])],
+     dict(num_layers=2, bidirectional=True, batch_first=True), dict(lengths=[3, 1])),
+    ("LSTM", [3, 5], [SEQUENCE], {}, {}),
+    ("LSTM", [3, 5], [SEQUENCE, STATES, STATES], dict(bias=False), dict(lengths=[4, 1])),
+    ("LSTM", [3, 2], [("x", [2, 4, 3]), ("x", [4, 2, 2]), ("x", [4, 2, 2])],
+     dict(num_layers=2, bidirectional=True, batch_first=True), dict(lengths=[2, 4])),
+    ("LSTM", [3, 2], [("x", [4, 3]), ("x", [2, 2]), ("x", [2, 2])], dict(num_layers=2), {}),
+    ("RNNCell", [3, 5], [X, ("x", [4, 5])], dict(nonlinearity="relu"), {}),
+    ("GRUCell", [3, 5], [X, ("x", [4, 5])], {}, {}),
+    ("LSTMCell", [3, 5], [X, ("x", [4, 5]), ("x", [4, 5])], {}, {}),
+    ("LSTMCell", [3, 5], [X], dict(bias=False), {}),
+    ("MultiheadAttention", [6, 2], [("x", [4, 2, 6])], {}, {}),
+    ("MultiheadAttention", [6, 3], [("x", [2, 4, 6]), ("x", [2, 5, 3]), ("x", [2, 5, 4])],
+     dict(kdim=3, vdim=4, batch_first=True), dict(key_padding_mask=("m", [2, 5]), average_attn_weights=False)),
+    ("MultiheadAttention", [6, 2], [("x", [4, 2, 6]), ("x", [5, 2, 6]), ("x", [5, 2, 6])], dict(bias=False),
+     dict(attn_mask=("x", [4, 5]), need_weights=False)),
+    ("MultiheadAttention", [6, 2], [("x", [4, 6])], {}, dict(attn_mask=("m", [4, 4]))),
+    ("TransformerEncoderLayer", [6, 2], [("x", [4, 2, 6])], dict(dim_feedforward=7, dropout=0.0),
+     dict(src_mask=("m", [4, 4]))),
+    ("TransformerEncoderLayer", [6, 3], [("x", [2, 4, 6])],
+     dict(dim_feedforward=7, dropout=0.0, activation="gelu", norm_first=True, batch_first=True, layer_norm_eps=0.01),
+     dict(src_key_padding_mask=("m", [2, 4]))),
+    ("TransformerEncoder", [6, 2], [("x", [3, 2, 6])], dict(dim_feedforward=5, dropout=0.0), {}),
+]
 # Without Hardsigmoid, whose derivative PyTorch has in float32 alone.
 for activation in ["Tanh", "ReLU", "Sigmoid", "LogSigmoid", "ReLU6", "SELU", "GELU", "SiLU", "Mish", "Softsign", "Hardswish"]:
     LAYERS.append((activation, [], [X], {}))
@@ -121,6 +153,8 @@ def made(key, kind, shape):
         return (x > 0).double() * 2 - 1
     if kind == "l":
         return (x * 32 + 50).long() % (shape[-1] + 1) - 1
+    if kind == "m":  # a mask, under which something remains of each row
+        return (x > 0) & (torch.arange(shape[-1]) > 0)
     if kind.startswith("c"):
         return (x * 32 + 50).long() % int(kind[1:])
     return x
@@ -190,6 +224,55 @@ def layer(name, arguments, inputs, options):
     return head, answers(module, tensors, [kind for kind, _ in inputs])
 
 
+def flat(outputs):
+    """The tensors of nested tuples, in order; what is None is left out."""
+    if torch.is_tensor(outputs):
+        return [outputs]
+    return [x for part in outputs or () for x in flat(part)]
+
+
+def pass_of(module, name, tensors, given):
+    """All outputs of a pass, as tests/spec/nn_golden_spec.lua has them."""
+    x, states = tensors[0], tensors[1:]
+    if name in ("MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder"):
+        masks = {k: made(30, *v) if isinstance(v, tuple) else v for k, v in given.items()}
+        if name == "MultiheadAttention":
+            return flat(module(x, *(states or [x, x]), **masks))
+        return flat(module(x, **masks))
+    state = None if not states else states[0] if len(states) == 1 else tuple(states)
+    if "lengths" not in given:
+        return flat(module(x, state))
+    first = module.batch_first
+    packed = nn.utils.rnn.pack_padded_sequence(x, given["lengths"], batch_first=first, enforce_sorted=False)
+    y, last = module(packed, state)
+    total = x.shape[1 if first else 0]
+    y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=first, total_length=total)
+    return flat((y, last))
+
+
+def net(name, arguments, inputs, options, given):
+    if name == "TransformerEncoder":
+        module = nn.TransformerEncoder(nn.TransformerEncoderLayer(*arguments, **options), 2, nn.LayerNorm(arguments[0]))
+    else:
+        module = getattr(nn, name)(*arguments, **options)
+    tensors = [made(1 + i, *x).requires_grad_() for i, x in enumerate(inputs)]
+    parameters = list(module.named_parameters())
+    for i, (_, p) in enumerate(parameters):
+        p.data = operand(5 + i, p.shape) / 4
+    outputs = pass_of(module, name, tensors, given)
+    sum((operand(9 + i, y.shape) * y).sum() for i, y in enumerate(outputs)).backward()
+    grads = ", ".join('["%s"] = %s' % (n.replace("layers.1", "layers.2").replace("layers.0", "layers.1"),
+                                       numbers(p.grad)) for n, p in parameters)
+    head = "name = %s, arguments = %s, inputs = %s, options = %s, given = %s" % (
+        lua(name), lua(arguments), lua(inputs), lua(options), lua(given))
+    return head, ["shapes = " + lua([list(y.shape) for y in outputs]),
+                  "outputs = {" + ", ".join(numbers(y) for y in outputs) + "}",
+                  "inputs_grad = {" + ", ".join(numbers(x.grad) for x in tensors) + "}",
+                  "names = " + lua([n.replace("layers.1", "layers.2").replace("layers.0", "layers.1")
+                                    for n, _ in parameters]),
+                  "grad = {" + grads + "}"]
+
+
 def write(out, name, cases, function):
     out.write("  %s = {\n" % name)
     for case in cases:
@@ -199,14 +282,16 @@ def write(out, name, cases, function):
 
 
 def main():
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "spec", "golden", "nn.lua")
-    with open(path, "w") as out:
-        out.write("-- Written by tests/peers/nn_golden.py with PyTorch %s.\n" % torch.__version__.split("+")[0])
-        out.write("-- luacheck: no max line length\n")
-        out.write("return {\n")
-        write(out, "losses", LOSSES, loss)
-        write(out, "layers", LAYERS, layer)
-        out.write("}\n")
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "spec", "golden")
+    for file, groups in (("nn.lua", [("losses", LOSSES, loss), ("layers", LAYERS, layer)]),
+                         ("nets.lua", [("nets", NETS, net)])):
+        with open(os.path.join(folder, file), "w") as out:
+            out.write("-- Written by tests/peers/nn_golden.py with PyTorch %s.\n" % torch.__version__.split("+")[0])
+            out.write("-- luacheck: no max line length\n")
+            out.write("return {\n")
+            for group in groups:
+                write(out, *group)
+            out.write("}\n")
 
 
 main()

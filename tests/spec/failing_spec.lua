@@ -4,7 +4,7 @@ local samples = require "support.samples"
 local inject = require("support.failing").inject
 local weighing = require "support.weighing"
 
-describe("allocation failures in", function()
+describe("allocation failures #table in", function()
   local function inject_into(name, tensors, f)
     inject(name, function() return samples.all_bits(tensors) end, f)
   end

@@ -114,7 +114,8 @@ local function random_key(shape)
       if key[#key] == 0 then key[#key] = -n end
     elseif kind == 2 then
       local from = draw(n)
-      key[#key + 1] = { from, -draw(n - from + 1), draw(2) }
+      local range = { from, -draw(n - from + 1), draw(2) }
+      key[#key + 1] = draw(2) == 1 and range or { range[2], range[1], -range[3] }
     elseif kind == 3 then
       key[#key + 1] = peri.newaxis
       d = d - 1
@@ -248,6 +249,21 @@ describe("keys of all kinds of entries", function()
     assert.same({ 2, 0, 1 }, leaf.grad:totable())
   end)
 
+  it("go down with a step below 0, as copies, and write in that order", function()
+    local x = peri.arange(1, 5)
+    assert.same({ 5, 4, 3, 2, 1 }, x[{ { -1, 1, -1 } }]:totable())
+    assert.same({ 5, 3 }, x[{ { 5, 2, -2 } }]:totable())
+    assert.same({ 1 }, x[{ { 1, 1, math.mininteger } }]:totable())
+    assert.same({ 0 }, x[{ { 1, 2, -1 } }].shape)
+    assert.same({ 0 }, x[{ { 5, 6, -3 } }].shape)
+    x[{ { 5, 1, -2 } }] = long { 10, 20, 30 }
+    assert.same({ 30, 2, 20, 4, 10 }, x:totable())
+    x[{ { 5, 1, -1 } }] = x
+    assert.same({ 10, 4, 20, 2, 30 }, x:totable())
+    x[{ { 5, 1, -1 } }][1] = 7 -- a copy
+    assert.same({ 10, 4, 20, 2, 30 }, x:totable())
+  end)
+
   it("where the coordinates of a mask are asked for", function()
     local i, j = table.unpack(peri.where(peri.tensor { { 0, 2, 0 }, { 3, 0, 4 } }))
     assert.same({ { 1, 2, 2 }, { 2, 1, 3 } }, { i:totable(), j:totable() })
@@ -283,6 +299,11 @@ describe("keys of all kinds of entries", function()
     refused("index: 1.5 is no value of int64", { { { 1, 1.5 } } })
     refused("index: a range has 4 numbers (expected {}, {from, to} or {from, to, step}; a list of positions stands in "
       .. "a table of its own: {{1, 3, 5}}) (entry 2 of the key)", { 1, { 1, 2, 3, 1 } })
+    refused("index: range 1 to 3 by -1 (expected to from 1 up to from, or from + 1 where it is empty) (entry 2 of the "
+      .. "key)", { 1, { 1, 3, -1 } })
+    refused("index: position 4 is out of range: dimension 2 has 3 (a range down; entry 2 of the key)",
+      { 1, { 4, 1, -1 } })
+    refused("index: range 2 to 0 by -1", { { 2, 0, -1 } })
     refused("index: a list of positions is one table in a table, {{1, 3, 5}}, got a table of 2", { { { 1 }, { 2 } } })
     refused("index: 4 positions for a tensor of 2x3x4", { 1, 1, 1, 1 })
     refused(": shapes 2 and 3 cannot be broadcast together", { long { 1, 2 }, long { 1, 2, 3 } })

@@ -2,6 +2,7 @@
 -- inputs and parameters, in both dtypes.
 local peri = require "perilune"
 local golden = require "golden.nn"
+local nets = require("golden.nets").nets
 local nn = peri.nn
 
 local TOLERANCES = { float32 = 1e-5, float64 = 1e-10 } -- of the largest number of a tensor
@@ -23,6 +24,7 @@ local function made(key, what, dtype)
   if kind == "s" then return x:gt(0):to(dtype) * 2 - 1 end
   local number = (x * 32 + 50):to "int64"
   if kind == "l" then return number % (shape[#shape] + 1) end
+  if kind == "m" then return x:gt(0) & peri.arange(1, shape[#shape]):gt(1) end
   if kind:find "^c" then return number % math.tointeger(kind:sub(2)) + 1 end
   return x
 end
@@ -79,7 +81,60 @@ local function check(case, dtype, where)
   end
 end
 
+-- Recurrent layers and transformers, which have several outputs, and take more than inputs.
+local function check_net(case, dtype, where)
+  local arguments = { table.unpack(case.arguments) }
+  arguments[#arguments + 1] = case.options
+  local layer
+  if case.name == "TransformerEncoder" then
+    layer = nn.TransformerEncoder(nn.TransformerEncoderLayer(table.unpack(arguments)), 2,
+      { norm = nn.LayerNorm(case.arguments[1]) })
+  else
+    layer = nn[case.name](table.unpack(arguments))
+  end
+  layer:to(dtype)
+  local inputs, given, parameters = {}, {}, {}
+  for i, what in ipairs(case.inputs) do inputs[i] = made(i, what, dtype):requires_grad_() end
+  for name, value in pairs(case.given) do
+    given[name] = type(value) == "table" and type(value[1]) == "string" and made(30, value, dtype) or value
+  end
+  for name, p in layer:named_parameters() do parameters[name] = p end
+  peri.no_grad(function()
+    for i, name in ipairs(case.names) do
+      local p = assert(parameters[name], name)
+      p:copy_(operand(4 + i, p.shape, dtype) / 4)
+    end
+  end)
+  local call = { table.unpack(inputs) }
+  if next(given) then -- states that are not given are left out
+    if case.name == "LSTM" then call[4] = given else call[#call + 1] = given end
+  end
+  local outputs, total = table.pack(layer(table.unpack(call, 1, case.name == "LSTM" and 4 or #call))), 0
+  assert.equal(#case.outputs, outputs.n, where)
+  for k, y in ipairs(outputs) do
+    assert.same(case.shapes[k], y.shape, where)
+    near(case.outputs[k], y, dtype, ("%s: output %d"):format(where, k))
+    total = (y * operand(8 + k, y.shape, dtype)):sum() + total
+  end
+  total:backward()
+  for k, x in ipairs(inputs) do
+    near(case.inputs_grad[k], x.grad, dtype, ("%s: gradient of input %d"):format(where, k))
+  end
+  for _, name in ipairs(case.names) do
+    near(case.grad[name], parameters[name].grad, dtype, ("%s: gradient of %s"):format(where, name))
+    parameters[name] = nil
+  end
+  assert.is_nil(next(parameters), where)
+end
+
 describe("PyTorch's numbers are those of", function()
+  it("recurrent layers and transformers", function()
+    assert.is_true(#nets > 15)
+    for dtype in pairs(TOLERANCES) do
+      for i, case in ipairs(nets) do check_net(case, dtype, ("%s, case %d, %s"):format(case.name, i, dtype)) end
+    end
+  end)
+
   for _, group in ipairs { "losses", "layers" } do
     it(group, function()
       assert.is_true(#golden[group] > 25)

@@ -29,12 +29,15 @@ local function each_sample(kind, visit)
   end
 end
 
--- sum(w y) with fixed weights; layers that draw numbers draw the same each time.
+-- sum(w y) with fixed weights over all outputs; layers that draw numbers draw the same each time.
 local function scalar(layer, inputs)
   peri.manual_seed(11)
-  local y = layer(table.unpack(inputs))
-  local w = ((peri.arange(1, y:numel()) * 0.7):to("float64")):sin()
-  return (y:reshape(-1) * w):sum()
+  local total = 0
+  for k, y in ipairs { layer(table.unpack(inputs)) } do
+    local w = ((peri.arange(1, y:numel()) * (0.7 * k)):to("float64")):sin()
+    total = (y:reshape(-1) * w):sum() + total
+  end
+  return total
 end
 
 local function difference(layer, inputs, x, i)
@@ -118,8 +121,17 @@ describe("every kind of layer and loss", function()
         copy[#copy] = 5
         assert.matches(kind.name .. ": .* must be a tensor, got 5", message(layer, table.unpack(copy)))
         copy[#copy] = inputs[#inputs]
-        copy[#copy + 1] = 8
-        assert.matches(kind.name .. ": too many arguments: 8", message(layer, table.unpack(copy)))
+        local by_place, named = 0, false
+        for _, input in ipairs(kind.inputs) do
+          if input.named then named = true else by_place = by_place + 1 end
+        end
+        local most = by_place + (named and 1 or 0)
+        copy[most + 1] = 8
+        assert.matches(kind.name .. ": too many arguments: 8", message(layer, table.unpack(copy, 1, most + 1)))
+        if named then
+          copy[most + 1], copy[most] = nil, { no_such = 1 }
+          assert.matches(kind.name .. ": unknown option no_such", message(layer, table.unpack(copy, 1, most)))
+        end
         local released = inputs[1]:clone()
         released:release()
         assert.matches("is a released tensor", message(layer, released, inputs[2]))

@@ -246,6 +246,70 @@ describe("views and places", function()
   end)
 end)
 
+describe("copies in another order of dimensions", function()
+  -- The elements of a view one by one, which no copy by squares has made.
+  local function one_by_one(x)
+    local values = {}
+    for i = 1, x:size(1) do
+      for j = 1, x:size(2) do
+        for k = 1, x:size(3) do values[#values + 1] = x[{ i, j, k }] end
+      end
+    end
+    return values
+  end
+  local function alike(a, b)
+    assert.same(a.shape, b.shape)
+    assert.is_true(a:eq(b):all())
+  end
+  local ORDERS = { { 2, 1, 3 }, { 1, 3, 2 }, { 3, 2, 1 }, { 3, 1, 2 }, { 2, 3, 1 } }
+
+  it("hold what the views hold, for sizes around whole squares", function()
+    for _, sizes in ipairs { { 3, 16, 8 }, { 2, 17, 33 }, { 20, 7, 9 }, { 1, 15, 40 }, { 4, 16, 16 }, { 8, 31, 1 } } do
+      local n = sizes[1] * sizes[2] * sizes[3]
+      for _, dtype in ipairs { "float32", "int64", "uint8" } do
+        local x = (peri.arange(1, n) % 251):to(dtype):reshape(sizes)
+        for _, order in ipairs(ORDERS) do
+          local view = x:permute(order)
+          assert.same(one_by_one(view), view:contiguous():flatten():totable())
+        end
+      end
+    end
+  end)
+
+  it("are those of large matrices, in pieces and turned round, with any number of threads", function()
+    local before = peri.get_num_threads()
+    local x = peri.arange(1, 301 * 517):to "float32":reshape(301, 517)
+    local i, j = peri.arange(1, 517):reshape(517, 1), peri.arange(1, 301):reshape(1, 301)
+    local turned = ((j - 1) * 517 + i):to "float32"
+    for threads = 1, 3 do
+      peri.set_num_threads(threads)
+      alike(turned, x:t():contiguous())
+      alike(turned:flip { 1 }, x:rot90())
+      alike(turned:flip { 2 }, x:rot90(3))
+      local target = peri.zeros(301, 600)
+      target:narrow(2, 11, 517):copy_(turned:t())
+      alike(x, target:narrow(2, 11, 517))
+      assert.equal(0, (target:narrow(2, 1, 10):sum() + target:narrow(2, 528, 73):sum()):item())
+    end
+    peri.set_num_threads(before)
+  end)
+end)
+
+describe("the first k of many", function()
+  it("are the first of a stable sort, however many, with equal elements and NaN", function()
+    local x = (peri.arange(1, 3000) * 7919 % 613):to "float32"
+    x[2000] = 0 / 0
+    for _, largest in ipairs { true, false } do
+      local sorted, index = x:sort(1, { descending = largest })
+      for _, k in ipairs { 1, 2, 15, 16, 17, 64, 700 } do
+        local values, places = x:topk(k, 1, { largest = largest })
+        assert.same(index:narrow(1, 1, k):totable(), places:totable())
+        assert.same(tostring(sorted:narrow(1, 1, k)), tostring(values))
+      end
+    end
+  end)
+end)
+
 describe("release", function()
   it("frees at once, is idempotent, and later use is a clean error", function()
     local before = peri.memory().in_use

@@ -67,14 +67,20 @@ end
 local function check_layer(kind, entry, layer, inputs, where)
   local arrays = {}
   for i, x in ipairs(inputs) do arrays[i] = array.of(x) end
-  local ok, want = pcall(entry[1], fields(kind, layer), arrays, random.stream(SEED))
-  if not ok and not array.is_refusal(want) then error(want, 0) end
+  local want = table.pack(pcall(entry[1], fields(kind, layer), arrays, random.stream(SEED)))
+  local ok = want[1]
+  if not ok and not array.is_refusal(want[2]) then error(want[2], 0) end
   peri.manual_seed(SEED)
-  local computed, got = pcall(layer, table.unpack(inputs))
-  assert.equal(ok, computed, ("%s: %s, the twin %s"):format(where, computed and "computed" or got,
+  local got = table.pack(pcall(layer, table.unpack(inputs)))
+  assert.equal(ok, got[1], ("%s: %s, the twin %s"):format(where, got[1] and "computed" or got[2],
     ok and "computes" or "refuses"))
   if ok then
-    compare.result(want, got:detach(), where, { close = entry.close, inputs = arrays })
+    assert.equal(kind.outputs, got.n - 1, where)
+    assert.equal(want.n, got.n, where)
+    for k = 2, want.n do
+      compare.result(want[k], got[k]:detach(), ("%s, result %d"):format(where, k - 1),
+        { close = entry.close, inputs = arrays })
+    end
   end
   return ok
 end

@@ -197,6 +197,20 @@ function array.promote(...)
   return FLOATS[result] and long and not floats and "float64" or result
 end
 
+-- The widest dtype of a list of arrays, whatever their dimensions.
+function array.common_dtype(list)
+  local dtype = list[1].dtype
+  for _, x in ipairs(list) do
+    local a, b = CATEGORY[dtype], CATEGORY[x.dtype]
+    if b > a then
+      dtype = x.dtype
+    elseif a == b and dtype ~= x.dtype then
+      dtype = a == 2 and "float64" or "int64"
+    end
+  end
+  return dtype
+end
+
 -- ---- dimensions ----
 
 -- A dimension from 1 or from the end (-1) among n.

@@ -177,4 +177,9 @@ function samples.tensors(arguments, found)
   return found
 end
 
+-- Gives their memory back at once.
+function samples.release(arguments)
+  for _, tensor in ipairs(samples.tensors(arguments)) do tensor:release() end
+end
+
 return samples

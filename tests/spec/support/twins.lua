@@ -15,7 +15,7 @@ local twins = {}
 for _, subject in ipairs {
   "create", "elementwise", "reduce", "scan", "order", "matrix", "convolution", "view", "index", "loss", "random",
   "pool", "normalize", "image", "augment", "arrange", "products", "norms", "linalg", "special", "bits",
-  "embedding",
+  "embedding", "recurrent", "attention",
 } do
   local rows = require("support.twins." .. subject)
   for name, entry in pairs(rows.rows or rows) do

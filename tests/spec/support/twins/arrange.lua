@@ -368,19 +368,6 @@ end
 
 -- ---- put together ----
 
-local function common_dtype(list)
-  local dtype = list[1].dtype
-  for _, x in ipairs(list) do
-    local a, b = array.CATEGORY[dtype], array.CATEGORY[x.dtype]
-    if b > a then
-      dtype = x.dtype
-    elseif a == b and dtype ~= x.dtype then
-      dtype = a == 2 and "float64" or "int64"
-    end
-  end
-  return dtype
-end
-
 -- The arrays of a list, each seen by `as`, one behind the other along the dimension along(ndim).
 local function arrange(as, along)
   return function(p)
@@ -396,7 +383,7 @@ local function arrange(as, along)
       starts[i] = total
       total = total + x.shape[d]
     end
-    return array.build(common_dtype(seen), array.with(first.shape, d, total), function(at)
+    return array.build(array.common_dtype(seen), array.with(first.shape, d, total), function(at)
       local i = #seen
       while at[d] <= starts[i] do i = i - 1 end
       return array.at(seen[i], array.with(at, d, at[d] - starts[i]))
@@ -416,7 +403,7 @@ local function block_diag(p)
     blocks[i] = { block, rows, columns }
     rows, columns = rows + block.shape[1], columns + block.shape[2]
   end
-  return array.build(common_dtype(p.tensors), { rows, columns }, function(at)
+  return array.build(array.common_dtype(p.tensors), { rows, columns }, function(at)
     for _, b in ipairs(blocks) do
       local i, j = at[1] - b[2], at[2] - b[3]
       if i >= 1 and j >= 1 and i <= b[1].shape[1] and j <= b[1].shape[2] then return array.at(b[1], { i, j }) end
@@ -433,11 +420,29 @@ local function cartesian_prod(p)
     n = n * #x.values
   end
   local shape = #list == 1 and { n } or { n, #list }
-  return array.build(common_dtype(list), shape, function(at)
+  return array.build(array.common_dtype(list), shape, function(at)
     local rest, column = at[1] - 1, at[2] or 1
     for i = #list, column + 1, -1 do rest = rest // #list[i].values end
     return list[column].values[rest % #list[column].values + 1]
   end)
+end
+
+local function combinations(p)
+  local n, r, rows = #p.x.values, p.r or 2, {}
+  if #p.x.shape ~= 1 or r < 1 or r > 99 then array.refuse() end
+  local function choose(chosen, from)
+    if #chosen == r then
+      for _, i in ipairs(chosen) do rows[#rows + 1] = i end
+      return
+    end
+    for i = from, n do
+      local more = { table.unpack(chosen) }
+      more[#more + 1] = i
+      choose(more, p.with_replacement and i or i + 1)
+    end
+  end
+  choose({}, 1)
+  return array.build(p.x.dtype, { #rows // r, r }, function(_, k) return p.x.values[rows[k]] end)
 end
 
 local parts = [[ {T(5), 1}, {T(5), 5}, {T(5), 9}, {T(5), 0}, {T(5), -1}, {T(0), 2}, {T(2, 0), 1, 1}, {T(2, 0), 3, 2},
@@ -532,6 +537,8 @@ local rows = {
   dstack = { arrange(as_lifted(3), function() return 3 end), joined },
   column_stack = { arrange(as_column, second), joined },
   block_diag = { block_diag, "{{T(1)}}, {{T(0), T(2)}}, {{T(2, 2, 2)}}, {{T(2, 3):t(), T(2, 2)}}, {{T(2), B(2)}}" },
+  combinations = { combinations, [[ {T(0)}, {T(0), 1, true}, {T(3), 0}, {T(3), -1}, {T(3), 1}, {T(3), 3}, {T(3), 4, true},
+    {T(1), 5, true}, {T()}, {T(2, 2)}, {T(9), 4}, {T(3), math.maxinteger, true}, {T(3), math.mininteger} ]] },
   cartesian_prod = { cartesian_prod, [[ {{T(0), T(2)}}, {{T(2), T(2, 2)}}, {{T()}}, {{T(3), B(2)}},
     {{T(1), T(2), T(1), T(2), T(1), T(2), T(1)}}, {{T(1), T(1), T(1), T(1), T(1), T(1), T(1), T(1)}} ]] },
 }

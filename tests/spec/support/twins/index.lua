@@ -24,8 +24,32 @@ local function index_select(p)
   end)
 end
 
+-- Index tensors with the coordinates of what is true in a mask in its place.
+local function coordinates_of(x, indices, dims)
+  local list = {}
+  for _, a in ipairs(indices) do
+    if a.dtype ~= "bool" then
+      list[#list + 1] = a
+    else
+      local first, found = #list, {}
+      if dims or #a.shape == 0 then array.refuse() end
+      for d, size in ipairs(a.shape) do
+        if x.shape[first + d] ~= size then array.refuse() end
+        found[d] = {}
+      end
+      array.build("bool", a.shape, function(at, k)
+        for d = 1, a.values[k] and #at or 0 do table.insert(found[d], at[d]) end
+        return true
+      end)
+      for d, positions in ipairs(found) do list[first + d] = array.vector("int64", positions) end
+    end
+  end
+  return list
+end
+
 -- What several index tensors choose of x: the result's shape, and where in x the element at a position of it stands.
 local function choose(x, indices, dims)
+  indices = coordinates_of(x, indices, dims)
   local n, wanted = #indices, {}
   if n == 0 or n > #x.shape or dims and #dims ~= n then array.refuse() end
   for k, index in ipairs(indices) do
@@ -152,18 +176,14 @@ end
 local function cat(list, dim)
   if #list == 0 then array.refuse() end
   local d = array.dim(dim or 1, #list[1].shape)
-  local dtype, total, owner, start = list[1].dtype, 0, {}, {}
+  local total, owner, start = 0, {}, {}
   for _, a in ipairs(list) do
     if #a.shape ~= #list[1].shape then array.refuse() end
-    if a.dtype ~= dtype then
-      if not (array.is_float(a.dtype) and array.is_float(dtype)) then array.refuse() end
-      dtype = "float64"
-    end
     need_shape({ shape = array.with(a.shape, d, 1) }, array.with(list[1].shape, d, 1))
     for i = 1, a.shape[d] do owner[total + i], start[total + i] = a, total end
     total = total + a.shape[d]
   end
-  return array.build(dtype, array.with(list[1].shape, d, total), function(at)
+  return array.build(array.common_dtype(list), array.with(list[1].shape, d, total), function(at)
     return array.at(owner[at[d]], array.with(at, d, at[d] - start[at[d]]))
   end)
 end
@@ -375,7 +395,9 @@ local rows = {
     {T(3), 1, ints{3, 1, 1}}, {T(3), 1, ints{math.maxinteger}}, {T(3), 2, I(3, 2)}, {T(), 1, ints{1}},
     {T(3, 2):t(), 1, I(2, 4)}, {T(40, 3), 1, I(40, 50)} ]] },
   index = { index, [[ {T(4), {ints{-1, 4, -4}}}, {T(4), {ints{0}}}, {T(4), {ints{5}}}, {T(4), {ints{-5}}},
-    {T(4), {T(2)}}, {T(4), {B(4)}}, {T(4, 3), {I(4, 2, 1), I(3, 3)}}, {T(4, 3), {I(4, 2), I(3, 3)}},
+    {T(4), {T(2)}}, {T(4), {B(4)}}, {T(4), {B(3)}}, {T(4), {B()}}, {T(4), {B(4, 1)}}, {T(4), {B(4)}, {dims = {1}}},
+    {T(2, 3, 4), {I(2, 1), B(3, 4)}}, {T(2, 3, 4), {B(2, 3), I(4, 1)}}, {T(0, 3), {B(0)}}, {T(4, 3):t(), {B(3, 4)}},
+    {T(4, 3), {I(4, 2, 1), I(3, 3)}}, {T(4, 3), {I(4, 2), I(3, 3)}},
     {T(4), {I(4, 2), I(4, 2)}}, {T(2, 3, 4), {I(2, 2), I(3, 2), I(4, 2)}}, {T(2, 3, 4), {I(3, 2), I(4, 2)},
     {dims = {2, 3}}}, {T(2, 3, 4), {I(2, 2), I(4, 3, 1)}, {dims = {1, -1}}}, {T(2, 3), {I(2, 2), I(2, 2)},
     {dims = {2, 1}}}, {T(2, 3), {I(2, 2)}, {dims = {3}}}, {T(2, 3), {I(2, 2)}, {dims = {1, 2}}},
@@ -408,7 +430,7 @@ local rows = {
     {{T(3)}, 2}, {{T(2, 3):t(), T(2, 3):t()}, 2} ]] },
   stack = { stack, [[ {{T(), T(), T()}}, {{T(2), T(3)}}, {{T(2, 3), T(2, 3)}, 2}, {{T(2, 3), T(2, 3)}, 3},
     {{T(2), T(2)}, 3},
-    {{T(0), T(0)}, 2}, {{I(4, 2), I(4, 2)}}, {{T(2, 3):t(), T(3, 2)}} ]] },
+    {{T(0), T(0)}, 2}, {{I(4, 2), I(4, 2)}}, {{T(2, 3):t(), T(3, 2)}}, {{T(2), I(4, 2)}, 2}, {{B(2), T(2)}} ]] },
   fill_ = { function(p)
     need_fit(p.x, p.value)
     return array.full(p.x.dtype, p.x.shape, p.value)
@@ -423,7 +445,8 @@ local rows = {
     {both(T(3, 3), 't')},
     {both(T(2, 1), 'expand', 2, 2)} ]] },
   index_put = { index_put, [[ {T(4), {ints{-1, 4, -4}}, T(3)}, {T(4), {ints{0}}, 1}, {T(4), {ints{5}}, T(1)},
-    {T(4), {T(2)}, 1}, {T(4), {B(4)}, 1}, {T(4), {ints{2, 2, 2}}, T(3)}, {T(4), {ints{2, 2, 2}}, T(3), true},
+    {T(4), {T(2)}, 1}, {T(4), {B(4)}, 1}, {T(4, 3), {B(4, 3)}, 2, true}, {T(2, 3, 4), {I(2, 1), B(3, 4)}, T(1)},
+    {T(4), {B(3)}, 1}, {T(4), {B(4)}, 1, false, {dims = {1}}}, {T(4), {ints{2, 2, 2}}, T(3)}, {T(4), {ints{2, 2, 2}}, T(3), true},
     {T(4), {ints{2, 2}}, 2, true}, {T(4), {ints{1}}, 0.5}, {T(4), {ints{1}}, 300}, {T(4), {I(4, 2)}, I(9, 2)},
     {T(4, 3), {I(4, 2)}, T(3)}, {T(4, 3), {I(4, 2)}, T(2, 1)}, {T(4, 3), {I(4, 2)}, T(2)}, {T(4, 3), {I(4, 2)}, T()},
     {T(2, 3, 4), {I(2, 2), I(4, 3, 1)}, T(3, 2, 3), {dims = {1, -1}}}, {T(3, 4):t(), {I(4, 6), I(3, 6)}, T(6)},

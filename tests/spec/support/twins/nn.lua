@@ -2,7 +2,7 @@
 --
 -- An entry is {twin, cases, initial =, close =}:
 --   twin     f(layer, inputs, stream): layer has the options and parameters (arrays) by name and `training`; inputs are
---            arrays. It gives an array, or calls array.refuse()
+--            arrays. It gives an array for each output, or calls array.refuse()
 --   cases    lists {constructor arguments, inputs} beside the kind's own `sample`, in its language
 --   initial  f(stream, sizes...): the parameters that the constructor draws, as a table of arrays
 --   initial_close  how near these are
@@ -20,6 +20,7 @@ local embedding = require "support.twins.embedding"
 local image = require "support.twins.image"
 local arrange = require "support.twins.arrange"
 local special = require "support.twins.special"
+local recurrent = require "support.twins.recurrent"
 
 -- The layer of a row: its options are the row's.
 local function of_row(entry, cases, initial, names, initial_close)
@@ -62,6 +63,145 @@ local function uniform_weights(stream, shape, outputs, options)
   local weight = uniform(stream, shape, bound)
   if options and options.bias == false then return { weight = weight } end
   return { weight = weight, bias = uniform(stream, { outputs }, bound) }
+end
+
+-- ---- recurrent layers ----
+
+local GATES = { rnn = 1, gru = 3, lstm = 4 }
+
+-- x W' + b (+ c), x of steps x batch x inputs.
+local function product(x, weight, bias, more)
+  local steps, batch, n = table.unpack(x.shape)
+  local outputs = weight.shape[1]
+  return array.build(x.dtype, { steps, batch, outputs }, function(at)
+    local sum = (bias and bias.values[at[3]] or 0) + (more and more.values[at[3]] or 0)
+    local row = ((at[1] - 1) * batch + at[2] - 1) * n
+    for k = 1, n do sum = sum + x.values[row + k] * weight.values[(at[3] - 1) * n + k] end
+    return sum
+  end)
+end
+
+-- Dimensions 1 and 2 exchanged.
+local function turned(x)
+  local a, b, n = table.unpack(x.shape)
+  return array.build(x.dtype, { b, a, n }, function(at) return x.values[((at[2] - 1) * b + at[1] - 1) * n + at[3]] end)
+end
+local function reshaped(x, ...) return x and { shape = { ... }, dtype = x.dtype, values = x.values } end
+
+-- One sequence of a layer and direction, whose parameters have that suffix, from states batch x hidden.
+local function sequence(cell, layer, suffix, x, states, reverse)
+  local own = function(name) return layer[name .. suffix] end
+  local bias, more = own "bias_ih", own "bias_hh"
+  local p = { weight = own "weight_hh", h = states[1], c = states[2], reverse = reverse,
+              nonlinearity = layer.nonlinearity }
+  if cell == "gru" then p.bias, more = more, nil end
+  p.x = product(x, own "weight_ih", bias, more)
+  return recurrent[cell .. "_sequence"][1](p)
+end
+
+local function check_input(layer, x, weight, ...)
+  if not array.is_float(x.dtype) or x.dtype ~= weight.dtype then array.refuse() end
+  local found = false
+  for _, ndim in ipairs { ... } do found = found or #x.shape == ndim end
+  if not found or x.shape[#x.shape] ~= layer.input_size then array.refuse() end
+end
+
+local function check_state(state, x, ...)
+  if state == nil then return end
+  if state.dtype ~= x.dtype or table.concat(state.shape, "x") ~= table.concat({ ... }, "x") then array.refuse() end
+end
+
+local function recurrent_layer(cell)
+  return function(layer, inputs, stream)
+    local x, ways, hidden = inputs[1], layer.bidirectional and 2 or 1, layer.hidden_size
+    local n, alone, kept = layer.num_layers * ways, #inputs[1].shape == 2, inputs[1].dtype
+    check_input(layer, x, layer.weight_ih_l0, 2, 3)
+    if alone then x = reshaped(x, x.shape[1], 1, x.shape[2]) elseif layer.batch_first then x = turned(x) end
+    local steps, batch = x.shape[1], x.shape[2]
+    if steps == 0 then array.refuse() end
+    for i = 2, 3 do
+      if alone then check_state(inputs[i], x, n, hidden) else check_state(inputs[i], x, n, batch, hidden) end
+    end
+    local last = { {}, {} }
+    for number = 1, layer.num_layers do
+      if number > 1 and layer.training and layer.dropout > 0 then
+        x = random.rows.dropout[1]({ x = x, p = layer.dropout }, stream)
+      end
+      local results = {}
+      for way = 1, ways do
+        local copy, states = (number - 1) * ways + way, {}
+        for i = 1, 2 do
+          local first = (copy - 1) * batch * hidden
+          states[i] = inputs[1 + i] and array.build(kept, { batch, hidden }, function(_, k)
+            return inputs[1 + i].values[first + k]
+          end)
+        end
+        local suffix = ("_l%d%s"):format(number - 1, way == 2 and "_reverse" or "")
+        results[way] = { sequence(cell, layer, suffix, x, states, way == 2) }
+        for i = 1, 2 do
+          for _, v in ipairs(results[way][1 + i] and results[way][1 + i].values or {}) do table.insert(last[i], v) end
+        end
+      end
+      x = array.build(kept, { steps, batch, ways * hidden }, function(at)
+        local way = (at[3] - 1) // hidden
+        return results[way + 1][1].values[((at[1] - 1) * batch + at[2] - 1) * hidden + (at[3] - 1) % hidden + 1]
+      end)
+    end
+    if alone then x = reshaped(x, steps, ways * hidden) elseif layer.batch_first then x = turned(x) end
+    local outputs = { x }
+    for i = 1, cell == "lstm" and 2 or 1 do
+      outputs[1 + i] = { shape = alone and { n, hidden } or { n, batch, hidden }, dtype = kept, values = last[i] }
+    end
+    return table.unpack(outputs)
+  end
+end
+
+local function recurrent_cell(cell)
+  return function(layer, inputs)
+    local x, hidden = inputs[1], layer.hidden_size
+    check_input(layer, x, layer.weight_ih, 1, 2)
+    local alone = #x.shape == 1
+    local batch = alone and 1 or x.shape[1]
+    local states = {}
+    for i = 1, 2 do
+      if alone then check_state(inputs[1 + i], x, hidden) else check_state(inputs[1 + i], x, batch, hidden) end
+      states[i] = reshaped(inputs[1 + i], batch, hidden)
+    end
+    local results = { sequence(cell, layer, "", reshaped(x, 1, batch, layer.input_size), states, false) }
+    table.remove(results, 1)
+    for i, state in ipairs(results) do results[i] = alone and reshaped(state, hidden) or state end
+    return table.unpack(results)
+  end
+end
+
+-- The parameters of all layers and directions; a cell has one without a suffix.
+local function recurrent_initial(cell, is_cell)
+  return function(stream, inputs, hidden, options)
+    local found, bound, gates = {}, 1 / math.sqrt(hidden), GATES[cell] * hidden
+    options = options or {}
+    local ways = options.bidirectional and 2 or 1
+    for copy = 0, is_cell and 0 or (options.num_layers or 1) * ways - 1 do
+      local suffix = is_cell and "" or ("_l%d%s"):format(copy // ways, copy % ways == 1 and "_reverse" or "")
+      local into = copy < ways and inputs or ways * hidden
+      found["weight_ih" .. suffix] = uniform(stream, { gates, into }, bound)
+      found["weight_hh" .. suffix] = uniform(stream, { gates, hidden }, bound)
+      if options.bias ~= false then
+        found["bias_ih" .. suffix] = uniform(stream, { gates }, bound)
+        found["bias_hh" .. suffix] = uniform(stream, { gates }, bound)
+      end
+    end
+    return found
+  end
+end
+
+local function recurrent_kind(cell, is_cell)
+  local cases = is_cell and [[ {{3, 9}, {T(14, 3)}}, {{3, 2}, {T(2, 4)}}, {{3, 2}, {T(2, 3), T(3, 2)}},
+    {{3, 2}, {T(2, 3), T(2)}}, {{3, 2}, {T(1, 2, 3)}}, {{3, 2}, {T(0, 3)}} ]] or [[ {{3, 9}, {T(3, 14, 3)}},
+    {{3, 2, {num_layers = 3, dropout = 0.4, bias = false}}, {T(2, 4, 3)}},
+    {{3, 2, {num_layers = 2, bidirectional = true}}, {T(4, 3)}}, {{3, 2}, {T(2, 1, 4)}}, {{3, 2}, {T(3)}},
+    {{3, 2}, {T(0, 1, 3)}}, {{3, 2}, {T(2, 1, 3), T(1, 2, 2)}}, {{3, 2}, {T(2, 1, 3), T(2, 1, 2)}} ]]
+  return { (is_cell and recurrent_cell or recurrent_layer)(cell), cases, close = "all",
+           initial = recurrent_initial(cell, is_cell) }
 end
 
 -- Ones and zeros, unless the option says that there are none; shape(sizes...) is theirs.
@@ -126,13 +266,7 @@ local kinds = {
       return { weight = weight, bias = uniform(stream, { outputs }, bound) }
     end },
   Dropout = { function(layer, inputs, stream)
-    local x = inputs[1]
-    if not array.is_float(x.dtype) then array.refuse() end
-    if not layer.training or layer.p == 0 then return x end
-    local u = random.uniform(stream, x.dtype, #x.values)
-    local limit = array.round(x.dtype, layer.p)
-    local scale = array.round(x.dtype, layer.p < 1 and 1 / (1 - layer.p) or 0)
-    return array.build(x.dtype, x.shape, function(_, k) return x.values[k] * (u(k) < limit and 0 or scale) end)
+    return random.rows.dropout[1]({ x = inputs[1], p = layer.p, training = layer.training }, stream)
   end, "{{{p = 1}}, {T(3)}}, {{{p = 0.7}}, {T(5, 13)}}, {{{p = 0.1}}, {T(0)}}" },
   Dropout2d = { function(layer, inputs, stream)
     local x = inputs[1]
@@ -180,6 +314,9 @@ local kinds = {
     normal_rows, { "index" }, "all"),
   EmbeddingBag = of_row(embedding.embedding_bag, "{{67, 9}, {I(67, 40, 3)}}, {{5, 2}, {I(5, 40)}}, {{5, 2}, {T(2, 2)}}",
     normal_rows, { "index" }, "all"),
+  RNN = recurrent_kind "rnn", GRU = recurrent_kind "gru", LSTM = recurrent_kind "lstm",
+  RNNCell = recurrent_kind("rnn", true), GRUCell = recurrent_kind("gru", true),
+  LSTMCell = recurrent_kind("lstm", true),
   Bilinear = of_row(embedding.bilinear, [[ {{7, 8, 6}, {T(9, 7), T(9, 8)}}, {{2, 2, 1}, {T(3, 2), T(2, 2)}},
     {{1, 1, 1}, {T(3, 1), T(3, 1)}} ]],
     function(stream, n1, n2, outputs, options)

@@ -278,8 +278,19 @@ rows.searchsorted = { function(p)
     end
   end
   local dtype = array.promote(p.sorted, p.values)
+  if p.sorter and (p.sorter.dtype ~= "int64" or table.concat(p.sorter.shape, "x") ~= table.concat(p.sorted.shape, "x"))
+  then
+    array.refuse()
+  end
   local sorted, values = as_elements(dtype, p.sorted), as_elements(dtype, p.values)
   local n = sorted.shape[#sorted.shape]
+  if p.sorter then
+    sorted = array.build(dtype, sorted.shape, function(at, k)
+      local from = p.sorter.values[k]
+      if from < 1 or from > n then array.refuse() end
+      return array.at(sorted, array.with(at, #at, from))
+    end)
+  end
   return array.build("int64", values.shape, function(at)
     local row, from = array.at(values, at), 0
     if #sorted.shape > 1 then from = array.offset(sorted, array.with(at, #at, 1)) - 1 end
@@ -291,6 +302,10 @@ end, [[ {peri.tensor{1, 2, 2, 3}, 2}, {peri.tensor{1, 2, 2, 3}, 2, true}, {peri.
   {peri.tensor{1, 2, 0/0}, peri.tensor{0/0, 1}, true}, {peri.tensor{1, 2, 0/0}, peri.tensor{0/0, 1}},
   {peri.tensor{1, 2}, 1, true, {side = 'left'}}, {peri.tensor{1, 2}, 1, false, {side = 'left'}},
   {T(67):sort(), T(9, 9)},
+  {peri.tensor{5, 1, 3}, 2, {sorter = ints{2, 3, 1}}}, {peri.tensor{{3, 1}, {1, 2}}, T(2, 4), {sorter = ints{{2, 1}, {1, 2}}}},
+  {peri.tensor{5, 1, 3}, 2, {sorter = ints{2, 3}}}, {peri.tensor{5, 1, 3}, 2, {sorter = ints{2, 3, 4}}},
+  {peri.tensor{5, 1, 3}, 2, {sorter = ints{2, 3, 0}}}, {peri.tensor{5, 1, 3}, T(3), {sorter = B(3)}},
+  {peri.zeros(0), T(3), {sorter = I(3, 0)}},
   {peri.tensor{1, 2}, 1, false, {side = 'right'}}, {T(2, 0), T(2, 3)}, {peri.tensor{1, 2}:to 'uint8', 300} ]] }
 rows.bucketize = { function(p)
   if #p.boundaries.shape ~= 1 then array.refuse() end

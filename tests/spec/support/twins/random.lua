@@ -250,6 +250,16 @@ local function multinomial(p, stream)
   return array.build("int64", #w.shape == 2 and { rows, draws } or { draws }, function(_, k) return chosen[k] end)
 end
 
+local function dropout(p, stream)
+  local x, rate = p.x, p.p or 0.5
+  if not array.is_float(x.dtype) or not (rate >= 0 and rate <= 1) then array.refuse() end
+  if p.training == false or rate == 0 then return array.copy(x) end
+  local u = random.uniform(stream, x.dtype, #x.values)
+  local limit = array.round(x.dtype, rate)
+  local scale = array.round(x.dtype, rate < 1 and 1 / (1 - rate) or 0)
+  return array.build(x.dtype, x.shape, function(_, k) return x.values[k] * (u(k) < limit and 0 or scale) end)
+end
+
 local shapes = [[ {{}}, {1}, {0}, {5}, {7, 9}, {3, {dtype = 'float64'}}, {{2, 2}, {dtype = 'float64'}},
     {2, {dtype = 'int64'}}, {1037}, {519, {dtype = 'float64'}} ]]
 
@@ -274,6 +284,8 @@ random.rows = {
     {T(3), 1, {2, 3}}, {T(3), 1, {2, 2}}, {T(2, 3), peri.ones(3), 3}, {T(3), -peri.ones(3)},
     {peri.zeros(2, 1, {dtype = 'float64'}), peri.ones(3)}, {ints{1, 2}, 1}, {T(2), 1, {2}, {dtype = 'float64'}},
     {T(0), 1}, {0, 1, {2}, {dtype = 'int64'}}, {T(3, 2):t(), 0.5} ]], close = "all" },
+  dropout = { dropout, [[ {T()}, {T(0)}, {T(1037), 0.3}, {T(40, 50):t(), 0.9}, {T(3), 0}, {T(3), 1.1}, {T(3), -1},
+    {T(3), 0/0}, {S()} ]] },
   bernoulli = { bernoulli, [[ {peri.rand(700)}, {peri.rand(3, 4, {dtype = 'float64'}):t()}, {peri.zeros(4)},
     {peri.ones(4)}, {peri.ones(2) * 1.5}, {-peri.ones(2)}, {peri.ones(1) * (0/0)}, {peri.ones(2, {dtype = 'int64'})},
     {peri.rand({})}, {peri.rand(0)} ]] },
