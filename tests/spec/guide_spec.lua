@@ -68,8 +68,10 @@ describe("docs/guide.md #program", function()
     end
     assert.is_true(#blocks > 20)
     assert.equal(#blocks, #printed)
+    -- A line's number in a message is that of the reader's file.
+    local function anywhere(text) return (text:gsub("guide%.lua:%d+:", "guide.lua:N:")) end
     for k, block in ipairs(blocks) do
-      assert.equal(block.output or "", printed[k], ("the block of line %d"):format(block.line))
+      assert.equal(anywhere(block.output or ""), anywhere(printed[k]), ("the block of line %d"):format(block.line))
     end
     for name, magic in pairs {
       ["loss.svg"] = "^<%?xml", ["svc.svg"] = "^<%?xml", ["svc.png"] = "^\137PNG",

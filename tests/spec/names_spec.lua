@@ -169,8 +169,8 @@ describe("a message", function()
       message(nn.MSELoss(), peri.rand(3, 2), wide))
     assert.matches('A is float32 but b is float64 %(A:to "float64"',
       message(peri.linalg.solve, peri.eye(3), wide))
-    assert.matches('tensor 2 is int64 but tensor 1 is float32 %(x:to "float32" converts%)',
-      message(peri.cat, { peri.rand(2), peri.arange(1, 2) }))
+    assert.matches("tensor 2 is int64 but tensor 1 is float32 %(expected floats of one dtype%)",
+      message(peri.linalg.multi_dot, { peri.rand(2, 2), peri.eye(2, { dtype = "int64" }) }))
   end)
 
   it("names a bound that is one", function()
