@@ -8,8 +8,8 @@ blanks, padded with spaces to 8 bytes."""
 
 import json
 import os
-import textwrap
 import struct
+import textwrap
 from collections import OrderedDict
 
 import numpy as np
