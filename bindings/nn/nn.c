@@ -54,7 +54,7 @@ static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const
     for (int i = 0; i < n; i++) {
       numbers[i] = fabs(values[i]) < 0x1p62 ? (int64_t)values[i] : INT64_MAX;
       if (isnan(values[i])) numbers[i] = 0;
-      if (values[i] == 0) bind_error(L, kind->name, "%s is 0 (expected at least 1)", size->name);
+      if (values[i] == 0 && !size->zero) bind_error(L, kind->name, "%s is 0 (expected at least 1)", size->name);
     }
     return n;
   }
@@ -330,6 +330,12 @@ static int list_kinds(lua_State *L) {
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "sizes");
+    lua_newtable(L);
+    for (int i = 0; (*kind)->sizes[i].name != NULL; i++) {
+      lua_pushboolean(L, (*kind)->sizes[i].zero);
+      lua_setfield(L, -2, (*kind)->sizes[i].name);
+    }
+    lua_setfield(L, -2, "from_zero");
     bind_push_options(L, (*kind)->options);
     lua_setfield(L, -2, "options");
     lua_newtable(L);

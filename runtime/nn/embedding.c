@@ -52,15 +52,18 @@ const peri_layer_kind peri_kind_embedding = {
 const peri_layer_kind peri_kind_embedding_bag = {
     .name = "EmbeddingBag",
     .inputs = 1,
+    .further = {{"offsets"}},
     .sizes = {{"num_embeddings"}, {"embedding_dim"}},
     .options = {PADDING, {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "sum mean", "what becomes of the rows of a bag"}},
     .parameters = {{"weight", NULL, 2, {NUMBERS, SIZE}, normal_rows}},
     .row = &peri_op_embedding_bag,
-    .sample = "{{5, 3}, {I(5, 4, 2)}}, {{4, 2, {padding_idx = 2, mode = 'sum'}}, {I(4, 2, 3)}}, {{2, 1}, {I(2, 2, 5)}}",
+    .sample =
+        "{{5, 3}, {I(5, 4, 2)}}, {{4, 2, {padding_idx = 2, mode = 'sum'}}, {I(4, 2, 3)}}, {{2, 1}, {I(2, 2, 5)}}, "
+        "{{3, 2}, {I(3, 5), peri.tensor({1, 3, 3}, {dtype = 'int64'})}}",
     .doc = "EmbeddingBag(num_embeddings, embedding_dim, {padding_idx = 'none', mode = 'mean', dtype = 'float32'}) -> "
            "layer\n"
            "The mean or the sum of an Embedding's rows for each row of x, bags x length, without those of padding_idx: "
-           "peri.embedding_bag."};
+           "peri.embedding_bag. layer(x, offsets): x is a vector, and offsets says where its bags begin."};
 
 /* ---- two inputs ---- */
 
@@ -109,3 +112,31 @@ const peri_layer_kind peri_kind_upsample = {
     .doc = "Upsample({size = 'none', scale_factor = 'none', mode = 'nearest', align_corners = false}) -> layer\n"
            "N x C x L or N x C x H x W at another size, of which one of size and scale_factor is given: "
            "peri.interpolate."};
+
+static peri_status forward_zero_pad(const peri_layer *layer, peri_tensor *const *inputs, int activation,
+                                    peri_tensor **out) {
+  const peri_layout *x = &inputs[0]->layout;
+  char text[PERI_SHAPE_TEXT];
+  (void)activation;
+  if (x->ndim != 3 && x->ndim != 4) {
+    return peri_fail(layer->context, PERI_ERR_ARGUMENT, "ZeroPad2d: x is %s (expected N x C x H x W, or C x H x W)",
+                     peri_shape_text(x->ndim, x->shape, text));
+  }
+  peri_call call;
+  peri_call_open(&call, layer->context, &peri_op_pad);
+  call.args[0].given = true;
+  call.args[0].tensor = inputs[0];
+  peri_call_sizes(&call, 1, 4, layer->sizes);
+  return peri_layer_run(&call, out);
+}
+
+const peri_layer_kind peri_kind_zero_pad2d = {
+    .name = "ZeroPad2d",
+    .inputs = 1,
+    .sizes = {{"padding", 4, .zero = true}},
+    .forward = forward_zero_pad,
+    .sample = "{{1}, {T(2, 1, 2, 3)}}, {{{1, 0, 2, 3}}, {T(2, 3, 2)}}, {{0}, {T(1, 1, 1)}}",
+    .doc =
+        "ZeroPad2d(padding) -> layer\n"
+        "Zeros around the images of N x C x H x W, or C x H x W: as many columns on the left and right, and rows above "
+        "and below, as a table of four numbers from 0 says, or one number for all."};

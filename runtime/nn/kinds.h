@@ -20,7 +20,7 @@ peri_status peri_layer_drop(peri_context *context, double p, peri_tensor *x, per
 extern const peri_layer_kind peri_kind_conv1d, peri_kind_conv2d, peri_kind_conv_transpose2d, peri_kind_max_pool1d,
     peri_kind_avg_pool1d, peri_kind_adaptive_avg_pool1d, peri_kind_adaptive_max_pool2d, peri_kind_layer_norm,
     peri_kind_rms_norm, peri_kind_group_norm, peri_kind_instance_norm2d, peri_kind_embedding, peri_kind_embedding_bag,
-    peri_kind_bilinear, peri_kind_dropout2d, peri_kind_unflatten, peri_kind_upsample;
+    peri_kind_bilinear, peri_kind_dropout2d, peri_kind_unflatten, peri_kind_upsample, peri_kind_zero_pad2d;
 extern const peri_layer_kind peri_kind_max_pool2d, peri_kind_avg_pool2d, peri_kind_adaptive_avg_pool2d,
     peri_kind_batch_norm1d, peri_kind_batch_norm2d;
 extern const peri_layer_kind peri_kind_rnn, peri_kind_lstm, peri_kind_gru, peri_kind_rnn_cell, peri_kind_lstm_cell,

@@ -93,9 +93,9 @@ static peri_status check_arguments(peri_context *context, const peri_layer_kind 
   int first = kind->inputs; /* of the row's parameters, those that are sizes and options */
   for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++, first++) {
     for (int i = 0; i < peri_layer_size_values(size); i++, sizes++) {
-      if (*sizes >= 1 || (size->open && i > 0 && *sizes == 0)) continue;
-      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is %lld (expected at least 1)", kind->name, size->name,
-                       (long long)*sizes);
+      if (*sizes >= (size->zero ? 0 : 1) || (size->open && i > 0 && *sizes == 0)) continue;
+      return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is %lld (expected at least %d)", kind->name, size->name,
+                       (long long)*sizes, size->zero ? 0 : 1);
     }
   }
   for (int i = 0; kind->row != NULL && kind->options[i].name != NULL; i++) {

@@ -26,6 +26,7 @@ typedef struct peri_layer_size {
   const char *name;
   int count; /* from 2 on a list of so many, or one number for all of them */
   bool open; /* the list has from 1 number to so many; those that are missing are 0 */
+  bool zero; /* 0 is a size too (padding) */
 } peri_layer_size;
 
 typedef struct peri_layer_parameter {

@@ -1,6 +1,7 @@
 /* Normalisation as layers. The running statistics of batch_norm are buffers. */
 #include "nn/kinds.h"
 #include "ops/rows.h"
+#include "kernels/kernels.h"
 
 enum { EPS, MOMENTUM }; /* options */
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR, BATCHES };
@@ -158,6 +159,56 @@ const peri_layer_kind peri_kind_group_norm = {
            "Normalises each sample of N x C, or with more dimensions behind, in num_groups groups of its C = "
            "num_channels channels: peri.group_norm. weight and bias, one for each channel, begin as ones and zeros."};
 
+/* What the batch makes of the running statistics: the means of those of each image, into room for 2 + 2 N numbers of
+ * each of C channels, of which the first two are the new ones. */
+static peri_status images_statistics(const peri_layer *layer, peri_tensor *x, double *room) {
+  const int64_t n = x->layout.shape[0], c = x->layout.shape[1], count = x->layout.shape[2] * x->layout.shape[3];
+  double *now[2] = {room, room + c}, *mean = room + 2 * c, *variance = mean + n * c,
+         momentum = layer->options[MOMENTUM];
+  const peri_channels channels = {1, n * c, count};
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous(x, &own));
+  peri_status status = peri_channel_moments(layer->context, own->layout.dtype, channels, own->data, mean, variance);
+  peri_tensor_release(&own);
+  for (int64_t k = 0; k < c && status == PERI_OK; k++) {
+    now[0][k] = now[1][k] = 0;
+    for (int64_t i = 0; i < n; i++) {
+      now[0][k] += mean[i * c + k] / (double)n;
+      now[1][k] += variance[i * c + k] * ((double)count / ((double)count - 1)) / (double)n;
+    }
+    for (int j = 0; j < 2; j++) {
+      const peri_tensor *running = layer->parameters[RUNNING_MEAN + j];
+      const size_t size = peri_dtype_size(running->layout.dtype);
+      const double was = peri_load_number(running->layout.dtype, running->data + (size_t)k * size);
+      now[j][k] = (1 - momentum) * was + momentum * now[j][k];
+    }
+  }
+  return status;
+}
+
+static void set_running(const peri_layer *layer, const double *room) {
+  for (int j = 0; j < 2; j++) {
+    peri_tensor *running = layer->parameters[RUNNING_MEAN + j];
+    const int64_t c = running->layout.numel;
+    const size_t size = peri_dtype_size(running->layout.dtype);
+    for (int64_t k = 0; k < c; k++)
+      peri_store_number(running->layout.dtype, running->data + (size_t)k * size, room[j * c + k]);
+    running->storage->version++;
+  }
+}
+
+static peri_status normalize_images(const peri_layer *layer, peri_tensor *x, peri_tensor **out) {
+  peri_tensor *operands[] = {x, layer->parameters[WEIGHT], layer->parameters[BIAS]};
+  peri_call call;
+  peri_call_open(&call, layer->context, &peri_op_instance_norm);
+  for (int i = 0; i < 3; i++) {
+    call.args[i].given = operands[i] != NULL;
+    call.args[i].tensor = operands[i];
+  }
+  call.args[3].number = layer->options[EPS];
+  return peri_layer_run(&call, out);
+}
+
 static peri_status forward_instance_norm(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                          peri_tensor **out) {
   const peri_layout *x = &inputs[0]->layout;
@@ -167,25 +218,38 @@ static peri_status forward_instance_norm(const peri_layer *layer, peri_tensor *c
     return peri_fail(layer->context, PERI_ERR_ARGUMENT, "InstanceNorm2d: x is %s (expected N x %lld x H x W)",
                      peri_shape_text(x->ndim, x->shape, text), (long long)layer->sizes[0]);
   }
-  peri_tensor *operands[] = {inputs[0], layer->parameters[0], layer->parameters[1]};
-  peri_call call;
-  peri_call_open(&call, layer->context, &peri_op_instance_norm);
-  for (int i = 0; i < 3; i++) {
-    call.args[i].given = operands[i] != NULL;
-    call.args[i].tensor = operands[i];
+  const bool tracks = layer->parameters[RUNNING_MEAN] != NULL;
+  if (tracks && !layer->training) return forward(layer, inputs[0], 4, 4, "N x C x H x W", out);
+  PERI_TRY(normalize_images(layer, inputs[0], out));
+  if (!tracks || x->numel == 0) return PERI_OK;
+  const size_t bytes = (size_t)((2 + 2 * x->shape[0]) * x->shape[1]) * sizeof(double);
+  void *room;
+  peri_status status = peri_alloc(layer->context, bytes, &room);
+  if (status == PERI_OK) {
+    status = images_statistics(layer, inputs[0], room);
+    if (status == PERI_OK) set_running(layer, room);
+    peri_free(layer->context, room, bytes);
   }
-  call.args[3].number = layer->options[0];
-  return peri_layer_run(&call, out);
+  if (status != PERI_OK) peri_tensor_release(out);
+  return status;
 }
 
 const peri_layer_kind peri_kind_instance_norm2d = {
     .name = "InstanceNorm2d",
     .inputs = 1,
     .sizes = {{"num_features"}},
-    .options = {EPS_OPTION, AFFINE_OPTION(0)},
-    .parameters = {{"weight", "affine", 1, {0}, peri_init_ones}, {"bias", "affine", 1, {0}, peri_init_zeros}},
+    .options = {EPS_OPTION,
+                {"momentum", PERI_OPTION_NUMBER, 0.1, 0, 1, NULL, "how much of the running statistics a batch becomes"},
+                AFFINE_OPTION(0),
+                {"track_running_stats", PERI_OPTION_BOOL, 0, 0, 0, NULL,
+                 "keep running statistics, which serve after eval()"}},
+    .parameters = PARAMETERS,
     .forward = forward_instance_norm,
-    .sample = "{{3}, {T(2, 3, 2, 4)}}, {{2, {affine = true, eps = 0.01}}, {T(1, 2, 3, 3)}}, {{2}, {T(4, 2, 1, 2)}}",
-    .doc = "InstanceNorm2d(num_features, {eps = 1e-5, affine = false, dtype = 'float32'}) -> layer\n"
+    .sample = "{{3}, {T(2, 3, 2, 4)}}, {{2, {affine = true, eps = 0.01}}, {T(1, 2, 3, 3)}}, {{2}, {T(4, 2, 1, 2)}}, "
+              "{{2, {track_running_stats = true, momentum = 0.5}}, {T(2, 2, 2, 2)}}",
+    .doc = "InstanceNorm2d(num_features, {eps = 1e-5, momentum = 0.1, affine = false, track_running_stats = false, "
+           "dtype = 'float32'}) -> layer\n"
            "Normalises each of the C = num_features channels of each image of N x C x H x W, while training and after "
-           "eval() alike: peri.instance_norm. weight and bias, with affine = true, begin as ones and zeros."};
+           "eval() alike: peri.instance_norm. weight and bias, with affine = true, begin as ones and zeros. With "
+           "track_running_stats = true the means over the images of mean and variance go into running_mean and "
+           "running_var while training, as those of BatchNorm2d, and serve after eval()."};

@@ -3,7 +3,7 @@
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
-enum { INDEX, WEIGHT, PADDING, MODE };
+enum { INDEX, WEIGHT, PADDING, MODE, OFFSETS };
 
 static peri_status infer_embedding(peri_call *call) {
   const peri_layout *index = &call->args[INDEX].tensor->layout, *weight = &call->args[WEIGHT].tensor->layout;
@@ -88,17 +88,99 @@ const peri_op peri_op_embedding = {
            "Errors: an index or padding_idx beyond the rows.",
 };
 
+static int64_t offset_of(const peri_tensor *offsets, int64_t bag) {
+  return peri_load_integer(PERI_INT64, offsets->data + bag * offsets->layout.strides[0] * 8);
+}
+
+static peri_status check_offsets(peri_call *call) {
+  const peri_tensor *offsets = call->args[OFFSETS].tensor;
+  const peri_layout *index = &call->args[INDEX].tensor->layout, *o = &offsets->layout;
+  char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT];
+  if (index->ndim != 1 || o->ndim != 1 || o->dtype != PERI_INT64) {
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s and offsets %s of %s (expected two vectors of int64)",
+                          peri_shape_text(index->ndim, index->shape, a), peri_shape_text(o->ndim, o->shape, b),
+                          peri_dtype_name(o->dtype));
+  }
+  for (int64_t i = 0, before = 1; i < o->numel; i++) {
+    const int64_t at = offset_of(offsets, i);
+    if (at < before || at > index->numel + 1 || (i == 0 && at != 1)) {
+      return peri_call_fail(call, PERI_ERR_ARGUMENT, "offsets[%lld] is %lld (expected %lld%s)", (long long)i + 1,
+                            (long long)at, (long long)before,
+                            i == 0 ? ", where the first bag begins" : " or more, and at most the end of index");
+    }
+    before = at;
+  }
+  return PERI_OK;
+}
+
 static peri_status infer_bag(peri_call *call) {
   const peri_layout *index = &call->args[INDEX].tensor->layout;
   char text[PERI_SHAPE_TEXT];
   PERI_TRY(infer_embedding(call));
+  if (call->args[OFFSETS].tensor != NULL) return check_offsets(call);
   if (index->ndim == 2) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s (expected bags x length)",
                         peri_shape_text(index->ndim, index->shape, text));
 }
 
+/* For each element of index the number of its bag, from 1. */
+static peri_value bags_of(peri_backward *B) {
+  const peri_tensor *offsets = B->args[OFFSETS].tensor;
+  const int64_t n = B->args[INDEX].tensor->layout.numel, bags = offsets->layout.shape[0];
+  peri_layout layout;
+  peri_tensor *bag = NULL;
+  peri_layout_set(&layout, PERI_INT64, 1, &n);
+  peri_status status = peri_tensor_empty(B->context, &layout, &bag);
+  for (int64_t b = 0; status == PERI_OK && b < bags; b++) {
+    const int64_t end = b + 1 < bags ? offset_of(offsets, b + 1) - 1 : n;
+    for (int64_t i = offset_of(offsets, b) - 1; i < end; i++) ((int64_t *)(void *)bag->data)[i] = b + 1;
+  }
+  return peri_formula_own(B, status, bag);
+}
+
+/* The rows of x, n x size, added up by bag. */
+static peri_value add_by_bag(peri_backward *B, peri_value x, peri_value bag, int64_t size) {
+  const int64_t shape[2] = {B->args[OFFSETS].tensor->layout.shape[0], size};
+  peri_layout layout;
+  peri_tensor *zeros = NULL;
+  if (B->formula->status != PERI_OK) return x;
+  peri_layout_set(&layout, B->args[WEIGHT].tensor->layout.dtype, 2, shape);
+  peri_status status = peri_tensor_full(B->context, &layout, 0, &zeros);
+  peri_value sums = peri_formula_own(B, status, zeros);
+  if (B->formula->status != PERI_OK) return x;
+  peri_call call;
+  peri_step_open(B, &call, &peri_op_index_add, 4, (peri_value[]){sums, peri_constant(0), bag, x});
+  call.args[1].integer = 0;
+  return peri_step_run(B, &call);
+}
+
+/* The same where offsets say where bags begin. */
+static peri_status compose_bags(peri_backward *B) {
+  const int64_t n = B->args[INDEX].tensor->layout.numel, size = B->args[WEIGHT].tensor->layout.shape[1];
+  peri_value padded, y = rows_of(B, &padded), bag = bags_of(B);
+  if (padded.tensor != NULL) y = peri_apply(B, &peri_op_masked_fill, 3, (peri_value[]){y, padded, peri_constant(0)});
+  y = add_by_bag(B, y, bag, size);
+  if (B->args[MODE].integer == 1 && B->formula->status == PERI_OK) {
+    const peri_dtype dtype = B->args[WEIGHT].tensor->layout.dtype;
+    peri_value one;
+    if (padded.tensor != NULL) {
+      one = peri_step_convert(B, peri_step_eq(B, padded, peri_constant(0)), dtype);
+    } else {
+      peri_layout layout;
+      peri_tensor *ones = NULL;
+      peri_layout_set(&layout, dtype, 2, (int64_t[]){n, 1});
+      peri_status status = peri_tensor_full(B->context, &layout, 1, &ones);
+      one = peri_formula_own(B, status, ones);
+    }
+    y = peri_step_div(B, y, peri_step_maximum(B, add_by_bag(B, one, bag, 1), peri_constant(1)));
+  }
+  peri_answer(B, 0, y);
+  return PERI_OK;
+}
+
 /* The rows of a bag that are no padding, added up, and for the mean divided by their number (of none: 0). */
 static peri_status compose_bag(peri_backward *B) {
+  if (B->args[OFFSETS].tensor != NULL) return compose_bags(B);
   const peri_layout *index = &B->args[INDEX].tensor->layout, *weight = &B->args[WEIGHT].tensor->layout;
   const int64_t bags[3] = {index->shape[0], index->shape[1], weight->shape[1]}, along = 1;
   peri_value padded, y = rows_of(B, &padded);
@@ -123,17 +205,21 @@ const peri_op peri_op_embedding_bag = {
     .params = {{"index", PERI_KIND_TENSOR},
                {"weight", PERI_KIND_TENSOR},
                {"padding_idx", PERI_KIND_INTEGER, .optional = true, .named = true},
-               {"mode", PERI_KIND_CHOICE, .optional = true, .named = true, .otherwise = 1, .choices = "sum mean"}},
+               {"mode", PERI_KIND_CHOICE, .optional = true, .named = true, .otherwise = 1, .choices = "sum mean"},
+               {"offsets", PERI_KIND_INDICES, .optional = true, .named = true}},
     .infer = infer_bag,
     .compose = compose_bag,
     .low = -1,
     .high = 1,
     .sample = "{I(5, 3, 4), T(5, 2)}, {I(5, 2, 3), T(5, 2), {padding_idx = 1, mode = 'sum'}}, "
-              "{I(3, 4, 3), T(3, 2), {padding_idx = 2}}",
-    .doc = "embedding_bag(index, weight, {padding_idx, mode = 'mean'}) -> tensor\n"
-           "Of each row of index, bags x length, the mean or the sum of the rows of weight that it names: embedding, "
-           "reduced along the length. Those of padding_idx are left out; a bag of nothing else gives 0.\n"
-           "Errors: an index or padding_idx beyond the rows.",
+              "{I(3, 4, 3), T(3, 2), {padding_idx = 2}}, {I(4, 5), T(4, 2), {offsets = {1, 3, 3}}}, "
+              "{I(3, 4), T(3, 2), {offsets = {1, 2}, mode = 'sum', padding_idx = 2}}",
+    .doc =
+        "embedding_bag(index, weight, {padding_idx, mode = 'mean', offsets}) -> tensor\n"
+        "Of each row of index, bags x length, the mean or the sum of the rows of weight that it names: embedding, "
+        "reduced along the length. Or index is a vector, and offsets (a table or an int64 tensor) says at which of its "
+        "elements each bag begins, the first at 1. Those of padding_idx are left out; a bag of nothing gives 0.\n"
+        "Errors: an index or padding_idx beyond the rows; offsets that go down, or do not begin with 1.",
 };
 
 /* ---- bilinear ---- */

@@ -35,7 +35,7 @@ extern const peri_op peri_op_layer_norm, peri_op_rms_norm, peri_op_group_norm, p
     peri_op_hinge_embedding_loss, peri_op_kl_div, peri_op_poisson_nll_loss, peri_op_gaussian_nll_loss, peri_op_nll_loss,
     peri_op_cross_entropy_rows, peri_op_multi_margin_loss, peri_op_multilabel_margin_loss, peri_op_margin_ranking_loss,
     peri_op_cosine_embedding_loss, peri_op_triplet_margin_loss, peri_op_rnn_sequence, peri_op_gru_sequence,
-    peri_op_lstm_sequence, peri_op_dropout;
+    peri_op_lstm_sequence, peri_op_dropout, peri_op_index_add;
 /* No row of the table: what functions outside the runtime are recorded as. */
 extern const peri_op peri_op_function;
 
@@ -137,6 +137,7 @@ extern const peri_op *const peri_ops_repeat[];
 extern const peri_op *const peri_ops_assemble[];
 extern const peri_op *const peri_ops_interpolate[];
 extern const peri_op *const peri_ops_pad[];
+extern const peri_op *const peri_ops_augment[];
 extern const peri_op *const peri_ops_recurrent[];
 extern const peri_op *const peri_ops_dropout[];
 extern const peri_op *const peri_ops_attention[];

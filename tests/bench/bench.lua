@@ -4,6 +4,7 @@
 --   ./dev bench svm [row...]                        the support vector machines: see tests/bench/svm.lua
 --   ./dev bench product [part...]                   products and convolutions: tests/bench/product.lua
 --   ./dev bench tensor [row...]                     operations of tensors: tests/bench/tensor.lua
+--   ./dev bench nn [row...]                         networks: tests/bench/nn.lua
 --   ./dev bench parts [part...]                     Perilune alone, for the runtime's constants: tests/bench/parts.lua
 --
 -- PERILUNE_MNIST names a folder with MNIST; without it, generated digits of the same shapes serve.
@@ -16,6 +17,7 @@ local svm_rows = dofile "tests/bench/svm.lua"
 local parts = dofile "tests/bench/parts.lua"
 local product = dofile "tests/bench/product.lua"
 local tensor = dofile "tests/bench/tensor.lua"
+local networks = dofile "tests/bench/nn.lua"
 
 local program = arg[-1]
 
@@ -172,7 +174,7 @@ end
 
 local order = { "start", "circle", "mnist", "ops", "optim", "svm" }
 local chosen = #arg > 0 and { table.unpack(arg) } or order
-local with_rows = { svm = svm_rows, product = product, tensor = tensor, parts = parts }
+local with_rows = { svm = svm_rows, product = product, tensor = tensor, nn = networks, parts = parts }
 local rows = {} -- of one of those: what follows the word
 if chosen[1] == "svm60000" then chosen = { "svm", "mnist60000" } end
 if with_rows[chosen[1]] then
@@ -183,7 +185,7 @@ for name, bench in pairs(with_rows) do benches[name] = function() bench(rows) en
 for _, name in ipairs(chosen) do
   if not benches[name] then
     local known = table.concat(order, ", ")
-    io.stderr:write(("bench: no bench %s (known: %s, product, tensor, parts)\n"):format(name, known))
+    io.stderr:write(("bench: no bench %s (known: %s, product, tensor, nn, parts)\n"):format(name, known))
     os.exit(1)
   end
 end

@@ -19,7 +19,15 @@ describe("Sequential", function()
       for i, layer in ipairs(net) do seen[i] = layer end
       assert.same({ a, b }, seen)
     end
-    assert.equal("Sequential(\n  (1): Linear(2, 3)\n  (2): Tanh()\n)", tostring(nn.Sequential(a, b)))
+    assert.equal([[
+Sequential(            -- 502,009 parameters
+  (1): Linear(2, 3)    -- 9: weight 3x2, bias 3
+  (2): Tanh()
+  (3): LSTM(250, 250)  -- 502,000: weight_ih_l0 1000x250, weight_hh_l0 1000x250, bias_ih_l0 1000, bias_hh_l0 1000
+)]], tostring(nn.Sequential(a, b, nn.LSTM(250, 250))))
+    assert.equal("Sequential(\n  (1): Tanh()\n)", tostring(nn.Sequential(b)))
+    local shared = nn.Sequential(a, a) -- counted once
+    assert.equal("Sequential(          -- 9 parameters", tostring(shared):match "[^\n]+")
     assert.equal("Sequential()", tostring(nn.Sequential()))
   end)
 

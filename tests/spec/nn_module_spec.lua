@@ -27,9 +27,20 @@ describe("Module.extend", function()
     assert.is_nil(net.nothing)
     assert.same({ 4, 2 }, net(peri.zeros(4, 3)).shape)
     assert.same({ 4, 2 }, net:forward(peri.zeros(4, 3)).shape)
-    assert.equal("Net(\n  (fc1): Linear(3, 5)\n  (act): Tanh()\n  (fc2): Linear(5, 2)\n)", tostring(net))
-    local inner = "(\n    (fc1): Linear(3, 5)\n    (act): Tanh()\n    (fc2): Linear(5, 2)\n  )"
-    assert.equal("Sequential(\n  (1): Net" .. inner .. "\n)", tostring(nn.Sequential(net)))
+    assert.equal([[
+Net(                   -- 33 parameters
+  (fc1): Linear(3, 5)  -- 20: weight 5x3, bias 5
+  (act): Tanh()
+  (fc2): Linear(5, 2)  -- 12: weight 2x5, bias 2
+)]], tostring(net))
+    assert.equal([[
+Sequential(              -- 33 parameters
+  (1): Net(              -- 33
+    (fc1): Linear(3, 5)  -- 20: weight 5x3, bias 5
+    (act): Tanh()
+    (fc2): Linear(5, 2)  -- 12: weight 2x5, bias 2
+  )
+)]], tostring(nn.Sequential(net)))
   end)
 
   it("keeps the place of a part that is replaced, and forgets one that is gone", function()

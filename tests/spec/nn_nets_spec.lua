@@ -4,6 +4,16 @@ local message = require("support.fails").message
 local nn = peri.nn
 
 describe("nn.summary", function()
+  it("counts recurrent layers and attention, and goes on with the first output", function()
+    local s = nn.summary(nn.Sequential(nn.LSTM(3, 4, { num_layers = 2 }), nn.TransformerEncoder(
+      nn.TransformerEncoderLayer(4, 2, { dim_feedforward = 5 }), 2)), { 6, 2, 3 })
+    assert.same({ 6, 2, 4 }, s[2].shape)
+    assert.equal(6 * 2 * (16 * 3 + 16 * 4 * 3), s[2].macs)
+    -- projections, scores and values of 6 keys each, and the two linear layers
+    assert.equal(2 * (12 * (4 * 4 * 4 + 2 * 6 * 4) + 2 * 12 * 4 * 5), s[3].macs)
+    assert.equal(3 * 6 * (4 + 2), nn.summary(nn.GRUCell(4, 2), { 3, 4 }).macs)
+  end)
+
   local function net()
     return nn.Sequential(nn.Conv2d(1, 4, 3, { padding = 1 }), nn.ReLU(), nn.BatchNorm2d(4), nn.MaxPool2d(2),
       nn.Flatten(), nn.Sequential(nn.Linear(64, 10), nn.Dropout()))

@@ -106,7 +106,9 @@ describe("every kind of layer and loss", function()
         for _, wrong in ipairs { 0, -3, 1.5, "x", false } do
           local arguments = { table.unpack(given, 1, #kind.sizes) }
           arguments[i] = wrong
-          assert.matches(kind.name .. ": " .. size, message(make, table.unpack(arguments)), 1, true)
+          if wrong ~= 0 or not kind.from_zero[size] then
+            assert.matches(kind.name .. ": " .. size, message(make, table.unpack(arguments)), 1, true)
+          end
         end
       end
       local many = { table.unpack(given, 1, #kind.sizes) }
@@ -253,6 +255,24 @@ describe("Dropout", function()
     assert.is_true(math.abs(y:max():item() - 1 / 0.75) < 1e-6)
     assert.equal(x, layer:eval()(x))
     assert.is_true(nn.Dropout { p = 1 }(x):equal(peri.zeros(20000)))
+  end)
+end)
+
+describe("InstanceNorm2d", function()
+  it("keeps running statistics where it is asked to, the means over images of their own", function()
+    local layer = nn.InstanceNorm2d(2, { track_running_stats = true, momentum = 0.25, dtype = "float64" })
+    local x = peri.rand(3, 2, 4, 5, { dtype = "float64" }) * 3 + 1
+    local before = peri.instance_norm(x)
+    assert.is_true(layer(x):equal(before))
+    local flat = x:reshape(3, 2, 20)
+    local mean, var = flat:mean(3):mean(1), flat:var(3):mean(1)
+    assert.is_true(layer.running_mean:allclose(mean * 0.25, { rtol = 1e-12 }))
+    assert.is_true(layer.running_var:allclose(var * 0.25 + 0.75, { rtol = 1e-12 }))
+    assert.equal(0, layer.num_batches_tracked:item())
+    local y = layer:eval()(x)
+    local own = peri.batch_norm(x, layer.running_mean, layer.running_var)
+    assert.is_true(y:equal(own))
+    assert.is_nil(nn.InstanceNorm2d(2).running_mean)
   end)
 end)
 

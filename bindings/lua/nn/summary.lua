@@ -5,7 +5,16 @@ local fail, describe, kinds = check.fail, check.describe, check.kinds
 
 -- Multiplications (each with its addition) of the layers that have many: f(layer, inputs, y).
 local function of_weight(layer, _, y) return y:numel() * (layer.weight:numel() // layer.weight.shape[1]) end
+-- Of recurrent layers: each weight once for each step of each sequence.
+local function of_steps(layer, x)
+  local n = 0
+  for name, p in layer:named_parameters() do
+    if name:find "^weight" then n = n + p:numel() end
+  end
+  return x:numel() // layer.input_size * n
+end
 local MULTIPLICATIONS = {
+  RNN = of_steps, GRU = of_steps, LSTM = of_steps, RNNCell = of_steps, GRUCell = of_steps, LSTMCell = of_steps,
   Linear = of_weight, Bilinear = of_weight, Conv1d = of_weight, Conv2d = of_weight,
   ConvTranspose2d = function(layer, x) return x:numel() * (layer.weight:numel() // layer.weight.shape[1]) end,
 }
@@ -28,12 +37,16 @@ local function walk(rows, module, name, depth, x)
     end
     row.y = x
   else
-    row.y = module(x)
+    row.y = (module(x)) -- of several outputs the first
     if not peri.is_tensor(row.y) then
       fail("summary: %s gave %s (expected a tensor)", row.layer, describe(row.y))
     end
     local count = MULTIPLICATIONS[row.layer]
-    row.macs = count and count(module, x, row.y) or 0
+    if count then
+      row.macs = count(module, x, row.y)
+    elseif check.has_method(module, "macs") then -- those of nn/attention.lua
+      row.macs = module:macs(x)
+    end
   end
   row.shape = row.y.shape
   return row
@@ -88,9 +101,9 @@ internal.document("summary", [[
 nn.summary(net, shape, {dtype = 'float32'}) -> summary
 What becomes of an input of that shape, a table of sizes, in eval mode: a row for the network and each layer of its
 Sequentials, with name, layer, depth, shape (of the output), parameters (their number, of what it holds) and macs, the
-multiplications with an addition each of linear layers and convolutions. Layers written in Lua are one row, without
-macs. print(summary) shows it; summary.parameters and summary.macs are those of the whole. The input is all ones, of
-dtype or as the parameters are; 'int64' for an Embedding.]], function(net, shape, options, ...)
+multiplications with an addition each of linear, recurrent and attention layers and convolutions. Layers written in Lua
+are one row, without macs unless they have a method macs(x). print(summary) shows it; summary.parameters and
+summary.macs are those of the whole. The input is all ones, of dtype or as the parameters are; 'int64' for an Embedding.]], function(net, shape, options, ...)
   if nn.type(net) == nil then check.must_be("summary", "net", net, "a module") end
   if select("#", ...) > 0 then fail("summary: too many arguments: %s was not expected", describe((...))) end
   check.read("summary", "shape", shape, kinds.table)

@@ -23,6 +23,22 @@ end
 
 local function embedding_bag(p)
   check(p)
+  if p.offsets then
+    local given = array.is(p.offsets)
+    local begins, n = given and p.offsets.values or p.offsets, #p.index.values
+    if given and (p.offsets.dtype ~= "int64" or #p.offsets.shape ~= 1) or #p.index.shape ~= 1 then array.refuse() end
+    for b, at in ipairs(begins) do
+      if at < (begins[b - 1] or 1) or at > n + 1 or b == 1 and at ~= 1 then array.refuse() end
+    end
+    return array.build(p.weight.dtype, { #begins, p.weight.shape[2] }, function(position)
+      local total, count = 0, 0
+      for j = begins[position[1]], (begins[position[1] + 1] or n + 1) - 1 do
+        local i = p.index.values[j]
+        if i ~= p.padding_idx then total, count = total + array.at(p.weight, { i, position[2] }), count + 1 end
+      end
+      return p.mode == "sum" and total or total / math.max(count, 1)
+    end)
+  end
   if #p.index.shape ~= 2 then array.refuse() end
   return array.build(p.weight.dtype, { p.index.shape[1], p.weight.shape[2] }, function(at)
     local total, count = 0, 0

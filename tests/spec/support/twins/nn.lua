@@ -306,14 +306,37 @@ local kinds = {
   InstanceNorm2d = { function(layer, inputs)
     local x = inputs[1]
     if #x.shape ~= 4 or x.shape[2] ~= layer.num_features then array.refuse() end
+    if layer.track_running_stats and not layer.training then
+      return normalize.batch_norm[1] { x = x, weight = layer.weight, bias = layer.bias, eps = layer.eps,
+                                       running_mean = layer.running_mean, running_var = layer.running_var }
+    end
     return normalize.instance_norm[1] { x = x, weight = layer.weight, bias = layer.bias, eps = layer.eps }
-  end, "{{6}, {T(9, 6, 7, 2)}}, {{2}, {T(1, 2, 1, 1)}}, {{2}, {T(1, 3, 2, 2)}}, {{3}, {T(2, 3)}}, {{3}, {T(2, 3, 4)}}",
+  end, [[ {{6}, {T(9, 6, 7, 2)}}, {{2}, {T(1, 2, 1, 1)}}, {{2}, {T(1, 3, 2, 2)}}, {{3}, {T(2, 3)}},
+    {{3}, {T(2, 3, 4)}}, {{2, {track_running_stats = true}}, {T(3, 2, 4, 5)}} ]],
     close = "all", initial = ones_and_zeros("affine", false, function(channels) return { channels } end) },
   Embedding = of_row(embedding.embedding, [[ {{67, 9}, {I(67, 40)}}, {{5, 2}, {I(6, 40)}}, {{5, 2}, {T(2)}},
     {{2, 2}, {I(2, 0)}} ]],
     normal_rows, { "index" }, "all"),
-  EmbeddingBag = of_row(embedding.embedding_bag, "{{67, 9}, {I(67, 40, 3)}}, {{5, 2}, {I(5, 40)}}, {{5, 2}, {T(2, 2)}}",
-    normal_rows, { "index" }, "all"),
+  EmbeddingBag = of_row(embedding.embedding_bag, [[ {{67, 9}, {I(67, 40, 3)}}, {{5, 2}, {I(5, 40)}},
+    {{5, 2}, {T(2, 2)}}, {{5, 2}, {I(5, 9), I(1, 4)}}, {{5, 2}, {I(5, 9), I(1, 4) * 2}},
+    {{5, 2}, {I(5, 3, 3), I(1, 4)}},
+    {{5, 2}, {I(5, 9), T(2)}} ]],
+    normal_rows, { "index", "offsets" }, "all"),
+  ZeroPad2d = { function(layer, inputs)
+    local x, padding = inputs[1], layer.padding
+    if #x.shape ~= 3 and #x.shape ~= 4 then array.refuse() end
+    if type(padding) == "number" then padding = { padding, padding, padding, padding } end
+    local shape = { table.unpack(x.shape) }
+    local h, w = #shape - 1, #shape
+    shape[h], shape[w] = shape[h] + padding[3] + padding[4], shape[w] + padding[1] + padding[2]
+    return array.build(x.dtype, shape, function(at)
+      local own = { table.unpack(at) }
+      own[h], own[w] = at[h] - padding[3], at[w] - padding[1]
+      local inside = own[h] >= 1 and own[h] <= x.shape[h] and own[w] >= 1 and own[w] <= x.shape[w]
+      if not inside then return x.dtype == "bool" and false or 0 end
+      return array.at(x, own)
+    end)
+  end, "{{{0, 1, 0, 0}}, {T(1, 2, 2)}}, {{2}, {T(3, 4)}}, {{1}, {T(0, 1, 1)}}" },
   RNN = recurrent_kind "rnn", GRU = recurrent_kind "gru", LSTM = recurrent_kind "lstm",
   RNNCell = recurrent_kind("rnn", true), GRUCell = recurrent_kind("gru", true),
   LSTMCell = recurrent_kind("lstm", true),
