@@ -276,7 +276,7 @@ static peri_status count_combinations(peri_call *call, int64_t n, int64_t r, boo
   *count = 1;
   bool over = again && __builtin_add_overflow(n, r - 1, &m);
   if (!over && (r > m || n == 0)) *count = 0;
-  int64_t k = peri_min(r, m - r);
+  int64_t k = over ? 0 : peri_min(r, m - r);
   for (int64_t i = 1; i <= k && !over && *count > 0; i++) {
     over = __builtin_mul_overflow(*count, m - k + i, count);
     *count /= i;
