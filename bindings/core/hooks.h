@@ -11,7 +11,7 @@
  * on when the runtime has returned. */
 typedef struct bind_walk {
   lua_State *L;
-  bool raised; /* the error value is on the stack's top */
+  bool raised;    /* the error value is on the stack's top */
   bool outermost; /* not within a function that another calls */
   struct bind_walk *outer;
 } bind_walk;

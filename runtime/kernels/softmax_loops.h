@@ -39,8 +39,7 @@ static PERI_ALWAYS_INLINE double FN(sum_of_row)(int64_t n, const T *x, const T *
     doubles lanes[SUMS];
     for (int s = 0; s < SUMS; s++) lanes[s] = all(0);
     for (; i + FOLD <= n; i += FOLD) {
-      for (int s = 0; s < SUMS; s++)
-        lanes[s] += FN(product)(x + i + s * WIDTH, w != NULL ? w + i + s * WIDTH : NULL);
+      for (int s = 0; s < SUMS; s++) lanes[s] += FN(product)(x + i + s * WIDTH, w != NULL ? w + i + s * WIDTH : NULL);
     }
     /* whole vectors of what is left, and its last numbers as one that is filled up */
     double last[WIDTH] = {0};

@@ -8,6 +8,7 @@ blanks, padded with spaces to 8 bytes."""
 
 import json
 import os
+import textwrap
 import struct
 from collections import OrderedDict
 
@@ -57,7 +58,8 @@ assert set(again) == set(arrays) and all((again[name] == arrays[name]).all() for
 
 
 def numbers(tensor):
-    return "{ " + ", ".join("%.9g" % v for v in tensor.detach().flatten().tolist()) + " }"
+    text = ", ".join("%.9g" % v for v in tensor.detach().flatten().tolist())
+    return "{\n    " + "\n    ".join(textwrap.wrap(text, 112)) + "\n  }"
 
 
 path = os.path.join("tests", "spec", "golden", "checkpoint.lua")

@@ -60,7 +60,9 @@ describe("the internal table", function()
   end)
 
   it("is given to parts alone, with the module's own table", function()
-    for _, piece in ipairs {"plot.script", "train.progress", "report.page", "internal.json", "_process", "process", ""} do
+    for _, piece in ipairs {
+      "plot.script", "train.progress", "report.page", "internal.json", "_process", "process", "",
+    } do
       assert.is_nil(peri[piece], piece)
     end
     local index = getmetatable(peri).__index

@@ -113,6 +113,12 @@ end
 
 -- Arguments before the options, and `must`: a function that gives the options that have to be there; `use`: what is
 -- done with a result. Machines, sets and transforms follow below.
+local function training(options)
+  options.model, options.optimizer = network(3)()
+  options.loss, options.train, options.batch_size = nn.CrossEntropyLoss(), { X32, y }, 10
+  return options
+end
+
 local CALLS = {
   { "metrics.accuracy", { 1, 2, 2 }, { 1, 2, 1 } },
   { "metrics.confusion_matrix", { 1, 2, 2 }, { 1, 2, 1 } },
@@ -135,16 +141,8 @@ local CALLS = {
   { "select.learning_curve", must = function() return search { params = false, sizes = { 0.5, 1 } } end },
   { "select.validation_curve", must = function() return search { params = false, name = "C", values = { 1, 2 } } end },
   { "select.compare", must = function() return { { "a", svm.SVC() }, train = { X, y }, test = { X, y } } end },
-  {
-    "train.fit",
-    must = function()
-      local model, optimizer = network(3)()
-      return {
-        model = model, loss = nn.CrossEntropyLoss(), optimizer = optimizer, train = { X32, y }, epochs = 1,
-        batch_size = 10,
-      }
-    end,
-  },
+  { "train.fit", must = function() return training { epochs = 1 } end },
+  { "train.lr_find", must = function() return training { steps = 3 } end },
   {
     "train.Classifier", must = function() return { build = network(3), epochs = 1 } end,
     use = function(m) return m:fit(X32, y) end,

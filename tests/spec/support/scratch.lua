@@ -1,5 +1,5 @@
--- Names of files that specs write again and again: in memory where the system has a place for that, since a file that is
--- written whole waits for the disk.
+-- Names of files that specs write again and again: in memory where the system has a place for that, since a file that
+-- is written whole waits for the disk.
 
 --- The name of a file that is not there.
 return function()
