@@ -128,10 +128,6 @@ local CALLS = {
   { "metrics.roc_auc", peri.rand(4, 3), { 1, 2, 3, 1 } },
   { "metrics.log_loss", { { 0.2, 0.8 }, { 0.6, 0.4 }, { 0.5, 0.5 } }, { 1, 2, 1 } },
   { "metrics.mse", { 1, 2 }, { 2, 3 } }, { "metrics.mae", { 1, 2 }, { 2, 3 } }, { "metrics.r2", { 1, 2 }, { 2, 3 } },
-  { "train.lr_find", must = function()
-    local model, optimizer = network(3)()
-    return { model = model, loss = nn.CrossEntropyLoss(), optimizer = optimizer, train = { X32, y }, steps = 3 }
-  end },
   { "train.lint", must = function()
     return { model = nn.Linear(2, 3), loss = nn.CrossEntropyLoss(), x = X32, y = y + 1 }
   end },
