@@ -72,6 +72,10 @@ local scripts = {
     of as many parameters, or of ten times as many. Digits that are shifted after learning are lost to dense layers, and
     to convolutions without pools; the more a network pools, the less it minds where one stands.]],
     arguments = digits },
+  { name = "sequence", title = "Remembering: recurrent layers and attention", text = [[
+    Which symbol did a sequence begin with, however many others came behind it? At each step backwards the gradient of
+    a new recurrent layer shrinks by about the same factor, so that soon nothing is left to learn from. An LSTM whose
+    forget gates begin open keeps it; attention looks back at all steps at once, and takes longer for each.]] },
 }
 
 local arguments = {}

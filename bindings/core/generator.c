@@ -38,16 +38,15 @@ static peri_stream *self(lua_State *L, const char *method) {
   return stream;
 }
 
-static peri_stream *push_generator(lua_State *L, bind_state *S, peri_stream stream) {
+void bind_push_generator(lua_State *L, bind_state *S, peri_stream stream) {
   peri_stream *made = bind_push_object(L, S, BIND_GENERATOR, sizeof *made, 0);
   *made = stream;
-  return made;
 }
 
 /* peri.Generator(seed = 0) */
 static int new_generator(lua_State *L) {
   lua_Integer seed = lua_isnoneornil(L, 1) ? 0 : bind_check_whole(L, 1, "Generator", "seed", LUA_MININTEGER);
-  push_generator(L, bind_here(L), (peri_stream){.seed = (uint64_t)seed});
+  bind_push_generator(L, bind_here(L), (peri_stream){.seed = (uint64_t)seed});
   return 1;
 }
 
@@ -86,7 +85,7 @@ static int set_state(lua_State *L) {
 
 static int clone(lua_State *L) {
   const peri_stream *stream = self(L, "clone");
-  push_generator(L, bind_here(L), *stream);
+  bind_push_generator(L, bind_here(L), *stream);
   return 1;
 }
 

@@ -266,6 +266,7 @@ static int remove_hook(lua_State *L) {
     take_entry(L);
     return 0;
   }
+  if (S->context == &S->closed) return 0; /* hooks that the runtime still had are its own since */
   push_table(L, &blocks_key);
   lua_rawgeti(L, -1, h->id);
   bind_hook *hook = lua_touserdata(L, -1);

@@ -93,6 +93,7 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "check"},
                                       {.name = "json"},
                                       {.name = "tree"},
+                                      {.name = "augment"},
                                       {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {

@@ -1,6 +1,7 @@
 /* Mini-batches: `for x, y in loader do`. */
 #include "data.h"
 #include "bindings/core/names.h"
+#include "bindings/core/rows.h"
 #include "data/streams.h"
 #include "kernels/kernels.h"
 
@@ -81,6 +82,32 @@ static peri_status take_batches(loader *l, bool *begins, int64_t *count, peri_te
   return PERI_OK;
 }
 
+/* A seed of its own for each mini-batch, by the place of its first row; so that a loader that goes on elsewhere
+ * changes it in the same way. */
+static uint64_t seed_of(const loader *l, int64_t first) {
+  peri_stream at = {.seed = l->seed, .block = PERI_STREAM_AUGMENT + (l->epoch << 40) + (uint64_t)first};
+  return peri_stream_u64(&at);
+}
+
+/* The first of the tensors on the top becomes what the function in the loader's user value makes of it. */
+static void augment(lua_State *L, bind_state *S, const loader *l, int64_t count) {
+  const int first = lua_gettop(L) - l->tensors + 1;
+  if (lua_getiuservalue(L, 1, 1) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushvalue(L, first);
+  bind_push_generator(L, S, (peri_stream){.seed = seed_of(l, l->next - count)});
+  lua_call(L, 2, 1);
+  const peri_tensor *made = bind_to_tensor(L, S, -1);
+  if (made == NULL || made->layout.ndim == 0 || made->layout.shape[0] != count) {
+    const char *got = bind_describe(L, -1);
+    bind_error(L, "loader", "augment gives %s (expected a tensor with the %I rows of the mini-batch)", got,
+               (lua_Integer)count);
+  }
+  lua_replace(L, first);
+}
+
 /* A finaliser may run the loader too: from the check of the control value to the last tensor nothing allocates in Lua.
  */
 static int next_batch(lua_State *L) {
@@ -95,6 +122,7 @@ static int next_batch(lua_State *L) {
     return bind_error(L, "loader", "another loop over the same loader began before this one ended (make two loaders)");
   BIND_TRY(L, S, take_batches(l, &begins, &count, handles));
   if (count == 0) return 0;
+  augment(L, S, l, count);
   l->given = lua_topointer(L, -l->tensors);
   bind_charge(L, S);
   return l->tensors;
@@ -211,24 +239,50 @@ static void load_tensors(lua_State *L, bind_state *S, loader *l) {
   }
 }
 
+/* What changes mini-batches, by the option at stack index 2: a function, or made of a table by
+ * lua/internal/augment.lua. False when there is none; else it is pushed. */
+static bool push_augment(lua_State *L) {
+  if (!lua_istable(L, 2)) return false;
+  const int type = bind_push_entry(L, 2, "augment");
+  if (type == LUA_TNIL) {
+    lua_pop(L, 1);
+    return false;
+  }
+  if (type == LUA_TTABLE) {
+    bind_push_internal(L);
+    lua_getfield(L, -1, "augment");
+    lua_replace(L, -2);
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+  } else if (type != LUA_TFUNCTION) {
+    bind_error(L, "loader", "augment must be a function or a table of options, got %s", bind_describe(L, -1));
+  }
+  return true;
+}
+
 static int new_loader(lua_State *L) {
   static const peri_option options[] = {
       {"batch_size", PERI_OPTION_INTEGER, 1, 1, 9007199254740992.0, NULL, "rows in a batch"},
       {"shuffle", PERI_OPTION_BOOL, 0, 0, 0, NULL, "a new order in each epoch"},
       {"seed", PERI_OPTION_INTEGER, -1, -1, 9007199254740992.0, NULL,
-       "of the orders; drawn from the default stream when left out"},
+       "of the orders and of augment; drawn from the default stream when left out"},
       {"drop_last", PERI_OPTION_BOOL, 0, 0, 0, NULL, "leave out a last batch that is short"},
       {NULL}};
   bind_state *S = bind_here(L);
   double values[4];
-  bind_options(L, 2, "loader", options, NULL, values);
-  loader *l = bind_push_object(L, S, BIND_LOADER, sizeof *l, 0);
+  bind_options(L, 2, "loader", options, (const char *const[]){"augment", NULL}, values);
+  const bool augmented = push_augment(L);
+  loader *l = bind_push_object(L, S, BIND_LOADER, sizeof *l, 1);
+  if (augmented) {
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+  }
   l->context = S->context;
   load_tensors(L, S, l);
   l->batch_size = (int64_t)values[0];
   l->shuffle = values[1] != 0;
   l->drop_last = values[3] != 0;
-  l->seed = values[2] >= 0 ? (uint64_t)values[2] : l->shuffle ? peri_stream_u64(&S->context->stream) : 0;
+  l->seed = values[2] >= 0 ? (uint64_t)values[2] : l->shuffle || augmented ? peri_stream_u64(&S->context->stream) : 0;
   void *order = NULL;
   if (l->shuffle) BIND_TRY(L, S, peri_alloc_array(S->context, (size_t)l->n, sizeof *l->order, &order));
   l->order = order;
@@ -262,8 +316,13 @@ void data_open_loader(lua_State *L, bind_state *S) {
   lua_pop(L, 1);
   bind_set_member(
       L, S, NULL, "loader", new_loader,
-      "data.loader(tensors, {batch_size = 1, shuffle = false, seed =, drop_last = false}) -> loader\n"
+      "data.loader(tensors, {batch_size = 1, shuffle = false, seed =, drop_last = false, augment =}) -> loader\n"
       "`for x, y in loader do` gives mini-batches of the tensors' rows; each `for` is an epoch, whose order depends on "
       "(seed, epoch) alone. Batches in order are views. #loader is the number of batches. loader:state_dict() says where "
-      "it stands, for checkpoints.");
+      "it stands, for checkpoints.\n"
+      "augment changes the first tensor of each mini-batch, by a generator whose seed depends on (seed, epoch, place) "
+      "alone: a function(x, generator) -> x, or a table of options for images, N x .. x rows x columns, done in this "
+      "order: crop = {size =, padding = 0}, flip = (true: from left to right, or its chance), rotate = (degrees), shift = "
+      "(pixels, or {rows, columns}), noise = (standard deviation); value = 0 is what comes in from outside. They are "
+      "random_crop, random_flip, random_rotate, random_shift, and normal numbers.");
 }

@@ -13,6 +13,7 @@ Numbers of one dtype (float32, float64, int64, uint8, bool) in a shape.
 Everything counts from 1, ranges include both ends, -1 is the last.
   x[1]  x[{1, 2}]                        a row, an element
   x[{ {1, 3}, {} }]  x[{1, {2, -1, 2}}]  ranges {from, to, step}
+  x[{ {-1, 1, -1} }]                     a range that goes down, a copy
   x[x:gt(0)]  x[indices]                 by a bool tensor, by an int64 tensor
   x[{1, {}}] = 0                         writes, broadcast
   #x  x.shape  x.ndim  x.dtype           the first dimension, fields

@@ -60,6 +60,8 @@ list of these; on_batch, a function. Within an epoch the state is {epoch =, loss
 seconds = (of training), learning_rate =, model =, optimizer =} with step = (since the start), or of on_batch batch =
 (in the epoch) and batches = (since the start), one table that is used again. Functions of a table get it second. false
 ends the training; their time does not count. progress (true, false; by default only when stderr is a terminal).
+check = false (true: before the first step train.lint looks at the first rows; m.findings is what it found, which is
+also written to stderr unless progress is false).
 Checkpoints: checkpoint = {path =, every = (steps), epochs = 1} writes all that the training is made of to a file, after
 so many steps or epochs and when the training ends: parameters and buffers, optimizer, schedule, averages, streams of
 random numbers, the order of the data and the place in it, best values, history. resume = path goes on there; the
@@ -86,6 +88,18 @@ estimator whose fit it was) would have given it: the model with the parameters t
 whole epochs. stopped is 'error' and note the error; after early_stopping the model is not changed, and best holds the
 parameters of best_epoch: m.model:load_state_dict(m.best). nil when the last training came to its end; it is forgotten
 when the next begins.]], estimator.unfinished, train)
+
+document("lint", [[
+train.lint{model =, loss =, x =, y =, optimizer = | step =} -> list
+What is often wrong with a training, found by a step on one mini-batch, x and y; afterwards everything is as it was:
+parameters, gradients, optimizer, random stream, modes. Each finding is {kind =, text =}; an empty list is good news.
+kind 'labels': labels that do not count from 1 to the number of scores. 'activation': a softmax or sigmoid before a loss
+that computes its own. 'gradient': parameters that no gradient reaches, or zeros alone. 'units': more than half of the
+units behind a ReLU are 0 for all rows. 'step': a step that changes nothing, or too little for the loss to move.
+'zero_grad': with step(x, y), a training step of one's own, gradients that add up from step to step. 'loss': a loss that
+is not finite.
+Errors: options that are missing or wrong; what model, loss and step raise.]],
+  function(...) return internal.load("train.lint", peri, internal).lint(...) end, train)
 
 document("lr_find", [[
 train.lr_find{model =, optimizer =, train =, loss =, low = 1e-7, high = 10, steps = 100, scale = 'log', ..} -> f

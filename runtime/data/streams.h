@@ -12,5 +12,6 @@
 #define PERI_STREAM_KERNELS ((uint64_t)4 << 60) /* and 5, 6: what kernel approximations draw */
 #define PERI_STREAM_SEARCH  ((uint64_t)7 << 60)
 #define PERI_STREAM_SETS    ((uint64_t)8 << 60) /* the sets of sets/sets.c, each 2^56 blocks */
+#define PERI_STREAM_AUGMENT ((uint64_t)9 << 60) /* seeds of what changes mini-batches */
 
 #endif

@@ -43,21 +43,26 @@ static inline __attribute__((always_inline)) void turn_two(two row[2]) {
 SQUARE(square_4, uint32_t, four, 4, turn_four)
 SQUARE(square_8, uint64_t, two, 2, turn_two)
 
-/* What is less than a square. */
-static void turn_rest(int64_t rows, int64_t columns, size_t size, char *to, ptrdiff_t to_row, const char *from,
-                      ptrdiff_t from_row) {
-  for (int64_t i = 0; i < rows; i++) {
-    for (int64_t j = 0; j < columns; j++) {
-      const char *element = from + j * from_row + i * (ptrdiff_t)size;
-      char *place = to + i * to_row + j * (ptrdiff_t)size;
-      if (size == 4) {
-        memcpy(place, element, 4);
-      } else {
-        memcpy(place, element, 8);
-      }
-    }
+/* What is less than a square: N x N numbers at a time, and then one by one. */
+#define REST(name, T, V, N, turn)                                                                                      \
+  static void name(int64_t rows, int64_t columns, char *to, ptrdiff_t to_row, const char *from, ptrdiff_t from_row) {  \
+    const ptrdiff_t size = sizeof(T);                                                                                  \
+    const int64_t whole_rows = rows - rows % N, whole_columns = columns - columns % N;                                 \
+    for (int64_t i = 0; i < whole_rows; i += N) {                                                                      \
+      for (int64_t j = 0; j < whole_columns; j += N) {                                                                 \
+        V row[N];                                                                                                      \
+        for (int k = 0; k < N; k++) memcpy(&row[k], from + (j + k) * from_row + i * size, sizeof(V));                  \
+        turn(row);                                                                                                     \
+        for (int k = 0; k < N; k++) memcpy(to + (i + k) * to_row + j * size, &row[k], sizeof(V));                      \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (int64_t i = 0; i < rows; i++) {                                                                               \
+      for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)                                           \
+        memcpy(to + i * to_row + j * size, from + j * from_row + i * size, sizeof(T));                                 \
+    }                                                                                                                  \
   }
-}
+REST(rest_4, uint32_t, four, 4, turn_four)
+REST(rest_8, uint64_t, two, 2, turn_two)
 
 void peri_turn(int64_t rows, int64_t columns, size_t size, char *to, ptrdiff_t to_row, const char *from,
                ptrdiff_t from_row) {
@@ -68,7 +73,7 @@ void peri_turn(int64_t rows, int64_t columns, size_t size, char *to, ptrdiff_t t
       char *square = to + i * to_row + j * (ptrdiff_t)size;
       const char *given = from + j * from_row + i * (ptrdiff_t)size;
       if (height < side || width < side) {
-        turn_rest(height, width, size, square, to_row, given, from_row);
+        (size == 4 ? rest_4 : rest_8)(height, width, square, to_row, given, from_row);
       } else {
         (size == 4 ? square_4 : square_8)(square, to_row, given, from_row, j + ahead + side <= columns ? ahead : 0);
       }

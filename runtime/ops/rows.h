@@ -137,6 +137,7 @@ extern const peri_op *const peri_ops_repeat[];
 extern const peri_op *const peri_ops_assemble[];
 extern const peri_op *const peri_ops_interpolate[];
 extern const peri_op *const peri_ops_pad[];
+extern const peri_op *const peri_ops_augment[];
 extern const peri_op *const peri_ops_recurrent[];
 extern const peri_op *const peri_ops_dropout[];
 extern const peri_op *const peri_ops_attention[];

@@ -45,6 +45,7 @@ const peri_op *const *const peri_op_groups[] = {
     peri_ops_search,
     peri_ops_interpolate,
     peri_ops_pad,
+    peri_ops_augment,
     peri_ops_sequence,
     peri_ops_random,
     peri_ops_multinomial,

@@ -114,8 +114,8 @@ local function random_key(shape)
       if key[#key] == 0 then key[#key] = -n end
     elseif kind == 2 then
       local from = draw(n)
-      local range = { from, -draw(n - from + 1), draw(2) }
-      key[#key + 1] = draw(2) == 1 and range or { range[2], range[1], -range[3] }
+      local up = { from, -draw(n - from + 1), draw(2) }
+      key[#key + 1] = draw(2) == 1 and up or { up[2], up[1], -up[3] }
     elseif kind == 3 then
       key[#key + 1] = peri.newaxis
       d = d - 1

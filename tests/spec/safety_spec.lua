@@ -155,6 +155,8 @@ describe("memory that a collection finds", function()
     local net, class = nn.Linear(3, 3), nn.Module.extend "Class"
     function class:init() self.layer = nn.Linear(2, 2) end
     local adam = optim.Adam(net:parameters())
+    local twice = peri.Function.extend("Twice", { forward = function(ctx, v) ctx:save_for_backward(v) return v * 2 end,
+      backward = function(_, g) return g * 2 end })
     local machine = svm.SVC():fit(x, labels)
     peri.save(path, { a = x })
     local libsvm = os.tmpname()
@@ -181,6 +183,12 @@ describe("memory that a collection finds", function()
         optim.lr_scheduler.CyclicLR(grouped, { base_lr = 0, max_lr = 1 }):step()
         return grouped.param_groups[2].params, grouped:state(q).exp_avg
       end,
+      function() return twice(q), twice(twice(q)):sum():backward() end,
+      function() q:register_hook(print):remove() end,
+      function() return peri.checkpoint(net, peri.ones(2, 3)):sum():backward() end,
+      function() return peri.hessian(function(v) return (v * v):sum() end, peri.ones(3)) end,
+      function() return peri.explain((q * q):sum()) end,
+      function() return peri.detect_anomaly(net, peri.ones(2, 3)) end,
       function() return optim.EMA(net):update():store():restore():state_dict() end,
       function() return nn.utils.clip_grad_norm_({ q }, 1) end,
       function() return svm.SVC():fit(x, labels) end, function() return machine:predict(x), machine.support_vectors end,

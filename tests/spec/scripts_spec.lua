@@ -110,6 +110,16 @@ describe("the experiment", function()
     pictures("valley", "saddle", "bent_valley")
   end)
 
+  it("sequence.lua: gates that begin open remember, and so does attention", function()
+    local rows = experiment "sequence"
+    for _, name in ipairs { "LSTM, gates open", "attention" } do
+      for k = 2, 4 do assert.is_true(rows[name][k] > 0.95, name) end -- 5, 10 and 20 steps
+    end
+    for _, name in ipairs { "RNN", "GRU", "LSTM" } do assert.is_true(rows[name][2] > 0.9, name) end
+    assert.is_true(rows.LSTM[4] < 0.75)
+    pictures "memory"
+  end)
+
   it("regularisation.lua: with nothing against it a network learns by heart", function()
     local rows = experiment "regularisation"
     local nothing = rows.nothing

@@ -113,6 +113,12 @@ end
 
 -- Arguments before the options, and `must`: a function that gives the options that have to be there; `use`: what is
 -- done with a result. Machines, sets and transforms follow below.
+local function training(options)
+  options.model, options.optimizer = network(3)()
+  options.loss, options.train, options.batch_size = nn.CrossEntropyLoss(), { X32, y }, 10
+  return options
+end
+
 local CALLS = {
   { "metrics.accuracy", { 1, 2, 2 }, { 1, 2, 1 } },
   { "metrics.confusion_matrix", { 1, 2, 2 }, { 1, 2, 1 } },
@@ -122,22 +128,17 @@ local CALLS = {
   { "metrics.roc_auc", peri.rand(4, 3), { 1, 2, 3, 1 } },
   { "metrics.log_loss", { { 0.2, 0.8 }, { 0.6, 0.4 }, { 0.5, 0.5 } }, { 1, 2, 1 } },
   { "metrics.mse", { 1, 2 }, { 2, 3 } }, { "metrics.mae", { 1, 2 }, { 2, 3 } }, { "metrics.r2", { 1, 2 }, { 2, 3 } },
+  { "train.lint", must = function()
+    return { model = nn.Linear(2, 3), loss = nn.CrossEntropyLoss(), x = X32, y = y + 1 }
+  end },
   { "select.KFold" }, { "select.StratifiedKFold" }, { "select.cross_val_score", svm.SVC(), X, y },
   { "select.grid_search", must = function() return search {} end },
   { "select.random_search", must = function() return search { n = 2 } end },
   { "select.learning_curve", must = function() return search { params = false, sizes = { 0.5, 1 } } end },
   { "select.validation_curve", must = function() return search { params = false, name = "C", values = { 1, 2 } } end },
   { "select.compare", must = function() return { { "a", svm.SVC() }, train = { X, y }, test = { X, y } } end },
-  {
-    "train.fit",
-    must = function()
-      local model, optimizer = network(3)()
-      return {
-        model = model, loss = nn.CrossEntropyLoss(), optimizer = optimizer, train = { X32, y }, epochs = 1,
-        batch_size = 10,
-      }
-    end,
-  },
+  { "train.fit", must = function() return training { epochs = 1 } end },
+  { "train.lr_find", must = function() return training { steps = 3 } end },
   {
     "train.Classifier", must = function() return { build = network(3), epochs = 1 } end,
     use = function(m) return m:fit(X32, y) end,

@@ -6,7 +6,7 @@ local prepare, loop, spread = pieces.prepare, pieces.loop, pieces.measures.sprea
 local joined = prepare.joined
 
 local FIT = joined(prepare.LOOP, prepare.DATA, prepare.FILES,
-  { step = kinds.callable, dev = kinds.train, scheduler = kinds.steps })
+  { step = kinds.callable, dev = kinds.train, scheduler = kinds.steps, check = kinds.boolean })
 local NOTE = "; parameters of build are named in params = {name = value, ..}"
 local CLASSIFIER = joined(prepare.LOOP, { build = kinds.build, loss = kinds.loss, params = kinds.table })
 
@@ -35,7 +35,8 @@ end
 -- Trains as the options say, which are checked, and gives self with the model, classes and history.
 local function train(where, self, options)
   local job = prepare.job(where, self, options)
-  return joined(self, run(self, job))
+  local findings = options.check and internal.load("train.lint", peri, internal).of_job(job) or nil
+  return joined(self, { findings = findings }, run(self, job))
 end
 
 -- ---- fitted estimators ----

@@ -120,3 +120,49 @@ for shape, how in [((1, 2, 5), "linear"), ((1, 2, 4, 5), "bilinear")]:
 rows("interpolate", [[T(1, 2, 5), 8], [T(1, 2, 4, 5, layout="t"), [3, 7]],
                      [T(2, 1, 4, 3), None, dict(scale_factor=2.0)], [T(1, 1, 5), None, dict(scale_factor=0.6)]],
      lambda x, size=None, **more: F.interpolate(x, tuple(size) if isinstance(size, list) else size, **more))
+
+
+def sequence(function, states):
+    """PyTorch's own, to which x is what an identity as the weight of the input gives."""
+    def call(x, weight, bias=None, *given, reverse=False, nonlinearity="tanh"):
+        gates, hidden = weight.shape
+        given = [s if s is not None else x.new_zeros(x.shape[1],
+                                                     hidden) for s in list(given) + [None] * (states - len(given))]
+        weights = [torch.eye(gates, dtype=x.dtype), weight]
+        if bias is not None:
+            weights += [torch.zeros(gates, dtype=x.dtype), bias]
+        first = [s.unsqueeze(0) for s in given]
+        run = torch.rnn_relu if nonlinearity == "relu" else function
+        y, *last = run(x.flip(0) if reverse else x, first if states > 1 else first[0], weights, bias is not None, 1,
+                       0.0,
+                       True, False, False)
+        return [y.flip(0) if reverse else y] + [s[0] for s in last]
+    return call
+
+
+for name, gates, function in (("rnn", 1, torch.rnn_tanh), ("gru", 3, torch.gru), ("lstm", 4, torch.lstm)):
+    n = 2 if name == "lstm" else 1
+    rows(name + "_sequence", [
+        [T(3, 2, 2 * gates), T(2 * gates, 2), T(2 * gates)],
+        [T(4, 1, 3 * gates, layout="t"), T(3 * gates, 3), T(3 * gates)] + [T(1, 3) for _ in range(n)],
+        [T(3, 2, 2 * gates, layout="s"), T(2 * gates, 2, layout="t"), None, dict(reverse=True)],
+    ], sequence(function, n))
+rows("rnn_sequence", [[T(3, 2, 2), T(2, 2), T(2), T(2, 2), dict(nonlinearity="relu")]], sequence(torch.rnn_tanh, 1))
+
+
+def attention(q, k, v, mask=None, dropout_p=0, is_causal=False, scale=None, need_weights=False):
+    scores = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -INF) if mask.dtype == torch.bool else scores + mask
+    weights = scores.softmax(-1)
+    return (weights @ v, weights) if need_weights else weights @ v
+
+
+rows("scaled_dot_product_attention", [
+    [T(3, 4), T(5, 4), T(5, 2)], [T(2, 3, 4, layout="t"), T(2, 5, 4), T(2, 5, 3, layout="s")],
+    [T(2, 2, 3, 4), T(2, 1, 3, 4), T(3, 2), None, 0, True], [T(3, 4), T(5, 4), T(5, 2), T(3, 5)],
+    [T(2, 4), T(3, 4), T(3, 2), T(dtype="b", values=[True, False, True])],
+    [T(3, 4), T(5, 4), T(5, 2), dict(scale=0.3, need_weights=True)],
+], attention)

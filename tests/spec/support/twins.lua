@@ -14,7 +14,7 @@ local twins = {}
 
 for _, subject in ipairs {
   "create", "elementwise", "reduce", "scan", "order", "matrix", "convolution", "view", "index", "loss", "random",
-  "pool", "normalize", "image", "arrange", "products", "norms", "linalg", "special", "bits",
+  "pool", "normalize", "image", "augment", "arrange", "products", "norms", "linalg", "special", "bits",
   "embedding", "recurrent", "attention",
 } do
   local rows = require("support.twins." .. subject)

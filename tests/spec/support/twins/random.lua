@@ -96,6 +96,8 @@ local function below(stream, n)
   end
 end
 
+random.below = below
+
 local function floats(f)
   return function(p, stream)
     local dtype = p.dtype or "float32"
