@@ -104,7 +104,7 @@ local function call(plain, module, ...)
   end)
   local entered, state = inputs, nil
   if #hooks.backward > 0 and peri.is_grad_enabled() then
-    if not Entered then make_identities() end
+    if not Left then make_identities() end -- both, or memory ended between them
     state = { module = module, hooks = hooks.backward, n = inputs.n, places = {}, results = {} }
     entered, state.places = through(Entered, state, inputs)
   end

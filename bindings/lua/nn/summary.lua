@@ -101,8 +101,8 @@ internal.document("summary", [[
 nn.summary(net, shape, {dtype = 'float32'}) -> summary
 What becomes of an input of that shape, a table of sizes, in eval mode: a row for the network and each layer of its
 Sequentials, with name, layer, depth, shape (of the output), parameters (their number, of what it holds) and macs, the
-multiplications with an addition each of linear, recurrent and attention layers and convolutions. Layers written in Lua
-are one row, without macs unless they have a method macs(x). print(summary) shows it; summary.parameters and
+multiplications with an addition each of linear, recurrent and attention layers and convolutions. Layers written in
+Lua are one row, without macs unless they have a method macs(x). print(summary) shows it; summary.parameters and
 summary.macs are those of the whole. The input is all ones, of dtype or as the parameters are; 'int64' for an
 Embedding.]], function(net, shape, options, ...)
   if nn.type(net) == nil then check.must_be("summary", "net", net, "a module") end
