@@ -177,6 +177,19 @@ static void find_unexpected(lua_State *L, int complaints, int given, int order) 
   }
 }
 
+/* Whether a key of the table names the element `digit` of a container: "0.weight", "layers.0.bias". */
+static bool names_element(lua_State *L, int table, char digit) {
+  const char inner[] = {'.', digit, '.', 0};
+  bool found = false;
+  int top = lua_gettop(L);
+  for (lua_pushnil(L); !found && lua_next(L, table); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    found = strncmp(key, inner + 1, 2) == 0 || strstr(key, inner) != NULL;
+  }
+  lua_settop(L, top);
+  return found;
+}
+
 static void raise_complaints(lua_State *L, const char *operation, int complaints) {
   if (lua_rawlen(L, complaints) == 0) return;
   lua_pushvalue(L, complaints);
@@ -201,6 +214,8 @@ void bind_state_match(lua_State *L, bind_state *S, const char *operation, int gi
     lua_settop(L, complaints);
   }
   find_unexpected(L, complaints, given, order);
+  if (lua_rawlen(L, complaints) > 0 && names_element(L, given, '0') && !names_element(L, own, '0'))
+    complain(L, complaints, "%s", "names that count from 0, as PyTorch's, need the option {first = 0}");
   raise_complaints(L, operation, complaints);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, order, i);

@@ -25,7 +25,8 @@ end
 internal.document("ModuleDict", [[
 ModuleDict(modules) -> module
 Modules by name, of a table, for a layer written in Lua to keep: dict.name, or dict[name]; another is added by assigning
-it. Their parameters belong to the whole, named in the order of the alphabet, then in that of assignment.]],
+it, nil takes one away, dict:has(name) asks for one, and for name, module in dict:named_children() do goes through them.
+Their parameters belong to the whole, named in the order of the alphabet, then in that of assignment.]],
   function(...) return ModuleDict(...) end, nn)
 
 return nn

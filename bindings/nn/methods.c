@@ -3,6 +3,7 @@
 
 #include "nn/parameter.h"
 #include "bindings/core/names.h"
+#include "bindings/core/options.h"
 #include "bindings/core/state_dict.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ static void visit_container(nn_walk *w, int index, int prefix) {
   char name[16] = "";
   for (int i = 1; i <= n; i++) {
     lua_getiuservalue(w->L, index, i);
-    if (prefix != 0) snprintf(name, sizeof name, "%d", i);
+    if (prefix != 0) snprintf(name, sizeof name, "%d", i - w->below);
     visit_child(w, top + 1, prefix, name);
     lua_settop(w->L, top);
   }
@@ -124,8 +125,9 @@ static void collect_parameter(nn_walk *w, const nn_place *place) {
 typedef enum wanted { PARAMETERS = 1, BUFFERS = 2, BOTH = 3 } wanted;
 
 /* Pushes three tables for the module at stack index 1: names, tensors, and the set of the tensors. */
-static nn_walk collect(lua_State *L, const char *operation, bool names, wanted what) {
+static nn_walk collect_from(lua_State *L, const char *operation, bool names, wanted what, int first) {
   nn_walk w = new_walk(L, operation);
+  w.below = 1 - first;
   w.names = names;
   w.parameters = (what & PARAMETERS) != 0;
   w.buffers = (what & BUFFERS) != 0;
@@ -138,6 +140,9 @@ static nn_walk collect(lua_State *L, const char *operation, bool names, wanted w
   lua_newtable(L);
   nn_walk_from(&w, 1);
   return w;
+}
+static nn_walk collect(lua_State *L, const char *operation, bool names, wanted what) {
+  return collect_from(L, operation, names, what, 1);
 }
 
 static int parameters(lua_State *L) {
@@ -168,6 +173,47 @@ static int named(lua_State *L, const char *operation, wanted what) {
 static int named_parameters(lua_State *L) { return named(L, "named_parameters", PARAMETERS); }
 static int named_buffers(lua_State *L) { return named(L, "named_buffers", BUFFERS); }
 
+/* ---- children ---- */
+
+/* The child at the top goes into the list behind the names; its name is at index `name`. */
+static void add_child(lua_State *L, int name) {
+  lua_Integer next = (lua_Integer)lua_rawlen(L, 2) + 1;
+  lua_rawseti(L, 3, next);
+  lua_pushvalue(L, name);
+  lua_rawseti(L, 2, next);
+}
+
+/* Upvalues of the iterator as named_parameters has them. */
+static int named_children(lua_State *L) {
+  bind_state *S = bind_here(L);
+  bind_kind kind = nn_kind_of(L, S, 1);
+  if (kind == BIND_NONE)
+    return bind_error(L, "named_children", "expected a module (net:named_children() with a colon), got %s",
+                      bind_describe(L, 1));
+  lua_settop(L, 1);
+  lua_newtable(L);
+  lua_newtable(L);
+  int count = kind == BIND_CONTAINER ? ((const nn_container *)lua_touserdata(L, 1))->n : 0;
+  for (int i = 1; i <= count; i++, lua_settop(L, 3)) {
+    lua_pushfstring(L, "%d", i);
+    lua_getiuservalue(L, 1, i);
+    add_child(L, 4);
+  }
+  if (kind == BIND_OBJECT) {
+    lua_getiuservalue(L, 1, NN_FIELDS);
+    lua_getiuservalue(L, 1, NN_ORDER);
+    for (lua_Integer i = 1; lua_rawgeti(L, 5, i) != LUA_TNIL; i++, lua_settop(L, 5)) {
+      lua_pushvalue(L, 6);
+      lua_rawget(L, 4);
+      if (bind_to_handle(L, S, -1) == NULL) add_child(L, 6);
+    }
+    lua_settop(L, 3);
+  }
+  lua_pushinteger(L, 0);
+  bind_push_function(L, S, next_named, 3);
+  return 1;
+}
+
 /* ---- state ---- */
 
 /* Pushes the state dictionary behind what collect has pushed. */
@@ -186,17 +232,29 @@ static int push_state(nn_walk *w) {
   return state;
 }
 
+/* The option first of the table at index: the name of a container's first child. */
+static int read_first(lua_State *L, int index, const char *operation) {
+  static const peri_option options[] = {{"first", PERI_OPTION_INTEGER, 1, 0, 1}, {NULL}};
+  double first = 1;
+  bind_read_options(L, index, operation, options, NULL, &first);
+  return (int)first;
+}
+
 static int state_dict(lua_State *L) {
+  lua_settop(L, 2);
+  int first = read_first(L, 2, "state_dict");
   lua_settop(L, 1);
-  nn_walk w = collect(L, "state_dict", true, BOTH);
+  nn_walk w = collect_from(L, "state_dict", true, BOTH, first);
   push_state(&w);
   bind_charge(L, w.S);
   return 1;
 }
 
 static int load_state_dict(lua_State *L) {
+  lua_settop(L, 3);
+  int first = read_first(L, 3, "load_state_dict");
   lua_settop(L, 2);
-  nn_walk w = collect(L, "load_state_dict", true, BOTH);
+  nn_walk w = collect_from(L, "load_state_dict", true, BOTH, first);
   int state = push_state(&w);
   bind_state_match(L, w.S, "load_state_dict", 2, state);
   lua_Integer n = (lua_Integer)lua_rawlen(L, w.tensors);
@@ -362,14 +420,19 @@ void nn_open_methods(lua_State *L, bind_state *S) {
        "net:named_buffers() -> iterator\n"
        "for name, b in net:named_buffers() do: tensors that are saved and converted with the module but not trained "
        "(nn.Buffer), named as parameters are."},
+      {"named_children", named_children,
+       "net:named_children() -> iterator\n"
+       "for name, m in net:named_children() do: the modules that it holds itself, in the order of registration; those of "
+       "a Sequential or ModuleList are named \"1\", \"2\" and so on. net:apply(f) goes through all that these hold, too."},
       {"state_dict", state_dict,
-       "net:state_dict() -> table\n"
+       "net:state_dict({first = 1}) -> table\n"
        "Copies of the parameters and buffers by name, for peri.save or load_state_dict; pairs() goes in the order of "
-       "registration."},
+       "registration. first = 0 names what a Sequential or ModuleList holds from 0, as PyTorch does."},
       {"load_state_dict", load_state_dict,
-       "net:load_state_dict(state) -> net\n"
+       "net:load_state_dict(state, {first = 1}) -> net\n"
        "Copies values into the parameters and buffers. Names and shapes must be the module's own: what is missing, "
-       "unexpected or of another shape is an error, and then nothing was changed. float32 and float64 are converted."},
+       "unexpected or of another shape is an error, and then nothing was changed. float32 and float64 are converted. first = 0 takes names that count from 0, "
+       "\"0.weight\" of a Sequential, as in files of PyTorch."},
       {"train", train,
        "net:train(on = true) -> net\nTraining mode for the module and all that it holds (Dropout drops)."},
       {"eval", eval, "net:eval() -> net\nThe mode for predictions: the end of training mode."},

@@ -138,6 +138,17 @@ static void read_named(lua_State *L, bind_state *S, int at, const peri_layer_kin
   }
 }
 
+/* States in one table, as in Python. */
+static void refuse_list(lua_State *L, const peri_layer_kind *kind) {
+  lua_pushfstring(L, "layer(x");
+  for (int i = 0; kind->further[i].name != NULL && !kind->further[i].named; i++) {
+    lua_pushfstring(L, ", %s", kind->further[i].name);
+    lua_concat(L, 2);
+  }
+  bind_error(L, kind->name, "%s must be a tensor, got a list (expected %s))", kind->further[0].name,
+             lua_tostring(L, -1));
+}
+
 /* The inputs that may be left out: by place, then those in a trailing table. */
 static void read_further(lua_State *L, bind_state *S, const peri_layer_kind *kind, peri_tensor **inputs) {
   const char *names[PERI_LAYER_INPUTS + 1] = {NULL};
@@ -147,7 +158,12 @@ static void read_further(lua_State *L, bind_state *S, const peri_layer_kind *kin
   }
   for (int i = 0; kind->further[i].name != NULL; i++) {
     inputs[i] = NULL;
+    if (i == 0 && n > 0 && lua_istable(L, at) && lua_rawlen(L, at) > 0) refuse_list(L, kind);
     if (kind->further[i].named || (n > 0 && lua_istable(L, at))) continue;
+    if (kind->further[i].whole && lua_istable(L, at)) {
+      bind_tensor_from_value(L, S, at, PERI_INT64, kind->name);
+      lua_replace(L, at);
+    }
     if (!lua_isnoneornil(L, at)) inputs[i] = bind_check_tensor(L, S, at, kind->name, kind->further[i].name);
     at++;
   }

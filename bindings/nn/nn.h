@@ -86,6 +86,7 @@ struct nn_walk {
   void (*parameter)(nn_walk *w, const nn_place *place); /* or NULL; what is in two places comes twice */
   void (*module)(nn_walk *w, int index);                /* or NULL; children come before their parents */
   int depth;
+  int below;               /* by how much the first of a container's names is below 1 */
   int list, tensors, seen; /* stack positions of tables that the functions use */
 };
 

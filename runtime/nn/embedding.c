@@ -52,7 +52,7 @@ const peri_layer_kind peri_kind_embedding = {
 const peri_layer_kind peri_kind_embedding_bag = {
     .name = "EmbeddingBag",
     .inputs = 1,
-    .further = {{"offsets"}},
+    .further = {{"offsets", .whole = true}},
     .sizes = {{"num_embeddings"}, {"embedding_dim"}},
     .options = {PADDING, {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "sum mean", "what becomes of the rows of a bag"}},
     .parameters = {{"weight", NULL, 2, {NUMBERS, SIZE}, normal_rows}},
@@ -60,10 +60,12 @@ const peri_layer_kind peri_kind_embedding_bag = {
     .sample =
         "{{5, 3}, {I(5, 4, 2)}}, {{4, 2, {padding_idx = 2, mode = 'sum'}}, {I(4, 2, 3)}}, {{2, 1}, {I(2, 2, 5)}}, "
         "{{3, 2}, {I(3, 5), peri.tensor({1, 3, 3}, {dtype = 'int64'})}}",
-    .doc = "EmbeddingBag(num_embeddings, embedding_dim, {padding_idx = 'none', mode = 'mean', dtype = 'float32'}) -> "
-           "layer\n"
-           "The mean or the sum of an Embedding's rows for each row of x, bags x length, without those of padding_idx: "
-           "peri.embedding_bag. layer(x, offsets): x is a vector, and offsets says where its bags begin."};
+    .doc =
+        "EmbeddingBag(num_embeddings, embedding_dim, {padding_idx = 'none', mode = 'mean', dtype = 'float32'}) -> "
+        "layer\n"
+        "The mean or the sum of an Embedding's rows for each row of x, bags x length, without those of padding_idx: "
+        "peri.embedding_bag. layer(x, offsets): x is a vector, and offsets, a tensor or a list, says where its bags begin, "
+        "the first at 1."};
 
 /* ---- two inputs ---- */
 

@@ -45,6 +45,7 @@ typedef struct peri_layer_parameter {
 typedef struct peri_layer_input {
   const char *name;
   bool named; /* scripts give it in the trailing table of a call */
+  bool whole; /* of whole numbers: a list stands for an int64 tensor */
 } peri_layer_input;
 
 typedef struct peri_layer_kind {

@@ -119,7 +119,7 @@ static peri_status infer_bag(peri_call *call) {
   PERI_TRY(infer_embedding(call));
   if (call->args[OFFSETS].tensor != NULL) return check_offsets(call);
   if (index->ndim == 2) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s (expected bags x length)",
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "index is %s (expected bags x length, or a vector with offsets)",
                         peri_shape_text(index->ndim, index->shape, text));
 }
 

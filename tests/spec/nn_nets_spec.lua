@@ -104,3 +104,69 @@ describe("ModuleDict", function()
     assert.matches("ModuleDict: the modules must be a table", message(nn.ModuleDict))
   end)
 end)
+
+describe("named_children", function()
+  local function children(net)
+    local list = {}
+    for name, child in net:named_children() do list[#list + 1] = name .. " " .. nn.type(child) end
+    return list
+  end
+
+  it("goes through what a module holds itself, in the order of registration", function()
+    local dict = nn.ModuleDict { b = nn.Linear(2, 3), a = nn.Sequential(nn.Tanh()) }
+    dict.scale = peri.ones(1, { requires_grad = true })
+    dict.aa = nn.Tanh()
+    assert.same({ "a Sequential", "b Linear", "aa Tanh" }, children(dict))
+    dict.a = nil
+    assert.same({ "b Linear", "aa Tanh" }, children(dict))
+    assert.same({ "1 Linear", "2 ModuleDict" }, children(nn.Sequential(nn.Linear(1, 1), dict)))
+    assert.same({ "1 Tanh" }, children(nn.ModuleList(nn.Tanh())))
+    assert.same({}, children(nn.Linear(1, 1)))
+    assert.same({}, children(nn.Sequential()))
+    local tanh = nn.Tanh()
+    for _, child in nn.Sequential(tanh):named_children() do assert.equal(tanh, child) end
+    assert.matches("named_children: expected a module %(net:named_children%(%) with a colon%), got 3",
+      message(nn.Module.named_children, 3))
+  end)
+end)
+
+describe("names that count from 0", function()
+  local function net() return nn.Sequential(nn.Linear(2, 3), nn.ModuleDict { list = nn.Sequential(nn.Linear(3, 1)) }) end
+
+  it("are those of state_dict with first = 0, and load_state_dict takes them", function()
+    local a, b = net(), net()
+    local state, names = a:state_dict { first = 0 }, {}
+    for name in pairs(state) do names[#names + 1] = name end
+    assert.same({ "0.weight", "0.bias", "1.list.0.weight", "1.list.0.bias" }, names)
+    assert.equal(b, b:load_state_dict(state, { first = 0 }))
+    for name, x in a:named_parameters() do assert.is_true(x:equal(b:state_dict()[name])) end
+    local said = message(b.load_state_dict, b, state)
+    assert.matches("2.list.1.bias is missing; .*1.list.0.weight is unexpected; names that count from 0, as PyTorch's, "
+      .. "need the option {first = 0}$", said)
+    assert.is_nil(message(b.load_state_dict, b, {}):find("count from 0", 1, true))
+    assert.matches("load_state_dict: first is 2 %(expected 0 to 1%)",
+      message(b.load_state_dict, b, state, { first = 2 }))
+  end)
+end)
+
+describe("arguments behind the first", function()
+  it("of an EmbeddingBag may be a list", function()
+    local bag, x = nn.EmbeddingBag(9, 3), peri.tensor({ 1, 9, 4 }, { dtype = "int64" })
+    local offsets = { 1, 3 }
+    assert.is_true(bag(x, peri.tensor(offsets, { dtype = "int64" })):equal(bag(x, offsets)))
+    assert.matches("offsets%[1%] is 0 %(expected 1", message(bag, x, { 0, 2 }))
+    assert.matches("index is 3 %(expected bags x length, or a vector with offsets%)", message(bag, x))
+  end)
+
+  it("of an LSTM are one tensor each", function()
+    local x, h = peri.zeros(4, 1, 2), peri.zeros(1, 1, 3)
+    assert.matches("LSTM: h must be a tensor, got a list %(expected layer%(x, h, c%)%)",
+      message(nn.LSTM(2, 3), x, { h, h }))
+    assert.matches("GRU: h must be a tensor, got a list %(expected layer%(x, h%)%)", message(nn.GRU(2, 3), x, { h }))
+  end)
+
+  it("of a constructor have names, and the message says which", function()
+    assert.matches("Dropout: options must be a table, got 0.5 %(options have names: {p = 0.5}%)",
+      message(nn.Dropout, 0.5))
+  end)
+end)
