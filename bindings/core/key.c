@@ -38,7 +38,8 @@ static int64_t read_whole(lua_State *L, const bind_entry *e, int index, const ch
   lua_Integer value = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
   if (!whole) {
     const char *described = bind_describe(L, index);
-    bind_error(L, "index", "%s, got %s%s", name, described, where(L, e));
+    const char *hint = lua_isboolean(L, index) ? " (a mask stands in a table of its own: {{true, false}})" : "";
+    bind_error(L, "index", "%s, got %s%s%s", name, described, hint, where(L, e));
   }
   return value;
 }
@@ -62,6 +63,7 @@ static void read_range(lua_State *L, int table, bind_entry *e) {
   e->from = read_position(L, e, top - 2);
   e->to = read_whole(L, e, top - 1, "positions must be whole numbers");
   e->by = n == 3 ? read_whole(L, e, top, "step must be a whole number") : 1;
+  if (e->by == 0) bind_error(L, "index", "step is 0 (expected 1 or more, or -1 or less to go down)%s", where(L, e));
   lua_pop(L, 3);
 }
 
@@ -151,6 +153,10 @@ static void place_range(lua_State *L, const peri_tensor *x, bind_entry *e) {
   }
   if (e->to == 0 && from != 1 && from != -size)
     bind_error(L, "index", "range %I to 0 (an empty range has to = from - 1)%s", (lua_Integer)from, where(L, e));
+  int64_t first = from > 0 ? from : from + size + 1, last = e->to > 0 ? e->to : e->to + size + 1;
+  if (e->to != 0 && first >= 1 && first <= size && last >= 1 && last < first - 1)
+    bind_error(L, "index", "range %I to %I ends before it begins (a range down has a step below 0: {%I, %I, -1})%s",
+               (lua_Integer)from, (lua_Integer)e->to, (lua_Integer)from, (lua_Integer)e->to, where(L, e));
   e->from = from > 0 ? from - 1 : from;
   e->to = e->to > 0 ? e->to - 1 : e->to == 0 ? -1 - size : e->to; /* {1, 0} ends before the first */
 }

@@ -299,6 +299,11 @@ describe("keys of all kinds of entries", function()
     refused("index: 1.5 is no value of int64", { { { 1, 1.5 } } })
     refused("index: a range has 4 numbers (expected {}, {from, to} or {from, to, step}; a list of positions stands in "
       .. "a table of its own: {{1, 3, 5}}) (entry 2 of the key)", { 1, { 1, 2, 3, 1 } })
+    refused("index: range 3 to 1 ends before it begins (a range down has a step below 0: {3, 1, -1}) (entry 2 of the "
+      .. "key)", { 1, { 3, 1 } })
+    refused("index: step is 0 (expected 1 or more, or -1 or less to go down) (entry 2 of the key)", { 1, { 1, 2, 0 } })
+    refused("index: positions must be whole numbers, got true (a mask stands in a table of its own: {{true, false}}) "
+      .. "(entry 1 of the key)", { { true, false } })
     refused("index: range 1 to 3 by -1 (expected to from 1 up to from, or from + 1 where it is empty) (entry 2 of the "
       .. "key)", { 1, { 1, 3, -1 } })
     refused("index: position 4 is out of range: dimension 2 has 3 (a range down; entry 2 of the key)",
