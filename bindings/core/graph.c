@@ -4,6 +4,8 @@
 #include "autograd/autograd.h"
 #include "ops/node.h"
 
+#include <string.h>
+
 typedef struct graph_nodes {
   peri_context *context;
   peri_node **nodes;
@@ -89,9 +91,22 @@ static void push_edge(lua_State *L, bind_state *S, peri_node *node, int i, int p
   lua_setfield(L, -2, "value");
 }
 
+/* Pushes the row's name, with the activation that it was to compute as well: "linear + tanh". */
+static void push_name(lua_State *L, const peri_node *node) {
+  lua_pushstring(L, peri_node_name(node));
+  for (int i = 0; i < node->params; i++) {
+    if (strcmp(node->op->params[i].name, "activation") != 0 || node->args[i].integer == 0) continue;
+    const char *word = node->op->params[i].choices;
+    for (int64_t k = node->args[i].integer; k > 0; k--) word += strcspn(word, " ") + 1;
+    lua_pushliteral(L, " + ");
+    lua_pushlstring(L, word, strcspn(word, " "));
+    lua_concat(L, 3);
+  }
+}
+
 static void push_node(lua_State *L, bind_state *S, peri_node *node, int places) {
   lua_createtable(L, 0, 5);
-  lua_pushstring(L, peri_node_name(node));
+  push_name(L, node);
   lua_setfield(L, -2, "op");
   lua_pushstring(L, node->where);
   lua_setfield(L, -2, "where");

@@ -146,7 +146,7 @@ describe("explain", function()
       backward = function(_, g) return g * 2 end })
     local y = peri.detect_anomaly(function() return f(net(peri.ones(4, 2))):mean() end)
     local text = peri.explain(y, { net = net })
-    for _, words in ipairs { "mean  float32 ()", "Twice  float32 4x1", "1.weight", "3.bias",
+    for _, words in ipairs { "mean  float32 ()", "Twice  float32 4x1", "1.weight", "3.bias", "linear + tanh  float32 4x3",
       "tests/spec/anomaly_spec.lua:", "in Sequential[1]" } do
       assert.truthy(text:find(words, 1, true), words .. "\n" .. text)
     end
@@ -192,6 +192,8 @@ describe("explain", function()
   it("keeps nothing, also when memory is short, and may be called within a hook on another graph", function()
     local w = leaf(1, 2)
     local y, text = (w * 2):sum(), nil
+    fails("explain: path is 'graph.png' (expected a name that ends in .svg, or in .txt for text)", peri.explain, y,
+      { path = "graph.png" })
     failing.inject("explain", function() return w:bytes() end, function() return peri.explain(y) end)
     local v = leaf(1)
     v:register_hook(function() text = peri.explain(y) end)

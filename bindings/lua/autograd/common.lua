@@ -60,7 +60,7 @@ function common.scalar(operation, ...)
   local outputs = common.outputs(operation, ...)
   if #outputs > 1 then fail("%s: fn gave %d tensors (expected one)", operation, #outputs) end
   if outputs[1]:numel() ~= 1 then
-    fail("%s: fn gave %s (expected one element)", operation, check.shape(outputs[1]))
+    fail("%s: fn gave %s (expected one element)", operation, describe(outputs[1]))
   end
   return outputs[1]
 end

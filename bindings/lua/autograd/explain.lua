@@ -195,7 +195,9 @@ shapes and dtypes, the range of values where they are still there, the norm of e
 script where anomalies were being detected (set_detect_anomaly). What several operations use stands once, with a number.
 format "svg" gives a picture; path is a file that is written too, and its name's .svg asks for a picture by itself. With
 net leaves are called as its parameters are.
-Errors: a graph that an earlier backward has freed (pass retain_graph = true there); a tensor without graph.]],
+A layer and the activation behind it that a Sequential computes at once are one operation, as linear + tanh.
+Errors: a graph that an earlier backward has freed (pass retain_graph = true there); a tensor without graph; a path that
+ends as another kind of picture does.]],
   function(x, options)
     options = check.options("explain", options, OPTIONS)
     if not peri.is_tensor(x) then check.must_be("explain", "x", x, "a tensor") end
@@ -206,7 +208,11 @@ Errors: a graph that an earlier backward has freed (pass retain_graph = true the
     if options.net then
       for name, p in options.net:named_parameters() do names[p] = name end
     end
-    local format = options.format or (options.path and options.path:find "%.svg$" and "svg") or "text"
+    local ending = options.path and options.path:match "%.(%w+)$"
+    if ending and (" png pdf jpg jpeg gif "):find(" " .. ending:lower() .. " ", 1, true) then
+      fail("explain: path is %s (expected a name that ends in .svg, or in .txt for text)", check.describe(options.path))
+    end
+    local format = options.format or (ending == "svg" and "svg") or "text"
     local text = peri.no_grad(function()
       local boxes = boxes_of(x, names)
       return format == "svg" and svg_of(boxes) or text_of(boxes)

@@ -19,12 +19,12 @@ kept as parts of the graph, so that second derivatives reach them, and without m
 changed in place afterwards is an error in backward.]], function(ctx, ...)
   local call = calls[ctx]
   if not call then fail("save_for_backward: called with %s (expected ctx:save_for_backward(...))", describe(ctx)) end
-  if call.finished then fail("%s: save_for_backward is called after forward", call.name) end
+  if call.finished then fail("%s: save_for_backward is called after forward", call.class.name) end
   local saved = {}
   for i = 1, select("#", ...) do
     local x = select(i, ...)
     if x ~= nil and not peri.is_tensor(x) then
-      check.must_be(call.name, ("saved tensor %d"):format(i), x, "a tensor or nil")
+      check.must_be(call.class.name, ("saved tensor %d"):format(i), x, "a tensor or nil")
     end
     saved[i] = x or false
   end
@@ -65,7 +65,7 @@ local function apply(class, ...)
     end
   end
   local ctx = setmetatable({ needs_input_grad = needs }, Context)
-  local call = { name = class.name, backward = class.backward, n = n, places = places, shapes = shapes, saved = {} }
+  local call = { class = class, n = n, needs = needs, places = places, shapes = shapes, saved = {} }
   calls[ctx] = call
   local results, floats = checked_results(class.name, peri.no_grad(class.forward, ctx, table.unpack(arguments, 1, n)))
   call.finished = true
@@ -81,29 +81,36 @@ end
 
 local function check_gradient(call, i, g)
   if not is_float(g) then
-    fail("%s: backward gave %s for argument %d (expected a tensor of floats, or nil)", call.name, describe(g), i)
+    fail("%s: backward gave %s for argument %d (expected a tensor of floats, or nil)", call.class.name, describe(g), i)
   end
   if not call.shapes[i] then
-    fail("%s: backward gave a gradient for argument %d, which is no tensor of floats (expected nil)", call.name, i)
+    fail("%s: backward gave a gradient for argument %d, which is no tensor of floats (expected nil)",
+      call.class.name, i)
   end
   local shape = g.shape
   local same = #shape == #call.shapes[i]
   for d, size in ipairs(shape) do same = same and size == call.shapes[i][d] end
   if not same then
     local wanted = #call.shapes[i] > 0 and table.concat(call.shapes[i], "x") or "()"
-    fail("%s: backward gave a gradient %s for argument %d, which is %s", call.name, check.shape(g), i, wanted)
+    fail("%s: backward gave a gradient %s for argument %d, which is %s", call.class.name, check.shape(g), i, wanted)
   end
 end
 
 own.set_runner(function(ctx, saved, gradients)
   local call = calls[ctx]
   ctx.saved_tensors = saved
-  local given = table.pack(pcall(call.backward, ctx, table.unpack(gradients)))
+  local given = table.pack(pcall(call.class.backward, ctx, table.unpack(gradients)))
   ctx.saved_tensors = nil
   if not given[1] then error(given[2], 0) end
   if given.n - 1 > call.n then
-    fail("%s: backward gave %d gradients (expected %d: one for each argument of forward)", call.name, given.n - 1,
+    fail("%s: backward gave %d gradients (expected %d: one for each argument of forward)", call.class.name, given.n - 1,
       call.n)
+  end
+  local left_out = given.n
+  while left_out <= call.n and not call.needs[left_out] do left_out = left_out + 1 end
+  if given.n > 1 and left_out <= call.n then -- nothing at all are zeros
+    fail("%s: backward gave %d gradients (expected %d: one for each argument of forward, or nil for zeros)",
+      call.class.name, given.n - 1, call.n)
   end
   local answers = {}
   for k = 1, call.inputs do answers[k] = false end
@@ -131,8 +138,8 @@ the list ctx.saved_tensors, other fields are free, and ctx.needs_input_grad[i] s
 is wanted. ctx lives as long as the graph. Where gradients are to be differentiated again, backward is recorded, as far
 as it is made of operations and of saved arguments and results. Gradients are not to be written in place. backward may
 call peri.grad on what it has computed itself; where memory is short, the walk may begin anew, and call it again.
-Errors: a gradient of another shape than its argument; more gradients than arguments. An error within backward goes on,
-and no .grad has changed.]], function(name, methods)
+Errors: a gradient of another shape than its argument; more gradients than arguments, or so few that one that is wanted
+is not among them. An error within backward goes on, and no .grad has changed.]], function(name, methods)
   check.read("extend", "the function's name", name, NAME)
   local known = { forward = kinds.callable, backward = kinds.callable }
   local class = check.options("extend", check.read("extend", "methods", methods, kinds.table), known)
