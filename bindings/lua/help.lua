@@ -166,6 +166,7 @@ local function of_object(x)
   return formatted(text) .. (list and "\n" .. list:gsub("every estimator", "it") or "")
 end
 
+-- The text, or nil and the name that the word is but for capital letters.
 local function of_word(word)
   if (" " .. FIELDS .. " "):find(" " .. word .. " ", 1, true) then
     return TENSOR .. "\n" .. list_of_names(internal.classes.Tensor)
@@ -179,7 +180,10 @@ local function of_word(word)
     for _, part in ipairs(names.parts()) do add(part.value) end
     add(peri)
     for _, class in ipairs(names.classes()) do add(class.methods) end
-    return "there is no documentation of " .. word .. internal.meant(word, known)
+    local meant = internal.meant(word, known)
+    local close = meant:match "did you mean ([%w_]+)%?$"
+    if close and close ~= word and close:lower() == word:lower() then return nil, close end
+    return "there is no documentation of " .. word .. meant
   end
   local more = #list > MOST and (" and %d more"):format(#list - MOST) or ""
   return wrapped(("Nothing is named %s; the word stands in the documentation of:"):format(word), "  ") .. "\n" ..
@@ -199,7 +203,10 @@ local function text_of(x)
     for _, value in ipairs(by_name(x)) do
       if type(value) ~= "string" then texts[#texts + 1] = text_of(value) end
     end
-    text = #texts > 0 and table.concat(texts, "\n\n") or of_word(x)
+    local close
+    text = #texts > 0 and table.concat(texts, "\n\n")
+    if not text then text, close = of_word(x) end
+    if close then return text_of(close) end
   elseif type(x) == "userdata" then
     text = of_object(x)
   elseif type(x) == "table" then

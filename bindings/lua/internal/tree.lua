@@ -98,7 +98,8 @@ function described(self, value)
   local writer = WRITERS[type(value)]
   local text = writer and writer(self, value)
   if text == nil then
-    self:fail("is %s (expected tensors, numbers, strings, booleans and tables of them)", describe(value))
+    self:fail("is %s (expected tensors, numbers, strings, booleans and tables of them%s)", describe(value),
+      check.has_method(value, "state_dict") and "; what it holds is its state_dict()" or "")
   end
   return text
 end

@@ -21,11 +21,11 @@ function input.values(operation, name, values, what)
 end
 
 -- A list of numbers from a one-dimensional tensor or a Lua table of numbers.
-local function list_of(operation, name, value)
+local function list_of(operation, name, value, hint)
   local list
   if peri.is_tensor(value) then
     if value:dim() ~= 1 then
-      fail("%s: %s has shape %s (expected one dimension)", operation, name, check.shape(value))
+      fail("%s: %s has shape %s (expected one dimension)%s", operation, name, check.shape(value), hint or "")
     end
     if value.dtype == "bool" then fail("%s: %s is bool (expected numbers)", operation, name) end
     list = value:totable()
@@ -46,7 +46,7 @@ input.list = list_of
 
 -- Labels as a list of integers.
 function input.labels(operation, name, value)
-  local list = list_of(operation, name, value)
+  local list = list_of(operation, name, value, name == "pred" and ": pred:argmax(2) makes classes of scores" or nil)
   for i = 1, #list do
     local whole = math.tointeger(list[i])
     if not whole then
