@@ -141,4 +141,5 @@ const peri_layer_kind peri_kind_zero_pad2d = {
     .doc =
         "ZeroPad2d(padding) -> layer\n"
         "Zeros around the images of N x C x H x W, or C x H x W: as many columns on the left and right, and rows above "
-        "and below, as a table of four numbers from 0 says, or one number for all."};
+        "and below, as a table of four numbers from 0 says, or one number for all. Other ways to pad, such as "
+        "reflect: x:pad."};

@@ -146,7 +146,8 @@ describe("explain", function()
       backward = function(_, g) return g * 2 end })
     local y = peri.detect_anomaly(function() return f(net(peri.ones(4, 2))):mean() end)
     local text = peri.explain(y, { net = net })
-    for _, words in ipairs { "mean  float32 ()", "Twice  float32 4x1", "1.weight", "3.bias", "linear + tanh  float32 4x3",
+    for _, words in ipairs { "mean  float32 ()", "Twice  float32 4x1", "1.weight", "3.bias",
+      "linear + tanh  float32 4x3",
       "tests/spec/anomaly_spec.lua:", "in Sequential[1]" } do
       assert.truthy(text:find(words, 1, true), words .. "\n" .. text)
     end

@@ -131,7 +131,9 @@ describe("named_children", function()
 end)
 
 describe("names that count from 0", function()
-  local function net() return nn.Sequential(nn.Linear(2, 3), nn.ModuleDict { list = nn.Sequential(nn.Linear(3, 1)) }) end
+  local function net()
+    return nn.Sequential(nn.Linear(2, 3), nn.ModuleDict { list = nn.Sequential(nn.Linear(3, 1)) })
+  end
 
   it("are those of state_dict with first = 0, and load_state_dict takes them", function()
     local a, b = net(), net()

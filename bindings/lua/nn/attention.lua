@@ -182,8 +182,9 @@ local MultiheadAttention = define("MultiheadAttention", { "embed_dim", "num_head
     peri.no_grad(out_proj.bias.zero_, out_proj.bias)
   end
   self.out_proj = out_proj
-end, [[
-MultiheadAttention(embed_dim, num_heads, {dropout = 0, bias = true, kdim, vdim, batch_first = false, dtype = 'float32'}) -> module
+end,
+  "MultiheadAttention(embed_dim, num_heads, {dropout = 0, bias = true, kdim, vdim, batch_first = false, "
+  .. "dtype = 'float32'}) -> module\n" .. [[
 y, weights = layer(query, key, value, {key_padding_mask, attn_mask, need_weights = true, average_attn_weights =
 true}): attention of num_heads heads, each over embed_dim / num_heads features of projections of query, key and
 value, whose results are projected together: peri.scaled_dot_product_attention. query is steps x batch x embed_dim
@@ -254,13 +255,14 @@ local Layer = define("TransformerEncoderLayer", { "d_model", "nhead" }, {
   self.norm2 = nn.LayerNorm(d, { eps = options.layer_norm_eps, dtype = dtype })
   self.dropout1 = nn.Dropout { p = p }
   self.dropout2 = nn.Dropout { p = p }
-end, [[
-TransformerEncoderLayer(d_model, nhead, {dim_feedforward = 2048, dropout = 0.1, activation = 'relu', layer_norm_eps = 1e-5, batch_first = false, norm_first = false, dtype = 'float32'}) -> module
+end,
+  "TransformerEncoderLayer(d_model, nhead, {dim_feedforward = 2048, dropout = 0.1, activation = 'relu', "
+  .. "layer_norm_eps = 1e-5, batch_first = false, norm_first = false, dtype = 'float32'}) -> module\n" .. [[
 y = layer(x, {src_mask, src_key_padding_mask}): attention of x to itself, then two linear layers with an activation
-(relu or gelu) between, each added to what it was given and normalised (LayerNorm) behind it, or with norm_first before. x and y are
-steps x batch x d_model (batch first with batch_first). Masks are those of MultiheadAttention: src_mask its attn_mask.
-Children as PyTorch's: self_attn, linear1, linear2, norm1, norm2 and dropouts. A. Vaswani et al., 'Attention is all you
-need', 2017.]])
+(relu or gelu) between, each added to what it was given and normalised (LayerNorm) behind it, or with norm_first before.
+x and y are steps x batch x d_model (batch first with batch_first). Masks are those of MultiheadAttention: src_mask its
+attn_mask. Children as PyTorch's: self_attn, linear1, linear2, norm1, norm2 and dropouts. A. Vaswani et al., 'Attention
+is all you need', 2017.]])
 
 local MASKS = { src_mask = MASK, src_key_padding_mask = MASK }
 
