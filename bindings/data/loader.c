@@ -290,6 +290,13 @@ static int new_loader(lua_State *L) {
   return 1;
 }
 
+static int loader_text(lua_State *L) {
+  const loader *l = lua_touserdata(L, 1);
+  lua_pushfstring(L, "loader(%I rows, {batch_size = %I%s%s})", (lua_Integer)l->n, (lua_Integer)l->batch_size,
+                  l->shuffle ? ", shuffle = true" : "", l->drop_last ? ", drop_last = true" : "");
+  return 1;
+}
+
 static const bind_function loader_methods[] = {
     {"state_dict", state_dict,
      "loader:state_dict() -> table\n"
@@ -303,7 +310,7 @@ static const bind_function loader_methods[] = {
     BIND_HAS("loader"),
     {NULL, NULL, NULL}};
 static const luaL_Reg loader_metamethods[] = {
-    {"__len", loader_length}, {"__call", next_batch}, {"__index", field}, {NULL, NULL}};
+    {"__len", loader_length}, {"__call", next_batch}, {"__index", field}, {"__tostring", loader_text}, {NULL, NULL}};
 static const bind_class loader_class = {.kind = BIND_LOADER,
                                         .name = "perilune.Loader",
                                         .collect = close_loader,

@@ -28,6 +28,15 @@ local function each_set(visit)
   for _, name in ipairs(names) do visit(name, data[name], SETS[name][1], SETS[name][2]) end
 end
 
+describe("a loader", function()
+  it("says what it holds when it is printed", function()
+    local x = peri.zeros(10, 2)
+    assert.equal("loader(10 rows, {batch_size = 1})", tostring(peri.data.loader({ x }, {})))
+    assert.equal("loader(10 rows, {batch_size = 4, shuffle = true, drop_last = true})",
+      tostring(peri.data.loader({ x, x }, { batch_size = 4, shuffle = true, drop_last = true, seed = 1 })))
+  end)
+end)
+
 describe("the generated set", function()
   each_set(function(name, make, width, numbers)
     it(name .. " has its shapes and dtypes", function()
