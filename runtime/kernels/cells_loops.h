@@ -7,14 +7,16 @@ typedef struct FN(block) {
 
 #define EACH PERI_INDEPENDENT for (int i = 0; i < BLOCK; i++)
 
+static PERI_NOINLINE FN(block) FN(load_last)(const T *from, int64_t n) {
+  FN(block) b = {{0}};
+  memcpy(b.at, from, (size_t)n * sizeof(T));
+  return b;
+}
+
 static PERI_ALWAYS_INLINE FN(block) FN(load)(const void *from, int64_t at, int64_t n) {
+  if (n < BLOCK) return FN(load_last)((const T *)from + at, n);
   FN(block) b;
-  if (n == BLOCK) {
-    memcpy(b.at, (const T *)from + at, sizeof b.at);
-  } else {
-    memset(b.at, 0, sizeof b.at);
-    memcpy(b.at, (const T *)from + at, (size_t)n * sizeof(T));
-  }
+  memcpy(b.at, (const T *)from + at, sizeof b.at);
   return b;
 }
 
@@ -40,11 +42,12 @@ static PERI_ALWAYS_INLINE FN(block) FN(gate)(const peri_cell_row *row, int64_t a
   return x;
 }
 
-static PERI_ALWAYS_INLINE FN(block) FN(sigmoids)(FN(block) x) {
+/* A call costs little beside sixteen of these, and their code would stand four times in a cell. */
+static PERI_NOINLINE FN(block) FN(sigmoids)(FN(block) x) {
   EACH x.at[i] = SIGMOID(x.at[i]);
   return x;
 }
-static PERI_ALWAYS_INLINE FN(block) FN(tanhs)(FN(block) x) {
+static PERI_NOINLINE FN(block) FN(tanhs)(FN(block) x) {
   EACH x.at[i] = TANH(x.at[i]);
   return x;
 }

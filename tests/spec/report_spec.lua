@@ -357,7 +357,7 @@ describe("the whole report #program #slow", function()
       assert.is_true(count(text, "<img ") > 0, name)
       assert.is_nil(text:find("pictures: " .. out, 1, true)) -- they stand on the page
     end
-    assert.equal(12, sections)
+    assert.equal(15, sections)
     assert.equal(pictures, count(page, "<img "))
 
     local missing = why_no_browser()

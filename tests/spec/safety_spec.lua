@@ -126,7 +126,7 @@ end)
 
 -- ---- short memory ----
 
-describe("memory that a collection finds", function()
+describe("memory that a collection #table finds", function()
   -- The first attempt to allocate fails; the collection then runs a finaliser, after which there is memory.
   local function short(f, ...)
     collectgarbage()
@@ -224,7 +224,7 @@ end)
 
 -- ---- objects of the same cycle ----
 
-describe("an object that was collected", function()
+describe("an object #table that was collected", function()
   -- What `use` says of an object that is garbage together with the finaliser that calls it, and is finalised before.
   local function after_collection(make, use)
     local result
@@ -292,7 +292,7 @@ describe("an object that was collected", function()
   end)
 end)
 
-describe("what collects an object", function()
+describe("what collects an object #table", function()
   it("collects nothing of another class, and nothing twice, though debug lets a script call it", function()
     local objects = {
       peri.ones(64), nn.Linear(2, 2), nn.Sequential(nn.Tanh()), optim.Adam { peri.ones(3, { requires_grad = true }) },

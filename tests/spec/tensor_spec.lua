@@ -470,7 +470,7 @@ describe("wrong files and options", function()
   it("misspelt options are refused with the known ones", function()
     local X, y = peri.zeros(4, 2), peri.ones(4, {dtype = "int64"})
     fails("circles: unknown option nosie (known: noise, factor, seed, dtype)", peri.data.circles, 10, {nosie = 1})
-    fails("loader: unknown option batchsize (known: batch_size, shuffle, seed, drop_last)",
+    fails("loader: unknown option batchsize (known: batch_size, shuffle, seed, drop_last, augment)",
       peri.data.loader, {X, y}, {batchsize = 1})
     fails("loader: batch_size must be a whole number, got 1.5", peri.data.loader, {X, y}, {batch_size = 1.5})
     fails("loader: batch_size is 0", peri.data.loader, {X, y}, {batch_size = 0})
