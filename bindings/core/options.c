@@ -247,18 +247,11 @@ static bool is_among(const char *const *names, const char *name) {
   return false;
 }
 
-/* A number is what the first option of most layers would be elsewhere: Dropout(0.5). */
-static void refuse_options(lua_State *L, int index, const char *operation, const peri_option *options) {
-  const char *value = bind_describe(L, index), *hint = "";
-  if (lua_type(L, index) == LUA_TNUMBER && options->name != NULL)
-    hint = lua_pushfstring(L, " (options have names: {%s = %s})", options->name, value);
-  bind_error(L, operation, "options must be a table, got %s%s", value, hint);
-}
-
 void bind_read_options(lua_State *L, int index, const char *operation, const peri_option *options,
                        const char *const *also, double *values) {
   if (!lua_isnoneornil(L, index)) {
-    if (lua_type(L, index) != LUA_TTABLE) refuse_options(L, index, operation, options);
+    if (lua_type(L, index) != LUA_TTABLE)
+      bind_error(L, operation, "options must be a table, got %s", bind_describe(L, index));
     index = lua_absindex(L, index);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
       const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;

@@ -87,6 +87,14 @@ static void give_tensors(lua_State *L, bind_state *S, int table, peri_layer *lay
   }
 }
 
+/* A number in their place is the first option elsewhere: Dropout(0.5). */
+static void refuse_number(lua_State *L, const peri_layer_kind *kind, int index) {
+  if (lua_type(L, index) != LUA_TNUMBER || kind->options[0].name == NULL) return;
+  const char *value = bind_describe(L, index);
+  bind_error(L, kind->name, "options must be a table, got %s (options have names: {%s = %s})", value,
+             kind->options[0].name, value);
+}
+
 static int new_layer(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_layer_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
@@ -99,6 +107,7 @@ static int new_layer(lua_State *L) {
   if (lua_gettop(L) > table)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
   lua_settop(L, table);
+  refuse_number(L, kind, table);
   const char *more[PERI_LAYER_PARAMETERS + 2];
   bool has_dtype = more_options(kind, more);
   peri_layer_defaults(kind, sizes, options);
