@@ -73,7 +73,8 @@ describe("hessian", function()
   end)
 
   it("wants one element", function()
-    fails("hessian: fn gave a tensor float64 of 2 (expected one element)", peri.hessian, function(x) return x end, x64(1, 2))
+    fails("hessian: fn gave a tensor float64 of 2 (expected one element)", peri.hessian,
+      function(x) return x end, x64(1, 2))
   end)
 
   it("can be differentiated with create_graph", function()
@@ -167,6 +168,8 @@ describe("per_sample_grad", function()
     local w = x64(1):requires_grad_()
     local function loss(a) return (a * w):sum() end
     fails("parameters does not require grad", peri.per_sample_grad, loss, x64(1), x64(1))
+    fails("per_sample_grad: parameters is a MSELoss, which has none (expected tensors, or a layer with parameters)",
+      peri.per_sample_grad, loss, peri.nn.MSELoss(), x64(1), x64(1))
     fails("data 2 has 3 rows (expected 2)", peri.per_sample_grad, loss, w, x64(1, 2), x64(1, 2, 3))
     fails("data 1 is a single number", peri.per_sample_grad, loss, w, peri.tensor(1))
     fails("data is an empty table", peri.per_sample_grad, loss, w)

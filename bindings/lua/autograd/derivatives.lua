@@ -170,7 +170,14 @@ end, peri)
 -- ---- single rows ----
 
 local function parameters_of(operation, parameters)
-  if peri.type(parameters) == "layer" then parameters = parameters:parameters() end
+  if peri.type(parameters) == "layer" then
+    local layer = parameters
+    parameters = layer:parameters()
+    if #parameters == 0 then
+      fail("%s: parameters is a %s, which has none (expected tensors, or a layer with parameters)", operation,
+        peri.nn.type(layer))
+    end
+  end
   local list, one = common.list(operation, "parameters", parameters)
   for i, p in ipairs(list) do
     if not p.requires_grad then
