@@ -43,7 +43,7 @@ describe("circle.lua", function()
     end
   end)
 
-  it("gets as far with smaller rates and longer training, stops in time, and does not begin at 0", function()
+  it("gets as far with smaller rates and longer training, stops in time, and does not begin at 0 #slow", function()
     local rows, rates = table_of(circle(), "method"), 0
     for name, row in pairs(rows) do
       local rate, epochs = name:match "^%(d%) rate ([%d.]+), (%d+) epochs$"

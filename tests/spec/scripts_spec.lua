@@ -236,7 +236,7 @@ describe("the experiment", function()
     pictures("kernels", "C_and_gamma", "grid", "svr", "one_class")
   end)
 
-  it("model_selection.lua: the set that chooses is believed too much, training stops in time", function()
+  it("model_selection.lua: the set that chooses is believed too much, training stops in time #slow", function()
     local rows, out = experiment("model_selection", "--seeds", 10)
     local sizes = { out:match "\ntrain +(%d+).-\ndev +(%d+).-\ntest +(%d+).-\nfresh +(%d+)" }
     assert.same({ "120", "40", "40", "5000" }, sizes)
@@ -283,7 +283,7 @@ describe("the experiment", function()
     pictures("learning", "confusion", "wrong", "weights")
   end)
 
-  it("mnist.lua --net conv: convolutions learn from fewer digits, and show their kernels and channels", function()
+  it("mnist.lua --net conv: convolutions learn from fewer digits, and show their kernels and channels #slow", function()
     local words = { "--digits", 400, "--epochs", 2, "--batch", 10, "--svm", 20 }
     local rows, out = experiment("mnist", "--net", "conv", table.unpack(words))
     local network = rows["network of convolutions"]
