@@ -193,6 +193,7 @@ const peri_op peri_op_block_diag = {
 static peri_status infer_cartesian_prod(peri_call *call) {
   const peri_arg *list = &call->args[0];
   int64_t rows = 1;
+  bool large = false, empty = false;
   peri_dtype dtype = list->tensors[0]->layout.dtype;
   char text[PERI_SHAPE_TEXT];
   if (list->count > MOST_FACTORS) {
@@ -205,17 +206,19 @@ static peri_status infer_cartesian_prod(peri_call *call) {
       return peri_call_fail(call, PERI_ERR_ARGUMENT, "tensor %d is %s (expected a vector)", i + 1,
                             peri_shape_text(x->ndim, x->shape, text));
     }
-    if (__builtin_mul_overflow(rows, x->numel, &rows)) {
-      return peri_fail_memory(call->context, "out of memory: there are too many combinations");
-    }
+    large |= __builtin_mul_overflow(rows, x->numel, &rows);
+    empty |= x->numel == 0;
     dtype = peri_wider_dtype(dtype, x->dtype);
   }
+  if (empty) rows = 0;
+  if (large && !empty) return peri_fail_memory(call->context, "out of memory: there are too many combinations");
   return peri_infer_output(call, 0, dtype, list->count == 1 ? 1 : 2, (int64_t[]){rows, list->count});
 }
 static peri_status run_cartesian_prod(peri_call *call) {
   const peri_tensor *y = call->outputs[0].tensor;
   const int n = call->args[0].count;
   int64_t shape[PERI_MAX_DIMS];
+  if (y->layout.numel == 0) return PERI_OK; /* the other vectors may have more elements than there are numbers */
   for (int i = 0; i < n; i++) shape[i] = call->args[0].tensors[i]->layout.numel;
   shape[n] = n;
   for (int i = 0; i < n; i++) { /* column i, seen with a dimension for each vector */

@@ -110,7 +110,9 @@ static peri_status check_offsets(peri_call *call) {
     }
     before = at;
   }
-  return PERI_OK;
+  if (o->numel > 0 || index->numel == 0) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_ARGUMENT, "offsets is empty but index has %lld elements (expected 1 first)",
+                        (long long)index->numel);
 }
 
 static peri_status infer_bag(peri_call *call) {

@@ -78,8 +78,9 @@ static peri_status infer_sequence(peri_call *call, int cell, int lengths) {
   PERI_TRY(peri_infer_output(call, 0, dtype, 3, sizes));
   int output = 1;
   for (int arg = H; arg < lengths; arg++) PERI_TRY(peri_infer_output(call, output++, dtype, 2, sizes + 1));
+  if (output == call->op->outputs) return PERI_OK; /* rnn keeps nothing */
   const int64_t kept = peri_sequence_kept(cell, hidden);
-  return kept == 0 ? PERI_OK : peri_infer_output(call, output, dtype, 3, (int64_t[]){sizes[0], sizes[1], kept});
+  return peri_infer_output(call, output, dtype, 3, (int64_t[]){sizes[0], sizes[1], kept});
 }
 
 static peri_status infer_rnn(peri_call *call) {

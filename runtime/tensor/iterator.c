@@ -172,7 +172,15 @@ peri_status peri_iterate(peri_context *context, const peri_iterator *it, peri_ro
 
 /* ---- in order ---- */
 
+/* One thread, with a look at the flag now and then. */
+static void walk_alone(const peri_context *context, const walk *job) {
+  for (int64_t begin = 0; begin < job->it->numel && !peri_cancelled(context); begin += 32 * GRAIN) {
+    walk_range(job, begin, peri_min(begin + 32 * GRAIN, job->it->numel));
+  }
+}
+
 typedef struct strips {
+  const peri_context *context;
   walk job;
   int cut;
   int64_t step;
@@ -191,26 +199,20 @@ static peri_iterator take_strip(const strips *s, int64_t piece) {
 static void walk_strip(void *arg, int64_t piece) {
   const strips *s = arg;
   peri_iterator it = take_strip(s, piece);
-  walk_range(&(walk){&it, s->job.row, s->job.arg, 0}, 0, it.numel);
-}
-
-/* One thread, with a look at the flag now and then. */
-static peri_status walk_alone(peri_context *context, const walk *job) {
-  for (int64_t begin = 0; begin < job->it->numel; begin += 32 * GRAIN) {
-    if (peri_cancelled(context)) return peri_check_cancel(context);
-    walk_range(job, begin, peri_min(begin + 32 * GRAIN, job->it->numel));
-  }
-  return PERI_OK;
+  walk_alone(s->context, &(walk){&it, s->job.row, s->job.arg, 0});
 }
 
 peri_status peri_iterate_in_order(peri_context *context, const peri_iterator *it, int target, peri_row_body row,
                                   void *arg) {
-  strips s = {.job = {it, row, arg, 0}, .cut = -1};
+  strips s = {context, .job = {it, row, arg, 0}, .cut = -1};
   if (it->numel == 0) return PERI_OK;
   for (int d = 0; d < it->ndim; d++) {
     if (it->strides[target][d] != 0 && (s.cut < 0 || it->shape[d] > it->shape[s.cut])) s.cut = d;
   }
-  if (s.cut < 0 || it->numel <= GRAIN) return walk_alone(context, &s.job);
+  if (s.cut < 0 || it->numel <= GRAIN) {
+    walk_alone(context, &s.job);
+    return peri_check_cancel(context);
+  }
   int64_t size = it->shape[s.cut];
   int64_t step = peri_even_step(size, peri_max(1, GRAIN / (it->numel / size)));
   s.step = peri_max(s.cut == 0 ? LINE : 1, step); /* strips of neighbours share no line */

@@ -263,5 +263,43 @@ static void texts(void) {
   close_context(context);
 }
 
+/* ---- cancellation ---- */
+
+typedef struct cancelling {
+  peri_context *context;
+  int64_t seen;
+} cancelling;
+
+static void cancel_at_once(void *arg, int64_t n, char *const *data, const ptrdiff_t *strides) {
+  cancelling *c = arg;
+  (void)data, (void)strides;
+  c->seen += n;
+  peri_cancel(c->context);
+}
+
+/* However many elements are behind each place of the target. */
+static void cancelled_in_order(void) {
+  peri_context *context = open_context(1);
+  peri_tensor *x = make(context, PERI_FLOAT32, 2, (int64_t[]){1, 4}), *every;
+  const int64_t shape[2] = {(int64_t)1 << 40, 4};
+  PERI_CHECK(
+      peri_tensor_view(
+          x,
+          &(peri_layout){
+              .dtype = PERI_FLOAT32, .ndim = 2, .shape = {shape[0], 4}, .strides = {0, 1}, .numel = shape[0] * 4},
+          &every) == PERI_OK,
+      "a view");
+  peri_iterator it;
+  peri_iterator_open_in_order(&it, 2, shape, 1, (const peri_view *[]){&every->view});
+  cancelling c = {context, 0};
+  PERI_CHECK(peri_iterate_in_order(context, &it, 0, cancel_at_once, &c) == PERI_ERR_CANCELLED, "the call says so");
+  PERI_CHECK(c.seen > 0 && c.seen < (int64_t)1 << 24, "%lld elements", (long long)c.seen);
+  peri_clear_cancel(context);
+  peri_tensor_release(&every);
+  peri_tensor_release(&x);
+  close_context(context);
+}
+
 PERI_TEST_MAIN(PERI_TEST(new_tensors), PERI_TEST(bad_tensors), PERI_TEST(lend), PERI_TEST(lend_without_deleter),
-               PERI_TEST(lend_fails), PERI_TEST(chain_of_gradients), PERI_TEST(texts), PERI_TEST(texts_in_lines))
+               PERI_TEST(lend_fails), PERI_TEST(chain_of_gradients), PERI_TEST(texts), PERI_TEST(texts_in_lines),
+               PERI_TEST(cancelled_in_order))

@@ -39,6 +39,24 @@ describe("arguments", function()
     fails("got a Linear", peri.svm.SVC {}.fit, peri.svm.SVC {}, peri.nn.Linear(2, 2), int64 {1, 2})
   end)
 
+  it("that are empty beside others are no others", function()
+    fails("embedding_bag: offsets is empty but index has 3 elements", peri.embedding_bag, int64 { 1, 2, 1 },
+      peri.ones(2, 2), { offsets = peri.zeros(0, { dtype = "int64" }) })
+    local none = peri.zeros(0, { dtype = "int64" })
+    assert.same({ 0, 2 }, peri.embedding_bag(none, peri.ones(2, 2), { offsets = none }).shape)
+    local many = peri.zeros(1):expand(1 << 40)
+    assert.same({ 0, 3 }, peri.cartesian_prod({ many, peri.zeros(0), many }).shape)
+    assert.same({ 0, 3 }, peri.cartesian_prod({ many, many, peri.zeros(0) }).shape)
+    for cell, gates in pairs { rnn = 1, gru = 3, lstm = 4 } do -- no hidden units
+      local x, w = peri.ones(3, 2, 0, { requires_grad = true }), peri.ones(gates * 0, 0, { requires_grad = true })
+      local results = { peri[cell .. "_sequence"](x, w) }
+      assert.same({ 3, 2, 0 }, results[1].shape)
+      for i = 2, #results do assert.same({ 2, 0 }, results[i].shape) end
+      results[1]:sum():backward()
+      assert.same({ { 3, 2, 0 }, { 0, 0 } }, { x.grad.shape, w.grad.shape })
+    end
+  end)
+
   it("that are huge steps do not overflow", function()
     assert.same({1}, peri.tensor {1, 2, 3}:slice(1, 1, 3, math.maxinteger):totable())
     local x = peri.tensor({1, 2, 3}, {requires_grad = true})

@@ -139,6 +139,22 @@ describe("checkpoint", function()
     fails("checkpoint: unknown option parameter", peri.checkpoint, print, a, { parameter = a })
     fails("checkpoint: parameters[1] is computed from others", peri.checkpoint, print, a, { parameters = a * 1 })
     fails("checkpoint: forward gave nothing", peri.checkpoint, function() end, a)
+    for _, other in ipairs {
+      { "f gave 2 results when it was computed again, and 1 before", function(v) return v * 2, v * 3 end },
+      { "f gave a tensor float64 of 0-d as result 1", function(v) return v:sum() end },
+      { "f gave a tensor float64 of 1x1 as result 1", function(v) return v:view(1, 1) * 2 end },
+      { "f gave a tensor float32 of 1 as result 1", function(v) return v:to "float32" end },
+      { "f gave 'a' as result 1", function() return "a" end },
+    } do
+      local b, again = leaf(3), false
+      local z = peri.checkpoint(function(v)
+        if again then return other[2](v) end
+        again = true
+        return v * 2
+      end, b)
+      fails("checkpoint: " .. other[1], z.backward, z)
+      assert.is_nil(b.grad)
+    end
     fails("was changed in place", function()
       local w = leaf(1)
       local z = peri.checkpoint(function(v) return v * w end, a, { parameters = w })

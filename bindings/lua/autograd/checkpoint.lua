@@ -38,6 +38,21 @@ local function check_leaves(root, known)
   end
 end
 
+-- What f gave the first time, and again.
+local function check_same(before, again)
+  if again.n ~= before.n then
+    fail("checkpoint: f gave %d results when it was computed again, and %d before (expected the same)", again.n,
+      before.n)
+  end
+  for i = 1, before.n do
+    local now = describe(again[i])
+    if now ~= before[i] then
+      fail("checkpoint: f gave %s as result %d when it was computed again, and %s before (expected the same)", now, i,
+        before[i])
+    end
+  end
+end
+
 -- The gradients of f(arguments) by those tensors that are wanted, false where there is none: tensors are the arguments
 -- of floats, then the parameters, then the gradients of the results.
 local function gradients(call, tensors, create_graph)
@@ -53,7 +68,8 @@ local function gradients(call, tensors, create_graph)
     if p.requires_grad then wanted[#wanted + 1] = { #call.places + k, p } end
     known[p] = true
   end
-  local outputs = { as_before(call, call.f, table.unpack(arguments, 1, call.n)) }
+  local outputs = table.pack(as_before(call, call.f, table.unpack(arguments, 1, call.n)))
+  check_same(call.given, outputs)
   local sum
   for k, y in ipairs(outputs) do
     if common.is_float(y) and y.requires_grad then
@@ -78,7 +94,10 @@ local function make_function()
     forward = function(ctx, call, ...)
       ctx.call = call
       ctx:save_for_backward(...)
-      return call.f(table.unpack(call.arguments, 1, call.n))
+      local results = table.pack(call.f(table.unpack(call.arguments, 1, call.n)))
+      call.given = { n = results.n }
+      for i = 1, results.n do call.given[i] = describe(results[i]) end
+      return table.unpack(results, 1, results.n)
     end,
     backward = function(ctx, ...)
       local call, saved = ctx.call, ctx.saved_tensors
@@ -165,7 +184,8 @@ f(x, ...) without its graph: only the arguments are kept, and the walk back comp
 and the modes of layers as they were, so that Dropout drops the same. Memory for half of the work again. f is a layer,
 whose parameters take part by themselves, or a function, whose parameters the option lists: tensors, or a layer. It
 gives tensors, must give the same each time, and changes nothing that lasts. A table that comes last is the options.
-Errors: a tensor that requires grad and is neither an argument nor named, when the walk back finds it.]],
+Errors, when the walk back computes f again: a tensor that requires grad and is neither an argument nor named; results
+of another number, shape or dtype.]],
   function(f, ...)
     check.read("checkpoint", "f", f, kinds.callable)
     local arguments, options = table.pack(...), nil

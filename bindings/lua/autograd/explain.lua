@@ -79,32 +79,45 @@ end
 
 -- ---- text ----
 
+local DEEPEST = 100 -- levels that are indented; what lies deeper stands below by its number, so that lines stay short
+
 -- Without recursion: a graph may be deeper than Lua's stack.
 local function text_of(boxes)
-  local lines, numbers, count = {}, {}, 0
+  local lines, numbers, count, below, at = {}, {}, 0, {}, 1
+  local function number(box)
+    count = count + 1
+    numbers[box] = count
+  end
   local uses = {}
   for _, box in ipairs(boxes) do
     for _, input in ipairs(box.inputs) do uses[input[1]] = (uses[input[1]] or 0) + 1 end
   end
-  local stack = { { boxes[1], "", "", nil } }
-  while #stack > 0 do
-    local box, lead, indent, name = table.unpack(table.remove(stack), 1, 4)
+  local stack = { { boxes[1], "", "", 0, nil } }
+  while #stack > 0 or below[at] do
+    local box, lead, indent, depth, name
+    local begins = #stack == 0
+    if begins then
+      box, lead, indent, depth = below[at], "", "", 0
+      at = at + 1
+    else
+      box, lead, indent, depth, name = table.unpack(table.remove(stack), 1, 5)
+    end
     local label = name and name .. " = " or ""
-    if numbers[box] then
+    if not numbers[box] and depth == DEEPEST and #box.inputs > 0 then
+      number(box)
+      below[#below + 1] = box
+    end
+    if numbers[box] and not begins then
       lines[#lines + 1] = ("%s%s%s: see [%d]"):format(lead, label, box.title, numbers[box])
     else
-      local mark = ""
-      if (uses[box] or 0) > 1 then
-        count = count + 1
-        numbers[box] = count
-        mark = (" [%d]"):format(count)
-      end
+      if (uses[box] or 0) > 1 and not numbers[box] then number(box) end
+      local mark = numbers[box] and (" [%d]"):format(numbers[box]) or ""
       lines[#lines + 1] = ("%s%s%s%s  %s"):format(lead, label, box.title, mark, table.concat(box.lines, "; "))
       for i = #box.inputs, 1, -1 do
         local last = i == #box.inputs
         local input = box.inputs[i]
         stack[#stack + 1] = { input[1], indent .. (last and "`- " or "|- "), indent .. (last and "   " or "|  "),
-          input[2] }
+          depth + 1, input[2] }
       end
     end
   end
@@ -192,7 +205,8 @@ internal.document("explain", [[
 explain(x, {format = "text", path =, net =}) -> text
 How x was computed, as far as gradients go: a tree of the operations and of the leaves at their ends, root first, with
 shapes and dtypes, the range of values where they are still there, the norm of each leaf's gradient, and the line of the
-script where anomalies were being detected (set_detect_anomaly). What several operations use stands once, with a number.
+script where anomalies were being detected (set_detect_anomaly). What several operations use stands once, with a number,
+and so does, below, what is more than 100 levels deep.
 format "svg" gives a picture; path is a file that is written too, and its name's .svg asks for a picture by itself. With
 net leaves are called as its parameters are.
 A layer and the activation behind it that a Sequential computes at once are one operation, as linear + tanh.
