@@ -5,6 +5,7 @@
  *   errors.c     errors, and values in words
  *   handles.c    handles of tensors, and the collector's charge
  *   rows.c       calls of rows
+ *   arguments.c  what they are given
  *   index.c      x[key]; key.c reads the key
  *   hooks.c      functions of scripts that a walk back calls
  *   options.c    options, names of files and dtypes
