@@ -16,7 +16,6 @@
 #define PREFIX ".perilune-"
 #define ENDING ".tmp"
 #define NAMES  10000
-#define PAUSES 50
 #define PAUSE  1000000 /* ns */
 
 static bool is_same_file(const struct stat *a, const struct stat *b) {
@@ -125,7 +124,8 @@ bool peri_temporary_open_named(peri_temporary *t, int folder) {
 
 bool peri_temporary_open(peri_temporary *t, int folder) {
   *t = (peri_temporary){.folder = folder, .file = -1};
-  if (!open_nameless(t)) return peri_temporary_open_named(t, folder);
+  t->nameless = open_nameless(t);
+  if (!t->nameless) return peri_temporary_open_named(t, folder);
   sweep(folder);
   return true;
 }
@@ -143,5 +143,6 @@ void peri_temporary_close(peri_temporary *t) {
   close(t->file); /* and the lock is free */
   t->file = -1;
   const struct timespec pause = {.tv_nsec = PAUSE};
-  for (int i = 0; sweep(t->folder) && i < PAUSES; i++) nanosleep(&pause, NULL);
+  const int pauses = t->nameless ? 1000 : 50;
+  for (int i = 0; sweep(t->folder) && i < pauses; i++) nanosleep(&pause, NULL);
 }

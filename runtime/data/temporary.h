@@ -12,6 +12,7 @@
 typedef struct peri_temporary {
   int folder;    /* descriptor, borrowed */
   int file;      /* open for writing; -1: none */
+  bool nameless; /* it was made without a name, as all are there */
   char name[64]; /* in the folder, "" while it has none */
 } peri_temporary;
 
@@ -23,8 +24,9 @@ bool peri_temporary_open_named(peri_temporary *temporary, int folder);
 /* Puts it, complete, in the place of `base` in the folder; false with errno. */
 bool peri_temporary_rename(peri_temporary *temporary, const char *base);
 /* Closes it, and removes it when it was not renamed; and looks once more for what others left: a process that is being
- * killed may still finish giving its own a name, and holds it until it is gone, which is waited for, for a twentieth of
- * a second at most. Idempotent. */
+ * killed may still finish giving its own a name, and holds it until it is gone. That is waited for, for a second at
+ * most; where files have names while they are written, and one that is held tells little, for a twentieth. Idempotent.
+ */
 void peri_temporary_close(peri_temporary *temporary);
 
 #endif
