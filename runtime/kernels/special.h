@@ -208,6 +208,20 @@ static PERI_ALWAYS_INLINE double acos_f64(double x) {
   return arc.large ? end : middle;
 }
 
+/* (atan t - t) / t^3, where z = t^2 and |t| is at most tan(pi/8) */
+static PERI_ALWAYS_INLINE double arc_polynomial_f64(double z) {
+  double q = madd_f64(-0.019176800714409819, z, 0.039231587742248212);
+  q = madd_f64(q, z, -0.050854472957630807);
+  q = madd_f64(q, z, 0.058581484461121952);
+  q = madd_f64(q, z, -0.066645113936591626);
+  q = madd_f64(q, z, 0.076921831870121697);
+  q = madd_f64(q, z, -0.090909045779597307);
+  q = madd_f64(q, z, 0.11111111015252321);
+  q = madd_f64(q, z, -0.14285714284666493);
+  q = madd_f64(q, z, 0.1999999999999552);
+  return madd_f64(q, z, -0.3333333333333333);
+}
+
 /* The angle of (x, y): with the smaller of both sizes over the larger, or (n - d) / (n + d) of them, it is a multiple
  * of pi/4 and an arc of at most pi/8. */
 static PERI_ALWAYS_INLINE double atan2_f64(double y, double x) {
@@ -224,18 +238,7 @@ static PERI_ALWAYS_INLINE double atan2_f64(double y, double x) {
   double inverse = 1.0 / under, t = top * inverse, p = t * under;
   double t_rest = (((top - p) - product_error_f64(t, under, p)) + (top_rest - t * under_rest)) * inverse;
   t_rest = __builtin_fabs(t) < 0x1p-900 ? 0.0 : t_rest;
-  double z = t * t;
-  double q = madd_f64(-0.019176800714409819, z, 0.039231587742248212);
-  q = madd_f64(q, z, -0.050854472957630807);
-  q = madd_f64(q, z, 0.058581484461121952);
-  q = madd_f64(q, z, -0.066645113936591626);
-  q = madd_f64(q, z, 0.076921831870121697);
-  q = madd_f64(q, z, -0.090909045779597307);
-  q = madd_f64(q, z, 0.11111111015252321);
-  q = madd_f64(q, z, -0.14285714284666493);
-  q = madd_f64(q, z, 0.1999999999999552);
-  q = madd_f64(q, z, -0.3333333333333333);
-  double rest = madd_f64(t * z, q, t_rest);
+  double z = t * t, rest = madd_f64(t * z, arc_polynomial_f64(z), t_rest);
   double eighths = middle ? 1.0 : 0.0;
   eighths = steep ? 2.0 - eighths : eighths;
   bool left = (bits_f64(x) >> 63) != 0;
@@ -259,18 +262,7 @@ static PERI_ALWAYS_INLINE double atan_f64(double x) {
   double inverse = 1.0 / under, t = top * inverse, p = t * under;
   double t_rest = (((top - p) - product_error_f64(t, under, p)) + (top_rest - t * under_rest)) * inverse;
   t_rest = n < 0x1p-900 ? 0.0 : t_rest;
-  double z = t * t;
-  double q = madd_f64(-0.019176800714409819, z, 0.039231587742248212);
-  q = madd_f64(q, z, -0.050854472957630807);
-  q = madd_f64(q, z, 0.058581484461121952);
-  q = madd_f64(q, z, -0.066645113936591626);
-  q = madd_f64(q, z, 0.076921831870121697);
-  q = madd_f64(q, z, -0.090909045779597307);
-  q = madd_f64(q, z, 0.11111111015252321);
-  q = madd_f64(q, z, -0.14285714284666493);
-  q = madd_f64(q, z, 0.1999999999999552);
-  q = madd_f64(q, z, -0.3333333333333333);
-  double rest = madd_f64(t * z, q, t_rest);
+  double z = t * t, rest = madd_f64(t * z, arc_polynomial_f64(z), t_rest);
   double eighths = steep ? 1.0 : 0.0;
   eighths = middle ? 0.5 : eighths;
   double base = eighths * HALF_PI_HIGH, base_rest = eighths * HALF_PI_LOW;
