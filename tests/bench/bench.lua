@@ -12,6 +12,7 @@
 local peri = require "perilune"
 local nn, optim, data = peri.nn, peri.optim, peri.data
 
+local best_of = dofile "tests/bench/best_of.lua"
 local digits_folder = dofile "tests/bench/digits_folder.lua"
 local svm_rows = dofile "tests/bench/svm.lua"
 local parts = dofile "tests/bench/parts.lua"
@@ -48,16 +49,6 @@ local function row(name, ours, theirs, aim, note)
 end
 local function columns(peer_name)
   print(("%-34s %12s %12s %9s %12s"):format("", "Perilune", peer_name, "faster", "aim"))
-end
-
-local function best_of(runs, f)
-  local best = math.huge
-  for _ = 1, runs do
-    local start = peri.now()
-    f()
-    best = math.min(best, peri.now() - start)
-  end
-  return best
 end
 
 local benches = {}

@@ -6,6 +6,7 @@
 -- two stands beside ours with all. Times are the best of several runs.
 local peri = require "perilune"
 local nn, optim = peri.nn, peri.optim
+local best_of = dofile "tests/bench/best_of.lua"
 
 local ORDER = { "circle", "mnist32", "mnist128", "mlp", "lenet", "LSTM", "GRU", "RNN", "transformer", "adam" }
 
@@ -15,16 +16,6 @@ local function peer(threads, name)
     "tests/peers/bench_nn.py", threads, name)
   local pipe <close> = assert(io.popen(command))
   return tonumber(pipe:read "a") or error("no figure of the peer for " .. name)
-end
-
-local function best_of(runs, f)
-  local best = math.huge
-  for _ = 1, runs do
-    local start = peri.now()
-    f()
-    best = math.min(best, peri.now() - start)
-  end
-  return best
 end
 
 -- A step of training on one batch: seconds.

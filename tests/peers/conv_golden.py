@@ -10,6 +10,8 @@ import os
 import torch
 import torch.nn.functional as F
 
+from lua_text import lua
+
 torch.set_default_dtype(torch.float64)
 
 # Operation, shapes of x and weight, whether there is a bias, options.
@@ -85,19 +87,6 @@ def operand(key, shape):
         count *= size
     values = [((73 * i + 29 * key) % 101 - 50) / 32 for i in range(count)]
     return torch.tensor(values).reshape(shape)
-
-
-def lua(value):
-    """A Python value as Lua source."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"%s"' % value
-    if isinstance(value, (list, tuple)):
-        return "{" + ", ".join(lua(v) for v in value) + "}"
-    if isinstance(value, dict):
-        return "{" + ", ".join("%s = %s" % (k, lua(v)) for k, v in value.items()) + "}"
-    return repr(value)
 
 
 def field(name, tensor):

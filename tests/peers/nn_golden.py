@@ -10,6 +10,8 @@ import os
 import torch
 from torch import nn
 
+from lua_text import lua
+
 torch.set_default_dtype(torch.float64)
 
 # Class, inputs, options; tensors among the options are written as inputs are.
@@ -158,19 +160,6 @@ def made(key, kind, shape):
     if kind.startswith("c"):
         return (x * 32 + 50).long() % int(kind[1:])
     return x
-
-
-def lua(value):
-    """A Python value as Lua source."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"%s"' % value
-    if isinstance(value, (list, tuple)):
-        return "{" + ", ".join(lua(v) for v in value) + "}"
-    if isinstance(value, dict):
-        return "{" + ", ".join("%s = %s" % (k, lua(v)) for k, v in value.items()) + "}"
-    return repr(value)
 
 
 def numbers(tensor):
