@@ -42,6 +42,12 @@ static const part parts[] = {
     {"train", NULL, "Training",
      "The training loop of a network, and networks as estimators, which fit and predict as machines do."},
     {"metrics", NULL, "Metrics", "How good predictions are: what was predicted, then what is true."},
+    {"pipeline", NULL, "Pipelines and model files",
+     "What prepares features and what learns from them as one, and files of what was trained, which programs without "
+     "Lua read, too.",
+     .file = "model"},
+    {.name = "save_model", .file = "model"},
+    {.name = "load_model", .file = "model"},
     {"select", NULL, "Selecting models",
      "Which model, with which parameters. An estimator is whatever has fit, predict and score: a machine, a network of "
      "train, a table written in Lua."},
@@ -90,6 +96,7 @@ static const part internal_parts[] = {{.name = "process", .open = bind_open_proc
                                       {.name = "kernels", .open = bind_open_kernels},
                                       {.name = "parts", .open = push_parts},
                                       {.name = "autograd", .open = bind_open_autograd},
+                                      {.name = "model", .open = bind_open_models},
                                       {.name = "check"},
                                       {.name = "json"},
                                       {.name = "tree"},
