@@ -48,6 +48,7 @@ static const part parts[] = {
      .file = "model"},
     {.name = "save_model", .file = "model"},
     {.name = "load_model", .file = "model"},
+    {.name = "export_c", .file = "export"},
     {"select", NULL, "Selecting models",
      "Which model, with which parameters. An estimator is whatever has fit, predict and score: a machine, a network of "
      "train, a table written in Lua."},
@@ -142,6 +143,17 @@ static int load_piece(lua_State *L) {
   lua_replace(L, 1);
   lua_call(L, top - 1, 1);
   return 1;
+}
+
+/* internal.source(name): the text of a file of the runtime, "kernels/mathfun.h" */
+static int push_runtime_source(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  for (const struct peri_lua_source *source = peri_runtime_sources; source->name != NULL; source++) {
+    if (strcmp(source->name, name) != 0) continue;
+    lua_pushlstring(L, source->text, source->size);
+    return 1;
+  }
+  return luaL_error(L, "no file %s", name);
 }
 
 /* ---- opening ---- */
@@ -277,7 +289,8 @@ static void open_select(lua_State *L, bind_state *S, int module) {
 /* ---- the module's and the internal table ---- */
 
 static void open_internal(lua_State *L, bind_state *S, int module) {
-  static const luaL_Reg internals[] = {{"load", load_piece}, {"part", part_name}, {NULL, NULL}};
+  static const luaL_Reg internals[] = {
+      {"load", load_piece}, {"part", part_name}, {"source", push_runtime_source}, {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);

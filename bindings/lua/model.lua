@@ -89,7 +89,8 @@ local function head(operation, m, input, tensors)
   return words
 end
 
-local EXPECTED = "a network of built-in layers, a machine, what train gives, or a pipeline of transforms and one of these"
+local EXPECTED =
+  "a network of built-in layers, a machine, what train gives, or a pipeline of transforms and one of these"
 
 local function describe_last(operation, m, step, tensors, options)
   if is_machine(m) then
@@ -185,8 +186,8 @@ end
 
 local function build_machine(item, tensors)
   local _, options = arguments(item)
-  local name = item.call:sub(5)
-  return internal.machines[name].restore(peri.svm[name](options), tensors)
+  local name, svm = item.call:sub(5), peri.svm -- which fills internal.machines
+  return internal.machines[name].restore(svm[name](options), tensors)
 end
 
 local function build_last(item, root, tensors, alone)
@@ -195,11 +196,8 @@ local function build_last(item, root, tensors, alone)
   net:load_state_dict(of_step(tensors, root.step))
   net:eval()
   if alone and not root.task then return net end
-  local dtype = "float32"
-  for _, p in ipairs(net:parameters()) do
-    dtype = p.dtype
-    break
-  end
+  local first = net:parameters()[1]
+  local dtype = first and first.dtype or "float32"
   local _ = peri.train -- which says how
   return internal.fitted_network {
     model = net, dtype = dtype, classes = tensors.classes, flat = root.flat, input = root.input,

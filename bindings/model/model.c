@@ -186,10 +186,42 @@ static int open_file(lua_State *L) {
   return 2;
 }
 
+/* parts(operation, text, tensors) -> the description as tables, {dtype =, row = {sizes}} of a network; all is sound */
+static int parts(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const char *operation = luaL_checkstring(L, 1);
+  const peri_model *model = *push_model(L, S, operation, 2, 3);
+  peri_description *description = bind_push_box(L, sizeof *description, close_description);
+  *description = (peri_description){.context = S->context};
+  BIND_TRY(L, S, peri_description_read(S->context, operation, model->text, description));
+  push_item(L, description->root);
+  lua_createtable(L, 0, 2);
+  lua_pushstring(L, peri_dtype_name(model->dtype));
+  lua_setfield(L, -2, "dtype");
+  lua_createtable(L, model->ndim, 0);
+  for (int d = 0; d < model->ndim; d++) {
+    lua_pushinteger(L, model->shape[d]);
+    lua_rawseti(L, -2, d + 1);
+  }
+  lua_setfield(L, -2, "row");
+  return 2;
+}
+
+/* part(steps): how many steps of a chain of so many are summed up at a time */
+static int part_of(lua_State *L) {
+  lua_pushinteger(L, peri_part(luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 void bind_open_models(lua_State *L, bind_state *S) {
-  static const luaL_Reg functions[] = {{"network", describe_network}, {"is_machine", is_machine},
-                                       {"machine", describe_machine}, {"save", save},
-                                       {"open", open_file},           {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"network", describe_network},
+                                       {"is_machine", is_machine},
+                                       {"machine", describe_machine},
+                                       {"save", save},
+                                       {"open", open_file},
+                                       {"parts", parts},
+                                       {"part", part_of},
+                                       {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, functions);
 }

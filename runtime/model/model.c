@@ -47,6 +47,7 @@ static peri_status begin(peri_context *context, peri_model **out) {
     return peri_fail(context, PERI_ERR_MEMORY, "model: out of memory");
   }
   model->context->grad_mode = false;
+  model->context->fail_after = context->fail_after; /* tests that let allocations fail reach it, too */
   pthread_mutex_init(&model->lock, NULL);
   atomic_init(&model->references, 1);
   *out = model;
@@ -362,6 +363,7 @@ static peri_status copy_list(peri_model *model, size_t n, const char *const *nam
   peri_context *context = model->context;
   size_t bytes = 2 * n * sizeof(void *);
   void *block;
+  if (n == 0) return PERI_OK;
   for (size_t i = 0; i < n; i++) bytes += strlen(names[i]) + 1;
   PERI_TRY(peri_alloc(context, bytes, &block));
   model->list = (peri_named_tensors){

@@ -296,8 +296,8 @@ static void threads(void) {
   static const char *const scripts[] = {
       "local nn = require 'perilune'.nn return nn.Sequential(nn.Linear(6, 64), nn.Tanh(), nn.Linear(64, 3))",
       "local nn = require 'perilune'.nn return nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Linear(9, 3)):eval()",
-      "local peri = require 'perilune' return peri.pipeline{peri.data.StandardScaler(), "
-      "peri.svm.SVC{}}:fit(peri.randn(60, 6), peri.arange(1, 60) % 3)"};
+      ("local peri = require 'perilune' return peri.pipeline{peri.data.StandardScaler(), "
+       "peri.svm.SVC{}}:fit(peri.randn(60, 6), peri.arange(1, 60) % 3)")};
   float x[ROWS * 6];
   for (int i = 0; i < ROWS * 6; i++) x[i] = (float)(i % 7) - 3;
   for (size_t s = 0; s < PERI_COUNT(scripts); s++) {
