@@ -42,13 +42,11 @@ static const part parts[] = {
     {"train", NULL, "Training",
      "The training loop of a network, and networks as estimators, which fit and predict as machines do."},
     {"metrics", NULL, "Metrics", "How good predictions are: what was predicted, then what is true."},
-    {"pipeline", NULL, "Pipelines and model files",
-     "What prepares features and what learns from them as one, and files of what was trained, which programs without "
-     "Lua read, too.",
-     .file = "model"},
-    {.name = "save_model", .file = "model"},
-    {.name = "load_model", .file = "model"},
-    {.name = "export_c", .file = "export"},
+    {"model", NULL, "Pipelines and models",
+     "What prepares features and what learns from them as one; and what was trained as C. peri.save_model and "
+     "peri.load_model write and read files, which programs without Lua read, too."},
+    {.name = "save_model", .file = "model.files"},
+    {.name = "load_model", .file = "model.files"},
     {"select", NULL, "Selecting models",
      "Which model, with which parameters. An estimator is whatever has fit, predict and score: a machine, a network of "
      "train, a table written in Lua."},

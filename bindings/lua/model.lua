@@ -1,7 +1,9 @@
--- Pipelines, and models in files: save_model, load_model, and what a host gets of a script's object.
+-- peri.model: pipelines, and how models are described, for files (model/files.lua), hosts and C (model/export.lua).
 local peri, internal = ...
 local check, model = internal.check, internal.model
 local fail, describe = check.fail, check.describe
+
+local models = {}
 
 -- ---- what steps are ----
 
@@ -124,106 +126,9 @@ local function describe_model(operation, m, options)
 end
 model.describe = describe_model
 
--- ---- files ----
-
-internal.document("save_model", [[
-save_model(path, m, {input =})
-Writes what was trained as a file, whole or not at all: a network (a built-in layer or a Sequential of them), a fitted
-machine of svm, what train.fit gives, a fitted Classifier or Regressor, or a pipeline. The file is safetensors and holds
-data alone: a description ("Sequential{Linear(2, 10, ..), Tanh(), ..}"), parameters, buffers, classes, and a checksum;
-the same model gives the same bytes. load_model reads it; so do programs without Lua (perilune/model.h), with the same
-bits, and `perilune export` makes C of it. A Sequential counts as in eval mode there.
-input: the sizes of a row, {1, 28, 28}, where a network's first layers do not say them (convolutions); of what train has
-fitted on tensors they are known.
-Errors: layers written in Lua, kernels that are Lua functions, by name; what is not fitted; the file cannot be
-written.]], function(path, m, options)
-  check.read("save_model", "path", path, check.kinds.string)
-  options = check.only("save_model", options, "input")
-  if options.input ~= nil then check.read("save_model", "input", options.input, check.kinds.table) end
-  model.save("save_model", path, describe_model("save_model", m, options))
-end, peri)
-
--- The tensors that begin with a step's number, without it.
-local function of_step(tensors, step)
-  local prefix, found = ("%d."):format(step), {}
-  for name, value in pairs(tensors) do
-    if name:sub(1, #prefix) == prefix then found[name:sub(#prefix + 1)] = value end
-  end
-  return found
-end
-
--- Items of a description as a constructor takes them: those by place, then those by name.
-local function arguments(item)
-  local list, named = {}, {}
-  for key, value in pairs(item) do
-    if math.type(key) then
-      list[key] = value
-    elseif key ~= "call" then
-      named[key] = value
-    end
-  end
-  return list, named
-end
-
-local function build_network(item)
-  local list, named = arguments(item)
-  if item.call == "Sequential" then
-    for i, child in ipairs(list) do list[i] = build_network(child) end
-    return peri.nn.Sequential(list)
-  end
-  if next(named) ~= nil then list[#list + 1] = named end
-  return peri.nn[item.call](table.unpack(list))
-end
-
-local function build_transform(item, tensors)
-  local _, options = arguments(item)
-  local t = peri.data[item.call](options)
-  for _, field in ipairs(TRANSFORMS[item.call].fields) do t[field] = tensors[field] end
-  if item.call == "PCA" then t.n_components = #t.components end
-  t.n_features = #(t.mean or t.var or t.min)
-  return t
-end
-
-local function build_machine(item, tensors)
-  local _, options = arguments(item)
-  local name, svm = item.call:sub(5), peri.svm -- which fills internal.machines
-  return internal.machines[name].restore(svm[name](options), tensors)
-end
-
-local function build_last(item, root, tensors, alone)
-  if item.call:find("svm.", 1, true) == 1 then return build_machine(item, of_step(tensors, root.step)) end
-  local net = build_network(item)
-  net:load_state_dict(of_step(tensors, root.step))
-  net:eval()
-  if alone and not root.task then return net end
-  local first = net:parameters()[1]
-  local dtype = first and first.dtype or "float32"
-  local _ = peri.train -- which says how
-  return internal.fitted_network {
-    model = net, dtype = dtype, classes = tensors.classes, flat = root.flat, input = root.input,
-  }
-end
-
-internal.document("load_model", [[
-load_model(path) -> m
-Reads what save_model has written, or a program without Lua: a network (in eval mode), a machine, a pipeline, or what
-predicts as train.fit's result does, without a history. Nothing in the file is executed, and all that it claims is
-checked.
-Errors: a file that is missing, malformed or damaged, or holds no model.]], function(path)
-  check.read("load_model", "path", path, check.kinds.string)
-  local root, tensors = model.open(path)
-  local steps = {}
-  root.step = #root
-  for i, item in ipairs(root) do
-    steps[i] = TRANSFORMS[item.call] and i < #root and build_transform(item, of_step(tensors, i))
-      or build_last(item, root, tensors, #root == 1)
-  end
-  return #steps == 1 and steps[1] or setmetatable({ steps = steps }, Pipeline)
-end, peri)
-
 -- ---- pipelines ----
 
-internal.set_class("pipeline", "Methods of pipelines", Pipeline)
+internal.set_class("model.pipeline", "Methods of pipelines", Pipeline)
 
 local function method(name, call, f)
   return check.guard(name, function(self, ...)
@@ -293,7 +198,7 @@ Errors: as those of the steps, which are then fitted as far as it went.]],
   end), Pipeline)
 
 internal.document("pipeline", [[
-pipeline{transform, .., estimator} -> pipeline
+model.pipeline{transform, .., estimator} -> pipeline
 Transforms of features (data.StandardScaler, MinMaxScaler, PCA) and what learns from them (a machine of svm,
 train.Classifier, Regressor, what train.fit gives) as one: it fits, predicts and is saved (save_model) as a whole. The
 steps stay the objects that were given, fitted or not: m.steps.
@@ -309,4 +214,29 @@ Errors: another order or kind of steps.]], function(steps)
   end
   if #list == 0 then fail "pipeline: there are no steps (expected transforms, then an estimator)" end
   return setmetatable({ steps = list }, Pipeline)
-end, peri)
+end, models)
+
+-- ---- C ----
+
+internal.document("export_c", [[
+model.export_c(path, m, {prefix = 'model', number = 'model', input =}) -> {flash =, ram =}
+Writes a model as one C99 file, path (which ends with .c), and its header beside it: const arrays, no memory taken, no
+library, PREFIX_score(x, out) for a row and, where there are classes, PREFIX_label(x). m and input: as save_model takes
+them. Bits are the runtime's where the target multiplies and adds in one instruction (of machines: for linear ones, and
+kernels of up to 8 features; decisions of pairs stand in the order (1,2), (1,3), ..). flash and ram are the bytes of the
+arrays and of the buffers, which a comment says too. `perilune export MODEL --c FILE.c` does the same with a file of
+save_model.
+number: 'model', networks in their own dtype, machines in double; 'float', all in float; 'int8', the weights of a
+network as 8-bit numbers with a scale for each output.
+Layers: Linear, convolutions and pooling of one and two dimensions, batch norm, elementwise activations but Mish and
+PReLU, Dropout, Flatten, Identity.
+Errors: layers without such a form, by name; machines of given kernel values; the files cannot be written.]], function(...)
+  local export = internal.load("model.export", peri, internal)
+  return export(...)
+end, models)
+
+-- What model/files.lua makes of a file.
+model.transforms = TRANSFORMS
+function model.new_pipeline(steps) return setmetatable({ steps = steps }, Pipeline) end
+
+return models

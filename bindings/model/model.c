@@ -234,7 +234,7 @@ peri_model *peri_lua_model(lua_State *L, int index) {
   const int top = lua_gettop(L);
   luaL_checkstack(L, 20, "model");
   peri_lua_open(L, NULL);
-  lua_getfield(L, -1, "save_model"); /* opens the part, which puts `describe` beside the functions above */
+  lua_getfield(L, -1, "model"); /* opens the part, which puts `describe` beside the functions above */
   bind_push_internal(L);
   lua_getfield(L, -1, "model");
   lua_getfield(L, -1, "describe");

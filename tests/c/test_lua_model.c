@@ -253,15 +253,15 @@ static void networks(void) {
       "      {d.StandardScaler(), d.PCA{components = 3, whiten = true}, d.MinMaxScaler{low = 0.1}}} do\n"
       "    local copy = {table.unpack(steps)}\n"
       "    copy[#copy + 1] = peri.svm.SVC{probability = true}\n"
-      "    local p, b = peri.pipeline(copy), B:to(dtype)\n"
+      "    local p, b = peri.model.pipeline(copy), B:to(dtype)\n"
       "    p:fit((X * 1e3 + 1e5):to(dtype), y)\n"
       "    same(p, b, 'probabilities', p:predict_proba(b)) same(p, b, 'scores', p:decision_function(b))\n"
       "  end\n"
-      "  local s = peri.pipeline{d.StandardScaler():fit(X), m}\n"
+      "  local s = peri.model.pipeline{d.StandardScaler():fit(X), m}\n"
       "  same(s, Z:to(dtype), 'labels', s:predict(Z:to(dtype)))\n"
       "  local wide = Z:to 'float64' * 4e307\n" /* beyond the range on the way */
-      "  same(peri.pipeline{d.StandardScaler():fit(X:to 'float64' * 4e307), peri.svm.SVR{}:fit(X, t)}, wide, 'scores',\n"
-      "    peri.pipeline{d.StandardScaler():fit(X:to 'float64' * 4e307), peri.svm.SVR{}:fit(X, t)}:predict(wide))\n"
+      "  same(peri.model.pipeline{d.StandardScaler():fit(X:to 'float64' * 4e307), peri.svm.SVR{}:fit(X, t)}, wide, 'scores',\n"
+      "    peri.model.pipeline{d.StandardScaler():fit(X:to 'float64' * 4e307), peri.svm.SVR{}:fit(X, t)}:predict(wide))\n"
       "end\n");
 }
 
@@ -296,7 +296,7 @@ static void threads(void) {
   static const char *const scripts[] = {
       "local nn = require 'perilune'.nn return nn.Sequential(nn.Linear(6, 64), nn.Tanh(), nn.Linear(64, 3))",
       "local nn = require 'perilune'.nn return nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Linear(9, 3)):eval()",
-      ("local peri = require 'perilune' return peri.pipeline{peri.data.StandardScaler(), "
+      ("local peri = require 'perilune' return peri.model.pipeline{peri.data.StandardScaler(), "
        "peri.svm.SVC{}}:fit(peri.randn(60, 6), peri.arange(1, 60) % 3)")};
   float x[ROWS * 6];
   for (int i = 0; i < ROWS * 6; i++) x[i] = (float)(i % 7) - 3;

@@ -12,4 +12,4 @@ peri.save_model(folder .. "/small.model", peri.train.fit {
 peri.save_model(folder .. "/wide.model", nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))
 peri.save_model(folder .. "/machine.model", peri.svm.SVC { C = 1 }:fit(X, y))
 peri.save_model(folder .. "/pipeline.model",
-  peri.pipeline { data.StandardScaler(), peri.svm.SVC { C = 10, probability = true } }:fit(X, y))
+  peri.model.pipeline { data.StandardScaler(), peri.svm.SVC { C = 10, probability = true } }:fit(X, y))

@@ -1,6 +1,6 @@
 -- check.lua FOLDER, which ./dev export-check runs: models as C, compiled for this machine and for a Cortex-M4 under
--- qemu, with 100,000 rows each. Their bits must be the model's own; what is computed in another type than the model's must
--- have the same bits on both.
+-- qemu, with 100,000 rows each. Their bits must be the model's own; what is computed in another type than the model's
+-- must have the same bits on both.
 package.path = "tests/spec/?.lua;" .. package.path
 local peri = require "perilune"
 local exported = require "support.exported"
@@ -27,7 +27,7 @@ image:eval()
 local cases = {
   { name = "network", m = fitted, d = 4, own = true, labels = true },
   { name = "convolutions", m = image, d = 16, own = true, input = { 1, 4, 4 } },
-  { name = "pipeline", m = peri.pipeline { data.StandardScaler():fit(X), fitted }, d = 4, labels = true },
+  { name = "pipeline", m = peri.model.pipeline { data.StandardScaler():fit(X), fitted }, d = 4, labels = true },
   { name = "network in 8 bits", m = fitted, d = 4, number = "int8", labels = true },
   { name = "SVC in double", m = svm.SVC { C = 1 }:fit(X, two), d = 4, own = true, labels = true, double = true },
   { name = "SVC in float", m = svm.SVC { C = 1 }:fit(X, y), d = 4, number = "float", labels = true },
@@ -51,7 +51,7 @@ end
 
 for _, case in ipairs(cases) do
   local file = folder .. "/model.c"
-  peri.export_c(file, case.m, { input = case.input, number = case.number })
+  peri.model.export_c(file, case.m, { input = case.input, number = case.number })
   local scores, labels = exported.compiled(NATIVE, file, ROWS, { labels = case.labels })
   if case.own then
     local Z = exported.rows(ROWS, case.d, case.double and "float64" or "float32")

@@ -25,7 +25,7 @@ describe("a model as C #stock", function()
   local function check(m, d, wanted, options)
     options = options or {}
     local file, dtype = folder .. "/model.c", options.type == "double" and "float64" or "float32"
-    peri.export_c(file, m, { input = options.input, number = options.number })
+    peri.model.export_c(file, m, { input = options.input, number = options.number })
     local X = exported.rows(ROWS, d, dtype)
     local scores, labels = wanted(m)(X)
     local got_scores, got_labels = exported.compiled("cc -march=native", file, ROWS,
@@ -92,7 +92,7 @@ describe("a model as C #stock", function()
       { data.StandardScaler { mean = false }, data.PCA { components = 3, whiten = true },
         data.MinMaxScaler { clip = true } } } do
       steps[#steps + 1] = svm.SVC { kernel = "linear", decision_function_shape = "ovo" }
-      check(peri.pipeline(steps):fit(X, three), 20, of, wide)
+      check(peri.model.pipeline(steps):fit(X, three), 20, of, wide)
     end
   end)
 
@@ -102,24 +102,24 @@ describe("a model as C #stock", function()
     local m = peri.train.fit { model = net, optimizer = peri.optim.Adam(net:parameters(), { lr = 0.02 }),
       train = { X, y }, epochs = 20, progress = false, seed = 1 }
     check(m, 4, function() return function(Z) return of_net()(net)(Z), m:predict(Z) end end)
-    check(peri.pipeline { data.StandardScaler():fit(X), m }, 4,
+    check(peri.model.pipeline { data.StandardScaler():fit(X), m }, 4,
       function(p) return function(Z) return nil, p:predict(Z) end end)
-    local file, small = folder .. "/model.c", peri.export_c(folder .. "/small.c", m, { number = "int8" })
-    local full = peri.export_c(file, m)
+    local file, small = folder .. "/model.c", peri.model.export_c(folder .. "/small.c", m, { number = "int8" })
+    local full = peri.model.export_c(file, m)
     assert.is_true(small.flash < full.flash)
     exported.compiled("cc", folder .. "/small.c", 10, { labels = true })
     exported.compiled("cc -march=native", file, 10, { labels = true })
   end)
 
   it("is refused by name where there is no form in C", function()
-    local function refused(m, options) return message(peri.export_c, folder .. "/m.c", m, options) end
+    local function refused(m, options) return message(peri.model.export_c, folder .. "/m.c", m, options) end
     assert.matches("layer 2 is a Mish, which has no form in C", refused(nn.Sequential(nn.Linear(2, 2), nn.Mish())))
     assert.matches("ceil_mode has no form", refused(nn.MaxPool2d(2, { ceil_mode = true }), { input = { 1, 4, 4 } }))
     assert.matches("int8 is for the weights of networks",
       refused(svm.SVC {}:fit(peri.randn(9, 2), peri.arange(1, 9) % 2), { number = "int8" }))
     assert.matches("prefix must be a name of C", refused(nn.Linear(2, 2), { prefix = "3x" }))
-    assert.matches("path must be the name of a %.c file", message(peri.export_c, "m.h", nn.Linear(2, 2)))
-    assert.matches("cannot be written", message(peri.export_c, "/nowhere/m.c", nn.Linear(2, 2)):gsub("No such.*",
+    assert.matches("path must be the name of a %.c file", message(peri.model.export_c, "m.h", nn.Linear(2, 2)))
+    assert.matches("cannot be written", message(peri.model.export_c, "/nowhere/m.c", nn.Linear(2, 2)):gsub("No such.*",
       "cannot be written"))
   end)
 end)

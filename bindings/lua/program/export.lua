@@ -38,7 +38,7 @@ return function(arguments)
   if not path then return leave "MODEL is missing" end
   if not file then return leave "--c FILE.c is missing" end
   local peri = require "perilune"
-  local ok, result = pcall(function() return peri.export_c(file, peri.load_model(path), options) end)
+  local ok, result = pcall(function() return peri.model.export_c(file, peri.load_model(path), options) end)
   if not ok then
     io.stderr:write("perilune export: ", tostring(result):gsub("^[^:]*:%d+: ", ""), "\n")
     return false

@@ -1,4 +1,4 @@
--- peri.export_c: a model as one C99 file and its header, without a library.
+-- model.export_c: a model as one C99 file and its header, without a library.
 --
 -- The file has const arrays, one static function for each step, and the functions of kernels/mathfun.h and
 -- activations.h that the model needs, taken from those files themselves, so that they have the runtime's bits. Sums are
@@ -6,7 +6,6 @@
 local peri, internal = ...
 local check, model = internal.check, internal.model
 local fail = check.fail
-local _ = peri.save_model -- the part that says how models are described
 
 -- ---- the runtime's functions: definitions of its headers by name ----
 
@@ -870,50 +869,37 @@ local function write(path, text)
   if not good then fail("export: %s cannot be written", path) end
 end
 
-internal.document("export_c", [[
-export_c(path, m, {prefix = 'model', number = 'model', input =}) -> {flash =, ram =}
-Writes a model as one C99 file, path (which ends with .c), and its header beside it: const arrays, no memory taken, no
-library, PREFIX_score(x, out) for a row and, where there are classes, PREFIX_label(x). m and input: as save_model takes
-them. Bits are the runtime's where the target multiplies and adds in one instruction (of machines: for linear ones, and
-kernels of up to 8 features; decisions of pairs stand in the order (1,2), (1,3), ..). flash and ram are the bytes of the
-arrays and of the buffers, which a comment says too. `perilune export MODEL --c FILE.c` does the same with a file of
-save_model.
-number: 'model', networks in their own dtype, machines in double; 'float', all in float; 'int8', the weights of a
-network as 8-bit numbers with a scale for each output.
-Layers: Linear, convolutions and pooling of one and two dimensions, batch norm, elementwise activations but Mish and
-PReLU, Dropout, Flatten, Identity.
-Errors: layers without such a form, by name; machines of given kernel values; the files cannot be written.]],
-  function(path, m, options)
-    check.read("export_c", "path", path, check.test("the name of a .c file", function(v)
-      return type(v) == "string" and v:find "%.c$"
-    end))
-    options = check.only("export_c", options, "prefix number input")
-    for name, kind in pairs(OPTIONS) do
-      if options[name] ~= nil then options[name] = check.read("export_c", name, options[name], kind) end
-    end
-    local w, root, facts = export(path, m, options)
-    local body = score_text(w, facts)
-    local tail = ""
-    if facts.labels then -- which stand behind the rest
-      w:array("long long", w.prefix .. "_classes", flat(facts.classes))
-      tail = table.remove(w.lines) .. "\n"
-    end
-    local name = path:match "[^/]*$"
-    local header = path:gsub("%.c$", ".h")
-    local title = describe_in_comment(root, w.note)
-    local text = table.concat({
-      ("/* %s, as C: written by perilune export."):format(title),
-      (" * flash: %d bytes of numbers, beside the code; RAM: %d bytes, beside a few on the stack */"):format(w.flash,
-        w.ram),
-      ("#include \"%s\"\n"):format(header:match "[^/]*$"),
-      "#include <math.h>\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n",
-      PRELUDE .. functions_of(w.names),
-      ("typedef %s T;\ntypedef %s D;\n#define madd(a, b, c) madd%s(a, b, c)"):format(w.T, w.D, w.suffix),
-      ("#define madd_D(a, b, c) madd%s(a, b, c)"):format(w.D == "float" and "_f32" or "_f64"),
-      part_of(longest_chain(root)) .. table.concat(w.lines, "\n"),
-      tail .. body,
-    }, "\n")
-    write(path, text)
-    write(header, header_text(w, facts, title, name:gsub("%.c$", ".h")))
-    return { flash = w.flash, ram = w.ram }
-  end, peri)
+return function(path, m, options)
+  check.read("export_c", "path", path, check.test("the name of a .c file", function(v)
+    return type(v) == "string" and v:find "%.c$"
+  end))
+  options = check.only("export_c", options, "prefix number input")
+  for name, kind in pairs(OPTIONS) do
+    if options[name] ~= nil then options[name] = check.read("export_c", name, options[name], kind) end
+  end
+  local w, root, facts = export(path, m, options)
+  local body = score_text(w, facts)
+  local tail = ""
+  if facts.labels then -- which stand behind the rest
+    w:array("long long", w.prefix .. "_classes", flat(facts.classes))
+    tail = table.remove(w.lines) .. "\n"
+  end
+  local name = path:match "[^/]*$"
+  local header = path:gsub("%.c$", ".h")
+  local title = describe_in_comment(root, w.note)
+  local text = table.concat({
+    ("/* %s, as C: written by perilune export."):format(title),
+    (" * flash: %d bytes of numbers, beside the code; RAM: %d bytes, beside a few on the stack */"):format(w.flash,
+      w.ram),
+    ("#include \"%s\"\n"):format(header:match "[^/]*$"),
+    "#include <math.h>\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n",
+    PRELUDE .. functions_of(w.names),
+    ("typedef %s T;\ntypedef %s D;\n#define madd(a, b, c) madd%s(a, b, c)"):format(w.T, w.D, w.suffix),
+    ("#define madd_D(a, b, c) madd%s(a, b, c)"):format(w.D == "float" and "_f32" or "_f64"),
+    part_of(longest_chain(root)) .. table.concat(w.lines, "\n"),
+    tail .. body,
+  }, "\n")
+  write(path, text)
+  write(header, header_text(w, facts, title, name:gsub("%.c$", ".h")))
+  return { flash = w.flash, ram = w.ram }
+end
