@@ -264,5 +264,7 @@ void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
 void bind_open_data_internal(lua_State *L, bind_state *S);
 /* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
+/* pushes internal.model */
+void bind_open_models(lua_State *L, bind_state *S);
 
 #endif

@@ -238,6 +238,7 @@ static bool run_options(lua_State *L, char **argv, int end) {
 /* ---- the command line ---- */
 
 static const char usage[] = "usage: perilune [options] [script [args]]\n"
+                            "       perilune export MODEL --c FILE.c [--prefix NAME] [--float | --int8]\n"
                             "  -e stat       execute string 'stat'\n"
                             "  -i            enter interactive mode after executing 'script'\n"
                             "  -l mod        require library 'mod' into global 'mod'\n"
@@ -347,6 +348,28 @@ static bool run_script(lua_State *L, char **argv, int script) {
   return report(L, status);
 }
 
+/* `perilune export ...`; a script of that name is ./export. */
+static bool is_export(const command_line *line, int argc, char **argv) {
+  return line->script < argc && strcmp(argv[line->script], "export") == 0 &&
+         strcmp(argv[line->script - 1], "--") != 0;
+}
+
+/* Lets lua/program/export.lua read the arguments, a table; false when it has said what is wrong. */
+static int export_model(lua_State *L) {
+  peri_load_source(L, "program.export");
+  lua_getglobal(L, "arg");
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static bool run_export(lua_State *L) {
+  lua_pushcfunction(L, export_model);
+  if (!report(L, call(L, 0, 1))) return false;
+  bool done = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return done;
+}
+
 static void open_state(lua_State *L, const command_line *line, int argc, char **argv) {
   if (line->ignore_environment) {
     lua_pushboolean(L, true); /* package.path and package.cpath then keep their defaults */
@@ -383,6 +406,7 @@ static bool run(lua_State *L, int argc, char **argv) {
   open_state(L, &line, argc, argv);
   if (!line.ignore_environment && !run_environment(L)) return false;
   if (!run_options(L, argv, line.script)) return false;
+  if (is_export(&line, argc, argv)) return run_export(L);
   if (line.script < argc && !run_script(L, argv, line.script)) {
     if (!line.interactive) return false;
   }
