@@ -16,14 +16,14 @@ function(embed output table folder)
     COMMENT "Embedding files of ${folder}" VERBATIM)
 endfunction()
 
-# ---- program/ and lua/program/ are the program's own; all else is the module's ----
+# ---- program/ and lua/program/ are the program's own; all else is the module's, and one file is of both ----
 file(GLOB bindings_sources CONFIGURE_DEPENDS bindings/*/*.c)
 file(GLOB program_sources CONFIGURE_DEPENDS bindings/program/*.c)
 list(REMOVE_ITEM bindings_sources ${program_sources})
 file(GLOB_RECURSE bindings_lua CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/bindings/lua bindings/lua/*.lua)
 set(program_lua ${bindings_lua})
 list(FILTER bindings_lua EXCLUDE REGEX "^program/")
-list(FILTER program_lua INCLUDE REGEX "^program/")
+list(FILTER program_lua INCLUDE REGEX "^program/|^internal/text")
 embed(${PROJECT_BINARY_DIR}/bindings_lua.c peri_lua_sources bindings/lua ${bindings_lua})
 embed(${PROJECT_BINARY_DIR}/program_lua.c peri_lua_sources bindings/lua ${program_lua})
 # what models that become C take of the runtime's functions

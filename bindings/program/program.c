@@ -61,6 +61,11 @@ int peri_columns(lua_State *L) {
   return 1;
 }
 
+bool peri_colours(void) {
+  const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+  return (none == NULL || none[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
+}
+
 /* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
 static int open_module(lua_State *L) {
   if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
@@ -94,7 +99,7 @@ void peri_load_source(lua_State *L, const char *name) {
 
 /* text_of(value, width) */
 static int text_of(lua_State *L) {
-  peri_load_source(L, "program.text");
+  peri_load_source(L, "internal.text");
   lua_insert(L, 1);
   lua_pushinteger(L, 1000);
   lua_call(L, 2, 1);

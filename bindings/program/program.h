@@ -49,13 +49,16 @@ int peri_program_call(lua_State *L, int arguments, int results, int handler);
 void peri_add_hint(lua_State *L);
 /* Pushes what a message shows of an error that is no string: "(error object is a table value: {code = 3})". */
 void peri_push_error_object(lua_State *L, int index);
-/* Pushes the result of the embedded file of that name ("program.text"), called without arguments. */
+/* Pushes the result of the embedded file of that name ("internal.text"), called without arguments. */
 void peri_load_source(lua_State *L, const char *name);
 
 /* ---- the terminal ---- */
 
 /* A Lua function: how many characters fit into a line of the terminal, or as COLUMNS says; 80 where nobody knows. */
 int peri_columns(lua_State *L);
+
+/* Whether errors are coloured: stderr is a terminal that can, and NO_COLOR is not set. */
+bool peri_colours(void);
 
 /* ---- the prompt ---- */
 

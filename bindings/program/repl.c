@@ -82,7 +82,8 @@ static int read_line(lua_State *L) {
     clearerr(stdin);
     lua_pushboolean(L, false);
   } else if (line) {
-    lua_pushlstring(L, line, strcspn(line, "\n"));
+    size_t length = strlen(line); /* a paste has several lines */
+    lua_pushlstring(L, line, length > 0 && line[length - 1] == '\n' ? length - 1 : length);
   } else {
     if (terminal->interactive) clearerr(stdin); /* Ctrl-D ends a line's input, not the terminal's */
     lua_pushnil(L);
@@ -92,9 +93,30 @@ static int read_line(lua_State *L) {
 
 static int remember(lua_State *L) {
   console *terminal = console_of(L);
-  const char *line = luaL_checkstring(L, 1);
-  if (terminal->editor) peri_editor_remember(terminal->editor, line);
+  const char *input = luaL_checkstring(L, 1);
+  if (terminal->editor) peri_editor_remember(terminal->editor, input);
   return 0;
+}
+
+typedef struct entry_list {
+  lua_State *L;
+  lua_Integer n;
+} entry_list;
+
+static void push_entry(const char *input, void *user) {
+  entry_list *list = user;
+  lua_pushstring(list->L, input);
+  lua_rawseti(list->L, -2, ++list->n);
+}
+
+/* history(): a list of what was typed, here and in earlier sessions, the oldest first. */
+static int list_history(lua_State *L) {
+  console *terminal = console_of(L);
+  entry_list list = {.L = L};
+  lua_newtable(L);
+  luaL_checkstack(L, 4, NULL);
+  if (terminal->editor) peri_editor_entries(terminal->editor, push_entry, &list);
+  return 1;
 }
 
 /* call(f, handler, ...): like xpcall, and Ctrl-C interrupts it. */
@@ -137,15 +159,10 @@ static int error_object(lua_State *L) {
   return 1;
 }
 
-static void push_functions(lua_State *L, int terminal) {
-  static const luaL_Reg functions[] = {{"read", read_line},
-                                       {"remember", remember},
-                                       {"call", call},
-                                       {"columns", peri_columns},
-                                       {"load", load_source},
-                                       {"hint", hint},
-                                       {"error_object", error_object},
-                                       {NULL, NULL}};
+static void push_functions(lua_State *L, int terminal, bool interactive) {
+  static const luaL_Reg functions[] = {{"read", read_line}, {"remember", remember},         {"history", list_history},
+                                       {"call", call},      {"columns", peri_columns},      {"load", load_source},
+                                       {"hint", hint},      {"error_object", error_object}, {NULL, NULL}};
   terminal = lua_absindex(L, terminal);
   lua_newtable(L);
   for (const luaL_Reg *function = functions; function->name; function++) {
@@ -154,6 +171,13 @@ static void push_functions(lua_State *L, int terminal) {
     lua_pushcclosure(L, function->func, 2);
     lua_setfield(L, -2, function->name);
   }
+  lua_pushboolean(L, interactive);
+  lua_setfield(L, -2, "interactive");
+  lua_pushboolean(L, peri_colours());
+  lua_setfield(L, -2, "colours");
+  if (interactive) return;
+  lua_pushnil(L); /* nothing is remembered but the session's inputs */
+  lua_setfield(L, -2, "history");
 }
 
 /* ---- completion ---- */
@@ -190,9 +214,7 @@ static console *push_console(lua_State *L, bool interactive) {
 void peri_repl(lua_State *L, bool interactive) {
   int top = lua_gettop(L);
   console *terminal = push_console(L, interactive);
-  push_functions(L, -1);
-  lua_pushboolean(L, interactive);
-  lua_setfield(L, -2, "interactive");
+  push_functions(L, -1, interactive);
   lua_getfield(L, -1, "load");
   lua_pushliteral(L, "program.repl");
   lua_call(L, 1, 2); /* the loop, and the function for Tab */

@@ -2,6 +2,8 @@
 --
 -- Pictures are <img> with data URIs: what an SVG calls its parts, and how it styles them, stays within it.
 
+local base64 = ...
+
 -- ---- text ----
 
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
@@ -34,25 +36,6 @@ local function paragraphs(text, class)
     if words ~= "" then parts[#parts + 1] = ("<p%s>%s</p>\n"):format(class or "", escape(words)) end
   end
   return table.concat(parts)
-end
-
--- ---- bytes ----
-
-local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-local pairs_of_digits = {}
-for i = 0, 4095 do
-  local high, low = (i >> 6) + 1, (i & 63) + 1
-  pairs_of_digits[i] = DIGITS:sub(high, high) .. DIGITS:sub(low, low)
-end
-
--- RFC 4648.
-local function base64(bytes)
-  local missing = -#bytes % 3
-  local text = (bytes .. ("\0"):rep(missing)):gsub("...", function(three)
-    local a, b, c = three:byte(1, 3)
-    return pairs_of_digits[a << 4 | b >> 4] .. pairs_of_digits[(b & 15) << 8 | c]
-  end)
-  return text:sub(1, #text - missing) .. ("="):rep(missing)
 end
 
 -- ---- source ----
