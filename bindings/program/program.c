@@ -243,6 +243,7 @@ static bool run_options(lua_State *L, char **argv, int end) {
 /* ---- the command line ---- */
 
 static const char usage[] = "usage: perilune [options] [script [args]]\n"
+                            "       perilune kernel | new | notebook | watch [args]   (--help says more of each)\n"
                             "  -e stat       execute string 'stat'\n"
                             "  -i            enter interactive mode after executing 'script'\n"
                             "  -l mod        require library 'mod' into global 'mod'\n"
@@ -352,6 +353,26 @@ static bool run_script(lua_State *L, char **argv, int script) {
   return report(L, status);
 }
 
+/* A word in the script's place may be a command of the program's own: bindings/lua/program/tools.lua. False: it is
+ * none, or it failed, which `done` tells. */
+static bool run_tool(lua_State *L, int argc, char **argv, int first, bool *done) {
+  if (strpbrk(argv[first], "./-") != NULL) return false;
+  int base = lua_gettop(L);
+  peri_push_host(L);
+  lua_getfield(L, -1, "load");
+  lua_pushliteral(L, "program.tools");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, argv[first]);
+  bool known = !lua_isnil(L, -1);
+  if (known) {
+    luaL_checkstack(L, argc - first, "too many arguments");
+    for (int i = first + 1; i < argc; i++) lua_pushstring(L, argv[i]);
+    *done = report(L, call(L, argc - first - 1, 0));
+  }
+  lua_settop(L, base);
+  return known;
+}
+
 static void open_state(lua_State *L, const command_line *line, int argc, char **argv) {
   if (line->ignore_environment) {
     lua_pushboolean(L, true); /* package.path and package.cpath then keep their defaults */
@@ -388,6 +409,8 @@ static bool run(lua_State *L, int argc, char **argv) {
   open_state(L, &line, argc, argv);
   if (!line.ignore_environment && !run_environment(L)) return false;
   if (!run_options(L, argv, line.script)) return false;
+  bool done = true;
+  if (line.script < argc && run_tool(L, argc, argv, line.script, &done)) return done;
   if (line.script < argc && !run_script(L, argv, line.script)) {
     if (!line.interactive) return false;
   }
