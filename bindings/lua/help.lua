@@ -274,6 +274,8 @@ local function text_of(x)
   return text or "there is no documentation of " .. (type(x) == "string" and x or "this " .. type(x))
 end
 
+internal.help_text = text_of
+
 return function(...)
   if select("#", ...) == 0 then return print(overview()) end
   local x = ...

@@ -350,10 +350,10 @@ local function show(picture)
   end
 end
 
--- For a notebook: a figure or a page as bytes in each of the formats; nil where the value is none.
+-- For a notebook: whether a value is a figure or a page, and as bytes in each of the formats, if any.
 function internal.picture(value, formats)
-  local record = RECORDS[value]
-  if not record then return nil end
+  local record = value ~= nil and RECORDS[value]
+  if not record or not formats then return record ~= nil and record ~= false end
   return out.render("plot.show", record, write_picture, formats, 1.5, {name = name_of(record), doc = record.doc})
 end
 

@@ -1,5 +1,5 @@
 /* What the program's parts share: program.c reads the command line and runs scripts, repl.c talks to a
- * person, program_interrupt.c is Ctrl-C. None of them is part of the module. */
+ * person, interrupt.c is Ctrl-C, host.c what the program's Lua files are given. None of them is part of the module. */
 #ifndef PERI_BINDINGS_PROGRAM_H
 #define PERI_BINDINGS_PROGRAM_H
 
@@ -51,6 +51,11 @@ void peri_add_hint(lua_State *L);
 void peri_push_error_object(lua_State *L, int index);
 /* Pushes the result of the embedded file of that name ("internal.text"), called without arguments. */
 void peri_load_source(lua_State *L, const char *name);
+
+/* ---- the program's Lua files ---- */
+
+/* Pushes the table of functions that they are called with. */
+void peri_push_host(lua_State *L);
 
 /* ---- the terminal ---- */
 

@@ -1,6 +1,5 @@
 /* The REPL's C half: the input, the terminal and Ctrl-C. What is evaluated, printed and completed is
  * decided in bindings/lua/program. */
-#include "bindings/core/lua_sources.h"
 #include "program.h"
 #include "repl_edit.h"
 
@@ -119,62 +118,19 @@ static int list_history(lua_State *L) {
   return 1;
 }
 
-/* call(f, handler, ...): like xpcall, and Ctrl-C interrupts it. */
-static int call(lua_State *L) {
-  lua_pushvalue(L, 2);
-  lua_insert(L, 1);
-  lua_remove(L, 3);
-  int status = peri_program_call(L, lua_gettop(L) - 2, LUA_MULTRET, 1);
-  fflush(stdout);
-  lua_pushboolean(L, status == LUA_OK);
-  lua_replace(L, 1);
-  return lua_gettop(L);
-}
-
-/* load(name): runs an embedded file with the table of these functions; gives its results. */
-static int load_source(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  const struct peri_lua_source *source = peri_lua_sources;
-  while (source->name && strcmp(source->name, name) != 0) source++;
-  if (!source->name) return luaL_error(L, "no embedded file '%s'", name);
-  lua_pushfstring(L, "=[%s]", name);
-  if (luaL_loadbufferx(L, source->text, source->size, lua_tostring(L, -1), "t") != LUA_OK) return lua_error(L);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_call(L, 1, LUA_MULTRET);
-  return lua_gettop(L) - 2;
-}
-
-/* hint(message): with what the module can say of it. */
-static int hint(lua_State *L) {
-  lua_settop(L, 1);
-  luaL_checkstring(L, 1);
-  peri_add_hint(L);
-  return 1;
-}
-
-/* error_object(value) */
-static int error_object(lua_State *L) {
-  lua_settop(L, 1);
-  peri_push_error_object(L, 1);
-  return 1;
-}
-
+/* The host, and what the terminal adds to it. */
 static void push_functions(lua_State *L, int terminal, bool interactive) {
-  static const luaL_Reg functions[] = {{"read", read_line}, {"remember", remember},         {"history", list_history},
-                                       {"call", call},      {"columns", peri_columns},      {"load", load_source},
-                                       {"hint", hint},      {"error_object", error_object}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"read", read_line}, {"remember", remember}, {"history", list_history}, {NULL, NULL}};
   terminal = lua_absindex(L, terminal);
-  lua_newtable(L);
+  peri_push_host(L);
   for (const luaL_Reg *function = functions; function->name; function++) {
     lua_pushvalue(L, terminal);
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, function->func, 2);
+    lua_pushcclosure(L, function->func, 1);
     lua_setfield(L, -2, function->name);
   }
   lua_pushboolean(L, interactive);
   lua_setfield(L, -2, "interactive");
-  lua_pushboolean(L, peri_colours());
-  lua_setfield(L, -2, "colours");
   if (interactive) return;
   lua_pushnil(L); /* nothing is remembered but the session's inputs */
   lua_setfield(L, -2, "history");

@@ -320,4 +320,5 @@ local function complete(session, line, width)
   return nil, list[2] and in_columns(list, width) or nil
 end
 
-return complete, resolve
+-- What completes a line, the value of a chain, and the choices alone.
+return complete, resolve, candidates

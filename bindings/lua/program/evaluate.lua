@@ -2,8 +2,10 @@
 -- stops it, keeps its values in _ and __, and says what is wrong with it (errors.lua).
 --
 --   new(host, name) -> session, with the fields of locals.lua and
---     session:read(text)             a function and whether it is silent; or nil, a message, and true when more lines
---                                    could complete the text. What compiles is the next input, session.inputs[n]
+--     session:read(text, shown)      a function and whether it is silent; or nil, a message, and true when more lines
+--                                    could complete the text. What compiles is the next input, session.inputs[n];
+--                                    shown: as it was typed, where that is another text
+--     session:wrong(message, text)   what is said of a text that does not compile
 --     session:run(chunk, show)       true; or false and what to say of the error. show(...) gets the values
 --   name(n): what messages call input n
 local host = ...
@@ -58,20 +60,18 @@ return function(name)
   session.named, session.inputs, session.sources = name ~= nil, {}, {}
   session.explain = handler(session)
 
-  -- An error in a text that does not compile, as it is shown.
-  local function wrong(message, text, chunk_name)
-    if not session.named then return message end
-    return explain_error(message, nil, function(source, number)
-      return source == chunk_name:sub(2) and line(text, number) or nil
-    end, coloured())
+  -- What is wrong with a text that does not compile, as it is shown.
+  function session:wrong(message, text)
+    if not self.named then return message end
+    return explain_error(message, nil, function(_, number) return line(text, number) end, coloured())
   end
 
-  function session:read(text)
+  function session:read(text, shown)
     local chunk_name = "=" .. (name and name(#self.inputs + 1) or "stdin")
     local chunk, message, unfinished = self:compile(text, chunk_name)
-    if not chunk then return nil, not unfinished and wrong(message, text, chunk_name) or message, unfinished end
-    self.inputs[#self.inputs + 1] = text
-    self.sources[chunk_name:sub(2)] = text
+    if not chunk then return nil, unfinished and message or self:wrong(message, text), unfinished end
+    self.inputs[#self.inputs + 1] = shown or text
+    self.sources[chunk_name:sub(2)] = shown or text
     return chunk, message
   end
 

@@ -15,6 +15,16 @@ return function(session, commands, value_of)
 
   function M.apropos(word) print(require "perilune".interactive.apropos(word)) end
 
+  -- What the module says of a name or of the value that it has here; nil where it says nothing.
+  function M.text(name)
+    local peri = require "perilune"
+    local value = value_of(session, (name:gsub(":", ".")))
+    local internal = debug.getregistry()["perilune.internal"]
+    local _ = peri.help -- is then loaded
+    local text = internal.help_text(value == nil and name or value)
+    return not text:find "^there is no documentation" and not text:find "^Nothing is named" and text or nil
+  end
+
   -- The text that was asked about and what of it, or nil: "x" and "help", or "x" and "source".
   function M.question(line)
     local text = line:match "^%s*%?%?%s*(.-)%s*$" or line:match "^%s*([%w_.:%[%]\"']+)%?%?%s*$"

@@ -5,6 +5,7 @@
 --     session:take(text)    evaluates what was typed; false and what to say of it when that failed; and true as third
 --                           value when more lines could complete it, and nothing was done
 --     session:take_lines(text, said)   the same for each line of a text that is none as a whole
+--     session:take_cell(text)          the same for a cell of a notebook
 --     session.left          :quit was typed
 --   show(...) is given the values
 local host = ...
@@ -16,6 +17,7 @@ return function(name, show)
   local session, standard = new_session(name), {}
   session.commands, session.history, session.show = commands, function() return session.inputs end, show
   local help = new_help(session, commands, value_of)
+  session.help = help
 
   -- After this, what is global is the session's.
   function session:open()
@@ -57,10 +59,12 @@ return function(name, show)
   end
 
   local function silence() end
+  local function self_compiles(text) return session:compile(text) ~= nil end
 
   -- Lua, perhaps for a command.
-  local function run_code(text, row)
-    local chunk, silent, unfinished = session:read(text)
+  -- shown: as it was typed, where that is another.
+  local function run_code(text, row, shown)
+    local chunk, silent, unfinished = session:read(text, shown)
     if not chunk then return false, silent, unfinished end
     if row then return run_command(row, chunk) end
     return session:run(chunk, silent and silence or show)
@@ -97,6 +101,39 @@ return function(name, show)
       if self.left then return true end
     end
     return true, waiting, why
+  end
+
+  -- The text with a return before its last expression, where it is statements and then one; else nil.
+  local function with_return(text)
+    local from = #text + 1
+    while from > 1 do
+      from = (text:sub(1, from - 2):match ".*\n()" or 1)
+      local head, tail = text:sub(1, from - 1), text:sub(from)
+      if tail:find "%S" and self_compiles("return " .. tail) then
+        return self_compiles(head) and head .. "return " .. tail or nil
+      end
+      if from == 1 then return nil end
+    end
+  end
+
+  -- A cell of a notebook: statements, and the values of an expression at their end; or commands and questions among
+  -- lines, as at the prompt.
+  function session:take_cell(text)
+    local function take()
+      local ok, message, unfinished = self:take(text)
+      return ok, unfinished and self:wrong(message, text) or message
+    end
+    local asks = text:find "^%s*[:?]%a" or text:find "\n%s*[:?]%a" or text:find "%?%s*$"
+    if self:compile(text) then return self:take(text) end
+    local returning = with_return(text)
+    if returning then return run_code(returning, nil, text) end
+    local first = commands.find(text:match "^[^\n]*")
+    local failed
+    local function fails(message) failed = failed or message end
+    if not asks or not text:find "\n" or first and first.code then return take() end
+    local done, waiting, why = self:take_lines(text, fails)
+    if not done then return take() end
+    return not failed and not waiting, failed or waiting and self:wrong(why, waiting)
   end
 
   return session

@@ -1,0 +1,132 @@
+-- Commands of the program itself, `perilune NAME ...`: a word in the place of the script. A script of such a name is
+-- run as ./NAME. One function each, which is called with the words behind; what is wrong it raises as a text. os.exit
+-- is theirs.
+local host = ...
+
+local tools = {}
+
+-- What is wrong with the command line, in a line.
+local function leave(format, ...)
+  io.stderr:write("perilune ", format:format(...), "\n")
+  os.exit(1, true)
+end
+
+-- Words without options, and the options by name: {prefix = true} takes a value. --help prints the usage and ends.
+local function read(usage, known, ...)
+  local words, options, waiting = {}, {}, nil
+  local tool = usage:match "perilune (%l+)"
+  for _, word in ipairs { ... } do
+    local name, value = word:match "^%-%-([%w-]+)=?(.*)$"
+    if waiting then
+      options[waiting], waiting = word, nil
+    elseif name == "help" or word == "-h" then
+      print(usage)
+      os.exit(true, true)
+    elseif name and known[name] == nil then
+      leave("%s: unrecognized option '%s'\n%s", tool, word, usage)
+    elseif name and known[name] and value == "" then
+      waiting = name
+    elseif name then
+      options[name] = known[name] and value or true
+    else
+      words[#words + 1] = word
+    end
+  end
+  if waiting then leave("%s: a value is needed after '--%s'\n%s", tool, waiting, usage) end
+  return words, options
+end
+
+local function internal()
+  local _ = require "perilune"
+  return debug.getregistry()["perilune.internal"]
+end
+
+local function write(tool, path, text)
+  local ok, message = internal().process.write(path, text)
+  if not ok then leave("%s: %s: %s", tool, path, message) end
+end
+
+local function contents(tool, path)
+  local file, message = io.open(path, "rb")
+  if not file then leave("%s: %s", tool, message) end
+  local text = file:read "a"
+  file:close()
+  if not text then leave("%s: %s cannot be read", tool, path) end
+  return text
+end
+
+-- ---- export ----
+
+local EXPORT = [[
+usage: perilune export MODEL --c FILE.c [--prefix NAME] [--float | --int8]
+Writes a model of peri.save_model as one C99 file and its header.
+  --c FILE.c     the file; the header is FILE.h
+  --prefix NAME  what the names of its functions begin with (model)
+  --float        all numbers in float
+  --int8         weights of a network as 8-bit numbers]]
+
+function tools.export(...)
+  local words, options = read(EXPORT, { c = true, prefix = true, float = false, int8 = false }, ...)
+  if #words ~= 1 then leave("export: a model is missing, or too many\n%s", EXPORT) end
+  if not options.c then leave("export: --c FILE.c is missing\n%s", EXPORT) end
+  if options.float and options.int8 then leave("export: --float and --int8 are both given\n%s", EXPORT) end
+  local peri = require "perilune"
+  local number = options.float and "float" or options.int8 and "int8" or nil
+  local ok, result = pcall(function()
+    return peri.model.export_c(options.c, peri.load_model(words[1]), { prefix = options.prefix, number = number })
+  end)
+  if not ok then leave("export: %s", (tostring(result):gsub("^[^:]*:%d+: ", ""))) end
+  print(("%s: %d bytes of numbers in flash, %d bytes of RAM"):format(options.c, result.flash, result.ram))
+end
+
+-- ---- kernel ----
+
+local KERNEL = [[
+usage: perilune kernel install [--user | --prefix DIR]
+       perilune kernel FILE
+install writes the kernel's description where Jupyter looks for it: for this user (by default), or under DIR. With the
+connection FILE that Jupyter has made the program is the kernel of a notebook.]]
+
+local function data_folder(options)
+  if options.prefix then return options.prefix .. "/share/jupyter" end
+  local given, home = os.getenv "JUPYTER_DATA_DIR", os.getenv "HOME"
+  if given and given ~= "" then return given end
+  local data = os.getenv "XDG_DATA_HOME"
+  if data and data ~= "" then return data .. "/jupyter" end
+  if not home then leave "kernel install: HOME is not set (expected --prefix DIR)" end
+  return home .. "/.local/share/jupyter"
+end
+
+function tools.kernel(...)
+  local words, options = read(KERNEL, { user = false, prefix = true }, ...)
+  if #words ~= 1 or options.user and options.prefix then
+    leave("kernel: what to do is missing, or too much\n%s", KERNEL)
+  end
+  if words[1] ~= "install" then return host.load "program.kernel"(words[1]) end
+  local folder = data_folder(options) .. "/kernels/perilune"
+  local ok, message = internal().process.mkdir(folder)
+  if not ok then leave("kernel install: %s", message) end
+  write("kernel install", folder .. "/kernel.json", internal().json.write("kernel", {
+    argv = { host.program() or "perilune", "kernel", "{connection_file}" }, display_name = "Lua (Perilune)",
+    language = "lua", interrupt_mode = "signal", metadata = { debugger = false },
+  }) .. "\n")
+  print(folder)
+end
+
+-- ---- notebook ----
+
+local NOTEBOOK = [[
+usage: perilune notebook script.lua > script.ipynb
+Writes a script as a notebook: comments that begin a line, where a statement may begin, become text, what stands between
+them code. The notebook runs as the script does.]]
+
+function tools.notebook(...)
+  local words = read(NOTEBOOK, {}, ...)
+  if #words ~= 1 then leave("notebook: a script is missing, or too many\n%s", NOTEBOOK) end
+  local source, title = contents("notebook", words[1]), words[1]:match "([^/]+)$":gsub("%.lua$", ""):gsub("_", " ")
+  local ok, message = load(source:gsub("^#[^\n]*", ""), "@" .. words[1], "t")
+  if not ok then leave("notebook: %s", message) end
+  io.stdout:write(host.load "program.ipynb"(source, title:gsub("^%l", string.upper), internal().json.write))
+end
+
+return tools
