@@ -114,6 +114,7 @@ static int next_batch(lua_State *L) {
   bind_state *S = bind_here(L);
   loader *l = lua_touserdata(L, 1); /* only __call of loaders leads here */
   bool begins = lua_isnil(L, 3);
+  peri_refuse_replay(S->context, "it takes mini-batches from a loader");
   int64_t count;
   peri_tensor **handles[MAX_LOADED];
   luaL_checkstack(L, l->tensors + 4, "loader");
