@@ -265,6 +265,8 @@ void bind_open_replay(lua_State *L, bind_state *S); /* with the module's table o
 void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
 /* pushes internal.data: what lua/ needs beside peri.data */
 void bind_open_data_internal(lua_State *L, bind_state *S);
+/* pushes internal.steps: epochs of a training in one call */
+void bind_open_steps(lua_State *L, bind_state *S);
 /* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
 

@@ -2,6 +2,7 @@
  *
  * A replay has a few plans, one for each kind of arguments and state that it met; the oldest gives way. Beside a plan
  * stands what the step's function rested on (closure.h), and the arguments that are no tensors. */
+#include "replay.h"
 #include "closure.h"
 #include "names.h"
 #include "rows.h"
@@ -109,7 +110,10 @@ static int run_plan(lua_State *L, bind_state *S, replay *r, int i, const given *
   for (int k = 0; k < n; k++) handles[k] = bind_new_tensor(L, S);
   peri_plan_time(plan, r->replays[i] > 0 && r->replays[i] <= TIMED); /* the first is slower than those to come */
   r->last = i;
-  BIND_TRY(L, S, peri_plan_run(plan, g->tensors, results));
+  S->running = L;
+  peri_status status = peri_plan_run(plan, g->tensors, results);
+  if (bind_retry(L, status)) status = peri_plan_resume(plan, results);
+  if (status != PERI_OK) bind_raise(L, S);
   r->replays[i]++;
   for (int k = 0; k < n; k++) *handles[k] = results[k];
   bind_charge(L, S);
@@ -210,7 +214,7 @@ static int record(lua_State *L, bind_state *S, replay *r, const given *g) {
   }
   if (peri_plan_refused(h->plan, NULL) == NULL) {
     read_results(L, S, S->context->recorder, top + 2, results);
-    peri_plan_end(h->plan, lua_gettop(L) - top - 2, results, true);
+    peri_plan_end(h->plan, lua_gettop(L) - top - 2, results);
     check_strangers(L, S, h->plan, g, top + 2);
   }
   peri_plan_refuse(h->plan, ""); /* whatever it was: nothing is recorded any more */
@@ -239,6 +243,18 @@ static int call_replay(lua_State *L) {
   call_step(L, g.top, false);
   detach_results(L, S, g.top);
   return lua_gettop(L) - g.top;
+}
+
+int bind_replay_find(lua_State *L) {
+  bind_state *S = bind_here(L);
+  replay *r = lua_touserdata(L, 1);
+  given g;
+  read_given(L, S, &g);
+  const int plan = find_plan(L, S, r, &g);
+  if (plan < 0) return 0;
+  r->last = plan;
+  lua_pushlightuserdata(L, r->plans[plan]);
+  return 1;
 }
 
 /* ---- fields, methods, texts ---- */
@@ -359,7 +375,7 @@ static int to_text(lua_State *L) {
 
 /* ---- opening ---- */
 
-static int new_replay(lua_State *L) {
+int bind_replay_new(lua_State *L) {
   bind_state *S = bind_here(L);
   const int n = lua_gettop(L);
   if (!lua_isfunction(L, 1))
@@ -396,7 +412,7 @@ static const bind_class replay_class = {.kind = BIND_REPLAY,
 
 void bind_open_replay(lua_State *L, bind_state *S) {
   static const bind_function functions[] = {
-      {"replay", new_replay,
+      {"replay", bind_replay_new,
        "replay(step, ...) -> plan\n"
        "A function that does what step does, faster: plan(x, y) calls step(x, y) the first time and records what it does, "
        "operations, gradients, the optimizer's step. Later calls with tensors of the same shapes make that again without "

@@ -84,7 +84,8 @@ typedef struct peri_plan_chunk {
 struct peri_plan {
   peri_recorder recorder; /* first */
   peri_context *context;
-  bool recording, stopped, timed;
+  bool recording, running, opened, stopped, timed;
+  int at;                  /* of the run that is under way: the action */
   peri_plan_chunk *chunks; /* frames and shells */
   char *free;
   size_t left;

@@ -17,9 +17,8 @@ typedef struct peri_plan peri_plan;
 /* Begins to record a step with these arguments, which the caller keeps until the end. Fails where memory is short, and
  * where the step could not be replayed in any case: `refused` of the plan says why then. */
 peri_status peri_plan_begin(peri_context *context, int n, peri_tensor *const *arguments, peri_plan **out);
-/* Ends it; results are what the step gives. With `fresh` each replay puts them into new tensors, else they stay in the
- * plan (peri_plan_result), until the next replay. The plan is ready unless it has a reason (peri_plan_refused). */
-void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results, bool fresh);
+/* Ends it; results are what the step gives. The plan is ready unless it has a reason (peri_plan_refused). */
+void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results);
 /* The step failed, or its recording is of no use: as peri_plan_end, with a reason. */
 void peri_plan_refuse(peri_plan *plan, const char *reason);
 /* Why it cannot be replayed, or NULL. `passing`: it was for a state that does not last (a parameter had no gradient
@@ -34,9 +33,13 @@ peri_tensor *peri_plan_stranger(const peri_plan *plan, int i);
 /* Whether the plan was recorded for such arguments, in such a state. Values of the arguments that operations check are
  * checked here. */
 bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments);
-/* Makes the step. results: as many new references as the plan has results, of plans with fresh ones, else NULL. The
- * arguments fit. A failure leaves what the step itself would have left. */
+/* The values alone: of arguments with the layouts of some that fitted, while nothing else has changed. */
+bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments);
+/* Makes the step. The arguments fit, and stay until the end. results: as many new references as the plan has results;
+ * or NULL, and then they are in peri_plan_result until the next run. A failure leaves what the step itself would have
+ * left; where memory was short, peri_plan_resume goes on with what failed, once there is some. */
 peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_tensor **results);
+peri_status peri_plan_resume(peri_plan *plan, peri_tensor **results);
 int peri_plan_results(const peri_plan *plan);
 peri_tensor *peri_plan_result(const peri_plan *plan, int i);
 

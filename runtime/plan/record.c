@@ -608,7 +608,7 @@ void peri_plan_refuse(peri_plan *plan, const char *reason) {
   if (*reason != '\0') peri_refuse_recorder(&plan->recorder, "%s", reason);
 }
 
-static void keep_results(peri_plan *plan, int n, peri_tensor *const *results, bool fresh) {
+static void keep_results(peri_plan *plan, int n, peri_tensor *const *results) {
   plan->results = peri_plan_room(plan, (size_t)n * sizeof *plan->results);
   plan->results_n = n;
   for (int i = 0; i < n && !is_refused(plan); i++) {
@@ -618,7 +618,7 @@ static void keep_results(peri_plan *plan, int n, peri_tensor *const *results, bo
     peri_buffer *buffer = known_buffer(plan, results[i]->storage);
     if (buffer == NULL) continue;
     buffer->last = plan->actions_n;
-    buffer->fresh = fresh && buffer->place == PERI_PLAN_INSIDE;
+    buffer->fresh = buffer->place == PERI_PLAN_INSIDE;
   }
 }
 
@@ -710,14 +710,14 @@ static void find_early_checks(peri_plan *plan) {
   }
 }
 
-void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results, bool fresh) {
+void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
   stop_recording(plan);
   if (plan->stream.seed != plan->context->stream.seed || plan->stream.block != plan->context->stream.block)
     peri_refuse_recorder(&plan->recorder, "the default stream is set, or drawn from outside operations");
   if (plan->grad_mode != plan->context->grad_mode)
     peri_refuse_recorder(&plan->recorder, "it leaves recording of gradients on or off");
   if (is_refused(plan)) return;
-  keep_results(plan, n, results, fresh);
+  keep_results(plan, n, results);
   for (int i = 0; i < plan->buffers_n; i++) {
     for (int k = 0; k < plan->leaves_n; k++) { /* gradients belong to whoever has the leaf */
       const peri_tensor *g = plan->leaves[k].gradient;

@@ -155,22 +155,26 @@ static inline peri_status run_action(peri_plan *plan, const peri_action *action)
   return status;
 }
 
+/* From plan->at on. An action that fails has done nothing, and can be made again. */
 static peri_status run_actions(peri_plan *plan) {
   peri_status status = PERI_OK;
-  const peri_action *end = plan->actions + plan->actions_n;
-  for (const peri_action *action = plan->actions; action < end && !plan->stopped; action++) {
+  const peri_action *action = plan->actions + plan->at, *end = plan->actions + plan->actions_n;
+  for (; action < end && !plan->stopped; action++) {
     status = run_action(plan, action);
     if (status != PERI_OK) break;
   }
+  plan->at = (int)(action - plan->actions);
   return status;
 }
 
 static peri_status run_timed(peri_plan *plan) {
   peri_status status = PERI_OK;
-  for (int i = 0; i < plan->actions_n && status == PERI_OK && !plan->stopped; i++) {
+  for (; plan->at < plan->actions_n && !plan->stopped; plan->at++) {
+    peri_action *action = &plan->actions[plan->at];
     const double start = peri_now();
-    status = run_action(plan, &plan->actions[i]);
-    plan->actions[i].seconds += peri_now() - start;
+    status = run_action(plan, action);
+    action->seconds += peri_now() - start;
+    if (status != PERI_OK) return status;
   }
   return status;
 }
@@ -183,7 +187,7 @@ static void bind_arguments(peri_plan *plan, peri_tensor *const *arguments) {
 }
 
 /* What infer says of values that are there before the step; a message of its failure is the step's to say. */
-static bool passes_checks(peri_plan *plan, peri_tensor *const *arguments) {
+bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
   bool passes = true, bound = false;
   for (int i = 0; i < plan->actions_n && passes; i++) {
     const peri_action *action = &plan->actions[i];
@@ -198,7 +202,7 @@ static bool passes_checks(peri_plan *plan, peri_tensor *const *arguments) {
 bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   const peri_context *context = plan->context;
   if (n != plan->arguments_n || context->grad_mode != plan->grad_mode || context->hooked != plan->hooked) return false;
-  if (context->recorder != NULL || context->walk != NULL || context->detect_anomaly) return false;
+  if (plan->running || context->recorder != NULL || context->walk != NULL || context->detect_anomaly) return false;
   for (int i = 0; i < n; i++) {
     const peri_tensor *x = arguments[i];
     if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
@@ -213,21 +217,23 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   for (int i = 0; i < plan->guards_n; i++) {
     if (!plan->guards[i].holds(plan->guards[i].note)) return false;
   }
-  return passes_checks(plan, arguments);
+  return peri_plan_accepts(plan, arguments);
 }
 
 /* ---- the whole ---- */
 
-/* New memory for results that are to be the caller's. */
-static peri_status open_fresh(peri_plan *plan) {
+/* Memory for results: new where they are to be the caller's, else that of before. */
+static peri_status open_fresh(peri_plan *plan, bool theirs) {
   for (int i = 0; i < plan->buffers_n; i++) {
     peri_buffer *buffer = plan->buffers[i];
-    if (!buffer->fresh) continue;
+    if (!buffer->fresh || (buffer->held != NULL && !theirs)) continue;
     peri_layout layout;
+    peri_tensor_release(&buffer->held);
     peri_layout_set(&layout, PERI_UINT8, 1, &buffer->bytes);
     PERI_TRY(peri_tensor_empty(plan->context, &layout, &buffer->held));
     peri_shells_move(buffer, buffer->held->storage, buffer->held->data);
   }
+  plan->opened = true;
   return PERI_OK;
 }
 
@@ -242,23 +248,31 @@ static peri_status take_results(peri_plan *plan, peri_tensor **results) {
   return PERI_OK;
 }
 
-peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_tensor **results) {
+peri_status peri_plan_resume(peri_plan *plan, peri_tensor **results) {
   peri_context *context = plan->context;
   const bool grad_mode = context->grad_mode, shielded = context->shielded;
   const char *operation = context->operation;
-  bind_arguments(plan, arguments);
-  plan->stopped = false;
-  for (int i = 0; results != NULL && i < plan->results_n; i++) results[i] = NULL;
-  peri_status status = results != NULL ? open_fresh(plan) : PERI_OK;
+  peri_status status = plan->opened ? PERI_OK : open_fresh(plan, results != NULL);
   context->grad_mode = false;
+  plan->running = true;
   if (status == PERI_OK) status = plan->timed ? run_timed(plan) : run_actions(plan);
+  plan->running = false;
   context->grad_mode = grad_mode;
   context->shielded = shielded;
   context->operation = operation;
-  if (status == PERI_OK && results != NULL) status = take_results(plan, results);
-  if (results != NULL) close_fresh(plan);
-  for (int i = 0; status != PERI_OK && results != NULL && i < plan->results_n; i++) peri_tensor_release(&results[i]);
+  if (status != PERI_OK || results == NULL) return status;
+  for (int i = 0; i < plan->results_n; i++) results[i] = NULL;
+  status = take_results(plan, results);
+  for (int i = 0; status != PERI_OK && i < plan->results_n; i++) peri_tensor_release(&results[i]);
+  if (status == PERI_OK) close_fresh(plan);
   return status;
+}
+
+peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_tensor **results) {
+  bind_arguments(plan, arguments);
+  plan->at = 0;
+  plan->stopped = plan->opened = false;
+  return peri_plan_resume(plan, results);
 }
 
 int peri_plan_results(const peri_plan *plan) { return plan->results_n; }
