@@ -95,6 +95,7 @@ static void push_parts(lua_State *L, bind_state *S) {
 static const part internal_parts[] = {{.name = "process", .open = bind_open_process},
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
+                                      {.name = "steps", .open = bind_open_steps},
                                       {.name = "parts", .open = push_parts},
                                       {.name = "autograd", .open = bind_open_autograd},
                                       {.name = "model", .open = bind_open_models},

@@ -123,7 +123,9 @@ static peri_optimizer *check_written(lua_State *L) {
 
 /* internal.optim.ready(optimizer): raises when a gradient does not fit. */
 int optim_written_ready(lua_State *L) {
-  BIND_TRY(L, bind_here(L), peri_optimizer_check_gradients(check_written(L)));
+  peri_optimizer *optimizer = check_written(L);
+  peri_refuse_replay(optimizer->context, "%s is an optimizer written in Lua", optimizer->kind->name);
+  BIND_TRY(L, bind_here(L), peri_optimizer_check_gradients(optimizer));
   return 0;
 }
 
