@@ -105,4 +105,49 @@ function tools.notebook(...)
   io.stdout:write(host.load "program.ipynb"(source, title:gsub("^%l", string.upper), internal().json.write))
 end
 
+-- ---- watch ----
+
+local WATCH = [[
+usage: perilune watch out/NAME [--once]
+Writes out/NAME/index.html, one page of the records of peri.run there: curves, configurations, figures, and the runs
+beside each other; or that of a single run. It is written anew while runs go on: reload it. --once: now alone.]]
+
+local EVERY = 1 -- seconds between two looks
+
+-- What changes when a run has logged something or has ended.
+local function state_of(folder)
+  local process, parts = internal().process, {}
+  local function look(path)
+    local names, times = process.list(path)
+    for _, name in ipairs(names or {}) do
+      if name ~= "index.html" then parts[#parts + 1] = path .. "/" .. name .. " " .. tostring(times[name]) end
+    end
+    return names or {}
+  end
+  for _, name in ipairs(look(folder)) do look(folder .. "/" .. name) end
+  table.sort(parts)
+  return table.concat(parts, "\n")
+end
+
+function tools.watch(...)
+  local words, options = read(WATCH, { once = false }, ...)
+  if #words ~= 1 then leave("watch: a folder is missing, or too many\n%s", WATCH) end
+  local folder, _ = words[1]:gsub("(.)/+$", "%1"), require("perilune").run
+  local path, before, running = folder .. "/index.html", nil, 1
+  local function look()
+    local state = state_of(folder)
+    if state == before then return end
+    local page
+    page, running = internal().run_page(folder)
+    if not page then leave("watch: there are no runs in %s (peri.run writes them)", folder) end
+    write("watch", path, page)
+    if not before then print(path) end
+    before = state
+  end
+  local ok, message = pcall(function()
+    repeat look() until running == 0 or options.once or not host.wait(EVERY)
+  end)
+  if not ok and not tostring(message):find "interrupted!$" then error(message, 0) end -- Ctrl-C ends it
+end
+
 return tools
