@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* call(f, handler, ...): like xpcall, and Ctrl-C interrupts it. */
@@ -55,6 +56,14 @@ static int interrupted(lua_State *L) {
   return 1;
 }
 
+/* wait(seconds): false when Ctrl-C came meanwhile. */
+static int wait_for(lua_State *L) {
+  double seconds = luaL_checknumber(L, 1);
+  struct timespec rest = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+  lua_pushboolean(L, nanosleep(&rest, NULL) == 0);
+  return 1;
+}
+
 /* program(): the path of this program, or nil */
 static int program_path(lua_State *L) {
   char path[4096];
@@ -82,14 +91,9 @@ static int open_kernel(lua_State *L) {
 }
 
 void peri_push_host(lua_State *L) {
-  static const luaL_Reg functions[] = {{"call", call},
-                                       {"columns", peri_columns},
-                                       {"load", load_source},
-                                       {"hint", hint},
-                                       {"error_object", error_object},
-                                       {"interrupted", interrupted},
-                                       {"program", program_path},
-                                       {"kernel", open_kernel},
+  static const luaL_Reg functions[] = {{"call", call},     {"columns", peri_columns},      {"load", load_source},
+                                       {"hint", hint},     {"error_object", error_object}, {"interrupted", interrupted},
+                                       {"wait", wait_for}, {"program", program_path},      {"kernel", open_kernel},
                                        {NULL, NULL}};
   lua_newtable(L);
   for (const luaL_Reg *function = functions; function->name; function++) {

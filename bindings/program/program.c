@@ -153,6 +153,26 @@ void peri_add_hint(lua_State *L) {
   lua_concat(L, 2);
 }
 
+/* explain(message, traceback), by program.errors. */
+static int explain_calls(lua_State *L) {
+  peri_load_source(L, "program.errors");
+  lua_insert(L, 1);
+  lua_call(L, 2, 1);
+  return 1;
+}
+
+/* The message with its traceback is on the top: where calls of the module's own Lua code are among them, without these.
+ */
+static int own_calls_left_out(lua_State *L) {
+  const char *text = lua_tostring(L, -1), *calls = strstr(text, "\nstack traceback:\n");
+  if (calls == NULL || strstr(calls, "\n\tperilune/") == NULL) return 1;
+  lua_pushcfunction(L, explain_calls);
+  lua_pushlstring(L, text, (size_t)(calls - text));
+  lua_pushstring(L, calls + 1);
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) lua_pop(L, 1); /* no memory for it: all calls are shown */
+  return 1;
+}
+
 /* Message handler: any error value becomes text, with a traceback unless the value has its own text. */
 static int explain(lua_State *L) {
   const char *message = lua_tostring(L, 1);
@@ -166,7 +186,7 @@ static int explain(lua_State *L) {
     message = lua_tostring(L, -1);
   }
   luaL_traceback(L, L, message, 1);
-  return 1;
+  return own_calls_left_out(L);
 }
 
 /* Reports the error on top of the stack unless status is LUA_OK; true when it is. */

@@ -32,6 +32,7 @@ enum { history_length = 2000 };
   CALL(el_init)                                                                                                        \
   CALL(el_end)                                                                                                         \
   CALL(el_set)                                                                                                         \
+  CALL(el_wset)                                                                                                        \
   CALL(el_get)                                                                                                         \
   CALL(el_gets)                                                                                                        \
   CALL(el_line)                                                                                                        \
@@ -203,13 +204,14 @@ peri_editor *peri_editor_open(const char *history, peri_completer complete, void
   libedit.el_set(editor->line, EL_SIGNAL, 1); /* the terminal is set right before a signal is passed on */
   libedit.el_set(editor->line, EL_PROMPT, prompt_of);
   libedit.el_set(editor->line, EL_HIST, libedit.history, editor->history);
-  libedit.el_set(editor->line, EL_ADDFN, "perilune-complete", "Complete a name", complete_line);
+  /* wide names, which the library does not copy and lose */
+  libedit.el_wset(editor->line, EL_ADDFN, L"perilune-complete", L"Complete a name", complete_line);
   libedit.el_set(editor->line, EL_BIND, "^I", "perilune-complete", NULL);
   libedit.el_set(editor->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
   const char *term = getenv("TERM");
   editor->pastes = term && strcmp(term, "dumb") != 0;
   if (editor->pastes) {
-    libedit.el_set(editor->line, EL_ADDFN, "perilune-paste", "Insert what is pasted", paste);
+    libedit.el_wset(editor->line, EL_ADDFN, L"perilune-paste", L"Insert what is pasted", paste);
     libedit.el_set(editor->line, EL_BIND, "\033[200~", "perilune-paste", NULL);
   }
   return editor;

@@ -349,3 +349,27 @@ describe("perilune kernel #program #kernel", function()
     process.run { argv = { "rm", "-r", folder } }
   end)
 end)
+
+describe("perilune new #program", function()
+  it("begins an experiment that runs, and whose test passes", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(process.mkdir(folder))
+    local pipe <close> = assert(io.popen "pwd")
+    local path = (BUILD:sub(1, 1) == "/" and "" or pipe:read "l" .. "/") .. BUILD .. "/perilune"
+    local function shell(words)
+      local ran <close> = assert(io.popen(("cd %s && env -u LUA_INIT %s %s 2>&1"):format(folder, path, words)))
+      return ran:read "a"
+    end
+    assert.matches("^rings/rings.lua, model.lua, test.lua and README.md", shell "new rings")
+    folder = folder .. "/rings"
+    assert.equal("2 checks passed\n", shell "test.lua")
+    assert.matches("^accuracy on the test points: [01]%.%d+\npictures: out/rings\n$", shell "rings.lua --quick")
+    assert.equal("out/rings/index.html\n", shell "watch out/rings")
+    folder = folder:match "^(.*)/"
+    assert.matches("^perilune new: rings is there already", shell "new rings")
+    assert.matches("cannot be the name of a script", shell "new ../a")
+    assert.matches("a name is missing", shell "new")
+    process.run { argv = { "rm", "-r", folder } }
+  end)
+end)

@@ -67,7 +67,8 @@ class Terminal:
         sys.stdout.flush()
         if message:
             print(message, file=sys.stderr)
-        os.kill(self.pid, 9) if status else None
+        if message:  # the program still runs
+            os.kill(self.pid, 9)
         sys.exit(status)
 
 
