@@ -15,12 +15,16 @@
  *   run_all({job, ...}, at_once, ended)  ->  {{status =, stdout =, stderr =} or {error =, missing =}, ...}
  *     the same for several programs, at_once (all) of them side by side; returns when all have ended.
  *     ended(i, result) is called as each of them has.
+ *   read(path)          ->  bytes, or nil, message
+ *   exists(path)        ->  boolean
  *   write(path, bytes)  ->  true, or nil, message      whole or not at all (peri_file_write_atomic)
  *   mkdir(path)         ->  true, or nil, message      with its parents; it may exist already
  *   new_folder(path)    ->  true, or nil, message      false when something is there already
  *   list(path)          ->  names, times, or nil, message
  *     what a folder holds, in no order; times[name] is when it was last written, in nanoseconds
  *   is_terminal(descriptor)  ->  boolean
+ *
+ * Where the context is confined to a folder (data/place.h), paths lie in it, and programs are an error.
  *
  * While programs run, the state's cancellation flag is polled: when it is raised they are killed
  * and the call raises. Nothing stays behind after any error: no child, no descriptor, no memory. */

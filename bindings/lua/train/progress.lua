@@ -36,8 +36,7 @@ local function text(self, epoch, passed)
 end
 
 local function rewrite(self, line)
-  io.stderr:write("\r", line, "\27[K")
-  io.stderr:flush()
+  internal.say(("\r%s\27[K"):format(line))
   self.open = true
 end
 
@@ -55,7 +54,7 @@ function Progress:epoch(state)
   if self.terminal then
     rewrite(self, text(self, state.epoch, state.epoch * (self.rows or 0)))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
-    io.stderr:write(text(self, state.epoch, state.epoch * (self.rows or 0)), "\n")
+    internal.say(text(self, state.epoch, state.epoch * (self.rows or 0)) .. "\n")
   end
 end
 
@@ -65,12 +64,12 @@ function Progress:pause(seconds) self.start = self.start + seconds end
 function Progress:note(message)
   if not self.on then return end
   self:__close()
-  io.stderr:write(message, "\n")
+  internal.say(message .. "\n")
 end
 
 -- Also when an error ends the training: what follows begins on a line of its own.
 function Progress:__close()
-  if self.open then io.stderr:write "\n" end
+  if self.open then internal.say "\n" end
   self.open = false
 end
 
