@@ -4,8 +4,10 @@
 #include "parts.h"
 #include "rows.h"
 #include "base/blas.h"
+#include "base/memory.h"
 #include "kernels/kernels.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- settings ---- */
@@ -147,6 +149,16 @@ static int put_back(lua_State *L) {
   return status == LUA_OK ? 0 : lua_error(L);
 }
 
+/* internal.say(text): to stderr, which a state that is confined to a folder leaves to its host */
+static int say(lua_State *L) {
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  if (peri_lua_context(L)->confined) return 0;
+  fwrite(text, 1, size, stderr);
+  fflush(stderr);
+  return 0;
+}
+
 /* internal.is_contents(options): see bind.h */
 static int is_contents(lua_State *L) {
   lua_pushboolean(L, bind_is_contents(L, 1));
@@ -184,9 +196,11 @@ static int looks(lua_State *L) {
 
 /* ---- opening ---- */
 
-static const luaL_Reg internals[] = {{"raise", raise_message}, {"document", document}, {"describe", describe},
-                                     {"set_class", set_class}, {"meant", meant},       {"is_contents", is_contents},
-                                     {"look", look},           {"put_back", put_back}, {NULL, NULL}};
+static const luaL_Reg internals[] = {{"raise", raise_message}, {"document", document},
+                                     {"describe", describe},   {"set_class", set_class},
+                                     {"meant", meant},         {"is_contents", is_contents},
+                                     {"look", look},           {"say", say},
+                                     {"put_back", put_back},   {NULL, NULL}};
 
 static const bind_function functions[] = {
     {"manual_seed", manual_seed,
@@ -236,8 +250,20 @@ int luaopen_perilune(lua_State *L) {
 
 /* ---- for hosts ---- */
 
+/* Of options that come when there is a context: a limit must not be void in silence. */
+static void apply_options(lua_State *L, bind_state *S, const peri_options *options) {
+  peri_options given = {0};
+  if (peri_read_options(options, &given, sizeof given) != PERI_OK)
+    luaL_error(L,
+               "perilune: the options have no size (expected sizeof(peri_options)), or a field that is not known here");
+  if (given.memory_limit != 0 && peri_set_memory_limit(S->context, given.memory_limit) != PERI_OK)
+    luaL_error(L, "perilune: %s", peri_message(S->context));
+  if (given.threads > 0) peri_set_threads(S->context, given.threads);
+  if (given.keep_blas_threads != 0) S->context->keep_blas_threads = true;
+}
+
 void peri_lua_open(lua_State *L, const peri_options *options) {
-  bind_open(L, options);
+  apply_options(L, bind_open(L, options), options);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "perilune") == LUA_TTABLE) {
     lua_remove(L, -2);

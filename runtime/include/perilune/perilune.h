@@ -22,15 +22,15 @@ extern "C" {
 
 typedef enum peri_status {
   PERI_OK = 0,
-  PERI_ERR_ARGUMENT,  /* a wrong count, kind, shape, dtype or value */
-  PERI_ERR_MEMORY,    /* the budget or the machine has no more */
-  PERI_ERR_CANCELLED, /* interrupted: peri_cancel, or an interrupt was raised */
-  PERI_ERR_NUMERIC,   /* a singular matrix, a failed decomposition */
-  PERI_ERR_IO,        /* a file that is missing, unreadable or malformed */
-  PERI_ERR_STATE,     /* used at a wrong moment: a released tensor, a freed graph */
-  PERI_ERR_DEADLINE,  /* the time that the host gave has passed */
-  PERI_ERR_STEPS,     /* a script has used up its Lua instructions (perilune/lua.h) */
-  PERI_ERR_SCRIPT,    /* an error of a script's own (perilune/lua.h) */
+  PERI_ERR_ARGUMENT,     /* a wrong count, kind, shape, dtype or value */
+  PERI_ERR_MEMORY,       /* the budget or the machine has no more */
+  PERI_ERR_CANCELLED,    /* interrupted: peri_cancel, or an interrupt was raised */
+  PERI_ERR_NUMERIC,      /* a singular matrix, a failed decomposition */
+  PERI_ERR_IO,           /* a file that is missing, unreadable or malformed */
+  PERI_ERR_STATE,        /* used at a wrong moment: a released tensor, a freed graph */
+  PERI_ERR_DEADLINE,     /* the time that the host gave has passed */
+  PERI_ERR_INSTRUCTIONS, /* a script has used up its Lua instructions (perilune/lua.h) */
+  PERI_ERR_SCRIPT,       /* an error of a script's own (perilune/lua.h) */
 } peri_status;
 
 typedef enum peri_dtype { PERI_FLOAT32, PERI_FLOAT64, PERI_INT64, PERI_UINT8, PERI_BOOL } peri_dtype;
