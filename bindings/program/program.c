@@ -350,8 +350,7 @@ static bool run_script(lua_State *L, char **argv, int script) {
 
 /* `perilune export ...`; a script of that name is ./export. */
 static bool is_export(const command_line *line, int argc, char **argv) {
-  return line->script < argc && strcmp(argv[line->script], "export") == 0 &&
-         strcmp(argv[line->script - 1], "--") != 0;
+  return line->script < argc && strcmp(argv[line->script], "export") == 0 && strcmp(argv[line->script - 1], "--") != 0;
 }
 
 /* Lets lua/program/export.lua read the arguments, a table; false when it has said what is wrong. */
