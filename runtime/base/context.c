@@ -13,6 +13,7 @@
 #define MAX_THREADS 256
 
 const char *peri_version(void) { return PERI_VERSION; }
+int peri_version_number(void) { return PERI_VERSION_NUMBER; }
 
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 

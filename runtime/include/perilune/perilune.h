@@ -15,9 +15,10 @@
 extern "C" {
 #endif
 
-#define PERI_VERSION  "0.1.0"
-#define PERI_API      __attribute__((visibility("default")))
-#define PERI_MAX_DIMS 8
+#define PERI_VERSION        "0.1.0"
+#define PERI_VERSION_NUMBER 100 /* 10000 major + 100 minor + patch, for #if */
+#define PERI_API            __attribute__((visibility("default")))
+#define PERI_MAX_DIMS       8
 
 typedef enum peri_status {
   PERI_OK = 0,
@@ -36,6 +37,7 @@ typedef struct peri_context peri_context;
 typedef struct peri_tensor peri_tensor;
 
 PERI_API const char *peri_version(void);
+PERI_API int peri_version_number(void); /* of the library, which may be another than the header's */
 
 /* ---- contexts ---- */
 
