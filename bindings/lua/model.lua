@@ -230,7 +230,8 @@ number: 'model', networks in their own dtype, machines in double; 'float', all i
 network as 8-bit numbers with a scale for each output.
 Layers: Linear, convolutions and pooling of one and two dimensions, batch norm, elementwise activations but Mish and
 PReLU, Dropout, Flatten, Identity.
-Errors: layers without such a form, by name; machines of given kernel values; the files cannot be written.]], function(...)
+Errors: layers without such a form, by name; machines of given kernel values; files that cannot be
+written.]], function(...)
   local export = internal.load("model.export", peri, internal)
   return export(...)
 end, models)
