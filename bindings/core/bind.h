@@ -69,9 +69,13 @@ typedef struct bind_state {
   lua_State *running;            /* the thread of the last call of the runtime: where an anomaly's place is read */
   void (*push_path)(lua_State *L, struct bind_state *S); /* pushes the way to the layer that runs (nn), or NULL */
   lua_Integer last_hook;                                 /* the number of the last */
-  peri_text_options print; /* how tensors are printed; a line_width of 0 is the terminal's */
-  peri_context closed;     /* the context once the Lua state is closing: it has no memory */
+  peri_text_options print;     /* how tensors are printed; a line_width of 0 is the terminal's */
+  peri_context closed;         /* the context once the Lua state is closing: it has no memory */
+  struct peri_interrupt quiet; /* and its interrupt */
 } bind_state;
+
+/* Raises what has stopped the context. Never returns. */
+int bind_stop(lua_State *L, bind_state *S);
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
  * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
@@ -80,8 +84,16 @@ typedef struct bind_state {
 #define BIND_HANDLES          1500
 #define BIND_BYTES_PER_HANDLE 128
 
-/* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
-static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+/* The state's bind_state: by upvalue in our own closures, by registry anywhere.
+ *
+ * Every function of the module begins with bind_here, which is where it ends when the host has stopped the context:
+ * before it does anything. bind_here_always is for what lets go, tells what is in use, or puts something back. */
+static inline bind_state *bind_here_always(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+static inline bind_state *bind_here(lua_State *L) {
+  bind_state *S = bind_here_always(L);
+  if (peri_cancelled(S->context)) bind_stop(L, S);
+  return S;
+}
 bind_state *bind_open(lua_State *L, const peri_options *options);
 /* Takes what dead hooks held out of Lua's tables. */
 void bind_sweep_dead_hooks(lua_State *L, bind_state *S);
@@ -269,5 +281,7 @@ void bind_open_data_internal(lua_State *L, bind_state *S);
 void bind_open_steps(lua_State *L, bind_state *S);
 /* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
+/* pushes internal.model */
+void bind_open_models(lua_State *L, bind_state *S);
 
 #endif

@@ -120,7 +120,7 @@ static int collect_handle(lua_State *L) {
 }
 
 static int release(lua_State *L) {
-  bind_state *S = bind_here(L);
+  bind_state *S = bind_here_always(L);
   if (bind_is_released(L, S, 1)) return 0;
   const peri_tensor *x = bind_self(L, "release");
   if (x->known) return bind_error(L, "release", "the tensor is a parameter or a gradient, and others hold it");

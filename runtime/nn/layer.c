@@ -58,13 +58,14 @@ int peri_layer_find_parameter(const peri_layer *layer, const char *name) {
   return -1;
 }
 
-static peri_status make_parameter(peri_layer *layer, int i) {
+static peri_status make_parameter(peri_layer *layer, int i, peri_layer_source fetch, void *arg) {
   const peri_layer_parameter *row = peri_layer_parameter_row(layer, i);
   if (row->given || (row->option != NULL && !option_is_on(layer, row->option))) return PERI_OK;
   peri_layout layout = {.dtype = row->counts ? PERI_INT64 : layer->dtype, .ndim = row->ndim};
   for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
   if (row->shape_of != NULL) layout.ndim = row->shape_of(layer, i / count_rows(layer->kind), layout.shape);
   PERI_TRY(peri_layout_contiguous(layer->context, layer->kind->name, &layout));
+  if (fetch != NULL) return fetch(arg, layer, i, &layout, &layer->parameters[i]);
   PERI_TRY(peri_tensor_empty(layer->context, &layout, &layer->parameters[i]));
   PERI_TRY(row->initialise(layer, layer->parameters[i]));
   layer->parameters[i]->requires_grad = !row->buffer;
@@ -121,6 +122,11 @@ static size_t bytes_of(const peri_layer *layer) {
 
 peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
                            const double *options, peri_layer **out) {
+  return peri_layer_from(context, kind, dtype, sizes, options, NULL, NULL, out);
+}
+
+peri_status peri_layer_from(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
+                            const double *options, peri_layer_source fetch, void *arg, peri_layer **out) {
   void *block;
   *out = NULL;
   PERI_TRY(check_arguments(context, kind, dtype, sizes, options));
@@ -135,7 +141,7 @@ peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, p
   peri_context_retain(context);
   peri_stream before = context->stream;
   peri_status status = PERI_OK;
-  for (int i = 0; status == PERI_OK && i < layer->parameter_count; i++) status = make_parameter(layer, i);
+  for (int i = 0; status == PERI_OK && i < layer->parameter_count; i++) status = make_parameter(layer, i, fetch, arg);
   if (status == PERI_OK) {
     *out = layer;
     return PERI_OK;

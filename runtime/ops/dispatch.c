@@ -5,8 +5,8 @@
 #include "ops/rows.h"
 
 const peri_op *peri_op_find(const char *name) {
-  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
-    for (const peri_op *const *row = *group; *row != NULL; row++) {
+  for (const peri_op_group *group = peri_op_groups; group->rows != NULL; group++) {
+    for (const peri_op *const *row = group->rows; *row != NULL; row++) {
       if (strcmp((*row)->name, name) == 0) return *row;
     }
   }

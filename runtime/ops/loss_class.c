@@ -303,15 +303,16 @@ static peri_status infer_multilabel(peri_call *call) {
   return peri_infer_output(call, 1, x->dtype, x->ndim, x->shape);
 }
 
-/* One row: its loss, and the slope of the loss for each score. */
-static double multilabel_row(int64_t k, const double *x, const int64_t *target, bool *listed, double *slope) {
+/* One row: its loss, and the slope of the loss for each score. Nothing where it was stopped. */
+static double multilabel_row(const peri_context *context, int64_t k, const double *x, const int64_t *target,
+                             bool *listed, double *slope) {
   double total = 0;
   for (int64_t i = 0; i < k; i++) {
     listed[i] = false;
     slope[i] = 0;
   }
   for (int64_t i = 0; i < k && target[i] > 0; i++) listed[target[i] - 1] = true;
-  for (int64_t j = 0; j < k && target[j] > 0; j++) {
+  for (int64_t j = 0; j < k && target[j] > 0 && !peri_cancelled(context); j++) {
     const int64_t own = target[j] - 1;
     for (int64_t i = 0; i < k; i++) {
       double over = 1 - x[own] + x[i];
@@ -326,7 +327,7 @@ static double multilabel_row(int64_t k, const double *x, const int64_t *target, 
 
 static peri_status run_multilabel(peri_call *call) {
   const int64_t n = call->note[ROWS], k = call->note[CLASSES];
-  peri_tensor *x, *target, *y = call->outputs[0].tensor, *slopes = call->outputs[1].tensor;
+  peri_tensor *x, *target = NULL, *y = call->outputs[0].tensor, *slopes = call->outputs[1].tensor;
   const peri_dtype dtype = call->args[INPUT].tensor->layout.dtype;
   const size_t size = peri_dtype_size(dtype);
   double *scores = call->workspace, *slope = scores + k, sum = 0;
@@ -336,14 +337,14 @@ static peri_status run_multilabel(peri_call *call) {
   for (int64_t r = 0; status == PERI_OK && r < n; r++) {
     const int64_t *labels = (const int64_t *)(const void *)target->data + r * k;
     for (int64_t i = 0; i < k; i++) scores[i] = peri_load_number(dtype, x->data + (size_t)(r * k + i) * size);
-    double loss = multilabel_row(k, scores, labels, listed, slope);
+    double loss = multilabel_row(call->context, k, scores, labels, listed, slope);
     sum += loss;
     if (call->args[2].integer == PERI_REDUCE_NONE) peri_store_number(dtype, y->data + (size_t)r * size, loss);
     for (int64_t i = 0; slopes != NULL && i < k; i++)
       peri_store_number(dtype, slopes->data + (size_t)(r * k + i) * size, slope[i]);
     if (peri_cancelled(call->context)) status = peri_check_cancel(call->context);
   }
-  if (status == PERI_OK) peri_tensor_release(&target);
+  peri_tensor_release(&target);
   peri_tensor_release(&x);
   if (call->args[2].integer == PERI_REDUCE_NONE) return status;
   peri_store_number(dtype, y->data, call->args[2].integer == PERI_REDUCE_SUM ? sum : sum / (double)n);

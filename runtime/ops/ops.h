@@ -199,8 +199,12 @@ typedef struct peri_op {
   int id;             /* of an elementwise row: which function of its table of loops it is */
 } peri_op;
 
-/* Every row, by file; each list ends with NULL, and so does the list of lists. */
-extern const peri_op *const *const peri_op_groups[];
+/* Every row, by file; each list ends with NULL, and the list of lists where rows is NULL. */
+typedef struct peri_op_group {
+  const char *subject; /* what help puts its rows under; several files may share one */
+  const peri_op *const *rows;
+} peri_op_group;
+extern const peri_op_group peri_op_groups[];
 const peri_op *peri_op_find(const char *name); /* NULL when there is none */
 static inline int peri_op_params(const peri_op *op) {
   int n = 0;
