@@ -19,6 +19,7 @@ typedef struct known {
   int64_t count, rows;
 } known;
 #define KNOWN 8
+#define LOOKS 16 /* steps between two looks at the clock */
 
 typedef struct epoch {
   data_loader *loader;
@@ -219,7 +220,7 @@ static int make_epoch(lua_State *L) {
       lua_pushnumber(L, loss);
       return 1;
     }
-    if (e.group == 0 && peri_now() - start > seconds) break;
+    if (e.group == 0 && e.steps % LOOKS == 0 && peri_now() - start > seconds) break;
   }
   write_epoch(L, &e);
   lua_pushstring(L, data_rows_ahead(e.loader) > 0 ? "on" : "end");

@@ -17,6 +17,7 @@ static void *no_memory(peri_plan *plan) {
 
 void *peri_plan_room(peri_plan *plan, size_t bytes) {
   bytes = (bytes + 63) / 64 * 64;
+  if (bytes == 0) bytes = 64;
   if (bytes > plan->left) {
     const size_t header = 64, all = header + (bytes > CHUNK ? bytes : CHUNK);
     void *block;
@@ -386,11 +387,16 @@ static void record_constant(peri_recorder *r, peri_tensor *x) {
 
 /* ---- gradients that are made as a whole ---- */
 
+/* A formula may let go of what it was given before it ends. */
+static void drop_supply(peri_plan *plan) {
+  while (plan->supply_n > 0) peri_tensor_release(&plan->supply[--plan->supply_n]);
+}
+
 static void begin_gradient(peri_recorder *r) {
   peri_plan *plan = plan_of(r);
+  drop_supply(plan);
   plan->within = true;
   plan->whole = false;
-  plan->supply_n = 0;
   plan->mark = plan->actions_n;
   plan->mark_buffers = plan->buffers_n;
 }
@@ -400,7 +406,7 @@ static void record_made(peri_recorder *r, peri_tensor *x) {
   if (!plan->within) {
     peri_refuse_recorder(r, "a formula computes something without an operation");
   } else if (!is_refused(plan) && GROW(plan, supply)) {
-    plan->supply[plan->supply_n++] = x;
+    plan->supply[plan->supply_n++] = peri_tensor_retain(x);
     plan->whole = true;
   }
 }
@@ -451,10 +457,8 @@ static void copy_supply(peri_plan *plan, peri_whole_gradient *g, peri_action *ac
 }
 
 /* A gradient that something in it computes without an operation is one action, and its steps go again. */
-static void end_gradient(peri_recorder *r, const peri_backward *given) {
+static void keep_whole(peri_recorder *r, const peri_backward *given) {
   peri_plan *plan = plan_of(r);
-  plan->within = false;
-  if (!plan->whole || is_refused(plan)) return;
   if (given->op->list != NULL || given->create_graph) {
     peri_refuse_recorder(r, "the gradient of %s computes something without an operation", given->op->name);
     return;
@@ -482,6 +486,13 @@ static void end_gradient(peri_recorder *r, const peri_backward *given) {
     action->bytes += bytes_of(answer);
   }
   plan->actions_n++;
+}
+
+static void end_gradient(peri_recorder *r, const peri_backward *given) {
+  peri_plan *plan = plan_of(r);
+  plan->within = false;
+  if (plan->whole && !is_refused(plan)) keep_whole(r, given);
+  drop_supply(plan);
 }
 
 /* ---- leaves, acts, guards ---- */
@@ -770,6 +781,7 @@ void peri_plan_release(peri_plan **out) {
   FREE_LIST(plan, actions);
   FREE_LIST(plan, guards);
   FREE_LIST(plan, leaves);
+  drop_supply(plan);
   FREE_LIST(plan, supply);
   if (plan->by_number != NULL)
     peri_free(context, plan->by_number, (size_t)plan->numbers_room * sizeof *plan->by_number);

@@ -158,6 +158,7 @@ static inline peri_status run_action(peri_plan *plan, const peri_action *action)
 /* From plan->at on. An action that fails has done nothing, and can be made again. */
 static peri_status run_actions(peri_plan *plan) {
   peri_status status = PERI_OK;
+  if (plan->actions_n == 0) return PERI_OK;
   const peri_action *action = plan->actions + plan->at, *end = plan->actions + plan->actions_n;
   for (; action < end && !plan->stopped; action++) {
     status = run_action(plan, action);

@@ -209,8 +209,8 @@ end
 -- ---- an epoch in one call ----
 
 -- What a mini-batch does to the model, as a step that can be replayed: x and y through model and loss, and back. It may
--- be the first or the last of those of a step of the optimizer, which have n rows in all. Gives the loss, and the scores
--- or the sum of their squared errors; no step follows a loss that is not finite.
+-- be the first or the last of those of a step of the optimizer, which have n rows in all. Gives the loss, and the
+-- scores or the sum of their squared errors; no step follows a loss that is not finite.
 local function step_of(job)
   local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
   local averages = job.accumulate > 1 and not job.sums_rows
