@@ -61,8 +61,11 @@ typedef struct bind_state {
   const char *(*called[BIND_KINDS])(lua_State *L, int index); /* what messages call an object of a class, or NULL */
   const void *meta[BIND_KINDS];  /* lua_topointer of each class's metatable, and its key in the registry */
   size_t charge_at;              /* tensor bytes at which the collector runs next */
-  unsigned handles;              /* made since the last collection */
+  size_t full_at, slice;         /* at which it does all its work at once, and between two steps of it */
+  size_t stepped_at;             /* after the last step */
+  unsigned handles;              /* made since the last collection, or step */
   unsigned handles_at;           /* how many run the collector */
+  bool young;                    /* its last step freed what was young: it is a generational one */
   unsigned known, known_at;      /* handles put among the known since these moved, and how many move them */
   bind_hook *hooks, *dead_hooks; /* functions of scripts that the runtime holds, and those it has let go (hooks.h) */
   struct bind_walk *walk;        /* the walk back that a script has begun, or NULL */
@@ -78,12 +81,10 @@ typedef struct bind_state {
 /* Raises what has stopped the context. Never returns. */
 int bind_stop(lua_State *L, bind_state *S);
 
-/* Handles made between two collections. With many more small tensors the free lists go through more
- * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
- * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. To
- * measure: ./dev bench circle. */
-#define BIND_HANDLES          1500
-#define BIND_BYTES_PER_HANDLE 128
+/* Handles made between two collections, or steps of one. With many more small tensors the free lists go through more
+ * memory than the second-level cache holds, and a small training step takes twice as long. To measure: ./dev bench
+ * circle. */
+#define BIND_HANDLES 1500
 
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere.
  *
