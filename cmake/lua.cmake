@@ -16,14 +16,15 @@ function(embed output table folder)
     COMMENT "Embedding files of ${folder}" VERBATIM)
 endfunction()
 
-# ---- program/ and lua/program/ are the program's own; all else is the module's ----
+# ---- program/ and lua/program/ are the program's own; all else is the module's, and one file is of both ----
 file(GLOB bindings_sources CONFIGURE_DEPENDS bindings/*/*.c)
 file(GLOB program_sources CONFIGURE_DEPENDS bindings/program/*.c)
-list(REMOVE_ITEM bindings_sources ${program_sources})
+file(GLOB kernel_sources CONFIGURE_DEPENDS bindings/kernel/*.c)
+list(REMOVE_ITEM bindings_sources ${program_sources} ${kernel_sources})
 file(GLOB_RECURSE bindings_lua CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/bindings/lua bindings/lua/*.lua)
 set(program_lua ${bindings_lua})
 list(FILTER bindings_lua EXCLUDE REGEX "^program/")
-list(FILTER program_lua INCLUDE REGEX "^program/")
+list(FILTER program_lua INCLUDE REGEX "^program/|^internal/text")
 embed(${PROJECT_BINARY_DIR}/bindings_lua.c peri_lua_sources bindings/lua ${bindings_lua})
 embed(${PROJECT_BINARY_DIR}/program_lua.c peri_lua_sources bindings/lua ${program_lua})
 # what models that become C take of the runtime's functions
@@ -77,3 +78,23 @@ endif()
 target_link_libraries(perilune PRIVATE m ${CMAKE_DL_LIBS}) # what Lua needs, so after it
 target_link_options(perilune PRIVATE LINKER:--as-needed)
 add_dependencies(perilune perilune_module)
+
+# ---- the kernel of notebooks: a library that the program opens for `perilune kernel`, where its libraries are there ----
+include(CheckCSourceCompiles)
+pkg_check_modules(ZMQ IMPORTED_TARGET libzmq)
+pkg_check_modules(NETTLE IMPORTED_TARGET nettle)
+check_c_source_compiles("#define _GNU_SOURCE
+  #include <stdio.h>
+  int main(void) { stdout = fopencookie(NULL, \"w\", (cookie_io_functions_t){0}); return stdout == NULL; }"
+  PERILUNE_HAS_OWN_STREAMS)
+set(PERILUNE_KERNEL OFF)
+if(ZMQ_FOUND AND NETTLE_FOUND AND PERILUNE_HAS_OWN_STREAMS)
+  set(PERILUNE_KERNEL ON)
+  add_library(perilune_kernel MODULE ${kernel_sources})
+  target_compile_definitions(perilune_kernel PRIVATE _GNU_SOURCE)
+  target_include_directories(perilune_kernel PRIVATE ${LUA_INCLUDE_DIRS})
+  target_link_libraries(perilune_kernel PRIVATE perilune_flags PkgConfig::ZMQ PkgConfig::NETTLE PkgConfig::CJSON
+    Threads::Threads)
+  target_link_options(perilune_kernel PRIVATE LINKER:-z,nodelete LINKER:--as-needed)
+  add_dependencies(perilune perilune_kernel)
+endif()

@@ -38,7 +38,9 @@ static bool push_colon_mistake(lua_State *L, int level) {
 
 /* In the program this error is how Ctrl-C arrives; it is not to arrive once more through the program's hook. */
 static void deliver_interrupt(lua_State *L, bind_state *S) {
-  if (!atomic_load(&S->context->cancelled) || strcmp(peri_message(S->context), "interrupted") != 0) return;
+  if (!(atomic_load(&S->context->interrupt->signals) & PERI_SIGNAL_CANCEL) ||
+      strcmp(peri_message(S->context), "interrupted") != 0)
+    return;
   if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.interrupt_delivered") == LUA_TFUNCTION)
     lua_call(L, 0, 0);
   else
@@ -53,8 +55,15 @@ int bind_raise(lua_State *L, bind_state *S) {
   return lua_error(L);
 }
 
+int bind_stop(lua_State *L, bind_state *S) {
+  peri_check_cancel(S->context);
+  return bind_raise(L, S);
+}
+
 int bind_error(lua_State *L, const char *operation, const char *format, ...) {
   va_list arguments;
+  bind_state *S = bind_open(L, NULL);
+  if (peri_cancelled(S->context)) bind_stop(L, S); /* nothing else is wrong with a call that the host has stopped */
   int top = lua_gettop(L), called = bind_push_position(L);
   if (!push_colon_mistake(L, called)) {
     lua_pushfstring(L, operation == NULL ? "" : "%s: ", operation);

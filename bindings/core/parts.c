@@ -55,6 +55,8 @@ static const part parts[] = {
     {"run", NULL, "Records of runs", "What a run was made with, and what came of it, in a folder of its own."},
     {"script", NULL, "Scripts",
      "What experiments have in common: options of the command line, tables of results, times, a folder of pictures."},
+    {"interactive", NULL, "At the prompt and in a notebook",
+     "What the commands of the prompt do, as functions, and what a notebook shows."},
     {"Function", NULL, "Functions with a gradient of one's own",
      "peri.Function.extend makes functions whose gradient is written in Lua, and which are then a part of the graph as "
      "operations are.",
@@ -93,13 +95,16 @@ static void push_parts(lua_State *L, bind_state *S) {
 static const part internal_parts[] = {{.name = "process", .open = bind_open_process},
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
+                                      {.name = "steps", .open = bind_open_steps},
                                       {.name = "parts", .open = push_parts},
                                       {.name = "autograd", .open = bind_open_autograd},
                                       {.name = "model", .open = bind_open_models},
                                       {.name = "check"},
                                       {.name = "json"},
+                                      {.name = "text"},
                                       {.name = "tree"},
                                       {.name = "augment"},
+                                      {.name = "base64"},
                                       {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {

@@ -1,7 +1,7 @@
 -- peri.train: training loops, and networks as estimators.
 local peri, internal = ...
 local data = internal.load("train.data", peri, internal, internal.load("learn.input", peri, internal))
-local progress = internal.load("train.progress", internal.process, data)
+local progress = internal.load("train.progress", internal.process, data, internal)
 local measures = internal.load("train.measures", peri, internal)
 local checkpoint = internal.load("train.checkpoint", peri, internal)
 local watch = internal.load("train.watch", peri, measures)

@@ -279,8 +279,71 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
   return peri_layer_run(&call, out);
 }
 
+/* ---- what a replay rests on ---- */
+
+typedef struct watched {
+  peri_layer *layer;
+  bool training, hooked;
+  double options[PERI_LAYER_VALUES];
+  peri_tensor *parameters[];
+} watched;
+
+static size_t watched_bytes(const peri_layer *layer) {
+  return sizeof(watched) + (size_t)layer->parameter_count * (sizeof(peri_tensor *) + sizeof(bool));
+}
+/* Which of the parameters required grad, behind their list. */
+static bool *trained_of(watched *w) { return (bool *)(w->parameters + w->layer->parameter_count); }
+
+/* The layer does what it did: it has the same parameters, mode and options. */
+static bool unchanged(const void *note) {
+  const watched *w = note;
+  const peri_layer *layer = w->layer;
+  const bool *trained = trained_of((watched *)(uintptr_t)w);
+  if (w->training != layer->training || w->hooked != layer->hooked) return false;
+  for (int i = 0; i < layer->parameter_count; i++) {
+    const peri_tensor *p = layer->parameters[i];
+    if (p != w->parameters[i] || (p != NULL && p->requires_grad != trained[i])) return false;
+  }
+  return memcmp(w->options, layer->options, sizeof w->options) == 0;
+}
+
+static void let_watched(void *note) {
+  watched *w = note;
+  peri_context *context = w->layer->context;
+  for (int i = 0; i < w->layer->parameter_count; i++) peri_tensor_release(&w->parameters[i]);
+  peri_layer *layer = w->layer;
+  const size_t bytes = watched_bytes(layer);
+  peri_context_retain(context);
+  peri_layer_release(&layer);
+  peri_free(context, w, bytes);
+  peri_context_drop(context);
+}
+
+static void tell_recorder(const peri_layer *layer) {
+  peri_recorder *r = layer->context->recorder;
+  void *block;
+  if (r == NULL) return;
+  if (peri_alloc(layer->context, watched_bytes(layer), &block) != PERI_OK) {
+    peri_refuse_recorder(r, "memory is short");
+    return;
+  }
+  watched *w = block;
+  w->layer = peri_layer_retain((peri_layer *)(uintptr_t)layer);
+  w->training = layer->training;
+  w->hooked = layer->hooked;
+  memcpy(w->options, layer->options, sizeof w->options);
+  for (int i = 0; i < layer->parameter_count; i++) {
+    peri_tensor *p = layer->parameters[i];
+    w->parameters[i] = p == NULL ? NULL : peri_tensor_retain(p);
+    trained_of(w)[i] = p != NULL && p->requires_grad;
+    if (p != NULL) r->admit(r, p);
+  }
+  r->guard(r, &(peri_guard){unchanged, let_watched, w});
+}
+
 static inline peri_status forward(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                   peri_tensor **out) {
+  if (layer->context->recorder != NULL) tell_recorder(layer);
   if (layer->kind->row != NULL) return apply_row(layer, inputs, activation, out);
   return layer->kind->forward(layer, inputs, activation, out);
 }

@@ -1,6 +1,6 @@
 -- The rooms of the runtime and which way their arrows run: a room includes itself and those before it in this list.
 -- docs/architecture.md draws the same.
-local ROOMS = { "base", "kernels", "product", "tensor", "ops", "autograd", "nn", "optim", "model" }
+local ROOMS = { "base", "kernels", "product", "tensor", "ops", "autograd", "nn", "optim", "plan", "model" }
 -- beside that line, where the last room alone sees them: what machines and data sets see, and nothing else
 local BESIDE = { svm = "base kernels product tensor data", data = "base kernels tensor" }
 -- folders within a room see what lies beside the folders, themselves, and no other folder of it

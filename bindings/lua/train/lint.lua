@@ -229,7 +229,7 @@ local function lint(given)
   local function add(kind, message, ...) findings[#findings + 1] = { kind = kind, text = message:format(...) } end
   local restore = snapshot(job)
   local ok, problem = pcall(peri.enable_grad, inspect, job, restore, add)
-  restore()
+  internal.put_back(restore)
   if not ok then error(problem, 0) end
   return findings
 end

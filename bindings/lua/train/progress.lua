@@ -1,5 +1,6 @@
--- How far training has come: one line that is rewritten on a terminal, a line every few epochs elsewhere.
-local process, data = ...
+-- How far training has come: one line that is rewritten on a terminal and in a notebook, a line every few epochs
+-- elsewhere.
+local process, data, internal = ...
 
 local Progress = {}
 Progress.__index = Progress
@@ -15,10 +16,11 @@ end
 
 -- wanted: true, false, or nil for a terminal alone. rows: in an epoch, nil where that is not known.
 local function new(wanted, epochs, rows, now)
-  local terminal = process.is_terminal(2)
+  local notebook = internal and internal.notebook
+  local terminal = notebook ~= nil or process.is_terminal(2)
   local on = wanted or wanted == nil and terminal
   return setmetatable({
-    on = on, terminal = terminal, live = on and terminal, epochs = epochs, rows = rows, now = now,
+    on = on, terminal = terminal, notebook = notebook, live = on and terminal, epochs = epochs, rows = rows, now = now,
     start = now(), last = -math.huge, said = "", every = math.ceil(epochs / PLAIN_LINES), before = 0,
   }, Progress)
 end
@@ -35,7 +37,15 @@ local function text(self, epoch, passed)
   return ("%s%.0f rows/s  %s left"):format(said, done / elapsed, clock(left))
 end
 
+local shown = 0 -- lines of a notebook, each of which has its name
+
 local function rewrite(self, line)
+  if self.notebook then
+    local update = self.line ~= nil
+    if not update then shown = shown + 1 end
+    self.line = self.line or ("perilune-progress-%d"):format(shown)
+    return self.notebook.display(setmetatable({}, { __tostring = function() return line end }), self.line, update)
+  end
   io.stderr:write("\r", line, "\27[K")
   io.stderr:flush()
   self.open = true
