@@ -342,8 +342,8 @@ const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->l
 int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
 bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
 void *peri_tensor_data(peri_tensor *tensor) {
-  peri_refuse_replay(tensor->storage->context, "the host is given a tensor's memory");
   if (tensor->storage->revoked) return NULL;
+  peri_refuse_replay(tensor->storage->context, "the host is given a tensor's memory");
   tensor->storage->exposed = true;
   if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
   return tensor->data;
