@@ -4,16 +4,16 @@ pkg_check_modules(LIBEDIT REQUIRED libedit) # for its header: the REPL opens the
 find_library(LUA_STATIC_LIBRARY NAMES liblua5.4.a HINTS ${LUA_LIBRARY_DIRS})
 mark_as_advanced(LUA_STATIC_LIBRARY)
 
-# embed_lua(output.c file...): Lua files of bindings/lua become the table peri_lua_sources.
-function(embed_lua output)
-  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/bindings/lua/ OUTPUT_VARIABLE paths)
+# embed(output.c table folder file...): files of the folder become a table of bindings/core/lua_sources.h.
+function(embed output table folder)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/${folder}/ OUTPUT_VARIABLE paths)
   set(script ${PROJECT_SOURCE_DIR}/cmake/embed_lua.cmake)
   add_custom_command(
     OUTPUT ${output}
-    COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${PROJECT_SOURCE_DIR}/bindings/lua "-DFILES=${ARGN}"
-            -DOUTPUT=${output} -P ${script}
+    COMMAND ${CMAKE_COMMAND} -DDIRECTORY=${PROJECT_SOURCE_DIR}/${folder} "-DFILES=${ARGN}"
+            -DTABLE=${table} -DOUTPUT=${output} -P ${script}
     DEPENDS ${paths} ${script}
-    COMMENT "Embedding bindings/lua" VERBATIM)
+    COMMENT "Embedding files of ${folder}" VERBATIM)
 endfunction()
 
 # ---- program/ and lua/program/ are the program's own; all else is the module's, and one file is of both ----
@@ -25,10 +25,14 @@ file(GLOB_RECURSE bindings_lua CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/
 set(program_lua ${bindings_lua})
 list(FILTER bindings_lua EXCLUDE REGEX "^program/")
 list(FILTER program_lua INCLUDE REGEX "^program/|^internal/text")
-embed_lua(${PROJECT_BINARY_DIR}/bindings_lua.c ${bindings_lua})
-embed_lua(${PROJECT_BINARY_DIR}/program_lua.c ${program_lua})
+embed(${PROJECT_BINARY_DIR}/bindings_lua.c peri_lua_sources bindings/lua ${bindings_lua})
+embed(${PROJECT_BINARY_DIR}/program_lua.c peri_lua_sources bindings/lua ${program_lua})
+# what models that become C take of the runtime's functions
+embed(${PROJECT_BINARY_DIR}/bindings_runtime.c peri_runtime_sources runtime
+      kernels/mathfun.h kernels/special.h kernels/activations.h)
 
-add_library(perilune_bindings OBJECT ${bindings_sources} ${PROJECT_BINARY_DIR}/bindings_lua.c)
+add_library(perilune_bindings OBJECT ${bindings_sources} ${PROJECT_BINARY_DIR}/bindings_lua.c
+  ${PROJECT_BINARY_DIR}/bindings_runtime.c)
 target_include_directories(perilune_bindings PRIVATE ${PROJECT_SOURCE_DIR} bindings/include runtime runtime/include
   ${LUA_INCLUDE_DIRS})
 target_link_libraries(perilune_bindings PRIVATE perilune_flags ${runtime_libraries})

@@ -14,7 +14,8 @@ static int close_state(lua_State *L) {
   if (S->context == NULL || S->context == &S->closed) return 0;
   bind_close_hooks(S);
   S->context->where = NULL; /* tensors that the host holds may keep the context */
-  S->closed = (peri_context){.kernels = S->context->kernels, .threads = 1, .references = 1, .fail_after = -1};
+  S->closed = (peri_context){
+      .kernels = S->context->kernels, .threads = 1, .references = 1, .fail_after = -1, .interrupt = &S->quiet};
   peri_context_release(&S->context);
   S->context = &S->closed;
   return 0;
@@ -27,19 +28,29 @@ static bind_state *find_state(lua_State *L) {
   return S;
 }
 
+static void make_context(lua_State *L, const peri_options *options, peri_context **out) {
+  peri_status status = peri_context_new(options, out);
+  if (status == PERI_ERR_ARGUMENT)
+    luaL_error(L,
+               "perilune: the options have no size (expected sizeof(peri_options)), or a field that is not known here");
+  if (status != PERI_OK) luaL_error(L, "perilune: out of memory");
+}
+
 /* The registry learns of the state last: where memory ran out on the way, the next call begins anew. */
-bind_state *bind_open(lua_State *L, const peri_options *options) {
-  bind_state *S = find_state(L);
-  if (S != NULL) return S;
-  S = lua_newuserdatauv(L, sizeof *S, 0);
+static bind_state *open_state(lua_State *L, const peri_options *options, peri_context *context) {
+  bind_state *S = lua_newuserdatauv(L, sizeof *S, 0);
   *S = (bind_state){.context = NULL, .print = {.precision = 4, .threshold = 1000, .edge_items = 3}};
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_state);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  if (peri_context_new(options, &S->context) != PERI_OK) luaL_error(L, "perilune: out of memory");
+  if (context != NULL)
+    S->context = context;
+  else
+    make_context(L, options, &S->context);
   bind_open_handles(L, S);
   bind_open_classes(L);
+  bind_open_errors(L);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &documents_key);
   lua_newtable(L);
@@ -47,6 +58,13 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   return S;
 }
+
+bind_state *bind_open(lua_State *L, const peri_options *options) {
+  bind_state *S = find_state(L);
+  return S != NULL ? S : open_state(L, options, NULL);
+}
+
+bind_state *bind_open_in(lua_State *L, peri_context *context) { return open_state(L, NULL, context); }
 
 peri_context *peri_lua_context(lua_State *L) { return bind_open(L, NULL)->context; }
 

@@ -8,6 +8,7 @@
  *   arguments.c  what they are given
  *   index.c      x[key]; key.c reads the key
  *   hooks.c      functions of scripts that a walk back calls
+ *   replay.c     steps that are replayed; closure.c what their functions rest on
  *   options.c    options, names of files and dtypes
  *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
@@ -47,6 +48,7 @@ typedef enum bind_kind {
   BIND_SCHEDULE,
   BIND_LOADER,
   BIND_GENERATOR,
+  BIND_REPLAY,
   BIND_HOOK,
   BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
   BIND_KINDS = BIND_ESTIMATOR + 8
@@ -64,12 +66,17 @@ typedef struct bind_state {
   unsigned known, known_at;      /* handles put among the known since these moved, and how many move them */
   bind_hook *hooks, *dead_hooks; /* functions of scripts that the runtime holds, and those it has let go (hooks.h) */
   struct bind_walk *walk;        /* the walk back that a script has begun, or NULL */
+  peri_status raised;            /* of the last error, whose value stands in the registry */
   lua_State *running;            /* the thread of the last call of the runtime: where an anomaly's place is read */
   void (*push_path)(lua_State *L, struct bind_state *S); /* pushes the way to the layer that runs (nn), or NULL */
   lua_Integer last_hook;                                 /* the number of the last */
-  peri_text_options print; /* how tensors are printed; a line_width of 0 is the terminal's */
-  peri_context closed;     /* the context once the Lua state is closing: it has no memory */
+  peri_text_options print;     /* how tensors are printed; a line_width of 0 is the terminal's */
+  peri_context closed;         /* the context once the Lua state is closing: it has no memory */
+  struct peri_interrupt quiet; /* and its interrupt */
 } bind_state;
+
+/* Raises what has stopped the context. Never returns. */
+int bind_stop(lua_State *L, bind_state *S);
 
 /* Handles made between two collections. With many more small tensors the free lists go through more
  * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
@@ -78,9 +85,19 @@ typedef struct bind_state {
 #define BIND_HANDLES          1500
 #define BIND_BYTES_PER_HANDLE 128
 
-/* The state's bind_state: by upvalue in our own closures, by registry anywhere. */
-static inline bind_state *bind_here(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+/* The state's bind_state: by upvalue in our own closures, by registry anywhere.
+ *
+ * Every function of the module begins with bind_here, which is where it ends when the host has stopped the context:
+ * before it does anything. bind_here_always is for what lets go, tells what is in use, or puts something back. */
+static inline bind_state *bind_here_always(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+static inline bind_state *bind_here(lua_State *L) {
+  bind_state *S = bind_here_always(L);
+  if (peri_cancelled(S->context)) bind_stop(L, S);
+  return S;
+}
 bind_state *bind_open(lua_State *L, const peri_options *options);
+/* The same with a context that is there; the state takes the reference. */
+bind_state *bind_open_in(lua_State *L, peri_context *context);
 /* Takes what dead hooks held out of Lua's tables. */
 void bind_sweep_dead_hooks(lua_State *L, bind_state *S);
 static inline void bind_sweep_hooks(lua_State *L, bind_state *S) {
@@ -91,6 +108,7 @@ void bind_close_hooks(bind_state *S);
 /* What it opens of other files. */
 void bind_open_handles(lua_State *L, bind_state *S);
 void bind_open_classes(lua_State *L);
+void bind_open_errors(lua_State *L);
 
 /* lua_pushcclosure with the bind_state as upvalue 1 and n further upvalues taken from the stack. */
 void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int n);
@@ -167,7 +185,7 @@ void *bind_push_box(lua_State *L, size_t size, lua_CFunction collect);
 /* ---- errors ---- */
 
 /* Raises the context's message, with the script's position. Never returns. */
-int bind_raise(lua_State *L, bind_state *S);
+int bind_raise(lua_State *L, bind_state *S, peri_status status);
 /* Every call of the runtime that can fail: raises its message. When memory is short the call is made once more after a
  * full collection, so that its arguments are evaluated twice and must not allocate in Lua. */
 #define BIND_TRY(L, S, call)                                                                                           \
@@ -175,8 +193,13 @@ int bind_raise(lua_State *L, bind_state *S);
     (S)->running = (L);                                                                                                \
     peri_status bind_status = (call);                                                                                  \
     if (bind_retry(L, bind_status)) bind_status = (call);                                                              \
-    if (bind_status != PERI_OK) bind_raise(L, S);                                                                      \
+    if (bind_status != PERI_OK) bind_raise(L, S, bind_status);                                                         \
   } while (0)
+/* Which status the value at index was raised with by bind_raise, bind_error or bind_tell_error; PERI_ERR_SCRIPT: none.
+ */
+peri_status bind_error_status(lua_State *L, const bind_state *S, int index);
+/* The string on the top stands for an error of that status. */
+void bind_tell_error(lua_State *L, bind_state *S, peri_status status);
 /* Whether memory was short; then a full collection has been made. */
 bool bind_retry(lua_State *L, peri_status status);
 /* luaL_error with the operation's name (or nothing: NULL) in front: bind_error(L, "SGD", "lr is %f", x). The position
@@ -259,10 +282,15 @@ void bind_open_nn(lua_State *L, bind_state *S);     /* pushes peri.nn */
 void bind_open_optim(lua_State *L, bind_state *S);  /* pushes peri.optim */
 void bind_open_data(lua_State *L, bind_state *S);   /* pushes peri.data, without what is written in Lua */
 void bind_open_files(lua_State *L, bind_state *S);  /* with the module's table on top: save, load */
+void bind_open_replay(lua_State *L, bind_state *S); /* with the module's table on top: replay */
 void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
 /* pushes internal.data: what lua/ needs beside peri.data */
 void bind_open_data_internal(lua_State *L, bind_state *S);
+/* pushes internal.steps: epochs of a training in one call */
+void bind_open_steps(lua_State *L, bind_state *S);
 /* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
+/* pushes internal.model */
+void bind_open_models(lua_State *L, bind_state *S);
 
 #endif

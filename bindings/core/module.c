@@ -4,8 +4,10 @@
 #include "parts.h"
 #include "rows.h"
 #include "base/blas.h"
+#include "base/memory.h"
 #include "kernels/kernels.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- settings ---- */
@@ -64,10 +66,10 @@ static int build_info(lua_State *L) {
 
 /* peri.memory(): bytes that tensors and workspaces use, their peak, and the limit */
 static int memory(lua_State *L) {
-  const peri_context *context = bind_here(L)->context;
-  bind_sweep_hooks(L, bind_here(L));
+  const peri_context *context = bind_here_always(L)->context;
+  bind_sweep_hooks(L, bind_here_always(L));
   lua_createtable(L, 0, 3);
-  lua_pushinteger(L, (lua_Integer)context->in_use);
+  lua_pushinteger(L, (lua_Integer)peri_memory_in_use(context));
   lua_setfield(L, -2, "in_use");
   lua_pushinteger(L, (lua_Integer)context->peak);
   lua_setfield(L, -2, "peak");
@@ -131,6 +133,32 @@ static int meant(lua_State *L) {
   return 1;
 }
 
+/* internal.look(): raises what has stopped the context; functions in Lua begin with it, as those in C with bind_here */
+static int look(lua_State *L) {
+  bind_here(L);
+  return 0;
+}
+
+/* internal.put_back(f, ...): calls f, which puts something back where it was, though the context may be stopped */
+static int put_back(lua_State *L) {
+  peri_context *context = bind_here_always(L)->context;
+  bool shielded = context->shielded;
+  context->shielded = true;
+  int status = lua_pcall(L, lua_gettop(L) - 1, 0, 0);
+  context->shielded = shielded;
+  return status == LUA_OK ? 0 : lua_error(L);
+}
+
+/* internal.say(text): to stderr, which a state that is confined to a folder leaves to its host */
+static int say(lua_State *L) {
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  if (peri_lua_context(L)->confined) return 0;
+  fwrite(text, 1, size, stderr);
+  fflush(stderr);
+  return 0;
+}
+
 /* internal.is_contents(options): see bind.h */
 static int is_contents(lua_State *L) {
   lua_pushboolean(L, bind_is_contents(L, 1));
@@ -148,19 +176,31 @@ static int documentation(lua_State *L) {
 
 /* peri._fail_after(n): n further allocations succeed, then none; negative: off. For tests. */
 static int fail_after(lua_State *L) {
-  bind_here(L)->context->fail_after = luaL_checkinteger(L, 1);
+  bind_here_always(L)->context->fail_after = luaL_checkinteger(L, 1);
   return 0;
+}
+
+/* peri._looks(n) -> how often computations have looked whether they were stopped, since they were counted. From now on
+ * they are, and look n is the one at which they find that they were; 0: none; nothing: they are no longer counted. */
+static int looks(lua_State *L) {
+  peri_context *context = bind_here_always(L)->context;
+  bool counted = !lua_isnoneornil(L, 1);
+  int64_t raise_at = luaL_optinteger(L, 1, 0);
+  lua_pushinteger(L, atomic_load(&context->looks));
+  atomic_fetch_and(&context->interrupt->signals, ~(unsigned)(PERI_SIGNAL_COUNT | PERI_SIGNAL_CANCEL));
+  atomic_store(&context->looks, 0);
+  context->raise_at = raise_at;
+  if (counted) atomic_fetch_or(&context->interrupt->signals, PERI_SIGNAL_COUNT);
+  return 1;
 }
 
 /* ---- opening ---- */
 
-static const luaL_Reg internals[] = {{"raise", raise_message},
-                                     {"document", document},
-                                     {"describe", describe},
-                                     {"set_class", set_class},
-                                     {"meant", meant},
-                                     {"is_contents", is_contents},
-                                     {NULL, NULL}};
+static const luaL_Reg internals[] = {{"raise", raise_message}, {"document", document},
+                                     {"describe", describe},   {"set_class", set_class},
+                                     {"meant", meant},         {"is_contents", is_contents},
+                                     {"look", look},           {"say", say},
+                                     {"put_back", put_back},   {NULL, NULL}};
 
 static const bind_function functions[] = {
     {"manual_seed", manual_seed,
@@ -186,7 +226,7 @@ static const bind_function functions[] = {
     {NULL, NULL, NULL}};
 
 /* For tests: they make calls fail and reach nothing. */
-static const luaL_Reg hooks[] = {{"_fail_after", fail_after}, {NULL, NULL}};
+static const luaL_Reg hooks[] = {{"_fail_after", fail_after}, {"_looks", looks}, {NULL, NULL}};
 
 int luaopen_perilune(lua_State *L) {
   bind_state *S = bind_open(L, NULL);
@@ -200,6 +240,8 @@ int luaopen_perilune(lua_State *L) {
   bind_set_documented(L, S, functions);
   bind_set_functions(L, S, hooks);
   bind_open_files(L, S);
+  lua_settop(L, module);
+  bind_open_replay(L, S);
   lua_pushstring(L, peri_version());
   lua_setfield(L, module, "version");
   bind_open_parts(L, S, module);
@@ -208,8 +250,20 @@ int luaopen_perilune(lua_State *L) {
 
 /* ---- for hosts ---- */
 
+/* Of options that come when there is a context: a limit must not be void in silence. */
+static void apply_options(lua_State *L, bind_state *S, const peri_options *options) {
+  peri_options given = {0};
+  if (peri_read_options(options, &given, sizeof given) != PERI_OK)
+    luaL_error(L,
+               "perilune: the options have no size (expected sizeof(peri_options)), or a field that is not known here");
+  if (given.memory_limit != 0 && peri_set_memory_limit(S->context, given.memory_limit) != PERI_OK)
+    luaL_error(L, "perilune: %s", peri_message(S->context));
+  if (given.threads > 0) peri_set_threads(S->context, given.threads);
+  if (given.keep_blas_threads != 0) S->context->keep_blas_threads = true;
+}
+
 void peri_lua_open(lua_State *L, const peri_options *options) {
-  bind_open(L, options);
+  apply_options(L, bind_open(L, options), options);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "perilune") == LUA_TTABLE) {
     lua_remove(L, -2);

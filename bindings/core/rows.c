@@ -20,6 +20,7 @@ int bind_shown_outputs(const peri_op *op) {
 }
 
 void bind_push_element(lua_State *L, const peri_view *x) {
+  peri_refuse_replay(bind_here(L)->context, "the script reads a value of a tensor");
   switch (x->layout.dtype) {
   case PERI_BOOL:
     lua_pushboolean(L, *(const uint8_t *)x->data);

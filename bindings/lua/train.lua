@@ -16,6 +16,13 @@ local find = internal.load("train.find", peri, internal, data, { prepare = prepa
 
 local classes = estimator.classes
 local train = {}
+
+-- What predicts as train.fit's result does, of a model file: {model, dtype, classes, flat, input}.
+function internal.fitted_network(fields)
+  fields._class = "Fitted"
+  return setmetatable(fields, classes.Fitted)
+end
+
 internal.set_class("train.fitted", "Methods of networks as estimators", classes.Fitted)
 internal.set_class("train.Classifier", "Methods of networks as estimators", classes.Classifier)
 internal.set_class("train.Regressor", "Methods of networks as estimators", classes.Regressor)

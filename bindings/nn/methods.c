@@ -271,7 +271,20 @@ static int load_state_dict(lua_State *L) {
 
 /* ---- mode ---- */
 
+static bool mode_of(nn_walk *w, int index) {
+  switch (nn_kind_of(w->L, w->S, index)) {
+  case BIND_LAYER:
+    return nn_to_layer(w->L, w->S, index)->training;
+  case BIND_CONTAINER:
+    return ((nn_container *)lua_touserdata(w->L, index))->training;
+  default:
+    return ((nn_object *)lua_touserdata(w->L, index))->training;
+  }
+}
+
 static void set_mode(nn_walk *w, int index, bool training) {
+  if (w->S->context->recorder != NULL && mode_of(w, index) != training)
+    peri_refuse_this_time(w->S->context, "it changes a module to %s mode", training ? "train" : "eval");
   switch (nn_kind_of(w->L, w->S, index)) {
   case BIND_LAYER:
     nn_to_layer(w->L, w->S, index)->training = training;

@@ -262,22 +262,23 @@ static bool run_options(lua_State *L, char **argv, int end) {
 
 /* ---- the command line ---- */
 
-static const char usage[] = "usage: perilune [options] [script [args]]\n"
-                            "       perilune kernel | new | notebook | watch [args]   (--help says more of each)\n"
-                            "  -e stat       execute string 'stat'\n"
-                            "  -i            enter interactive mode after executing 'script'\n"
-                            "  -l mod        require library 'mod' into global 'mod'\n"
-                            "  -l g=mod      require library 'mod' into global 'g'\n"
-                            "  -v            show version information\n"
-                            "  -E            ignore environment variables\n"
-                            "  -W            turn warnings on\n"
-                            "  --threads N   compute with N threads\n"
-                            "  --version     show version information and leave\n"
-                            "  --help        show this text and leave\n"
-                            "  --            stop handling options\n"
-                            "  -             stop handling options and execute stdin\n"
-                            "Without script and options a terminal gets the interactive mode. There peri and help\n"
-                            "are at hand; scripts and -e begin with: local peri = require \"perilune\"\n";
+static const char usage[] =
+    "usage: perilune [options] [script [args]]\n"
+    "       perilune export | kernel | new | notebook | watch [args]   (--help says more of each)\n"
+    "  -e stat       execute string 'stat'\n"
+    "  -i            enter interactive mode after executing 'script'\n"
+    "  -l mod        require library 'mod' into global 'mod'\n"
+    "  -l g=mod      require library 'mod' into global 'g'\n"
+    "  -v            show version information\n"
+    "  -E            ignore environment variables\n"
+    "  -W            turn warnings on\n"
+    "  --threads N   compute with N threads\n"
+    "  --version     show version information and leave\n"
+    "  --help        show this text and leave\n"
+    "  --            stop handling options\n"
+    "  -             stop handling options and execute stdin\n"
+    "Without script and options a terminal gets the interactive mode. There peri and help\n"
+    "are at hand; scripts and -e begin with: local peri = require \"perilune\"\n";
 
 static bool parse_threads(const char *text) {
   char *end;

@@ -3,6 +3,7 @@
 #ifndef PERI_BASE_H
 #define PERI_BASE_H
 
+#include "base/record.h"
 #include <perilune/perilune.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -67,14 +68,30 @@ typedef struct peri_spare {
 struct peri_kernels;
 struct peri_blas;
 
+/* What is raised in a context's interrupt. Whatever of the first stands there stops all computation. */
+enum {
+  PERI_SIGNAL_CANCEL = 1,
+  PERI_SIGNAL_DEADLINE = 2,     /* has passed */
+  PERI_SIGNAL_INSTRUCTIONS = 4, /* of a script are used up */
+  PERI_SIGNAL_STOPS = 7,
+  PERI_SIGNAL_CLOCK = 8, /* there is a deadline: who looks asks the clock */
+  PERI_SIGNAL_COUNT = 16 /* tests: looks are counted */
+};
+struct peri_interrupt {
+  atomic_uint signals;
+  atomic_uint references;
+};
+
 struct peri_context {
   const struct peri_kernels *kernels; /* the variant for this processor */
   int threads;
-  struct peri_team *team;       /* opened at the first job for it */
   const struct peri_blas *blas; /* between peri_blas_begin and peri_blas_end (base/blas.h), else NULL */
   bool keep_blas_threads;
   bool grad_mode; /* operations record */
-  atomic_bool cancelled;
+  struct peri_interrupt *interrupt;
+  double deadline;               /* by peri_now, while PERI_SIGNAL_CLOCK is up */
+  atomic_llong looks;            /* tests: at the signals, while PERI_SIGNAL_COUNT is up */
+  int64_t raise_at;              /* the look that raises PERI_SIGNAL_CANCEL; 0: none */
   const char *operation;         /* what runs, or NULL: messages of missing memory open with it */
   bool in_place;                 /* it runs in its form name_ */
   bool composing;                /* what runs is a step of a row that is composed of others, `operation` */
@@ -82,14 +99,20 @@ struct peri_context {
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
+  peri_recorder *recorder;       /* of a step that is to be replayed, or NULL */
+  uint64_t storages;             /* made so far: they are numbered */
+  uint64_t hooked;               /* how often scripts have given hooks to modules, or taken them */
   struct peri_walk *walk;        /* autograd: the walk back that runs; within a hook another may begin */
   bool detect_anomaly;           /* results and gradients are looked at for NaN and infinities (ops/anomaly.h) */
   /* In that mode, where the script is: a text of less than `size` bytes, perhaps "". NULL where there is no script. */
   void (*where)(void *user, char *text, size_t size);
   void *where_user;
   size_t references; /* one for the owner, one for each storage */
+  bool confined;     /* files lie in the folder `root` alone, a descriptor, or -1: nowhere (data/place.h) */
+  int root;
 
   size_t limit, in_use, peak; /* bytes */
+  size_t claimed;             /* bytes of the budget that are used elsewhere: by a Lua state */
   size_t cached;              /* bytes in free_blocks */
   int64_t fail_after;         /* tests: allocations that still succeed; negative is off */
   struct peri_free_block *free_blocks[PERI_FREE_CLASSES];
@@ -113,15 +136,23 @@ void peri_free(peri_context *context, void *block, size_t bytes); /* block may b
 /* count * size with the overflow check; the rest as peri_alloc. */
 peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out);
 
+/* Zeros, with looks at what may stop the computation. */
+peri_status peri_clear(peri_context *context, void *block, size_t bytes);
+
 void peri_spare_add(peri_context *context, peri_spare *spare);
 void peri_spare_remove(peri_context *context, peri_spare *spare);
 
 /* ---- cancellation and threads ---- */
+bool peri_signalled(const peri_context *context, unsigned signals);
+/* A look at what may stop the computation: an interrupt, a deadline. Any thread that works for the context. */
 static inline bool peri_cancelled(const peri_context *context) {
-  return atomic_load_explicit(&context->cancelled, memory_order_relaxed) && !context->shielded;
+  unsigned signals = atomic_load_explicit(&context->interrupt->signals, memory_order_relaxed);
+  return signals != 0 && peri_signalled(context, signals);
 }
-/* PERI_OK, or PERI_ERR_CANCELLED with its message. */
+/* PERI_OK, or the status of what stops it, with a message. */
 peri_status peri_check_cancel(peri_context *context);
+/* Raises PERI_SIGNAL_INSTRUCTIONS. */
+void peri_end_instructions(peri_context *context);
 
 /* Seconds on a clock that only goes forward. */
 double peri_now(void);

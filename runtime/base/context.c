@@ -13,6 +13,7 @@
 #define MAX_THREADS 256
 
 const char *peri_version(void) { return PERI_VERSION; }
+int peri_version_number(void) { return PERI_VERSION_NUMBER; }
 
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
@@ -31,12 +32,30 @@ static size_t machine_memory(void) {
   return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 32;
 }
 
+peri_status peri_read_options(const void *given, void *chosen, size_t known) {
+  size_t size = 0;
+  if (given == NULL) return PERI_OK;
+  memcpy(&size, given, sizeof size);
+  if (size < sizeof size) return PERI_ERR_ARGUMENT;
+  for (size_t i = known; i < size; i++) {
+    if (((const char *)given)[i] != 0) return PERI_ERR_ARGUMENT;
+  }
+  memcpy(chosen, given, size < known ? size : known);
+  return PERI_OK;
+}
+
 peri_status peri_context_make(const peri_options *options, const struct peri_kernels *kernels, peri_context **out) {
   *out = NULL;
   peri_options chosen = {0};
-  if (options != NULL) memcpy(&chosen, options, options->size < sizeof chosen ? options->size : sizeof chosen);
+  PERI_TRY(peri_read_options(options, &chosen, sizeof chosen));
   peri_context *context = calloc(1, sizeof *context);
   if (context == NULL) return PERI_ERR_MEMORY;
+  context->interrupt = calloc(1, sizeof *context->interrupt);
+  if (context->interrupt == NULL) {
+    free(context);
+    return PERI_ERR_MEMORY;
+  }
+  atomic_store(&context->interrupt->references, 1);
   pthread_once(&process_once, peri_team_prepare);
   context->keep_blas_threads = chosen.keep_blas_threads != 0;
   context->kernels = kernels;
@@ -44,6 +63,7 @@ peri_status peri_context_make(const peri_options *options, const struct peri_ker
   context->references = 1;
   context->limit = chosen.memory_limit != 0 ? chosen.memory_limit : machine_memory();
   context->fail_after = -1;
+  context->root = -1;
   peri_set_threads(context, chosen.threads > 0 ? chosen.threads : default_threads());
   peri_manual_seed(context, 0);
   *out = context;
@@ -54,8 +74,9 @@ void peri_context_retain(peri_context *context) { context->references++; }
 
 void peri_context_drop(peri_context *context) {
   if (--context->references > 0) return;
-  peri_team_close(context->team);
   peri_memory_close(context);
+  if (context->root >= 0) close(context->root);
+  peri_interrupt_release(&context->interrupt);
   free(context);
 }
 
@@ -95,6 +116,7 @@ peri_status peri_fail_memory(peri_context *context, const char *format, ...) {
 const char *peri_message(const peri_context *context) { return context->message; }
 
 void peri_manual_seed(peri_context *context, uint64_t seed) {
+  peri_refuse_replay(context, "manual_seed sets the default stream");
   context->stream = (peri_stream){.seed = seed, .block = 0};
 }
 
@@ -106,11 +128,63 @@ int peri_threads(const peri_context *context) { return context->threads; }
 
 /* ---- cancellation ---- */
 
-void peri_cancel(peri_context *context) { atomic_store(&context->cancelled, true); }
-void peri_clear_cancel(peri_context *context) { atomic_store(&context->cancelled, false); }
+static void raise_signal(struct peri_interrupt *interrupt, unsigned signal) {
+  atomic_fetch_or(&interrupt->signals, signal);
+}
+static void clear_signals(struct peri_interrupt *interrupt, unsigned signals) {
+  atomic_fetch_and(&interrupt->signals, ~signals);
+}
 
+void peri_cancel(peri_context *context) { raise_signal(context->interrupt, PERI_SIGNAL_CANCEL); }
+void peri_end_instructions(peri_context *context) { raise_signal(context->interrupt, PERI_SIGNAL_INSTRUCTIONS); }
+
+void peri_clear_cancel(peri_context *context) {
+  unsigned signals = atomic_load(&context->interrupt->signals);
+  unsigned passed = signals & PERI_SIGNAL_DEADLINE ? PERI_SIGNAL_CLOCK : 0;
+  clear_signals(context->interrupt, PERI_SIGNAL_STOPS | passed);
+}
+
+void peri_set_deadline(peri_context *context, double seconds) {
+  clear_signals(context->interrupt, PERI_SIGNAL_CLOCK | PERI_SIGNAL_DEADLINE);
+  if (!(seconds > 0)) return;
+  context->deadline = peri_now() + seconds;
+  raise_signal(context->interrupt, PERI_SIGNAL_CLOCK);
+}
+
+/* What is rare: something stands in the interrupt. */
+bool peri_signalled(const peri_context *context, unsigned signals) {
+  if (signals & PERI_SIGNAL_COUNT) {
+    peri_context *counting = (peri_context *)(uintptr_t)context;
+    if (atomic_fetch_add(&counting->looks, 1) + 1 == counting->raise_at) peri_cancel(counting);
+  }
+  if ((signals & PERI_SIGNAL_CLOCK) && !(signals & PERI_SIGNAL_DEADLINE) && peri_now() >= context->deadline)
+    raise_signal(context->interrupt, PERI_SIGNAL_DEADLINE);
+  return (atomic_load(&context->interrupt->signals) & PERI_SIGNAL_STOPS) && !context->shielded;
+}
+
+/* The host's own wish comes first. */
 peri_status peri_check_cancel(peri_context *context) {
-  return peri_cancelled(context) ? peri_fail(context, PERI_ERR_CANCELLED, "interrupted") : PERI_OK;
+  if (!peri_cancelled(context)) return PERI_OK;
+  unsigned signals = atomic_load(&context->interrupt->signals);
+  if (signals & PERI_SIGNAL_CANCEL) return peri_fail(context, PERI_ERR_CANCELLED, "interrupted");
+  if (signals & PERI_SIGNAL_DEADLINE) return peri_fail(context, PERI_ERR_DEADLINE, "the time is up");
+  return peri_fail(context, PERI_ERR_INSTRUCTIONS, "the instructions are used up");
+}
+
+/* ---- interrupts ---- */
+
+peri_status peri_interrupt_new(peri_context *context, peri_interrupt **out) {
+  atomic_fetch_add(&context->interrupt->references, 1);
+  *out = context->interrupt;
+  return PERI_OK;
+}
+
+void peri_interrupt_raise(peri_interrupt *interrupt) { raise_signal(interrupt, PERI_SIGNAL_CANCEL); }
+
+void peri_interrupt_release(peri_interrupt **interrupt) {
+  peri_interrupt *released = *interrupt;
+  *interrupt = NULL;
+  if (released != NULL && atomic_fetch_sub(&released->references, 1) == 1) free(released);
 }
 
 double peri_now(void) {

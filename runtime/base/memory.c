@@ -45,8 +45,8 @@ static inline int size_class(size_t bytes, size_t *rounded) {
 }
 
 static peri_status out_of_memory(peri_context *context, size_t bytes) {
-  return peri_fail_memory(context, "out of memory: asked %zu bytes, in use %zu, limit %zu", bytes, context->in_use,
-                          context->limit);
+  return peri_fail_memory(context, "out of memory: asked %zu bytes, in use %zu, limit %zu", bytes,
+                          peri_memory_in_use(context), context->limit);
 }
 
 /* The block that is taken next has mostly left the cache since it was freed. */
@@ -90,7 +90,7 @@ static void *library_block(size_t bytes) {
 /* From the system. What the lists hold goes back first when the budget has no room for both, or when
  * the system has no more. */
 static void *system_block(peri_context *context, size_t bytes) {
-  size_t room = context->limit - context->in_use; /* at least what was asked, which rounding may exceed */
+  size_t room = context->limit - peri_memory_in_use(context); /* at least what was asked, which rounding may exceed */
   if (bytes > room || context->cached > room - bytes) empty_cache(context);
   void *block = library_block(bytes);
   if (block != NULL || context->cached == 0) return block;
@@ -98,14 +98,30 @@ static void *system_block(peri_context *context, size_t bytes) {
   return library_block(bytes);
 }
 
+static inline void note_peak(peri_context *context) {
+  size_t used = peri_memory_in_use(context);
+  if (used > context->peak) context->peak = used;
+}
+
 /* A block within the budget, or NULL. */
 static void *take_block(peri_context *context, size_t bytes) {
-  if (bytes > PTRDIFF_MAX || bytes > context->limit || context->in_use > context->limit - bytes) return NULL;
+  size_t used = peri_memory_in_use(context);
+  if (bytes > PTRDIFF_MAX || bytes > context->limit || used > context->limit - bytes) return NULL;
   if (bytes > LARGEST_CLASS) return system_block(context, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
   size_t rounded;
   int class = size_class(bytes, &rounded);
   void *block = cached(context, class, rounded);
   return block != NULL ? block : system_block(context, rounded);
+}
+
+peri_status peri_clear(peri_context *context, void *block, size_t bytes) {
+  char *at = block;
+  for (size_t n; bytes > 0; at += n, bytes -= n) {
+    PERI_TRY(peri_check_cancel(context));
+    n = bytes < HUGE_BLOCK ? bytes : HUGE_BLOCK;
+    memset(at, 0, n);
+  }
+  return PERI_OK;
 }
 
 void peri_spare_add(peri_context *context, peri_spare *spare) {
@@ -146,7 +162,7 @@ peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
   if (block == NULL && drop_spares(context)) block = take_block(context, bytes);
   if (block == NULL) return out_of_memory(context, bytes);
   context->in_use += bytes;
-  if (context->in_use > context->peak) context->peak = context->in_use;
+  note_peak(context);
   *out = block;
   return PERI_OK;
 }
@@ -174,6 +190,18 @@ void peri_free(peri_context *context, void *block, size_t bytes) {
   if (context->cached > most) empty_cache(context);
 }
 
+bool peri_memory_claim(peri_context *context, size_t bytes) {
+  size_t used = peri_memory_in_use(context);
+  if (bytes > context->limit - used && drop_spares(context)) used = peri_memory_in_use(context);
+  if (bytes > context->limit - used) return false;
+  if (context->cached > context->limit - used - bytes) empty_cache(context);
+  context->claimed += bytes;
+  note_peak(context);
+  return true;
+}
+
+void peri_memory_return(peri_context *context, size_t bytes) { context->claimed -= bytes; }
+
 void peri_memory_close(peri_context *context) { empty_cache(context); }
 
 bool peri_has_room(size_t bytes) {
@@ -183,5 +211,15 @@ bool peri_has_room(size_t bytes) {
   return true;
 }
 
-size_t peri_memory_in_use(const peri_context *context) { return context->in_use; }
+size_t peri_memory_in_use(const peri_context *context) { return context->in_use + context->claimed; }
+
+peri_status peri_set_memory_limit(peri_context *context, size_t bytes) {
+  size_t used = peri_memory_in_use(context);
+  if (bytes < used)
+    return peri_fail(context, PERI_ERR_STATE, "set_memory_limit: %zu bytes are less than are in use, %zu", bytes, used);
+  context->limit = bytes;
+  if (context->cached > bytes - used) empty_cache(context);
+  return PERI_OK;
+}
+
 size_t peri_memory_peak(const peri_context *context) { return context->peak; }

@@ -1,13 +1,9 @@
-/* The thread team of a context: workers that take pieces of a job beside the thread that has it. */
+/* The thread team of the process: workers that take pieces of a job beside the thread that has it. */
 #ifndef PERI_TEAM_H
 #define PERI_TEAM_H
 
 #include "base/base.h"
 
-typedef struct peri_team peri_team;
-
-/* Ends the workers and frees the team; NULL is allowed. */
-void peri_team_close(peri_team *team);
 /* The processors that this process may use. */
 int peri_processors(void);
 /* To be called once before the first context: after fork() the child has no workers and stays serial. */

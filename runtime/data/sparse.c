@@ -66,11 +66,11 @@ peri_status peri_sparse_check_size(const peri_sparse *s, const char *what, int64
   double size = (double)n * (double)d * (double)item;
   bool overflow =
       __builtin_mul_overflow((uint64_t)n, (uint64_t)d, &bytes) || __builtin_mul_overflow(bytes, item, &bytes);
-  if (overflow || bytes > context->limit - context->in_use) {
+  if (overflow || bytes > context->limit - peri_memory_in_use(context)) {
     peri_status status = peri_text_fail(
         s->text, line,
         "%s would be %lld x %lld %s, %.4g bytes: more than the memory limit of %zu has left (%zu in use)", what,
-        (long long)n, (long long)d, peri_dtype_name(dtype), size, context->limit, context->in_use);
+        (long long)n, (long long)d, peri_dtype_name(dtype), size, context->limit, peri_memory_in_use(context));
     /* Where the limit alone forbids it, no collection of garbage would help. */
     return overflow || bytes > context->limit ? status : PERI_ERR_MEMORY;
   }

@@ -12,6 +12,14 @@ static double momentum_of(const peri_layer *layer, int64_t batches) {
   return peri_option_word(momentum) == 0 ? 1 / ((double)batches + 1) : momentum;
 }
 
+static peri_status count_batch(void *batches) {
+  peri_tensor *x = batches;
+  ++*(int64_t *)(void *)x->data;
+  x->storage->version++;
+  return PERI_OK;
+}
+static void release_count(void *batches) { peri_tensor_release(&(peri_tensor *){batches}); }
+
 static peri_status forward(const peri_layer *layer, peri_tensor *x, int least, int most, const char *expected,
                            peri_tensor **out) {
   char text[PERI_SHAPE_TEXT];
@@ -32,10 +40,12 @@ static peri_status forward(const peri_layer *layer, peri_tensor *x, int least, i
   call.args[6].number = momentum_of(layer, count != NULL ? *count : 0);
   call.args[7].number = layer->options[EPS];
   PERI_TRY(peri_layer_run(&call, out));
-  if (layer->training && count != NULL) {
-    ++*count;
-    batches->storage->version++;
-  }
+  if (!layer->training || count == NULL) return PERI_OK;
+  count_batch(batches);
+  peri_recorder *r = layer->context->recorder;
+  if (r != NULL && peri_option_word(layer->options[MOMENTUM]) == 0)
+    peri_refuse_recorder(r, "%s's momentum follows from how many batches it has seen", layer->kind->name);
+  if (r != NULL) r->act(r, &(peri_act){"count of batches", count_batch, release_count, peri_tensor_retain(batches)});
   return PERI_OK;
 }
 
@@ -167,6 +177,7 @@ static peri_status images_statistics(const peri_layer *layer, peri_tensor *x, do
          momentum = layer->options[MOMENTUM];
   const peri_channels channels = {1, n * c, count};
   peri_tensor *own;
+  peri_refuse_replay(layer->context, "%s keeps running statistics of its images", layer->kind->name);
   PERI_TRY(peri_tensor_contiguous(x, &own));
   peri_status status = peri_channel_moments(layer->context, own->layout.dtype, channels, own->data, mean, variance);
   peri_tensor_release(&own);

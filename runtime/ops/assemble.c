@@ -145,7 +145,7 @@ static peri_status run_block_diag(peri_call *call) {
   const peri_tensor *y = call->outputs[0].tensor;
   int64_t size = (int64_t)peri_dtype_size(y->layout.dtype);
   peri_view part = y->view;
-  memset(y->data, 0, (size_t)(y->layout.numel * size));
+  PERI_TRY(peri_clear(call->context, y->data, (size_t)(y->layout.numel * size)));
   for (int i = 0; i < call->args[0].count; i++) {
     peri_view x = call->args[0].tensors[i]->view;
     x.layout = seen_as(&x.layout, ONE_BELOW_ANOTHER);

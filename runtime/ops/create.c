@@ -4,13 +4,19 @@
 #include "ops/rows.h"
 #include "kernels/kernels.h"
 
+#define BETWEEN_LOOKS (1 << 21) /* elements */
+
 static peri_status fill(peri_call *call, const peri_arg *value) {
   peri_tensor *y = call->outputs[0].tensor;
   double element;
   peri_arg_store(value, y->layout.dtype, &element);
   ptrdiff_t size = (ptrdiff_t)peri_dtype_size(y->layout.dtype);
-  call->context->kernels->elementwise->convert[y->layout.dtype][y->layout.dtype](y->layout.numel, y->data, size,
-                                                                                 (const char *)&element, 0);
+  for (int64_t at = 0, n; at < y->layout.numel; at += n) {
+    PERI_TRY(peri_check_cancel(call->context));
+    n = peri_min(y->layout.numel - at, BETWEEN_LOOKS);
+    call->context->kernels->elementwise->convert[y->layout.dtype][y->layout.dtype](n, y->data + at * size, size,
+                                                                                   (const char *)&element, 0);
+  }
   return PERI_OK;
 }
 
@@ -21,8 +27,7 @@ static peri_status infer_shape(peri_call *call) {
 }
 static peri_status run_zeros(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor;
-  memset(y->data, 0, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
-  return PERI_OK;
+  return peri_clear(call->context, y->data, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
 }
 static peri_status run_ones(peri_call *call) { return fill(call, &(peri_arg){.number = 1}); }
 

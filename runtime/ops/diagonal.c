@@ -115,7 +115,7 @@ static peri_status run_on_diagonal(peri_call *call) {
   peri_view place = y->view;
   int64_t at;
   size_t size = peri_dtype_size(y->layout.dtype);
-  memset(y->data, 0, (size_t)y->layout.numel * size);
+  PERI_TRY(peri_clear(call->context, y->data, (size_t)y->layout.numel * size));
   take_diagonal(&place.layout, (int[]){(int)call->note[1], (int)call->note[2]}, call->note[0], &at);
   place.data += at * (int64_t)size;
   return peri_view_copy_into(call->context, &place, &call->args[0].tensor->view);
@@ -365,7 +365,7 @@ static peri_status run_indices(peri_call *call, bool lower) {
   triangle t = triangle_of(call, lower);
   int64_t first = lower ? peri_max(0, -t.diagonal) : 0;
   for (int64_t i = first; i < t.rows && row < (int64_t *)(void *)y->data + y->layout.shape[1]; i++) {
-    if (i % 65536 == 0) PERI_TRY(peri_check_cancel(call->context));
+    if (i % 1024 == 0) PERI_TRY(peri_check_cancel(call->context));
     kept_columns(&t, i, &from, &to);
     for (int64_t j = from; j < to; j++) {
       *row++ = i + 1;

@@ -126,6 +126,7 @@ static peri_status separate_operands(peri_call *call, peri_tensor *copies[PERI_M
   for (int i = 1; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     peri_tensor *operand = call->args[i].tensor;
     if (operand == NULL || !disturbed(target, operand)) continue;
+    peri_refuse_replay(call->context, "%s_ reads what it writes over", call->op->name);
     peri_layout layout;
     peri_layout_set(&layout, operand->layout.dtype, operand->layout.ndim, operand->layout.shape);
     PERI_TRY(peri_tensor_empty(call->context, &layout, &copies[i]));
@@ -211,6 +212,8 @@ static peri_status run_composed(peri_call *call) {
     status = peri_tensor_copy_into(call->outputs[0].tensor, results[0]);
     call->context->shielded = shielded;
     if (status == PERI_OK) call->args[0].tensor->storage->version++;
+    if (status == PERI_OK && call->context->recorder != NULL)
+      call->context->recorder->copy(call->context->recorder, call->outputs[0].tensor, results[0]);
   }
   for (int i = 0; i < call->op->outputs; i++) {
     if (status == PERI_OK && !call->in_place) {
@@ -239,6 +242,17 @@ static peri_status check_in_place_result(peri_call *call) {
   return PERI_OK;
 }
 
+/* What whoever records a step is told of a call: where its stream stood, and what infer noted, over which run may have
+ * written. */
+static void tell_recorder(peri_call *call, peri_status status, const peri_stream *before, const int64_t *note) {
+  peri_recorder *r = call->context->recorder;
+  if (status != PERI_OK) {
+    peri_refuse_recorder(r, "%s failed", peri_call_name(call));
+  } else if (call->op->compose == NULL) {
+    r->call(r, call, before, note);
+  }
+}
+
 static peri_status run_call(peri_call *call) {
   const peri_op *op = call->op;
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
@@ -255,12 +269,17 @@ static peri_status run_call(peri_call *call) {
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
+  peri_recorder *recorder = call->context->recorder;
+  int64_t note[PERI_MAX_NOTES];
+  if (recorder != NULL && op->compose != NULL) recorder->check(recorder, call);
+  if (recorder != NULL) memcpy(note, call->note, sizeof note);
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
   if (status == PERI_OK && watched) status = peri_anomaly_check_results(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
+  if (recorder != NULL) tell_recorder(call, status, &stream, note);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
   call->workspace = NULL;
   if (status != PERI_OK) drop_outputs(call);

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#define BETWEEN_LOOKS 65536 /* elements */
+
 /* ---- bincount ---- */
 
 static peri_status infer_bincount(peri_call *call) {
@@ -47,6 +49,7 @@ static peri_status run_bincount(peri_call *call) {
   memset(weights != NULL ? (void *)sums : (void *)counts, 0, (size_t)y->layout.numel * sizeof(int64_t));
   int64_t step = x->layout.strides[0] * (int64_t)sizeof(int64_t);
   for (int64_t i = 0; i < x->layout.numel; i++) {
+    if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(call->context));
     int64_t value;
     memcpy(&value, x->data + i * step, sizeof value);
     if (weights == NULL) {
@@ -69,6 +72,7 @@ static peri_status grad_bincount(peri_backward *B) {
 }
 const peri_op peri_op_bincount = {
     .name = "bincount",
+    .flags = PERI_OP_COUNTS,
     .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
     .params = {{"x", PERI_KIND_INDICES},
@@ -90,14 +94,16 @@ const peri_op peri_op_bincount = {
 /* ---- histc, histogram ---- */
 
 /* The ends of x; those of nothing are 0. NaN where there is one. */
-static void find_range(const peri_tensor *x, double *low, double *high) {
+static peri_status find_range(peri_context *context, const peri_tensor *x, double *low, double *high) {
   *low = *high = x->layout.numel > 0 ? peri_load_number(x->layout.dtype, x->data) : 0;
   for (int64_t i = 0; i < x->layout.numel; i++) {
+    if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(context));
     double value = peri_load_number(x->layout.dtype, x->data + (size_t)i * peri_dtype_size(x->layout.dtype));
     if (value < *low || value != value) *low = value;
     if (value > *high || value != value) *high = value;
-    if (value != value) return;
+    if (value != value) return PERI_OK;
   }
+  return PERI_OK;
 }
 
 /* low < high, both finite; equal ones by one wider on both sides. */
@@ -148,15 +154,17 @@ static int64_t find_bin(int64_t bins, const double *edges, bool even, double val
 }
 
 /* sums[bin] += weight of each element; weights may be NULL. */
-static void fill_bins(const peri_tensor *x, const peri_tensor *weights, int64_t bins, const double *edges, bool even,
-                      double *sums) {
+static peri_status fill_bins(peri_context *context, const peri_tensor *x, const peri_tensor *weights, int64_t bins,
+                             const double *edges, bool even, double *sums) {
   size_t size = peri_dtype_size(x->layout.dtype);
   for (int64_t i = 0; i < bins; i++) sums[i] = 0;
   for (int64_t i = 0; i < x->layout.numel; i++) {
+    if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(context));
     int64_t bin = find_bin(bins, edges, even, peri_load_number(x->layout.dtype, x->data + (size_t)i * size));
     if (bin < 0) continue;
     sums[bin] += weights == NULL ? 1 : peri_load_number(x->layout.dtype, weights->data + (size_t)i * size);
   }
+  return PERI_OK;
 }
 
 static void put_numbers(const double *numbers, peri_tensor *y) {
@@ -184,11 +192,11 @@ static peri_status run_histc(peri_call *call) {
   double low = call->args[2].number, high = call->args[3].number, *edges = call->workspace;
   peri_tensor *x;
   PERI_TRY(peri_tensor_contiguous(call->args[0].tensor, &x));
-  if (low == high) find_range(x, &low, &high);
-  peri_status status = settle_range(call, &low, &high);
+  peri_status status = low == high ? find_range(call->context, x, &low, &high) : PERI_OK;
+  if (status == PERI_OK) status = settle_range(call, &low, &high);
   if (status == PERI_OK) {
     set_edges(PERI_FLOAT64, bins, low, high, edges);
-    fill_bins(x, NULL, bins, edges, true, edges + bins + 1);
+    status = fill_bins(call->context, x, NULL, bins, edges, true, edges + bins + 1);
     put_numbers(edges + bins + 1, call->outputs[0].tensor);
   }
   peri_tensor_release(&x);
@@ -289,7 +297,7 @@ static peri_status find_edges(peri_call *call, const peri_tensor *x, int64_t bin
     low = peri_arg_number(&call->args[RANGE], 0);
     high = peri_arg_number(&call->args[RANGE], 1);
   } else {
-    find_range(x, &low, &high);
+    PERI_TRY(find_range(call->context, x, &low, &high));
   }
   PERI_TRY(settle_range(call, &low, &high));
   set_edges(x->layout.dtype, bins, low, high, edges);
@@ -312,7 +320,7 @@ static peri_status run_histogram(peri_call *call) {
     status = peri_tensor_contiguous(call->args[WEIGHT].tensor, &weight);
   }
   if (status == PERI_OK) {
-    fill_bins(x, weight, bins, edges, call->args[BINS].tensor == NULL, sums);
+    status = fill_bins(call->context, x, weight, bins, edges, call->args[BINS].tensor == NULL, sums);
     if (call->args[DENSITY].integer) make_density(bins, edges, sums);
     put_numbers(sums, call->outputs[0].tensor);
     put_numbers(edges, call->outputs[1].tensor);
@@ -326,7 +334,7 @@ const peri_op peri_op_histogram = {
     .flags = PERI_OP_NO_GRADIENT,
     .outputs = 2,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"bins", PERI_KIND_OPERAND},
+               {"bins", PERI_KIND_OPERAND, .reads = true},
                {"range", PERI_KIND_NUMBERS, .optional = true, .named = true, .count = 2},
                {"weight", PERI_KIND_TENSOR, .optional = true, .named = true},
                {"density", PERI_KIND_BOOL, .optional = true, .named = true}},

@@ -127,7 +127,8 @@ static peri_status compose_nll(peri_backward *B) {
 }
 
 #define CLASS_PARAMS                                                                                                   \
-  {"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, {"weight", PERI_KIND_TENSOR, .optional = true},           \
+  {"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR, .reads = true},                                            \
+      {"weight", PERI_KIND_TENSOR, .optional = true},                                                                  \
       {"ignore_index", PERI_KIND_INTEGER, .optional = true, .named = true, .otherwise = -100}, PERI_REDUCTION_PARAM
 #define CLASS_DOC                                                                                                        \
   "weight has a number for each class; targets that are ignore_index have no loss. The mean is the sum divided by that " \
@@ -135,6 +136,7 @@ static peri_status compose_nll(peri_backward *B) {
 
 const peri_op peri_op_nll_loss = {
     .name = "nll_loss",
+    .flags = PERI_OP_COUNTS,
     .outputs = 1,
     .params = {CLASS_PARAMS},
     .infer = infer_nll,
@@ -201,6 +203,7 @@ static peri_status compose_cross_entropy(peri_backward *B) {
 
 const peri_op peri_op_cross_entropy = {
     .name = "cross_entropy",
+    .flags = PERI_OP_COUNTS,
     .outputs = 1,
     .params = {CLASS_PARAMS, {"label_smoothing", PERI_KIND_NUMBER, .optional = true, .named = true}},
     .infer = infer_cross_entropy,
@@ -237,7 +240,8 @@ static peri_status infer_multi_margin(peri_call *call) {
   if (p != 1 && p != 2) return peri_call_fail(call, PERI_ERR_ARGUMENT, "p is %g (expected 1 or 2)", p);
   PERI_TRY(peri_loss_number(call, MARGIN, -INFINITY, false));
   PERI_TRY(peri_loss_vector(call, MARGIN_WEIGHT, call->note[CLASSES]));
-  return peri_loss_classes(call, TARGET, call->note[CLASSES], 1, &call->note[IGNORED]);
+  int64_t ignored;
+  return peri_loss_classes(call, TARGET, call->note[CLASSES], 1, &ignored);
 }
 
 static peri_status compose_multi_margin(peri_backward *B) {
@@ -291,22 +295,24 @@ static peri_status infer_multilabel(peri_call *call) {
   if (call->note[CLASSES] == 0)
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s: there are no classes",
                           peri_shape_text(x->ndim, x->shape, a));
-  PERI_TRY(peri_loss_classes(call, TARGET, call->note[CLASSES], 0, &call->note[IGNORED]));
+  int64_t ignored;
+  PERI_TRY(peri_loss_classes(call, TARGET, call->note[CLASSES], 0, &ignored));
   call->workspace_bytes = (size_t)call->note[CLASSES] * (2 * sizeof(double) + sizeof(bool));
   bool rows = call->args[2].integer == PERI_REDUCE_NONE && x->ndim == 2;
   PERI_TRY(peri_infer_output(call, 0, x->dtype, rows, x->shape));
   return peri_infer_output(call, 1, x->dtype, x->ndim, x->shape);
 }
 
-/* One row: its loss, and the slope of the loss for each score. */
-static double multilabel_row(int64_t k, const double *x, const int64_t *target, bool *listed, double *slope) {
+/* One row: its loss, and the slope of the loss for each score. Nothing where it was stopped. */
+static double multilabel_row(const peri_context *context, int64_t k, const double *x, const int64_t *target,
+                             bool *listed, double *slope) {
   double total = 0;
   for (int64_t i = 0; i < k; i++) {
     listed[i] = false;
     slope[i] = 0;
   }
   for (int64_t i = 0; i < k && target[i] > 0; i++) listed[target[i] - 1] = true;
-  for (int64_t j = 0; j < k && target[j] > 0; j++) {
+  for (int64_t j = 0; j < k && target[j] > 0 && !peri_cancelled(context); j++) {
     const int64_t own = target[j] - 1;
     for (int64_t i = 0; i < k; i++) {
       double over = 1 - x[own] + x[i];
@@ -321,7 +327,7 @@ static double multilabel_row(int64_t k, const double *x, const int64_t *target, 
 
 static peri_status run_multilabel(peri_call *call) {
   const int64_t n = call->note[ROWS], k = call->note[CLASSES];
-  peri_tensor *x, *target, *y = call->outputs[0].tensor, *slopes = call->outputs[1].tensor;
+  peri_tensor *x, *target = NULL, *y = call->outputs[0].tensor, *slopes = call->outputs[1].tensor;
   const peri_dtype dtype = call->args[INPUT].tensor->layout.dtype;
   const size_t size = peri_dtype_size(dtype);
   double *scores = call->workspace, *slope = scores + k, sum = 0;
@@ -331,14 +337,14 @@ static peri_status run_multilabel(peri_call *call) {
   for (int64_t r = 0; status == PERI_OK && r < n; r++) {
     const int64_t *labels = (const int64_t *)(const void *)target->data + r * k;
     for (int64_t i = 0; i < k; i++) scores[i] = peri_load_number(dtype, x->data + (size_t)(r * k + i) * size);
-    double loss = multilabel_row(k, scores, labels, listed, slope);
+    double loss = multilabel_row(call->context, k, scores, labels, listed, slope);
     sum += loss;
     if (call->args[2].integer == PERI_REDUCE_NONE) peri_store_number(dtype, y->data + (size_t)r * size, loss);
     for (int64_t i = 0; slopes != NULL && i < k; i++)
       peri_store_number(dtype, slopes->data + (size_t)(r * k + i) * size, slope[i]);
     if (peri_cancelled(call->context)) status = peri_check_cancel(call->context);
   }
-  if (status == PERI_OK) peri_tensor_release(&target);
+  peri_tensor_release(&target);
   peri_tensor_release(&x);
   if (call->args[2].integer == PERI_REDUCE_NONE) return status;
   peri_store_number(dtype, y->data, call->args[2].integer == PERI_REDUCE_SUM ? sum : sum / (double)n);

@@ -120,7 +120,7 @@ static peri_value element(peri_backward *B, peri_dtype dtype, double value) {
   peri_layout_set(&layout, dtype, 0, NULL);
   if (B->formula->status != PERI_OK) return peri_constant(0);
   peri_status status = peri_tensor_full(B->context, &layout, value, &one);
-  return peri_formula_own(B, status, one);
+  return peri_formula_fixed(B, status, one);
 }
 
 /* Whether index names an element of x; how often it does, from `first` on. */
@@ -435,7 +435,7 @@ static peri_status run_one_hot(peri_call *call) {
   PERI_TRY(peri_index_from_zero(call, 0, &index));
   size_t size = peri_dtype_size(y->layout.dtype);
   int64_t classes = call->args[1].integer;
-  memset(y->data, 0, (size_t)y->layout.numel * size);
+  PERI_TRY(peri_clear(call->context, y->data, (size_t)y->layout.numel * size));
   for (int64_t i = 0; i < call->args[0].tensor->layout.numel; i++) {
     peri_store_number(y->layout.dtype, y->data + (size_t)(i * classes + index[i]) * size, 1);
   }

@@ -57,6 +57,8 @@ static int64_t first_unfit(const progression *p, peri_dtype dtype) {
   return unfit;
 }
 
+#define BETWEEN_LOOKS (1 << 20) /* elements */
+
 static peri_status check_elements(peri_call *call, const progression *p, peri_dtype dtype) {
   int64_t i = first_unfit(p, dtype);
   if (i == p->n) return PERI_OK;
@@ -65,9 +67,11 @@ static peri_status check_elements(peri_call *call, const progression *p, peri_dt
 }
 
 /* value_of of elements from..to-1, which are counted from one end. */
-static void fill_run(const progression *p, peri_dtype dtype, int64_t from, int64_t to, bool from_last, void *y) {
+static peri_status fill_run(peri_context *context, const progression *p, peri_dtype dtype, int64_t from, int64_t to,
+                            bool from_last, void *y) {
   double start = from_last ? p->last : p->first, inverse = 1 / p->scale;
   for (int64_t i = from; i < to; i++) {
+    if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(context));
     double steps = from_last ? -(double)(p->n - 1 - i) : (double)i, value = (start + steps * p->step) * inverse;
     if (dtype == PERI_FLOAT32) {
       ((float *)y)[i] = (float)value;
@@ -75,18 +79,20 @@ static void fill_run(const progression *p, peri_dtype dtype, int64_t from, int64
       ((double *)y)[i] = value;
     }
   }
+  return PERI_OK;
 }
 
 /* At least three floats: the ends, the middle and what lies between. */
-static void fill_floats(const progression *p, peri_dtype dtype, char *y) {
+static peri_status fill_floats(peri_context *context, const progression *p, peri_dtype dtype, char *y) {
   int64_t half = p->from_both_ends ? p->n / 2 : p->n;
   size_t size = peri_dtype_size(dtype);
-  fill_run(p, dtype, 0, half, false, y);
-  fill_run(p, dtype, half, p->n, true, y);
+  PERI_TRY(fill_run(context, p, dtype, 0, half, false, y));
+  PERI_TRY(fill_run(context, p, dtype, half, p->n, true, y));
   for (int i = 0; i < 3; i++) {
     int64_t at = i == 0 ? 0 : i == 1 ? p->n / 2 : p->n - 1;
     peri_store_number(dtype, y + (size_t)at * size, value_of(p, at));
   }
+  return PERI_OK;
 }
 
 static peri_status fill_elements(peri_call *call, const progression *p) {
@@ -94,14 +100,17 @@ static peri_status fill_elements(peri_call *call, const progression *p) {
   peri_dtype dtype = y->layout.dtype;
   size_t size = peri_dtype_size(dtype);
   if (p->integers && dtype == PERI_INT64) {
-    for (int64_t i = 0; i < p->n; i++) ((int64_t *)(void *)y->data)[i] = whole_element(p, i);
+    for (int64_t i = 0; i < p->n; i++) {
+      if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(call->context));
+      ((int64_t *)(void *)y->data)[i] = whole_element(p, i);
+    }
     return PERI_OK;
   }
-  if (!p->integers && p->n > 2 && peri_is_float(dtype)) {
-    fill_floats(p, dtype, y->data);
-    return PERI_OK;
+  if (!p->integers && p->n > 2 && peri_is_float(dtype)) return fill_floats(call->context, p, dtype, y->data);
+  for (int64_t i = 0; i < p->n; i++) {
+    if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(call->context));
+    peri_store_number(dtype, y->data + (size_t)i * size, value_of(p, i));
   }
-  for (int64_t i = 0; i < p->n; i++) peri_store_number(dtype, y->data + (size_t)i * size, value_of(p, i));
   return PERI_OK;
 }
 
@@ -291,7 +300,10 @@ static peri_status run_logspace(peri_call *call) {
   PERI_TRY(plan_linspace(call, y->layout.dtype, &p));
   PERI_TRY(peri_tensor_shaped(call->context, call->op->name, PERI_FLOAT64, 1, y->layout.shape, &exponents));
   double *values = (double *)(void *)exponents->data;
-  for (int64_t i = 0; i < p.n; i++) values[i] = element(&p, i);
+  for (int64_t i = 0; i < p.n; i++) {
+    if (i % BETWEEN_LOOKS == 0) PERI_TRY(peri_check_cancel(call->context));
+    values[i] = element(&p, i);
+  }
   peri_iterator iterator;
   peri_iterator_open(&iterator, 1, y->layout.shape, 2, (const peri_view *[]){&y->view, &exponents->view});
   peri_status status = peri_iterate(call->context, &iterator, raise_row, &job);

@@ -164,7 +164,7 @@ static peri_status infer_slice_backward(peri_call *call) {
 }
 static peri_status run_slice_backward(peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor, *g = call->args[0].tensor;
-  memset(y->data, 0, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype));
+  PERI_TRY(peri_clear(call->context, y->data, (size_t)y->layout.numel * peri_dtype_size(y->layout.dtype)));
   int64_t dim = call->note[0];
   peri_view place = y->view;
   place.data += call->note[1] * y->layout.strides[dim] * (int64_t)peri_dtype_size(y->layout.dtype);

@@ -53,9 +53,9 @@ static peri_status run_index_backward(peri_call *call) {
   PERI_TRY(peri_choose(call, &x->layout, call->args[3].count, call->args[3].sizes, index->layout.ndim,
                        index->layout.shape, &c));
   PERI_TRY(peri_point_chosen(call, &c, x, index, true, &g->view, &p));
-  memset(x->data, 0, (size_t)x->layout.numel * p.places.bytes);
-  peri_status status =
-      peri_iterate_in_order(call->context, &p.it, 0, peri_places_combine(PERI_COMBINE_SUM, x->layout.dtype), &p.places);
+  peri_status status = peri_clear(call->context, x->data, (size_t)x->layout.numel * p.places.bytes);
+  peri_places_run add = peri_places_combine(PERI_COMBINE_SUM, x->layout.dtype);
+  if (status == PERI_OK) status = peri_iterate_in_order(call->context, &p.it, 0, add, &p.places);
   peri_point_close(&p);
   return status;
 }
@@ -428,7 +428,7 @@ static peri_status run_gather_backward(peri_call *call) {
   peri_tensor *x = call->outputs[0].tensor;
   peri_pointing p;
   peri_point_along(&x->view, &call->args[2].tensor->view, &call->args[0].tensor->view, (int)call->args[3].integer, &p);
-  memset(x->data, 0, (size_t)x->layout.numel * p.places.bytes);
+  PERI_TRY(peri_clear(call->context, x->data, (size_t)x->layout.numel * p.places.bytes));
   return peri_iterate_in_order(call->context, &p.it, 0, peri_places_combine(PERI_COMBINE_SUM, x->layout.dtype),
                                &p.places);
 }

@@ -79,11 +79,12 @@ static peri_status find_order(peri_call *call, slices *s, void *sorted) {
 }
 
 /* Of elements, which stand in a sequence in that order: equal ones have equal keys. */
-static int64_t number_elements(const slices *s, const void *sequence) {
-  enum { BLOCK = 64 };
+static int64_t number_elements(const peri_context *context, const slices *s, const void *sequence) {
+  enum { BLOCK = 64, BETWEEN_LOOKS = 1 << 16 };
   uint64_t keys[BLOCK], last = 0;
   int64_t count = 0;
   for (int64_t i = 0; i < s->n; i += BLOCK) {
+    if (i % BETWEEN_LOOKS == 0 && peri_cancelled(context)) break;
     int64_t length = peri_min(BLOCK, s->n - i);
     peri_keys(s->dtype, length, sequence, i, 0, keys);
     for (int64_t j = 0; j < length; j++) {
@@ -95,11 +96,12 @@ static int64_t number_elements(const slices *s, const void *sequence) {
   return count;
 }
 
-/* spare[i]: which of the different slices order[i] is, from 0; gives how many there are. */
-static int64_t number_slices(const slices *s) {
-  if (s->sequence != NULL) return number_elements(s, s->sequence);
+/* spare[i]: which of the different slices order[i] is, from 0; gives how many there are. Both end early when stopped.
+ */
+static int64_t number_slices(const peri_context *context, const slices *s) {
+  if (s->sequence != NULL) return number_elements(context, s, s->sequence);
   int64_t count = 0;
-  for (int64_t i = 0; i < s->n; i++) {
+  for (int64_t i = 0; i < s->n && !peri_cancelled(context); i++) {
     if (i == 0 || compare(s, s->order[i - 1], s->order[i]) != 0) count++;
     s->spare[i] = count - 1;
   }
@@ -150,7 +152,8 @@ static peri_status take_values(peri_call *call, const slices *s, const peri_view
 static peri_status put_unique(peri_call *call, slices *s, const peri_view *moved) {
   const peri_layout *x = &call->args[0].tensor->layout;
   bool along = call->args[first_option(call->op) + 2].given;
-  int64_t count = number_slices(s);
+  int64_t count = number_slices(call->context, s);
+  PERI_TRY(peri_check_cancel(call->context));
   PERI_TRY(take_values(call, s, moved, count));
   if (!call->outputs[INVERSE].unwanted) {
     PERI_TRY(make_indices(call, INVERSE, along ? 1 : x->ndim, along ? &s->n : x->shape));
@@ -214,7 +217,7 @@ static peri_status run_unique(peri_call *call) {
   }
 const peri_op peri_op_unique = {
     .name = "unique",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .outputs = 3,
     .params = {{"x", PERI_KIND_TENSOR}, {"sorted", PERI_KIND_BOOL, .optional = true, .otherwise = 1}, RETURN_PARAMS},
     .infer = infer_unique,
@@ -232,7 +235,7 @@ const peri_op peri_op_unique = {
 };
 const peri_op peri_op_unique_consecutive = {
     .name = "unique_consecutive",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .outputs = 3,
     .params = {{"x", PERI_KIND_TENSOR}, RETURN_PARAMS},
     .infer = infer_unique,

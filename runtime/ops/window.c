@@ -85,7 +85,7 @@ static peri_status run_unfold_backward(peri_call *call) {
   int64_t dim = call->note[0], size = call->note[1], step = call->note[2], bytes;
   adding job = {call->context->kernels->elementwise->binary[PERI_BINARY_add][y->layout.dtype]};
   bytes = (int64_t)peri_dtype_size(y->layout.dtype);
-  memset(y->data, 0, (size_t)(y->layout.numel * bytes));
+  PERI_TRY(peri_clear(call->context, y->data, (size_t)(y->layout.numel * bytes)));
   if (g->layout.numel == 0) return PERI_OK;
   for (int64_t j = 0; j < size; j++) {
     peri_view place = y->view, part = g->view;

@@ -86,32 +86,33 @@ EACH_ROWS(TILES)
   (((l) < LANES / 2 ? 0 : LANES) + (2 * ((l) % (LANES / 2) / QUARTER) + (odd)) * QUARTER + (l) % QUARTER)
 #define PICK(a, b, which, upper) __builtin_shufflevector(a, b, EACH_LANE(which, upper))
 
-/* Turns LANES vectors: element j of vector i becomes element i of vector j. First within pieces of 16 bytes, which need
- * no crossing of lanes, then the pieces. */
+/* Turns LANES vectors: element j of vector i becomes element i of vector j. First their pieces of 16 bytes, then within
+ * pieces, which needs no crossing of lanes, so that the first steps are complete soon. */
 static PERI_ALWAYS_INLINE void FN(turn_square)(V x[LANES]) {
   V t[LANES];
 #pragma GCC unroll 16
-  for (int g = 0; g < LANES; g += QUARTER) {
-#if QUARTER == 4
-    V a = PICK(x[g], x[g + 1], WOVEN, 0), b = PICK(x[g + 2], x[g + 3], WOVEN, 0);
-    V c = PICK(x[g], x[g + 1], WOVEN, 1), d = PICK(x[g + 2], x[g + 3], WOVEN, 1);
-    t[g] = PICK(a, b, HALVES, 0), t[g + 1] = PICK(a, b, HALVES, 1);
-    t[g + 2] = PICK(c, d, HALVES, 0), t[g + 3] = PICK(c, d, HALVES, 1);
+  for (int q = 0; q < QUARTER; q++) { /* t[g * QUARTER + q]: pieces g of vectors q, QUARTER + q, ... */
+#if LANES / QUARTER == 4
+    const V *y = x + q, *z = y + 2 * QUARTER;
+    V a = PICK(y[0], y[QUARTER], PIECES, 0), b = PICK(z[0], z[QUARTER], PIECES, 0);
+    V c = PICK(y[0], y[QUARTER], PIECES, 1), d = PICK(z[0], z[QUARTER], PIECES, 1);
+    t[q] = PICK(a, b, PIECES, 0), t[2 * QUARTER + q] = PICK(a, b, PIECES, 1);
+    t[QUARTER + q] = PICK(c, d, PIECES, 0), t[3 * QUARTER + q] = PICK(c, d, PIECES, 1);
+#elif LANES / QUARTER == 2
+    t[q] = PICK(x[q], x[QUARTER + q], PIECES, 0), t[QUARTER + q] = PICK(x[q], x[QUARTER + q], PIECES, 1);
 #else
-    t[g] = PICK(x[g], x[g + 1], WOVEN, 0), t[g + 1] = PICK(x[g], x[g + 1], WOVEN, 1);
+    t[q] = x[q];
 #endif
   }
 #pragma GCC unroll 16
-  for (int q = 0; q < QUARTER; q++) {
-#if LANES / QUARTER == 4
-    V a = PICK(t[q], t[QUARTER + q], PIECES, 0), b = PICK(t[2 * QUARTER + q], t[3 * QUARTER + q], PIECES, 0);
-    V c = PICK(t[q], t[QUARTER + q], PIECES, 1), d = PICK(t[2 * QUARTER + q], t[3 * QUARTER + q], PIECES, 1);
-    x[q] = PICK(a, b, PIECES, 0), x[2 * QUARTER + q] = PICK(a, b, PIECES, 1);
-    x[QUARTER + q] = PICK(c, d, PIECES, 0), x[3 * QUARTER + q] = PICK(c, d, PIECES, 1);
-#elif LANES / QUARTER == 2
-    x[q] = PICK(t[q], t[QUARTER + q], PIECES, 0), x[QUARTER + q] = PICK(t[q], t[QUARTER + q], PIECES, 1);
+  for (int g = 0; g < LANES; g += QUARTER) {
+#if QUARTER == 4
+    V a = PICK(t[g], t[g + 1], WOVEN, 0), b = PICK(t[g + 2], t[g + 3], WOVEN, 0);
+    V c = PICK(t[g], t[g + 1], WOVEN, 1), d = PICK(t[g + 2], t[g + 3], WOVEN, 1);
+    x[g] = PICK(a, b, HALVES, 0), x[g + 1] = PICK(a, b, HALVES, 1);
+    x[g + 2] = PICK(c, d, HALVES, 0), x[g + 3] = PICK(c, d, HALVES, 1);
 #else
-    x[q] = t[q];
+    x[g] = PICK(t[g], t[g + 1], WOVEN, 0), x[g + 1] = PICK(t[g], t[g + 1], WOVEN, 1);
 #endif
   }
 }
@@ -162,32 +163,36 @@ static PERI_ALWAYS_INLINE V FN(add_turned)(const T *a, int64_t a_step, const V t
   return sum;
 }
 
-/* c = a B, or c += a B, where each column of B lies along k: turned and multiplied at once. */
+/* c = a B, or c += a B, where each column of B lies along k: turned and multiplied at once. Few columns at a time,
+ * since memory that is read in more places at once comes slower, and enough chains for their latency. */
+#define ROW_VECTORS (PERI_VECTOR == 64 ? 1 : 2)
 static void FN(row_along)(int64_t k, const void *row, int64_t a_step, const void *const *vectors, void *to,
                           int64_t columns, bool add) {
   const T *a = row;
-  for (int64_t at = 0; at < columns; at += NR) {
+  for (int64_t at = 0; at < columns; at += ROW_VECTORS * LANES) {
     const T *const *x = (const T *const *)vectors + at;
-    int64_t count = columns - at, upper = count - LANES, p = 0;
-    V first = {0}, second = {0}, turned[LANES];
-    for (; count >= NR && p + LANES <= k; p += LANES) {
-      FN(turn_steps)(x, p, turned);
-      first = FN(add_turned)(a + p * a_step, a_step, turned, LANES, first);
-      FN(turn_steps)(x + LANES, p, turned);
-      second = FN(add_turned)(a + p * a_step, a_step, turned, LANES, second);
+    int64_t count = columns - at, p = 0;
+    V sums[ROW_VECTORS] = {{0}}, turned[LANES];
+    for (; count >= ROW_VECTORS * LANES && p + LANES <= k; p += LANES) {
+#pragma GCC unroll 2
+      for (int v = 0; v < ROW_VECTORS; v++) {
+        FN(turn_steps)(x + v * LANES, p, turned);
+        sums[v] = FN(add_turned)(a + p * a_step, a_step, turned, LANES, sums[v]);
+      }
     }
     for (; p < k; p += LANES) {
-      FN(turn_edge)(x, p, count, k - p, turned);
-      first = FN(add_turned)(a + p * a_step, a_step, turned, k - p, first);
-      if (upper <= 0) continue;
-      FN(turn_edge)(x + LANES, p, upper, k - p, turned);
-      second = FN(add_turned)(a + p * a_step, a_step, turned, k - p, second);
+      for (int v = 0; v < ROW_VECTORS && v * LANES < count; v++) {
+        FN(turn_edge)(x + v * LANES, p, count - v * LANES, k - p, turned);
+        sums[v] = FN(add_turned)(a + p * a_step, a_step, turned, k - p, sums[v]);
+      }
     }
-    T *c = (T *)to + at;
-    FN(store_part)(c, count, add ? FN(load_part)(c, count) + first : first);
-    if (upper > 0) FN(store_part)(c + LANES, upper, add ? FN(load_part)(c + LANES, upper) + second : second);
+    for (int v = 0; v < ROW_VECTORS && v * LANES < count; v++) {
+      T *c = (T *)to + at + v * LANES;
+      FN(store_part)(c, count - v * LANES, add ? FN(load_part)(c, count - v * LANES) + sums[v] : sums[v]);
+    }
   }
 }
+#undef ROW_VECTORS
 
 /* One chain for each lane: blocks of one and the same product. */
 static void FN(blocks)(int64_t count, const void *left, const void *right, void *to) {

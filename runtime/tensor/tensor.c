@@ -159,7 +159,8 @@ static peri_status first_tensor(peri_context *context, const peri_layout *layout
   first->storage = (peri_storage){.references = 1,
                                   .context = context,
                                   .data = data == NULL ? (char *)block + FIRST_BYTES : data,
-                                  .block_bytes = bytes};
+                                  .block_bytes = bytes,
+                                  .number = ++context->storages};
   peri_context_retain(context);
   set_tensor(&first->tensor, &first->storage, layout);
   first->tensor.first = true;
@@ -265,6 +266,7 @@ const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->l
 int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
 bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
 void *peri_tensor_data(peri_tensor *tensor) {
+  peri_refuse_replay(tensor->storage->context, "the host is given a tensor's memory");
   tensor->storage->exposed = true;
   if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
   return tensor->data;
@@ -514,6 +516,7 @@ bool peri_number_fits(peri_dtype dtype, double value) {
 }
 
 peri_status peri_tensor_find_unfit(peri_tensor *x, peri_dtype dtype, int64_t *at, double *value) {
+  peri_refuse_replay(peri_tensor_context(x), "values of a tensor are checked outside operations");
   peri_tensor *own;
   PERI_TRY(peri_tensor_contiguous(x, &own));
   size_t size = peri_dtype_size(own->layout.dtype);

@@ -51,6 +51,7 @@ typedef struct peri_storage {
   peri_context *context;
   char *data;
   size_t block_bytes; /* of this structure and the elements behind it, as asked from the context */
+  uint64_t number;    /* in the order in which they were made, from 1 */
   uint64_t version;
   void (*deleter)(void *data, void *user); /* lent memory */
   void *user;

@@ -12,16 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef __has_feature
-#define HAS(feature) __has_feature(feature)
-#else
-#define HAS(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || HAS(address_sanitizer)
-enum { CACHES = 0, SANITIZED = 1 }; /* under AddressSanitizer the allocator keeps no free lists */
-#else
-enum { CACHES = 1, SANITIZED = HAS(thread_sanitizer) };
-#endif
+enum { CACHES = !ADDRESS_SANITIZED }; /* under AddressSanitizer the allocator keeps no free lists */
 
 /* ---- options ---- */
 

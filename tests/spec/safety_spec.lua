@@ -1,9 +1,10 @@
 -- What a script must not be able to do whatever it calls: reach memory that is not its own, or that was freed. Each
 -- test walks an inventory, so that a new row, layer or class is held to it without a new test.
 local peri = require "perilune"
-local samples = require "support.samples"
 local run = require "support.program"
 local formats = require "support.formats"
+local short = require "support.short"
+local walk = require "support.walk"
 local nn, optim, svm, data = peri.nn, peri.optim, peri.svm, peri.data
 
 local function refusal(f, ...)
@@ -15,57 +16,8 @@ end
 
 -- ---- shapes that cannot be counted ----
 
-describe("shapes beyond 64 bits", function()
-  -- T, B and I of a row's sample with one dimension, d from the end, expanded to n (where it has as many).
-  local function arguments(op, s, d, n)
-    local function stretch(t)
-      local dim = #t.shape - d + 1
-      if dim < 1 or t:numel() == 0 then return t end
-      local shape = t.shape
-      shape[dim] = n
-      return t:narrow(dim, 1, 1):expand(table.unpack(shape))
-    end
-    local function walk(list)
-      for i, value in pairs(list) do
-        if peri.is_tensor(value) then
-          list[i] = stretch(value)
-        elseif type(value) == "table" then
-          walk(value)
-        end
-      end
-      return list
-    end
-    return walk(samples.arguments(op)[s])
-  end
-
-  -- The first output of a row that can be called so, else nil.
-  local function output(call, list)
-    local ok, result = pcall(call, table.unpack(list))
-    return ok and peri.is_tensor(result) and result or nil
-  end
-
-  samples.each(function(op, call)
-    it("do not reach the memory of " .. op.name, function()
-      for s, sample in ipairs(samples.arguments(op)) do
-        for d = 1, #samples.tensors(sample) > 0 and 3 or 0 do
-          -- where the output grows with the operand and has memory of its own, the large one cannot be had
-          local list = arguments(op, s, d, 4096)
-          local before = peri.memory().in_use
-          local small = output(call, list)
-          local grows = small and small:numel() >= 4096 and peri.memory().in_use >= before + 4096 and not op.writes
-          for _, n in ipairs { 2 ^ 31, 2 ^ 58 } do
-            local made, large = pcall(arguments, op, s, d, n)
-            if made then
-              if grows and n > 2 ^ 31 then refusal(call, table.unpack(large)) end
-              peri._fail_after(0) -- what can be counted is out of memory, and runs for no year
-              pcall(call, table.unpack(large))
-              peri._fail_after(-1)
-            end
-          end
-        end
-      end
-    end)
-  end)
+describe("shapes beyond 64 bits #table #program", function()
+  walk("overflow", "do not reach the memory of %s", it)
 
   it("are refused where two operands make them", function()
     local a, b = peri.zeros(1, 1):expand(2 ^ 31, 1), peri.zeros(1, 1):expand(1, 2 ^ 31)
@@ -126,27 +78,8 @@ end)
 
 -- ---- short memory ----
 
-describe("memory that a collection #table finds", function()
-  -- The first attempt to allocate fails; the collection then runs a finaliser, after which there is memory.
-  local function short(f, ...)
-    collectgarbage()
-    collectgarbage "stop"
-    setmetatable({}, { __gc = function() peri._fail_after(-1) end })
-    peri._fail_after(0)
-    local result = table.pack(pcall(f, ...))
-    peri._fail_after(-1)
-    collectgarbage "restart"
-    return table.unpack(result, 1, result.n)
-  end
-
-  samples.each(function(op, call)
-    it("is used by " .. op.name, function()
-      for s = 1, #samples.arguments(op) do
-        local ok, message = short(call, table.unpack(samples.arguments(op)[s]))
-        assert.is_true(ok, message)
-      end
-    end)
-  end)
+describe("memory that a collection #table #program finds", function()
+  walk("short", "is used by %s", it)
 
   it("is used by everything else that allocates", function()
     local path = os.tmpname()

@@ -56,7 +56,8 @@ local function moved(operation, fn, inputs, i, e, step)
     local before = flat[e]
     flat[e] = before + step
     local ok, result = pcall(function(...) return values(common.outputs(operation, fn(...))) end, table.unpack(inputs))
-    flat[e] = before -- after the values were taken: fn may give what shares memory with its inputs
+    -- after the values were taken: fn may give what shares memory with its inputs
+    internal.put_back(function() flat[e] = before end)
     if not ok then error(result, 0) end
     return result
   end)

@@ -23,8 +23,10 @@ local function as_before(call, g, ...)
   peri.set_rng_state(call.stream)
   set_modes(call.modes)
   local result = table.pack(pcall(g, ...))
-  peri.set_rng_state(stream)
-  set_modes(modes)
+  internal.put_back(function()
+    peri.set_rng_state(stream)
+    set_modes(modes)
+  end)
   if not result[1] then error(result[2], 0) end
   return table.unpack(result, 2, result.n)
 end

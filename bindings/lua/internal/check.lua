@@ -8,10 +8,17 @@
 local peri, internal = ...
 
 local check = { describe = internal.describe }
-local describe = check.describe
+local describe, look = check.describe, internal.look
 
 function check.fail(message, ...) internal.raise(message:format(...)) end
 local fail = check.fail
+
+-- A library of Lua's as the state had it when the part was loaded; a host may have left it out.
+function check.library(operation, library, name)
+  if type(library) ~= "table" then fail("%s: this state has no library %s (expected a host that opens it)", operation,
+    name) end
+  return library
+end
 
 function check.shape(x) return x:dim() == 0 and "()" or table.concat(x.shape, "x") end
 
@@ -123,6 +130,7 @@ end
 
 -- What is kept of a value, which must be of the kind.
 function check.read(operation, name, value, kind)
+  look()
   local kept = kind.read(value)
   if kept == nil then wrong(operation, name, value, kind) end
   return kept
@@ -145,6 +153,7 @@ function check.choice(operation, name, value, words) return check.read(operation
 -- A copy of the options, of which only those that are known (names between spaces, or the keys of a table) may be
 -- there; and their names, ascending. A note goes to the end of what is known.
 function check.only(operation, given, known, note)
+  look()
   if given == nil then return {}, {} end
   check.read(operation, "options", given, kinds.table)
   local copy, names = {}, {}
@@ -192,6 +201,7 @@ end
 
 -- That a method was called on an object of its class, as `call` shows: "m:fit(X, y)".
 function check.called(operation, on_its_own, object, call)
+  look()
   if not on_its_own then fail("%s: called with %s (expected %s)", operation, describe(object), call) end
   return object
 end

@@ -61,7 +61,9 @@ local function predicting(net, f)
   end)
   net:eval()
   local results = table.pack(pcall(f))
-  for i = #modules, 1, -1 do modules[i]:train(modes[i]) end -- parents first
+  internal.put_back(function()
+    for i = #modules, 1, -1 do modules[i]:train(modes[i]) end -- parents first
+  end)
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
 end

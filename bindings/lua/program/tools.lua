@@ -55,6 +55,30 @@ local function contents(tool, path)
   return text
 end
 
+-- ---- export ----
+
+local EXPORT = [[
+usage: perilune export MODEL --c FILE.c [--prefix NAME] [--float | --int8]
+Writes a model of peri.save_model as one C99 file and its header.
+  --c FILE.c     the file; the header is FILE.h
+  --prefix NAME  what the names of its functions begin with (model)
+  --float        all numbers in float
+  --int8         weights of a network as 8-bit numbers]]
+
+function tools.export(...)
+  local words, options = read(EXPORT, { c = true, prefix = true, float = false, int8 = false }, ...)
+  if #words ~= 1 then leave("export: a model is missing, or too many\n%s", EXPORT) end
+  if not options.c then leave("export: --c FILE.c is missing\n%s", EXPORT) end
+  if options.float and options.int8 then leave("export: --float and --int8 are both given\n%s", EXPORT) end
+  local peri = require "perilune"
+  local number = options.float and "float" or options.int8 and "int8" or nil
+  local ok, result = pcall(function()
+    return peri.model.export_c(options.c, peri.load_model(words[1]), { prefix = options.prefix, number = number })
+  end)
+  if not ok then leave("export: %s", (tostring(result):gsub("^[^:]*:%d+: ", ""))) end
+  print(("%s: %d bytes of numbers in flash, %d bytes of RAM"):format(options.c, result.flash, result.ram))
+end
+
 -- ---- kernel ----
 
 local KERNEL = [[

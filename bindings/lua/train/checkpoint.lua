@@ -124,9 +124,7 @@ end
 -- ---- reading ----
 
 local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
+  return internal.process.exists(path)
 end
 
 -- What the file holds; nil where it is the one that checkpoint is going to write, and not there yet.
@@ -167,7 +165,9 @@ local function restore_objects(where, saved, job)
     before[#before + 1] = { object, state_of(object) }
     local ok, problem = pcall(set_state, object, saved.objects[name])
     if not ok then
-      for i = #before, 1, -1 do set_state(before[i][1], before[i][2]) end
+      internal.put_back(function()
+        for i = #before, 1, -1 do set_state(before[i][1], before[i][2]) end
+      end)
       fail("%s: resume: %s: %s", where, name, (tostring(problem):gsub("^[^\n]-:%d+: ", "")))
     end
   end
@@ -199,7 +199,7 @@ end
 function checkpoint.restore(where, saved, job, result)
   local ok, problem = pcall(restore, where, saved, job, result)
   if ok then return end
-  peri.set_rng_state(job.stream)
+  internal.put_back(peri.set_rng_state, job.stream)
   error(problem, 0)
 end
 

@@ -98,10 +98,12 @@ static peri_status scan_text(scanner *scan) {
 static peri_status check_budget(const peri_reader *reader, uint64_t values, uint64_t length) {
   peri_context *context = reader->context;
   uint64_t need = values * NODE_MEMORY + length;
-  if (context->in_use <= context->limit && need <= context->limit - context->in_use) return PERI_OK;
+  if (peri_memory_in_use(context) <= context->limit && need <= context->limit - peri_memory_in_use(context))
+    return PERI_OK;
   return peri_fail(context, PERI_ERR_MEMORY,
                    "%s: " PERI_PATH_TEXT ": out of memory: its header asks %llu bytes, in use %zu, limit %zu",
-                   reader->operation, reader->name, (unsigned long long)need, context->in_use, context->limit);
+                   reader->operation, reader->name, (unsigned long long)need, peri_memory_in_use(context),
+                   context->limit);
 }
 
 /* text has length bytes and a terminating zero. */

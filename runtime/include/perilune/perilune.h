@@ -15,18 +15,22 @@
 extern "C" {
 #endif
 
-#define PERI_VERSION  "0.1.0"
-#define PERI_API      __attribute__((visibility("default")))
-#define PERI_MAX_DIMS 8
+#define PERI_VERSION        "0.1.0"
+#define PERI_VERSION_NUMBER 100 /* 10000 major + 100 minor + patch, for #if */
+#define PERI_API            __attribute__((visibility("default")))
+#define PERI_MAX_DIMS       8
 
 typedef enum peri_status {
   PERI_OK = 0,
-  PERI_ERR_ARGUMENT,  /* a wrong count, kind, shape, dtype or value */
-  PERI_ERR_MEMORY,    /* the budget or the machine has no more */
-  PERI_ERR_CANCELLED, /* stopped by the cancellation flag */
-  PERI_ERR_NUMERIC,   /* a singular matrix, a failed decomposition */
-  PERI_ERR_IO,        /* a file that is missing, unreadable or malformed */
-  PERI_ERR_STATE,     /* used at a wrong moment: a released tensor, a freed graph */
+  PERI_ERR_ARGUMENT,     /* a wrong count, kind, shape, dtype or value */
+  PERI_ERR_MEMORY,       /* the budget or the machine has no more */
+  PERI_ERR_CANCELLED,    /* interrupted: peri_cancel, or an interrupt was raised */
+  PERI_ERR_NUMERIC,      /* a singular matrix, a failed decomposition */
+  PERI_ERR_IO,           /* a file that is missing, unreadable or malformed */
+  PERI_ERR_STATE,        /* used at a wrong moment: a released tensor, a freed graph */
+  PERI_ERR_DEADLINE,     /* the time that the host gave has passed */
+  PERI_ERR_INSTRUCTIONS, /* a script has used up its Lua instructions (perilune/lua.h) */
+  PERI_ERR_SCRIPT,       /* an error of a script's own (perilune/lua.h) */
 } peri_status;
 
 typedef enum peri_dtype { PERI_FLOAT32, PERI_FLOAT64, PERI_INT64, PERI_UINT8, PERI_BOOL } peri_dtype;
@@ -35,11 +39,14 @@ typedef enum peri_dtype { PERI_FLOAT32, PERI_FLOAT64, PERI_INT64, PERI_UINT8, PE
 typedef struct peri_context peri_context;
 typedef struct peri_tensor peri_tensor;
 
+/* Of the library that is loaded: PERI_VERSION and PERI_VERSION_NUMBER are those that a host was compiled with. */
 PERI_API const char *peri_version(void);
+PERI_API int peri_version_number(void);
 
 /* ---- contexts ---- */
 
-/* Zero means the default of each field. Set size to sizeof(peri_options). */
+/* Zero means the default of each field. Set size to sizeof(peri_options): it says which fields there are. A size of 0,
+ * or a field that is set and not known here, is PERI_ERR_ARGUMENT, since a limit that is overlooked is none. */
 typedef struct peri_options {
   size_t size;
   size_t memory_limit;   /* bytes that tensors and workspaces may use; default: the machine's memory */
@@ -52,12 +59,26 @@ PERI_API peri_status peri_context_new(const peri_options *options, peri_context 
 PERI_API void peri_context_release(peri_context **context);
 /* What the last failing call said; never NULL. Valid until the next failure. */
 PERI_API const char *peri_message(const peri_context *context);
-/* May be called from any thread or signal handler: a long computation stops within about 20 ms
- * with PERI_ERR_CANCELLED. The flag stays up until peri_clear_cancel. */
+/* May be called from any thread or signal handler while the context lives: a long computation stops within about 20 ms
+ * with PERI_ERR_CANCELLED, and every later call fails at once, until peri_clear_cancel. What writes in place is
+ * finished first. */
 PERI_API void peri_cancel(peri_context *context);
+/* Takes back whatever has stopped the context: peri_cancel, an interrupt, a deadline that has passed. */
 PERI_API void peri_clear_cancel(peri_context *context);
+/* From so many seconds from now on everything stops as by peri_cancel, with PERI_ERR_DEADLINE. A call replaces the
+ * deadline before it; 0 (or less): none. By the thread that has the context. */
+PERI_API void peri_set_deadline(peri_context *context, double seconds);
+/* What another thread or a signal handler holds to stop a context that may be gone by then. It is counted by itself;
+ * raising it is peri_cancel, or nothing when the context has gone. Of one context there may be any number; all raise
+ * the same. Made and released by ordinary code, raised from anywhere. */
+typedef struct peri_interrupt peri_interrupt;
+PERI_API peri_status peri_interrupt_new(peri_context *context, peri_interrupt **out);
+PERI_API void peri_interrupt_raise(peri_interrupt *interrupt);
+PERI_API void peri_interrupt_release(peri_interrupt **interrupt);
 PERI_API void peri_set_threads(peri_context *context, int threads);
 PERI_API int peri_threads(const peri_context *context);
+/* PERI_ERR_STATE when more is in use. */
+PERI_API peri_status peri_set_memory_limit(peri_context *context, size_t bytes);
 PERI_API size_t peri_memory_in_use(const peri_context *context);
 PERI_API size_t peri_memory_peak(const peri_context *context);
 PERI_API void peri_manual_seed(peri_context *context, uint64_t seed);

@@ -38,8 +38,8 @@ local function choose_scale(text)
   return ({ 80, 80, 16 })[most] or 6
 end
 
--- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; text:
--- other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of
+-- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; draw: what
+-- T and B make, of the row, sizes and dtype; text: other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of
 -- argument lists, and the tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
@@ -54,7 +54,7 @@ function samples.arguments(op, options)
   end
   function env.T(...)
     local sizes = scaled({ ... }, scale)
-    return keep(draw(op, sizes, options.dtype or "float32"))
+    return keep((options.draw or draw)(op, sizes, options.dtype or "float32"))
   end
   function env.S(dtype)
     dtype = dtype or options.dtype or "float32"
@@ -65,7 +65,10 @@ function samples.arguments(op, options)
   function env.placed(x, index) return x, 1, index, x:detach() end
   function env.masked(x, mask) return x, mask, x:t() end
   function env.ints(list) return peri.tensor(list, { dtype = "int64" }) end
-  function env.B(...) return peri.rand(scaled({ ... }, scale)):gt(0.5) end
+  function env.B(...)
+    local sizes = scaled({ ... }, scale)
+    return options.draw and options.draw(op, sizes, "bool") or peri.rand(sizes):gt(0.5)
+  end
   function env.I(high, ...) return peri.randint(1, high * scale, scaled({ ... }, scale)) end
   function env.symmetric(n)
     local a = env.T(n, n)

@@ -1,0 +1,10 @@
+-- Memory that a collection finds is used by a row.
+local samples = require "support.samples"
+local short = require "support.short"
+
+return function(op, call)
+  for s = 1, #samples.arguments(op) do
+    local ok, message = short(call, table.unpack(samples.arguments(op)[s]))
+    assert(ok, message)
+  end
+end
