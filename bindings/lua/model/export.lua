@@ -862,16 +862,13 @@ local function longest_chain(root)
 end
 
 local function write(path, text)
-  local file, problem = io.open(path, "wb")
-  if not file then fail("export: %s", problem) end
-  local good = file:write(text)
-  good = file:close() and good
-  if not good then fail("export: %s cannot be written", path) end
+  local written, problem = internal.process.write(path, text)
+  if not written then fail("export_c: %s", problem) end
 end
 
 return function(path, m, options)
   check.read("export_c", "path", path, check.test("the name of a .c file", function(v)
-    return type(v) == "string" and v:find "%.c$"
+    return type(v) == "string" and v:find "^[^\0]+%.c$"
   end))
   options = check.only("export_c", options, "prefix number input")
   for name, kind in pairs(OPTIONS) do
