@@ -62,6 +62,7 @@ describe("a model file", function()
       train = { X, y }, epochs = 2, progress = false }
     local again = saved(m)
     assert.is_true(again:predict(X):equal(m:predict(X)) and again.classes:equal(m.classes))
+    assert.matches("plot: this training has no history", message(again.plot, again))
     assert.is_true(again:predict_proba(X):equal(m:predict_proba(X)))
     assert.equal(m:score(X, y), again:score(X, y))
     assert.matches("from a file", tostring(again))
