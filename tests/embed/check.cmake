@@ -25,12 +25,14 @@ foreach(way cmake pkg-config)
   set_tests_properties(${way}-limits PROPERTIES PASS_REGULAR_EXPRESSION "^it gave 1\n$")
   add_test(NAME ${way}-limits-time COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/greedy.lua . 0.05)
   set_tests_properties(${way}-limits-time PROPERTIES PASS_REGULAR_EXPRESSION "^out of time: ")
+  add_test(NAME ${way}-limits-missing COMMAND ${directory}/limits nowhere.lua)
+  set_tests_properties(${way}-limits-missing PROPERTIES PASS_REGULAR_EXPRESSION "^usage: limits")
   add_test(NAME ${way}-limits-sandbox COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/fit.lua)
   set_tests_properties(${way}-limits-sandbox PROPERTIES PASS_REGULAR_EXPRESSION "^an error: .*attempt to index a nil value")
   add_test(NAME ${way}-game COMMAND ${directory}/game ${CMAKE_CURRENT_SOURCE_DIR}/game.lua 2000 now)
   set_tests_properties(${way}-game PROPERTIES PASS_REGULAR_EXPRESSION "^2000 ticks, .* the longest [0-9.]+\n$")
   set_tests_properties(${way}-host ${way}-host-status ${way}-host-missing ${way}-lend ${way}-limits ${way}-limits-time
-    ${way}-limits-sandbox ${way}-game PROPERTIES FIXTURES_REQUIRED made)
+    ${way}-limits-missing ${way}-limits-sandbox ${way}-game PROPERTIES FIXTURES_REQUIRED made)
 endforeach()
 
 # What scripts have trained, scored by hosts without Lua, and a training without Lua.

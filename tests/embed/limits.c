@@ -7,8 +7,12 @@
 static char *read_script(const char *path, size_t *size) {
   FILE *file = fopen(path, "rb");
   char *text = malloc(1 << 20);
-  *size = file != NULL && text != NULL ? fread(text, 1, 1 << 20, file) : 0;
-  if (file != NULL) fclose(file);
+  if (file == NULL || text == NULL) {
+    fprintf(stderr, "usage: limits script.lua [folder [seconds]], and the script is there\n");
+    exit(2);
+  }
+  *size = fread(text, 1, 1 << 20, file);
+  fclose(file);
   return text;
 }
 
