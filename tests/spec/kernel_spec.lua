@@ -368,7 +368,10 @@ describe("perilune new #program", function()
     assert.equal("out/rings/index.html\n", shell "watch out/rings")
     folder = folder:match "^(.*)/"
     assert.matches("^perilune new: rings is there already", shell "new rings")
-    assert.matches("cannot be the name of a script", shell "new ../a")
+    for _, name in ipairs { "../a", "model", "test", "perilune" } do
+      assert.matches("cannot be the name of a script", shell("new " .. name))
+    end
+    assert.equal("perilune kernel: nosuch.json: No such file or directory\n", shell "kernel nosuch.json")
     assert.matches("a name is missing", shell "new")
     process.run { argv = { "rm", "-r", folder } }
   end)

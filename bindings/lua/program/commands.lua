@@ -42,6 +42,15 @@ local function numbered(entries, word)
   return lines
 end
 
+-- An input as a statement of a script, where it is an expression.
+local function as_statement(input)
+  local value = input:gsub("[%s;]+$", "")
+  if load(input) or not load("return " .. value) then return input end
+  if input:find ";%s*$" then return "local _ = " .. value end
+  local printed = "print(" .. value .. ")"
+  return load(printed) and printed or "print(" .. value .. "\n)" -- behind a comment
+end
+
 -- A value as it is typed: a number, true, false, or a word.
 local function typed(word)
   if word == "true" or word == "false" then return word == "true" end
@@ -119,7 +128,8 @@ local COMMANDS = {
   {
     name = "script", argument = "FILE", file = true, doc = "writes this session's inputs as a script",
     run = function(path, prompt)
-      local inputs = prompt.inputs()
+      local inputs = {}
+      for i, input in ipairs(prompt.inputs()) do inputs[i] = as_statement(input) end
       write_file(path, 'local peri = require "perilune"\nlocal help = peri.help\n' ..
         table.concat(inputs, "\n") .. (#inputs > 0 and "\n" or ""))
       print(("%d inputs in %s"):format(#inputs, path))

@@ -44,7 +44,7 @@ local function handler(session)
       if type(metatable) == "table" and metatable.__tostring then return tostring(message) end
       message = host.error_object(message)
     else
-      message = host.hint(message)
+      message = host.hint(message):gsub("^%[program%.[%w.]+%]:%d+: ", "") -- of a command: no line of the user's
     end
     local calls = debug.traceback("", 2):gsub("^\n", "")
     calls = calls:gsub("in function <([^>:]+):%d+>", function(source)

@@ -137,7 +137,10 @@ function tools.kernel(...)
   if #words ~= 1 or options.user and options.prefix then
     leave("kernel: what to do is missing, or too much\n%s", KERNEL)
   end
-  if words[1] ~= "install" then return host.load "program.kernel"(words[1]) end
+  if words[1] ~= "install" then
+    contents("kernel", words[1]) -- says what is wrong
+    return host.load "program.kernel"(words[1])
+  end
   local folder = data_folder(options) .. "/kernels/perilune"
   local ok, message = internal().process.mkdir(folder)
   if not ok then leave("kernel install: %s", message) end
@@ -168,7 +171,8 @@ end
 
 local NEW = [[
 usage: perilune new NAME
-Begins an experiment in the new folder NAME: a script (NAME.lua), a test of what it is made of (test.lua), README.md.]]
+Begins an experiment in the new folder NAME: a script (NAME.lua), what it is made of (model.lua), a test of that
+(test.lua), README.md.]]
 
 local SCRIPT = [=[
 -- NAME: a network learns to part two moons. Change what is learnt, how, and what is printed.
@@ -261,8 +265,9 @@ function tools.new(...)
   local words = read(NEW, {}, ...)
   local name = words[1]
   if #words ~= 1 then leave("new: a name is missing, or too many\n%s", NEW) end
-  if not name:match "^%a[%w_-]*$" or name == "model" or name == "test" then
-    leave("new: '%s' cannot be the name of a script (expected letters, digits, '_' and '-')", name)
+  if not name:match "^%a[%w_-]*$" or name == "model" or name == "test" or name == "perilune" then
+    leave("new: '%s' cannot be the name of a script (expected a letter, then letters, digits, '_' and '-'; and not " ..
+      "model, test or perilune)", name)
   end
   local made, message = internal().process.new_folder(name)
   if not made then leave("new: %s", made == nil and message or name .. " is there already") end
