@@ -78,11 +78,16 @@ local function draw(epoch)
   return rest <= 0 or os.execute(("sleep %.4f"):format(rest)) -- nil when Ctrl-C has ended it
 end
 
-for epoch = 1, o.epochs do
-  local current = cross_entropy(net(X), y)
-  adam:zero_grad()
-  current:backward()
-  adam:step()
-  loss = current:item()
-  if (epoch == o.epochs or live and epoch % o.every == 0) and not draw(epoch) then break end
+local function learn()
+  for epoch = 1, o.epochs do
+    local current = cross_entropy(net(X), y)
+    adam:zero_grad()
+    current:backward()
+    adam:step()
+    loss = current:item()
+    if (epoch == o.epochs or live and epoch % o.every == 0) and not draw(epoch) then break end
+  end
 end
+
+local ok, message = pcall(learn)
+if not ok and not tostring(message):find "interrupted!$" then error(message, 0) end -- Ctrl-C ends it
