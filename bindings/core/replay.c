@@ -163,7 +163,8 @@ static void check_strangers(lua_State *L, bind_state *S, peri_plan *plan, const 
 static void keep_plan(lua_State *L, bind_state *S, replay *r, peri_plan **plan, int watched, int top) {
   int at = 0;
   while (at < PLANS && r->plans[at] != NULL) at++;
-  if (at == PLANS) at = (r->last + 1) % PLANS;
+  const bool crowded = at == PLANS;
+  if (crowded) at = (r->last + 1) % PLANS;
   lua_pushvalue(L, watched);
   lua_setiuservalue(L, 1, FIRST + 2 * at);
   push_others(L, S, top);
@@ -174,7 +175,11 @@ static void keep_plan(lua_State *L, bind_state *S, replay *r, peri_plan **plan, 
   r->last = at;
   *plan = NULL;
   r->refused = 0;
-  r->reason[0] = '\0';
+  snprintf(r->reason, sizeof r->reason, "%s",
+           crowded
+               ? "more than 16 kinds of arguments came, and the oldest is forgotten (a number that changes may be a "
+                 "tensor)"
+               : "");
 }
 
 /* Calls the step at the stack's place behind `top` with its arguments. */
@@ -357,15 +362,17 @@ static int to_text(lua_State *L) {
   char line[96 + sizeof r->reason];
   luaL_buffinit(L, &text);
   if (plan == NULL) {
-    snprintf(line, sizeof line, "plan of nothing yet%s%s", r->reason[0] != '\0' ? ": " : "", r->reason);
+    snprintf(line, sizeof line, "plan of nothing%s%s%s", r->refused > 0 ? "" : " yet", r->reason[0] != '\0' ? ": " : "",
+             r->reason);
     luaL_addstring(&text, line);
     luaL_pushresult(&text);
     return 1;
   }
-  snprintf(line, sizeof line, "plan of %d steps over %zu bytes, replayed %lld times", peri_plan_steps(plan),
-           peri_plan_bytes(plan), (long long)r->replays[r->last]);
+  const int n = peri_plan_steps(plan);
+  snprintf(line, sizeof line, "plan of %d step%s over %zu bytes, replayed %lld time%s", n, n == 1 ? "" : "s",
+           peri_plan_bytes(plan), (long long)r->replays[r->last], r->replays[r->last] == 1 ? "" : "s");
   luaL_addstring(&text, line);
-  for (int i = 0; i < peri_plan_steps(plan); i++) {
+  for (int i = 0; i < n; i++) {
     const peri_plan_step step = peri_plan_step_at(plan, i);
     add_step(&text, &step, peri_min(TIMED, r->replays[r->last] - 1));
   }
@@ -420,7 +427,7 @@ void bind_open_replay(lua_State *L, bind_state *S) {
        "step takes up to 16 tensors, and numbers, strings or booleans, each value of which is recorded for itself; it "
        "gives up to 16 tensors, which come detached. It must do the same whenever it is called with such arguments: of "
        "what it finds in tables, nothing is looked at again. Other shapes, train or eval mode, frozen parameters, other "
-       "variables are recorded for themselves; lr, parameters and data may change in between.\n"
+       "variables are recorded for themselves, the last 16 of all these; lr, parameters and data may change in between.\n"
        "What cannot be replayed is done by step itself, and plan.reason says why: a value that the script reads (item, "
        "comparison, printing), hooks, layers and optimizers written in Lua, shapes by values, random generators, "
        "schedules, a result that is part of a graph. plan.plans, plan.replays, plan.calls count; plan.bytes is what "
