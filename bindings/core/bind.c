@@ -1,6 +1,8 @@
 /* The state that belongs to one Lua state, and what is registered in it: functions, parts, documentation. */
+#define _GNU_SOURCE /* dladdr */
 #include "bind.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 static const char state_key, documents_key, parts_key;
@@ -37,7 +39,25 @@ static void make_context(lua_State *L, const peri_options *options, peri_context
 }
 
 /* The registry learns of the state last: where memory ran out on the way, the next call begins anew. */
+/* A library by the address of something in it. */
+static const char *path_of(const void *address) {
+  Dl_info info;
+  return dladdr(address, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "?";
+}
+
+/* Two copies of the module in one state would not know each other's objects. The registry says which is the first. */
+static void check_alone(lua_State *L) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.copy") == LUA_TLIGHTUSERDATA &&
+      lua_touserdata(L, -1) != (const void *)&state_key)
+    luaL_error(L, "perilune: %s is loaded into a Lua state that has a copy already, %s (expected one of them)",
+               path_of(&state_key), path_of(lua_touserdata(L, -1)));
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&state_key);
+  lua_setfield(L, LUA_REGISTRYINDEX, "perilune.copy");
+  lua_pop(L, 1);
+}
+
 static bind_state *open_state(lua_State *L, const peri_options *options, peri_context *context) {
+  check_alone(L);
   bind_state *S = lua_newuserdatauv(L, sizeof *S, 0);
   *S = (bind_state){.context = NULL, .print = {.precision = 4, .threshold = 1000, .edge_items = 3}};
   lua_createtable(L, 0, 1);

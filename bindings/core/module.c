@@ -228,7 +228,18 @@ static const bind_function functions[] = {
 /* For tests: they make calls fail and reach nothing. */
 static const luaL_Reg hooks[] = {{"_fail_after", fail_after}, {"_looks", looks}, {NULL, NULL}};
 
+/* In another Lua than 5.4 nothing may be called that this one alone has (lua_later.h). */
+static int refuse_lua(lua_State *L) {
+  enum { GLOBALS_OF_5_1 = -10002 };
+  if (lua_getglobal != NULL)
+    lua_getglobal(L, "_VERSION");
+  else
+    lua_getfield(L, GLOBALS_OF_5_1, "_VERSION");
+  return luaL_error(L, "perilune needs Lua 5.4, this is %s", lua_tolstring(L, -1, NULL));
+}
+
 int luaopen_perilune(lua_State *L) {
+  if (lua_newuserdatauv == NULL) return refuse_lua(L);
   bind_state *S = bind_open(L, NULL);
   lua_newtable(L);
   int module = lua_gettop(L);

@@ -111,6 +111,7 @@ static void keep_environment(lua_State *L) {
 
 static int set_up(lua_State *L) {
   limits *l = lua_touserdata(L, 1);
+  lua_gc(L, LUA_GCGEN, 0, 0); /* most tensors die young */
   luaL_openlibs(L);
   peri_context_retain(l->context);
   bind_open_in(L, l->context);

@@ -21,7 +21,16 @@ foreach(way cmake pkg-config)
   add_test(NAME ${way}-host-missing COMMAND ${directory}/host nowhere.lua)
   set_tests_properties(${way}-host-missing PROPERTIES PASS_REGULAR_EXPRESSION "^host: cannot open nowhere\\.lua")
   add_test(NAME ${way}-lend COMMAND ${directory}/lend)
-  set_tests_properties(${way}-host ${way}-host-status ${way}-host-missing ${way}-lend PROPERTIES FIXTURES_REQUIRED made)
+  add_test(NAME ${way}-limits COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/guest.lua ${directory})
+  set_tests_properties(${way}-limits PROPERTIES PASS_REGULAR_EXPRESSION "^it gave 1\n$")
+  add_test(NAME ${way}-limits-time COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/greedy.lua . 0.05)
+  set_tests_properties(${way}-limits-time PROPERTIES PASS_REGULAR_EXPRESSION "^out of time: ")
+  add_test(NAME ${way}-limits-sandbox COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/fit.lua)
+  set_tests_properties(${way}-limits-sandbox PROPERTIES PASS_REGULAR_EXPRESSION "^an error: .*attempt to index a nil value")
+  add_test(NAME ${way}-game COMMAND ${directory}/game ${CMAKE_CURRENT_SOURCE_DIR}/game.lua 2000 now)
+  set_tests_properties(${way}-game PROPERTIES PASS_REGULAR_EXPRESSION "^2000 ticks, .* the longest [0-9.]+\n$")
+  set_tests_properties(${way}-host ${way}-host-status ${way}-host-missing ${way}-lend ${way}-limits ${way}-limits-time
+    ${way}-limits-sandbox ${way}-game PROPERTIES FIXTURES_REQUIRED made)
 endforeach()
 
 # What scripts have trained, scored by hosts without Lua, and a training without Lua.
