@@ -7,6 +7,13 @@ Progress.__index = Progress
 local INTERVAL = 0.1 -- seconds between two writings of the line on a terminal
 local PLAIN_LINES = 20
 
+-- A host may have left io out: then nothing is said.
+local function say(text)
+  if not io then return end
+  io.stderr:write(text)
+  io.stderr:flush()
+end
+
 local function clock(seconds)
   seconds = math.floor(seconds + 0.5)
   if seconds < 3600 then return ("%d:%02d"):format(seconds // 60, seconds % 60) end
@@ -36,7 +43,7 @@ local function text(self, epoch, passed)
 end
 
 local function rewrite(self, line)
-  internal.say(("\r%s\27[K"):format(line))
+  say(("\r%s\27[K"):format(line))
   self.open = true
 end
 
@@ -54,7 +61,7 @@ function Progress:epoch(state)
   if self.terminal then
     rewrite(self, text(self, state.epoch, state.epoch * (self.rows or 0)))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
-    internal.say(text(self, state.epoch, state.epoch * (self.rows or 0)) .. "\n")
+    say(text(self, state.epoch, state.epoch * (self.rows or 0)) .. "\n")
   end
 end
 
@@ -64,12 +71,12 @@ function Progress:pause(seconds) self.start = self.start + seconds end
 function Progress:note(message)
   if not self.on then return end
   self:__close()
-  internal.say(message .. "\n")
+  say(message .. "\n")
 end
 
 -- Also when an error ends the training: what follows begins on a line of its own.
 function Progress:__close()
-  if self.open then internal.say "\n" end
+  if self.open then say "\n" end
   self.open = false
 end
 
