@@ -137,7 +137,7 @@ function tools.kernel(...)
   if #words ~= 1 or options.user and options.prefix then
     leave("kernel: what to do is missing, or too much\n%s", KERNEL)
   end
-  if words[1] ~= "install" then return host.load "program.kernel"(words[1]) end
+  if words[1] ~= "install" then leave("kernel: %s", host.load "program.kernel"(words[1])) end
   local folder = data_folder(options) .. "/kernels/perilune"
   local ok, message = internal().process.mkdir(folder)
   if not ok then leave("kernel install: %s", message) end
