@@ -291,7 +291,7 @@ static void open_module(void) {
   lua_call(L, 1, 1);
   PERI_CHECK(lua_rawequal(L, 1, 2), "require finds it");
   run(L, "local peri = require 'perilune'\n"
-         "assert(peri.get_num_threads() == 3 and peri.memory().limit == 2^26)\n"
+         "assert(peri.get_num_threads() == 1 and peri.memory().limit == 2^26)\n" /* the later options */
          "for name in pairs(_G) do assert(before[name] or name == 'before', name) end");
   close_state(L);
 }
@@ -484,9 +484,9 @@ static void interruption(void) {
          "for _, row in ipairs {'exp', 't', 'sum', 'clone'} do\n" /* small operations and views too */
          "  ok, message = pcall(a[row], a)  assert(not ok and message:find 'interrupted$', row)\n"
          "end\n"
-         "assert(a:equal(b))");
+         "ok, message = pcall(a.equal, a, b)  assert(not ok and message:find 'interrupted$', message)");
   peri_clear_cancel(context);
-  run(L, "assert(a:matmul(a).shape[1] == 400)");
+  run(L, "assert(a:equal(b) and a:matmul(a).shape[1] == 400)");
   for (int i = 0; i < 20; i++) {
     pthread_t thread;
     pthread_create(&thread, NULL, raise_flag, context);
