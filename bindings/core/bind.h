@@ -8,6 +8,7 @@
  *   arguments.c  what they are given
  *   index.c      x[key]; key.c reads the key
  *   hooks.c      functions of scripts that a walk back calls
+ *   replay.c     steps that are replayed; closure.c what their functions rest on
  *   options.c    options, names of files and dtypes
  *
  * A handle is a userdata that owns one reference. The order of every binding: check arguments (owns
@@ -49,6 +50,7 @@ typedef enum bind_kind {
   BIND_SCHEDULE,
   BIND_LOADER,
   BIND_GENERATOR,
+  BIND_REPLAY,
   BIND_HOOK,
   BIND_ESTIMATOR, /* the first of several, in the order of svm.c's list */
   BIND_KINDS = BIND_ESTIMATOR + 8
@@ -283,10 +285,15 @@ void bind_open_nn(lua_State *L, bind_state *S);     /* pushes peri.nn */
 void bind_open_optim(lua_State *L, bind_state *S);  /* pushes peri.optim */
 void bind_open_data(lua_State *L, bind_state *S);   /* pushes peri.data, without what is written in Lua */
 void bind_open_files(lua_State *L, bind_state *S);  /* with the module's table on top: save, load */
+void bind_open_replay(lua_State *L, bind_state *S); /* with the module's table on top: replay */
 void bind_open_svm(lua_State *L, bind_state *S);    /* pushes peri.svm */
 /* pushes internal.data: what lua/ needs beside peri.data */
 void bind_open_data_internal(lua_State *L, bind_state *S);
+/* pushes internal.steps: epochs of a training in one call */
+void bind_open_steps(lua_State *L, bind_state *S);
 /* pushes internal.kernels: svm.kernel_matrix and what lua/svm.lua needs beside it */
 void bind_open_kernels(lua_State *L, bind_state *S);
+/* pushes internal.model */
+void bind_open_models(lua_State *L, bind_state *S);
 
 #endif

@@ -20,16 +20,20 @@ static const char *check_path(lua_State *L) {
   return path;
 }
 
+/* nil, and what the runtime has said behind its own word for what it did: the caller has a better one. */
+static int push_failure(lua_State *L, const peri_context *context) {
+  const char *message = peri_message(context), *said = strstr(message, ": ");
+  lua_pushnil(L);
+  lua_pushstring(L, said != NULL ? said + 2 : message);
+  return 2;
+}
+
 static int process_write(lua_State *L) {
   const char *path = check_path(L);
   size_t size = 0;
   const void *bytes = luaL_checklstring(L, 2, &size);
   peri_context *context = peri_lua_context(L);
-  if (peri_file_write_atomic(context, path, &bytes, &size, 1) != PERI_OK) {
-    lua_pushnil(L);
-    lua_pushstring(L, peri_message(context));
-    return 2;
-  }
+  if (peri_file_write_atomic(context, path, &bytes, &size, 1) != PERI_OK) return push_failure(L, context);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -53,11 +57,7 @@ static int process_read(lua_State *L) {
   const char *path = check_path(L);
   content *c = bind_push_box(L, sizeof *c, free_content);
   c->context = peri_lua_context(L);
-  if (peri_file_read(c->context, path, &c->bytes, &c->size) != PERI_OK) {
-    lua_pushnil(L);
-    lua_pushstring(L, peri_message(c->context));
-    return 2;
-  }
+  if (peri_file_read(c->context, path, &c->bytes, &c->size) != PERI_OK) return push_failure(L, c->context);
   lua_pushlstring(L, c->bytes != NULL ? c->bytes : "", c->size);
   peri_free(c->context, c->bytes, c->size);
   c->bytes = NULL;

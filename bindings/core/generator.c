@@ -17,6 +17,7 @@ static void push_state(lua_State *L, bind_state *S, const peri_stream *stream) {
 
 static peri_stream check_state(lua_State *L, bind_state *S, int index, const char *operation) {
   const peri_tensor *state = bind_check_tensor(L, S, index, operation, "state");
+  peri_refuse_replay(S->context, "%s sets a stream of random numbers", operation);
   const peri_layout *layout = &state->layout;
   char text[PERI_SHAPE_TEXT];
   if (layout->dtype != PERI_INT64 || layout->ndim != 1 || layout->shape[0] != 2)
@@ -52,6 +53,7 @@ static int new_generator(lua_State *L) {
 
 static int manual_seed(lua_State *L) {
   peri_stream *stream = self(L, "manual_seed");
+  peri_refuse_replay(bind_here(L)->context, "manual_seed sets a stream of random numbers");
   *stream = (peri_stream){.seed = (uint64_t)bind_check_whole(L, 2, "manual_seed", "seed", LUA_MININTEGER)};
   lua_settop(L, 1);
   return 1;

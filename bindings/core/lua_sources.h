@@ -14,5 +14,7 @@ struct peri_lua_source {
 };
 
 extern const struct peri_lua_source peri_lua_sources[];
+/* Files of runtime/, "kernels/mathfun.h", of which models in C have functions; the module's alone. */
+extern const struct peri_lua_source peri_runtime_sources[];
 
 #endif

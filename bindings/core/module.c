@@ -254,6 +254,8 @@ int luaopen_perilune(lua_State *L) {
   bind_set_documented(L, S, functions);
   bind_set_functions(L, S, hooks);
   bind_open_files(L, S);
+  lua_settop(L, module);
+  bind_open_replay(L, S);
   lua_pushstring(L, peri_version());
   lua_setfield(L, module, "version");
   bind_open_parts(L, S, module);

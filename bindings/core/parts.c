@@ -42,6 +42,11 @@ static const part parts[] = {
     {"train", NULL, "Training",
      "The training loop of a network, and networks as estimators, which fit and predict as machines do."},
     {"metrics", NULL, "Metrics", "How good predictions are: what was predicted, then what is true."},
+    {"model", NULL, "Pipelines and models",
+     "What prepares features and what learns from them as one; and what was trained as C. peri.save_model and "
+     "peri.load_model write and read files, which programs without Lua read, too."},
+    {.name = "save_model", .file = "model.files"},
+    {.name = "load_model", .file = "model.files"},
     {"select", NULL, "Selecting models",
      "Which model, with which parameters. An estimator is whatever has fit, predict and score: a machine, a network of "
      "train, a table written in Lua."},
@@ -50,6 +55,8 @@ static const part parts[] = {
     {"run", NULL, "Records of runs", "What a run was made with, and what came of it, in a folder of its own."},
     {"script", NULL, "Scripts",
      "What experiments have in common: options of the command line, tables of results, times, a folder of pictures."},
+    {"interactive", NULL, "At the prompt and in a notebook",
+     "What the commands of the prompt do, as functions, and what a notebook shows."},
     {"Function", NULL, "Functions with a gradient of one's own",
      "peri.Function.extend makes functions whose gradient is written in Lua, and which are then a part of the graph as "
      "operations are.",
@@ -88,12 +95,16 @@ static void push_parts(lua_State *L, bind_state *S) {
 static const part internal_parts[] = {{.name = "process", .open = bind_open_process},
                                       {.name = "data", .open = bind_open_data_internal},
                                       {.name = "kernels", .open = bind_open_kernels},
+                                      {.name = "steps", .open = bind_open_steps},
                                       {.name = "parts", .open = push_parts},
                                       {.name = "autograd", .open = bind_open_autograd},
+                                      {.name = "model", .open = bind_open_models},
                                       {.name = "check"},
                                       {.name = "json"},
+                                      {.name = "text"},
                                       {.name = "tree"},
                                       {.name = "augment"},
+                                      {.name = "base64"},
                                       {.name = "describe_tensor"}};
 
 static const part *find_part(const part *list, size_t n, const char *name) {
@@ -139,6 +150,17 @@ static int load_piece(lua_State *L) {
   lua_replace(L, 1);
   lua_call(L, top - 1, 1);
   return 1;
+}
+
+/* internal.source(name): the text of a file of the runtime, "kernels/mathfun.h" */
+static int push_runtime_source(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  for (const struct peri_lua_source *source = peri_runtime_sources; source->name != NULL; source++) {
+    if (strcmp(source->name, name) != 0) continue;
+    lua_pushlstring(L, source->text, source->size);
+    return 1;
+  }
+  return luaL_error(L, "no file %s", name);
 }
 
 /* ---- opening ---- */
@@ -274,7 +296,8 @@ static void open_select(lua_State *L, bind_state *S, int module) {
 /* ---- the module's and the internal table ---- */
 
 static void open_internal(lua_State *L, bind_state *S, int module) {
-  static const luaL_Reg internals[] = {{"load", load_piece}, {"part", part_name}, {NULL, NULL}};
+  static const luaL_Reg internals[] = {
+      {"load", load_piece}, {"part", part_name}, {"source", push_runtime_source}, {NULL, NULL}};
   bind_push_internal(L);
   bind_set_functions(L, S, internals);
   lua_createtable(L, 0, 1);

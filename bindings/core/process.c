@@ -180,4 +180,5 @@ void bind_open_process(lua_State *L, bind_state *S) {
   lua_newtable(L);
   bind_set_functions(L, S, functions);
   bind_open_folders(L, S);
+  bind_open_terminal(L);
 }

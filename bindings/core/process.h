@@ -23,6 +23,8 @@
  *   list(path)          ->  names, times, or nil, message
  *     what a folder holds, in no order; times[name] is when it was last written, in nanoseconds
  *   is_terminal(descriptor)  ->  boolean
+ *   terminal_pictures()  ->  "kitty", "sixel" or nil
+ *     the protocol that the terminal at standard input and output says it has; nothing is written to anything else
  *
  * Where the context is confined to a folder (data/place.h), paths lie in it, and programs are an error.
  *
@@ -30,11 +32,13 @@
  * and the call raises. Nothing stays behind after any error: no child, no descriptor, no memory. */
 void bind_open_process(lua_State *L, bind_state *S);
 
-/* ---- within process.c and folders.c ---- */
+/* ---- within process.c, folders.c and terminal.c ---- */
 
 /* The metatable `name` of handles that `close` ends, as often as it is called: __close on every way out of a call, and
  * __gc for a state that is torn down. */
 void bind_open_closing(lua_State *L, const char *name, lua_CFunction close);
+/* Puts terminal_pictures into the table on the top. */
+void bind_open_terminal(lua_State *L);
 /* Puts what is about files and folders into the table on the top. */
 void bind_open_folders(lua_State *L, bind_state *S);
 

@@ -20,6 +20,7 @@ int bind_shown_outputs(const peri_op *op) {
 }
 
 void bind_push_element(lua_State *L, const peri_view *x) {
+  peri_refuse_replay(bind_here(L)->context, "the script reads a value of a tensor");
   switch (x->layout.dtype) {
   case PERI_BOOL:
     lua_pushboolean(L, *(const uint8_t *)x->data);
@@ -231,8 +232,8 @@ static void register_row(lua_State *L, bind_state *S, const peri_op *op, int mod
 }
 
 void bind_rows(lua_State *L, bind_state *S, int module, int methods, int meta) {
-  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
-    for (const peri_op *const *row = *group; *row != NULL; row++) {
+  for (const peri_op_group *group = peri_op_groups; group->rows != NULL; group++) {
+    for (const peri_op *const *row = group->rows; *row != NULL; row++) {
       if (!((*row)->flags & PERI_OP_INTERNAL)) register_row(L, S, *row, module, methods, meta);
     }
   }
@@ -278,13 +279,14 @@ static void push_params(lua_State *L, const peri_op *op) {
   }
 }
 
-/* peri.ops(): a list of {name, also, params, outputs or list, doc, sample, low, high, gradient, metamethod, flags...}
+/* peri.ops(): a list of {name, also, subject, params, outputs or list, doc, sample, low, high, gradient, metamethod,
+ * flags...}
  */
 int bind_list_ops(lua_State *L) {
   int n = 0;
   lua_newtable(L);
-  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
-    for (const peri_op *const *row = *group; *row != NULL; row++) {
+  for (const peri_op_group *group = peri_op_groups; group->rows != NULL; group++) {
+    for (const peri_op *const *row = group->rows; *row != NULL; row++) {
       const peri_op *op = *row;
       if (op->flags & PERI_OP_INTERNAL) continue;
       lua_createtable(L, 0, 16);
@@ -298,6 +300,8 @@ int bind_list_ops(lua_State *L) {
       lua_setfield(L, -2, "metamethod");
       lua_pushstring(L, op->also);
       lua_setfield(L, -2, "also");
+      lua_pushstring(L, group->subject);
+      lua_setfield(L, -2, "subject");
       lua_pushboolean(L, op->list != NULL);
       lua_setfield(L, -2, "list");
       lua_pushinteger(L, bind_shown_outputs(op));

@@ -100,6 +100,7 @@ peri_tensor *bind_state_tensor(lua_State *L, bind_state *S, int state, const cha
 }
 
 double bind_state_number(lua_State *L, bind_state *S, int state, const char *name) {
+  peri_refuse_replay(S->context, "a state is loaded");
   const peri_tensor *x = bind_state_tensor(L, S, state, name);
   return peri_load_number(x->layout.dtype, x->data);
 }

@@ -88,11 +88,13 @@ static void push_single(lua_State *L, int index, const char *method) {
     lua_pushvalue(L, index);
     return;
   }
+  bind_check_tensor(L, bind_here(L), index, method, "x"); /* whose memory may have been taken back */
   if (x->layout.numel != 1) {
     bind_error(L, method, "Lua compares single values, and the tensor is %s (use a:%s(b) for each element)",
                peri_shape_text(x->layout.ndim, x->layout.shape, text), method);
   }
   if (x->layout.dtype == PERI_BOOL) {
+    peri_refuse_replay(bind_here(L)->context, "the script reads a value of a tensor");
     lua_pushinteger(L, peri_load_integer(PERI_BOOL, x->data));
   } else {
     bind_push_element(L, &x->view);
@@ -121,7 +123,8 @@ static int collect_handle(lua_State *L) {
 static int release(lua_State *L) {
   bind_state *S = bind_here_always(L);
   if (bind_is_released(L, S, 1)) return 0;
-  const peri_tensor *x = bind_self(L, "release");
+  const peri_tensor *x = bind_to_tensor(L, S, 1); /* also one whose memory was taken back */
+  if (x == NULL) x = bind_self(L, "release");
   if (x->known) return bind_error(L, "release", "the tensor is a parameter or a gradient, and others hold it");
   bind_handle *handle = lua_touserdata(L, 1);
   if (bind_in_finaliser(L)) {
@@ -193,9 +196,11 @@ int bind_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char
 
 void bind_set_tensor_property(lua_State *L, bind_state *S, peri_tensor *x, const char *name) {
   if (strcmp(name, "requires_grad") == 0 && lua_isboolean(L, 3)) {
+    peri_refuse_replay(S->context, "the script sets requires_grad");
     BIND_TRY(L, S, peri_require_grad(x, lua_toboolean(L, 3)));
     if (x->requires_grad && !x->known) bind_register_handle(L, S, 1);
   } else if (strcmp(name, "grad") == 0 && lua_isnil(L, 3)) {
+    peri_refuse_replay(S->context, "the script drops a gradient");
     peri_tensor_release(&x->grad);
   } else {
     bind_error(L, "tensor", "field %s cannot be set to %s", name, bind_describe(L, 3));

@@ -265,6 +265,7 @@ static int totable(lua_State *L) {
 static int bytes(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_tensor *x = bind_self(L, "bytes");
+  peri_refuse_replay(S->context, "the script reads the bytes of a tensor");
   if (!x->contiguous) {
     peri_tensor **copy = bind_new_tensor(L, S);
     BIND_TRY(L, S, peri_tensor_contiguous(x, copy));

@@ -20,6 +20,7 @@ static int uniform(lua_State *L) {
 
 /* The elements of the tensor at index, one behind the other: n of that dtype. NULL when there is none, and it may. */
 static const void *check_list(lua_State *L, int index, const char *name, peri_dtype dtype, int64_t n, bool optional) {
+  peri_refuse_replay(bind_here(L)->context, "a measure gives the script a number");
   if (optional && lua_isnoneornil(L, index)) return NULL;
   const peri_tensor *x = bind_check_tensor(L, bind_here(L), index, "measures", name);
   if (x->layout.dtype != dtype || x->layout.ndim != 1 || !x->contiguous || (n >= 0 && x->layout.numel != n))
@@ -61,6 +62,7 @@ static int hits(lua_State *L) {
   bind_state *S = bind_here(L);
   const peri_tensor *scores = bind_check_tensor(L, S, 1, "hits", "scores"),
                     *y = bind_check_tensor(L, S, 2, "hits", "y");
+  peri_refuse_replay(S->context, "a measure gives the script a number");
   const peri_layout *rows = &scores->layout;
   if (rows->ndim != 2 || y->layout.ndim != 1 || y->layout.shape[0] != rows->shape[0] || rows->shape[1] < 1 ||
       !peri_is_float(rows->dtype) || y->layout.dtype != PERI_INT64)

@@ -1,5 +1,6 @@
 /* Mini-batches: `for x, y in loader do`. */
 #include "data.h"
+#include "loader.h"
 #include "bindings/core/names.h"
 #include "bindings/core/rows.h"
 #include "data/streams.h"
@@ -14,7 +15,7 @@
 
 #define MAX_LOADED 16
 
-typedef struct loader {
+struct data_loader {
   peri_context *context;
   int tensors;
   peri_tensor *tensor[MAX_LOADED]; /* contiguous */
@@ -24,7 +25,8 @@ typedef struct loader {
   bool resumed;         /* it stands within an epoch that another loader began: the next loop goes on there */
   uint64_t seed, epoch; /* epochs that were begun */
   int64_t *order;       /* n positions from 0 when shuffling */
-} loader;
+};
+typedef struct data_loader loader;
 
 static void close_loader(void *object) {
   loader *l = object;
@@ -55,6 +57,7 @@ static peri_status take_batch(const loader *l, int i, int64_t count, peri_tensor
   peri_tensor *x = l->tensor[i];
   peri_layout layout = x->layout;
   layout.shape[0] = count;
+  PERI_TRY(peri_tensor_check_read(x, "loader", "a tensor"));
   if (!l->shuffle) {
     layout.numel = x->layout.shape[0] == 0 ? 0 : x->layout.numel / x->layout.shape[0] * count;
     layout.offset = peri_tensor_offset(x) + l->next * layout.strides[0];
@@ -114,6 +117,7 @@ static int next_batch(lua_State *L) {
   bind_state *S = bind_here(L);
   loader *l = lua_touserdata(L, 1); /* only __call of loaders leads here */
   bool begins = lua_isnil(L, 3);
+  peri_refuse_replay(S->context, "it takes mini-batches from a loader");
   int64_t count;
   peri_tensor **handles[MAX_LOADED];
   luaL_checkstack(L, l->tensors + 4, "loader");
@@ -128,10 +132,52 @@ static int next_batch(lua_State *L) {
   return l->tensors;
 }
 
+int64_t data_count_batches(const loader *l) {
+  return l->drop_last ? l->n / l->batch_size : (l->n + l->batch_size - 1) / l->batch_size;
+}
+
 static int loader_length(lua_State *L) {
-  const loader *l = lua_touserdata(L, 1);
-  lua_pushinteger(L, l->drop_last ? l->n / l->batch_size : (l->n + l->batch_size - 1) / l->batch_size);
+  lua_pushinteger(L, (lua_Integer)data_count_batches(lua_touserdata(L, 1)));
   return 1;
+}
+
+/* ---- without a loop of Lua ---- */
+
+loader *data_plain_loader(lua_State *L, bind_state *S, int index, int n) {
+  if (!bind_is(L, S, index, BIND_LOADER)) return NULL;
+  loader *l = lua_touserdata(L, index);
+  const bool augmented = lua_getiuservalue(L, index, 1) != LUA_TNIL;
+  lua_pop(L, 1);
+  return augmented || l->tensors != n ? NULL : l;
+}
+
+peri_status data_begin_epoch(loader *l) {
+  PERI_TRY(start_epoch(l));
+  l->given = NULL; /* a loop that is under way ends with an error */
+  return PERI_OK;
+}
+
+int64_t data_rows_ahead(const loader *l) {
+  const int64_t count = peri_min(l->batch_size, l->n - l->next);
+  return l->drop_last && count < l->batch_size ? 0 : count;
+}
+
+void data_pass_rows(loader *l) { l->next += data_rows_ahead(l); }
+
+peri_status data_take_rows(const loader *l, int i, peri_tensor **into) {
+  const peri_tensor *x = l->tensor[i];
+  const int64_t count = data_rows_ahead(l);
+  peri_layout layout = x->layout;
+  layout.shape[0] = count;
+  if (*into == NULL) {
+    peri_layout_set(&layout, layout.dtype, layout.ndim, layout.shape);
+    PERI_TRY(peri_tensor_empty(l->context, &layout, into));
+  }
+  const size_t bytes = (size_t)(x->layout.numel / l->n) * peri_dtype_size(layout.dtype);
+  (*into)->storage->version++;
+  if (l->shuffle) return peri_gather_rows(l->context, count, bytes, x->data, l->order + l->next, 0, (*into)->data);
+  memcpy((*into)->data, x->data + (size_t)l->next * bytes, (size_t)count * bytes);
+  return PERI_OK;
 }
 
 /* ---- where a loader stands ---- */

@@ -85,20 +85,70 @@ local function formatted(text)
   return table.concat(lines, "\n")
 end
 
+-- Operations by subject, in the order of their table: {{subject =, names = {name, ..}}, ..}. Forms in place stand under
+-- their operation alone.
+local function subjects()
+  local list, by_name = {}, {}
+  for _, op in ipairs(peri.ops()) do
+    local entry = by_name[op.subject]
+    if not entry then
+      entry = { subject = op.subject, names = {} }
+      list[#list + 1], by_name[op.subject] = entry, entry
+    end
+    entry.names[#entry.names + 1] = op.name
+  end
+  for _, entry in ipairs(list) do table.sort(entry.names) end
+  return list
+end
+
+-- A line of the contents: as many names as fit behind what they are the names of.
+local function line_of_contents(heading, list)
+  local line = ("  %-24s"):format(heading)
+  for i, name in ipairs(list) do
+    if #line + 1 + #name + (i < #list and 3 or 0) > WIDTH then return line .. " .." end
+    line = line .. " " .. name
+  end
+  return line
+end
+
+-- Functions of the module that are neither operations nor parts.
+local function others(parts)
+  local known, list = {}, {}
+  for _, part in ipairs(parts) do known[part.name] = true end
+  for _, op in ipairs(peri.ops()) do
+    known[op.name], known[op.name .. "_"] = true, true
+    for name in (op.also or ""):gmatch "%S+" do known[name], known[name .. "_"] = true, true end
+  end
+  for _, name in ipairs(names_in(peri)) do if not known[name] then list[#list + 1] = name end end
+  return list
+end
+
 local function overview()
-  local parts = names.parts() -- which may be callable themselves: peri.run
+  local parts = names.parts()
   local lines = {
-    "Perilune " .. peri.version .. ". help(f), help \"name\", help(value) or help(part) says more.",
-    "Functions of peri:", list_of_names(peri),
+    ("Perilune %s. help \"name\", help(f) or help(value) says more, help \"losses\" or"):format(peri.version),
+    "help(peri.nn) all of a subject or a part.", "Operations on tensors: peri.name(x, ..) and x:name(..)",
   }
+  for _, entry in ipairs(subjects()) do lines[#lines + 1] = line_of_contents(entry.subject, entry.names) end
+  lines[#lines + 1] = line_of_contents("The module", others(parts))
   for _, part in ipairs(parts) do
     if #names_in(part.value) > 0 then
       lines[#lines + 1] = ("peri.%s: %s"):format(part.name, part.title)
       lines[#lines + 1] = list_of_names(part.value)
     end
   end
-  lines[#lines + 1] = "Methods of tensors:"
-  lines[#lines + 1] = list_of_names(internal.classes.Tensor)
+  return table.concat(lines, "\n")
+end
+
+-- The signatures of all operations of a subject, or nil.
+local function of_subject(word)
+  local list = word:lower() == "the module" and others(names.parts()) or nil
+  for _, entry in ipairs(list and {} or subjects()) do
+    if entry.subject:lower() == word:lower() then list = entry.names end
+  end
+  if not list then return nil end
+  local lines = {}
+  for i, name in ipairs(list) do lines[i] = wrapped_signature(peri.documentation(peri[name]):match "^[^\n]*") end
   return table.concat(lines, "\n")
 end
 
@@ -199,8 +249,8 @@ local function text_of(x)
   if peri.is_tensor(x) then return TENSOR .. "\n" .. list_of_names(internal.classes.Tensor) end
   if type(x) == "string" then
     if x == "tensor" then return formatted(peri.documentation(peri.tensor)) .. "\n\n" .. text_of(peri.zeros(1)) end
-    local texts = {}
-    for _, value in ipairs(by_name(x)) do
+    local texts = { of_subject(x) }
+    for _, value in ipairs(#texts == 0 and by_name(x) or {}) do
       if type(value) ~= "string" then texts[#texts + 1] = text_of(value) end
     end
     local close
@@ -223,6 +273,8 @@ local function text_of(x)
   end
   return text or "there is no documentation of " .. (type(x) == "string" and x or "this " .. type(x))
 end
+
+internal.help_text = text_of
 
 return function(...)
   if select("#", ...) == 0 then return print(overview()) end

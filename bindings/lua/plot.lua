@@ -272,8 +272,10 @@ local function save(picture, paths, given)
       check.must_be("plot.save", ("path %d"):format(i), path, "a file name")
     end
     local format = (path:match("%.(%w+)$") or ""):lower()
-    if not out.FORMATS[format] then
-      local known = table.concat(check.sorted_keys(out.FORMATS), ", .")
+    if not out.FORMATS[format] or out.FORMATS[format].hidden then
+      local shown = {}
+      for name, row in pairs(out.FORMATS) do if not row.hidden then shown[name] = row end end
+      local known = table.concat(check.sorted_keys(shown), ", .")
       fail("plot.save: '%s' has no known extension (known: .%s)", clean(path), known)
     end
     if not wanted[format] then formats[#formats + 1] = format end
@@ -309,7 +311,51 @@ end
 local SAVE_DOC = [[
 %s:save(path, {scale = 2}) -> %s
 Writes .svg, .png, .pdf or .txt by the path's ending, or a list of paths in one go; folders are made. scale: of .png.]]
-local SHOW_DOC = "%s:show() -> %s\nDraws with characters in the terminal."
+local SHOW_DOC = [[
+%s:show() -> %s
+Draws in the terminal: pixels where it says that it has kitty's protocol or sixel, else characters; in a notebook, a
+picture. What is no terminal gets characters alone.]]
+
+-- How the terminal draws, which is asked once.
+local function protocol()
+  local terminal = internal.terminal or {}
+  local wanted = terminal.plots or "auto"
+  if wanted == "text" or not process.is_terminal(1) then return nil end
+  if wanted ~= "auto" then return wanted end
+  if terminal.answer == nil then terminal.answer = process.terminal_pictures() or false end
+  internal.terminal = terminal
+  return terminal.answer or nil
+end
+
+-- A PNG in pieces of at most 4,096 characters, as kitty's protocol has it.
+local function in_pieces(bytes)
+  local text, parts = internal.base64(bytes), {}
+  for from = 1, #text, 4096 do
+    local last = from + 4096 > #text
+    parts[#parts + 1] = ("\27_G%sm=%d;%s\27\\"):format(from == 1 and "f=100,a=T," or "", last and 0 or 1,
+      text:sub(from, from + 4095))
+  end
+  return table.concat(parts)
+end
+
+local function show(picture)
+  local drawn = protocol()
+  if not drawn then return print((as_text("plot.show", picture):gsub("\n$", ""))) end
+  warn_of_empty("plot.show", picture)
+  local told = {name = name_of(picture), doc = picture.doc}
+  if drawn == "kitty" then
+    io.stdout:write(in_pieces(out.render("plot.show", picture, write_picture, {"png"}, 1, told).png), "\n")
+  else
+    io.stdout:write(out.render("plot.show", picture, write_picture, {"sixel"}, 1, told).sixel, "\n")
+  end
+end
+
+-- For a notebook: whether a value is a figure or a page, and as bytes in each of the formats, if any.
+function internal.picture(value, formats)
+  local record = value ~= nil and RECORDS[value]
+  if not record or not formats then return record ~= nil and record ~= false end
+  return out.render("plot.show", record, write_picture, formats, 1.5, {name = name_of(record), doc = record.doc})
+end
 
 for name, methods in pairs{figure = Figure, page = Page} do
   internal.document("save", SAVE_DOC:format(name, name), function(self, ...)
@@ -317,7 +363,8 @@ for name, methods in pairs{figure = Figure, page = Page} do
     return self
   end, methods)
   internal.document("show", SHOW_DOC:format(name, name), function(self)
-    print((as_text("plot.show", record_of(self, "show", name)):gsub("\n$", "")))
+    local record = record_of(self, "show", name)
+    if internal.notebook then internal.notebook.display(self) else show(record) end
     return self
   end, methods)
 end

@@ -1,7 +1,7 @@
 -- peri.report: scripts run as programs of their own, and one page of what they printed and drew.
 local peri, internal = ...
 local process = internal.process
-local page = internal.load "report.page"
+local page = internal.load("report.page", internal.load("report.html", internal.base64))
 
 local check = internal.check
 local kinds = check.kinds

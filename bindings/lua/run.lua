@@ -162,4 +162,40 @@ internal.document("close", [[
 run:close()
 Ends the record: status becomes 'finished'.]], Run.close, Run)
 
+-- ---- records that are read back ----
+
+local reader = internal.load("run.read", peri, internal)
+
+internal.document("read", [[
+run.read(path) -> record
+Reads the record of a run back from its folder, of one that still runs too: what run.json has (name, config, seed,
+status, seconds, started, ...), path, rows (a table for each run:log), history (for each name that was a number:
+float64, an entry for each row, NaN where it had none) and figures (paths). Numbers that are not finite are what they
+were.
+Errors: a folder without run.json, files that are damaged; a last line that is not whole is left out.]],
+  function(path) return reader.read("run.read", path) end, run)
+internal.document("compare", [[
+run.compare(runs) -> comparison
+Several runs beside each other: runs is a list of folders or of what run.read gives, or the folder that has them
+(out/NAME). A list of the records with differing (names of the configuration that are not the same in all), measures
+(names of the histories) and labels; its text is a table of these, with the last value of each measure.
+Errors: as run.read; no runs.]], reader.compare, run)
+internal.document("plot", [[
+c:plot(measure, options) -> figure
+A line for each run of a comparison; by default of its first measure. Options are those of plot.figure.
+Errors: a measure that no run has.]], reader.plot, reader.Comparison)
+internal.set_class("run.comparison", "Methods of comparisons", reader.Comparison)
+
+-- For `perilune watch`: the page of a run's folder, or of all in a folder, and how many still run.
+function internal.run_page(folder)
+  local _ = peri.plot
+  local paths = reader.runs_in(folder)
+  local own = io.open(folder .. "/run.json")
+  if own then own:close() end
+  if own then paths = { folder } end
+  if #paths == 0 then return nil end
+  local page = internal.load("run.page", internal, internal.load("report.html", internal.base64), reader)
+  return page(folder:match "[^/]+/*$":gsub("/+$", ""), paths)
+end
+
 return run

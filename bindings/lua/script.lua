@@ -222,6 +222,7 @@ function Options:save(picture, name)
   check.read("save", "picture", picture, PICTURE)
   check.read("save", "name", name, NAME)
   if self.plots == "no" then return nil end
+  if internal.notebook then internal.notebook.display(picture) end
   local path = self.out .. "/" .. name
   local ok, message = pcall(picture.save, picture, { path .. ".svg", path .. ".png" })
   if ok then return path end

@@ -1,7 +1,7 @@
 -- peri.train: training loops, and networks as estimators.
 local peri, internal = ...
 local data = internal.load("train.data", peri, internal, internal.load("learn.input", peri, internal))
-local progress = internal.load("train.progress", internal.process, data)
+local progress = internal.load("train.progress", internal.process, data, internal)
 local measures = internal.load("train.measures", peri, internal)
 local checkpoint = internal.load("train.checkpoint", peri, internal)
 local watch = internal.load("train.watch", peri, measures)
@@ -16,6 +16,13 @@ local find = internal.load("train.find", peri, internal, data, { prepare = prepa
 
 local classes = estimator.classes
 local train = {}
+
+-- What predicts as train.fit's result does, of a model file: {model, dtype, classes, flat, input}.
+function internal.fitted_network(fields)
+  fields._class = "Fitted"
+  return setmetatable(fields, classes.Fitted)
+end
+
 internal.set_class("train.fitted", "Methods of networks as estimators", classes.Fitted)
 internal.set_class("train.Classifier", "Methods of networks as estimators", classes.Classifier)
 internal.set_class("train.Regressor", "Methods of networks as estimators", classes.Regressor)

@@ -6,6 +6,7 @@
 static const char call_key;
 
 int nn_call_hooked(lua_State *L, lua_CFunction plain) {
+  peri_refuse_replay(bind_here(L)->context, "a module has hooks");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &call_key);
   lua_insert(L, 1);
   for (int i = 1; i <= 3; i++) lua_pushvalue(L, lua_upvalueindex(i)); /* the state, the owner, the methods */
@@ -26,6 +27,7 @@ static int set_call(lua_State *L) {
 static int mark(lua_State *L) {
   const bind_state *S = bind_here(L);
   bool hooked = lua_toboolean(L, 2);
+  bind_here(L)->context->hooked++;
   switch (nn_kind_of(L, S, 1)) {
   case BIND_LAYER:
     nn_to_layer(L, S, 1)->hooked = hooked;

@@ -258,6 +258,11 @@ static int load_state_dict(lua_State *L) {
   int state = push_state(&w);
   bind_state_match(L, w.S, "load_state_dict", 2, state);
   lua_Integer n = (lua_Integer)lua_rawlen(L, w.tensors);
+  for (lua_Integer i = 1; i <= n; i++) { /* before the first is written */
+    lua_rawgeti(L, w.tensors, i);
+    BIND_TRY(L, w.S, peri_tensor_check_write(bind_to_tensor(L, w.S, -1), "load_state_dict", "a parameter"));
+    lua_pop(L, 1);
+  }
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, w.tensors, i);
     lua_rawgeti(L, w.list, i);
@@ -271,7 +276,20 @@ static int load_state_dict(lua_State *L) {
 
 /* ---- mode ---- */
 
+static bool mode_of(nn_walk *w, int index) {
+  switch (nn_kind_of(w->L, w->S, index)) {
+  case BIND_LAYER:
+    return nn_to_layer(w->L, w->S, index)->training;
+  case BIND_CONTAINER:
+    return ((nn_container *)lua_touserdata(w->L, index))->training;
+  default:
+    return ((nn_object *)lua_touserdata(w->L, index))->training;
+  }
+}
+
 static void set_mode(nn_walk *w, int index, bool training) {
+  if (w->S->context->recorder != NULL && mode_of(w, index) != training)
+    peri_refuse_this_time(w->S->context, "it changes a module to %s mode", training ? "train" : "eval");
   switch (nn_kind_of(w->L, w->S, index)) {
   case BIND_LAYER:
     nn_to_layer(w->L, w->S, index)->training = training;

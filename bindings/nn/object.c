@@ -186,6 +186,8 @@ static int forward(lua_State *L) {
     return bind_error(L, name, "there is no method forward (define function %s:forward(x))", name);
   }
   lua_insert(L, 1);
+  if (bind_here(L)->context->recorder != NULL)
+    peri_refuse_replay(bind_here(L)->context, "%s is a layer written in Lua", nn_name(L, bind_here(L), 2));
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
 }

@@ -87,8 +87,27 @@ static int path_of(lua_State *L) {
   return 1;
 }
 
+/* nn.plain(module) -> whether it is made of layers of the module's own alone, and nobody has given it hooks */
+static bool is_plain(lua_State *L, bind_state *S, int index) {
+  if (nn_to_layer(L, S, index) != NULL) return !nn_to_layer(L, S, index)->hooked;
+  if (!bind_is(L, S, index, BIND_CONTAINER)) return false;
+  const nn_container *container = lua_touserdata(L, index);
+  bool plain = container->runs && !container->hooked;
+  luaL_checkstack(L, 4, "plain");
+  for (int i = 1; i <= container->n && plain; i++) {
+    lua_getiuservalue(L, index, i);
+    plain = is_plain(L, S, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  return plain;
+}
+static int plain(lua_State *L) {
+  lua_pushboolean(L, is_plain(L, bind_here(L), 1));
+  return 1;
+}
+
 void nn_open_path(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"path", path_of}, {NULL, NULL}};
+  static const luaL_Reg list[] = {{"path", path_of}, {"plain", plain}, {NULL, NULL}};
   bind_set_internal(L, S, "nn", list);
 }
 

@@ -57,15 +57,15 @@ static int clip_grad_norm(lua_State *L) {
   const double limit = read_limit(L, operation, "max_norm");
   bind_options(L, 3, operation, options, NULL, values);
   peri_tensor **parameters = read_parameters(L, S, operation, &n);
-  BIND_TRY(L, S, peri_gradients_norm(S->context, n, parameters, values[0], &norm));
+  if (values[1] != 0) BIND_TRY(L, S, peri_gradients_norm(S->context, n, parameters, values[0], &norm));
   if (values[1] != 0 && !isfinite(norm)) {
     return bind_error(L, operation,
                       "the norm of the gradients is %f (expected a finite number, as error_if_nonfinite "
                       "is true)",
                       norm);
   }
-  const double factor = limit / (norm + 1e-6);
-  if (!(factor >= 1)) peri_gradients_scale(n, parameters, factor);
+  BIND_TRY(L, S, peri_gradients_clip(S->context, n, parameters, limit, values[0], &norm));
+  peri_refuse_replay(S->context, "clip_grad_norm_ gives the script a number");
   lua_pushnumber(L, norm);
   return 1;
 }

@@ -112,6 +112,7 @@ bool optim_set_option(lua_State *L, bind_state *S, peri_optimizer *optimizer, in
   const int at = peri_optimizer_option(kind, name);
   double options[PERI_OPTIMIZER_OPTIONS];
   if (at < 0) return false;
+  peri_refuse_replay(S->context, "it sets the %s of %s", name, kind->name);
   const peri_option *option = kind->options;
   while (strcmp(option->name, name) != 0) option++;
   memcpy(options, optimizer->groups[group].options, sizeof options);

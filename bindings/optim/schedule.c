@@ -263,6 +263,7 @@ static double read_metric(lua_State *L, const peri_schedule *schedule) {
 
 static int schedule_step(lua_State *L) {
   peri_schedule *schedule = check_schedule(L, "step");
+  peri_refuse_replay(bind_here(L)->context, "a schedule is stepped in it");
   if (schedule->kind->observe != NULL) {
     const double metric = read_metric(L, schedule);
     BIND_TRY(L, bind_here(L), peri_schedule_step(schedule, metric));

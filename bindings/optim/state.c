@@ -170,6 +170,7 @@ static void assign_buffers(lua_State *L, bind_state *S, int state) {
 int optim_load_state_dict(lua_State *L) {
   bind_state *S = bind_here(L);
   peri_optimizer *optimizer = optim_check_optimizer(L, "load_state_dict");
+  peri_refuse_replay(S->context, "a state is loaded");
   lua_settop(L, 2);
   const int state = push_state(L, S, optimizer);
   const int64_t n = optimizer->n, groups_n = optimizer->groups_n;

@@ -123,7 +123,9 @@ static peri_optimizer *check_written(lua_State *L) {
 
 /* internal.optim.ready(optimizer): raises when a gradient does not fit. */
 int optim_written_ready(lua_State *L) {
-  BIND_TRY(L, bind_here(L), peri_optimizer_check_gradients(check_written(L)));
+  peri_optimizer *optimizer = check_written(L);
+  peri_refuse_replay(optimizer->context, "%s is an optimizer written in Lua", optimizer->kind->name);
+  BIND_TRY(L, bind_here(L), peri_optimizer_check_gradients(optimizer));
   return 0;
 }
 
@@ -199,6 +201,7 @@ int optim_written_assign(lua_State *L) {
   bind_state *S = bind_here_always(L);
   peri_tensor *x = bind_check_tensor(L, S, 1, "assign", "x"), *value = bind_check_tensor(L, S, 2, "assign", "value");
   if (!peri_same_shape(&x->layout, &value->layout)) return bind_error(L, "assign", "the shapes differ");
+  BIND_TRY(L, S, peri_tensor_check_write(x, "assign", "x"));
   peri_parameter_assign(x, value);
   return 0;
 }

@@ -61,6 +61,11 @@ int peri_columns(lua_State *L) {
   return 1;
 }
 
+bool peri_colours(void) {
+  const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+  return (none == NULL || none[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
+}
+
 /* package.preload.perilune: opens the module, and lets Ctrl-C and --threads reach its context. */
 static int open_module(lua_State *L) {
   if (!load_module()) return luaL_error(L, "cannot load the module: %s", dlerror());
@@ -94,7 +99,7 @@ void peri_load_source(lua_State *L, const char *name) {
 
 /* text_of(value, width) */
 static int text_of(lua_State *L) {
-  peri_load_source(L, "program.text");
+  peri_load_source(L, "internal.text");
   lua_insert(L, 1);
   lua_pushinteger(L, 1000);
   lua_call(L, 2, 1);
@@ -148,6 +153,26 @@ void peri_add_hint(lua_State *L) {
   lua_concat(L, 2);
 }
 
+/* explain(message, traceback), by program.errors. */
+static int explain_calls(lua_State *L) {
+  peri_load_source(L, "program.errors");
+  lua_insert(L, 1);
+  lua_call(L, 2, 1);
+  return 1;
+}
+
+/* The message with its traceback is on the top: where calls of the module's own Lua code are among them, without these.
+ */
+static int own_calls_left_out(lua_State *L) {
+  const char *text = lua_tostring(L, -1), *calls = strstr(text, "\nstack traceback:\n");
+  if (calls == NULL || strstr(calls, "\n\tperilune/") == NULL) return 1;
+  lua_pushcfunction(L, explain_calls);
+  lua_pushlstring(L, text, (size_t)(calls - text));
+  lua_pushstring(L, calls + 1);
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) lua_pop(L, 1); /* no memory for it: all calls are shown */
+  return 1;
+}
+
 /* Message handler: any error value becomes text, with a traceback unless the value has its own text. */
 static int explain(lua_State *L) {
   const char *message = lua_tostring(L, 1);
@@ -161,7 +186,7 @@ static int explain(lua_State *L) {
     message = lua_tostring(L, -1);
   }
   luaL_traceback(L, L, message, 1);
-  return 1;
+  return own_calls_left_out(L);
 }
 
 /* Reports the error on top of the stack unless status is LUA_OK; true when it is. */
@@ -237,21 +262,23 @@ static bool run_options(lua_State *L, char **argv, int end) {
 
 /* ---- the command line ---- */
 
-static const char usage[] = "usage: perilune [options] [script [args]]\n"
-                            "  -e stat       execute string 'stat'\n"
-                            "  -i            enter interactive mode after executing 'script'\n"
-                            "  -l mod        require library 'mod' into global 'mod'\n"
-                            "  -l g=mod      require library 'mod' into global 'g'\n"
-                            "  -v            show version information\n"
-                            "  -E            ignore environment variables\n"
-                            "  -W            turn warnings on\n"
-                            "  --threads N   compute with N threads\n"
-                            "  --version     show version information and leave\n"
-                            "  --help        show this text and leave\n"
-                            "  --            stop handling options\n"
-                            "  -             stop handling options and execute stdin\n"
-                            "Without script and options a terminal gets the interactive mode. There peri and help\n"
-                            "are at hand; scripts and -e begin with: local peri = require \"perilune\"\n";
+static const char usage[] =
+    "usage: perilune [options] [script [args]]\n"
+    "       perilune export | kernel | new | notebook | watch [args]   (--help says more of each)\n"
+    "  -e stat       execute string 'stat'\n"
+    "  -i            enter interactive mode after executing 'script'\n"
+    "  -l mod        require library 'mod' into global 'mod'\n"
+    "  -l g=mod      require library 'mod' into global 'g'\n"
+    "  -v            show version information\n"
+    "  -E            ignore environment variables\n"
+    "  -W            turn warnings on\n"
+    "  --threads N   compute with N threads\n"
+    "  --version     show version information and leave\n"
+    "  --help        show this text and leave\n"
+    "  --            stop handling options\n"
+    "  -             stop handling options and execute stdin\n"
+    "Without script and options a terminal gets the interactive mode. There peri and help\n"
+    "are at hand; scripts and -e begin with: local peri = require \"perilune\"\n";
 
 static bool parse_threads(const char *text) {
   char *end;
@@ -347,6 +374,26 @@ static bool run_script(lua_State *L, char **argv, int script) {
   return report(L, status);
 }
 
+/* A word in the script's place may be a command of the program's own: bindings/lua/program/tools.lua. False: it is
+ * none, or it failed, which `done` tells. */
+static bool run_tool(lua_State *L, int argc, char **argv, int first, bool *done) {
+  if (strpbrk(argv[first], "./-") != NULL) return false;
+  int base = lua_gettop(L);
+  peri_push_host(L);
+  lua_getfield(L, -1, "load");
+  lua_pushliteral(L, "program.tools");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, argv[first]);
+  bool known = !lua_isnil(L, -1);
+  if (known) {
+    luaL_checkstack(L, argc - first, "too many arguments");
+    for (int i = first + 1; i < argc; i++) lua_pushstring(L, argv[i]);
+    *done = report(L, call(L, argc - first - 1, 0));
+  }
+  lua_settop(L, base);
+  return known;
+}
+
 static void open_state(lua_State *L, const command_line *line, int argc, char **argv) {
   if (line->ignore_environment) {
     lua_pushboolean(L, true); /* package.path and package.cpath then keep their defaults */
@@ -383,6 +430,8 @@ static bool run(lua_State *L, int argc, char **argv) {
   open_state(L, &line, argc, argv);
   if (!line.ignore_environment && !run_environment(L)) return false;
   if (!run_options(L, argv, line.script)) return false;
+  bool done = true;
+  if (line.script < argc && run_tool(L, argc, argv, line.script, &done)) return done;
   if (line.script < argc && !run_script(L, argv, line.script)) {
     if (!line.interactive) return false;
   }

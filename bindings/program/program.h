@@ -1,5 +1,5 @@
 /* What the program's parts share: program.c reads the command line and runs scripts, repl.c talks to a
- * person, program_interrupt.c is Ctrl-C. None of them is part of the module. */
+ * person, interrupt.c is Ctrl-C, host.c what the program's Lua files are given. None of them is part of the module. */
 #ifndef PERI_BINDINGS_PROGRAM_H
 #define PERI_BINDINGS_PROGRAM_H
 
@@ -49,13 +49,21 @@ int peri_program_call(lua_State *L, int arguments, int results, int handler);
 void peri_add_hint(lua_State *L);
 /* Pushes what a message shows of an error that is no string: "(error object is a table value: {code = 3})". */
 void peri_push_error_object(lua_State *L, int index);
-/* Pushes the result of the embedded file of that name ("program.text"), called without arguments. */
+/* Pushes the result of the embedded file of that name ("internal.text"), called without arguments. */
 void peri_load_source(lua_State *L, const char *name);
+
+/* ---- the program's Lua files ---- */
+
+/* Pushes the table of functions that they are called with. */
+void peri_push_host(lua_State *L);
 
 /* ---- the terminal ---- */
 
 /* A Lua function: how many characters fit into a line of the terminal, or as COLUMNS says; 80 where nobody knows. */
 int peri_columns(lua_State *L);
+
+/* Whether errors are coloured: stderr is a terminal that can, and NO_COLOR is not set. */
+bool peri_colours(void);
 
 /* ---- the prompt ---- */
 

@@ -1,6 +1,5 @@
 /* The REPL's C half: the input, the terminal and Ctrl-C. What is evaluated, printed and completed is
  * decided in bindings/lua/program. */
-#include "bindings/core/lua_sources.h"
 #include "program.h"
 #include "repl_edit.h"
 
@@ -82,7 +81,8 @@ static int read_line(lua_State *L) {
     clearerr(stdin);
     lua_pushboolean(L, false);
   } else if (line) {
-    lua_pushlstring(L, line, strcspn(line, "\n"));
+    size_t length = strlen(line); /* a paste has several lines */
+    lua_pushlstring(L, line, length > 0 && line[length - 1] == '\n' ? length - 1 : length);
   } else {
     if (terminal->interactive) clearerr(stdin); /* Ctrl-D ends a line's input, not the terminal's */
     lua_pushnil(L);
@@ -92,68 +92,48 @@ static int read_line(lua_State *L) {
 
 static int remember(lua_State *L) {
   console *terminal = console_of(L);
-  const char *line = luaL_checkstring(L, 1);
-  if (terminal->editor) peri_editor_remember(terminal->editor, line);
+  const char *input = luaL_checkstring(L, 1);
+  if (terminal->editor) peri_editor_remember(terminal->editor, input);
   return 0;
 }
 
-/* call(f, handler, ...): like xpcall, and Ctrl-C interrupts it. */
-static int call(lua_State *L) {
-  lua_pushvalue(L, 2);
-  lua_insert(L, 1);
-  lua_remove(L, 3);
-  int status = peri_program_call(L, lua_gettop(L) - 2, LUA_MULTRET, 1);
-  fflush(stdout);
-  lua_pushboolean(L, status == LUA_OK);
-  lua_replace(L, 1);
-  return lua_gettop(L);
+typedef struct entry_list {
+  lua_State *L;
+  lua_Integer n;
+} entry_list;
+
+static void push_entry(const char *input, void *user) {
+  entry_list *list = user;
+  lua_pushstring(list->L, input);
+  lua_rawseti(list->L, -2, ++list->n);
 }
 
-/* load(name): runs an embedded file with the table of these functions; gives its results. */
-static int load_source(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  const struct peri_lua_source *source = peri_lua_sources;
-  while (source->name && strcmp(source->name, name) != 0) source++;
-  if (!source->name) return luaL_error(L, "no embedded file '%s'", name);
-  lua_pushfstring(L, "=[%s]", name);
-  if (luaL_loadbufferx(L, source->text, source->size, lua_tostring(L, -1), "t") != LUA_OK) return lua_error(L);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_call(L, 1, LUA_MULTRET);
-  return lua_gettop(L) - 2;
-}
-
-/* hint(message): with what the module can say of it. */
-static int hint(lua_State *L) {
-  lua_settop(L, 1);
-  luaL_checkstring(L, 1);
-  peri_add_hint(L);
-  return 1;
-}
-
-/* error_object(value) */
-static int error_object(lua_State *L) {
-  lua_settop(L, 1);
-  peri_push_error_object(L, 1);
-  return 1;
-}
-
-static void push_functions(lua_State *L, int terminal) {
-  static const luaL_Reg functions[] = {{"read", read_line},
-                                       {"remember", remember},
-                                       {"call", call},
-                                       {"columns", peri_columns},
-                                       {"load", load_source},
-                                       {"hint", hint},
-                                       {"error_object", error_object},
-                                       {NULL, NULL}};
-  terminal = lua_absindex(L, terminal);
+/* history(): a list of what was typed, here and in earlier sessions, the oldest first. */
+static int list_history(lua_State *L) {
+  console *terminal = console_of(L);
+  entry_list list = {.L = L};
   lua_newtable(L);
+  luaL_checkstack(L, 4, NULL);
+  if (terminal->editor) peri_editor_entries(terminal->editor, push_entry, &list);
+  return 1;
+}
+
+/* The host, and what the terminal adds to it. */
+static void push_functions(lua_State *L, int terminal, bool interactive) {
+  static const luaL_Reg functions[] = {
+      {"read", read_line}, {"remember", remember}, {"history", list_history}, {NULL, NULL}};
+  terminal = lua_absindex(L, terminal);
+  peri_push_host(L);
   for (const luaL_Reg *function = functions; function->name; function++) {
     lua_pushvalue(L, terminal);
-    lua_pushvalue(L, -2);
-    lua_pushcclosure(L, function->func, 2);
+    lua_pushcclosure(L, function->func, 1);
     lua_setfield(L, -2, function->name);
   }
+  lua_pushboolean(L, interactive);
+  lua_setfield(L, -2, "interactive");
+  if (interactive) return;
+  lua_pushnil(L); /* nothing is remembered but the session's inputs */
+  lua_setfield(L, -2, "history");
 }
 
 /* ---- completion ---- */
@@ -190,9 +170,7 @@ static console *push_console(lua_State *L, bool interactive) {
 void peri_repl(lua_State *L, bool interactive) {
   int top = lua_gettop(L);
   console *terminal = push_console(L, interactive);
-  push_functions(L, -1);
-  lua_pushboolean(L, interactive);
-  lua_setfield(L, -2, "interactive");
+  push_functions(L, -1, interactive);
   lua_getfield(L, -1, "load");
   lua_pushliteral(L, "program.repl");
   lua_call(L, 1, 2); /* the loop, and the function for Tab */

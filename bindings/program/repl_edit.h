@@ -15,10 +15,13 @@ peri_editor *peri_editor_open(const char *history, peri_completer complete, void
 void peri_editor_close(peri_editor *editor);
 
 /* The next line with its newline if it has one, valid until the next call; NULL at the end of the input, and when a
- * signal came. */
+ * signal came. What is pasted, or recalled, may be several lines. */
 const char *peri_editor_read(peri_editor *editor, const char *prompt);
-/* Adds a line to the history and its file. */
-void peri_editor_remember(peri_editor *editor, const char *line);
+/* Adds an input, of one or more lines, to the history and to the end of its file, which only its owner reads. Several
+ * prompts write to one file: none loses what another has written. */
+void peri_editor_remember(peri_editor *editor, const char *input);
+/* Every entry of the history, the oldest first. */
+void peri_editor_entries(peri_editor *editor, void (*each)(const char *input, void *user), void *user);
 /* Inserts text at the cursor. */
 void peri_editor_insert(peri_editor *editor, const char *text);
 /* Shows text, which ends with a newline, below the line that is edited. */

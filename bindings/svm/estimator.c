@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_fitted(const estimator *e) { return e->machine != NULL; }
+static bool is_fitted(const estimator *e) { return e->m.fitted != NULL; }
 
 /* ---- calls ---- */
 
@@ -17,7 +17,7 @@ estimator *estimator_begin(lua_State *L, const char *method, int arguments, cons
   const estimator_type *type = lua_touserdata(L, lua_upvalueindex(2));
   lua_settop(L, arguments + 1);
   luaL_checkstack(L, 40, method);
-  *operation = lua_pushfstring(L, "%s.%s", type->name, method);
+  *operation = lua_pushfstring(L, "%s.%s", type->row->name, method);
   estimator *e = bind_is(L, bind_here(L), 1, type->kind) ? lua_touserdata(L, 1) : NULL;
   if (e == NULL) {
     bind_error(L, *operation, "called with %s (expected m:%s(...))", bind_describe(L, 1), method);
@@ -26,7 +26,7 @@ estimator *estimator_begin(lua_State *L, const char *method, int arguments, cons
 }
 
 void estimator_check_fitted(lua_State *L, const estimator *e) {
-  if (!is_fitted(e)) bind_error(L, e->type->name, "not fitted; call fit first");
+  if (!is_fitted(e)) bind_error(L, e->type->row->name, "not fitted; call fit first");
 }
 
 /* ---- what is computed from a fitted machine ----
@@ -35,50 +35,50 @@ void estimator_check_fitted(lua_State *L, const estimator *e) {
 
 static peri_status check_still_fitted(const estimator *e) {
   if (is_fitted(e)) return PERI_OK;
-  return peri_fail(e->context, PERI_ERR_STATE, "%s: not fitted; call fit first", e->type->name);
+  return peri_fail(e->m.context, PERI_ERR_STATE, "%s: not fitted; call fit first", e->type->row->name);
 }
 
 /* What was read for a machine is not handed to another. */
 static peri_status check_same_machine(const estimator *e, const estimator_rows *rows) {
   if (rows->generation == e->generation) return PERI_OK;
-  return peri_fail(e->context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called",
-                   e->type->name);
+  return peri_fail(e->m.context, PERI_ERR_STATE, "%s: fitted anew by a function that this call has called",
+                   e->type->row->name);
 }
 
 static peri_status compute_prediction(const estimator *e, const void *arg, peri_tensor **out) {
   const estimator_rows *rows = arg;
   const peri_svm_samples *s = &rows->samples;
   PERI_TRY(check_same_machine(e, rows));
-  PERI_TRY(peri_tensor_shaped(e->context, e->type->name,
-                              e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
-  return e->type->predict(e, s, (*out)->data);
+  PERI_TRY(peri_tensor_shaped(e->m.context, e->type->row->name,
+                              e->type->row->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64, 1, &s->n, out));
+  return e->type->row->predict(&e->m, s, (*out)->data);
 }
 
 static peri_status compute_decision(const estimator *e, const void *arg, peri_tensor **out) {
   const estimator_rows *rows = arg;
   const peri_svm_samples *s = &rows->samples;
   PERI_TRY(check_same_machine(e, rows));
-  int64_t shape[2] = {s->n, e->type->columns(e)};
-  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
-  return e->type->decide(e, s, (double *)(void *)(*out)->data);
+  int64_t shape[2] = {s->n, e->type->row->columns(&e->m)};
+  PERI_TRY(peri_tensor_shaped(e->m.context, e->type->row->name, PERI_FLOAT64, shape[1] == 1 ? 1 : 2, shape, out));
+  return e->type->row->decide(&e->m, s, (double *)(void *)(*out)->data);
 }
 
 static peri_status compute_probabilities(const estimator *e, const void *arg, peri_tensor **out) {
   const estimator_rows *rows = arg;
   const peri_svm_samples *s = &rows->samples;
   PERI_TRY(check_same_machine(e, rows));
-  int64_t shape[2] = {s->n, e->type->facts(e).k};
-  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, PERI_FLOAT64, 2, shape, out));
-  return e->type->probabilities(e, s, (double *)(void *)(*out)->data);
+  int64_t shape[2] = {s->n, e->type->row->facts(&e->m).k};
+  PERI_TRY(peri_tensor_shaped(e->m.context, e->type->row->name, PERI_FLOAT64, 2, shape, out));
+  return e->type->row->probabilities(&e->m, s, (double *)(void *)(*out)->data);
 }
 
 /* Leaves *out NULL when the field has no array. */
 static peri_status copy_field(const estimator *e, const void *arg, peri_tensor **out) {
-  const estimator_field *f = arg;
-  estimator_array a = f->array(e);
+  const peri_machine_field *f = arg;
+  peri_machine_array a = f->array(&e->m);
   bool empty = a.shape[0] == 0 || (a.ndim == 2 && a.shape[1] == 0);
   if (a.data == NULL && !empty) return PERI_OK;
-  PERI_TRY(peri_tensor_shaped(e->context, e->type->name, a.dtype, a.ndim, a.shape, out));
+  PERI_TRY(peri_tensor_shaped(e->m.context, e->type->row->name, a.dtype, a.ndim, a.shape, out));
   if ((*out)->layout.numel > 0) memcpy((*out)->data, a.data, (size_t)(*out)->layout.numel * peri_dtype_size(a.dtype));
   for (int64_t i = 0; f->first != 0 && i < a.shape[0]; i++) ((int64_t *)(void *)(*out)->data)[i] += f->first;
   return PERI_OK;
@@ -123,7 +123,7 @@ int estimator_decision_function(lua_State *L) { return compute_from_rows(L, "dec
 int estimator_predict_proba(lua_State *L) {
   const char *operation;
   const estimator *e = estimator_begin(L, "predict_proba", 1, &operation);
-  const char *why = e->type->no_probabilities == NULL ? NULL : e->type->no_probabilities(e);
+  const char *why = e->type->row->no_probabilities == NULL ? NULL : e->type->row->no_probabilities(&e->m);
   if (why != NULL) return bind_error(L, operation, "%s", why);
   lua_settop(L, 2);
   return compute_from_rows(L, "predict_proba", compute_probabilities);
@@ -154,7 +154,7 @@ int estimator_score(lua_State *L) {
     all += weight;
   }
   if (all == 0) bind_error(L, operation, "X has %I rows%s", (lua_Integer)s->n, s->n > 0 ? ", all of weight 0" : "");
-  if (e->type->targets == PERI_TARGET_NUMBERS) {
+  if (e->type->row->targets == PERI_TARGET_NUMBERS) {
     double *off = (double *)(void *)prediction->data; /* nobody else has it */
     for (int64_t i = 0; i < s->n; i++) off[i] = s->targets[i] - off[i];
     lua_pushnumber(L, peri_measure_r_squared(s->n, s->targets, off, s->weights));
@@ -192,15 +192,15 @@ int estimator_clone(lua_State *L) {
 }
 
 static void drop_machine(estimator *e) {
-  void *machine = e->machine;
-  e->machine = NULL;
+  void *machine = e->m.fitted;
+  e->m.fitted = NULL;
   e->generation++;
-  if (machine != NULL) e->type->release(e->context, &machine);
+  if (machine != NULL) e->type->row->release(e->m.context, &machine);
 }
 
 void estimator_place(estimator *e, void *machine) {
   drop_machine(e);
-  e->machine = machine;
+  e->m.fitted = machine;
 }
 
 /* Back to not fitted. */
@@ -225,10 +225,28 @@ static void push_kept(lua_State *L, bind_state *S, int value) {
   lua_pop(L, 1);
 }
 
+/* Pushes a field that is no array. */
+static void push_value(lua_State *L, const estimator *e, const peri_machine_field *f) {
+  if (f->number != NULL) {
+    double value = f->number(&e->m);
+    if (f->whole)
+      lua_pushinteger(L, (lua_Integer)value);
+    else
+      lua_pushnumber(L, value);
+    return;
+  }
+  peri_machine_facts facts = e->type->row->facts(&e->m); /* shape_fit */
+  lua_createtable(L, 2, 0);
+  lua_pushinteger(L, facts.n);
+  lua_rawseti(L, -2, 1);
+  lua_pushinteger(L, facts.d);
+  lua_rawseti(L, -2, 2);
+}
+
 /* Pushes the field, from the user value when it was read before. */
-static void push_field(lua_State *L, bind_state *S, const estimator *e, const estimator_field *f) {
-  if (f->push != NULL) {
-    f->push(L, e);
+static void push_field(lua_State *L, bind_state *S, const estimator *e, const peri_machine_field *f) {
+  if (f->array == NULL) {
+    push_value(L, e, f);
     return;
   }
   lua_getiuservalue(L, 1, ESTIMATOR_TENSORS);
@@ -237,8 +255,8 @@ static void push_field(lua_State *L, bind_state *S, const estimator *e, const es
   lua_rawget(L, -3);
   if (bind_to_tensor(L, S, -1) != NULL) return;
   lua_pop(L, 1);
-  if (e->has_function && f->kept != 0) {
-    push_kept(L, S, f->kept);
+  if (e->m.has_function && f->kept) {
+    push_kept(L, S, ESTIMATOR_VECTORS);
   } else {
     push_computed(L, S, e, copy_field, f);
   }
@@ -249,15 +267,15 @@ static void push_field(lua_State *L, bind_state *S, const estimator *e, const es
   bind_charge(L, S);
 }
 
-static const estimator_field *find_field(const estimator_type *type, const char *name) {
-  for (const estimator_field *f = type->fields; f->name != NULL; f++) {
+static const peri_machine_field *find_field(const estimator_type *type, const char *name) {
+  for (const peri_machine_field *f = type->row->fields; f->name != NULL; f++) {
     if (strcmp(f->name, name) == 0) return f;
   }
   return NULL;
 }
 
 static bool has_option(const estimator_type *type, const char *name) {
-  for (const peri_option *option = type->options; option->name != NULL; option++) {
+  for (const peri_option *option = type->row->options; option->name != NULL; option++) {
     if (strcmp(option->name, name) == 0) return true;
   }
   return estimator_find_also(type, name) != NULL;
@@ -266,11 +284,11 @@ static bool has_option(const estimator_type *type, const char *name) {
 static int no_field(lua_State *L, const estimator_type *type) {
   bind_guess guess = bind_guess_for(L, 2);
   bind_guess_keys(L, &guess, lua_upvalueindex(3));
-  for (const estimator_field *f = type->fields; f->name != NULL; f++) bind_guess_name(&guess, f->name);
-  bind_guess_options(&guess, type->options);
+  for (const peri_machine_field *f = type->row->fields; f->name != NULL; f++) bind_guess_name(&guess, f->name);
+  bind_guess_options(&guess, type->row->options);
   for (const estimator_also *also = type->also; also->name != NULL; also++) bind_guess_name(&guess, also->name);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : bind_describe(L, 2);
-  return bind_no_field(L, type->name, name, &guess);
+  return bind_no_field(L, type->row->name, name, &guess);
 }
 
 /* m.name; upvalue 3 holds the methods. What is a field of the fit and an option too is the option until then. */
@@ -281,7 +299,7 @@ int estimator_get_field(lua_State *L) {
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  const estimator_field *f = find_field(e->type, name);
+  const peri_machine_field *f = find_field(e->type, name);
   if (f != NULL && is_fitted(e)) {
     push_field(L, S, e, f);
   } else if (has_option(e->type, name)) {
@@ -298,7 +316,7 @@ int estimator_set_field(lua_State *L) {
   const char *operation;
   const estimator *e = estimator_begin(L, "field", 2, &operation);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : bind_describe(L, 2);
-  return bind_error(L, e->type->name, "%s cannot be set (m:clone{C = 10} is a copy with other options)", name);
+  return bind_error(L, e->type->row->name, "%s cannot be set (m:clone{C = 10} is a copy with other options)", name);
 }
 
 /* The options as one would write them, then what it was fitted on. */
@@ -307,23 +325,8 @@ int estimator_to_string(lua_State *L) {
   const estimator *e = estimator_begin(L, "tostring", 0, &operation);
   estimator_push_text(L, 1, e);
   if (!is_fitted(e)) return 1;
-  estimator_facts f = e->type->facts(e);
+  peri_machine_facts f = e->type->row->facts(&e->m);
   lua_pushfstring(L, "%s fitted on %Ix%I", lua_tostring(L, -1), (lua_Integer)f.n, (lua_Integer)f.d);
   if (f.k > 0) lua_pushfstring(L, "%s, %I classes", lua_tostring(L, -1), (lua_Integer)f.k);
   return 1;
-}
-
-estimator_array estimator_classes(const estimator *e) {
-  estimator_facts f = e->type->facts(e);
-  return (estimator_array){PERI_INT64, 1, {f.k}, f.classes};
-}
-void estimator_push_gap(lua_State *L, const estimator *e) { lua_pushnumber(L, e->type->facts(e).gap); }
-void estimator_push_fit_status(lua_State *L, const estimator *e) { lua_pushinteger(L, e->type->facts(e).fit_status); }
-void estimator_push_shape_fit(lua_State *L, const estimator *e) {
-  estimator_facts f = e->type->facts(e);
-  lua_createtable(L, 2, 0);
-  lua_pushinteger(L, f.n);
-  lua_rawseti(L, -2, 1);
-  lua_pushinteger(L, f.d);
-  lua_rawseti(L, -2, 2);
 }

@@ -39,7 +39,7 @@ static void call_kernel(lua_State *L, bind_state *S, const char *operation, int 
   s->x = of_values.x;
 }
 
-void estimator_push_rows(lua_State *L, bind_state *S, int index, estimator_support rows) {
+void estimator_push_rows(lua_State *L, bind_state *S, int index, peri_machine_support rows) {
   const peri_tensor *from = bind_to_tensor(L, S, index);
   peri_dtype dtype = from->layout.dtype;
   size_t row_bytes = (size_t)from->layout.shape[1] * peri_dtype_size(dtype);
@@ -54,9 +54,9 @@ void estimator_push_rows(lua_State *L, bind_state *S, int index, estimator_suppo
 /* ---- what is read ---- */
 
 static void read_y(lua_State *L, bind_state *S, const char *operation, const estimator *e, peri_svm_samples *s) {
-  if (e->type->targets == PERI_TARGET_LABELS) bind_read_labels(L, S, operation, 3, s);
-  if (e->type->targets == PERI_TARGET_NUMBERS) bind_read_targets(L, S, operation, 3, s);
-  if (e->type->targets == PERI_TARGET_NONE && !lua_isnil(L, 3)) {
+  if (e->type->row->targets == PERI_TARGET_LABELS) bind_read_labels(L, S, operation, 3, s);
+  if (e->type->row->targets == PERI_TARGET_NUMBERS) bind_read_targets(L, S, operation, 3, s);
+  if (e->type->row->targets == PERI_TARGET_NONE && !lua_isnil(L, 3)) {
     bind_error(L, operation, "y is %s (expected nil: there are no labels)", bind_describe(L, 3));
   }
 }
@@ -74,8 +74,8 @@ int estimator_read_samples(lua_State *L, bind_state *S, const char *operation, c
   bind_read_features(L, S, operation, 2, s);
   int x = lua_gettop(L);
   estimator_read_targets(L, S, operation, e, s);
-  if (!e->has_function) return x;
-  BIND_TRY(L, S, e->type->check(e, s));
+  if (!e->m.has_function) return x;
+  BIND_TRY(L, S, e->type->row->check(&e->m, s));
   call_kernel(L, S, operation, x, x, s->n, s->n, s);
   s->d = s->ldx = s->n;
   return x;
@@ -88,11 +88,11 @@ void estimator_read_fresh(lua_State *L, bind_state *S, const char *operation, co
   int x = lua_gettop(L);
   estimator_check_fitted(L, e);
   rows->generation = e->generation;
-  lua_Integer fitted = e->type->facts(e).d;
+  lua_Integer fitted = e->type->row->facts(&e->m).d;
   if (s->d != fitted) {
     bind_error(L, operation, "X has %I features but the fit had %I", (lua_Integer)s->d, fitted);
   }
-  if (!e->has_function) return;
+  if (!e->m.has_function) return;
   lua_getiuservalue(L, 1, ESTIMATOR_VECTORS);
   int64_t supports = bind_check_tensor(L, S, -1, operation, "support_vectors")->layout.shape[0];
   if (supports > 0) call_kernel(L, S, operation, x, lua_gettop(L), s->n, supports, s);
@@ -136,14 +136,14 @@ static peri_svm_verdict report(void *arg, const peri_svm_progress *state) {
   return enough ? PERI_SVM_ENOUGH : PERI_SVM_GO_ON;
 }
 
-estimator_watch estimator_read_progress(lua_State *L, const char *operation, estimator_reporter *out) {
+peri_machine_watch estimator_read_progress(lua_State *L, const char *operation, estimator_reporter *out) {
   int kind = bind_push_entry(L, 4, "progress");
   if (kind != LUA_TNIL && kind != LUA_TFUNCTION) {
     bind_error(L, operation, "progress must be a function, got %s", bind_describe(L, -1));
   }
   lua_pushnil(L);
   *out = (estimator_reporter){.L = L, .function = lua_gettop(L) - 1, .error = lua_gettop(L)};
-  return kind == LUA_TNIL ? (estimator_watch){NULL, NULL} : (estimator_watch){report, out};
+  return kind == LUA_TNIL ? (peri_machine_watch){NULL, NULL} : (peri_machine_watch){report, out};
 }
 
 void estimator_check_fit(lua_State *L, bind_state *S, const estimator_reporter *r, peri_status status) {
@@ -160,11 +160,11 @@ void estimator_check_call(lua_State *L, const char *operation, const estimator *
   static const peri_option none[] = {{NULL}};
   static const char *const names[] = {"progress", "sample_weight", NULL};
   double unused[1];
-  bind_options(L, 4, operation, none, e->type->reports ? names : names + 1, unused);
+  bind_options(L, 4, operation, none, e->type->row->reports ? names : names + 1, unused);
 }
 
 void estimator_warn_unless_converged(lua_State *L, const char *operation, const estimator *e) {
-  estimator_facts f = e->type->facts(e);
+  peri_machine_facts f = e->type->row->facts(&e->m);
   if (f.fit_status == 0) return;
   lua_pushfstring(L,
                   "%s: a limit came before tol: a violation of %f is left (scale the features, raise max_iter, "
@@ -177,10 +177,10 @@ void estimator_warn_unless_converged(lua_State *L, const char *operation, const 
  * `tensors`, and at `vectors`, when the kernel is a function, the support vectors. */
 static void settle(lua_State *L, int index, estimator *e, void *machine, int tensors, int vectors, int64_t features) {
   estimator_place(e, machine);
-  e->features = features;
+  e->m.features = features;
   lua_pushvalue(L, tensors);
   lua_setiuservalue(L, index, ESTIMATOR_TENSORS);
-  if (!e->has_function) return;
+  if (!e->m.has_function) return;
   lua_pushvalue(L, vectors);
   lua_setiuservalue(L, index, ESTIMATOR_VECTORS);
 }
@@ -193,24 +193,24 @@ int estimator_fit(lua_State *L) {
   peri_svm_samples s = {.n = 0};
   estimator_check_call(L, operation, e);
   int x = estimator_read_samples(L, S, operation, e, &s);
-  estimator_watch watch = estimator_read_progress(L, operation, &told);
+  peri_machine_watch watch = estimator_read_progress(L, operation, &told);
   lua_newtable(L); /* for the new machine's tensors */
   int tensors = lua_gettop(L);
   /* the machine waits in an estimator of its own until nothing can raise any more */
   lua_newtable(L);
   estimator *waiting = estimator_push_new(L, S, e->type, tensors + 1);
-  waiting->has_function = false;
+  waiting->m.has_function = false;
   void *machine;
-  peri_status status = e->type->fit(e, &s, &watch, &machine);
-  if (bind_retry(L, status)) status = e->type->fit(e, &s, &watch, &machine);
+  peri_status status = e->type->row->fit(&e->m, &s, &watch, &machine);
+  if (bind_retry(L, status)) status = e->type->row->fit(&e->m, &s, &watch, &machine);
   estimator_check_fit(L, S, &told, status);
-  waiting->machine = machine;
+  waiting->m.fitted = machine;
   int64_t features = s.d;
-  if (e->has_function) {
+  if (e->m.has_function) {
     features = bind_to_tensor(L, S, x)->layout.shape[1];
-    estimator_push_rows(L, S, x, e->type->support(machine));
+    estimator_push_rows(L, S, x, e->type->row->support(machine));
   }
-  waiting->machine = NULL;
+  waiting->m.fitted = NULL;
   settle(L, 1, e, machine, tensors, lua_gettop(L), features);
   estimator_warn_unless_converged(L, operation, e);
   bind_charge(L, S);

@@ -16,7 +16,7 @@ static const peri_option options[] = {
     {"kernel", PERI_OPTION_CHOICE, PERI_SVM_RBF, 0, 0, "linear poly rbf sigmoid", "what compares two rows"},
     {"degree", PERI_OPTION_INTEGER, 3, 0, INT32_MAX, NULL, "of poly"},
     {"coef0", PERI_OPTION_NUMBER, 0, 0, 0, NULL, "of poly and sigmoid"},
-    BIND_GAMMA(0),
+    PERI_MACHINE_GAMMA(0),
     {NULL}};
 
 static const char who[] = "kernel_matrix";

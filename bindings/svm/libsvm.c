@@ -23,13 +23,13 @@ int bind_save_libsvm(lua_State *L) {
   if (e == NULL) {
     return bind_error(L, "save_libsvm", "called with %s (expected m:save_libsvm(path))", bind_describe(L, 1));
   }
-  const char *operation = lua_pushfstring(L, "%s.save_libsvm", e->type->name);
+  const char *operation = lua_pushfstring(L, "%s.save_libsvm", e->type->row->name);
   const char *path = bind_check_path(L, 2, operation);
-  if (e->has_function) {
+  if (e->m.has_function) {
     return bind_error(L, operation, "the kernel is a Lua function, which cannot be saved (data is never code)");
   }
   estimator_check_fitted(L, e);
-  BIND_TRY(L, S, peri_svm_write_libsvm(S->context, path, e->machine));
+  BIND_TRY(L, S, peri_svm_write_libsvm(S->context, path, e->m.fitted));
   return 0;
 }
 

@@ -27,7 +27,7 @@ int estimator_path(lua_State *L) {
   estimator_check_call(L, operation, e);
   const double *Cs = read_Cs(L, S, operation, 5, &count);
   int x = estimator_read_samples(L, S, operation, e, &s);
-  estimator_watch watch = estimator_read_progress(L, operation, &told);
+  peri_machine_watch watch = estimator_read_progress(L, operation, &told);
   lua_createtable(L, (int)count, 0);
   int list = lua_gettop(L);
   estimator_push_params(L, 1, e);
@@ -40,7 +40,7 @@ int estimator_path(lua_State *L) {
     lua_rawseti(L, list, c + 1);
   }
   peri_svm **machines = lua_newuserdatauv(L, (size_t)count * sizeof(peri_svm *), 0);
-  peri_svm_options options = estimator_svm_options(e);
+  peri_svm_options options = peri_machine_svm_options(&e->m);
   options.progress = watch.progress;
   options.progress_arg = watch.arg;
   peri_status status = peri_svm_path(S->context, &options, &s, count, Cs, machines);
@@ -49,14 +49,14 @@ int estimator_path(lua_State *L) {
   for (int64_t c = 0; c < count; c++) { /* all have their places before anything can raise */
     lua_rawgeti(L, list, c + 1);
     estimator *fitted = lua_touserdata(L, -1);
-    fitted->machine = machines[c];
-    fitted->features = bind_to_tensor(L, S, x)->layout.shape[1];
+    fitted->m.fitted = machines[c];
+    fitted->m.features = bind_to_tensor(L, S, x)->layout.shape[1];
     lua_pop(L, 1);
   }
   for (int64_t c = 0; c < count; c++) {
     lua_rawgeti(L, list, c + 1);
-    if (e->has_function) {
-      estimator_push_rows(L, S, x, e->type->support(machines[c]));
+    if (e->m.has_function) {
+      estimator_push_rows(L, S, x, e->type->row->support(machines[c]));
       lua_setiuservalue(L, -2, ESTIMATOR_VECTORS);
     }
     estimator_warn_unless_converged(L, operation, lua_touserdata(L, -1));
@@ -101,13 +101,13 @@ int estimator_cross_predict(lua_State *L) {
     from_zero[i] = fold.labels[i] - 1;
     if (from_zero[i] < 0 || from_zero[i] >= folds) bind_error(L, operation, "fold %I", (lua_Integer)fold.labels[i]);
   }
-  estimator_watch watch = estimator_read_progress(L, operation, &told);
-  peri_dtype dtype = e->type->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64;
+  peri_machine_watch watch = estimator_read_progress(L, operation, &told);
+  peri_dtype dtype = e->type->row->targets == PERI_TARGET_NUMBERS ? PERI_FLOAT64 : PERI_INT64;
   peri_tensor **handle = bind_new_tensor(L, S);
   int result = lua_gettop(L), fit_status = 0;
   BIND_TRY(L, S, peri_tensor_shaped(S->context, operation, dtype, 2, (int64_t[]){count > 0 ? count : 1, s.n}, handle));
   void *out = (*handle)->data;
-  peri_svm_options options = estimator_svm_options(e);
+  peri_svm_options options = peri_machine_svm_options(&e->m);
   options.progress = watch.progress;
   options.progress_arg = watch.arg;
   peri_status status = peri_svm_cross_predict(S->context, &options, &s, folds, from_zero, count, Cs, out, &fit_status);

@@ -98,15 +98,15 @@ static void open_type(lua_State *L, bind_state *S, const estimator_type *type) {
                       .metamethods = metamethods};
   bind_open_class(L, S, &class, 0);
   set_members(L, S, type, methods);
-  bind_set_class(L, lua_pushfstring(L, "svm.%s", type->name), "Methods of machines", -2);
+  bind_set_class(L, lua_pushfstring(L, "svm.%s", type->row->name), "Methods of machines", -2);
   lua_pop(L, 1);
   lua_createtable(L, 0, 4);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "methods");
   set_members(L, S, type, hidden);
-  lua_setfield(L, -4, type->name);
+  lua_setfield(L, -4, type->row->name);
   lua_pop(L, 1);
-  bind_set_member(L, S, type, type->name, new_estimator, type->doc);
+  bind_set_member(L, S, type, type->row->name, new_estimator, type->doc);
 }
 
 /* svm.machines(): for help, the reference and the tests, {name, doc, options, also, fields} of each estimator */
@@ -114,11 +114,11 @@ static int list_machines(lua_State *L) {
   lua_newtable(L);
   for (size_t n = 0; n < PERI_COUNT(types); n++) {
     lua_createtable(L, 0, 5);
-    lua_pushstring(L, types[n]->name);
+    lua_pushstring(L, types[n]->row->name);
     lua_setfield(L, -2, "name");
     lua_pushstring(L, types[n]->doc);
     lua_setfield(L, -2, "doc");
-    bind_push_options(L, types[n]->options);
+    bind_push_options(L, types[n]->row->options);
     lua_setfield(L, -2, "options");
     lua_newtable(L);
     for (int i = 0; types[n]->also[i].name != NULL; i++) {
@@ -127,8 +127,8 @@ static int list_machines(lua_State *L) {
     }
     lua_setfield(L, -2, "also");
     lua_newtable(L);
-    for (int i = 0; types[n]->fields[i].name != NULL; i++) {
-      lua_pushstring(L, types[n]->fields[i].name);
+    for (int i = 0; types[n]->row->fields[i].name != NULL; i++) {
+      lua_pushstring(L, types[n]->row->fields[i].name);
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "fields");

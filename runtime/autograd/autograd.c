@@ -188,11 +188,13 @@ static peri_status check_versions(walk *w, const peri_node *node) {
   for (int i = 0; i < node->params; i++) {
     const peri_tensor *saved = node->args[i].tensor;
     if (saved == NULL) continue;
+    PERI_TRY(peri_tensor_check_read(saved, w->operation, "what is needed for a gradient"));
     PERI_TRY(check_version(w, node, node->op->params[i].name, node->versions[i], saved->storage->version));
   }
   for (int i = 0; i < node->op->outputs; i++) {
     const peri_tensor *saved = node->outputs[i];
     if (saved == NULL) continue;
+    PERI_TRY(peri_tensor_check_read(saved, w->operation, "what is needed for a gradient"));
     PERI_TRY(check_version(w, node, "the result", node->output_versions[i], saved->storage->version));
   }
   return PERI_OK;
@@ -219,11 +221,15 @@ static peri_status run_grad(walk *w, peri_node *node, peri_backward *B, peri_ten
   if (status == PERI_OK) {
     bool detect = w->context->detect_anomaly;
     if (node->function == NULL) w->context->detect_anomaly = false; /* what a step gives is looked at as the answer */
+    peri_recorder *r = w->context->recorder;
+    if (r != NULL) r->begin_gradient(r);
     peri_formula_begin(B, &formula);
     status = node->op->grad(B);
     w->context->detect_anomaly = detect;
     peri_status steps = peri_formula_end(B);
     if (status == PERI_OK) status = steps;
+    if (r != NULL && status == PERI_OK) r->end_gradient(r, B);
+    if (status != PERI_OK) peri_refuse_replay(w->context, "the gradient of %s failed", peri_node_name(node));
   }
   for (int i = 0; i < PERI_MAX_OUTPUTS; i++) peri_tensor_release(&B->outputs[i]);
   if (status == PERI_OK && w->context->detect_anomaly) status = peri_anomaly_check_answers(node, answers, w->operation);
@@ -271,6 +277,7 @@ static peri_status pass_leaf_hooks(walk *w) {
     peri_tensor *leaf = w->leaf[i], *gradient = leaf->incoming;
     if (leaf->hooks == NULL || (w->captures > 0 && !is_input(w, leaf))) continue;
     leaf->incoming = NULL;
+    peri_refuse_replay(w->context, "a hook is called with a gradient");
     peri_status status = pass_hooks(&leaf->hooks, 0, &gradient);
     leaf->incoming = gradient;
     PERI_TRY(status);
@@ -293,7 +300,11 @@ static peri_status visit_node(walk *w, peri_node *node) {
   bool any = false;
   for (int i = 0; i < node->output_count; i++) any |= node->incoming[i] != NULL;
   if (!any) return PERI_OK;
-  if (node->hooks != NULL) PERI_TRY(pass_node_hooks(node));
+  if (node->function != NULL) peri_refuse_replay(w->context, "%s is a function of the script", peri_node_name(node));
+  if (node->hooks != NULL) {
+    peri_refuse_replay(w->context, "a hook is called with a gradient");
+    PERI_TRY(pass_node_hooks(node));
+  }
   if (w->context->detect_anomaly) PERI_TRY(peri_anomaly_check_arrived(node, w->operation));
   capture_node(w, node);
   const peri_layout *few_layouts[FEW_EDGES], **layouts = few_layouts;
@@ -345,7 +356,9 @@ static peri_status first_gradient(walk *w, peri_tensor *root, peri_tensor *gradi
     }
     peri_layout layout;
     peri_layout_set(&layout, root->layout.dtype, root->layout.ndim, root->layout.shape);
-    return peri_tensor_full(w->context, &layout, 1, out);
+    PERI_TRY(peri_tensor_full(w->context, &layout, 1, out));
+    if (w->context->recorder != NULL) w->context->recorder->constant(w->context->recorder, *out);
+    return PERI_OK;
   }
   if (!peri_same_shape(&root->layout, &gradient->layout)) {
     return peri_fail(w->context, PERI_ERR_ARGUMENT, "%s: gradient is %s but the tensor is %s", w->operation,
@@ -404,6 +417,7 @@ static peri_status prepare_leaf(peri_tensor *leaf) {
 
 /* Nothing here can fail: memory is there, and an addition in place is not cancelled. */
 static void commit_leaf(peri_context *context, peri_tensor *leaf) {
+  if (context->recorder != NULL) context->recorder->leaf(context->recorder, leaf, true);
   if (leaf->grad == NULL) {
     leaf->grad = leaf->incoming;
     leaf->incoming = NULL;

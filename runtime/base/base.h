@@ -3,6 +3,7 @@
 #ifndef PERI_BASE_H
 #define PERI_BASE_H
 
+#include "base/record.h"
 #include <perilune/perilune.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -98,6 +99,9 @@ struct peri_context {
   uint64_t next_node;            /* autograd: nodes are numbered in the order of recording */
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
+  peri_recorder *recorder;       /* of a step that is to be replayed, or NULL */
+  uint64_t storages;             /* made so far: they are numbered */
+  uint64_t hooked;               /* how often scripts have given hooks to modules, or taken them */
   struct peri_walk *walk;        /* autograd: the walk back that runs; within a hook another may begin */
   bool detect_anomaly;           /* results and gradients are looked at for NaN and infinities (ops/anomaly.h) */
   /* In that mode, where the script is: a text of less than `size` bytes, perhaps "". NULL where there is no script. */

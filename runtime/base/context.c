@@ -116,6 +116,7 @@ peri_status peri_fail_memory(peri_context *context, const char *format, ...) {
 const char *peri_message(const peri_context *context) { return context->message; }
 
 void peri_manual_seed(peri_context *context, uint64_t seed) {
+  peri_refuse_replay(context, "manual_seed sets the default stream");
   context->stream = (peri_stream){.seed = seed, .block = 0};
 }
 

@@ -145,6 +145,65 @@ void peri_gradients_scale(int64_t n, peri_tensor *const *parameters, double fact
   change_all(n, parameters, (change){.number = factor});
 }
 
+static peri_status clip(peri_context *context, int64_t n, peri_tensor *const *parameters, double most, double power,
+                        double *norm) {
+  PERI_TRY(peri_gradients_norm(context, n, parameters, power, norm));
+  const double factor = most / (*norm + 1e-6);
+  if (!(factor >= 1)) peri_gradients_scale(n, parameters, factor);
+  return PERI_OK;
+}
+
+/* ---- replays ---- */
+
+typedef struct clipping {
+  peri_context *context;
+  double limit, power; /* power 0: value by value */
+  int64_t n;
+  peri_tensor *parameters[];
+} clipping;
+
+static size_t clipping_bytes(int64_t n) { return sizeof(clipping) + (size_t)n * sizeof(peri_tensor *); }
+
+static peri_status clip_again(void *object) {
+  const clipping *c = object;
+  double norm;
+  if (c->power != 0) return clip(c->context, c->n, c->parameters, c->limit, c->power, &norm);
+  change_all(c->n, c->parameters, (change){.clamps = true, .number = c->limit});
+  return PERI_OK;
+}
+
+static void release_clipping(void *object) {
+  clipping *c = object;
+  for (int64_t i = 0; i < c->n; i++) peri_tensor_release(&c->parameters[i]);
+  peri_free(c->context, c, clipping_bytes(c->n));
+}
+
+static void tell_recorder(peri_context *context, int64_t n, peri_tensor *const *parameters, double limit,
+                          double power) {
+  peri_recorder *r = context->recorder;
+  void *block;
+  if (r == NULL) return;
+  if (peri_alloc(context, clipping_bytes(n), &block) != PERI_OK) {
+    peri_refuse_recorder(r, "memory is short");
+    return;
+  }
+  clipping *c = block;
+  *c = (clipping){context, limit, power, n};
+  for (int64_t i = 0; i < n; i++) {
+    c->parameters[i] = peri_tensor_retain(parameters[i]);
+    r->leaf(r, parameters[i], false);
+  }
+  r->act(r, &(peri_act){power != 0 ? "clip_grad_norm_" : "clip_grad_value_", clip_again, release_clipping, c, NULL});
+}
+
+peri_status peri_gradients_clip(peri_context *context, int64_t n, peri_tensor *const *parameters, double most,
+                                double power, double *norm) {
+  PERI_TRY(clip(context, n, parameters, most, power, norm));
+  tell_recorder(context, n, parameters, most, power);
+  return PERI_OK;
+}
+
 void peri_gradients_clamp(int64_t n, peri_tensor *const *parameters, double limit) {
   change_all(n, parameters, (change){.clamps = true, .number = limit});
+  if (n > 0) tell_recorder(peri_tensor_context(parameters[0]), n, parameters, limit, 0);
 }

@@ -10,7 +10,10 @@ peri_status peri_gradients_norm(peri_context *context, int64_t n, peri_tensor *c
                                 double *norm);
 /* Times a factor, in place. */
 void peri_gradients_scale(int64_t n, peri_tensor *const *parameters, double factor);
-/* Between -limit and limit, in place; NaN stays. */
+/* Scales them so that their norm is at most `most`; *norm is what it was. */
+peri_status peri_gradients_clip(peri_context *context, int64_t n, peri_tensor *const *parameters, double most,
+                                double power, double *norm);
+/* Between -limit and limit, in place; NaN stays. A recorder is told of this and of peri_gradients_clip. */
 void peri_gradients_clamp(int64_t n, peri_tensor *const *parameters, double limit);
 
 #endif

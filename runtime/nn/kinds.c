@@ -67,6 +67,7 @@ static peri_status drop_images(peri_context *context, double p, peri_tensor *x, 
   peri_stream before = context->stream;
   peri_layout_set(&layout, x->layout.dtype, 4, shape);
   PERI_TRY(peri_tensor_full(context, &layout, 1, &ones));
+  if (context->recorder != NULL) context->recorder->constant(context->recorder, ones);
   peri_status status = peri_layer_drop(context, p, ones, &mask);
   if (status == PERI_OK) {
     peri_call call;

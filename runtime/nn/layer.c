@@ -58,13 +58,14 @@ int peri_layer_find_parameter(const peri_layer *layer, const char *name) {
   return -1;
 }
 
-static peri_status make_parameter(peri_layer *layer, int i) {
+static peri_status make_parameter(peri_layer *layer, int i, peri_layer_source fetch, void *arg) {
   const peri_layer_parameter *row = peri_layer_parameter_row(layer, i);
   if (row->given || (row->option != NULL && !option_is_on(layer, row->option))) return PERI_OK;
   peri_layout layout = {.dtype = row->counts ? PERI_INT64 : layer->dtype, .ndim = row->ndim};
   for (int d = 0; d < row->ndim && row->shape_of == NULL; d++) layout.shape[d] = layer->sizes[row->shape[d]];
   if (row->shape_of != NULL) layout.ndim = row->shape_of(layer, i / count_rows(layer->kind), layout.shape);
   PERI_TRY(peri_layout_contiguous(layer->context, layer->kind->name, &layout));
+  if (fetch != NULL) return fetch(arg, layer, i, &layout, &layer->parameters[i]);
   PERI_TRY(peri_tensor_empty(layer->context, &layout, &layer->parameters[i]));
   PERI_TRY(row->initialise(layer, layer->parameters[i]));
   layer->parameters[i]->requires_grad = !row->buffer;
@@ -121,6 +122,11 @@ static size_t bytes_of(const peri_layer *layer) {
 
 peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
                            const double *options, peri_layer **out) {
+  return peri_layer_from(context, kind, dtype, sizes, options, NULL, NULL, out);
+}
+
+peri_status peri_layer_from(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
+                            const double *options, peri_layer_source fetch, void *arg, peri_layer **out) {
   void *block;
   *out = NULL;
   PERI_TRY(check_arguments(context, kind, dtype, sizes, options));
@@ -135,7 +141,7 @@ peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, p
   peri_context_retain(context);
   peri_stream before = context->stream;
   peri_status status = PERI_OK;
-  for (int i = 0; status == PERI_OK && i < layer->parameter_count; i++) status = make_parameter(layer, i);
+  for (int i = 0; status == PERI_OK && i < layer->parameter_count; i++) status = make_parameter(layer, i, fetch, arg);
   if (status == PERI_OK) {
     *out = layer;
     return PERI_OK;
@@ -174,6 +180,7 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
                      peri_shape_text(old->layout.ndim, old->layout.shape, b));
   }
   if (peri_layer_parameter_row(layer, parameter)->buffer) {
+    PERI_TRY(peri_tensor_check_write(tensor, kind->name, name));
     if (tensor->requires_grad || tensor->layout.dtype != old->layout.dtype) {
       return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s must be %s that requires no grad", kind->name, name,
                        peri_dtype_name(old->layout.dtype));
@@ -272,8 +279,71 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
   return peri_layer_run(&call, out);
 }
 
+/* ---- what a replay rests on ---- */
+
+typedef struct watched {
+  peri_layer *layer;
+  bool training, hooked;
+  double options[PERI_LAYER_VALUES];
+  peri_tensor *parameters[];
+} watched;
+
+static size_t watched_bytes(const peri_layer *layer) {
+  return sizeof(watched) + (size_t)layer->parameter_count * (sizeof(peri_tensor *) + sizeof(bool));
+}
+/* Which of the parameters required grad, behind their list. */
+static bool *trained_of(watched *w) { return (bool *)(w->parameters + w->layer->parameter_count); }
+
+/* The layer does what it did: it has the same parameters, mode and options. */
+static bool unchanged(const void *note) {
+  const watched *w = note;
+  const peri_layer *layer = w->layer;
+  const bool *trained = trained_of((watched *)(uintptr_t)w);
+  if (w->training != layer->training || w->hooked != layer->hooked) return false;
+  for (int i = 0; i < layer->parameter_count; i++) {
+    const peri_tensor *p = layer->parameters[i];
+    if (p != w->parameters[i] || (p != NULL && p->requires_grad != trained[i])) return false;
+  }
+  return memcmp(w->options, layer->options, sizeof w->options) == 0;
+}
+
+static void let_watched(void *note) {
+  watched *w = note;
+  peri_context *context = w->layer->context;
+  for (int i = 0; i < w->layer->parameter_count; i++) peri_tensor_release(&w->parameters[i]);
+  peri_layer *layer = w->layer;
+  const size_t bytes = watched_bytes(layer);
+  peri_context_retain(context);
+  peri_layer_release(&layer);
+  peri_free(context, w, bytes);
+  peri_context_drop(context);
+}
+
+static void tell_recorder(const peri_layer *layer) {
+  peri_recorder *r = layer->context->recorder;
+  void *block;
+  if (r == NULL) return;
+  if (peri_alloc(layer->context, watched_bytes(layer), &block) != PERI_OK) {
+    peri_refuse_recorder(r, "memory is short");
+    return;
+  }
+  watched *w = block;
+  w->layer = peri_layer_retain((peri_layer *)(uintptr_t)layer);
+  w->training = layer->training;
+  w->hooked = layer->hooked;
+  memcpy(w->options, layer->options, sizeof w->options);
+  for (int i = 0; i < layer->parameter_count; i++) {
+    peri_tensor *p = layer->parameters[i];
+    w->parameters[i] = p == NULL ? NULL : peri_tensor_retain(p);
+    trained_of(w)[i] = p != NULL && p->requires_grad;
+    if (p != NULL) r->admit(r, p);
+  }
+  r->guard(r, &(peri_guard){unchanged, let_watched, w});
+}
+
 static inline peri_status forward(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                   peri_tensor **out) {
+  if (layer->context->recorder != NULL) tell_recorder(layer);
   if (layer->kind->row != NULL) return apply_row(layer, inputs, activation, out);
   return layer->kind->forward(layer, inputs, activation, out);
 }

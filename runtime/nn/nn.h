@@ -108,6 +108,12 @@ void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, doub
  * stream is where it was. */
 peri_status peri_layer_new(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
                            const double *options, peri_layer **out);
+/* The same with parameters that are there already, as those of a file: nothing is initialised. The source gives a new
+ * reference to a tensor of that layout; it checks what it has. */
+typedef peri_status (*peri_layer_source)(void *arg, const peri_layer *layer, int parameter, const peri_layout *layout,
+                                         peri_tensor **out);
+peri_status peri_layer_from(peri_context *context, const peri_layer_kind *kind, peri_dtype dtype, const int64_t *sizes,
+                            const double *options, peri_layer_source fetch, void *arg, peri_layer **out);
 peri_layer *peri_layer_retain(peri_layer *layer);
 void peri_layer_release(peri_layer **layer);
 /* Puts a leaf of the same shape in a parameter's place, or a tensor of the same shape and dtype in a buffer's; it may

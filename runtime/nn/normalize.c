@@ -12,6 +12,14 @@ static double momentum_of(const peri_layer *layer, int64_t batches) {
   return peri_option_word(momentum) == 0 ? 1 / ((double)batches + 1) : momentum;
 }
 
+static peri_status count_batch(void *batches) {
+  peri_tensor *x = batches;
+  ++*(int64_t *)(void *)x->data;
+  x->storage->version++;
+  return PERI_OK;
+}
+static void release_count(void *batches) { peri_tensor_release(&(peri_tensor *){batches}); }
+
 static peri_status forward(const peri_layer *layer, peri_tensor *x, int least, int most, const char *expected,
                            peri_tensor **out) {
   char text[PERI_SHAPE_TEXT];
@@ -32,10 +40,13 @@ static peri_status forward(const peri_layer *layer, peri_tensor *x, int least, i
   call.args[6].number = momentum_of(layer, count != NULL ? *count : 0);
   call.args[7].number = layer->options[EPS];
   PERI_TRY(peri_layer_run(&call, out));
-  if (layer->training && count != NULL) {
-    ++*count;
-    batches->storage->version++;
-  }
+  if (!layer->training || count == NULL) return PERI_OK;
+  count_batch(batches);
+  peri_recorder *r = layer->context->recorder;
+  if (r != NULL && peri_option_word(layer->options[MOMENTUM]) == 0)
+    peri_refuse_recorder(r, "%s's momentum follows from how many batches it has seen", layer->kind->name);
+  if (r != NULL)
+    r->act(r, &(peri_act){"count of batches", count_batch, release_count, peri_tensor_retain(batches), NULL});
   return PERI_OK;
 }
 
@@ -167,6 +178,7 @@ static peri_status images_statistics(const peri_layer *layer, peri_tensor *x, do
          momentum = layer->options[MOMENTUM];
   const peri_channels channels = {1, n * c, count};
   peri_tensor *own;
+  peri_refuse_replay(layer->context, "%s keeps running statistics of its images", layer->kind->name);
   PERI_TRY(peri_tensor_contiguous(x, &own));
   peri_status status = peri_channel_moments(layer->context, own->layout.dtype, channels, own->data, mean, variance);
   peri_tensor_release(&own);
@@ -220,6 +232,8 @@ static peri_status forward_instance_norm(const peri_layer *layer, peri_tensor *c
   }
   const bool tracks = layer->parameters[RUNNING_MEAN] != NULL;
   if (tracks && !layer->training) return forward(layer, inputs[0], 4, 4, "N x C x H x W", out);
+  for (int j = 0; j < 2 && tracks; j++)
+    PERI_TRY(peri_tensor_check_write(layer->parameters[RUNNING_MEAN + j], layer->kind->name, "a running mean"));
   PERI_TRY(normalize_images(layer, inputs[0], out));
   if (!tracks || x->numel == 0) return PERI_OK;
   const size_t bytes = (size_t)((2 + 2 * x->shape[0]) * x->shape[1]) * sizeof(double);

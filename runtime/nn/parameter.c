@@ -39,6 +39,7 @@ peri_status peri_parameter_convert(peri_tensor *parameter, peri_dtype dtype, per
 void peri_parameter_assign(peri_tensor *parameter, peri_tensor *source) {
   peri_context *context = peri_tensor_context(parameter);
   bool shielded = context->shielded;
+  peri_refuse_replay(context, "a state is loaded");
   context->shielded = true;
   peri_tensor_copy_into(parameter, source);
   context->shielded = shielded;
@@ -63,7 +64,7 @@ static void fill_strided(peri_tensor *x) {
   context->shielded = shielded;
 }
 
-void peri_parameter_zero_grad(peri_tensor *parameter) {
+static void zero_grad(peri_tensor *parameter) {
   peri_tensor *g = parameter->grad;
   if (g == NULL) return;
   if (g->contiguous) {
@@ -72,4 +73,20 @@ void peri_parameter_zero_grad(peri_tensor *parameter) {
     fill_strided(g);
   }
   g->storage->version++;
+}
+
+/* ---- replays ---- */
+
+static peri_status zero_again(void *parameter) {
+  zero_grad(parameter);
+  return PERI_OK;
+}
+static void release_again(void *parameter) { peri_tensor_release(&(peri_tensor *){parameter}); }
+
+void peri_parameter_zero_grad(peri_tensor *parameter) {
+  peri_recorder *r = peri_tensor_context(parameter)->recorder;
+  zero_grad(parameter);
+  if (r == NULL) return;
+  r->leaf(r, parameter, false);
+  r->act(r, &(peri_act){"zero_grad", zero_again, release_again, peri_tensor_retain(parameter), parameter});
 }

@@ -111,6 +111,7 @@ static peri_status lengths_of_mask(const peri_layer *layer, const peri_tensor *m
   }
   peri_layout layout;
   peri_layout_set(&layout, PERI_INT64, 1, &batch);
+  peri_refuse_replay(layer->context, "%s reads the lengths of its sequences", layer->kind->name);
   PERI_TRY(peri_tensor_empty(layer->context, &layout, out));
   peri_status status = PERI_OK;
   for (int64_t i = 0; i < batch && status == PERI_OK; i++) {
@@ -241,6 +242,7 @@ static peri_status check_lengths(const peri_layer *layer, const peri_tensor *len
     return FAIL(layer, "lengths is %s, %s (expected int64, one for each of %lld rows)", layer->kind->name,
                 peri_shape_text(l->ndim, l->shape, text), peri_dtype_name(l->dtype), (long long)s->batch);
   }
+  peri_refuse_replay(layer->context, "%s reads the lengths of its sequences", layer->kind->name);
   for (int64_t i = 0; i < s->batch; i++) {
     const int64_t length = peri_load_integer(PERI_INT64, lengths->data + i * l->strides[0] * 8);
     if (length < 1 || length > s->steps) {

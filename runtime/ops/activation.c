@@ -5,12 +5,11 @@
 #include <float.h>
 #include <math.h>
 
-#define NUMBERS 3
-
 /* p, q and r: what is given, or the row's default. */
-static void read_numbers(const peri_op *op, const peri_arg *args, peri_dtype dtype, double numbers[NUMBERS]) {
+static void read_numbers(const peri_op *op, const peri_arg *args, peri_dtype dtype,
+                         double numbers[PERI_TUNED_NUMBERS]) {
   int n = peri_op_params(op) - 1;
-  for (int i = 0; i < NUMBERS; i++) numbers[i] = i < n ? args[i + 1].number : 0;
+  for (int i = 0; i < PERI_TUNED_NUMBERS; i++) numbers[i] = i < n ? args[i + 1].number : 0;
   if (op->id != PERI_TUNED_nan_to_num) return;
   double largest = dtype == PERI_FLOAT32 ? (double)FLT_MAX : DBL_MAX;
   if (!args[2].given) numbers[1] = largest;
@@ -40,7 +39,7 @@ static peri_status infer_tuned(peri_call *call) {
 }
 
 static peri_status run_tuned(peri_call *call) {
-  double numbers[NUMBERS];
+  double numbers[PERI_TUNED_NUMBERS];
   read_numbers(call->op, call->args, call->dtype, numbers);
   peri_loops l = {.tuned1 = call->context->kernels->elementwise->tuned[call->op->id][call->dtype], .numbers = numbers};
   peri_operands o;
@@ -49,7 +48,7 @@ static peri_status run_tuned(peri_call *call) {
 }
 
 static peri_status grad_tuned(peri_backward *B) {
-  double numbers[NUMBERS];
+  double numbers[PERI_TUNED_NUMBERS];
   peri_tensor *x = B->args[0].tensor, *g = B->grad_outputs[0];
   read_numbers(B->op, B->args, g->layout.dtype, numbers);
   peri_loops l = {.tuned2 = B->context->kernels->elementwise->tuned_derivative[B->op->id][g->layout.dtype],

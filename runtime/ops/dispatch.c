@@ -5,8 +5,8 @@
 #include "ops/rows.h"
 
 const peri_op *peri_op_find(const char *name) {
-  for (const peri_op *const *const *group = peri_op_groups; *group != NULL; group++) {
-    for (const peri_op *const *row = *group; *row != NULL; row++) {
+  for (const peri_op_group *group = peri_op_groups; group->rows != NULL; group++) {
+    for (const peri_op *const *row = group->rows; *row != NULL; row++) {
       if (strcmp((*row)->name, name) == 0) return *row;
     }
   }
@@ -39,18 +39,23 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
 
 /* ---- checks that hold for every row ---- */
 
-/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or -1. */
+static inline bool is_foreign(const peri_call *call, const peri_tensor *x) {
+  return (x->storage->context != call->context) | x->storage->revoked;
+}
+
+/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or whose memory
+ * was taken back, or -1. */
 static bool any_tracked(const peri_call *call, int *foreign) {
   bool tracked = false;
   *foreign = -1;
   for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     const peri_arg *arg = &call->args[i];
     int count = arg->tensors != NULL ? arg->count : 0;
-    bool other = arg->tensor != NULL && peri_tensor_context(arg->tensor) != call->context;
+    bool other = arg->tensor != NULL && is_foreign(call, arg->tensor);
     tracked |= peri_tracks(arg->tensor) && !call->op->params[i].shape_only;
     for (int j = 0; j < count; j++) {
       tracked |= peri_tracks(arg->tensors[j]);
-      other |= peri_tensor_context(arg->tensors[j]) != call->context;
+      other |= is_foreign(call, arg->tensors[j]);
     }
     if (other && *foreign < 0) *foreign = i;
   }
@@ -67,6 +72,11 @@ static peri_status check_target(peri_call *call, bool tracked) {
     return peri_call_fail(call, PERI_ERR_STATE,
                           "cannot write in place while gradients are recorded (use no_grad, clone or where)");
   }
+  if (target->storage->read_only) {
+    return peri_call_fail(call, PERI_ERR_STATE,
+                          "the memory of %s was lent to be read alone (a clone can be written to)",
+                          call->op->params[0].name);
+  }
   for (int d = 0; d < target->layout.ndim; d++) {
     if (target->layout.shape[d] > 1 && target->layout.strides[d] == 0) {
       return peri_call_fail(call, PERI_ERR_ARGUMENT,
@@ -74,6 +84,16 @@ static peri_status check_target(peri_call *call, bool tracked) {
     }
   }
   return PERI_OK;
+}
+
+/* Of an argument that is foreign: whether that is because its memory was taken back. */
+static peri_status check_revoked(peri_call *call, int foreign) {
+  const peri_arg *arg = &call->args[foreign];
+  bool revoked = arg->tensor != NULL && arg->tensor->storage->revoked;
+  for (int j = 0; arg->tensors != NULL && j < arg->count; j++) revoked |= arg->tensors[j]->storage->revoked;
+  if (!revoked) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_STATE, "the memory of %s was lent, and has been taken back",
+                        call->op->params[foreign].name);
 }
 
 /* A float that depends on what requires grad and has no gradient would miss in a loss without a word. */
@@ -126,6 +146,7 @@ static peri_status separate_operands(peri_call *call, peri_tensor *copies[PERI_M
   for (int i = 1; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     peri_tensor *operand = call->args[i].tensor;
     if (operand == NULL || !disturbed(target, operand)) continue;
+    peri_refuse_replay(call->context, "%s_ reads what it writes over", call->op->name);
     peri_layout layout;
     peri_layout_set(&layout, operand->layout.dtype, operand->layout.ndim, operand->layout.shape);
     PERI_TRY(peri_tensor_empty(call->context, &layout, &copies[i]));
@@ -211,6 +232,8 @@ static peri_status run_composed(peri_call *call) {
     status = peri_tensor_copy_into(call->outputs[0].tensor, results[0]);
     call->context->shielded = shielded;
     if (status == PERI_OK) call->args[0].tensor->storage->version++;
+    if (status == PERI_OK && call->context->recorder != NULL)
+      call->context->recorder->copy(call->context->recorder, call->outputs[0].tensor, results[0]);
   }
   for (int i = 0; i < call->op->outputs; i++) {
     if (status == PERI_OK && !call->in_place) {
@@ -239,6 +262,17 @@ static peri_status check_in_place_result(peri_call *call) {
   return PERI_OK;
 }
 
+/* What whoever records a step is told of a call: where its stream stood, and what infer noted, over which run may have
+ * written. */
+static void tell_recorder(peri_call *call, peri_status status, const peri_stream *before, const int64_t *note) {
+  peri_recorder *r = call->context->recorder;
+  if (status != PERI_OK) {
+    peri_refuse_recorder(r, "%s failed", peri_call_name(call));
+  } else if (call->op->compose == NULL) {
+    r->call(r, call, before, note);
+  }
+}
+
 static peri_status run_call(peri_call *call) {
   const peri_op *op = call->op;
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
@@ -248,6 +282,7 @@ static peri_status run_call(peri_call *call) {
   const peri_stream stream = *call->stream;
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
   if (foreign >= 0) {
+    PERI_TRY(check_revoked(call, foreign));
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", op->params[foreign].name);
   }
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
@@ -255,12 +290,17 @@ static peri_status run_call(peri_call *call) {
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
+  peri_recorder *recorder = call->context->recorder;
+  int64_t note[PERI_MAX_NOTES];
+  if (recorder != NULL && op->compose != NULL) recorder->check(recorder, call);
+  if (recorder != NULL) memcpy(note, call->note, sizeof note);
   peri_status status = allocate(call);
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
   if (status == PERI_OK && watched) status = peri_anomaly_check_results(call);
   if (status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
+  if (recorder != NULL) tell_recorder(call, status, &stream, note);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);
   call->workspace = NULL;
   if (status != PERI_OK) drop_outputs(call);

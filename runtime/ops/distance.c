@@ -239,7 +239,7 @@ static peri_value pairs_of(peri_backward *B, int64_t n, bool first) {
   for (int64_t i = 1; to != NULL && i <= n; i++) {
     for (int64_t j = i + 1; j <= n; j++) *to++ = first ? i : j;
   }
-  return peri_formula_own(B, status, index);
+  return peri_formula_fixed(B, status, index);
 }
 
 static peri_status compose_pdist(peri_backward *B) {

@@ -46,7 +46,7 @@ static peri_status grad_dropout(peri_backward *B) {
   peri_layout layout;
   peri_layout_set(&layout, g->layout.dtype, g->layout.ndim, g->layout.shape);
   PERI_TRY(peri_tensor_contiguous(g, &own));
-  peri_status status = peri_tensor_empty(B->context, &layout, &gx);
+  peri_status status = peri_formula_new(B, &layout, &gx);
   if (status == PERI_OK)
     status = peri_drop_back(B->context, layout.dtype, layout.numel, scale, own->data, B->outputs[1]->data, gx->data);
   if (status != PERI_OK) peri_tensor_release(&gx);

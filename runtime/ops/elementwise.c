@@ -151,18 +151,50 @@ peri_status peri_run_unary(peri_call *call, int id) {
 
 static peri_status run_unary(peri_call *call) { return peri_run_unary(call, call->op->id); }
 
+/* Loops over gx, g, x and y; what a derivative does not read may be any tensor of the shape. */
+typedef struct fused {
+  peri_loops l;
+  double numbers[PERI_TUNED_NUMBERS]; /* the loops' own pointer to them is of the moment */
+  int n;                              /* operands */
+} fused;
+
+static peri_status run_fused(const void *note, peri_tensor *const *tensors) {
+  fused f = *(const fused *)note;
+  peri_tensor *gx = tensors[0];
+  const ptrdiff_t size = (ptrdiff_t)peri_dtype_size(gx->layout.dtype);
+  bool even = gx->layout.numel <= SMALL;
+  char *data[PERI_MAX_OPERANDS];
+  ptrdiff_t steps[PERI_MAX_OPERANDS];
+  f.l.numbers = f.numbers;
+  for (int i = 0; i <= f.n; i++) {
+    const peri_tensor *t = tensors[i];
+    even = even && t->contiguous && t->layout.dtype == gx->layout.dtype && peri_same_shape(&t->layout, &gx->layout);
+    data[i] = t->data;
+    steps[i] = size;
+  }
+  if (even) {
+    run_row(&f.l, gx->layout.numel, data, steps);
+    return PERI_OK;
+  }
+  peri_operands o = {.n = f.n};
+  for (int i = 0; i < f.n; i++) o.converted[i] = peri_tensor_retain(tensors[i + 1]);
+  return peri_run_loops(gx, &o, &f.l);
+}
+
 peri_value peri_fused_gradient(peri_backward *B, peri_loops *l, peri_tensor *g, peri_tensor *x, peri_tensor *y) {
   peri_tensor *gx = NULL;
   peri_layout layout;
+  fused f = {.l = *l, .n = l->three != NULL ? 3 : 2};
+  if (l->numbers != NULL) memcpy(f.numbers, l->numbers, sizeof f.numbers);
   peri_layout_set(&layout, g->layout.dtype, g->layout.ndim, g->layout.shape);
   peri_status status = peri_tensor_empty(B->context, &layout, &gx);
   if (status == PERI_OK) {
-    /* what the derivative does not read was not saved: any tensor of the shape stands in */
-    peri_operands o = {.n = l->three != NULL ? 3 : 2};
-    o.converted[0] = peri_tensor_retain(g);
-    o.converted[1] = peri_tensor_retain(x != NULL ? x : y != NULL ? y : g);
-    if (o.n == 3) o.converted[2] = peri_tensor_retain(y != NULL ? y : o.converted[1]);
-    status = peri_run_loops(gx, &o, l);
+    peri_recorder *r = B->context->recorder;
+    peri_tensor *second = x != NULL ? x : y != NULL ? y : g;
+    peri_tensor *tensors[] = {gx, g, second, y != NULL ? y : second};
+    status = run_fused(&f, tensors);
+    if (status == PERI_OK && r != NULL)
+      r->part(r, &(peri_kernel_part){B->op->name, run_fused, &f, sizeof f, f.n + 1, tensors});
     if (status != PERI_OK) peri_tensor_release(&gx);
   }
   return peri_formula_own(B, status, gx);

@@ -29,6 +29,8 @@ peri_status peri_open_operand(peri_operands *o, const peri_arg *arg, peri_dtype 
 peri_status peri_open_operands(peri_call *call, peri_operands *o, int first, int n, peri_dtype dtype);
 void peri_close_operands(peri_operands *o);
 
+#define PERI_TUNED_NUMBERS 3 /* of a TUNED function, beside its tensor */
+
 /* One of these, for as many operands. */
 typedef struct peri_loops {
   peri_loop1 one;

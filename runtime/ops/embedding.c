@@ -172,7 +172,7 @@ static peri_status compose_bags(peri_backward *B) {
       peri_tensor *ones = NULL;
       peri_layout_set(&layout, dtype, 2, (int64_t[]){n, 1});
       peri_status status = peri_tensor_full(B->context, &layout, 1, &ones);
-      one = peri_formula_own(B, status, ones);
+      one = peri_formula_fixed(B, status, ones);
     }
     y = peri_step_div(B, y, peri_step_maximum(B, add_by_bag(B, one, bag, 1), peri_constant(1)));
   }

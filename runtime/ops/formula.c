@@ -70,8 +70,26 @@ peri_value peri_formula_own(peri_backward *B, peri_status status, peri_tensor *t
     if (status == PERI_OK) peri_tensor_release(&tensor);
     return peri_constant(0);
   }
+  if (B->context->recorder != NULL) B->context->recorder->owned(B->context->recorder, tensor);
   formula->owned[formula->count++] = tensor;
   return peri_of(tensor);
+}
+
+peri_value peri_formula_fixed(peri_backward *B, peri_status status, peri_tensor *tensor) {
+  peri_recorder *r = B->context->recorder;
+  if (status == PERI_OK && r != NULL) r->constant(r, tensor);
+  return peri_formula_own(B, status, tensor);
+}
+
+peri_status peri_formula_new(peri_backward *B, const peri_layout *layout, peri_tensor **out) {
+  peri_recorder *r = B->context->recorder;
+  if (B->supply != NULL) {
+    *out = peri_tensor_retain(*B->supply++);
+    return PERI_OK;
+  }
+  PERI_TRY(peri_tensor_empty(B->context, layout, out));
+  if (r != NULL) r->made(r, *out);
+  return PERI_OK;
 }
 
 peri_value peri_apply(peri_backward *B, const peri_op *op, int n, const peri_value *operands) {
@@ -104,7 +122,7 @@ static peri_value as_tensor(peri_backward *B, double number) {
   while (B->grad_outputs[given] == NULL) given++;
   peri_layout_set(&layout, B->grad_outputs[given]->layout.dtype, 0, NULL);
   peri_status status = peri_tensor_full(B->context, &layout, number, &constant);
-  return peri_formula_own(B, status, constant);
+  return peri_formula_fixed(B, status, constant);
 }
 
 static peri_value apply_one(peri_backward *B, const peri_op *op, peri_value x) {
@@ -259,5 +277,5 @@ peri_value peri_step_triangles(peri_backward *B, peri_dtype dtype, int64_t rows,
       peri_store_number(dtype, element, i > j ? below : i == j ? on : above);
     }
   }
-  return peri_formula_own(B, status, mask);
+  return peri_formula_fixed(B, status, mask);
 }

@@ -72,6 +72,7 @@ static peri_status grad_bincount(peri_backward *B) {
 }
 const peri_op peri_op_bincount = {
     .name = "bincount",
+    .flags = PERI_OP_COUNTS,
     .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
     .params = {{"x", PERI_KIND_INDICES},
@@ -333,7 +334,7 @@ const peri_op peri_op_histogram = {
     .flags = PERI_OP_NO_GRADIENT,
     .outputs = 2,
     .params = {{"x", PERI_KIND_TENSOR},
-               {"bins", PERI_KIND_OPERAND},
+               {"bins", PERI_KIND_OPERAND, .reads = true},
                {"range", PERI_KIND_NUMBERS, .optional = true, .named = true, .count = 2},
                {"weight", PERI_KIND_TENSOR, .optional = true, .named = true},
                {"density", PERI_KIND_BOOL, .optional = true, .named = true}},

@@ -101,7 +101,7 @@ static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   peri_status status = peri_index_shift(B->args[1].tensor, target);
   if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
   if (status == PERI_OK) {
-    status = peri_tensor_empty(B->context, &layout, gx);
+    status = peri_formula_new(B, &layout, gx);
     if (status == PERI_OK && rows > 0) {
       status = peri_cross_entropy_backward(B->context, layout.dtype, rows, layout.shape[1], own_g->data, g->layout.ndim,
                                            1 / divisor(B, rows), p->data, target, (*gx)->data);

@@ -127,7 +127,8 @@ static peri_status compose_nll(peri_backward *B) {
 }
 
 #define CLASS_PARAMS                                                                                                   \
-  {"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, {"weight", PERI_KIND_TENSOR, .optional = true},           \
+  {"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR, .reads = true},                                            \
+      {"weight", PERI_KIND_TENSOR, .optional = true},                                                                  \
       {"ignore_index", PERI_KIND_INTEGER, .optional = true, .named = true, .otherwise = -100}, PERI_REDUCTION_PARAM
 #define CLASS_DOC                                                                                                        \
   "weight has a number for each class; targets that are ignore_index have no loss. The mean is the sum divided by that " \
@@ -135,6 +136,7 @@ static peri_status compose_nll(peri_backward *B) {
 
 const peri_op peri_op_nll_loss = {
     .name = "nll_loss",
+    .flags = PERI_OP_COUNTS,
     .outputs = 1,
     .params = {CLASS_PARAMS},
     .infer = infer_nll,
@@ -201,6 +203,7 @@ static peri_status compose_cross_entropy(peri_backward *B) {
 
 const peri_op peri_op_cross_entropy = {
     .name = "cross_entropy",
+    .flags = PERI_OP_COUNTS,
     .outputs = 1,
     .params = {CLASS_PARAMS, {"label_smoothing", PERI_KIND_NUMBER, .optional = true, .named = true}},
     .infer = infer_cross_entropy,
@@ -237,7 +240,8 @@ static peri_status infer_multi_margin(peri_call *call) {
   if (p != 1 && p != 2) return peri_call_fail(call, PERI_ERR_ARGUMENT, "p is %g (expected 1 or 2)", p);
   PERI_TRY(peri_loss_number(call, MARGIN, -INFINITY, false));
   PERI_TRY(peri_loss_vector(call, MARGIN_WEIGHT, call->note[CLASSES]));
-  return peri_loss_classes(call, TARGET, call->note[CLASSES], 1, &call->note[IGNORED]);
+  int64_t ignored;
+  return peri_loss_classes(call, TARGET, call->note[CLASSES], 1, &ignored);
 }
 
 static peri_status compose_multi_margin(peri_backward *B) {
@@ -291,7 +295,8 @@ static peri_status infer_multilabel(peri_call *call) {
   if (call->note[CLASSES] == 0)
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "input is %s: there are no classes",
                           peri_shape_text(x->ndim, x->shape, a));
-  PERI_TRY(peri_loss_classes(call, TARGET, call->note[CLASSES], 0, &call->note[IGNORED]));
+  int64_t ignored;
+  PERI_TRY(peri_loss_classes(call, TARGET, call->note[CLASSES], 0, &ignored));
   call->workspace_bytes = (size_t)call->note[CLASSES] * (2 * sizeof(double) + sizeof(bool));
   bool rows = call->args[2].integer == PERI_REDUCE_NONE && x->ndim == 2;
   PERI_TRY(peri_infer_output(call, 0, x->dtype, rows, x->shape));

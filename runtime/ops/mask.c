@@ -71,7 +71,7 @@ static peri_status run_nonzero(peri_call *call) {
 }
 const peri_op peri_op_nonzero = {
     .name = "nonzero",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_nonzero,
@@ -143,7 +143,7 @@ static peri_status infer_argwhere(peri_call *call) {
 static peri_status run_argwhere(peri_call *call) { return find_coordinates(call, false); }
 const peri_op peri_op_argwhere = {
     .name = "argwhere",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_argwhere,
@@ -156,7 +156,7 @@ const peri_op peri_op_argwhere = {
 static peri_status run_coordinates(peri_call *call) { return find_coordinates(call, true); }
 const peri_op peri_op_coordinates = {
     .name = "where",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE | PERI_OP_INTERNAL,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE | PERI_OP_INTERNAL,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}},
     .infer = infer_argwhere,
@@ -245,7 +245,7 @@ static peri_status grad_masked_select(peri_backward *B) {
 }
 const peri_op peri_op_masked_select = {
     .name = "masked_select",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .saves = PERI_SAVE_INPUT(1),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR}},

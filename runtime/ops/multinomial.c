@@ -152,7 +152,7 @@ const peri_op peri_op_multinomial = {
     .name = "multinomial",
     .flags = PERI_OP_RANDOM | PERI_OP_NO_GRADIENT,
     .outputs = 1,
-    .params = {{"weights", PERI_KIND_TENSOR},
+    .params = {{"weights", PERI_KIND_TENSOR, .reads = true},
                {"n", PERI_KIND_INTEGER},
                {"replacement", PERI_KIND_BOOL, .optional = true}},
     .infer = infer_multinomial,

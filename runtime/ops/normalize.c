@@ -104,6 +104,8 @@ static peri_status infer_batch_norm(peri_call *call) {
   for (int i = RUNNING_MEAN; i <= RUNNING_VAR; i++) { /* while training they are no part of y, and change */
     const peri_tensor *running = call->args[i].tensor;
     if (training || running == NULL || !running->requires_grad) call->saves &= ~PERI_SAVE_INPUT(i);
+    if (training && running != NULL)
+      PERI_TRY(peri_tensor_check_write(running, peri_call_name(call), call->op->params[i].name));
   }
   call->workspace_bytes = STATISTICS * sizeof(double) * (size_t)x->shape[1];
   PERI_TRY(peri_infer_output(call, 0, x->dtype, x->ndim, x->shape));
@@ -169,7 +171,7 @@ static bool needs(const peri_backward *B, int edge) { return edge < B->edges && 
 
 static peri_status answer_vector(peri_backward *B, int edge, int64_t n, const double *numbers, fused *f) {
   if (!needs(B, edge)) return PERI_OK;
-  PERI_TRY(peri_tensor_empty(B->context, B->layouts[edge], &f->answers[edge]));
+  PERI_TRY(peri_formula_new(B, B->layouts[edge], &f->answers[edge]));
   peri_dtype dtype = B->layouts[edge]->dtype;
   for (int64_t c = 0; c < n; c++) {
     peri_store_number(dtype, f->answers[edge]->data + (size_t)c * peri_dtype_size(dtype), numbers[c]);
@@ -183,7 +185,7 @@ static peri_status answer_x(peri_backward *B, peri_channels size, const double *
   if (!needs(B, X)) return PERI_OK;
   peri_layout layout;
   peri_layout_set(&layout, dtype, f->x->layout.ndim, f->x->layout.shape);
-  PERI_TRY(peri_tensor_empty(B->context, &layout, &f->answers[X]));
+  PERI_TRY(peri_formula_new(B, &layout, &f->answers[X]));
   char *gx = f->answers[X]->data;
   if (training)
     return peri_channel_correct(B->context, dtype, size, f->g->data, f->x->data, mean, s->variance, s->mean, s->scale,

@@ -53,6 +53,7 @@ typedef struct peri_param {
   int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
                 many, 0: any */
   bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  bool reads;      /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
   bool spread;     /* TENSORS: or one after the other, without a table */
   bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
 } peri_param;
@@ -138,8 +139,9 @@ typedef struct peri_backward {
   peri_tensor *const *grad_outputs;       /* NULL where nothing arrived */
   peri_tensor **answers;                  /* by edge: new references, or NULL for zero */
   struct peri_formula *formula;
-  struct peri_call *call; /* of a composed row, else NULL */
-  struct peri_node *node; /* whose gradient it is (ops/node.h), else NULL */
+  struct peri_call *call;     /* of a composed row, else NULL */
+  struct peri_node *node;     /* whose gradient it is (ops/node.h), else NULL */
+  peri_tensor *const *supply; /* in a replay: what peri_formula_new gives, in order; else NULL */
 } peri_backward;
 
 /* ---- rows ---- */
@@ -158,6 +160,8 @@ enum {
   PERI_OP_FULL_ONE = 1024,    /* without its second argument: the first output alone */
   PERI_OP_PLACES = 2048,      /* writes its operands elsewhere than element for element */
   PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
+  PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
+  PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
@@ -195,8 +199,12 @@ typedef struct peri_op {
   int id;             /* of an elementwise row: which function of its table of loops it is */
 } peri_op;
 
-/* Every row, by file; each list ends with NULL, and so does the list of lists. */
-extern const peri_op *const *const peri_op_groups[];
+/* Every row, by file; each list ends with NULL, and the list of lists where rows is NULL. */
+typedef struct peri_op_group {
+  const char *subject; /* what help puts its rows under; several files may share one */
+  const peri_op *const *rows;
+} peri_op_group;
+extern const peri_op_group peri_op_groups[];
 const peri_op *peri_op_find(const char *name); /* NULL when there is none */
 static inline int peri_op_params(const peri_op *op) {
   int n = 0;
@@ -263,6 +271,11 @@ peri_value peri_step_run(peri_backward *B, peri_call *call);
 void peri_step_run_outputs(peri_backward *B, peri_call *call, int n, peri_value *values);
 /* Gives the formula a new tensor made otherwise; status is that of making it. */
 peri_value peri_formula_own(peri_backward *B, peri_status status, peri_tensor *tensor);
+/* The same of elements that follow from shapes and numbers alone, and to which no step writes. */
+peri_value peri_formula_fixed(peri_backward *B, peri_status status, peri_tensor *tensor);
+/* A tensor for what a kernel computes at once in place of a formula: contiguous, of that layout, uninitialised. The
+ * formula is given it by peri_formula_own. */
+peri_status peri_formula_new(peri_backward *B, const peri_layout *layout, peri_tensor **out);
 /* The answer for edge i; it is summed to the input's shape and converted to its dtype later. */
 void peri_answer(peri_backward *B, int edge, peri_value value);
 /* Steps that many formulas take. */

@@ -48,7 +48,7 @@ static peri_value largest_along(peri_backward *B, peri_value x, int dim, int64_t
     int64_t part = i / length, last = part_end(n, parts, part);
     ((int64_t *)(void *)places->data)[i] = peri_min(part_begin(n, parts, part) + i % length + 1, last);
   }
-  peri_value index = peri_formula_own(B, status, places);
+  peri_value index = peri_formula_fixed(B, status, places);
   if (B->formula->status != PERI_OK) return x;
   int ndim = layout->ndim, at = 0;
   for (int d = 0; d < ndim; d++) {

@@ -124,7 +124,7 @@ peri_value peri_step_numbers(peri_backward *B, const peri_layout *shape) {
   peri_layout_set(&layout, PERI_INT64, shape->ndim, shape->shape);
   peri_status status = peri_tensor_empty(B->context, &layout, &numbers);
   for (int64_t i = 0; status == PERI_OK && i < layout.numel; i++) ((int64_t *)(void *)numbers->data)[i] = i;
-  return peri_formula_own(B, status, numbers);
+  return peri_formula_fixed(B, status, numbers);
 }
 
 /* Of what was written: g at what index names, and 0 where a later position names the same. */

@@ -149,7 +149,7 @@ enum { GX, GP, GH, GC, H_BEFORE, SLOPES };
 static peri_status new_tensor(peri_backward *B, int ndim, const int64_t *shape, peri_tensor **out) {
   peri_layout layout;
   peri_layout_set(&layout, B->layouts[X]->dtype, ndim, shape);
-  return peri_tensor_empty(B->context, &layout, out);
+  return peri_formula_new(B, &layout, out);
 }
 
 /* A gradient that arrives at a last state, or zeros. */

@@ -156,7 +156,7 @@ static peri_value zeros(peri_backward *B, int64_t batch, int64_t hidden) {
   peri_tensor *state = NULL;
   peri_layout_set(&layout, B->layouts[0]->dtype, 2, (int64_t[]){batch, hidden});
   peri_status status = peri_tensor_full(B->context, &layout, 0, &state);
-  return peri_formula_own(B, status, state);
+  return peri_formula_fixed(B, status, state);
 }
 
 static peri_value joined(walk *w) {

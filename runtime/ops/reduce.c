@@ -143,7 +143,7 @@ static peri_value ones(peri_backward *B, int64_t rows, int64_t columns) {
   peri_tensor *constant = NULL;
   peri_layout_set(&layout, PERI_FLOAT64, 2, (int64_t[]){rows, columns});
   peri_status status = peri_tensor_full(B->context, &layout, 1, &constant);
-  return peri_formula_own(B, status, constant);
+  return peri_formula_fixed(B, status, constant);
 }
 /* For x of rows x n and g of rows x 1: g times the product of the others of x's row. */
 static peri_value product_of_others(peri_backward *B, peri_value x, peri_value g, int64_t rows, int64_t n) {

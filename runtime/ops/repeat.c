@@ -285,7 +285,7 @@ static peri_status grad_repeat_interleave(peri_backward *B) {
 }
 const peri_op peri_op_repeat_interleave = {
     .name = "repeat_interleave",
-    .flags = PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_COUNTS | PERI_OP_ELEMENTWISE,
     .saves = PERI_SAVE_INPUT(1),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"repeats", PERI_KIND_OPERAND}, {"dim", PERI_KIND_DIM, .optional = true}},

@@ -54,7 +54,7 @@ static peri_value shifted(peri_backward *B, peri_value x, int64_t dim, bool to_e
   shape[dim] = peri_min(n, 1);
   peri_layout_set(&layout, x.tensor->layout.dtype, x.tensor->layout.ndim, shape);
   peri_status status = peri_tensor_full(B->context, &layout, value, &constant);
-  peri_value filling = peri_formula_own(B, status, constant);
+  peri_value filling = peri_formula_fixed(B, status, constant);
   if (B->formula->status != PERI_OK) return x;
   if (n <= 1) return filling;
   x = peri_step_narrow(B, x, dim, to_end ? 0 : 1, n - 1);

@@ -120,7 +120,7 @@ static peri_value element(peri_backward *B, peri_dtype dtype, double value) {
   peri_layout_set(&layout, dtype, 0, NULL);
   if (B->formula->status != PERI_OK) return peri_constant(0);
   peri_status status = peri_tensor_full(B->context, &layout, value, &one);
-  return peri_formula_own(B, status, one);
+  return peri_formula_fixed(B, status, one);
 }
 
 /* Whether index names an element of x; how often it does, from `first` on. */

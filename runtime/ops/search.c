@@ -141,7 +141,7 @@ static peri_status run_search(peri_call *call) {
 const peri_op peri_op_searchsorted = {
     .name = "searchsorted",
     .outputs = 1,
-    .params = {{"sorted", PERI_KIND_TENSOR},
+    .params = {{"sorted", PERI_KIND_TENSOR, .reads = true},
                {"values", PERI_KIND_OPERAND},
                {"right", PERI_KIND_BOOL, .optional = true},
                {"side", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "left right"},
@@ -164,7 +164,7 @@ const peri_op peri_op_bucketize = {
     .name = "bucketize",
     .outputs = 1,
     .params = {{"values", PERI_KIND_OPERAND},
-               {"boundaries", PERI_KIND_TENSOR},
+               {"boundaries", PERI_KIND_TENSOR, .reads = true},
                {"right", PERI_KIND_BOOL, .optional = true}},
     .infer = infer_search,
     .run = run_search,

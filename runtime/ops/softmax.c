@@ -69,7 +69,7 @@ static peri_status fused_gradient(peri_backward *B, along_rows kernel) {
   peri_tensor *y = B->outputs[0], *gx = NULL;
   peri_layout layout;
   peri_layout_set(&layout, y->layout.dtype, y->layout.ndim, y->layout.shape);
-  peri_status status = peri_tensor_empty(B->context, &layout, &gx);
+  peri_status status = peri_formula_new(B, &layout, &gx);
   if (status == PERI_OK) {
     status = run_rows(B->context, B->note[0], kernel, B->grad_outputs[0], y, gx);
     if (status != PERI_OK) peri_tensor_release(&gx);

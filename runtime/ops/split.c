@@ -68,7 +68,7 @@ static peri_tensor *gradient_of_part(peri_backward *B, int64_t k, const peri_lay
   peri_tensor *zero = NULL;
   peri_layout_set(&single, part->dtype, 0, NULL);
   peri_status status = peri_tensor_full(B->context, &single, 0, &zero);
-  peri_value value = peri_formula_own(B, status, zero);
+  peri_value value = peri_formula_fixed(B, status, zero);
   if (value.tensor == NULL) return NULL;
   peri_call call;
   peri_step_open(B, &call, &peri_op_expand, 1, &value);

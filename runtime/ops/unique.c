@@ -217,7 +217,7 @@ static peri_status run_unique(peri_call *call) {
   }
 const peri_op peri_op_unique = {
     .name = "unique",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .outputs = 3,
     .params = {{"x", PERI_KIND_TENSOR}, {"sorted", PERI_KIND_BOOL, .optional = true, .otherwise = 1}, RETURN_PARAMS},
     .infer = infer_unique,
@@ -235,7 +235,7 @@ const peri_op peri_op_unique = {
 };
 const peri_op peri_op_unique_consecutive = {
     .name = "unique_consecutive",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_LATE | PERI_OP_ELEMENTWISE,
     .outputs = 3,
     .params = {{"x", PERI_KIND_TENSOR}, RETURN_PARAMS},
     .infer = infer_unique,

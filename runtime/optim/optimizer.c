@@ -248,6 +248,7 @@ static peri_status take_gradient(const peri_optimizer *optimizer, int64_t i) {
   slot->gradient = NULL;
   if (slot->parameter->grad == NULL) return PERI_OK;
   PERI_TRY(check_gradient(optimizer, i));
+  PERI_TRY(peri_tensor_check_write(slot->parameter, optimizer->kind->name, "a parameter"));
   return peri_tensor_contiguous(slot->parameter->grad, &slot->gradient);
 }
 
@@ -333,7 +334,7 @@ static int64_t gather(const peri_optimizer *optimizer, const peri_optimizer_grou
   return i;
 }
 
-peri_status peri_optimizer_step(peri_optimizer *optimizer) {
+static peri_status make_step(peri_optimizer *optimizer) {
   peri_context *context = optimizer->context;
   peri_status status = peri_check_cancel(context);
   int64_t taken = 0;
@@ -352,6 +353,21 @@ peri_status peri_optimizer_step(peri_optimizer *optimizer) {
     context->shielded = shielded;
   }
   for (int64_t i = 0; i < taken; i++) peri_tensor_release(&optimizer->slots[i].gradient);
+  return status;
+}
+
+/* ---- replays ---- */
+
+static peri_status step_again(void *optimizer) { return make_step(optimizer); }
+static void release_again(void *optimizer) { peri_optimizer_release(&(peri_optimizer *){optimizer}); }
+
+peri_status peri_optimizer_step(peri_optimizer *optimizer) {
+  peri_recorder *r = optimizer->context->recorder;
+  peri_status status = make_step(optimizer);
+  if (r == NULL) return status;
+  if (status != PERI_OK) peri_refuse_recorder(r, "%s failed", optimizer->kind->name);
+  for (int64_t i = 0; i < optimizer->n; i++) r->admit(r, optimizer->slots[i].parameter);
+  r->act(r, &(peri_act){optimizer->kind->name, step_again, release_again, peri_optimizer_retain(optimizer), NULL});
   return status;
 }
 

@@ -194,6 +194,7 @@ static void write_footer(printer *p) {
 }
 
 peri_status peri_tensor_text(peri_tensor *x, const peri_text_options *how, char **text, size_t *bytes) {
+  peri_refuse_replay(peri_tensor_context(x), "a tensor is printed, or made a text");
   printer p = {.x = x, .how = how, .elided = x->layout.numel > how->threshold};
   void *block;
   if (x->layout.numel > 0) choose_style(&p);

@@ -5,6 +5,7 @@
 --   ./dev bench product [part...]                   products and convolutions: tests/bench/product.lua
 --   ./dev bench tensor [row...]                     operations of tensors: tests/bench/tensor.lua
 --   ./dev bench nn [row...]                         networks: tests/bench/nn.lua
+--   ./dev bench step [row...]                       steps of small networks, replayed: tests/bench/step.lua
 --   ./dev bench parts [part...]                     Perilune alone, for the runtime's constants: tests/bench/parts.lua
 --
 -- PERILUNE_MNIST names a folder with MNIST; without it, generated digits of the same shapes serve.
@@ -19,6 +20,7 @@ local parts = dofile "tests/bench/parts.lua"
 local product = dofile "tests/bench/product.lua"
 local tensor = dofile "tests/bench/tensor.lua"
 local networks = dofile "tests/bench/nn.lua"
+local small_steps = dofile "tests/bench/step.lua"
 
 local program = arg[-1]
 
@@ -165,7 +167,8 @@ end
 
 local order = { "start", "circle", "mnist", "ops", "optim", "svm" }
 local chosen = #arg > 0 and { table.unpack(arg) } or order
-local with_rows = { svm = svm_rows, product = product, tensor = tensor, nn = networks, parts = parts }
+local with_rows = { svm = svm_rows, product = product, tensor = tensor, nn = networks, step = small_steps,
+  parts = parts }
 local rows = {} -- of one of those: what follows the word
 if chosen[1] == "svm60000" then chosen = { "svm", "mnist60000" } end
 if with_rows[chosen[1]] then

@@ -6,6 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __has_feature
+#define HAS(feature) __has_feature(feature)
+#else
+#define HAS(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS(address_sanitizer)
+enum { ADDRESS_SANITIZED = 1 };
+#else
+enum { ADDRESS_SANITIZED = 0 };
+#endif
+enum { SANITIZED = ADDRESS_SANITIZED || HAS(thread_sanitizer) };
+#undef HAS
+
 static int peri_test_failures;
 
 #define PERI_CHECK(condition, ...)                                                                                     \

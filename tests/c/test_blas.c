@@ -11,16 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef __has_feature
-#define HAS(feature) __has_feature(feature)
-#else
-#define HAS(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || HAS(address_sanitizer) || HAS(thread_sanitizer)
-enum { LIMITS = 0 }; /* a sanitizer's shadow is larger than any limit */
-#else
-enum { LIMITS = 1 };
-#endif
+enum { LIMITS = !SANITIZED }; /* a sanitizer's shadow is larger than any limit */
 
 #define SIDE 200
 

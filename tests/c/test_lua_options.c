@@ -229,7 +229,8 @@ static void machines(void) {
   const estimator_type *const types[] = {&peri_bind_svc,        &peri_bind_nu_svc,    &peri_bind_svr,
                                          &peri_bind_nu_svr,     &peri_bind_one_class, &peri_bind_linear_svc,
                                          &peri_bind_linear_svr, &peri_bind_logistic};
-  for (size_t i = 0; i < PERI_COUNT(types); i++) check_option_row(types[i]->name, types[i]->options, PERI_MAX_OPTIONS);
+  for (size_t i = 0; i < PERI_COUNT(types); i++)
+    check_option_row(types[i]->row->name, types[i]->row->options, PERI_MAX_OPTIONS);
   check_option_row(patches.name, patches.options, PERI_LAYER_VALUES);
 }
 

@@ -1,7 +1,7 @@
 -- The rooms of the runtime and which way their arrows run: a room includes itself and those before it in this list.
 -- docs/architecture.md draws the same.
-local ROOMS = { "base", "kernels", "product", "tensor", "ops", "autograd", "nn", "optim" }
--- beside that line: what machines and data sets see, and nothing else
+local ROOMS = { "base", "kernels", "product", "tensor", "ops", "autograd", "nn", "optim", "plan", "model" }
+-- beside that line, where the last room alone sees them: what machines and data sets see, and nothing else
 local BESIDE = { svm = "base kernels product tensor data", data = "base kernels tensor" }
 -- folders within a room see what lies beside the folders, themselves, and no other folder of it
 local FOLDERS = { svm = "kernel linear", data = "formats sets" }
@@ -24,8 +24,12 @@ local function allowed(room)
   end
   for _, name in ipairs(ROOMS) do
     set[name] = true
-    if name == room then return set end
+    if name == room then break end
   end
+  if room == "model" then
+    for name in pairs(BESIDE) do set[name] = true end
+  end
+  return set
 end
 
 describe("the rooms of the runtime", function()

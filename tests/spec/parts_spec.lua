@@ -87,7 +87,7 @@ describe("the parts of the module", function()
     assert.same({ "true\ttrue\ttrue\ttrue\n", "", 0 }, { out, err, status })
   end)
 
-  local OWN = { Tensor = true, generator = true, hook = true } -- the module's own
+  local OWN = { Tensor = true, generator = true, hook = true, plan = true } -- the module's own
 
   it("have their objects' classes, whose methods stand under a title in the reference and are found by help", function()
     local reference, found = read "docs/reference.md", 0

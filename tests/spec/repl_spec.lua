@@ -32,7 +32,11 @@ describe("the REPL #program", function()
   it("prints what is in a plain table", function()
     prints("{}\n", "{}\n")
     prints('{1, "a\\n", {x = 1.5}, [0] = false, b = function}\n', "{1, 'a\\n', {x = 1.5}, [0] = false, b = print}\n")
-    prints("{t = {t = {t = {...}}}}\n", "t = {} t.t = t\nt\n")
+    prints("{t = <cycle>}\n", "t = {} t.t = t\nt\n")
+    prints('{1, 2, [0.5] = 3, a = {1}, b = {["end"] = 1, [true] = 2}}\n',
+      "{1, 2, [0.5] = 3, b = {[true] = 2, ['end'] = 1}, a = {1}}\n")
+    prints("{{{{{{{...}}}}}}}\n", "{{{{{{{{1}}}}}}}}\n")
+    prints('{"\\t\\n\\xFF", "größe"}\n', "{'\\t\\n\\xFF', 'größe'}\n")
     prints("{[float32 2x3], {2, 3}}\n", "{peri.zeros(2, 3), peri.zeros(2, 3).shape}\n")
     prints("1.  1.\n[float32 2]\n2\n", "peri.ones(2), 2\n")
     prints("own\n", "setmetatable({}, {__tostring = function() return 'own' end})\n")
@@ -184,7 +188,7 @@ end)
 
 describe("a command of the REPL #program", function()
   local names = {}
-  for name in repl(".help\n"):match("Commands at the prompt:\n(.*)"):gmatch "  %.(%a+)[^\n]*\n" do
+  for name in repl(":help\n"):match("Commands:\n(.*)"):gmatch "  :(%a+)[^\n]*\n" do
     names[#names + 1] = name
   end
 
@@ -192,59 +196,59 @@ describe("a command of the REPL #program", function()
     assert.is_true(#names >= 3)
     for _, name in ipairs(names) do
       for _, rest in ipairs { "", " x", "(x)", " = 1" } do
-        assert.is_nil(load("." .. name .. rest), name)
-        assert.is_nil(load("return ." .. name .. rest), name)
+        assert.is_nil(load(":" .. name .. rest), name)
+        assert.is_nil(load("return :" .. name .. rest), name)
       end
     end
     prints("1.5\n", ".5 + 1\n")
+    prints("1\n", "::l:: print(1)\n")
   end)
 
   it("stands in help(), and has a help of its own", function()
     local all = repl "help()\n"
-    assert.equal(all, (repl ".help\n"))
-    assert.matches("^Perilune .*\nCommands at the prompt:\n", all)
+    assert.equal(all, (repl ":help\n"))
+    assert.matches("^Perilune .*\nCommands:\n", all)
     for line in all:gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
     for _, name in ipairs(names) do
-      local text = repl((".help .%s\n"):format(name))
-      assert.matches("^%." .. name .. "[^\n]*\n%u[^\n]*%.\n$", text)
-      assert.equal(text, (repl(("help '.%s'\n"):format(name))))
-      assert.equal(text, (repl((".help %s\n"):format(name))))
+      local text = repl((":help :%s\n"):format(name))
+      assert.matches("^:" .. name .. "[^\n]*\n%u[^\n]*%.\n$", text)
+      assert.equal(text, (repl(("help ':%s'\n"):format(name))))
+      assert.equal(text, (repl((":help %s\n"):format(name))))
     end
-    assert.matches("^matmul%(a, b", (repl ".help matmul\n"))
-    assert.equal((repl "help 'nn.Linear'\n"), (repl "  .help   nn.Linear  \n"))
+    assert.matches("^matmul%(a, b", (repl ":help matmul\n"))
+    assert.equal((repl "help 'nn.Linear'\n"), (repl "  :help   nn.Linear  \n"))
   end)
 
   it("time runs code as the line itself would, and says how long it took", function()
-    local function timed(text) return (repl(text):gsub("time: %d+%.?%d* [mu]?s\n", "T\n"):gsub("e[+-]%d+", "")) end
-    assert.equal("T\n3\tnil\n", timed ".time 1 + 2, nil\n")
-    assert.equal("a\nT\n", timed ".time print 'a'\n")
-    assert.equal("T\n7\n", timed ".time local z = 7\nz\n")
-    assert.equal("1\n2\nT\n", timed ".time for i = 1, 2 do\nprint(i)\nend\n")
-    local out, err = repl ".time error 'boo'\n1\n"
+    local function timed(text) return (repl(text):gsub("time: %d+%.?%d* [mun]?s\n", "T\n"):gsub("e[+-]%d+", "")) end
+    assert.equal("T\n3\tnil\n", timed ":time 1 + 2, nil\n")
+    assert.equal("a\nT\n", timed ":time print 'a'\n")
+    assert.equal("T\n7\n", timed ":time local z = 7\nz\n")
+    assert.equal("1\n2\nT\n", timed ":time for i = 1, 2 do\nprint(i)\nend\n")
+    local out, err = repl ":time error 'boo'\n1\n"
     assert.same({ "1\n", "stdin:1: boo\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in main chunk\n" },
       { out, err })
-    out, err = repl ".time (\n)\n1\n"
+    out, err = repl ":time (\n)\n1\n"
     assert.equal("1\n", out)
     assert.matches("^stdin:2: unexpected symbol", err)
   end)
 
   it("quit ends the session, and what it was to close is closed", function()
     local closing = "local x <close> = setmetatable({}, {__close = function() print 'closed' end})\n"
-    prints("closed\n", closing .. ".quit\nprint 1\n")
+    prints("closed\n", closing .. ":quit\nprint 1\n")
   end)
 
   it("is refused when it is none, or its argument is none, and the session goes on", function()
-    local there = assert(loadfile("bindings/lua/program/commands.lua"))().names()
-    assert.is_true(#there > 0)
     for line, expected in pairs {
-      [".tiem 1"] = (".tiem: there is no such command (there are %s)\n"):format(table.concat(there, ", ")),
-      [".time"] = ".time: the argument is missing (expected .time CODE)\n",
-      [".quit 3"] = ".quit: too many arguments: 3 was not expected\n",
+      [":tiem 1"] = ":tiem: there is no such command (:help lists them): did you mean :time?\n",
+      [":time"] = ":time: the argument is missing (expected :time CODE)\n",
+      [":quit 3"] = ":quit: too many arguments: 3 was not expected\n",
+      [".quit"] = "commands begin with a colon: :quit\n",
     } do
       assert.same({ "5\n", expected }, { repl(line .. "\n5\n") })
     end
-    local _, err = repl "x = 1 +\n.quit\n"
-    assert.matches("unexpected symbol near '.'", err) -- it continues the line before
+    local _, err = repl "x = 1 +\n:quit\n"
+    assert.matches("unexpected symbol near ':'", err) -- it continues the line before
   end)
 end)
 
@@ -315,18 +319,51 @@ print "all"]]
     assert.equal("cles", (completes "peri.data.cir"))
   end)
 
-  it("offers commands where a line may be one", function()
-    session.commands = { ".help", ".quit", ".time", ".trace" }
-    assert.same({ "elp", nil }, { completes ".h" })
-    assert.same({ nil, "time   trace\n" }, { completes "  .t" })
-    assert.same({ nil, "help   quit   time   trace\n" }, { completes "." })
-    assert.same({ nil, nil }, { completes ".x" })
-    assert.same({ nil, nil }, { completes "x.h" })
-    assert.equal("ne", (completes ".time held.alpi"))
-    assert.same({ "uit", nil }, { completes ".q" })
+  it("offers commands where a line may be one, and the files that they take", function()
+    local names = { ":help", ":quit", ":time", ":trace", ":save" }
+    session.commands = { names = function() return names end, takes_file = function(name) return name == ":save" end }
+    assert.same({ "elp", nil }, { completes ":h" })
+    assert.same({ nil, "time   trace\n" }, { completes "  :t" })
+    assert.same({ nil, "help   quit   save   time   trace\n" }, { completes ":" })
+    assert.same({ nil, nil }, { completes ":x" })
+    assert.equal("ne", (completes ":time held.alpi"))
+    assert.equal("ts.txt", (completes ":save CMakeLis"))
+    assert.same({ "uit", nil }, { completes ":q" })
     session.continued = true
-    assert.same({ nil, nil }, { completes ".q" })
+    assert.same({ nil, nil }, { completes ":q" })
     session.commands, session.continued = nil, nil
+  end)
+
+  it("offers options of the function whose braces are open", function()
+    local peri = require "perilune"
+    session.variables.peri = { holder = function() return peri end }
+    session.variables.fig = { holder = function() return peri.plot.figure {} end }
+    assert.equal("ernel = ", (completes "peri.svm.SVC{k"))
+    assert.equal("amma = ", (completes "m = peri.svm.SVC{C = f(1), g"))
+    assert.equal("ns = ", (completes "fig:histogram({1, 2}, {bi"))
+    assert.matches("^svm%.SVC{kernel", (select(2, completes "peri.svm.SVC{zzz")))
+    assert.equal("lse", (completes "peri.svm.SVC{shrinking = fa"))
+  end)
+
+  it("offers files in strings, and modules in that of require", function()
+    assert.equal("ts.txt", (completes 'io.open("CMakeLis'))
+    assert.equal("gs/", (completes "x = 'bindin"))
+    assert.equal("core/", select(2, completes "io.open 'bindings/"):match "core/")
+    assert.equal("une", (completes 'require "peril'))
+    assert.same({ nil, nil }, { completes "-- held.al" })
+    assert.same({ nil, nil }, { completes "'zzz" })
+  end)
+
+  it("shows how a function is called when it is asked twice", function()
+    local peri = require "perilune"
+    session.variables.peri = { holder = function() return peri end }
+    assert.same({ nil, "matmul(a, b, {transpose_a = false, transpose_b = false}) -> tensor\n" },
+      { completes "peri.matmul(" })
+    local _, first = completes "peri.nn.Conv"
+    local _, second = completes "peri.nn.Conv"
+    assert.matches("^Conv1d +Conv2d", first)
+    assert.matches("^Conv1d%(in_channels.*\nConv2d%(in_channels", second)
+    for line in second:gmatch "[^\n]+" do assert.is_true(#line <= 80) end
   end)
 
   it("is silent where nothing fits", function()
@@ -341,7 +378,8 @@ describe("the end of the input in the REPL", function()
   local function types(interactive, ...)
     local lines, i, prompts = table.pack(...), 0, {}
     local host = {interactive = interactive, remember = function() end, columns = function() return 80 end}
-    function host.load(name) return assert(loadfile("bindings/lua/" .. name:gsub("%.", "/") .. ".lua"))() end
+    function host.load(name) return assert(loadfile("bindings/lua/" .. name:gsub("%.", "/") .. ".lua"))(host) end
+    host.hint, host.error_object = function(text) return text end, tostring
     function host.call(f, handler, ...) return xpcall(f, handler, ...) end
     function host.read(prompt)
       i = i + 1

@@ -162,3 +162,95 @@ describe("json", function()
     assert.matches("has the key 1 twice", message_of(json, { [1] = 1, ["1"] = 2 }))
   end)
 end)
+
+describe("records that are read back", function()
+  local function record(config, lines, close)
+    local r = peri.run { name = "rings", dir = folder, config = config, seed = 3 }
+    for _, line in ipairs(lines) do r:log(line) end
+    if close then r:close() end
+    return r
+  end
+
+  before_each(function()
+    folder = os.tmpname()
+    os.remove(folder)
+  end)
+
+  after_each(function() if io.open(folder) then remove(folder) end end)
+
+  it("are what was written, numbers that are not finite too", function()
+    local r = record({ lr = 0.1, limit = -math.huge, sizes = { 2, 3 } },
+      { { loss = 2, acc = 0.5 }, { loss = 0 / 0, pair = { 1, math.huge } }, { acc = math.huge } }, true)
+    r = peri.run.read(r.path .. "/")
+    assert.same({ "rings", "finished", 3 }, { r.name, r.status, r.seed })
+    assert.same({ lr = 0.1, limit = -math.huge, sizes = { 2, 3 } }, r.config)
+    assert.same({ 2, nil }, { r.rows[1].loss, r.rows[1].not_finite })
+    assert.same({ 1, math.huge }, r.rows[2].pair)
+    assert.is_true(r.rows[2].loss ~= r.rows[2].loss)
+    assert.same({ "float64", 3, 2 }, { r.history.loss.dtype, #r.history.loss, r.history.loss[1] })
+    assert.same({ true, true }, { r.history.loss[2] ~= r.history.loss[2], r.history.loss[3] ~= r.history.loss[3] })
+    assert.equal(math.huge, r.history.acc[3])
+    assert.is_nil(r.history.pair)
+    assert.matches("^record of rings: finished, 3 steps in ", tostring(r))
+  end)
+
+  it("are read while the run goes on, without a line that is not whole", function()
+    local r = record({}, { { loss = 2 } })
+    local file <close> = assert(io.open(r.path .. "/metrics.jsonl", "a"))
+    file:write '{"loss":1.'
+    file:flush()
+    assert.same({ "running", 1 }, { peri.run.read(r.path).status, #peri.run.read(r.path).rows })
+    file:write 'x}\n'
+    file:flush()
+    assert.matches("run.read: .*metrics.jsonl:2: byte %d+ %(expected", message_of(peri.run.read, r.path))
+    r:close()
+  end)
+
+  it("are refused where there are none", function()
+    local r = record({}, {}, true)
+    assert.matches("run.read: .*/rings is no run's folder: it has no run.json %(the latest run in it is ",
+      message_of(peri.run.read, folder .. "/rings"))
+    assert.matches("run.compare: there are no runs in", message_of(peri.run.compare, folder))
+    assert.matches("run.compare: there are no runs", message_of(peri.run.compare, {}))
+    local file <close> = assert(io.open(r.path .. "/run.json", "w"))
+    file:write "{"
+    file:flush()
+    assert.matches("run.json: byte 2 %(expected", message_of(peri.run.read, r.path))
+  end)
+
+  it("stand beside each other", function()
+    local a = record({ lr = 0.1, n = 2 }, { { loss = 2 }, { loss = 0.25 } }, true)
+    record({ lr = 0.5, n = 2 }, { { loss = 1, acc = 0.75 }, { loss = 0 / 0 } }, true)
+    local c = peri.run.compare(folder .. "/rings")
+    assert.same({ { "lr" }, { "acc", "loss" } }, { c.differing, c.measures })
+    local lines = {}
+    for line in tostring(c):gmatch "[^\n]+" do lines[#lines + 1] = line:gsub("%s+", " ") end
+    assert.matches("^run status lr acc loss seconds", lines[1])
+    assert.matches("finished 0.1 0.25 %d", lines[2])
+    assert.matches("finished 0.5 0.75 1 %d", lines[3])
+    assert.equal(1, #c:plot "acc".layers)
+    assert.same({ 2, "lr 0.1" }, { #c:plot("loss").layers, c:plot("loss").layers[1].label })
+    assert.equal(1, #peri.run.compare { a.path })
+    assert.equal("rings", peri.run.compare { peri.run.read(a.path) }[1].name)
+    assert.matches("measure must be one of acc, loss, got 'los': did you mean loss", message_of(c.plot, c, "los"))
+  end)
+
+  it("become one page, which loads nothing", function()
+    record({ lr = 0.1, ["<b>"] = "<i>" }, { { loss = 2 }, { loss = 1 } }, true)
+    local r = record({ lr = 0.2 }, { { loss = 2 }, { loss = 1 } }, true)
+    peri.plot.figure { title = "a curve" }:line { 1, 2 }:save(r.path .. "/curve.svg")
+    local out, err, status = program { "watch", folder .. "/rings/" }
+    assert.same({ folder .. "/rings/index.html\n", "", 0 }, { out, err, status })
+    local page = content(folder .. "/rings/index.html")
+    assert.matches("<h1>rings</h1>", page)
+    assert.matches("2 runs, 0 of them running", page)
+    assert.matches("<td>&lt;i&gt;</td>", page)
+    assert.equal(2, select(2, page:gsub("<img src=\"data:image/svg%+xml;base64,", "")))
+    assert.falsy(page:find "<script" or page:find "src=\"h" or page:find "<b>")
+    out = program { "watch", r.path, "--once" }
+    assert.equal(r.path .. "/index.html\n", out)
+    out, err, status = program { "watch", folder }
+    assert.same({ "", 1 }, { out, status })
+    assert.matches("^perilune watch: there are no runs in ", err)
+  end)
+end)

@@ -84,6 +84,19 @@ describe("the experiment", function()
     pictures("rates", "schedules")
   end)
 
+  it("live.lua: the last picture, of letters alone where there is no terminal", function()
+    local _, out = experiment("live", "--data", "moons", "--columns", 40, "--rows", 12)
+    local lines = {}
+    for line in out:gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
+    assert.equal(13, #lines)
+    for row = 1, 12 do assert.matches("^[ .ox]+$", lines[row]) assert.equal(40, #lines[row]) end
+    local epoch, accuracy = lines[13]:match "^epoch (%d+), loss 0%.%d+, accuracy (%S+)$"
+    assert.equal("400", epoch)
+    assert.is_true(tonumber(accuracy) > 0.95)
+    assert.is_true(select(2, lines[3]:gsub("[x ]", "")) > 30) -- the upper moon's side
+    assert.is_true(select(2, lines[11]:gsub("[o.]", "")) > 30)
+  end)
+
   it("optimisers.lua: momentum in a valley, divided slopes at a saddle, and the one that knows how it bends", function()
     local _, out = experiment "optimisers"
     local above, steps, surface = {}, {}, nil

@@ -247,9 +247,8 @@ describe("train.fit", function()
     local now = 0
     local process, check = { is_terminal = function() return false end }, { measures = function() return {} end }
     local written = {}
-    local stderr = { write = function(_, text) written[#written + 1] = text end, flush = function() end }
-    local env = setmetatable({ io = { stderr = stderr } }, { __index = _G })
-    local progress = assert(loadfile("bindings/lua/train/progress.lua", "t", env))(process, check)
+    local internal = { say = function(text) written[#written + 1] = text end }
+    local progress = assert(loadfile("bindings/lua/train/progress.lua", "t"))(process, check, internal)
     local line = progress(true, 2, 100, function() return now end)
     now = 1 -- a second of training, then nine of a callback
     line:epoch { epoch = 1 }

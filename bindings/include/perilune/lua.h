@@ -5,6 +5,7 @@
 #define PERILUNE_LUA_H
 
 #include <lua.h>
+#include <perilune/model.h>
 #include <perilune/perilune.h>
 
 #ifdef __cplusplus
@@ -28,6 +29,9 @@ PERI_API void peri_lua_push_tensor(lua_State *L, peri_tensor *tensor);
 PERI_API peri_tensor *peri_lua_check_tensor(lua_State *L, int index);
 /* The same, or NULL. */
 PERI_API peri_tensor *peri_lua_to_tensor(lua_State *L, int index);
+/* What a script has trained, as a constant copy that any thread may score with and that outlives the state: whatever
+ * peri.save_model takes, at a stack index. Raises what that would. The caller releases it. */
+PERI_API peri_model *peri_lua_model(lua_State *L, int index);
 
 /* ---- scripts under limits ----
  * A state of one's own for somebody else's scripts: what they compute, in Lua and in tensors, ends when the host says

@@ -238,6 +238,10 @@ function Reader:value()
     return self:string()
   end
   local word = self.text:match("^[ \t\r\n]*(%a+)", self.at)
+  if word == "null" and self.null ~= nil then
+    self:take(word)
+    return self.null
+  end
   if word and CONSTANTS[word] ~= nil then
     self:take(word)
     return CONSTANTS[word]
@@ -245,9 +249,9 @@ function Reader:value()
   return self:number()
 end
 
--- The value of a text without null, or nil and what is wrong with it.
-local function read(text)
-  local reader = setmetatable({ text = text, at = 1, deep = 0 }, Reader)
+-- The value of a text, or nil and what is wrong with it. null stands for what is null there; without it none may be.
+local function read(text, null)
+  local reader = setmetatable({ text = text, at = 1, deep = 0, null = null }, Reader)
   local ok, value = pcall(function()
     local value = reader:value()
     reader:take("$", "its end")

@@ -245,6 +245,11 @@ local FORMATS = {
       return (bytes:gsub("/CreationDate %(D:[^)]*%)", function(date) return (" "):rep(#date) end))
     end,
   },
+  -- Of terminals: no file has it.
+  sixel = {
+    hidden = true,
+    terminal = function(w, h) return ("sixelgd size %d,%d truecolor font 'sans,10' noenhanced"):format(w, h) end,
+  },
   txt = {
     terminal = function(w, h) return ("dumb size %d,%d noenhanced mono"):format(w // 8, h // 18) end,
     finish = function(bytes) return (bytes:gsub("\f", ""):gsub("[ \t]+\n", "\n"):gsub("^\n+", "")) end,

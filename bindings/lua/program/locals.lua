@@ -118,7 +118,7 @@ local function survey(text)
     end
     depth = depth + (OPENS[name] or 0)
   end
-  found.text = text
+  found.text, found.silent = text, word(#tokens) == ";"
   return found
 end
 
@@ -179,26 +179,43 @@ local function wrap(self, found, with_capture)
   return ("local %s = ... return function(...) %s%s%s\nend"):format(table.concat(heads, ", "), before, capture, after)
 end
 
--- Compiles text as an expression or as statements. Gives a function; or nil, a message, and true when
--- more lines could complete it.
-function Session:compile(text)
-  local as_expression, expression_error = load("return " .. text, "=stdin", "t")
-  local as_chunk, chunk_error = load(text, "=stdin", "t")
+-- Compiles text as an expression or as statements; errors name its source. Gives a function, and true when it ends in a
+-- semicolon; or nil, a message, and true when more lines could complete it.
+function Session:compile(text, source)
+  source = source or "=stdin"
+  local as_expression, expression_error = load("return " .. text, source, "t")
+  local as_chunk, chunk_error = load(text, source, "t")
   if not as_expression and not as_chunk then
     return nil, chunk_error, chunk_error:find("<eof>$") or expression_error:find("<eof>$")
   end
   local found = survey(as_expression and "return " .. text or text)
   -- the addition at the end can make a goto illegal, then the locals of this chunk are its own
-  local make, message = load(wrap(self, found, true), "=stdin", "t")
-  if not make then make, message = load(wrap(self, found, false), "=stdin", "t") end
+  local make, message = load(wrap(self, found, true), source, "t")
+  if not make then make, message = load(wrap(self, found, false), source, "t") end
   if not make then return nil, message end
   local chunk = make(function(closure) self:capture(found, closure) end)
   for name, index in pairs(upvalues_of(chunk)) do
     local variable = self.variables[name]
     if variable then debug.upvaluejoin(chunk, index, variable.holder, 1) end
   end
-  return chunk
+  return chunk, found.silent
 end
+
+-- Gives a variable a value: the local of that name, unless it is constant, else the global.
+function Session:set(name, value)
+  local variable = self.variables[name]
+  if not variable then
+    _G[name] = value
+  elseif not variable.constant then
+    debug.setupvalue(variable.holder, 1, value)
+  else
+    return false
+  end
+  return true
+end
+
+-- Lets go of every local, and closes nothing.
+function Session:forget() self.variables = {} end
 
 -- Closes what <close> variables hold, the last first; report(message) hears of errors.
 function Session:close(report)

@@ -174,6 +174,7 @@ end
 -- "trained 12 epochs (early_stopping), best 7; train_loss 0.21, dev_accuracy 0.93": measures of the epoch whose
 -- parameters the model has
 local function history_text(self)
+  if not self.epochs then return "trained (from a file)" end
   local final = {}
   for name, value in pairs(self) do
     if peri.is_tensor(value) and value.dtype == "float64" then

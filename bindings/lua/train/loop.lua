@@ -150,12 +150,17 @@ local function begin_step(job)
   return call_within(job, "on_step_begin", told)
 end
 
+local function begin_epoch(job)
+  local at = job.at
+  at.batch, at.rows, at.sums = 0, 0, measures.new_sums()
+  at.streams = job.checkpoint and checkpoint.streams(job)
+end
+
 -- The batches of the epoch that job.at stands in.
 local function batches_of(job)
   local at = job.at
   if at.resumed then return checkpoint.reenter(job, at.epoch) end
-  at.batch, at.rows, at.sums = 0, 0, measures.new_sums()
-  at.streams = job.checkpoint and checkpoint.streams(job)
+  begin_epoch(job)
   return job.source:each(at.epoch, 0)
 end
 
@@ -197,6 +202,69 @@ local function run_epoch(job, result, line)
     step(job, group_rows)
     if not write_checkpoint(job, result, finish_step(job, group_loss, group_rows)) then return true end
   end
+  if at.batch == 0 then fail("fit: train gives no mini-batch in epoch %d", at.epoch) end
+  return false
+end
+
+-- ---- an epoch in one call ----
+
+-- What a mini-batch does to the model, as a step that can be replayed: x and y through model and loss, and back. It may
+-- be the first or the last of those of a step of the optimizer, which have n rows in all. Gives the loss, and the
+-- scores or the sum of their squared errors; no step follows a loss that is not finite.
+local function step_of(job)
+  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
+  local averages = job.accumulate > 1 and not job.sums_rows
+  local clip_value, clip_norm = job.clip_grad_value, job.clip_grad_norm
+  return function(x, y, first, last, n)
+    if first then optimizer:zero_grad() end
+    local scores = model(x)
+    local l = loss(scores, y)
+    local second = scores:detach()
+    if not classes then second = (second - y):square():sum() end
+    if not internal.steps.go_on(l) then return l, second end
+    if averages then (l * #y):backward() else l:backward() end
+    if last then
+      if averages then
+        peri.no_grad(function()
+          for _, p in ipairs(parameters) do
+            if p.grad ~= nil then p.grad:mul_(1 / n) end
+          end
+        end)
+      end
+      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
+      if clip_norm then internal.steps.clip(parameters, clip_norm) end
+      optimizer:step()
+    end
+    return l, second
+  end
+end
+
+-- Whether nothing of the script's is called between mini-batches, so that they need not come by here.
+local function is_quiet(job)
+  local hooks, source = job.hooks, job.source
+  return job.optimizer and not job.step and not job.ema and not job.elements
+    and not hooks.on_batch and not hooks.on_step_begin and not hooks.on_step_end
+    and not (job.checkpoint and job.checkpoint.every) and (job.measure_train or #job.metrics == 0)
+    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader)
+    and internal.nn.plain(job.model) and internal.nn.plain(job.loss)
+end
+
+local SLICE = 0.1 -- seconds between two looks at the line of progress
+
+-- run_epoch without functions of the script: the same, bit for bit.
+local function run_quietly(job, line)
+  local at = job.at
+  job.model:train()
+  begin_epoch(job)
+  job.replay = job.replay or internal.steps.new(step_of(job))
+  local how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
+    by_rows = not job.sums_rows }
+  local said
+  repeat
+    said = internal.steps.epoch(job.replay, job.source.loader, at, how, SLICE)
+    if line.live then line:batch(at.epoch, at.rows) end
+  until said ~= "on"
+  if said ~= "end" then return nil, at.batch, said end
   if at.batch == 0 then fail("fit: train gives no mini-batch in epoch %d", at.epoch) end
   return false
 end
@@ -259,7 +327,12 @@ local function epoch_of(job, result, line)
     result.stopped = "callback"
     return true
   end
-  local ended, batch, loss = run_epoch(job, result, line)
+  local ended, batch, loss
+  if not at.resumed and is_quiet(job) then
+    ended, batch, loss = run_quietly(job, line)
+  else
+    ended, batch, loss = run_epoch(job, result, line)
+  end
   result.trained = peri.now() - job.start
   state.seconds = result.trained
   if ended == nil then

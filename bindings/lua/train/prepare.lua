@@ -403,6 +403,7 @@ function prepare.job(where, self, options)
   job.measure_train = job.measure_train or job.step ~= nil
   job.train = rows and prepare_set(where, "train", rows, self, weights)
     or given_set(where, "train", options.train, self)
+  self.input = job.train.X and { table.unpack(job.train.X.shape, 2) } or nil
   job.elements = elements_of(where, job.loss, weights, rows)
   local dev = options.dev and known_rows(where, "dev", options.dev)
   job.dev = dev and prepare_set(where, "dev", dev, self) or options.dev and given_set(where, "dev", options.dev, self)

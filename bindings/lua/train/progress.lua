@@ -1,18 +1,12 @@
--- How far training has come: one line that is rewritten on a terminal, a line every few epochs elsewhere.
-local process, data = ...
+-- How far training has come: one line that is rewritten on a terminal and in a notebook, a line every few epochs
+-- elsewhere.
+local process, data, internal = ...
 
 local Progress = {}
 Progress.__index = Progress
 
 local INTERVAL = 0.1 -- seconds between two writings of the line on a terminal
 local PLAIN_LINES = 20
-
--- A host may have left io out: then nothing is said.
-local function say(text)
-  if not io then return end
-  io.stderr:write(text)
-  io.stderr:flush()
-end
 
 local function clock(seconds)
   seconds = math.floor(seconds + 0.5)
@@ -22,10 +16,11 @@ end
 
 -- wanted: true, false, or nil for a terminal alone. rows: in an epoch, nil where that is not known.
 local function new(wanted, epochs, rows, now)
-  local terminal = process.is_terminal(2)
+  local notebook = internal.notebook
+  local terminal = notebook ~= nil or process.is_terminal(2)
   local on = wanted or wanted == nil and terminal
   return setmetatable({
-    on = on, terminal = terminal, live = on and terminal, epochs = epochs, rows = rows, now = now,
+    on = on, terminal = terminal, notebook = notebook, live = on and terminal, epochs = epochs, rows = rows, now = now,
     start = now(), last = -math.huge, said = "", every = math.ceil(epochs / PLAIN_LINES), before = 0,
   }, Progress)
 end
@@ -42,8 +37,16 @@ local function text(self, epoch, passed)
   return ("%s%.0f rows/s  %s left"):format(said, done / elapsed, clock(left))
 end
 
+local shown = 0 -- lines of a notebook, each of which has its name
+
 local function rewrite(self, line)
-  say(("\r%s\27[K"):format(line))
+  if self.notebook then
+    local update = self.line ~= nil
+    if not update then shown = shown + 1 end
+    self.line = self.line or ("perilune-progress-%d"):format(shown)
+    return self.notebook.display(setmetatable({}, { __tostring = function() return line end }), self.line, update)
+  end
+  internal.say(("\r%s\27[K"):format(line))
   self.open = true
 end
 
@@ -61,7 +64,7 @@ function Progress:epoch(state)
   if self.terminal then
     rewrite(self, text(self, state.epoch, state.epoch * (self.rows or 0)))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
-    say(text(self, state.epoch, state.epoch * (self.rows or 0)) .. "\n")
+    internal.say(text(self, state.epoch, state.epoch * (self.rows or 0)) .. "\n")
   end
 end
 
@@ -71,12 +74,12 @@ function Progress:pause(seconds) self.start = self.start + seconds end
 function Progress:note(message)
   if not self.on then return end
   self:__close()
-  say(message .. "\n")
+  internal.say(message .. "\n")
 end
 
 -- Also when an error ends the training: what follows begins on a line of its own.
 function Progress:__close()
-  if self.open then say "\n" end
+  if self.open then internal.say "\n" end
   self.open = false
 end
 

@@ -1,0 +1,127 @@
+/* What the files of this room share. */
+#ifndef PERI_PLAN_PARTS_H
+#define PERI_PLAN_PARTS_H
+
+#include "plan/plan.h"
+#include "ops/ops.h"
+
+typedef enum peri_plan_place {
+  PERI_PLAN_INSIDE,   /* in the plan's block, from the step that makes it to the last that reads it */
+  PERI_PLAN_ARGUMENT, /* the caller's, another at each replay */
+  PERI_PLAN_OUTSIDE,  /* was there before the step; held */
+  PERI_PLAN_CONSTANT, /* made by the recorded step once and for all; held */
+  PERI_PLAN_MADE,     /* allocated anew by a step at each replay; held until the next */
+  PERI_PLAN_LOST      /* within a gradient that is made as a whole: nobody else may see it */
+} peri_plan_place;
+
+/* A place of a tensor of the plan in its buffer. */
+typedef struct peri_shell {
+  peri_tensor tensor; /* counts itself once, so that it never dies */
+  ptrdiff_t offset;   /* bytes from the buffer's first */
+  struct peri_shell *next;
+} peri_shell;
+
+/* What stands in the place of a storage. */
+typedef struct peri_buffer {
+  peri_plan_place place;
+  peri_storage storage;   /* INSIDE */
+  peri_tensor *held;      /* OUTSIDE, CONSTANT, MADE; a fresh result while a replay runs */
+  const peri_storage *at; /* OUTSIDE, ARGUMENT while recording: whose it is */
+  const char *base;       /* ARGUMENT while recording: where its first element lies */
+  int argument;
+  int64_t bytes, offset; /* INSIDE: in the block */
+  int first, last;       /* steps: which makes it, and which reads it last */
+  bool admitted, written, fresh;
+  peri_shell *shells;
+} peri_buffer;
+
+typedef enum peri_action_kind {
+  PERI_ACTION_CALL,
+  PERI_ACTION_PLAIN, /* a call that needs nothing but to be run */
+  PERI_ACTION_CHECK,
+  PERI_ACTION_COPY,
+  PERI_ACTION_GRADIENT,
+  PERI_ACTION_PART,
+  PERI_ACTION_ACT,
+  PERI_ACTION_SET, /* a gradient that was zeros, and to which one arrives: 0 + it */
+  PERI_ACTION_STOP
+} peri_action_kind;
+
+typedef struct peri_whole_gradient {
+  peri_backward B; /* as the walk made it, over shells */
+  peri_tensor **supply;
+  int supplied;
+  peri_buffer *made[]; /* by edge: where an answer goes, or NULL */
+} peri_whole_gradient;
+
+typedef struct peri_action {
+  peri_action_kind kind;
+  bool early;                            /* its check is made before the step begins */
+  bool shielded, writes, infers, counts; /* counts: versions of outputs, by which products know packed weights */
+  const char *name;
+  peri_status (*run)(peri_call *call); /* CALL, PLAIN, and CHECK: infer */
+  peri_call *call;                     /* the same */
+  peri_whole_gradient *gradient;
+  peri_act act;
+  peri_status (*part)(const void *note, peri_tensor *const *tensors);
+  const void *note; /* of a part; of a call whose run writes over its notes: infer's */
+  peri_tensor **tensors;
+  peri_shell *target, *source; /* COPY, SET; STOP: source */
+  int since;                   /* SET: behind how many actions it became zeros */
+  peri_buffer *workspace;
+  double seconds;
+  int64_t bytes, products;
+} peri_action;
+
+typedef struct peri_leaf {
+  peri_tensor *leaf, *gradient; /* the leaf is held; the gradient, or NULL, is known by its address alone */
+  bool requires_grad;
+} peri_leaf;
+
+typedef struct peri_plan_chunk {
+  struct peri_plan_chunk *next;
+  size_t bytes;
+} peri_plan_chunk;
+
+struct peri_plan {
+  peri_recorder recorder; /* first */
+  peri_context *context;
+  bool recording, running, opened, stopped, timed;
+  int at;                  /* of the run that is under way: the action */
+  peri_plan_chunk *chunks; /* frames and shells */
+  char *free;
+  size_t left;
+  /* lists; *_room is for how many there is room */
+  peri_buffer **buffers;
+  int buffers_n, buffers_room;
+  peri_action *actions;
+  int actions_n, actions_room;
+  peri_guard *guards;
+  int guards_n, guards_room;
+  peri_leaf *leaves;
+  int leaves_n, leaves_room;
+  int *by_number; /* of storages made since `first`: which buffer, plus 1 */
+  int numbers_n, numbers_room;
+  peri_layout *arguments;
+  peri_buffer **argument_buffers;
+  int arguments_n;
+  peri_shell **results;
+  int results_n;
+  uint64_t first; /* how many storages there were before the step */
+  bool grad_mode;
+  uint64_t hooked;    /* the context's */
+  peri_stream stream; /* where the default one stands, as far as calls explain it */
+  /* the gradient that is under way */
+  bool within, whole;
+  int mark, mark_buffers;
+  peri_tensor **supply; /* made in it */
+  int supply_n, supply_room;
+  char *block;
+  int64_t block_bytes;
+};
+
+void *peri_plan_room(peri_plan *plan, size_t bytes); /* zeroed; NULL, and refused, where memory is short */
+peri_shell *peri_plan_shell(peri_plan *plan, const peri_tensor *x); /* NULL, and refused, where it is not known */
+void peri_shells_move(peri_buffer *buffer, peri_storage *storage, char *base);
+
+#endif

@@ -1,0 +1,46 @@
+"""PyTorch's side of ./dev bench step: prints the seconds of one step of a row, with one thread.
+
+usage: bench_step.py ROW
+"""
+import sys
+import time
+
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+
+# sizes, rows, calls, whether Adam, whether the gradient alone
+ROWS = {
+    "circle10": ((2, 10, 2), 10, 200, False, False),
+    "circle1": ((2, 10, 2), 1, 200, False, False),
+    "gradient": ((24, 8, 2), 200, 200, False, True),
+    "full": ((4, 32, 16, 4), 10000, 3, True, False),
+    "mnist32": ((784, 128, 10), 32, 50, False, False),
+}
+
+
+def main():
+    sizes, rows, calls, adam, gradient = ROWS[sys.argv[1]]
+    layers = []
+    for i in range(len(sizes) - 1):
+        layers.append(nn.Linear(sizes[i], sizes[i + 1]))
+        if i < len(sizes) - 2:
+            layers.append(nn.Tanh())
+    net, loss_of = nn.Sequential(*layers), nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(net.parameters()) if adam else torch.optim.SGD(net.parameters(), lr=0.01)
+    x, y = torch.randn(rows, sizes[0]), torch.randint(0, sizes[-1], (rows,))
+    best = float("inf")
+    for _ in range(15):
+        start = time.perf_counter()
+        for _ in range(calls):
+            optimizer.zero_grad()
+            loss_of(net(x), y).backward()
+            if not gradient:
+                optimizer.step()
+        best = min(best, time.perf_counter() - start)
+    print(best / calls)
+
+
+main()

@@ -1,0 +1,281 @@
+-- train.fit makes epochs by plans where no function of the script is called between mini-batches: what comes of a
+-- training is bit for bit what comes of it when one is.
+local peri = require "perilune"
+local samples = require "support.samples"
+local steps = require("support.internal").steps
+local nn, optim, train = peri.nn, peri.optim, peri.train
+
+local function state_bits(model)
+  local parts = {}
+  for name, x in pairs(model:state_dict()) do parts[#parts + 1] = name .. samples.bits(x) end
+  for name, p in model:named_parameters() do parts[#parts + 1] = name .. (p.grad and samples.bits(p.grad) or "none") end
+  table.sort(parts)
+  return table.concat(parts, "\n")
+end
+
+local MEASURES = { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2", "learning_rate" }
+
+local function outcome(m, model)
+  local parts = { state_bits(model), m.epochs, m.stopped, tostring(m.best_epoch), tostring(m.note),
+    samples.bits(peri.get_rng_state()) }
+  for _, name in ipairs(MEASURES) do
+    local column = m[name]
+    parts[#parts + 1] = name .. (column and samples.bits(column) or "none")
+  end
+  return table.concat(parts, "\n")
+end
+
+-- How many mini-batches a plan made in f.
+local function counted(f)
+  local new, made = steps.new, {}
+  steps.new = function(...)
+    made[#made + 1] = new(...)
+    return made[#made]
+  end
+  local results = table.pack(pcall(f))
+  steps.new = new
+  assert(results[1], results[2])
+  return made, table.unpack(results, 2, results.n)
+end
+
+-- build() -> options of a training with a new model. Trains with and without a function that looks on.
+local function compare(where, build, refused)
+  local outcomes = {}
+  local plan
+  for turn = 1, 2 do
+    peri.manual_seed(3)
+    local options = build()
+    options.seed, options.progress = 5, false
+    if turn == 2 then options.on_batch = function() end end
+    local made, m = counted(function() return train.fit(options) end)
+    assert.equal(turn == 1 and 1 or 0, #made, where)
+    plan = plan or made[1]
+    outcomes[turn] = outcome(m, options.model)
+  end
+  assert.equal(outcomes[2], outcomes[1], where)
+  if refused then
+    assert.matches(refused, plan.reason, 1, true)
+  else
+    assert.is_nil(plan.reason, where)
+    assert.is_true(plan.plans >= 1, where)
+  end
+  return plan
+end
+
+local function rows(n, features) return peri.randn(n, features or 4) end
+local function labels(n, k) return peri.randint(1, k or 3, n) end
+
+local function small() return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)) end
+local function sgd(model, options) return optim.SGD(model:parameters(), options or { lr = 0.1 }) end
+
+describe("train.fit by plans gives the same bits", function()
+  it("with every optimizer", function()
+    for _, kind in ipairs(optim.optimizers()) do
+      if not kind.closure then
+        local written = kind.name
+        compare(kind.name, function()
+          local model = small()
+          return { model = model, optimizer = optim[kind.name](model:parameters()), train = { rows(23), labels(23) },
+            batch_size = 5, epochs = 4 }
+        end, written == "LBFGS" and "written in Lua" or nil)
+      end
+    end
+  end)
+  it("with every kind of layer that fits", function()
+    local nets = {
+      conv = { { 2, 6, 6 }, nn.Conv2d, 2, 3, 3 }, conv1d = { { 2, 9 }, nn.Conv1d, 2, 3, 3 },
+    }
+    for name, net in pairs(nets) do
+      compare(name, function()
+        local model = nn.Sequential(net[2](net[3], net[4], net[5]), nn.ReLU(), nn.Flatten(),
+          nn.Linear(name == "conv" and 48 or 21, 3))
+        return { model = model, optimizer = sgd(model), batch_size = 4, epochs = 3,
+          train = { peri.randn(14, table.unpack(net[1])), labels(14) } }
+      end)
+    end
+    local plain = { nn.ReLU, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Softplus, nn.PReLU, nn.Softmax,
+      nn.LogSoftmax, nn.Dropout, nn.Identity }
+    for i, make in ipairs(plain) do
+      compare("activation " .. i, function()
+        local model = nn.Sequential(nn.Linear(4, 6), make(), nn.Linear(6, 3))
+        return { model = model, optimizer = sgd(model), train = { rows(14), labels(14) }, batch_size = 4, epochs = 3 }
+      end)
+    end
+    for name, make in pairs { BatchNorm1d = nn.BatchNorm1d, LayerNorm = nn.LayerNorm, RMSNorm = nn.RMSNorm } do
+      compare(name, function()
+        local model = nn.Sequential(nn.Linear(4, 6), make(6), nn.Linear(6, 3))
+        return { model = model, optimizer = sgd(model), train = { rows(14), labels(14) }, dev = { rows(6), labels(6) },
+          batch_size = 4, epochs = 3 }
+      end)
+    end
+    compare("pooling and dropout of images", function()
+      local model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(),
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 3))
+      return { model = model, optimizer = sgd(model), train = { peri.randn(14, 1, 7, 7), labels(14) }, batch_size = 4,
+        epochs = 3 }
+    end)
+  end)
+  it("with losses of numbers, and of labels", function()
+    for _, loss in ipairs { nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.SmoothL1Loss(),
+      nn.MSELoss { reduction = "sum" } } do
+      compare(tostring(loss), function()
+        local model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+        return { model = model, optimizer = sgd(model, { lr = 0.01 }), train = { rows(23), rows(23, 2) }, loss = loss,
+          dev = { rows(7), rows(7, 2) }, batch_size = 5, epochs = 4 }
+      end)
+    end
+    for _, loss in ipairs { nn.CrossEntropyLoss { label_smoothing = 0.1 }, nn.CrossEntropyLoss { reduction = "sum" },
+      nn.CrossEntropyLoss { weight = peri.tensor { 1, 2, 3 } }, nn.MultiMarginLoss() } do
+      compare(tostring(loss), function()
+        local model = small()
+        return { model = model, optimizer = sgd(model, { lr = 0.01 }), train = { rows(23), labels(23) }, loss = loss,
+          batch_size = 5, epochs = 4 }
+      end)
+    end
+  end)
+  it("with clipping, accumulation, schedules, and all together", function()
+    local cases = {
+      { clip_grad_norm = 0.1 }, { clip_grad_value = 0.01 }, { clip_grad_norm = 0.1, clip_grad_value = 0.02 },
+      { accumulate = 2 }, { accumulate = 3, clip_grad_norm = 0.1 }, { accumulate = 100 }, { shuffle = false },
+      { measure_train = true }, { batch_size = 1 }, { batch_size = 50 }, { early_stopping = { patience = 2 } },
+      { schedule = "StepLR" }, { schedule = "plateau" }, { dtype = "float64", accumulate = 2 },
+    }
+    for i, case in ipairs(cases) do
+      compare("case " .. i, function()
+        local model = small():to(case.dtype or "float32")
+        local optimizer = optim.Adam(model:parameters(), { lr = 0.01 })
+        local options = { model = model, optimizer = optimizer, train = { rows(23), labels(23) },
+          dev = { rows(9), labels(9) }, batch_size = 5, epochs = 6 }
+        for name, value in pairs(case) do
+          if name ~= "schedule" and name ~= "dtype" then options[name] = value end
+        end
+        if case.schedule == "StepLR" then
+          options.scheduler = optim.lr_scheduler.StepLR(optimizer, { step_size = 2, gamma = 0.5 })
+        elseif case.schedule == "plateau" then
+          options.scheduler = optim.lr_scheduler.ReduceLROnPlateau(optimizer, { patience = 0 })
+        end
+        return options
+      end)
+    end
+  end)
+  it("where a function changes the model between epochs", function()
+    compare("changes", function()
+      local model = small()
+      local optimizer = sgd(model)
+      return { model = model, optimizer = optimizer, train = { rows(23), labels(23) }, batch_size = 5, epochs = 8,
+        callbacks = function(state)
+          if state.epoch == 2 then peri.no_grad(function() model[1].weight:mul_(0.5) end) end
+          if state.epoch == 3 then optimizer.lr = 0.01 end
+          if state.epoch == 4 then model[1].weight.requires_grad = false end
+          if state.epoch == 5 then model[1].weight.requires_grad = true end
+          if state.epoch == 6 then model[3].bias.grad = nil end
+          model:eval()
+        end }
+    end)
+  end)
+  it("that diverge in the same place", function()
+    compare("diverges", function()
+      local model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2))
+      return { model = model, optimizer = sgd(model, { lr = 1e6 }), train = { rows(23), rows(23, 2) }, batch_size = 5,
+        epochs = 50 }
+    end)
+  end)
+  it("with a loader of the script's, whose loop is not disturbed", function()
+    local orders = {}
+    for turn = 1, 2 do
+      peri.manual_seed(3)
+      local model = nn.Sequential(nn.Linear(4, 2))
+      local loader = peri.data.loader({ rows(23), rows(23, 2) }, { batch_size = 5, shuffle = true, seed = 2,
+        drop_last = true })
+      train.fit { model = model, optimizer = sgd(model, { lr = 0.01 }), train = loader, epochs = 3, progress = false,
+        on_batch = turn == 2 and function() end or nil }
+      orders[turn] = { state_bits(model), loader:state_dict() }
+      for x in loader do orders[turn][#orders[turn] + 1] = samples.bits(x) end
+    end
+    assert.same(orders[2], orders[1])
+  end)
+  it("stopped and resumed from a checkpoint", function()
+    local outcomes = {}
+    for turn = 1, 2 do
+      local path = os.tmpname()
+      for part = 1, 2 do
+        peri.manual_seed(3)
+        local model = nn.Sequential(nn.Linear(4, 6), nn.Dropout { p = 0.5 }, nn.Linear(6, 3))
+        local optimizer = optim.Adam(model:parameters(), { lr = 0.01 })
+        local m = train.fit { model = model, optimizer = optimizer, train = { rows(23), labels(23) }, batch_size = 5,
+          epochs = part == 1 and 3 or 6, seed = 5, progress = false, checkpoint = { path = path },
+          resume = part == 2 and path or nil, on_batch = turn == 2 and function() end or nil }
+        outcomes[turn] = outcome(m, model)
+      end
+      os.remove(path)
+    end
+    assert.equal(outcomes[2], outcomes[1])
+  end)
+  it("by estimators", function()
+    local predictions = {}
+    local function build()
+      local model = small()
+      return model, sgd(model)
+    end
+    for turn = 1, 2 do
+      peri.manual_seed(3)
+      local X, y, Z = rows(30), labels(30), rows(7)
+      local made, fitted = counted(function()
+        return train.Classifier { build = build, epochs = 4, batch_size = 5, seed = 1, progress = false,
+          on_batch = turn == 2 and function() end or nil }:fit(X, y)
+      end)
+      assert.equal(2 - turn, #made)
+      predictions[turn] = state_bits(fitted.model) .. samples.bits(fitted:predict(Z))
+    end
+    assert.equal(predictions[2], predictions[1])
+  end)
+end)
+
+describe("train.fit leaves to Lua", function()
+  local function replays(options)
+    peri.manual_seed(3)
+    options.progress, options.epochs = false, 2
+    options.model = options.model or small()
+    options.optimizer = options.optimizer or sgd(options.model)
+    options.train = options.train or { rows(23), labels(23) }
+    return #counted(function() return train.fit(options) end)
+  end
+  it("what looks on at mini-batches, or makes them", function()
+    local function nothing() end
+    assert.equal(1, replays {})
+    assert.equal(0, replays { on_batch = nothing })
+    assert.equal(0, replays { callbacks = { on_step_begin = nothing } })
+    assert.equal(0, replays { callbacks = { on_step_end = nothing } })
+    assert.equal(1, replays { callbacks = { on_epoch_begin = nothing } })
+    assert.equal(0, replays { ema = 0.9 })
+    assert.equal(0, replays { metrics = { m = function() return 1 end } })
+    assert.equal(0, replays { sample_weight = peri.ones(23) })
+    local path = os.tmpname()
+    assert.equal(0, replays { checkpoint = { path = path, every = 2 } })
+    os.remove(path)
+    assert.equal(0, replays { train = { { rows(5), labels(5) }, { rows(5), labels(5) } } })
+    local hooked = small()
+    hooked[1]:register_forward_hook(nothing)
+    assert.equal(0, replays { model = hooked })
+    local Net = nn.Module.extend "Net"
+    function Net:init() self.fc = nn.Linear(4, 3) end
+    function Net:forward(x) return self.fc(x) end
+    assert.equal(0, replays { model = Net() })
+  end)
+  it("errors of operations, in their words", function()
+    local words = {}
+    for turn = 1, 2 do
+      peri.manual_seed(3)
+      local model = nn.Sequential(nn.Linear(4, 2), nn.Sigmoid())
+      local y = peri.rand(20, 2)
+      y[7] = 1.5
+      local ok, message = pcall(train.fit, { model = model, optimizer = sgd(model), loss = nn.BCELoss(),
+        train = { rows(20), y }, batch_size = 5, epochs = 3, seed = 1, shuffle = false, progress = false,
+        on_batch = turn == 2 and function() end or nil })
+      assert.is_false(ok)
+      assert.matches("binary_cross_entropy: element %(2, 1%) of target is 1.5", message)
+      words[turn] = message:match "binary.*" .. state_bits(model)
+    end
+    assert.equal(words[2], words[1])
+  end)
+end)
