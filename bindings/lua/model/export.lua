@@ -862,11 +862,8 @@ local function longest_chain(root)
 end
 
 local function write(path, text)
-  local file, problem = io.open(path, "wb")
-  if not file then fail("export: %s", problem) end
-  local good = file:write(text)
-  good = file:close() and good
-  if not good then fail("export: %s cannot be written", path) end
+  local written, problem = internal.process.write(path, text)
+  if not written then fail("export: %s", problem) end
 end
 
 return function(path, m, options)
