@@ -3,12 +3,6 @@
 #ifndef PERI_BIND_LUA_LATER_H
 #define PERI_BIND_LUA_LATER_H
 
-/* The first header decides what others declare; some of these files define it themselves. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <lauxlib.h> /* clang wants what is called weak to be declared, in files that see no Lua too */
-
 /* 5.2 */
 #pragma weak luaL_checkversion_
 #pragma weak luaL_execresult
