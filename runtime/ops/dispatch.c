@@ -266,6 +266,7 @@ static peri_status run_call(peri_call *call) {
   }
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
+  if (call->context->recorder != NULL) memset(call->note, 0, sizeof call->note); /* notes are compared */
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
