@@ -23,6 +23,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->output_count = op->outputs;
   call->outputs = call->few_outputs;
   call->stream = &context->stream;
+  if (context->recorder != NULL) memset(call->note, 0, sizeof call->note); /* a replay compares them */
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = arg->is_bool = false;
@@ -266,7 +267,6 @@ static peri_status run_call(peri_call *call) {
   }
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
-  if (call->context->recorder != NULL) memset(call->note, 0, sizeof call->note); /* notes are compared */
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
