@@ -1,14 +1,17 @@
-# cmake --install build --prefix P: headers, libraries, pkg-config files, the CMake package, the Lua module
-# and the program. Nothing in the result knows P: it may be moved.
+# cmake --install build --prefix P: headers, libraries, pkg-config files, the CMake package, the Lua module,
+# the program and its page of the manual, the licence and the documents. Nothing in the result knows P: it may be moved.
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/perilune)
 set(lua_module_dir lib/lua/5.4) # where LUA_CPATH and package.cpath look, whatever the system's libdir
 
-install(TARGETS perilune_runtime EXPORT perilune-targets)
+install(TARGETS perilune_runtime perilune_static EXPORT perilune-targets)
+install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 install(DIRECTORY runtime/include/perilune DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 set(pc_files perilune.pc)
 if(PERILUNE_LUA)
-  install(TARGETS perilune_module EXPORT perilune-targets)
+  install(TARGETS perilune_module perilune_module_static EXPORT perilune-targets)
   install(TARGETS perilune)
+  install(FILES docs/perilune.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   install(FILES cmake/perilune.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME perilune)
   if(PERILUNE_KERNEL)
     install(TARGETS perilune_kernel LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -25,6 +28,7 @@ if(PERILUNE_LUA)
 endif()
 install(EXPORT perilune-targets NAMESPACE perilune:: DESTINATION ${package_dir})
 
+set(PACKAGE_LIBRARIES "z;cjson;pthread;m;dl")
 configure_package_config_file(cmake/perilune-config.cmake.in ${PROJECT_BINARY_DIR}/perilune-config.cmake
                               INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/perilune-config-version.cmake COMPATIBILITY SameMinorVersion)

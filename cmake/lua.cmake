@@ -47,6 +47,12 @@ target_include_directories(perilune_module INTERFACE
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 perilune_shared(perilune_module)
 add_library(perilune::lua ALIAS perilune_module)
+add_library(perilune_module_static STATIC ${runtime_objects} $<TARGET_OBJECTS:perilune_bindings>)
+set_target_properties(perilune_module_static PROPERTIES OUTPUT_NAME perilune_lua EXPORT_NAME lua_static
+  LINKER_LANGUAGE C)
+target_include_directories(perilune_module_static INTERFACE
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(perilune_module_static INTERFACE $<INSTALL_INTERFACE:perilune::libraries>)
 # `require "perilune"` looks for perilune.so; being the same file, it is also the same library in a host
 # that is linked with libperilune_lua.so already.
 add_custom_command(TARGET perilune_module POST_BUILD

@@ -10,6 +10,10 @@ _perilune() {
       [[ $before == --prefix ]] && mapfile -t COMPREPLY < <(compgen -d -- "$word")
       return
       ;;
+    export)
+      mapfile -t COMPREPLY < <(compgen -W '--c --prefix --float --int8 --help' -- "$word"; compgen -f -- "$word")
+      return
+      ;;
     new) return ;;
     watch)
       mapfile -t COMPREPLY < <(compgen -W '--once --help' -- "$word"; compgen -d -- "$word")
@@ -37,7 +41,7 @@ _perilune() {
   if [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W '-e -i -l -v -E -W --threads --version --help -- -' -- "$word")
   else
-    mapfile -t COMPREPLY < <(compgen -W 'kernel new notebook watch' -- "$word"; compgen -f -X '!*.lua' -- "$word"; compgen -d -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'export kernel new notebook watch' -- "$word"; compgen -f -X '!*.lua' -- "$word"; compgen -d -- "$word")
   fi
 }
 complete -o filenames -F _perilune perilune

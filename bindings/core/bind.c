@@ -1,6 +1,8 @@
 /* The state that belongs to one Lua state, and what is registered in it: functions, parts, documentation. */
+#define _GNU_SOURCE /* dladdr */
 #include "bind.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 static const char state_key, documents_key, parts_key;
@@ -28,19 +30,47 @@ static bind_state *find_state(lua_State *L) {
   return S;
 }
 
+static void make_context(lua_State *L, const peri_options *options, peri_context **out) {
+  peri_status status = peri_context_new(options, out);
+  if (status == PERI_ERR_ARGUMENT)
+    luaL_error(L,
+               "perilune: the options have no size (expected sizeof(peri_options)), or a field that is not known here");
+  if (status != PERI_OK) luaL_error(L, "perilune: out of memory");
+}
+
 /* The registry learns of the state last: where memory ran out on the way, the next call begins anew. */
-bind_state *bind_open(lua_State *L, const peri_options *options) {
-  bind_state *S = find_state(L);
-  if (S != NULL) return S;
-  S = lua_newuserdatauv(L, sizeof *S, 0);
+/* A library by the address of something in it. */
+static const char *path_of(const void *address) {
+  Dl_info info;
+  return dladdr(address, &info) != 0 && info.dli_fname != NULL ? info.dli_fname : "?";
+}
+
+/* Two copies of the module in one state would not know each other's objects. The registry says which is the first. */
+static void check_alone(lua_State *L) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.copy") == LUA_TLIGHTUSERDATA &&
+      lua_touserdata(L, -1) != (const void *)&state_key)
+    luaL_error(L, "perilune: %s is loaded into a Lua state that has a copy already, %s (expected one of them)",
+               path_of(&state_key), path_of(lua_touserdata(L, -1)));
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&state_key);
+  lua_setfield(L, LUA_REGISTRYINDEX, "perilune.copy");
+  lua_pop(L, 1);
+}
+
+static bind_state *open_state(lua_State *L, const peri_options *options, peri_context *context) {
+  check_alone(L);
+  bind_state *S = lua_newuserdatauv(L, sizeof *S, 0);
   *S = (bind_state){.context = NULL, .print = {.precision = 4, .threshold = 1000, .edge_items = 3}};
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_state);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  if (peri_context_new(options, &S->context) != PERI_OK) luaL_error(L, "perilune: out of memory");
+  if (context != NULL)
+    S->context = context;
+  else
+    make_context(L, options, &S->context);
   bind_open_handles(L, S);
   bind_open_classes(L);
+  bind_open_errors(L);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &documents_key);
   lua_newtable(L);
@@ -48,6 +78,13 @@ bind_state *bind_open(lua_State *L, const peri_options *options) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   return S;
 }
+
+bind_state *bind_open(lua_State *L, const peri_options *options) {
+  bind_state *S = find_state(L);
+  return S != NULL ? S : open_state(L, options, NULL);
+}
+
+bind_state *bind_open_in(lua_State *L, peri_context *context) { return open_state(L, NULL, context); }
 
 peri_context *peri_lua_context(lua_State *L) { return bind_open(L, NULL)->context; }
 

@@ -31,6 +31,8 @@
 #include <lua.h>
 #include <perilune/lua.h>
 
+#include "bindings/core/lua_later.h"
+
 #include "base/option.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
@@ -61,11 +63,15 @@ typedef struct bind_state {
   const char *(*called[BIND_KINDS])(lua_State *L, int index); /* what messages call an object of a class, or NULL */
   const void *meta[BIND_KINDS];  /* lua_topointer of each class's metatable, and its key in the registry */
   size_t charge_at;              /* tensor bytes at which the collector runs next */
-  unsigned handles;              /* made since the last collection */
+  size_t full_at, slice;         /* at which it does all its work at once, and between two steps of it */
+  size_t stepped_at;             /* after the last step */
+  unsigned handles;              /* made since the last collection, or step */
   unsigned handles_at;           /* how many run the collector */
+  bool young;                    /* its last step freed what was young: it is a generational one */
   unsigned known, known_at;      /* handles put among the known since these moved, and how many move them */
   bind_hook *hooks, *dead_hooks; /* functions of scripts that the runtime holds, and those it has let go (hooks.h) */
   struct bind_walk *walk;        /* the walk back that a script has begun, or NULL */
+  peri_status raised;            /* of the last error, whose value stands in the registry */
   lua_State *running;            /* the thread of the last call of the runtime: where an anomaly's place is read */
   void (*push_path)(lua_State *L, struct bind_state *S); /* pushes the way to the layer that runs (nn), or NULL */
   lua_Integer last_hook;                                 /* the number of the last */
@@ -77,12 +83,10 @@ typedef struct bind_state {
 /* Raises what has stopped the context. Never returns. */
 int bind_stop(lua_State *L, bind_state *S);
 
-/* Handles made between two collections. With many more small tensors the free lists go through more
- * memory than the second-level cache holds, and a small training step takes twice as long. But a collection
- * walks all that lives in Lua: beside much of that there are more handles, one for so many bytes. To
- * measure: ./dev bench circle. */
-#define BIND_HANDLES          1500
-#define BIND_BYTES_PER_HANDLE 128
+/* Handles made between two collections, or steps of one. With many more small tensors the free lists go through more
+ * memory than the second-level cache holds, and a small training step takes twice as long. To measure: ./dev bench
+ * circle. */
+#define BIND_HANDLES 1500
 
 /* The state's bind_state: by upvalue in our own closures, by registry anywhere.
  *
@@ -95,6 +99,8 @@ static inline bind_state *bind_here(lua_State *L) {
   return S;
 }
 bind_state *bind_open(lua_State *L, const peri_options *options);
+/* The same with a context that is there; the state takes the reference. */
+bind_state *bind_open_in(lua_State *L, peri_context *context);
 /* Takes what dead hooks held out of Lua's tables. */
 void bind_sweep_dead_hooks(lua_State *L, bind_state *S);
 static inline void bind_sweep_hooks(lua_State *L, bind_state *S) {
@@ -105,6 +111,7 @@ void bind_close_hooks(bind_state *S);
 /* What it opens of other files. */
 void bind_open_handles(lua_State *L, bind_state *S);
 void bind_open_classes(lua_State *L);
+void bind_open_errors(lua_State *L);
 
 /* lua_pushcclosure with the bind_state as upvalue 1 and n further upvalues taken from the stack. */
 void bind_push_function(lua_State *L, bind_state *S, lua_CFunction function, int n);
@@ -181,7 +188,7 @@ void *bind_push_box(lua_State *L, size_t size, lua_CFunction collect);
 /* ---- errors ---- */
 
 /* Raises the context's message, with the script's position. Never returns. */
-int bind_raise(lua_State *L, bind_state *S);
+int bind_raise(lua_State *L, bind_state *S, peri_status status);
 /* Every call of the runtime that can fail: raises its message. When memory is short the call is made once more after a
  * full collection, so that its arguments are evaluated twice and must not allocate in Lua. */
 #define BIND_TRY(L, S, call)                                                                                           \
@@ -189,8 +196,13 @@ int bind_raise(lua_State *L, bind_state *S);
     (S)->running = (L);                                                                                                \
     peri_status bind_status = (call);                                                                                  \
     if (bind_retry(L, bind_status)) bind_status = (call);                                                              \
-    if (bind_status != PERI_OK) bind_raise(L, S);                                                                      \
+    if (bind_status != PERI_OK) bind_raise(L, S, bind_status);                                                         \
   } while (0)
+/* Which status the value at index was raised with by bind_raise, bind_error or bind_tell_error; PERI_ERR_SCRIPT: none.
+ */
+peri_status bind_error_status(lua_State *L, const bind_state *S, int index);
+/* The string on the top stands for an error of that status. */
+void bind_tell_error(lua_State *L, bind_state *S, peri_status status);
 /* Whether memory was short; then a full collection has been made. */
 bool bind_retry(lua_State *L, peri_status status);
 /* luaL_error with the operation's name (or nothing: NULL) in front: bind_error(L, "SGD", "lr is %f", x). The position

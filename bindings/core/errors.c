@@ -47,18 +47,38 @@ static void deliver_interrupt(lua_State *L, bind_state *S) {
     lua_pop(L, 1);
 }
 
-int bind_raise(lua_State *L, bind_state *S) {
+static const char error_key;
+
+/* One error at a time: one that was caught and raised again is still known while no other has come. */
+void bind_tell_error(lua_State *L, bind_state *S, peri_status status) {
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key); /* the key is there: no memory is needed */
+  S->raised = status;
+}
+
+void bind_open_errors(lua_State *L) {
+  lua_pushboolean(L, 0);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+}
+
+peri_status bind_error_status(lua_State *L, const bind_state *S, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+  bool is = lua_type(L, -1) == LUA_TSTRING && lua_rawequal(L, -1, index);
+  lua_pop(L, 1);
+  return is ? S->raised : PERI_ERR_SCRIPT;
+}
+
+int bind_raise(lua_State *L, bind_state *S, peri_status status) {
   deliver_interrupt(L, S);
   bind_push_position(L);
   lua_pushstring(L, peri_message(S->context));
   lua_concat(L, 2);
+  bind_tell_error(L, S, status);
   return lua_error(L);
 }
 
-int bind_stop(lua_State *L, bind_state *S) {
-  peri_check_cancel(S->context);
-  return bind_raise(L, S);
-}
+int bind_stop(lua_State *L, bind_state *S) { return bind_raise(L, S, peri_check_cancel(S->context)); }
 
 int bind_error(lua_State *L, const char *operation, const char *format, ...) {
   va_list arguments;
@@ -73,6 +93,7 @@ int bind_error(lua_State *L, const char *operation, const char *format, ...) {
   }
   lua_concat(L, lua_gettop(L) - top);
   if (strstr(lua_tostring(L, -1), " -nan") != NULL) luaL_gsub(L, lua_tostring(L, -1), " -nan", " nan");
+  bind_tell_error(L, S, PERI_ERR_ARGUMENT);
   return lua_error(L);
 }
 

@@ -2,11 +2,14 @@
 #include "process.h"
 
 #include "data/file.h"
+#include "data/place.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FOLDER "peri.folder"
 
@@ -17,37 +20,94 @@ static const char *check_path(lua_State *L) {
   return path;
 }
 
+/* nil, and what the runtime has said behind its own word for what it did: the caller has a better one. */
+static int push_failure(lua_State *L, const peri_context *context) {
+  const char *message = peri_message(context), *said = strstr(message, ": ");
+  lua_pushnil(L);
+  lua_pushstring(L, said != NULL ? said + 2 : message);
+  return 2;
+}
+
 static int process_write(lua_State *L) {
   const char *path = check_path(L);
   size_t size = 0;
   const void *bytes = luaL_checklstring(L, 2, &size);
   peri_context *context = peri_lua_context(L);
-  if (peri_file_write_atomic(context, path, &bytes, &size, 1) != PERI_OK) {
-    lua_pushnil(L);
-    lua_pushstring(L, peri_message(context));
-    return 2;
-  }
+  if (peri_file_write_atomic(context, path, &bytes, &size, 1) != PERI_OK) return push_failure(L, context);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static bool is_folder(const char *path) {
+/* What a file held, until Lua has it. */
+typedef struct content {
+  peri_context *context;
+  void *bytes;
+  size_t size;
+} content;
+
+static int free_content(lua_State *L) {
+  content *c = lua_touserdata(L, 1);
+  if (c->bytes != NULL) peri_free(c->context, c->bytes, c->size);
+  c->bytes = NULL;
+  return 0;
+}
+
+/* read(path) -> all that the file holds; or nil, message */
+static int process_read(lua_State *L) {
+  const char *path = check_path(L);
+  content *c = bind_push_box(L, sizeof *c, free_content);
+  c->context = peri_lua_context(L);
+  if (peri_file_read(c->context, path, &c->bytes, &c->size) != PERI_OK) return push_failure(L, c->context);
+  lua_pushlstring(L, c->bytes != NULL ? c->bytes : "", c->size);
+  peri_free(c->context, c->bytes, c->size);
+  c->bytes = NULL;
+  return 1;
+}
+
+static bool is_folder(const peri_context *context, const char *path) {
   struct stat s;
-  return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+  peri_place place;
+  if (!peri_place_open(context, path, &place)) return false;
+  bool is = fstatat(place.at, place.name, &s, place.confined ? AT_SYMLINK_NOFOLLOW : 0) == 0 && S_ISDIR(s.st_mode);
+  peri_place_close(&place);
+  return is;
+}
+
+/* mkdir(2), with errno. */
+static bool make_folder(const peri_context *context, const char *path) {
+  peri_place place;
+  if (!peri_place_open(context, path, &place)) return false;
+  bool made = mkdirat(place.at, place.name, 0777) == 0;
+  peri_place_close(&place);
+  return made;
+}
+
+/* exists(path) -> boolean: a file or folder */
+static int process_exists(lua_State *L) {
+  struct stat s;
+  peri_place place;
+  bool there = peri_place_open(peri_lua_context(L), check_path(L), &place);
+  if (there) {
+    there = fstatat(place.at, place.name, &s, place.confined ? AT_SYMLINK_NOFOLLOW : 0) == 0;
+    peri_place_close(&place);
+  }
+  lua_pushboolean(L, there);
+  return 1;
 }
 
 /* mkdir of each prefix in turn; one that exists is passed by. */
 static int process_mkdir(lua_State *L) {
   const char *path = check_path(L);
+  const peri_context *context = peri_lua_context(L);
   size_t size = strlen(path);
   char *prefix = lua_newuserdatauv(L, size + 1, 0);
   memcpy(prefix, path, size + 1);
   for (size_t i = 1; i <= size; i++) {
     if (path[i] != '/' && path[i] != '\0') continue;
     prefix[i] = '\0';
-    if (mkdir(prefix, 0777) != 0) {
+    if (!make_folder(context, prefix)) {
       int failure = errno == EEXIST ? ENOTDIR : errno;
-      if (!is_folder(prefix)) {
+      if (!is_folder(context, prefix)) {
         lua_pushnil(L);
         lua_pushfstring(L, "cannot make the folder '%s': %s", prefix, strerror(failure));
         return 2;
@@ -62,7 +122,7 @@ static int process_mkdir(lua_State *L) {
 /* new_folder(path) -> true; false when something is there already; nil, message */
 static int process_new_folder(lua_State *L) {
   const char *path = check_path(L);
-  bool made = mkdir(path, 0777) == 0;
+  bool made = make_folder(peri_lua_context(L), path);
   if (made || errno == EEXIST) {
     lua_pushboolean(L, made);
     return 1;
@@ -95,7 +155,8 @@ static int process_list(lua_State *L) {
   *folder = NULL;
   luaL_setmetatable(L, FOLDER);
   lua_toclose(L, -1);
-  *folder = opendir(path);
+  int descriptor = peri_open(peri_lua_context(L), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor >= 0 && (*folder = fdopendir(descriptor)) == NULL) close(descriptor);
   if (*folder == NULL) {
     int failure = errno;
     lua_pushnil(L);
@@ -117,6 +178,8 @@ static int process_list(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"write", process_write},
+    {"read", process_read},
+    {"exists", process_exists},
     {"mkdir", process_mkdir},
     {"new_folder", process_new_folder},
     {"list", process_list},

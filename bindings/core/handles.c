@@ -1,12 +1,20 @@
 /* Handles of tensors, and how the collector learns what they hold.
  *
- * Lua sees a tensor as a pointer. When the bytes held by tensors have grown by half of all that
- * lives (or come near the budget), a full collection finds those that nobody needs. It walks what lives in Lua alone:
- * beside little of that it comes sooner, so that results take the memory of those before them, which is in cache. */
+ * Lua sees a tensor as a pointer. When the bytes held by tensors have grown by half of all that lives (or come near the
+ * budget), or so many handles were made, the collector finds those that nobody needs. It walks what lives in Lua: where
+ * that is little, all of it at once, so that results take the memory of those before them, which is in cache. Where it
+ * is much, in steps, each for a share of those bytes or for so many handles, so that no pause is as long as a whole
+ * walk: of an incremental collector some are a cycle, of a generational one each looks at what is young. */
 #include "bind.h"
 
 /* Garbage in tensors below this is left to Lua's own pace. */
 #define COLLECT_FLOOR ((size_t)8 << 20)
+/* Bytes in Lua up to which a whole walk is short: 0.3 ms for each MB. */
+#define SMALL_HEAP ((size_t)2 << 20)
+#define STEPS      64 /* in a cycle, if it has as many as 50 MB of small tables */
+/* A cycle of an incremental collector costs as much as a whole walk, which is why it begins only when there are as many
+ * handles more as there are so many bytes in Lua. Once begun, Lua goes on with it by itself too. */
+#define BYTES_PER_HANDLE 128
 
 static const char handles_key;
 
@@ -20,7 +28,7 @@ static void push_known_table(lua_State *L, int n) {
 }
 
 void bind_open_handles(lua_State *L, bind_state *S) {
-  S->charge_at = COLLECT_FLOOR;
+  S->charge_at = S->full_at = COLLECT_FLOOR;
   S->handles_at = S->known_at = BIND_HANDLES;
   push_known_table(L, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
@@ -28,15 +36,37 @@ void bind_open_handles(lua_State *L, bind_state *S) {
 
 /* ---- the collector ---- */
 
+static void set_next(bind_state *S, size_t more, unsigned handles) {
+  S->stepped_at = S->context->in_use;
+  S->charge_at = S->stepped_at + more;
+  S->handles = 0;
+  S->handles_at = handles;
+}
+
 static void set_charge(lua_State *L, bind_state *S) {
-  size_t live = S->context->in_use, lua = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024, limit = S->context->limit;
+  size_t live = S->context->in_use, lua = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
+  size_t limit = S->context->limit - S->context->claimed;
   size_t half = (live + lua) / 2, slack = half < 8 * lua ? half : 8 * lua;
   if (slack < COLLECT_FLOOR) slack = COLLECT_FLOOR;
   size_t reserve = limit - limit / 8;
-  S->charge_at = live + slack;
-  S->handles = 0;
-  S->handles_at = (unsigned)(lua / BIND_BYTES_PER_HANDLE > BIND_HANDLES ? lua / BIND_BYTES_PER_HANDLE : BIND_HANDLES);
-  if (S->charge_at > reserve) S->charge_at = live < reserve ? reserve : live + limit / 64;
+  S->full_at = live + slack;
+  if (S->full_at > reserve) S->full_at = live < reserve ? reserve : live + limit / 64;
+  S->slice = (S->full_at - live) / STEPS;
+  bool at_once = lua <= SMALL_HEAP || S->young;
+  size_t handles = at_once ? BIND_HANDLES : BIND_HANDLES + lua / BYTES_PER_HANDLE;
+  set_next(S, lua <= SMALL_HEAP ? S->full_at - live : S->young ? S->slice : (S->full_at - live) / 2, (unsigned)handles);
+}
+
+/* As many steps as bytes were made for. True when that was the last of a cycle. */
+static bool step(lua_State *L, bind_state *S) {
+  size_t before = S->context->in_use, grown = before > S->stepped_at ? before - S->stepped_at : 0;
+  bool ended = false;
+  S->young = false;
+  for (size_t n = 1 + grown / (S->slice + 1); n > 0 && !ended && !S->young; n--) {
+    ended = lua_gc(L, LUA_GCSTEP, 0);
+    S->young = grown > 0 && S->context->in_use < before - grown / 2; /* has gone */
+  }
+  return ended;
 }
 
 static int count_entries(lua_State *L, int table) {
@@ -70,8 +100,14 @@ static void shrink_known(lua_State *L, bind_state *S) {
 void bind_collect(lua_State *L, bind_state *S) {
   if (bind_in_finaliser(L)) return; /* the collector is at work and counts nothing */
   bind_sweep_hooks(L, S);
-  bool short_of_memory = S->context->in_use > S->context->limit - S->context->limit / 8;
-  if (short_of_memory || lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCCOLLECT);
+  bool short_of_memory = peri_memory_in_use(S->context) > S->context->limit - S->context->limit / 8;
+  bool running = lua_gc(L, LUA_GCISRUNNING) != 0;
+  bool whole = S->context->in_use > S->full_at || (size_t)lua_gc(L, LUA_GCCOUNT) <= SMALL_HEAP / 1024;
+  if (running && !whole && !short_of_memory && !step(L, S)) {
+    set_next(S, S->slice, BIND_HANDLES);
+    return;
+  }
+  if (short_of_memory || (running && whole)) lua_gc(L, LUA_GCCOLLECT);
   if (S->known > S->known_at && !short_of_memory) shrink_known(L, S);
   set_charge(L, S);
 }
@@ -153,6 +189,8 @@ bool bind_is_released(lua_State *L, bind_state *S, int index) {
 
 peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const char *operation, const char *name) {
   peri_tensor *x = bind_to_tensor(L, S, index);
+  if (x != NULL && x->storage->revoked)
+    bind_error(L, operation, "the memory of %s was lent, and has been taken back", name);
   if (x != NULL) return x;
   if (bind_is_released(L, S, index)) bind_error(L, operation, "%s is a released tensor", name);
   bind_error(L, operation, "%s must be a tensor, got %s", name, bind_describe(L, index));

@@ -141,7 +141,7 @@ void bind_end_walk(lua_State *L, bind_state *S, bind_walk *walk, peri_status sta
   if (walk->outermost) drop_scratch(L);
   bind_sweep_hooks(L, S);
   if (walk->raised) lua_error(L);
-  if (status != PERI_OK) bind_raise(L, S);
+  if (status != PERI_OK) bind_raise(L, S, status);
 }
 
 /* f(argument) in the thread of the walk. An error stays on its stack. */
@@ -326,7 +326,7 @@ int bind_register_hook(lua_State *L) {
   }
   if (status != PERI_OK) {
     bind_sweep_hooks(L, S);
-    return bind_raise(L, S);
+    return bind_raise(L, S, status);
   }
   h->id = id;
   lua_pop(L, 1);
@@ -482,7 +482,7 @@ static int record(lua_State *L) {
   if (status != PERI_OK) {
     take_value(L, &values_key, r.id);
     bind_sweep_hooks(L, S);
-    bind_raise(L, S);
+    bind_raise(L, S, status);
   }
   bind_charge(L, S);
   lua_settop(L, list);

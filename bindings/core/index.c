@@ -149,7 +149,7 @@ static bool is_whole_mask(const peri_tensor *x, const bind_key *k) {
     peri_status key_status = (call);                                                                                   \
     if (bind_retry(L, key_status)) key_status = (call);                                                                \
     if (key_status == PERI_ERR_ARGUMENT && (k)->choosers > 0) bind_check_positions(L, x, k);                           \
-    if (key_status != PERI_OK) bind_raise(L, S);                                                                       \
+    if (key_status != PERI_OK) bind_raise(L, S, key_status);                                                           \
   } while (0)
 
 /* ---- reading elements ---- */

@@ -4,6 +4,7 @@
 #include "parts.h"
 #include "rows.h"
 #include "base/blas.h"
+#include "base/memory.h"
 #include "kernels/kernels.h"
 
 #include <string.h>
@@ -147,6 +148,17 @@ static int put_back(lua_State *L) {
   return status == LUA_OK ? 0 : lua_error(L);
 }
 
+/* internal.say(text): to io.stderr; nothing where a host has left io out */
+static int say(lua_State *L) {
+  luaL_checkstring(L, 1);
+  if (lua_getglobal(L, "io") != LUA_TTABLE || lua_getfield(L, -1, "stderr") == LUA_TNIL) return 0;
+  lua_getfield(L, -1, "write");
+  lua_insert(L, -2);
+  lua_pushvalue(L, 1);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
 /* internal.is_contents(options): see bind.h */
 static int is_contents(lua_State *L) {
   lua_pushboolean(L, bind_is_contents(L, 1));
@@ -184,9 +196,11 @@ static int looks(lua_State *L) {
 
 /* ---- opening ---- */
 
-static const luaL_Reg internals[] = {{"raise", raise_message}, {"document", document}, {"describe", describe},
-                                     {"set_class", set_class}, {"meant", meant},       {"is_contents", is_contents},
-                                     {"look", look},           {"put_back", put_back}, {NULL, NULL}};
+static const luaL_Reg internals[] = {{"raise", raise_message}, {"document", document},
+                                     {"describe", describe},   {"set_class", set_class},
+                                     {"meant", meant},         {"is_contents", is_contents},
+                                     {"look", look},           {"say", say},
+                                     {"put_back", put_back},   {NULL, NULL}};
 
 static const bind_function functions[] = {
     {"manual_seed", manual_seed,
@@ -214,7 +228,21 @@ static const bind_function functions[] = {
 /* For tests: they make calls fail and reach nothing. */
 static const luaL_Reg hooks[] = {{"_fail_after", fail_after}, {"_looks", looks}, {NULL, NULL}};
 
+/* A compiler takes the address of a function for one. */
+static bool is_there(volatile uintptr_t function) { return function != 0; }
+
+/* In another Lua than 5.4 nothing may be called that this one alone has (lua_later.h). */
+static int refuse_lua(lua_State *L) {
+  enum { GLOBALS_OF_5_1 = -10002 };
+  if (is_there((uintptr_t)&lua_getglobal))
+    lua_getglobal(L, "_VERSION");
+  else
+    lua_getfield(L, GLOBALS_OF_5_1, "_VERSION");
+  return luaL_error(L, "perilune needs Lua 5.4, this is %s", lua_tolstring(L, -1, NULL));
+}
+
 int luaopen_perilune(lua_State *L) {
+  if (!is_there((uintptr_t)&lua_newuserdatauv)) return refuse_lua(L);
   bind_state *S = bind_open(L, NULL);
   lua_newtable(L);
   int module = lua_gettop(L);
@@ -236,8 +264,20 @@ int luaopen_perilune(lua_State *L) {
 
 /* ---- for hosts ---- */
 
+/* Of options that come when there is a context: a limit must not be void in silence. */
+static void apply_options(lua_State *L, bind_state *S, const peri_options *options) {
+  peri_options given = {0};
+  if (peri_read_options(options, &given, sizeof given) != PERI_OK)
+    luaL_error(L,
+               "perilune: the options have no size (expected sizeof(peri_options)), or a field that is not known here");
+  if (given.memory_limit != 0 && peri_set_memory_limit(S->context, given.memory_limit) != PERI_OK)
+    luaL_error(L, "perilune: %s", peri_message(S->context));
+  if (given.threads > 0) peri_set_threads(S->context, given.threads);
+  if (given.keep_blas_threads != 0) S->context->keep_blas_threads = true;
+}
+
 void peri_lua_open(lua_State *L, const peri_options *options) {
-  bind_open(L, options);
+  apply_options(L, bind_open(L, options), options);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "perilune") == LUA_TTABLE) {
     lua_remove(L, -2);

@@ -123,6 +123,10 @@ static bool push_source(lua_State *L, const char *name) {
     lua_pushfstring(L, "=perilune/%s.lua", name);
     if (luaL_loadbufferx(L, source->text, source->size, lua_tostring(L, -1), "t") != LUA_OK) lua_error(L);
     lua_remove(L, -2);
+    if (lua_getfield(L, LUA_REGISTRYINDEX, "perilune.environment") == LUA_TTABLE)
+      lua_setupvalue(L, -2, 1); /* a limited state's own globals, where no script reaches (bindings/limits) */
+    else
+      lua_pop(L, 1);
     return true;
   }
   return false;

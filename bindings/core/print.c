@@ -37,6 +37,10 @@ int bind_tensor_to_string(lua_State *L) {
     lua_pushliteral(L, "released tensor");
     return 1;
   }
+  if (x->storage->revoked) {
+    lua_pushliteral(L, "tensor whose memory has been taken back");
+    return 1;
+  }
   peri_text_options how = S->print;
   if (how.line_width == 0) how.line_width = line_width(L);
   lua_pushcfunction(L, push_text);

@@ -95,7 +95,12 @@ static void attend_or_raise(lua_State *L, job_group *g, int *ended) {
   if (job_attend(g, ended) != PERI_OK) bind_error(L, NULL, "%s", peri_message(g->context));
 }
 
+static void check_permission(lua_State *L) {
+  if (peri_lua_context(L)->confined) bind_error(L, NULL, "no program is run here (expected a host that allows it)");
+}
+
 static int process_run(lua_State *L) {
+  check_permission(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   job_group *g = push_group(L, 1, 1);
@@ -116,6 +121,7 @@ static void push_result_table(lua_State *L, const job *j) {
 }
 
 static int process_run_all(lua_State *L) {
+  check_permission(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_Integer at_once = luaL_optinteger(L, 2, JOB_MAX);
   luaL_argcheck(L, at_once >= 1, 2, "expected at least 1");

@@ -15,6 +15,8 @@
  *   run_all({job, ...}, at_once, ended)  ->  {{status =, stdout =, stderr =} or {error =, missing =}, ...}
  *     the same for several programs, at_once (all) of them side by side; returns when all have ended.
  *     ended(i, result) is called as each of them has.
+ *   read(path)          ->  bytes, or nil, message
+ *   exists(path)        ->  boolean
  *   write(path, bytes)  ->  true, or nil, message      whole or not at all (peri_file_write_atomic)
  *   mkdir(path)         ->  true, or nil, message      with its parents; it may exist already
  *   new_folder(path)    ->  true, or nil, message      false when something is there already
@@ -23,6 +25,8 @@
  *   is_terminal(descriptor)  ->  boolean
  *   terminal_pictures()  ->  "kitty", "sixel" or nil
  *     the protocol that the terminal at standard input and output says it has; nothing is written to anything else
+ *
+ * Where the context is confined to a folder (data/place.h), paths lie in it, and programs are an error.
  *
  * While programs run, the state's cancellation flag is polled: when it is raised they are killed
  * and the call raises. Nothing stays behind after any error: no child, no descriptor, no memory. */

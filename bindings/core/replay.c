@@ -113,7 +113,7 @@ static int run_plan(lua_State *L, bind_state *S, replay *r, int i, const given *
   S->running = L;
   peri_status status = peri_plan_run(plan, g->tensors, results);
   if (bind_retry(L, status)) status = peri_plan_resume(plan, results);
-  if (status != PERI_OK) bind_raise(L, S);
+  if (status != PERI_OK) bind_raise(L, S, status);
   r->replays[i]++;
   for (int k = 0; k < n; k++) *handles[k] = results[k];
   bind_charge(L, S);

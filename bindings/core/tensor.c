@@ -88,6 +88,7 @@ static void push_single(lua_State *L, int index, const char *method) {
     lua_pushvalue(L, index);
     return;
   }
+  bind_check_tensor(L, bind_here(L), index, method, "x"); /* whose memory may have been taken back */
   if (x->layout.numel != 1) {
     bind_error(L, method, "Lua compares single values, and the tensor is %s (use a:%s(b) for each element)",
                peri_shape_text(x->layout.ndim, x->layout.shape, text), method);
@@ -122,7 +123,8 @@ static int collect_handle(lua_State *L) {
 static int release(lua_State *L) {
   bind_state *S = bind_here_always(L);
   if (bind_is_released(L, S, 1)) return 0;
-  const peri_tensor *x = bind_self(L, "release");
+  const peri_tensor *x = bind_to_tensor(L, S, 1); /* also one whose memory was taken back */
+  if (x == NULL) x = bind_self(L, "release");
   if (x->known) return bind_error(L, "release", "the tensor is a parameter or a gradient, and others hold it");
   bind_handle *handle = lua_touserdata(L, 1);
   if (bind_in_finaliser(L)) {

@@ -152,7 +152,7 @@ static double replay_step(lua_State *L, bind_state *S, epoch *e, int shape, peri
   if (bind_retry(L, status)) status = peri_plan_resume(plan, NULL);
   if (status != PERI_OK) {
     write_epoch(L, e);
-    bind_raise(L, S);
+    bind_raise(L, S, status);
   }
   const double loss = number_of(peri_plan_result(plan, 0));
   if (loss - loss == 0) add_measures(e, loss, peri_plan_result(plan, 1), arguments[1], k->count);

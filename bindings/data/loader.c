@@ -57,6 +57,7 @@ static peri_status take_batch(const loader *l, int i, int64_t count, peri_tensor
   peri_tensor *x = l->tensor[i];
   peri_layout layout = x->layout;
   layout.shape[0] = count;
+  PERI_TRY(peri_tensor_check_read(x, "loader", "a tensor"));
   if (!l->shuffle) {
     layout.numel = x->layout.shape[0] == 0 ? 0 : x->layout.numel / x->layout.shape[0] * count;
     layout.offset = peri_tensor_offset(x) + l->next * layout.strides[0];

@@ -17,9 +17,7 @@ end
 local function document(name, doc, piece) internal.document(name, doc, later(piece, name), data) end
 
 local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
+  return internal.process.exists(path)
 end
 
 local function read(dir, name)

@@ -55,14 +55,28 @@ local function fields_of(name)
   end
 end
 
-local function describe_machine(operation, m, step, tensors)
-  local text, name = model.machine(m, operation)
+-- All that a machine is made of, by name.
+local function arrays_of(m, name)
+  local arrays = {}
   for _, field in ipairs(fields_of(name)) do
     local value = m[field] -- an error when m is not fitted
     if type(value) == "number" then value = peri.tensor(value, { dtype = "float64" }) end
-    if peri.is_tensor(value) then put(tensors, step, field, value) end
+    if peri.is_tensor(value) then arrays[field] = value end
   end
-  for i, size in ipairs { "n", "d" } do put(tensors, step, size, peri.tensor(m.shape_fit[i], { dtype = "float64" })) end
+  for i, size in ipairs { "n", "d" } do arrays[size] = peri.tensor(m.shape_fit[i], { dtype = "float64" }) end
+  return arrays
+end
+
+-- A machine like m with some other arrays.
+function model.change(m, name, changes)
+  local arrays, svm = arrays_of(m, name), peri.svm -- which fills internal.machines
+  for field, value in pairs(changes) do arrays[field] = value end
+  return internal.machines[name].restore(svm[name](m:params()), arrays)
+end
+
+local function describe_machine(operation, m, step, tensors)
+  local text, name = model.machine(m, operation)
+  for field, value in pairs(arrays_of(m, name)) do put(tensors, step, field, value) end
   return text
 end
 
@@ -218,6 +232,17 @@ end, models)
 
 -- ---- C ----
 
+internal.document("fewer_vectors", [[
+model.fewer_vectors(m, most) -> machine
+A machine with a kernel (rbf, poly, sigmoid) on at most so many of its support vectors, for small targets: those that
+span the others best, with coefficients whose function is nearest to m's. It predicts, is saved and becomes C as m does;
+what that costs is to be measured on rows that m has not seen. m itself where it has no more.
+Errors: another kind of machine, not fitted; fewer vectors than classes.
+Source: C. J. C. Burges, Simplified support vector decision rules, ICML 1996.]], function(...)
+  local fewer = internal.load("model.fewer", peri, internal)
+  return fewer(...)
+end, models)
+
 internal.document("export_c", [[
 model.export_c(path, m, {prefix = 'model', number = 'model', input =}) -> {flash =, ram =}
 Writes a model as one C99 file, path (which ends with .c), and its header beside it: const arrays, no memory taken, no
@@ -230,7 +255,8 @@ number: 'model', networks in their own dtype, machines in double; 'float', all i
 network as 8-bit numbers with a scale for each output.
 Layers: Linear, convolutions and pooling of one and two dimensions, batch norm, elementwise activations but Mish and
 PReLU, Dropout, Flatten, Identity.
-Errors: layers without such a form, by name; machines of given kernel values; the files cannot be written.]], function(...)
+Errors: layers without such a form, by name; machines of given kernel values; files that cannot be
+written.]], function(...)
   local export = internal.load("model.export", peri, internal)
   return export(...)
 end, models)

@@ -254,7 +254,7 @@ local function warn_of_empty(where, picture)
     if expected then
       local which = picture.figures and ("panel %d"):format(i) or "the figure"
       local name = figure.title and (" '%s'"):format(clean(figure.title)) or ""
-      io.stderr:write(("%s: nothing of %s%s can be drawn (expected %s)\n"):format(where, which, name, expected))
+      internal.say(("%s: nothing of %s%s can be drawn (expected %s)\n"):format(where, which, name, expected))
     end
   end
 end

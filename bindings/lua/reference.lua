@@ -69,7 +69,5 @@ return function(path)
     section(out, part.title, { part.value }, rows, part.doc)
     classes(out, part, rows)
   end
-  local file = assert(io.open(path, "w"))
-  file:write(table.concat(out, "\n"))
-  file:close()
+  assert(internal.process.write(path, table.concat(out, "\n")))
 end

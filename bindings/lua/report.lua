@@ -49,10 +49,7 @@ end
 
 -- ---- files ----
 
-local function contents(path)
-  local file <close> = io.open(path, "rb")
-  return file and file:read "a"
-end
+local function contents(path) return (internal.process.read(path)) end
 
 -- The names of the pictures in a folder, without endings, in the order in which they were written; and which endings
 -- each has.

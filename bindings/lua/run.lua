@@ -60,6 +60,7 @@ end
 
 local function open(_, options)
   options = check.options("run", check.table("run", options), KNOWN)
+  check.library("run", io, "io")
   local name, dir = check.read("run", "name", options.name, NAME), options.dir or "out"
   local config, seed = options.config, options.seed
   local facts = {

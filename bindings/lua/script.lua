@@ -14,11 +14,12 @@ local function script_name() return type(arg) == "table" and tostring(arg[0]):ma
 -- One line on stderr.
 local function say(message, ...)
   local line = message:format(...):gsub("%c", "?")
-  io.stderr:write(script_name(), ": ", line, "\n")
+  internal.say(("%s: %s\n"):format(script_name(), line))
 end
 
 -- The same, and the end of the script.
 local function leave(message, ...)
+  if not os or not os.exit then check.fail(message, ...) end
   say(message, ...)
   os.exit(1, true)
 end

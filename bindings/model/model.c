@@ -25,7 +25,7 @@ static int close_writer(lua_State *L) {
 
 /* Puts what was written in the place of the box, which is on the top. */
 static void finish_writer(lua_State *L, bind_state *S, peri_writer *writer) {
-  if (writer->status != PERI_OK) bind_raise(L, S);
+  if (writer->status != PERI_OK) bind_raise(L, S, writer->status);
   lua_pushlstring(L, writer->text, writer->length);
   peri_writer_release(writer);
   lua_remove(L, -2);

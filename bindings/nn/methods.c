@@ -258,6 +258,11 @@ static int load_state_dict(lua_State *L) {
   int state = push_state(&w);
   bind_state_match(L, w.S, "load_state_dict", 2, state);
   lua_Integer n = (lua_Integer)lua_rawlen(L, w.tensors);
+  for (lua_Integer i = 1; i <= n; i++) { /* before the first is written */
+    lua_rawgeti(L, w.tensors, i);
+    BIND_TRY(L, w.S, peri_tensor_check_write(bind_to_tensor(L, w.S, -1), "load_state_dict", "a parameter"));
+    lua_pop(L, 1);
+  }
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, w.tensors, i);
     lua_rawgeti(L, w.list, i);

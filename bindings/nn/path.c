@@ -112,13 +112,13 @@ void nn_open_path(lua_State *L, bind_state *S) {
 }
 
 int nn_raise(lua_State *L, bind_state *S, peri_status status, const peri_layer *layer, int self) {
-  if (status != PERI_ERR_ARGUMENT && status != PERI_ERR_STATE) return bind_raise(L, S);
+  if (status != PERI_ERR_ARGUMENT && status != PERI_ERR_STATE) return bind_raise(L, S, status);
   if (self != 0)
     lua_pushvalue(L, self);
   else
     lua_pushnil(L);
   push_path(L, S);
-  if (*lua_tostring(L, -1) == '\0') return bind_raise(L, S);
+  if (*lua_tostring(L, -1) == '\0') return bind_raise(L, S, status);
   return bind_error(L, NULL, "%s %s: %s", lua_tostring(L, -1), layer->kind->name,
                     without_name(peri_message(S->context), layer->kind));
 }

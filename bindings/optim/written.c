@@ -201,6 +201,7 @@ int optim_written_assign(lua_State *L) {
   bind_state *S = bind_here_always(L);
   peri_tensor *x = bind_check_tensor(L, S, 1, "assign", "x"), *value = bind_check_tensor(L, S, 2, "assign", "value");
   if (!peri_same_shape(&x->layout, &value->layout)) return bind_error(L, "assign", "the shapes differ");
+  BIND_TRY(L, S, peri_tensor_check_write(x, "assign", "x"));
   peri_parameter_assign(x, value);
   return 0;
 }

@@ -151,7 +151,7 @@ void estimator_check_fit(lua_State *L, bind_state *S, const estimator_reporter *
     lua_pushvalue(L, r->error);
     lua_error(L);
   }
-  if (status != PERI_OK) bind_raise(L, S);
+  if (status != PERI_OK) bind_raise(L, S, status);
 }
 
 /* ---- fit ---- */

@@ -188,11 +188,13 @@ static peri_status check_versions(walk *w, const peri_node *node) {
   for (int i = 0; i < node->params; i++) {
     const peri_tensor *saved = node->args[i].tensor;
     if (saved == NULL) continue;
+    PERI_TRY(peri_tensor_check_read(saved, w->operation, "what is needed for a gradient"));
     PERI_TRY(check_version(w, node, node->op->params[i].name, node->versions[i], saved->storage->version));
   }
   for (int i = 0; i < node->op->outputs; i++) {
     const peri_tensor *saved = node->outputs[i];
     if (saved == NULL) continue;
+    PERI_TRY(peri_tensor_check_read(saved, w->operation, "what is needed for a gradient"));
     PERI_TRY(check_version(w, node, "the result", node->output_versions[i], saved->storage->version));
   }
   return PERI_OK;

@@ -71,8 +71,8 @@ struct peri_blas;
 /* What is raised in a context's interrupt. Whatever of the first stands there stops all computation. */
 enum {
   PERI_SIGNAL_CANCEL = 1,
-  PERI_SIGNAL_DEADLINE = 2, /* has passed */
-  PERI_SIGNAL_STEPS = 4,    /* of a script are used up */
+  PERI_SIGNAL_DEADLINE = 2,     /* has passed */
+  PERI_SIGNAL_INSTRUCTIONS = 4, /* of a script are used up */
   PERI_SIGNAL_STOPS = 7,
   PERI_SIGNAL_CLOCK = 8, /* there is a deadline: who looks asks the clock */
   PERI_SIGNAL_COUNT = 16 /* tests: looks are counted */
@@ -108,6 +108,8 @@ struct peri_context {
   void (*where)(void *user, char *text, size_t size);
   void *where_user;
   size_t references; /* one for the owner, one for each storage */
+  bool confined;     /* files lie in the folder `root` alone, a descriptor, or -1: nowhere (data/place.h) */
+  int root;
 
   size_t limit, in_use, peak; /* bytes */
   size_t claimed;             /* bytes of the budget that are used elsewhere: by a Lua state */
@@ -149,8 +151,8 @@ static inline bool peri_cancelled(const peri_context *context) {
 }
 /* PERI_OK, or the status of what stops it, with a message. */
 peri_status peri_check_cancel(peri_context *context);
-/* Raises PERI_SIGNAL_STEPS. */
-void peri_end_steps(peri_context *context);
+/* Raises PERI_SIGNAL_INSTRUCTIONS. */
+void peri_end_instructions(peri_context *context);
 
 /* Seconds on a clock that only goes forward. */
 double peri_now(void);

@@ -184,11 +184,17 @@ peri_status peri_blas_begin(peri_context *context) {
   return status;
 }
 
-void peri_blas_end(peri_context *context) {
-  if (context->blas == NULL) return;
-  context->blas = NULL;
+void peri_blas_leave(peri_context *context) { context->blas = NULL; }
+
+void peri_blas_give_back(void) {
   lock();
   gate.leased--;
   if (gate.waiting > 0) pthread_cond_signal(&gate.returned);
   unlock();
+}
+
+void peri_blas_end(peri_context *context) {
+  if (context->blas == NULL) return;
+  context->blas = NULL;
+  peri_blas_give_back();
 }

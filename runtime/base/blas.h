@@ -61,5 +61,8 @@ peri_status peri_blas_facts_get(peri_context *context, peri_blas_facts *out);
  * nest. PERI_ERR_MEMORY when the system has no room for a buffer. */
 peri_status peri_blas_begin(peri_context *context);
 void peri_blas_end(peri_context *context);
+/* In the place of peri_blas_end, while the call goes on, on another thread; when it has ended, that gives back. */
+void peri_blas_leave(peri_context *context);
+void peri_blas_give_back(void);
 
 #endif

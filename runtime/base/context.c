@@ -63,6 +63,7 @@ peri_status peri_context_make(const peri_options *options, const struct peri_ker
   context->references = 1;
   context->limit = chosen.memory_limit != 0 ? chosen.memory_limit : machine_memory();
   context->fail_after = -1;
+  context->root = -1;
   peri_set_threads(context, chosen.threads > 0 ? chosen.threads : default_threads());
   peri_manual_seed(context, 0);
   *out = context;
@@ -74,6 +75,7 @@ void peri_context_retain(peri_context *context) { context->references++; }
 void peri_context_drop(peri_context *context) {
   if (--context->references > 0) return;
   peri_memory_close(context);
+  if (context->root >= 0) close(context->root);
   peri_interrupt_release(&context->interrupt);
   free(context);
 }
@@ -134,7 +136,7 @@ static void clear_signals(struct peri_interrupt *interrupt, unsigned signals) {
 }
 
 void peri_cancel(peri_context *context) { raise_signal(context->interrupt, PERI_SIGNAL_CANCEL); }
-void peri_end_steps(peri_context *context) { raise_signal(context->interrupt, PERI_SIGNAL_STEPS); }
+void peri_end_instructions(peri_context *context) { raise_signal(context->interrupt, PERI_SIGNAL_INSTRUCTIONS); }
 
 void peri_clear_cancel(peri_context *context) {
   unsigned signals = atomic_load(&context->interrupt->signals);
@@ -166,7 +168,7 @@ peri_status peri_check_cancel(peri_context *context) {
   unsigned signals = atomic_load(&context->interrupt->signals);
   if (signals & PERI_SIGNAL_CANCEL) return peri_fail(context, PERI_ERR_CANCELLED, "interrupted");
   if (signals & PERI_SIGNAL_DEADLINE) return peri_fail(context, PERI_ERR_DEADLINE, "the time is up");
-  return peri_fail(context, PERI_ERR_STEPS, "the instructions are used up");
+  return peri_fail(context, PERI_ERR_INSTRUCTIONS, "the instructions are used up");
 }
 
 /* ---- interrupts ---- */

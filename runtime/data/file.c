@@ -1,5 +1,6 @@
 /* Whole files: reading one within the budget, and replacing one so that no reader ever sees half. */
 #include "data/file.h"
+#include "data/place.h"
 #include "data/reader.h"
 #include "data/temporary.h"
 
@@ -35,6 +36,7 @@ peri_status peri_file_read(peri_context *context, const char *path, void **bytes
 typedef struct replacement {
   peri_context *context;
   const char *path; /* as the caller wrote it, for messages */
+  peri_place place;
   char *target;     /* with symbolic links resolved; malloc'ed by realpath, else NULL */
   const char *base; /* the last component of the target */
   int folder;       /* descriptor, -1 when closed */
@@ -51,11 +53,13 @@ static peri_status fail(const replacement *r, const char *action, int number) {
 /* What stands at the path may be nothing or a regular file that may be written. */
 static peri_status examine(replacement *r) {
   struct stat status;
-  if (lstat(r->path, &status) != 0) {
+  if (!peri_place_open(r->context, r->path, &r->place)) return fail(r, "cannot be reached", errno);
+  if (fstatat(r->place.at, r->place.name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return PERI_OK;
     return fail(r, "cannot be examined", errno);
   }
   if (S_ISLNK(status.st_mode)) {
+    if (r->place.confined) return fail(r, "cannot be reached", ELOOP);
     r->target = realpath(r->path, NULL);
     if (r->target == NULL) return fail(r, "the symbolic link cannot be followed", errno);
     if (stat(r->target, &status) != 0) return fail(r, "cannot be examined", errno);
@@ -64,13 +68,18 @@ static peri_status examine(replacement *r) {
     return peri_fail(r->context, PERI_ERR_IO, "write: " PERI_PATH_TEXT ": is %s (expected a file)", r->path,
                      S_ISDIR(status.st_mode) ? "a directory" : "a pipe, socket or device");
   }
-  if (faccessat(AT_FDCWD, r->path, W_OK, AT_EACCESS) != 0) return fail(r, "may not be written", errno);
+  if (faccessat(r->place.at, r->place.name, W_OK, AT_EACCESS) != 0) return fail(r, "may not be written", errno);
   r->replaces = true;
   r->mode = status.st_mode & 07777;
   return PERI_OK;
 }
 
 static peri_status open_folder(replacement *r) {
+  if (r->place.confined) {
+    r->base = r->place.name;
+    r->folder = openat(r->place.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return r->folder < 0 ? fail(r, "its folder cannot be opened", errno) : PERI_OK;
+  }
   const char *path = r->target != NULL ? r->target : r->path;
   const char *slash = strrchr(path, '/');
   r->base = slash != NULL ? slash + 1 : path;
@@ -137,6 +146,7 @@ peri_status peri_file_write_from(peri_context *context, const char *path, peri_c
   peri_status status = replace(&r, source, arg);
   peri_temporary_close(&r.temporary);
   if (r.folder >= 0) close(r.folder);
+  peri_place_close(&r.place);
   free(r.target);
   return status;
 }

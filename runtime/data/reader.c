@@ -2,6 +2,7 @@
  * drawn from the context's budget too. */
 #include "data/reader.h"
 #include "data/library.h"
+#include "data/place.h"
 #include "data/utf8.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ static peri_status check_regular(peri_context *context, const char *operation, c
 
 peri_status peri_reader_open(peri_context *context, const char *operation, const char *path, peri_reader *out) {
   *out = (peri_reader){.context = context, .operation = operation, .name = path, .fd = -1};
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = peri_open(context, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     return peri_fail(context, PERI_ERR_IO, "%s: " PERI_PATH_TEXT ": cannot be opened: %s", operation, path,
                      peri_system_error(errno));

@@ -180,6 +180,7 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
                      peri_shape_text(old->layout.ndim, old->layout.shape, b));
   }
   if (peri_layer_parameter_row(layer, parameter)->buffer) {
+    PERI_TRY(peri_tensor_check_write(tensor, kind->name, name));
     if (tensor->requires_grad || tensor->layout.dtype != old->layout.dtype) {
       return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s must be %s that requires no grad", kind->name, name,
                        peri_dtype_name(old->layout.dtype));

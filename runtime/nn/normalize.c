@@ -232,6 +232,8 @@ static peri_status forward_instance_norm(const peri_layer *layer, peri_tensor *c
   }
   const bool tracks = layer->parameters[RUNNING_MEAN] != NULL;
   if (tracks && !layer->training) return forward(layer, inputs[0], 4, 4, "N x C x H x W", out);
+  for (int j = 0; j < 2 && tracks; j++)
+    PERI_TRY(peri_tensor_check_write(layer->parameters[RUNNING_MEAN + j], layer->kind->name, "a running mean"));
   PERI_TRY(normalize_images(layer, inputs[0], out));
   if (!tracks || x->numel == 0) return PERI_OK;
   const size_t bytes = (size_t)((2 + 2 * x->shape[0]) * x->shape[1]) * sizeof(double);

@@ -40,18 +40,23 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
 
 /* ---- checks that hold for every row ---- */
 
-/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or -1. */
+static inline bool is_foreign(const peri_call *call, const peri_tensor *x) {
+  return (x->storage->context != call->context) | x->storage->revoked;
+}
+
+/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or whose memory
+ * was taken back, or -1. */
 static bool any_tracked(const peri_call *call, int *foreign) {
   bool tracked = false;
   *foreign = -1;
   for (int i = 0; i < PERI_MAX_PARAMS && call->op->params[i].name != NULL; i++) {
     const peri_arg *arg = &call->args[i];
     int count = arg->tensors != NULL ? arg->count : 0;
-    bool other = arg->tensor != NULL && peri_tensor_context(arg->tensor) != call->context;
+    bool other = arg->tensor != NULL && is_foreign(call, arg->tensor);
     tracked |= peri_tracks(arg->tensor) && !call->op->params[i].shape_only;
     for (int j = 0; j < count; j++) {
       tracked |= peri_tracks(arg->tensors[j]);
-      other |= peri_tensor_context(arg->tensors[j]) != call->context;
+      other |= is_foreign(call, arg->tensors[j]);
     }
     if (other && *foreign < 0) *foreign = i;
   }
@@ -68,6 +73,11 @@ static peri_status check_target(peri_call *call, bool tracked) {
     return peri_call_fail(call, PERI_ERR_STATE,
                           "cannot write in place while gradients are recorded (use no_grad, clone or where)");
   }
+  if (target->storage->read_only) {
+    return peri_call_fail(call, PERI_ERR_STATE,
+                          "the memory of %s was lent to be read alone (a clone can be written to)",
+                          call->op->params[0].name);
+  }
   for (int d = 0; d < target->layout.ndim; d++) {
     if (target->layout.shape[d] > 1 && target->layout.strides[d] == 0) {
       return peri_call_fail(call, PERI_ERR_ARGUMENT,
@@ -75,6 +85,16 @@ static peri_status check_target(peri_call *call, bool tracked) {
     }
   }
   return PERI_OK;
+}
+
+/* Of an argument that is foreign: whether that is because its memory was taken back. */
+static peri_status check_revoked(peri_call *call, int foreign) {
+  const peri_arg *arg = &call->args[foreign];
+  bool revoked = arg->tensor != NULL && arg->tensor->storage->revoked;
+  for (int j = 0; arg->tensors != NULL && j < arg->count; j++) revoked |= arg->tensors[j]->storage->revoked;
+  if (!revoked) return PERI_OK;
+  return peri_call_fail(call, PERI_ERR_STATE, "the memory of %s was lent, and has been taken back",
+                        call->op->params[foreign].name);
 }
 
 /* A float that depends on what requires grad and has no gradient would miss in a loss without a word. */
@@ -263,6 +283,7 @@ static peri_status run_call(peri_call *call) {
   const peri_stream stream = *call->stream;
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
   if (foreign >= 0) {
+    PERI_TRY(check_revoked(call, foreign));
     return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", op->params[foreign].name);
   }
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */

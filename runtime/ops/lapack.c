@@ -7,6 +7,14 @@
 
 /* ---- routines by dtype ---- */
 
+static size_t bytes_of(lapack_int rows, lapack_int columns, size_t size) {
+  return (size_t)rows * (size_t)columns * size;
+}
+static size_t room_of(lapack_int count, size_t size) { return count > 0 ? (size_t)count * size : 0; }
+
+/* gelsd wants 3 k levels + 11 k integers, where k is the smaller size and there are at most 31 levels. */
+#define GELSD_INTEGERS 104
+
 #define ROUTINES(T, letter)                                                                                            \
   static lapack_int letter##getrf(const peri_blas *blas, lapack_int m, lapack_int n, void *a, lapack_int *pivots) {    \
     return blas->LAPACKE_##letter##getrf_work(LAPACK_COL_MAJOR, m, n, a, m, pivots);                                   \
@@ -30,27 +38,79 @@
                                   const void *tau, void *work, lapack_int lwork) {                                     \
     return blas->LAPACKE_##letter##orgqr_work(LAPACK_COL_MAJOR, m, n, k, a, m, tau, work, lwork);                      \
   }                                                                                                                    \
-  static lapack_int letter##gesdd(const peri_blas *blas, char job, lapack_int m, lapack_int n, void *a, void *s,       \
+  static lapack_int letter##gesdd_routine(peri_apart *x) {                                                             \
+    return x->blas->LAPACKE_##letter##gesdd_work(LAPACK_COL_MAJOR, x->job, x->m, x->n, x->piece[0].own, x->m,          \
+                                                 x->piece[1].own, x->piece[2].own, x->m, x->piece[3].own, x->ld,       \
+                                                 x->piece[4].own, x->lwork, x->piece[5].own);                          \
+  }                                                                                                                    \
+  static lapack_int letter##gesdd(peri_context *context, char job, lapack_int m, lapack_int n, void *a, void *s,       \
                                   void *u, void *vt, lapack_int ldvt, void *work, lapack_int lwork,                    \
                                   lapack_int *iwork) {                                                                 \
-    return blas->LAPACKE_##letter##gesdd_work(LAPACK_COL_MAJOR, job, m, n, a, m, s, u, m, vt, ldvt, work, lwork,       \
-                                              iwork);                                                                  \
+    peri_apart x = {.routine = letter##gesdd_routine, .job = job, .m = m, .n = n, .ld = ldvt, .lwork = lwork};         \
+    double least = m < n ? m : n, most = m < n ? n : m;                                                                \
+    size_t k = (size_t)least, columns = job == 'N' ? 0 : job == 'A' ? (size_t)m : k;                                   \
+    x.piece[0] = (peri_piece){a, bytes_of(m, n, sizeof(T)), .in = true};                                               \
+    x.piece[1] = (peri_piece){s, k * sizeof(T), .out = true};                                                          \
+    x.piece[2] = (peri_piece){u, (size_t)m * columns * sizeof(T), .out = true};                                        \
+    x.piece[3] = (peri_piece){vt, job == 'N' ? 0 : bytes_of(ldvt, n, sizeof(T)), .out = true};                         \
+    x.piece[4] = (peri_piece){work, room_of(lwork, sizeof(T))};                                                        \
+    x.piece[5] = (peri_piece){iwork, 8 * k * sizeof(lapack_int)};                                                      \
+    return peri_apart_run(context, &x, lwork < 0 ? 0 : 8 * least * least * most);                                      \
   }                                                                                                                    \
-  static lapack_int letter##syevd(const peri_blas *blas, char job, char triangle, lapack_int n, void *a, void *values, \
+  static lapack_int letter##syevd_routine(peri_apart *x) {                                                             \
+    return x->blas->LAPACKE_##letter##syevd_work(LAPACK_COL_MAJOR, x->job, x->triangle, x->n, x->piece[0].own, x->n,   \
+                                                 x->piece[1].own, x->piece[2].own, x->lwork, x->piece[3].own,          \
+                                                 x->liwork);                                                           \
+  }                                                                                                                    \
+  static lapack_int letter##syevd(peri_context *context, char job, char triangle, lapack_int n, void *a, void *values, \
                                   void *work, lapack_int lwork, lapack_int *iwork, lapack_int liwork) {                \
-    return blas->LAPACKE_##letter##syevd_work(LAPACK_COL_MAJOR, job, triangle, n, a, n, values, work, lwork, iwork,    \
-                                              liwork);                                                                 \
+    peri_apart x = {                                                                                                   \
+        .routine = letter##syevd_routine, .job = job, .triangle = triangle, .n = n, .lwork = lwork, .liwork = liwork}; \
+    x.piece[0] = (peri_piece){a, bytes_of(n, n, sizeof(T)), .in = true, .out = true};                                  \
+    x.piece[1] = (peri_piece){values, (size_t)n * sizeof(T), .out = true};                                             \
+    x.piece[2] = (peri_piece){work, room_of(lwork, sizeof(T))};                                                        \
+    x.piece[3] = (peri_piece){iwork, room_of(liwork, sizeof(lapack_int))};                                             \
+    return peri_apart_run(context, &x, lwork < 0 ? 0 : 4.0 * n * n * n);                                               \
   }                                                                                                                    \
-  static lapack_int letter##geev(const peri_blas *blas, char job, lapack_int n, void *a, void *real, void *imaginary,  \
+  static lapack_int letter##geev_routine(peri_apart *x) {                                                              \
+    return x->blas->LAPACKE_##letter##geev_work(LAPACK_COL_MAJOR, 'N', x->job, x->n, x->piece[0].own, x->n,            \
+                                                x->piece[1].own, x->piece[2].own, NULL, 1, x->piece[3].own, x->n,      \
+                                                x->piece[4].own, x->lwork);                                            \
+  }                                                                                                                    \
+  static lapack_int letter##geev(peri_context *context, char job, lapack_int n, void *a, void *real, void *imaginary,  \
                                  void *vectors, void *work, lapack_int lwork) {                                        \
-    return blas->LAPACKE_##letter##geev_work(LAPACK_COL_MAJOR, 'N', job, n, a, n, real, imaginary, NULL, 1, vectors,   \
-                                             n, work, lwork);                                                          \
+    peri_apart x = {.routine = letter##geev_routine, .job = job, .n = n, .lwork = lwork};                              \
+    x.piece[0] = (peri_piece){a, bytes_of(n, n, sizeof(T)), .in = true};                                               \
+    x.piece[1] = (peri_piece){real, (size_t)n * sizeof(T), .out = true};                                               \
+    x.piece[2] = (peri_piece){imaginary, (size_t)n * sizeof(T), .out = true};                                          \
+    x.piece[3] = (peri_piece){vectors, job == 'N' ? 0 : bytes_of(n, n, sizeof(T)), .out = job != 'N'};                 \
+    x.piece[4] = (peri_piece){work, room_of(lwork, sizeof(T))};                                                        \
+    return peri_apart_run(context, &x, lwork < 0 ? 0 : 25.0 * n * n * n);                                              \
   }                                                                                                                    \
-  static lapack_int letter##gelsd(const peri_blas *blas, lapack_int m, lapack_int n, lapack_int columns, void *a,      \
+  static lapack_int letter##gelsd_routine(peri_apart *x) {                                                             \
+    return x->blas->LAPACKE_##letter##gelsd_work(LAPACK_COL_MAJOR, x->m, x->n, x->columns, x->piece[0].own, x->m,      \
+                                                 x->piece[1].own, x->ld, x->piece[2].own, (T)x->rcond, &x->rank,       \
+                                                 x->piece[3].own, x->lwork, x->piece[4].own);                          \
+  }                                                                                                                    \
+  static lapack_int letter##gelsd(peri_context *context, lapack_int m, lapack_int n, lapack_int columns, void *a,      \
                                   void *b, lapack_int ldb, void *s, double rcond, lapack_int *rank, void *work,        \
                                   lapack_int lwork, lapack_int *iwork) {                                               \
-    return blas->LAPACKE_##letter##gelsd_work(LAPACK_COL_MAJOR, m, n, columns, a, m, b, ldb, s, (T)rcond, rank, work,  \
-                                              lwork, iwork);                                                           \
+    peri_apart x = {.routine = letter##gelsd_routine,                                                                  \
+                    .m = m,                                                                                            \
+                    .n = n,                                                                                            \
+                    .columns = columns,                                                                                \
+                    .ld = ldb,                                                                                         \
+                    .lwork = lwork,                                                                                    \
+                    .rcond = rcond};                                                                                   \
+    double least = m < n ? m : n, most = m < n ? n : m;                                                                \
+    x.piece[0] = (peri_piece){a, bytes_of(m, n, sizeof(T)), .in = true};                                               \
+    x.piece[1] = (peri_piece){b, bytes_of(ldb, columns, sizeof(T)), .in = true, .out = true};                          \
+    x.piece[2] = (peri_piece){s, (size_t)least * sizeof(T), .out = true};                                              \
+    x.piece[3] = (peri_piece){work, room_of(lwork, sizeof(T))};                                                        \
+    x.piece[4] = (peri_piece){iwork, GELSD_INTEGERS * ((size_t)least + 1) * sizeof(lapack_int)};                       \
+    lapack_int info = peri_apart_run(context, &x, lwork < 0 ? 0 : 4 * least * least * most);                           \
+    *rank = x.rank;                                                                                                    \
+    return info;                                                                                                       \
   }                                                                                                                    \
   static void letter##trsm(const peri_blas *blas, bool left, bool upper, bool unit, int64_t m, int64_t n,              \
                            const void *a, void *b) {                                                                   \

@@ -6,6 +6,7 @@
 #define PERI_LAPACK_H
 
 #include "base/blas.h"
+#include "ops/apart.h"
 #include "ops/ops.h"
 
 /* ---- routines by dtype; matrices in columns, the arguments LAPACK's, info is returned ---- */
@@ -20,13 +21,14 @@ typedef struct peri_lapack {
                       lapack_int lwork);
   lapack_int (*orgqr)(const peri_blas *blas, lapack_int m, lapack_int n, lapack_int k, void *a, const void *tau,
                       void *work, lapack_int lwork);
-  lapack_int (*gesdd)(const peri_blas *blas, char job, lapack_int m, lapack_int n, void *a, void *s, void *u, void *vt,
+  /* these take longest, and the caller can be stopped meanwhile (apart.h): info is then PERI_APART_LEFT */
+  lapack_int (*gesdd)(peri_context *context, char job, lapack_int m, lapack_int n, void *a, void *s, void *u, void *vt,
                       lapack_int ldvt, void *work, lapack_int lwork, lapack_int *iwork);
-  lapack_int (*syevd)(const peri_blas *blas, char job, char triangle, lapack_int n, void *a, void *values, void *work,
+  lapack_int (*syevd)(peri_context *context, char job, char triangle, lapack_int n, void *a, void *values, void *work,
                       lapack_int lwork, lapack_int *iwork, lapack_int liwork);
-  lapack_int (*geev)(const peri_blas *blas, char job, lapack_int n, void *a, void *real, void *imaginary, void *vectors,
+  lapack_int (*geev)(peri_context *context, char job, lapack_int n, void *a, void *real, void *imaginary, void *vectors,
                      void *work, lapack_int lwork);
-  lapack_int (*gelsd)(const peri_blas *blas, lapack_int m, lapack_int n, lapack_int columns, void *a, void *b,
+  lapack_int (*gelsd)(peri_context *context, lapack_int m, lapack_int n, lapack_int columns, void *a, void *b,
                       lapack_int ldb, void *s, double rcond, lapack_int *rank, void *work, lapack_int lwork,
                       lapack_int *iwork);
   /* matrices in rows: X in the place of B */

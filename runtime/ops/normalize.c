@@ -104,6 +104,8 @@ static peri_status infer_batch_norm(peri_call *call) {
   for (int i = RUNNING_MEAN; i <= RUNNING_VAR; i++) { /* while training they are no part of y, and change */
     const peri_tensor *running = call->args[i].tensor;
     if (training || running == NULL || !running->requires_grad) call->saves &= ~PERI_SAVE_INPUT(i);
+    if (training && running != NULL)
+      PERI_TRY(peri_tensor_check_write(running, peri_call_name(call), call->op->params[i].name));
   }
   call->workspace_bytes = STATISTICS * sizeof(double) * (size_t)x->shape[1];
   PERI_TRY(peri_infer_output(call, 0, x->dtype, x->ndim, x->shape));

@@ -134,7 +134,7 @@ enum { COUNT, COLUMNS, LWORK, LIWORK, VECTOR }; /* notes */
 static lapack_int call_gelsd(const peri_call *call, int64_t m, int64_t n, int64_t columns, void *a, void *b, void *s,
                              lapack_int *rank, void *work, lapack_int lwork, lapack_int *iwork) {
   double rcond = call->args[2].given ? call->args[2].number : peri_rank_tolerance(layout_of(call, 0));
-  return peri_lapack_of[call->dtype].gelsd(call->context->blas, (lapack_int)m, (lapack_int)n, (lapack_int)columns, a, b,
+  return peri_lapack_of[call->dtype].gelsd(call->context, (lapack_int)m, (lapack_int)n, (lapack_int)columns, a, b,
                                            (lapack_int)peri_max(1, peri_max(m, n)), s, rcond, rank, work, lwork, iwork);
 }
 

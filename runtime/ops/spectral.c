@@ -259,7 +259,7 @@ static svd_job svd_of(const peri_call *call, bool vectors, bool full) {
 static lapack_int call_gesdd(const peri_call *call, const svd_job *job, void *a, void *s, void *u, void *vh, void *work,
                              lapack_int lwork, lapack_int *iwork) {
   lapack_int m = (lapack_int)call->note[M], n = (lapack_int)call->note[N];
-  return peri_lapack_of[call->dtype].gesdd(call->context->blas, job->job, n, m, a, s, vh, u,
+  return peri_lapack_of[call->dtype].gesdd(call->context, job->job, n, m, a, s, vh, u,
                                            (lapack_int)peri_max(1, job->u_columns), work, lwork, iwork);
 }
 
@@ -484,9 +484,9 @@ static peri_status run_eigh(peri_call *call) {
   peri_status status = peri_blas_begin(call->context);
   for (; status == PERI_OK && i < call->note[COUNT]; i++) {
     memcpy(a, matrix_of(call, own, i, n * n), (size_t)(n * n) * size);
-    info = peri_lapack_of[call->dtype].syevd(call->context->blas, vectors != NULL ? 'V' : 'N', triangle, (lapack_int)n,
-                                             a, matrix_of(call, values, i, n), work, (lapack_int)call->note[LWORK],
-                                             iwork, (lapack_int)call->note[LIWORK]);
+    info = peri_lapack_of[call->dtype].syevd(call->context, vectors != NULL ? 'V' : 'N', triangle, (lapack_int)n, a,
+                                             matrix_of(call, values, i, n), work, (lapack_int)call->note[LWORK], iwork,
+                                             (lapack_int)call->note[LIWORK]);
     if (info != 0 || peri_cancelled(call->context)) break;
     if (vectors == NULL) continue;
     peri_fix_signs(call->dtype, n, (peri_vectors){a, n, 1, n}, NULL);
@@ -608,7 +608,7 @@ static peri_status run_eig(peri_call *call) {
   for (; status == PERI_OK && i < call->note[COUNT]; i++) {
     char *re = matrix_of(call, out[0], i, n), *im = matrix_of(call, out[1], i, n);
     turn(call->dtype, matrix_of(call, own, i, n * n), n, n, a);
-    info = peri_lapack_of[call->dtype].geev(call->context->blas, vectors ? 'V' : 'N', (lapack_int)n, a, re, im, v, work,
+    info = peri_lapack_of[call->dtype].geev(call->context, vectors ? 'V' : 'N', (lapack_int)n, a, re, im, v, work,
                                             (lapack_int)call->note[LWORK]);
     if (info != 0 || peri_cancelled(call->context)) break;
     char *of_re = matrix_of(call, out[2], i, n * n), *of_im = matrix_of(call, out[3], i, n * n);

@@ -248,6 +248,7 @@ static peri_status take_gradient(const peri_optimizer *optimizer, int64_t i) {
   slot->gradient = NULL;
   if (slot->parameter->grad == NULL) return PERI_OK;
   PERI_TRY(check_gradient(optimizer, i));
+  PERI_TRY(peri_tensor_check_write(slot->parameter, optimizer->kind->name, "a parameter"));
   return peri_tensor_contiguous(slot->parameter->grad, &slot->gradient);
 }
 

@@ -195,8 +195,39 @@ peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, c
   return peri_tensor_full(context, &layout, 0, out);
 }
 
-peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape, void *data,
-                             void (*deleter)(void *data, void *user), void *user, peri_tensor **out) {
+/* The strides of a loan: none is negative, the bytes can be counted, and where it may be written to, no two elements
+ * share memory. */
+static peri_status lay_strides(peri_context *context, const int64_t *strides, bool read_only, peri_layout *layout) {
+  int64_t last = 0, at;
+  for (int d = 0; d < layout->ndim && layout->numel > 0; d++) {
+    if (strides[d] < 0)
+      return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: stride %d is %lld (expected 0 or more)", d + 1,
+                       (long long)strides[d]);
+    if (__builtin_mul_overflow(layout->shape[d] - 1, strides[d], &at) || __builtin_add_overflow(last, at, &last) ||
+        last > PTRDIFF_MAX / 16)
+      return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: strides reach beyond all memory");
+  }
+  int order[PERI_MAX_DIMS], n = 0; /* ascending by stride */
+  for (int d = 0; d < layout->ndim; d++) {
+    layout->strides[d] = strides[d];
+    if (layout->shape[d] < 2) continue;
+    int place = n++;
+    for (; place > 0 && strides[order[place - 1]] > strides[d]; place--) order[place] = order[place - 1];
+    order[place] = d;
+  }
+  int64_t reach = 1; /* elements from the first to the last of the dimensions so far */
+  for (int i = 0; i < n && !read_only && layout->numel > 0; i++) {
+    if (strides[order[i]] < reach)
+      return peri_fail(context, PERI_ERR_ARGUMENT,
+                       "tensor: elements of the loan share memory (expected read_only, or other strides)");
+    reach += (layout->shape[order[i]] - 1) * strides[order[i]];
+  }
+  return PERI_OK;
+}
+
+static peri_status borrow(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
+                          const int64_t *strides, bool read_only, void *data, void (*deleter)(void *data, void *user),
+                          void *user, peri_tensor **out) {
   peri_layout layout = {.dtype = dtype, .ndim = ndim};
   peri_status status = PERI_OK;
   *out = NULL;
@@ -212,15 +243,60 @@ peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, 
   } else {
     if (ndim > 0) memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
     status = peri_layout_contiguous(context, "tensor", &layout);
+    if (status == PERI_OK && strides != NULL) status = lay_strides(context, strides, read_only, &layout);
   }
   if (status == PERI_OK) status = first_tensor(context, &layout, data, out);
   if (status != PERI_OK) {
     if (deleter != NULL) deleter(data, user);
     return status;
   }
-  (*out)->storage->deleter = deleter;
-  (*out)->storage->user = user;
+  peri_storage *storage = (*out)->storage;
+  storage->deleter = deleter;
+  storage->user = user;
+  storage->lent = storage->exposed = true;
+  storage->read_only = read_only;
   return PERI_OK;
+}
+
+peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape, void *data,
+                             void (*deleter)(void *data, void *user), void *user, peri_tensor **out) {
+  return borrow(context, dtype, ndim, shape, NULL, false, data, deleter, user, out);
+}
+
+peri_status peri_tensor_borrow(peri_context *context, const peri_loan *loan, peri_tensor **out) {
+  *out = NULL;
+  if (loan->size != sizeof *loan)
+    return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: the loan's size is %zu (expected sizeof(peri_loan), %zu)",
+                     loan->size, sizeof *loan);
+  return borrow(context, loan->dtype, loan->ndim, loan->shape, loan->strides, loan->read_only != 0, (void *)loan->data,
+                loan->deleter, loan->user, out);
+}
+
+peri_status peri_tensor_revoke(peri_tensor *tensor) {
+  peri_storage *storage = tensor->storage;
+  if (!storage->lent)
+    return peri_fail(storage->context, PERI_ERR_ARGUMENT, "tensor: its memory was not lent, and cannot be taken back");
+  if (storage->revoked) return PERI_OK;
+  void (*deleter)(void *data, void *user) = storage->deleter;
+  storage->deleter = NULL;
+  storage->revoked = true;
+  storage->version++; /* graphs over it have lost what they saved */
+  if (storage->packed != NULL) peri_packed_drop(storage);
+  if (deleter != NULL) deleter(storage->data, storage->user);
+  return PERI_OK;
+}
+
+peri_status peri_tensor_check_read(const peri_tensor *x, const char *operation, const char *name) {
+  if (!x->storage->revoked) return PERI_OK;
+  return peri_fail(peri_tensor_context(x), PERI_ERR_STATE, "%s: the memory of %s was lent, and has been taken back",
+                   operation, name);
+}
+
+peri_status peri_tensor_check_write(const peri_tensor *x, const char *operation, const char *name) {
+  PERI_TRY(peri_tensor_check_read(x, operation, name));
+  if (!x->storage->read_only) return PERI_OK;
+  return peri_fail(peri_tensor_context(x), PERI_ERR_STATE,
+                   "%s: the memory of %s was lent to be read alone (a clone can be written to)", operation, name);
 }
 
 peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out) {
@@ -266,6 +342,7 @@ const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->l
 int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
 bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
 void *peri_tensor_data(peri_tensor *tensor) {
+  if (tensor->storage->revoked) return NULL;
   peri_refuse_replay(tensor->storage->context, "the host is given a tensor's memory");
   tensor->storage->exposed = true;
   if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
@@ -426,15 +503,19 @@ peri_view peri_view_dimension_last(const peri_view *x, int64_t dim) {
 }
 
 peri_status peri_tensor_copy_into(peri_tensor *target, const peri_tensor *source) {
+  PERI_TRY(peri_tensor_check_write(target, "copy", "the target"));
+  PERI_TRY(peri_tensor_check_read(source, "copy", "the source"));
   target->storage->version++;
   return peri_view_copy_into(peri_tensor_context(target), &target->view, &source->view);
 }
 
 peri_status peri_tensor_copy(peri_tensor *x, peri_dtype dtype, peri_tensor **out) {
+  PERI_TRY(peri_tensor_check_read(x, "copy", "a tensor"));
   return peri_view_copy(peri_tensor_context(x), &x->view, dtype, out);
 }
 
 peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out) {
+  PERI_TRY(peri_tensor_check_read(x, "copy", "a tensor"));
   if (!x->contiguous) return peri_tensor_copy(x, x->layout.dtype, out);
   *out = peri_tensor_retain(x);
   return PERI_OK;

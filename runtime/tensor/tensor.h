@@ -58,6 +58,9 @@ typedef struct peri_storage {
   struct peri_packed *packed; /* kept for products (packed.c), or NULL */
   uint64_t multiplied;        /* the version of the last product by it, plus 1 */
   bool exposed;               /* the host has its address, and may write without a word */
+  bool lent;                  /* its memory is the host's */
+  bool read_only;             /* of which nothing may be written */
+  bool revoked;               /* and which the host has taken back: nothing may be read or written any more */
 } peri_storage;
 
 /* What a tensor looks like, without its bytes. Strides are in elements. */
@@ -130,6 +133,9 @@ peri_status peri_tensor_full(peri_context *context, const peri_layout *layout, d
 peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_tensor **out);
 /* The same elements, cut off from the graph. */
 peri_status peri_tensor_detach(peri_tensor *x, peri_tensor **out);
+/* That x may be read, or written to: its memory may have been taken back, or be lent to be read alone. */
+peri_status peri_tensor_check_read(const peri_tensor *x, const char *operation, const char *name);
+peri_status peri_tensor_check_write(const peri_tensor *x, const char *operation, const char *name);
 /* x itself (retained) when it is contiguous, else a contiguous copy; not recorded. */
 peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out);
 /* x itself (retained) when it has the dtype, else a contiguous converted copy; not recorded. */

@@ -19,6 +19,9 @@ enum { CACHES = !ADDRESS_SANITIZED }; /* under AddressSanitizer the allocator ke
 static void options(void) {
   peri_context *context;
   PERI_CHECK(strcmp(peri_version(), PERI_VERSION) == 0, "%s", peri_version());
+  int major = 0, minor = 0, patch = 0; /* the number is that of the text */
+  sscanf(PERI_VERSION, "%d.%d.%d", &major, &minor, &patch);
+  PERI_CHECK(peri_version_number() == 10000 * major + 100 * minor + patch, "%d", peri_version_number());
   setenv("PERILUNE_NUM_THREADS", "3", 1);
   PERI_CHECK(peri_context_new(NULL, &context) == PERI_OK && peri_threads(context) == 3, "the environment's threads");
   close_context(context);

@@ -291,7 +291,7 @@ static void open_module(void) {
   lua_call(L, 1, 1);
   PERI_CHECK(lua_rawequal(L, 1, 2), "require finds it");
   run(L, "local peri = require 'perilune'\n"
-         "assert(peri.get_num_threads() == 3 and peri.memory().limit == 2^26)\n"
+         "assert(peri.get_num_threads() == 1 and peri.memory().limit == 2^26)\n" /* those of the second call */
          "for name in pairs(_G) do assert(before[name] or name == 'before', name) end");
   close_state(L);
 }
@@ -479,14 +479,14 @@ static void interruption(void) {
   peri_context *context = peri_lua_context(L);
   run(L, "peri = require 'perilune'  a = peri.randn(400, 400)  b = a:clone()");
   peri_cancel(context);
-  run(L, "local ok, message = pcall(a.matmul, a, a)  assert(not ok and message:find 'interrupted$', message)\n"
-         "ok, message = pcall(a.add_, a, 1)  assert(not ok and message:find 'interrupted$', message)\n"
-         "for _, row in ipairs {'exp', 't', 'sum', 'clone'} do\n" /* small operations and views too */
-         "  ok, message = pcall(a[row], a)  assert(not ok and message:find 'interrupted$', row)\n"
-         "end\n"
-         "assert(a:equal(b))");
+  run(L,
+      "local ok, message = pcall(function() return a:matmul(a) end)  assert(not ok and message:find 'interrupted$', message)\n"
+      "ok, message = pcall(function() a:add_(1) end)  assert(not ok and message:find 'interrupted$', message)\n"
+      "for _, row in ipairs {'exp', 't', 'sum', 'clone'} do\n" /* small operations and views too */
+      "  ok, message = pcall(function() return a[row](a) end)  assert(not ok and message:find 'interrupted$', row)\n"
+      "end");
   peri_clear_cancel(context);
-  run(L, "assert(a:matmul(a).shape[1] == 400)");
+  run(L, "assert(a:equal(b) and a:matmul(a).shape[1] == 400)");
   for (int i = 0; i < 20; i++) {
     pthread_t thread;
     pthread_create(&thread, NULL, raise_flag, context);

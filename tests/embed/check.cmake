@@ -21,7 +21,43 @@ foreach(way cmake pkg-config)
   add_test(NAME ${way}-host-missing COMMAND ${directory}/host nowhere.lua)
   set_tests_properties(${way}-host-missing PROPERTIES PASS_REGULAR_EXPRESSION "^host: cannot open nowhere\\.lua")
   add_test(NAME ${way}-lend COMMAND ${directory}/lend)
-  set_tests_properties(${way}-host ${way}-host-status ${way}-host-missing ${way}-lend PROPERTIES FIXTURES_REQUIRED made)
+  add_test(NAME ${way}-limits COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/guest.lua ${directory})
+  set_tests_properties(${way}-limits PROPERTIES PASS_REGULAR_EXPRESSION "^it gave 1\n$")
+  add_test(NAME ${way}-limits-time COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/greedy.lua . 0.05)
+  set_tests_properties(${way}-limits-time PROPERTIES PASS_REGULAR_EXPRESSION "^out of time: ")
+  add_test(NAME ${way}-limits-sandbox COMMAND ${directory}/limits ${CMAKE_CURRENT_SOURCE_DIR}/fit.lua)
+  set_tests_properties(${way}-limits-sandbox PROPERTIES PASS_REGULAR_EXPRESSION "^an error: .*attempt to index a nil value")
+  add_test(NAME ${way}-game COMMAND ${directory}/game ${CMAKE_CURRENT_SOURCE_DIR}/game.lua 2000 now)
+  set_tests_properties(${way}-game PROPERTIES PASS_REGULAR_EXPRESSION "^2000 ticks, .* the longest [0-9.]+\n$")
+  set_tests_properties(${way}-host ${way}-host-status ${way}-host-missing ${way}-lend ${way}-limits ${way}-limits-time
+    ${way}-limits-sandbox ${way}-game PROPERTIES FIXTURES_REQUIRED made)
+endforeach()
+
+# What scripts have trained, scored by hosts without Lua, and a training without Lua.
+set(models ${CMAKE_CURRENT_BINARY_DIR}/models)
+file(MAKE_DIRECTORY ${models})
+add_test(NAME models COMMAND ${prefix}/bin/perilune ${CMAKE_CURRENT_SOURCE_DIR}/models.lua ${models})
+set_tests_properties(models PROPERTIES FIXTURES_SETUP models)
+foreach(model small wide machine pipeline)
+  add_test(NAME server-${model} COMMAND server ${models}/${model}.model 8 20000)
+  set_tests_properties(server-${model} PROPERTIES FIXTURES_REQUIRED models
+    PASS_REGULAR_EXPRESSION "8 threads, [0-9]+ rows a second, a row takes p50 [0-9.]+ us, p99 [0-9.]+ us\n$")
+endforeach()
+add_test(NAME server-missing COMMAND server ${models}/none.model)
+set_tests_properties(server-missing PROPERTIES PASS_REGULAR_EXPRESSION "^server: load: .*none.model: cannot be opened")
+add_test(NAME cpp COMMAND cpp ${models}/small.model 0.5 1)
+set_tests_properties(cpp PROPERTIES FIXTURES_REQUIRED models PASS_REGULAR_EXPRESSION "^Sequential: -?[0-9.]+ -?[0-9.]+\n$")
+add_test(NAME cpp-wrong COMMAND cpp ${models}/small.model 0.5)
+set_tests_properties(cpp-wrong PROPERTIES FIXTURES_REQUIRED models PASS_REGULAR_EXPRESSION "^cpp: a row of another length")
+add_test(NAME mnist COMMAND mnist ${models} ${models}/digits.model "epochs = 3, batch_size = 20")
+set_tests_properties(mnist PROPERTIES FIXTURES_REQUIRED models FIXTURES_SETUP digits
+  PASS_REGULAR_EXPRESSION "^Sequential: [89][0-9]\.[0-9]+% of 500 images\n$")
+# the model of C, read by a script
+add_test(NAME mnist-model COMMAND ${prefix}/bin/perilune -e
+  "print(#require('perilune').load_model('${models}/digits.model').classes)")
+set_tests_properties(mnist-model PROPERTIES FIXTURES_REQUIRED digits PASS_REGULAR_EXPRESSION "^10\n$")
+foreach(file share/doc/perilune/LICENSE share/doc/perilune/embedding.md share/man/man1/perilune.1)
+  add_test(NAME installed-${file} COMMAND ${CMAKE_COMMAND} -E cat ${prefix}/${file})
 endforeach()
 
 # The stock interpreter requires the installed module, and the installed program finds its libraries.

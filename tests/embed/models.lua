@@ -13,3 +13,9 @@ peri.save_model(folder .. "/wide.model", nn.Sequential(nn.Linear(784, 128), nn.R
 peri.save_model(folder .. "/machine.model", peri.svm.SVC { C = 1 }:fit(X, y))
 peri.save_model(folder .. "/pipeline.model",
   peri.model.pipeline { data.StandardScaler(), peri.svm.SVC { C = 10, probability = true } }:fit(X, y))
+-- digits in MNIST's files
+for prefix, n in pairs { train = 2000, t10k = 500 } do
+  local x, labels = data.digits(n, { seed = n })
+  data.write_idx(("%s/%s-images-idx3-ubyte"):format(folder, prefix), (x * 255):round():to("uint8"):view(n, 28, 28))
+  data.write_idx(("%s/%s-labels-idx1-ubyte"):format(folder, prefix), (labels - 1):to "uint8")
+end

@@ -111,6 +111,38 @@ describe("a model as C #stock", function()
     exported.compiled("cc -march=native", file, 10, { labels = true })
   end)
 
+  it("can be of a machine on fewer vectors, which are nearest to it", function()
+    local X, y = data.moons(300, { noise = 0.2, seed = 1 })
+    local Z, w = data.moons(1000, { noise = 0.2, seed = 2 })
+    local m = svm.SVC {}:fit(X, y)
+    local few = peri.model.fewer_vectors(m, 20)
+    assert.is_true(#few.support <= 20 and #m.support > 40)
+    assert.is_true(few:score(Z, w) > m:score(Z, w) - 0.005)
+    assert.is_true(peri.model.fewer_vectors(m, 1000) == m)
+    check(few, 2, function(f) return function(Q) return f:decision_function(Q), f:predict(Q) end end,
+      { type = "double" })
+    local all = peri.model.fewer_vectors(m, #m.support - 1) -- nearly the same function
+    assert.is_true((all:decision_function(Z) - m:decision_function(Z)):abs():max():item() < 1e-3)
+    local T = peri.randn(200, 2)
+    local three = T[{ {}, 1 }]:gt(0):to "int64" + T[{ {}, 2 }]:gt(0):to "int64"
+    local q = svm.SVC { kernel = "poly" }:fit(T, three)
+    local less = peri.model.fewer_vectors(q, 12) -- as many as its function needs
+    assert.is_true(less:score(T, three) > q:score(T, three) - 0.01)
+    local r = svm.SVR {}:fit(X, X[{ {}, 1 }]:sin())
+    assert.is_true(peri.model.fewer_vectors(r, 10):score(Z, Z[{ {}, 1 }]:sin()) > 0.95)
+    assert.matches("most is 1 %(expected at least 2", message(peri.model.fewer_vectors, m, 1))
+    assert.matches("m must be a fitted machine with a kernel", message(peri.model.fewer_vectors, svm.LinearSVC {}, 5))
+    assert.matches("the kernel of the SVC is 'linear'",
+      message(peri.model.fewer_vectors, svm.SVC { kernel = "linear" }:fit(X, y), 5))
+    local path = folder .. "/m.model"
+    peri.save_model(path, peri.model.pipeline { data.StandardScaler(), svm.SVC {} }:fit(X, y))
+    data.write_csv(folder .. "/rows.csv", peri.cat({ Z:to "float64", w:to "float64":reshape(-1, 1) }, 2))
+    local program = (os.getenv "PERILUNE_BUILD_DIR" or "build") .. "/perilune"
+    local said = exported.run(("%s export %s --c %s/m.c --most-vectors 15 --data %s/rows.csv"):format(program, path,
+      folder, folder))
+    assert.matches("^%d+ of %d+ support vectors\nscore on .*: 0%.9%d+, was 0%.9%d+\n.*m%.c: %d+ bytes", said)
+  end)
+
   it("is refused by name where there is no form in C", function()
     local function refused(m, options) return message(peri.model.export_c, folder .. "/m.c", m, options) end
     assert.matches("layer 2 is a Mish, which has no form in C", refused(nn.Sequential(nn.Linear(2, 2), nn.Mish())))

@@ -125,6 +125,6 @@ describe("docs/embedding.md", function()
       assert.equal(source:read "a", listing)
       shown = shown + 1
     end
-    assert.equal(5, shown)
+    assert.equal(12, shown)
   end)
 end)

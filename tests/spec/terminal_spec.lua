@@ -134,10 +134,11 @@ describe("Ctrl-C at the prompt #program #terminal", function()
     product = "a = peri.ones(1, 1):expand(20000, 20000) io.write('g', 'o\\n') a:mm(a)",
     training = "io.write('g', 'o\\n') peri.train.fit{model = net, loss = loss, optimizer = opt, train = {X, y}, " ..
       "epochs = 1e6, progress = false}",
+    decomposition = "io.write('g', 'o\\n') peri.linalg.eig(square)",
     machine = "io.write('g', 'o\\n') peri.svm.SVC{C = 1e6, tol = 1e-12}:fit(big, labels)",
   }
   local BEGINS = {
-    "n, kept = 0, {1, 2, peri.ones(3)}", "X, y = peri.data.moons(400)",
+    "n, kept = 0, {1, 2, peri.ones(3)}", "square = peri.randn(2000, 2000)", "X, y = peri.data.moons(400)",
     "big, labels = peri.randn(4000, 40), peri.randint(1, 3, {4000})",
     "net = peri.nn.Sequential(peri.nn.Linear(2, 16), peri.nn.ReLU(), peri.nn.Linear(16, 2))",
     "loss = peri.nn.CrossEntropyLoss()", "opt = peri.optim.SGD(net:parameters(), {lr = 0.01})",

@@ -232,10 +232,8 @@ ends as another kind of picture does.]],
       return format == "svg" and svg_of(boxes) or text_of(boxes)
     end)
     if options.path then
-      local file, problem = io.open(options.path, "w")
-      if not file then fail("explain: %s", problem) end
-      file:write(text, format == "text" and "\n" or "")
-      file:close()
+      local written, problem = internal.process.write(options.path, format == "text" and text .. "\n" or text)
+      if not written then fail("explain: %s", problem) end
     end
     return text
   end, peri)

@@ -26,6 +26,7 @@ interactive.display(x) -> shown
 Shows x where a cell of a notebook stands: a figure as a picture, tensors, confusion matrices and searches as tables,
 all else as text. shown:update(y) puts y in its place, as live plots and progress do. Elsewhere x is drawn or
 printed, and what is put in its place follows below.]], function(x)
+  internal.look()
   count = count + 1
   local shown = setmetatable({ id = ("perilune-%d"):format(count) }, Shown)
   put(x, shown.id, false)
@@ -44,6 +45,7 @@ document("clear_output", [[
 interactive.clear_output(wait = false)
 Takes away what the cell of a notebook has shown so far; with wait, as soon as something new is shown. Elsewhere nothing
 happens.]], function(wait)
+  internal.look()
   local later = check.flag("interactive.clear_output", "wait", wait, false)
   if internal.notebook then internal.notebook.clear(later) end
 end, interactive)

@@ -13,6 +13,13 @@ local describe, look = check.describe, internal.look
 function check.fail(message, ...) internal.raise(message:format(...)) end
 local fail = check.fail
 
+-- A library of Lua's as the state had it when the part was loaded; a host may have left it out.
+function check.library(operation, library, name)
+  if type(library) ~= "table" then fail("%s: this state has no library %s (expected a host that opens it)", operation,
+    name) end
+  return library
+end
+
 function check.shape(x) return x:dim() == 0 and "()" or table.concat(x.shape, "x") end
 
 function check.sorted_keys(t)

@@ -57,23 +57,58 @@ end
 
 -- ---- export ----
 
-local EXPORT = [[
-usage: perilune export MODEL --c FILE.c [--prefix NAME] [--float | --int8]
+local EXPORT = [==[
+usage: perilune export MODEL --c FILE.c [--prefix NAME] [--float | --int8] [--most-vectors N [--data FILE.csv]]
 Writes a model of peri.save_model as one C99 file and its header.
-  --c FILE.c     the file; the header is FILE.h
-  --prefix NAME  what the names of its functions begin with (model)
-  --float        all numbers in float
-  --int8         weights of a network as 8-bit numbers]]
+  --c FILE.c        the file; the header is FILE.h
+  --prefix NAME     what the names of its functions begin with (model)
+  --float           all numbers in float
+  --int8            weights of a network as 8-bit numbers
+  --most-vectors N  a machine with a kernel on at most N of its support vectors
+  --data FILE.csv   rows that say what this costs: features, and the label last (else the support vectors do)]==]
+
+local function steps_of(m) return type(m) == "table" and m.steps or { m } end
+
+-- The score of m and of what it became, on labelled rows; without them, how many of its own support vectors, as they
+-- go into the machine, keep what is predicted.
+local function say_cost(peri, m, fewer, path)
+  local own, least = steps_of(m), steps_of(fewer)
+  own, least = own[#own], least[#least]
+  print(("%d of %d support vectors"):format(#least.support, #own.support))
+  if path then
+    local rows = peri.data.read_csv(path, { dtype = "float64" })
+    local d = rows:size(2)
+    local X, y = rows[{ {}, { 1, d - 1 } }], rows[{ {}, d }]
+    return print(("score on %s: %.4f, was %.4f"):format(path, fewer:score(X, y), m:score(X, y)))
+  end
+  local V = own.support_vectors
+  print(("score on the machine's own predictions of its support vectors: %.4f"):format(least:score(V, own:predict(V))))
+end
+
+local function with_fewer(peri, m, most)
+  local steps = table.move(steps_of(m), 1, #steps_of(m), 1, {})
+  steps[#steps] = peri.model.fewer_vectors(steps[#steps], most)
+  return #steps == 1 and steps[1] or peri.model.pipeline(steps)
+end
 
 function tools.export(...)
-  local words, options = read(EXPORT, { c = true, prefix = true, float = false, int8 = false }, ...)
+  local words, options = read(EXPORT,
+    { c = true, prefix = true, float = false, int8 = false, ["most-vectors"] = true, data = true }, ...)
   if #words ~= 1 then leave("export: a model is missing, or too many\n%s", EXPORT) end
   if not options.c then leave("export: --c FILE.c is missing\n%s", EXPORT) end
   if options.float and options.int8 then leave("export: --float and --int8 are both given\n%s", EXPORT) end
+  local most = options["most-vectors"]
+  if most and not math.tointeger(tonumber(most)) then
+    leave("export: --most-vectors needs a whole number\n%s", EXPORT)
+  end
+  if options.data and not most then leave("export: --data is for --most-vectors\n%s", EXPORT) end
   local peri = require "perilune"
   local number = options.float and "float" or options.int8 and "int8" or nil
   local ok, result = pcall(function()
-    return peri.model.export_c(options.c, peri.load_model(words[1]), { prefix = options.prefix, number = number })
+    local m = peri.load_model(words[1])
+    local fewer = most and with_fewer(peri, m, math.tointeger(tonumber(most))) or m
+    if most then say_cost(peri, m, fewer, options.data) end
+    return peri.model.export_c(options.c, fewer, { prefix = options.prefix, number = number })
   end)
   if not ok then leave("export: %s", (tostring(result):gsub("^[^:]*:%d+: ", ""))) end
   print(("%s: %d bytes of numbers in flash, %d bytes of RAM"):format(options.c, result.flash, result.ram))
@@ -102,7 +137,7 @@ function tools.kernel(...)
   if #words ~= 1 or options.user and options.prefix then
     leave("kernel: what to do is missing, or too much\n%s", KERNEL)
   end
-  if words[1] ~= "install" then return host.load "program.kernel"(words[1]) end
+  if words[1] ~= "install" then leave("kernel: %s", host.load "program.kernel"(words[1])) end
   local folder = data_folder(options) .. "/kernels/perilune"
   local ok, message = internal().process.mkdir(folder)
   if not ok then leave("kernel install: %s", message) end

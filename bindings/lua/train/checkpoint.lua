@@ -124,9 +124,7 @@ end
 -- ---- reading ----
 
 local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
+  return internal.process.exists(path)
 end
 
 -- What the file holds; nil where it is the one that checkpoint is going to write, and not there yet.

@@ -242,7 +242,7 @@ local function of_job(job)
   local findings = lint { model = job.model, loss = job.loss, x = job.train.X[rows], y = job.train.y[rows],
     optimizer = job.optimizer, step = not job.train.w and job.step or nil }
   for _, finding in ipairs(job.progress ~= false and findings or {}) do
-    io.stderr:write("train.fit: ", finding.text, "\n")
+    internal.say(("train.fit: %s\n"):format(finding.text))
   end
   return findings
 end

@@ -16,7 +16,7 @@ end
 
 -- wanted: true, false, or nil for a terminal alone. rows: in an epoch, nil where that is not known.
 local function new(wanted, epochs, rows, now)
-  local notebook = internal and internal.notebook
+  local notebook = internal.notebook
   local terminal = notebook ~= nil or process.is_terminal(2)
   local on = wanted or wanted == nil and terminal
   return setmetatable({
@@ -46,8 +46,7 @@ local function rewrite(self, line)
     self.line = self.line or ("perilune-progress-%d"):format(shown)
     return self.notebook.display(setmetatable({}, { __tostring = function() return line end }), self.line, update)
   end
-  io.stderr:write("\r", line, "\27[K")
-  io.stderr:flush()
+  internal.say(("\r%s\27[K"):format(line))
   self.open = true
 end
 
@@ -65,7 +64,7 @@ function Progress:epoch(state)
   if self.terminal then
     rewrite(self, text(self, state.epoch, state.epoch * (self.rows or 0)))
   elseif state.epoch % self.every == 0 or state.epoch == 1 or state.epoch == self.epochs then
-    io.stderr:write(text(self, state.epoch, state.epoch * (self.rows or 0)), "\n")
+    internal.say(text(self, state.epoch, state.epoch * (self.rows or 0)) .. "\n")
   end
 end
 
@@ -75,12 +74,12 @@ function Progress:pause(seconds) self.start = self.start + seconds end
 function Progress:note(message)
   if not self.on then return end
   self:__close()
-  io.stderr:write(message, "\n")
+  internal.say(message .. "\n")
 end
 
 -- Also when an error ends the training: what follows begins on a line of its own.
 function Progress:__close()
-  if self.open then io.stderr:write "\n" end
+  if self.open then internal.say "\n" end
   self.open = false
 end
 

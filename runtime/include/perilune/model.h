@@ -26,6 +26,14 @@ PERI_API peri_status peri_model_load(peri_context *context, const char *path, pe
 /* The same from memory, which is not read later; name stands for the file in messages. */
 PERI_API peri_status peri_model_parse(peri_context *context, const char *name, const void *bytes, size_t size,
                                       peri_model **out);
+/* Fits a model. `description` is data in the notation of scripts: "Sequential{Linear(784, 128), ReLU(), Linear(128,
+ * 10)}" of built-in layers, or "svm.SVC{C = 10}". x has a row for each example, y an int64 label each (any values), or
+ * float numbers (n, or n x m) for a regression. options of networks, "epochs = 10, batch_size = 32, optimizer = Adam{lr
+ * = 0.001}, loss = CrossEntropyLoss{}, seed = 0, shuffle = true", all of which may be left out (MSELoss for numbers);
+ * initial weights and orders follow from the seed. Machines have none: theirs stand in the description. options may be
+ * NULL. */
+PERI_API peri_status peri_fit(peri_context *context, const char *description, const char *options, peri_tensor *x,
+                              peri_tensor *y, peri_model **out);
 /* Writes the file, whole or not at all; the same model gives the same bytes. */
 PERI_API peri_status peri_model_save(peri_context *context, const peri_model *model, const char *path);
 /* Any thread may retain and release. Scorers hold a reference of their own. */

@@ -22,15 +22,15 @@ extern "C" {
 
 typedef enum peri_status {
   PERI_OK = 0,
-  PERI_ERR_ARGUMENT,  /* a wrong count, kind, shape, dtype or value */
-  PERI_ERR_MEMORY,    /* the budget or the machine has no more */
-  PERI_ERR_CANCELLED, /* interrupted: peri_cancel, or an interrupt was raised */
-  PERI_ERR_NUMERIC,   /* a singular matrix, a failed decomposition */
-  PERI_ERR_IO,        /* a file that is missing, unreadable or malformed */
-  PERI_ERR_STATE,     /* used at a wrong moment: a released tensor, a freed graph */
-  PERI_ERR_DEADLINE,  /* the time that the host gave has passed */
-  PERI_ERR_STEPS,     /* a script has used up its Lua instructions (perilune/lua.h) */
-  PERI_ERR_SCRIPT,    /* an error of a script's own (perilune/lua.h) */
+  PERI_ERR_ARGUMENT,     /* a wrong count, kind, shape, dtype or value */
+  PERI_ERR_MEMORY,       /* the budget or the machine has no more */
+  PERI_ERR_CANCELLED,    /* interrupted: peri_cancel, or an interrupt was raised */
+  PERI_ERR_NUMERIC,      /* a singular matrix, a failed decomposition */
+  PERI_ERR_IO,           /* a file that is missing, unreadable or malformed */
+  PERI_ERR_STATE,        /* used at a wrong moment: a released tensor, a freed graph */
+  PERI_ERR_DEADLINE,     /* the time that the host gave has passed */
+  PERI_ERR_INSTRUCTIONS, /* a script has used up its Lua instructions (perilune/lua.h) */
+  PERI_ERR_SCRIPT,       /* an error of a script's own (perilune/lua.h) */
 } peri_status;
 
 typedef enum peri_dtype { PERI_FLOAT32, PERI_FLOAT64, PERI_INT64, PERI_UINT8, PERI_BOOL } peri_dtype;
@@ -93,6 +93,24 @@ PERI_API peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, in
 PERI_API peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
                                       void *data, void (*deleter)(void *data, void *user), void *user,
                                       peri_tensor **out);
+/* A loan with strides, or of memory that must not be written to. Set size to sizeof(peri_loan). */
+typedef struct peri_loan {
+  size_t size;
+  peri_dtype dtype;
+  int ndim;
+  const int64_t *shape;
+  const int64_t *strides; /* in elements, 0 or more; NULL: contiguous */
+  int read_only;          /* what would write there fails before the first write, PERI_ERR_STATE */
+  const void *data;
+  void (*deleter)(void *data, void *user);
+  void *user;
+} peri_loan;
+/* As peri_tensor_lend. Where it may be written to, no two elements may share memory. */
+PERI_API peri_status peri_tensor_borrow(peri_context *context, const peri_loan *loan, peri_tensor **out);
+/* Takes lent memory back now: the deleter runs, and whatever would read or write it through the tensor, its views,
+ * other tensors over the loan or graphs fails from here on, PERI_ERR_STATE. The references stay the holders'. Not while
+ * a call works on the context. PERI_ERR_ARGUMENT when the memory is not lent. */
+PERI_API peri_status peri_tensor_revoke(peri_tensor *tensor);
 PERI_API peri_tensor *peri_tensor_retain(peri_tensor *tensor);
 PERI_API void peri_tensor_release(peri_tensor **tensor);
 PERI_API peri_dtype peri_tensor_dtype(const peri_tensor *tensor);
@@ -101,10 +119,32 @@ PERI_API const int64_t *peri_tensor_shape(const peri_tensor *tensor);   /* ndim 
 PERI_API const int64_t *peri_tensor_strides(const peri_tensor *tensor); /* ndim strides, in elements */
 PERI_API int64_t peri_tensor_numel(const peri_tensor *tensor);
 PERI_API bool peri_tensor_is_contiguous(const peri_tensor *tensor);
-/* The first element. Writing through it is the host's own affair: autograd is not told. */
+/* The first element; NULL when the memory was taken back. Writing through it is the host's own affair: autograd is not
+ * told. */
 PERI_API void *peri_tensor_data(peri_tensor *tensor);
 PERI_API const char *peri_dtype_name(peri_dtype dtype);
 PERI_API size_t peri_dtype_size(peri_dtype dtype);
+
+/* ---- operations and gradients ---- */
+
+/* One operation by its name ("matmul", "linalg.solve", "add_" in place), as scripts have it. inputs are its tensors in
+ * order; options are data, "dim = 1, keepdim = true" or by place, "{2, 3}", and may be NULL. The first `outputs`
+ * results are new references. While recording, results of what requires grad remember how they came about. */
+PERI_API peri_status peri_operate(peri_context *context, const char *operation, int n, peri_tensor *const *inputs,
+                                  const char *options, int outputs, peri_tensor **out);
+/* Whether operations record; a new context does. Returns what was before. */
+PERI_API int peri_set_recording(peri_context *context, int recording);
+/* Makes a float tensor a leaf, whose gradient backward gathers. */
+PERI_API peri_status peri_require_grad(peri_tensor *tensor, bool requires_grad);
+/* Gradients of root (one element, or with its gradient, of root's shape) into those of its leaves, added to what is
+ * there. The graph is freed unless it is retained. */
+PERI_API peri_status peri_tensor_backward(peri_tensor *root, peri_tensor *gradient, int retain_graph);
+/* Gradients of root with respect to n inputs as new tensors, NULL where it does not depend on one. */
+PERI_API peri_status peri_gradients(peri_tensor *root, peri_tensor *gradient, int n, peri_tensor *const *inputs,
+                                    int create_graph, peri_tensor **gradients);
+/* A leaf's gradient, borrowed, or NULL; and without it again. */
+PERI_API peri_tensor *peri_tensor_grad(const peri_tensor *tensor);
+PERI_API void peri_tensor_clear_grad(peri_tensor *tensor);
 
 #ifdef __cplusplus
 }

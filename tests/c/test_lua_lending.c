@@ -1,0 +1,244 @@
+/* Memory that a host lends: with strides, to be read alone (on pages where a write is a signal), and taken back. Every
+ * row of the operation table is tried, in place and otherwise. */
+#include "autograd/autograd.h"
+#include "base/memory.h"
+#include "bindings/core/bind.h"
+#include "test.h"
+
+#include <lualib.h>
+#include <perilune/lua.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* ---- loans on pages of their own ---- */
+
+typedef struct page {
+  size_t bytes;
+  int given_back;
+} page;
+
+static void give_back(void *data, void *user) {
+  page *p = user;
+  p->given_back++;
+  munmap(data, p->bytes); /* a use after this is a signal, too */
+  free(p);
+}
+
+static peri_status lend_copy(peri_tensor *x, int read_only, peri_tensor **out) {
+  page *p = calloc(1, sizeof *p);
+  p->bytes = (size_t)peri_tensor_numel(x) * peri_dtype_size(peri_tensor_dtype(x)) + 64;
+  void *memory = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  memcpy(memory, peri_tensor_data(x), p->bytes - 64);
+  if (read_only) mprotect(memory, p->bytes, PROT_READ);
+  const peri_loan loan = {.size = sizeof loan,
+                          .dtype = peri_tensor_dtype(x),
+                          .ndim = peri_tensor_ndim(x),
+                          .shape = peri_tensor_shape(x),
+                          .read_only = read_only,
+                          .data = memory,
+                          .deleter = give_back,
+                          .user = p};
+  return peri_tensor_borrow(peri_tensor_context(x), &loan, out);
+}
+
+/* lend(x, read_only) -> a loan with the numbers of x, which is contiguous */
+static int lend(lua_State *L) {
+  peri_tensor *loan;
+  if (lend_copy(peri_lua_check_tensor(L, 1), lua_toboolean(L, 2), &loan) != PERI_OK)
+    return luaL_error(L, "%s", peri_message(peri_lua_context(L)));
+  peri_lua_push_tensor(L, loan);
+  peri_tensor_release(&loan);
+  return 1;
+}
+
+static int revoke(lua_State *L) {
+  PERI_CHECK(peri_tensor_revoke(peri_lua_check_tensor(L, 1)) == PERI_OK, "revoke");
+  return 0;
+}
+
+static void run(const char *script) {
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  peri_lua_open(L, NULL);
+  lua_setglobal(L, "peri");
+  lua_register(L, "lend", lend);
+  lua_register(L, "revoke", revoke);
+  lua_pushfstring(L, "package.path = '%s/tests/spec/?.lua;' .. package.path",
+                  getenv("PERILUNE_SOURCE_DIR") != NULL ? getenv("PERILUNE_SOURCE_DIR") : ".");
+  if (luaL_dostring(L, lua_tostring(L, -1)) != LUA_OK || luaL_dostring(L, script) != LUA_OK)
+    PERI_CHECK(0, "%s", lua_tostring(L, -1));
+  peri_context *context = peri_lua_context(L);
+  peri_context_retain(context);
+  lua_close(L);
+  PERI_CHECK(peri_memory_in_use(context) == 0, "%zu bytes are left", peri_memory_in_use(context));
+  peri_context_drop(context);
+}
+
+static const char walk[] =
+    "local samples = require 'support.samples'\n"
+    "local failures = {}\n"
+    "function each_call(visit)\n" /* visit(op, f, arguments), for the first list of arguments of each row */
+    "  for _, op in ipairs(peri.ops()) do\n"
+    "    local ok, lists = pcall(samples.arguments, op, {dtype = 'float32'})\n"
+    "    local f = peri\n"
+    "    for part in op.name:gmatch '[^.]+' do f = f[part] end\n"
+    "    for _, arguments in ipairs(ok and lists or {}) do visit(op, f, arguments) end\n"
+    "  end\n"
+    "end\n"
+    "function is_lendable(x) return peri.is_tensor(x) and x:is_contiguous() and x:numel() > 0 end\n";
+
+/* In place over a page that cannot be written: an error, and no signal. Otherwise the result is that of a copy. */
+static void read_only(void) {
+  char script[8000];
+  snprintf(
+      script, sizeof script, "%s%s", walk,
+      "local tried, same = 0, 0\n"
+      "each_call(function(op, f, arguments)\n"
+      "  local x = arguments[1]\n"
+      "  if not is_lendable(x) then return end\n"
+      "  local loan = lend(x, true)\n"
+      "  local name = op.in_place and op.name .. '_' or (op.name:sub(-1) == '_' and op.name) or nil\n"
+      "  local g = name and loan[name]\n"
+      "  if g then\n"
+      "    local ok, text = pcall(peri.no_grad, g, loan, table.unpack(arguments, 2))\n"
+      "    if not text:find('lent to be read alone', 1, true) then error(name .. ': ' .. tostring(text), 0) end\n"
+      "    tried = tried + 1\n"
+      "  end\n"
+      "  peri.manual_seed(1)\n"
+      "  local ok, y = pcall(f, table.unpack(arguments))\n"
+      "  peri.manual_seed(1)\n"
+      "  local ok2, z = pcall(f, loan, table.unpack(arguments, 2))\n"
+      "  if ok and peri.is_tensor(y) and not op.writes then\n"
+      "    if not ok2 then error(op.name .. ': ' .. tostring(z), 0) end\n"
+      "    if not ((y:eq(z) | (y:ne(y) & z:ne(z))):all()) then error(op.name .. ': another result', 0) end\n"
+      "    same = same + 1\n"
+      "  end\n"
+      "end)\n"
+      "assert(tried > 100 and same > 300, tried .. ' ' .. same)\n"
+      /* and every other way to write */
+      "local function refused(f, ...)\n"
+      "  local ok, text = pcall(f, ...)\n"
+      "  if ok or not tostring(text):find('lent to be read alone', 1, true) then error('written: ' .. tostring(text), 2) end\n"
+      "end\n"
+      "local x = lend(peri.randn(4, 4), true)\n"
+      "refused(function() x[1] = 3 end) refused(function() x[{2, 2}] = 3 end) refused(function() x[{{}, 1}] = 0 end)\n"
+      "refused(function() x[x:gt(0)] = 1 end) refused(function() x:t():zero_() end) refused(function() x[1]:fill_(2) end)\n"
+      "refused(function() x:view(16):add_(1) end) refused(function() x:copy_(peri.ones(4, 4)) end)\n"
+      "refused(function() x:apply_(math.sin) end) refused(function() x:map_(x, math.max) end)\n"
+      "local w = lend(peri.randn(3, 3), true)\n"
+      "w.requires_grad = true\n"
+      "(w * 2):sum():backward()\n"
+      "assert(w.grad[1][1] == 2)\n"
+      "for _, name in ipairs {'SGD', 'Adam', 'RMSprop'} do\n"
+      "  local opt = peri.optim[name]({w}, {lr = 0.1})\n"
+      "  refused(function() opt:step() end)\n"
+      "end\n"
+      "local l = peri.nn.Linear(3, 3)\n"
+      "l.weight = w\n"
+      "refused(function() l:load_state_dict(peri.nn.Linear(3, 3):state_dict()) end)\n"
+      "refused(function() peri.nn.init.zeros_(w) end)\n"
+      "local mean = lend(peri.zeros(3), true)\n"
+      "refused(peri.batch_norm, peri.randn(5, 3), mean, peri.ones(3), nil, nil, true)\n");
+  run(script);
+}
+
+/* Once taken back, whatever touches it is an error, also through views, graphs, layers, optimisers and loaders; the
+ * page is gone, so that a read would be a signal. */
+static void revoked(void) {
+  char script[8000];
+  snprintf(
+      script, sizeof script, "%s%s", walk,
+      "local tried = 0\n"
+      "each_call(function(op, f, arguments)\n"
+      "  for i, x in ipairs(arguments) do\n"
+      "    if is_lendable(x) then\n"
+      "      local given = table.move(arguments, 1, #arguments, 1, {})\n"
+      "      given[i] = lend(x)\n"
+      "      revoke(given[i])\n"
+      "      local ok, text = pcall(f, table.unpack(given))\n"
+      "      if ok or not text:find('taken back', 1, true) then error(op.name .. ': ' .. tostring(text), 0) end\n"
+      "      tried = tried + 1\n"
+      "    end\n"
+      "  end\n"
+      "end)\n"
+      "assert(tried > 400, tried)\n"
+      "local function refused(f, ...)\n"
+      "  local ok, text = pcall(f, ...)\n"
+      "  if ok or not tostring(text):find('taken back', 1, true) then error('touched: ' .. tostring(text), 2) end\n"
+      "end\n"
+      "local x = lend(peri.randn(6, 4))\n"
+      "local w = peri.randn(4, 2, {requires_grad = true})\n"
+      "local row, turned, loss = x[2], x:t(), x:matmul(w):square():sum()\n"
+      "local leaf = lend(peri.randn(2))\n"
+      "leaf.requires_grad = true\n"
+      "local square = leaf:square():sum()\n"
+      "local loader = peri.data.loader({x}, {batch_size = 2, shuffle = true, seed = 1})\n"
+      "local layer = peri.nn.Linear(2, 1, {bias = false})\n"
+      "local weight = lend(peri.randn(1, 2))\n"
+      "weight.requires_grad = true\n"
+      "layer.weight = weight\n"
+      "layer(peri.ones(1, 2)):sum():backward()\n"
+      "local opt = peri.optim.SGD(layer:parameters(), {lr = 0.1})\n"
+      "revoke(x) revoke(leaf) revoke(weight)\n"
+      "refused(function() return row:sum() end) refused(function() return turned + 1 end)\n"
+      "refused(function() return x[1] end) refused(function() x[1] = 2 end) refused(function() return x:totable() end)\n"
+      "refused(function() return row:item() end) refused(function() return x.shape end)\n"
+      "refused(function() return peri.tensor(x) end) refused(peri.save, '/dev/null', {x = x})\n"
+      "refused(function() return x == row, x < row end) refused(function() return #x end)\n"
+      "refused(function() loss:backward() end) refused(function() square:backward() end)\n"
+      "refused(function() for b in loader do end end)\n"
+      "refused(function() layer(peri.ones(1, 2)) end) refused(function() opt:step() end)\n"
+      "refused(function() layer:state_dict() end) refused(function() layer:to 'float64' end)\n"
+      "refused(function() peri.svm.SVC{}:fit(x, {1, 2, 1, 2, 1, 2}) end)\n"
+      "assert(tostring(x):find 'taken back')\n"
+      "x:release()\n");
+  run(script);
+}
+
+/* ---- strides, without Lua ---- */
+
+static void strides(void) {
+  static float image[24]; /* 3 x 8, of which every second column from the second on is lent */
+  peri_context *context;
+  peri_tensor *x = NULL, *y = NULL;
+  const int64_t shape[2] = {3, 3}, steps[2] = {8, 2};
+  peri_loan loan = {
+      .size = sizeof loan, .dtype = PERI_FLOAT32, .ndim = 2, .shape = shape, .strides = steps, .data = &image[1]};
+  if (peri_context_new(NULL, &context) != PERI_OK) abort();
+  for (int i = 0; i < 24; i++) image[i] = (float)i;
+  PERI_CHECK(peri_tensor_borrow(context, &loan, &x) == PERI_OK, "%s", peri_message(context));
+  PERI_CHECK(!peri_tensor_is_contiguous(x) && peri_tensor_strides(x)[0] == 8, "a view");
+  PERI_CHECK(peri_tensor_contiguous(x, &y) == PERI_OK, "%s", peri_message(context));
+  for (int i = 0; i < 9; i++)
+    PERI_CHECK(((float *)peri_tensor_data(y))[i] == (float)(i / 3 * 8 + i % 3 * 2 + 1), "element %d", i);
+  PERI_CHECK(peri_tensor_revoke(y) == PERI_ERR_ARGUMENT, "its own memory");
+  PERI_CHECK(peri_tensor_revoke(x) == PERI_OK && peri_tensor_data(x) == NULL, "taken back");
+  peri_tensor_release(&x);
+  peri_tensor_release(&y);
+  const struct {
+    int64_t strides[2];
+    int read_only;
+    peri_status expected;
+  } rows[] = {{{0, 1}, 0, PERI_ERR_ARGUMENT},
+              {{0, 1}, 1, PERI_OK},
+              {{2, 1}, 0, PERI_ERR_ARGUMENT},
+              {{2, 1}, 1, PERI_OK},
+              {{1, 3}, 0, PERI_OK},
+              {{3, 1}, 0, PERI_OK},
+              {{-3, 1}, 1, PERI_ERR_ARGUMENT},
+              {{INT64_MAX, 1}, 1, PERI_ERR_ARGUMENT},
+              {{INT64_MAX / 2, 1}, 1, PERI_ERR_ARGUMENT}};
+  for (size_t i = 0; i < PERI_COUNT(rows); i++) {
+    loan.strides = rows[i].strides;
+    loan.read_only = rows[i].read_only;
+    peri_status status = peri_tensor_borrow(context, &loan, &x);
+    PERI_CHECK(status == rows[i].expected, "row %zu: status %d: %s", i, (int)status, peri_message(context));
+    peri_tensor_release(&x);
+  }
+  loan.size = 8;
+  PERI_CHECK(peri_tensor_borrow(context, &loan, &x) == PERI_ERR_ARGUMENT && x == NULL, "a size that is none");
+  PERI_CHECK(peri_memory_in_use(context) == 0, "bytes are left");
+  peri_context_release(&context);
+}
+
+PERI_TEST_MAIN(PERI_TEST(read_only), PERI_TEST(revoked), PERI_TEST(strides))
