@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
 struct peri_editor {
   EditLine *line;
@@ -37,7 +38,8 @@ enum { history_length = 2000 };
   CALL(el_gets)                                                                                                        \
   CALL(el_line)                                                                                                        \
   CALL(el_insertstr)                                                                                                   \
-  CALL(el_getc)                                                                                                        \
+  CALL(el_wgetc)                                                                                                       \
+  CALL(el_winsertstr)                                                                                                  \
   CALL(history_init)                                                                                                   \
   CALL(history_end)                                                                                                    \
   CALL(history)
@@ -93,27 +95,27 @@ static unsigned char complete_line(EditLine *line, int character) {
 /* The terminal puts these around it, while it is asked to. */
 static const char paste_on[] = "\033[?2004h", paste_off[] = "\033[?2004l", paste_end[] = "\033[201~";
 
-/* What comes up to paste_end becomes text of the line, newlines too. It is read byte by byte and inserted whole, so
- * that no character is cut. */
+/* What comes up to paste_end becomes text of the line, newlines too: characters, as the library reads and keeps them.
+ */
 static unsigned char paste(EditLine *line, int character) {
   (void)character;
   enum { most = 1 << 20 };
   size_t capacity = 4096, size = 0, ends = 0;
-  char *text = malloc(capacity);
-  for (char c; text && ends < sizeof paste_end - 1 && libedit.el_getc(line, &c) == 1;) {
-    ends = c == paste_end[ends] ? ends + 1 : c == paste_end[0];
+  wchar_t *text = malloc(capacity * sizeof *text);
+  for (wchar_t c; text && ends < sizeof paste_end - 1 && libedit.el_wgetc(line, &c) == 1;) {
+    ends = c == (wchar_t)paste_end[ends] ? ends + 1 : c == (wchar_t)paste_end[0];
     if (size + 2 > capacity) {
-      char *larger = size < most ? realloc(text, capacity *= 2) : NULL;
+      wchar_t *larger = size < most ? realloc(text, (capacity *= 2) * sizeof *text) : NULL;
       if (!larger) free(text);
       text = larger;
     }
-    if (text) text[size++] = c == '\r' ? '\n' : c;
+    if (text) text[size++] = c == L'\r' ? L'\n' : c;
   }
   if (!text) return CC_ERROR;
   size -= ends == sizeof paste_end - 1 ? ends : 0;
-  while (size > 0 && text[size - 1] == '\n') size--; /* the cursor stands behind the last line */
-  text[size] = '\0';
-  bool inserted = libedit.el_insertstr(line, text) == 0;
+  while (size > 0 && text[size - 1] == L'\n') size--; /* the cursor stands behind the last line */
+  text[size] = L'\0';
+  bool inserted = libedit.el_winsertstr(line, text) == 0;
   free(text);
   return inserted ? CC_REFRESH : CC_ERROR;
 }

@@ -85,6 +85,14 @@ describe("the prompt on a terminal #program #terminal", function()
     assert.matches("\n2\n", written)
   end)
 
+  it("takes characters of any script in what is pasted", function()
+    local text = "size = '日本語'\n-- 😀, ä\nprint('<' .. #size .. size .. '>')"
+    local written = session { { "type", "\27[200~" .. text .. "\27[201~\r" }, { "wait", "<9" },
+      { "wait", "> " }, "#size + 1" }
+    assert.matches("\n<9日本語>\n", written)
+    assert.matches("\n10\n", written)
+  end)
+
   it("shows the line of an error with a caret, and no call of its own", function()
     local written = session { "peri.tensr(1)", "t = {}", "  t.x.y = 1",
       "peri.linear(peri.ones(2, 3), peri.ones(4, 4))", "x = = 1" }
