@@ -123,7 +123,7 @@ static peri_model **push_model(lua_State *L, bind_state *S, const char *operatio
 /* save(operation, path, text, tensors) */
 static int save(lua_State *L) {
   bind_state *S = bind_here(L);
-  const char *operation = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+  const char *operation = luaL_checkstring(L, 1), *path = bind_check_path(L, 2, operation);
   peri_model **model = push_model(L, S, operation, 3, 4);
   BIND_TRY(L, S, peri_model_save(S->context, *model, path));
   return 0;
@@ -167,7 +167,7 @@ static int close_description(lua_State *L) {
 /* open(path) -> the description as tables, {name = tensor}; all of it is known to be sound */
 static int open_file(lua_State *L) {
   bind_state *S = bind_here(L);
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = bind_check_path(L, 1, "load_model");
   model_box *box = bind_push_box(L, sizeof *box, close_model);
   box->model = NULL;
   BIND_TRY(L, S, peri_model_load(S->context, path, &box->model));

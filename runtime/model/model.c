@@ -391,6 +391,18 @@ peri_status peri_model_new(peri_context *context, const char *operation, const c
 
 /* ---- files ---- */
 
+/* A model reads and writes in its own context, where tensors of its own are, but in the files of the caller's: for the
+ * call it is confined as that is. Its own context never closes the folder. */
+static void confine_as(peri_model *model, const peri_context *context) {
+  model->context->confined = context->confined;
+  model->context->root = context->root;
+}
+
+static void unconfine(peri_model *model) {
+  model->context->confined = false;
+  model->context->root = -1;
+}
+
 static const char *metadata(const peri_model *model, const char *key) {
   for (size_t i = 0; i < model->list.metadata_n; i++) {
     if (strcmp(model->list.keys[i], key) == 0) return model->list.values[i];
@@ -419,7 +431,9 @@ peri_status peri_model_load(peri_context *context, const char *path, peri_model 
   peri_model *model;
   *out = NULL;
   PERI_TRY(begin(context, &model));
+  confine_as(model, context);
   peri_status status = peri_safetensors_read(model->context, path, &model->list);
+  unconfine(model);
   if (status == PERI_OK) status = build_read(model, path);
   return finish(context, model, status, out);
 }
@@ -439,8 +453,10 @@ peri_status peri_model_save(peri_context *context, const peri_model *model, cons
   const char *keys[] = {"model", "perilune", PERI_SAFETENSORS_CHECKSUM};
   const char *values[] = {model->text, PERI_MODEL_VERSION, ""};
   pthread_mutex_lock(&own->lock);
+  confine_as(own, context);
   peri_status status = peri_safetensors_write(own->context, path, own->list.n, (const char *const *)own->list.names,
                                               own->list.tensors, PERI_COUNT(keys), keys, values);
+  unconfine(own);
   if (status != PERI_OK) peri_fail(context, status, "%s", peri_message(own->context));
   pthread_mutex_unlock(&own->lock);
   return status;

@@ -868,7 +868,7 @@ end
 
 return function(path, m, options)
   check.read("export_c", "path", path, check.test("the name of a .c file", function(v)
-    return type(v) == "string" and v:find "%.c$"
+    return type(v) == "string" and v:find "^[^\0]+%.c$"
   end))
   options = check.only("export_c", options, "prefix number input")
   for name, kind in pairs(OPTIONS) do
