@@ -36,7 +36,6 @@ add_library(perilune_bindings OBJECT ${bindings_sources} ${PROJECT_BINARY_DIR}/b
 target_include_directories(perilune_bindings PRIVATE ${PROJECT_SOURCE_DIR} bindings/include runtime runtime/include
   ${LUA_INCLUDE_DIRS})
 target_link_libraries(perilune_bindings PRIVATE perilune_flags ${runtime_libraries})
-target_compile_options(perilune_bindings PRIVATE -include ${PROJECT_SOURCE_DIR}/bindings/core/lua_later.h)
 target_compile_options(perilune_bindings PRIVATE -fno-plt) # a step makes hundreds of calls of Lua's, straight to it
 
 # ---- the module: Lua's calls come from whoever loads it, so it does not link liblua ----

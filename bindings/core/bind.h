@@ -31,6 +31,8 @@
 #include <lua.h>
 #include <perilune/lua.h>
 
+#include "bindings/core/lua_later.h"
+
 #include "base/option.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"

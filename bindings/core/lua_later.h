@@ -1,5 +1,5 @@
-/* Functions of Lua that Lua 5.1 does not have, or LuaJIT, 5.2 and 5.3: weak, so that the module can be loaded there, and
- * say which Lua it needs. The compiler is given this file in front of every file of the bindings. */
+/* Functions of Lua that Lua 5.1 does not have, or LuaJIT, 5.2 and 5.3: weak, so that the module can be loaded there,
+ * and say which Lua it needs. Comes after Lua's headers. */
 #ifndef PERI_BIND_LUA_LATER_H
 #define PERI_BIND_LUA_LATER_H
 

@@ -33,6 +33,7 @@ end
 
 local function checked(given)
   local options = check.options("report", check.table("report", given), KNOWN)
+  check.library("report", io, "io")
   for _, name in ipairs { "title", "scripts", "folder", "out" } do
     if options[name] == nil then fail("option %s is missing (expected %s)", name, KNOWN[name].expected) end
   end

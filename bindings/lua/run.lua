@@ -190,9 +190,7 @@ internal.set_class("run.comparison", "Methods of comparisons", reader.Comparison
 function internal.run_page(folder)
   local _ = peri.plot
   local paths = reader.runs_in(folder)
-  local own = io.open(folder .. "/run.json")
-  if own then own:close() end
-  if own then paths = { folder } end
+  if process.exists(folder .. "/run.json") then paths = { folder } end
   if #paths == 0 then return nil end
   local page = internal.load("run.page", internal, internal.load("report.html", internal.base64), reader)
   return page(folder:match "[^/]+/*$":gsub("/+$", ""), paths)

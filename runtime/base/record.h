@@ -18,7 +18,8 @@ typedef struct peri_act {
   const char *name;
   peri_status (*run)(void *object);
   void (*release)(void *object);
-  void *object; /* with a reference, or memory of its own, that release lets go */
+  void *object;        /* with a reference, or memory of its own, that release lets go */
+  peri_tensor *zeroed; /* all it does is that the gradient of this parameter becomes zeros; or NULL */
 } peri_act;
 
 /* What must hold for what was recorded to be replayed. */

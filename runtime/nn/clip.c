@@ -193,7 +193,7 @@ static void tell_recorder(peri_context *context, int64_t n, peri_tensor *const *
     c->parameters[i] = peri_tensor_retain(parameters[i]);
     r->leaf(r, parameters[i], false);
   }
-  r->act(r, &(peri_act){power != 0 ? "clip_grad_norm_" : "clip_grad_value_", clip_again, release_clipping, c});
+  r->act(r, &(peri_act){power != 0 ? "clip_grad_norm_" : "clip_grad_value_", clip_again, release_clipping, c, NULL});
 }
 
 peri_status peri_gradients_clip(peri_context *context, int64_t n, peri_tensor *const *parameters, double most,

@@ -45,7 +45,8 @@ static peri_status forward(const peri_layer *layer, peri_tensor *x, int least, i
   peri_recorder *r = layer->context->recorder;
   if (r != NULL && peri_option_word(layer->options[MOMENTUM]) == 0)
     peri_refuse_recorder(r, "%s's momentum follows from how many batches it has seen", layer->kind->name);
-  if (r != NULL) r->act(r, &(peri_act){"count of batches", count_batch, release_count, peri_tensor_retain(batches)});
+  if (r != NULL)
+    r->act(r, &(peri_act){"count of batches", count_batch, release_count, peri_tensor_retain(batches), NULL});
   return PERI_OK;
 }
 

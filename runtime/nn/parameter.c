@@ -88,5 +88,5 @@ void peri_parameter_zero_grad(peri_tensor *parameter) {
   zero_grad(parameter);
   if (r == NULL) return;
   r->leaf(r, parameter, false);
-  r->act(r, &(peri_act){"zero_grad", zero_again, release_again, peri_tensor_retain(parameter)});
+  r->act(r, &(peri_act){"zero_grad", zero_again, release_again, peri_tensor_retain(parameter), parameter});
 }

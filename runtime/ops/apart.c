@@ -21,7 +21,7 @@ typedef struct job {
   bool done, left;
   bool ending; /* by the end of the process: nothing is to be let go of */
   lapack_int info;
-  int was; /* the thread's kind of cancellation */
+  int was;                   /* the thread's kind of cancellation */
   struct job *next, *before; /* of those that were left */
 } job;
 

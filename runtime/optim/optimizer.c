@@ -367,7 +367,7 @@ peri_status peri_optimizer_step(peri_optimizer *optimizer) {
   if (r == NULL) return status;
   if (status != PERI_OK) peri_refuse_recorder(r, "%s failed", optimizer->kind->name);
   for (int64_t i = 0; i < optimizer->n; i++) r->admit(r, optimizer->slots[i].parameter);
-  r->act(r, &(peri_act){optimizer->kind->name, step_again, release_again, peri_optimizer_retain(optimizer)});
+  r->act(r, &(peri_act){optimizer->kind->name, step_again, release_again, peri_optimizer_retain(optimizer), NULL});
   return status;
 }
 

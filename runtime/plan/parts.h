@@ -43,6 +43,7 @@ typedef enum peri_action_kind {
   PERI_ACTION_GRADIENT,
   PERI_ACTION_PART,
   PERI_ACTION_ACT,
+  PERI_ACTION_SET, /* a gradient that was zeros, and to which one arrives: 0 + it */
   PERI_ACTION_STOP
 } peri_action_kind;
 
@@ -65,7 +66,8 @@ typedef struct peri_action {
   peri_status (*part)(const void *note, peri_tensor *const *tensors);
   const void *note; /* of a part; of a call whose run writes over its notes: infer's */
   peri_tensor **tensors;
-  peri_shell *target, *source; /* COPY; STOP: source */
+  peri_shell *target, *source; /* COPY, SET; STOP: source */
+  int since;                   /* SET: behind how many actions it became zeros */
   peri_buffer *workspace;
   double seconds;
   int64_t bytes, products;

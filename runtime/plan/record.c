@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "ops/node.h"
+#include "ops/rows.h"
 
 #include <stdlib.h>
 
@@ -721,6 +722,65 @@ static void find_early_checks(peri_plan *plan) {
   }
 }
 
+/* ---- gradients that become zeros ---- */
+
+#define FEW 8192 /* numbers; more are added by the team */
+
+static bool is_plain(const peri_tensor *x, const peri_tensor *like) {
+  return x != NULL && x->contiguous && x->layout.dtype == like->layout.dtype &&
+         peri_same_shape(&x->layout, &like->layout);
+}
+
+/* The addition to the gradient of that leaf which is the first that touches it behind action `at`, or NULL. */
+static peri_action *first_addition(peri_plan *plan, const peri_tensor *leaf, int at) {
+  const peri_tensor *g = leaf->grad;
+  if (g == NULL || !g->contiguous || g->layout.numel > FEW) return NULL;
+  const peri_buffer *buffer = NULL;
+  for (int i = 0; i < plan->buffers_n; i++) {
+    if (plan->buffers[i]->at == g->storage) buffer = plan->buffers[i];
+  }
+  if (buffer == NULL || buffer->place != PERI_PLAN_OUTSIDE || buffer->first <= at) return NULL;
+  for (int i = at + 1; i < buffer->first; i++) {
+    const peri_action *between = &plan->actions[i];
+    if (between->kind == PERI_ACTION_ACT && (between->act.zeroed == NULL || between->act.zeroed == leaf)) return NULL;
+  }
+  peri_action *action = &plan->actions[buffer->first];
+  if (buffer->first >= plan->actions_n || action->kind != PERI_ACTION_CALL || !action->writes ||
+      action->call->op != &peri_op_add)
+    return NULL;
+  const peri_tensor *a = action->call->args[0].tensor, *b = action->call->args[1].tensor;
+  return is_plain(a, g) && a->data == g->data && is_plain(b, g) && b->data != g->data ? action : NULL;
+}
+
+static peri_shell *shell_at(const peri_tensor *x) { return (peri_shell *)(uintptr_t)x; }
+
+/* Zeros that are written only to be added to are left out: the first addition writes 0 + x. */
+static void join_zeros(peri_plan *plan) {
+  int kept = 0;
+  for (int i = 0; i < plan->actions_n; i++) {
+    peri_action *action = &plan->actions[i];
+    const peri_tensor *leaf = action->kind == PERI_ACTION_ACT ? action->act.zeroed : NULL;
+    peri_action *addition = leaf == NULL ? NULL : first_addition(plan, leaf, i);
+    if (addition != NULL) {
+      addition->kind = PERI_ACTION_SET;
+      addition->target = shell_at(addition->call->args[0].tensor);
+      addition->source = shell_at(addition->call->args[1].tensor);
+      addition->since = kept;
+      action->act.release(action->act.object);
+      action->kind = PERI_ACTION_STOP; /* no more than a place that is given up */
+      action->source = NULL;
+    } else {
+      kept++;
+    }
+  }
+  kept = 0;
+  for (int i = 0; i < plan->actions_n; i++) {
+    if (plan->actions[i].kind != PERI_ACTION_STOP || plan->actions[i].source != NULL)
+      plan->actions[kept++] = plan->actions[i];
+  }
+  plan->actions_n = kept;
+}
+
 void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
   stop_recording(plan);
   if (plan->stream.seed != plan->context->stream.seed || plan->stream.block != plan->context->stream.block)
@@ -743,6 +803,7 @@ void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
     peri_action *action = &plan->actions[i];
     if (action->workspace != NULL) action->call->workspace = plan->block + action->workspace->offset;
   }
+  join_zeros(plan);
 }
 
 const char *peri_plan_refused(const peri_plan *plan, bool *passing) {

@@ -1,6 +1,8 @@
 /* Replaying. */
 #include "plan/parts.h"
 
+#include "kernels/kernels.h"
+
 static bool same(const peri_layout *a, const peri_layout *b) {
   if (a->dtype != b->dtype || a->ndim != b->ndim) return false;
   for (int d = 0; d < a->ndim; d++) {
@@ -120,6 +122,28 @@ static peri_status run_gradient(const peri_action *action) {
   return status;
 }
 
+static peri_status run_set(const peri_action *action) {
+  peri_tensor *g = &action->target->tensor;
+  const peri_tensor *x = &action->source->tensor;
+  const ptrdiff_t size = (ptrdiff_t)peri_dtype_size(g->layout.dtype);
+  const double zero = 0;
+  peri_loop2 add = peri_tensor_context(g)->kernels->elementwise->binary[PERI_BINARY_add][g->layout.dtype];
+  add(g->layout.numel, g->data, size, (const char *)&zero, 0, x->data, size);
+  g->storage->version += 2;
+  return PERI_OK;
+}
+
+/* A run that ends early leaves gradients that were to be written to as the zeros that they were by then. */
+static void set_zeros(peri_plan *plan) {
+  for (int i = plan->at; i < plan->actions_n; i++) {
+    const peri_action *action = &plan->actions[i];
+    if (action->kind != PERI_ACTION_SET || action->since > plan->at) continue;
+    peri_tensor *g = &action->target->tensor;
+    memset(g->data, 0, (size_t)g->layout.numel * peri_dtype_size(g->layout.dtype));
+    g->storage->version++;
+  }
+}
+
 static bool is_finite(const peri_tensor *x) {
   const double value = peri_load_number(x->layout.dtype, x->data);
   return value - value == 0;
@@ -138,6 +162,8 @@ static peri_status run_other(peri_plan *plan, const peri_action *action) {
   case PERI_ACTION_PART:
     if (action->counts) action->tensors[0]->storage->version++;
     return action->part(action->note, action->tensors);
+  case PERI_ACTION_SET:
+    return run_set(action);
   case PERI_ACTION_ACT:
     return action->act.run(action->act.object);
   default:
@@ -258,6 +284,7 @@ peri_status peri_plan_resume(peri_plan *plan, peri_tensor **results) {
   plan->running = true;
   if (status == PERI_OK) status = plan->timed ? run_timed(plan) : run_actions(plan);
   plan->running = false;
+  if (status != PERI_OK || plan->stopped) set_zeros(plan);
   context->grad_mode = grad_mode;
   context->shielded = shielded;
   context->operation = operation;
@@ -285,8 +312,8 @@ bool peri_plan_stopped(const peri_plan *plan) { return plan->stopped; }
 int peri_plan_steps(const peri_plan *plan) { return plan->actions_n; }
 
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i) {
-  static const char *const kinds[] = {"operation", "operation", "check", "copy",
-                                      "gradient",  "gradient",  "act",   "check"};
+  static const char *const kinds[] = {"operation", "operation", "check",     "copy", "gradient",
+                                      "gradient",  "act",       "operation", "check"};
   const peri_action *action = &plan->actions[i];
   return (peri_plan_step){action->name, kinds[action->kind], action->bytes, action->products, action->seconds};
 }

@@ -133,6 +133,16 @@ static void FN(turn_edge)(const T *const *x, int64_t p, int64_t count, int64_t s
   FN(turn_square)(out);
 }
 
+/* The same of few elements, one by one, into steps of a panel. */
+#define FEW_TURNED 64
+static void FN(turn_few)(const T *const *x, int64_t p, int64_t count, int64_t steps, T *panel) {
+  for (int64_t s = 0; s < steps; s++, panel += NR) {
+    T step[LANES] = {0};
+    for (int64_t r = 0; r < count; r++) step[r] = x[r][p + s];
+    FN(store)(panel, FN(load)(step));
+  }
+}
+
 /* count rows of x, whose elements lie along k, as steps of NR elements. */
 static void FN(turn)(int64_t count, int64_t k, const void *const *vectors, void *to) {
   const T *const *x = (const T *const *)vectors;
@@ -146,11 +156,18 @@ static void FN(turn)(int64_t count, int64_t k, const void *const *vectors, void 
       for (int s = 0; s < LANES; s++) FN(store)(panel + (p + s) * NR, steps[s]);
     }
     for (; p < k; p += LANES) {
+      const int64_t some = peri_max(0, peri_min(rows, LANES)), ahead = peri_min(k - p, LANES);
+      if (some * ahead <= FEW_TURNED) {
+        FN(turn_few)(x + i, p, some, ahead, panel + p * NR);
+        continue;
+      }
       FN(turn_edge)(x + i, p, rows, k - p, steps);
       for (int s = 0; s < LANES && p + s < k; s++) FN(store)(panel + (p + s) * NR, steps[s]);
     }
   }
 }
+
+#undef FEW_TURNED
 
 /* ---- a single row ---- */
 

@@ -44,13 +44,18 @@ static void operations(void) {
   static const struct {
     const char *name, *options, *says;
     int inputs, outputs;
-  } wrong[] = {
-      {"frobnicate", NULL, "no operation frobnicate", 1, 1},  {"matmul", NULL, "b is missing", 1, 1},
-      {"exp", NULL, "there are 2 inputs (it takes 1)", 2, 1}, {"sum", "dimension = 1", "unknown option dimension", 1, 1},
-      {"sum", "dims = 0", "positions from 1", 1, 1},           {"sum", "dims = 3", "dim", 1, 1},
-      {"sum", "dims = 'a'", "a whole number", 1, 1},           {"sum", "dims = ", "a number", 1, 1},
-      {"sum", "dims = 1, dims = 2", "given twice", 1, 1},       {"sum", NULL, "2 outputs are asked for (it has 1)", 1, 2},
-      {"to", "'int7'", "the name of a dtype", 1, 1},          {"exp__", NULL, "no operation", 1, 1}};
+  } wrong[] = {{"frobnicate", NULL, "no operation frobnicate", 1, 1},
+               {"matmul", NULL, "b is missing", 1, 1},
+               {"exp", NULL, "there are 2 inputs (it takes 1)", 2, 1},
+               {"sum", "dimension = 1", "unknown option dimension", 1, 1},
+               {"sum", "dims = 0", "positions from 1", 1, 1},
+               {"sum", "dims = 3", "dim", 1, 1},
+               {"sum", "dims = 'a'", "a whole number", 1, 1},
+               {"sum", "dims = ", "a number", 1, 1},
+               {"sum", "dims = 1, dims = 2", "given twice", 1, 1},
+               {"sum", NULL, "2 outputs are asked for (it has 1)", 1, 2},
+               {"to", "'int7'", "the name of a dtype", 1, 1},
+               {"exp__", NULL, "no operation", 1, 1}};
   peri_context *context = open_context();
   peri_tensor *x = numbers(context, 2, (int64_t[]){2, 2}, (double[]){1, 2, 3, 4}), *in[2] = {x, x}, *y = NULL;
   for (size_t i = 0; i < PERI_COUNT(rows); i++) {

@@ -1,4 +1,5 @@
 -- What a guest may do: train a network, and keep it in its folder.
+local peri = require "perilune"
 local X, y = peri.data.circles(200, { noise = 0.1, factor = 0.5, seed = 1 })
 local net = peri.nn.Sequential(peri.nn.Linear(2, 10), peri.nn.Tanh(), peri.nn.Linear(10, 2))
 local loss_of, optimizer = peri.nn.CrossEntropyLoss(), peri.optim.Adam(net:parameters(), { lr = 0.05 })

@@ -1,5 +1,5 @@
-/* Starts a program on the MPS2 board's Cortex-M4 that qemu has: the vectors, and the floating-point unit switched on. What
- * it prints and its status go to the host by semihosting (newlib's librdimon). */
+/* Starts a program on the MPS2 board's Cortex-M4 that qemu has: the vectors, and the floating-point unit switched on.
+ * What it prints and its status go to the host by semihosting (newlib's librdimon). */
 #include <stdlib.h>
 
 extern char stack_top[];

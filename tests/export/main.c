@@ -1,6 +1,6 @@
-/* Scores rows of numbers that follow from nothing but their place, and prints a digest of all bits of the scores, and one
- * of the labels. tests/export/check.lua computes the same with the model itself.
- *   cc -DMODEL='"model.h"' -DROWS=100000 main.c model.c */
+/* Scores rows of numbers that follow from nothing but their place, and prints a digest of all bits of the scores, and
+ * one of the labels. tests/export/check.lua computes the same with the model itself. cc -DMODEL='"model.h"'
+ * -DROWS=100000 main.c model.c */
 #include MODEL
 
 #include <stdint.h>

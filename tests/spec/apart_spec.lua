@@ -1,5 +1,5 @@
--- Decompositions that take so long that they are made on a thread of their own: the answers are right, and the same bits
--- every time.
+-- Decompositions that take so long that they are made on a thread of their own: the answers are right, and the same
+-- bits every time.
 local peri = require "perilune"
 local linalg = peri.linalg
 

@@ -83,7 +83,8 @@ describe("docs/guide.md #program", function()
 
   it("and its neighbours link to what is there", function()
     local links = 0
-    local pages = { "README.md", "docs/guide.md", "docs/architecture.md", "docs/numerics.md", "docs/embedding.md", "docs/security.md" }
+    local pages = { "README.md", "docs/guide.md", "docs/architecture.md", "docs/numerics.md", "docs/embedding.md",
+      "docs/security.md" }
     for _, path in ipairs(pages) do
       for target in read(path):gmatch "%]%(([^)#]+)[^)]*%)" do
         if not target:find "^%a+:" then

@@ -149,6 +149,13 @@ describe("commands of the prompt #program", function()
     assert.matches("nn%.Softmax", (repl "apropos 'softmax'\n"))
   end)
 
+  it("say which name was meant", function()
+    local function said(text) return (select(2, repl(text)):match "^[^\n]*") end
+    assert.matches("global 'pritn'%): did you mean print%?$", said "pritn(1)\n")
+    assert.matches("global 'counte'%): did you mean counter%?$", said "local counter = {}\ncounte.x = 1\n")
+    assert.matches("global 'xyzzy'%)$", said "xyzzy()\n")
+  end)
+
   it("save, clear and load the variables", function()
     local path = scratch()
     local typed = "local x = peri.ones(2)\nn = {1, 'a'}\nf = print\n:save %s\n:clear\nx, n, f\n:load %s\nx, n\n"

@@ -21,7 +21,7 @@ describe("the module #stock", function()
     local said = output(([[lua5.4 -e "package.cpath = '%s/?.so' require 'perilune' package.loaded.perilune = nil
       package.cpath = '%s/?.so' print(select(2, pcall(require, 'perilune')))"]]):format(directory, folder))
     os.execute(("rm -r '%s'"):format(folder))
-    assert.matches("perilune: " .. folder:gsub("%p", "%%%0") .. "/perilune%.so is loaded into a Lua state that has a copy"
-      .. " already, .*perilune%.so %(expected one of them%)", said)
+    assert.matches("perilune: " .. folder:gsub("%p", "%%%0") .. "/perilune%.so is loaded into a Lua state that has a "
+      .. "copy already, .*perilune%.so %(expected one of them%)", said)
   end)
 end)

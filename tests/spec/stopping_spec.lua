@@ -130,7 +130,8 @@ for name in ([[
   zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full
   inverse slogdet
   combinations cross kron matrix_exp matrix_power multinomial diag layer_norm rms_norm random_crop]]):gmatch "%S+" do
-  NOTHING[name] = true -- views; below, by size; LAPACK; sizes that are fixed by others, below where they are loops of their own
+  -- views; below, by size; LAPACK; sizes that are fixed by others, below where they are loops of their own
+  NOTHING[name] = true
 end
 
 local function is_lapack(op) return op.name:find "^linalg%." or op.name:find "^cholesky_" end

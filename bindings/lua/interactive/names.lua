@@ -80,8 +80,7 @@ Errors: f is no function, nor something that is called as one.]], function(f, in
   local info = debug.getinfo(f, "S")
   if info.what == "C" then return peri.documentation(given) or "this function is written in C, and not documented" end
   local path, text = info.source:match "^@(.*)", inputs and inputs[info.short_src]
-  local file <close> = path and io.open(path) or nil
-  text = text or file and file:read "a"
+  text = text or path and internal.process.read(path) or nil
   if not text then
     return peri.documentation(given) or ("the source of this function is gone (%s)"):format(info.short_src)
   end

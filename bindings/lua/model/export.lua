@@ -863,7 +863,7 @@ end
 
 local function write(path, text)
   local written, problem = internal.process.write(path, text)
-  if not written then fail("export_c: %s", problem) end
+  if not written then fail("export: %s", problem) end
 end
 
 return function(path, m, options)

@@ -31,6 +31,18 @@ local function coloured()
   return host.colours
 end
 
+-- ": did you mean print?" for a global that is nil and close to one, or to a local of the session.
+local function meant(session, message)
+  local name = message:match "nil value %(global '([%a_][%w_]*)'%)$"
+  local internal = name and debug.getregistry()["perilune.internal"]
+  if not internal then return "" end
+  local known = {}
+  for global in next, _G do known[#known + 1] = type(global) == "string" and global or nil end
+  for variable in pairs(session.variables) do known[#known + 1] = variable end
+  table.sort(known)
+  return internal.meant(name, known)
+end
+
 -- Message handler: the text of the error, and the calls that led to it.
 local function handler(session)
   local function line_of(source, number)
@@ -45,6 +57,7 @@ local function handler(session)
       message = host.error_object(message)
     else
       message = host.hint(message):gsub("^%[program%.[%w.]+%]:%d+: ", "") -- of a command: no line of the user's
+      message = message .. meant(session, message)
     end
     local calls = debug.traceback("", 2):gsub("^\n", "")
     calls = calls:gsub("in function <([^>:]+):%d+>", function(source)

@@ -231,11 +231,11 @@ local function handle(request, type, content)
   if waiting then abort(waiting, handle) end
 end
 
--- perilune kernel FILE
+-- perilune kernel FILE: gives what is wrong when it cannot begin, else ends the program.
 return function(connection_file)
   local message
   kernel, message = host.kernel()
-  if not kernel then error(message, 0) end
+  if not kernel then return message end
   host.colours, host.columns = true, function() return 100 end
   session = new_session(function() return ("[%d]"):format(count) end, keep)
   session.history = function()
@@ -243,7 +243,8 @@ return function(connection_file)
     for i, entry in ipairs(history) do list[i] = entry[3] end
     return list
   end
-  kernel.open(connection_file)
+  local opened, problem = pcall(kernel.open, connection_file)
+  if not opened then return problem end
   session:open()
   local internal = debug.getregistry()["perilune.internal"]
   internal.notebook = notebook

@@ -139,7 +139,7 @@ function tools.kernel(...)
   end
   if words[1] ~= "install" then
     contents("kernel", words[1]) -- says what is wrong
-    return host.load "program.kernel"(words[1])
+    leave("kernel: %s", host.load "program.kernel"(words[1]))
   end
   local folder = data_folder(options) .. "/kernels/perilune"
   local ok, message = internal().process.mkdir(folder)

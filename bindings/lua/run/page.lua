@@ -10,8 +10,7 @@ local function picture(figure, name)
 end
 
 local function read_picture(path)
-  local file <close> = io.open(path, "rb")
-  local bytes = file and file:read "a"
+  local bytes = internal.process.read(path)
   local name, format = path:match "([^/]+)%.(%a+)$"
   return bytes and #bytes > 0 and { name = name, format = format, bytes = bytes } or nil
 end

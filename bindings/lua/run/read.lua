@@ -6,10 +6,7 @@ local fail = check.fail
 local NAN = 0 / 0
 local SPECIAL = { nan = NAN, inf = math.huge, ["-inf"] = -math.huge }
 
-local function contents(path)
-  local file <close> = io.open(path, "rb")
-  return file and file:read "a"
-end
+local function contents(path) return (process.read(path)) end
 
 -- Puts what is told under not_finite into its place: "loss", "loss[2]", "config.limit".
 local function put_back(values, told)
@@ -75,7 +72,7 @@ local function figures_of(path)
   local list = {}
   for _, entry in ipairs(process.list(path) or {}) do
     local name, ending = entry:match "^(.+)%.(%a+)$"
-    if PICTURES[ending or ""] and (ending == "svg" or not io.open(path .. "/" .. name .. ".svg")) then
+    if PICTURES[ending or ""] and (ending == "svg" or not process.exists(path .. "/" .. name .. ".svg")) then
       list[#list + 1] = path .. "/" .. entry
     end
   end
@@ -96,8 +93,9 @@ local FOLDER = check.test("a folder", function(v) return type(v) == "string" and
 local function runs_in(folder)
   local list = {}
   for _, entry in ipairs(process.list(folder) or {}) do
-    local file <close> = entry:sub(1, 1) ~= "." and io.open(("%s/%s/run.json"):format(folder, entry)) or nil
-    if file then list[#list + 1] = folder .. "/" .. entry end
+    if entry:sub(1, 1) ~= "." and process.exists(("%s/%s/run.json"):format(folder, entry)) then
+      list[#list + 1] = folder .. "/" .. entry
+    end
   end
   table.sort(list)
   return list

@@ -39,8 +39,8 @@ local function choose_scale(text)
 end
 
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; draw: what
--- T and B make, of the row, sizes and dtype; text: other lists than the row's; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of
--- argument lists, and the tensors that T and S made.
+-- T and B make, of the row, sizes and dtype; text: other lists than the row's; skip: lists that cannot be made, as of
+-- this dtype, are left out. Returns a list of argument lists, and the tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}

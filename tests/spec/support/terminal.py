@@ -7,7 +7,7 @@ Steps come on standard input, one JSON list a line:
   ["size", ROWS, COLUMNS]
   ["spin", N]             goes on after so many rounds of work of its own, which depend on no clock
 All that the program wrote goes to standard output when it ends or the steps do. Nothing waits for a time: a wait ends
-with its text, or with the program, which is an error (status 3). A minute without any output at all is one, too.
+with its text, or with the program, which is an error (status 3). Four minutes without any output at all are one, too.
 """
 import fcntl
 import json
@@ -32,9 +32,9 @@ class Terminal:
 
     def read(self):
         """Whether there was more."""
-        ready, _, _ = select.select([self.fd], [], [], 60)
+        ready, _, _ = select.select([self.fd], [], [], 240)
         if not ready:
-            self.end("nothing came for a minute", 3)
+            self.end("nothing came for four minutes", 3)
         try:
             data = os.read(self.fd, 65536)
         except OSError:  # the program has ended
