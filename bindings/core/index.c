@@ -219,10 +219,13 @@ static int get(lua_State *L, bind_state *S, peri_tensor *x) {
 
 /* t[key]: methods first, which upvalue 3 holds. */
 int bind_tensor_index(lua_State *L) {
-  bind_state *S = bind_here(L);
-  if (lua_type(L, 2) == LUA_TSTRING) {
+  const bool by_name = lua_type(L, 2) == LUA_TSTRING;
+  if (by_name) { /* a method is found also where the context was stopped: release is one */
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) return 1;
+  }
+  bind_state *S = bind_here(L);
+  if (by_name) {
     peri_tensor *x = bind_check_tensor(L, S, 1, lua_tostring(L, 2), "x");
     return bind_tensor_property(L, S, x, lua_tostring(L, 2));
   }
