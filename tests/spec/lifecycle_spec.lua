@@ -128,3 +128,11 @@ describe("docs/embedding.md", function()
     assert.equal(12, shown)
   end)
 end)
+
+describe("the rockspec", function()
+  it("is of this version", function()
+    local spec = {}
+    assert(loadfile(("perilune-%s-1.rockspec"):format(peri.version), "t", spec))()
+    assert.same({ "perilune", peri.version .. "-1", "MIT" }, { spec.package, spec.version, spec.description.license })
+  end)
+end)
