@@ -46,7 +46,7 @@ describe("train.unfinished", function()
     assert.is_nil(m.train_loss)
     assert.equal("trained 0 epochs (error)", tostring(m))
     assert.equal(300, #m:predict(Xt))
-    assert.matches("plot: measure is 'loss', which this training does not have", message_of(m.plot, m))
+    assert.matches("plot: this training has no history %(after 0 epochs", message_of(m.plot, m))
   end)
 
   it("keeps the best parameters of early stopping, and leaves the model as it is", function()

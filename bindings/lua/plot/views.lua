@@ -228,7 +228,7 @@ end
 
 function views.history(m, given)
   local known = measures_of(m, "train_")
-  if not next(known) then fail "plot: this training has no history (files of save_model hold none)" end
+  if not next(known) then fail "plot: this training has no history (after 0 epochs, or from a file, there is none)" end
   for _, row in ipairs(MEASURES) do known[row[1]] = true end
   local options, own = read("plot", given, {measure = kinds.one_of(known), labels = words_for("train", "dev", "best")})
   local measure, has, labels, word = own.measure or "loss", {}, own.labels or {}, nil
