@@ -7,13 +7,7 @@ local nn, optim = peri.nn, peri.optim
 
 -- ---- two of everything: one steps by itself, the other is replayed ----
 
-local function state_bits(net)
-  local parts = {}
-  for name, x in pairs(net:state_dict()) do parts[#parts + 1] = name .. samples.bits(x) end
-  for name, p in net:named_parameters() do parts[#parts + 1] = name .. (p.grad and samples.bits(p.grad) or "none") end
-  table.sort(parts)
-  return table.concat(parts, "\n")
-end
+local state_bits = samples.state_bits
 
 local function twins(build)
   peri.manual_seed(1)

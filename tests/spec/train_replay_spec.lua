@@ -5,13 +5,7 @@ local samples = require "support.samples"
 local steps = require("support.internal").steps
 local nn, optim, train = peri.nn, peri.optim, peri.train
 
-local function state_bits(model)
-  local parts = {}
-  for name, x in pairs(model:state_dict()) do parts[#parts + 1] = name .. samples.bits(x) end
-  for name, p in model:named_parameters() do parts[#parts + 1] = name .. (p.grad and samples.bits(p.grad) or "none") end
-  table.sort(parts)
-  return table.concat(parts, "\n")
-end
+local state_bits = samples.state_bits
 
 local MEASURES = { "train_loss", "train_accuracy", "train_r2", "dev_loss", "dev_accuracy", "dev_r2", "learning_rate" }
 

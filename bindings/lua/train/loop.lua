@@ -97,16 +97,19 @@ local function pass(job, x, y, n, w)
   return value, scores
 end
 
+-- Gradients of a sum over n rows become those of the mean.
+local function average(parameters, n)
+  peri.no_grad(function()
+    for _, p in ipairs(parameters) do
+      if p.grad ~= nil then p.grad:mul_(1 / n) end
+    end
+  end)
+end
+
 -- The optimizer's step on the gradients of mini-batches that have n rows (or weights) in all.
 local function step(job, n)
   local parameters = job.parameters
-  if job.accumulate > 1 and not job.sums_rows then
-    peri.no_grad(function()
-      for _, p in ipairs(parameters) do
-        if p.grad ~= nil then p.grad:mul_(1 / n) end
-      end
-    end)
-  end
+  if job.accumulate > 1 and not job.sums_rows then average(parameters, n) end
   if job.clip_grad_value then peri.nn.utils.clip_grad_value_(parameters, job.clip_grad_value) end
   if job.clip_grad_norm then peri.nn.utils.clip_grad_norm_(parameters, job.clip_grad_norm) end
   job.optimizer:step()
@@ -224,13 +227,7 @@ local function step_of(job)
     if not internal.steps.go_on(l) then return l, second end
     if averages then (l * #y):backward() else l:backward() end
     if last then
-      if averages then
-        peri.no_grad(function()
-          for _, p in ipairs(parameters) do
-            if p.grad ~= nil then p.grad:mul_(1 / n) end
-          end
-        end)
-      end
+      if averages then average(parameters, n) end
       if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
       if clip_norm then internal.steps.clip(parameters, clip_norm) end
       optimizer:step()

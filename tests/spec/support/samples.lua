@@ -185,4 +185,13 @@ function samples.release(arguments)
   for _, tensor in ipairs(samples.tensors(arguments)) do tensor:release() end
 end
 
+--- The bits of a model's state and of its gradients, as a text.
+function samples.state_bits(model)
+  local parts = {}
+  for name, x in pairs(model:state_dict()) do parts[#parts + 1] = name .. samples.bits(x) end
+  for name, p in model:named_parameters() do parts[#parts + 1] = name .. (p.grad and samples.bits(p.grad) or "none") end
+  table.sort(parts)
+  return table.concat(parts, "\n")
+end
+
 return samples
