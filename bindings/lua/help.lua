@@ -185,20 +185,11 @@ end
 
 -- Where a word stands in the documentation of something else: the names of those.
 local function search(word)
-  local found, seen = {}, {}
+  local found = {}
   local pattern = "%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]"
-  local function look(prefix, values)
-    for _, name in ipairs(names_in(values)) do
-      local full, text = prefix .. name, peri.documentation(values[name])
-      if not seen[text] and text:find(pattern) then
-        seen[text] = true
-        found[#found + 1] = full
-      end
-    end
-  end
-  look("", peri)
-  for _, part in ipairs(names.parts()) do look(part.name .. ".", part.value) end
-  for _, class in ipairs(names.classes()) do look(class.name .. ":", class.methods) end
+  names.each(function(name, text)
+    if text:find(pattern) then found[#found + 1] = name end
+  end)
   return found
 end
 

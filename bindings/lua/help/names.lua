@@ -60,4 +60,21 @@ function names.classes()
   return list
 end
 
+-- found(name, text) for all that is documented, each text once: functions of the module, of its parts, methods.
+function names.each(found)
+  local said = {}
+  local function look(prefix, values)
+    for _, name in ipairs(internal.check.sorted_keys(values)) do
+      local text = name:sub(1, 1) ~= "_" and peri.documentation(values[name]) or nil
+      if text and not said[text] then
+        said[text] = true
+        found(prefix .. name, text)
+      end
+    end
+  end
+  look("", peri)
+  for _, part in ipairs(names.parts()) do look(part.name .. ".", part.value) end
+  for _, class in ipairs(names.classes()) do look(class.name .. ":", class.methods) end
+end
+
 return names

@@ -4,23 +4,6 @@ local check = internal.check
 local names = internal.load("help.names", peri, internal)
 local document = internal.document
 
--- Every documented name as a script writes it, and its documentation; the first of several that say the same.
-local function each(found)
-  local said = {}
-  local function look(prefix, values)
-    for _, name in ipairs(check.sorted_keys(values)) do
-      local text = name:sub(1, 1) ~= "_" and peri.documentation(values[name]) or nil
-      if text and not said[text] then
-        said[text] = true
-        found(prefix .. name, text)
-      end
-    end
-  end
-  look("", peri)
-  for _, part in ipairs(names.parts()) do look(part.name .. ".", part.value) end
-  for _, class in ipairs(names.classes()) do look(class.name .. ":", class.methods) end
-end
-
 -- What a documentation says first, in a line.
 local function gist(text)
   local line = text:match "\n([^\n]*)" or ""
@@ -42,7 +25,7 @@ Every documented name that has the word in it, a line for each, and below them t
 stands; capital letters make no difference.]], function(word)
   word = check.read("interactive.apropos", "word", word, WORD):lower()
   local named, mentioned = {}, {}
-  each(function(name, text)
+  names.each(function(name, text)
     if name:lower():find(word, 1, true) then
       named[#named + 1] = line(name, text)
     elseif text:lower():find(word, 1, true) then
