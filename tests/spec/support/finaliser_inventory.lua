@@ -63,13 +63,13 @@ samples.each(function(op, call)
     if #samples.tensors(first) > 0 and not draws then
       try(op.name .. ", sample " .. s, function()
         -- what writes gives its target, which may be released by then
-        return op.writes and function(...) return call(...):clone() end or call, samples.arguments(op)[s]
+        return op.writes and function(...) return call(...):clone() end or call, (samples.one(op, s))
       end)
       if op.in_place then
         local in_place = samples.find(op.name .. "_")
-        if pcall(in_place, table.unpack(samples.arguments(op)[s])) then
+        if pcall(in_place, table.unpack((samples.one(op, s)))) then
           try(op.name .. "_, sample " .. s, function()
-            return function(...) return in_place(...):clone() end, samples.arguments(op)[s]
+            return function(...) return in_place(...):clone() end, (samples.one(op, s))
           end)
         end
       end

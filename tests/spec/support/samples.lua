@@ -38,15 +38,28 @@ local function choose_scale(text)
   return ({ 80, 80, 16 })[most] or 6
 end
 
+-- A function of the environment for each list of a text, once.
+local compiled = {}
+local function makers(op, text)
+  if not compiled[text] then
+    local list = {}
+    for piece in text:gmatch "%b{}" do
+      list[#list + 1] = assert(load("local _ENV = ... return " .. piece, "=sample of " .. op.name, "t"))
+    end
+    compiled[text] = list
+  end
+  return compiled[text]
+end
+
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; draw: what
--- T and B make, of the row, sizes and dtype; text: other lists than the row's; skip: lists that cannot be made, as of
--- this dtype, are left out. Returns a list of argument lists, and the tensors that T and S made.
+-- T and B make, of the row, sizes and dtype; text: other lists than the row's; only: this list alone, the others are
+-- false; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument lists, and the
+-- tensors that T and S made. Numbers are drawn anew for each list: they do not depend on those before it.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}
   -- under sanitizers everything is slow, and the release build has done it at full size
   local scale = options.scale or options.large and not os.getenv "PERILUNE_SANITIZED" and choose_scale(op.sample) or 1
-  peri.manual_seed(7)
   local env = { peri = peri, math = math }
   local function keep(t)
     made[#made + 1] = t
@@ -75,13 +88,24 @@ function samples.arguments(op, options)
     return a + a:t()
   end
   local lists = {}
-  for piece in (options.text or op.sample):gmatch "%b{}" do
-    local make = assert(load("return " .. piece, "=sample of " .. op.name, "t", env))
-    local ok, list = pcall(make)
+  for i, make in ipairs(makers(op, options.text or op.sample)) do
+    local ok, list = true, false
+    if i == (options.only or i) then
+      peri.manual_seed(6 + i)
+      ok, list = pcall(make, env)
+    end
     if not ok and not options.skip then error(list, 0) end
     if ok then lists[#lists + 1] = list end
   end
   return lists, made
+end
+
+--- The argument list number s alone, and what T and S made for it.
+function samples.one(op, s, options)
+  local wanted = { only = s }
+  for name, value in pairs(options or {}) do wanted[name] = value end
+  local lists, made = samples.arguments(op, wanted)
+  return lists[s], made
 end
 
 -- A table with names and no list part holds options.

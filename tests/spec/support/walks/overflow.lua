@@ -26,7 +26,7 @@ local function arguments(op, s, d, n)
     end
     return list
   end
-  return walk(samples.arguments(op)[s])
+  return walk((samples.one(op, s)))
 end
 
 -- The first output of a row that can be called so, else nil.

@@ -4,7 +4,7 @@ local short = require "support.short"
 
 return function(op, call)
   for s = 1, #samples.arguments(op) do
-    local ok, message = short(call, table.unpack(samples.arguments(op)[s]))
+    local ok, message = short(call, table.unpack((samples.one(op, s))))
     assert(ok, message)
   end
 end
