@@ -17,7 +17,7 @@ end
 -- ---- shapes that cannot be counted ----
 
 describe("shapes beyond 64 bits #table #program", function()
-  walk("overflow", "do not reach the memory of %s", it)
+  walk.each("overflow", "do not reach the memory of %s", it)
 
   it("are refused where two operands make them", function()
     local a, b = peri.zeros(1, 1):expand(2 ^ 31, 1), peri.zeros(1, 1):expand(1, 2 ^ 31)
@@ -79,7 +79,7 @@ end)
 -- ---- short memory ----
 
 describe("memory that a collection #table #program finds", function()
-  walk("short", "is used by %s", it)
+  walk.each("short", "is used by %s", it)
 
   it("is used by everything else that allocates", function()
     local path = os.tmpname()

@@ -9,7 +9,7 @@
 
 local bits = {}
 
--- ---- digests: FNV-1a over words of eight bytes (G. Fowler, L. Noll, K. Vo, 1991), folded so that no bit stays high ----
+-- ---- digests: FNV-1a over words of 64 bits (G. Fowler, L. Noll, K. Vo, 1991), folded so that no bit stays high ----
 
 local START, PRIME = 0xcbf29ce484222325, 0x100000001b3
 local unpack = string.unpack

@@ -54,7 +54,7 @@ end
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; draw: what
 -- T and B make, of the row, sizes and dtype; text: other lists than the row's; only: this list alone, the others are
 -- false; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument lists, and the
--- tensors that T and S made. Numbers are drawn anew for each list: they do not depend on those before it.
+-- tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}
@@ -88,19 +88,17 @@ function samples.arguments(op, options)
     return a + a:t()
   end
   local lists = {}
+  peri.manual_seed(7)
   for i, make in ipairs(makers(op, options.text or op.sample)) do
     local ok, list = true, false
-    if i == (options.only or i) then
-      peri.manual_seed(6 + i)
-      ok, list = pcall(make, env)
-    end
+    if i == (options.only or i) then ok, list = pcall(make, env) end
     if not ok and not options.skip then error(list, 0) end
     if ok then lists[#lists + 1] = list end
   end
   return lists, made
 end
 
---- The argument list number s alone, and what T and S made for it.
+--- The argument list number s alone, with numbers of its own, and what T and S made for it.
 function samples.one(op, s, options)
   local wanted = { only = s }
   for name, value in pairs(options or {}) do wanted[name] = value end
