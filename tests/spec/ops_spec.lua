@@ -231,7 +231,7 @@ end)
 describe("with 1, 2, 3 and 7 threads #table #program", function()
   walk.each("threads", "%s gives the same bits", it)
 
-  it("most rows were compared at sizes that are cut into pieces", function() walk.in_all "threads" end)
+  it("most rows were compared at sizes that are cut into pieces", function() walk.all "threads" end)
 end)
 
 -- ---- views ----

@@ -57,7 +57,7 @@ local function try(name, make)
   end
 end
 
-samples.each(function(op, call)
+samples.each_alone(function(op, call)
   local draws = op.random -- a draw depends on nothing but the stream, which the finaliser leaves alone
   for s, first in ipairs(samples.arguments(op)) do
     if #samples.tensors(first) > 0 and not draws then

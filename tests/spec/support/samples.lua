@@ -38,17 +38,19 @@ local function choose_scale(text)
   return ({ 80, 80, 16 })[most] or 6
 end
 
--- A function of the environment for each list of a text, once.
+-- A function of the environment for each list of a text, made once while one row is asked for.
 local compiled = {}
 local function makers(op, text)
-  if not compiled[text] then
-    local list = {}
+  if compiled.row ~= op.name then compiled = { row = op.name, texts = {} } end
+  local list = compiled.texts[text]
+  if not list then
+    list = {}
     for piece in text:gmatch "%b{}" do
       list[#list + 1] = assert(load("local _ENV = ... return " .. piece, "=sample of " .. op.name, "t"))
     end
-    compiled[text] = list
+    compiled.texts[text] = list
   end
-  return compiled[text]
+  return list
 end
 
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; draw: what
@@ -163,11 +165,19 @@ function samples.find(name)
 end
 
 -- visit(row, function) for each row; where it gives a list of tensors the function gives them one by one.
+local function visit_row(visit, op)
+  local call = samples.find(op.name)
+  visit(op, op.list and function(...) return table.unpack(call(...)) end or call)
+end
+
 function samples.each(visit)
-  for _, op in ipairs(peri.ops()) do
-    local call = samples.find(op.name)
-    visit(op, op.list and function(...) return table.unpack(call(...)) end or call)
-  end
+  for _, op in ipairs(peri.ops()) do visit_row(visit, op) end
+end
+
+-- The same for those who collect garbage at every step: only the row that is visited lives, of a list that is larger
+-- than all else.
+function samples.each_alone(visit)
+  for i = 1, #peri.ops() do visit_row(visit, peri.ops()[i]) end
 end
 
 -- Lua values and tensors as comparable text: bits for floats.

@@ -1,6 +1,7 @@
 -- Walks of the operation table in a process of their own, because they collect garbage at every step and a collection
--- looks at all that lives, of which busted has much. A walk is a file of support/walks that returns f(op, call), which
--- raises where a row is wrong, and may return a second function that is called after all rows.
+-- looks at all that lives, of which busted has much. A walk is a file of support/walks with a table: row(op, call), which
+-- raises where a row is wrong; all(), if there is more to say after them; inventory(visit), if it walks no rows but
+-- other things that have a name.
 local samples = require "support.samples"
 local run = require "support.program"
 
@@ -25,14 +26,15 @@ end
 
 local walks = {}
 
---- A test for each row, named by `title`, a format; with `which`, for the rows alone for which it is true.
-function walks.each(walk, title, it, which)
-  samples.each(function(op)
-    if not which or which(op) then it(title:format(op.name), function() check(walk, op.name) end) end
+--- A test for each row, named by `title`, a format.
+function walks.each(name, title, it)
+  local inventory = require("support.walks." .. name).inventory or samples.each
+  inventory(function(row)
+    it(title:format(row.name), function() check(name, row.name) end)
   end)
 end
 
---- What the walk says of all rows together.
-function walks.in_all(walk) check(walk, "in all") end
+--- A test of what the walk says of all rows together.
+function walks.all(name) check(name, "in all") end
 
 return walks

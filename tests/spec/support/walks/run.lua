@@ -1,7 +1,7 @@
 -- A walk of the operation table; support/walk.lua reads what it prints.
 package.path = "tests/spec/?.lua;" .. package.path
 local samples = require "support.samples"
-local walk, finish = dofile(("tests/spec/support/walks/%s.lua"):format((...)))
+local walk = require("support.walks." .. ...)
 
 local function say(name, f, ...)
   local ok, message = xpcall(f, debug.traceback, ...)
@@ -10,5 +10,6 @@ local function say(name, f, ...)
   io.stdout:flush()
 end
 
-samples.each(function(op, call) say(op.name, walk, op, call) end)
-if finish then say("in all", finish) end
+local inventory = walk.inventory or samples.each_alone
+inventory(function(row, call) say(row.name, walk.row, row, call) end)
+if walk.all then say("in all", walk.all) end

@@ -55,8 +55,9 @@ local function compare(op, call, s)
   if is_large then large = large + 1 end
 end
 
-local function walk(op, call)
-  for s = 1, #samples.arguments(op) do compare(op, call, s) end
-end
-
-return walk, function() assert(large > 0.7 * compared, ("%d of %d are large"):format(large, compared)) end
+return {
+  row = function(op, call)
+    for s = 1, #samples.arguments(op) do compare(op, call, s) end
+  end,
+  all = function() assert(large > 0.7 * compared, ("%d of %d are large"):format(large, compared)) end,
+}
