@@ -101,7 +101,6 @@ typedef struct peri_cell_kernels {
 
 /* ---- runs of n elements ---- */
 typedef struct peri_run_kernels {
-  void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y); /* y += x */
   /* as peri_drop and peri_drop_back; u is the uniform numbers */
   void (*drop[PERI_FLOATS])(int64_t n, double p, double scale, const void *u, const void *x, void *y, void *kept);
   void (*drop_back[PERI_FLOATS])(int64_t n, double scale, const void *g, const void *kept, void *gx);

@@ -104,33 +104,42 @@ static void batch_strides(const peri_layout *x, int dims, int64_t *strides) {
   }
 }
 
+static peri_status multiply(peri_call *call, const peri_view *a, const peri_view *b) {
+  const peri_tensor *y = call->outputs[0].tensor;
+  int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
+  const int dims = (a->layout.ndim > b->layout.ndim ? a->layout.ndim : b->layout.ndim) - 2;
+  batch_strides(&a->layout, dims, strides_a);
+  batch_strides(&b->layout, dims, strides_b);
+  return peri_multiply(call->context, &(peri_product){
+                                          .dtype = call->dtype,
+                                          .m = call->note[ROWS],
+                                          .n = call->note[COLUMNS],
+                                          .k = call->note[INNER],
+                                          .a = rows_of(a, call->note[FLIP_A]),
+                                          .b = columns_of(b, call->note[FLIP_B]),
+                                          .c = y->data,
+                                          .ldc = call->note[COLUMNS],
+                                          .batch_dims = dims,
+                                          .batch_shape = y->layout.shape,
+                                          .batch_a = strides_a,
+                                          .batch_b = strides_b,
+                                      });
+}
+
+static bool is_ready(const peri_call *call, const peri_tensor *x) {
+  return x->layout.dtype == call->dtype && x->layout.ndim > 1;
+}
+
 static peri_status run_matmul(peri_call *call) {
-  peri_view left = as_at_least_matrix(call->args[0].tensor, true),
-            right = as_at_least_matrix(call->args[1].tensor, false);
-  peri_tensor *y = call->outputs[0].tensor, *own_left = NULL, *own_right = NULL;
-  peri_view a, b;
-  if (y->layout.numel == 0) return PERI_OK;
+  const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
+  peri_tensor *own_left = NULL, *own_right = NULL;
+  if (call->outputs[0].tensor->layout.numel == 0) return PERI_OK;
+  if (is_ready(call, x) && is_ready(call, y)) return multiply(call, &x->view, &y->view);
+  peri_view left = as_at_least_matrix(x, true), right = as_at_least_matrix(y, false), a, b;
   PERI_TRY(in_dtype(call, &left, &a, &own_left));
   peri_status status = in_dtype(call, &right, &b, &own_right);
   if (status == PERI_OK) {
-    int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
-    int dims = (a.layout.ndim > b.layout.ndim ? a.layout.ndim : b.layout.ndim) - 2;
-    batch_strides(&a.layout, dims, strides_a);
-    batch_strides(&b.layout, dims, strides_b);
-    status = peri_multiply(call->context, &(peri_product){
-                                              .dtype = call->dtype,
-                                              .m = call->note[ROWS],
-                                              .n = call->note[COLUMNS],
-                                              .k = call->note[INNER],
-                                              .a = rows_of(&a, call->note[FLIP_A]),
-                                              .b = columns_of(&b, call->note[FLIP_B]),
-                                              .c = y->data,
-                                              .ldc = call->note[COLUMNS],
-                                              .batch_dims = dims,
-                                              .batch_shape = y->layout.shape,
-                                              .batch_a = strides_a,
-                                              .batch_b = strides_b,
-                                          });
+    status = multiply(call, &a, &b);
     peri_tensor_release(&own_right);
   }
   peri_tensor_release(&own_left);

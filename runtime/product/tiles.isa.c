@@ -88,9 +88,10 @@
     .whole = {[PERI_A_ROWS] = {packed_rows_1_##type, packed_rows_2_##type},                                            \
               [PERI_A_STEPS] = {packed_steps_1_##type, packed_steps_2_##type}},                                        \
     .some = {EACH_ROWS(each_rows)}, .row_along = row_along_##type, .row_across = row_across_##type,                    \
-    .blocks = blocks_##type, .turn = turn_##type, .copy = copy_##type, .copy_rows = copy_rows_##type,                  \
-    .collect = collect_##type, .patches = patches_##type, .patch_rows = patch_rows_##type,                             \
-    .add_patches = add_patches_##type, .pick = pick_##type, .pad = pad_##type, .scatter = scatter_##type,              \
+    .blocks = blocks_##type, .add_rows = add_rows_##type, .turn = turn_##type, .copy = copy_##type,                    \
+    .copy_rows = copy_rows_##type, .collect = collect_##type, .patches = patches_##type,                               \
+    .patch_rows = patch_rows_##type, .add_patches = add_patches_##type, .pick = pick_##type, .pad = pad_##type,        \
+    .scatter = scatter_##type,                                                                                         \
   }
 
 const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
