@@ -208,6 +208,7 @@ typedef struct member {
   data_epoch epoch;
   data_said said;
   bool alone;         /* it shares with another what one of them writes to */
+  double seconds;     /* that it took */
   peri_stream stream; /* its default one */
   data_batches held;  /* of the mini-batch that is under way, where memory was short */
   char message[MESSAGE];
@@ -254,7 +255,9 @@ static void move_plans(const data_epoch *e, peri_context *context) {
 /* Up to a slice of the member's epoch, with its stream. */
 static void go_on_with(member *m, peri_context *context, data_batches *batches) {
   context->stream = m->stream;
-  m->said = data_go(&m->epoch, context, batches, peri_now() + SLICE);
+  const double start = peri_now();
+  m->said = data_go(&m->epoch, context, batches, start + SLICE);
+  m->seconds += peri_now() - start;
   m->stream = context->stream;
   if (m->said != DATA_FAILED) return;
   strncpy(m->message, peri_message(context), MESSAGE - 1);
@@ -302,15 +305,18 @@ static void find_alone(const crew *c) {
 
 static peri_status go_together(crew *c) {
   peri_status status = PERI_OK;
+  const int given = peri_threads(c->home); /* there may be more by now than there is room for */
   c->free_n = 0;
   find_alone(c);
   for (int i = 0; i < c->n; i++) {
     if (!c->members[i].alone) c->free[c->free_n++] = &c->members[i];
   }
-  const int threads = (int)peri_min(peri_min(c->threads_n, peri_threads(c->home)), c->free_n);
+  const int threads = (int)peri_min(peri_min(c->threads_n, given), c->free_n);
   if (threads > 1) {
     PERI_TRY(peri_shadows_open(c->home, c->threads_n, c->shadows));
+    peri_set_threads(c->home, threads);
     status = peri_parallel(c->home, c->free_n, go_in_shadow, c);
+    peri_set_threads(c->home, given);
     peri_shadows_close(c->threads_n, c->shadows);
   }
   for (int i = 0; i < c->n && !peri_cancelled(c->home); i++) {
@@ -347,6 +353,7 @@ static void write_member(lua_State *L, const member *m, int i) {
   lua_setfield(L, entry, "seed");
   lua_pushinteger(L, (lua_Integer)m->stream.block);
   lua_setfield(L, entry, "block");
+  set_number(L, entry, "seconds", m->seconds);
   if (m->said == DATA_FAILED) {
     set_whole(L, entry, "status", m->epoch.status);
     lua_pushstring(L, m->message);
@@ -361,8 +368,8 @@ static void write_member(lua_State *L, const member *m, int i) {
 
 /* together(crew, list): the epochs of a list of {replay =, loader =, at =, how =, seed =, block = (of the default
  * stream, of each its own)}, on the threads of the team. Each gets the field said: as of epoch, or "script", where the
- * step itself is to be called for the next mini-batch, or "failed", with status and message. What stops the computation
- * is raised, with all that was done written down. */
+ * step itself is to be called for the next mini-batch, or "failed", with status and message; and seconds that it took.
+ * What stops the computation is raised, with all that was done written down. */
 static int make_epochs(lua_State *L) {
   bind_state *S = bind_here(L);
   crew *c = lua_touserdata(L, 1);

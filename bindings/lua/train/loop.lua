@@ -254,7 +254,9 @@ local function go(job, how)
   if not job.side then return internal.steps.epoch(job.replay, loader, at, how, SLICE) end
   local side = job.side
   side.replay, side.loader, side.at, side.how = job.replay, loader, at, how
+  local start = peri.now()
   local said = coroutine.yield(side)
+  job.start = job.start + (peri.now() - start) - side.seconds -- those of others are not its own
   if said == "failed" then internal.steps.fail(side.status, side.message) end
   return said == "script" and internal.steps.epoch(job.replay, loader, at, how) or said
 end
@@ -353,6 +355,7 @@ local function epoch_of(job, result, line)
   end
   measure_epoch(job, state)
   result.states[epoch] = state -- once it is whole
+  if job.side then job.side:count() end
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
   if not is_finite(measured) then
