@@ -9,8 +9,10 @@ local loop = internal.load("train.loop", peri, internal, progress, measures, wat
 local batches = internal.load("train.batches", peri, internal, data)
 local prepare = internal.load("train.prepare", peri, internal, data, { measures = measures, checkpoint = checkpoint,
   loop = loop, batches = batches })
+local together = internal.load("train.together", peri, internal, progress)
+internal.together = together
 local estimator = internal.load("train.estimator", peri, internal, data, { prepare = prepare, loop = loop,
-  measures = measures })
+  measures = measures, together = together })
 
 local find = internal.load("train.find", peri, internal, data, { prepare = prepare, loop = loop })
 

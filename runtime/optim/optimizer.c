@@ -335,7 +335,7 @@ static int64_t gather(const peri_optimizer *optimizer, const peri_optimizer_grou
 }
 
 static peri_status make_step(peri_optimizer *optimizer) {
-  peri_context *context = optimizer->context;
+  peri_context *context = peri_context_here(optimizer->context);
   peri_status status = peri_check_cancel(context);
   int64_t taken = 0;
   for (; status == PERI_OK && taken < optimizer->n; taken++) status = take_gradient(optimizer, taken);

@@ -32,6 +32,7 @@ typedef struct peri_buffer {
   int64_t bytes, offset; /* INSIDE: in the block */
   int first, last;       /* steps: which makes it, and which reads it last */
   bool admitted, written, fresh;
+  bool writes; /* OUTSIDE: whatever of the step writes to it, calls, optimisers, layers */
   peri_shell *shells;
 } peri_buffer;
 

@@ -248,17 +248,31 @@ end
 
 local SLICE = 0.1 -- seconds between two looks at the line of progress
 
+-- An epoch, or a slice of it: beside those of other trainings where there are any (together.lua).
+local function go(job, how)
+  local loader, at = job.source.loader, job.at
+  if not job.side then return internal.steps.epoch(job.replay, loader, at, how, SLICE) end
+  local side = job.side
+  side.replay, side.loader, side.at, side.how = job.replay, loader, at, how
+  local start = peri.now()
+  local said = coroutine.yield(side)
+  job.start = job.start + (peri.now() - start) - side.seconds -- those of others are not its own
+  if said == "failed" then internal.steps.fail(side.status, side.message) end
+  return said == "script" and internal.steps.epoch(job.replay, loader, at, how) or said
+end
+
 -- run_epoch without functions of the script: the same, bit for bit.
 local function run_quietly(job, line)
   local at = job.at
   job.model:train()
   begin_epoch(job)
+  internal.steps.begin(job.source.loader)
   job.replay = job.replay or internal.steps.new(step_of(job))
   local how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
     by_rows = not job.sums_rows }
   local said
   repeat
-    said = internal.steps.epoch(job.replay, job.source.loader, at, how, SLICE)
+    said = go(job, how)
     if line.live then line:batch(at.epoch, at.rows) end
   until said ~= "on"
   if said ~= "end" then return nil, at.batch, said end
@@ -341,6 +355,7 @@ local function epoch_of(job, result, line)
   end
   measure_epoch(job, state)
   result.states[epoch] = state -- once it is whole
+  if job.side then job.side:count() end
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
   if not is_finite(measured) then

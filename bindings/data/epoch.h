@@ -1,0 +1,64 @@
+/* An epoch of a training without Lua: mini-batches are gathered, steps replayed, losses and hits added up (epoch.c).
+ * How scripts have it, one in a call or those of many trainings side by side, is in steps.c. */
+#ifndef PERI_BIND_EPOCH_H
+#define PERI_BIND_EPOCH_H
+
+#include "loader.h"
+#include "plan/plan.h"
+
+#define DATA_SHAPES 2 /* of mini-batches: whole ones, and the last */
+#define DATA_KNOWN  8
+
+/* Mini-batches as one thread has them, for whatever training it works for: x and y of each shape. */
+typedef struct data_batches {
+  peri_tensor *tensors[DATA_SHAPES][2];
+} data_batches;
+
+/* Which step a mini-batch is for: so many rows, first or last of a step of the optimizer; rows: of all mini-batches of
+ * that step, where it has several. The plan: of the training's replay, or NULL. */
+typedef struct data_kind {
+  peri_plan *plan;
+  bool first, last;
+  int64_t count, rows;
+} data_kind;
+
+typedef enum data_said {
+  DATA_END,     /* the epoch is through */
+  DATA_ON,      /* the time is over, between two steps */
+  DATA_STOPPED, /* the loss is no finite number */
+  DATA_SCRIPT,  /* no plan is known for the next mini-batch, or none for its values: the step itself is to be called */
+  DATA_FAILED   /* `status`; where memory was short, data_go goes on with what failed */
+} data_said;
+
+typedef struct data_epoch {
+  data_loader *loader;
+  bool measures, classes, by_rows; /* by_rows: losses are means of rows */
+  int64_t accumulate, in_all;      /* mini-batches of a step, and of the epoch */
+  data_kind known[DATA_KNOWN];
+  int known_n;
+  /* what there is so far */
+  int64_t batch, rows, batches, steps;
+  double loss, right, squares, summed;
+  int64_t group, group_rows; /* of the step that is under way */
+  /* the mini-batch that is under way */
+  bool running;
+  data_kind kind;
+  peri_tensor *arguments[2];
+  double last; /* its loss */
+  peri_status status;
+} data_epoch;
+
+/* Goes through mini-batches until one of the above, or peri_now() is `until`; in the plans' context, which may be a
+ * shadow of the loader's. */
+data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, double until);
+/* The kind of the next mini-batch, of `count` rows, without its plan. */
+data_kind data_next_kind(const data_epoch *e, int64_t count);
+/* The known kind like that one, or NULL. */
+const data_kind *data_find_kind(const data_epoch *e, const data_kind *wanted);
+/* Takes in a mini-batch whose step is made, or not, with its loss; second: the scores of classes, else the sum of
+ * squared errors. */
+void data_count_batch(data_epoch *e, const data_kind *kind, double loss, const peri_tensor *second,
+                      const peri_tensor *y);
+void data_release_batches(data_batches *batches);
+
+#endif
