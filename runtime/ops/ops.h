@@ -162,6 +162,7 @@ enum {
   PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
   PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
   PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
+  PERI_OP_SOURCES = 32768,    /* takes sources, too: memory that is lent in another dtype than those of operations */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 

@@ -112,6 +112,7 @@ struct peri_plan {
   int results_n;
   uint64_t first; /* how many storages there were before the step */
   bool grad_mode;
+  bool borrows;       /* holds memory that is lent */
   uint64_t hooked;    /* the context's */
   peri_stream stream; /* where the default one stands, as far as calls explain it */
   /* the gradient that is under way */

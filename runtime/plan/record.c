@@ -110,6 +110,7 @@ static peri_buffer *outside_buffer(peri_plan *plan, peri_tensor *x) {
   }
   buffer->held = held;
   buffer->at = x->storage;
+  plan->borrows |= x->storage->lent;
   return buffer;
 }
 

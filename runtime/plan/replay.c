@@ -24,6 +24,15 @@ static bool stands_alone(const peri_plan *plan, int i, peri_tensor *const *argum
   return true;
 }
 
+/* Memory that the plan holds and a host had lent is no longer there. The step itself says so. */
+static bool is_revoked(const peri_plan *plan) {
+  for (int b = 0; plan->borrows && b < plan->buffers_n; b++) {
+    const peri_buffer *buffer = plan->buffers[b];
+    if (buffer->place == PERI_PLAN_OUTSIDE && buffer->held->storage->barred == PERI_REVOKED) return true;
+  }
+  return false;
+}
+
 /* ---- one action ---- */
 
 /* infer once more, which has checked values; what follows from them must be as it was. */
@@ -259,7 +268,7 @@ bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
 /* What is no matter of arguments. */
 static bool holds(const peri_plan *plan) {
   const peri_context *context = plan->context;
-  if (context->grad_mode != plan->grad_mode || context->hooked != plan->hooked) return false;
+  if (context->grad_mode != plan->grad_mode || context->hooked != plan->hooked || is_revoked(plan)) return false;
   if (plan->running || context->recorder != NULL || context->walk != NULL || context->detect_anomaly) return false;
   for (int i = 0; i < plan->leaves_n; i++) {
     const peri_tensor *leaf = plan->leaves[i].leaf;
@@ -278,6 +287,7 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   for (int i = 0; i < n; i++) {
     const peri_tensor *x = arguments[i];
     if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
+    if (x->storage->barred == PERI_REVOKED) return false;
     if (peri_tensor_context(x) != plan->context || !stands_alone(plan, i, arguments)) return false;
   }
   return holds(plan) && peri_plan_accepts(plan, arguments);
