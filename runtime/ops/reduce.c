@@ -123,6 +123,7 @@ const peri_op peri_op_sum = {
     .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_sum,
+    .run_onto_zeros = run_sum, /* a sum begins with 0 */
     .grad = grad_sum,
     .low = -1,
     .high = 1,
