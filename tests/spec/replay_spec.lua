@@ -373,7 +373,9 @@ describe("a replay", function()
   it("goes on where memory has come back, and until then gradients are what the step leaves", function()
     local retried, seen = 0, {}
     for n = 0, 60 do
-      local function build() return nn.Sequential(nn.Linear(96, 80), nn.Linear(80, 90), nn.Tanh(), nn.Linear(90, 70)) end
+      local function build()
+        return nn.Sequential(nn.Linear(96, 80), nn.Linear(80, 90), nn.Tanh(), nn.Linear(90, 70))
+      end
       local a, b = twins(build)
       local step = classifier(a, optim.SGD(a:parameters(), { lr = 0.1 }))
       local plan = peri.replay(classifier(b, optim.SGD(b:parameters(), { lr = 0.1 })))
