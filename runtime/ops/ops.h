@@ -187,6 +187,9 @@ typedef struct peri_op {
    * outputs, but where the row has a form in place. Without a grad its steps are recorded, and are the gradient. It
    * sees args, op, note and call. What fails in a step names the row. */
   peri_status (*compose)(peri_backward *B);
+  /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
+   * gradient of zeros is to get. NULL for most. */
+  peri_status (*run_onto_zeros)(peri_call *call);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
