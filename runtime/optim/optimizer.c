@@ -371,6 +371,8 @@ peri_status peri_optimizer_step(peri_optimizer *optimizer) {
   return status;
 }
 
+peri_optimizer *peri_optimizer_of_act(const peri_act *act) { return act->run == step_again ? act->object : NULL; }
+
 void peri_optimizer_zero_grad(peri_optimizer *optimizer) {
   for (int64_t i = 0; i < optimizer->n; i++) peri_parameter_zero_grad(optimizer->slots[i].parameter);
 }

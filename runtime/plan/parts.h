@@ -65,7 +65,9 @@ typedef struct peri_action {
   peri_whole_gradient *gradient;
   peri_act act;
   peri_status (*part)(const void *note, peri_tensor *const *tensors);
-  const void *note; /* of a part; of a call whose run writes over its notes: infer's */
+  const void *note;  /* of a part; of a call whose run writes over its notes: infer's */
+  size_t note_bytes; /* of a part */
+  int tensors_n;
   peri_tensor **tensors;
   peri_shell *target, *source; /* COPY, SET; STOP: source */
   int since;                   /* SET: behind how many actions it became zeros */

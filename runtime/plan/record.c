@@ -374,7 +374,9 @@ static void record_part(peri_recorder *r, const peri_kernel_part *part) {
   peri_tensor **tensors = peri_plan_room(plan, (size_t)part->n * sizeof *tensors);
   if (action == NULL || note == NULL || tensors == NULL) return;
   action->note = memcpy(note, part->note, part->bytes);
+  action->note_bytes = part->bytes;
   action->tensors = tensors;
+  action->tensors_n = part->n;
   action->part = part->run;
   for (int i = 1; i < part->n; i++) tensors[i] = in_plan(plan, part->tensors[i], action);
   if (new_buffer(plan, part->tensors[0], PERI_PLAN_INSIDE) == NULL) return;
