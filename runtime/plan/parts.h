@@ -110,6 +110,7 @@ struct peri_plan {
   int arguments_n;
   peri_shell **results;
   int results_n;
+  uint64_t number;
   uint64_t first; /* how many storages there were before the step */
   bool grad_mode;
   uint64_t hooked;    /* the context's */
