@@ -2,8 +2,6 @@
 #include "epoch.h"
 #include "data/measures.h"
 
-#define LOOKS 16 /* steps between two looks at the clock */
-
 static double number_of(const peri_tensor *x) { return peri_load_number(x->layout.dtype, x->data); }
 
 void data_release_batches(data_batches *batches) {
@@ -68,15 +66,22 @@ static peri_tensor **room_for(data_batches *batches, int64_t count) {
   return batches->tensors[whole != NULL && whole->layout.shape[0] != count ? 1 : 0];
 }
 
+peri_status data_gather(data_epoch *e, peri_context *context, data_batches *batches, int64_t count) {
+  peri_tensor **room = room_for(batches, count);
+  for (int i = 0; i < 2; i++) {
+    PERI_TRY(data_take_rows(e->loader, context, i, &room[i]));
+    e->arguments[i] = room[i];
+  }
+  return PERI_OK;
+}
+
 /* Takes the next mini-batch and begins its step; false where the step itself is to be called for it. */
 static bool begin(data_epoch *e, peri_context *context, data_batches *batches, int64_t count) {
   data_kind wanted = data_next_kind(e, count);
   const data_kind *known = data_find_kind(e, &wanted);
-  peri_tensor **room = room_for(batches, count);
   if (known == NULL) return false;
-  for (int i = 0; i < 2 && e->status == PERI_OK; i++) e->status = data_take_rows(e->loader, context, i, &room[i]);
+  e->status = data_gather(e, context, batches, count);
   if (e->status != PERI_OK) return true;
-  for (int i = 0; i < 2; i++) e->arguments[i] = room[i];
   if (!peri_plan_accepts(known->plan, e->arguments)) return false;
   e->kind = *known;
   data_pass_rows(e->loader);
@@ -107,7 +112,7 @@ data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, d
     if (stop(e) != DATA_END) return stop(e);
     count = data_rows_ahead(e->loader);
     if (count == 0) return DATA_END;
-    if (made && e->group == 0 && e->steps % LOOKS == 0 && peri_now() > until) return DATA_ON;
+    if (made && e->group == 0 && e->steps % DATA_LOOKS == 0 && peri_now() > until) return DATA_ON;
     if (!begin(e, context, batches, count)) return DATA_SCRIPT;
   }
 }

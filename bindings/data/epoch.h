@@ -4,10 +4,12 @@
 #define PERI_BIND_EPOCH_H
 
 #include "loader.h"
+#include "plan/lanes.h"
 #include "plan/plan.h"
 
 #define DATA_SHAPES 2 /* of mini-batches: whole ones, and the last */
 #define DATA_KNOWN  8
+#define DATA_LOOKS  16 /* steps between two looks at the clock */
 
 /* Mini-batches as one thread has them, for whatever training it works for: x and y of each shape. */
 typedef struct data_batches {
@@ -59,6 +61,37 @@ const data_kind *data_find_kind(const data_epoch *e, const data_kind *wanted);
  * squared errors. */
 void data_count_batch(data_epoch *e, const data_kind *kind, double loss, const peri_tensor *second,
                       const peri_tensor *y);
+/* The next mini-batch, of `count` rows, as the epoch's arguments. */
+peri_status data_gather(data_epoch *e, peri_context *context, data_batches *batches, int64_t count);
 void data_release_batches(data_batches *batches);
+
+/* ---- epochs in lockstep, whose steps run in lanes (group.c) ---- */
+
+/* Trainings, by the numbers of their plans of each kind: a group is kept from epoch to epoch, while it is true. */
+typedef struct data_group {
+  int n, kinds_n;
+  bool alone; /* lanes do not know them: nothing else of this holds */
+  uint64_t numbers[DATA_KNOWN][PERI_LANES];
+  peri_lanes *lanes[DATA_KNOWN];
+  /* of a run */
+  data_epoch *epochs[PERI_LANES];
+  data_said said[PERI_LANES];
+  peri_lanes *loaded; /* those that have the values, or NULL */
+  int at;             /* the kind of the mini-batches that are under way */
+  bool running;       /* memory was short in a step: the next run goes on with it, and with these */
+  data_batches held[PERI_LANES];
+} data_group;
+
+/* Whether two epochs may go in lockstep: the same kinds of mini-batches are ahead, and plans of the same size. */
+bool data_like(const data_epoch *a, const data_epoch *b);
+/* A group of 2 <= n <= PERI_LANES epochs that are like each other; `alone` where that was not enough, or on failure. */
+peri_status data_open_group(data_group *g, peri_context *context, int n, data_epoch *const *epochs);
+/* Finds the group's trainings among n epochs: lanes[l] in their order; false where one is missing, not in step with the
+ * others, or not what it was. */
+bool data_fill_group(data_group *g, int n, data_epoch *const *epochs, data_epoch **lanes);
+/* As data_go for all g->epochs, with memory for mini-batches of each, which it keeps where memory was short: said[l] of
+ * each. Where one cannot go on, none does. */
+void data_go_group(data_group *g, peri_context *context, data_batches *batches, double until);
+void data_release_group(data_group *g);
 
 #endif

@@ -205,28 +205,37 @@ static int make_epoch(lua_State *L) {
 #define SLICE   0.1 /* seconds after which an epoch is interrupted, so that the script comes by */
 
 typedef struct member {
-  data_epoch epoch;
+  data_epoch epoch; /* first */
   data_said said;
   bool alone;         /* it shares with another what one of them writes to */
+  data_group *group;  /* or NULL: by itself */
   double seconds;     /* that it took */
   peri_stream stream; /* its default one */
   data_batches held;  /* of the mini-batch that is under way, where memory was short */
   char message[MESSAGE];
 } member;
 
+/* What a thread takes. */
+typedef struct task {
+  member *member;
+  data_group *group; /* or one group in place of one member */
+} task;
+
 typedef struct crew {
   peri_context *home;
   int most, threads_n;
-  int n, free_n;
-  member **free;          /* those that run at once */
+  int n, tasks_n;
+  task *tasks;
   peri_context **shadows; /* of each thread */
-  data_batches *batches;
+  data_batches *batches;  /* of each, for all lanes */
+  data_group *groups;     /* most / 2 places; n is 0 where there is none */
   member *members;
 } crew;
 
 static int collect_crew(lua_State *L) {
   crew *c = lua_touserdata(L, 1);
-  for (int i = 0; i < c->threads_n; i++) data_release_batches(&c->batches[i]);
+  for (int i = 0; i < c->threads_n * PERI_LANES; i++) data_release_batches(&c->batches[i]);
+  for (int i = 0; i < c->most / 2; i++) data_release_group(&c->groups[i]);
   for (int i = 0; i < c->most; i++) data_release_batches(&c->members[i].held);
   return 0;
 }
@@ -235,13 +244,15 @@ static int collect_crew(lua_State *L) {
 static int new_crew(lua_State *L) {
   bind_state *S = bind_here(L);
   const size_t most = (size_t)luaL_checkinteger(L, 1), threads = (size_t)peri_threads(S->context);
-  const size_t pointers = (most + threads) * sizeof(void *), batches = threads * sizeof(data_batches);
-  crew *c = bind_push_box(L, sizeof *c + pointers + batches + most * sizeof(member), collect_crew);
+  const size_t tasks = most * sizeof(task), shadows = threads * sizeof(void *);
+  const size_t batches = threads * PERI_LANES * sizeof(data_batches), groups = most / 2 * sizeof(data_group);
+  crew *c = bind_push_box(L, sizeof *c + tasks + shadows + batches + groups + most * sizeof(member), collect_crew);
   char *room = (char *)(c + 1);
-  c->free = (member **)(void *)room;
-  c->shadows = (peri_context **)(void *)(room + most * sizeof(void *));
-  c->batches = (data_batches *)(void *)(room + pointers);
-  c->members = (member *)(void *)(room + pointers + batches);
+  c->tasks = (task *)(void *)room;
+  c->shadows = (peri_context **)(void *)(room + tasks);
+  c->batches = (data_batches *)(void *)(room + tasks + shadows);
+  c->groups = (data_group *)(void *)(room + tasks + shadows + batches);
+  c->members = (member *)(void *)(room + tasks + shadows + batches + groups);
   c->home = S->context;
   c->most = (int)most;
   c->threads_n = (int)threads;
@@ -252,37 +263,109 @@ static void move_plans(const data_epoch *e, peri_context *context) {
   for (int i = 0; i < e->known_n; i++) peri_plan_move(e->known[i].plan, context);
 }
 
+static void note_failure(member *m, const peri_context *context) {
+  if (m->said == DATA_FAILED) strncpy(m->message, peri_message(context), MESSAGE - 1);
+}
+
 /* Up to a slice of the member's epoch, with its stream. */
 static void go_on_with(member *m, peri_context *context, data_batches *batches) {
-  context->stream = m->stream;
   const double start = peri_now();
+  context->stream = m->stream;
   m->said = data_go(&m->epoch, context, batches, start + SLICE);
-  m->seconds += peri_now() - start;
   m->stream = context->stream;
-  if (m->said != DATA_FAILED) return;
-  strncpy(m->message, peri_message(context), MESSAGE - 1);
-  if (batches == &m->held) return;
+  m->seconds += peri_now() - start;
+  note_failure(m, context);
+  if (m->said != DATA_FAILED || batches == &m->held) return;
   m->held = *batches; /* others would write over its mini-batch */
   *batches = (data_batches){0};
 }
 
+static void go_on_with_group(data_group *g, peri_context *context, data_batches *batches) {
+  const double start = peri_now();
+  data_go_group(g, context, batches, start + SLICE);
+  const double seconds = (peri_now() - start) / g->n;
+  for (int l = 0; l < g->n; l++) {
+    member *m = (member *)g->epochs[l];
+    m->said = g->said[l];
+    m->seconds += seconds;
+    note_failure(m, context);
+  }
+}
+
 static void go_in_shadow(void *arg, int64_t piece) {
   const crew *c = arg;
-  member *m = c->free[piece];
+  const task *t = &c->tasks[piece];
   peri_context *shadow = c->shadows[peri_worker()];
-  data_batches *batches = &c->batches[peri_worker()];
+  data_batches *batches = &c->batches[peri_worker() * PERI_LANES];
   peri_shadow_enter(shadow);
-  move_plans(&m->epoch, shadow);
-  go_on_with(m, shadow, batches);
-  move_plans(&m->epoch, c->home);
+  if (t->group != NULL) {
+    go_on_with_group(t->group, shadow, batches);
+  } else {
+    move_plans(&t->member->epoch, shadow);
+    go_on_with(t->member, shadow, batches);
+    move_plans(&t->member->epoch, c->home);
+  }
   peri_shadow_enter(NULL);
 }
 
 /* By the calling thread, in the context itself. */
-static void go_at_home(const crew *c, member *m, data_batches *batches) {
+static void go_at_home(const crew *c, const task *t, data_batches *batches) {
   const peri_stream stream = c->home->stream;
-  go_on_with(m, c->home, batches);
+  if (t->group != NULL)
+    go_on_with_group(t->group, c->home, batches);
+  else
+    go_on_with(t->member, c->home, batches);
   c->home->stream = stream;
+}
+
+/* ---- groups ---- */
+
+static void put_in_group(data_group *g, data_epoch **lanes) {
+  for (int l = 0; l < g->n; l++) {
+    g->epochs[l] = lanes[l];
+    ((member *)lanes[l])->group = g;
+  }
+}
+
+/* Those of the list that are of no group yet, and may go with the one at `first`, which is the first of them. */
+static int find_like(const crew *c, int first, data_epoch **like) {
+  int n = 0;
+  for (int i = first; i < c->n && n < PERI_LANES; i++) {
+    member *m = &c->members[i];
+    if (!m->alone && m->group == NULL && data_like(&c->members[first].epoch, &m->epoch)) like[n++] = &m->epoch;
+  }
+  return n;
+}
+
+/* Groups of the wave before are kept where all of them are there again; others are made of those that are alike. A
+ * group that lanes do not know stands for that. What memory is too short for is done without. */
+static void find_groups(crew *c) {
+  data_epoch *epochs[PERI_LANES], *all[c->n > 0 ? c->n : 1];
+  int n = 0;
+  for (int i = 0; i < c->n; i++) {
+    if (!c->members[i].alone) all[n++] = &c->members[i].epoch;
+  }
+  for (int i = 0; i < c->most / 2; i++) {
+    data_group *g = &c->groups[i];
+    if (g->n > 0 && data_fill_group(g, n, all, epochs))
+      put_in_group(g, epochs);
+    else if (g->n > 0)
+      data_release_group(g);
+  }
+  for (int i = 0, at = 0; i < c->n; i++) {
+    if (c->members[i].alone || c->members[i].group != NULL) continue;
+    n = find_like(c, i, epochs);
+    if (n < 2) continue;
+    while (c->groups[at].n > 0) at++;
+    if (data_open_group(&c->groups[at], c->home, n, epochs) != PERI_OK) return;
+    put_in_group(&c->groups[at], epochs);
+  }
+}
+
+static void add_task(crew *c, member *m) {
+  const bool grouped = m->group != NULL && !m->group->alone;
+  if (m->alone || (grouped && m->group->epochs[0] != &m->epoch)) return;
+  c->tasks[c->tasks_n++] = (task){m, grouped ? m->group : NULL};
 }
 
 /* Marks those of which one writes to what another has. */
@@ -306,23 +389,31 @@ static void find_alone(const crew *c) {
 static peri_status go_together(crew *c) {
   peri_status status = PERI_OK;
   const int given = peri_threads(c->home); /* there may be more by now than there is room for */
-  c->free_n = 0;
   find_alone(c);
-  for (int i = 0; i < c->n; i++) {
-    if (!c->members[i].alone) c->free[c->free_n++] = &c->members[i];
-  }
-  const int threads = (int)peri_min(peri_min(c->threads_n, given), c->free_n);
+  find_groups(c);
+  c->tasks_n = 0;
+  for (int i = 0; i < c->n; i++) add_task(c, &c->members[i]);
+  const int threads = (int)peri_min(peri_min(c->threads_n, given), c->tasks_n);
   if (threads > 1) {
     PERI_TRY(peri_shadows_open(c->home, c->threads_n, c->shadows));
     peri_set_threads(c->home, threads);
-    status = peri_parallel(c->home, c->free_n, go_in_shadow, c);
+    status = peri_parallel(c->home, c->tasks_n, go_in_shadow, c);
     peri_set_threads(c->home, given);
     peri_shadows_close(c->threads_n, c->shadows);
+    c->tasks_n = 0;
   }
-  for (int i = 0; i < c->n && !peri_cancelled(c->home); i++) {
-    if (threads <= 1 || c->members[i].alone) go_at_home(c, &c->members[i], &c->batches[0]);
+  for (int i = 0; i < c->n; i++) {
+    if (c->members[i].alone) c->tasks[c->tasks_n++] = (task){&c->members[i], NULL};
   }
+  for (int i = 0; i < c->tasks_n && !peri_cancelled(c->home); i++) go_at_home(c, &c->tasks[i], &c->batches[0]);
   return status == PERI_OK ? peri_check_cancel(c->home) : status;
+}
+
+/* Once more, after a collection, what memory was too short for. */
+static void try_again(lua_State *L, const crew *c, member *m) {
+  const bool grouped = m->group != NULL && m->group->running;
+  if (m->said != DATA_FAILED || m->epoch.status != PERI_ERR_MEMORY || !bind_retry(L, PERI_ERR_MEMORY)) return;
+  go_at_home(c, &(task){m, grouped ? m->group : NULL}, grouped ? m->group->held : &m->held);
 }
 
 /* Member i of the list at index 2; its loader and replay stay where they are, in the list. */
@@ -382,12 +473,11 @@ static int make_epochs(lua_State *L) {
   peri_status status = go_together(c);
   for (int i = 0; i < c->n; i++) {
     member *m = &c->members[i];
-    const bool retry = m->said == DATA_FAILED && m->epoch.status == PERI_ERR_MEMORY && status == PERI_OK;
-    if (retry && bind_retry(L, PERI_ERR_MEMORY)) go_at_home(c, m, &m->held);
+    if (status == PERI_OK) try_again(L, c, m);
     data_release_batches(&m->held);
     write_member(L, m, i);
   }
-  for (int i = 0; i < c->threads_n; i++) data_release_batches(&c->batches[i]);
+  for (int i = 0; i < c->threads_n * PERI_LANES; i++) data_release_batches(&c->batches[i]);
   if (status != PERI_OK) bind_raise(L, S, status);
   return 0;
 }

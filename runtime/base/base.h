@@ -108,7 +108,7 @@ struct peri_context {
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
   peri_recorder *recorder;       /* of a step that is to be replayed, or NULL */
-  uint64_t storages;             /* made so far: they are numbered */
+  uint64_t storages, plans;      /* made so far: they are numbered */
   uint64_t hooked;               /* how often scripts have given hooks to modules, or taken them */
   struct peri_walk *walk;        /* autograd: the walk back that runs; within a hook another may begin */
   bool detect_anomaly;           /* results and gradients are looked at for NaN and infinities (ops/anomaly.h) */

@@ -24,6 +24,7 @@ typedef struct lane_action {
 } lane_action;
 
 typedef struct lane_optimizer {
+  int64_t n; /* slots of each */
   peri_optimizer *optimizers[PERI_LANES];
   peri_optimizer_lanes *slots;
 } lane_optimizer;
@@ -377,6 +378,7 @@ static peri_status open_optimizer(peri_lanes *lanes, int at, lane_action *own, b
   for (int l = 0; l < lanes->n; l++) o->optimizers[l] = peri_optimizer_of_act(&lanes->plans[l]->actions[at].act);
   const peri_optimizer *first = o->optimizers[0];
   int64_t largest = 0;
+  o->n = first->n;
   o->slots = room(lanes, (size_t)first->n * sizeof *o->slots);
   if (o->slots == NULL) return PERI_ERR_MEMORY;
   for (int64_t i = 0; i < first->n && *fits; i++) {
@@ -487,6 +489,24 @@ peri_status peri_lanes_new(peri_context *context, int n, peri_plan *const *plans
   }
   *out = lanes;
   return PERI_OK;
+}
+
+static bool holds(const lane_optimizer *o, int n) {
+  const peri_optimizer *first = o->optimizers[0];
+  bool same = first->n == o->n;
+  for (int l = 1; l < n && same; l++) same = peri_optimizers_alike(first, o->optimizers[l]);
+  for (int64_t i = 0; i < o->n && same; i++) {
+    for (int b = 0; b < PERI_UPDATE_BUFFERS && first->slots[i].parameter->grad != NULL; b++)
+      same = same && (first->slots[i].buffers[b] == NULL) == (o->slots[i].buffers[b] == NULL);
+  }
+  return same;
+}
+
+bool peri_lanes_hold(const peri_lanes *lanes) {
+  for (int i = 0; i < lanes->plans[0]->actions_n; i++) {
+    if (lanes->actions[i].optimizer != NULL && !holds(lanes->actions[i].optimizer, lanes->n)) return false;
+  }
+  return true;
 }
 
 /* ---- values in and out ---- */
@@ -664,13 +684,22 @@ static peri_status run_action(peri_lanes *lanes, const peri_action *action, lane
   }
 }
 
-peri_status peri_lanes_resume(peri_lanes *lanes, uint32_t *stopped) {
+static void run_in(peri_lanes *lanes, peri_context *context) {
+  if (lanes->running == context) return;
+  lanes->running = context;
+  for (int i = 0; i < lanes->plans[0]->actions_n; i++) {
+    if (lanes->actions[i].call != NULL) lanes->actions[i].call->context = context;
+    if (lanes->actions[i].gradient != NULL) lanes->actions[i].gradient->context = context;
+  }
+}
+
+peri_status peri_lanes_resume(peri_lanes *lanes, peri_context *context, uint32_t *stopped) {
   const peri_plan *plan = lanes->plans[0];
   const uint32_t all = ((uint32_t)1 << lanes->n) - 1;
-  peri_context *context = lanes->running;
   const bool grad_mode = context->grad_mode, shielded = context->shielded;
   const char *operation = context->operation;
   peri_status status = PERI_OK;
+  run_in(lanes, context);
   context->grad_mode = false;
   for (; lanes->at < plan->actions_n && status == PERI_OK && lanes->stopped != all; lanes->at++) {
     status = run_action(lanes, &plan->actions[lanes->at], &lanes->actions[lanes->at]);
@@ -686,16 +715,6 @@ peri_status peri_lanes_resume(peri_lanes *lanes, uint32_t *stopped) {
   return status;
 }
 
-static void run_in(peri_lanes *lanes, peri_context *context) {
-  if (lanes->running == context) return;
-  lanes->running = context;
-  for (int i = 0; i < lanes->plans[0]->buffers_n; i++) lanes->buffers[i].storage.context = context;
-  for (int i = 0; i < lanes->plans[0]->actions_n; i++) {
-    if (lanes->actions[i].call != NULL) lanes->actions[i].call->context = context;
-    if (lanes->actions[i].gradient != NULL) lanes->actions[i].gradient->context = context;
-  }
-}
-
 peri_status peri_lanes_run(peri_lanes *lanes, peri_context *context, peri_tensor *const *const *arguments,
                            uint32_t *stopped) {
   const peri_plan *plan = lanes->plans[0];
@@ -709,5 +728,5 @@ peri_status peri_lanes_run(peri_lanes *lanes, peri_context *context, peri_tensor
     }
   }
   lanes->at = 0;
-  return peri_lanes_resume(lanes, stopped);
+  return peri_lanes_resume(lanes, context, stopped);
 }

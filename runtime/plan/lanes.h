@@ -17,6 +17,8 @@ typedef struct peri_lanes peri_lanes;
  * are not alike, or have a step that lanes do not know, or tensors too large to gain by it. */
 peri_status peri_lanes_new(peri_context *context, int n, peri_plan *const *plans, peri_lanes **out);
 void peri_lanes_release(peri_lanes **lanes);
+/* Whether the plans' optimisers still have the parameters and buffers that they had then. */
+bool peri_lanes_hold(const peri_lanes *lanes);
 
 /* Takes the values of the tensors. */
 void peri_lanes_load(peri_lanes *lanes);
@@ -26,7 +28,7 @@ void peri_lanes_load(peri_lanes *lanes);
  * replay does; where memory was short, peri_lanes_resume goes on. */
 peri_status peri_lanes_run(peri_lanes *lanes, peri_context *context, peri_tensor *const *const *arguments,
                            uint32_t *stopped);
-peri_status peri_lanes_resume(peri_lanes *lanes, uint32_t *stopped);
+peri_status peri_lanes_resume(peri_lanes *lanes, peri_context *context, uint32_t *stopped);
 /* Result i of a lane's last step: a view, until the next. */
 const peri_tensor *peri_lanes_result(peri_lanes *lanes, int lane, int i);
 /* Gives the tensors the values of the lanes that have not stopped. */

@@ -114,6 +114,7 @@ struct peri_plan {
   int arguments_n;
   peri_shell **results;
   int results_n;
+  uint64_t number;
   uint64_t first; /* how many storages there were before the step */
   bool grad_mode;
   bool borrows;       /* holds memory that is lent */

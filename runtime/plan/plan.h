@@ -65,6 +65,7 @@ typedef struct peri_plan_step {
   double seconds;   /* of all timed replays */
 } peri_plan_step;
 int peri_plan_steps(const peri_plan *plan);
+uint64_t peri_plan_number(const peri_plan *plan); /* no two plans of a context have the same */
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i);
 size_t peri_plan_bytes(const peri_plan *plan); /* of the block that values share, and of constants */
 /* Replays as peri_plan_run does, and adds up how long each step took. */

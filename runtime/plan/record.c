@@ -604,6 +604,7 @@ peri_status peri_plan_begin(peri_context *context, int n, peri_tensor *const *ar
                                    .guard = record_guard,
                                    .admit = admit};
   plan->first = context->storages;
+  plan->number = ++context->plans;
   plan->grad_mode = context->grad_mode;
   plan->hooked = context->hooked;
   plan->stream = context->stream;

@@ -382,6 +382,7 @@ bool peri_plan_stopped(const peri_plan *plan) { return plan->stopped; }
 /* ---- for printing ---- */
 
 int peri_plan_steps(const peri_plan *plan) { return plan->actions_n; }
+uint64_t peri_plan_number(const peri_plan *plan) { return plan->number; }
 
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i) {
   static const char *const kinds[] = {"operation", "operation", "check",     "copy", "gradient",

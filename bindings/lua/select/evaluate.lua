@@ -1,21 +1,10 @@
 -- Fits and scores candidates: {make = function() -> an estimator that is not fitted, label = text for messages}.
 -- Machines with a kernel that differ only in C are fitted together, so that they share kernel values.
-local peri, internal = ...
+local peri, internal, combinations = ...
 local check = internal.check
-local fail = check.fail
+local fail, attempt = check.fail, combinations.attempt
 
 local evaluate = {}
-
--- Calls f, naming the candidate in its error.
-local function attempt(operation, label, f, ...)
-  local results = table.pack(pcall(f, ...))
-  if results[1] then return table.unpack(results, 2, results.n) end
-  local message = results[2]
-  if type(message) ~= "string" or label == "" then error(message, 0) end
-  local position, rest = message:match "^([^:\n]+:%d+: )(.*)$"
-  if not position then fail("%s: with %s: %s", operation, label, message) end
-  error(("%s%s: with %s: %s"):format(position, operation, label, rest), 0)
-end
 
 -- ---- scores ----
 
@@ -217,18 +206,17 @@ end
 -- Fits m (nil: what the candidate makes) on rows(), x and y, and calls visit(m) in the end.
 function Fits:fit(candidate, m, rows, visit)
   m = m or self:make(candidate)
-  local function fit() return evaluate.fit_alone(self.operation, candidate, m, rows()) end
   local together = internal.together
   if together and together.takes(m, candidate.seed) then
-    self.crew = self.crew or together.new()
-    return self.crew:start(candidate.label, fit, visit)
+    self.crew = self.crew or together.new(self.operation)
+    return self.crew:start(candidate.label, function() return m:fit(rows()) end, visit)
   end
   if self.crew and not self.crew:is_idle() then
     local seed, block = internal.steps.stream()
     self:finish()
     if candidate.seed then internal.steps.stream(seed, block) end
   end
-  visit(fit())
+  visit(evaluate.fit_alone(self.operation, candidate, m, rows()))
 end
 
 -- Calls visit(i, m) for every candidate fitted on x and y; the order is not that of the list.

@@ -232,12 +232,21 @@ end
 
 -- Tensors are made only now: right after the error Ctrl-C may not be over.
 local function unfinished()
+  if left and not left.made and left.make then left.made = left.make() end
   if left and not left.made then
     left.made = setmetatable(joined(left.self, loop.unfinished(left.so_far, left.problem)), classes[left.self._class])
     left.so_far = nil
   end
   return left and left.made
 end
+
+-- What a side (together.lua) had come to when an error ended the whole.
+local function partly(side, problem)
+  return setmetatable(joined(side.self, loop.unfinished(side.so_far, problem)), classes[side.self._class])
+end
+
+-- An error has ended many trainings: make() gives what they had come to.
+local function leave(make) left = { make = make } end
 
 local function fit(given)
   local options = check.options("fit", check.table("fit", given), FIT)
@@ -249,5 +258,5 @@ end
 
 return {
   fit = fit, unfinished = unfinished, Classifier = constructor "Classifier", Regressor = constructor "Regressor",
-  classes = classes, methods = methods,
+  classes = classes, methods = methods, partly = partly, leave = leave,
 }

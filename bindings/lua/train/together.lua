@@ -1,9 +1,9 @@
 -- Trainings side by side. Each is a coroutine that runs the code of any training, and hands over what of its epochs
--- needs no Lua: the epochs of all are then run by the threads of the team, a thread each (bindings/data/steps.c). Each has
--- its own default stream, so that it is bit for bit what it would be alone.
+-- needs no Lua: the epochs of all are then run by the threads of the team (bindings/data/steps.c). Each has its own
+-- default stream, so that it is bit for bit what it would be alone.
 --
 -- At most so many are under way at a time. What they give is handed on in the order in which they were begun.
-local peri, internal, progress = ...
+local peri, internal, progress, explain = ...
 local steps = internal.steps
 local fail = internal.check.fail
 
@@ -32,7 +32,7 @@ function Side:own(parameters)
   for _, p in ipairs(parameters) do
     local owner = owners[p]
     if owner and owner ~= self and strict then
-      fail("%s: build gave the network of %s again (expected a new one each time)", strict, owner.label)
+      fail("build gave the network of %s again (expected a new one each time)", owner.label)
     end
     while owner and owner ~= self and not owner.through do coroutine.yield(self) end
     owners[p] = self
@@ -52,7 +52,8 @@ local function resume(self, ...)
   if coroutine.status(self.thread) == "dead" then
     self.through, self.ok, self.result = true, ok and given, result
   elseif given ~= self then
-    self.through, self.ok, self.result = true, false, "fit: a function of the script yields (it cannot, in a search)"
+    self.through, self.ok = true, false
+    self.result = "fit: a function of the script yields (it cannot, where networks train side by side)"
     coroutine.close(self.thread)
   end
 end
@@ -70,13 +71,13 @@ end
 local Crew = {}
 Crew.__index = Crew
 
--- strict: the operation in which every training must have a network of its own. wanted, all: of the line of progress
--- (nil: none), true, false or nil for a terminal, and how many trainings there will be.
-function together.new(strict, wanted, all)
+-- operation is what messages name. strict: every training must have a network of its own. all: how many there will be,
+-- for the line of progress, which is wanted (true, false or nil for a terminal); without it there is none.
+function together.new(operation, strict, all, wanted)
   local line = all and progress(wanted, all, nil, peri.now) or nil
   return setmetatable({
     sides = {}, first = 1, last = 0, active = {}, owners = setmetatable({}, { __mode = not strict and "k" or nil }),
-    strict = strict, line = line, all = all, epochs = 0, most = AT_ONCE * peri.get_num_threads(),
+    operation = operation, strict = strict, line = line, all = all, epochs = 0, most = AT_ONCE * peri.get_num_threads(),
   }, Crew)
 end
 
@@ -91,8 +92,7 @@ end
 local function hand_on(self)
   for _, side in ipairs(self.active) do
     if side.through and not side.ok then
-      self.failed = side
-      error(side.result, 0)
+      explain(self.operation, side.label, side.result)
     end
   end
   local active = {}
@@ -128,8 +128,9 @@ local function advance(self)
   hand_on(self)
 end
 
--- Begins f(), which trains by a `fit` that takes its side, with the default stream as it stands; label is what messages
--- call it. When it is through, and all that began before it, done(result) is called, under the stream that it leaves.
+-- Begins f(), which trains by the `fit` that it calls first, with the default stream as it stands; label is what
+-- messages call it. When it is through, and all that began before it, done(result) is called, under the stream that it
+-- leaves.
 function Crew:start(label, f, done)
   while #self.active >= self.most do advance(self) end
   local side = setmetatable({ crew = self, label = label, done = done }, Side)
