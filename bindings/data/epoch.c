@@ -39,12 +39,12 @@ static void add_measures(data_epoch *e, double loss, const peri_tensor *second, 
                                        .column_stride = second->layout.strides[1],
                                        .truth = (const int64_t *)(const void *)y->data,
                                        .truth_stride = y->layout.strides[0]};
-    e->right += peri_measure_hits(&given, NULL);
+    e->sums.right += peri_measure_hits(&given, NULL);
   } else {
-    e->squares += number_of(second);
+    e->sums.squares += number_of(second);
   }
-  e->loss += e->by_rows ? loss * (double)count : loss;
-  e->summed += (double)count;
+  e->sums.loss += e->by_rows ? loss * (double)count : loss;
+  e->sums.rows += (double)count;
 }
 
 void data_count_batch(data_epoch *e, const data_kind *kind, double loss, const peri_tensor *second,
@@ -92,6 +92,19 @@ static bool begin(data_epoch *e, peri_context *context, data_batches *batches, i
   return true;
 }
 
+bool data_may_follow(const data_epoch *e) {
+  return e->ahead > 0 && e->done_n < DATA_AHEAD && e->sums.loss - e->sums.loss == 0;
+}
+
+peri_status data_follow(data_epoch *e) {
+  PERI_TRY(data_begin_epoch(e->loader));
+  e->done[e->done_n++] = e->sums;
+  e->sums = (data_sums){0};
+  e->batch = e->rows = 0;
+  e->ahead--;
+  return PERI_OK;
+}
+
 static data_said stop(const data_epoch *e) {
   return e->status != PERI_OK ? DATA_FAILED : e->last - e->last != 0 ? DATA_STOPPED : DATA_END;
 }
@@ -111,7 +124,11 @@ data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, d
     }
     if (stop(e) != DATA_END) return stop(e);
     count = data_rows_ahead(e->loader);
-    if (count == 0) return DATA_END;
+    if (count == 0 && !data_may_follow(e)) return e->ahead > 0 && e->done_n > 0 ? DATA_ON : DATA_END;
+    if (count == 0) {
+      e->status = data_follow(e);
+      continue;
+    }
     if (made && e->group == 0 && e->steps % DATA_LOOKS == 0 && peri_now() > until) return DATA_ON;
     if (!begin(e, context, batches, count)) return DATA_SCRIPT;
   }

@@ -10,6 +10,7 @@
 #define DATA_SHAPES 2 /* of mini-batches: whole ones, and the last */
 #define DATA_KNOWN  8
 #define DATA_LOOKS  16 /* steps between two looks at the clock */
+#define DATA_AHEAD  32 /* epochs that a run may begin by itself */
 
 /* Mini-batches as one thread has them, for whatever training it works for: x and y of each shape. */
 typedef struct data_batches {
@@ -32,6 +33,11 @@ typedef enum data_said {
   DATA_FAILED   /* `status`; where memory was short, data_go goes on with what failed */
 } data_said;
 
+/* Sums over the mini-batches of an epoch. */
+typedef struct data_sums {
+  double loss, right, squares, rows;
+} data_sums;
+
 typedef struct data_epoch {
   data_loader *loader;
   bool measures, classes, by_rows; /* by_rows: losses are means of rows */
@@ -40,7 +46,11 @@ typedef struct data_epoch {
   int known_n;
   /* what there is so far */
   int64_t batch, rows, batches, steps;
-  double loss, right, squares, summed;
+  data_sums sums;
+  /* epochs that may follow without the script, and the sums of those that are through since it came by */
+  int64_t ahead;
+  int done_n;
+  data_sums done[DATA_AHEAD];
   int64_t group, group_rows; /* of the step that is under way */
   /* the mini-batch that is under way */
   bool running;
@@ -53,6 +63,10 @@ typedef struct data_epoch {
 /* Goes through mini-batches until one of the above, or peri_now() is `until`; in the plans' context, which may be a
  * shadow of the loader's. */
 data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, double until);
+/* At the end of an epoch: whether the next one may begin; and begins it, which can fail, and then nothing is changed.
+ */
+bool data_may_follow(const data_epoch *e);
+peri_status data_follow(data_epoch *e);
 /* The kind of the next mini-batch, of `count` rows, without its plan. */
 data_kind data_next_kind(const data_epoch *e, int64_t count);
 /* The known kind like that one, or NULL. */

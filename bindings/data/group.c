@@ -125,13 +125,32 @@ static peri_status step(data_group *g, peri_context *context, uint32_t *stopped)
   return peri_lanes_run(g->loaded, context, arguments, stopped);
 }
 
+/* Begins the next epoch of all; false, and said, where one ends. */
+static bool follow(data_group *g) {
+  bool all = true;
+  say(g, DATA_ON, PERI_OK);
+  for (int l = 0; l < g->n; l++) {
+    const data_epoch *e = g->epochs[l];
+    if (data_may_follow(e)) continue;
+    all = false;
+    if (e->ahead == 0 || e->done_n == 0) g->said[l] = DATA_END;
+  }
+  for (int l = 0; l < g->n && all; l++) {
+    const peri_status status = data_follow(g->epochs[l]);
+    if (status == PERI_OK) continue;
+    all = false;
+    g->said[l] = DATA_FAILED;
+    g->epochs[l]->status = status;
+  }
+  return all;
+}
+
 static void go(data_group *g, peri_context *context, data_batches *batches, double until) {
   const data_epoch *first = g->epochs[0];
   for (bool made = false;; made = true) {
     uint32_t stopped = 0;
     if (!g->running) {
-      say(g, DATA_END, PERI_OK);
-      if (data_rows_ahead(first->loader) == 0) return;
+      if (data_rows_ahead(first->loader) == 0 && !follow(g)) return;
       say(g, DATA_ON, PERI_OK);
       if (made && first->group == 0 && first->steps % DATA_LOOKS == 0 && peri_now() > until) return;
       if (!gather(g, context, batches)) return;

@@ -49,10 +49,31 @@ static void read_epoch(lua_State *L, data_epoch *e, int at, int how) {
   e->group_rows = (int64_t)field(L, at, "group_rows");
   lua_getfield(L, at, "sums");
   const int sums = lua_gettop(L);
-  e->loss = field(L, sums, "loss");
-  e->right = field(L, sums, "right");
-  e->squares = field(L, sums, "squares");
-  e->summed = field(L, sums, "rows");
+  e->sums = (data_sums){.loss = field(L, sums, "loss"),
+                        .right = field(L, sums, "right"),
+                        .squares = field(L, sums, "squares"),
+                        .rows = field(L, sums, "rows")};
+  lua_pop(L, 1);
+  e->ahead = (int64_t)field(L, at, "ahead");
+}
+
+static void set_sums(lua_State *L, int index, const data_sums *sums) {
+  set_number(L, index, "loss", sums->loss);
+  set_whole(L, index, "right", sums->right);
+  set_number(L, index, "squares", sums->squares);
+  set_whole(L, index, "rows", sums->rows);
+}
+
+/* The sums of epochs that are through, at the end of the list `done`. */
+static void write_done(lua_State *L, const data_epoch *e, int at) {
+  set_whole(L, at, "ahead", (double)e->ahead);
+  lua_getfield(L, at, "done");
+  const int done = lua_gettop(L);
+  for (int i = 0; i < e->done_n; i++) {
+    lua_createtable(L, 0, 4);
+    set_sums(L, done + 1, &e->done[i]);
+    lua_rawseti(L, done, (lua_Integer)lua_rawlen(L, done) + 1);
+  }
   lua_pop(L, 1);
 }
 
@@ -67,11 +88,9 @@ static void write_epoch(lua_State *L, const data_epoch *e, int at) {
   }
   lua_getfield(L, at, "sums");
   const int sums = lua_gettop(L);
-  set_number(L, sums, "loss", e->loss);
-  set_whole(L, sums, "right", e->right);
-  set_number(L, sums, "squares", e->squares);
-  set_whole(L, sums, "rows", e->summed);
+  set_sums(L, sums, &e->sums);
   lua_pop(L, 1);
+  if (e->done_n > 0) write_done(L, e, at);
 }
 
 /* ---- plans ---- */
@@ -179,8 +198,9 @@ enum { REPLAY = 1, LOADER, AT, HOW, SECONDS };
 
 /* epoch(replay, loader, at, how, seconds) -> "end", "on" (when the seconds are over, between two steps), or the loss
  * that is not finite. at: batch, rows, batches, steps and sums of the epoch that is under way (`begin`); how:
- * accumulate, measures, classes, by_rows. The replay's step is f(x, y, first, last, rows) -> loss, scores or the sum of
- * squared errors. Without seconds: the next mini-batch alone, by the step itself. */
+ * accumulate, measures, classes, by_rows; at.ahead (nil: 0) is how many epochs may follow, and the sums of those that
+ * are through are added to the list at.done. The replay's step is f(x, y, first, last, rows) -> loss, scores or the sum
+ * of squared errors. Without seconds: the next mini-batch alone, by the step itself. */
 static int make_epoch(lua_State *L) {
   bind_state *S = bind_here(L);
   lua_settop(L, SECONDS);
