@@ -54,10 +54,7 @@ static PERI_NOINLINE void copy_elements(int64_t n, ptrdiff_t size, char *to, ptr
 static const char *block_of(const operand *x, int64_t from, int64_t count, int64_t padded, char *buffer) {
   if (x->stride == x->size && padded == count) return x->data + from * x->size;
   if (x->stride == 0 && from > 0) return buffer;
-  if (x->stride == x->size)
-    memcpy(buffer, x->data + from * x->size, (size_t)(count * x->size));
-  else
-    copy_elements(count, x->size, buffer, x->size, x->data + from * x->stride, x->stride);
+  copy_elements(count, x->size, buffer, x->size, x->data + from * x->stride, x->stride);
   copy_elements(padded - count, x->size, buffer + count * x->size, x->size, buffer + (count - 1) * x->size, 0);
   return buffer;
 }
@@ -94,11 +91,7 @@ static PERI_NOINLINE void in_blocks(int64_t n, operand y, int operands, const op
     bool direct = y.stride == y.size && padded == count;
     char *out = (char *)(uintptr_t)y.data + from * y.stride;
     run_dense(l, operands, padded, direct ? out : result, y.size, at, x);
-    if (direct) continue;
-    if (y.stride == y.size)
-      memcpy(out, result, (size_t)(count * y.size));
-    else
-      copy_elements(count, y.size, out, y.stride, result, y.size);
+    if (!direct) copy_elements(count, y.size, out, y.stride, result, y.size);
   }
 }
 
