@@ -80,6 +80,7 @@ enum {
 struct peri_interrupt {
   atomic_uint signals;
   atomic_uint references;
+  atomic_size_t left; /* bytes of the context's budget that calls hold which it has left (ops/apart.h) */
 };
 
 struct peri_context {
