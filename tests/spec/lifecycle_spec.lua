@@ -125,7 +125,7 @@ describe("docs/embedding.md", function()
       assert.equal(source:read "a", listing)
       shown = shown + 1
     end
-    assert.equal(12, shown)
+    assert.equal(14, shown)
   end)
 end)
 
