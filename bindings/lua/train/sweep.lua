@@ -7,11 +7,12 @@ local prepare, estimator, together, combinations = parts.prepare, parts.estimato
 local Sweep = {}
 Sweep.__index = Sweep
 
+local MANY = check.whole_from(1, 1000000)
 local OPTIONS = prepare.joined(prepare.LOOP, {
   build = kinds.build, loss = kinds.loss, params = kinds.table, task = kinds.task, train = kinds.pair,
   dev = kinds.pair, sample_weight = kinds.list, monitor = kinds.string, mode = kinds.mode,
-  seeds = check.kind("a number of seeds or a list of whole numbers from 0", function(v)
-    return kinds.count.read(v) or type(v) == "table" and #v > 0 and v or nil
+  seeds = check.kind("a number of seeds, up to 1000000, or a list of whole numbers from 0", function(v)
+    return MANY.read(v) or type(v) == "table" and #v > 0 and v or nil
   end),
 })
 OPTIONS.seed = nil
