@@ -116,6 +116,7 @@ extern const peri_op *const peri_ops_search[];
 extern const peri_op *const peri_ops_write[];
 extern const peri_op *const peri_ops_linalg[];
 extern const peri_op *const peri_ops_spectral[];
+extern const peri_op *const peri_ops_least_squares[];
 extern const peri_op *const peri_ops_solvers[];
 extern const peri_op *const peri_ops_pool[];
 extern const peri_op *const peri_ops_average[];

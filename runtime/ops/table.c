@@ -64,6 +64,7 @@ const peri_op_group peri_op_groups[] = {
     {"Linear algebra", peri_ops_norms},
     {"Products", peri_ops_distance},
     {"Linear algebra", peri_ops_spectral},
+    {"Linear algebra", peri_ops_least_squares},
     {"Linear algebra", peri_ops_solvers},
     {"Layers as functions", peri_ops_recurrent},
     {"Layers as functions", peri_ops_dropout},
