@@ -103,10 +103,15 @@ static inline void note_peak(peri_context *context) {
   if (used > context->peak) context->peak = used;
 }
 
+/* Whether the budget has so many bytes more, beside what is in use and what calls hold that were left. */
+static inline bool has_budget(const peri_context *context, size_t bytes) {
+  const size_t left = atomic_load_explicit(&context->interrupt->left, memory_order_relaxed);
+  return bytes <= context->limit && peri_memory_in_use(context) + left <= context->limit - bytes;
+}
+
 /* A block within the budget, or NULL. */
 static void *take_block(peri_context *context, size_t bytes) {
-  size_t used = peri_memory_in_use(context);
-  if (bytes > PTRDIFF_MAX || bytes > context->limit || used > context->limit - bytes) return NULL;
+  if (bytes > PTRDIFF_MAX || !has_budget(context, bytes)) return NULL;
   if (bytes > LARGEST_CLASS) return system_block(context, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
   size_t rounded;
   int class = size_class(bytes, &rounded);
@@ -151,20 +156,34 @@ static bool drop_spares(peri_context *context) {
   return dropped;
 }
 
-peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
-  *out = NULL;
-  if (bytes == 0) return PERI_OK;
+static peri_status alloc_here(peri_context *context, size_t bytes, void **out) {
   if (context->fail_after >= 0 && context->fail_after-- == 0) {
     context->fail_after = 0; /* and so does every later one */
     return out_of_memory(context, bytes);
   }
   void *block = take_block(context, bytes);
-  if (block == NULL && drop_spares(context)) block = take_block(context, bytes);
+  if (block == NULL && context->sharing == NULL && drop_spares(context)) block = take_block(context, bytes);
   if (block == NULL) return out_of_memory(context, bytes);
   context->in_use += bytes;
   note_peak(context);
   *out = block;
   return PERI_OK;
+}
+
+/* The same for a shadow, or beside shadows: it is the home's memory, one at a time. */
+static peri_status alloc_shared(peri_context *context, size_t bytes, void **out) {
+  struct peri_sharing *sharing = context->sharing;
+  pthread_mutex_lock(&sharing->lock);
+  peri_status status = alloc_here(context->home, bytes, out);
+  pthread_mutex_unlock(&sharing->lock);
+  return status;
+}
+
+peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
+  *out = NULL;
+  if (bytes == 0) return PERI_OK;
+  if (context->sharing != NULL) return alloc_shared(context, bytes, out);
+  return alloc_here(context, bytes, out);
 }
 
 peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out) {
@@ -174,8 +193,7 @@ peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, v
   return peri_alloc(context, bytes, out);
 }
 
-void peri_free(peri_context *context, void *block, size_t bytes) {
-  if (block == NULL) return;
+static void free_here(peri_context *context, void *block, size_t bytes) {
   context->in_use -= bytes;
   size_t rounded = 0, most = context->in_use + CACHE_FLOOR;
   int class = bytes <= LARGEST_CLASS ? size_class(bytes, &rounded) : -1;
@@ -190,11 +208,21 @@ void peri_free(peri_context *context, void *block, size_t bytes) {
   if (context->cached > most) empty_cache(context);
 }
 
+void peri_free(peri_context *context, void *block, size_t bytes) {
+  if (block == NULL) return;
+  struct peri_sharing *sharing = context->sharing;
+  if (sharing == NULL) {
+    free_here(context, block, bytes);
+    return;
+  }
+  pthread_mutex_lock(&sharing->lock);
+  free_here(context->home, block, bytes);
+  pthread_mutex_unlock(&sharing->lock);
+}
+
 bool peri_memory_claim(peri_context *context, size_t bytes) {
-  size_t used = peri_memory_in_use(context);
-  if (bytes > context->limit - used && drop_spares(context)) used = peri_memory_in_use(context);
-  if (bytes > context->limit - used) return false;
-  if (context->cached > context->limit - used - bytes) empty_cache(context);
+  if (!has_budget(context, bytes) && !(drop_spares(context) && has_budget(context, bytes))) return false;
+  if (context->cached > context->limit - peri_memory_in_use(context) - bytes) empty_cache(context);
   context->claimed += bytes;
   note_peak(context);
   return true;

@@ -405,3 +405,50 @@ peri_status peri_reduce_norm(peri_context *context, peri_dtype dtype, int64_t ou
   peri_free(context, zeros, bytes);
   return status;
 }
+
+/* ---- lanes ---- */
+
+/* Short runs are added plainly, longer ones by the kernel, lane by lane. */
+#define PLAIN 32
+
+static void sum_runs(const peri_context *context, peri_dtype dtype, int64_t n, const void *x, double *sums) {
+  const float *f = x;
+  const double *d = x;
+  union {
+    float f[PERI_LANES_LONGEST];
+    double d[PERI_LANES_LONGEST];
+  } run;
+  for (int l = 0; l < PERI_LANES; l++) sums[l] = 0;
+  for (int64_t i = 0; i < n && n < PLAIN; i++) {
+    for (int l = 0; l < PERI_LANES; l++)
+      sums[l] += dtype == PERI_FLOAT32 ? (double)f[i * PERI_LANES + l] : d[i * PERI_LANES + l];
+  }
+  for (int l = 0; l < PERI_LANES && n >= PLAIN; l++) {
+    for (int64_t i = 0; i < n; i++) {
+      if (dtype == PERI_FLOAT32)
+        run.f[i] = f[i * PERI_LANES + l];
+      else
+        run.d[i] = d[i * PERI_LANES + l];
+    }
+    context->kernels->rows->reduce->sum[dtype](n, 1, 1, &run, &sums[l]);
+  }
+}
+
+void peri_sum_lanes(const peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                    double divisor, const void *x, void *y) {
+  const int64_t columns = inner * PERI_LANES;
+  const size_t size = size_of(dtype);
+  double sums[PERI_REDUCE_COLUMNS];
+  for (int64_t o = 0; o < outer; o++) {
+    const char *from = (const char *)x + (size_t)(o * n * columns) * size;
+    for (int64_t j = 0, width; j < columns; j += width) {
+      width = peri_min(PERI_REDUCE_COLUMNS, columns - j);
+      if (inner == 1)
+        sum_runs(context, dtype, n, from, sums);
+      else
+        context->kernels->rows->reduce->sum[dtype](n, columns, width, from + (size_t)j * size, sums);
+      for (int64_t c = 0; c < width; c++) sums[c] /= divisor;
+      put_doubles(dtype, width, sums, y, o * columns + j);
+    }
+  }
+}

@@ -42,6 +42,11 @@ typedef struct peri_softmax_kernels {
                                      void *p);
   void (*cross_entropy_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
                                               const void *p, const int64_t *target, void *gx);
+  /* of networks in lanes */
+  void (*cross_entropy_lanes[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss,
+                                           void *p);
+  void (*cross_entropy_lanes_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step,
+                                                    double scale, const void *p, const int64_t *target, void *gx);
 } peri_softmax_kernels;
 
 /* ---- pooling of planes, one behind the other; as the drivers in kernels.h ---- */

@@ -214,3 +214,59 @@ static void FN(cross_entropy_backward)(int64_t rows, int64_t n, const void *g, i
     out[target[r]] = at_target;
   }
 }
+
+/* ---- lanes: the same of rows of few classes, whose sums are plain ones, for networks side by side ---- */
+
+#define EACH(l)                                                                                                        \
+  PERI_INDEPENDENT                                                                                                     \
+  for (int l = 0; l < PERI_LANES; l++)
+
+static void FN(cross_entropy_lanes)(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss,
+                                    void *p) {
+  const T *in = x;
+  T *losses = loss, *out = p;
+  for (int64_t r = 0; r < rows; r++, in += n * PERI_LANES, out += n * PERI_LANES) {
+    T most[PERI_LANES];
+    memcpy(most, in, sizeof most);
+    for (int64_t j = 1; j < n; j++) {
+      EACH(l) most[l] = FN(larger)(most[l], in[j * PERI_LANES + l]);
+    }
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) out[j * PERI_LANES + l] = in[j * PERI_LANES + l] - most[l];
+    }
+    for (int l = 0; l < PERI_LANES; l++) losses[r * PERI_LANES + l] = out[target[r * PERI_LANES + l] * PERI_LANES + l];
+  }
+  FN(exp_run)(rows * n * PERI_LANES, p);
+  out = p;
+  for (int64_t r = 0; r < rows; r++, out += n * PERI_LANES, losses += PERI_LANES) {
+    double sum[PERI_LANES] = {0};
+    T rounded[PERI_LANES];
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) sum[l] += (double)out[j * PERI_LANES + l];
+    }
+    EACH(l) rounded[l] = (T)sum[l];
+    EACH(l) losses[l] = LOG(rounded[l]) - losses[l];
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) out[j * PERI_LANES + l] /= rounded[l];
+    }
+  }
+}
+
+static void FN(cross_entropy_lanes_backward)(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
+                                             const void *p, const int64_t *target, void *gx) {
+  const T *gs = g, *ps = p;
+  T *out = gx;
+  for (int64_t r = 0; r < rows; r++, gs += g_step * PERI_LANES, ps += n * PERI_LANES, out += n * PERI_LANES) {
+    T factor[PERI_LANES];
+    EACH(l) factor[l] = gs[l] * (T)scale;
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) out[j * PERI_LANES + l] = factor[l] * ps[j * PERI_LANES + l];
+    }
+    for (int l = 0; l < PERI_LANES; l++) {
+      const int64_t at = target[r * PERI_LANES + l] * PERI_LANES + l;
+      out[at] = factor[l] * (ps[at] - (T)1);
+    }
+  }
+}
+
+#undef EACH

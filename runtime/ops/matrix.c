@@ -150,6 +150,35 @@ static peri_status multiply_call(peri_call *call, bool onto_zeros) {
 static peri_status run_matmul(peri_call *call) { return multiply_call(call, false); }
 static peri_status run_matmul_onto_zeros(peri_call *call) { return multiply_call(call, true); }
 
+/* In lanes: matrices of one dtype, and chains of one block. */
+static bool product_fits_lanes(const peri_call *call) {
+  const peri_layout *a = &call->args[0].tensor->layout, *b = &call->args[1].tensor->layout;
+  return a->ndim == 2 && b->ndim == 2 && a->dtype == call->dtype && b->dtype == call->dtype &&
+         call->note[INNER] <= PERI_BLOCK;
+}
+
+/* Rows of a by columns of b, of a network whose dimensions are the first two. */
+static peri_lane_product lane_product(peri_call *call, bool flip_a, bool flip_b) {
+  const peri_tensor *a = call->args[0].tensor, *b = call->args[1].tensor;
+  const int64_t *x = a->layout.strides, *y = b->layout.strides;
+  return (peri_lane_product){.m = call->note[ROWS],
+                             .n = call->note[COLUMNS],
+                             .k = call->note[INNER],
+                             .a = a->data,
+                             .b = b->data,
+                             .a_along = x[flip_a] / PERI_LANES,
+                             .a_step = x[!flip_a] / PERI_LANES,
+                             .b_along = y[!flip_b] / PERI_LANES,
+                             .b_step = y[flip_b] / PERI_LANES,
+                             .c = call->outputs[0].tensor->data};
+}
+
+static peri_status run_matmul_lanes(peri_call *call) {
+  const peri_lane_product product = lane_product(call, call->note[FLIP_A], call->note[FLIP_B]);
+  peri_multiply_lanes(call->context, call->dtype, &product);
+  return PERI_OK;
+}
+
 static peri_value as_column(peri_backward *B, peri_value g, bool last) {
   int64_t shape[PERI_MAX_DIMS];
   if (B->formula->status != PERI_OK) return g;
@@ -201,6 +230,8 @@ const peri_op peri_op_matmul = {
     .infer = infer_matmul,
     .run = run_matmul,
     .run_onto_zeros = run_matmul_onto_zeros,
+    .run_lanes = run_matmul_lanes,
+    .lanes_fit = product_fits_lanes,
     .grad = grad_matmul,
     .low = -1,
     .high = 1,
@@ -377,6 +408,23 @@ static peri_status run_linear(peri_call *call) {
   return status;
 }
 
+static bool linear_fits_lanes(const peri_call *call) {
+  const peri_tensor *bias = call->args[2].tensor;
+  return product_fits_lanes(call) && (bias == NULL || bias->contiguous);
+}
+
+static peri_status run_linear_lanes(peri_call *call) {
+  peri_tensor *y = call->outputs[0].tensor, *bias = call->args[2].tensor;
+  const int64_t choice = call->args[3].integer, size = (int64_t)peri_dtype_size(call->dtype);
+  peri_lane_product product = lane_product(call, false, true);
+  if (bias != NULL) product.bias = bias->data;
+  peri_multiply_lanes(call->context, call->dtype, &product);
+  if (choice == 0) return PERI_OK;
+  peri_loop1 loop = call->context->kernels->elementwise->unary[peri_activations[choice]->id][call->dtype];
+  loop(y->layout.numel, y->data, size, y->data, size);
+  return PERI_OK;
+}
+
 /* z = x W' + b, y = act(z): gz = g act'(z) from y; gx = gz W, gW = gz' x, gb = sum of gz over rows. */
 static peri_value activation_gradient(peri_backward *B, peri_value g) {
   if (B->args[3].integer == 0) return g;
@@ -411,6 +459,8 @@ const peri_op peri_op_linear = {
                {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = PERI_ACTIVATIONS}},
     .infer = infer_linear,
     .run = run_linear,
+    .run_lanes = run_linear_lanes,
+    .lanes_fit = linear_fits_lanes,
     .grad = grad_linear,
     .low = -1,
     .high = 1,

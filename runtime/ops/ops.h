@@ -162,6 +162,7 @@ enum {
   PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
   PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
   PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
+  PERI_OP_SOURCES = 32768,    /* takes sources, too: memory that is lent in another dtype than those of operations */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
@@ -194,6 +195,13 @@ typedef struct peri_op {
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
+  /* Of PERI_LANES networks side by side (plan/lanes.h): run, on tensors with a dimension of so many behind the others,
+   * which gives each lane the bits that it has alone; NULL: nobody has said how. An elementwise row's is its run.
+   * lanes_fit: whether it can do a call of single networks; NULL: always. And what the row's gradient gives at once
+   * (peri_formula_new), into tensors that are there. */
+  peri_status (*run_lanes)(peri_call *call);
+  bool (*lanes_fit)(const peri_call *call);
+  peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers);
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
   const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */

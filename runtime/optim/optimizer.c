@@ -344,7 +344,7 @@ static int64_t gather(const peri_optimizer *optimizer, const peri_optimizer_grou
 }
 
 static peri_status make_step(peri_optimizer *optimizer) {
-  peri_context *context = optimizer->context;
+  peri_context *context = peri_context_here(optimizer->context);
   peri_status status = peri_check_cancel(context);
   int64_t taken = 0;
   for (; status == PERI_OK && taken < optimizer->n; taken++) status = take_gradient(optimizer, taken);
@@ -379,6 +379,8 @@ peri_status peri_optimizer_step(peri_optimizer *optimizer) {
   r->act(r, &(peri_act){optimizer->kind->name, step_again, release_again, peri_optimizer_retain(optimizer), NULL});
   return status;
 }
+
+peri_optimizer *peri_optimizer_of_act(const peri_act *act) { return act->run == step_again ? act->object : NULL; }
 
 void peri_optimizer_zero_grad(peri_optimizer *optimizer) {
   for (int64_t i = 0; i < optimizer->n; i++) peri_parameter_zero_grad(optimizer->slots[i].parameter);

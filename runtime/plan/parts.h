@@ -33,6 +33,7 @@ typedef struct peri_buffer {
   int first, last;       /* steps: which makes it, and which reads it last */
   int mentions;          /* in steps and results */
   bool admitted, written, fresh;
+  bool writes; /* OUTSIDE: whatever of the step writes to it, calls, optimisers, layers */
   peri_shell *shells;
 } peri_buffer;
 
@@ -65,7 +66,9 @@ typedef struct peri_action {
   peri_whole_gradient *gradient;
   peri_act act;
   peri_status (*part)(const void *note, peri_tensor *const *tensors);
-  const void *note; /* of a part; of a call whose run writes over its notes: infer's */
+  const void *note;  /* of a part; of a call whose run writes over its notes: infer's */
+  size_t note_bytes; /* of a part */
+  int tensors_n;
   peri_tensor **tensors;
   peri_shell *target, *source; /* COPY, SET; STOP: source */
   int since;                   /* SET: behind how many actions it became zeros */
@@ -111,8 +114,10 @@ struct peri_plan {
   int arguments_n;
   peri_shell **results;
   int results_n;
+  uint64_t number;
   uint64_t first; /* how many storages there were before the step */
   bool grad_mode;
+  bool borrows;       /* holds memory that is lent */
   uint64_t hooked;    /* the context's */
   peri_stream stream; /* where the default one stands, as far as calls explain it */
   /* the gradient that is under way */

@@ -110,6 +110,7 @@ static peri_buffer *outside_buffer(peri_plan *plan, peri_tensor *x) {
   }
   buffer->held = held;
   buffer->at = x->storage;
+  plan->borrows |= x->storage->lent;
   return buffer;
 }
 
@@ -352,6 +353,10 @@ static void record_call(peri_recorder *r, const peri_call *call, const peri_stre
     if (buffer != NULL && buffer->place == PERI_PLAN_CONSTANT)
       peri_refuse_recorder(r, "%s_ writes to a constant of a formula", call->op->name);
   }
+  for (int i = 0; call->op->commit != NULL && i < peri_op_params(call->op); i++) { /* it may write to any */
+    peri_buffer *buffer = call->args[i].tensor == NULL ? NULL : known_buffer(plan, call->args[i].tensor->storage);
+    if (buffer != NULL) buffer->writes = true;
+  }
   if (own != NULL && own->workspace_bytes > 0) {
     action->workspace = add_buffer(plan, PERI_PLAN_INSIDE);
     if (action->workspace != NULL) action->workspace->bytes = (int64_t)own->workspace_bytes;
@@ -371,7 +376,9 @@ static void record_part(peri_recorder *r, const peri_kernel_part *part) {
   peri_tensor **tensors = peri_plan_room(plan, (size_t)part->n * sizeof *tensors);
   if (action == NULL || note == NULL || tensors == NULL) return;
   action->note = memcpy(note, part->note, part->bytes);
+  action->note_bytes = part->bytes;
   action->tensors = tensors;
+  action->tensors_n = part->n;
   action->part = part->run;
   for (int i = 1; i < part->n; i++) tensors[i] = in_plan(plan, part->tensors[i], action);
   if (new_buffer(plan, part->tensors[0], PERI_PLAN_INSIDE) == NULL) return;
@@ -597,6 +604,7 @@ peri_status peri_plan_begin(peri_context *context, int n, peri_tensor *const *ar
                                    .guard = record_guard,
                                    .admit = admit};
   plan->first = context->storages;
+  plan->number = ++context->plans;
   plan->grad_mode = context->grad_mode;
   plan->hooked = context->hooked;
   plan->stream = context->stream;
@@ -813,9 +821,13 @@ void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
   if (is_refused(plan)) return;
   keep_results(plan, n, results);
   for (int i = 0; i < plan->buffers_n; i++) {
-    for (int k = 0; k < plan->leaves_n; k++) { /* gradients belong to whoever has the leaf */
+    peri_buffer *buffer = plan->buffers[i];
+    buffer->writes |= buffer->written;
+    for (int k = 0; k < plan->leaves_n; k++) {
       const peri_tensor *g = plan->leaves[k].gradient;
-      if (g != NULL && plan->buffers[i]->at == g->storage) plan->buffers[i]->admitted = true;
+      const bool is_gradient = g != NULL && buffer->at == g->storage;
+      buffer->admitted |= is_gradient; /* gradients belong to whoever has the leaf */
+      buffer->writes |= is_gradient || buffer->at == plan->leaves[k].leaf->storage;
     }
   }
   if (is_refused(plan)) return;

@@ -24,6 +24,15 @@ static bool stands_alone(const peri_plan *plan, int i, peri_tensor *const *argum
   return true;
 }
 
+/* Memory that the plan holds and a host had lent is no longer there. The step itself says so. */
+static bool is_revoked(const peri_plan *plan) {
+  for (int b = 0; plan->borrows && b < plan->buffers_n; b++) {
+    const peri_buffer *buffer = plan->buffers[b];
+    if (buffer->place == PERI_PLAN_OUTSIDE && buffer->held->storage->barred == PERI_REVOKED) return true;
+  }
+  return false;
+}
+
 /* ---- one action ---- */
 
 /* infer once more, which has checked values; what follows from them must be as it was. */
@@ -74,10 +83,9 @@ static peri_status run_call(const peri_action *action) {
 }
 
 /* The elements of the source in order, in the target's shape: both have equally many. */
-static peri_status run_copy(const peri_action *action) {
+static peri_status run_copy(peri_context *context, const peri_action *action) {
   const peri_tensor *source = &action->source->tensor;
   peri_tensor *target = &action->target->tensor;
-  peri_context *context = peri_tensor_context(target);
   peri_view y = target->view;
   if (!action->writes) peri_layout_set(&y.layout, target->layout.dtype, source->layout.ndim, source->layout.shape);
   const bool shielded = context->shielded;
@@ -172,7 +180,7 @@ static peri_status run_other(peri_plan *plan, const peri_action *action) {
   case PERI_ACTION_CHECK:
     return action->early ? PERI_OK : check_again(action->call, action->run);
   case PERI_ACTION_COPY:
-    return run_copy(action);
+    return run_copy(plan->context, action);
   case PERI_ACTION_GRADIENT:
     return run_gradient(action);
   case PERI_ACTION_PART:
@@ -224,6 +232,37 @@ static peri_status run_timed(peri_plan *plan) {
 
 /* ---- whether a plan fits ---- */
 
+void peri_plan_move(peri_plan *plan, peri_context *context) {
+  for (int i = 0; i < plan->actions_n; i++) {
+    peri_call *call = plan->actions[i].call;
+    peri_whole_gradient *gradient = plan->actions[i].gradient;
+    if (gradient != NULL) gradient->B.context = context;
+    if (call == NULL) continue;
+    call->context = context;
+    call->stream = &context->stream; /* the default one: others are not recorded */
+  }
+  for (int i = 0; i < plan->buffers_n; i++) {
+    peri_buffer *buffer = plan->buffers[i];
+    if (buffer->place != PERI_PLAN_OUTSIDE || buffer->writes) continue;
+    buffer->storage = *buffer->held->storage; /* others may read it at the same time: it is counted apart */
+    buffer->storage.references = 1;
+    buffer->storage.packed = NULL;
+    peri_shells_move(buffer, context == context->home ? buffer->held->storage : &buffer->storage,
+                     buffer->held->storage->data);
+  }
+  plan->context = context;
+}
+
+peri_storage *peri_plan_outside(const peri_plan *plan, int *at, bool *writes) {
+  while (*at < plan->buffers_n) {
+    const peri_buffer *buffer = plan->buffers[(*at)++];
+    if (buffer->place != PERI_PLAN_OUTSIDE) continue;
+    *writes = buffer->writes;
+    return buffer->held->storage;
+  }
+  return NULL;
+}
+
 static void bind_arguments(peri_plan *plan, peri_tensor *const *arguments) {
   for (int i = 0; i < plan->arguments_n; i++)
     peri_shells_move(plan->argument_buffers[i], arguments[i]->storage, arguments[i]->data);
@@ -242,15 +281,11 @@ bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
   return passes;
 }
 
-bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
+/* What is no matter of arguments. */
+static bool holds(const peri_plan *plan) {
   const peri_context *context = plan->context;
-  if (n != plan->arguments_n || context->grad_mode != plan->grad_mode || context->hooked != plan->hooked) return false;
+  if (context->grad_mode != plan->grad_mode || context->hooked != plan->hooked || is_revoked(plan)) return false;
   if (plan->running || context->recorder != NULL || context->walk != NULL || context->detect_anomaly) return false;
-  for (int i = 0; i < n; i++) {
-    const peri_tensor *x = arguments[i];
-    if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
-    if (peri_tensor_context(x) != context || !stands_alone(plan, i, arguments)) return false;
-  }
   for (int i = 0; i < plan->leaves_n; i++) {
     const peri_tensor *leaf = plan->leaves[i].leaf;
     if (leaf->grad != plan->leaves[i].gradient || leaf->hooks != NULL ||
@@ -260,7 +295,26 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   for (int i = 0; i < plan->guards_n; i++) {
     if (!plan->guards[i].holds(plan->guards[i].note)) return false;
   }
-  return peri_plan_accepts(plan, arguments);
+  return true;
+}
+
+bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
+  if (n != plan->arguments_n) return false;
+  for (int i = 0; i < n; i++) {
+    const peri_tensor *x = arguments[i];
+    if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
+    if (x->storage->barred == PERI_REVOKED) return false;
+    if (peri_tensor_context(x) != plan->context || !stands_alone(plan, i, arguments)) return false;
+  }
+  return holds(plan) && peri_plan_accepts(plan, arguments);
+}
+
+bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts) {
+  if (n != plan->arguments_n) return false;
+  for (int i = 0; i < n; i++) {
+    if (!same(&layouts[i], &plan->arguments[i])) return false;
+  }
+  return holds(plan);
 }
 
 /* ---- the whole ---- */
@@ -328,6 +382,7 @@ bool peri_plan_stopped(const peri_plan *plan) { return plan->stopped; }
 /* ---- for printing ---- */
 
 int peri_plan_steps(const peri_plan *plan) { return plan->actions_n; }
+uint64_t peri_plan_number(const peri_plan *plan) { return plan->number; }
 
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i) {
   static const char *const kinds[] = {"operation", "operation", "check",     "copy", "gradient",

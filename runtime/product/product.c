@@ -648,3 +648,7 @@ void peri_multiply_by_packed(const peri_context *context, const peri_product *p)
     }
   }
 }
+
+void peri_multiply_lanes(const peri_context *context, peri_dtype dtype, const peri_lane_product *product) {
+  context->kernels->tiles->lanes[dtype == PERI_FLOAT64](product);
+}

@@ -64,4 +64,7 @@ void peri_multiply_here(const peri_context *context, const peri_product *product
  * ldc, add and packed, and needs no memory. */
 void peri_multiply_by_packed(const peri_context *context, const peri_product *product);
 
+/* Products of networks in lanes. */
+void peri_multiply_lanes(const peri_context *context, peri_dtype dtype, const peri_lane_product *product);
+
 #endif

@@ -71,8 +71,18 @@ typedef struct peri_tile_kernels {
   void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
 } peri_tile_kernels;
 
+/* A product for each of PERI_LANES networks: number i of lane l of any operand stands at i * PERI_LANES + l. */
+typedef struct peri_lane_product {
+  int64_t m, n, k;          /* k is at most PERI_BLOCK */
+  const void *a, *b, *bias; /* bias: n numbers, or NULL */
+  int64_t a_along, a_step;  /* from one row to the next, and from one step */
+  int64_t b_along, b_step;  /* from one column to the next, and from one step */
+  void *c;                  /* m x n, contiguous */
+} peri_lane_product;
+
 typedef struct peri_product_tiles {
   peri_tile_kernels of[2]; /* float32, float64 */
+  void (*lanes[2])(const peri_lane_product *product);
 } peri_product_tiles;
 
 #endif

@@ -1,6 +1,7 @@
 /* The micro-kernels of products for one instruction set; see tiles.h. */
 #include "product/tiles.h"
 
+#include "kernels/kernels.h"
 #include "product/vectors.h"
 
 #if defined(__AVX512F__) || defined(__ARM_NEON)
@@ -41,6 +42,7 @@
 #endif
 #include "product/tile.h"
 #include "product/patch.h"
+#include "product/abreast.h"
 #undef T
 #undef FN
 #undef V
@@ -76,6 +78,7 @@
 #endif
 #include "product/tile.h"
 #include "product/patch.h"
+#include "product/abreast.h"
 
 #define ROWS_F32(rows) {rows_##rows##_1_f32, rows_##rows##_2_f32},
 #define ROWS_F64(rows) {rows_##rows##_1_f64, rows_##rows##_2_f64},
@@ -92,4 +95,4 @@
   }
 
 const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
-    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}};
+    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}, .lanes = {lanes_f32, lanes_f64}};
