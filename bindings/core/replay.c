@@ -250,16 +250,32 @@ static int call_replay(lua_State *L) {
   return lua_gettop(L) - g.top;
 }
 
-int bind_replay_find(lua_State *L) {
-  bind_state *S = bind_here(L);
-  replay *r = lua_touserdata(L, 1);
-  given g;
-  read_given(L, S, &g);
-  const int plan = find_plan(L, S, r, &g);
-  if (plan < 0) return 0;
-  r->last = plan;
-  lua_pushlightuserdata(L, r->plans[plan]);
-  return 1;
+/* Whether the list at index is that of a call with n tensors and then the values from `first` to the top. */
+static bool same_behind(lua_State *L, int list, int n, int first) {
+  const int values = lua_gettop(L) - first + 1 - (list > first);
+  bool same = (int)luaL_len(L, list) == 1 + n + values;
+  for (int i = 0; i < n + values && same; i++) {
+    lua_rawgeti(L, list, 2 + i);
+    same = i < n ? lua_isboolean(L, -1) && !lua_toboolean(L, -1) : lua_rawequal(L, first + i - n, -1);
+    lua_pop(L, 1);
+  }
+  return same;
+}
+
+peri_plan *bind_replay_find(lua_State *L, bind_state *S, int index, int n, const peri_layout *layouts, int first) {
+  replay *r = lua_touserdata(L, index);
+  const int top = lua_gettop(L);
+  for (int k = 0; k < PLANS; k++) {
+    const int i = (r->last + k) % PLANS;
+    if (r->plans[i] == NULL || !peri_plan_suits(r->plans[i], n, layouts)) continue;
+    lua_getiuservalue(L, index, FIRST + 2 * i + 1);
+    bool fits = same_behind(L, top + 1, n, first);
+    lua_getiuservalue(L, index, FIRST + 2 * i);
+    fits = fits && bind_closure_holds(L, S, top + 2);
+    lua_settop(L, top);
+    if (fits) return r->plans[i];
+  }
+  return NULL;
 }
 
 /* ---- fields, methods, texts ---- */

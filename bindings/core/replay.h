@@ -3,11 +3,13 @@
 #define PERI_BIND_REPLAY_H
 
 #include "bind.h"
+#include "plan/plan.h"
 
 /* peri.replay */
 int bind_replay_new(lua_State *L);
-/* A C function with the state as upvalue: find(replay, ...) -> which plan would be replayed with the arguments, a
- * peri_plan that lasts until the replay is called, or nothing. */
-int bind_replay_find(lua_State *L);
+/* Which plan of the replay at index would be replayed for tensors of n layouts, which are its first arguments, and the
+ * values from stack index `first` to the top; but for the tensors' values. It lasts until the replay is called. NULL:
+ * none. */
+peri_plan *bind_replay_find(lua_State *L, bind_state *S, int index, int n, const peri_layout *layouts, int first);
 
 #endif

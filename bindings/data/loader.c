@@ -162,20 +162,32 @@ int64_t data_rows_ahead(const loader *l) {
   return l->drop_last && count < l->batch_size ? 0 : count;
 }
 
+int64_t data_rows_left(const loader *l) {
+  const int64_t left = l->n - l->next;
+  return l->drop_last ? left / l->batch_size * l->batch_size : left;
+}
+
 void data_pass_rows(loader *l) { l->next += data_rows_ahead(l); }
 
-peri_status data_take_rows(const loader *l, int i, peri_tensor **into) {
+void data_layout_rows(const loader *l, int i, int64_t count, peri_layout *layout) {
+  const peri_layout *x = &l->tensor[i]->layout;
+  int64_t shape[PERI_MAX_DIMS];
+  memcpy(shape, x->shape, sizeof shape);
+  shape[0] = count;
+  peri_layout_set(layout, x->dtype, x->ndim, shape);
+}
+
+peri_status data_take_rows(const loader *l, peri_context *context, int i, peri_tensor **into) {
   const peri_tensor *x = l->tensor[i];
   const int64_t count = data_rows_ahead(l);
-  peri_layout layout = x->layout;
-  layout.shape[0] = count;
-  if (*into == NULL) {
-    peri_layout_set(&layout, layout.dtype, layout.ndim, layout.shape);
-    PERI_TRY(peri_tensor_empty(l->context, &layout, into));
-  }
+  peri_layout layout;
+  data_layout_rows(l, i, count, &layout);
+  if (*into != NULL && ((*into)->layout.dtype != layout.dtype || !peri_same_shape(&(*into)->layout, &layout)))
+    peri_tensor_release(into);
+  if (*into == NULL) PERI_TRY(peri_tensor_empty(context, &layout, into));
   const size_t bytes = (size_t)(x->layout.numel / l->n) * peri_dtype_size(layout.dtype);
   (*into)->storage->version++;
-  if (l->shuffle) return peri_gather_rows(l->context, count, bytes, x->data, l->order + l->next, 0, (*into)->data);
+  if (l->shuffle) return peri_gather_rows(context, count, bytes, x->data, l->order + l->next, 0, (*into)->data);
   memcpy((*into)->data, x->data + (size_t)l->next * bytes, (size_t)count * bytes);
   return PERI_OK;
 }

@@ -12,8 +12,13 @@ data_loader *data_plain_loader(lua_State *L, bind_state *S, int index, int n);
 peri_status data_begin_epoch(data_loader *l);
 /* How many rows the next mini-batch has; 0 at the end. */
 int64_t data_rows_ahead(const data_loader *l);
-/* Tensor i of the next mini-batch, as a new tensor, or into one that was made so for as many rows. */
-peri_status data_take_rows(const data_loader *l, int i, peri_tensor **into);
+/* The same of all that the epoch has left. */
+int64_t data_rows_left(const data_loader *l);
+/* What tensor i of a mini-batch of so many rows looks like. */
+void data_layout_rows(const data_loader *l, int i, int64_t count, peri_layout *layout);
+/* Tensor i of the next mini-batch: into the one that is there, where it looks like that and is the caller's alone, else
+ * into a new one. In the loader's context, or a shadow of it. */
+peri_status data_take_rows(const data_loader *l, peri_context *context, int i, peri_tensor **into);
 /* Goes on behind it. */
 void data_pass_rows(data_loader *l);
 int64_t data_count_batches(const data_loader *l);

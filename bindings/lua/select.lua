@@ -4,8 +4,9 @@ local peri, internal, part = ...
 local input = internal.load("learn.input", peri, internal)
 local rows = internal.load("learn.rows", peri, internal, input)
 local folds = internal.load("select.folds", peri, internal, input, rows)
-local evaluate = internal.load("select.evaluate", peri, internal, input)
-local search = internal.load("select.search", peri, internal, input, rows, folds, evaluate)
+local combinations = internal.load("learn.combinations", peri, internal)
+local evaluate = internal.load("select.evaluate", peri, internal, combinations)
+local search = internal.load("select.search", peri, internal, input, rows, folds, evaluate, combinations)
 local curves = internal.load("select.curves", peri, internal, input, rows, folds, evaluate)
 local compare = internal.load("select.compare", peri, internal, input, rows, evaluate)
 

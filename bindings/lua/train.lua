@@ -1,6 +1,7 @@
 -- peri.train: training loops, and networks as estimators.
 local peri, internal = ...
-local data = internal.load("train.data", peri, internal, internal.load("learn.input", peri, internal))
+local input = internal.load("learn.input", peri, internal)
+local data = internal.load("train.data", peri, internal, input)
 local progress = internal.load("train.progress", internal.process, data, internal)
 local measures = internal.load("train.measures", peri, internal)
 local checkpoint = internal.load("train.checkpoint", peri, internal)
@@ -9,9 +10,14 @@ local loop = internal.load("train.loop", peri, internal, progress, measures, wat
 local batches = internal.load("train.batches", peri, internal, data)
 local prepare = internal.load("train.prepare", peri, internal, data, { measures = measures, checkpoint = checkpoint,
   loop = loop, batches = batches })
+local combinations = internal.load("learn.combinations", peri, internal)
+local together = internal.load("train.together", peri, internal, progress, combinations.explain)
+internal.together = together
 local estimator = internal.load("train.estimator", peri, internal, data, { prepare = prepare, loop = loop,
-  measures = measures })
+  measures = measures, together = together })
 
+local sweep = internal.load("train.sweep", peri, internal, data, { prepare = prepare, estimator = estimator,
+  together = together, combinations = combinations, aligned = input.aligned })
 local find = internal.load("train.find", peri, internal, data, { prepare = prepare, loop = loop })
 
 local classes = estimator.classes
@@ -87,6 +93,36 @@ Errors: unknown options, wrong values, shapes, labels that are not whole or, in 
 holds none of the model's parameters, a schedule of another optimizer; a checkpoint that is damaged or of another
 training, which changes nothing.]],
   estimator.fit, train)
+
+document("sweep", [[
+train.sweep{build = f, train = {X, y}, dev = {X, y}, seeds = n | {..}, params = {..}, epochs = 10, ..} -> result
+Trains many networks that differ in parameters and seeds, side by side on all threads, each bit for bit as if it were
+trained alone: as train.Classifier{build = f, params = p, seed = s, ..}:fit(X, y, {dev =}), or Regressor.
+build = function(p) return net, optimizer end makes each of them anew, as for Classifier; p = its parameters, n_features
+and n_classes or n_outputs. params = {name = {value, ..}}: all combinations, names in sorted order, the last one varies
+fastest; or a list of tables {{name = value}, ..}. A name that is an option of Classifier (batch_size, epochs, ..) is
+that option, all others are build's. seeds: so many, from 1 on, or a list; each combination is trained with each
+(1). What needs no Lua (mini-batches, steps of built-in layers, losses and optimizers) runs on one thread for each
+network; measures, schedules, early stopping and callbacks run in Lua, network by network. sample_weight, on_batch and
+layers in Lua are trained one network after the other.
+Options: those of Classifier but seed, and train, dev, sample_weight, task as of train.fit; monitor (what best is by:
+that of early_stopping, else 'dev_loss', or 'train_loss' without dev) with mode = 'min' or 'max' where it is one of
+metrics. progress = true shows how many networks are through.
+Fields, candidates in order: estimators (fitted), params, seeds, stopped (lists), epochs, best_epochs (k, int64), scores
+(k, float64: monitor at the epoch whose parameters the network has, NaN where it diverged); the histories of train.fit
+but seconds, k x epochs, float64, NaN behind an early end; monitor. results, best first, of equals the first:
+{estimator =, params =, seed =, score =, epochs =, stopped =, number = (of the candidate)}; best, best_params,
+best_seed, best_score. tostring gives a table of the best 20, and plot a picture.
+Errors: as fit and build, with the parameters and the seed that led to them; build that gives a network twice. After an
+error, also Ctrl-C, train.unfinished() gives the result of those that were through and those that were under way.]],
+  sweep.sweep, train)
+internal.set_class("train.swept", "Methods of a sweep", sweep.class)
+document("plot", [[
+result:plot{measure =, title =, ...} -> figure
+The mean over seeds of a history (that of monitor) over the epochs, with a band of one standard deviation to each side:
+a curve for each combination of parameters, of many the best 8. Of one combination, train beside dev. Further options:
+those of plot.figure.
+Errors: a measure that there is not.]], sweep.class.plot, sweep.class)
 
 document("unfinished", [[
 train.unfinished() -> m or nil

@@ -5,6 +5,7 @@
 
 #include "base/record.h"
 #include <perilune/perilune.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -83,8 +84,15 @@ struct peri_interrupt {
   atomic_size_t left; /* bytes of the context's budget that calls hold which it has left (ops/apart.h) */
 };
 
+/* What the shadows of a context and itself share while they work (peri_shadows_open). */
+struct peri_sharing {
+  pthread_mutex_t lock; /* of the budget, the free blocks, the counts of storages and references */
+};
+
 struct peri_context {
   const struct peri_kernels *kernels; /* the variant for this processor */
+  struct peri_context *home;          /* itself; of a shadow the context whose shadow it is */
+  struct peri_sharing *sharing;       /* of a shadow, and of a context while it has any; else NULL */
   int threads;
   const struct peri_blas *blas; /* between peri_blas_begin and peri_blas_end (base/blas.h), else NULL */
   bool keep_blas_threads;
@@ -101,7 +109,7 @@ struct peri_context {
   struct peri_node *dying_nodes; /* autograd: released, to be taken apart */
   bool burying;                  /* autograd: somebody is taking them apart */
   peri_recorder *recorder;       /* of a step that is to be replayed, or NULL */
-  uint64_t storages;             /* made so far: they are numbered */
+  uint64_t storages, plans;      /* made so far: they are numbered */
   uint64_t hooked;               /* how often scripts have given hooks to modules, or taken them */
   struct peri_walk *walk;        /* autograd: the walk back that runs; within a hook another may begin */
   bool detect_anomaly;           /* results and gradients are looked at for NaN and infinities (ops/anomaly.h) */
@@ -142,6 +150,20 @@ peri_status peri_clear(peri_context *context, void *block, size_t bytes);
 
 void peri_spare_add(peri_context *context, peri_spare *spare);
 void peri_spare_remove(peri_context *context, peri_spare *spare);
+
+/* ---- shadows ----
+ * A shadow is what one thread of a team computes in while others compute with tensors of the same context, its home:
+ * with a message, modes and a default stream of its own, and one thread. Kernels, memory, its budget, and what stops
+ * the computation are the home's, and so is every tensor that is made in it. While there are shadows, the home's
+ * memory is under a lock, packed matrices are neither made nor dropped, and nobody but the shadows computes; no two of
+ * them may use a storage to which one writes, or which is not a plan's (plan/plan.h, peri_plan_move). */
+peri_status peri_shadows_open(peri_context *home, int n, peri_context **shadows);
+void peri_shadows_close(int n, peri_context **shadows);
+/* The thread that calls works in the shadow from now on (NULL: no longer): what fails, or looks whether it is stopped,
+ * in the name of the home does so in that of the shadow. */
+void peri_shadow_enter(peri_context *shadow);
+/* The context itself, or the shadow of it that the thread works in: for who sets a mode of a tensor's context. */
+peri_context *peri_context_here(peri_context *context);
 
 /* ---- cancellation and threads ---- */
 bool peri_signalled(const peri_context *context, unsigned signals);

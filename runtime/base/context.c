@@ -59,6 +59,7 @@ peri_status peri_context_make(const peri_options *options, const struct peri_ker
   pthread_once(&process_once, peri_team_prepare);
   context->keep_blas_threads = chosen.keep_blas_threads != 0;
   context->kernels = kernels;
+  context->home = context;
   context->grad_mode = true;
   context->references = 1;
   context->limit = chosen.memory_limit != 0 ? chosen.memory_limit : machine_memory();
@@ -70,10 +71,28 @@ peri_status peri_context_make(const peri_options *options, const struct peri_ker
   return PERI_OK;
 }
 
-void peri_context_retain(peri_context *context) { context->references++; }
+static size_t count_reference(peri_context *context, size_t by) {
+  if (context->sharing == NULL) return context->references += by;
+  pthread_mutex_lock(&context->sharing->lock);
+  const size_t references = context->references += by;
+  pthread_mutex_unlock(&context->sharing->lock);
+  return references;
+}
+
+void peri_context_retain(peri_context *context) { count_reference(context, 1); }
+
+uint64_t peri_context_add_storage(peri_context *context, peri_context **home) {
+  struct peri_sharing *sharing = context->sharing;
+  *home = context = context->home;
+  if (sharing != NULL) pthread_mutex_lock(&sharing->lock);
+  context->references++;
+  const uint64_t number = ++context->storages;
+  if (sharing != NULL) pthread_mutex_unlock(&sharing->lock);
+  return number;
+}
 
 void peri_context_drop(peri_context *context) {
-  if (--context->references > 0) return;
+  if (count_reference(context, (size_t)-1) > 0) return;
   peri_memory_close(context);
   if (context->root >= 0) close(context->root);
   peri_interrupt_release(&context->interrupt);
@@ -86,6 +105,66 @@ void peri_context_release(peri_context **context) {
   *context = NULL;
 }
 
+/* ---- shadows ---- */
+
+static _Thread_local peri_context *entered; /* the shadow that this thread works in */
+
+void peri_shadow_enter(peri_context *shadow) { entered = shadow; }
+
+/* In whose name a thread speaks that computes in a context: of its home, in that of the shadow. */
+static peri_context *speaker(peri_context *context) {
+  return entered != NULL && entered->home == context ? entered : context;
+}
+
+peri_context *peri_context_here(peri_context *context) { return context->sharing == NULL ? context : speaker(context); }
+
+static void dress(peri_context *shadow, peri_context *home) {
+  shadow->kernels = home->kernels;
+  shadow->home = home;
+  shadow->sharing = home->sharing;
+  shadow->threads = 1;
+  shadow->keep_blas_threads = home->keep_blas_threads;
+  shadow->grad_mode = home->grad_mode;
+  shadow->interrupt = home->interrupt;
+  shadow->deadline = home->deadline;
+  shadow->hooked = home->hooked;
+  shadow->references = 1;
+  shadow->confined = home->confined;
+  shadow->root = home->root;
+  shadow->fail_after = -1;
+}
+
+static void end_sharing(peri_context *home) {
+  pthread_mutex_destroy(&home->sharing->lock);
+  free(home->sharing);
+  home->sharing = NULL;
+}
+
+void peri_shadows_close(int n, peri_context **shadows) {
+  if (shadows[0] != NULL) end_sharing(shadows[0]->home);
+  for (int i = 0; i < n; i++) free(shadows[i]);
+  memset(shadows, 0, (size_t)n * sizeof *shadows);
+}
+
+peri_status peri_shadows_open(peri_context *home, int n, peri_context **shadows) {
+  bool made = true;
+  memset(shadows, 0, (size_t)n * sizeof *shadows);
+  home->sharing = calloc(1, sizeof *home->sharing);
+  if (home->sharing == NULL) return peri_fail_memory(home, "out of memory");
+  pthread_mutex_init(&home->sharing->lock, NULL);
+  for (int i = 0; i < n && made; i++) {
+    shadows[i] = calloc(1, sizeof **shadows);
+    made = shadows[i] != NULL;
+    if (made) dress(shadows[i], home);
+  }
+  if (made) return PERI_OK;
+  if (shadows[0] == NULL) end_sharing(home);
+  peri_shadows_close(n, shadows);
+  return peri_fail_memory(home, "out of memory");
+}
+
+/* ---- messages ---- */
+
 /* C writes the sign that a NaN happens to have; what a message quotes stands in quotes or after other letters. */
 static void drop_sign_of_nan(char *message) {
   for (char *at = message; (at = strstr(at, " -nan")) != NULL; at++) memmove(at + 1, at + 2, strlen(at + 2) + 1);
@@ -93,6 +172,7 @@ static void drop_sign_of_nan(char *message) {
 
 peri_status peri_fail(peri_context *context, peri_status status, const char *format, ...) {
   va_list arguments;
+  context = speaker(context);
   va_start(arguments, format);
   vsnprintf(context->message, sizeof context->message, format, arguments);
   va_end(arguments);
@@ -103,6 +183,7 @@ peri_status peri_fail(peri_context *context, peri_status status, const char *for
 peri_status peri_fail_memory(peri_context *context, const char *format, ...) {
   va_list arguments;
   int used = 0;
+  context = speaker(context);
   if (context->operation != NULL) {
     used =
         snprintf(context->message, sizeof context->message, "%s%s: ", context->operation, context->in_place ? "_" : "");
@@ -153,8 +234,9 @@ void peri_set_deadline(peri_context *context, double seconds) {
 
 /* What is rare: something stands in the interrupt. */
 bool peri_signalled(const peri_context *context, unsigned signals) {
+  context = speaker((peri_context *)(uintptr_t)context);
   if (signals & PERI_SIGNAL_COUNT) {
-    peri_context *counting = (peri_context *)(uintptr_t)context;
+    peri_context *counting = context->home;
     if (atomic_fetch_add(&counting->looks, 1) + 1 == counting->raise_at) peri_cancel(counting);
   }
   if ((signals & PERI_SIGNAL_CLOCK) && !(signals & PERI_SIGNAL_DEADLINE) && peri_now() >= context->deadline)

@@ -156,20 +156,34 @@ static bool drop_spares(peri_context *context) {
   return dropped;
 }
 
-peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
-  *out = NULL;
-  if (bytes == 0) return PERI_OK;
+static peri_status alloc_here(peri_context *context, size_t bytes, void **out) {
   if (context->fail_after >= 0 && context->fail_after-- == 0) {
     context->fail_after = 0; /* and so does every later one */
     return out_of_memory(context, bytes);
   }
   void *block = take_block(context, bytes);
-  if (block == NULL && drop_spares(context)) block = take_block(context, bytes);
+  if (block == NULL && context->sharing == NULL && drop_spares(context)) block = take_block(context, bytes);
   if (block == NULL) return out_of_memory(context, bytes);
   context->in_use += bytes;
   note_peak(context);
   *out = block;
   return PERI_OK;
+}
+
+/* The same for a shadow, or beside shadows: it is the home's memory, one at a time. */
+static peri_status alloc_shared(peri_context *context, size_t bytes, void **out) {
+  struct peri_sharing *sharing = context->sharing;
+  pthread_mutex_lock(&sharing->lock);
+  peri_status status = alloc_here(context->home, bytes, out);
+  pthread_mutex_unlock(&sharing->lock);
+  return status;
+}
+
+peri_status peri_alloc(peri_context *context, size_t bytes, void **out) {
+  *out = NULL;
+  if (bytes == 0) return PERI_OK;
+  if (context->sharing != NULL) return alloc_shared(context, bytes, out);
+  return alloc_here(context, bytes, out);
 }
 
 peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, void **out) {
@@ -179,8 +193,7 @@ peri_status peri_alloc_array(peri_context *context, size_t count, size_t size, v
   return peri_alloc(context, bytes, out);
 }
 
-void peri_free(peri_context *context, void *block, size_t bytes) {
-  if (block == NULL) return;
+static void free_here(peri_context *context, void *block, size_t bytes) {
   context->in_use -= bytes;
   size_t rounded = 0, most = context->in_use + CACHE_FLOOR;
   int class = bytes <= LARGEST_CLASS ? size_class(bytes, &rounded) : -1;
@@ -193,6 +206,18 @@ void peri_free(peri_context *context, void *block, size_t bytes) {
   context->free_blocks[class] = block;
   context->cached += rounded;
   if (context->cached > most) empty_cache(context);
+}
+
+void peri_free(peri_context *context, void *block, size_t bytes) {
+  if (block == NULL) return;
+  struct peri_sharing *sharing = context->sharing;
+  if (sharing == NULL) {
+    free_here(context, block, bytes);
+    return;
+  }
+  pthread_mutex_lock(&sharing->lock);
+  free_here(context->home, block, bytes);
+  pthread_mutex_unlock(&sharing->lock);
 }
 
 bool peri_memory_claim(peri_context *context, size_t bytes) {

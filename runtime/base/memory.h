@@ -12,6 +12,8 @@ peri_status peri_context_make(const peri_options *options, const struct peri_ker
 /* A context lives as long as its owner or one of its storages. */
 void peri_context_retain(peri_context *context);
 void peri_context_drop(peri_context *context);
+/* One storage more of the context or, of a shadow, its home: a reference to that, which is *home, and its number. */
+uint64_t peri_context_add_storage(peri_context *context, peri_context **home);
 /* Gives every cached block back to the system. */
 void peri_memory_close(peri_context *context);
 

@@ -228,7 +228,10 @@ peri_status peri_parallel(peri_context *context, int64_t pieces, peri_body body,
     atomic_store(&team.taken, false);
     return peri_check_cancel(context);
   }
+  const int number = worker_number;
+  if (context->home != context) worker_number = 0; /* scratch space is for the one thread that a shadow has */
   for (int64_t piece = 0; piece < pieces && !peri_cancelled(context); piece++) body(arg, piece);
+  worker_number = number;
   return peri_check_cancel(context);
 }
 

@@ -48,27 +48,36 @@ double peri_measure_r_squared(int64_t n, const double *truth, const double *resi
   return peri_measure_r_squared_of(residual, constant ? 0 : total); /* whose mean is rounded */
 }
 
-/* The place, from 0, of the largest of k numbers at x. */
-static int64_t largest(peri_dtype dtype, const char *x, int64_t stride, int64_t k) {
-  int64_t place = 0;
-  double best = -HUGE_VAL;
-  for (int64_t j = 0; j < k; j++) {
-    double value = dtype == PERI_FLOAT64 ? ((const double *)(const void *)x)[j * stride]
-                                         : (double)((const float *)(const void *)x)[j * stride];
-    if (value > best || (isnan(value) && !isnan(best))) {
-      best = value;
-      place = j;
-    }
+/* The place, from 0, of the largest of k numbers at x; a NaN is larger. Without branches, which scores of a net that
+ * learns let nobody foresee. */
+#define LARGEST(name, T)                                                                                               \
+  static inline int64_t name(const void *from, int64_t stride, int64_t k) {                                            \
+    const T *x = from;                                                                                                 \
+    int64_t place = 0;                                                                                                 \
+    T best = x[0];                                                                                                     \
+    for (int64_t j = 1; j < k; j++) {                                                                                  \
+      const T value = x[j * stride];                                                                                   \
+      const bool larger = (value > best) | ((value != value) & (best == best));                                        \
+      place = larger ? j : place;                                                                                      \
+      best = larger ? value : best;                                                                                    \
+    }                                                                                                                  \
+    return place;                                                                                                      \
   }
-  return place;
-}
+LARGEST(largest_float, float)
+LARGEST(largest_double, double)
 
 double peri_measure_hits(const peri_measure_scores *s, const double *weights) {
-  int64_t row_bytes = s->row_stride * (int64_t)peri_dtype_size(s->dtype);
+  const bool wide = s->dtype == PERI_FLOAT64;
+  const int64_t row_bytes = s->row_stride * (int64_t)peri_dtype_size(s->dtype);
+  const char *row = s->scores;
   double right = 0;
-  for (int64_t i = 0; i < s->n; i++) {
-    int64_t best = largest(s->dtype, (const char *)s->scores + i * row_bytes, s->column_stride, s->k);
-    if (s->truth[i * s->truth_stride] == best + 1) right += weight_of(weights, i);
+  for (int64_t i = 0; i < s->n && s->k > 0; i++, row += row_bytes) {
+    const int64_t best = (wide ? largest_double : largest_float)(row, s->column_stride, s->k);
+    const bool hit = s->truth[i * s->truth_stride] == best + 1;
+    if (weights == NULL)
+      right += hit;
+    else if (hit)
+      right += weights[i];
   }
   return right;
 }

@@ -109,6 +109,22 @@ peri_status peri_cross_entropy(peri_context *context, peri_dtype dtype, int64_t 
 peri_status peri_cross_entropy_backward(peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *g,
                                         int64_t g_step, double scale, const void *p, const int64_t *target, void *gx);
 
+/* ---- lanes: PERI_LANES networks, or fewer, side by side (plan/lanes.h): number i of lane l stands at
+ * i * PERI_LANES + l. Each lane has the bits that it would have by itself. ---- */
+#define PERI_LANES         16
+#define PERI_LANES_MOST    16384 /* elements of a tensor of one network: what is not cut */
+#define PERI_LANES_LONGEST 1024  /* numbers of one sum */
+#define PERI_LANES_CLASSES 31
+/* As peri_reduce_sum, divided by a number; float dtypes. n is at most PERI_LANES_LONGEST where inner is 1. */
+void peri_sum_lanes(const peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                    double divisor, const void *x, void *y);
+/* As peri_cross_entropy, of at most PERI_LANES_CLASSES classes; p is not NULL. g has a number for each lane. */
+void peri_cross_entropy_lanes(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
+                              const int64_t *target, void *loss, void *p);
+void peri_cross_entropy_lanes_backward(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n,
+                                       const void *g, int64_t g_step, double scale, const void *p,
+                                       const int64_t *target, void *gx);
+
 /* ---- pooling: x is planes x rows x columns, y has a value for each window; contiguous, float dtypes ---- */
 /* The windows along one dimension: number i has the places i * stride - padding + k * dilation of [0, n), k from 0
  * below size. At least one lies there. */

@@ -289,8 +289,23 @@ static inline peri_status run(peri_context *context, reduce_job job) {
   return run_cut(context, &job);
 }
 
+/* A sum that is not cut, of one block: what small steps have most of, without the frame. */
+static peri_status sum_block(peri_context *context, peri_dtype dtype, int64_t n, int64_t inner, const void *x,
+                             void *y) {
+  double sums[PERI_REDUCE_COLUMNS]; /* or int64 */
+  PERI_TRY(peri_check_cancel(context));
+  context->kernels->rows->reduce->sum[dtype](n, inner, inner, x, sums);
+  if (dtype == PERI_FLOAT32)
+    put_doubles(dtype, inner, sums, y, 0);
+  else
+    memcpy(y, sums, (size_t)inner * sizeof *sums);
+  return PERI_OK;
+}
+
 peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                             const void *x, void *y) {
+  if (outer == 1 && n > 0 && inner > 0 && inner <= PERI_REDUCE_COLUMNS && n <= PERI_GRAIN / inner)
+    return sum_block(context, dtype, n, inner, x, y);
   return run(context,
              (reduce_job){.kind = SUM, .dtype = dtype, .outer = outer, .n = n, .inner = inner, .x = x, .y = y});
 }
@@ -389,4 +404,51 @@ peri_status peri_reduce_norm(peri_context *context, peri_dtype dtype, int64_t ou
                                                  .root = true});
   peri_free(context, zeros, bytes);
   return status;
+}
+
+/* ---- lanes ---- */
+
+/* Short runs are added plainly, longer ones by the kernel, lane by lane. */
+#define PLAIN 32
+
+static void sum_runs(const peri_context *context, peri_dtype dtype, int64_t n, const void *x, double *sums) {
+  const float *f = x;
+  const double *d = x;
+  union {
+    float f[PERI_LANES_LONGEST];
+    double d[PERI_LANES_LONGEST];
+  } run;
+  for (int l = 0; l < PERI_LANES; l++) sums[l] = 0;
+  for (int64_t i = 0; i < n && n < PLAIN; i++) {
+    for (int l = 0; l < PERI_LANES; l++)
+      sums[l] += dtype == PERI_FLOAT32 ? (double)f[i * PERI_LANES + l] : d[i * PERI_LANES + l];
+  }
+  for (int l = 0; l < PERI_LANES && n >= PLAIN; l++) {
+    for (int64_t i = 0; i < n; i++) {
+      if (dtype == PERI_FLOAT32)
+        run.f[i] = f[i * PERI_LANES + l];
+      else
+        run.d[i] = d[i * PERI_LANES + l];
+    }
+    context->kernels->rows->reduce->sum[dtype](n, 1, 1, &run, &sums[l]);
+  }
+}
+
+void peri_sum_lanes(const peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
+                    double divisor, const void *x, void *y) {
+  const int64_t columns = inner * PERI_LANES;
+  const size_t size = size_of(dtype);
+  double sums[PERI_REDUCE_COLUMNS];
+  for (int64_t o = 0; o < outer; o++) {
+    const char *from = (const char *)x + (size_t)(o * n * columns) * size;
+    for (int64_t j = 0, width; j < columns; j += width) {
+      width = peri_min(PERI_REDUCE_COLUMNS, columns - j);
+      if (inner == 1)
+        sum_runs(context, dtype, n, from, sums);
+      else
+        context->kernels->rows->reduce->sum[dtype](n, columns, width, from + (size_t)j * size, sums);
+      for (int64_t c = 0; c < width; c++) sums[c] /= divisor;
+      put_doubles(dtype, width, sums, y, o * columns + j);
+    }
+  }
 }

@@ -32,6 +32,10 @@ static PERI_ALWAYS_INLINE void FN(sum_columns)(int64_t n, int64_t stride, int64_
                                                const double *centre, double *sum, int power) {
   double block[PERI_REDUCE_COLUMNS], error[PERI_REDUCE_COLUMNS];
   for (int64_t j = 0; j < width; j++) sum[j] = error[j] = 0;
+  if (n <= BLOCK) { /* all of it, without an error */
+    FN(sum_block)(n, stride, width, x, centre, sum, power);
+    return;
+  }
   for (int64_t i = 0; i < n; i += BLOCK) {
     for (int64_t j = 0; j < width; j++) block[j] = 0;
     FN(sum_block)(peri_min(BLOCK, n - i), stride, width, x + i * stride, centre, block, power);

@@ -42,6 +42,11 @@ typedef struct peri_softmax_kernels {
                                      void *p);
   void (*cross_entropy_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
                                               const void *p, const int64_t *target, void *gx);
+  /* of networks in lanes */
+  void (*cross_entropy_lanes[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss,
+                                           void *p);
+  void (*cross_entropy_lanes_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step,
+                                                    double scale, const void *p, const int64_t *target, void *gx);
 } peri_softmax_kernels;
 
 /* ---- pooling of planes, one behind the other; as the drivers in kernels.h ---- */
@@ -96,7 +101,6 @@ typedef struct peri_cell_kernels {
 
 /* ---- runs of n elements ---- */
 typedef struct peri_run_kernels {
-  void (*add[PERI_ARITHMETICS])(int64_t n, const void *x, void *y); /* y += x */
   /* as peri_drop and peri_drop_back; u is the uniform numbers */
   void (*drop[PERI_FLOATS])(int64_t n, double p, double scale, const void *u, const void *x, void *y, void *kept);
   void (*drop_back[PERI_FLOATS])(int64_t n, double scale, const void *g, const void *kept, void *gx);

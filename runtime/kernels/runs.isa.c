@@ -2,27 +2,6 @@
 #include "kernels/isa.h"
 #include "kernels/rows.h"
 
-static void add_f32(int64_t n, const void *x, void *y) {
-  const float *from = x;
-  float *to = y;
-  PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) to[i] += from[i];
-}
-
-static void add_f64(int64_t n, const void *x, void *y) {
-  const double *from = x;
-  double *to = y;
-  PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) to[i] += from[i];
-}
-
-static void add_i64(int64_t n, const void *x, void *y) {
-  const uint64_t *from = x; /* wraps around */
-  uint64_t *to = y;
-  PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) to[i] += from[i];
-}
-
 #define DROPS(T, FN)                                                                                                   \
   static void FN(drop)(int64_t n, double p, double scale, const void *u, const void *x, void *y, void *kept) {         \
     const T *us = u, *xs = x, below = (T)p, by = (T)scale;                                                             \
@@ -44,5 +23,5 @@ static void add_i64(int64_t n, const void *x, void *y) {
 DROPS(float, F32)
 DROPS(double, F64)
 
-const peri_run_kernels PERI_ISA_NAME(peri_run_kernels) = {
-    .add = {add_f32, add_f64, add_i64}, .drop = {drop_f32, drop_f64}, .drop_back = {drop_back_f32, drop_back_f64}};
+const peri_run_kernels PERI_ISA_NAME(peri_run_kernels) = {.drop = {drop_f32, drop_f64},
+                                                          .drop_back = {drop_back_f32, drop_back_f64}};

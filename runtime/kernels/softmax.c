@@ -142,3 +142,16 @@ peri_status peri_cross_entropy_backward(peri_context *context, peri_dtype dtype,
   job.y = gx;
   return run_job(context, &job, cross_entropy_backward_piece);
 }
+
+/* ---- lanes ---- */
+
+void peri_cross_entropy_lanes(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
+                              const int64_t *target, void *loss, void *p) {
+  softmax_kernels(context)->cross_entropy_lanes[dtype](rows, n, x, target, loss, p);
+}
+
+void peri_cross_entropy_lanes_backward(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n,
+                                       const void *g, int64_t g_step, double scale, const void *p,
+                                       const int64_t *target, void *gx) {
+  softmax_kernels(context)->cross_entropy_lanes_backward[dtype](rows, n, g, g_step, scale, p, target, gx);
+}

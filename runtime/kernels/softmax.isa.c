@@ -36,4 +36,6 @@ const peri_softmax_kernels PERI_ISA_NAME(peri_softmax_kernels) = {
     .log_softmax_backward = FLOATS(log_softmax_backward),
     .cross_entropy = FLOATS(cross_entropy),
     .cross_entropy_backward = FLOATS(cross_entropy_backward),
+    .cross_entropy_lanes = FLOATS(cross_entropy_lanes),
+    .cross_entropy_lanes_backward = FLOATS(cross_entropy_lanes_backward),
 };

@@ -83,18 +83,32 @@ static double FN(total)(int64_t n, const T *x) {
   return sum;
 }
 
+/* The same of a row, and its largest element; short rows are many, and cost what a call does. */
+static PERI_ALWAYS_INLINE double FN(sum_row)(int64_t n, const T *x) {
+  double sum = 0;
+  if (n >= FOLD) return FN(total)(n, x);
+  for (int64_t j = 0; j < n; j++) sum += (double)x[j];
+  return sum;
+}
+static PERI_ALWAYS_INLINE T FN(largest)(int64_t n, const T *x) {
+  T most = x[0];
+  if (n >= FOLD) return FN(row_max)(n, x);
+  for (int64_t j = 1; j < n; j++) most = FN(larger)(most, x[j]);
+  return most;
+}
+
 /* Rows that stay in the first-level cache while all passes go over them. */
 static PERI_ALWAYS_INLINE int64_t FN(rows_at_once)(int64_t n) { return peri_max(1, AT_ONCE / n); }
 
 static PERI_ALWAYS_INLINE void FN(softmax_rows)(int64_t rows, int64_t n, const T *in, T *out) {
   for (int64_t r = 0; r < rows; r++) {
-    T most = FN(row_max)(n, in + r * n);
+    T most = FN(largest)(n, in + r * n);
     PERI_INDEPENDENT
     for (int64_t j = 0; j < n; j++) out[r * n + j] = in[r * n + j] - most;
   }
   FN(exp_run)(rows * n, out);
   for (int64_t r = 0; r < rows; r++) {
-    T sum = (T)FN(total)(n, out + r * n);
+    T sum = (T)FN(sum_row)(n, out + r * n);
     for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
   }
 }
@@ -148,6 +162,24 @@ static void FN(log_softmax_backward)(int64_t rows, int64_t n, const void *gy, co
   }
 }
 
+/* Exponentials become probabilities, and losses, which are x_target - most, what they are to be. The logarithms are one
+ * loop over whole vectors. */
+#define AT_ONE_TIME 64
+static void FN(end_rows)(int64_t rows, int64_t n, T *p, T *losses) {
+  enum { RUN = 64 / sizeof(T) };
+  T sums[AT_ONE_TIME];
+  const int64_t whole = (rows + RUN - 1) & -(int64_t)RUN;
+  for (int64_t r = 0; r < rows; r++, p += n) {
+    T sum = (T)FN(sum_row)(n, p);
+    for (int64_t j = 0; j < n; j++) p[j] /= sum;
+    sums[r] = sum;
+  }
+  for (int64_t r = rows; r < whole; r++) sums[r] = 1;
+  PERI_INDEPENDENT
+  for (int64_t r = 0; r < whole; r++) sums[r] = LOG(sums[r]);
+  for (int64_t r = 0; r < rows; r++) losses[r] = sums[r] - losses[r];
+}
+
 static void FN(cross_entropy)(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss, void *p) {
   const T *in = x;
   T *losses = loss, *out = p;
@@ -159,17 +191,16 @@ static void FN(cross_entropy)(int64_t rows, int64_t n, const void *x, const int6
     return;
   }
   for (int64_t r = 0; r < rows; r++) {
-    T most = FN(row_max)(n, in + r * n);
+    T most = FN(largest)(n, in + r * n);
     for (int64_t j = 0; j < n; j++) out[r * n + j] = in[r * n + j] - most;
     losses[r] = out[r * n + target[r]];
   }
   FN(exp_run)(rows * n, out);
-  for (int64_t r = 0; r < rows; r++) {
-    T sum = (T)FN(total)(n, out + r * n);
-    losses[r] = LOG(sum) - losses[r];
-    for (int64_t j = 0; j < n; j++) out[r * n + j] /= sum;
-  }
+  for (int64_t r = 0; r < rows; r += AT_ONE_TIME)
+    FN(end_rows)(peri_min(AT_ONE_TIME, rows - r), n, out + r * n, losses + r);
 }
+
+#undef AT_ONE_TIME
 
 static void FN(cross_entropy_backward)(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
                                        const void *p, const int64_t *target, void *gx) {
@@ -183,3 +214,59 @@ static void FN(cross_entropy_backward)(int64_t rows, int64_t n, const void *g, i
     out[target[r]] = at_target;
   }
 }
+
+/* ---- lanes: the same of rows of few classes, whose sums are plain ones, for networks side by side ---- */
+
+#define EACH(l)                                                                                                        \
+  PERI_INDEPENDENT                                                                                                     \
+  for (int l = 0; l < PERI_LANES; l++)
+
+static void FN(cross_entropy_lanes)(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss,
+                                    void *p) {
+  const T *in = x;
+  T *losses = loss, *out = p;
+  for (int64_t r = 0; r < rows; r++, in += n * PERI_LANES, out += n * PERI_LANES) {
+    T most[PERI_LANES];
+    memcpy(most, in, sizeof most);
+    for (int64_t j = 1; j < n; j++) {
+      EACH(l) most[l] = FN(larger)(most[l], in[j * PERI_LANES + l]);
+    }
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) out[j * PERI_LANES + l] = in[j * PERI_LANES + l] - most[l];
+    }
+    for (int l = 0; l < PERI_LANES; l++) losses[r * PERI_LANES + l] = out[target[r * PERI_LANES + l] * PERI_LANES + l];
+  }
+  FN(exp_run)(rows * n * PERI_LANES, p);
+  out = p;
+  for (int64_t r = 0; r < rows; r++, out += n * PERI_LANES, losses += PERI_LANES) {
+    double sum[PERI_LANES] = {0};
+    T rounded[PERI_LANES];
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) sum[l] += (double)out[j * PERI_LANES + l];
+    }
+    EACH(l) rounded[l] = (T)sum[l];
+    EACH(l) losses[l] = LOG(rounded[l]) - losses[l];
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) out[j * PERI_LANES + l] /= rounded[l];
+    }
+  }
+}
+
+static void FN(cross_entropy_lanes_backward)(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
+                                             const void *p, const int64_t *target, void *gx) {
+  const T *gs = g, *ps = p;
+  T *out = gx;
+  for (int64_t r = 0; r < rows; r++, gs += g_step * PERI_LANES, ps += n * PERI_LANES, out += n * PERI_LANES) {
+    T factor[PERI_LANES];
+    EACH(l) factor[l] = gs[l] * (T)scale;
+    for (int64_t j = 0; j < n; j++) {
+      EACH(l) out[j * PERI_LANES + l] = factor[l] * ps[j * PERI_LANES + l];
+    }
+    for (int l = 0; l < PERI_LANES; l++) {
+      const int64_t at = target[r * PERI_LANES + l] * PERI_LANES + l;
+      out[at] = factor[l] * (ps[at] - (T)1);
+    }
+  }
+}
+
+#undef EACH

@@ -356,11 +356,17 @@ static PERI_ALWAYS_INLINE double asinh_f64(double x) {
   return __builtin_copysign(large ? log + 0x1.62e42fefa39efp-1 : log, x);
 }
 
+/* log1p(t + sqrt(2 t + t^2)) with t = x - 1, and what the square, the root and the sum are rounded by */
 static PERI_ALWAYS_INLINE double acosh_f64(double x) {
   double t = x - 1.0;
   bool large = x > 0x1p28;
-  double log = log1p_f64(large ? t : t + __builtin_sqrt(madd_f64(t, t, 2.0 * t)));
-  log = large ? log + 0x1.62e42fefa39efp-1 : log;
+  double bounded = large || !(t > 0.0) ? 1.0 : t, twice = 2.0 * bounded, square = madd_f64(bounded, bounded, twice);
+  double root = __builtin_sqrt(square), sum = bounded + root;
+  double square_rest = madd_f64(bounded, bounded, twice - square);
+  double root_rest = (square_rest - product_error_f64(root, root, square)) / (2.0 * root);
+  double rest = (bounded - (sum - root)) + root_rest;
+  double log = log1p_f64(large ? t : sum) + (large ? 0x1.62e42fefa39efp-1 : rest / (1.0 + sum));
+  log = t == 0.0 ? 0.0 : log;
   return x >= 1.0 ? log : (double)NAN;
 }
 

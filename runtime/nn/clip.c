@@ -129,7 +129,7 @@ static void change_all(int64_t n, peri_tensor *const *parameters, change c) {
   for (int64_t i = 0; i < n; i++) {
     peri_tensor *g = parameters[i]->grad;
     if (g == NULL) continue;
-    peri_context *context = peri_tensor_context(g);
+    peri_context *context = peri_context_here(peri_tensor_context(g));
     const bool shielded = context->shielded;
     peri_iterator iterator;
     c.dtype = g->layout.dtype;
@@ -167,7 +167,7 @@ static size_t clipping_bytes(int64_t n) { return sizeof(clipping) + (size_t)n * 
 static peri_status clip_again(void *object) {
   const clipping *c = object;
   double norm;
-  if (c->power != 0) return clip(c->context, c->n, c->parameters, c->limit, c->power, &norm);
+  if (c->power != 0) return clip(peri_context_here(c->context), c->n, c->parameters, c->limit, c->power, &norm);
   change_all(c->n, c->parameters, (change){.clamps = true, .number = c->limit});
   return PERI_OK;
 }

@@ -53,7 +53,7 @@ static void fill_row(void *arg, int64_t n, char *const *data, const ptrdiff_t *s
 }
 
 static void fill_strided(peri_tensor *x) {
-  peri_context *context = peri_tensor_context(x);
+  peri_context *context = peri_context_here(peri_tensor_context(x));
   peri_iterator iterator;
   double zero = 0;
   peri_iterator_open(&iterator, x->layout.ndim, x->layout.shape, 2, (const peri_view *[]){&x->view, &x->view});

@@ -74,6 +74,7 @@ static peri_status grad_tuned(peri_backward *B) {
       .params = {{"x", PERI_KIND_TENSOR}, params_},                                                                    \
       .infer = infer_tuned,                                                                                            \
       .run = run_tuned,                                                                                                \
+      .run_lanes = run_tuned,                                                                                          \
       .grad = grad_tuned,                                                                                              \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
@@ -103,6 +104,7 @@ const peri_op peri_op_gelu = {
                {"approximate", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "none tanh"}},
     .infer = peri_infer_floats,
     .run = run_gelu,
+    .run_lanes = run_gelu,
     .grad = grad_gelu,
     .low = -3,
     .high = 3,

@@ -41,7 +41,7 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
 /* ---- checks that hold for every row ---- */
 
 static inline bool is_foreign(const peri_call *call, const peri_tensor *x) {
-  return (x->storage->context != call->context) | (x->storage->barred != 0);
+  return (x->storage->context != call->context->home) | (x->storage->barred != 0);
 }
 
 /* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or that

@@ -184,7 +184,11 @@ static peri_status run_fused(const void *note, peri_tensor *const *tensors) {
 peri_value peri_fused_gradient(peri_backward *B, peri_loops *l, peri_tensor *g, peri_tensor *x, peri_tensor *y) {
   peri_tensor *gx = NULL;
   peri_layout layout;
-  fused f = {.l = *l, .n = l->three != NULL ? 3 : 2};
+  fused f;
+  memset(&f, 0, sizeof f); /* notes of plans are compared byte by byte */
+  f.l = *l;
+  f.l.numbers = NULL;
+  f.n = l->three != NULL ? 3 : 2;
   if (l->numbers != NULL) memcpy(f.numbers, l->numbers, sizeof f.numbers);
   peri_layout_set(&layout, g->layout.dtype, g->layout.ndim, g->layout.shape);
   peri_status status = peri_tensor_empty(B->context, &layout, &gx);
@@ -414,6 +418,7 @@ static peri_status grad_binary(peri_backward *B) {
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
       .infer = infer_unary,                                                                                            \
       .run = run_unary,                                                                                                \
+      .run_lanes = run_unary,                                                                                          \
       .grad = GRAD_##saves_(grad_unary),                                                                               \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
@@ -440,6 +445,7 @@ static peri_status grad_binary(peri_backward *B) {
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
       .infer = infer_binary,                                                                                           \
       .run = run_binary,                                                                                               \
+      .run_lanes = run_binary,                                                                                         \
       .grad = GRAD_##saves_(grad_binary),                                                                              \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \

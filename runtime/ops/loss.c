@@ -84,20 +84,50 @@ static peri_status run_cross_entropy(peri_call *call) {
   return reduce_losses(call, rows, losses, call->args[2].integer);
 }
 
+/* In lanes: classes, as few as short sums take, of rows that are reduced. */
+static bool fits_lanes(const peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  return call->note[0] && x->shape[0] > 0 && x->shape[0] <= PERI_LANES_LONGEST && x->shape[1] <= PERI_LANES_CLASSES &&
+         call->args[2].integer != PERI_REDUCE_NONE && call->outputs[1].tensor != NULL;
+}
+
+static void reduce_lanes(peri_call *call, int64_t n, const char *losses) {
+  const double divisor = call->args[2].integer == PERI_REDUCE_MEAN ? (double)n : 1;
+  peri_sum_lanes(call->context, call->dtype, 1, n, 1, divisor, losses, call->outputs[0].tensor->data);
+}
+
+static peri_status run_lanes(peri_call *call) {
+  peri_tensor *x;
+  const int64_t rows = call->args[0].tensor->layout.shape[0], n = call->args[0].tensor->layout.shape[1], *target;
+  PERI_TRY(peri_tensor_contiguous(call->args[0].tensor, &x));
+  peri_status status = peri_index_from_zero(call, 1, &target);
+  if (status == PERI_OK) {
+    char *losses = (char *)call->workspace + (size_t)(rows * PERI_LANES) * sizeof(int64_t);
+    peri_cross_entropy_lanes(call->context, call->dtype, rows, n, x->data, target, losses,
+                             call->outputs[1].tensor->data);
+    reduce_lanes(call, rows, losses);
+  }
+  peri_tensor_release(&x);
+  return status;
+}
+
 /* What the mean divides the gradient of each of n losses by. */
 static double divisor(const peri_backward *B, int64_t n) {
   return B->args[2].integer == PERI_REDUCE_MEAN ? (double)n : 1;
 }
 
+#define FEW_ROWS 128 /* whose targets stand on the stack */
 static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0], *own_g;
-  int64_t rows = p->layout.shape[0], *target;
-  void *block;
-  size_t bytes = (size_t)rows * sizeof(int64_t);
+  int64_t rows = p->layout.shape[0], few[FEW_ROWS], *target = few;
+  void *block = NULL;
+  size_t bytes = rows > FEW_ROWS ? (size_t)rows * sizeof(int64_t) : 0;
   peri_layout layout;
   peri_layout_set(&layout, p->layout.dtype, 2, p->layout.shape);
-  PERI_TRY(peri_alloc(B->context, bytes, &block));
-  target = block;
+  if (bytes > 0) {
+    PERI_TRY(peri_alloc(B->context, bytes, &block));
+    target = block;
+  }
   peri_status status = peri_index_shift(B->args[1].tensor, target);
   if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
   if (status == PERI_OK) {
@@ -109,7 +139,21 @@ static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
     }
     peri_tensor_release(&own_g);
   }
-  peri_free(B->context, block, bytes);
+  if (block != NULL) peri_free(B->context, block, bytes);
+  return status;
+}
+
+static peri_status grad_lanes(const peri_backward *B, peri_tensor *const *answers) {
+  const peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0];
+  const int64_t rows = p->layout.shape[0], n = p->layout.shape[1];
+  const size_t bytes = (size_t)(rows * PERI_LANES) * sizeof(int64_t);
+  void *target;
+  PERI_TRY(peri_alloc(B->context, bytes, &target));
+  peri_status status = peri_index_shift(B->args[1].tensor, target);
+  if (status == PERI_OK)
+    peri_cross_entropy_lanes_backward(B->context, p->layout.dtype, rows, n, g->data, 0, 1 / divisor(B, rows), p->data,
+                                      target, answers[0]->data);
+  peri_free(B->context, target, bytes);
   return status;
 }
 
@@ -155,6 +199,9 @@ const peri_op peri_op_cross_entropy_rows = {
     .infer = infer_rows,
     .run = run_cross_entropy,
     .grad = grad_cross_entropy,
+    .run_lanes = run_lanes,
+    .lanes_fit = fits_lanes,
+    .grad_lanes = grad_lanes,
     .doc = "cross_entropy_rows(input, target, {reduction = 'mean'}) -> tensor\n"
            "cross_entropy of a matrix without weights, of targets that are checked.",
 };
@@ -197,6 +244,23 @@ static peri_status run_mse(peri_call *call) {
   return reduction == PERI_REDUCE_NONE ? PERI_OK : reduce_losses(call, n, squares.data, reduction);
 }
 
+static bool mse_fits_lanes(const peri_call *call) {
+  return call->args[2].integer != PERI_REDUCE_NONE && call->args[0].tensor->layout.numel <= PERI_LANES_LONGEST;
+}
+
+static peri_status run_mse_lanes(peri_call *call) {
+  const peri_elementwise_kernels *kernels = call->context->kernels->elementwise;
+  const peri_tensor *x = call->args[0].tensor, *target = call->args[1].tensor;
+  peri_view squares = {.data = call->workspace};
+  difference loops = {kernels->binary[PERI_BINARY_sub][call->dtype], kernels->unary[PERI_UNARY_square][call->dtype]};
+  peri_iterator it;
+  peri_layout_set(&squares.layout, call->dtype, x->layout.ndim, x->layout.shape);
+  peri_iterator_open(&it, x->layout.ndim, x->layout.shape, 3, (const peri_view *[]){&squares, &x->view, &target->view});
+  PERI_TRY(peri_iterate(call->context, &it, squared_difference, &loops));
+  reduce_lanes(call, x->layout.numel / PERI_LANES, squares.data);
+  return PERI_OK;
+}
+
 /* 2 (input - target) g, divided by the count for the mean */
 static peri_status grad_mse(peri_backward *B) {
   peri_value x = peri_of(B->args[0].tensor), target = peri_of(B->args[1].tensor), g = peri_of(B->grad_outputs[0]);
@@ -215,6 +279,8 @@ const peri_op peri_op_mse_loss = {
     .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, PERI_REDUCTION_PARAM},
     .infer = infer_mse,
     .run = run_mse,
+    .run_lanes = run_mse_lanes,
+    .lanes_fit = mse_fits_lanes,
     .grad = grad_mse,
     .low = -2,
     .high = 2,

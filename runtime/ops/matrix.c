@@ -104,37 +104,79 @@ static void batch_strides(const peri_layout *x, int dims, int64_t *strides) {
   }
 }
 
-static peri_status run_matmul(peri_call *call) {
-  peri_view left = as_at_least_matrix(call->args[0].tensor, true),
-            right = as_at_least_matrix(call->args[1].tensor, false);
-  peri_tensor *y = call->outputs[0].tensor, *own_left = NULL, *own_right = NULL;
-  peri_view a, b;
-  if (y->layout.numel == 0) return PERI_OK;
+static peri_status multiply(peri_call *call, const peri_view *a, const peri_view *b, bool onto_zeros) {
+  const peri_tensor *y = call->outputs[0].tensor;
+  int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
+  const int dims = (a->layout.ndim > b->layout.ndim ? a->layout.ndim : b->layout.ndim) - 2;
+  batch_strides(&a->layout, dims, strides_a);
+  batch_strides(&b->layout, dims, strides_b);
+  return peri_multiply(call->context, &(peri_product){
+                                          .dtype = call->dtype,
+                                          .m = call->note[ROWS],
+                                          .n = call->note[COLUMNS],
+                                          .k = call->note[INNER],
+                                          .a = rows_of(a, call->note[FLIP_A]),
+                                          .b = columns_of(b, call->note[FLIP_B]),
+                                          .c = y->data,
+                                          .ldc = call->note[COLUMNS],
+                                          .onto_zeros = onto_zeros,
+                                          .batch_dims = dims,
+                                          .batch_shape = y->layout.shape,
+                                          .batch_a = strides_a,
+                                          .batch_b = strides_b,
+                                      });
+}
+
+static bool is_ready(const peri_call *call, const peri_tensor *x) {
+  return x->layout.dtype == call->dtype && x->layout.ndim > 1;
+}
+
+static peri_status multiply_call(peri_call *call, bool onto_zeros) {
+  const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
+  peri_tensor *own_left = NULL, *own_right = NULL;
+  if (call->outputs[0].tensor->layout.numel == 0) return PERI_OK;
+  if (is_ready(call, x) && is_ready(call, y)) return multiply(call, &x->view, &y->view, onto_zeros);
+  peri_view left = as_at_least_matrix(x, true), right = as_at_least_matrix(y, false), a, b;
   PERI_TRY(in_dtype(call, &left, &a, &own_left));
   peri_status status = in_dtype(call, &right, &b, &own_right);
   if (status == PERI_OK) {
-    int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
-    int dims = (a.layout.ndim > b.layout.ndim ? a.layout.ndim : b.layout.ndim) - 2;
-    batch_strides(&a.layout, dims, strides_a);
-    batch_strides(&b.layout, dims, strides_b);
-    status = peri_multiply(call->context, &(peri_product){
-                                              .dtype = call->dtype,
-                                              .m = call->note[ROWS],
-                                              .n = call->note[COLUMNS],
-                                              .k = call->note[INNER],
-                                              .a = rows_of(&a, call->note[FLIP_A]),
-                                              .b = columns_of(&b, call->note[FLIP_B]),
-                                              .c = y->data,
-                                              .ldc = call->note[COLUMNS],
-                                              .batch_dims = dims,
-                                              .batch_shape = y->layout.shape,
-                                              .batch_a = strides_a,
-                                              .batch_b = strides_b,
-                                          });
+    status = multiply(call, &a, &b, onto_zeros);
     peri_tensor_release(&own_right);
   }
   peri_tensor_release(&own_left);
   return status;
+}
+
+static peri_status run_matmul(peri_call *call) { return multiply_call(call, false); }
+static peri_status run_matmul_onto_zeros(peri_call *call) { return multiply_call(call, true); }
+
+/* In lanes: matrices of one dtype, and chains of one block. */
+static bool product_fits_lanes(const peri_call *call) {
+  const peri_layout *a = &call->args[0].tensor->layout, *b = &call->args[1].tensor->layout;
+  return a->ndim == 2 && b->ndim == 2 && a->dtype == call->dtype && b->dtype == call->dtype &&
+         call->note[INNER] <= PERI_BLOCK;
+}
+
+/* Rows of a by columns of b, of a network whose dimensions are the first two. */
+static peri_lane_product lane_product(peri_call *call, bool flip_a, bool flip_b) {
+  const peri_tensor *a = call->args[0].tensor, *b = call->args[1].tensor;
+  const int64_t *x = a->layout.strides, *y = b->layout.strides;
+  return (peri_lane_product){.m = call->note[ROWS],
+                             .n = call->note[COLUMNS],
+                             .k = call->note[INNER],
+                             .a = a->data,
+                             .b = b->data,
+                             .a_along = x[flip_a] / PERI_LANES,
+                             .a_step = x[!flip_a] / PERI_LANES,
+                             .b_along = y[!flip_b] / PERI_LANES,
+                             .b_step = y[flip_b] / PERI_LANES,
+                             .c = call->outputs[0].tensor->data};
+}
+
+static peri_status run_matmul_lanes(peri_call *call) {
+  const peri_lane_product product = lane_product(call, call->note[FLIP_A], call->note[FLIP_B]);
+  peri_multiply_lanes(call->context, call->dtype, &product);
+  return PERI_OK;
 }
 
 static peri_value as_column(peri_backward *B, peri_value g, bool last) {
@@ -187,6 +229,9 @@ const peri_op peri_op_matmul = {
                {"transpose_b", PERI_KIND_BOOL, .optional = true, .named = true}},
     .infer = infer_matmul,
     .run = run_matmul,
+    .run_onto_zeros = run_matmul_onto_zeros,
+    .run_lanes = run_matmul_lanes,
+    .lanes_fit = product_fits_lanes,
     .grad = grad_matmul,
     .low = -1,
     .high = 1,
@@ -363,6 +408,23 @@ static peri_status run_linear(peri_call *call) {
   return status;
 }
 
+static bool linear_fits_lanes(const peri_call *call) {
+  const peri_tensor *bias = call->args[2].tensor;
+  return product_fits_lanes(call) && (bias == NULL || bias->contiguous);
+}
+
+static peri_status run_linear_lanes(peri_call *call) {
+  peri_tensor *y = call->outputs[0].tensor, *bias = call->args[2].tensor;
+  const int64_t choice = call->args[3].integer, size = (int64_t)peri_dtype_size(call->dtype);
+  peri_lane_product product = lane_product(call, false, true);
+  if (bias != NULL) product.bias = bias->data;
+  peri_multiply_lanes(call->context, call->dtype, &product);
+  if (choice == 0) return PERI_OK;
+  peri_loop1 loop = call->context->kernels->elementwise->unary[peri_activations[choice]->id][call->dtype];
+  loop(y->layout.numel, y->data, size, y->data, size);
+  return PERI_OK;
+}
+
 /* z = x W' + b, y = act(z): gz = g act'(z) from y; gx = gz W, gW = gz' x, gb = sum of gz over rows. */
 static peri_value activation_gradient(peri_backward *B, peri_value g) {
   if (B->args[3].integer == 0) return g;
@@ -397,6 +459,8 @@ const peri_op peri_op_linear = {
                {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = PERI_ACTIVATIONS}},
     .infer = infer_linear,
     .run = run_linear,
+    .run_lanes = run_linear_lanes,
+    .lanes_fit = linear_fits_lanes,
     .grad = grad_linear,
     .low = -1,
     .high = 1,

@@ -35,6 +35,7 @@ const peri_op peri_op_lerp = {
     .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}, {"weight", PERI_KIND_OPERAND}},
     .infer = infer_lerp,
     .run = run_lerp,
+    .run_lanes = run_lerp,
     .grad = grad_lerp,
     .low = -3,
     .high = 3,

@@ -88,6 +88,12 @@ static peri_status run_std(peri_call *call) { return run_moment(call, STD); }
 
 /* ---- mean ---- */
 
+/* A sum of doubles that overflows would be corrected. */
+static bool mean_fits_lanes(const peri_call *call) {
+  return call->dtype == PERI_FLOAT32 && peri_reduce_fits_lanes(call);
+}
+static peri_status run_mean_lanes(peri_call *call) { return peri_reduce_lanes(call, (double)call->note[1]); }
+
 static peri_status infer_mean(peri_call *call) {
   peri_dtype dtype = call->args[0].tensor->layout.dtype;
   PERI_TRY(peri_reduce_dims(call));
@@ -106,6 +112,8 @@ const peri_op peri_op_mean = {
     .params = {PERI_REDUCE_PARAMS},
     .infer = infer_mean,
     .run = run_mean,
+    .run_lanes = run_mean_lanes,
+    .lanes_fit = mean_fits_lanes,
     .grad = grad_mean,
     .low = -1,
     .high = 1,

@@ -187,11 +187,21 @@ typedef struct peri_op {
    * outputs, but where the row has a form in place. Without a grad its steps are recorded, and are the gradient. It
    * sees args, op, note and call. What fails in a step names the row. */
   peri_status (*compose)(peri_backward *B);
+  /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
+   * gradient of zeros is to get. NULL for most. */
+  peri_status (*run_onto_zeros)(peri_call *call);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   peri_status (*grad)(peri_backward *B);
+  /* Of PERI_LANES networks side by side (plan/lanes.h): run, on tensors with a dimension of so many behind the others,
+   * which gives each lane the bits that it has alone; NULL: nobody has said how. An elementwise row's is its run.
+   * lanes_fit: whether it can do a call of single networks; NULL: always. And what the row's gradient gives at once
+   * (peri_formula_new), into tensors that are there. */
+  peri_status (*run_lanes)(peri_call *call);
+  bool (*lanes_fit)(const peri_call *call);
+  peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers);
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
   const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */

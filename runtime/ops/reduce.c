@@ -112,6 +112,29 @@ static peri_status run_reduction(peri_call *call, reduction reduce) {
   return status;
 }
 
+bool peri_reduce_fits_lanes(const peri_call *call) {
+  const peri_layout *x = &call->args[0].tensor->layout;
+  int64_t n = 1, inner = 1;
+  int blocks = 0;
+  for (int d = 0; d < x->ndim; d++) {
+    const bool reduced = call->note[0] >> d & 1;
+    blocks += reduced && (d == 0 || !(call->note[0] >> (d - 1) & 1));
+    *(reduced ? &n : &inner) *= x->shape[d];
+    if (reduced) inner = 1;
+  }
+  return blocks == 1 && x->dtype == call->dtype && peri_is_float(x->dtype) && (inner > 1 || n <= PERI_LANES_LONGEST);
+}
+
+peri_status peri_reduce_lanes(peri_call *call, double divisor) {
+  peri_folded f;
+  PERI_TRY(peri_fold(call->args[0].tensor, call->note[0], call->dtype, &f));
+  peri_sum_lanes(call->context, call->dtype, f.outer, f.n, f.inner / PERI_LANES, divisor, f.x->data,
+                 call->outputs[0].tensor->data);
+  peri_tensor_release(&f.x);
+  return PERI_OK;
+}
+
+static peri_status run_sum_lanes(peri_call *call) { return peri_reduce_lanes(call, 1); }
 static peri_status run_sum(peri_call *call) { return run_reduction(call, peri_reduce_sum); }
 static peri_status grad_sum(peri_backward *B) {
   peri_answer(B, 0, peri_step_expand(B, peri_step_unreduce(B, peri_of(B->grad_outputs[0]))));
@@ -123,6 +146,9 @@ const peri_op peri_op_sum = {
     .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_sum,
+    .run_onto_zeros = run_sum, /* a sum begins with 0 */
+    .run_lanes = run_sum_lanes,
+    .lanes_fit = peri_reduce_fits_lanes,
     .grad = grad_sum,
     .low = -1,
     .high = 1,

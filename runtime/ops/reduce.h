@@ -25,6 +25,11 @@ typedef struct peri_folded {
 } peri_folded;
 peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out);
 
+/* Sums in lanes: whether the reduced dimensions of a float tensor lie side by side; and the sum, which is divided by
+ * `divisor`. */
+bool peri_reduce_fits_lanes(const peri_call *call);
+peri_status peri_reduce_lanes(peri_call *call, double divisor);
+
 /* Formulas: the reduced dimensions of the input, from 0; returns how many. */
 int peri_reduced(const peri_backward *B, int64_t dims[PERI_MAX_DIMS]);
 /* g with the reduced dimensions as sizes of 1 again, so that it broadcasts against x; and expanded to x's shape. */

@@ -88,6 +88,25 @@ peri_status peri_optimizer_check_gradients(const peri_optimizer *optimizer);
 peri_status peri_optimizer_step(peri_optimizer *optimizer);
 void peri_optimizer_zero_grad(peri_optimizer *optimizer);
 
+/* ---- steps of networks in lanes (plan/lanes.h) ---- */
+
+/* The optimiser whose step an act makes again, or NULL. */
+peri_optimizer *peri_optimizer_of_act(const peri_act *act);
+
+/* A parameter's values of all lanes, their gradients, and buffers; NULL where there is no gradient, or no buffer. */
+typedef struct peri_optimizer_lanes {
+  int64_t numel; /* of one lane */
+  peri_dtype dtype;
+  void *parameter, *gradient, *buffers[PERI_UPDATE_BUFFERS];
+} peri_optimizer_lanes;
+/* Room that a step needs for lanes of different options: bytes for the largest parameter of one lane. */
+#define PERI_OPTIMIZER_SCRATCH(numel) ((size_t)(numel) * sizeof(double) * (2 + PERI_UPDATE_BUFFERS))
+/* Whether their steps can be made together: the same groups, parameters and buffers, whatever the options. */
+bool peri_optimizers_alike(const peri_optimizer *a, const peri_optimizer *b);
+/* One step of the optimisers of lanes 0 .. n - 1, but for those whose bit in `out` is set. lanes: for each slot. */
+void peri_optimizers_step_lanes(int n, peri_optimizer *const *optimizers, uint32_t out,
+                                const peri_optimizer_lanes *lanes, void *scratch);
+
 /* ---- the table of schedules ---- */
 
 #define PERI_SCHEDULE_OPTIONS 160 /* values */

@@ -249,7 +249,16 @@ static peri_status take_gradient(const peri_optimizer *optimizer, int64_t i) {
   if (slot->parameter->grad == NULL) return PERI_OK;
   PERI_TRY(check_gradient(optimizer, i));
   PERI_TRY(peri_tensor_check_write(slot->parameter, optimizer->kind->name, "a parameter"));
-  return peri_tensor_contiguous(slot->parameter->grad, &slot->gradient);
+  if (!slot->parameter->grad->contiguous) return peri_tensor_contiguous(slot->parameter->grad, &slot->gradient);
+  PERI_TRY(peri_tensor_check_read(slot->parameter->grad, "copy", "a tensor"));
+  slot->gradient = slot->parameter->grad;
+  return PERI_OK;
+}
+
+/* A gradient that lay side by side was the parameter's own. */
+static void let_gradient(peri_optimizer_slot *slot) {
+  if (slot->gradient != slot->parameter->grad) peri_tensor_release(&slot->gradient);
+  slot->gradient = NULL;
 }
 
 /* Parameters one behind the other that share the loop of the step and its numbers: those of a group that have taken
@@ -335,7 +344,7 @@ static int64_t gather(const peri_optimizer *optimizer, const peri_optimizer_grou
 }
 
 static peri_status make_step(peri_optimizer *optimizer) {
-  peri_context *context = optimizer->context;
+  peri_context *context = peri_context_here(optimizer->context);
   peri_status status = peri_check_cancel(context);
   int64_t taken = 0;
   for (; status == PERI_OK && taken < optimizer->n; taken++) status = take_gradient(optimizer, taken);
@@ -352,7 +361,7 @@ static peri_status make_step(peri_optimizer *optimizer) {
     }
     context->shielded = shielded;
   }
-  for (int64_t i = 0; i < taken; i++) peri_tensor_release(&optimizer->slots[i].gradient);
+  for (int64_t i = 0; i < taken; i++) let_gradient(&optimizer->slots[i]);
   return status;
 }
 
@@ -370,6 +379,8 @@ peri_status peri_optimizer_step(peri_optimizer *optimizer) {
   r->act(r, &(peri_act){optimizer->kind->name, step_again, release_again, peri_optimizer_retain(optimizer), NULL});
   return status;
 }
+
+peri_optimizer *peri_optimizer_of_act(const peri_act *act) { return act->run == step_again ? act->object : NULL; }
 
 void peri_optimizer_zero_grad(peri_optimizer *optimizer) {
   for (int64_t i = 0; i < optimizer->n; i++) peri_parameter_zero_grad(optimizer->slots[i].parameter);

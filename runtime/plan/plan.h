@@ -33,13 +33,21 @@ peri_tensor *peri_plan_stranger(const peri_plan *plan, int i);
 /* Whether the plan was recorded for such arguments, in such a state. Values of the arguments that operations check are
  * checked here. */
 bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments);
-/* The values alone: of arguments with the layouts of some that fitted, while nothing else has changed. */
+/* The same for tensors that are yet to come, of these layouts, which share memory with nothing; but for their values. */
+bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts);
+/* The values alone: of arguments with the layouts of some that fitted, or suited, while nothing else has changed. */
 bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments);
 /* Makes the step. The arguments fit, and stay until the end. results: as many new references as the plan has results;
  * or NULL, and then they are in peri_plan_result until the next run. A failure leaves what the step itself would have
  * left; where memory was short, peri_plan_resume goes on with what failed, once there is some. */
 peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_tensor **results);
 peri_status peri_plan_resume(peri_plan *plan, peri_tensor **results);
+/* From now on the plan runs in a shadow of its context (base/base.h), on whatever thread, or in the context itself
+ * again, in which alone it may be released, and asked whether it fits. What the step but reads may meanwhile be read by
+ * other plans; of what it writes to, every storage must be its own: peri_plan_outside gives those that were there before
+ * the step, from *at = 0 on, which it moves, and whether the step writes to them; NULL at the end. */
+void peri_plan_move(peri_plan *plan, peri_context *context);
+peri_storage *peri_plan_outside(const peri_plan *plan, int *at, bool *writes);
 int peri_plan_results(const peri_plan *plan);
 peri_tensor *peri_plan_result(const peri_plan *plan, int i);
 
@@ -57,6 +65,7 @@ typedef struct peri_plan_step {
   double seconds;   /* of all timed replays */
 } peri_plan_step;
 int peri_plan_steps(const peri_plan *plan);
+uint64_t peri_plan_number(const peri_plan *plan); /* no two plans of a context have the same */
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i);
 size_t peri_plan_bytes(const peri_plan *plan); /* of the block that values share, and of constants */
 /* Replays as peri_plan_run does, and adds up how long each step took. */

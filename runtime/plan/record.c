@@ -140,6 +140,7 @@ peri_shell *peri_plan_shell(peri_plan *plan, const peri_tensor *x) {
   peri_buffer *buffer = buffer_of(plan, (peri_tensor *)(uintptr_t)x);
   if (buffer == NULL) return NULL;
   buffer->last = plan->actions_n;
+  buffer->mentions++;
   const ptrdiff_t offset = x->data - base_of(buffer, x);
   for (peri_shell *shell = buffer->shells; shell != NULL; shell = shell->next) {
     if (shell->offset == offset && same_layout(&shell->tensor.layout, &x->layout)) return shell;
@@ -352,6 +353,10 @@ static void record_call(peri_recorder *r, const peri_call *call, const peri_stre
     if (buffer != NULL && buffer->place == PERI_PLAN_CONSTANT)
       peri_refuse_recorder(r, "%s_ writes to a constant of a formula", call->op->name);
   }
+  for (int i = 0; call->op->commit != NULL && i < peri_op_params(call->op); i++) { /* it may write to any */
+    peri_buffer *buffer = call->args[i].tensor == NULL ? NULL : known_buffer(plan, call->args[i].tensor->storage);
+    if (buffer != NULL) buffer->writes = true;
+  }
   if (own != NULL && own->workspace_bytes > 0) {
     action->workspace = add_buffer(plan, PERI_PLAN_INSIDE);
     if (action->workspace != NULL) action->workspace->bytes = (int64_t)own->workspace_bytes;
@@ -371,7 +376,9 @@ static void record_part(peri_recorder *r, const peri_kernel_part *part) {
   peri_tensor **tensors = peri_plan_room(plan, (size_t)part->n * sizeof *tensors);
   if (action == NULL || note == NULL || tensors == NULL) return;
   action->note = memcpy(note, part->note, part->bytes);
+  action->note_bytes = part->bytes;
   action->tensors = tensors;
+  action->tensors_n = part->n;
   action->part = part->run;
   for (int i = 1; i < part->n; i++) tensors[i] = in_plan(plan, part->tensors[i], action);
   if (new_buffer(plan, part->tensors[0], PERI_PLAN_INSIDE) == NULL) return;
@@ -597,6 +604,7 @@ peri_status peri_plan_begin(peri_context *context, int n, peri_tensor *const *ar
                                    .guard = record_guard,
                                    .admit = admit};
   plan->first = context->storages;
+  plan->number = ++context->plans;
   plan->grad_mode = context->grad_mode;
   plan->hooked = context->hooked;
   plan->stream = context->stream;
@@ -735,7 +743,7 @@ static bool is_plain(const peri_tensor *x, const peri_tensor *like) {
 /* The addition to the gradient of that leaf which is the first that touches it behind action `at`, or NULL. */
 static peri_action *first_addition(peri_plan *plan, const peri_tensor *leaf, int at) {
   const peri_tensor *g = leaf->grad;
-  if (g == NULL || !g->contiguous || g->layout.numel > FEW) return NULL;
+  if (g == NULL || !g->contiguous) return NULL;
   const peri_buffer *buffer = NULL;
   for (int i = 0; i < plan->buffers_n; i++) {
     if (plan->buffers[i]->at == g->storage) buffer = plan->buffers[i];
@@ -753,20 +761,42 @@ static peri_action *first_addition(peri_plan *plan, const peri_tensor *leaf, int
   return is_plain(a, g) && a->data == g->data && is_plain(b, g) && b->data != g->data ? action : NULL;
 }
 
+/* The call behind action `at` whose output only the addition reads, and which can write 0 + it to the gradient at once;
+ * or NULL. Nobody looks at the gradient between them. */
+static peri_action *maker_of(peri_plan *plan, const peri_action *addition, int at) {
+  const peri_tensor *x = addition->call->args[1].tensor;
+  const peri_buffer *buffer = NULL;
+  for (int i = 0; i < plan->buffers_n; i++) {
+    if (&plan->buffers[i]->storage == x->storage) buffer = plan->buffers[i];
+  }
+  if (buffer == NULL || buffer->place != PERI_PLAN_INSIDE || buffer->fresh || buffer->mentions != 2) return NULL;
+  peri_action *maker = &plan->actions[buffer->first];
+  const bool calls = maker->kind == PERI_ACTION_CALL || maker->kind == PERI_ACTION_PLAIN;
+  if (buffer->first <= at || maker >= addition || !calls || maker->writes) return NULL;
+  return maker->call->op->run_onto_zeros != NULL && maker->call->outputs[0].tensor == x ? maker : NULL;
+}
+
 static peri_shell *shell_at(const peri_tensor *x) { return (peri_shell *)(uintptr_t)x; }
 
-/* Zeros that are written only to be added to are left out: the first addition writes 0 + x. */
+/* Zeros that are written only to be added to are left out: the first addition writes 0 + x, or whoever makes x does. */
 static void join_zeros(peri_plan *plan) {
   int kept = 0;
   for (int i = 0; i < plan->actions_n; i++) {
     peri_action *action = &plan->actions[i];
     const peri_tensor *leaf = action->kind == PERI_ACTION_ACT ? action->act.zeroed : NULL;
     peri_action *addition = leaf == NULL ? NULL : first_addition(plan, leaf, i);
-    if (addition != NULL) {
+    peri_action *maker = addition == NULL ? NULL : maker_of(plan, addition, i);
+    if (maker != NULL || (addition != NULL && leaf->layout.numel <= FEW)) {
       addition->kind = PERI_ACTION_SET;
       addition->target = shell_at(addition->call->args[0].tensor);
       addition->source = shell_at(addition->call->args[1].tensor);
       addition->since = kept;
+      addition->direct = maker != NULL;
+      if (maker != NULL) {
+        maker->run = maker->call->op->run_onto_zeros;
+        maker->call->outputs[0].tensor = &addition->target->tensor;
+        addition->bytes = 0;
+      }
       action->act.release(action->act.object);
       action->kind = PERI_ACTION_STOP; /* no more than a place that is given up */
       action->source = NULL;
@@ -791,9 +821,13 @@ void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
   if (is_refused(plan)) return;
   keep_results(plan, n, results);
   for (int i = 0; i < plan->buffers_n; i++) {
-    for (int k = 0; k < plan->leaves_n; k++) { /* gradients belong to whoever has the leaf */
+    peri_buffer *buffer = plan->buffers[i];
+    buffer->writes |= buffer->written;
+    for (int k = 0; k < plan->leaves_n; k++) {
       const peri_tensor *g = plan->leaves[k].gradient;
-      if (g != NULL && plan->buffers[i]->at == g->storage) plan->buffers[i]->admitted = true;
+      const bool is_gradient = g != NULL && buffer->at == g->storage;
+      buffer->admitted |= is_gradient; /* gradients belong to whoever has the leaf */
+      buffer->writes |= is_gradient || buffer->at == plan->leaves[k].leaf->storage;
     }
   }
   if (is_refused(plan)) return;

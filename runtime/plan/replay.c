@@ -41,7 +41,7 @@ static peri_status check_again(peri_call *call, peri_status (*infer)(peri_call *
   int64_t note[PERI_MAX_NOTES];
   const size_t workspace = call->workspace_bytes;
   const int n = call->output_count < PERI_MAX_OUTPUTS ? call->output_count : PERI_MAX_OUTPUTS;
-  for (int i = 0; i < n; i++) layouts[i] = call->outputs[i].layout;
+  for (int i = 0; i < n && call->outputs[i].tensor != NULL; i++) layouts[i] = call->outputs[i].layout;
   memcpy(note, call->note, sizeof note);
   peri_status status = infer(call);
   bool fits = workspace == call->workspace_bytes && memcmp(note, call->note, sizeof note) == 0;
@@ -83,10 +83,9 @@ static peri_status run_call(const peri_action *action) {
 }
 
 /* The elements of the source in order, in the target's shape: both have equally many. */
-static peri_status run_copy(const peri_action *action) {
+static peri_status run_copy(peri_context *context, const peri_action *action) {
   const peri_tensor *source = &action->source->tensor;
   peri_tensor *target = &action->target->tensor;
-  peri_context *context = peri_tensor_context(target);
   peri_view y = target->view;
   if (!action->writes) peri_layout_set(&y.layout, target->layout.dtype, source->layout.ndim, source->layout.shape);
   const bool shielded = context->shielded;
@@ -133,21 +132,37 @@ static peri_status run_gradient(const peri_action *action) {
 
 static peri_status run_set(const peri_action *action) {
   peri_tensor *g = &action->target->tensor;
+  g->storage->version += 2;
+  if (action->direct && !action->aside) return PERI_OK;
   const peri_tensor *x = &action->source->tensor;
   const ptrdiff_t size = (ptrdiff_t)peri_dtype_size(g->layout.dtype);
   const double zero = 0;
   peri_loop2 add = peri_tensor_context(g)->kernels->elementwise->binary[PERI_BINARY_add][g->layout.dtype];
   add(g->layout.numel, g->data, size, (const char *)&zero, 0, x->data, size);
-  g->storage->version += 2;
   return PERI_OK;
 }
 
-/* A run that ends early leaves gradients that were to be written to as the zeros that they were by then. */
+/* Whether what was to be added stands in the gradient already. */
+static bool is_made(const peri_plan *plan, const peri_action *set) {
+  for (int i = 0; i < plan->at && set->direct && !set->aside; i++) {
+    const peri_action *action = &plan->actions[i];
+    const bool calls = action->kind == PERI_ACTION_CALL || action->kind == PERI_ACTION_PLAIN;
+    if (calls && action->call->outputs[0].tensor == &set->target->tensor) return true;
+  }
+  return false;
+}
+
+/* A run that ends early leaves gradients that were to be written to as the zeros that they were by then. What stands
+ * there already is kept for a run that goes on. */
 static void set_zeros(peri_plan *plan) {
   for (int i = plan->at; i < plan->actions_n; i++) {
-    const peri_action *action = &plan->actions[i];
+    peri_action *action = &plan->actions[i];
     if (action->kind != PERI_ACTION_SET || action->since > plan->at) continue;
     peri_tensor *g = &action->target->tensor;
+    if (is_made(plan, action)) {
+      memcpy(action->source->tensor.data, g->data, (size_t)g->layout.numel * peri_dtype_size(g->layout.dtype));
+      action->aside = plan->aside = true;
+    }
     memset(g->data, 0, (size_t)g->layout.numel * peri_dtype_size(g->layout.dtype));
     g->storage->version++;
   }
@@ -165,7 +180,7 @@ static peri_status run_other(peri_plan *plan, const peri_action *action) {
   case PERI_ACTION_CHECK:
     return action->early ? PERI_OK : check_again(action->call, action->run);
   case PERI_ACTION_COPY:
-    return run_copy(action);
+    return run_copy(plan->context, action);
   case PERI_ACTION_GRADIENT:
     return run_gradient(action);
   case PERI_ACTION_PART:
@@ -217,6 +232,37 @@ static peri_status run_timed(peri_plan *plan) {
 
 /* ---- whether a plan fits ---- */
 
+void peri_plan_move(peri_plan *plan, peri_context *context) {
+  for (int i = 0; i < plan->actions_n; i++) {
+    peri_call *call = plan->actions[i].call;
+    peri_whole_gradient *gradient = plan->actions[i].gradient;
+    if (gradient != NULL) gradient->B.context = context;
+    if (call == NULL) continue;
+    call->context = context;
+    call->stream = &context->stream; /* the default one: others are not recorded */
+  }
+  for (int i = 0; i < plan->buffers_n; i++) {
+    peri_buffer *buffer = plan->buffers[i];
+    if (buffer->place != PERI_PLAN_OUTSIDE || buffer->writes) continue;
+    buffer->storage = *buffer->held->storage; /* others may read it at the same time: it is counted apart */
+    buffer->storage.references = 1;
+    buffer->storage.packed = NULL;
+    peri_shells_move(buffer, context == context->home ? buffer->held->storage : &buffer->storage,
+                     buffer->held->storage->data);
+  }
+  plan->context = context;
+}
+
+peri_storage *peri_plan_outside(const peri_plan *plan, int *at, bool *writes) {
+  while (*at < plan->buffers_n) {
+    const peri_buffer *buffer = plan->buffers[(*at)++];
+    if (buffer->place != PERI_PLAN_OUTSIDE) continue;
+    *writes = buffer->writes;
+    return buffer->held->storage;
+  }
+  return NULL;
+}
+
 static void bind_arguments(peri_plan *plan, peri_tensor *const *arguments) {
   for (int i = 0; i < plan->arguments_n; i++)
     peri_shells_move(plan->argument_buffers[i], arguments[i]->storage, arguments[i]->data);
@@ -235,17 +281,11 @@ bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
   return passes;
 }
 
-bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
+/* What is no matter of arguments. */
+static bool holds(const peri_plan *plan) {
   const peri_context *context = plan->context;
-  if (n != plan->arguments_n || context->grad_mode != plan->grad_mode || context->hooked != plan->hooked) return false;
-  if (is_revoked(plan)) return false;
+  if (context->grad_mode != plan->grad_mode || context->hooked != plan->hooked || is_revoked(plan)) return false;
   if (plan->running || context->recorder != NULL || context->walk != NULL || context->detect_anomaly) return false;
-  for (int i = 0; i < n; i++) {
-    const peri_tensor *x = arguments[i];
-    if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
-    if (x->storage->barred == PERI_REVOKED) return false;
-    if (peri_tensor_context(x) != context || !stands_alone(plan, i, arguments)) return false;
-  }
   for (int i = 0; i < plan->leaves_n; i++) {
     const peri_tensor *leaf = plan->leaves[i].leaf;
     if (leaf->grad != plan->leaves[i].gradient || leaf->hooks != NULL ||
@@ -255,7 +295,26 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   for (int i = 0; i < plan->guards_n; i++) {
     if (!plan->guards[i].holds(plan->guards[i].note)) return false;
   }
-  return peri_plan_accepts(plan, arguments);
+  return true;
+}
+
+bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
+  if (n != plan->arguments_n) return false;
+  for (int i = 0; i < n; i++) {
+    const peri_tensor *x = arguments[i];
+    if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
+    if (x->storage->barred == PERI_REVOKED) return false;
+    if (peri_tensor_context(x) != plan->context || !stands_alone(plan, i, arguments)) return false;
+  }
+  return holds(plan) && peri_plan_accepts(plan, arguments);
+}
+
+bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts) {
+  if (n != plan->arguments_n) return false;
+  for (int i = 0; i < n; i++) {
+    if (!same(&layouts[i], &plan->arguments[i])) return false;
+  }
+  return holds(plan);
 }
 
 /* ---- the whole ---- */
@@ -311,6 +370,8 @@ peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_t
   bind_arguments(plan, arguments);
   plan->at = 0;
   plan->stopped = plan->opened = false;
+  for (int i = 0; i < plan->actions_n && plan->aside; i++) plan->actions[i].aside = false;
+  plan->aside = false;
   return peri_plan_resume(plan, results);
 }
 
@@ -321,6 +382,7 @@ bool peri_plan_stopped(const peri_plan *plan) { return plan->stopped; }
 /* ---- for printing ---- */
 
 int peri_plan_steps(const peri_plan *plan) { return plan->actions_n; }
+uint64_t peri_plan_number(const peri_plan *plan) { return plan->number; }
 
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i) {
   static const char *const kinds[] = {"operation", "operation", "check",     "copy", "gradient",

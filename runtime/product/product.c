@@ -146,25 +146,23 @@ static void prepare(job *j, const peri_context *context, const peri_product *pro
 #define MOST_COLUMNS 64
 
 /* Where step `from` of count vectors lies. */
-static void find_vectors(const job *j, const peri_operand *x, const char *data, int64_t first, int64_t count,
+static void find_vectors(size_t size, const peri_operand *x, const char *data, int64_t first, int64_t count,
                          int64_t from, const void **vectors) {
   for (int64_t i = 0; i < count; i++) {
     int64_t vector = x->index != NULL ? x->index[first + i] : first + i;
-    vectors[i] = data + (vector * x->along + from * x->step) * (int64_t)j->size;
+    vectors[i] = data + (vector * x->along + from * x->step) * (int64_t)size;
   }
 }
 
-static void pack_b(const job *j, const char *data, int64_t first, int64_t count, int64_t from, int64_t steps,
-                   void *panel) {
-  const peri_operand *b = &j->p.b;
-  const peri_tile_kernels *tiles = j->tiles;
+static void pack_b(const peri_tile_kernels *tiles, size_t size, const peri_operand *b, const char *data, int64_t first,
+                   int64_t count, int64_t from, int64_t steps, void *panel) {
   const void *vectors[MOST_COLUMNS];
   if (b->gather != NULL) {
     b->gather(b->source, tiles, first, count, from, steps, panel);
   } else if (lies_across(b)) {
-    tiles->copy(count, steps, data + (first + from * b->step) * (int64_t)j->size, b->step, panel);
+    tiles->copy(count, steps, data + (first + from * b->step) * (int64_t)size, b->step, panel);
   } else {
-    find_vectors(j, b, data, first, count, from, vectors);
+    find_vectors(size, b, data, first, count, from, vectors);
     if (b->step == 1)
       tiles->turn(count, steps, vectors, panel);
     else
@@ -189,7 +187,7 @@ static peri_layout_of_a pack_a(const job *j, const char *data, int64_t first, in
       a->gather(a->source, tiles, first + i, rows, from, steps, to);
       continue;
     }
-    find_vectors(j, a, data, first + i, rows, from, vectors);
+    find_vectors(j->size, a, data, first + i, rows, from, vectors);
     if (a->step != 1) tiles->collect(rows, tiles->rows, steps, vectors, a->step, to);
     for (int64_t r = 0; r < rows && a->step == 1; r++)
       memcpy(to + (size_t)(r * PERI_A_PITCH) * j->size, vectors[r], (size_t)steps * j->size);
@@ -205,26 +203,27 @@ typedef struct piece {
   char *scratch;
 } piece;
 
-static void add_rows(const job *j, int64_t rows, int64_t columns, const void *from, int64_t ldf, void *to,
-                     int64_t ldt) {
-  for (int64_t r = 0; r < rows; r++) {
-    j->context->kernels->rows->runs->add[j->p.dtype](columns, (const char *)from + r * ldf * (int64_t)j->size,
-                                                     (char *)to + r * ldt * (int64_t)j->size);
-  }
-}
-
 static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, char *c, int64_t ldc) {
   if (j->p.bias != NULL)
-    add_rows(j, rows, t->columns, (const char *)j->p.bias + t->column * (int64_t)j->size, 0, c, ldc);
+    j->tiles->add_rows(rows, t->columns, (const char *)j->p.bias + t->column * (int64_t)j->size, 0, c, ldc);
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
+static const double zeros[MOST_COLUMNS]; /* of either type */
+
+/* What a tile begins from: C, or zeros where the sign of zero tells. */
+static const void *start_of(const peri_product *p, bool add, const void *c) {
+  return add ? c : p->onto_zeros ? zeros : NULL;
+}
+
 /* The tile of packed rows of A and a panel of B. */
-static void run_tile(const peri_tile_kernels *tiles, peri_layout_of_a layout, int64_t rows, int64_t columns,
-                     int64_t steps, const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_t columns, int64_t steps,
+                     const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+  const peri_tile_kernels *tiles = j->tiles;
   bool wide = columns * 2 > tiles->columns, by_rows = layout == PERI_A_ROWS;
   peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
-  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns, add);
+  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns,
+       start_of(&j->p, add, c), add ? ldc : 0);
 }
 
 /* One block of steps for all of a piece, panel by panel. */
@@ -236,10 +235,10 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
   peri_layout_of_a layout = pack_a(j, t->a, t->i, t->rows, from, steps, strips);
   for (int64_t at = 0; at < t->columns; at += nr) {
     int64_t columns = peri_min(nr, t->columns - at);
-    pack_b(j, t->b, t->column + at, columns, from, steps, panel);
+    pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, panel);
     for (int64_t i = 0; i < t->rows; i += tiles->rows) {
-      run_tile(tiles, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip,
-               panel, nr, c + (i * ldc + at) * size, ldc, add);
+      run_tile(j, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip, panel,
+               nr, c + (i * ldc + at) * size, ldc, add);
     }
   }
   for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
@@ -249,6 +248,12 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
 static bool is_row(const job *j, const piece *t) {
   return t->rows == 1 && !j->shared && j->p.a.gather == NULL && j->p.a.index == NULL && j->p.b.gather == NULL &&
          (j->p.b.step == 1 || lies_across(&j->p.b));
+}
+
+/* C = 0 + C, of a single row */
+static void add_zeros(const peri_tile_kernels *tiles, int64_t columns, char *c, size_t size) {
+  for (int64_t at = 0; at < columns; at += MOST_COLUMNS)
+    tiles->add_rows(1, peri_min(MOST_COLUMNS, columns - at), zeros, 0, c + (size_t)at * size, 0);
 }
 
 /* A block of steps for a single row. */
@@ -262,7 +267,7 @@ static void run_row(const job *j, const piece *t, int64_t from, int64_t steps, b
   const void *vectors[MOST_COLUMNS];
   for (int64_t at = 0; at < t->columns; at += MOST_COLUMNS) {
     int64_t columns = peri_min(MOST_COLUMNS, t->columns - at);
-    find_vectors(j, &j->p.b, t->b, t->column + at, columns, from, vectors);
+    find_vectors(j->size, &j->p.b, t->b, t->column + at, columns, from, vectors);
     j->tiles->row_along(steps, a, j->p.a.step, vectors, c + at * (int64_t)j->size, columns, add);
   }
 }
@@ -274,6 +279,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
   const int64_t nr = tiles->columns, size = (int64_t)j->size;
   if (is_row(j, t)) {
     run_row(j, t, from, steps, add, c);
+    if (j->p.onto_zeros && !add) add_zeros(tiles, t->columns, c, j->size);
     if (last) finish_strip(j, t, 0, 1, c, ldc);
     return;
   }
@@ -298,9 +304,9 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
         b_step = j->p.b.step;
         b = t->b + (t->column + at + from * b_step) * size;
       } else if (!j->shared && (i == 0 || j->in_place)) {
-        pack_b(j, t->b, t->column + at, columns, from, steps, t->scratch + panel);
+        pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      run_tile(tiles, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
+      run_tile(j, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
     }
     if (last) finish_strip(j, t, i, rows, own, ldc);
   }
@@ -324,7 +330,7 @@ static void run_parts(const job *j, const piece *t, char *c, int64_t ldc) {
   char *sum = t->scratch + j->part_at;
   for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++) {
     run_part(j, t, part, false, sum, t->columns, false);
-    add_rows(j, t->rows, t->columns, sum, t->columns, c, ldc);
+    j->tiles->add_rows(t->rows, t->columns, sum, t->columns, c, ldc);
   }
   for (int64_t i = 0; i < t->rows; i += j->tiles->rows)
     finish_strip(j, t, i, peri_min(j->tiles->rows, t->rows - i), c + i * ldc * (int64_t)j->size, ldc);
@@ -389,7 +395,7 @@ static void combine_piece(void *arg, int64_t number) {
     int64_t at = i * ldc * (int64_t)j->size, from = i * j->p.n * (int64_t)j->size;
     if (j->p.c != NULL && !j->p.add) memcpy(c + at, result_of(j, &t, 0) + from, (size_t)t.columns * j->size);
     for (int64_t part = j->p.add ? 0 : 1; part < j->parts; part++)
-      add_rows(j, 1, t.columns, result_of(j, &t, part) + from, 0, c + at, 0);
+      j->tiles->add_rows(1, t.columns, result_of(j, &t, part) + from, 0, c + at, 0);
   }
   for (int64_t i = 0; i < t.rows; i += j->tiles->rows)
     finish_strip(j, &t, i, peri_min(j->tiles->rows, t.rows - i), c + i * ldc * (int64_t)j->size, ldc);
@@ -400,8 +406,8 @@ static void share_panel(void *arg, int64_t number) {
   const job *j = arg;
   int64_t nr = j->tiles->columns, column = number % j->panels * nr, from = number / j->panels % j->blocks * PERI_BLOCK;
   const char *b = batch_of(j, &j->p.b, j->p.batch_b, number / j->panels / j->blocks);
-  pack_b(j, b, column, peri_min(nr, j->p.n - column), from, peri_min(PERI_BLOCK, j->p.k - from),
-         (char *)j->packed + (size_t)number * j->panel_bytes);
+  pack_b(j->tiles, j->size, &j->p.b, b, column, peri_min(nr, j->p.n - column), from,
+         peri_min(PERI_BLOCK, j->p.k - from), (char *)j->packed + (size_t)number * j->panel_bytes);
 }
 
 static peri_status run_all(peri_context *context, job *j) {
@@ -415,17 +421,18 @@ static peri_status run_all(peri_context *context, job *j) {
 /* ---- the driver ---- */
 
 /* Small products: A and where it can be B are read where they lie, and nothing is cut, allocated or written down. */
+static bool is_small(const peri_product *p) {
+  return p->m <= SMALL_WORK && p->n <= SMALL_WORK && p->k <= PERI_BLOCK && p->m * p->n * p->k <= SMALL_WORK &&
+         p->a.gather == NULL && p->a.index == NULL && p->b.gather == NULL && p->c != NULL && p->batch_dims == 0 &&
+         p->packed == NULL;
+}
+
 static bool multiply_small(const peri_context *context, const peri_product *p) {
   _Alignas(64) char panel[PERI_BLOCK * MOST_COLUMNS * 4];
-  if (p->m > SMALL_WORK || p->n > SMALL_WORK || p->k > PERI_BLOCK || p->m * p->n * p->k > SMALL_WORK ||
-      p->a.gather != NULL || p->a.index != NULL || p->b.gather != NULL || p->c == NULL || p->batch_dims > 0 ||
-      p->packed != NULL)
-    return false;
-  bool wide = p->dtype == PERI_FLOAT64;
+  if (!is_small(p)) return false;
+  const bool wide = p->dtype == PERI_FLOAT64, across = lies_across(&p->b);
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
-  job j = {.p = *p, .context = context, .tiles = tiles, .size = wide ? sizeof(double) : sizeof(float)};
-  const int64_t nr = tiles->columns, size = (int64_t)j.size;
-  bool across = lies_across(&p->b);
+  const int64_t nr = tiles->columns, size = wide ? sizeof(double) : sizeof(float);
   for (int64_t at = 0; at < p->n; at += nr) {
     int64_t columns = peri_min(nr, p->n - at), b_step = nr;
     const char *b = panel;
@@ -433,17 +440,19 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
       b_step = p->b.step;
       b = (const char *)p->b.data + at * size;
     } else {
-      pack_b(&j, p->b.data, at, columns, 0, p->k, panel);
+      pack_b(tiles, (size_t)size, &p->b, p->b.data, at, columns, 0, p->k, panel);
     }
     for (int64_t i = 0; i < p->m; i += tiles->rows) {
       int64_t rows = peri_min(tiles->rows, p->m - i);
+      char *c = (char *)p->c + (i * p->ldc + at) * size;
+      const bool biased = p->bias != NULL && !p->add;
+      const void *old = biased ? (const char *)p->bias + at * size : start_of(p, p->add, c);
       tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
-                                              p->a.step, b, b_step, (char *)p->c + (i * p->ldc + at) * size, p->ldc,
-                                              columns, p->add);
+                                              p->a.step, b, b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
     }
   }
-  piece whole = {.rows = p->m, .columns = p->n};
-  finish_strip(&j, &whole, 0, p->m, p->c, p->ldc);
+  if (p->bias != NULL && p->add) tiles->add_rows(p->m, p->n, p->bias, 0, p->c, p->ldc);
+  if (p->finish != NULL) p->finish(p->state, 0, 0, p->m, 0, p->n, p->c, p->ldc);
   return true;
 }
 
@@ -525,11 +534,12 @@ static peri_status multiply_dot(peri_context *context, const peri_product *produ
   for (int64_t from = 0; from < j.blocks && status == PERI_OK; from += part_blocks) {
     char *part = d.sums + from * (int64_t)j.size;
     for (int64_t i = 1; i < peri_min(part_blocks, j.blocks - from); i++)
-      add_rows(&j, 1, 1, part + i * (int64_t)j.size, 0, part, 0);
-    if (from > 0) add_rows(&j, 1, 1, part, 0, d.sums, 0);
+      j.tiles->add_rows(1, 1, part + i * (int64_t)j.size, 0, part, 0);
+    if (from > 0) j.tiles->add_rows(1, 1, part, 0, d.sums, 0);
   }
   if (status == PERI_OK) {
     memcpy(product->c, d.sums, j.size);
+    if (product->onto_zeros) add_zeros(j.tiles, 1, product->c, j.size);
     finish_strip(&j, &(piece){.rows = 1, .columns = 1}, 0, 1, product->c, 1);
   }
   peri_free(context, sums, bytes);
@@ -574,11 +584,11 @@ static peri_status multiply_turned(peri_context *context, const peri_product *pr
          bytes = (size_t)(batches * matrix) * size;
   PERI_TRY(peri_alloc(context, bytes, &p.c));
   peri_status status = multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
-  job j = {.p = *product, .context = context, .size = size};
+  const peri_tile_kernels *tiles = &context->kernels->tiles->of[product->dtype == PERI_FLOAT64];
+  job j = {.p = *product, .context = context, .tiles = tiles, .size = size};
   for (int64_t batch = 0; batch < batches && status == PERI_OK; batch++) {
     char *c = (char *)product->c + batch * product->m * product->ldc * (int64_t)size;
-    context->kernels->tiles->of[product->dtype == PERI_FLOAT64].scatter(
-        product->n, product->m, (char *)p.c + batch * matrix * (int64_t)size, c, product->ldc);
+    tiles->scatter(product->n, product->m, (char *)p.c + batch * matrix * (int64_t)size, c, product->ldc);
     finish_strip(&j, &(piece){.batch = batch, .rows = product->m, .columns = product->n}, 0, product->m, c,
                  product->ldc);
   }
@@ -631,10 +641,14 @@ void peri_multiply_by_packed(const peri_context *context, const peri_product *p)
       for (int64_t i = 0; i < p->m; i += tiles->rows) {
         const int64_t rows = peri_min(tiles->rows, p->m - i);
         const char *a = (const char *)p->a.data + (i * p->a.along + from * p->a.step) * size;
-        tiles->some[rows - 1][columns * 2 > nr](steps, a, p->a.along, p->a.step, b, nr,
-                                                (char *)p->c + (i * p->ldc + at) * size, p->ldc, columns,
-                                                p->add || from > 0);
+        char *c = (char *)p->c + (i * p->ldc + at) * size;
+        tiles->some[rows - 1][columns * 2 > nr](steps, a, p->a.along, p->a.step, b, nr, c, p->ldc, columns,
+                                                p->add || from > 0 ? c : NULL, p->ldc);
       }
     }
   }
+}
+
+void peri_multiply_lanes(const peri_context *context, peri_dtype dtype, const peri_lane_product *product) {
+  context->kernels->tiles->lanes[dtype == PERI_FLOAT64](product);
 }

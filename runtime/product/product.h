@@ -32,6 +32,7 @@ typedef struct peri_product {
   void *c; /* rows ldc apart, elements side by side; or NULL, when only finish sees the result */
   int64_t ldc;
   bool add;         /* C += A B, the sum of each block or part added to what stands there; there is a C */
+  bool onto_zeros;  /* C = 0 + A B: no zero of C is negative */
   const void *bias; /* n values, added to each row; or NULL */
   /* Called once for every strip when it stands complete: rows i .. of columns j .. at c; or NULL. Strips do not
    * overlap, and come on any thread in any order. */
@@ -62,5 +63,8 @@ void peri_multiply_here(const peri_context *context, const peri_product *product
 /* The same by columns that are packed, where A's rows lie in memory: few rows, again and again. Reads m, n, k, a, c,
  * ldc, add and packed, and needs no memory. */
 void peri_multiply_by_packed(const peri_context *context, const peri_product *product);
+
+/* Products of networks in lanes. */
+void peri_multiply_lanes(const peri_context *context, peri_dtype dtype, const peri_lane_product *product);
 
 #endif

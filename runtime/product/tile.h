@@ -26,7 +26,7 @@ static PERI_ALWAYS_INLINE void FN(store_part)(T *to, int64_t count, V vector) {
 
 static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, const ptrdiff_t a_row,
                                             const ptrdiff_t a_step, int64_t k, const T *a, const T *b, int64_t b_step,
-                                            T *c, int64_t ldc, int64_t columns, bool add) {
+                                            T *c, int64_t ldc, int64_t columns, const T *old, int64_t ldo) {
   V sums[PERI_TILE_ROWS][2];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++) {
@@ -42,31 +42,33 @@ static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, c
     }
     b += b_step;
   }
-  if (columns >= vectors * LANES) {
+  const bool whole = columns >= vectors * LANES;
+  if (old != NULL) {
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
       for (int v = 0; v < vectors; v++) {
-        T *to = c + r * ldc + v * LANES;
-        FN(store)(to, add ? FN(load)(to) + sums[r][v] : sums[r][v]);
+        const T *from = old + r * ldo + v * LANES;
+        sums[r][v] = (whole ? FN(load)(from) : FN(load_part)(from, columns - v * LANES)) + sums[r][v];
       }
     }
-    return;
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++) {
     for (int v = 0; v < vectors; v++) {
       T *to = c + r * ldc + v * LANES;
-      int64_t count = columns - v * LANES;
-      FN(store_part)(to, count, add ? FN(load_part)(to, count) + sums[r][v] : sums[r][v]);
+      if (whole)
+        FN(store)(to, sums[r][v]);
+      else
+        FN(store_part)(to, columns - v * LANES, sums[r][v]);
     }
   }
 }
 
 #define TILE(name, rows, vectors, row, step)                                                                           \
   static void FN(name)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,         \
-                       void *c, int64_t ldc, int64_t columns, bool add) {                                              \
+                       void *c, int64_t ldc, int64_t columns, const void *old, int64_t ldo) {                          \
     (void)a_row, (void)a_step;                                                                                         \
-    FN(multiply)(rows, vectors, row, step, k, a, b, b_step, c, ldc, columns, add);                                     \
+    FN(multiply)(rows, vectors, row, step, k, a, b, b_step, c, ldc, columns, old, ldo);                                \
   }
 TILE(packed_rows_1, MR, 1, PERI_A_PITCH, 1)
 TILE(packed_rows_2, MR, 2, PERI_A_PITCH, 1)
@@ -135,18 +137,18 @@ static void FN(turn_edge)(const T *const *x, int64_t p, int64_t count, int64_t s
 
 /* The same of few elements, one by one, into steps of a panel. */
 #define FEW_TURNED 64
-static void FN(turn_few)(const T *const *x, int64_t p, int64_t count, int64_t steps, T *panel) {
-  for (int64_t s = 0; s < steps; s++, panel += NR) {
-    T step[LANES] = {0};
-    for (int64_t r = 0; r < count; r++) step[r] = x[r][p + s];
-    FN(store)(panel, FN(load)(step));
+static PERI_ALWAYS_INLINE void FN(turn_few)(const T *const *x, int64_t p, int64_t count, int64_t steps, T *panel) {
+  for (int64_t s = 0; s < steps; s++) FN(store)(panel + s * NR, (V){0});
+  for (int64_t r = 0; r < count; r++) {
+    const T *vector = x[r] + p;
+    for (int64_t s = 0; s < steps; s++) panel[s * NR + r] = vector[s];
   }
 }
 
-/* count rows of x, whose elements lie along k, as steps of NR elements. */
+/* count rows of x, whose elements lie along k, as steps of NR elements; of up to LANES, as half steps. */
 static void FN(turn)(int64_t count, int64_t k, const void *const *vectors, void *to) {
   const T *const *x = (const T *const *)vectors;
-  for (int64_t i = 0; i < NR; i += LANES) {
+  for (int64_t i = 0; i < NR && i < count; i += LANES) {
     T *panel = (T *)to + i;
     int64_t p = 0, rows = count - i;
     V steps[LANES];
@@ -275,6 +277,20 @@ static void FN(row_across)(int64_t k, const void *row, int64_t a_step, const voi
   }
 }
 
+/* ---- rows that are added ---- */
+
+static void FN(add_rows)(int64_t rows, int64_t columns, const void *from, int64_t ldf, void *to, int64_t ldt) {
+  for (int64_t r = 0; r < rows; r++) {
+    const T *x = (const T *)from + r * ldf;
+    T *c = (T *)to + r * ldt;
+    int64_t j = 0;
+    for (; j + LANES <= columns; j += LANES) FN(store)(c + j, FN(load)(c + j) + FN(load)(x + j));
+    if (j == columns) continue;
+    V sum = LOAD(c + j, columns - j) + LOAD(x + j, columns - j);
+    STORE(c + j, columns - j, sum);
+  }
+}
+
 /* ---- packing ---- */
 
 /* k rows of x with count elements of a step each. */
@@ -290,11 +306,10 @@ static void FN(copy)(int64_t count, int64_t k, const void *from, int64_t ld, voi
     }
     return;
   }
-  for (int64_t p = 0; p < k; p++) {
-    V first = FN(load_part)(x + p * ld, count), second = {0};
-    if (count > LANES) second = FN(load_part)(x + p * ld + LANES, count - LANES);
-    FN(store)(panel + p * NR, first);
-    FN(store)(panel + p * NR + LANES, second);
+  for (int64_t p = 0; p < k && count <= LANES; p++) FN(store)(panel + p * NR, FN(load_part)(x + p * ld, count));
+  for (int64_t p = 0; p < k && count > LANES; p++) {
+    FN(store)(panel + p * NR, FN(load)(x + p * ld));
+    FN(store)(panel + p * NR + LANES, FN(load_part)(x + p * ld + LANES, count - LANES));
   }
 }
 

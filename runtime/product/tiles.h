@@ -20,11 +20,11 @@ typedef enum peri_layout_of_a {
 } peri_layout_of_a;
 #define PERI_A_PITCH (PERI_BLOCK + 16) /* no two rows fall into the same sets of a cache */
 
-/* C (rows x columns) = A B, or C += A B when add is set. Element (i, p) of A is at i * a_row + p * a_step, which a
- * whole tile of packed rows knows by itself. B has its steps b_step apart, each with a whole number of vectors that may
- * be read. */
+/* C (rows x columns) = A B, or O + A B where there is an O, whose rows are ldo apart (C itself, or a bias: ldo 0).
+ * Element (i, p) of A is at i * a_row + p * a_step, which a whole tile of packed rows knows by itself. B has its steps
+ * b_step apart, each with a whole number of vectors that may be read. */
 typedef void (*peri_tile)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,
-                          void *c, int64_t ldc, int64_t columns, bool add);
+                          void *c, int64_t ldc, int64_t columns, const void *old, int64_t ldo);
 
 /* Elements that lie side by side in an image and in a panel. */
 typedef struct peri_patch_run {
@@ -43,8 +43,10 @@ typedef struct peri_tile_kernels {
                      bool add);
   /* The sums of whole blocks of one chain, a and b along memory. */
   void (*blocks)(int64_t count, const void *a, const void *b, void *sums);
-  /* Panels of B: k steps of at most `columns` elements, those beyond count 0; of vectors that lie along memory, or side
-   * by side (x[p * ld + i]) */
+  /* to[r * ldt + j] += from[r * ldf + j] */
+  void (*add_rows)(int64_t rows, int64_t columns, const void *from, int64_t ldf, void *to, int64_t ldt);
+  /* Panels of B: k steps of at most `columns` elements, those beyond count 0, up to a whole vector at least; of vectors
+   * that lie along memory, or side by side (x[p * ld + i]) */
   void (*turn)(int64_t count, int64_t k, const void *const *vectors, void *panel);
   void (*copy)(int64_t count, int64_t k, const void *x, int64_t ld, void *panel);
   /* A panel of A of vectors that lie side by side; elements beyond count are not written */
@@ -69,8 +71,18 @@ typedef struct peri_tile_kernels {
   void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
 } peri_tile_kernels;
 
+/* A product for each of PERI_LANES networks: number i of lane l of any operand stands at i * PERI_LANES + l. */
+typedef struct peri_lane_product {
+  int64_t m, n, k;          /* k is at most PERI_BLOCK */
+  const void *a, *b, *bias; /* bias: n numbers, or NULL */
+  int64_t a_along, a_step;  /* from one row to the next, and from one step */
+  int64_t b_along, b_step;  /* from one column to the next, and from one step */
+  void *c;                  /* m x n, contiguous */
+} peri_lane_product;
+
 typedef struct peri_product_tiles {
   peri_tile_kernels of[2]; /* float32, float64 */
+  void (*lanes[2])(const peri_lane_product *product);
 } peri_product_tiles;
 
 #endif

@@ -1,6 +1,7 @@
 /* The micro-kernels of products for one instruction set; see tiles.h. */
 #include "product/tiles.h"
 
+#include "kernels/kernels.h"
 #include "product/vectors.h"
 
 #if defined(__AVX512F__) || defined(__ARM_NEON)
@@ -41,6 +42,7 @@
 #endif
 #include "product/tile.h"
 #include "product/patch.h"
+#include "product/abreast.h"
 #undef T
 #undef FN
 #undef V
@@ -76,6 +78,7 @@
 #endif
 #include "product/tile.h"
 #include "product/patch.h"
+#include "product/abreast.h"
 
 #define ROWS_F32(rows) {rows_##rows##_1_f32, rows_##rows##_2_f32},
 #define ROWS_F64(rows) {rows_##rows##_1_f64, rows_##rows##_2_f64},
@@ -85,10 +88,11 @@
     .whole = {[PERI_A_ROWS] = {packed_rows_1_##type, packed_rows_2_##type},                                            \
               [PERI_A_STEPS] = {packed_steps_1_##type, packed_steps_2_##type}},                                        \
     .some = {EACH_ROWS(each_rows)}, .row_along = row_along_##type, .row_across = row_across_##type,                    \
-    .blocks = blocks_##type, .turn = turn_##type, .copy = copy_##type, .copy_rows = copy_rows_##type,                  \
-    .collect = collect_##type, .patches = patches_##type, .patch_rows = patch_rows_##type,                             \
-    .add_patches = add_patches_##type, .pick = pick_##type, .pad = pad_##type, .scatter = scatter_##type,              \
+    .blocks = blocks_##type, .add_rows = add_rows_##type, .turn = turn_##type, .copy = copy_##type,                    \
+    .copy_rows = copy_rows_##type, .collect = collect_##type, .patches = patches_##type,                               \
+    .patch_rows = patch_rows_##type, .add_patches = add_patches_##type, .pick = pick_##type, .pad = pad_##type,        \
+    .scatter = scatter_##type,                                                                                         \
   }
 
 const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
-    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}};
+    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}, .lanes = {lanes_f32, lanes_f64}};

@@ -103,7 +103,7 @@ typedef __m256i peri_lanes_of_f64;
 #define PERI_MERGE_F32(vector, lanes, from) (peri_f32s) _mm256_or_ps((__m256)(vector), _mm256_maskload_ps(from, lanes))
 #define PERI_MERGE_F64(vector, lanes, from) (peri_f64s) _mm256_or_pd((__m256d)(vector), _mm256_maskload_pd(from, lanes))
 #else
-typedef struct peri_lanes {
+typedef struct peri_lane_range {
   int low, high;
 } peri_lanes_of_f32;
 typedef peri_lanes_of_f32 peri_lanes_of_f64;

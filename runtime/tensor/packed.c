@@ -54,6 +54,7 @@ static void keep(peri_storage *storage, const peri_product *p) {
 
 peri_packed *peri_packed_hold(peri_tensor *x, peri_product *p) {
   peri_storage *storage = x->storage;
+  if (storage->context->sharing != NULL) return NULL;
   if (p->b.step != 1 || p->n * p->k < LEAST_ELEMENTS || storage->deleter != NULL || storage->exposed) return NULL;
   if (storage->packed == NULL || !serves(storage->packed, p)) {
     if (storage->packed != NULL) peri_packed_drop(storage);

@@ -157,12 +157,9 @@ static peri_status first_tensor(peri_context *context, const peri_layout *layout
   bytes += FIRST_BYTES;
   PERI_TRY(peri_alloc(context, bytes, &block));
   peri_first *first = block;
-  first->storage = (peri_storage){.references = 1,
-                                  .context = context,
-                                  .data = data == NULL ? (char *)block + FIRST_BYTES : data,
-                                  .block_bytes = bytes,
-                                  .number = ++context->storages};
-  peri_context_retain(context);
+  first->storage = (peri_storage){
+      .references = 1, .data = data == NULL ? (char *)block + FIRST_BYTES : data, .block_bytes = bytes};
+  first->storage.number = peri_context_add_storage(context, &first->storage.context);
   set_tensor(&first->tensor, &first->storage, layout);
   first->tensor.first = true;
   *out = &first->tensor;

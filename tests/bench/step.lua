@@ -1,6 +1,6 @@
--- Steps of small networks beside PyTorch: in a loop of one's own, replayed, and in train.fit.
+-- Steps of small networks beside PyTorch: in a loop of one's own, replayed, and in train.fit; many networks at once.
 --
---   ./dev bench step
+--   ./dev bench step [ROW ..] [many] [grid] [memory]      all when none is named
 --
 -- The peers' side is tests/peers/bench_step.py, with one thread. Times are the best of several runs, of one step.
 local peri = require "perilune"
@@ -69,6 +69,116 @@ local ROWS = {
 
 local function time(t) return t and ("%.2f us"):format(t * 1e6) or "-" end
 
+-- ---- many networks at once ----
+
+local circles = { peri.data.circles(200, { noise = 0.15, factor = 0.5, seed = 1 }) }
+
+local function circle(p)
+  local net = network { 2, p.units or 10, 2 }
+  return net, optim.SGD(net:parameters(), { lr = p.lr or 0.1 })
+end
+
+local function seconds(f)
+  local start = peri.now()
+  f()
+  return peri.now() - start
+end
+
+local function with_threads(n, f)
+  local before = peri.get_num_threads()
+  peri.set_num_threads(n)
+  local _ <close> = setmetatable({}, { __close = function() peri.set_num_threads(before) end })
+  return f()
+end
+
+-- An epoch of training in a loop of one's own.
+local function by_hand(net, opt, epochs)
+  local ce, loader = nn.CrossEntropyLoss(), peri.data.loader(circles, { batch_size = 10, shuffle = true, seed = 1 })
+  for _ = 1, epochs do
+    for x, y in loader do
+      opt:zero_grad()
+      ce(net(x), y):backward()
+      opt:step()
+    end
+  end
+end
+
+local function report(text, t, reference)
+  print(("%-56s %9.2f s %s"):format(text, t, reference and ("%8.1fx"):format(reference / t) or ""))
+end
+
+local function many()
+  local networks, epochs, few = 1000, 150, 10
+  print(("\n%d Circle networks, %d epochs each (* measured on %d networks, or one step, and scaled)"):format(networks,
+    epochs, few))
+  local loop = with_threads(1, function()
+    return best_of(3, function()
+      for _ = 1, few do
+        local net, opt = circle {}
+        by_hand(net, opt, epochs)
+      end
+    end) / few * networks
+  end)
+  local fit = with_threads(1, function()
+    return best_of(3, function()
+      for seed = 1, few do
+        peri.train.Classifier { build = circle, epochs = epochs, batch_size = 10, seed = seed, progress = false }:fit(
+          circles[1], circles[2])
+      end
+    end) / few * networks
+  end)
+  report("* one by one, a loop of one's own", loop)
+  report("* one by one, Classifier:fit", fit, loop)
+  for threads = 1, 2 do
+    report(("train.sweep, %d thread%s"):format(threads, threads == 1 and "" or "s"), with_threads(threads, function()
+      return seconds(function()
+        peri.train.sweep { build = circle, seeds = networks, epochs = epochs, batch_size = 10, train = circles,
+          progress = false }
+      end)
+    end), loop)
+  end
+  report("* PyTorch, its steps alone, one thread", peer "circle10" * networks * epochs * 20, loop)
+end
+
+local function grid()
+  print "\n12 networks of three sizes and four rates, 100 epochs each"
+  local params = { units = { 4, 10, 16 }, lr = { 0.01, 0.03, 0.1, 0.3 } }
+  local function estimator(p)
+    return peri.train.Classifier { build = circle, params = p, epochs = 100, batch_size = 10, seed = 1,
+      progress = false }
+  end
+  local loop = best_of(3, function()
+    for _, units in ipairs(params.units) do
+      for _, lr in ipairs(params.lr) do
+        estimator { units = units, lr = lr }:fit(circles[1], circles[2]):score(circles[1], circles[2])
+      end
+    end
+  end)
+  report("one by one", loop)
+  for threads = 1, 2 do
+    report(("select.grid_search, %d thread%s"):format(threads, threads == 1 and "" or "s"),
+      with_threads(threads, function()
+        return best_of(3, function()
+          peri.select.grid_search { build = estimator, params = params, train = circles, dev = circles }
+        end)
+      end), loop)
+  end
+end
+
+local function memory()
+  print "\nmemory in use after so many steps of train.fit (bytes of tensors, and of Lua)"
+  local net, opt = circle {}
+  for _, steps in ipairs { 1000, 10000, 100000, 1000000 } do
+    peri.train.fit { model = net, optimizer = opt, train = circles, batch_size = 10, epochs = steps // 20, seed = 1,
+      progress = false }
+    collectgarbage()
+    collectgarbage()
+    print(("%10d steps: %10d %10d"):format(steps, peri.memory().in_use, math.floor(collectgarbage "count" * 1024)))
+  end
+end
+
+local MORE = { many = many, grid = grid, memory = memory }
+
 return function(names)
   peri.set_num_threads(1)
   local wanted = {}
@@ -81,5 +191,8 @@ return function(names)
       print(("%-32s %12s %12s %12s %12s %8.1fx"):format(row[2], time(times[1]), time(times[2]), time(times[3]),
         time(theirs), theirs / (times[3] or times[2])))
     end
+  end
+  for _, name in ipairs { "many", "grid", "memory" } do
+    if #names == 0 or wanted[name] then MORE[name]() end
   end
 end

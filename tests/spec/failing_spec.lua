@@ -2,5 +2,5 @@
 local walk = require "support.walk"
 
 describe("allocation failures #table #program", function()
-  walk("failing", "leave everything as it was in %s and its gradient", it)
+  walk.each("failing", "leave everything as it was in %s and its gradient", it)
 end)

@@ -28,7 +28,7 @@ describe("a generator", function()
       if not op.random then return end
       for s in ipairs(samples.arguments(op)) do
         local function arguments(generator)
-          local list = samples.arguments(op)[s]
+          local list = (samples.one(op, s))
           local last = list[#list]
           if generator and (type(last) ~= "table" or next(last) == nil or #last > 0) then
             last = {}

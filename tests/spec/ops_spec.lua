@@ -1,6 +1,7 @@
 -- Walks the operation table: a new row is tested here without new test code.
 local peri = require "perilune"
 local samples = require "support.samples"
+local walk = require "support.walk"
 local weighing = require "support.weighing"
 
 local weigh, evaluate, each_weighing = weighing.weigh, weighing.evaluate, weighing.each
@@ -51,9 +52,9 @@ describe("gradients #table of", function()
     if not op.gradient then
       it(op.name .. " are refused, or 0 by design, or those of no floats", function()
         for s = 1, #samples.arguments(op) do
-          local lists, made = samples.arguments(op, {
+          local list, made = samples.one(op, s, {
             dtype = "float64", make = function(t) return t:requires_grad_() end })
-          local ok, outputs = pcall(function() return table.pack(call(spread(lists[s]))) end)
+          local ok, outputs = pcall(function() return table.pack(call(spread(list))) end)
           if not ok then assert.matches("gradients are recorded", outputs) end
           for k = 1, ok and outputs.n or 0 do
             local y = outputs[k]
@@ -227,51 +228,10 @@ end)
 
 -- ---- the same bits ----
 
-describe("with 1, 2, 3 and 7 threads #table", function()
-  local before = peri.get_num_threads()
-  after_each(function() peri.set_num_threads(before) end)
-  local compared, large = 0, 0
+describe("with 1, 2, 3 and 7 threads #table #program", function()
+  walk.each("threads", "%s gives the same bits", it)
 
-  samples.each(function(op, call)
-    it(op.name .. " gives the same bits", function()
-      -- Large tensors are released rather than left to the collector, which would walk all that busted keeps.
-      local function run(lists, s)
-        peri.manual_seed(11)
-        local arguments = lists[s]
-        local results = table.pack(call(spread(arguments)))
-        local bits = samples.all_bits(results)
-        samples.release(results)
-        samples.release(arguments)
-        return bits
-      end
-      -- Sizes written out in a sample do not grow with it: then the small one serves.
-      local function both()
-        local made, lists = pcall(samples.arguments, op, { large = true })
-        return samples.arguments(op), made and lists or {}
-      end
-      local is_large, reference = {}, {}
-      peri.set_num_threads(1)
-      local small_lists, large_lists = both()
-      for s = 1, #small_lists do
-        is_large[s], reference[s] = pcall(run, large_lists, s)
-        if not is_large[s] then reference[s] = run(small_lists, s) end
-        compared = compared + 1
-        if is_large[s] then large = large + 1 end
-      end
-      for _, threads in ipairs { 2, 3, 7 } do
-        peri.set_num_threads(threads)
-        small_lists, large_lists = both()
-        for s = 1, #small_lists do
-          local bits = run(is_large[s] and large_lists or small_lists, s)
-          assert.is_true(reference[s] == bits, ("%s sample %d with %d threads"):format(op.name, s, threads))
-        end
-      end
-    end)
-  end)
-
-  it("most rows were compared at sizes that are cut into pieces", function()
-    assert.is_true(large > 0.7 * compared, ("%d of %d"):format(large, compared))
-  end)
+  it("most rows were compared at sizes that are cut into pieces", function() walk.all "threads" end)
 end)
 
 -- ---- views ----

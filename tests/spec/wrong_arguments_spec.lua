@@ -119,6 +119,10 @@ local function training(options)
   return options
 end
 
+local function swept()
+  return { build = network(3), epochs = 1, seeds = 2, train = { X, y }, progress = false }
+end
+
 local CALLS = {
   { "metrics.accuracy", { 1, 2, 2 }, { 1, 2, 1 } },
   { "metrics.confusion_matrix", { 1, 2, 2 }, { 1, 2, 1 } },
@@ -138,6 +142,7 @@ local CALLS = {
   { "select.validation_curve", must = function() return search { params = false, name = "C", values = { 1, 2 } } end },
   { "select.compare", must = function() return { { "a", svm.SVC() }, train = { X, y }, test = { X, y } } end },
   { "train.fit", must = function() return training { epochs = 1 } end },
+  { "train.sweep", must = function() return swept() end },
   { "train.lr_find", must = function() return training { steps = 3 } end },
   {
     "train.Classifier", must = function() return { build = network(3), epochs = 1 } end,
@@ -234,6 +239,7 @@ local OBJECTS = {
   comparison = function()
     return select_.compare { { "a", svm.SVC() }, train = { X, y }, test = { X, y } }
   end,
+  sweep = function() return train.sweep(swept()) end,
   grid = function() return svm.grid_search(svm.SVC(), X, y, { C = { 1, 2 }, folds = 3 }) end,
 }
 for _, call in ipairs(CALLS) do

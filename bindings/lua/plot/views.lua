@@ -294,6 +294,77 @@ function views.histories(list, given)
   return figure
 end
 
+-- ---- many networks ----
+-- A sweep has results, best first: {params =, number = of its row in the histories}, names (of the parameters),
+-- monitor, and histories, candidates x epochs, NaN behind the end of one.
+
+local MOST_CURVES = 8
+
+-- Mean and standard deviation of the candidates that are still trained, epoch by epoch; of a group's rows.
+local function means_of(rows)
+  local xs, ys, stds = {}, {}, {}
+  for e = 1, #rows[1] do
+    local n, sum, squares = 0, 0, 0
+    for _, row in ipairs(rows) do
+      if row[e] == row[e] then n, sum = n + 1, sum + row[e] end
+    end
+    if n == 0 then break end
+    for _, row in ipairs(rows) do
+      if row[e] == row[e] then squares = squares + (row[e] - sum / n) ^ 2 end
+    end
+    xs[e], ys[e], stds[e] = e, sum / n, n > 1 and math.sqrt(squares / (n - 1)) or 0
+  end
+  return xs, ys, stds
+end
+
+-- The results by their parameters, the group of the best first.
+local function groups_of(sweep)
+  local groups, by_text = {}, {}
+  for _, r in ipairs(sweep.results) do
+    local parts = {}
+    for _, name in ipairs(sweep.names) do
+      if r.params[name] ~= nil then parts[#parts + 1] = ("%s = %s"):format(name, value_text(r.params[name])) end
+    end
+    local text = table.concat(parts, ", ")
+    if not by_text[text] then
+      by_text[text] = {label = text, numbers = {}}
+      groups[#groups + 1] = by_text[text]
+    end
+    table.insert(by_text[text].numbers, r.number)
+  end
+  return groups
+end
+
+function views.sweep(sweep, given)
+  local known = {}
+  for _, set in ipairs{"train_", "dev_"} do
+    for name in pairs(measures_of(sweep, set)) do known[set .. name] = true end
+  end
+  if not next(known) then fail "plot: there is no history (after 0 epochs, or where none was through)" end
+  local options, own = read("plot", given, {measure = kinds.one_of(known)})
+  local measure = own.measure or known[sweep.monitor] and sweep.monitor or "train_loss"
+  local figure = figure_with(options, {xlabel = "epoch", ylabel = measure:gsub("_", " ")})
+  local histories, groups = sweep[measure]:totable(), groups_of(sweep)
+  local sets = {{measure, nil}}
+  if #groups == 1 and measure:find "^dev_" then sets[2] = {measure:gsub("^dev_", "train_"), "dashed"} end
+  for i, group in ipairs(groups) do
+    if i > MOST_CURVES then break end
+    for _, set in ipairs(sets) do
+      local table_of, rows = set[1] == measure and histories or sweep[set[1]]:totable(), {}
+      for k, number in ipairs(group.numbers) do rows[k] = table_of[number] end
+      local label = #sets > 1 and set[1]:match "^%a+" or group.label
+      local xs, ys, stds = means_of(rows)
+      if #xs > 0 then
+        local range = range_of(measure:match "accuracy$" or measure:match "r2$"
+          or math.min(table.unpack(ys)) >= 0 and "mse" or "other")
+        add_curve(figure, xs, ys, #rows > 1 and stds, range, {label = label ~= "" and label or nil,
+          marker = #xs == 1 and "circle" or nil, style = set[2]})
+      end
+    end
+  end
+  return figure
+end
+
 -- ---- a range of learning rates ----
 
 -- f: rates, losses, smoothed and suggestion, as train.lr_find gives them.

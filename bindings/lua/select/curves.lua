@@ -107,19 +107,24 @@ function curves.learning_curve(given)
   for _, r in ipairs(repeats) do least = math.min(least, #r.train.x) end
   local sizes = read_sizes(operation, options.sizes, least)
   local scores = new_scores(#sizes)
+  local fits <close> = evaluate.fits(operation)
   for k, r in ipairs(repeats) do
     local order = rows.order(#r.train.x, r.train.labels, r.order)
     local make = evaluate.maker(operation, build, r.seed)
     for i, size in ipairs(sizes) do
-      local index = rows.index(table.move(order, 1, size, 1, {}))
-      local x, y = r.train.x[index], r.train.y[index]
       local candidate = make({}, ("%d rows"):format(size))
-      evaluate.each_fitted(operation, { candidate }, x, y, function(_, m)
+      local function fitted_rows()
+        local index = rows.index(table.move(order, 1, size, 1, {}))
+        return r.train.x[index], r.train.y[index]
+      end
+      fits:fit(candidate, nil, fitted_rows, function(m)
+        local x, y = fitted_rows()
         scores.train[i][k] = evaluate.score(operation, candidate, scorer, m, x, y)
         scores.test[i][k] = evaluate.score(operation, candidate, scorer, m, r.test.x, r.test.y)
       end)
     end
   end
+  fits:finish()
   local curve = finish("size", sizes, scores, scorer)
   curve.sizes = rows.index(sizes)
   return curve

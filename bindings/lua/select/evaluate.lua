@@ -1,21 +1,10 @@
 -- Fits and scores candidates: {make = function() -> an estimator that is not fitted, label = text for messages}.
 -- Machines with a kernel that differ only in C are fitted together, so that they share kernel values.
-local peri, internal = ...
+local peri, internal, combinations = ...
 local check = internal.check
-local fail = check.fail
+local fail, attempt = check.fail, combinations.attempt
 
 local evaluate = {}
-
--- Calls f, naming the candidate in its error.
-local function attempt(operation, label, f, ...)
-  local results = table.pack(pcall(f, ...))
-  if results[1] then return table.unpack(results, 2, results.n) end
-  local message = results[2]
-  if type(message) ~= "string" or label == "" then error(message, 0) end
-  local position, rest = message:match "^([^:\n]+:%d+: )(.*)$"
-  if not position then fail("%s: with %s: %s", operation, label, message) end
-  error(("%s%s: with %s: %s"):format(position, operation, label, rest), 0)
-end
 
 -- ---- scores ----
 
@@ -97,7 +86,7 @@ end
 function evaluate.maker(operation, build, seed)
   return function(params, label)
     return {
-      label = label,
+      label = label, seed = seed,
       make = function()
         if seed then peri.manual_seed(seed) end
         local copy = {}
@@ -152,10 +141,10 @@ end
 
 -- Makes the candidates in order. Those that share go into groups, in the order in which they appear: {machine =,
 -- label =, Cs =, at = positions}; alone(i, candidate, m) is called with the others at once.
-local function group(list, alone)
+local function group(list, fits, alone)
   local groups, by_key = {}, {}
   for i, candidate in ipairs(list) do
-    local m = candidate.make()
+    local m = fits:make(candidate)
     local key = sharing_key(m)
     if not key then
       alone(i, candidate, m)
@@ -183,9 +172,62 @@ function evaluate.fit_alone(operation, candidate, m, x, y)
   return check.has(fitted, "predict") and fitted or m
 end
 
+-- ---- networks side by side ----
+-- A network whose fit begins with a seed does not depend on what was fitted before it: such ones are trained side by
+-- side (train/together.lua), all else waits for its turn.
+
+local Fits = {}
+Fits.__index = Fits
+
+-- What fits and hands on in order, to be closed.
+function evaluate.fits(operation) return setmetatable({ operation = operation }, Fits) end
+
+function Fits:__close()
+  if self.crew then self.crew:__close() end
+end
+
+-- Until everything that was begun is through.
+function Fits:finish()
+  if self.crew then self.crew:finish() end
+end
+
+-- The estimator of a candidate. Where others are under way the default stream is not where it will be, so that one that
+-- draws from it without a seed is made anew when they are through.
+function Fits:make(candidate)
+  if candidate.seed or not self.crew or self.crew:is_idle() then return candidate.make() end
+  local stream = internal.steps.stream
+  local seed, block = stream()
+  local m = candidate.make()
+  local now, at = stream()
+  if now == seed and at == block then return m end
+  stream(seed, block)
+  self:finish()
+  return candidate.make()
+end
+
+-- Fits m (nil: what the candidate makes) on rows(), x and y, and calls visit(m) in the end.
+function Fits:fit(candidate, m, rows, visit)
+  m = m or self:make(candidate)
+  local together = internal.together
+  if together and together.takes(m, candidate.seed) then
+    self.crew = self.crew or together.new(self.operation)
+    return self.crew:start(candidate.label, function() return m:fit(rows()) end, visit)
+  end
+  if self.crew and not self.crew:is_idle() then
+    local seed, block = internal.steps.stream()
+    self:finish()
+    if candidate.seed then internal.steps.stream(seed, block) end
+  end
+  visit(evaluate.fit_alone(self.operation, candidate, m, rows()))
+end
+
 -- Calls visit(i, m) for every candidate fitted on x and y; the order is not that of the list.
 function evaluate.each_fitted(operation, list, x, y, visit)
-  local groups = group(list, function(i, candidate, m) visit(i, evaluate.fit_alone(operation, candidate, m, x, y)) end)
+  local fits <close> = evaluate.fits(operation)
+  local groups = group(list, fits, function(i, candidate, m)
+    fits:fit(candidate, m, function() return x, y end, function(fitted) visit(i, fitted) end)
+  end)
+  fits:finish()
   for _, members in ipairs(groups) do
     for g, m in ipairs(fit_group(operation, members, x, y)) do visit(members.at[g], m) end
   end
@@ -223,14 +265,21 @@ end
 function evaluate.cross(operation, list, pair, fold, folds, scorer)
   local scores = {}
   for i = 1, #list do scores[i] = {} end
-  local groups = group(list, function(i, candidate, m)
+  local fits <close> = evaluate.fits(operation)
+  local groups = group(list, fits, function(i, candidate, m)
     for f = 1, folds do
-      local inside, out = evaluate.fold_rows(fold, f)
-      m = evaluate.fit_alone(operation, candidate, m or candidate.make(), pair.x[inside], pair.y[inside])
-      scores[i][f] = evaluate.score(operation, candidate, scorer, m, pair.x[out], pair.y[out])
+      local function rows()
+        local inside = evaluate.fold_rows(fold, f)
+        return pair.x[inside], pair.y[inside]
+      end
+      fits:fit(candidate, m, rows, function(fitted)
+        local _, out = evaluate.fold_rows(fold, f)
+        scores[i][f] = evaluate.score(operation, candidate, scorer, fitted, pair.x[out], pair.y[out])
+      end)
       m = nil
     end
   end)
+  fits:finish()
   local score_group = scorer.of_predictions and score_group_at_once or score_group_by_folds
   for _, members in ipairs(groups) do score_group(operation, members, pair, fold, folds, scorer, scores) end
   return scores

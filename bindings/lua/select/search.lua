@@ -1,5 +1,5 @@
 -- cross_val_score, grid_search and random_search.
-local peri, internal, input, rows, folds, evaluate = ...
+local peri, internal, input, rows, folds, evaluate, combinations = ...
 local check = internal.check
 local fail = check.fail
 
@@ -21,53 +21,6 @@ function search.cross_val_score(estimator, X, y, options)
   local fold, k = folds.read(operation, options.cv or 5, seed, pair)
   local candidate = evaluate.maker(operation, build, options.seed)({}, "")
   return float64(evaluate.cross(operation, { candidate }, pair, fold, k, scorer)[1])
-end
-
--- ---- parameters ----
-
-local function sorted_names(operation, params)
-  check.read(operation, "params", params, check.kinds.table)
-  local names = {}
-  for name in pairs(params) do
-    if type(name) ~= "string" then
-      fail("%s: params must have names, got the key %s", operation, check.describe(name))
-    end
-    names[#names + 1] = name
-  end
-  if #names == 0 then fail("%s: params is empty", operation) end
-  table.sort(names)
-  return names
-end
-
-local function value_text(value)
-  if math.type(value) == "float" then return ("%.6g"):format(value) end
-  return tostring(value)
-end
-
-local function label_of(names, params)
-  local parts = {}
-  for i, name in ipairs(names) do parts[i] = name .. " = " .. value_text(params[name]) end
-  return table.concat(parts, ", ")
-end
-
--- The combination of that number (from 0) of the lists: the last name varies fastest.
-local function combination(names, lists, number)
-  local params = {}
-  for i = #names, 1, -1 do
-    local list = lists[names[i]]
-    params[names[i]] = list[number % #list + 1]
-    number = number // #list
-  end
-  return params
-end
-
-local function count_combinations(operation, names, lists)
-  local count = 1
-  for _, name in ipairs(names) do
-    if count > 2 ^ 40 / #lists[name] then fail("%s: params has more than 2^40 combinations", operation) end
-    count = count * #lists[name]
-  end
-  return count
 end
 
 -- ---- random draws ----
@@ -147,7 +100,7 @@ Search.__tostring = check.guard("tostring", function(self)
   local lines = { header }
   for _, r in ipairs(self.results) do
     local line = {}
-    for i, name in ipairs(self.names) do line[i] = value_text(r.params[name]) end
+    for i, name in ipairs(self.names) do line[i] = combinations.text(r.params[name]) end
     line[#line + 1] = ("%.4f"):format(r.score)
     if self.folds then line[#line + 1] = ("%.4f"):format(r.std) end
     lines[#lines + 1] = line
@@ -225,7 +178,7 @@ end
 local function try(operation, self, names, list)
   local candidates, results = {}, {}
   for i, params in ipairs(list) do
-    candidates[i] = self.make(params, label_of(names, params))
+    candidates[i] = self.make(params, combinations.label(names, params))
     results[i] = { params = params, order = i }
   end
   local best = (self.dev and try_on_dev or try_on_folds)(operation, self, candidates, results)
@@ -251,10 +204,10 @@ end
 function search.grid_search(given)
   local operation = "grid_search"
   local self, options = read(operation, given, (KNOWN:gsub(" n ", " ")))
-  local names, lists, list = sorted_names(operation, options.params), {}, {}
+  local names, lists, list = combinations.names(operation, options.params), {}, {}
   for _, name in ipairs(names) do lists[name] = input.values(operation, "params." .. name, options.params[name]) end
-  for number = 0, count_combinations(operation, names, lists) - 1 do
-    list[#list + 1] = combination(names, lists, number)
+  for number = 0, combinations.count(operation, names, lists) - 1 do
+    list[#list + 1] = combinations.at(names, lists, number)
   end
   return try(operation, self, names, list)
 end
@@ -263,7 +216,7 @@ function search.random_search(given)
   local operation = "random_search"
   local self, options = read(operation, given, KNOWN)
   local n = check.whole(operation, "n", options.n or 10, 1)
-  local names, draw, lists, list = sorted_names(operation, options.params), {}, {}, {}
+  local names, draw, lists, list = combinations.names(operation, options.params), {}, {}, {}
   for _, name in ipairs(names) do
     local value = options.params[name]
     draw[name] = drawer(operation, name, value)
@@ -272,9 +225,9 @@ function search.random_search(given)
   end
   local random = generator(self.seed)
   if lists then
-    local count = count_combinations(operation, names, lists)
+    local count = combinations.count(operation, names, lists)
     for i, number in ipairs(draw_different(math.min(n, count), count, random)) do
-      list[i] = combination(names, lists, number)
+      list[i] = combinations.at(names, lists, number)
     end
     return try(operation, self, names, list)
   end

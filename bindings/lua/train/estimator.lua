@@ -2,7 +2,7 @@
 local peri, internal, data, pieces = ...
 local check = internal.check
 local fail, kinds, describe = check.fail, data.kinds, check.describe
-local prepare, loop, spread = pieces.prepare, pieces.loop, pieces.measures.spread
+local prepare, loop, spread, together = pieces.prepare, pieces.loop, pieces.measures.spread, pieces.together
 local joined = prepare.joined
 
 local FIT = joined(prepare.LOOP, prepare.DATA, prepare.FILES,
@@ -17,6 +17,7 @@ local left -- of the last: self, what its loop had come to, and the error; then 
 -- Runs the loop. An error leaves what there is behind; that of Ctrl-C says so, others are the script's own.
 local function run(self, job)
   local so_far = {}
+  if job.side then job.side.self, job.side.so_far = self, so_far end
   left = nil
   local _ <close> = setmetatable({}, {
     __close = function(_, problem)
@@ -32,9 +33,13 @@ local function run(self, job)
   return loop.run(job, so_far)
 end
 
--- Trains as the options say, which are checked, and gives self with the model, classes and history.
-local function train(where, self, options)
+-- Trains as the options say, which are checked, and gives self with the model, classes and history. side: where others
+-- are trained beside it.
+local function train(where, self, options, side)
   local job = prepare.job(where, self, options)
+  job.side = side
+  if side then side:own(job.parameters) end
+  if side and job.progress == nil then job.progress = false end
   local findings = options.check and internal.load("train.lint", peri, internal).of_job(job) or nil
   return joined(self, { findings = findings }, run(self, job))
 end
@@ -138,6 +143,7 @@ local function build_arguments(self, X, y)
 end
 
 function methods.fit(self, X, y, given)
+  local side = together.take()
   unfitted(self, "fit(X, y)")
   local call = check.options("fit", given or {}, FIT_METHOD)
   local options = check.options("fit", methods.params(self), CLASSIFIER)
@@ -159,7 +165,7 @@ function methods.fit(self, X, y, given)
     model = model, optimizer = optimizer, scheduler = scheduler, train = { X, y }, dev = call.dev,
     sample_weight = call.sample_weight,
     task = self._class == "Classifier" and "classification" or "regression",
-  }))
+  }), side)
   for name in pairs(self) do self[name] = nil end
   for name, value in pairs(result) do self[name] = value end
   return self
@@ -226,12 +232,21 @@ end
 
 -- Tensors are made only now: right after the error Ctrl-C may not be over.
 local function unfinished()
+  if left and not left.made and left.make then left.made = left.make() end
   if left and not left.made then
     left.made = setmetatable(joined(left.self, loop.unfinished(left.so_far, left.problem)), classes[left.self._class])
     left.so_far = nil
   end
   return left and left.made
 end
+
+-- What a side (together.lua) had come to when an error ended the whole.
+local function partly(side, problem)
+  return setmetatable(joined(side.self, loop.unfinished(side.so_far, problem)), classes[side.self._class])
+end
+
+-- An error has ended many trainings: make() gives what they had come to.
+local function leave(make) left = { make = make } end
 
 local function fit(given)
   local options = check.options("fit", check.table("fit", given), FIT)
@@ -243,5 +258,5 @@ end
 
 return {
   fit = fit, unfinished = unfinished, Classifier = constructor "Classifier", Regressor = constructor "Regressor",
-  classes = classes, methods = methods,
+  classes = classes, methods = methods, partly = partly, leave = leave,
 }

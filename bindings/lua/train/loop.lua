@@ -248,17 +248,33 @@ end
 
 local SLICE = 0.1 -- seconds between two looks at the line of progress
 
--- run_epoch without functions of the script: the same, bit for bit.
-local function run_quietly(job, line)
+-- An epoch, or a slice of it: beside those of other trainings where there are any (together.lua).
+local function go(job, how)
+  local loader, at = job.source.loader, job.at
+  if not job.side then return internal.steps.epoch(job.replay, loader, at, how, SLICE) end
+  local side = job.side
+  side.replay, side.loader, side.at, side.how = job.replay, loader, at, how
+  local start = peri.now()
+  local said = coroutine.yield(side)
+  job.start = job.start + (peri.now() - start) - side.seconds -- those of others are not its own
+  if said == "failed" then internal.steps.fail(side.status, side.message) end
+  return said == "script" and internal.steps.epoch(job.replay, loader, at, how) or said
+end
+
+-- run_epoch without functions of the script: the same, bit for bit. `passed` takes in epochs that are through, where
+-- others may follow.
+local function run_quietly(job, line, passed)
   local at = job.at
   job.model:train()
   begin_epoch(job)
+  internal.steps.begin(job.source.loader)
   job.replay = job.replay or internal.steps.new(step_of(job))
-  local how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
+  job.how = job.how or { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
     by_rows = not job.sums_rows }
   local said
   repeat
-    said = internal.steps.epoch(job.replay, job.source.loader, at, how, SLICE)
+    said = go(job, job.how)
+    if passed then passed() end
     if line.live then line:batch(at.epoch, at.rows) end
   until said ~= "on"
   if said ~= "end" then return nil, at.batch, said end
@@ -312,13 +328,43 @@ local function measure_epoch(job, state)
   if job.dev then measures.measure(job, state, "dev", job.dev) end
 end
 
--- One epoch and what is known after it; true when training ends with it.
+-- Whether nothing at all is to be done between epochs, so that one follows the other without coming by here.
+local function is_idle(job)
+  return next(job.hooks) == nil and next(job.watches) == nil and not job.dev and not job.scheduler
+    and not job.measure_train and not job.checkpoint and is_quiet(job)
+end
+
+-- Takes in the epochs in at.done. When each ended is not known: they take equally long.
+local function take_done(job, result, line)
+  local at, now = job.at, peri.now() - job.start
+  local n, before = #at.done, result.trained
+  for i, sums in ipairs(at.done) do
+    local state = { epoch = at.epoch, epochs = job.epochs, learning_rate = job.rate, model = job.model,
+      optimizer = job.optimizer, seconds = before + (now - before) * i / n }
+    sums.metrics = {}
+    measures.record(job, state, "train", sums, job.train.total)
+    result.states[at.epoch], at.done[i], at.epoch = state, nil, at.epoch + 1
+    line:epoch(state)
+    if job.side then job.side:count() end
+  end
+  if n > 0 then result.trained = now end
+end
+
+-- One epoch and what is known after it, and others before it where nothing is to be done between them; true when
+-- training ends with it.
 local function epoch_of(job, result, line)
   local at = job.at
-  local epoch, rate = at.epoch, job.optimizer and tonumber(job.optimizer.lr)
+  local rate = job.optimizer and tonumber(job.optimizer.lr)
   job.start = peri.now() - result.trained
+  local passed
+  at.ahead, at.done = nil, nil
+  if not at.resumed and is_idle(job) then
+    at.ahead, at.done, job.rate = job.epochs - at.epoch, {}, rate
+    passed = function() take_done(job, result, line) end
+  end
+  local _ <close> = passed and setmetatable({}, { __close = passed }) -- also what was done before an error
   local state = {
-    epoch = epoch, epochs = job.epochs, learning_rate = rate, model = job.model, optimizer = job.optimizer,
+    epoch = at.epoch, epochs = job.epochs, learning_rate = rate, model = job.model, optimizer = job.optimizer,
   }
   if not at.resumed and not call(job, "on_epoch_begin", state) then
     result.stopped = "callback"
@@ -326,12 +372,13 @@ local function epoch_of(job, result, line)
   end
   local ended, batch, loss
   if not at.resumed and is_quiet(job) then
-    ended, batch, loss = run_quietly(job, line)
+    ended, batch, loss = run_quietly(job, line, passed)
   else
     ended, batch, loss = run_epoch(job, result, line)
   end
+  local epoch = at.epoch
   result.trained = peri.now() - job.start
-  state.seconds = result.trained
+  state.epoch, state.seconds = epoch, result.trained
   if ended == nil then
     result.states[epoch] = state
     measures.record_nothing(job, state, "train")
@@ -341,6 +388,7 @@ local function epoch_of(job, result, line)
   end
   measure_epoch(job, state)
   result.states[epoch] = state -- once it is whole
+  if job.side then job.side:count() end
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
   if not is_finite(measured) then

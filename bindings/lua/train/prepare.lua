@@ -286,7 +286,7 @@ local function targets_of(set)
 end
 
 -- Labels or numbers: by the loss where it takes only one of them, else by the dtype of y.
-local function is_classification(where, options)
+function prepare.is_classification(where, options)
   if options.task then return options.task == "classification" end
   local loss, given = class_name(options.loss), targets_of(options.train)
   if loss == "MSELoss" then return false end
@@ -392,7 +392,7 @@ function prepare.job(where, self, options)
   self.model, self.dtype, self.classes = model, dtype, nil
   local weights = rows and rows[3]
   if options.sample_weight then rows, weights = weighted_rows(where, rows, options.sample_weight, dtype) end
-  if is_classification(where, options) then
+  if prepare.is_classification(where, options) then
     self.classes = classes_of(where, options, rows, dtype)
     if #self.classes < 2 then fail("%s: train's y has one label alone, %d", where, self.classes[1]) end
   end

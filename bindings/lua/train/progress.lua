@@ -58,6 +58,19 @@ function Progress:batch(epoch, rows_done)
   rewrite(self, text(self, epoch, (epoch - 1) * (self.rows or 0) + rows_done))
 end
 
+-- Of trainings side by side: how many are through, and epochs of all in all.
+function Progress:networks(through, all, epochs)
+  if not self.on then return end
+  local t = self.now()
+  local live = self.terminal and (through == all or t - self.last >= INTERVAL)
+  if not live and (self.terminal or through % self.every > 0) then return end
+  self.last = t
+  local elapsed = math.max(t - self.start, 1e-9)
+  local line = ("%d/%d networks  %d epochs  %s left"):format(through, all, epochs,
+    clock(elapsed * (all - through) / math.max(through, 1)))
+  if self.terminal then rewrite(self, line) else internal.say(line .. "\n") end
+end
+
 function Progress:epoch(state)
   if not self.on then return end
   self.said = table.concat(data.measures(state, "%s %s"), "  "):gsub("_", " ")

@@ -57,19 +57,19 @@ local function try(name, make)
   end
 end
 
-samples.each(function(op, call)
+samples.each_alone(function(op, call)
   local draws = op.random -- a draw depends on nothing but the stream, which the finaliser leaves alone
   for s, first in ipairs(samples.arguments(op)) do
     if #samples.tensors(first) > 0 and not draws then
       try(op.name .. ", sample " .. s, function()
         -- what writes gives its target, which may be released by then
-        return op.writes and function(...) return call(...):clone() end or call, samples.arguments(op)[s]
+        return op.writes and function(...) return call(...):clone() end or call, (samples.one(op, s))
       end)
       if op.in_place then
         local in_place = samples.find(op.name .. "_")
-        if pcall(in_place, table.unpack(samples.arguments(op)[s])) then
+        if pcall(in_place, table.unpack((samples.one(op, s)))) then
           try(op.name .. "_, sample " .. s, function()
-            return function(...) return in_place(...):clone() end, samples.arguments(op)[s]
+            return function(...) return in_place(...):clone() end, (samples.one(op, s))
           end)
         end
       end

@@ -38,15 +38,30 @@ local function choose_scale(text)
   return ({ 80, 80, 16 })[most] or 6
 end
 
+-- A function of the environment for each list of a text, made once while one row is asked for.
+local compiled = {}
+local function makers(op, text)
+  if compiled.row ~= op.name then compiled = { row = op.name, texts = {} } end
+  local list = compiled.texts[text]
+  if not list then
+    list = {}
+    for piece in text:gmatch "%b{}" do
+      list[#list + 1] = assert(load("local _ENV = ... return " .. piece, "=sample of " .. op.name, "t"))
+    end
+    compiled.texts[text] = list
+  end
+  return list
+end
+
 -- options: dtype of T; make(t, k): what stands for the k-th T or S; large: sizes multiplied; scale: by this; draw: what
--- T and B make, of the row, sizes and dtype; text: other lists than the row's; skip: lists that cannot be made, as of
--- this dtype, are left out. Returns a list of argument lists, and the tensors that T and S made.
+-- T and B make, of the row, sizes and dtype; text: other lists than the row's; only: this list alone, the others are
+-- false; skip: lists that cannot be made, as of this dtype, are left out. Returns a list of argument lists, and the
+-- tensors that T and S made.
 function samples.arguments(op, options)
   options = options or {}
   local made = {}
   -- under sanitizers everything is slow, and the release build has done it at full size
   local scale = options.scale or options.large and not os.getenv "PERILUNE_SANITIZED" and choose_scale(op.sample) or 1
-  peri.manual_seed(7)
   local env = { peri = peri, math = math }
   local function keep(t)
     made[#made + 1] = t
@@ -75,13 +90,22 @@ function samples.arguments(op, options)
     return a + a:t()
   end
   local lists = {}
-  for piece in (options.text or op.sample):gmatch "%b{}" do
-    local make = assert(load("return " .. piece, "=sample of " .. op.name, "t", env))
-    local ok, list = pcall(make)
+  peri.manual_seed(7)
+  for i, make in ipairs(makers(op, options.text or op.sample)) do
+    local ok, list = true, false
+    if i == (options.only or i) then ok, list = pcall(make, env) end
     if not ok and not options.skip then error(list, 0) end
     if ok then lists[#lists + 1] = list end
   end
   return lists, made
+end
+
+--- The argument list number s alone, with numbers of its own, and what T and S made for it.
+function samples.one(op, s, options)
+  local wanted = { only = s }
+  for name, value in pairs(options or {}) do wanted[name] = value end
+  local lists, made = samples.arguments(op, wanted)
+  return lists[s], made
 end
 
 -- A table with names and no list part holds options.
@@ -141,11 +165,19 @@ function samples.find(name)
 end
 
 -- visit(row, function) for each row; where it gives a list of tensors the function gives them one by one.
+local function visit_row(visit, op)
+  local call = samples.find(op.name)
+  visit(op, op.list and function(...) return table.unpack(call(...)) end or call)
+end
+
 function samples.each(visit)
-  for _, op in ipairs(peri.ops()) do
-    local call = samples.find(op.name)
-    visit(op, op.list and function(...) return table.unpack(call(...)) end or call)
-  end
+  for _, op in ipairs(peri.ops()) do visit_row(visit, op) end
+end
+
+-- The same for those who collect garbage at every step: only the row that is visited lives, of a list that is larger
+-- than all else.
+function samples.each_alone(visit)
+  for i = 1, #peri.ops() do visit_row(visit, peri.ops()[i]) end
 end
 
 -- Lua values and tensors as comparable text: bits for floats.

@@ -25,12 +25,12 @@ end
 -- the outputs, and the leaves.
 function weighing.evaluate(op, call, s, values, alone)
   local leaves = {}
-  local lists = samples.arguments(op, { dtype = "float64", make = function(t, k)
+  local list = samples.one(op, s, { dtype = "float64", make = function(t, k)
     local leaf = (values and values[k] or t):clone():detach():requires_grad_()
     leaves[k] = leaf
     return leaf
   end })
-  return weighing.weigh(table.pack(call(table.unpack(lists[s], 1, #lists[s]))), 0, alone), leaves
+  return weighing.weigh(table.pack(call(table.unpack(list, 1, #list))), 0, alone), leaves
 end
 
 -- visit(s, alone, text) for each sample of a row and what of its outputs is weighed: all (alone is nil), then, where

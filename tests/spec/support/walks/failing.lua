@@ -7,7 +7,7 @@ local function inject_into(name, tensors, f)
   inject(name, function() return samples.all_bits(tensors) end, f)
 end
 
-return function(op, call)
+local function row(op, call)
   for _, arguments in ipairs(samples.arguments(op)) do
     inject_into(op.name, samples.tensors(arguments), function() call(table.unpack(arguments, 1, #arguments)) end)
   end
@@ -20,3 +20,5 @@ return function(op, call)
     end
   end)
 end
+
+return { row = row }

@@ -26,7 +26,7 @@ local function arguments(op, s, d, n)
     end
     return list
   end
-  return walk(samples.arguments(op)[s])
+  return walk((samples.one(op, s)))
 end
 
 -- The first output of a row that can be called so, else nil.
@@ -37,7 +37,7 @@ end
 
 local bytes_of = { float32 = 4, float64 = 8, int64 = 8, uint8 = 1, bool = 1 }
 
-return function(op, call)
+local function row(op, call)
   for s, sample in ipairs(samples.arguments(op)) do
     for d = 1, #samples.tensors(sample) > 0 and 3 or 0 do
       -- where the output grows with the operand and has memory of its own, the large one cannot be had
@@ -58,3 +58,5 @@ return function(op, call)
     end
   end
 end
+
+return { row = row }

@@ -3,9 +3,13 @@ package.path = "tests/spec/?.lua;" .. package.path
 local samples = require "support.samples"
 local walk = require("support.walks." .. ...)
 
-samples.each(function(op, call)
-  local ok, message = xpcall(walk, debug.traceback, op, call)
+local function say(name, f, ...)
+  local ok, message = xpcall(f, debug.traceback, ...)
   local text = ok and "" or tostring(message):gsub("[%[%]]", "|")
-  print(("row %s [%s]"):format(op.name, text))
+  print(("row %s [%s]"):format(name, text))
   io.stdout:flush()
-end)
+end
+
+local inventory = walk.inventory or samples.each_alone
+inventory(function(row, call) say(row.name, walk.row, row, call) end)
+if walk.all then say("in all", walk.all) end

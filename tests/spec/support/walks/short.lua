@@ -2,9 +2,11 @@
 local samples = require "support.samples"
 local short = require "support.short"
 
-return function(op, call)
+local function row(op, call)
   for s = 1, #samples.arguments(op) do
-    local ok, message = short(call, table.unpack(samples.arguments(op)[s]))
+    local ok, message = short(call, table.unpack((samples.one(op, s))))
     assert(ok, message)
   end
 end
+
+return { row = row }
