@@ -68,13 +68,16 @@ for _, surface in ipairs(surfaces) do
       local path = descend(surface, method, rate)
       if path and (not best or path.above[o.steps + 1] < best.above[o.steps + 1]) then best = path end
     end
-    local above = peri.tensor(best.above, double)
-    local there = (above:le(best.above[1] / 100)):nonzero()
-    rows[i + 1] = { method[1], best.rate, best.above[o.steps + 1], #there > 0 and there[1] - 1 or "-" }
-    local look = { label = method[1], color = method.color, width = 1.7 }
-    panels[i <= 4 and 1 or 2]:line(best.xs, best.ys, look)
-    look.style = i > 4 and "dashed" or nil
-    panels[3]:line(peri.arange(0, o.steps), above:clamp(1e-12, 1e9), look)
+    rows[i + 1] = { method[1], "-", "leaves the picture", "-" } -- at each of the rates
+    if best then
+      local above = peri.tensor(best.above, double)
+      local there = (above:le(best.above[1] / 100)):nonzero()
+      rows[i + 1] = { method[1], best.rate, best.above[o.steps + 1], #there > 0 and there[1] - 1 or "-" }
+      local look = { label = method[1], color = method.color, width = 1.7 }
+      panels[i <= 4 and 1 or 2]:line(best.xs, best.ys, look)
+      look.style = i > 4 and "dashed" or nil
+      panels[3]:line(peri.arange(0, o.steps), above:clamp(1e-12, 1e9), look)
+    end
   end
   local least = { color = "black", marker = "cross", label = "least" }
   for i = 1, 2 do panels[i]:scatter({ surface.x }, { surface.y }, least) end

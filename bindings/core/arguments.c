@@ -21,7 +21,9 @@ static int bad_argument(const reader *r, int param, int index, const char *expec
 }
 
 static peri_tensor *read_tensor(const reader *r, int param, int index) {
-  return bind_check_tensor(r->L, r->S, index, r->name, r->call->op->params[param].name);
+  const peri_op *op = r->call->op;
+  return (op->flags & PERI_OP_SOURCES ? bind_check_source : bind_check_tensor)(r->L, r->S, index, r->name,
+                                                                               op->params[param].name);
 }
 
 static int64_t read_integer(const reader *r, int param, int index, const char *expected) {

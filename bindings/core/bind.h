@@ -237,6 +237,8 @@ peri_tensor *bind_to_tensor(lua_State *L, bind_state *S, int index);
 bool bind_is_released(lua_State *L, bind_state *S, int index);
 /* Raises `operation: name must be a tensor, got ...`. */
 peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const char *operation, const char *name);
+/* The same, which may also be a source: lent memory of a dtype that operations do not take. */
+peri_tensor *bind_check_source(lua_State *L, bind_state *S, int index, const char *operation, const char *name);
 /* Lets the collector know of new tensor bytes: call after work that made tensors. May collect. */
 void bind_collect(lua_State *L, bind_state *S);
 static inline void bind_charge(lua_State *L, bind_state *S) {

@@ -1,6 +1,8 @@
 /* Classes of userdata: one registrar, and what an object is once it was collected. */
 #include "bind.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char collected_key;
@@ -58,6 +60,19 @@ static int collect_object(lua_State *L) {
   return 0;
 }
 
+/* The __newindex of every class that takes no fields; upvalue 1 is what it is called. */
+static int refuse_field(lua_State *L) {
+  return bind_error(L, lua_tostring(L, lua_upvalueindex(1)), "field %s cannot be set", bind_describe(L, 2));
+}
+
+/* "plan" of "perilune.Plan" */
+static void push_word(lua_State *L, const bind_class *class) {
+  char word[32];
+  snprintf(word, sizeof word, "%s", strrchr(class->name, '.') + 1);
+  *word = (char)tolower((unsigned char)*word);
+  lua_pushstring(L, word);
+}
+
 void bind_open_class(lua_State *L, bind_state *S, const bind_class *class, int parent) {
   lua_newtable(L);
   int methods = lua_gettop(L), meta = methods + 1;
@@ -70,6 +85,9 @@ void bind_open_class(lua_State *L, bind_state *S, const bind_class *class, int p
     lua_setmetatable(L, methods);
   }
   lua_newtable(L);
+  push_word(L, class);
+  lua_pushcclosure(L, refuse_field, 1);
+  lua_setfield(L, meta, "__newindex");
   for (const luaL_Reg *m = class->metamethods; m->name != NULL; m++) {
     lua_pushvalue(L, methods);
     bind_push_member(L, S, class->owner, m->func, 1);

@@ -189,9 +189,14 @@ bool bind_is_released(lua_State *L, bind_state *S, int index) {
 }
 
 peri_tensor *bind_check_tensor(lua_State *L, bind_state *S, int index, const char *operation, const char *name) {
+  peri_tensor *x = bind_check_source(L, S, index, operation, name);
+  if (x->storage->barred) bind_error(L, operation, PERI_SOURCE_TEXT, name, peri_dtype_name(x->layout.dtype), name);
+  return x;
+}
+
+peri_tensor *bind_check_source(lua_State *L, bind_state *S, int index, const char *operation, const char *name) {
   peri_tensor *x = bind_to_tensor(L, S, index);
-  if (x != NULL && x->storage->revoked)
-    bind_error(L, operation, "the memory of %s was lent, and has been taken back", name);
+  if (x != NULL && x->storage->barred == PERI_REVOKED) bind_error(L, operation, PERI_REVOKED_TEXT, name);
   if (x != NULL) return x;
   if (bind_is_released(L, S, index)) bind_error(L, operation, "%s is a released tensor", name);
   bind_error(L, operation, "%s must be a tensor, got %s", name, bind_describe(L, index));

@@ -226,7 +226,7 @@ int bind_tensor_index(lua_State *L) {
   }
   bind_state *S = bind_here(L);
   if (by_name) {
-    peri_tensor *x = bind_check_tensor(L, S, 1, lua_tostring(L, 2), "x");
+    peri_tensor *x = bind_check_source(L, S, 1, lua_tostring(L, 2), "x");
     return bind_tensor_property(L, S, x, lua_tostring(L, 2));
   }
   return get(L, S, bind_check_tensor(L, S, 1, "index", "x"));

@@ -1,6 +1,7 @@
 #include "names.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the closest name ---- */
@@ -47,7 +48,10 @@ bind_guess bind_guess_for(lua_State *L, int index) {
 
 void bind_guess_name(bind_guess *guess, const char *name) {
   size_t length = strlen(name);
-  if (guess->word == NULL || *name == '_' || length > LONGEST || length < 2) return;
+  if (*name == '_') return;
+  if (guess->count < BIND_FEW) guess->few[guess->count] = name;
+  guess->count++;
+  if (guess->word == NULL || length > LONGEST || length < 2) return;
   int apart = (int)length - (int)strlen(guess->word);
   if (apart >= guess->distance + 1 || -apart >= guess->distance + 1) return;
   int d = distance(guess->word, name);
@@ -68,7 +72,6 @@ void bind_guess_options(bind_guess *guess, const peri_option *options) {
 #define MOST_TABLES 20 /* metatables may circle */
 
 void bind_guess_keys(lua_State *L, bind_guess *guess, int index) {
-  if (guess->word == NULL) return;
   luaL_checkstack(L, 6, "names");
   lua_pushvalue(L, index);
   for (int depth = 0; depth < MOST_TABLES && lua_istable(L, -1); depth++) {
@@ -89,8 +92,29 @@ const char *bind_push_guess(lua_State *L, const bind_guess *guess) {
   return lua_pushfstring(L, ": did you mean %s?", guess->best);
 }
 
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+/* " (known: a, b, c)" of a few names, or an empty text. */
+static const char *push_few(lua_State *L, const bind_guess *guess) {
+  const char *few[BIND_FEW];
+  luaL_Buffer text;
+  if (guess->count == 0 || guess->count > BIND_FEW) return lua_pushliteral(L, "");
+  memcpy(few, guess->few, sizeof few);
+  qsort(few, (size_t)guess->count, sizeof *few, by_name);
+  luaL_buffinit(L, &text);
+  for (int i = 0; i < guess->count; i++) {
+    if (i > 0 && strcmp(few[i], few[i - 1]) == 0) continue; /* of a class and its parent */
+    luaL_addstring(&text, i == 0 ? " (known: " : ", ");
+    luaL_addstring(&text, few[i]);
+  }
+  luaL_addchar(&text, ')');
+  luaL_pushresult(&text);
+  return lua_tostring(L, -1);
+}
+
 int bind_no_field(lua_State *L, const char *object, const char *name, const bind_guess *guess) {
-  return bind_error(L, object, "there is no field or method %s%s", name, bind_push_guess(L, guess));
+  return bind_error(L, object, "there is no field or method %s%s", name,
+                    guess->best != NULL ? bind_push_guess(L, guess) : push_few(L, guess));
 }
 
 /* ---- questions ---- */

@@ -7,10 +7,13 @@
 
 #include "bind.h"
 
+#define BIND_FEW 16
 typedef struct bind_guess {
-  const char *word; /* NULL: no name at all */
-  const char *best; /* the closest so far, or NULL; of those equally close the first in the alphabet */
-  int distance;     /* of it; what is further than the word's length allows is never taken */
+  const char *word;          /* NULL: no name at all */
+  const char *best;          /* the closest so far, or NULL; of those equally close the first in the alphabet */
+  int distance;              /* of it; what is further than the word's length allows is never taken */
+  int count;                 /* of the names that there are */
+  const char *few[BIND_FEW]; /* the first of them */
 } bind_guess;
 
 /* A guess for the value at index, which stays on the stack. */
@@ -24,7 +27,8 @@ void bind_guess_keys(lua_State *L, bind_guess *guess, int index);
 /* Pushes the end of a message, ": did you mean NAME?", or an empty text. */
 const char *bind_push_guess(lua_State *L, const bind_guess *guess);
 
-/* Raises that the object has no field or method of that name. */
+/* Raises that the object has no field or method of that name; without a guess it says which there are, if they are few.
+ */
 int bind_no_field(lua_State *L, const char *object, const char *name, const bind_guess *guess);
 
 /* object:has(name) */

@@ -37,8 +37,14 @@ int bind_tensor_to_string(lua_State *L) {
     lua_pushliteral(L, "released tensor");
     return 1;
   }
-  if (x->storage->revoked) {
+  if (x->storage->barred == PERI_REVOKED) {
     lua_pushliteral(L, "tensor whose memory has been taken back");
+    return 1;
+  }
+  if (x->storage->barred == PERI_SOURCE) {
+    char shape[PERI_SHAPE_TEXT];
+    lua_pushfstring(L, "lent %s %s (x:to(\"float32\") converts it)", peri_dtype_name(x->layout.dtype),
+                    peri_shape_text(x->layout.ndim, x->layout.shape, shape));
     return 1;
   }
   peri_text_options how = S->print;

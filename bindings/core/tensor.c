@@ -22,7 +22,7 @@ static void push_shape(lua_State *L, const peri_tensor *x) {
 }
 
 static int size(lua_State *L) {
-  const peri_tensor *x = bind_self(L, "size");
+  const peri_tensor *x = bind_source(L, "size");
   if (lua_isnoneornil(L, 2)) {
     push_shape(L, x);
     return 1;
@@ -37,19 +37,19 @@ static int size(lua_State *L) {
 }
 
 static int dim(lua_State *L) {
-  lua_pushinteger(L, bind_self(L, "dim")->layout.ndim);
+  lua_pushinteger(L, bind_source(L, "dim")->layout.ndim);
   return 1;
 }
 static int numel(lua_State *L) {
-  lua_pushinteger(L, bind_self(L, "numel")->layout.numel);
+  lua_pushinteger(L, bind_source(L, "numel")->layout.numel);
   return 1;
 }
 static int is_contiguous(lua_State *L) {
-  lua_pushboolean(L, bind_self(L, "is_contiguous")->contiguous);
+  lua_pushboolean(L, bind_source(L, "is_contiguous")->contiguous);
   return 1;
 }
 static int length(lua_State *L) {
-  const peri_tensor *x = bind_self(L, "#");
+  const peri_tensor *x = bind_source(L, "#");
   if (x->layout.ndim == 0) return bind_error(L, "#", "the tensor has no dimensions");
   lua_pushinteger(L, x->layout.shape[0]);
   return 1;

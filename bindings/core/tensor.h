@@ -8,6 +8,10 @@
 static inline peri_tensor *bind_self(lua_State *L, const char *operation) {
   return bind_check_tensor(L, bind_here(L), 1, operation, "x");
 }
+/* The same of what needs no elements. */
+static inline peri_tensor *bind_source(lua_State *L, const char *operation) {
+  return bind_check_source(L, bind_here(L), 1, operation, "x");
+}
 /* Pushes a tensor of the nested tables, number or boolean at index; dtype < 0: float32, or bool. Messages begin with
  * the operation. */
 void bind_tensor_from_value(lua_State *L, bind_state *S, int index, int dtype, const char *operation);

@@ -127,7 +127,8 @@ local METHODS = [[
 
 Methods: fit(X) -> itself, transform(X), inverse_transform(X) and
 fit_transform(X); X is n x d, float32 or float64 (or a table of rows), and
-results have its dtype; statistics are float64.]]
+results have its dtype; statistics are float64.
+params() gives the options, clone(changes) a new one, not fitted, with some of them changed.]]
 
 document("StandardScaler", [[
 data.StandardScaler{mean = true, std = true} -> scaler

@@ -33,6 +33,9 @@ end
 
 local is_machine = model.is_machine
 
+local TRANSFORM = "a transform, as data.StandardScaler(), MinMaxScaler() or PCA()"
+local ESTIMATOR = "an estimator: a machine, as svm.SVC(), or what train gives"
+
 -- What train gives, or one of its estimators.
 local function is_network(value) return type(value) == "table" and type(rawget(value, "_class")) == "string" end
 
@@ -124,7 +127,13 @@ local function describe_last(operation, m, step, tensors, options)
 end
 
 local Pipeline = { __name = "pipeline" }
-Pipeline.__index = Pipeline
+-- Methods; and of the last step what scores ask for.
+function Pipeline.__index(self, key)
+  local value = rawget(Pipeline, key)
+  if value ~= nil or key ~= "classes" then return value end
+  local step = self.steps[#self.steps]
+  return check.has(step, "classes") and step.classes or nil
+end
 
 -- The description of m, and its tensors by name.
 local function describe_model(operation, m, options)
@@ -211,16 +220,72 @@ Errors: as those of the steps, which are then fitted as far as it went.]],
     return self
   end), Pipeline)
 
+-- ---- options of all steps ----
+
+-- The name of each step: its kind, and of the second of a kind on its number, too (PCA, PCA2).
+local function names_of(steps)
+  local names, count = {}, {}
+  for i, step in ipairs(steps) do
+    local kind = is_network(step) and step._class or tostring(step):match "^%a+"
+    count[kind] = (count[kind] or 0) + 1
+    names[i] = kind .. (count[kind] > 1 and count[kind] or "")
+  end
+  return names
+end
+
+internal.document("params", [[
+m:params() -> table
+The options of all steps, by names as 'PCA.components': the step's kind (of a second PCA: PCA2) and its option.
+Errors: a last step that train.fit gave, which has none.]], method("params", "params()", function(self)
+  last(self, "params")
+  local params, names = {}, names_of(self.steps)
+  for i, step in ipairs(self.steps) do
+    for option, value in pairs(step:params()) do params[names[i] .. "." .. option] = value end
+  end
+  return params
+end), Pipeline)
+
+-- {step = {option = value}} of {["step.option"] = value}, by position.
+local function changes_by_step(names, changes)
+  local by_step, at = {}, {}
+  for i, name in ipairs(names) do by_step[i], at[name] = {}, i end
+  for name in pairs(changes) do
+    if type(name) ~= "string" then fail("clone: changes must have names, got the key %s", describe(name)) end
+  end
+  for _, name in ipairs(check.sorted_keys(changes)) do
+    local step, option = name:match "^(.-)%.(.*)$"
+    if not at[step] then
+      fail("clone: changes has '%s' (expected STEP.OPTION, where STEP is one of %s)", name, table.concat(names, ", "))
+    end
+    by_step[at[step]][option] = changes[name]
+  end
+  return by_step
+end
+
+internal.document("clone", [[
+m:clone(changes) -> pipeline
+A new pipeline of clones of the steps, none of them fitted; changes = {['SVC.C'] = 10, ['PCA.components'] = 2, ..}
+replaces some of params. So select.grid_search{estimator = m, params = {['SVC.C'] = {1, 10}}, ..} searches the options
+of all steps, with transforms that are fitted within each fold.
+Errors: names of no step; those of the steps' clone; a last step that train.fit gave, which has none.]],
+  method("clone", "clone(changes)", function(self, changes)
+    last(self, "clone")
+    if changes ~= nil then check.read("clone", "changes", changes, check.kinds.table) end
+    local by_step, steps = changes_by_step(names_of(self.steps), changes or {}), {}
+    for i, step in ipairs(self.steps) do steps[i] = step:clone(by_step[i]) end
+    return setmetatable({ steps = steps }, Pipeline)
+  end), Pipeline)
+
 internal.document("pipeline", [[
 model.pipeline{transform, .., estimator} -> pipeline
 Transforms of features (data.StandardScaler, MinMaxScaler, PCA) and what learns from them (a machine of svm,
-train.Classifier, Regressor, what train.fit gives) as one: it fits, predicts and is saved (save_model) as a whole. The
-steps stay the objects that were given, fitted or not: m.steps.
+train.Classifier, Regressor, what train.fit gives) as one: it fits, predicts, is cloned, searched (select) and saved
+(save_model) as a whole. The steps stay the objects that were given, fitted or not: m.steps. m.classes are the last's.
 Errors: another order or kind of steps.]], function(steps)
   check.read("pipeline", "steps", steps, check.kinds.table)
   local list = {}
   for i, step in ipairs(steps) do
-    local wanted = i < #steps and "a transform" or "an estimator"
+    local wanted = i < #steps and TRANSFORM or ESTIMATOR
     local good
     if i < #steps then good = transform_of(step) else good = is_machine(step) or is_network(step) end
     if not good then check.must_be("pipeline", ("step %d"):format(i), step, wanted) end

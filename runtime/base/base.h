@@ -81,6 +81,7 @@ enum {
 struct peri_interrupt {
   atomic_uint signals;
   atomic_uint references;
+  atomic_size_t left; /* bytes of the context's budget that calls hold which it has left (ops/apart.h) */
 };
 
 /* What the shadows of a context and itself share while they work (peri_shadows_open). */

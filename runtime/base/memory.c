@@ -103,10 +103,15 @@ static inline void note_peak(peri_context *context) {
   if (used > context->peak) context->peak = used;
 }
 
+/* Whether the budget has so many bytes more, beside what is in use and what calls hold that were left. */
+static inline bool has_budget(const peri_context *context, size_t bytes) {
+  const size_t left = atomic_load_explicit(&context->interrupt->left, memory_order_relaxed);
+  return bytes <= context->limit && peri_memory_in_use(context) + left <= context->limit - bytes;
+}
+
 /* A block within the budget, or NULL. */
 static void *take_block(peri_context *context, size_t bytes) {
-  size_t used = peri_memory_in_use(context);
-  if (bytes > PTRDIFF_MAX || bytes > context->limit || used > context->limit - bytes) return NULL;
+  if (bytes > PTRDIFF_MAX || !has_budget(context, bytes)) return NULL;
   if (bytes > LARGEST_CLASS) return system_block(context, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
   size_t rounded;
   int class = size_class(bytes, &rounded);
@@ -216,10 +221,8 @@ void peri_free(peri_context *context, void *block, size_t bytes) {
 }
 
 bool peri_memory_claim(peri_context *context, size_t bytes) {
-  size_t used = peri_memory_in_use(context);
-  if (bytes > context->limit - used && drop_spares(context)) used = peri_memory_in_use(context);
-  if (bytes > context->limit - used) return false;
-  if (context->cached > context->limit - used - bytes) empty_cache(context);
+  if (!has_budget(context, bytes) && !(drop_spares(context) && has_budget(context, bytes))) return false;
+  if (context->cached > context->limit - peri_memory_in_use(context) - bytes) empty_cache(context);
   context->claimed += bytes;
   note_peak(context);
   return true;

@@ -97,14 +97,16 @@ void peri_reader_close(peri_reader *reader) {
 
 /* The next n raw bytes; the caller has seen that the file has them. */
 static peri_status read_raw(peri_reader *reader, unsigned char *to, uint64_t n) {
-  if (reader->fd < 0) {
-    if (n > 0) memcpy(to, reader->memory + reader->raw_at, (size_t)n);
-    reader->raw_at += n;
-    return PERI_OK;
-  }
   while (n > 0) {
     PERI_TRY(peri_check_cancel(reader->context));
     size_t slice = (size_t)(n < PERI_IO_SLICE ? n : PERI_IO_SLICE);
+    if (reader->fd < 0) {
+      memcpy(to, reader->memory + reader->raw_at, slice);
+      to += slice;
+      reader->raw_at += slice;
+      n -= slice;
+      continue;
+    }
     ssize_t got = pread(reader->fd, to, slice, (off_t)reader->raw_at);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return peri_reader_fail(reader, reader->raw_at, "cannot be read: %s", peri_system_error(errno));

@@ -15,7 +15,7 @@
 #define PERI_ISA_PASTE(name, isa)  PERI_ISA_PASTE_(name, isa)
 #define PERI_ISA_NAME(name)        PERI_ISA_PASTE(name, PERI_ISA)
 
-#if defined(PERI_EXACT) /* small before fast */
+#if defined(PERI_EXACT) || defined(PERI_SMALL) /* small before fast */
 #define PERI_ALWAYS_INLINE inline
 #else
 #define PERI_ALWAYS_INLINE inline __attribute__((always_inline))

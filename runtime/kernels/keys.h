@@ -39,10 +39,8 @@ static inline void peri_keys(peri_dtype dtype, int64_t n, const void *x, int64_t
   case PERI_INT64:
     for (int64_t i = 0; i < n; i++) keys[i] = (((const uint64_t *)x)[first + i] ^ (uint64_t)1 << 63) ^ flip;
     break;
-  case PERI_UINT8:
-  case PERI_BOOL:
+  default:
     for (int64_t i = 0; i < n; i++) keys[i] = ((const uint8_t *)x)[first + i] ^ flip;
-    break;
   }
 }
 

@@ -38,3 +38,17 @@ double peri_stream_normal(peri_stream *stream) {
   double u = (double)((first >> 11) + 1) * 0x1p-53, turn = (double)(second >> 11) * 0x1p-53;
   return sqrt(-2 * log_f64(u)) * circle_of_turn_f64(turn).cosine;
 }
+
+/* 1 + 5 + 10 bits. A subnormal number is one of so many 2^-24, which is a normal float. */
+float peri_float_of_half(uint16_t half) {
+  const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
+  uint32_t bits = sign | (exponent + 112) << 23 | fraction << 13;
+  float value;
+  if (exponent == 31) bits = sign | 0x7f800000 | fraction << 13;
+  if (exponent == 0) {
+    value = (float)fraction * 0x1p-24f;
+    return sign != 0 ? -value : value;
+  }
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}

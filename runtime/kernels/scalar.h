@@ -23,6 +23,8 @@ double peri_tetragamma(double x);
 double peri_erfinv(double x);
 /* A normal number; takes one block of the stream. */
 double peri_stream_normal(peri_stream *stream);
+/* IEEE 754 binary16, of which a float has room for every value: nothing rounds. */
+float peri_float_of_half(uint16_t half);
 /* The largest power of two that is at most |x|, which is neither 0 nor infinite nor NaN. */
 double peri_binade(double x);
 

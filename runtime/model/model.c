@@ -343,6 +343,32 @@ static peri_status finish(peri_context *context, peri_model *model, peri_status 
   return status;
 }
 
+/* ---- at work for a caller ---- */
+
+/* A model is made, read and written in its own context, where tensors of its own are, but in the files of the caller's,
+ * and what stops that stops it: for the call it is confined as that is, and has its interrupt. Its own context never
+ * closes the folder. */
+typedef struct serving {
+  peri_context *own;
+  peri_interrupt *interrupt; /* its own */
+} serving;
+
+static serving serve(const peri_model *model, const peri_context *context) {
+  const serving s = {model->context, model->context->interrupt};
+  s.own->confined = context->confined;
+  s.own->root = context->root;
+  s.own->interrupt = context->interrupt;
+  s.own->deadline = context->deadline;
+  s.own->raise_at = context->raise_at; /* tests */
+  return s;
+}
+
+static void serve_no_more(const serving *s) {
+  s->own->confined = false;
+  s->own->root = -1;
+  s->own->interrupt = s->interrupt;
+}
+
 /* ---- from tensors ---- */
 
 peri_status peri_model_copy_tensor(peri_context *context, peri_tensor *x, peri_tensor **out) {
@@ -383,25 +409,15 @@ peri_status peri_model_new(peri_context *context, const char *operation, const c
   peri_model *model;
   PERI_TRY(begin(context, &model));
   *out = NULL;
+  const serving s = serve(model, context);
   peri_status status = keep_text(model, operation, description);
   if (status == PERI_OK) status = copy_list(model, n, names, tensors);
   if (status == PERI_OK) status = build(model, operation);
+  serve_no_more(&s);
   return finish(context, model, status, out);
 }
 
 /* ---- files ---- */
-
-/* A model reads and writes in its own context, where tensors of its own are, but in the files of the caller's: for the
- * call it is confined as that is. Its own context never closes the folder. */
-static void confine_as(peri_model *model, const peri_context *context) {
-  model->context->confined = context->confined;
-  model->context->root = context->root;
-}
-
-static void unconfine(peri_model *model) {
-  model->context->confined = false;
-  model->context->root = -1;
-}
 
 static const char *metadata(const peri_model *model, const char *key) {
   for (size_t i = 0; i < model->list.metadata_n; i++) {
@@ -431,10 +447,10 @@ peri_status peri_model_load(peri_context *context, const char *path, peri_model 
   peri_model *model;
   *out = NULL;
   PERI_TRY(begin(context, &model));
-  confine_as(model, context);
+  const serving s = serve(model, context);
   peri_status status = peri_safetensors_read(model->context, path, &model->list);
-  unconfine(model);
   if (status == PERI_OK) status = build_read(model, path);
+  serve_no_more(&s);
   return finish(context, model, status, out);
 }
 
@@ -443,8 +459,10 @@ peri_status peri_model_parse(peri_context *context, const char *name, const void
   peri_model *model;
   *out = NULL;
   PERI_TRY(begin(context, &model));
+  const serving s = serve(model, context);
   peri_status status = peri_safetensors_parse(model->context, name, bytes, size, &model->list);
   if (status == PERI_OK) status = build_read(model, name);
+  serve_no_more(&s);
   return finish(context, model, status, out);
 }
 
@@ -453,10 +471,10 @@ peri_status peri_model_save(peri_context *context, const peri_model *model, cons
   const char *keys[] = {"model", "perilune", PERI_SAFETENSORS_CHECKSUM};
   const char *values[] = {model->text, PERI_MODEL_VERSION, ""};
   pthread_mutex_lock(&own->lock);
-  confine_as(own, context);
+  const serving s = serve(own, context);
   peri_status status = peri_safetensors_write(own->context, path, own->list.n, (const char *const *)own->list.names,
                                               own->list.tensors, PERI_COUNT(keys), keys, values);
-  unconfine(own);
+  serve_no_more(&s);
   if (status != PERI_OK) peri_fail(context, status, "%s", peri_message(own->context));
   pthread_mutex_unlock(&own->lock);
   return status;

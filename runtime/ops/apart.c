@@ -1,5 +1,6 @@
 /* Calls of LAPACK on a thread of their own; see apart.h. */
 #include "ops/apart.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <fenv.h>
@@ -14,7 +15,9 @@ enum { pieces = PERI_APART_PIECES, patience = 5000000 /* nanoseconds between two
 
 typedef struct job {
   peri_apart call;
-  fenv_t mode; /* the caller's rounding, and what it does with denormal numbers */
+  size_t bytes;              /* of the copies */
+  peri_interrupt *interrupt; /* of the context that has left it, where the copies are counted then */
+  fenv_t mode;               /* the caller's rounding, and what it does with denormal numbers */
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t ended;
@@ -33,6 +36,10 @@ static struct {
 } left = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
 
 static void free_job(job *j) {
+  if (j->interrupt != NULL) {
+    atomic_fetch_sub(&j->interrupt->left, j->bytes);
+    peri_interrupt_release(&j->interrupt);
+  }
   for (int i = 0; i < pieces; i++) free(j->call.piece[i].own);
   pthread_mutex_destroy(&j->lock);
   pthread_cond_destroy(&j->ended);
@@ -109,11 +116,23 @@ static void *run(void *user) {
   return NULL;
 }
 
-/* A job with copies, begun; NULL where there is no memory or no thread. */
-static job *begin(const peri_apart *call) {
+static size_t bytes_of(const peri_apart *call) {
+  size_t bytes = 0;
+  for (int i = 0; i < pieces; i++) bytes += call->piece[i].bytes;
+  return bytes;
+}
+
+/* A job with copies, begun; NULL where there is no memory, within the budget or at all, or no thread. */
+static job *begin(peri_context *context, const peri_apart *call) {
+  const size_t bytes = bytes_of(call);
+  if (!peri_memory_claim(context, bytes)) return NULL;
   job *j = calloc(1, sizeof *j);
-  if (j == NULL) return NULL;
+  if (j == NULL) {
+    peri_memory_return(context, bytes);
+    return NULL;
+  }
   j->call = *call;
+  j->bytes = bytes;
   pthread_mutex_init(&j->lock, NULL);
   pthread_condattr_t clock;
   pthread_condattr_init(&clock);
@@ -130,6 +149,7 @@ static job *begin(const peri_apart *call) {
     if (all && piece->in) memcpy(piece->own, piece->of_caller, piece->bytes);
   }
   if (all && pthread_create(&j->thread, NULL, run, j) == 0) return j;
+  peri_memory_return(context, bytes);
   free_job(j);
   return NULL;
 }
@@ -149,6 +169,8 @@ static bool await(peri_context *context, job *j) {
   }
   bool done = j->done;
   if (!done) {
+    atomic_fetch_add(&context->interrupt->left, j->bytes);
+    peri_interrupt_new(context, &j->interrupt);
     put_on_list(j);
     j->left = true;
   }
@@ -163,9 +185,11 @@ static lapack_int run_here(peri_apart *call) {
 
 lapack_int peri_apart_run(peri_context *context, peri_apart *call, double operations) {
   call->blas = context->blas;
-  job *j = operations < LONG ? NULL : begin(call);
+  job *j = operations < LONG ? NULL : begin(context, call);
   if (j == NULL) return run_here(call);
-  if (!await(context, j)) {
+  bool ended = await(context, j);
+  peri_memory_return(context, bytes_of(call));
+  if (!ended) {
     peri_blas_leave(context);
     return PERI_APART_LEFT;
   }

@@ -282,6 +282,7 @@ static peri_status infer_to(peri_call *call) {
 static peri_status run_to(peri_call *call) {
   peri_tensor *x = call->args[0].tensor, **y = &call->outputs[0].tensor;
   peri_dtype dtype = (peri_dtype)call->args[1].integer;
+  if (x->layout.dtype >= PERI_DTYPES) return peri_view_copy(call->context, &x->view, dtype, y);
   if (x->layout.dtype != dtype) return peri_tensor_convert(x, dtype, y);
   peri_layout layout = x->layout;
   layout.offset = peri_tensor_offset(x);
@@ -293,7 +294,7 @@ static peri_status grad_to(peri_backward *B) {
 }
 const peri_op peri_op_to = {
     .name = "to",
-    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_ALLOCATES | PERI_OP_ELEMENTWISE | PERI_OP_SOURCES,
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR}, {"dtype", PERI_KIND_DTYPE}},
     .infer = infer_to,
@@ -302,8 +303,10 @@ const peri_op peri_op_to = {
     .low = -3,
     .high = 3,
     .sample = "{T(3, 4), 'float64'}, {T(3), 'float32'}, {T(3), 'int64'}",
-    .doc = "to(x, dtype) -> tensor\n"
-           "x converted to dtype; a view when it has it already. Floats to integers truncate; to bool: x ~= 0.",
+    .doc =
+        "to(x, dtype) -> tensor\n"
+        "x converted to dtype; a view when it has it already. Floats to integers truncate; to bool: x ~= 0. Takes also "
+        "memory that a host lends as int16, int32, uint16 or float16, which no other operation does.",
 };
 
 const peri_op *const peri_ops_choose[] = {&peri_op_logical_not, &peri_op_logical_and, &peri_op_logical_or,

@@ -41,11 +41,11 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
 /* ---- checks that hold for every row ---- */
 
 static inline bool is_foreign(const peri_call *call, const peri_tensor *x) {
-  return (x->storage->context != call->context->home) | x->storage->revoked;
+  return (x->storage->context != call->context->home) | (x->storage->barred != 0);
 }
 
-/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or whose memory
- * was taken back, or -1. */
+/* Whether a gradient goes through any argument; *foreign is the first that belongs to another context, or that
+ * operations may not touch, or -1. */
 static bool any_tracked(const peri_call *call, int *foreign) {
   bool tracked = false;
   *foreign = -1;
@@ -87,14 +87,20 @@ static peri_status check_target(peri_call *call, bool tracked) {
   return PERI_OK;
 }
 
-/* Of an argument that is foreign: whether that is because its memory was taken back. */
-static peri_status check_revoked(peri_call *call, int foreign) {
-  const peri_arg *arg = &call->args[foreign];
-  bool revoked = arg->tensor != NULL && arg->tensor->storage->revoked;
-  for (int j = 0; arg->tensors != NULL && j < arg->count; j++) revoked |= arg->tensors[j]->storage->revoked;
-  if (!revoked) return PERI_OK;
-  return peri_call_fail(call, PERI_ERR_STATE, "the memory of %s was lent, and has been taken back",
-                        call->op->params[foreign].name);
+static peri_status check_touched(peri_call *call, int param, const peri_tensor *x) {
+  const char *name = call->op->params[param].name;
+  if (x->storage->context != call->context)
+    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", name);
+  if ((call->op->flags & PERI_OP_SOURCES) && x->storage->barred == PERI_SOURCE) return PERI_OK;
+  return peri_tensor_check_read(x, peri_call_name(call), name);
+}
+
+/* Of an argument that is foreign: what is wrong with it. */
+static peri_status check_foreign(peri_call *call, int param) {
+  const peri_arg *arg = &call->args[param];
+  if (arg->tensor != NULL) PERI_TRY(check_touched(call, param, arg->tensor));
+  for (int j = 0; arg->tensors != NULL && j < arg->count; j++) PERI_TRY(check_touched(call, param, arg->tensors[j]));
+  return PERI_OK;
 }
 
 /* A float that depends on what requires grad and has no gradient would miss in a loss without a word. */
@@ -279,13 +285,10 @@ static peri_status run_call(peri_call *call) {
   bool writes = call->in_place || (op->flags & PERI_OP_WRITES);
   int foreign;
   bool tracked = any_tracked(call, &foreign);
-  bool watched = call->context->detect_anomaly && !call->context->composing && peri_anomaly_free(call);
   const peri_stream stream = *call->stream;
   call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
-  if (foreign >= 0) {
-    PERI_TRY(check_revoked(call, foreign));
-    return peri_call_fail(call, PERI_ERR_ARGUMENT, "%s belongs to another context", op->params[foreign].name);
-  }
+  if (foreign >= 0) PERI_TRY(check_foreign(call, foreign));
+  bool watched = call->context->detect_anomaly && !call->context->composing && peri_anomaly_free(call);
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));

@@ -116,15 +116,18 @@ static double divisor(const peri_backward *B, int64_t n) {
   return B->args[2].integer == PERI_REDUCE_MEAN ? (double)n : 1;
 }
 
+#define FEW_ROWS 128 /* whose targets stand on the stack */
 static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0], *own_g;
-  int64_t rows = p->layout.shape[0], *target;
-  void *block;
-  size_t bytes = (size_t)rows * sizeof(int64_t);
+  int64_t rows = p->layout.shape[0], few[FEW_ROWS], *target = few;
+  void *block = NULL;
+  size_t bytes = rows > FEW_ROWS ? (size_t)rows * sizeof(int64_t) : 0;
   peri_layout layout;
   peri_layout_set(&layout, p->layout.dtype, 2, p->layout.shape);
-  PERI_TRY(peri_alloc(B->context, bytes, &block));
-  target = block;
+  if (bytes > 0) {
+    PERI_TRY(peri_alloc(B->context, bytes, &block));
+    target = block;
+  }
   peri_status status = peri_index_shift(B->args[1].tensor, target);
   if (status == PERI_OK) status = peri_tensor_contiguous(g, &own_g);
   if (status == PERI_OK) {
@@ -136,7 +139,7 @@ static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
     }
     peri_tensor_release(&own_g);
   }
-  peri_free(B->context, block, bytes);
+  if (block != NULL) peri_free(B->context, block, bytes);
   return status;
 }
 

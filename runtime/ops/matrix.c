@@ -104,7 +104,7 @@ static void batch_strides(const peri_layout *x, int dims, int64_t *strides) {
   }
 }
 
-static peri_status multiply(peri_call *call, const peri_view *a, const peri_view *b) {
+static peri_status multiply(peri_call *call, const peri_view *a, const peri_view *b, bool onto_zeros) {
   const peri_tensor *y = call->outputs[0].tensor;
   int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
   const int dims = (a->layout.ndim > b->layout.ndim ? a->layout.ndim : b->layout.ndim) - 2;
@@ -119,6 +119,7 @@ static peri_status multiply(peri_call *call, const peri_view *a, const peri_view
                                           .b = columns_of(b, call->note[FLIP_B]),
                                           .c = y->data,
                                           .ldc = call->note[COLUMNS],
+                                          .onto_zeros = onto_zeros,
                                           .batch_dims = dims,
                                           .batch_shape = y->layout.shape,
                                           .batch_a = strides_a,
@@ -130,21 +131,24 @@ static bool is_ready(const peri_call *call, const peri_tensor *x) {
   return x->layout.dtype == call->dtype && x->layout.ndim > 1;
 }
 
-static peri_status run_matmul(peri_call *call) {
+static peri_status multiply_call(peri_call *call, bool onto_zeros) {
   const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
   peri_tensor *own_left = NULL, *own_right = NULL;
   if (call->outputs[0].tensor->layout.numel == 0) return PERI_OK;
-  if (is_ready(call, x) && is_ready(call, y)) return multiply(call, &x->view, &y->view);
+  if (is_ready(call, x) && is_ready(call, y)) return multiply(call, &x->view, &y->view, onto_zeros);
   peri_view left = as_at_least_matrix(x, true), right = as_at_least_matrix(y, false), a, b;
   PERI_TRY(in_dtype(call, &left, &a, &own_left));
   peri_status status = in_dtype(call, &right, &b, &own_right);
   if (status == PERI_OK) {
-    status = multiply(call, &a, &b);
+    status = multiply(call, &a, &b, onto_zeros);
     peri_tensor_release(&own_right);
   }
   peri_tensor_release(&own_left);
   return status;
 }
+
+static peri_status run_matmul(peri_call *call) { return multiply_call(call, false); }
+static peri_status run_matmul_onto_zeros(peri_call *call) { return multiply_call(call, true); }
 
 /* In lanes: matrices of one dtype, and chains of one block. */
 static bool product_fits_lanes(const peri_call *call) {
@@ -225,6 +229,7 @@ const peri_op peri_op_matmul = {
                {"transpose_b", PERI_KIND_BOOL, .optional = true, .named = true}},
     .infer = infer_matmul,
     .run = run_matmul,
+    .run_onto_zeros = run_matmul_onto_zeros,
     .run_lanes = run_matmul_lanes,
     .lanes_fit = product_fits_lanes,
     .grad = grad_matmul,

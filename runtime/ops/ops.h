@@ -162,6 +162,7 @@ enum {
   PERI_OP_NO_GRADIENT = 4096, /* floats without a gradient, by design: 0 everywhere, or cut off */
   PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
   PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
+  PERI_OP_SOURCES = 32768,    /* takes sources, too: memory that is lent in another dtype than those of operations */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
@@ -186,6 +187,9 @@ typedef struct peri_op {
    * outputs, but where the row has a form in place. Without a grad its steps are recorded, and are the gradient. It
    * sees args, op, note and call. What fails in a step names the row. */
   peri_status (*compose)(peri_backward *B);
+  /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
+   * gradient of zeros is to get. NULL for most. */
+  peri_status (*run_onto_zeros)(peri_call *call);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);

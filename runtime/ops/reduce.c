@@ -146,6 +146,7 @@ const peri_op peri_op_sum = {
     .params = {PERI_REDUCE_PARAMS},
     .infer = infer_sum,
     .run = run_sum,
+    .run_onto_zeros = run_sum, /* a sum begins with 0 */
     .run_lanes = run_sum_lanes,
     .lanes_fit = peri_reduce_fits_lanes,
     .grad = grad_sum,

@@ -249,7 +249,16 @@ static peri_status take_gradient(const peri_optimizer *optimizer, int64_t i) {
   if (slot->parameter->grad == NULL) return PERI_OK;
   PERI_TRY(check_gradient(optimizer, i));
   PERI_TRY(peri_tensor_check_write(slot->parameter, optimizer->kind->name, "a parameter"));
-  return peri_tensor_contiguous(slot->parameter->grad, &slot->gradient);
+  if (!slot->parameter->grad->contiguous) return peri_tensor_contiguous(slot->parameter->grad, &slot->gradient);
+  PERI_TRY(peri_tensor_check_read(slot->parameter->grad, "copy", "a tensor"));
+  slot->gradient = slot->parameter->grad;
+  return PERI_OK;
+}
+
+/* A gradient that lay side by side was the parameter's own. */
+static void let_gradient(peri_optimizer_slot *slot) {
+  if (slot->gradient != slot->parameter->grad) peri_tensor_release(&slot->gradient);
+  slot->gradient = NULL;
 }
 
 /* Parameters one behind the other that share the loop of the step and its numbers: those of a group that have taken
@@ -352,7 +361,7 @@ static peri_status make_step(peri_optimizer *optimizer) {
     }
     context->shielded = shielded;
   }
-  for (int64_t i = 0; i < taken; i++) peri_tensor_release(&optimizer->slots[i].gradient);
+  for (int64_t i = 0; i < taken; i++) let_gradient(&optimizer->slots[i]);
   return status;
 }
 

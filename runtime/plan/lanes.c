@@ -180,7 +180,7 @@ static bool alike_acts(const pair *p, const peri_act *x, const peri_act *y) {
 
 static bool alike_actions(const pair *p, const peri_action *x, const peri_action *y) {
   if (x->kind != y->kind || x->early != y->early || x->shielded != y->shielded || x->writes != y->writes ||
-      x->run != y->run || x->part != y->part || x->since != y->since)
+      x->run != y->run || x->part != y->part || x->since != y->since || x->direct != y->direct)
     return false;
   if (x->kind == PERI_ACTION_ACT) return alike_acts(p, &x->act, &y->act);
   for (int i = 0; x->kind == PERI_ACTION_PART && i < x->tensors_n; i++) {
@@ -614,8 +614,9 @@ static peri_status run_copy(peri_context *context, const peri_action *action, co
   return status;
 }
 
-static void set_gradient(const peri_context *context, const lane_action *own) {
-  const peri_tensor *g = own->target, *x = own->source;
+/* What writes to the gradient directly leaves zeros as its products give them. */
+static void set_gradient(const peri_context *context, const peri_action *action, const lane_action *own) {
+  const peri_tensor *g = own->target, *x = action->direct ? g : own->source;
   const ptrdiff_t size = (ptrdiff_t)peri_dtype_size(g->layout.dtype);
   const double zero = 0;
   peri_loop2 add = context->kernels->elementwise->binary[PERI_BINARY_add][g->layout.dtype];
@@ -670,7 +671,7 @@ static peri_status run_action(peri_lanes *lanes, const peri_action *action, lane
   case PERI_ACTION_PART:
     return action->part(action->note, own->tensors);
   case PERI_ACTION_SET:
-    set_gradient(context, own);
+    set_gradient(context, action, own);
     return PERI_OK;
   case PERI_ACTION_ACT:
     run_act(lanes, action, own);

@@ -31,6 +31,7 @@ typedef struct peri_buffer {
   int argument;
   int64_t bytes, offset; /* INSIDE: in the block */
   int first, last;       /* steps: which makes it, and which reads it last */
+  int mentions;          /* in steps and results */
   bool admitted, written, fresh;
   bool writes; /* OUTSIDE: whatever of the step writes to it, calls, optimisers, layers */
   peri_shell *shells;
@@ -71,6 +72,8 @@ typedef struct peri_action {
   peri_tensor **tensors;
   peri_shell *target, *source; /* COPY, SET; STOP: source */
   int since;                   /* SET: behind how many actions it became zeros */
+  bool direct;                 /* SET: whoever makes the source writes to the target in its place */
+  bool aside;                  /* and a run that ended between both has put it aside, into the source */
   peri_buffer *workspace;
   double seconds;
   int64_t bytes, products;
@@ -90,6 +93,7 @@ struct peri_plan {
   peri_recorder recorder; /* first */
   peri_context *context;
   bool recording, running, opened, stopped, timed;
+  bool aside;              /* some action's */
   int at;                  /* of the run that is under way: the action */
   peri_plan_chunk *chunks; /* frames and shells */
   char *free;
@@ -113,6 +117,7 @@ struct peri_plan {
   uint64_t number;
   uint64_t first; /* how many storages there were before the step */
   bool grad_mode;
+  bool borrows;       /* holds memory that is lent */
   uint64_t hooked;    /* the context's */
   peri_stream stream; /* where the default one stands, as far as calls explain it */
   /* the gradient that is under way */

@@ -24,6 +24,15 @@ static bool stands_alone(const peri_plan *plan, int i, peri_tensor *const *argum
   return true;
 }
 
+/* Memory that the plan holds and a host had lent is no longer there. The step itself says so. */
+static bool is_revoked(const peri_plan *plan) {
+  for (int b = 0; plan->borrows && b < plan->buffers_n; b++) {
+    const peri_buffer *buffer = plan->buffers[b];
+    if (buffer->place == PERI_PLAN_OUTSIDE && buffer->held->storage->barred == PERI_REVOKED) return true;
+  }
+  return false;
+}
+
 /* ---- one action ---- */
 
 /* infer once more, which has checked values; what follows from them must be as it was. */
@@ -32,7 +41,7 @@ static peri_status check_again(peri_call *call, peri_status (*infer)(peri_call *
   int64_t note[PERI_MAX_NOTES];
   const size_t workspace = call->workspace_bytes;
   const int n = call->output_count < PERI_MAX_OUTPUTS ? call->output_count : PERI_MAX_OUTPUTS;
-  for (int i = 0; i < n; i++) layouts[i] = call->outputs[i].layout;
+  for (int i = 0; i < n && call->outputs[i].tensor != NULL; i++) layouts[i] = call->outputs[i].layout;
   memcpy(note, call->note, sizeof note);
   peri_status status = infer(call);
   bool fits = workspace == call->workspace_bytes && memcmp(note, call->note, sizeof note) == 0;
@@ -123,21 +132,37 @@ static peri_status run_gradient(const peri_action *action) {
 
 static peri_status run_set(const peri_action *action) {
   peri_tensor *g = &action->target->tensor;
+  g->storage->version += 2;
+  if (action->direct && !action->aside) return PERI_OK;
   const peri_tensor *x = &action->source->tensor;
   const ptrdiff_t size = (ptrdiff_t)peri_dtype_size(g->layout.dtype);
   const double zero = 0;
   peri_loop2 add = peri_tensor_context(g)->kernels->elementwise->binary[PERI_BINARY_add][g->layout.dtype];
   add(g->layout.numel, g->data, size, (const char *)&zero, 0, x->data, size);
-  g->storage->version += 2;
   return PERI_OK;
 }
 
-/* A run that ends early leaves gradients that were to be written to as the zeros that they were by then. */
+/* Whether what was to be added stands in the gradient already. */
+static bool is_made(const peri_plan *plan, const peri_action *set) {
+  for (int i = 0; i < plan->at && set->direct && !set->aside; i++) {
+    const peri_action *action = &plan->actions[i];
+    const bool calls = action->kind == PERI_ACTION_CALL || action->kind == PERI_ACTION_PLAIN;
+    if (calls && action->call->outputs[0].tensor == &set->target->tensor) return true;
+  }
+  return false;
+}
+
+/* A run that ends early leaves gradients that were to be written to as the zeros that they were by then. What stands
+ * there already is kept for a run that goes on. */
 static void set_zeros(peri_plan *plan) {
   for (int i = plan->at; i < plan->actions_n; i++) {
-    const peri_action *action = &plan->actions[i];
+    peri_action *action = &plan->actions[i];
     if (action->kind != PERI_ACTION_SET || action->since > plan->at) continue;
     peri_tensor *g = &action->target->tensor;
+    if (is_made(plan, action)) {
+      memcpy(action->source->tensor.data, g->data, (size_t)g->layout.numel * peri_dtype_size(g->layout.dtype));
+      action->aside = plan->aside = true;
+    }
     memset(g->data, 0, (size_t)g->layout.numel * peri_dtype_size(g->layout.dtype));
     g->storage->version++;
   }
@@ -259,7 +284,7 @@ bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
 /* What is no matter of arguments. */
 static bool holds(const peri_plan *plan) {
   const peri_context *context = plan->context;
-  if (context->grad_mode != plan->grad_mode || context->hooked != plan->hooked) return false;
+  if (context->grad_mode != plan->grad_mode || context->hooked != plan->hooked || is_revoked(plan)) return false;
   if (plan->running || context->recorder != NULL || context->walk != NULL || context->detect_anomaly) return false;
   for (int i = 0; i < plan->leaves_n; i++) {
     const peri_tensor *leaf = plan->leaves[i].leaf;
@@ -278,6 +303,7 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   for (int i = 0; i < n; i++) {
     const peri_tensor *x = arguments[i];
     if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
+    if (x->storage->barred == PERI_REVOKED) return false;
     if (peri_tensor_context(x) != plan->context || !stands_alone(plan, i, arguments)) return false;
   }
   return holds(plan) && peri_plan_accepts(plan, arguments);
@@ -344,6 +370,8 @@ peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_t
   bind_arguments(plan, arguments);
   plan->at = 0;
   plan->stopped = plan->opened = false;
+  for (int i = 0; i < plan->actions_n && plan->aside; i++) plan->actions[i].aside = false;
+  plan->aside = false;
   return peri_plan_resume(plan, results);
 }
 

@@ -209,13 +209,21 @@ static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, 
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
+static const double zeros[MOST_COLUMNS]; /* of either type */
+
+/* What a tile begins from: C, or zeros where the sign of zero tells. */
+static const void *start_of(const peri_product *p, bool add, const void *c) {
+  return add ? c : p->onto_zeros ? zeros : NULL;
+}
+
 /* The tile of packed rows of A and a panel of B. */
-static void run_tile(const peri_tile_kernels *tiles, peri_layout_of_a layout, int64_t rows, int64_t columns,
-                     int64_t steps, const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_t columns, int64_t steps,
+                     const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+  const peri_tile_kernels *tiles = j->tiles;
   bool wide = columns * 2 > tiles->columns, by_rows = layout == PERI_A_ROWS;
   peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
-  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns, add ? c : NULL,
-       ldc);
+  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns,
+       start_of(&j->p, add, c), add ? ldc : 0);
 }
 
 /* One block of steps for all of a piece, panel by panel. */
@@ -229,8 +237,8 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
     int64_t columns = peri_min(nr, t->columns - at);
     pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, panel);
     for (int64_t i = 0; i < t->rows; i += tiles->rows) {
-      run_tile(tiles, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip,
-               panel, nr, c + (i * ldc + at) * size, ldc, add);
+      run_tile(j, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip, panel,
+               nr, c + (i * ldc + at) * size, ldc, add);
     }
   }
   for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
@@ -240,6 +248,12 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
 static bool is_row(const job *j, const piece *t) {
   return t->rows == 1 && !j->shared && j->p.a.gather == NULL && j->p.a.index == NULL && j->p.b.gather == NULL &&
          (j->p.b.step == 1 || lies_across(&j->p.b));
+}
+
+/* C = 0 + C, of a single row */
+static void add_zeros(const peri_tile_kernels *tiles, int64_t columns, char *c, size_t size) {
+  for (int64_t at = 0; at < columns; at += MOST_COLUMNS)
+    tiles->add_rows(1, peri_min(MOST_COLUMNS, columns - at), zeros, 0, c + (size_t)at * size, 0);
 }
 
 /* A block of steps for a single row. */
@@ -265,6 +279,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
   const int64_t nr = tiles->columns, size = (int64_t)j->size;
   if (is_row(j, t)) {
     run_row(j, t, from, steps, add, c);
+    if (j->p.onto_zeros && !add) add_zeros(tiles, t->columns, c, j->size);
     if (last) finish_strip(j, t, 0, 1, c, ldc);
     return;
   }
@@ -291,7 +306,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
       } else if (!j->shared && (i == 0 || j->in_place)) {
         pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      run_tile(tiles, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
+      run_tile(j, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
     }
     if (last) finish_strip(j, t, i, rows, own, ldc);
   }
@@ -430,7 +445,8 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
     for (int64_t i = 0; i < p->m; i += tiles->rows) {
       int64_t rows = peri_min(tiles->rows, p->m - i);
       char *c = (char *)p->c + (i * p->ldc + at) * size;
-      const char *old = p->add ? c : p->bias != NULL ? (const char *)p->bias + at * size : NULL;
+      const bool biased = p->bias != NULL && !p->add;
+      const void *old = biased ? (const char *)p->bias + at * size : start_of(p, p->add, c);
       tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
                                               p->a.step, b, b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
     }
@@ -523,6 +539,7 @@ static peri_status multiply_dot(peri_context *context, const peri_product *produ
   }
   if (status == PERI_OK) {
     memcpy(product->c, d.sums, j.size);
+    if (product->onto_zeros) add_zeros(j.tiles, 1, product->c, j.size);
     finish_strip(&j, &(piece){.rows = 1, .columns = 1}, 0, 1, product->c, 1);
   }
   peri_free(context, sums, bytes);

@@ -32,6 +32,7 @@ typedef struct peri_product {
   void *c; /* rows ldc apart, elements side by side; or NULL, when only finish sees the result */
   int64_t ldc;
   bool add;         /* C += A B, the sum of each block or part added to what stands there; there is a C */
+  bool onto_zeros;  /* C = 0 + A B: no zero of C is negative */
   const void *bias; /* n values, added to each row; or NULL */
   /* Called once for every strip when it stands complete: rows i .. of columns j .. at c; or NULL. Strips do not
    * overlap, and come on any thread in any order. */

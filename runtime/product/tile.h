@@ -42,23 +42,24 @@ static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, c
     }
     b += b_step;
   }
-  if (columns >= vectors * LANES) {
+  const bool whole = columns >= vectors * LANES;
+  if (old != NULL) {
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
       for (int v = 0; v < vectors; v++) {
-        T *to = c + r * ldc + v * LANES;
-        FN(store)(to, old != NULL ? FN(load)(old + r * ldo + v * LANES) + sums[r][v] : sums[r][v]);
+        const T *from = old + r * ldo + v * LANES;
+        sums[r][v] = (whole ? FN(load)(from) : FN(load_part)(from, columns - v * LANES)) + sums[r][v];
       }
     }
-    return;
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++) {
     for (int v = 0; v < vectors; v++) {
-      const int64_t count = columns - v * LANES;
-      V sum = sums[r][v];
-      if (old != NULL) sum = FN(load_part)(old + r * ldo + v * LANES, count) + sum;
-      FN(store_part)(c + r * ldc + v * LANES, count, sum);
+      T *to = c + r * ldc + v * LANES;
+      if (whole)
+        FN(store)(to, sums[r][v]);
+      else
+        FN(store_part)(to, columns - v * LANES, sums[r][v]);
     }
   }
 }

@@ -19,9 +19,10 @@ typedef struct peri_first {
 static const struct {
   const char *name;
   size_t size;
-} dtypes[PERI_DTYPES] = {
+} dtypes[PERI_SOURCE_DTYPES] = {
     [PERI_FLOAT32] = {"float32", 4}, [PERI_FLOAT64] = {"float64", 8}, [PERI_INT64] = {"int64", 8},
-    [PERI_UINT8] = {"uint8", 1},     [PERI_BOOL] = {"bool", 1},
+    [PERI_UINT8] = {"uint8", 1},     [PERI_BOOL] = {"bool", 1},       [PERI_INT16] = {"int16", 2},
+    [PERI_INT32] = {"int32", 4},     [PERI_UINT16] = {"uint16", 2},   [PERI_FLOAT16] = {"float16", 2},
 };
 
 const char *peri_dtype_name(peri_dtype dtype) { return dtypes[dtype].name; }
@@ -184,8 +185,11 @@ peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, c
   if (ndim < 0 || ndim > PERI_MAX_DIMS) {
     return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: %d dimensions (expected 0 to %d)", ndim, PERI_MAX_DIMS);
   }
-  if ((int)dtype < 0 || dtype >= PERI_DTYPES) {
+  if ((int)dtype < 0 || dtype >= PERI_SOURCE_DTYPES) {
     return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: unknown dtype %d", (int)dtype);
+  }
+  if (dtype >= PERI_DTYPES) {
+    return peri_fail(context, PERI_ERR_ARGUMENT, "tensor: dtype is %s, which only lent memory has", dtypes[dtype].name);
   }
   if (ndim > 0) memcpy(layout.shape, shape, (size_t)ndim * sizeof *shape);
   PERI_TRY(peri_layout_contiguous(context, "tensor", &layout));
@@ -230,7 +234,7 @@ static peri_status borrow(peri_context *context, peri_dtype dtype, int ndim, con
   *out = NULL;
   if (ndim < 0 || ndim > PERI_MAX_DIMS) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: %d dimensions (expected 0 to %d)", ndim, PERI_MAX_DIMS);
-  } else if ((int)dtype < 0 || dtype >= PERI_DTYPES) {
+  } else if ((int)dtype < 0 || dtype >= PERI_SOURCE_DTYPES) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: unknown dtype %d", (int)dtype);
   } else if (data == NULL) {
     status = peri_fail(context, PERI_ERR_ARGUMENT, "tensor: lent memory is NULL");
@@ -252,6 +256,7 @@ static peri_status borrow(peri_context *context, peri_dtype dtype, int ndim, con
   storage->user = user;
   storage->lent = storage->exposed = true;
   storage->read_only = read_only;
+  storage->barred = dtype >= PERI_DTYPES ? PERI_SOURCE : 0;
   return PERI_OK;
 }
 
@@ -273,10 +278,10 @@ peri_status peri_tensor_revoke(peri_tensor *tensor) {
   peri_storage *storage = tensor->storage;
   if (!storage->lent)
     return peri_fail(storage->context, PERI_ERR_ARGUMENT, "tensor: its memory was not lent, and cannot be taken back");
-  if (storage->revoked) return PERI_OK;
+  if (storage->barred == PERI_REVOKED) return PERI_OK;
   void (*deleter)(void *data, void *user) = storage->deleter;
   storage->deleter = NULL;
-  storage->revoked = true;
+  storage->barred = PERI_REVOKED;
   storage->version++; /* graphs over it have lost what they saved */
   if (storage->packed != NULL) peri_packed_drop(storage);
   if (deleter != NULL) deleter(storage->data, storage->user);
@@ -284,9 +289,11 @@ peri_status peri_tensor_revoke(peri_tensor *tensor) {
 }
 
 peri_status peri_tensor_check_read(const peri_tensor *x, const char *operation, const char *name) {
-  if (!x->storage->revoked) return PERI_OK;
-  return peri_fail(peri_tensor_context(x), PERI_ERR_STATE, "%s: the memory of %s was lent, and has been taken back",
-                   operation, name);
+  if (x->storage->barred == 0) return PERI_OK;
+  if (x->storage->barred == PERI_SOURCE)
+    return peri_fail(peri_tensor_context(x), PERI_ERR_ARGUMENT, "%s: " PERI_SOURCE_TEXT, operation, name,
+                     dtypes[x->layout.dtype].name, name);
+  return peri_fail(peri_tensor_context(x), PERI_ERR_STATE, "%s: " PERI_REVOKED_TEXT, operation, name);
 }
 
 peri_status peri_tensor_check_write(const peri_tensor *x, const char *operation, const char *name) {
@@ -339,7 +346,7 @@ const int64_t *peri_tensor_strides(const peri_tensor *tensor) { return tensor->l
 int64_t peri_tensor_numel(const peri_tensor *tensor) { return tensor->layout.numel; }
 bool peri_tensor_is_contiguous(const peri_tensor *tensor) { return tensor->contiguous; }
 void *peri_tensor_data(peri_tensor *tensor) {
-  if (tensor->storage->revoked) return NULL;
+  if (tensor->storage->barred == PERI_REVOKED) return NULL;
   peri_refuse_replay(tensor->storage->context, "the host is given a tensor's memory");
   tensor->storage->exposed = true;
   if (tensor->storage->packed != NULL) peri_packed_drop(tensor->storage);
@@ -454,6 +461,7 @@ static peri_status turn(peri_context *context, turning *t) {
 }
 
 peri_status peri_view_copy_into(peri_context *context, const peri_view *target, const peri_view *source) {
+  if (source->layout.dtype >= PERI_DTYPES) return peri_source_copy_into(context, target, source);
   conversion job = {context->kernels->elementwise->convert[source->layout.dtype][target->layout.dtype]};
   peri_iterator iterator;
   int last = target->layout.ndim - 1;
@@ -563,11 +571,9 @@ double peri_load_number(peri_dtype dtype, const void *element) {
     return *(const double *)element;
   case PERI_INT64:
     return (double)*(const int64_t *)element;
-  case PERI_UINT8:
-  case PERI_BOOL:
-    break;
+  default:
+    return (double)*(const uint8_t *)element;
   }
-  return (double)*(const uint8_t *)element;
 }
 
 int64_t peri_load_integer(peri_dtype dtype, const void *element) {
@@ -587,10 +593,9 @@ bool peri_number_fits(peri_dtype dtype, double value) {
     return value == floor(value) && value >= -0x1p63 && value < 0x1p63;
   case PERI_UINT8:
     return value == floor(value) && value >= 0 && value <= 255;
-  case PERI_BOOL:
-    break;
+  default:
+    return value == 0 || value == 1;
   }
-  return value == 0 || value == 1;
 }
 
 peri_status peri_tensor_find_unfit(peri_tensor *x, peri_dtype dtype, int64_t *at, double *value) {
@@ -621,8 +626,7 @@ void peri_store_number(peri_dtype dtype, void *element, double value) {
   case PERI_UINT8:
     *(uint8_t *)element = value > 0 ? value < 255 ? (uint8_t)value : 255 : 0;
     return;
-  case PERI_BOOL:
+  default:
     *(uint8_t *)element = value != 0;
-    return;
   }
 }

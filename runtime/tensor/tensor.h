@@ -61,8 +61,16 @@ typedef struct peri_storage {
   bool exposed;               /* the host has its address, and may write without a word */
   bool lent;                  /* its memory is the host's */
   bool read_only;             /* of which nothing may be written */
-  bool revoked;               /* and which the host has taken back: nothing may be read or written any more */
+  uint8_t barred;             /* a peri_bar: why operations may not touch it; 0: they may */
 } peri_storage;
+
+typedef enum peri_bar {
+  PERI_REVOKED = 1, /* the host has taken its memory back: nothing may be read or written any more */
+  PERI_SOURCE, /* its elements are those of a source (tensor/source.c), which are converted, and not computed with */
+} peri_bar;
+/* What is said of an argument, by its name, that is so; of a source with the name, its dtype, and the name again. */
+#define PERI_REVOKED_TEXT "the memory of %s was lent, and has been taken back"
+#define PERI_SOURCE_TEXT  "%s is %s, which is lent as it is (%s:to(\"float32\") converts it)"
 
 /* What a tensor looks like, without its bytes. Strides are in elements. */
 typedef struct peri_layout {
@@ -156,9 +164,12 @@ bool peri_tensors_overlap(const peri_tensor *a, const peri_tensor *b);
 
 /* x with dimension dim, from 0, as its last. */
 peri_view peri_view_dimension_last(const peri_view *x, int64_t dim);
-/* Elements of source (any dtype, broadcast to target's shape, already checked) into target. */
+/* Elements of source (any dtype, those of sources too, broadcast to target's shape, already checked) into target. */
 peri_status peri_view_copy_into(peri_context *context, const peri_view *target, const peri_view *source);
-/* A new contiguous tensor with the elements of x in that dtype. */
+/* The same of a source: every value that the dtype has is exact, others are converted as float32 (of float16) or int64
+ * would be. */
+peri_status peri_source_copy_into(peri_context *context, const peri_view *target, const peri_view *source);
+/* A new contiguous tensor with the elements of x, which may be a source, in that dtype. */
 peri_status peri_view_copy(peri_context *context, const peri_view *x, peri_dtype dtype, peri_tensor **out);
 /* The elements of x one behind the other: x's own, or those of a copy, which *own then holds, else NULL. */
 peri_status peri_view_contiguous(peri_context *context, const peri_view *x, const char **data, peri_tensor **own);

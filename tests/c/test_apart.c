@@ -3,6 +3,9 @@
 #include "ops/apart.h"
 #include "context_support.h"
 
+#include "base/memory.h"
+
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -67,6 +70,40 @@ static void test_a_cancelled_caller_leaves(void) {
   while (sem_wait(&has_ended) != 0) continue;
 }
 
+/* Copies are of the context's budget: while it waits, and after it has left them. Without room for them the call is
+ * made where it is. */
+static void test_copies_are_counted(void) {
+  enum { COPIES = 2 * N * sizeof(double), LIMIT = 1 << 20 };
+  peri_context *context;
+  double a[N] = {1}, y[N] = {5};
+  lapack_int rank;
+  void *block;
+  if (peri_context_new(&(peri_options){.size = sizeof(peri_options), .memory_limit = LIMIT, .threads = 1}, &context) !=
+      PERI_OK)
+    abort();
+  const size_t before = peri_memory_peak(context);
+  PERI_CHECK(run(context, a, y, 1e12, &rank) == 3 && y[0] == 2, "the call");
+  PERI_CHECK(peri_memory_peak(context) == before + COPIES && peri_memory_in_use(context) == 0, "peak %zu, in use %zu",
+             peri_memory_peak(context), peri_memory_in_use(context));
+  PERI_CHECK(peri_alloc(context, LIMIT - COPIES + 1, &block) == PERI_OK, "%s", peri_message(context));
+  y[0] = 5;
+  PERI_CHECK(run(context, a, y, 1e12, &rank) == 3 && y[0] == 2, "a call without room");
+  PERI_CHECK(peri_memory_peak(context) == LIMIT - COPIES + 1, "nothing is copied");
+  peri_free(context, block, LIMIT - COPIES + 1);
+  sem_init(&may_end, 0, 0);
+  sem_init(&has_ended, 0, 0);
+  cancelled_within = context;
+  PERI_CHECK(run(context, a, y, 1e12, &rank) == PERI_APART_LEFT, "it was left");
+  cancelled_within = NULL;
+  peri_clear_cancel(context);
+  PERI_CHECK(peri_alloc(context, LIMIT - COPIES + 1, &block) == PERI_ERR_MEMORY, "they are counted still");
+  sem_post(&may_end);
+  while (sem_wait(&has_ended) != 0) continue;
+  while (peri_alloc(context, LIMIT - COPIES + 1, &block) != PERI_OK) sched_yield(); /* until its thread has ended */
+  peri_free(context, block, LIMIT - COPIES + 1);
+  close_context(context);
+}
+
 static void test_the_end_of_a_process_ends_them(void) {
   fflush(stdout);
   pid_t child = fork();
@@ -84,4 +121,5 @@ static void test_the_end_of_a_process_ends_them(void) {
 
 PERI_TEST_MAIN({"results come back", test_results_come_back},
                {"a cancelled caller leaves", test_a_cancelled_caller_leaves},
+               {"copies are counted", test_copies_are_counted},
                {"the end of a process ends them", test_the_end_of_a_process_ends_them})

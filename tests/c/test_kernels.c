@@ -131,9 +131,8 @@ static void put_sortable(peri_dtype dtype, char *x, int64_t i, uint64_t bits) {
   case PERI_UINT8:
     ((uint8_t *)x)[i] = (uint8_t)(bits >> 8);
     break;
-  case PERI_BOOL:
+  default:
     ((uint8_t *)x)[i] = bits >> 8 & 1;
-    break;
   }
 }
 

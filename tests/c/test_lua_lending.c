@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <lualib.h>
+#include <math.h>
 #include <perilune/lua.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -51,8 +52,23 @@ static int lend(lua_State *L) {
   return 1;
 }
 
+/* lend_source(x, bits) -> a source of x's shape over other memory: float16 with `bits` everywhere */
+static int lend_source(lua_State *L) {
+  peri_tensor *x = peri_lua_check_tensor(L, 1), *source;
+  page *p = calloc(1, sizeof *p);
+  p->bytes = 2 * (size_t)peri_tensor_numel(x) + 64;
+  uint16_t *memory = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (int64_t i = 0; i < peri_tensor_numel(x); i++) memory[i] = (uint16_t)lua_tointeger(L, 2);
+  if (peri_tensor_lend(peri_tensor_context(x), PERI_FLOAT16, peri_tensor_ndim(x), peri_tensor_shape(x), memory,
+                       give_back, p, &source) != PERI_OK)
+    return luaL_error(L, "%s", peri_message(peri_lua_context(L)));
+  peri_lua_push_tensor(L, source);
+  peri_tensor_release(&source);
+  return 1;
+}
+
 static int revoke(lua_State *L) {
-  PERI_CHECK(peri_tensor_revoke(peri_lua_check_tensor(L, 1)) == PERI_OK, "revoke");
+  PERI_CHECK(peri_tensor_revoke(peri_lua_to_tensor(L, 1)) == PERI_OK, "revoke");
   return 0;
 }
 
@@ -62,6 +78,7 @@ static void run(const char *script) {
   peri_lua_open(L, NULL);
   lua_setglobal(L, "peri");
   lua_register(L, "lend", lend);
+  lua_register(L, "lend_source", lend_source);
   lua_register(L, "revoke", revoke);
   lua_pushfstring(L, "package.path = '%s/tests/spec/?.lua;' .. package.path",
                   getenv("PERILUNE_SOURCE_DIR") != NULL ? getenv("PERILUNE_SOURCE_DIR") : ".");
@@ -241,4 +258,161 @@ static void strides(void) {
   peri_context_release(&context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(read_only), PERI_TEST(revoked), PERI_TEST(strides))
+/* ---- sources ---- */
+
+/* Every row but `to` refuses a source in the place of each tensor, and so does what is no row. */
+static void sources_in_scripts(void) {
+  char script[8000];
+  snprintf(
+      script, sizeof script, "%s%s", walk,
+      "local tried = 0\n"
+      "local function refused(f, ...)\n"
+      "  local ok, text = pcall(f, ...)\n"
+      "  if ok or not tostring(text):find(':to(\"float32\") converts it', 1, true) then\n"
+      "    error('taken: ' .. tostring(text), 2)\n"
+      "  end\n"
+      "end\n"
+      "each_call(function(op, f, arguments)\n"
+      "  for i, x in ipairs(arguments) do\n"
+      "    if is_lendable(x) and op.name ~= 'to' then\n"
+      "      local given = table.move(arguments, 1, #arguments, 1, {})\n"
+      "      given[i] = lend_source(x, 0x3c00)\n"
+      "      local ok, text = pcall(f, table.unpack(given))\n"
+      "      if ok or not text:find('lent as it is', 1, true) then error(op.name .. ': ' .. tostring(text), 0) end\n"
+      "      tried = tried + 1\n"
+      "    end\n"
+      "  end\n"
+      "end)\n"
+      "assert(tried > 400, tried)\n"
+      "local x = lend_source(peri.zeros(6, 4), 0xc100)\n" /* -2.5 */
+
+      "assert(x.dtype == 'float16' and x:size(2) == 4 and #x == 6 and x.ndim == 2 and x:numel() == 24)\n"
+      "assert(tostring(x) == 'lent float16 6x4 (x:to(\"float32\") converts it)')\n"
+      "assert(peri.is_tensor(x) and not x.requires_grad and x.shape[1] == 6)\n"
+      "assert(x:to('float32'):eq(-2.5):all() and x:to('int64'):eq(-2):all() and x:to('bool'):all())\n"
+      "refused(function() return x[1] end) refused(function() x[1] = 2 end) refused(function() return x:totable() end)\n"
+      "refused(function() return x.T end) refused(function() return x + 1 end) refused(function() return -x end)\n"
+      "refused(function() return peri.tensor(x) end) refused(peri.save, '/dev/null', {x = x})\n"
+      "refused(function() return x < 1 end) refused(function() return x:equal(x) end)\n"
+      "refused(function() return x:clone() end) refused(function() return peri.zeros(6, 4):copy_(x) end)\n"
+      "refused(function() for b in peri.data.loader({x}, {batch_size = 2, shuffle = true}) do end end)\n"
+      "refused(function() for b in peri.data.loader({x}, {batch_size = 2}) do end end)\n"
+      "refused(function() peri.nn.Linear(4, 2)(x) end) refused(function() x:apply(math.abs) end)\n"
+      "refused(function() peri.nn.Sequential(peri.nn.Linear(4, 2))(x) end)\n"
+      "refused(function() peri.svm.SVC{}:fit(x, {1, 2, 1, 2, 1, 2}) end) refused(function() x:backward() end)\n"
+      "local l = peri.nn.Linear(4, 6)\n"
+      "refused(function() l.weight = x end)\n"
+      "assert(not pcall(function() x.requires_grad = true end))\n"
+      "assert(not pcall(function() return peri.zeros(5)[x] end))\n"
+      "peri.set_detect_anomaly(true)\n"
+      "refused(function() return x * 2 end)\n"
+      "peri.set_detect_anomaly(false)\n"
+      /* a replay converts what is there by then, and what has been taken back is not read by it */
+      "local step = peri.replay(function(a) return a:to('float32'):mul(2):sum() end)\n"
+      "for i = 1, 4 do assert(step(lend_source(peri.zeros(3), 0x3c00 + i)):item() == (1 + i / 1024) * 6) end\n"
+      "local double = peri.replay(function(a) return a * 2 end)\n"
+      "local a = lend(peri.ones(3))\n"
+      "for i = 1, 4 do double(a) end\n"
+      "revoke(a) revoke(x)\n"
+      "local ok, text = pcall(double, a)\n"
+      "assert(not ok and text:find 'taken back', text)\n"
+      "local ok, text = pcall(x.to, x, 'float32')\n"
+      "assert(not ok and text:find 'taken back', text)\n"
+      "local w = lend(peri.ones(3))\n"
+      "local scaled = peri.replay(function(a) return a * w end)\n"
+      "for i = 1, 4 do scaled(peri.ones(3)) end\n"
+      "revoke(w)\n"
+      "local ok, text = pcall(scaled, peri.ones(3))\n"
+      "assert(not ok and text:find 'taken back', text)\n");
+  run(script);
+}
+
+static peri_tensor *convert(peri_context *context, peri_dtype from, int ndim, const int64_t *shape,
+                            const int64_t *strides, const void *data, const char *to) {
+  const peri_loan loan = {.size = sizeof loan,
+                          .dtype = from,
+                          .ndim = ndim,
+                          .shape = shape,
+                          .strides = strides,
+                          .read_only = 1,
+                          .data = data};
+  peri_tensor *x = NULL, *y = NULL;
+  PERI_CHECK(peri_tensor_borrow(context, &loan, &x) == PERI_OK, "%s", peri_message(context));
+  char options[32];
+  snprintf(options, sizeof options, "dtype = '%s'", to);
+  PERI_CHECK(peri_operate(context, "to", 1, &x, options, 1, &y) == PERI_OK, "%s", peri_message(context));
+  PERI_CHECK(peri_tensor_revoke(x) == PERI_OK, "%s", peri_message(context));
+  peri_tensor_release(&x);
+  return y;
+}
+
+/* A number of 1 + 5 + 10 bits, by its definition. */
+static double half(int bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const double size = exponent == 31 ? (fraction != 0 ? NAN : INFINITY)
+                      : exponent > 0 ? ldexp(1024 + fraction, exponent - 25)
+                                     : ldexp(fraction, -24);
+  return bits & 0x8000 ? -size : size;
+}
+
+/* Every value of 16 bits, in rows that are lent in turn and apart, by one thread and three. */
+static void sources_in_numbers(void) {
+  enum { ALL = 1 << 16, APART = 3 };
+  static uint16_t bits[ALL * APART];
+  static const int32_t wide[] = {0, -1, INT32_MAX, INT32_MIN, 16777217, -16777219, 255, 256, 1 << 30};
+  static const float rounded[] = {0, -1, 0x1p31f, -0x1p31f, 16777216, -16777220, 255, 256, 0x1p30f};
+  const int64_t shape[2] = {256, 256}, strides[2] = {APART, 256 * APART}, n = PERI_COUNT(wide);
+  static const struct {
+    peri_dtype dtype;
+    const char *name;
+  } kinds[] = {{PERI_INT16, "int16"}, {PERI_UINT16, "uint16"}, {PERI_FLOAT16, "float16"}};
+  for (int i = 0; i < ALL; i++) bits[i * APART] = (uint16_t)i;
+  for (int threads = 1; threads <= 3; threads += 2) {
+    peri_context *context;
+    if (peri_context_new(&(peri_options){.size = sizeof(peri_options), .threads = threads}, &context) != PERI_OK)
+      abort();
+    for (size_t k = 0; k < PERI_COUNT(kinds); k++) {
+      PERI_CHECK(strcmp(peri_dtype_name(kinds[k].dtype), kinds[k].name) == 0, "%s", kinds[k].name);
+      peri_tensor *f = convert(context, kinds[k].dtype, 2, shape, strides, bits, "float32"),
+                  *d = convert(context, kinds[k].dtype, 2, shape, strides, bits, "float64"),
+                  *i = convert(context, kinds[k].dtype, 2, shape, strides, bits, "int64"),
+                  *u = convert(context, kinds[k].dtype, 2, shape, strides, bits, "uint8");
+      int wrong = 0;
+      for (int at = 0; at < ALL; at++) {
+        const int v = at % 256 * 256 + at / 256; /* the element at row-major `at`: the first stride is the smaller */
+        const double value = kinds[k].dtype == PERI_INT16    ? (double)(int16_t)v
+                             : kinds[k].dtype == PERI_UINT16 ? (double)v
+                                                             : half(v);
+        const float got_f = ((float *)peri_tensor_data(f))[at];
+        const double got_d = ((double *)peri_tensor_data(d))[at];
+        const int64_t got_i = ((int64_t *)peri_tensor_data(i))[at];
+        const float single = (float)value;
+        wrong += isnan(value)
+                     ? !isnan(got_f) || !isnan(got_d) || !signbit(got_f) != !signbit(value)
+                     : memcmp(&single, &got_f, sizeof single) != 0 || memcmp(&value, &got_d, sizeof value) != 0;
+        wrong += isfinite(value) && got_i != (int64_t)value;
+        wrong += value >= 0 && value < 256 && ((uint8_t *)peri_tensor_data(u))[at] != (uint8_t)value;
+      }
+      PERI_CHECK(wrong == 0, "%d values of %s are wrong, %d threads", wrong, kinds[k].name, threads);
+      peri_tensor_release(&f), peri_tensor_release(&d), peri_tensor_release(&i), peri_tensor_release(&u);
+    }
+    peri_tensor *i = convert(context, PERI_INT32, 1, &n, NULL, wide, "int64"),
+                *f = convert(context, PERI_INT32, 1, &n, NULL, wide, "float32");
+    for (int64_t at = 0; at < n; at++)
+      PERI_CHECK(((int64_t *)peri_tensor_data(i))[at] == wide[at] && ((float *)peri_tensor_data(f))[at] == rounded[at],
+                 "int32 %d", wide[at]);
+    peri_tensor_release(&i), peri_tensor_release(&f);
+    peri_tensor *none = NULL;
+    PERI_CHECK(peri_tensor_new(context, PERI_INT16, 1, &n, &none) == PERI_ERR_ARGUMENT && none == NULL, "new");
+    PERI_CHECK(peri_tensor_lend(context, PERI_INT32, 1, &n, (char *)bits + 2, NULL, NULL, &none) == PERI_ERR_ARGUMENT,
+               "memory that is not aligned");
+    PERI_CHECK(peri_tensor_lend(context, (peri_dtype)PERI_SOURCE_DTYPES, 1, &n, bits, NULL, NULL, &none) ==
+                   PERI_ERR_ARGUMENT,
+               "no dtype");
+    PERI_CHECK(peri_memory_in_use(context) == 0, "bytes are left");
+    peri_context_release(&context);
+  }
+}
+
+PERI_TEST_MAIN(PERI_TEST(read_only), PERI_TEST(revoked), PERI_TEST(strides), PERI_TEST(sources_in_scripts),
+               PERI_TEST(sources_in_numbers))

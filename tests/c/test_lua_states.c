@@ -5,6 +5,7 @@
 #include "bindings/core/bind.h"
 #include "test.h"
 
+#include <fenv.h>
 #include <lualib.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -126,6 +127,37 @@ static void thousand_states(void) {
 #if !defined(__has_feature) /* a sanitizer keeps what was freed */
   long grown = (resident_pages() - after_warm_up) * sysconf(_SC_PAGESIZE);
   PERI_CHECK(grown < 8 << 20, "800 states left %ld bytes", grown);
+#else
+  (void)after_warm_up;
+#endif
+}
+
+/* States of guests, each with a training of its own: nothing of them stays. PERILUNE_STATES says how many, for a longer
+ * run. */
+static void trained_states(void) {
+  static const char fit[] =
+      "local peri = require 'perilune'\n"
+      "peri.manual_seed(1)\n"
+      "local x, y = peri.randn(16, 2), peri.arange(1, 16) % 2\n"
+      "local net = peri.nn.Sequential(peri.nn.Linear(2, 4), peri.nn.Tanh(), peri.nn.Linear(4, 2))\n"
+      "local loss, opt = peri.nn.CrossEntropyLoss(), peri.optim.Adam(net:parameters(), {lr = 0.01})\n"
+      "for _ = 1, 3 do opt:zero_grad() loss(net(x), y + 1):backward() opt:step() end\n"
+      "assert(#peri.svm.SVC{}:fit(x, y).support > 0)\n";
+  const char *asked = getenv("PERILUNE_STATES");
+  const int states = asked != NULL ? atoi(asked) : 1000;
+  long after_warm_up = 0;
+  for (int i = 0; i < states && peri_test_failures == 0; i++) {
+    lua_State *L = peri_lua_new(&(peri_lua_options){
+        .size = sizeof(peri_lua_options), .context = {.size = sizeof(peri_options), .memory_limit = 64 << 20}});
+    PERI_CHECK(L != NULL && peri_lua_load(L, "fit", fit, sizeof fit - 1) == PERI_OK &&
+                   peri_lua_call(L, 0, 0) == PERI_OK,
+               "state %d: %s", i, L == NULL ? "none" : lua_tostring(L, -1));
+    if (L != NULL) lua_close(L);
+    if (i == 200) after_warm_up = resident_pages();
+  }
+#if !defined(__has_feature)
+  long grown = (resident_pages() - after_warm_up) * sysconf(_SC_PAGESIZE);
+  PERI_CHECK(grown < 4 << 20, "%d states left %ld bytes", states, grown);
 #else
   (void)after_warm_up;
 #endif
@@ -550,6 +582,71 @@ static int threads_of_process(void) {
   return threads;
 }
 
+/* The team is the process's: states that have multiplied have no threads of their own. */
+static void one_team(void) {
+  enum { STATES = 200 };
+  static lua_State *states[STATES];
+  int first = 0;
+  for (int i = 0; i < STATES; i++) {
+    states[i] = open_state(&(peri_options){.size = sizeof(peri_options), .threads = 3});
+    run(states[i], "peri = require 'perilune'  x = peri.randn(200, 200)  y = x:matmul(x)");
+    if (i == 0) first = threads_of_process();
+  }
+  PERI_CHECK(first >= 3 && threads_of_process() == first, "%d threads after one product, %d after %d states", first,
+             threads_of_process(), STATES);
+  for (int i = 0; i < STATES; i++) close_state(states[i]);
+}
+
+/* ---- the floating-point mode ---- */
+
+static const char *const tiny =
+    "local peri = require 'perilune'\n"
+    "peri.manual_seed(3)\n"
+    "local x = peri.randn(400, 400) * 1e-36\n"
+    "local d = x:to 'float64' * 1e-271\n"
+    "local parts = {x * 0.01, x:sum(1), (x * 0.01):sum(1), d * 0.01, (d * 0.01):sum(2),\n"
+    "  x:matmul(peri.randn(400, 300)), (x * 0.01):cumsum(1), (peri.randn(400, 400) * 90):softmax(2)}\n"
+    "for i, part in ipairs(parts) do parts[i] = part:bytes() end\n"
+    "return table.concat(parts)";
+
+/* Pushes what the script gives with so many threads. */
+static void compute_tiny(lua_State *L, int threads) {
+  lua_pushfstring(L, "require 'perilune'.set_num_threads(%d)", threads);
+  run(L, lua_tostring(L, -1));
+  lua_pop(L, 1);
+  run(L, tiny);
+}
+
+static void set_denormals_are_zero(bool on) {
+#if defined(__SSE__)
+  const unsigned mode = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(on ? mode | 0x8040 : mode & ~0x8040u);
+#else
+  (void)on;
+#endif
+}
+
+/* What a host turns on after the team was made holds in its workers, too: the same bits for one thread and several. */
+static void modes_of_workers(void) {
+  lua_State *L = open_state(&(peri_options){.size = sizeof(peri_options), .threads = 3});
+  compute_tiny(L, 3); /* the team is there */
+  for (int mode = 0; mode < 2; mode++) {
+    lua_settop(L, 1);
+    if (mode == 0) set_denormals_are_zero(true);
+    if (mode == 1) fesetround(FE_UPWARD);
+    for (int i = 0; i < 6; i++) compute_tiny(L, 1 + 2 * (i % 2));
+    set_denormals_are_zero(false);
+    fesetround(FE_TONEAREST);
+    int same = 0;
+    for (int i = 0; i < 6; i++) same += lua_rawequal(L, -1, -1 - i);
+    PERI_CHECK(same == 6, "mode %d: %d of 6 results have other bits", mode, 6 - same);
+#if defined(__SSE__)
+    PERI_CHECK(!lua_rawequal(L, 1, -1), "mode %d changes nothing", mode);
+#endif
+  }
+  close_state(L);
+}
+
 /* A child of a process whose team has worked: it trains in the inherited state and in one of its own. */
 static void train_in_child(void) {
   peri_options options = {.size = sizeof options, .threads = 2};
@@ -578,9 +675,9 @@ static void train_in_child(void) {
   close_state(L);
 }
 
-PERI_TEST_MAIN(PERI_TEST(thousand_states), PERI_TEST(states_side_by_side), PERI_TEST(lua_out_of_memory),
-               PERI_TEST(lua_out_of_memory_in_restore), PERI_TEST(open_module), PERI_TEST(push_and_check),
-               PERI_TEST(check_errors), PERI_TEST(push_first), PERI_TEST(tensor_outlives_state), PERI_TEST(one_handle),
-               PERI_TEST(lua_out_of_memory_in_a_walk), PERI_TEST(graph_outlives_state), PERI_TEST(budget),
-               PERI_TEST(stopped_collector), PERI_TEST(interruption), PERI_TEST(states_in_threads),
-               PERI_TEST(train_in_child))
+PERI_TEST_MAIN(PERI_TEST(thousand_states), PERI_TEST(trained_states), PERI_TEST(one_team), PERI_TEST(modes_of_workers),
+               PERI_TEST(states_side_by_side), PERI_TEST(lua_out_of_memory), PERI_TEST(lua_out_of_memory_in_restore),
+               PERI_TEST(open_module), PERI_TEST(push_and_check), PERI_TEST(check_errors), PERI_TEST(push_first),
+               PERI_TEST(tensor_outlives_state), PERI_TEST(one_handle), PERI_TEST(lua_out_of_memory_in_a_walk),
+               PERI_TEST(graph_outlives_state), PERI_TEST(budget), PERI_TEST(stopped_collector),
+               PERI_TEST(interruption), PERI_TEST(states_in_threads), PERI_TEST(train_in_child))

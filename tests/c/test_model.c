@@ -285,4 +285,63 @@ static void numbers(void) {
   close_context(context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(scores), PERI_TEST(damaged), PERI_TEST(lies), PERI_TEST(short_of_memory), PERI_TEST(numbers))
+/* ---- what stops the caller stops the model ---- */
+
+static void stopped(void) {
+  peri_context *context = open_context();
+  peri_tensor *tensors[TENSORS];
+  peri_model *model, *again;
+  void *bytes;
+  size_t size;
+  char path[] = "/tmp/perilune_model_XXXXXX";
+  const int file = mkstemp(path);
+  PERI_CHECK(file >= 0 && make(context, good, &model) == PERI_OK, "%s", peri_message(context));
+  close(file);
+  PERI_CHECK(peri_model_save(context, model, path) == PERI_OK, "%s", peri_message(context));
+  PERI_CHECK(peri_file_read(context, path, &bytes, &size) == PERI_OK, "%s", peri_message(context));
+  make_tensors(context, tensors);
+  for (int deadline = 0; deadline < 2; deadline++) {
+    const peri_status expected = deadline ? PERI_ERR_DEADLINE : PERI_ERR_CANCELLED;
+    if (deadline)
+      peri_set_deadline(context, 1e-12);
+    else
+      peri_cancel(context);
+    PERI_CHECK(peri_model_load(context, path, &again) == expected && again == NULL, "load");
+    PERI_CHECK(peri_model_parse(context, "m", bytes, size, &again) == expected && again == NULL, "parse");
+    PERI_CHECK(peri_model_save(context, model, path) == expected, "save");
+    PERI_CHECK(strstr(peri_message(context), deadline ? "the time is up" : "interrupted") != NULL, "%s",
+               peri_message(context));
+    peri_clear_cancel(context);
+    PERI_CHECK(peri_model_load(context, path, &again) == PERI_OK, "%s", peri_message(context));
+    peri_model_release(&again);
+  }
+  /* raised at each look in turn, until there are no more */
+  int looks = 0;
+  for (peri_status status = PERI_ERR_CANCELLED; status != PERI_OK; looks++) {
+    atomic_store(&context->looks, 0);
+    context->raise_at = looks + 1;
+    atomic_fetch_or(&context->interrupt->signals, PERI_SIGNAL_COUNT);
+    status = peri_model_load(context, path, &again);
+    PERI_CHECK(status == PERI_OK || (status == PERI_ERR_CANCELLED && again == NULL), "look %d: status %d: %s",
+               looks + 1, (int)status, peri_message(context));
+    atomic_fetch_and(&context->interrupt->signals, ~(unsigned)PERI_SIGNAL_COUNT);
+    peri_clear_cancel(context);
+    peri_model_release(&again);
+  }
+  PERI_CHECK(looks > TENSORS, "%d looks", looks);
+  peri_interrupt *interrupt; /* the model's is its own again, when the caller has gone */
+  PERI_CHECK(peri_interrupt_new(context, &interrupt) == PERI_OK, "an interrupt");
+  release_tensors(tensors);
+  peri_free(context, bytes, size);
+  peri_interrupt_raise(interrupt);
+  peri_interrupt_release(&interrupt);
+  peri_context_release(&context);
+  context = open_context();
+  PERI_CHECK(peri_model_save(context, model, path) == PERI_OK, "%s", peri_message(context));
+  peri_model_release(&model);
+  remove(path);
+  close_context(context);
+}
+
+PERI_TEST_MAIN(PERI_TEST(stopped), PERI_TEST(scores), PERI_TEST(damaged), PERI_TEST(lies), PERI_TEST(short_of_memory),
+               PERI_TEST(numbers))

@@ -410,10 +410,10 @@ static void test_copies(void) {
 /* ---- failures ---- */
 
 static void test_allocation_failures(void) {
-  learnable l = learnable_new(60, 3, 3, 49);
-  int64_t fold[60];
+  learnable l = learnable_new(36, 3, 3, 49);
+  int64_t fold[36];
   double Cs[] = {1, 10};
-  for (int64_t i = 0; i < 60; i++) fold[i] = i % 3;
+  for (int64_t i = 0; i < 36; i++) fold[i] = i % 3;
   for (int type = 0; type < PERI_SVM_TYPE_COUNT; type++) {
     for (int cached = 0; cached < 2; cached++) {
       peri_context *context = svm_context(2);
@@ -422,12 +422,12 @@ static void test_allocation_failures(void) {
       bool sweeps = peri_svm_type_table[type].uses_C;
       o.nu = 0.1;
       o.probability = true;
-      if (cached) o.cache_size = 0.01;
+      if (cached) o.cache_size = 0.004;
       peri_status status = PERI_ERR_MEMORY;
       int64_t allowed = 0;
       for (; status != PERI_OK && allowed < 2000; allowed++) {
         peri_svm *models[2];
-        double out[120];
+        double out[72];
         int fit_status;
         context->fail_after = allowed;
         if (sweeps) {

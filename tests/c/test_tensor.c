@@ -50,7 +50,7 @@ static const bad_shape bad_shapes[] = {
     {PERI_FLOAT32, 2, {3, -4}, PERI_ERR_ARGUMENT, "size -4 of dimension 2 is negative"},
     {PERI_FLOAT32, -1, {0, 0}, PERI_ERR_ARGUMENT, "-1 dimensions (expected 0 to 8)"},
     {PERI_FLOAT32, 9, {0, 0}, PERI_ERR_ARGUMENT, "9 dimensions (expected 0 to 8)"},
-    {PERI_DTYPES, 1, {1, 0}, PERI_ERR_ARGUMENT, "unknown dtype 5"},
+    {PERI_SOURCE_DTYPES, 1, {1, 0}, PERI_ERR_ARGUMENT, "unknown dtype 9"},
     {-1, 1, {1, 0}, PERI_ERR_ARGUMENT, "unknown dtype -1"},
     {PERI_FLOAT64,
      2,

@@ -31,8 +31,11 @@ foreach(way cmake pkg-config)
   set_tests_properties(${way}-limits-sandbox PROPERTIES PASS_REGULAR_EXPRESSION "^an error: .*attempt to index a nil value")
   add_test(NAME ${way}-game COMMAND ${directory}/game ${CMAKE_CURRENT_SOURCE_DIR}/game.lua 2000 now)
   set_tests_properties(${way}-game PROPERTIES PASS_REGULAR_EXPRESSION "^2000 ticks, .* the longest [0-9.]+\n$")
+  add_test(NAME ${way}-ring COMMAND ${directory}/ring ${CMAKE_CURRENT_SOURCE_DIR}/ring.lua 5000)
+  set_tests_properties(${way}-ring PROPERTIES
+    PASS_REGULAR_EXPRESSION "^5000 ticks, 3150 of them in two parts, the scores are right, memory is flat\n$")
   set_tests_properties(${way}-host ${way}-host-status ${way}-host-missing ${way}-lend ${way}-limits ${way}-limits-time
-    ${way}-limits-missing ${way}-limits-sandbox ${way}-game PROPERTIES FIXTURES_REQUIRED made)
+    ${way}-limits-missing ${way}-limits-sandbox ${way}-game ${way}-ring PROPERTIES FIXTURES_REQUIRED made)
 endforeach()
 
 # What scripts have trained, scored by hosts without Lua, and a training without Lua.

@@ -32,7 +32,7 @@ local function allowed(room)
   return set
 end
 
-describe("the rooms of the runtime", function()
+describe("the rooms of the runtime #once #slow", function()
   local files = lines_of "find runtime -name '*.[ch]' -o -name '*.def' | sort"
 
   it("include only what lies below them", function()

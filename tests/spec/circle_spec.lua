@@ -21,7 +21,7 @@ local function circle(...)
   return out, tonumber(out:match "differ by at most ([%d.e+-]+)")
 end
 
-describe("circle.lua", function()
+describe("circle.lua #once", function()
   it("separates 10,000 fresh points, on average over five seeds #slow", function()
     local mean = {}
     for seed = 1, 5 do
@@ -132,7 +132,7 @@ describe("circle.lua", function()
   end)
 end)
 
-describe("mnist.lua", function()
+describe("mnist.lua #once", function()
   it("learns generated digits when there are no files", function()
     local out, err, status = run { "scripts/mnist.lua", "--epochs", "4", "--hidden", "64", "--lr", "0.3",
       "--svm", "100", "--plots", "no" }
@@ -152,7 +152,7 @@ describe("mnist.lua", function()
   end)
 end)
 
-describe("training", function()
+describe("training #once", function()
   it("gives bitwise the same parameters with 1 and 2 threads", function()
     local script = [[
       local peri = require "perilune"

@@ -40,7 +40,7 @@ local function walk(cases, f)
   assert.is_true(#cases > 7)
 end
 
-describe("PyTorch's numbers are those of", function()
+describe("PyTorch's numbers are those of #once", function()
   it("convolutions", function()
     walk(golden.convolutions, function(case, dtype, where)
       local leaves = { x = leaf(1, case.x, dtype), weight = leaf(2, case.weight, dtype) }

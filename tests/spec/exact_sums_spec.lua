@@ -1,7 +1,7 @@
 -- Sums whose rounding errors do not grow with the count: long ones, and those around a large mean.
 local peri = require "perilune"
 
-describe("the sum of", function()
+describe("the sum of #once", function()
   it("10^8 numbers of float32 is right to their last digits #slow", function()
     local x = peri.full({ 100000000 }, 0.1)
     local exact = x[1] * 1e8 -- what float32 holds of 0.1, so often
@@ -19,7 +19,7 @@ describe("the sum of", function()
   end)
 end)
 
-describe("the variance around a mean of 10^6", function()
+describe("the variance around a mean of 10^6 #once", function()
   it("is that of the numbers that float32 holds", function()
     peri.manual_seed(3)
     local x = peri.randn(1000, 30) + 1e6
@@ -37,7 +37,7 @@ local function worst(y, x, unit)
   return ((y:to "float64" - steps * x):abs() / (steps * x * unit)):max():item()
 end
 
-describe("cumsum", function()
+describe("cumsum #once", function()
   it("of float32 is right to its last digit everywhere", function()
     for _, n in ipairs { 50, 5000, 3000000 } do
       local x = peri.full({ n }, 0.1)

@@ -12,7 +12,7 @@ local function training(d, seed)
   return peri.randn(60, d), peri.arange(1, 60) % 3 + 4, peri.arange(1, 60) % 2, peri.randn(60)
 end
 
-describe("a model as C #stock", function()
+describe("a model as C #stock #once", function()
   local folder
   before_each(function() -- not in memory, where programs may not run
     folder = os.tmpname()

@@ -140,11 +140,115 @@ describe("a pipeline", function()
     assert.is_true(again.steps[2]:inverse_transform(Z):equal(pca:inverse_transform(Z)))
   end)
 
+  it("has the options of its steps, and clones that are not fitted", function()
+    local X, y = rows(4, 6)
+    local scaler, pca = data.StandardScaler { mean = false }, data.PCA { components = 2 }
+    local p = model.pipeline { scaler, data.PCA(), pca, svm.SVC { C = 3 } }:fit(X, y)
+    local params = p:params()
+    assert.same({ false, true, false, 2, 3 }, {
+      params["StandardScaler.mean"], params["StandardScaler.std"], params["PCA.whiten"], params["PCA2.components"],
+      params["SVC.C"],
+    })
+    assert.is_nil(params["PCA.components"])
+    local q = p:clone { ["SVC.C"] = 7, ["PCA2.components"] = 3 }
+    assert.equal(3, p.steps[4].C)
+    params = q:params()
+    assert.same({ 7, 3, false }, { params["SVC.C"], params["PCA2.components"], params["StandardScaler.mean"] })
+    assert.matches("not fitted", message(q.predict, q, X))
+    assert.is_true(p:clone():fit(X, y):decision_function(X):equal(p:decision_function(X)))
+    assert.same(p.classes:totable(), p.steps[4].classes:totable())
+    assert.is_nil(q.classes)
+    assert.matches(
+      "clone: changes has 'SVR.C' %(expected STEP.OPTION, where STEP is one of StandardScaler, PCA, PCA2, SVC%)",
+      message(q.clone, q, { ["SVR.C"] = 1 }))
+    assert.matches("clone: changes has 'C'", message(q.clone, q, { C = 1 }))
+    assert.matches("changes must have names, got the key 1", message(q.clone, q, { 1 }))
+    assert.matches("StandardScaler: unknown option means", message(q.clone, q, { ["StandardScaler.means"] = true }))
+    assert.matches("SVC: C is %-1", message(q.clone, q, { ["SVC.C"] = -1 }))
+    assert.matches("params: called with 3 %(expected m:params%(%)%)", message(q.params, 3))
+  end)
+
+  it("is searched and scored as a whole: its transforms are fitted within each fold", function()
+    local X, y = rows(3, 8)
+    local select, seen = peri.select, 0
+    local p = model.pipeline { data.StandardScaler(), svm.SVC {} }
+    local by_hand
+    function by_hand()
+      local scaler, m = data.StandardScaler(), svm.SVC {}
+      return {
+        clone = function() return by_hand() end,
+        fit = function(_, A, b)
+          seen = seen + #A
+          m:fit(scaler:fit(A):transform(A), b)
+        end,
+        predict = function(_, A) return m:predict(scaler:transform(A)) end,
+        score = function(_, A, b) return m:score(scaler:transform(A), b) end,
+      }
+    end
+    local plain = select.cross_val_score(by_hand(), X, y, { cv = 3, seed = 1 })
+    assert.equal(2 * #X, seen)
+    assert.is_true(select.cross_val_score(p, X, y, { cv = 3, seed = 1 }):equal(plain))
+    local g = select.grid_search {
+      estimator = p, train = { X, y }, cv = 3, seed = 1,
+      params = { ["SVC.C"] = { 0.1, 10 }, ["StandardScaler.mean"] = { true, false } },
+    }
+    assert.equal(4, #g.results)
+    assert.equal(g.best_params["SVC.C"], g.best:params()["SVC.C"])
+    local at_ten = select.cross_val_score(p:clone { ["SVC.C"] = 10 }, X, y, { cv = 3, seed = 1 })
+    for _, r in ipairs(g.results) do
+      local plain_mean = r.params["StandardScaler.mean"]
+      if r.params["SVC.C"] == 10 and plain_mean then assert.equal(at_ten:mean():item(), r.score) end
+    end
+    local drawn = select.random_search {
+      estimator = p, train = { X, y }, cv = 3, n = 3, seed = 1,
+      params = { ["SVC.C"] = { from = 0.1, to = 10, log = true } },
+    }
+    assert.equal(3, #drawn.results)
+    local curve = select.learning_curve { estimator = p, train = { X, y }, cv = 3, seed = 1, sizes = { 0.5, 1 } }
+    assert.equal(2, #curve.test_mean)
+    local validated = select.validation_curve {
+      estimator = p, train = { X, y }, cv = 3, param = "SVC.gamma", values = { 0.1, 1 },
+    }
+    assert.equal(2, #validated.test_mean)
+    local auc = select.cross_val_score(p, X, y:eq(0):to "int64", { cv = 3, seed = 1, metric = "roc_auc" })
+    assert.is_true(auc:gt(0):all())
+    local rows_of = select.compare { { "pipe", p }, { "plain", svm.SVC {} }, train = { X, y }, test = { X, y } }
+    assert.equal("pipe", rows_of.results[1].name)
+    assert.matches("not fitted", message(p.predict, p, X)) -- all of it was done on clones
+  end)
+
+  it("clones networks, and says what cannot be cloned", function()
+    local X, y = rows(3, 5)
+    local net = peri.train.Classifier {
+      build = function(p)
+        local m = peri.nn.Sequential(nn.Linear(p.n_features, p.width), nn.ReLU(), nn.Linear(p.width, p.n_classes))
+        return m, peri.optim.Adam(m:parameters())
+      end,
+      params = { width = 4 }, epochs = 2, seed = 1,
+    }
+    local p = model.pipeline { data.StandardScaler(), net }
+    local q = p:clone { ["Classifier.width"] = 6, ["Classifier.epochs"] = 1 }:fit(X, y)
+    assert.equal(6, q.steps[2].model[1].weight:size(1))
+    assert.equal(4, p:params()["Classifier.params"].width)
+    local m = peri.nn.Linear(3, 3)
+    local sgd = peri.optim.SGD(m:parameters(), { lr = 0.1 })
+    local fitted = peri.train.fit { model = m, optimizer = sgd, train = { X, y }, epochs = 1 }
+    local r = model.pipeline { data.StandardScaler():fit(X), fitted }
+    assert.matches("clone: .* has no clone", message(r.clone, r))
+    assert.matches("a PCA", message(peri.select.cross_val_score, data.PCA(), X, y))
+  end)
+
   it("says what cannot stand where", function()
+    assert.matches("step 1 must be a transform, as data.StandardScaler%(%), MinMaxScaler%(%) or PCA%(%), got a table",
+      message(model.pipeline, { {}, svm.SVC {} }))
+    assert.matches("step 2 must be an estimator: a machine, as svm.SVC%(%), or what train gives, got a function",
+      message(model.pipeline, { data.PCA(), svm.SVC }))
+    assert.matches("step 1 must be an estimator.*, got a Standard", message(model.pipeline, { data.StandardScaler() }))
+    assert.matches("a pipeline of transforms and one of these, got a PCA", message(peri.save_model, "x", data.PCA()))
     assert.matches("pipeline: steps must be a table, got 3", message(model.pipeline, 3))
     assert.matches("there are no steps", message(model.pipeline, {}))
-    assert.matches("step 1 must be a transform, got", message(model.pipeline, { svm.SVC {}, svm.SVC {} }))
-    assert.matches("step 2 must be an estimator, got", message(model.pipeline, { data.PCA(), data.PCA() }))
+    assert.matches("step 1 must be a transform, .* got an SVC", message(model.pipeline, { svm.SVC {}, svm.SVC {} }))
+    assert.matches("step 2 must be an estimator: .* got a PCA", message(model.pipeline, { data.PCA(), data.PCA() }))
     local X, t = rows(2, 7), select(3, rows(2, 7))
     local p = model.pipeline { data.MinMaxScaler(), svm.SVR {} }:fit(X, t)
     assert.matches("predict_proba: .* has no predict_proba", message(p.predict_proba, p, X))

@@ -29,6 +29,38 @@ describe("a name that does not exist", function()
     assert.matches("there is no field or method $", field(peri.rand(3), ""))
   end)
 
+  it("is an error with the class and the name in every class there is, read or written", function()
+    local net = nn.Sequential(nn.Linear(2, 3))
+    local opt = optim.SGD(net:parameters(), { lr = 0.1 })
+    local objects = {
+      tensor = peri.rand(3), Linear = net[1], Sequential = net, Module = nn.Module.extend("Mine")(), Buffer = nn.Buffer(peri.rand(3)),
+      SGD = opt, group = opt.param_groups[1], StepLR = optim.lr_scheduler.StepLR(opt, { step_size = 2 }),
+      loader = peri.data.loader({ peri.rand(3, 2) }, { batch_size = 2 }), generator = peri.Generator(1),
+      plan = peri.replay(function(x) return x end),
+      hook = (peri.rand(3, { requires_grad = true }) * 2):register_hook(function() end),
+    }
+    for _, row in ipairs(svm.machines()) do objects[row.name] = svm[row.name] {} end
+    local free = { Module = true } -- takes fields
+    local seen = {}
+    for name, x in pairs(objects) do
+      seen[debug.getmetatable(x)] = true
+      local called = name == "group" and "SGD" or name
+      if not free[name] then
+        local read, written = field(x, "zzz"), message(function() x.zzz = 1 end)
+        assert.matches("^[^:]+:%d+: " .. called .. ": [^\n]*", read)
+        assert.matches("^[^:]+:%d+: " .. called .. ": [^\n]*", written)
+        if name ~= "Buffer" then assert.matches("there is no field or method '?zzz", read) end
+      end
+    end
+    for _, meta in pairs(debug.getregistry()) do
+      local name = type(meta) == "table" and tostring(rawget(meta, "__name")) or ""
+      if name:find "^perilune%." then assert.is_true(seen[meta], name .. " is not looked at") end
+    end
+    assert.matches("hook: there is no field or method 'zzz' %(known: remove%)$", field(objects.hook, "zzz"))
+    assert.matches("plan: there is no field or method 1 %(known: bytes, calls, .*steps%)$", field(objects.plan, 1))
+    assert.matches("plan: field 'zzz' cannot be set$", message(function() objects.plan.zzz = 1 end))
+  end)
+
   it("is the same for options, in C and in Lua", function()
     local meant = {
       { "dtype", peri.zeros, 2, { dtyp = "float64" } }, { "dtype", peri.tensor, { 2 }, { dtyp = "float64" } },

@@ -127,7 +127,7 @@ local function check_net(case, dtype, where)
   assert.is_nil(next(parameters), where)
 end
 
-describe("PyTorch's numbers are those of", function()
+describe("PyTorch's numbers are those of #once", function()
   it("recurrent layers and transformers", function()
     assert.is_true(#nets > 15)
     for dtype in pairs(TOLERANCES) do

@@ -13,7 +13,7 @@ local file, content, exists, made = folder.file, folder.content, folder.exists, 
 
 local NAN = 0 / 0
 
-describe("plot", function()
+describe("plot #once", function()
   setup(folder.make)
   teardown(folder.remove)
 

@@ -11,7 +11,7 @@ local file, content, exists = folder.file, folder.content, folder.exists
 
 local NAN = 0 / 0
 
-describe("plot", function()
+describe("plot #once", function()
   setup(folder.make)
   teardown(folder.remove)
 

@@ -100,7 +100,7 @@ end
 
 local seen = {}
 
-describe("a replay of", function()
+describe("a replay of #once", function()
   samples.each(function(op, call)
     it(op.name .. " gives what the row gives", function()
       local sets = { arguments_of(op, 0), arguments_of(op, 1), arguments_of(op, 2) }

@@ -37,7 +37,7 @@ local function close_to(expected, value, what)
   assert.is_true(math.abs(value - expected) <= 1e-3 * math.abs(expected), ("%s: %s"):format(what, value))
 end
 
-describe("the experiment", function()
+describe("the experiment #slow", function()
   setup(function()
     folder = os.tmpname()
     os.remove(folder)
@@ -335,7 +335,7 @@ describe("the experiment", function()
   end)
 end)
 
-describe("every experiment", function()
+describe("every experiment #once", function()
   local names = { "gradient_descent", "learning_rate", "activations", "losses", "backprop_cost", "gradients", "svm",
     "model_selection", "sample_size", "circle", "mnist", "conv" }
 
@@ -362,7 +362,10 @@ describe("every experiment", function()
       backprop_cost = { "--depth", 2, "--width", 1, "--rows", 1 }, gradients = { "--hidden", 1 },
       model_selection = { "--seeds", 2, "--epochs", 1 }, svm = { "--points", 20 },
       mnist = { "--digits", 20, "--epochs", 1, "--hidden", 1, "--batch", 1, "--svm", 20 },
-      conv = { "--digits", 20, "--epochs", 1, "--batch", 1 },
+      conv = { "--digits", 20, "--epochs", 1, "--batch", 1 }, optimisers = { "--rates", 2, "--steps", 20 },
+      regularisation = { "--epochs", 30, "--points", 20, "--repetitions", 1 },
+      sequence = { "--epochs", 1, "--longest", 10, "--sequences", 100, "--repetitions", 1 },
+      live = { "--epochs", 1, "--points", 4, "--columns", 8, "--rows", 4 },
     } do
       local _, err, status = run { "scripts/" .. name .. ".lua", "--quick", "--plots=no", table.unpack(words) }
       assert.equal("", err)

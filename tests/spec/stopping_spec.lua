@@ -31,7 +31,7 @@ for name in ([[peri._fail_after peri._looks peri.documentation peri.help peri.me
   ANSWERS[name] = true
 end
 
-describe("with the flag up", function()
+describe("with the flag up #once", function()
   local answered, count, seen = {}, 0, {}
 
   -- Metamethods of classes written in Lua are called on objects of theirs alone.
@@ -146,7 +146,7 @@ local FURTHER = {
   multinomial = { peri.ones(1000, 1000), 5, { replacement = true } },
 }
 
-describe("raised while a row is at work on large data", function()
+describe("raised while a row is at work on large data #once #slow", function()
   local threads
   setup(function()
     threads = peri.get_num_threads()

@@ -44,7 +44,7 @@ local function decides(what, machine, X)
   check(what, function(rows) return machine:decision_function(rows) end, X)
 end
 
-describe("a row alone #alone", function()
+describe("a row alone #alone #once", function()
   local threads = peri.get_num_threads()
   after_each(function() peri.set_num_threads(threads) end)
 

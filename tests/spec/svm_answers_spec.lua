@@ -10,7 +10,7 @@ local clusters, picture = estimators.clusters, estimators.picture
 
 local function values(t) return t:totable() end
 
-describe("the answers of", function()
+describe("the answers of #once", function()
   each_estimator(function(name, new)
     it(name .. " have labels and signs as given", function()
       for _, labels in ipairs { { 1, 2 }, { 7, -5 }, { 0, 1000 } } do
@@ -142,7 +142,7 @@ describe("the answers of", function()
   end)
 end)
 
-describe("a fit that does not converge", function()
+describe("a fit that does not converge #once", function()
   local limits = { SVC = { max_iter = 2 }, LinearSVC = { loss = "hinge", max_iter = 1, tol = 1e-9 } }
 
   each_estimator(function(name, new)
@@ -172,7 +172,7 @@ describe("a fit that does not converge", function()
   end)
 end)
 
-describe("with any number of threads", function()
+describe("with any number of threads #once", function()
   local before = peri.get_num_threads()
   after_each(function() peri.set_num_threads(before) end)
 

@@ -18,7 +18,7 @@ local function distance(a, b) return (a:to "float64" - b:to "float64"):abs():max
 local function deviation(a, b) return ((a:to "float64" - b:to "float64") ^ 2):mean():item() ^ 0.5 end
 local function gram(Z) return Z:matmul(Z:t()) end
 
-describe("kernel_matrix", function()
+describe("kernel_matrix #once", function()
   it("of one set is symmetric to the bit, with ones on the diagonal of rbf", function()
     for _, dtype in ipairs { "float32", "float64" } do
       local A = normal(600, 30, dtype) * 100
@@ -89,7 +89,7 @@ describe("kernel_matrix", function()
   end)
 end)
 
-describe("Nystroem", function()
+describe("Nystroem #once", function()
   it("is scikit-learn's over the same rows", function()
     local X = peri.tensor(golden.X, { dtype = "float64" })
     local fresh = peri.tensor(golden.fresh, { dtype = "float64" })
@@ -173,7 +173,7 @@ describe("Nystroem", function()
   end)
 end)
 
-describe("RBFSampler", function()
+describe("RBFSampler #once", function()
   it("has the kernel as its mean, with an error that falls as its root", function()
     local X = normal(100, 4)
     local K = svm.kernel_matrix(X, nil, { gamma = 0.3 })
@@ -218,7 +218,7 @@ describe("RBFSampler", function()
   end)
 end)
 
-describe("kernel approximations", function()
+describe("kernel approximations #once", function()
   local X = normal(30, 3)
 
   for _, name in ipairs(CLASSES) do

@@ -26,7 +26,7 @@ local function bits(m, X) return samples.bits(m:decision_function(X)) .. samples
 
 -- ---- labels ----
 
-describe("labels", function()
+describe("labels #once", function()
   for _, name in ipairs(classifiers) do
     it("of one class are no problem for " .. name, function()
       fails("y has 1 class (4)", function() svm[name]():fit({ { 1 }, { 2 } }, { 4, 4 }) end)
@@ -44,7 +44,7 @@ end)
 
 -- ---- rows and features ----
 
-describe("rows", function()
+describe("rows #once", function()
   it("that come twice, and contradict each other, are weighed", function()
     local X, y = float64 { { 0 }, { 0 }, { 0 }, { 1 }, { 1 }, { 2 }, { 2 } }, { 1, 1, 2, 1, 2, 2, 2 }
     for _, kernel in ipairs { "linear", "rbf", "poly" } do
@@ -127,7 +127,7 @@ end)
 
 -- ---- limits of C, nu, epsilon ----
 
-describe("a cache_size", function()
+describe("a cache_size #once", function()
   it("may be as large as a number is, and changes no result while it holds the matrix", function()
     local x = peri.linspace(-3, 3, 1200):view(-1, 1)
     local seen
@@ -139,7 +139,7 @@ describe("a cache_size", function()
   end)
 end)
 
-describe("a time_limit", function()
+describe("a time_limit #once", function()
   -- The machine may stand still for as long as the limit; then nobody can have a share. Where the limit is not shared
   -- the first take it each time.
   local function shared(fit)
@@ -167,7 +167,7 @@ describe("a time_limit", function()
   end)
 end)
 
-describe("a margin that cannot be", function()
+describe("a margin that cannot be #once", function()
   it("ends at max_iter or time_limit, and tells", function()
     for _, limit in ipairs { { max_iter = 5000 }, { time_limit = 0.05 } } do
       local options = { kernel = "linear", C = math.huge, max_iter = limit.max_iter, time_limit = limit.time_limit }
@@ -200,7 +200,7 @@ describe("a margin that cannot be", function()
   end)
 end)
 
-describe("a nu that the classes do not allow", function()
+describe("a nu that the classes do not allow #once", function()
   it("is refused before a kernel value is computed, with the largest that they do", function()
     local y = {}
     for i = 1, 60 do y[i] = i <= 15 and 1 or i <= 40 and 2 or 3 end
@@ -227,7 +227,7 @@ describe("a nu that the classes do not allow", function()
   end)
 end)
 
-describe("one class with a tiny nu", function()
+describe("one class with a tiny nu #once", function()
   it("is solved as exactly as with a large one", function()
     local X = rings_X + 5
     for _, nu in ipairs { 1e-6, 1e-4, 1e-2 } do
@@ -252,7 +252,7 @@ describe("one class with a tiny nu", function()
   end)
 end)
 
-describe("all variables at a bound", function()
+describe("all variables at a bound #once", function()
   it("leave an intercept between the bounds, or at the finite one", function()
     -- 30 and 30 rows of small C: all alpha = C, and rho is the middle of what the bounds allow.
     local m = svm.SVC({ C = 1e-4, gamma = 1, tol = 1e-9 }):fit(rings_X, rings_y)
@@ -270,7 +270,7 @@ describe("all variables at a bound", function()
   end)
 end)
 
-describe("a regression without support vectors", function()
+describe("a regression without support vectors #once", function()
   local z = {}
   for i = 1, 60 do z[i] = 3 + (i % 7) / 100 end
 
@@ -298,7 +298,7 @@ end)
 
 -- ---- kernels that are none ----
 
-describe("kernels that are not positive", function()
+describe("kernels that are not positive #once", function()
   local function indefinite()
     peri.manual_seed(3)
     local K = peri.randn({ 60, 60 }, { dtype = "float64" })
@@ -332,7 +332,7 @@ end)
 
 -- ---- folds, caches, blocks ----
 
-describe("folds", function()
+describe("folds #once", function()
   it("are at most as many as the rows", function()
     local X, y = rings_X[{ { 1, 6 } }], { 1, 2, 1, 2, 1, 2 }
     fails("folds", svm.cross_validate, svm.SVC(), X, y, { folds = 7 })
@@ -366,7 +366,7 @@ describe("folds", function()
   end)
 end)
 
-describe("a small cache", function()
+describe("a small cache #once", function()
   it("changes nothing but the time", function()
     local X, y = data.circles(3000, { noise = 0.2, seed = 3, dtype = "float64" })
     local T = X[{ { 1, 300 } }]
@@ -391,7 +391,7 @@ end)
 
 -- ---- a fit that is stopped ----
 
-describe("a fit that is stopped", function()
+describe("a fit that is stopped #once", function()
   local long = [[
     local peri = require "perilune"
     local svm = peri.svm
@@ -440,7 +440,7 @@ end)
 
 -- ---- files ----
 
-describe("a saved machine", function()
+describe("a saved machine #once", function()
   local long_y = {}
   for i = 1, 60 do long_y[i] = i % 4 * 10 - 3 end
 

@@ -28,7 +28,7 @@ local function by_votes(decision, k)
   return best
 end
 
-describe("a machine of many classes", function()
+describe("a machine of many classes #once", function()
   local k = 120
   local X, y = classes(k, 3)
   local Z = peri.randn(1300, 2, { dtype = "float64" }) -- of 7,140 decisions each: more than are held at a time

@@ -32,7 +32,7 @@ local function clusters(n, d, far, dtype)
   return x:to(dtype), peri.tensor(y, { dtype = "int64" })
 end
 
-describe("a kernel of distances", function()
+describe("a kernel of distances #once", function()
   -- what rounding leaves of products of up to 40 features that are summed in float32
   local allowed = { float32 = 4e-6, float64 = 1e-13 }
 
@@ -146,7 +146,7 @@ describe("a kernel of distances", function()
   end)
 end)
 
-describe("a linear kernel", function()
+describe("a linear kernel #once", function()
   it("is as good far from 0", function()
     for _, n in ipairs { 200, 2100 } do
       for _, d in ipairs { 2, 12 } do

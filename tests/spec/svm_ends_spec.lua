@@ -17,7 +17,7 @@ local function gives_up(m, X, y)
   assert(m.gap >= m.tol, "gap " .. m.gap)
 end
 
-describe("a fit without an end", function()
+describe("a fit without an end #once", function()
   local kernels = { "linear", "rbf", "poly" }
   local pairs_X, pairs_y = float64 { { 1 }, { 1 }, { 2 }, { 3 } }, { 1, 2, 1, 2 }
 
@@ -69,7 +69,7 @@ describe("a fit without an end", function()
   end)
 end)
 
-describe("NuSVC", function()
+describe("NuSVC #once", function()
   it("is the machine of a hard margin for every small nu", function()
     for _, set in ipairs { { 20, 0.4, 12 }, { 24, 0.4, 18 }, { 30, 0.4, 9 } } do
       local X, y = data.moons(set[1], { noise = set[2], seed = set[3], dtype = "float64" })
@@ -97,7 +97,7 @@ describe("NuSVC", function()
   end)
 end)
 
-describe("folds", function()
+describe("folds #once", function()
   it("without a machine are an error, whether values are at hand or computed as they are needed", function()
     local X, y = data.circles(60, { noise = 0.3, seed = 1, dtype = "float64" })
     for _, cache_size in ipairs { 200, 1e-3 } do
@@ -107,7 +107,7 @@ describe("folds", function()
   end)
 end)
 
-describe("OneClassSVM", function()
+describe("OneClassSVM #once", function()
   local function outside(X, options)
     return svm.OneClassSVM(options):fit(X):predict(X):eq(-1):sum():item()
   end
@@ -145,7 +145,7 @@ describe("OneClassSVM", function()
   end)
 end)
 
-describe("probabilities of few rows", function()
+describe("probabilities of few rows #once", function()
   it("are for the class that the machine is for", function()
     local machines = {
       svm.SVC { kernel = "linear", probability = true }, svm.SVC { probability = true },
@@ -180,7 +180,7 @@ describe("probabilities of few rows", function()
   end)
 end)
 
-describe("balanced classes", function()
+describe("balanced classes #once", function()
   it("count weights: a row of weight 3 is three rows", function()
     peri.manual_seed(5)
     local X, y = peri.randn(40, 3, { dtype = "float64" }), peri.randint(1, 2, { 40 })

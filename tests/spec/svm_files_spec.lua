@@ -53,7 +53,7 @@ local function changed(t, value)
   return copy
 end
 
-describe("a machine file", function()
+describe("a machine file #once", function()
   it("gives the machine again", function()
     for _, m in ipairs(machines) do
       local rows = rows_of(m)
@@ -175,7 +175,7 @@ describe("a machine file", function()
   end)
 end)
 
-describe("a model file of LIBSVM", function()
+describe("a model file of LIBSVM #once", function()
   it("that is cut anywhere is refused", function()
     for _, m in ipairs { machines[1], machines[2], machines[7] } do
       m:save_libsvm(path)

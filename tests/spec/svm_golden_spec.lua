@@ -137,7 +137,7 @@ for _, kind in ipairs { "SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM" } do
   end)
 end
 
-describe("float32 features", function()
+describe("float32 features #once", function()
   it("are solved as exactly as float64 for large C", function()
     local narrow = sets.circle.X:to "float32"
     local problem = { X = narrow:to "float64", y = sets.circle.y }
@@ -154,7 +154,7 @@ describe("float32 features", function()
 end)
 
 -- The measure itself: it must find what is wrong.
-describe("kkt.measure", function()
+describe("kkt.measure #once", function()
   local X = float64 { { 0 }, { 1 }, { 3 }, { 4 } }
   local problem = { X = X, y = { 1, 1, 2, 2 } }
   -- By hand: the support vectors are 1 and 3, w = 1, b = -2, alpha = 1/2; positive for the second class.

@@ -49,7 +49,7 @@ local function each(visit)
   end
 end
 
-describe("the options of", function()
+describe("the options of #once", function()
   for _, name in ipairs(names) do
     it(name .. " have their defaults, are read and cloned, and refuse nonsense", function()
       local m = svm[name]()
@@ -78,7 +78,7 @@ describe("the options of", function()
   end)
 end)
 
-describe("a fit of", function()
+describe("a fit of #once", function()
   each(function(name, options, title)
     it(title .. " shows its fields", function()
       for k = 2, 3 do
@@ -176,7 +176,7 @@ describe("scikit-learn's values:", function()
   end
 end)
 
-describe("probabilities of LogisticRegression", function()
+describe("probabilities of LogisticRegression #once", function()
   for k = 2, 4 do
     it(("sum to 1 and agree with predict, %d classes"):format(k), function()
       local m, X = fit("LogisticRegression", {}, k, { 5, -2, 9, 0 })
@@ -195,7 +195,7 @@ describe("probabilities of LogisticRegression", function()
   end)
 end)
 
-describe("bad input", function()
+describe("bad input #once", function()
   for _, name in ipairs(names) do
     it("leaves " .. name .. " as it was", function()
       local X, y, z = groups(3)
@@ -238,7 +238,7 @@ describe("bad input", function()
   end)
 end)
 
-describe("limits", function()
+describe("limits #once", function()
   it("of time stop a fit that goes on for long, and say what was left", function()
     local X = peri.randn(20000, 50, { dtype = "float64" })
     local y = peri.randint(1, 4, { 20000 })

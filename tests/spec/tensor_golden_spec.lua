@@ -265,7 +265,7 @@ for _, op in ipairs(peri.ops()) do
   if op.random then WITHOUT[op.name] = "draws: no peer has our streams" end
 end
 
-describe("PyTorch's and NumPy's numbers are those of rows that are", function()
+describe("PyTorch's and NumPy's numbers are those of rows that are #once", function()
   for _, family in ipairs(FAMILIES) do
     it(family, function()
       local golden, failures = require("golden.tensor_" .. family), {}

@@ -85,7 +85,7 @@ local function check_layer(kind, entry, layer, inputs, where)
   return ok
 end
 
-describe("the twin of the layer", function()
+describe("the twin of the layer #once", function()
   local twins = require "support.twins.nn"
 
   it("is there for each, and for nothing else", function()
@@ -163,7 +163,7 @@ local function gradient(k, i, t)
   return math.sin(1.3 * i + 0.7 * t * k) * (1 + 0.2 * t)
 end
 
-describe("the twin of the optimiser", function()
+describe("the twin of the optimiser #once", function()
   local twins = require("support.twins.optim").optimizers
 
   local kinds = {}
@@ -215,7 +215,7 @@ describe("the twin of the optimiser", function()
   end
 end)
 
-describe("the twin of the schedule", function()
+describe("the twin of the schedule #once", function()
   local twins = require("support.twins.optim").schedules
   local metrics = { 1, 0.9, 0.9, 1.2, 0.7, 0.7, 0.71, 0.69, 2, 1.9, 0.4, 0.39, 0.5, 0.5, 0.6, 0.7, 3, 3.5, 3.5, 3.6 }
 
@@ -282,7 +282,7 @@ local function lists(result)
   return copy
 end
 
-describe("the twin of the metric", function()
+describe("the twin of the metric #once", function()
   local twins = require "support.twins.metrics"
   local kinds = {}
   for name in pairs(peri.metrics) do
@@ -317,7 +317,7 @@ end)
 
 -- ---- kernels ----
 
-describe("the twin of the kernel", function()
+describe("the twin of the kernel #once", function()
   local twins = require "support.twins.kernels"
   local kernel_matrix = peri.svm.kernel_matrix
   -- the message is the one place where a script sees the table of kernels

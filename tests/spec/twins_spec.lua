@@ -106,7 +106,7 @@ local function check_call(op, entry, call, arguments, where)
   return true
 end
 
-describe("the twin of", function()
+describe("the twin of #once", function()
   samples.each(function(op, call)
     local entry = twins[op.name]
 
@@ -195,7 +195,7 @@ local function check_in_place(op, entry, in_place, arguments, where)
   return true
 end
 
-describe("the forms of", function()
+describe("the forms of #once", function()
   samples.each(function(op, call)
     local entry = twins[op.name]
 

@@ -3,6 +3,8 @@ local peri, internal, input = ...
 local check = internal.check
 local fail = check.fail
 
+local transforms = {} -- the constructors
+
 -- X as a float tensor of n x d outside of any graph, d as expected (nil: any).
 local function read(operation, X, d, name)
   name = name or "X"
@@ -33,19 +35,20 @@ local function read_fit(operation, X)
 end
 
 -- A class whose objects hold options and, once fitted, fields; methods begin with the class's name in messages. Its
--- parts: describe(self), the options as text; fit(self, x), the fields for x in float64; transform(self, x) and
--- inverse(self, x), in float64 too; width, the field that says how many columns inverse takes.
+-- parts: describe(self), the options as text; params(self), the options; fit(self, x), the fields for x in float64;
+-- transform(self, x) and inverse(self, x), in float64 too; width, the field that says how many columns inverse takes.
 local function class(name, parts)
-  local new = { name = name }
+  local new = { name = name, __name = "perilune." .. name }
   new.__index = new
   new.__tostring = check.guard("tostring", function(self)
     local fitted = self.n_features and (" fitted on %d features"):format(self.n_features) or ""
     return name .. parts.describe(self) .. fitted
   end)
   -- "name.method", after a check that self is an object of the class.
-  local function operation_of(self, method)
+  local function operation_of(self, method, arguments)
     local operation = name .. "." .. method
-    check.called(operation, getmetatable(self) == new, self, ("m:%s(X), m of %s"):format(method, name))
+    local call = ("m:%s(%s), m of %s"):format(method, arguments or "X", name)
+    check.called(operation, getmetatable(self) == new, self, call)
     return operation
   end
   local function apply(self, method, X, columns, what, f)
@@ -70,6 +73,17 @@ local function class(name, parts)
     operation_of(self, "fit_transform")
     return self:fit(X):transform(X)
   end
+  new.params = check.guard(name .. ".params", function(self)
+    operation_of(self, "params", "")
+    return parts.params(self)
+  end)
+  new.clone = check.guard(name .. ".clone", function(self, changes)
+    local operation = operation_of(self, "clone", "changes")
+    local options = parts.params(self)
+    if changes ~= nil then check.read(operation, "changes", changes, check.kinds.table) end
+    for option, value in pairs(changes or {}) do options[option] = value end
+    return transforms[name](options)
+  end)
   return new
 end
 
@@ -152,6 +166,7 @@ end
 
 local Standard = class("StandardScaler", {
   describe = function(self) return ("{mean = %s, std = %s}"):format(self.with_mean, self.with_std) end,
+  params = function(self) return { mean = self.with_mean, std = self.with_std } end,
   fit = fit_standard, transform = standardise, inverse = destandardise, width = "n_features",
 })
 
@@ -176,6 +191,7 @@ local function shrink(self, x) return product((x - self.low) / (self.high - self
 
 local MinMax = class("MinMaxScaler", {
   describe = function(self) return ("{low = %g, high = %g, clip = %s}"):format(self.low, self.high, self.clip) end,
+  params = function(self) return { low = self.low, high = self.high, clip = self.clip } end,
   fit = fit_range, transform = stretch, inverse = shrink, width = "n_features",
 })
 
@@ -248,12 +264,11 @@ local Pca = class("PCA", {
     local asked = self.asked and ("components = %g, "):format(self.asked) or ""
     return ("{%swhiten = %s}"):format(asked, self.whiten)
   end,
+  params = function(self) return { components = self.asked, whiten = self.whiten } end,
   fit = fit_components, transform = project, inverse = unproject, width = "n_components",
 })
 
 -- ---- constructors ----
-
-local transforms = {}
 
 function transforms.StandardScaler(options)
   options = check.only("StandardScaler", options, "mean std")

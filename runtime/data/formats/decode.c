@@ -1,15 +1,6 @@
 /* The decoders of elements; see decode.h. */
 #include "data/formats/decode.h"
 
-/* 1 + 5 + 10 bits */
-float peri_float_of_half(uint16_t half) {
-  uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
-  if (exponent == 31) return peri_float_of_bits(sign | 0x7f800000 | fraction << 13);
-  if (exponent > 0) return peri_float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-  float magnitude = (float)fraction * 0x1p-24f; /* zero or subnormal */
-  return sign != 0 ? -magnitude : magnitude;
-}
-
 #define DEFINE_DECODER(name, type, size, expression)                                                                   \
   int64_t peri_decode_##name(void *elements, const unsigned char *bytes, int64_t n) {                                  \
     for (int64_t i = 0; i < n; i++) {                                                                                  \

@@ -7,6 +7,7 @@
 #define PERI_DATA_DECODE_H
 
 #include "data/formats/bytes.h"
+#include "kernels/scalar.h"
 
 typedef int64_t (*peri_decode)(void *elements, const unsigned char *bytes, int64_t n);
 
@@ -37,8 +38,5 @@ PERI_DECLARE_DECODER(u64_be)
 /* The bytes stay; refuses values other than 0 and 1, which would be neither false nor true to the kernels. */
 PERI_DECLARE_DECODER(bool)
 #undef PERI_DECLARE_DECODER
-
-/* IEEE 754 binary16, of which a float has room for every value: nothing rounds. */
-float peri_float_of_half(uint16_t half);
 
 #endif

@@ -48,6 +48,17 @@ void peri_named_tensors_release(peri_context *context, peri_named_tensors *list)
 
 /* ---- the tensors ---- */
 
+peri_status peri_safetensors_sum(peri_context *context, const unsigned char *bytes, uint64_t n, uint32_t *crc) {
+  while (n > 0) {
+    const uint64_t slice = n < PERI_IO_SLICE ? n : PERI_IO_SLICE;
+    PERI_TRY(peri_check_cancel(context));
+    *crc = (uint32_t)crc32_z(*crc, bytes, (size_t)slice);
+    bytes += slice;
+    n -= slice;
+  }
+  return PERI_OK;
+}
+
 /* *crc: NULL where the file has no checksum. */
 static peri_status read_elements(peri_reader *reader, const peri_safetensors_entry *entry, peri_tensor *x,
                                  uint32_t *crc) {
@@ -55,7 +66,7 @@ static peri_status read_elements(peri_reader *reader, const peri_safetensors_ent
   size_t bytes = (size_t)x->layout.numel * peri_dtype_size(x->layout.dtype);
   unsigned char *tail = (unsigned char *)x->data + (bytes - (size_t)length);
   PERI_TRY(peri_reader_read(reader, tail, length, "a tensor"));
-  if (crc != NULL) *crc = (uint32_t)crc32_z(*crc, tail, (size_t)length);
+  if (crc != NULL) PERI_TRY(peri_safetensors_sum(reader->context, tail, length, crc));
   if (entry->type->decode == NULL) return PERI_OK;
   int64_t refused = entry->type->decode(x->data, tail, x->layout.numel);
   if (refused < 0) return PERI_OK;

@@ -56,4 +56,7 @@ typedef struct peri_safetensors_header {
 peri_status peri_safetensors_header_read(peri_reader *reader, peri_safetensors_header *out);
 void peri_safetensors_header_free(peri_context *context, peri_safetensors_header *header);
 
+/* Adds the bytes to a checksum, in slices between which the flag is looked at. */
+peri_status peri_safetensors_sum(peri_context *context, const unsigned char *bytes, uint64_t n, uint32_t *crc);
+
 #endif

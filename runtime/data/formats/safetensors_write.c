@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #define PREFIX         8
 #define LARGEST_OFFSET ((uint64_t)1 << 53) /* what readers with double numbers can take */
@@ -176,18 +175,17 @@ static peri_status place_items(job *j) {
 }
 
 /* Sums all chunks and puts the digits into the first, where they are asked for. */
-static void put_checksum(const job *j, char *header) {
+static peri_status put_checksum(const job *j, char *header) {
   bool wanted = false;
   for (size_t i = 0; i < j->metadata_n; i++) wanted |= is_checksum(j->keys[i]);
-  if (!wanted) return;
+  if (!wanted) return PERI_OK;
   uint32_t crc = 0;
-  for (size_t i = 0; i <= j->n; i++) {
-    if (j->sizes[i] > 0) crc = (uint32_t)crc32_z(crc, j->chunks[i], j->sizes[i]);
-  }
+  for (size_t i = 0; i <= j->n; i++) PERI_TRY(peri_safetensors_sum(j->context, j->chunks[i], j->sizes[i], &crc));
   char digits[PERI_SAFETENSORS_CHECKSUM_DIGITS + 1];
   snprintf(digits, sizeof digits, "%08x", crc);
   memcpy(strstr(header, PERI_SAFETENSORS_CHECKSUM_TEXT) + strlen(PERI_SAFETENSORS_CHECKSUM_TEXT), digits,
          PERI_SAFETENSORS_CHECKSUM_DIGITS);
+  return PERI_OK;
 }
 
 static peri_status write_file(job *j, const char *path) {
@@ -206,8 +204,8 @@ static peri_status write_file(job *j, const char *path) {
   header.to[header.length] = '\0';
   j->chunks[0] = block;
   j->sizes[0] = bytes;
-  put_checksum(j, header.to);
-  peri_status status = peri_file_write_atomic(j->context, path, j->chunks, j->sizes, (int)(j->n + 1));
+  peri_status status = put_checksum(j, header.to);
+  if (status == PERI_OK) status = peri_file_write_atomic(j->context, path, j->chunks, j->sizes, (int)(j->n + 1));
   peri_free(j->context, block, bytes + 1);
   return status;
 }

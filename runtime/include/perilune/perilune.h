@@ -33,8 +33,20 @@ typedef enum peri_status {
   PERI_ERR_SCRIPT,       /* an error of a script's own (perilune/lua.h) */
 } peri_status;
 
-typedef enum peri_dtype { PERI_FLOAT32, PERI_FLOAT64, PERI_INT64, PERI_UINT8, PERI_BOOL } peri_dtype;
-#define PERI_DTYPES 5
+typedef enum peri_dtype {
+  PERI_FLOAT32,
+  PERI_FLOAT64,
+  PERI_INT64,
+  PERI_UINT8,
+  PERI_BOOL,
+  /* Those of sources: memory that is lent as it is, which the operation "to" alone takes, and converts. */
+  PERI_INT16,
+  PERI_INT32,
+  PERI_UINT16,
+  PERI_FLOAT16, /* IEEE 754 binary16 */
+} peri_dtype;
+#define PERI_DTYPES        5 /* that operations take */
+#define PERI_SOURCE_DTYPES 9 /* and with those of sources */
 
 typedef struct peri_context peri_context;
 typedef struct peri_tensor peri_tensor;
@@ -88,8 +100,9 @@ PERI_API void peri_manual_seed(peri_context *context, uint64_t seed);
 /* A new contiguous tensor of zeros; shape has ndim sizes. */
 PERI_API peri_status peri_tensor_new(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
                                      peri_tensor **out);
-/* A tensor over the host's own memory, contiguous. deleter(data, user) runs exactly once, when the
- * last tensor over it is released, or at once when the call fails. deleter may be NULL. */
+/* A tensor over the host's own memory, contiguous, which is a source where its dtype is one of theirs. deleter(data,
+ * user) runs exactly once, when the last tensor over it is released, or at once when the call fails. deleter may be
+ * NULL. */
 PERI_API peri_status peri_tensor_lend(peri_context *context, peri_dtype dtype, int ndim, const int64_t *shape,
                                       void *data, void (*deleter)(void *data, void *user), void *user,
                                       peri_tensor **out);

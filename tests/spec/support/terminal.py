@@ -7,14 +7,15 @@ Steps come on standard input, one JSON list a line:
   ["size", ROWS, COLUMNS]
   ["spin", N]             goes on after so many rounds of work of its own, which depend on no clock
 All that the program wrote goes to standard output when it ends or the steps do. Nothing waits for a time: a wait ends
-with its text, or with the program, which is an error (status 3). Four minutes without any output at all are one, too.
+with its text, or with the program, which is an error (status 3). So are four minutes, whatever they were spent with: a
+program that says nothing, or never stops saying something, reads nothing of what is typed, or does not end.
 """
 import fcntl
 import json
 import os
 import pty
 import re
-import select
+import signal
 import struct
 import sys
 import termios
@@ -28,13 +29,15 @@ class Terminal:
         pid, self.fd = pty.fork()
         if pid == 0:
             os.execvp(command[0], command)
-        self.pid = pid
+        self.pid, self.step = pid, None
+        signal.signal(signal.SIGALRM, self.give_up)
+        signal.alarm(240)
+
+    def give_up(self, *_):
+        self.end("four minutes were over in step %s" % json.dumps(self.step), 3)
 
     def read(self):
         """Whether there was more."""
-        ready, _, _ = select.select([self.fd], [], [], 240)
-        if not ready:
-            self.end("nothing came for four minutes", 3)
         try:
             data = os.read(self.fd, 65536)
         except OSError:  # the program has ended
@@ -75,7 +78,7 @@ class Terminal:
 def main():
     terminal = Terminal(sys.argv[1:])
     for line in sys.stdin:
-        kind, *rest = json.loads(line)
+        terminal.step = kind, *rest = json.loads(line)
         if kind == "wait":
             terminal.wait(rest[0].encode())
         elif kind == "type":
@@ -88,6 +91,7 @@ def main():
                 total ^= i
         elif kind == "size":
             fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rest[0], rest[1], 0, 0))
+    terminal.step = "the end of the program"
     while terminal.read():
         pass
     _, status = os.waitpid(terminal.pid, 0)

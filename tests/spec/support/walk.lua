@@ -1,7 +1,7 @@
 -- Walks of the operation table in a process of their own, because they collect garbage at every step and a collection
--- looks at all that lives, of which busted has much. A walk is a file of support/walks with a table: row(op, call), which
--- raises where a row is wrong; all(), if there is more to say after them; inventory(visit), if it walks no rows but
--- other things that have a name.
+-- looks at all that lives, of which busted has much. A walk is a file of support/walks with a table: row(op, call),
+-- which raises where a row is wrong; all(), if there is more to say after them; inventory(visit), if it walks no rows
+-- but other things that have a name.
 local samples = require "support.samples"
 local run = require "support.program"
 
