@@ -16,8 +16,12 @@ static int close_state(lua_State *L) {
   if (S->context == NULL || S->context == &S->closed) return 0;
   bind_close_hooks(S);
   S->context->where = NULL; /* tensors that the host holds may keep the context */
-  S->closed = (peri_context){
-      .kernels = S->context->kernels, .threads = 1, .references = 1, .fail_after = -1, .interrupt = &S->quiet};
+  S->closed = (peri_context){.kernels = S->context->kernels,
+                             .home = &S->closed,
+                             .threads = 1,
+                             .references = 1,
+                             .fail_after = -1,
+                             .interrupt = &S->quiet};
   peri_context_release(&S->context);
   S->context = &S->closed;
   return 0;

@@ -84,6 +84,7 @@ void data_release_batches(data_batches *batches);
 /* Trainings, by the numbers of their plans of each kind: a group is kept from epoch to epoch, while it is true. */
 typedef struct data_group {
   int n, kinds_n;
+  int missed; /* times in a row that some of them were not there */
   bool alone; /* lanes do not know them: nothing else of this holds */
   uint64_t numbers[DATA_KNOWN][PERI_LANES];
   peri_lanes *lanes[DATA_KNOWN];

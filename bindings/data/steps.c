@@ -222,6 +222,7 @@ static int make_epoch(lua_State *L) {
 /* ---- many side by side ---- */
 
 #define MESSAGE 256
+#define MISSED  3   /* waves that a group waits for: measures of a set come between epochs */
 #define SLICE   0.1 /* seconds after which an epoch is interrupted, so that the script comes by */
 
 typedef struct member {
@@ -358,7 +359,7 @@ static int find_like(const crew *c, int first, data_epoch **like) {
 }
 
 /* Groups of the wave before are kept where all of them are there again; others are made of those that are alike. A
- * group that lanes do not know stands for that. What memory is too short for is done without. */
+ * group that lanes do not know stands for that. What there is no room for is done without. */
 static void find_groups(crew *c) {
   data_epoch *epochs[PERI_LANES], *all[c->n > 0 ? c->n : 1];
   int n = 0;
@@ -367,16 +368,17 @@ static void find_groups(crew *c) {
   }
   for (int i = 0; i < c->most / 2; i++) {
     data_group *g = &c->groups[i];
-    if (g->n > 0 && data_fill_group(g, n, all, epochs))
-      put_in_group(g, epochs);
-    else if (g->n > 0)
-      data_release_group(g);
+    const bool filled = g->n > 0 && data_fill_group(g, n, all, epochs);
+    g->missed = filled ? 0 : g->missed + 1;
+    if (filled) put_in_group(g, epochs);
+    if (g->missed > MISSED) data_release_group(g);
   }
   for (int i = 0, at = 0; i < c->n; i++) {
     if (c->members[i].alone || c->members[i].group != NULL) continue;
     n = find_like(c, i, epochs);
     if (n < 2) continue;
-    while (c->groups[at].n > 0) at++;
+    while (at < c->most / 2 && c->groups[at].n > 0) at++;
+    if (at == c->most / 2) return;
     if (data_open_group(&c->groups[at], c->home, n, epochs) != PERI_OK) return;
     put_in_group(&c->groups[at], epochs);
   }

@@ -78,9 +78,14 @@ static void run_layers(lua_State *L, bind_state *S, nn_container *container, int
   container->first = first;
   S->running = L;
   peri_status status = peri_layers_forward(n, layers, x, y, &container->at);
-  if (bind_retry(L, status)) {
-    container->first = first;
-    status = peri_layers_forward(n, layers, x, y, &container->at);
+  if (bind_retry(L, status)) { /* goes on where it failed */
+    const int at = container->at;
+    peri_tensor *reached = *y;
+    *y = NULL;
+    layers += at;
+    container->first = first + at;
+    status = peri_layers_forward(n - at, layers, reached != NULL ? reached : x, y, &container->at);
+    peri_tensor_release(&reached);
   }
   if (status != PERI_OK) nn_raise(L, S, status, layers[container->at], 0);
   if (*y == x) { /* one tensor keeps one handle */

@@ -176,7 +176,10 @@ static peri_status run_layers(int n, peri_layer *const *layers, peri_tensor *x, 
     x = held = y;
     i += together > 0 ? together : 1;
   }
-  if (status != PERI_OK) return status;
+  if (status != PERI_OK) {
+    peri_tensor_release(&held);
+    return status;
+  }
   *out = held != NULL ? held : peri_tensor_retain(x);
   return PERI_OK;
 }

@@ -362,6 +362,10 @@ peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x
     peri_tensor *y = NULL;
     *at = i;
     peri_status status = forward(layer, &x, activation, &y);
+    if (status == PERI_ERR_MEMORY) {
+      *out = held;
+      return status;
+    }
     peri_tensor_release(&held);
     if (status != PERI_OK) return status;
     x = held = y;

@@ -194,6 +194,33 @@ describe("train.sweep", function()
     assert.matches("sweep: params.dev cannot differ", message { build = build, train = pair, params = { dev = { 1 } } })
   end)
 
+  it("is the same where memory is short for a moment, and keeps the budget where it is too short", function()
+    with_threads(2, function()
+      local function go()
+        return train.sweep(options_of { build = build, params = { kind = { "small", "norm" }, lr = { 0.1 } }, seeds = 3,
+          epochs = 3, train = { X, y }, dev = { Xd, yd } })
+      end
+      local expected, wrong = go(), 0
+      for n = 20, 2600, 97 do
+        peri._fail_after(n)
+        local ok, problem = pcall(go)
+        peri._fail_after(-1)
+        assert.is_true(ok or problem:find "memory" ~= nil, problem)
+        wrong = wrong + (ok and 0 or 1)
+        collectgarbage()
+        collectgarbage "stop"
+        setmetatable({}, { __gc = function() peri._fail_after(-1) end }) -- a collection gives memory back
+        peri._fail_after(n)
+        local again, g = pcall(go)
+        peri._fail_after(-1)
+        collectgarbage "restart"
+        assert.is_true(again, g)
+        for i, m in ipairs(expected.estimators) do assert.is_true(same(m.dev_loss, g.estimators[i].dev_loss)) end
+      end
+      assert.is_true(wrong > 5)
+    end)
+  end)
+
   it("stops all when it is interrupted, and keeps what was done", function()
     local out, _, status = run({ "-" }, [[
 local peri = require "perilune"

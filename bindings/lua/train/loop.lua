@@ -249,16 +249,15 @@ end
 local SLICE = 0.1 -- seconds between two looks at the line of progress
 
 -- An epoch, or a slice of it: beside those of other trainings where there are any (together.lua).
-local function go(job, how)
-  local loader, at = job.source.loader, job.at
-  if not job.side then return internal.steps.epoch(job.replay, loader, at, how, SLICE) end
+local function go(job, replay, loader, at, how)
+  if not job.side then return internal.steps.epoch(replay, loader, at, how, SLICE) end
   local side = job.side
-  side.replay, side.loader, side.at, side.how = job.replay, loader, at, how
+  side.replay, side.loader, side.at, side.how = replay, loader, at, how
   local start = peri.now()
   local said = coroutine.yield(side)
   job.start = job.start + (peri.now() - start) - side.seconds -- those of others are not its own
   if said == "failed" then internal.steps.fail(side.status, side.message) end
-  return said == "script" and internal.steps.epoch(job.replay, loader, at, how) or said
+  return said == "script" and internal.steps.epoch(replay, loader, at, how) or said
 end
 
 -- run_epoch without functions of the script: the same, bit for bit. `passed` takes in epochs that are through, where
@@ -273,7 +272,7 @@ local function run_quietly(job, line, passed)
     by_rows = not job.sums_rows }
   local said
   repeat
-    said = go(job, job.how)
+    said = go(job, job.replay, job.source.loader, at, job.how)
     if passed then passed() end
     if line.live then line:batch(at.epoch, at.rows) end
   until said ~= "on"
@@ -459,6 +458,7 @@ end
 -- What single steps go by.
 local function ready(job)
   job.sums_rows = measures.is_sum(job.loss)
+  job.go = go
   if job.elements then job.weighted_loss = measures.weighted(job.elements, job.sums_rows) end
 end
 
