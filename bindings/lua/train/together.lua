@@ -39,8 +39,8 @@ function Side:own(parameters)
   end
 end
 
--- How far it has come, for the line of progress: an epoch more.
-function Side:count() self.crew.epochs = self.crew.epochs + 1 end
+-- How far it has come, for the line of progress: so many epochs more.
+function Side:count(n) self.crew.epochs = self.crew.epochs + n end
 
 -- Goes on with the coroutine, under its own stream. `handed` is what it hands over: nil when it only waits.
 local function resume(self, ...)
