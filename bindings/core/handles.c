@@ -31,6 +31,7 @@ void bind_open_handles(lua_State *L, bind_state *S) {
   S->charge_at = S->full_at = COLLECT_FLOOR;
   S->slice = COLLECT_FLOOR / STEPS;
   S->handles_at = S->known_at = BIND_HANDLES;
+  S->slice = COLLECT_FLOOR / STEPS; /* or the first cycle would be one pause */
   push_known_table(L, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &handles_key);
 }

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,7 +17,10 @@
 #define PREFIX ".perilune-"
 #define ENDING ".tmp"
 #define NAMES  10000
+
 #define PAUSE  1000000 /* ns */
+#define LIVING 50      /* pauses for what a process holds of which nothing says that it is dying */
+#define DYING  10000   /* and for one that is */
 
 static bool is_same_file(const struct stat *a, const struct stat *b) {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -29,34 +33,74 @@ static bool is_temporary_name(const char *name) {
   return n > prefix + ending && strncmp(name, PREFIX, prefix) == 0 && strcmp(name + n - ending, ENDING) == 0;
 }
 
-/* Removes the file unless somebody holds its lock, and tells whether somebody does. While we hold it, nobody renames
- * the file; that its name may have gone over to another one before is looked at. */
-static bool remove_abandoned(int folder, const char *name) {
+typedef enum holder { NOBODY, SOMEBODY, SOMEBODY_DYING } holder;
+
+/* The process that locked the file, as /proc/locks has it, or 0. */
+static long process_of_lock(ino_t inode) {
+  char line[256];
+  long process = 0, found;
+  unsigned long long number;
+  FILE *locks = fopen("/proc/locks", "re");
+  if (locks == NULL) return 0;
+  while (process == 0 && fgets(line, sizeof line, locks) != NULL) {
+    /* 2: FLOCK  ADVISORY  WRITE 2001 08:01:7864554 0 EOF */
+    if (sscanf(line, "%*d: FLOCK %*s %*s %ld %*x:%*x:%llu", &found, &number) == 2 && number == inode) process = found;
+  }
+  fclose(locks);
+  return process;
+}
+
+#define SKIP_7 "%*s %*s %*s %*s %*s %*s %*s "
+
+/* Whether a process is a zombie, was killed and has not yet come to notice it, or is on its way out: what it holds will
+ * be free, however long a busy machine keeps it waiting. */
+static bool is_dying(long process) {
+  enum { KILLED = 1 << (SIGKILL - 1), EXITING = 4 /* the kernel's PF_EXITING */ };
+  char path[64], text[1024], state = '?';
+  unsigned flags = 0, pending = 0;
+  snprintf(path, sizeof path, "/proc/%ld/stat", process);
+  FILE *file = process > 0 ? fopen(path, "re") : NULL;
+  if (file == NULL) return false;
+  text[fread(text, 1, sizeof text - 1, file)] = '\0';
+  fclose(file);
+  const char *fields = strrchr(text, ')'); /* the end of the command's name, in which anything may be */
+  if (fields == NULL) return false;
+  sscanf(fields + 1, " %c %*s %*s %*s %*s %*s %u " SKIP_7 SKIP_7 SKIP_7 "%u", &state, &flags, &pending);
+  return state == 'Z' || state == 'X' || (flags & EXITING) != 0 || (pending & KILLED) != 0;
+}
+
+/* Removes the file unless somebody holds its lock, and tells who does. While we hold it, nobody renames the file; that
+ * its name may have gone over to another one before is looked at. */
+static holder remove_abandoned(int folder, const char *name) {
   struct stat file, named;
   int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (descriptor < 0) return false;
+  if (descriptor < 0) return NOBODY;
   bool regular = fstat(descriptor, &file) == 0 && S_ISREG(file.st_mode);
   bool held = regular && flock(descriptor, LOCK_EX | LOCK_NB) != 0;
   if (regular && !held && fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(&file, &named))
     unlinkat(folder, name, 0);
   close(descriptor);
-  return held;
+  if (!held) return NOBODY;
+  return is_dying(process_of_lock(file.st_ino)) ? SOMEBODY_DYING : SOMEBODY;
 }
 
-/* What cannot be listed, opened or locked is left alone. Tells whether somebody holds one. */
-static bool sweep(int folder) {
+/* What cannot be listed, opened or locked is left alone. Tells whether somebody holds one, and one who dies before one
+ * who lives. */
+static holder sweep(int folder) {
   int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *entries = again >= 0 ? fdopendir(again) : NULL;
   if (entries == NULL) {
     if (again >= 0) close(again);
-    return false;
+    return NOBODY;
   }
-  bool held = false;
+  holder found = NOBODY;
   for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
-    if (is_temporary_name(entry->d_name) && remove_abandoned(folder, entry->d_name)) held = true;
+    if (!is_temporary_name(entry->d_name)) continue;
+    holder of_this = remove_abandoned(folder, entry->d_name);
+    if (of_this > found) found = of_this;
   }
   closedir(entries);
-  return held;
+  return found;
 }
 
 /* ---- a new one ---- */
@@ -143,6 +187,9 @@ void peri_temporary_close(peri_temporary *t) {
   close(t->file); /* and the lock is free */
   t->file = -1;
   const struct timespec pause = {.tv_nsec = PAUSE};
-  const int pauses = t->nameless ? 1000 : 50;
-  for (int i = 0; sweep(t->folder) && i < pauses; i++) nanosleep(&pause, NULL);
+  for (int i = 0; i < DYING; i++) {
+    holder found = sweep(t->folder);
+    if (found == NOBODY || (found == SOMEBODY && i >= LIVING)) return;
+    nanosleep(&pause, NULL);
+  }
 }

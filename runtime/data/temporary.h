@@ -23,10 +23,9 @@ bool peri_temporary_open(peri_temporary *temporary, int folder);
 bool peri_temporary_open_named(peri_temporary *temporary, int folder);
 /* Puts it, complete, in the place of `base` in the folder; false with errno. */
 bool peri_temporary_rename(peri_temporary *temporary, const char *base);
-/* Closes it, and removes it when it was not renamed; and looks once more for what others left: a process that is being
- * killed may still finish giving its own a name, and holds it until it is gone. That is waited for, for a second at
- * most; where files have names while they are written, and one that is held tells little, for a twentieth. Idempotent.
- */
+/* Closes it, and removes it when it was not renamed; and looks once more for what others left: a process that was
+ * killed may hold its own until it is gone. It is waited for as long as /proc says that it is dying, for ten seconds at
+ * most; where nothing says so, for a twentieth of one. Idempotent. */
 void peri_temporary_close(peri_temporary *temporary);
 
 #endif

@@ -146,7 +146,7 @@ double peri_tetragamma(double x) {
 /* ---- the inverse of the error function ---- */
 
 /* From S. Winitzki's approximation (A handy approximation for the error function and its inverse, 2008), up to three
- * steps of Halley's method; beyond 3/4 for the complement, which is exact there. */
+ * steps of Halley's method; beyond 1/2 for the complement, which is exact there. */
 double peri_erfinv(double x) {
   double size = fabs(x), left = 1 - size;
   if (!(size < 1)) return size == 1 ? x * (double)INFINITY : (double)NAN;
@@ -154,7 +154,7 @@ double peri_erfinv(double x) {
   double log = log1p_f64(-size * size), a = 4.3307467508 + 0.5 * log;
   double y = sqrt(sqrt(a * a - log * 6.8027210884) - a);
   for (int step = 0; step < 3; step++) {
-    double error = size > 0.75 ? left - erfc_f64(y) : erf_f64(y) - size;
+    double error = size > 0.5 ? left - erfc_f64(y) : erf_f64(y) - size;
     double move = error * 0.88622692545275801 * exp_f64(y * y);
     y -= move / (1 + y * move);
     if (fabs(move) < 0x1p-19) break; /* what is left is its cube times at most 12 */

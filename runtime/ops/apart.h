@@ -1,7 +1,7 @@
 /* Calls of LAPACK that take long, made so that the caller can be stopped: LAPACK looks at no flag. The call runs on a
  * thread of its own, on copies; a caller that is cancelled leaves it to itself and returns at once. What it had is let
- * go of when it has ended, and at the end of the process it is ended. The copies are in the context's budget, until they
- * are let go of, also when it was left; where that has no room for them the call is made where it is. */
+ * go of when it has ended, and at the end of the process it is ended. The copies are in the context's budget, until
+ * they are let go of, also when it was left; where that has no room for them the call is made where it is. */
 #ifndef PERI_APART_H
 #define PERI_APART_H
 

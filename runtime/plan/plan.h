@@ -33,7 +33,8 @@ peri_tensor *peri_plan_stranger(const peri_plan *plan, int i);
 /* Whether the plan was recorded for such arguments, in such a state. Values of the arguments that operations check are
  * checked here. */
 bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments);
-/* The same for tensors that are yet to come, of these layouts, which share memory with nothing; but for their values. */
+/* The same for tensors that are yet to come, of these layouts, which share memory with nothing; but for their values.
+ */
 bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts);
 /* The values alone: of arguments with the layouts of some that fitted, or suited, while nothing else has changed. */
 bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments);
@@ -44,8 +45,8 @@ peri_status peri_plan_run(peri_plan *plan, peri_tensor *const *arguments, peri_t
 peri_status peri_plan_resume(peri_plan *plan, peri_tensor **results);
 /* From now on the plan runs in a shadow of its context (base/base.h), on whatever thread, or in the context itself
  * again, in which alone it may be released, and asked whether it fits. What the step but reads may meanwhile be read by
- * other plans; of what it writes to, every storage must be its own: peri_plan_outside gives those that were there before
- * the step, from *at = 0 on, which it moves, and whether the step writes to them; NULL at the end. */
+ * other plans; of what it writes to, every storage must be its own: peri_plan_outside gives those that were there
+ * before the step, from *at = 0 on, which it moves, and whether the step writes to them; NULL at the end. */
 void peri_plan_move(peri_plan *plan, peri_context *context);
 peri_storage *peri_plan_outside(const peri_plan *plan, int *at, bool *writes);
 int peri_plan_results(const peri_plan *plan);

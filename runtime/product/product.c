@@ -556,12 +556,13 @@ static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
   return (double)columns / (double)round_up(columns, lanes);
 }
 
-/* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. */
+/* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. Not of small products, since that
+ * packs all of A, which they read where it lies. */
 static bool is_narrow(const peri_context *context, const peri_product *p) {
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
   if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add || p->packed != NULL) return false;
   if (p->n == 1 && p->m > 1) return true;
-  return p->n < 2 * tiles->columns && p->m * p->n * p->k >= TURN_WORK &&
+  return p->n < 2 * tiles->columns && !is_small(p) && p->m * p->n * p->k >= TURN_WORK &&
          used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);
 }
 

@@ -157,8 +157,8 @@ static peri_status first_tensor(peri_context *context, const peri_layout *layout
   bytes += FIRST_BYTES;
   PERI_TRY(peri_alloc(context, bytes, &block));
   peri_first *first = block;
-  first->storage = (peri_storage){
-      .references = 1, .data = data == NULL ? (char *)block + FIRST_BYTES : data, .block_bytes = bytes};
+  first->storage =
+      (peri_storage){.references = 1, .data = data == NULL ? (char *)block + FIRST_BYTES : data, .block_bytes = bytes};
   first->storage.number = peri_context_add_storage(context, &first->storage.context);
   set_tensor(&first->tensor, &first->storage, layout);
   first->tensor.first = true;

@@ -57,11 +57,11 @@ typedef struct peri_storage {
   void *user;
   struct peri_packed *packed; /* kept for products (packed.c), or NULL */
   uint64_t multiplied;        /* the version of the last product by it, plus 1 */
-  int claim;                  /* while plans run side by side: which of them writes to it, or 0 (bindings/data/steps.c) */
-  bool exposed;               /* the host has its address, and may write without a word */
-  bool lent;                  /* its memory is the host's */
-  bool read_only;             /* of which nothing may be written */
-  uint8_t barred;             /* a peri_bar: why operations may not touch it; 0: they may */
+  int claim;      /* while plans run side by side: which of them writes to it, or 0 (bindings/data/steps.c) */
+  bool exposed;   /* the host has its address, and may write without a word */
+  bool lent;      /* its memory is the host's */
+  bool read_only; /* of which nothing may be written */
+  uint8_t barred; /* a peri_bar: why operations may not touch it; 0: they may */
 } peri_storage;
 
 typedef enum peri_bar {

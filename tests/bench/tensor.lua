@@ -5,8 +5,9 @@
 -- The peers' side is tests/peers/bench_tensor.py. Everybody has the better of one thread and all; the peers run with
 -- the kernels that their libraries choose by themselves: OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are unset for them.
 -- `ratio`: the better peer's time by ours. Marked with ! is what is below 0.9, and at 10 elements what is below 5 times
--- PyTorch. Operations on matrices have as many elements, up to 1,024 x 1,024 where they multiply or decompose. Times
--- are the best of many runs.
+-- PyTorch. Of rows that only move memory the last column is what they reach, at 10 million elements, of the bandwidth
+-- of copies (tests/bench/copy.c, in the same run; bytes read and written). Operations on matrices have as many
+-- elements, up to 1,024 x 1,024 where they multiply or decompose. Times are the best of many runs.
 local peri = require "perilune"
 
 local BUDGET = tonumber(os.getenv "PERILUNE_BENCH_SECONDS" or "") or 0.1
@@ -44,6 +45,10 @@ local function binary(name)
   end
 end
 
+local function copied(n)
+  local x = peri.randn(n)
+  return function() return x:clone() end
+end
 local function transposed(n)
   local x = matrix(n)
   return function() return x:t():contiguous() end
@@ -84,7 +89,8 @@ end
 
 -- Name, and a function that makes the call for so many elements; nil where there is no such operation.
 local ROWS = {
-  { "add", binary "add" }, { "mul", binary "mul" }, { "exp", unary "exp" }, { "tanh", unary "tanh" },
+  { "add", binary "add" }, { "mul", binary "mul" }, { "copy", copied }, { "exp", unary "exp" },
+  { "tanh", unary "tanh" },
   { "sum", unary "sum" }, { "mean", unary "mean" }, { "max", unary "max" }, { "argmax", unary "argmax" },
   { "var", unary "var" }, { "median", unary "median" }, { "quantile", unary("quantile", 0.3) },
   { "sum 1", along("sum", 1) }, { "sum 2", along("sum", 2) }, { "mean 1", along("mean", 1) },
@@ -94,6 +100,9 @@ local ROWS = {
   { "index_select", index_select }, { "scatter_add", scatter_add }, { "sort", unary "sort" }, { "topk", topk },
   { "unique", unique }, { "solve", solve }, { "svd", svd }, { "einsum", einsum },
 }
+
+-- How often rows whose time is that of memory read or write an element.
+local MOVED = { add = 3, mul = 3, copy = 2, transpose = 2 }
 
 -- The seconds of a call, the best of as many as the budget holds; quick ones are timed ten at a time.
 local function measure(f)
@@ -137,7 +146,17 @@ local function time(t)
   if t == math.huge then return "-" end
   return t >= 1 and ("%.2f s"):format(t) or t >= 1e-3 and ("%.2f ms"):format(t * 1e3) or ("%.2f us"):format(t * 1e6)
 end
-local FORMAT = "%-14s %10s %12s %12s %12s %8s %s"
+local FORMAT = "%-14s %10s %12s %12s %12s %8s %1s %s"
+
+-- Bytes a second that copies of so many bytes move, the better of one thread and all.
+local function bandwidth(bytes)
+  local program = os.tmpname()
+  local built = os.execute(("cc -O2 -pthread -o '%s' tests/bench/copy.c"):format(program))
+  assert(built, "tests/bench/copy.c: no compiler cc")
+  local one, all = output_of(("'%s' %d %d"):format(program, all_threads, bytes)):match "^(%S+) (%S+)"
+  os.remove(program)
+  return math.max(tonumber(one), tonumber(all)) * 1e9
+end
 
 local function chosen_rows(chosen)
   local rows = {}
@@ -161,7 +180,12 @@ return function(chosen)
   end
   ask_peers(jobs, 1, answers)
   if all_threads > 1 then ask_peers(jobs, all_threads, answers) end
-  print((FORMAT):format("", "elements", "Perilune", "PyTorch", "NumPy", "ratio", ""))
+  local largest, memory = SIZES[#SIZES], nil
+  for _, row in ipairs(rows) do
+    if MOVED[row[1]] and not memory then memory = bandwidth(4 * largest) end
+  end
+  if memory then print(("copies of %d MB: %.1f GB/s"):format(4 * largest // 1000000, memory / 1e9)) end
+  print((FORMAT):format("", "elements", "Perilune", "PyTorch", "NumPy", "ratio", "", memory and "of memory" or ""))
   for _, n in ipairs(SIZES) do
     for _, row in ipairs(rows) do
       local call, ours = row[2](n), math.huge
@@ -173,7 +197,9 @@ return function(chosen)
       local ratio = math.min(torch, numpy) / ours
       local short = ratio < 0.9 or n == 10 and torch / ours < 5
       local mark = short and "!" or ""
-      print((FORMAT):format(row[1], n, time(ours), time(torch), time(numpy), ("%.2f"):format(ratio), mark))
+      local moved = n == largest and MOVED[row[1]]
+      local reached = moved and ("%.0f%%"):format(100 * moved * 4 * n / ours / memory) or ""
+      print((FORMAT):format(row[1], n, time(ours), time(torch), time(numpy), ("%.2f"):format(ratio), mark, reached))
     end
   end
   peri.set_num_threads(all_threads)

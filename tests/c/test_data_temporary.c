@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -71,6 +72,47 @@ static void those_of_the_dying_are_removed_in_the_end(void) {
     PERI_CHECK(!exists(held), "it is left");
     close(descriptor);
   }
+  remove_folder(&home);
+}
+
+/* Locks a file and ends; a child of its own has the lock then, until the folder was looked at so many times that
+ * whoever waits only for a while would have given up. Tells by a byte on `ready` that it watches. */
+static void hold_and_die(const char *path, const char *held, int ready) {
+  int file = open(held, O_RDONLY), watch = inotify_init();
+  if (flock(file, LOCK_EX) != 0 || inotify_add_watch(watch, path, IN_OPEN) < 0) _exit(1);
+  if (fork() != 0) _exit(0);
+  char events[4096];
+  int looks = 0;
+  if (write(ready, "", 1) != 1) _exit(1);
+  for (ssize_t n; looks < 300 && (n = read(watch, events, sizeof events)) > 0;) {
+    for (const char *at = events; at < events + n; looks++)
+      at += sizeof(struct inotify_event) + ((const struct inotify_event *)at)->len;
+  }
+  _exit(0);
+}
+
+/* The process that took the lock is a zombie, as one that was killed and is kept waiting by a busy machine. */
+static void the_dying_are_waited_for(void) {
+  folder home = make_folder();
+  const char *held = in_folder(&home, ".perilune-1-0.tmp");
+  put_file(held, "held", 4);
+  int ready[2], descriptor = open(home.path, O_RDONLY | O_DIRECTORY);
+  char byte;
+  PERI_CHECK(pipe(ready) == 0, "%s", strerror(errno));
+  pid_t child = fork();
+  if (child == 0) hold_and_die(home.path, held, ready[1]);
+  close(ready[1]);
+  PERI_CHECK(read(ready[0], &byte, 1) == 1, "the child did not lock its file");
+  siginfo_t info;
+  PERI_CHECK(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0, "%s", strerror(errno));
+  peri_temporary temporary;
+  PERI_CHECK(peri_temporary_open(&temporary, descriptor), "%s", strerror(errno));
+  PERI_CHECK(exists(held), "a file that is held was removed");
+  peri_temporary_close(&temporary);
+  PERI_CHECK(!exists(held), "it is left");
+  for (int i = 0; i < 300; i++) close(open(home.path, O_RDONLY)); /* whoever holds it after all sees these */
+  waitpid(child, NULL, 0);
+  close(ready[0]), close(descriptor);
   remove_folder(&home);
 }
 
@@ -140,5 +182,5 @@ static void savers_side_by_side(void) {
 }
 
 PERI_TEST_MAIN(PERI_TEST(abandoned_ones_are_removed), PERI_TEST(those_of_the_living_and_other_files_are_left),
-               PERI_TEST(those_of_the_dying_are_removed_in_the_end), PERI_TEST(killed_savers_leave_nothing),
-               PERI_TEST(savers_side_by_side))
+               PERI_TEST(those_of_the_dying_are_removed_in_the_end), PERI_TEST(the_dying_are_waited_for),
+               PERI_TEST(killed_savers_leave_nothing), PERI_TEST(savers_side_by_side))

@@ -145,7 +145,12 @@ static void deadline(void) {
     PERI_CHECK(run(L, "products", products, sizeof products - 1) == PERI_ERR_DEADLINE, "%s", lua_tostring(L, -1));
     PERI_CHECK(run(L, "pattern", pattern, sizeof pattern - 1) == PERI_ERR_DEADLINE, "%s", lua_tostring(L, -1));
   }
-  PERI_CHECK(run(L, "fine", "return 1", 8) == PERI_OK, "%s", lua_tostring(L, -1));
+  peri_status status = PERI_ERR_DEADLINE; /* a busy machine may take that long for anything, but not each time */
+  for (int i = 0; i < 1000 && status == PERI_ERR_DEADLINE; i++) {
+    lua_settop(L, 0);
+    status = run(L, "fine", "return 1", 8);
+  }
+  PERI_CHECK(status == PERI_OK, "%s", lua_tostring(L, -1));
   lua_close(L);
 }
 

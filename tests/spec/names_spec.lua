@@ -33,7 +33,8 @@ describe("a name that does not exist", function()
     local net = nn.Sequential(nn.Linear(2, 3))
     local opt = optim.SGD(net:parameters(), { lr = 0.1 })
     local objects = {
-      tensor = peri.rand(3), Linear = net[1], Sequential = net, Module = nn.Module.extend("Mine")(), Buffer = nn.Buffer(peri.rand(3)),
+      tensor = peri.rand(3), Linear = net[1], Sequential = net, Module = nn.Module.extend("Mine")(),
+      Buffer = nn.Buffer(peri.rand(3)),
       SGD = opt, group = opt.param_groups[1], StepLR = optim.lr_scheduler.StepLR(opt, { step_size = 2 }),
       loader = peri.data.loader({ peri.rand(3, 2) }, { batch_size = 2 }), generator = peri.Generator(1),
       plan = peri.replay(function(x) return x end),

@@ -11,6 +11,8 @@ local DTYPES = { "float32", "float64", "int64", "uint8", "bool" }
 local STRIDED = { float32 = true, int64 = true, bool = true } -- of each size one
 local SEED = 0x123456789ABCDE
 
+collectgarbage "incremental" -- twins make many small tables, of which a young generation is never young for long
+
 -- Arguments by name, tensors as arrays.
 local function as_arrays(value)
   if peri.is_tensor(value) then return array.of(value) end

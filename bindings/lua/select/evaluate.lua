@@ -109,7 +109,9 @@ function evaluate.builder(operation, options)
     if type(build) == "function" then return build end
     check.must_be(operation, "build", build, "a function that gives an estimator")
   end
-  if check.has(estimator, "clone") then return function(params) return estimator:clone(params) end end
+  if check.has(estimator, "clone") and check.has(estimator, "predict") then
+    return function(params) return estimator:clone(params) end
+  end
   check.must_be(operation, "estimator", estimator, "an estimator that can be cloned")
 end
 
