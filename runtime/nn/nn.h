@@ -129,8 +129,8 @@ peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tenso
 peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out);
 /* n >= 1 plain layers, one after the other; an activation behind a layer that can apply it is
  * done in the same row. *at is the layer that was reached, from 0: the one that failed. Where memory was short *out is
- * what that one was to be given (NULL: x), so that a second call can go on there: layers before it may have drawn random
- * numbers, or counted the batch. */
+ * what that one was to be given (NULL: x), so that a second call can go on there: layers before it may have drawn
+ * random numbers, or counted the batch. */
 peri_status peri_layers_forward(int n, peri_layer *const *layers, peri_tensor *x, peri_tensor **out, int *at);
 
 #endif
