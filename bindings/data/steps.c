@@ -57,22 +57,18 @@ static void read_epoch(lua_State *L, data_epoch *e, int at, int how) {
   e->ahead = (int64_t)field(L, at, "ahead");
 }
 
-static void set_sums(lua_State *L, int index, const data_sums *sums) {
-  set_number(L, index, "loss", sums->loss);
-  set_whole(L, index, "right", sums->right);
-  set_number(L, index, "squares", sums->squares);
-  set_whole(L, index, "rows", sums->rows);
-}
-
-/* The sums of epochs that are through, at the end of the list `done`. */
+/* The sums of epochs that are through, at the end of the list `done`: four numbers for each. */
 static void write_done(lua_State *L, const data_epoch *e, int at) {
   set_whole(L, at, "ahead", (double)e->ahead);
   lua_getfield(L, at, "done");
   const int done = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, done);
   for (int i = 0; i < e->done_n; i++) {
-    lua_createtable(L, 0, 4);
-    set_sums(L, done + 1, &e->done[i]);
-    lua_rawseti(L, done, (lua_Integer)lua_rawlen(L, done) + 1);
+    const double numbers[] = {e->done[i].loss, e->done[i].right, e->done[i].squares, e->done[i].rows};
+    for (size_t k = 0; k < PERI_COUNT(numbers); k++) {
+      lua_pushnumber(L, numbers[k]);
+      lua_rawseti(L, done, ++n);
+    }
   }
   lua_pop(L, 1);
 }
@@ -88,7 +84,10 @@ static void write_epoch(lua_State *L, const data_epoch *e, int at) {
   }
   lua_getfield(L, at, "sums");
   const int sums = lua_gettop(L);
-  set_sums(L, sums, &e->sums);
+  set_number(L, sums, "loss", e->sums.loss);
+  set_whole(L, sums, "right", e->sums.right);
+  set_number(L, sums, "squares", e->sums.squares);
+  set_whole(L, sums, "rows", e->sums.rows);
   lua_pop(L, 1);
   if (e->done_n > 0) write_done(L, e, at);
 }
@@ -199,8 +198,9 @@ enum { REPLAY = 1, LOADER, AT, HOW, SECONDS };
 /* epoch(replay, loader, at, how, seconds) -> "end", "on" (when the seconds are over, between two steps), or the loss
  * that is not finite. at: batch, rows, batches, steps and sums of the epoch that is under way (`begin`); how:
  * accumulate, measures, classes, by_rows; at.ahead (nil: 0) is how many epochs may follow, and the sums of those that
- * are through are added to the list at.done. The replay's step is f(x, y, first, last, rows) -> loss, scores or the sum
- * of squared errors. Without seconds: the next mini-batch alone, by the step itself. */
+ * are through are added to the list at.done (loss, right, squares, rows). The replay's step is f(x, y, first, last,
+ * rows) -> loss, scores or the sum of squared errors. Without seconds: the next mini-batch alone, by the step itself.
+ */
 static int make_epoch(lua_State *L) {
   bind_state *S = bind_here(L);
   lua_settop(L, SECONDS);

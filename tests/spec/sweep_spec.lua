@@ -152,6 +152,27 @@ describe("train.sweep", function()
     assert.are.equal("dev_accuracy", by_accuracy.monitor)
   end)
 
+  it("draws the histories, a curve for each combination, and says how far it has come", function()
+    local out, err, status = run({ "-" }, [[
+local peri = require "perilune"
+local nn, optim, train = peri.nn, peri.optim, peri.train
+local X, y = peri.data.circles(60, { seed = 1 })
+local function build(p)
+  local net = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 2))
+  return net, optim.SGD(net:parameters(), { lr = p.lr or 0.1 })
+end
+local g = train.sweep { build = build, params = { lr = { 0.01, 0.1 } }, seeds = 3, train = { X, y }, progress = true }
+print(g:plot { title = "rates" })
+local one = train.sweep { build = build, seeds = 3, train = { X, y }, dev = { X, y }, progress = false }
+print(one:plot { measure = "dev_accuracy" })
+print(pcall(g.plot, g, { measure = "dev_loss" }))]])
+    assert.are.equal(0, status)
+    local figure = "figure %d+x%d+ with 4 layers\n"
+    assert.matches("^" .. figure .. figure .. "false\t[^\n]*measure must be one of", out)
+    assert.matches("^1/6 networks  %d+ epochs  0:0%d left\n", err)
+    assert.matches("\n6/6 networks  60 epochs  0:00 left\n$", err)
+  end)
+
   it("takes options of the training as parameters, regressions, and no parameters at all", function()
     local function line(p)
       local net = nn.Linear(1, 1)

@@ -335,18 +335,20 @@ end
 
 -- Takes in the epochs in at.done. When each ended is not known: they take equally long.
 local function take_done(job, result, line)
-  local at, now = job.at, peri.now() - job.start
-  local n, before = #at.done, result.trained
-  for i, sums in ipairs(at.done) do
-    local state = { epoch = at.epoch, epochs = job.epochs, learning_rate = job.rate, model = job.model,
-      optimizer = job.optimizer, seconds = before + (now - before) * i / n }
-    sums.metrics = {}
-    measures.record(job, state, "train", sums, job.train.total)
-    result.states[at.epoch], at.done[i], at.epoch = state, nil, at.epoch + 1
-    line:epoch(state)
-    if job.side then job.side:count() end
+  local at, done, states = job.at, job.at.done, result.states
+  local n = #done // 4
+  if n == 0 then return end
+  local before, now, first = result.trained, peri.now() - job.start, at.epoch
+  for i = 0, n - 1 do
+    local loss, right, squares, rows = table.unpack(done, 4 * i + 1, 4 * i + 4)
+    local state = { epoch = first + i, epochs = job.epochs, learning_rate = job.rate, train_loss = loss / rows,
+      seconds = before + (now - before) * (i + 1) / n }
+    measures.record_rest(job, state, right, squares, rows)
+    states[first + i] = state
+    if line.on then line:epoch(state) end
   end
-  if n > 0 then result.trained = now end
+  at.done, at.epoch, result.trained = {}, first + n, now
+  if job.side then job.side:count(n) end
 end
 
 -- One epoch and what is known after it, and others before it where nothing is to be done between them; true when
@@ -387,7 +389,7 @@ local function epoch_of(job, result, line)
   end
   measure_epoch(job, state)
   result.states[epoch] = state -- once it is whole
-  if job.side then job.side:count() end
+  if job.side then job.side:count(1) end
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
   if not is_finite(measured) then

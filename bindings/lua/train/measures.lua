@@ -118,6 +118,15 @@ function measures.record(job, state, set, sums, total)
   for name, sum in pairs(sums.metrics) do state[set .. "_" .. name] = sum / sums.rows end
 end
 
+-- The same of the training set beside the loss, without metrics.
+function measures.record_rest(job, state, right, squares, rows)
+  if job.classes then
+    state.train_accuracy = right / rows
+  else
+    state.train_r2 = internal.data.r_squared_of(squares, job.train.total)
+  end
+end
+
 -- What stands for the measures of an epoch whose loss is no longer finite.
 function measures.record_nothing(job, state, set)
   local nan = 0 / 0

@@ -26,6 +26,8 @@ local KEEPING = { path = kinds.path, monitor = kinds.string, mode = kinds.mode }
 local WRITING = { path = kinds.path, every = kinds.count, epochs = kinds.count }
 local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train = false, accumulate = 1 }
 
+prepare.DEFAULTS = DEFAULTS
+
 local function joined(...)
   local all = {}
   for _, t in ipairs { ... } do

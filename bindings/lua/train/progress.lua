@@ -58,16 +58,15 @@ function Progress:batch(epoch, rows_done)
   rewrite(self, text(self, epoch, (epoch - 1) * (self.rows or 0) + rows_done))
 end
 
--- Of trainings side by side: how many are through, and epochs of all in all.
-function Progress:networks(through, all, epochs)
+-- Of trainings side by side: how many are through, and the epochs of all in all, of as many as there can be.
+function Progress:networks(through, all, epochs, most)
   if not self.on then return end
   local t = self.now()
   local live = self.terminal and (through == all or t - self.last >= INTERVAL)
   if not live and (self.terminal or through % self.every > 0) then return end
   self.last = t
-  local elapsed = math.max(t - self.start, 1e-9)
-  local line = ("%d/%d networks  %d epochs  %s left"):format(through, all, epochs,
-    clock(elapsed * (all - through) / math.max(through, 1)))
+  local left = through == all and 0 or (t - self.start) * (most - epochs) / math.max(epochs, 1)
+  local line = ("%d/%d networks  %d epochs  %s left"):format(through, all, epochs, clock(left))
   if self.terminal then rewrite(self, line) else internal.say(line .. "\n") end
 end
 

@@ -241,8 +241,12 @@ local function sweep(given)
   local candidates = candidates_of(list, names, read_seeds(where, options.seeds))
   local self, fitted = { names = names }, {}
   self.monitor, self.less = read_monitor(where, options, classifies)
-  for _, candidate in ipairs(candidates) do estimator_of(where, options, classifies, candidate) end -- wrong options now
-  local crew <close> = together.new(where, true, #candidates, options.progress)
+  local epochs = 0
+  for _, candidate in ipairs(candidates) do -- wrong options are errors before anything is trained
+    local m = estimator_of(where, options, classifies, candidate)
+    epochs = epochs + (m._options.epochs or prepare.DEFAULTS.epochs)
+  end
+  local crew <close> = together.new(where, true, #candidates, epochs, options.progress)
   local ok, problem = pcall(train_all, where, options, classifies, candidates, crew, fitted)
   if ok then return result_of(self, candidates, fitted) end
   estimator.leave(function() return unfinished(self, candidates, fitted, crew, problem) end)

@@ -39,8 +39,8 @@ function Side:own(parameters)
   end
 end
 
--- How far it has come, for the line of progress: an epoch more.
-function Side:count() self.crew.epochs = self.crew.epochs + 1 end
+-- How far it has come, for the line of progress: so many epochs more.
+function Side:count(n) self.crew.epochs = self.crew.epochs + n end
 
 -- Goes on with the coroutine, under its own stream. `handed` is what it hands over: nil when it only waits.
 local function resume(self, ...)
@@ -72,12 +72,14 @@ local Crew = {}
 Crew.__index = Crew
 
 -- operation is what messages name. strict: every training must have a network of its own. all: how many there will be,
--- for the line of progress, which is wanted (true, false or nil for a terminal); without it there is none.
-function together.new(operation, strict, all, wanted)
+-- with at most so many epochs together, for the line of progress, which is wanted (true, false or nil for a terminal);
+-- without it there is none.
+function together.new(operation, strict, all, most, wanted)
   local line = all and progress(wanted, all, nil, peri.now) or nil
   return setmetatable({
     sides = {}, first = 1, last = 0, active = {}, owners = setmetatable({}, { __mode = not strict and "k" or nil }),
-    operation = operation, strict = strict, line = line, all = all, epochs = 0, most = AT_ONCE * peri.get_num_threads(),
+    operation = operation, strict = strict, line = line, all = all, all_epochs = most, epochs = 0,
+    most = AT_ONCE * peri.get_num_threads(),
   }, Crew)
 end
 
@@ -110,7 +112,7 @@ local function hand_on(self)
     for name in pairs(side) do -- it stays as an owner
       if name ~= "label" and name ~= "through" then side[name] = nil end
     end
-    if self.line then self.line:networks(self.first - 1, self.all, self.epochs) end
+    if self.line then self.line:networks(self.first - 1, self.all, self.epochs, self.all_epochs) end
   end
 end
 
@@ -123,6 +125,9 @@ local function advance(self)
   if #list > 0 then
     self.crew = self.crew or steps.crew(self.most)
     steps.together(self.crew, list)
+    if self.line and self.line.live then
+      self.line:networks(self.first - 1, self.all, self.epochs, self.all_epochs)
+    end
   end
   for _, side in ipairs(self.active) do resume(side, side.said) end
   hand_on(self)
