@@ -77,7 +77,7 @@ static PERI_ALWAYS_INLINE T FN(gauss_tail)(T t, T t_rest, T h, T l, T factor) {
   T p1 = v * q2, q1 = FN(gauss_1) + p1, p0 = v * q1, q = FN(gauss_0) + p0;
   T q1_rest = FN(gauss_1_rest) + FN(sum_error)(FN(gauss_1), p1, q1) + FN(product_error)(v, q2, p1) + v * q2_rest;
   T q_rest = FN(gauss_0_rest) + FN(sum_error)(FN(gauss_0), p0, q) + FN(product_error)(v, q1, p0) +
-             (v * q1_rest + v_rest * (q1 + p1));
+             (v * q1_rest + v_rest * FN(madd)(v, FN(madd)(v, q3, q2), q1)); /* of the slope, what is large */
   FN(exponential) e = FN(decay)(h, 0);
   T part = r * q, whole = e.mantissa * part, value = whole * factor;
   T part_rest = FN(product_error)(r, q, part) + r * q_rest;
