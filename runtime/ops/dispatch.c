@@ -23,7 +23,10 @@ void peri_call_open(peri_call *call, peri_context *context, const peri_op *op) {
   call->output_count = op->outputs;
   call->outputs = call->few_outputs;
   call->stream = &context->stream;
-  if (context->recorder != NULL) memset(call->note, 0, sizeof call->note); /* a replay compares them */
+  if (context->recorder != NULL) { /* plans compare what not every infer sets */
+    memset(call->note, 0, sizeof call->note);
+    call->dtype = PERI_FLOAT32;
+  }
   for (int i = 0; i < PERI_MAX_PARAMS && op->params[i].name != NULL; i++) {
     peri_arg *arg = &call->args[i];
     arg->given = arg->is_integer = arg->is_bool = false;
