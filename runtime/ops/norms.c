@@ -297,7 +297,7 @@ NORM(static, row_norm, "norm", 0, "x", "p", ORDERS, infer_norm,
      "{T(3, 4)}, {T(3, 4), 3, 1}, {T(3, 4), 1, {1, 2}, true}, {T(3, 4), 'nuc'}, {T(2, 3), 'inf'}, {T(4), 0.5}",
      "norm(x, p = 'fro', dim, keepdim = false) -> tensor\n"
      "The norm of all elements, or over dim (a number or a list): of order p as linalg.vector_norm has it, where 'fro' "
-     "is 2; or 'nuc', the sum of the singular values of matrices. Floats only.")
+     "is 2; or 'nuc', the sum of the singular values of matrices (whose bits are the processor's). Floats only.")
 NORM(, peri_op_vector_norm, "linalg.vector_norm", PERI_OP_NO_METHOD, "x", "ord", VECTOR_ORDERS, infer_vector_norm,
      "{T(3, 4)}, {T(3, 4), 1, 1}, {T(2, 3), 3}, {T(2, 3), 'inf', 2}, {T(3, 3), '-inf', {1, 2}, true}, {T(2, 3), 0, 1}",
      "linalg.vector_norm(x, ord = 2, dim, keepdim = false) -> tensor\n"
@@ -316,7 +316,8 @@ NORM(static, row_linalg_norm, "linalg.norm", PERI_OP_NO_METHOD, "A", "ord", ORDE
      "'nuc'}",
      "linalg.norm(A, ord, dim, keepdim = false) -> tensor\n"
      "linalg.vector_norm along one dimension, linalg.matrix_norm of two; without dim, of a vector or a matrix, and "
-     "without ord the root of the sum of squares of all elements. Floats only.")
+     "without ord the root of the sum of squares of all elements. Norms "
+     "over singular values are those whose bits are the processor's. Floats only.")
 
 /* ---- condition and rank ---- */
 

@@ -62,8 +62,15 @@ end
 
 local DTYPES = { "float32", "float64", "int64", "uint8", "bool" }
 
--- Rows over LAPACK say so.
-local function is_exempt(op) return op.doc:find "whose bits are the processor's" ~= nil end
+-- Rows over LAPACK say so, or that they are the same as one that does.
+local function is_exempt(op)
+  if op.doc:find "bits are the%s+processor's" then return true end
+  local name = op.doc:match "The same as ([%w_.]*[%w_])"
+  for _, other in ipairs(name and require("perilune").ops() or {}) do
+    if other.name == name then return is_exempt(other) end
+  end
+  return false
+end
 
 -- Beside a row's own samples: vectors shorter than any, around one and of many, with all special values; and for what
 -- takes dimensions, long and short ones of either kind.

@@ -13,8 +13,9 @@ local function scaled(sizes, scale)
 end
 
 -- Signed zeros, ends of ranges, numbers that other dtypes do not hold.
+local NAN = string.unpack("<d", "\0\0\0\0\0\0\xf8\x7f") -- that of 0 / 0 has the processor's sign
 local floats = { 0.0, -0.0, 1, -1, 0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 0.1, 1e-3, -1e-6, 1e-30, 1e-40, 10.25, 88.5, 89.5,
-                 -104, 710, 16777217, 1e10, -3e30, 0x1.fffffep127, 1 / 0, -1 / 0, 0 / 0 }
+                 -104, 710, 16777217, 1e10, -3e30, 0x1.fffffep127, 1 / 0, -1 / 0, NAN }
 local special = {
   float32 = floats, float64 = floats, uint8 = { 0, 1, 2, 128, 255 }, bool = { true, false },
   int64 = { 0, 1, -1, 2, -3, 7, 256, (1 << 53) + 1, math.maxinteger, math.maxinteger - 1, math.mininteger },
