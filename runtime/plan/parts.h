@@ -131,6 +131,12 @@ struct peri_plan {
 
 void *peri_plan_room(peri_plan *plan, size_t bytes); /* zeroed; NULL, and refused, where memory is short */
 peri_shell *peri_plan_shell(peri_plan *plan, const peri_tensor *x); /* NULL, and refused, where it is not known */
+bool peri_plans_alike(const peri_plan *a, const peri_plan *b);      /* the same but for their tensors */
+static inline bool peri_same_place(const peri_layout *a, const peri_layout *b) {
+  const size_t bytes = (size_t)a->ndim * sizeof *a->shape;
+  return a->dtype == b->dtype && a->ndim == b->ndim && memcmp(a->shape, b->shape, bytes) == 0 &&
+         memcmp(a->strides, b->strides, bytes) == 0;
+}
 void peri_shells_move(peri_buffer *buffer, peri_storage *storage, char *base);
 
 #endif

@@ -126,12 +126,6 @@ static peri_buffer *buffer_of(peri_plan *plan, peri_tensor *x) {
 
 /* ---- shells ---- */
 
-static bool same_layout(const peri_layout *a, const peri_layout *b) {
-  if (a->dtype != b->dtype || a->ndim != b->ndim) return false;
-  const size_t bytes = (size_t)a->ndim * sizeof *a->shape;
-  return memcmp(a->shape, b->shape, bytes) == 0 && memcmp(a->strides, b->strides, bytes) == 0;
-}
-
 static const char *base_of(const peri_buffer *buffer, const peri_tensor *x) {
   return buffer->place == PERI_PLAN_ARGUMENT ? buffer->base : x->storage->data;
 }
@@ -143,7 +137,7 @@ peri_shell *peri_plan_shell(peri_plan *plan, const peri_tensor *x) {
   buffer->mentions++;
   const ptrdiff_t offset = x->data - base_of(buffer, x);
   for (peri_shell *shell = buffer->shells; shell != NULL; shell = shell->next) {
-    if (shell->offset == offset && same_layout(&shell->tensor.layout, &x->layout)) return shell;
+    if (shell->offset == offset && peri_same_place(&shell->tensor.layout, &x->layout)) return shell;
   }
   peri_shell *shell = peri_plan_room(plan, sizeof *shell);
   if (shell == NULL) return NULL;

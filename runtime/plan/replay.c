@@ -3,14 +3,6 @@
 
 #include "kernels/kernels.h"
 
-static bool same(const peri_layout *a, const peri_layout *b) {
-  if (a->dtype != b->dtype || a->ndim != b->ndim) return false;
-  for (int d = 0; d < a->ndim; d++) {
-    if (a->shape[d] != b->shape[d] || a->strides[d] != b->strides[d]) return false;
-  }
-  return true;
-}
-
 /* Nothing that the step writes to, and no other argument, shares memory with an argument. */
 static bool stands_alone(const peri_plan *plan, int i, peri_tensor *const *arguments) {
   const peri_storage *storage = arguments[i]->storage;
@@ -302,7 +294,7 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   if (n != plan->arguments_n) return false;
   for (int i = 0; i < n; i++) {
     const peri_tensor *x = arguments[i];
-    if (!same(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
+    if (!peri_same_place(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
     if (x->storage->barred == PERI_REVOKED) return false;
     if (peri_tensor_context(x) != plan->context || !stands_alone(plan, i, arguments)) return false;
   }
@@ -312,7 +304,7 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
 bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts) {
   if (n != plan->arguments_n) return false;
   for (int i = 0; i < n; i++) {
-    if (!same(&layouts[i], &plan->arguments[i])) return false;
+    if (!peri_same_place(&layouts[i], &plan->arguments[i])) return false;
   }
   return holds(plan);
 }
