@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,9 +19,12 @@
 #define ENDING ".tmp"
 #define NAMES  10000
 
-#define PAUSE  1000000 /* ns */
-#define LIVING 50      /* pauses for what a process holds of which nothing says that it is dying */
-#define DYING  10000   /* and for one that is */
+#define PAUSE 1000000 /* ns */
+/* Pauses for what a process holds of which nothing says that it is dying: where files have a name for a moment alone,
+ * and where they have one while they are written; and for what one holds that is dying. */
+#define NAMELESS 1000
+#define NAMED    50
+#define DYING    10000
 
 static bool is_same_file(const struct stat *a, const struct stat *b) {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -35,20 +39,8 @@ static bool is_temporary_name(const char *name) {
 
 typedef enum holder { NOBODY, SOMEBODY, SOMEBODY_DYING } holder;
 
-/* The process that locked the file, as /proc/locks has it, or 0. */
-static long process_of_lock(ino_t inode) {
-  char line[256];
-  long process = 0, found;
-  unsigned long long number;
-  FILE *locks = fopen("/proc/locks", "re");
-  if (locks == NULL) return 0;
-  while (process == 0 && fgets(line, sizeof line, locks) != NULL) {
-    /* 2: FLOCK  ADVISORY  WRITE 2001 08:01:7864554 0 EOF */
-    if (sscanf(line, "%*d: FLOCK %*s %*s %ld %*x:%*x:%llu", &found, &number) == 2 && number == inode) process = found;
-  }
-  fclose(locks);
-  return process;
-}
+/* The process that made the file, as its name says. */
+static long process_of(const char *name) { return strtol(name + strlen(PREFIX), NULL, 10); }
 
 #define SKIP_7 "%*s %*s %*s %*s %*s %*s %*s "
 
@@ -81,7 +73,7 @@ static holder remove_abandoned(int folder, const char *name) {
     unlinkat(folder, name, 0);
   close(descriptor);
   if (!held) return NOBODY;
-  return is_dying(process_of_lock(file.st_ino)) ? SOMEBODY_DYING : SOMEBODY;
+  return is_dying(process_of(name)) ? SOMEBODY_DYING : SOMEBODY;
 }
 
 /* What cannot be listed, opened or locked is left alone. Tells whether somebody holds one, and one who dies before one
@@ -187,9 +179,10 @@ void peri_temporary_close(peri_temporary *t) {
   close(t->file); /* and the lock is free */
   t->file = -1;
   const struct timespec pause = {.tv_nsec = PAUSE};
+  const int living = t->nameless ? NAMELESS : NAMED;
   for (int i = 0; i < DYING; i++) {
     holder found = sweep(t->folder);
-    if (found == NOBODY || (found == SOMEBODY && i >= LIVING)) return;
+    if (found == NOBODY || (found == SOMEBODY && i >= living)) return;
     nanosleep(&pause, NULL);
   }
 }

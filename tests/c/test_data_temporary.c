@@ -75,11 +75,17 @@ static void those_of_the_dying_are_removed_in_the_end(void) {
   remove_folder(&home);
 }
 
-/* Locks a file and ends; a child of its own has the lock then, until the folder was looked at so many times that
- * whoever waits only for a while would have given up. Tells by a byte on `ready` that it watches. */
-static void hold_and_die(const char *path, const char *held, int ready) {
-  int file = open(held, O_RDONLY), watch = inotify_init();
-  if (flock(file, LOCK_EX) != 0 || inotify_add_watch(watch, path, IN_OPEN) < 0) _exit(1);
+static const char *temporary_of(const folder *home, pid_t process) {
+  char name[64];
+  snprintf(name, sizeof name, ".perilune-%ld-0.tmp", (long)process);
+  return in_folder(home, name);
+}
+
+/* Makes a file and locks it, and ends; a child of its own has the lock then, until the folder was looked at so many
+ * times that whoever waits only for a while would have given up. Tells by a byte on `ready` that it watches. */
+static void hold_and_die(const folder *home, int ready) {
+  int file = open(temporary_of(home, getpid()), O_WRONLY | O_CREAT, 0600), watch = inotify_init();
+  if (flock(file, LOCK_EX) != 0 || inotify_add_watch(watch, home->path, IN_OPEN) < 0) _exit(1);
   if (fork() != 0) _exit(0);
   char events[4096];
   int looks = 0;
@@ -91,22 +97,21 @@ static void hold_and_die(const char *path, const char *held, int ready) {
   _exit(0);
 }
 
-/* The process that took the lock is a zombie, as one that was killed and is kept waiting by a busy machine. */
+/* The process that made the file is a zombie, as one that was killed and is kept waiting by a busy machine. */
 static void the_dying_are_waited_for(void) {
   folder home = make_folder();
-  const char *held = in_folder(&home, ".perilune-1-0.tmp");
-  put_file(held, "held", 4);
   int ready[2], descriptor = open(home.path, O_RDONLY | O_DIRECTORY);
   char byte;
   PERI_CHECK(pipe(ready) == 0, "%s", strerror(errno));
   pid_t child = fork();
-  if (child == 0) hold_and_die(home.path, held, ready[1]);
+  if (child == 0) hold_and_die(&home, ready[1]);
+  const char *held = temporary_of(&home, child);
   close(ready[1]);
   PERI_CHECK(read(ready[0], &byte, 1) == 1, "the child did not lock its file");
   siginfo_t info;
   PERI_CHECK(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0, "%s", strerror(errno));
   peri_temporary temporary;
-  PERI_CHECK(peri_temporary_open(&temporary, descriptor), "%s", strerror(errno));
+  PERI_CHECK(peri_temporary_open_named(&temporary, descriptor), "%s", strerror(errno));
   PERI_CHECK(exists(held), "a file that is held was removed");
   peri_temporary_close(&temporary);
   PERI_CHECK(!exists(held), "it is left");
