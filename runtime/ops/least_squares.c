@@ -37,17 +37,6 @@ static peri_status infer_pinv(peri_call *call) {
   return peri_infer_output(call, 0, A->dtype, A->ndim, shape);
 }
 
-/* A row of numbers s (... x k) as ... x 1 x k */
-static peri_value as_row(peri_backward *B, peri_value s) {
-  if (B->formula->status != PERI_OK) return s;
-  const peri_layout *layout = &s.tensor->layout;
-  int64_t shape[PERI_MAX_DIMS];
-  memcpy(shape, layout->shape, sizeof shape);
-  shape[layout->ndim] = layout->shape[layout->ndim - 1];
-  shape[layout->ndim - 1] = 1;
-  return peri_step_reshape(B, s, layout->ndim + 1, shape);
-}
-
 /* 1 / s, and 0 where |s| is at most rtol times the largest */
 static peri_value reciprocals(peri_backward *B, peri_value s, double rtol) {
   peri_call most;
@@ -78,10 +67,10 @@ static peri_status compose_pinv(peri_backward *B) {
   if (!hermitian) step.args[1].integer = false;
   peri_step_run_outputs(B, &step, hermitian ? 2 : 3, of);
   if (hermitian) {
-    peri_value scaled = peri_step_mul(B, of[1], as_row(B, reciprocals(B, of[0], rtol)));
+    peri_value scaled = peri_step_mul(B, of[1], peri_step_as_matrix(B, reciprocals(B, of[0], rtol), false));
     peri_answer(B, 0, peri_step_matmul(B, scaled, of[1], false, true));
   } else {
-    peri_value scaled = peri_step_mul(B, of[0], as_row(B, reciprocals(B, of[1], rtol)));
+    peri_value scaled = peri_step_mul(B, of[0], peri_step_as_matrix(B, reciprocals(B, of[1], rtol), false));
     peri_answer(B, 0, peri_step_matmul(B, of[2], scaled, true, true));
   }
   return PERI_OK;
@@ -268,16 +257,6 @@ static peri_status run_lstsq(peri_call *call) {
   return status == PERI_OK ? take_residuals(call, &b) : status;
 }
 
-static peri_value with_column(peri_backward *B, peri_value x, bool last) {
-  if (B->formula->status != PERI_OK || x.tensor == NULL) return x;
-  const peri_layout *layout = &x.tensor->layout;
-  int64_t shape[PERI_MAX_DIMS];
-  memcpy(shape, layout->shape, sizeof shape);
-  shape[layout->ndim] = last ? 1 : layout->shape[layout->ndim - 1];
-  if (!last) shape[layout->ndim - 1] = 1;
-  return peri_step_reshape(B, x, layout->ndim + 1, shape);
-}
-
 /* x = P b with the pseudo-inverse P; the residuals r = A x - b do not change with x, so that of their squares gA is 2 r
  * diag(g) x' and gb -2 r diag(g). */
 static peri_status grad_lstsq(peri_backward *B) {
@@ -285,10 +264,10 @@ static peri_status grad_lstsq(peri_backward *B) {
   peri_value A = peri_of(B->args[0].tensor), b = peri_of(B->args[1].tensor), x = peri_of(B->outputs[0]);
   peri_value g = peri_of(B->grad_outputs[0]), rest = peri_of(B->grad_outputs[1]), gA = {NULL, 0}, gb = {NULL, 0};
   if (vector) {
-    b = with_column(B, b, true);
-    x = with_column(B, x, true);
-    g = with_column(B, g, true);
-    rest = with_column(B, rest, true);
+    b = peri_step_as_matrix(B, b, true);
+    x = peri_step_as_matrix(B, x, true);
+    g = peri_step_as_matrix(B, g, true);
+    rest = peri_step_as_matrix(B, rest, true);
   }
   if (g.tensor != NULL) {
     peri_call call;
@@ -300,7 +279,7 @@ static peri_status grad_lstsq(peri_backward *B) {
     gA = grad_of_pinv(B, A, P, peri_step_matmul(B, g, b, false, true));
   }
   if (rest.tensor != NULL) {
-    peri_value scaled = peri_step_mul(B, peri_step_sub(B, times(B, A, x), b), with_column(B, rest, false));
+    peri_value scaled = peri_step_mul(B, peri_step_sub(B, times(B, A, x), b), peri_step_as_matrix(B, rest, false));
     scaled = peri_step_mul(B, scaled, peri_constant(2));
     peri_value more = peri_step_matmul(B, scaled, x, false, true);
     gA = gA.tensor == NULL ? more : peri_step_add(B, gA, more);

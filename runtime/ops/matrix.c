@@ -179,11 +179,11 @@ static peri_status run_matmul_lanes(peri_call *call) {
   return PERI_OK;
 }
 
-static peri_value as_column(peri_backward *B, peri_value g, bool last) {
+peri_value peri_step_as_matrix(peri_backward *B, peri_value g, bool column) {
   int64_t shape[PERI_MAX_DIMS];
-  if (B->formula->status != PERI_OK) return g;
+  if (B->formula->status != PERI_OK || g.tensor == NULL) return g;
   const peri_layout *layout = &g.tensor->layout;
-  int place = last ? layout->ndim : layout->ndim - 1;
+  int place = column ? layout->ndim : layout->ndim - 1;
   for (int d = 0, from = 0; d <= layout->ndim; d++) shape[d] = d == (place < 0 ? 0 : place) ? 1 : layout->shape[from++];
   return peri_step_reshape(B, g, layout->ndim + 1, shape);
 }
@@ -194,8 +194,8 @@ static peri_status grad_matmul(peri_backward *B) {
   bool vector_a = B->layouts[0]->ndim == 1, vector_b = B->layouts[1]->ndim == 1;
   bool flip_a = B->note[FLIP_A], flip_b = B->note[FLIP_B];
   int64_t row[2] = {1, B->layouts[0]->numel}, column[2] = {B->layouts[1]->numel, 1};
-  if (vector_b) g = as_column(B, g, true);
-  if (vector_a) g = as_column(B, g, false);
+  if (vector_b) g = peri_step_as_matrix(B, g, true);
+  if (vector_a) g = peri_step_as_matrix(B, g, false);
   if (vector_a) a = peri_step_reshape(B, a, 2, row);
   if (vector_b) b = peri_step_reshape(B, b, 2, column);
   if (B->needs[0]) {

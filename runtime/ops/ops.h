@@ -296,6 +296,8 @@ peri_value peri_step_convert(peri_backward *B, peri_value x, peri_dtype dtype);
 /* g times the derivative of a unary row whose derivative reads y alone */
 peri_value peri_step_derivative(peri_backward *B, const peri_op *unary, peri_value g, peri_value y);
 peri_value peri_step_matmul(peri_backward *B, peri_value a, peri_value b, bool transpose_a, bool transpose_b);
+/* what lies along the last dimension, as a column of a matrix or as its row; nothing stays nothing */
+peri_value peri_step_as_matrix(peri_backward *B, peri_value x, bool column);
 /* the last two dimensions exchanged */
 peri_value peri_step_transpose(peri_backward *B, peri_value x);
 /* A matrix that has one number below its diagonal, one on it, one above. A product with it takes triangles of others.

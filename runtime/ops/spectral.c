@@ -340,24 +340,13 @@ static peri_value plus(peri_backward *B, peri_value sum, peri_value more) {
   return sum.tensor == NULL ? more : peri_step_add(B, sum, more);
 }
 
-/* Numbers for each matrix as a row, or as a column. */
-static peri_value as_row(peri_backward *B, peri_value s, bool column) {
-  if (B->formula->status != PERI_OK) return s;
-  const peri_layout *layout = &s.tensor->layout;
-  int64_t shape[PERI_MAX_DIMS];
-  memcpy(shape, layout->shape, sizeof shape);
-  shape[layout->ndim] = column ? 1 : layout->shape[layout->ndim - 1];
-  if (!column) shape[layout->ndim - 1] = 1;
-  return peri_step_reshape(B, s, layout->ndim + 1, shape);
-}
-
 static peri_status svd_gradient(peri_backward *B, peri_value U, peri_value S, peri_value Vh, peri_value gU,
                                 peri_value gS, peri_value gVh) {
   peri_dtype dtype = B->layouts[0]->dtype;
   int64_t m = B->note[M], n = B->note[N], k = peri_min(m, n);
   peri_value inner = {NULL, 0}, gA = {NULL, 0}, eye = peri_step_triangles(B, dtype, k, k, 0, 1, 0);
-  peri_value row = as_row(B, S, false), column = as_row(B, S, true);
-  if (gS.tensor != NULL) inner = peri_step_mul(B, eye, as_row(B, gS, false));
+  peri_value row = peri_step_as_matrix(B, S, false), column = peri_step_as_matrix(B, S, true);
+  if (gS.tensor != NULL) inner = peri_step_mul(B, eye, peri_step_as_matrix(B, gS, false));
   if (gU.tensor != NULL || gVh.tensor != NULL) {
     peri_value E = peri_step_mul(B, peri_step_sub(B, row, column), peri_step_add(B, row, column));
     E = peri_step_add(B, E, eye);
@@ -506,9 +495,9 @@ static peri_status grad_eigh(peri_backward *B) {
   peri_value gw = peri_of(B->grad_outputs[0]), gV = peri_of(B->grad_outputs[1]), inner = {NULL, 0};
   int64_t n = B->note[N];
   peri_value eye = peri_step_triangles(B, B->layouts[0]->dtype, n, n, 0, 1, 0);
-  if (gw.tensor != NULL) inner = peri_step_mul(B, eye, as_row(B, gw, false)); /* diag(gw) */
+  if (gw.tensor != NULL) inner = peri_step_mul(B, eye, peri_step_as_matrix(B, gw, false)); /* diag(gw) */
   if (gV.tensor != NULL) {
-    peri_value E = peri_step_sub(B, as_row(B, w, false), as_row(B, w, true));
+    peri_value E = peri_step_sub(B, peri_step_as_matrix(B, w, false), peri_step_as_matrix(B, w, true));
     peri_value F = peri_step_sub(B, peri_step_reciprocal(B, peri_step_add(B, E, eye)), eye);
     inner = plus(B, inner, peri_step_mul(B, F, peri_step_matmul(B, V, gV, true, false)));
   }
