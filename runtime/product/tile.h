@@ -128,11 +128,17 @@ static PERI_ALWAYS_INLINE void FN(turn_steps)(const T *const *x, int64_t p, V ou
 
 /* The same where only `count` rows and `steps` steps are there; the others are 0. */
 static void FN(turn_edge)(const T *const *x, int64_t p, int64_t count, int64_t steps, V out[LANES]) {
-  T square[LANES][LANES] = {{0}};
-  size_t bytes = (size_t)peri_min(steps, LANES) * sizeof(T);
-  for (int64_t r = 0; r < peri_min(count, LANES); r++) memcpy(square[r], x[r] + p, bytes);
-  for (int r = 0; r < LANES; r++) out[r] = FN(load)(square[r]);
-  FN(turn_square)(out);
+  V rows[LANES];
+  if (steps >= LANES) {
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) rows[r] = r < count ? FN(load)(x[r] + p) : (V){0};
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) rows[r] = r < count ? LOAD(x[r] + p, steps) : (V){0};
+  }
+  FN(turn_square)(rows);
+#pragma GCC unroll 16
+  for (int r = 0; r < LANES; r++) out[r] = rows[r];
 }
 
 /* The same of few elements, one by one, into steps of a panel. */
