@@ -75,6 +75,7 @@ typedef struct peri_action {
   bool direct;                 /* SET: whoever makes the source writes to the target in its place */
   bool aside;                  /* and a run that ended between both has put it aside, into the source */
   peri_buffer *workspace;
+  peri_ready *ready; /* in place of all that, where it is not NULL */
   double seconds;
   int64_t bytes, products;
 } peri_action;
@@ -103,6 +104,7 @@ struct peri_plan {
   int buffers_n, buffers_room;
   peri_action *actions;
   int actions_n, actions_room;
+  int early_n; /* actions up to the last that is checked early */
   peri_guard *guards;
   int guards_n, guards_room;
   peri_leaf *leaves;
@@ -137,6 +139,7 @@ static inline bool peri_same_place(const peri_layout *a, const peri_layout *b) {
   return a->dtype == b->dtype && a->ndim == b->ndim && memcmp(a->shape, b->shape, bytes) == 0 &&
          memcmp(a->strides, b->strides, bytes) == 0;
 }
+void peri_plan_make_ready(peri_plan *plan);
 void peri_shells_move(peri_buffer *buffer, peri_storage *storage, char *base);
 
 #endif

@@ -833,6 +833,7 @@ void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
     if (action->workspace != NULL) action->call->workspace = plan->block + action->workspace->offset;
   }
   join_zeros(plan);
+  peri_plan_make_ready(plan);
 }
 
 const char *peri_plan_refused(const peri_plan *plan, bool *passing) {
