@@ -302,6 +302,12 @@ static int steps(lua_State *L) {
     lua_setfield(L, -2, "name");
     lua_pushstring(L, step.kind);
     lua_setfield(L, -2, "kind");
+    if (step.within > 0) {
+      lua_pushinteger(L, i + 1 - step.within);
+      lua_setfield(L, -2, "within");
+      lua_rawseti(L, -2, i + 1);
+      continue;
+    }
     lua_pushinteger(L, step.bytes);
     lua_setfield(L, -2, "bytes");
     lua_pushinteger(L, step.products);
@@ -364,7 +370,13 @@ static void add_step(luaL_Buffer *text, const peri_plan_step *step, int64_t time
                      : strcmp(step->kind, "check") == 0  ? " (check)"
                                                          : "";
   char name[64];
-  snprintf(name, sizeof name, "%s%s", step->name, kind);
+  snprintf(name, sizeof name, "%s%s%s", step->within > 0 ? "  " : "", step->name, kind);
+  if (step->joined > 0) snprintf(name, sizeof name, "joined, %d steps", step->joined);
+  if (step->within > 0) {
+    luaL_addstring(text, "\n  ");
+    luaL_addstring(text, name);
+    return;
+  }
   int used = snprintf(line, sizeof line, "\n  %-32s %10lld bytes %12lld multiply-adds", name, (long long)step->bytes,
                       (long long)step->products);
   if (timed > 0) snprintf(line + used, sizeof line - (size_t)used, " %9.3f us", step->seconds / (double)timed * 1e6);
@@ -385,8 +397,11 @@ static int to_text(lua_State *L) {
     return 1;
   }
   const int n = peri_plan_steps(plan);
-  snprintf(line, sizeof line, "plan of %d step%s over %zu bytes, replayed %lld time%s", n, n == 1 ? "" : "s",
-           peri_plan_bytes(plan), (long long)r->replays[r->last], r->replays[r->last] == 1 ? "" : "s");
+  int joined = 0;
+  for (int i = 0; i < n; i++) joined += peri_plan_step_at(plan, i).joined > 0;
+  snprintf(line, sizeof line, "plan of %d step%s over %zu bytes, replayed %lld time%s", n - joined,
+           n - joined == 1 ? "" : "s", peri_plan_bytes(plan), (long long)r->replays[r->last],
+           r->replays[r->last] == 1 ? "" : "s");
   luaL_addstring(&text, line);
   for (int i = 0; i < n; i++) {
     const peri_plan_step step = peri_plan_step_at(plan, i);
@@ -421,8 +436,10 @@ static const bind_function replay_methods[] = {
     {"steps", steps,
      "plan:steps() -> list\n"
      "What the plan that ran last is made of, in order: {name, kind, bytes, multiply_adds, seconds}. kind is operation, "
-     "gradient, copy, check, or act (what an optimizer does). bytes are read and written; multiply_adds are those of "
-     "products; seconds, once there were a few replays, are the mean of ten."},
+     "gradient, copy, check, act (what an optimizer does), or joined: the elementwise steps behind it, whose `within` "
+     "is its place in the list, done together block by block, so that they have no bytes and seconds of their own. bytes are "
+     "read and written; multiply_adds are those of products; seconds, once there were a few replays, are the mean of "
+     "ten."},
     BIND_HAS("plan"),
     {NULL, NULL, NULL}};
 static const luaL_Reg replay_metamethods[] = {
