@@ -250,6 +250,19 @@ static int call_replay(lua_State *L) {
   return lua_gettop(L) - g.top;
 }
 
+int bind_replay_again(lua_State *L) {
+  bind_state *S = bind_here(L);
+  replay *r = self(L, "again");
+  given g;
+  read_given(L, S, &g);
+  const bool grad_mode = S->context->grad_mode;
+  S->context->grad_mode = false;
+  const int plan = find_plan(L, S, r, &g); /* raises nothing; the run is in the plan's own mode */
+  S->context->grad_mode = grad_mode;
+  r->calls += plan >= 0;
+  return plan < 0 ? 0 : run_plan(L, S, r, plan, &g);
+}
+
 /* Whether the list at index is that of a call with n tensors and then the values from `first` to the top. */
 static bool same_behind(lua_State *L, int list, int n, int first) {
   const int values = lua_gettop(L) - first + 1 - (list > first);

@@ -560,10 +560,18 @@ static int clip(lua_State *L) {
 }
 
 void bind_open_steps(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"epoch", make_epoch},     {"begin", begin}, {"takes", takes},
-                                  {"go_on", go_on},          {"clip", clip},   {"crew", new_crew},
-                                  {"together", make_epochs}, {"fail", fail},   {"stream", swap_stream},
-                                  {"new", bind_replay_new},  {NULL, NULL}};
+  static const luaL_Reg list[] = {{"epoch", make_epoch},
+                                  {"begin", begin},
+                                  {"takes", takes},
+                                  {"go_on", go_on},
+                                  {"clip", clip},
+                                  {"crew", new_crew},
+                                  {"together", make_epochs},
+                                  {"fail", fail},
+                                  {"stream", swap_stream},
+                                  {"new", bind_replay_new},
+                                  {"again", bind_replay_again},
+                                  {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);
 }

@@ -7,6 +7,7 @@ local measures = internal.load("train.measures", peri, internal)
 local checkpoint = internal.load("train.checkpoint", peri, internal)
 local watch = internal.load("train.watch", peri, measures)
 local loop = internal.load("train.loop", peri, internal, progress, measures, watch, checkpoint)
+local scores = internal.load("train.scores", peri, internal, measures, loop)
 local batches = internal.load("train.batches", peri, internal, data)
 local prepare = internal.load("train.prepare", peri, internal, data, { measures = measures, checkpoint = checkpoint,
   loop = loop, batches = batches })
@@ -14,7 +15,7 @@ local combinations = internal.load("learn.combinations", peri, internal)
 local together = internal.load("train.together", peri, internal, progress, combinations.explain)
 internal.together = together
 local estimator = internal.load("train.estimator", peri, internal, data, { prepare = prepare, loop = loop,
-  measures = measures, together = together })
+  measures = measures, together = together, scores = scores })
 
 local sweep = internal.load("train.sweep", peri, internal, data, { prepare = prepare, estimator = estimator,
   together = together, combinations = combinations, aligned = input.aligned })

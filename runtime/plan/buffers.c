@@ -8,7 +8,8 @@
 
 /* ---- memory ---- */
 
-#define CHUNK ((size_t)1 << 16)
+#define FIRST_CHUNK ((size_t)1 << 12) /* the next are larger: a plan of a few steps is kept for each number of rows */
+#define CHUNK       ((size_t)1 << 16)
 
 void *peri_plan_no_memory(peri_plan *plan) {
   peri_refuse_recorder(&plan->recorder, "memory is short");
@@ -19,7 +20,9 @@ void *peri_plan_room(peri_plan *plan, size_t bytes) {
   bytes = (bytes + 63) / 64 * 64;
   if (bytes == 0) bytes = 64;
   if (bytes > plan->left) {
-    const size_t header = 64, all = header + (bytes > CHUNK ? bytes : CHUNK);
+    const size_t header = 64, before = plan->chunks == NULL ? 0 : plan->chunks->bytes;
+    const size_t next = before == 0 ? FIRST_CHUNK : 2 * before < CHUNK ? 2 * before : CHUNK;
+    const size_t all = header + (bytes > next ? bytes : next);
     void *block;
     if (peri_alloc(plan->context, all, &block) != PERI_OK) return peri_plan_no_memory(plan);
     peri_plan_chunk *chunk = block;

@@ -73,7 +73,9 @@ local function step_of(op, call, list, weight)
       return x
     end)
     local y = call(table.unpack(filled, 1, #filled))
-    if y.dtype == "bool" then y = peri.where(y, 1.5, filled[1].dtype == "bool" and given[1]:to "float64" or filled[1]) end
+    if y.dtype == "bool" then
+      y = peri.where(y, 1.5, filled[1].dtype == "bool" and given[1]:to "float64" or filled[1])
+    end
     local z = y * 0.5
     if not z.requires_grad then return z end
     weight.grad:zero_()
@@ -162,7 +164,8 @@ local function chain(list, n, state, weight)
     local function at(k) return values[k % #values + 1] end
     local scratch = z * 2
     for _, i in ipairs(list) do
-      local a, b, y = at(i.a), at(i.b), nil
+      local a, b = at(i.a), at(i.b)
+      local y
       local kind = i.kind
       if kind <= 3 then
         y = a[i.unary](a)
@@ -253,7 +256,8 @@ describe("chains of elementwise steps of #once", function()
     math.randomseed(12)
     peri.manual_seed(12)
     for k = 1, os.getenv "PERILUNE_SANITIZED" and 6 or 24 do
-      compare_chain("chain " .. k, program(6 + k % 40), LEAST + 1 + (k * 997) % 40000, k % 2 == 0 and "float32" or "float64")
+      local dtype = k % 2 == 0 and "float32" or "float64"
+      compare_chain("chain " .. k, program(6 + k % 40), LEAST + 1 + (k * 997) % 40000, dtype)
     end
   end)
 end)

@@ -40,16 +40,6 @@ local function try(job, x, y)
   return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
 
--- What the model gives for X, without recording and in eval mode.
-local function predict(model, X)
-  model:eval()
-  if #X == 0 then return model(X) end
-  local parts = {}
-  measures.in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
-  return #parts == 1 and parts[1] or peri.cat(parts, 1)
-end
-local function forward(model, X) return keeping_modes(model, peri.no_grad, predict, model, X) end
-
 local function is_finite(x) return x - x == 0 end
 
 -- ---- what the script's functions are told ----
@@ -498,5 +488,5 @@ local function unfinished(so_far, problem)
   return result
 end
 
-return { run = run, unfinished = unfinished, try = try, forward = forward, ready = ready, pass = pass,
+return { run = run, unfinished = unfinished, try = try, ready = ready, pass = pass,
   step = step, keeping_modes = keeping_modes }
