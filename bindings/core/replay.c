@@ -61,9 +61,17 @@ static void read_given(lua_State *L, bind_state *S, given *g) {
   }
 }
 
+/* How many arguments the list at index is of, and itself one more: nil may be among them. */
+static int others_of(lua_State *L, int list) {
+  lua_rawgeti(L, list, 1);
+  const int n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
 /* Whether the arguments that are no tensors are those in the list at index. */
 static bool same_others(lua_State *L, bind_state *S, int list, int top) {
-  bool same = (int)luaL_len(L, list) == top;
+  bool same = others_of(L, list) == top;
   for (int i = 2; i <= top && same; i++) {
     lua_rawgeti(L, list, i);
     same = bind_to_tensor(L, S, i) != NULL ? lua_isboolean(L, -1) && !lua_toboolean(L, -1) : lua_rawequal(L, i, -1);
@@ -72,10 +80,10 @@ static bool same_others(lua_State *L, bind_state *S, int list, int top) {
   return same;
 }
 
-/* A list of as many entries as there are arguments, with false for tensors. */
+/* The arguments in a list, with false for tensors, behind the stack's top with them. */
 static void push_others(lua_State *L, bind_state *S, int top) {
   lua_createtable(L, top, 0);
-  lua_pushboolean(L, 0);
+  lua_pushinteger(L, top);
   lua_rawseti(L, -2, 1);
   for (int i = 2; i <= top; i++) {
     if (bind_to_tensor(L, S, i) != NULL) {
@@ -266,7 +274,7 @@ int bind_replay_again(lua_State *L) {
 /* Whether the list at index is that of a call with n tensors and then the values from `first` to the top. */
 static bool same_behind(lua_State *L, int list, int n, int first) {
   const int values = lua_gettop(L) - first + 1 - (list > first);
-  bool same = (int)luaL_len(L, list) == 1 + n + values;
+  bool same = others_of(L, list) == 1 + n + values;
   for (int i = 0; i < n + values && same; i++) {
     lua_rawgeti(L, list, 2 + i);
     same = i < n ? lua_isboolean(L, -1) && !lua_toboolean(L, -1) : lua_rawequal(L, first + i - n, -1);

@@ -105,6 +105,42 @@ local function step(job, n)
   job.optimizer:step()
 end
 
+-- What a mini-batch does to the model, as a step that can be replayed: x and y, with weights w of rows perhaps, through
+-- model and loss, and back. It may be the first or the last of those of a step of the optimizer, which have n rows in
+-- all. Gives the loss, the scores or else the sum of their squared errors (`both`: and that, too); no step follows a
+-- loss that is not finite.
+local function step_of(job, both)
+  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
+  local averages = job.accumulate > 1 and not job.sums_rows
+  local clip_value, clip_norm, weighted = job.clip_grad_value, job.clip_grad_norm, job.weighted_loss
+  local function squares_of(scores, y, w)
+    local squares = (scores - y):square()
+    return (w and squares * w:unsqueeze(2) or squares):sum()
+  end
+  local function given(l, second, third)
+    if third then return l, second, third end
+    return l, second
+  end
+  return function(x, y, first, last, n, w)
+    if first then optimizer:zero_grad() end
+    local scores = model(x)
+    local l
+    if w then l = weighted(scores, y, w, w:sum()) else l = loss(scores, y) end
+    local second, squares = scores:detach(), nil
+    if not classes then squares = squares_of(second, y, w) end
+    if squares and not both then second = squares end
+    if not internal.steps.go_on(l) then return given(l, second, both and squares) end
+    if averages then (l * #y):backward() else l:backward() end
+    if last then
+      if averages then average(parameters, n) end
+      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
+      if clip_norm then internal.steps.clip(parameters, clip_norm) end
+      optimizer:step()
+    end
+    return given(l, second, both and squares)
+  end
+end
+
 -- ---- one epoch ----
 
 -- Ends a step whose mini-batches have n rows and the loss: averages, functions, a checkpoint. False when one of the
@@ -157,12 +193,46 @@ local function batches_of(job)
   return job.source:each(at.epoch, 0)
 end
 
+local MOST_SHAPES = 12 -- of mini-batches that have plans
+
+-- Why the steps of this training cannot be replayed, or nil.
+local function reason_of(job)
+  if not job.optimizer or job.step then return "step is the script's own" end
+  if not internal.nn.plain(job.model) then return "the model is written in Lua, or has hooks" end
+  if not internal.nn.plain(job.loss) then return "the loss is written in Lua, or has hooks" end
+  if job.accumulate > 1 and job.elements then return "rows have weights and steps have several mini-batches" end
+end
+
+-- Whether a mini-batch goes by a plan. Of a source that gives any shapes only those that come again do.
+local function is_planned(job, x, y)
+  if job.check_first or job.not_replayed then return false end
+  if job.source.loader then return true end
+  local shapes = job.shapes or { n = 0 }
+  job.shapes = shapes
+  local shape = ("%s %s"):format(table.concat(x.shape, "x"), table.concat(y.shape, "x"))
+  if shapes[shape] ~= nil or shapes.n == MOST_SHAPES then
+    local known = shapes[shape]
+    shapes[shape] = known ~= nil or nil
+    return known ~= nil
+  end
+  shapes[shape], shapes.n = false, shapes.n + 1
+  return false
+end
+
+-- A mini-batch, which may be the first or the last of a step of `rows` rows, as replayed: loss, scores, squares.
+local function pass_by_plan(job, x, y, w, first, last, rows)
+  job.single = job.single or internal.steps.new(step_of(job, true))
+  local loss, scores, squares = job.single(x, y, first, last, last and job.accumulate > 1 and rows or 0, w)
+  return loss:item(), scores, squares
+end
+
 -- Runs an epoch; gives whether a function of the script has ended it, or nothing, the mini-batch and its loss that is
 -- no longer finite.
 local function run_epoch(job, result, line)
   local at, accumulate = job.at, job.accumulate
   local group, group_loss, group_rows = 0, 0, 0 -- mini-batches of the step that is under way
   job.model:train()
+  job.not_replayed = reason_of(job)
   for x, y, w in batches_of(job) do
     local count, go_on, loss = #y, true, nil
     local n = w and w:sum():item() or count
@@ -172,19 +242,24 @@ local function run_epoch(job, result, line)
       job.step(x, y, w)
       go_on = finish_step(job)
     else
-      local scores
-      if group == 0 then job.optimizer:zero_grad() end
-      loss, scores = pass(job, x, y, n, w)
+      local scores, squares
+      local last, planned = group + 1 == accumulate or at.batch == job.source.batches, is_planned(job, x, y)
+      if planned then
+        loss, scores, squares = pass_by_plan(job, x, y, w, group == 0, last, group_rows + n)
+      else
+        if group == 0 then job.optimizer:zero_grad() end
+        loss, scores = pass(job, x, y, n, w)
+      end
       if not is_finite(loss) then return nil, at.batch, loss end
       group, group_rows = group + 1, group_rows + n
       group_loss = group_loss + (job.sums_rows and loss or loss * n)
-      if group == accumulate or at.batch == job.source.batches then
-        step(job, group_rows)
+      if last then
+        if not planned then step(job, group_rows) end
         go_on = finish_step(job, group_loss, group_rows)
         group, group_loss, group_rows = 0, 0, 0
       end
       if not job.measure_train then
-        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total)
+        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total, squares)
         measures.add_metrics(job, at.sums, scores, y, n)
       end
     end
@@ -200,31 +275,6 @@ local function run_epoch(job, result, line)
 end
 
 -- ---- an epoch in one call ----
-
--- What a mini-batch does to the model, as a step that can be replayed: x and y through model and loss, and back. It may
--- be the first or the last of those of a step of the optimizer, which have n rows in all. Gives the loss, and the
--- scores or the sum of their squared errors; no step follows a loss that is not finite.
-local function step_of(job)
-  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
-  local averages = job.accumulate > 1 and not job.sums_rows
-  local clip_value, clip_norm = job.clip_grad_value, job.clip_grad_norm
-  return function(x, y, first, last, n)
-    if first then optimizer:zero_grad() end
-    local scores = model(x)
-    local l = loss(scores, y)
-    local second = scores:detach()
-    if not classes then second = (second - y):square():sum() end
-    if not internal.steps.go_on(l) then return l, second end
-    if averages then (l * #y):backward() else l:backward() end
-    if last then
-      if averages then average(parameters, n) end
-      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
-      if clip_norm then internal.steps.clip(parameters, clip_norm) end
-      optimizer:step()
-    end
-    return l, second
-  end
-end
 
 -- Whether nothing of the script's is called between mini-batches, so that they need not come by here.
 local function is_quiet(job)
@@ -456,8 +506,8 @@ end
 
 -- job: model, loss, optimizer or step, parameters, source, train {X, y, w, total, of rows that are known}, elements
 -- (for w, the loss of single elements), dev, classes, metrics, hooks, saved (a checkpoint), stream (the default one as
--- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note. What there is so
--- far stands in `so_far`, {result, job}, where it is found after an error.
+-- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note, not_replayed.
+-- What there is so far stands in `so_far`, {result, job}, where it is found after an error.
 local function trained(job, so_far)
   local result = { states = {}, trained = 0, diverged = false }
   so_far.result, so_far.job = result, job
@@ -473,6 +523,8 @@ local function trained(job, so_far)
   result.stopped = result.stopped or "epochs"
   bring_back(job, result)
   history(result)
+  local replay = job.replay or job.single
+  result.not_replayed = job.not_replayed or replay and replay.replays == 0 and replay.reason or nil
   return result
 end
 local function run(job, so_far) return keeping_modes(job.model, trained, job, so_far) end
