@@ -81,6 +81,7 @@ typedef struct peri_action {
   bool aside;                  /* and a run that ended between both has put it aside, into the source */
   peri_buffer *workspace;
   struct peri_joined *joined; /* JOINED */
+  peri_ready *ready;          /* in place of all that, where it is not NULL */
   double seconds;
   int64_t bytes, products;
 } peri_action;
@@ -109,6 +110,7 @@ struct peri_plan {
   int buffers_n, buffers_room;
   peri_action *actions;
   int actions_n, actions_room;
+  int early_n; /* actions up to the last that is checked early */
   peri_guard *guards;
   int guards_n, guards_room;
   peri_leaf *leaves;
@@ -170,6 +172,8 @@ void peri_plan_drop_supply(peri_plan *plan);
 void peri_plan_join_zeros(peri_plan *plan);
 /* Elementwise neighbours become one step (join.c); places the buffers. */
 void peri_plan_join(peri_plan *plan);
+/* What rows find out anew at each run is noted once (ready.c): the last thing that is done. */
+void peri_plan_make_ready(peri_plan *plan);
 
 /* ---- joined steps (joined.c) ---- */
 #define PERI_JOINED_BLOCK 2048 /* elements: a few values of a run stay in the first cache */

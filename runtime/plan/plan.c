@@ -140,6 +140,7 @@ void peri_plan_end(peri_plan *plan, int n, peri_tensor *const *results) {
     peri_action *action = &plan->actions[i];
     if (action->workspace != NULL) action->call->workspace = plan->block + action->workspace->offset;
   }
+  peri_plan_make_ready(plan);
 }
 
 const char *peri_plan_refused(const peri_plan *plan, bool *passing) {

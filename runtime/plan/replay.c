@@ -195,6 +195,7 @@ static inline peri_status run_action(peri_plan *plan, const peri_action *action)
   context->operation = action->name;
   if (!action->shielded && peri_cancelled(context)) return peri_check_cancel(context);
   context->shielded = action->shielded;
+  if (action->ready != NULL) return action->ready->run(action->ready);
   peri_status status = action->kind == PERI_ACTION_PLAIN ? action->run(action->call) : run_other(plan, action);
   return status;
 }
@@ -266,7 +267,7 @@ static void bind_arguments(peri_plan *plan, peri_tensor *const *arguments) {
 /* What infer says of values that are there before the step; a message of its failure is the step's to say. */
 bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
   bool passes = true, bound = false;
-  for (int i = 0; i < plan->actions_n && passes; i++) {
+  for (int i = 0; i < plan->early_n && passes; i++) {
     const peri_action *action = &plan->actions[i];
     if (!action->early) continue;
     if (!bound) bind_arguments(plan, arguments);

@@ -141,6 +141,22 @@ static void prepare(job *j, const peri_context *context, const peri_product *pro
   lay_out(j);
 }
 
+/* ---- tiles ---- */
+
+/* That of the rows and columns, where rows of A lie anywhere. */
+static peri_tile tile_of(const peri_tile_kernels *tiles, int64_t rows, int64_t columns) {
+  const bool narrow = columns * 4 <= tiles->columns && tiles->narrow[0] != NULL;
+  return narrow ? tiles->narrow[rows - 1] : tiles->some[rows - 1][columns * 2 > tiles->columns];
+}
+
+/* How many of the columns that are left go together, where there are tiles of half a vector: no more than three halves
+ * are a vector and a half. */
+static int64_t columns_ahead(const peri_tile_kernels *tiles, int64_t left) {
+  const int64_t nr = tiles->columns, vector = nr / 2;
+  const bool apart = left > vector && left <= vector + vector / 2 && tiles->narrow[0] != NULL;
+  return apart ? vector : peri_min(nr, left);
+}
+
 /* ---- packing ---- */
 
 #define MOST_COLUMNS 64
@@ -220,8 +236,9 @@ static const void *start_of(const peri_product *p, bool add, const void *c) {
 static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_t columns, int64_t steps,
                      const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
   const peri_tile_kernels *tiles = j->tiles;
-  bool wide = columns * 2 > tiles->columns, by_rows = layout == PERI_A_ROWS;
-  peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
+  const bool by_rows = layout == PERI_A_ROWS, wide = columns * 2 > tiles->columns;
+  const bool whole = rows == tiles->rows && columns * 4 > tiles->columns;
+  peri_tile tile = whole ? tiles->whole[layout][wide] : tile_of(tiles, rows, columns);
   tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns,
        start_of(&j->p, add, c), add ? ldc : 0);
 }
@@ -433,10 +450,11 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
   const bool wide = p->dtype == PERI_FLOAT64, across = lies_across(&p->b);
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
   const int64_t nr = tiles->columns, size = wide ? sizeof(double) : sizeof(float);
-  for (int64_t at = 0; at < p->n; at += nr) {
-    int64_t columns = peri_min(nr, p->n - at), b_step = nr;
+  for (int64_t at = 0, columns; at < p->n; at += columns) {
+    int64_t b_step = nr;
     const char *b = panel;
-    if (across && (columns == nr || columns * 2 == nr)) {
+    columns = columns_ahead(tiles, p->n - at);
+    if (across && (columns == nr || columns * 2 == nr || (columns * 4 == nr && tiles->narrow[0] != NULL))) {
       b_step = p->b.step;
       b = (const char *)p->b.data + at * size;
     } else {
@@ -447,8 +465,8 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
       char *c = (char *)p->c + (i * p->ldc + at) * size;
       const bool biased = p->bias != NULL && !p->add;
       const void *old = biased ? (const char *)p->bias + at * size : start_of(p, p->add, c);
-      tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
-                                              p->a.step, b, b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
+      tile_of(tiles, rows, columns)(p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b,
+                                    b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
     }
   }
   if (p->bias != NULL && p->add) tiles->add_rows(p->m, p->n, p->bias, 0, p->c, p->ldc);
@@ -643,8 +661,8 @@ void peri_multiply_by_packed(const peri_context *context, const peri_product *p)
         const int64_t rows = peri_min(tiles->rows, p->m - i);
         const char *a = (const char *)p->a.data + (i * p->a.along + from * p->a.step) * size;
         char *c = (char *)p->c + (i * p->ldc + at) * size;
-        tiles->some[rows - 1][columns * 2 > nr](steps, a, p->a.along, p->a.step, b, nr, c, p->ldc, columns,
-                                                p->add || from > 0 ? c : NULL, p->ldc);
+        tile_of(tiles, rows, columns)(steps, a, p->a.along, p->a.step, b, nr, c, p->ldc, columns,
+                                      p->add || from > 0 ? c : NULL, p->ldc);
       }
     }
   }

@@ -36,6 +36,7 @@ typedef struct peri_tile_kernels {
   int rows, columns;                 /* of a whole tile; columns are two vectors */
   peri_tile whole[2][2];             /* [how A is packed][vectors - 1] */
   peri_tile some[PERI_TILE_ROWS][2]; /* [rows - 1][vectors - 1], rows of A anywhere */
+  peri_tile narrow[PERI_TILE_ROWS];  /* [rows - 1], of half a vector, rows of A anywhere; or NULL */
   /* A single row, c = a B or c += a B, reads B where it lies: in vectors along memory, or side by side. */
   void (*row_along)(int64_t k, const void *a, int64_t a_step, const void *const *vectors, void *c, int64_t columns,
                     bool add);
