@@ -80,14 +80,22 @@ static size_t lay_out(const peri_joined *joined, char *memory) {
   return from.used;
 }
 
+/* Elements of a piece. */
+static int64_t step_of(const peri_joined *joined) {
+  return (peri_even_step(joined->numel, GRAIN) + LINE - 1) / LINE * LINE;
+}
+
+static int64_t pieces_of(const peri_joined *joined) { return (joined->numel - 1) / step_of(joined) + 1; }
+
 peri_status peri_joined_open(peri_context *context, peri_joined *joined) {
+  const int wanted = (int)peri_min(context->threads, pieces_of(joined));
   void *seats;
-  if (joined->seats_n >= context->threads) return PERI_OK;
+  if (joined->seats_n >= wanted) return PERI_OK;
   joined->seat_bytes = lay_out(joined, NULL);
-  PERI_TRY(peri_alloc_array(context, (size_t)context->threads, joined->seat_bytes, &seats));
+  PERI_TRY(peri_alloc_array(context, (size_t)wanted, joined->seat_bytes, &seats));
   peri_joined_release(context, joined);
   joined->seats = seats;
-  joined->seats_n = context->threads;
+  joined->seats_n = wanted;
   for (int i = 0; i < joined->seats_n; i++) lay_out(joined, joined->seats + (size_t)i * joined->seat_bytes);
   return PERI_OK;
 }
@@ -117,7 +125,7 @@ void peri_joined_move(peri_joined *joined, peri_context *context) {
 typedef struct job {
   const peri_joined *joined;
   const peri_elementwise_kernels *kernels;
-  int64_t step; /* elements of a piece */
+  int64_t step;
 } job;
 
 static void move_tensors(const peri_joined *joined, seat *s, int64_t at, int64_t n) {
@@ -179,13 +187,12 @@ static void raise_versions(const peri_joined *joined) {
 
 peri_status peri_joined_run(peri_context *context, const peri_action *action) {
   peri_joined *joined = action->joined;
-  job j = {joined, context->kernels->elementwise, 0};
+  job j = {joined, context->kernels->elementwise, step_of(joined)};
   PERI_TRY(peri_joined_open(context, joined));
   for (int i = 0; i < joined->seats_n; i++) seat_at(joined, i)->status = PERI_OK;
-  j.step = (peri_even_step(joined->numel, GRAIN) + LINE - 1) / LINE * LINE;
   const bool shielded = context->shielded;
   context->shielded = shielded || joined->writes;
-  peri_status status = peri_parallel(context, (joined->numel + j.step - 1) / j.step, run_piece, &j);
+  peri_status status = peri_parallel(context, pieces_of(joined), run_piece, &j);
   context->shielded = shielded;
   for (int i = 0; i < joined->seats_n && status == PERI_OK; i++) status = seat_at(joined, i)->status;
   if (status == PERI_OK) raise_versions(joined);

@@ -107,29 +107,26 @@ end
 
 -- What a mini-batch does to the model, as a step that can be replayed: x and y, with weights w of rows perhaps, through
 -- model and loss, and back. It may be the first or the last of those of a step of the optimizer, which have n rows in
--- all. Gives the loss, the scores or else the sum of their squared errors (`both`: and that, too); no step follows a
--- loss that is not finite.
+-- all; no step follows a loss that is not finite. Gives the loss and the scores, or else the sum of their squared
+-- errors; of weighted rows also the sum of w, and w as float64. `both`: the loss, the scores, and that sum.
 local function step_of(job, both)
   local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
   local averages = job.accumulate > 1 and not job.sums_rows
   local clip_value, clip_norm, weighted = job.clip_grad_value, job.clip_grad_norm, job.weighted_loss
-  local function squares_of(scores, y, w)
-    local squares = (scores - y):square()
-    return (w and squares * w:unsqueeze(2) or squares):sum()
-  end
-  local function given(l, second, third)
-    if third then return l, second, third end
-    return l, second
+  local function results(l, scores, y, w, rows)
+    local squares = not classes and (scores - y):square()
+    if squares then squares = (w and squares * w:unsqueeze(2) or squares):sum() end
+    if both and squares then return l, scores, squares end
+    if both or not w then return l, squares or scores end
+    return l, squares or scores, rows, w:to "float64"
   end
   return function(x, y, first, last, n, w)
     if first then optimizer:zero_grad() end
-    local scores = model(x)
+    local scores, rows = model(x), w and w:sum()
     local l
-    if w then l = weighted(scores, y, w, w:sum()) else l = loss(scores, y) end
-    local second, squares = scores:detach(), nil
-    if not classes then squares = squares_of(second, y, w) end
-    if squares and not both then second = squares end
-    if not internal.steps.go_on(l) then return given(l, second, both and squares) end
+    if w then l = weighted(scores, y, w, rows) else l = loss(scores, y) end
+    local given = table.pack(results(l, scores:detach(), y, w, rows))
+    if not internal.steps.go_on(l) then return table.unpack(given, 1, given.n) end
     if averages then (l * #y):backward() else l:backward() end
     if last then
       if averages then average(parameters, n) end
@@ -137,8 +134,15 @@ local function step_of(job, both)
       if clip_norm then internal.steps.clip(parameters, clip_norm) end
       optimizer:step()
     end
-    return given(l, second, both and squares)
+    return table.unpack(given, 1, given.n)
   end
+end
+
+-- As an epoch in one call takes it: tensors first.
+local function epoch_step_of(job)
+  local step_with = step_of(job)
+  if not job.elements then return step_with end
+  return function(x, y, w, first, last, n) return step_with(x, y, first, last, n, w) end
 end
 
 -- ---- one epoch ----
@@ -279,10 +283,11 @@ end
 -- Whether nothing of the script's is called between mini-batches, so that they need not come by here.
 local function is_quiet(job)
   local hooks, source = job.hooks, job.source
-  return job.optimizer and not job.step and not job.ema and not job.elements
+  local tensors = job.elements and 3 or 2
+  return job.optimizer and not job.step and not job.ema and (not job.elements or job.accumulate == 1)
     and not hooks.on_batch and not hooks.on_step_begin and not hooks.on_step_end
     and not (job.checkpoint and job.checkpoint.every) and (job.measure_train or #job.metrics == 0)
-    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader)
+    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader, tensors)
     and internal.nn.plain(job.model) and internal.nn.plain(job.loss)
 end
 
@@ -306,10 +311,10 @@ local function run_quietly(job, line, passed)
   local at = job.at
   job.model:train()
   begin_epoch(job)
-  internal.steps.begin(job.source.loader)
-  job.replay = job.replay or internal.steps.new(step_of(job))
+  internal.steps.begin(job.source.loader, job.elements and 3 or 2)
+  job.replay = job.replay or internal.steps.new(epoch_step_of(job))
   job.how = job.how or { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
-    by_rows = not job.sums_rows }
+    by_rows = not job.sums_rows, weighted = job.elements ~= nil }
   local said
   repeat
     said = go(job, job.replay, job.source.loader, at, job.how)

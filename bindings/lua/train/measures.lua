@@ -173,7 +173,7 @@ local function sums_of(job, set)
     how = { accumulate = 1, measures = true, classes = job.classes ~= nil, by_rows = not job.sums_rows },
   }
   job.model:eval()
-  internal.steps.begin(set.loader)
+  internal.steps.begin(set.loader, 2)
   local said
   repeat said = job.go(job, job.measuring.replay, set.loader, at, job.measuring.how) until said ~= "on"
   return said == "end" and at.sums or nil
