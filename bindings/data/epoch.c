@@ -5,7 +5,8 @@
 static double number_of(const peri_tensor *x) { return peri_load_number(x->layout.dtype, x->data); }
 
 void data_release_batches(data_batches *batches) {
-  for (int i = 0; i < 2 * DATA_SHAPES; i++) peri_tensor_release(&batches->tensors[i / 2][i % 2]);
+  for (int i = 0; i < DATA_MOST * DATA_SHAPES; i++)
+    peri_tensor_release(&batches->tensors[i / DATA_MOST][i % DATA_MOST]);
 }
 
 /* ---- kinds of mini-batches ---- */
@@ -29,6 +30,7 @@ const data_kind *data_find_kind(const data_epoch *e, const data_kind *wanted) {
 /* ---- one mini-batch ---- */
 
 static void add_measures(data_epoch *e, double loss, const peri_tensor *second, const peri_tensor *y, int64_t count) {
+  const double rows = e->tensors == DATA_MOST ? e->weight : (double)count;
   if (!e->measures) return;
   if (e->classes) {
     const peri_measure_scores given = {.dtype = second->layout.dtype,
@@ -39,12 +41,12 @@ static void add_measures(data_epoch *e, double loss, const peri_tensor *second, 
                                        .column_stride = second->layout.strides[1],
                                        .truth = (const int64_t *)(const void *)y->data,
                                        .truth_stride = y->layout.strides[0]};
-    e->sums.right += peri_measure_hits(&given, NULL);
+    e->sums.right += peri_measure_hits(&given, e->tensors == DATA_MOST ? e->weights : NULL);
   } else {
     e->sums.squares += number_of(second);
   }
-  e->sums.loss += e->by_rows ? loss * (double)count : loss;
-  e->sums.rows += (double)count;
+  e->sums.loss += e->by_rows ? loss * rows : loss;
+  e->sums.rows += rows;
 }
 
 void data_count_batch(data_epoch *e, const data_kind *kind, double loss, const peri_tensor *second,
@@ -60,6 +62,11 @@ void data_count_batch(data_epoch *e, const data_kind *kind, double loss, const p
   e->group = e->group_rows = 0;
 }
 
+void data_note_weights(data_epoch *e, const peri_tensor *sum, const peri_tensor *weights) {
+  e->weight = number_of(sum);
+  e->weights = (const double *)(const void *)weights->data;
+}
+
 /* Whole mini-batches and the last one have memory of their own. */
 static peri_tensor **room_for(data_batches *batches, int64_t count) {
   const peri_tensor *whole = batches->tensors[0][0];
@@ -68,7 +75,7 @@ static peri_tensor **room_for(data_batches *batches, int64_t count) {
 
 peri_status data_gather(data_epoch *e, peri_context *context, data_batches *batches, int64_t count) {
   peri_tensor **room = room_for(batches, count);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < e->tensors; i++) {
     PERI_TRY(data_take_rows(e->loader, context, i, &room[i]));
     e->arguments[i] = room[i];
   }
@@ -119,6 +126,7 @@ data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, d
     if (e->running && e->status == PERI_OK) {
       const peri_plan *plan = e->kind.plan;
       e->running = false;
+      if (e->tensors == DATA_MOST) data_note_weights(e, peri_plan_result(plan, 2), peri_plan_result(plan, 3));
       made = true;
       data_count_batch(e, &e->kind, number_of(peri_plan_result(plan, 0)), peri_plan_result(plan, 1), e->arguments[1]);
     }

@@ -12,9 +12,11 @@
 #define DATA_LOOKS  16 /* steps between two looks at the clock */
 #define DATA_AHEAD  32 /* epochs that a run may begin by itself */
 
-/* Mini-batches as one thread has them, for whatever training it works for: x and y of each shape. */
+#define DATA_MOST 3 /* tensors of a mini-batch: x, y, and perhaps weights of rows */
+
+/* Mini-batches as one thread has them, for whatever training it works for: the tensors of each shape. */
 typedef struct data_batches {
-  peri_tensor *tensors[DATA_SHAPES][2];
+  peri_tensor *tensors[DATA_SHAPES][DATA_MOST];
 } data_batches;
 
 /* Which step a mini-batch is for: so many rows, first or last of a step of the optimizer; rows: of all mini-batches of
@@ -40,6 +42,7 @@ typedef struct data_sums {
 
 typedef struct data_epoch {
   data_loader *loader;
+  int tensors;                     /* of a mini-batch; 3: rows have weights, and what follows counts these */
   bool measures, classes, by_rows; /* by_rows: losses are means of rows */
   int64_t accumulate, in_all;      /* mini-batches of a step, and of the epoch */
   data_kind known[DATA_KNOWN];
@@ -55,8 +58,10 @@ typedef struct data_epoch {
   /* the mini-batch that is under way */
   bool running;
   data_kind kind;
-  peri_tensor *arguments[2];
-  double last; /* its loss */
+  peri_tensor *arguments[DATA_MOST];
+  double last;           /* its loss */
+  double weight;         /* the sum of its weights */
+  const double *weights; /* of its rows, or NULL */
   peri_status status;
 } data_epoch;
 
@@ -75,6 +80,8 @@ const data_kind *data_find_kind(const data_epoch *e, const data_kind *wanted);
  * squared errors. */
 void data_count_batch(data_epoch *e, const data_kind *kind, double loss, const peri_tensor *second,
                       const peri_tensor *y);
+/* Before that, where rows have weights: what the step gives behind it, their sum and themselves as float64. */
+void data_note_weights(data_epoch *e, const peri_tensor *sum, const peri_tensor *weights);
 /* The next mini-batch, of `count` rows, as the epoch's arguments. */
 peri_status data_gather(data_epoch *e, peri_context *context, data_batches *batches, int64_t count);
 void data_release_batches(data_batches *batches);

@@ -34,8 +34,10 @@ static void set_number(lua_State *L, int index, const char *name, double value) 
   lua_setfield(L, index, name);
 }
 
-/* Of the tables `at` and `how`. */
-static void read_epoch(lua_State *L, data_epoch *e, int at, int how) {
+/* Of the tables `at` and `how`, and the loader. */
+static void read_epoch(lua_State *L, bind_state *S, data_epoch *e, int loader, int at, int how) {
+  e->tensors = flag(L, how, "weighted") ? DATA_MOST : DATA_MOST - 1;
+  e->loader = data_plain_loader(L, S, loader, e->tensors);
   e->accumulate = (int64_t)field(L, how, "accumulate");
   e->measures = flag(L, how, "measures");
   e->classes = flag(L, how, "classes");
@@ -85,16 +87,17 @@ static void write_epoch(lua_State *L, const data_epoch *e, int at) {
   lua_getfield(L, at, "sums");
   const int sums = lua_gettop(L);
   set_number(L, sums, "loss", e->sums.loss);
-  set_whole(L, sums, "right", e->sums.right);
+  void (*const set)(lua_State *, int, const char *, double) = e->tensors == DATA_MOST ? set_number : set_whole;
+  set(L, sums, "right", e->sums.right);
   set_number(L, sums, "squares", e->sums.squares);
-  set_whole(L, sums, "rows", e->sums.rows);
+  set(L, sums, "rows", e->sums.rows);
   lua_pop(L, 1);
   if (e->done_n > 0) write_done(L, e, at);
 }
 
 /* ---- plans ---- */
 
-/* What a step is called with behind x and y. */
+/* What a step is called with behind its tensors. */
 static void push_kind(lua_State *L, const data_epoch *e, const data_kind *kind) {
   lua_pushboolean(L, kind->first);
   lua_pushboolean(L, kind->last);
@@ -103,12 +106,12 @@ static void push_kind(lua_State *L, const data_epoch *e, const data_kind *kind) 
 
 /* Looks for the plan of a kind that is not known yet; whether there is one. */
 static bool know(lua_State *L, bind_state *S, int replay, data_epoch *e, data_kind kind) {
-  peri_layout layouts[2];
+  peri_layout layouts[DATA_MOST];
   if (data_find_kind(e, &kind) != NULL) return true;
   const int top = lua_gettop(L);
-  for (int i = 0; i < 2; i++) data_layout_rows(e->loader, i, kind.count, &layouts[i]);
+  for (int i = 0; i < e->tensors; i++) data_layout_rows(e->loader, i, kind.count, &layouts[i]);
   push_kind(L, e, &kind);
-  kind.plan = bind_replay_find(L, S, replay, 2, layouts, top + 1);
+  kind.plan = bind_replay_find(L, S, replay, e->tensors, layouts, top + 1);
   lua_settop(L, top);
   if (kind.plan == NULL) return false;
   e->known[e->known_n < DATA_KNOWN ? e->known_n++ : DATA_KNOWN - 1] = kind;
@@ -141,22 +144,22 @@ static void know_all(lua_State *L, bind_state *S, int replay, data_epoch *e) {
 static data_said call_step(lua_State *L, bind_state *S, int replay, int at, data_epoch *e) {
   const int top = lua_gettop(L);
   const data_kind kind = data_next_kind(e, data_rows_ahead(e->loader));
-  peri_tensor **handles[2];
   e->known_n = 0;
   lua_pushvalue(L, replay);
-  for (int i = 0; i < 2; i++) {
-    handles[i] = bind_new_tensor(L, S);
-    BIND_TRY(L, S, data_take_rows(e->loader, S->context, i, handles[i]));
+  for (int i = 0; i < e->tensors; i++) {
+    peri_tensor **handle = bind_new_tensor(L, S);
+    BIND_TRY(L, S, data_take_rows(e->loader, S->context, i, handle));
   }
-  lua_pushvalue(L, -1); /* y stays */
+  lua_pushvalue(L, top + 3); /* y stays */
   lua_insert(L, top + 1);
   data_pass_rows(e->loader);
   e->batch++;
   e->rows += kind.count;
   write_epoch(L, e, at);
   push_kind(L, e, &kind);
-  lua_call(L, 5, LUA_MULTRET);
+  lua_call(L, e->tensors + 3, LUA_MULTRET);
   const peri_tensor *loss = bind_to_tensor(L, S, top + 2);
+  if (e->tensors == DATA_MOST) data_note_weights(e, bind_to_tensor(L, S, top + 4), bind_to_tensor(L, S, top + 5));
   data_count_batch(e, &kind, peri_load_number(loss->layout.dtype, loss->data), bind_to_tensor(L, S, top + 3),
                    bind_to_tensor(L, S, top + 1));
   lua_settop(L, top);
@@ -197,17 +200,18 @@ enum { REPLAY = 1, LOADER, AT, HOW, SECONDS };
 
 /* epoch(replay, loader, at, how, seconds) -> "end", "on" (when the seconds are over, between two steps), or the loss
  * that is not finite. at: batch, rows, batches, steps and sums of the epoch that is under way (`begin`); how:
- * accumulate, measures, classes, by_rows; at.ahead (nil: 0) is how many epochs may follow, and the sums of those that
- * are through are added to the list at.done (loss, right, squares, rows). The replay's step is f(x, y, first, last,
- * rows) -> loss, scores or the sum of squared errors. Without seconds: the next mini-batch alone, by the step itself.
+ * accumulate, measures, classes, by_rows, weighted (of three tensors); at.ahead (nil: 0) is how many epochs may follow,
+ * and the sums of those that are through are added to the list at.done (loss, right, squares, rows). The replay's step
+ * is f(x, y, first, last, rows) -> loss, scores or the sum of squared errors; where weighted f(x, y, w, first, last,
+ * rows) -> the same, the sum of w, w as float64. Without seconds: the next mini-batch alone, by the step itself.
  */
 static int make_epoch(lua_State *L) {
   bind_state *S = bind_here(L);
   lua_settop(L, SECONDS);
   data_batches *batches = bind_push_box(L, sizeof *batches, collect_batches);
-  data_epoch e = {.loader = data_plain_loader(L, S, LOADER, 2)};
+  data_epoch e = {0};
   data_said said;
-  read_epoch(L, &e, AT, HOW);
+  read_epoch(L, S, &e, LOADER, AT, HOW);
   if (lua_isnil(L, SECONDS)) {
     said = data_rows_ahead(e.loader) > 0 ? call_step(L, S, REPLAY, AT, &e) : DATA_END;
   } else {
@@ -448,11 +452,11 @@ static void read_member(lua_State *L, bind_state *S, crew *c, int i) {
   lua_getfield(L, entry, "loader");
   lua_getfield(L, entry, "at");
   lua_getfield(L, entry, "how");
-  *m = (member){.said = DATA_ON, .epoch.loader = data_plain_loader(L, S, entry + ITS_LOADER, 2)};
+  *m = (member){.said = DATA_ON};
   lua_getfield(L, entry, "seed");
   lua_getfield(L, entry, "block");
   m->stream = (peri_stream){(uint64_t)lua_tointeger(L, -2), (uint64_t)lua_tointeger(L, -1)};
-  read_epoch(L, &m->epoch, entry + ITS_AT, entry + ITS_HOW);
+  read_epoch(L, S, &m->epoch, entry + ITS_LOADER, entry + ITS_AT, entry + ITS_HOW);
   know_all(L, S, entry + ITS_REPLAY, &m->epoch);
   lua_settop(L, top);
 }
@@ -524,16 +528,16 @@ static int swap_stream(lua_State *L) {
 
 /* ---- the rest ---- */
 
-/* begin(loader): an epoch, as the first call of a loop does */
+/* begin(loader, n): an epoch, as the first call of a loop does; of n tensors */
 static int begin(lua_State *L) {
   bind_state *S = bind_here(L);
-  BIND_TRY(L, S, data_begin_epoch(data_plain_loader(L, S, 1, 2)));
+  BIND_TRY(L, S, data_begin_epoch(data_plain_loader(L, S, 1, (int)lua_tointeger(L, 2))));
   return 0;
 }
 
-/* takes(loader) -> whether its mini-batches are x and y as they are */
+/* takes(loader, n) -> whether its mini-batches are n tensors as they are */
 static int takes(lua_State *L) {
-  lua_pushboolean(L, data_plain_loader(L, bind_here(L), 1, 2) != NULL);
+  lua_pushboolean(L, data_plain_loader(L, bind_here(L), 1, (int)lua_tointeger(L, 2)) != NULL);
   return 1;
 }
 
@@ -560,10 +564,18 @@ static int clip(lua_State *L) {
 }
 
 void bind_open_steps(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"epoch", make_epoch},     {"begin", begin}, {"takes", takes},
-                                  {"go_on", go_on},          {"clip", clip},   {"crew", new_crew},
-                                  {"together", make_epochs}, {"fail", fail},   {"stream", swap_stream},
-                                  {"new", bind_replay_new},  {NULL, NULL}};
+  static const luaL_Reg list[] = {{"epoch", make_epoch},
+                                  {"begin", begin},
+                                  {"takes", takes},
+                                  {"go_on", go_on},
+                                  {"clip", clip},
+                                  {"crew", new_crew},
+                                  {"together", make_epochs},
+                                  {"fail", fail},
+                                  {"stream", swap_stream},
+                                  {"new", bind_replay_new},
+                                  {"again", bind_replay_again},
+                                  {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);
 }

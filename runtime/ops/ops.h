@@ -53,6 +53,7 @@ typedef struct peri_param {
   int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
                 many, 0: any */
   bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  bool bools;      /* TENSOR: of bools beside others, which infer does not read */
   bool reads;      /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
   bool spread;     /* TENSORS: or one after the other, without a table */
   bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
@@ -174,6 +175,9 @@ enum {
   PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
   PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
   PERI_OP_SOURCES = 32768,    /* takes sources, too: memory that is lent in another dtype than those of operations */
+  PERI_OP_JOINS = 65536,      /* an element of the output is a function of those in its place: of contiguous operands of
+                                 one dtype, and numbers, run is a loop that allocates nothing, and any thread may run it
+                                 on a part of them (plan/join.c) */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
