@@ -192,6 +192,37 @@ peri_status data_take_rows(const loader *l, peri_context *context, int i, peri_t
   return PERI_OK;
 }
 
+#define TAKE(T)                                                                                                        \
+  for (int64_t r = 0; r < count; r++) {                                                                                \
+    const T *rows[PERI_LANES];                                                                                         \
+    for (int k = 0; k < PERI_LANES; k++) {                                                                             \
+      const loader *own = l[k < n ? k : 0];                                                                            \
+      const int64_t at = own->next + r;                                                                                \
+      rows[k] = (const T *)(const void *)own->tensor[i]->data + (own->shuffle ? own->order[at] : at) * width;          \
+    }                                                                                                                  \
+    for (int64_t j = 0; j < width; j++) {                                                                              \
+      T *out = (T *)into + (r * width + j) * PERI_LANES;                                                               \
+      for (int k = 0; k < PERI_LANES; k++) out[k] = rows[k][j];                                                        \
+    }                                                                                                                  \
+  }
+void data_take_rows_in_lanes(int n, loader *const *l, int i, void *into) {
+  const peri_layout *x = &l[0]->tensor[i]->layout;
+  const int64_t count = data_rows_ahead(l[0]), width = x->numel / l[0]->n;
+  switch (peri_dtype_size(x->dtype)) {
+  case 8:
+    TAKE(int64_t)
+    break;
+  case 4:
+    TAKE(int32_t)
+    break;
+  default:
+    TAKE(char)
+  }
+}
+#undef TAKE
+
+bool data_all_accepted(const loader *l, const peri_plan *plan) { return peri_plan_accepts_rows(plan, l->tensor); }
+
 /* ---- where a loader stands ---- */
 
 static loader *self(lua_State *L, const char *method) {

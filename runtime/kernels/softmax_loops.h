@@ -269,4 +269,24 @@ static void FN(cross_entropy_lanes_backward)(int64_t rows, int64_t n, const void
   }
 }
 
+static void FN(hits_lanes)(int64_t rows, int64_t n, const void *x, int64_t row_stride, int64_t column_stride,
+                           const int64_t *truth, int64_t *hits) {
+  const T *in = x;
+  for (int64_t r = 0; r < rows; r++, in += row_stride, truth += PERI_LANES) {
+    T best[PERI_LANES];
+    int64_t place[PERI_LANES];
+    memcpy(best, in, sizeof best);
+    EACH(l) place[l] = 1;
+    for (int64_t j = 1; j < n; j++) {
+      const T *values = in + j * column_stride;
+      EACH(l) {
+        const bool larger = (values[l] > best[l]) | ((values[l] != values[l]) & (best[l] == best[l]));
+        place[l] = larger ? j + 1 : place[l];
+        best[l] = larger ? values[l] : best[l];
+      }
+    }
+    EACH(l) hits[l] += truth[l] == place[l];
+  }
+}
+
 #undef EACH
