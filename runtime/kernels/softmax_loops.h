@@ -269,24 +269,27 @@ static void FN(cross_entropy_lanes_backward)(int64_t rows, int64_t n, const void
   }
 }
 
+/* Places are numbers of the scores' type, so that all of it is in vectors of one width. */
 static void FN(hits_lanes)(int64_t rows, int64_t n, const void *x, int64_t row_stride, int64_t column_stride,
                            const int64_t *truth, int64_t *hits) {
   const T *in = x;
+  T right[PERI_LANES] = {0};
   for (int64_t r = 0; r < rows; r++, in += row_stride, truth += PERI_LANES) {
-    T best[PERI_LANES];
-    int64_t place[PERI_LANES];
-    memcpy(best, in, sizeof best);
+    T best[PERI_LANES], place[PERI_LANES];
+    EACH(l) best[l] = in[l];
     EACH(l) place[l] = 1;
     for (int64_t j = 1; j < n; j++) {
-      const T *values = in + j * column_stride;
+      const T *values = in + j * column_stride, number = (T)(j + 1);
       EACH(l) {
-        const bool larger = (values[l] > best[l]) | ((values[l] != values[l]) & (best[l] == best[l]));
-        place[l] = larger ? j + 1 : place[l];
-        best[l] = larger ? values[l] : best[l];
+        const T value = values[l];
+        const T finite = value > best[l] ? number : place[l];
+        place[l] = (value != value) & (best[l] == best[l]) ? number : finite;
+        best[l] = value > best[l] || value != value ? value : best[l];
       }
     }
-    EACH(l) hits[l] += truth[l] == place[l];
+    EACH(l) right[l] += (T)(int32_t)truth[l] == place[l] ? (T)1 : (T)0;
   }
+  EACH(l) hits[l] += (int64_t)right[l];
 }
 
 #undef EACH
