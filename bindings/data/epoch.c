@@ -95,12 +95,14 @@ static bool begin(data_epoch *e, peri_context *context, data_batches *batches, i
 }
 
 bool data_may_follow(const data_epoch *e) {
-  return e->ahead > 0 && e->done_n < DATA_AHEAD && e->sums.loss - e->sums.loss == 0;
+  return e->ahead > 0 && e->done_n < e->done_room && e->sums.loss - e->sums.loss == 0;
 }
 
 peri_status data_follow(data_epoch *e) {
   PERI_TRY(data_begin_epoch(e->loader));
-  e->done[e->done_n++] = e->sums;
+  const double sums[DATA_SUMS] = {e->sums.loss, e->sums.right, e->sums.squares, e->sums.rows};
+  for (int i = 0; i < DATA_SUMS; i++) e->done[i * e->done_room + e->done_n] = sums[i];
+  e->done_n++;
   e->sums = (data_sums){0};
   e->batch = e->rows = 0;
   e->ahead--;

@@ -10,7 +10,6 @@
 #define DATA_SHAPES 2 /* of mini-batches: whole ones, and the last */
 #define DATA_KNOWN  8
 #define DATA_LOOKS  16 /* steps between two looks at the clock */
-#define DATA_AHEAD  32 /* epochs that a run may begin by itself */
 
 /* Mini-batches as one thread has them, for whatever training it works for: x and y of each shape. */
 typedef struct data_batches {
@@ -38,6 +37,7 @@ typedef enum data_said {
 typedef struct data_sums {
   double loss, right, squares, rows;
 } data_sums;
+#define DATA_SUMS 4
 
 typedef struct data_epoch {
   data_loader *loader;
@@ -50,8 +50,8 @@ typedef struct data_epoch {
   data_sums sums;
   /* epochs that may follow without the script, and the sums of those that are through since it came by */
   int64_t ahead;
-  int done_n;
-  data_sums done[DATA_AHEAD];
+  int64_t done_n, done_room;
+  double *done;              /* DATA_SUMS x done_room: of each epoch a column */
   int64_t group, group_rows; /* of the step that is under way */
   /* the mini-batch that is under way */
   bool running;

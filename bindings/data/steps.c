@@ -54,20 +54,12 @@ void steps_read_epoch(lua_State *L, data_epoch *e, int at, int how) {
                         .rows = field(L, sums, "rows")};
   lua_pop(L, 1);
   e->ahead = (int64_t)field(L, at, "ahead");
-}
-
-/* The sums of epochs that are through, at the end of the list `done`: four numbers for each. */
-static void write_done(lua_State *L, const data_epoch *e, int at) {
-  steps_set_whole(L, at, "ahead", (double)e->ahead);
+  e->done_n = (int64_t)field(L, at, "done_n");
   lua_getfield(L, at, "done");
-  const int done = lua_gettop(L);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, done);
-  for (int i = 0; i < e->done_n; i++) {
-    const double numbers[] = {e->done[i].loss, e->done[i].right, e->done[i].squares, e->done[i].rows};
-    for (size_t k = 0; k < PERI_COUNT(numbers); k++) {
-      lua_pushnumber(L, numbers[k]);
-      lua_rawseti(L, done, ++n);
-    }
+  const peri_tensor *done = bind_to_tensor(L, bind_here(L), -1);
+  if (done != NULL) {
+    e->done = (double *)(void *)done->data;
+    e->done_room = done->layout.shape[1];
   }
   lua_pop(L, 1);
 }
@@ -88,7 +80,9 @@ void steps_write_epoch(lua_State *L, const data_epoch *e, int at) {
   steps_set_number(L, sums, "squares", e->sums.squares);
   steps_set_whole(L, sums, "rows", e->sums.rows);
   lua_pop(L, 1);
-  if (e->done_n > 0) write_done(L, e, at);
+  if (e->done == NULL) return;
+  steps_set_whole(L, at, "ahead", (double)e->ahead);
+  steps_set_whole(L, at, "done_n", (double)e->done_n);
 }
 
 /* ---- plans ---- */
@@ -196,8 +190,9 @@ enum { REPLAY = 1, LOADER, AT, HOW, SECONDS };
 /* epoch(replay, loader, at, how, seconds) -> "end", "on" (when the seconds are over, between two steps), or the loss
  * that is not finite. at: batch, rows, batches, steps and sums of the epoch that is under way (`begin`); how:
  * accumulate, measures, classes, by_rows; at.ahead (nil: 0) is how many epochs may follow, and the sums of those that
- * are through are added to the list at.done (loss, right, squares, rows). The replay's step is f(x, y, first, last,
- * rows) -> loss, scores or the sum of squared errors. Without seconds: the next mini-batch alone, by the step itself.
+ * are through become columns of at.done (float64, loss, right, squares, rows), of which at.done_n are filled. The
+ * replay's step is f(x, y, first, last, rows) -> loss, scores or the sum of squared errors. Without seconds: the next
+ * mini-batch alone, by the step itself.
  */
 static int make_epoch(lua_State *L) {
   bind_state *S = bind_here(L);
