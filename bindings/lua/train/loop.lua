@@ -248,8 +248,20 @@ end
 
 local SLICE = 0.1 -- seconds between two looks at the line of progress
 
+-- The first steps, which nothing replays: how.eager makes gradients, without which nothing can be recorded, and where
+-- other trainings are to take part, the next one is recorded.
+local function go_first(job, replay, loader, at, how)
+  how.begun = true
+  local said = "on"
+  if how.eager then said = internal.steps.epoch(how.eager, loader, at, how) end
+  if job.side and said == "on" then said = internal.steps.epoch(replay, loader, at, how) end
+  return said
+end
+
 -- An epoch, or a slice of it: beside those of other trainings where there are any (together.lua).
 local function go(job, replay, loader, at, how)
+  local first = how.begun or go_first(job, replay, loader, at, how)
+  if first ~= "on" and first ~= true then return first end
   if not job.side then return internal.steps.epoch(replay, loader, at, how, SLICE) end
   local side = job.side
   side.replay, side.loader, side.at, side.how = replay, loader, at, how
@@ -301,9 +313,12 @@ local function run_quietly(job, line, result)
   job.model:train()
   begin_epoch(job)
   internal.steps.begin(job.source.loader)
-  job.replay = job.replay or internal.steps.new(step_of(job))
-  job.how = job.how or { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
-    by_rows = not job.sums_rows }
+  if not job.replay then
+    local one_step = step_of(job)
+    job.replay = internal.steps.new(one_step)
+    job.how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
+      by_rows = not job.sums_rows, eager = one_step }
+  end
   local said
   repeat
     said = go(job, job.replay, job.source.loader, at, job.how)
