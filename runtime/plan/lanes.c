@@ -33,7 +33,7 @@ static void move_optimizers(peri_lanes *lanes, int lane, bool out) {
     const lane_optimizer *o = lanes->actions[i].optimizer;
     if (o == NULL) continue;
     for (int64_t s = 0; s < o->optimizers[lane]->n; s++) {
-      const peri_optimizer_lanes *p = &o->slots[s];
+      const peri_optimizer_lanes *p = &o->abreast.slots[s];
       for (int b = 0; b < PERI_UPDATE_BUFFERS; b++) {
         if (p->buffers[b] == NULL) continue;
         peri_tensor *buffer = o->optimizers[lane]->slots[s].buffers[b];
@@ -65,6 +65,9 @@ void peri_lanes_load(peri_lanes *lanes) {
       if (own->kept) move(own->dtype, own->numel, own->data, l, plan->buffers[i]->held->storage->data, false);
     }
     move_optimizers(lanes, l, false);
+  }
+  for (int i = 0; i < lanes->plans[0]->actions_n; i++) {
+    if (lanes->actions[i].optimizer != NULL) peri_optimizers_compare(&lanes->actions[i].optimizer->abreast);
   }
 }
 
@@ -121,8 +124,7 @@ static void set_gradient(const peri_context *context, const peri_action *action,
 
 static void run_act(peri_lanes *lanes, const peri_action *action, const lane_action *own) {
   if (own->optimizer != NULL) {
-    peri_optimizers_step_lanes(lanes->n, own->optimizer->optimizers, lanes->stopped, own->optimizer->slots,
-                               lanes->scratch);
+    peri_optimizers_step_lanes(&own->optimizer->abreast, lanes->stopped, lanes->scratch);
     return;
   }
   const peri_tensor *g = action->act.zeroed->grad;

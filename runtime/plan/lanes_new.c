@@ -205,11 +205,13 @@ static peri_status open_optimizer(peri_lanes *lanes, int at, lane_action *own, b
   const peri_optimizer *first = o->optimizers[0];
   int64_t largest = 0;
   o->n = first->n;
-  o->slots = room(lanes, (size_t)first->n * sizeof *o->slots);
-  if (o->slots == NULL) return PERI_ERR_MEMORY;
+  o->abreast = (peri_optimizers_abreast){.n = lanes->n, .optimizers = o->optimizers};
+  o->abreast.slots = room(lanes, (size_t)first->n * sizeof *o->abreast.slots);
+  o->abreast.same = room(lanes, (size_t)first->groups_n * sizeof *o->abreast.same);
+  if (o->abreast.slots == NULL || o->abreast.same == NULL) return PERI_ERR_MEMORY;
   for (int64_t i = 0; i < first->n && *fits; i++) {
     const peri_optimizer_slot *slot = &first->slots[i];
-    peri_optimizer_lanes *p = &o->slots[i];
+    peri_optimizer_lanes *p = &o->abreast.slots[i];
     *p = (peri_optimizer_lanes){.numel = slot->parameter->layout.numel, .dtype = slot->parameter->layout.dtype};
     if (slot->parameter->grad == NULL) continue;
     p->parameter = values_of(lanes, slot->parameter, true);
@@ -323,7 +325,7 @@ static bool holds(const lane_optimizer *o, int n) {
   for (int l = 1; l < n && same; l++) same = peri_optimizers_alike(first, o->optimizers[l]);
   for (int64_t i = 0; i < o->n && same; i++) {
     for (int b = 0; b < PERI_UPDATE_BUFFERS && first->slots[i].parameter->grad != NULL; b++)
-      same = same && (first->slots[i].buffers[b] == NULL) == (o->slots[i].buffers[b] == NULL);
+      same = same && (first->slots[i].buffers[b] == NULL) == (o->abreast.slots[i].buffers[b] == NULL);
   }
   return same;
 }

@@ -26,7 +26,7 @@ typedef struct lane_action {
 typedef struct lane_optimizer {
   int64_t n; /* slots of each */
   peri_optimizer *optimizers[PERI_LANES];
-  peri_optimizer_lanes *slots;
+  peri_optimizers_abreast abreast;
 } lane_optimizer;
 
 typedef struct lane_chunk {
