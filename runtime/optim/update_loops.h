@@ -77,7 +77,11 @@ LOOPS(sgd, sgd_change, sgd_numbers)
 /* b = keep b + take d (at first: d), p -= lr b, or in Nesterov's form p -= lr (d + keep b); d = s g + decay p. Numbers:
  * lr, decay, keep, take, s. */
 static PERI_ALWAYS_INLINE void FN(momentum_numbers)(const double *c, T *k, int step) {
-  for (int j = 0; j < 5; j++) k[j * step] = (T)c[j];
+  k[0] = (T)c[0];
+  k[step] = (T)c[1];
+  k[2 * step] = (T)c[2];
+  k[3 * step] = (T)c[3];
+  k[4 * step] = (T)c[4];
 }
 static PERI_ALWAYS_INLINE void FN(momentum_at)(AT(), bool first, bool nesterov) {
   T d = K(4) * g[i] + K(1) * p[i];
@@ -100,7 +104,14 @@ MOMENTUM(first_nesterov, true, true)
  * with d = s g + decay p; AMSGrad takes the largest v so far. Numbers: rate, decay, shrink, beta1, beta2, eps, root, s,
  * 1 - beta1, 1 - beta2. */
 static PERI_ALWAYS_INLINE void FN(adam_numbers)(const double *c, T *k, int step) {
-  for (int j = 0; j < 8; j++) k[j * step] = (T)c[j];
+  k[0] = (T)c[0];
+  k[step] = (T)c[1];
+  k[2 * step] = (T)c[2];
+  k[3 * step] = (T)c[3];
+  k[4 * step] = (T)c[4];
+  k[5 * step] = (T)c[5];
+  k[6 * step] = (T)c[6];
+  k[7 * step] = (T)c[7];
   k[8 * step] = (T)(1 - c[3]);
   k[9 * step] = (T)(1 - c[4]);
 }
