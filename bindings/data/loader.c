@@ -192,34 +192,46 @@ peri_status data_take_rows(const loader *l, peri_context *context, int i, peri_t
   return PERI_OK;
 }
 
-#define TAKE(T)                                                                                                        \
-  for (int64_t r = 0; r < count; r++) {                                                                                \
-    const T *rows[PERI_LANES];                                                                                         \
-    for (int k = 0; k < PERI_LANES; k++) {                                                                             \
-      const loader *own = l[k < n ? k : 0];                                                                            \
-      const int64_t at = own->next + r;                                                                                \
-      rows[k] = (const T *)(const void *)own->tensor[i]->data + (own->shuffle ? own->order[at] : at) * width;          \
+/* Rows of one lane, each of `width` numbers. */
+#define TAKE(T, width)                                                                                                 \
+  do {                                                                                                                 \
+    const T *from = rows;                                                                                              \
+    T *out = (T *)into + lane;                                                                                         \
+    for (int64_t r = 0; r < count; r++) {                                                                              \
+      const T *row = from + (order != NULL ? order[r] : r) * (width);                                                  \
+      for (int64_t j = 0; j < (width); j++, out += PERI_LANES) *out = row[j];                                          \
     }                                                                                                                  \
-    for (int64_t j = 0; j < width; j++) {                                                                              \
-      T *out = (T *)into + (r * width + j) * PERI_LANES;                                                               \
-      for (int k = 0; k < PERI_LANES; k++) out[k] = rows[k][j];                                                        \
-    }                                                                                                                  \
-  }
-void data_take_rows_in_lanes(int n, loader *const *l, int i, void *into) {
-  const peri_layout *x = &l[0]->tensor[i]->layout;
-  const int64_t count = data_rows_ahead(l[0]), width = x->numel / l[0]->n;
-  switch (peri_dtype_size(x->dtype)) {
-  case 8:
-    TAKE(int64_t)
-    break;
-  case 4:
-    TAKE(int32_t)
-    break;
-  default:
-    TAKE(char)
+  } while (0)
+
+static void take_lane(size_t size, int64_t width, int64_t count, const void *rows, const int64_t *order, int lane,
+                      void *into) {
+  if (size == 4 && width == 2) {
+    TAKE(int32_t, 2);
+  } else if (size == 4) {
+    TAKE(int32_t, width);
+  } else if (size == 8 && width == 1) {
+    TAKE(int64_t, 1);
+  } else if (size == 8) {
+    TAKE(int64_t, width);
+  } else {
+    TAKE(char, width);
   }
 }
 #undef TAKE
+
+void data_take_rows_in_lanes(int n, loader *const *l, int i, void *into) {
+  const peri_layout *x = &l[0]->tensor[i]->layout;
+  const int64_t count = data_rows_ahead(l[0]), width = x->numel / l[0]->n;
+  const size_t size = peri_dtype_size(x->dtype);
+  for (int lane = 0; lane < PERI_LANES; lane++) {
+    const loader *own = l[lane < n ? lane : 0];
+    const char *rows = own->tensor[i]->data;
+    if (own->shuffle)
+      take_lane(size, width, count, rows, own->order + own->next, lane, into);
+    else
+      take_lane(size, width, count, rows + (size_t)(own->next * width) * size, NULL, lane, into);
+  }
+}
 
 bool data_all_accepted(const loader *l, const peri_plan *plan) { return peri_plan_accepts_rows(plan, l->tensor); }
 
