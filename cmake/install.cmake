@@ -28,7 +28,7 @@ if(PERILUNE_LUA)
 endif()
 install(EXPORT perilune-targets NAMESPACE perilune:: DESTINATION ${package_dir})
 
-set(PACKAGE_LIBRARIES "z;cjson;pthread;m;dl")
+set(PACKAGE_LIBRARIES "z;pthread;m;dl")
 configure_package_config_file(cmake/perilune-config.cmake.in ${PROJECT_BINARY_DIR}/perilune-config.cmake
                               INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/perilune-config-version.cmake COMPATIBILITY SameMinorVersion)
