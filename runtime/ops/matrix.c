@@ -229,10 +229,10 @@ const peri_op peri_op_matmul = {
                {"transpose_b", PERI_KIND_BOOL, .optional = true, .named = true}},
     .infer = infer_matmul,
     .run = run_matmul,
-    .run_onto_zeros = run_matmul_onto_zeros,
-    .run_lanes = run_matmul_lanes,
-    .lanes_fit = product_fits_lanes,
-    .grad = grad_matmul,
+    .run_onto_zeros = PERI_FULL(run_matmul_onto_zeros),
+    .run_lanes = PERI_FULL(run_matmul_lanes),
+    .lanes_fit = PERI_FULL(product_fits_lanes),
+    .grad = PERI_FULL(grad_matmul),
     .low = -1,
     .high = 1,
     .sample = "{T(3, 4), T(4, 2)}, {T(4), T(4)}, {T(3, 4), T(4)}, {T(3), T(3, 4)}, {T(2, 3, 4), T(4, 5)}, {T(2, 1, 3, "
@@ -279,7 +279,7 @@ static peri_status infer_bmm(peri_call *call) {
       .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}},                                                    \
       .infer = infer_##dims,                                                                                           \
       .run = run_matmul,                                                                                               \
-      .grad = grad_matmul,                                                                                             \
+      .grad = PERI_FULL(grad_matmul),                                                                                  \
       .low = -1,                                                                                                       \
       .high = 1,                                                                                                       \
       .sample = samples,                                                                                               \
@@ -459,9 +459,9 @@ const peri_op peri_op_linear = {
                {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = PERI_ACTIVATIONS}},
     .infer = infer_linear,
     .run = run_linear,
-    .run_lanes = run_linear_lanes,
-    .lanes_fit = linear_fits_lanes,
-    .grad = grad_linear,
+    .run_lanes = PERI_FULL(run_linear_lanes),
+    .lanes_fit = PERI_FULL(linear_fits_lanes),
+    .grad = PERI_FULL(grad_linear),
     .low = -1,
     .high = 1,
     .sample = "{T(5, 3), T(2, 3), T(2)}, {T(5, 3), T(2, 3)}, {T(3), T(2, 3), T(2)}, {T(2, 4, 3), T(2, 3), T(2), "
