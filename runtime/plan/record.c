@@ -9,7 +9,7 @@
 
 /* ---- memory ---- */
 
-#define CHUNK ((size_t)1 << 16)
+#define CHUNK ((size_t)1 << 13)
 
 static void *no_memory(peri_plan *plan) {
   peri_refuse_recorder(&plan->recorder, "memory is short");
