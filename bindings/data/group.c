@@ -139,10 +139,12 @@ static bool follow(data_group *g) {
   bool all = true;
   say(g, DATA_ON, PERI_OK);
   for (int l = 0; l < g->n; l++) {
-    const data_epoch *e = g->epochs[l];
+    data_epoch *e = g->epochs[l];
     if (data_may_follow(e)) continue;
     all = false;
-    if (e->ahead == 0 || e->done_n == 0) g->said[l] = DATA_END;
+    if (e->ahead > 0 && e->done_n > 0) continue;
+    g->said[l] = DATA_END;
+    data_finish(e);
   }
   for (int l = 0; l < g->n && all; l++) {
     const peri_status status = data_follow(g->epochs[l]);

@@ -278,7 +278,7 @@ local AT_ONCE = 1024 -- epochs whose sums have room at a time
 local function open_ahead(job)
   local at = job.at
   at.ahead, at.done_n, at.done = job.epochs - at.epoch, 0, nil
-  if at.ahead > 0 then at.done = peri.empty(4, math.min(at.ahead, AT_ONCE), { dtype = "float64" }) end
+  if at.ahead > 0 then at.done = peri.empty(4, math.min(at.ahead + 1, AT_ONCE), { dtype = "float64" }) end
 end
 
 -- Takes in those that are through; also before an error, so that nothing is computed.
@@ -351,14 +351,6 @@ end
 
 -- ---- the whole ----
 
-local function all_finite(parameters)
-  for _, p in ipairs(parameters) do
-    local values = p:detach()
-    if not (values - values):eq(0):all() then return false end
-  end
-  return true
-end
-
 local function diverged(result, epoch, what)
   result.diverged, result.stopped = true, "diverged"
   result.note = ("diverged in epoch %d: %s (a smaller learning rate or clip_grad_norm may help)"):format(epoch, what)
@@ -409,6 +401,7 @@ local function epoch_of(job, result, line)
     ended, batch, loss = run_epoch(job, result, line)
   end
   local epoch = at.epoch
+  if idle and epoch > job.epochs then return false end -- all were taken in
   result.trained = peri.now() - job.start
   state.epoch, state.seconds = epoch, result.trained
   if ended == nil then
@@ -474,7 +467,7 @@ local function run_epochs(job, result)
   line:from(at.epoch - 1, at.rows)
   if stopper and stopper:is_enough() then result.stopped = "early_stopping" end -- when the checkpoint was written
   while not result.stopped and at.epoch <= job.epochs do epoch_of(job, result, line) end
-  if not result.diverged and not all_finite(job.parameters) then
+  if not result.diverged and not internal.steps.finite(job.parameters) then
     diverged(result, result.history.n, "parameters are no longer finite")
   end
   if result.note then line:note(result.note) end
