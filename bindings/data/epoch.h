@@ -41,6 +41,7 @@ typedef struct data_sums {
 
 typedef struct data_epoch {
   data_loader *loader;
+  peri_stream stream;              /* the default one, of a training beside others */
   bool measures, classes, by_rows; /* by_rows: losses are means of rows */
   int64_t accumulate, in_all;      /* mini-batches of a step, and of the epoch */
   data_kind known[DATA_KNOWN];

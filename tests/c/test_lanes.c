@@ -59,6 +59,12 @@ static const trial trials[] = {
      5, false, false},
     {"decays", "activation = 'tanh'", NULL, "cross_entropy", NULL, "SGD", "weight_decay", 0, 0.01, PERI_FLOAT64, 9, 3,
      4, 3, 15, false, false},
+    {"dropout", "activation = 'tanh'", "dropout", "cross_entropy", NULL, "SGD", NULL, 0, 0, PERI_FLOAT32, 10, 2, 11, 2,
+     16, false, false},
+    {"large dropout", "", "dropout", "mse_loss", NULL, "Adam", "lr", 0.001, 0.001, PERI_FLOAT64, 41, 3, 9, 2, 3, false,
+     false},
+    {"dropout diverges", "activation = 'tanh'", "dropout", "cross_entropy", NULL, "SGD", NULL, 0, 0, PERI_FLOAT32, 10,
+     2, 10, 2, 6, true, false},
     {"diverges", "activation = 'tanh'", NULL, "cross_entropy", NULL, "SGD", "lr", 0.1, 0.1, PERI_FLOAT32, 10, 2, 10, 2,
      6, true, false},
 };
@@ -149,6 +155,7 @@ static void step(peri_context *context, const trial *t, network *net, peri_tenso
 
 /* The first step makes the gradients, the second is recorded. */
 static void record(peri_context *context, const trial *t, int lane, network *net) {
+  context->stream = (peri_stream){.seed = 3 + (uint64_t)lane};
   for (int i = 0; i < 2; i++) {
     peri_tensor *results[2];
     take_rows(context, t, lane, i, net);
@@ -216,6 +223,7 @@ static void run_trial(const trial *t) {
   network alone[PERI_LANES], together[PERI_LANES];
   peri_plan *plans[PERI_LANES];
   peri_lanes *lanes = NULL;
+  peri_stream streams[PERI_LANES];
   uint32_t stopped = 0;
   for (int l = 0; l < t->lanes; l++) {
     open_network(context, t, l, &alone[l]);
@@ -223,9 +231,11 @@ static void run_trial(const trial *t) {
     record(context, t, l, &alone[l]);
     record(context, t, l, &together[l]);
     plans[l] = together[l].plan;
+    streams[l] = context->stream;
   }
   PERI_CHECK(peri_lanes_new(context, t->lanes, plans, &lanes) == PERI_OK, "%s", peri_message(context));
   PERI_CHECK(lanes != NULL, "%s does not run in lanes", t->name);
+  if (lanes != NULL) memcpy(peri_lanes_streams(lanes), streams, (size_t)t->lanes * sizeof *streams);
   for (int s = 2; s < STEPS && lanes != NULL; s++) {
     peri_tensor *given[PERI_LANES][2], *const *arguments[PERI_LANES];
     if (s != 3) peri_lanes_load(lanes); /* two steps go on without the tensors */
@@ -234,8 +244,10 @@ static void run_trial(const trial *t) {
       take_rows(context, t, l, s, &together[l]);
       given[l][0] = together[l].x, given[l][1] = together[l].y;
       arguments[l] = given[l];
+      context->stream = streams[l];
       PERI_CHECK(peri_plan_run(alone[l].plan, (peri_tensor *[]){alone[l].x, alone[l].y}, NULL) == PERI_OK, "%s",
                  peri_message(context));
+      streams[l] = context->stream;
     }
     if (s == 2) put_in_lanes(lanes, t->lanes, given);
     PERI_CHECK(peri_lanes_run(lanes, s % 2 ? context : other, s == 2 ? NULL : arguments, &stopped) == PERI_OK, "%s",
@@ -245,6 +257,7 @@ static void run_trial(const trial *t) {
         PERI_CHECK(same_bits(peri_plan_result(alone[l].plan, i), peri_lanes_result(lanes, l, i)) || (stopped >> l & 1),
                    "%s: result %d of lane %d in step %d", t->name, i, l, s);
       PERI_CHECK(peri_plan_stopped(alone[l].plan) == (stopped >> l & 1), "%s: lane %d stops", t->name, l);
+      PERI_CHECK(peri_lanes_streams(lanes)[l].block == streams[l].block, "%s: the stream of lane %d", t->name, l);
     }
     if (s != 2) peri_lanes_store(lanes);
     for (int l = 0; l < t->lanes && s != 2; l++) compare(t, l, &alone[l], &together[l]);
@@ -312,6 +325,7 @@ static void close_frame(peri_call *call, int params) {
 static void run_row(peri_context *context, const peri_op *op) {
   peri_tensor *args[PERI_MAX_PARAMS][PERI_LANES] = {{0}}, *wide[PERI_MAX_PARAMS] = {0},
               *y[PERI_MAX_OUTPUTS][PERI_LANES];
+  peri_stream streams[PERI_LANES], behind[PERI_LANES]; /* of random rows */
   peri_call call, first;
   const int params = peri_op_params(op);
   peri_dtype dtype = PERI_FLOAT32;
@@ -332,7 +346,10 @@ static void run_row(peri_context *context, const peri_op *op) {
       PERI_CHECK(peri_tensor_empty(context, &call.outputs[k].layout, &y[k][l]) == PERI_OK, "memory");
       call.outputs[k].tensor = y[k][l];
     }
+    peri_stream stream = streams[l] = (peri_stream){.seed = 5 + (uint64_t)l, .block = 9 * (uint64_t)l};
+    call.stream = &stream;
     PERI_CHECK(op->run(&call) == PERI_OK, "%s: %s", op->name, peri_message(context));
+    behind[l] = stream;
     peri_free(context, workspace, call.workspace_bytes);
   }
   first.outputs = first.few_outputs;
@@ -349,6 +366,7 @@ static void run_row(peri_context *context, const peri_op *op) {
     memset(first.outputs[k].tensor->data, 1,
            (size_t)first.outputs[k].tensor->layout.numel * peri_dtype_size(first.outputs[k].tensor->layout.dtype));
   }
+  first.stream = streams;
   PERI_CHECK(op->run_lanes(&first) == PERI_OK, "%s: %s", op->name, peri_message(context));
   for (int k = 0; k < op->outputs; k++) {
     for (int l = 0; l < PERI_LANES; l++) {
@@ -357,6 +375,7 @@ static void run_row(peri_context *context, const peri_op *op) {
       lane.layout.numel /= PERI_LANES;
       lane.data += (size_t)l * peri_dtype_size(lane.layout.dtype);
       PERI_CHECK(same_bits(y[k][l], &lane), "%s: output %d of lane %d", op->name, k, l);
+      PERI_CHECK(streams[l].block == behind[l].block, "%s: the stream of lane %d", op->name, l);
       peri_tensor_release(&y[k][l]);
     }
     peri_tensor_release(&first.outputs[k].tensor);
