@@ -2,21 +2,24 @@
 local peri, internal, progress, measures, watch, checkpoint, history = ...
 local fail, describe = internal.check.fail, internal.check.describe
 
--- The mode of each module, so that what training and predicting do to it can be undone; containers come after what they
--- hold, and set its mode too.
+-- Each module and its mode, so that what training and predicting do to it can be undone; containers come after what
+-- they hold, and set its mode too.
 local function modes_of(model)
   local modes = {}
   if type(model) == "userdata" then
-    peri.nn.Module.apply(model, function(m) modes[#modes + 1] = { m, m.training } end)
+    peri.nn.Module.apply(model, function(m)
+      local n = #modes
+      modes[n + 1], modes[n + 2] = m, m.training
+    end)
   elseif type(rawget(model, "training")) == "boolean" then
-    modes[1] = { model, model.training }
+    modes[1], modes[2] = model, model.training
   end
   return modes
 end
 
 local function restore(modes)
-  for i = #modes, 1, -1 do
-    local m, training = modes[i][1], modes[i][2]
+  for i = #modes, 2, -2 do
+    local m, training = modes[i - 1], modes[i]
     if m.training ~= training then
       if training then m:train() else m:eval() end
     end
