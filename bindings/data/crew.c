@@ -228,11 +228,11 @@ static void read_member(lua_State *L, bind_state *S, crew *c, int i) {
   lua_getfield(L, entry, "loader");
   lua_getfield(L, entry, "at");
   lua_getfield(L, entry, "how");
-  *m = (member){.said = DATA_ON, .epoch.loader = data_plain_loader(L, S, entry + ITS_LOADER, 2)};
+  *m = (member){.said = DATA_ON};
   lua_getfield(L, entry, "seed");
   lua_getfield(L, entry, "block");
   m->epoch.stream = (peri_stream){(uint64_t)lua_tointeger(L, -2), (uint64_t)lua_tointeger(L, -1)};
-  steps_read_epoch(L, &m->epoch, entry + ITS_AT, entry + ITS_HOW);
+  steps_read_epoch(L, S, &m->epoch, entry + ITS_LOADER, entry + ITS_AT, entry + ITS_HOW);
   steps_know_all(L, S, entry + ITS_REPLAY, &m->epoch);
   lua_settop(L, top);
 }

@@ -5,7 +5,8 @@
 static double number_of(const peri_tensor *x) { return peri_load_number(x->layout.dtype, x->data); }
 
 void data_release_batches(data_batches *batches) {
-  for (int i = 0; i < 2 * DATA_SHAPES; i++) peri_tensor_release(&batches->tensors[i / 2][i % 2]);
+  for (int i = 0; i < DATA_MOST * DATA_SHAPES; i++)
+    peri_tensor_release(&batches->tensors[i / DATA_MOST][i % DATA_MOST]);
 }
 
 /* ---- kinds of mini-batches ---- */
@@ -39,16 +40,17 @@ double data_second(const data_epoch *e, const peri_tensor *second, const peri_te
                                      .column_stride = second->layout.strides[1],
                                      .truth = (const int64_t *)(const void *)y->data,
                                      .truth_stride = y->layout.strides[0]};
-  return peri_measure_hits(&given, NULL);
+  return peri_measure_hits(&given, e->tensors == DATA_MOST ? e->weights : NULL);
 }
 
 void data_count_batch(data_epoch *e, const data_kind *kind, double loss, double second) {
   e->last = loss;
   if (loss - loss != 0) return;
   if (e->measures) {
+    const double rows = e->tensors == DATA_MOST ? e->weight : (double)kind->count;
     *(e->classes ? &e->sums.right : &e->sums.squares) += second;
-    e->sums.loss += e->by_rows ? loss * (double)kind->count : loss;
-    e->sums.rows += (double)kind->count;
+    e->sums.loss += e->by_rows ? loss * rows : loss;
+    e->sums.rows += rows;
   }
   e->batches++;
   e->group++;
@@ -56,6 +58,11 @@ void data_count_batch(data_epoch *e, const data_kind *kind, double loss, double 
   if (!kind->last) return;
   e->steps++;
   e->group = e->group_rows = 0;
+}
+
+void data_note_weights(data_epoch *e, const peri_tensor *sum, const peri_tensor *weights) {
+  e->weight = number_of(sum);
+  e->weights = (const double *)(const void *)weights->data;
 }
 
 void data_pass_batch(data_epoch *e, const data_kind *kind) {
@@ -73,7 +80,7 @@ static peri_tensor **room_for(data_batches *batches, int64_t count) {
 
 static peri_status gather(data_epoch *e, peri_context *context, data_batches *batches, int64_t count) {
   peri_tensor **room = room_for(batches, count);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < e->tensors; i++) {
     PERI_TRY(data_take_rows(e->loader, context, i, &room[i]));
     e->arguments[i] = room[i];
   }
@@ -138,6 +145,7 @@ data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, d
     if (e->running && e->status == PERI_OK) {
       const peri_plan *plan = e->kind.plan;
       e->running = false;
+      if (e->tensors == DATA_MOST) data_note_weights(e, peri_plan_result(plan, 2), peri_plan_result(plan, 3));
       made = true;
       data_count_batch(e, &e->kind, number_of(peri_plan_result(plan, 0)),
                        data_second(e, peri_plan_result(plan, 1), e->arguments[1]));

@@ -11,9 +11,11 @@
 #define DATA_KNOWN  8
 #define DATA_LOOKS  16 /* steps between two looks at the clock */
 
-/* Mini-batches as one thread has them, for whatever training it works for: x and y of each shape. */
+#define DATA_MOST 3 /* tensors of a mini-batch: x, y, and perhaps weights of rows */
+
+/* Mini-batches as one thread has them, for whatever training it works for: the tensors of each shape. */
 typedef struct data_batches {
-  peri_tensor *tensors[DATA_SHAPES][2];
+  peri_tensor *tensors[DATA_SHAPES][DATA_MOST];
 } data_batches;
 
 /* Which step a mini-batch is for: so many rows, first or last of a step of the optimizer; rows: of all mini-batches of
@@ -42,6 +44,7 @@ typedef struct data_sums {
 typedef struct data_epoch {
   data_loader *loader;
   peri_stream stream;              /* the default one, of a training beside others */
+  int tensors;                     /* of a mini-batch; 3: rows have weights, and what follows counts these */
   bool measures, classes, by_rows; /* by_rows: losses are means of rows */
   int64_t accumulate, in_all;      /* mini-batches of a step, and of the epoch */
   data_kind known[DATA_KNOWN];
@@ -57,8 +60,10 @@ typedef struct data_epoch {
   /* the mini-batch that is under way */
   bool running;
   data_kind kind;
-  peri_tensor *arguments[2];
-  double last; /* its loss */
+  peri_tensor *arguments[DATA_MOST];
+  double last;           /* its loss */
+  double weight;         /* the sum of its weights */
+  const double *weights; /* of its rows, or NULL */
   peri_status status;
 } data_epoch;
 
@@ -80,6 +85,8 @@ const data_kind *data_find_kind(const data_epoch *e, const data_kind *wanted);
 void data_count_batch(data_epoch *e, const data_kind *kind, double loss, double second);
 /* That number, from what the step gives second, and the rows' classes. */
 double data_second(const data_epoch *e, const peri_tensor *second, const peri_tensor *y);
+/* Before both, where rows have weights: what the step gives behind it, their sum and themselves as float64. */
+void data_note_weights(data_epoch *e, const peri_tensor *sum, const peri_tensor *weights);
 /* Goes on behind the next mini-batch, whose step begins. */
 void data_pass_batch(data_epoch *e, const data_kind *kind);
 void data_release_batches(data_batches *batches);

@@ -20,7 +20,7 @@ static bool in_step(const data_epoch *a, const data_epoch *b) {
 }
 
 bool data_like(const data_epoch *a, const data_epoch *b) {
-  bool like = in_step(a, b) && a->known_n > 0;
+  bool like = in_step(a, b) && a->known_n > 0 && a->tensors < DATA_MOST && b->tensors < DATA_MOST;
   for (int i = 0; i < a->known_n && like; i++)
     like = peri_plan_steps(a->known[i].plan) == peri_plan_steps(b->known[i].plan) &&
            peri_plan_bytes(a->known[i].plan) == peri_plan_bytes(b->known[i].plan);

@@ -33,8 +33,10 @@ void steps_set_number(lua_State *L, int index, const char *name, double value) {
   lua_setfield(L, index, name);
 }
 
-/* Of the tables `at` and `how`. */
-void steps_read_epoch(lua_State *L, data_epoch *e, int at, int how) {
+/* Of the tables `at` and `how`, and the loader. */
+void steps_read_epoch(lua_State *L, bind_state *S, data_epoch *e, int loader, int at, int how) {
+  e->tensors = flag(L, how, "weighted") ? DATA_MOST : DATA_MOST - 1;
+  e->loader = data_plain_loader(L, S, loader, e->tensors);
   e->accumulate = (int64_t)field(L, how, "accumulate");
   e->measures = flag(L, how, "measures");
   e->classes = flag(L, how, "classes");
@@ -75,10 +77,12 @@ void steps_write_epoch(lua_State *L, const data_epoch *e, int at) {
   }
   lua_getfield(L, at, "sums");
   const int sums = lua_gettop(L);
+  void (*const set)(lua_State *, int, const char *, double) =
+      e->tensors == DATA_MOST ? steps_set_number : steps_set_whole;
   steps_set_number(L, sums, "loss", e->sums.loss);
-  steps_set_whole(L, sums, "right", e->sums.right);
+  set(L, sums, "right", e->sums.right);
   steps_set_number(L, sums, "squares", e->sums.squares);
-  steps_set_whole(L, sums, "rows", e->sums.rows);
+  set(L, sums, "rows", e->sums.rows);
   lua_pop(L, 1);
   if (e->done == NULL) return;
   steps_set_whole(L, at, "ahead", (double)e->ahead);
@@ -87,7 +91,7 @@ void steps_write_epoch(lua_State *L, const data_epoch *e, int at) {
 
 /* ---- plans ---- */
 
-/* What a step is called with behind x and y. */
+/* What a step is called with behind its tensors. */
 static void push_kind(lua_State *L, const data_epoch *e, const data_kind *kind) {
   lua_pushboolean(L, kind->first);
   lua_pushboolean(L, kind->last);
@@ -96,12 +100,12 @@ static void push_kind(lua_State *L, const data_epoch *e, const data_kind *kind) 
 
 /* Looks for the plan of a kind that is not known yet; whether there is one. */
 static bool know(lua_State *L, bind_state *S, int replay, data_epoch *e, data_kind kind) {
-  peri_layout layouts[2];
+  peri_layout layouts[DATA_MOST];
   if (data_find_kind(e, &kind) != NULL) return true;
   const int top = lua_gettop(L);
-  for (int i = 0; i < 2; i++) data_layout_rows(e->loader, i, kind.count, &layouts[i]);
+  for (int i = 0; i < e->tensors; i++) data_layout_rows(e->loader, i, kind.count, &layouts[i]);
   push_kind(L, e, &kind);
-  kind.plan = bind_replay_find(L, S, replay, 2, layouts, top + 1);
+  kind.plan = bind_replay_find(L, S, replay, e->tensors, layouts, top + 1);
   lua_settop(L, top);
   if (kind.plan == NULL) return false;
   kind.accepts = data_all_accepted(e->loader, kind.plan);
@@ -135,20 +139,20 @@ void steps_know_all(lua_State *L, bind_state *S, int replay, data_epoch *e) {
 static data_said call_step(lua_State *L, bind_state *S, int replay, int at, data_epoch *e) {
   const int top = lua_gettop(L);
   const data_kind kind = data_next_kind(e, data_rows_ahead(e->loader));
-  peri_tensor **handles[2];
   e->known_n = 0;
   lua_pushvalue(L, replay);
-  for (int i = 0; i < 2; i++) {
-    handles[i] = bind_new_tensor(L, S);
-    BIND_TRY(L, S, data_take_rows(e->loader, S->context, i, handles[i]));
+  for (int i = 0; i < e->tensors; i++) {
+    peri_tensor **handle = bind_new_tensor(L, S);
+    BIND_TRY(L, S, data_take_rows(e->loader, S->context, i, handle));
   }
-  lua_pushvalue(L, -1); /* y stays */
+  lua_pushvalue(L, top + 3); /* y stays */
   lua_insert(L, top + 1);
   data_pass_batch(e, &kind);
   steps_write_epoch(L, e, at);
   push_kind(L, e, &kind);
-  lua_call(L, 5, LUA_MULTRET);
+  lua_call(L, e->tensors + 3, LUA_MULTRET);
   const peri_tensor *loss = bind_to_tensor(L, S, top + 2);
+  if (e->tensors == DATA_MOST) data_note_weights(e, bind_to_tensor(L, S, top + 4), bind_to_tensor(L, S, top + 5));
   data_count_batch(e, &kind, peri_load_number(loss->layout.dtype, loss->data),
                    data_second(e, bind_to_tensor(L, S, top + 3), bind_to_tensor(L, S, top + 1)));
   lua_settop(L, top);
@@ -189,18 +193,19 @@ enum { REPLAY = 1, LOADER, AT, HOW, SECONDS };
 
 /* epoch(replay, loader, at, how, seconds) -> "end", "on" (when the seconds are over, between two steps), or the loss
  * that is not finite. at: batch, rows, batches, steps and sums of the epoch that is under way (`begin`); how:
- * accumulate, measures, classes, by_rows; at.ahead (nil: 0) is how many epochs may follow, and the sums of those that
- * are through become columns of at.done (float64, loss, right, squares, rows), of which at.done_n are filled. The
- * replay's step is f(x, y, first, last, rows) -> loss, scores or the sum of squared errors. Without seconds: the next
+ * accumulate, measures, classes, by_rows, weighted (of three tensors); at.ahead (nil: 0) is how many epochs may follow,
+ * and the sums of those that are through become columns of at.done (float64, loss, right, squares, rows), of which
+ * at.done_n are filled. The replay's step is f(x, y, first, last, rows) -> loss, scores or the sum of squared errors;
+ * where weighted f(x, y, w, first, last, rows) -> the same, the sum of w, w as float64. Without seconds: the next
  * mini-batch alone, by the step itself.
  */
 static int make_epoch(lua_State *L) {
   bind_state *S = bind_here(L);
   lua_settop(L, SECONDS);
   data_batches *batches = bind_push_box(L, sizeof *batches, collect_batches);
-  data_epoch e = {.loader = data_plain_loader(L, S, LOADER, 2)};
+  data_epoch e = {0};
   data_said said;
-  steps_read_epoch(L, &e, AT, HOW);
+  steps_read_epoch(L, S, &e, LOADER, AT, HOW);
   if (lua_isnil(L, SECONDS)) {
     said = data_rows_ahead(e.loader) > 0 ? call_step(L, S, REPLAY, AT, &e) : DATA_END;
   } else {
@@ -232,16 +237,16 @@ static int swap_stream(lua_State *L) {
   return 2;
 }
 
-/* begin(loader): an epoch, as the first call of a loop does */
+/* begin(loader, n): an epoch, as the first call of a loop does; of n tensors */
 static int begin(lua_State *L) {
   bind_state *S = bind_here(L);
-  BIND_TRY(L, S, data_begin_epoch(data_plain_loader(L, S, 1, 2)));
+  BIND_TRY(L, S, data_begin_epoch(data_plain_loader(L, S, 1, (int)lua_tointeger(L, 2))));
   return 0;
 }
 
-/* takes(loader) -> whether its mini-batches are x and y as they are */
+/* takes(loader, n) -> whether its mini-batches are n tensors as they are */
 static int takes(lua_State *L) {
-  lua_pushboolean(L, data_plain_loader(L, bind_here(L), 1, 2) != NULL);
+  lua_pushboolean(L, data_plain_loader(L, bind_here(L), 1, (int)lua_tointeger(L, 2)) != NULL);
   return 1;
 }
 
@@ -293,7 +298,8 @@ void bind_open_steps(lua_State *L, bind_state *S) {
   static const luaL_Reg list[] = {
       {"epoch", make_epoch}, {"begin", begin},        {"takes", takes},         {"go_on", go_on},
       {"clip", clip},        {"finite", are_finite},  {"crew", steps_new_crew}, {"together", steps_together},
-      {"fail", fail},        {"stream", swap_stream}, {"new", bind_replay_new}, {NULL, NULL}};
+      {"fail", fail},        {"stream", swap_stream}, {"new", bind_replay_new}, {"again", bind_replay_again},
+      {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);
 }

@@ -5,8 +5,8 @@
 
 #include "epoch.h"
 
-/* Of the tables `at` and `how`. */
-void steps_read_epoch(lua_State *L, data_epoch *e, int at, int how);
+/* Of the tables `at` and `how`, and the loader. */
+void steps_read_epoch(lua_State *L, bind_state *S, data_epoch *e, int loader, int at, int how);
 /* Into `at`. */
 void steps_write_epoch(lua_State *L, const data_epoch *e, int at);
 void steps_set_whole(lua_State *L, int index, const char *name, double value);

@@ -30,6 +30,11 @@ static softmax_job new_job(const peri_context *context, peri_dtype dtype, int64_
 }
 
 static peri_status run_job(peri_context *context, softmax_job *job, peri_body body) {
+  if (job->rows <= job->step) { /* without the frame */
+    PERI_TRY(peri_check_cancel(context));
+    body(job, 0);
+    return PERI_OK;
+  }
   return peri_parallel(context, (job->rows + job->step - 1) / job->step, body, job);
 }
 

@@ -53,6 +53,7 @@ typedef struct peri_param {
   int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
                 many, 0: any */
   bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  bool bools;      /* TENSOR: of bools beside others, which infer does not read */
   bool reads;      /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
   bool spread;     /* TENSORS: or one after the other, without a table */
   bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
@@ -144,6 +145,17 @@ typedef struct peri_backward {
   peri_tensor *const *supply; /* in a replay: what peri_formula_new gives, in order; else NULL */
 } peri_backward;
 
+/* ---- what is run again and again ---- */
+
+/* A call, or a gradient that a kernel makes at once, of a plan: only the elements of its tensors, and where they lie,
+ * differ from one run to the next. All that follows from the rest is noted once. */
+#define PERI_READY_BYTES 384
+typedef struct peri_ready {
+  peri_status (*run)(struct peri_ready *ready); /* needs no memory; fails where it is cancelled, and has done nothing */
+  const peri_call *call;                        /* of a call, which names its tensors and the context */
+  _Alignas(16) char note[PERI_READY_BYTES];
+} peri_ready;
+
 /* ---- rows ---- */
 
 enum {
@@ -163,6 +175,9 @@ enum {
   PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
   PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
   PERI_OP_SOURCES = 32768,    /* takes sources, too: memory that is lent in another dtype than those of operations */
+  PERI_OP_JOINS = 65536,      /* an element of the output is a function of those in its place: of contiguous operands of
+                                 one dtype, and numbers, run is a loop that allocates nothing, and any thread may run it
+                                 on a part of them (plan/join.c) */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
@@ -190,6 +205,11 @@ typedef struct peri_op {
   /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
    * gradient of zeros is to get. NULL for most. */
   peri_status (*run_onto_zeros)(peri_call *call);
+  /* Whether a call, whose outputs are there, can be made ready, and that done: run of what is ready gives the bits that
+   * run (onto_zeros: run_onto_zeros) does. The same for what grad makes at once, into the one tensor that it asks for
+   * (peri_formula_new). NULL: it cannot; that costs time alone. */
+  bool (*ready)(const peri_call *call, bool onto_zeros, peri_ready *ready);
+  bool (*grad_ready)(const peri_backward *B, peri_tensor *answer, peri_ready *ready);
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);

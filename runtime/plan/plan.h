@@ -63,12 +63,14 @@ bool peri_plan_stopped(const peri_plan *plan);
 /* ---- what a plan is made of, for printing ---- */
 typedef struct peri_plan_step {
   const char *name;
-  const char *kind; /* "operation", "gradient", "copy", "check", "act" */
-  int64_t bytes;    /* read and written */
+  const char *kind; /* "operation", "gradient", "copy", "check", "act", "joined" */
+  int joined;       /* "joined": how many of the steps that follow it stands for, else 0 */
+  int within;       /* how many places before it the joined one stands that it is part of, else 0 */
+  int64_t bytes;    /* read and written; of a part 0, as the whole says them */
   int64_t products; /* multiply-adds of a product, else 0 */
   double seconds;   /* of all timed replays */
 } peri_plan_step;
-int peri_plan_steps(const peri_plan *plan);
+int peri_plan_steps(const peri_plan *plan);       /* the parts of joined ones too, each behind the whole */
 uint64_t peri_plan_number(const peri_plan *plan); /* no two plans of a context have the same */
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i);
 size_t peri_plan_bytes(const peri_plan *plan); /* of the block that values share, and of constants */

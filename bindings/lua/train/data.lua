@@ -100,7 +100,7 @@ function data.rows(where, name, X, dtype, least)
   if X:dim() < 2 or #X < (least or 1) then
     fail("%s: %s has shape %s (expected a row for each example)", where, name, check.shape(X))
   end
-  return X:detach():to(dtype)
+  return X.dtype == dtype and not X.requires_grad and X or X:detach():to(dtype)
 end
 
 local function whole_numbers(where, name, y)

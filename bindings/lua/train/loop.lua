@@ -43,16 +43,6 @@ local function try(job, x, y)
   return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
 
--- What the model gives for X, without recording and in eval mode.
-local function predict(model, X)
-  model:eval()
-  if #X == 0 then return model(X) end
-  local parts = {}
-  measures.in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
-  return #parts == 1 and parts[1] or peri.cat(parts, 1)
-end
-local function forward(model, X) return keeping_modes(model, peri.no_grad, predict, model, X) end
-
 local function is_finite(x) return x - x == 0 end
 
 -- ---- what the script's functions are told ----
@@ -118,6 +108,46 @@ local function step(job, n)
   job.optimizer:step()
 end
 
+-- What a mini-batch does to the model, as a step that can be replayed: x and y, with weights w of rows perhaps, through
+-- model and loss, and back. It may be the first or the last of those of a step of the optimizer, which have n rows in
+-- all; no step follows a loss that is not finite. Gives the loss and the scores, or else the sum of their squared
+-- errors; of weighted rows also the sum of w, and w as float64. `both`: the loss, the scores, and that sum.
+local function step_of(job, both)
+  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
+  local averages = job.accumulate > 1 and not job.sums_rows
+  local clip_value, clip_norm, weighted = job.clip_grad_value, job.clip_grad_norm, job.weighted_loss
+  local function results(l, scores, y, w, rows)
+    local squares = not classes and (scores - y):square()
+    if squares then squares = (w and squares * w:unsqueeze(2) or squares):sum() end
+    if both and squares then return l, scores, squares end
+    if both or not w then return l, squares or scores end
+    return l, squares or scores, rows, w:to "float64"
+  end
+  return function(x, y, first, last, n, w)
+    if first then optimizer:zero_grad() end
+    local scores, rows = model(x), w and w:sum()
+    local l
+    if w then l = weighted(scores, y, w, rows) else l = loss(scores, y) end
+    local given = table.pack(results(l, scores:detach(), y, w, rows))
+    if not internal.steps.go_on(l) then return table.unpack(given, 1, given.n) end
+    if averages then (l * #y):backward() else l:backward() end
+    if last then
+      if averages then average(parameters, n) end
+      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
+      if clip_norm then internal.steps.clip(parameters, clip_norm) end
+      optimizer:step()
+    end
+    return table.unpack(given, 1, given.n)
+  end
+end
+
+-- As an epoch in one call takes it: tensors first.
+local function epoch_step_of(job)
+  local step_with = step_of(job)
+  if not job.elements then return step_with end
+  return function(x, y, w, first, last, n) return step_with(x, y, first, last, n, w) end
+end
+
 -- ---- one epoch ----
 
 -- Ends a step whose mini-batches have n rows and the loss: averages, functions, a checkpoint. False when one of the
@@ -170,12 +200,46 @@ local function batches_of(job)
   return job.source:each(at.epoch, 0)
 end
 
+local MOST_SHAPES = 12 -- of mini-batches that have plans
+
+-- Why the steps of this training cannot be replayed, or nil.
+local function reason_of(job)
+  if not job.optimizer or job.step then return "step is the script's own" end
+  if not internal.nn.plain(job.model) then return "the model is written in Lua, or has hooks" end
+  if not internal.nn.plain(job.loss) then return "the loss is written in Lua, or has hooks" end
+  if job.accumulate > 1 and job.elements then return "rows have weights and steps have several mini-batches" end
+end
+
+-- Whether a mini-batch goes by a plan. Of a source that gives any shapes only those that come again do.
+local function is_planned(job, x, y)
+  if job.check_first or job.not_replayed then return false end
+  if job.source.loader then return true end
+  local shapes = job.shapes or { n = 0 }
+  job.shapes = shapes
+  local shape = ("%s %s"):format(table.concat(x.shape, "x"), table.concat(y.shape, "x"))
+  if shapes[shape] ~= nil or shapes.n == MOST_SHAPES then
+    local known = shapes[shape]
+    shapes[shape] = known ~= nil or nil
+    return known ~= nil
+  end
+  shapes[shape], shapes.n = false, shapes.n + 1
+  return false
+end
+
+-- A mini-batch, which may be the first or the last of a step of `rows` rows, as replayed: loss, scores, squares.
+local function pass_by_plan(job, x, y, w, first, last, rows)
+  job.single = job.single or internal.steps.new(step_of(job, true))
+  local loss, scores, squares = job.single(x, y, first, last, last and job.accumulate > 1 and rows or 0, w)
+  return loss:item(), scores, squares
+end
+
 -- Runs an epoch; gives whether a function of the script has ended it, or nothing, the mini-batch and its loss that is
 -- no longer finite.
 local function run_epoch(job, result, line)
   local at, accumulate = job.at, job.accumulate
   local group, group_loss, group_rows = 0, 0, 0 -- mini-batches of the step that is under way
   job.model:train()
+  job.not_replayed = reason_of(job)
   for x, y, w in batches_of(job) do
     local count, go_on, loss = #y, true, nil
     local n = w and w:sum():item() or count
@@ -185,19 +249,24 @@ local function run_epoch(job, result, line)
       job.step(x, y, w)
       go_on = finish_step(job)
     else
-      local scores
-      if group == 0 then job.optimizer:zero_grad() end
-      loss, scores = pass(job, x, y, n, w)
+      local scores, squares
+      local last, planned = group + 1 == accumulate or at.batch == job.source.batches, is_planned(job, x, y)
+      if planned then
+        loss, scores, squares = pass_by_plan(job, x, y, w, group == 0, last, group_rows + n)
+      else
+        if group == 0 then job.optimizer:zero_grad() end
+        loss, scores = pass(job, x, y, n, w)
+      end
       if not is_finite(loss) then return nil, at.batch, loss end
       group, group_rows = group + 1, group_rows + n
       group_loss = group_loss + (job.sums_rows and loss or loss * n)
-      if group == accumulate or at.batch == job.source.batches then
-        step(job, group_rows)
+      if last then
+        if not planned then step(job, group_rows) end
         go_on = finish_step(job, group_loss, group_rows)
         group, group_loss, group_rows = 0, 0, 0
       end
       if not job.measure_train then
-        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total)
+        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total, squares)
         measures.add_metrics(job, at.sums, scores, y, n)
       end
     end
@@ -214,38 +283,14 @@ end
 
 -- ---- an epoch in one call ----
 
--- What a mini-batch does to the model, as a step that can be replayed: x and y through model and loss, and back. It may
--- be the first or the last of those of a step of the optimizer, which have n rows in all. Gives the loss, and the
--- scores or the sum of their squared errors; no step follows a loss that is not finite.
-local function step_of(job)
-  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
-  local averages = job.accumulate > 1 and not job.sums_rows
-  local clip_value, clip_norm = job.clip_grad_value, job.clip_grad_norm
-  return function(x, y, first, last, n)
-    if first then optimizer:zero_grad() end
-    local scores = model(x)
-    local l = loss(scores, y)
-    local second = scores:detach()
-    if not classes then second = (second - y):square():sum() end
-    if not internal.steps.go_on(l) then return l, second end
-    if averages then (l * #y):backward() else l:backward() end
-    if last then
-      if averages then average(parameters, n) end
-      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
-      if clip_norm then internal.steps.clip(parameters, clip_norm) end
-      optimizer:step()
-    end
-    return l, second
-  end
-end
-
 -- Whether nothing of the script's is called between mini-batches, so that they need not come by here.
 local function is_quiet(job)
   local hooks, source = job.hooks, job.source
-  return job.optimizer and not job.step and not job.ema and not job.elements
+  local tensors = job.elements and 3 or 2
+  return job.optimizer and not job.step and not job.ema and (not job.elements or job.accumulate == 1)
     and not hooks.on_batch and not hooks.on_step_begin and not hooks.on_step_end
     and not (job.checkpoint and job.checkpoint.every) and (job.measure_train or #job.metrics == 0)
-    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader)
+    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader, tensors)
     and internal.nn.plain(job.model) and internal.nn.plain(job.loss)
 end
 
@@ -315,12 +360,12 @@ local function run_quietly(job, line, result)
   local at = job.at
   job.model:train()
   begin_epoch(job)
-  internal.steps.begin(job.source.loader)
+  internal.steps.begin(job.source.loader, job.elements and 3 or 2)
   if not job.replay then
-    local one_step = step_of(job)
+    local one_step = epoch_step_of(job)
     job.replay = internal.steps.new(one_step)
     job.how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
-      by_rows = not job.sums_rows, eager = one_step }
+      by_rows = not job.sums_rows, weighted = job.elements ~= nil, eager = one_step }
   end
   local said
   repeat
@@ -485,8 +530,8 @@ end
 
 -- job: model, loss, optimizer or step, parameters, source, train {X, y, w, total, of rows that are known}, elements
 -- (for w, the loss of single elements), dev, classes, metrics, hooks, saved (a checkpoint), stream (the default one as
--- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note. What there is so
--- far stands in `so_far`, {result, job}, where it is found after an error.
+-- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note, not_replayed.
+-- What there is so far stands in `so_far`, {result, job}, where it is found after an error.
 local function trained(job, so_far)
   local result = { history = history.new(), trained = 0, diverged = false }
   so_far.result, so_far.job = result, job
@@ -502,6 +547,8 @@ local function trained(job, so_far)
   result.stopped = result.stopped or "epochs"
   bring_back(job, result)
   write_history(result)
+  local replay = job.replay or job.single
+  result.not_replayed = job.not_replayed or replay and replay.replays == 0 and replay.reason or nil
   return result
 end
 local function run(job, so_far) return keeping_modes(job.model, trained, job, so_far) end
@@ -517,5 +564,5 @@ local function unfinished(so_far, problem)
   return result
 end
 
-return { run = run, unfinished = unfinished, try = try, forward = forward, ready = ready, pass = pass,
+return { run = run, unfinished = unfinished, try = try, ready = ready, pass = pass,
   step = step, keeping_modes = keeping_modes }
