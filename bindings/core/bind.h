@@ -68,6 +68,7 @@ typedef struct bind_state {
   unsigned handles;              /* made since the last collection, or step */
   unsigned handles_at;           /* how many run the collector */
   bool young;                    /* its last step freed what was young: it is a generational one */
+  bool probed;                   /* it has found the object that was made for it to be found */
   unsigned known, known_at;      /* handles put among the known since these moved, and how many move them */
   bind_hook *hooks, *dead_hooks; /* functions of scripts that the runtime holds, and those it has let go (hooks.h) */
   struct bind_walk *walk;        /* the walk back that a script has begun, or NULL */

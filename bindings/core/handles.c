@@ -12,11 +12,12 @@
 /* Bytes in Lua up to which a whole walk is short: 0.3 ms for each MB. */
 #define SMALL_HEAP ((size_t)2 << 20)
 #define STEPS      64 /* in a cycle, if it has as many as 50 MB of small tables */
+#define YOUNG      8  /* of a generational collector where most of what is made lives on: each finds all that is young */
 /* A cycle of an incremental collector costs as much as a whole walk, which is why it begins only when there are as many
  * handles more as there are so many bytes in Lua. Once begun, Lua goes on with it by itself too. */
 #define BYTES_PER_HANDLE 128
 
-static const char handles_key;
+static const char handles_key, probe_key;
 
 /* An empty weak table for n known handles. */
 static void push_known_table(lua_State *L, int n) {
@@ -59,12 +60,38 @@ static void set_charge(lua_State *L, bind_state *S) {
   set_next(S, lua <= SMALL_HEAP ? S->full_at - live : S->young ? S->slice : (S->full_at - live) / 2, (unsigned)handles);
 }
 
-/* As many steps as bytes were made for. True when that was the last of a cycle. */
+static int collect_probe(lua_State *L) {
+  bind_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  S->probed = true;
+  return 0;
+}
+
+/* Makes an object that nobody needs. */
+static void make_probe(lua_State *L, bind_state *S) {
+  lua_newuserdatauv(L, 0, 0);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &probe_key) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushlightuserdata(L, S);
+    lua_pushcclosure(L, collect_probe, 1);
+    lua_setfield(L, -2, "__gc");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &probe_key);
+  }
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
+  S->probed = false;
+}
+
+/* As many steps as bytes were made for. True when that was the last of a cycle. A step of a generational collector is
+ * all that there is to be done: it finds what was made just before. */
 static bool step(lua_State *L, bind_state *S) {
   size_t before = S->context->in_use, grown = before > S->stepped_at ? before - S->stepped_at : 0;
+  size_t n = 1 + grown / (S->slice + 1);
   bool ended = false;
   S->young = false;
-  for (size_t n = 1 + grown / (S->slice + 1); n > 0 && !ended && !S->young; n--) {
+  make_probe(L, S);
+  for (size_t i = 0; i < n && !ended && !S->young && !(i == 1 && S->probed); i++) {
     ended = lua_gc(L, LUA_GCSTEP, 0);
     S->young = grown > 0 && S->context->in_use < before - grown / 2; /* has gone */
   }
@@ -106,7 +133,7 @@ void bind_collect(lua_State *L, bind_state *S) {
   bool running = lua_gc(L, LUA_GCISRUNNING) != 0;
   bool whole = S->context->in_use > S->full_at || (size_t)lua_gc(L, LUA_GCCOUNT) <= SMALL_HEAP / 1024;
   if (running && !whole && !short_of_memory && !step(L, S)) {
-    set_next(S, S->slice, BIND_HANDLES);
+    set_next(S, S->probed && !S->young ? STEPS / YOUNG * S->slice : S->slice, BIND_HANDLES);
     return;
   }
   if (short_of_memory || (running && whole)) lua_gc(L, LUA_GCCOLLECT);

@@ -138,6 +138,25 @@ static int look(lua_State *L) {
   return 0;
 }
 
+/* internal.joined(table, ...) -> a new table of what they hold, the later before the earlier: with room for it at once
+ */
+static int joined(lua_State *L) {
+  const int n = lua_gettop(L);
+  int entries = 0;
+  for (int i = 1; i <= n; i++) {
+    for (lua_pushnil(L); lua_next(L, i) != 0; lua_pop(L, 1)) entries++;
+  }
+  lua_createtable(L, 0, entries);
+  for (int i = 1; i <= n; i++) {
+    for (lua_pushnil(L); lua_next(L, i) != 0;) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, n + 1);
+    }
+  }
+  return 1;
+}
+
 /* internal.put_back(f, ...): calls f, which puts something back where it was, though the context may be stopped */
 static int put_back(lua_State *L) {
   peri_context *context = bind_here_always(L)->context;
@@ -196,11 +215,17 @@ static int looks(lua_State *L) {
 
 /* ---- opening ---- */
 
-static const luaL_Reg internals[] = {{"raise", raise_message}, {"document", document},
-                                     {"describe", describe},   {"set_class", set_class},
-                                     {"meant", meant},         {"is_contents", is_contents},
-                                     {"look", look},           {"say", say},
-                                     {"put_back", put_back},   {NULL, NULL}};
+static const luaL_Reg internals[] = {{"raise", raise_message},
+                                     {"document", document},
+                                     {"describe", describe},
+                                     {"set_class", set_class},
+                                     {"meant", meant},
+                                     {"is_contents", is_contents},
+                                     {"look", look},
+                                     {"joined", joined},
+                                     {"say", say},
+                                     {"put_back", put_back},
+                                     {NULL, NULL}};
 
 static const bind_function functions[] = {
     {"manual_seed", manual_seed,

@@ -10,11 +10,10 @@
 typedef struct member {
   data_epoch epoch; /* first */
   data_said said;
-  bool alone;         /* it shares with another what one of them writes to */
-  data_group *group;  /* or NULL: by itself */
-  double seconds;     /* that it took */
-  peri_stream stream; /* its default one */
-  data_batches held;  /* of the mini-batch that is under way, where memory was short */
+  bool alone;        /* it shares with another what one of them writes to */
+  data_group *group; /* or NULL: by itself */
+  double seconds;    /* that it took */
+  data_batches held; /* of the mini-batch that is under way, where memory was short */
   char message[MESSAGE];
 } member;
 
@@ -73,9 +72,9 @@ static void note_failure(member *m, const peri_context *context) {
 /* Up to a slice of the member's epoch, with its stream. */
 static void go_on_with(member *m, peri_context *context, data_batches *batches) {
   const double start = peri_now();
-  context->stream = m->stream;
+  context->stream = m->epoch.stream;
   m->said = data_go(&m->epoch, context, batches, start + SLICE);
-  m->stream = context->stream;
+  m->epoch.stream = context->stream;
   m->seconds += peri_now() - start;
   note_failure(m, context);
   if (m->said != DATA_FAILED || batches == &m->held) return;
@@ -232,7 +231,7 @@ static void read_member(lua_State *L, bind_state *S, crew *c, int i) {
   *m = (member){.said = DATA_ON};
   lua_getfield(L, entry, "seed");
   lua_getfield(L, entry, "block");
-  m->stream = (peri_stream){(uint64_t)lua_tointeger(L, -2), (uint64_t)lua_tointeger(L, -1)};
+  m->epoch.stream = (peri_stream){(uint64_t)lua_tointeger(L, -2), (uint64_t)lua_tointeger(L, -1)};
   steps_read_epoch(L, S, &m->epoch, entry + ITS_LOADER, entry + ITS_AT, entry + ITS_HOW);
   steps_know_all(L, S, entry + ITS_REPLAY, &m->epoch);
   lua_settop(L, top);
@@ -243,9 +242,9 @@ static void write_member(lua_State *L, const member *m, int i) {
   lua_rawgeti(L, 2, i + 1);
   lua_getfield(L, entry, "at");
   steps_write_epoch(L, &m->epoch, entry + 1);
-  lua_pushinteger(L, (lua_Integer)m->stream.seed);
+  lua_pushinteger(L, (lua_Integer)m->epoch.stream.seed);
   lua_setfield(L, entry, "seed");
-  lua_pushinteger(L, (lua_Integer)m->stream.block);
+  lua_pushinteger(L, (lua_Integer)m->epoch.stream.block);
   lua_setfield(L, entry, "block");
   steps_set_number(L, entry, "seconds", m->seconds);
   if (m->said == DATA_FAILED) {

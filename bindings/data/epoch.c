@@ -101,19 +101,34 @@ static bool begin(data_epoch *e, peri_context *context, data_batches *batches, i
   return true;
 }
 
-bool data_may_follow(const data_epoch *e) {
-  return e->ahead > 0 && e->done_n < e->done_room && e->sums.loss - e->sums.loss == 0;
-}
+static bool can_note(const data_epoch *e) { return e->done_n < e->done_room && e->sums.loss - e->sums.loss == 0; }
 
-peri_status data_follow(data_epoch *e) {
-  PERI_TRY(data_begin_epoch(e->loader));
+static void note_sums(data_epoch *e) {
   const double sums[DATA_SUMS] = {e->sums.loss, e->sums.right, e->sums.squares, e->sums.rows};
   for (int i = 0; i < DATA_SUMS; i++) e->done[i * e->done_room + e->done_n] = sums[i];
   e->done_n++;
+}
+
+bool data_may_follow(const data_epoch *e) { return e->ahead > 0 && can_note(e); }
+
+peri_status data_follow(data_epoch *e) {
+  PERI_TRY(data_begin_epoch(e->loader));
+  note_sums(e);
   e->sums = (data_sums){0};
   e->batch = e->rows = 0;
   e->ahead--;
   return PERI_OK;
+}
+
+void data_finish(data_epoch *e) {
+  if (e->ahead == 0 && e->batch > 0 && can_note(e)) note_sums(e);
+}
+
+/* At the end of an epoch behind which none may follow. */
+static data_said finish(data_epoch *e) {
+  if (e->ahead > 0 && e->done_n > 0) return DATA_ON;
+  data_finish(e);
+  return DATA_END;
 }
 
 static data_said stop(const data_epoch *e) {
@@ -137,7 +152,7 @@ data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, d
     }
     if (stop(e) != DATA_END) return stop(e);
     count = data_rows_ahead(e->loader);
-    if (count == 0 && !data_may_follow(e)) return e->ahead > 0 && e->done_n > 0 ? DATA_ON : DATA_END;
+    if (count == 0 && !data_may_follow(e)) return finish(e);
     if (count == 0) {
       e->status = data_follow(e);
       continue;

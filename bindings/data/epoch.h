@@ -43,6 +43,7 @@ typedef struct data_sums {
 
 typedef struct data_epoch {
   data_loader *loader;
+  peri_stream stream;              /* the default one, of a training beside others */
   int tensors;                     /* of a mini-batch; 3: rows have weights, and what follows counts these */
   bool measures, classes, by_rows; /* by_rows: losses are means of rows */
   int64_t accumulate, in_all;      /* mini-batches of a step, and of the epoch */
@@ -73,6 +74,8 @@ data_said data_go(data_epoch *e, peri_context *context, data_batches *batches, d
  */
 bool data_may_follow(const data_epoch *e);
 peri_status data_follow(data_epoch *e);
+/* At the end of the last epoch: its sums stand behind the others, where there is room. */
+void data_finish(data_epoch *e);
 /* The kind of the next mini-batch, of `count` rows, without its plan. */
 data_kind data_next_kind(const data_epoch *e, int64_t count);
 /* The known kind like that one, or NULL. */

@@ -89,10 +89,18 @@ static bool gather(data_group *g) {
   return true;
 }
 
+static void store(data_group *g) {
+  if (g->loaded == NULL) return;
+  peri_lanes_store(g->loaded);
+  for (int l = 0; l < g->n; l++) g->epochs[l]->stream = peri_lanes_streams(g->loaded)[l];
+  g->loaded = NULL;
+}
+
 static void load(data_group *g) {
   if (g->loaded == g->lanes[g->at]) return;
-  if (g->loaded != NULL) peri_lanes_store(g->loaded);
+  store(g);
   g->loaded = g->lanes[g->at];
+  for (int l = 0; l < g->n; l++) peri_lanes_streams(g->loaded)[l] = g->epochs[l]->stream;
   peri_lanes_load(g->loaded);
 }
 
@@ -139,10 +147,12 @@ static bool follow(data_group *g) {
   bool all = true;
   say(g, DATA_ON, PERI_OK);
   for (int l = 0; l < g->n; l++) {
-    const data_epoch *e = g->epochs[l];
+    data_epoch *e = g->epochs[l];
     if (data_may_follow(e)) continue;
     all = false;
-    if (e->ahead == 0 || e->done_n == 0) g->said[l] = DATA_END;
+    if (e->ahead > 0 && e->done_n > 0) continue;
+    g->said[l] = DATA_END;
+    data_finish(e);
   }
   for (int l = 0; l < g->n && all; l++) {
     const peri_status status = data_follow(g->epochs[l]);
@@ -174,6 +184,5 @@ static void go(data_group *g, peri_context *context, double until) {
 void data_go_group(data_group *g, peri_context *context, double until) {
   go(g, context, until);
   if (g->running) return; /* the lanes have the values */
-  if (g->loaded != NULL) peri_lanes_store(g->loaded);
-  g->loaded = NULL;
+  store(g);
 }

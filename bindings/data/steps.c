@@ -257,6 +257,28 @@ static int go_on(lua_State *L) {
   return 1;
 }
 
+/* finite(parameters) -> whether all numbers of a list of float tensors are */
+static int are_finite(lua_State *L) {
+  bind_state *S = bind_here(L);
+  const lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
+  bool all = true;
+  peri_tensor **own = bind_new_tensor(L, S);
+  for (lua_Integer i = 1; i <= n && all; i++) {
+    lua_rawgeti(L, 1, i);
+    peri_tensor *x = bind_check_tensor(L, S, -1, "fit", "a parameter");
+    BIND_TRY(L, S, peri_tensor_contiguous(x, own));
+    const size_t size = peri_dtype_size(x->layout.dtype);
+    for (int64_t k = 0; k < x->layout.numel; k++) {
+      const double value = peri_load_number(x->layout.dtype, (*own)->data + (size_t)k * size);
+      all &= value - value == 0;
+    }
+    peri_tensor_release(own);
+    lua_pop(L, 1);
+  }
+  lua_pushboolean(L, all);
+  return 1;
+}
+
 /* clip(parameters, most): as nn.utils.clip_grad_norm_, without telling */
 static int clip(lua_State *L) {
   bind_state *S = bind_here(L);
@@ -273,18 +295,11 @@ static int clip(lua_State *L) {
 }
 
 void bind_open_steps(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"epoch", make_epoch},
-                                  {"begin", begin},
-                                  {"takes", takes},
-                                  {"go_on", go_on},
-                                  {"clip", clip},
-                                  {"crew", steps_new_crew},
-                                  {"together", steps_together},
-                                  {"fail", fail},
-                                  {"stream", swap_stream},
-                                  {"new", bind_replay_new},
-                                  {"again", bind_replay_again},
-                                  {NULL, NULL}};
+  static const luaL_Reg list[] = {
+      {"epoch", make_epoch}, {"begin", begin},        {"takes", takes},         {"go_on", go_on},
+      {"clip", clip},        {"finite", are_finite},  {"crew", steps_new_crew}, {"together", steps_together},
+      {"fail", fail},        {"stream", swap_stream}, {"new", bind_replay_new}, {"again", bind_replay_again},
+      {NULL, NULL}};
   lua_newtable(L);
   bind_set_functions(L, S, list);
 }

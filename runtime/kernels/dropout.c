@@ -33,6 +33,30 @@ static void back_piece(void *arg, int64_t piece) {
                                          job->y + at);
 }
 
+/* Numbers of each lane's own stream, put side by side. */
+void peri_drop_lanes(const peri_context *context, peri_dtype dtype, int64_t n, const uint64_t *seed,
+                     const uint64_t *first, double p, double scale, const void *x, void *y, void *kept) {
+  enum { ROWS = AT_ONCE / PERI_LANES };
+  const peri_row_kernels *rows = context->kernels->rows;
+  const bool single = dtype == PERI_FLOAT32;
+  const int64_t size = single ? sizeof(float) : sizeof(double), per_block = single ? 4 : 2;
+  _Alignas(64) double own[ROWS], u[AT_ONCE];
+  for (int64_t i = 0; i < n; i += ROWS) {
+    const int64_t m = peri_min(ROWS, n - i), at = i * PERI_LANES;
+    for (int l = 0; l < PERI_LANES; l++) {
+      rows->random->uniform[dtype](m, seed[l], first[l] + (uint64_t)(i / per_block), 0, 1, own);
+      for (int64_t j = 0; j < m; j++) {
+        if (single)
+          ((float *)u)[j * PERI_LANES + l] = ((const float *)own)[j];
+        else
+          u[j * PERI_LANES + l] = own[j];
+      }
+    }
+    rows->runs->drop[dtype](m * PERI_LANES, p, scale, u, (const char *)x + at * size, (char *)y + at * size,
+                            kept == NULL ? NULL : (char *)kept + at);
+  }
+}
+
 static peri_status run(peri_context *context, drop_job *job, peri_body body) {
   job->rows = context->kernels->rows;
   job->size = job->dtype == PERI_FLOAT32 ? sizeof(float) : sizeof(double);

@@ -216,6 +216,9 @@ peri_status peri_drop(peri_context *context, peri_dtype dtype, int64_t n, uint64
                       double scale, const void *x, void *y, void *kept);
 peri_status peri_drop_back(peri_context *context, peri_dtype dtype, int64_t n, double scale, const void *g,
                            const void *kept, void *gx);
+/* peri_drop of n numbers of each lane; of lane l from block first[l] of seed[l]. */
+void peri_drop_lanes(const peri_context *context, peri_dtype dtype, int64_t n, const uint64_t *seed,
+                     const uint64_t *first, double p, double scale, const void *x, void *y, void *kept);
 peri_status peri_fill_uniform(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,
                               double low, double high, void *y); /* float dtypes, [low, high) */
 peri_status peri_fill_normal(peri_context *context, peri_dtype dtype, int64_t n, uint64_t seed, uint64_t first,

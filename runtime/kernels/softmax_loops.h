@@ -257,8 +257,10 @@ static void FN(cross_entropy_backward)(int64_t rows, int64_t n, const void *g, i
 
 /* ---- lanes: the same of rows of few classes, whose sums are plain ones, for networks side by side ---- */
 
+/* Rolled up: gcc makes vectors of loops, not of what they have been unrolled to. */
 #define EACH(l)                                                                                                        \
   PERI_INDEPENDENT                                                                                                     \
+  PERI_ROLLED                                                                                                          \
   for (int l = 0; l < PERI_LANES; l++)
 
 static void FN(cross_entropy_lanes)(int64_t rows, int64_t n, const void *x, const int64_t *target, void *loss,

@@ -30,6 +30,33 @@ static peri_status run_dropout(peri_call *call) {
   return status;
 }
 
+static peri_status run_lanes(peri_call *call) {
+  peri_tensor *x, *y = call->outputs[0].tensor, *kept = call->outputs[1].tensor;
+  const double p = call->args[P].number;
+  const int64_t n = y->layout.numel / PERI_LANES;
+  uint64_t seed[PERI_LANES], first[PERI_LANES];
+  if (!call->note[DROPS]) return peri_tensor_copy_into(y, call->args[X].tensor);
+  PERI_TRY(peri_tensor_contiguous(call->args[X].tensor, &x));
+  for (int l = 0; l < PERI_LANES; l++) {
+    seed[l] = call->stream[l].seed;
+    first[l] = peri_stream_take(&call->stream[l], peri_random_blocks(y->layout.dtype, n));
+  }
+  peri_drop_lanes(call->context, y->layout.dtype, n, seed, first, p, scale_of(p), x->data, y->data,
+                  kept != NULL ? kept->data : NULL);
+  peri_tensor_release(&x);
+  return PERI_OK;
+}
+
+static peri_status grad_lanes(const peri_backward *B, peri_tensor *const *answers) {
+  const peri_tensor *g = B->grad_outputs[0], *gx = answers[0];
+  peri_tensor *own;
+  PERI_TRY(peri_tensor_contiguous((peri_tensor *)g, &own));
+  peri_status status = peri_drop_back(B->context, gx->layout.dtype, gx->layout.numel, scale_of(B->args[P].number),
+                                      own->data, B->outputs[1]->data, gx->data);
+  peri_tensor_release(&own);
+  return status;
+}
+
 /* g times the scale where x was kept, else 0. */
 static peri_status grad_dropout(peri_backward *B) {
   peri_tensor *g = B->grad_outputs[0], *own, *gx = NULL;
@@ -66,6 +93,8 @@ const peri_op peri_op_dropout = {
     .infer = infer_dropout,
     .run = run_dropout,
     .grad = grad_dropout,
+    .run_lanes = run_lanes,
+    .grad_lanes = grad_lanes,
     .low = -2,
     .high = 2,
     .sample = "{T(3, 4), 0.25}, {T(5)}, {T(2, 3), 0.5, false}, {T(4), 1}",

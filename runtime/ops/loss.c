@@ -5,8 +5,6 @@
 #include "kernels/kernels.h"
 #include "ops/index.h"
 
-#include <math.h>
-
 /* ---- cross-entropy ----
  * loss_r = logsumexp(x_r) - x_r[t_r]; with probability rows, sum over j of t_rj (logsumexp(x_r) - x_rj).
  * The second, hidden output keeps softmax(x) for the gradient: p - onehot(t), or p sum_j t_rj - t_r. */
@@ -26,11 +24,10 @@ static peri_status infer_rows(peri_call *call) {
 }
 
 /* It reads none: cross_entropy has. */
-static bool any_within(const peri_call *call, int arg, double *low, double *high) {
+static bool reads_alike(const peri_call *call, int arg, const peri_tensor *x) {
   (void)call;
   (void)arg;
-  *low = -INFINITY;
-  *high = INFINITY;
+  (void)x;
   return true;
 }
 
@@ -252,7 +249,7 @@ const peri_op peri_op_cross_entropy_rows = {
     .outputs = 2,
     .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, PERI_REDUCTION_PARAM},
     .infer = infer_rows,
-    .reads_within = any_within,
+    .reads_alike = reads_alike,
     .run = run_cross_entropy,
     .ready = is_ready,
     .grad_ready = gradient_is_ready,

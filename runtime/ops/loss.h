@@ -22,6 +22,10 @@ peri_status peri_loss_alike(peri_call *call, int i);
 peri_status peri_loss_vector(peri_call *call, int arg, int64_t n);
 /* Every element is a number from low to high, or, where `either` says so, one of the two. */
 peri_status peri_loss_values(peri_call *call, int arg, double low, double high, bool either);
+/* Whether that is so of a contiguous tensor. */
+bool peri_loss_within(const peri_tensor *x, double low, double high, bool either);
+/* A row's reads_alike where it reads signs alone. */
+bool peri_loss_reads_signs(const peri_call *call, int arg, const peri_tensor *x);
 /* Every element is -1 or 1, of int64 or of the input's dtype; and the shape is that of argument 0. */
 peri_status peri_loss_signs(peri_call *call, int arg);
 peri_status peri_loss_alike_signs(peri_call *call, int arg);

@@ -123,12 +123,12 @@ static peri_status infer_nll(peri_call *call) {
 }
 
 /* Classes, as long as none of them is one without a loss, of which infer notes how many there are. */
-static bool classes_within(const peri_call *call, int arg, double *low, double *high) {
+static bool reads_alike(const peri_call *call, int arg, const peri_tensor *x) {
   const int64_t ignored = call->args[IGNORE].integer;
-  *low = 1;
-  *high = (double)call->note[CLASSES];
-  return arg == TARGET && call->note[OF_CLASSES] && call->note[IGNORED] == 0 &&
-         (ignored < 1 || ignored > call->note[CLASSES]);
+  if (arg != TARGET) return false;
+  if (!call->note[OF_CLASSES]) return peri_loss_within(x, 0, DBL_MAX, false);
+  return call->note[IGNORED] == 0 && (ignored < 1 || ignored > call->note[CLASSES]) &&
+         peri_loss_within(x, 1, (double)call->note[CLASSES], false);
 }
 
 static peri_status compose_nll(peri_backward *B) {
@@ -151,7 +151,7 @@ const peri_op peri_op_nll_loss = {
     .params = {CLASS_PARAMS},
     .infer = infer_nll,
     .compose = compose_nll,
-    .reads_within = classes_within,
+    .reads_alike = reads_alike,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), T(3), {reduction = 'none'}}, "
@@ -219,7 +219,7 @@ const peri_op peri_op_cross_entropy = {
     .params = {CLASS_PARAMS, {"label_smoothing", PERI_KIND_NUMBER, .optional = true, .named = true}},
     .infer = infer_cross_entropy,
     .compose = compose_cross_entropy,
-    .reads_within = classes_within,
+    .reads_alike = reads_alike,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, "
@@ -256,6 +256,10 @@ static peri_status infer_multi_margin(peri_call *call) {
   return peri_loss_classes(call, TARGET, call->note[CLASSES], 1, &ignored);
 }
 
+static bool reads_classes_alike(const peri_call *call, int arg, const peri_tensor *x) {
+  return arg == TARGET && peri_loss_within(x, 1, (double)call->note[CLASSES], false);
+}
+
 static peri_status compose_multi_margin(peri_backward *B) {
   int64_t column[2] = {B->note[ROWS], 1}, last = 1;
   peri_value x = as_rows(B, peri_of(B->args[INPUT].tensor)), labels = as_labels(B);
@@ -282,6 +286,7 @@ const peri_op peri_op_multi_margin_loss = {
                PERI_REDUCTION_PARAM},
     .infer = infer_multi_margin,
     .compose = compose_multi_margin,
+    .reads_alike = reads_classes_alike,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), 2, 0.5, T(3), {reduction = 'none'}}, "

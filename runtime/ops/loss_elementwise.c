@@ -309,6 +309,7 @@ const peri_op peri_op_soft_margin_loss = {
     .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR, .reads = true}, PERI_REDUCTION_PARAM},
     .infer = infer_soft_margin,
     .compose = compose_soft_margin,
+    .reads_alike = peri_loss_reads_signs,
     .grad = grad_soft_margin,
     .low = -2,
     .high = 2,
@@ -339,6 +340,7 @@ const peri_op peri_op_hinge_embedding_loss = {
                PERI_REDUCTION_PARAM},
     .infer = infer_hinge,
     .compose = compose_hinge,
+    .reads_alike = peri_loss_reads_signs,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), T(5, 3):sign():detach()}, {T(5), T(5):sign():detach(), 0.5, {reduction = 'sum'}}, "

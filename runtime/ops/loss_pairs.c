@@ -25,6 +25,7 @@ const peri_op peri_op_margin_ranking_loss = {
                PERI_REDUCTION_PARAM},
     .infer = infer_ranking,
     .compose = compose_ranking,
+    .reads_alike = peri_loss_reads_signs,
     .low = -2,
     .high = 2,
     .sample =
@@ -80,6 +81,7 @@ const peri_op peri_op_cosine_embedding_loss = {
                PERI_REDUCTION_PARAM},
     .infer = infer_cosine,
     .compose = compose_cosine,
+    .reads_alike = peri_loss_reads_signs,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), T(5, 3), T(5):sign():detach()}, {T(4, 2), T(4, 2), T(4):sign():detach(), 0.5, {reduction = "

@@ -66,16 +66,33 @@ static void position_text(const peri_layout *x, int64_t i, char text[PERI_SHAPE_
   if (x->ndim == 0) snprintf(text, PERI_SHAPE_TEXT, "1");
 }
 
+static int64_t find_outside(const peri_tensor *x, double low, double high, bool either) {
+  const int64_t n = x->layout.numel;
+  const void *data = x->data;
+  switch (x->layout.dtype) {
+  case PERI_FLOAT32:
+    return find_outside_float(n, data, low, high, either);
+  case PERI_FLOAT64:
+    return find_outside_double(n, data, low, high, either);
+  default:
+    return find_outside_int64_t(n, data, low, high, either);
+  }
+}
+
+bool peri_loss_within(const peri_tensor *x, double low, double high, bool either) {
+  return (peri_is_float(x->layout.dtype) || x->layout.dtype == PERI_INT64) && find_outside(x, low, high, either) < 0;
+}
+
+bool peri_loss_reads_signs(const peri_call *call, int arg, const peri_tensor *x) {
+  return call->op->params[arg].reads && peri_loss_within(x, -1, 1, true);
+}
+
 peri_status peri_loss_values(peri_call *call, int arg, double low, double high, bool either) {
   peri_tensor *x;
   char place[PERI_SHAPE_TEXT];
   PERI_TRY(peri_tensor_contiguous(call->args[arg].tensor, &x));
-  const void *data = x->data;
   const peri_dtype dtype = x->layout.dtype;
-  int64_t n = x->layout.numel;
-  int64_t at = dtype == PERI_FLOAT32   ? find_outside_float(n, data, low, high, either)
-               : dtype == PERI_FLOAT64 ? find_outside_double(n, data, low, high, either)
-                                       : find_outside_int64_t(n, data, low, high, either);
+  const int64_t at = find_outside(x, low, high, either);
   double value = 0;
   if (at >= 0) value = peri_load_number(dtype, x->data + (size_t)at * peri_dtype_size(dtype));
   peri_tensor_release(&x);

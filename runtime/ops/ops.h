@@ -217,14 +217,15 @@ typedef struct peri_op {
   PERI_FULL_COLUMN(grad, peri_status (*grad)(peri_backward *B));
   /* Of PERI_LANES networks side by side (plan/lanes.h): run, on tensors with a dimension of so many behind the others,
    * which gives each lane the bits that it has alone; NULL: nobody has said how. An elementwise row's is its run.
+   * A random row takes from the streams of all lanes, of which call->stream is the first.
    * lanes_fit: whether it can do a call of single networks; NULL: always. And what the row's gradient gives at once
    * (peri_formula_new), into tensors that are there. */
   PERI_FULL_COLUMN(run_lanes, peri_status (*run_lanes)(peri_call *call));
   PERI_FULL_COLUMN(lanes_fit, bool (*lanes_fit)(const peri_call *call));
   PERI_FULL_COLUMN(grad_lanes, peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers));
-  /* Of an argument that infer reads: an interval within which its elements may be whatever they like without infer
-   * saying anything else. False: there is none. NULL: nobody has said. */
-  PERI_FULL_COLUMN(reads_within, bool (*reads_within)(const peri_call *call, int arg, double *low, double *high));
+  /* Of an argument that infer reads: whether infer, and what follows from it, is the same whatever elements of x it
+   * holds, x being contiguous. NULL: nobody has said. */
+  PERI_FULL_COLUMN(reads_alike, bool (*reads_alike)(const peri_call *call, int arg, const peri_tensor *x));
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
   const struct peri_op *alone;
   /* tensors of this interval test the gradient */

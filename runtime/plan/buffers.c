@@ -9,7 +9,7 @@
 /* ---- memory ---- */
 
 #define FIRST_CHUNK ((size_t)1 << 12) /* the next are larger: a plan of a few steps is kept for each number of rows */
-#define CHUNK       ((size_t)1 << 16)
+#define CHUNK       ((size_t)1 << 13)
 
 void *peri_plan_no_memory(peri_plan *plan) {
   peri_refuse_recorder(&plan->recorder, "memory is short");

@@ -77,6 +77,8 @@ void peri_lanes_store(peri_lanes *lanes) {
   }
 }
 
+peri_stream *peri_lanes_streams(peri_lanes *lanes) { return lanes->streams; }
+
 void *peri_lanes_argument(const peri_lanes *lanes, int i) { return lanes->arguments[i]->data; }
 
 const peri_tensor *peri_lanes_results(const peri_lanes *lanes, int i) { return lanes->results[i]; }
@@ -93,8 +95,20 @@ const peri_tensor *peri_lanes_result(peri_lanes *lanes, int lane, int i) {
 
 /* ---- running ---- */
 
-static peri_status run_call(const peri_action *action, peri_call *call) {
+/* Lanes that have stopped take nothing; nor does any where it fails. */
+static peri_status run_random(const peri_lanes *lanes, peri_call *call) {
+  peri_stream before[PERI_LANES];
+  memcpy(before, call->stream, sizeof before);
+  peri_status status = call->op->run_lanes(call);
+  for (int l = 0; l < PERI_LANES; l++) {
+    if (status != PERI_OK || (lanes->stopped >> l & 1)) call->stream[l] = before[l];
+  }
+  return status;
+}
+
+static peri_status run_call(const peri_lanes *lanes, const peri_action *action, peri_call *call) {
   if (action->note != NULL) memcpy(call->note, action->note, sizeof call->note);
+  if (call->op->flags & PERI_OP_RANDOM) return run_random(lanes, call);
   if (!action->writes) return call->op->run_lanes(call);
   const bool shielded = call->context->shielded;
   call->context->shielded = true;
@@ -161,7 +175,7 @@ static peri_status run_action(peri_lanes *lanes, const peri_action *action, lane
   switch (action->kind) {
   case PERI_ACTION_CALL:
   case PERI_ACTION_PLAIN:
-    return run_call(action, own->call);
+    return run_call(lanes, action, own->call);
   case PERI_ACTION_COPY:
     return run_copy(context, action, own);
   case PERI_ACTION_GRADIENT:

@@ -23,6 +23,8 @@ bool peri_lanes_hold(const peri_lanes *lanes);
 /* Where argument i of a step stands in lanes, for whoever puts it there himself and runs the step without arguments.
  * Lanes that there are not have the numbers of the first, so that every operation can work on them. */
 void *peri_lanes_argument(const peri_lanes *lanes, int i);
+/* The default streams of the lanes, which the caller sets where random rows are to begin, and takes in the end. */
+peri_stream *peri_lanes_streams(peri_lanes *lanes);
 /* Takes the values of the tensors. */
 void peri_lanes_load(peri_lanes *lanes);
 /* A step of each lane that has not stopped, in a context of the same kernels: arguments[lane] is its mini-batch, or

@@ -141,12 +141,13 @@ static peri_status open_call(peri_lanes *lanes, const peri_action *action, lane_
   const peri_call *call = action->call;
   const peri_op *op = call->op;
   *fits = op->run_lanes != NULL && (op->lanes_fit == NULL || op->lanes_fit(call)) && op->commit == NULL &&
-          !action->infers && !(op->flags & PERI_OP_RANDOM) && call->output_count <= PERI_MAX_OUTPUTS;
+          !action->infers && call->output_count <= PERI_MAX_OUTPUTS;
   if (!*fits) return PERI_OK;
   own->call = room(lanes, sizeof *own->call);
   if (own->call == NULL) return PERI_ERR_MEMORY;
   *own->call = *call;
   own->call->outputs = own->call->few_outputs;
+  own->call->stream = lanes->streams;
   turn_arguments(lanes, own->call->args, peri_op_params(op));
   for (int i = 0; i < call->output_count; i++) {
     peri_output *y = &own->call->outputs[i];

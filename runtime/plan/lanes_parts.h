@@ -52,6 +52,7 @@ struct peri_lanes {
   void *scratch;
   peri_tensor **results;
   peri_tensor result; /* of a lane, when it is asked for */
+  peri_stream streams[PERI_LANES];
 };
 
 #endif

@@ -3,6 +3,7 @@
 #include "allocation_support.h"
 #include "context_support.h"
 #include "autograd/autograd.h"
+#include "data/measures.h"
 #include "ops/rows.h"
 #include "perilune/model.h"
 #include "plan/lanes.h"
@@ -52,6 +53,18 @@ static const trial trials[] = {
      false, false},
     {"softplus", "", "softplus", "cross_entropy", NULL, "NAdam", NULL, 0, 0, PERI_FLOAT32, 12, 2, 6, 3, 4, false,
      false},
+    {"numbers of their own", "activation = 'tanh'", NULL, "mse_loss", NULL, "RMSprop", "lr", 0.001, 0.002, PERI_FLOAT32,
+     10, 2, 10, 2, 16, false, false},
+    {"loops of their own", "activation = 'tanh'", NULL, "mse_loss", NULL, "ASGD", "t0", 0, 1, PERI_FLOAT64, 10, 2, 6, 2,
+     5, false, false},
+    {"decays", "activation = 'tanh'", NULL, "cross_entropy", NULL, "SGD", "weight_decay", 0, 0.01, PERI_FLOAT64, 9, 3,
+     4, 3, 15, false, false},
+    {"dropout", "activation = 'tanh'", "dropout", "cross_entropy", NULL, "SGD", NULL, 0, 0, PERI_FLOAT32, 10, 2, 11, 2,
+     16, false, false},
+    {"large dropout", "", "dropout", "mse_loss", NULL, "Adam", "lr", 0.001, 0.001, PERI_FLOAT64, 41, 3, 9, 2, 3, false,
+     false},
+    {"dropout diverges", "activation = 'tanh'", "dropout", "cross_entropy", NULL, "SGD", NULL, 0, 0, PERI_FLOAT32, 10,
+     2, 10, 2, 6, true, false},
     {"diverges", "activation = 'tanh'", NULL, "cross_entropy", NULL, "SGD", "lr", 0.1, 0.1, PERI_FLOAT32, 10, 2, 10, 2,
      6, true, false},
 };
@@ -142,6 +155,7 @@ static void step(peri_context *context, const trial *t, network *net, peri_tenso
 
 /* The first step makes the gradients, the second is recorded. */
 static void record(peri_context *context, const trial *t, int lane, network *net) {
+  context->stream = (peri_stream){.seed = 3 + (uint64_t)lane};
   for (int i = 0; i < 2; i++) {
     peri_tensor *results[2];
     take_rows(context, t, lane, i, net);
@@ -192,11 +206,24 @@ static void compare(const trial *t, int lane, const network *alone, const networ
   }
 }
 
+/* Whoever puts arguments into lanes himself. */
+static void put_in_lanes(peri_lanes *lanes, int n, peri_tensor *(*given)[2]) {
+  for (int i = 0; i < 2; i++) {
+    const size_t size = peri_dtype_size(given[0][i]->layout.dtype);
+    char *into = peri_lanes_argument(lanes, i);
+    for (int64_t k = 0; k < given[0][i]->layout.numel; k++) {
+      for (int l = 0; l < PERI_LANES; l++)
+        memcpy(into + (size_t)(k * PERI_LANES + l) * size, given[l < n ? l : 0][i]->data + (size_t)k * size, size);
+    }
+  }
+}
+
 static void run_trial(const trial *t) {
   peri_context *context = open_context(2), *other = open_context(1);
   network alone[PERI_LANES], together[PERI_LANES];
   peri_plan *plans[PERI_LANES];
   peri_lanes *lanes = NULL;
+  peri_stream streams[PERI_LANES];
   uint32_t stopped = 0;
   for (int l = 0; l < t->lanes; l++) {
     open_network(context, t, l, &alone[l]);
@@ -204,9 +231,11 @@ static void run_trial(const trial *t) {
     record(context, t, l, &alone[l]);
     record(context, t, l, &together[l]);
     plans[l] = together[l].plan;
+    streams[l] = context->stream;
   }
   PERI_CHECK(peri_lanes_new(context, t->lanes, plans, &lanes) == PERI_OK, "%s", peri_message(context));
   PERI_CHECK(lanes != NULL, "%s does not run in lanes", t->name);
+  if (lanes != NULL) memcpy(peri_lanes_streams(lanes), streams, (size_t)t->lanes * sizeof *streams);
   for (int s = 2; s < STEPS && lanes != NULL; s++) {
     peri_tensor *given[PERI_LANES][2], *const *arguments[PERI_LANES];
     if (s != 3) peri_lanes_load(lanes); /* two steps go on without the tensors */
@@ -215,16 +244,20 @@ static void run_trial(const trial *t) {
       take_rows(context, t, l, s, &together[l]);
       given[l][0] = together[l].x, given[l][1] = together[l].y;
       arguments[l] = given[l];
+      context->stream = streams[l];
       PERI_CHECK(peri_plan_run(alone[l].plan, (peri_tensor *[]){alone[l].x, alone[l].y}, NULL) == PERI_OK, "%s",
                  peri_message(context));
+      streams[l] = context->stream;
     }
-    PERI_CHECK(peri_lanes_run(lanes, s % 2 ? context : other, arguments, &stopped) == PERI_OK, "%s",
+    if (s == 2) put_in_lanes(lanes, t->lanes, given);
+    PERI_CHECK(peri_lanes_run(lanes, s % 2 ? context : other, s == 2 ? NULL : arguments, &stopped) == PERI_OK, "%s",
                peri_message(context));
     for (int l = 0; l < t->lanes; l++) {
       for (int i = 0; i < 2; i++)
         PERI_CHECK(same_bits(peri_plan_result(alone[l].plan, i), peri_lanes_result(lanes, l, i)) || (stopped >> l & 1),
                    "%s: result %d of lane %d in step %d", t->name, i, l, s);
       PERI_CHECK(peri_plan_stopped(alone[l].plan) == (stopped >> l & 1), "%s: lane %d stops", t->name, l);
+      PERI_CHECK(peri_lanes_streams(lanes)[l].block == streams[l].block, "%s: the stream of lane %d", t->name, l);
     }
     if (s != 2) peri_lanes_store(lanes);
     for (int l = 0; l < t->lanes && s != 2; l++) compare(t, l, &alone[l], &together[l]);
@@ -292,6 +325,7 @@ static void close_frame(peri_call *call, int params) {
 static void run_row(peri_context *context, const peri_op *op) {
   peri_tensor *args[PERI_MAX_PARAMS][PERI_LANES] = {{0}}, *wide[PERI_MAX_PARAMS] = {0},
               *y[PERI_MAX_OUTPUTS][PERI_LANES];
+  peri_stream streams[PERI_LANES], behind[PERI_LANES]; /* of random rows */
   peri_call call, first;
   const int params = peri_op_params(op);
   peri_dtype dtype = PERI_FLOAT32;
@@ -312,7 +346,10 @@ static void run_row(peri_context *context, const peri_op *op) {
       PERI_CHECK(peri_tensor_empty(context, &call.outputs[k].layout, &y[k][l]) == PERI_OK, "memory");
       call.outputs[k].tensor = y[k][l];
     }
+    peri_stream stream = streams[l] = (peri_stream){.seed = 5 + (uint64_t)l, .block = 9 * (uint64_t)l};
+    call.stream = &stream;
     PERI_CHECK(op->run(&call) == PERI_OK, "%s: %s", op->name, peri_message(context));
+    behind[l] = stream;
     peri_free(context, workspace, call.workspace_bytes);
   }
   first.outputs = first.few_outputs;
@@ -329,6 +366,7 @@ static void run_row(peri_context *context, const peri_op *op) {
     memset(first.outputs[k].tensor->data, 1,
            (size_t)first.outputs[k].tensor->layout.numel * peri_dtype_size(first.outputs[k].tensor->layout.dtype));
   }
+  first.stream = streams;
   PERI_CHECK(op->run_lanes(&first) == PERI_OK, "%s: %s", op->name, peri_message(context));
   for (int k = 0; k < op->outputs; k++) {
     for (int l = 0; l < PERI_LANES; l++) {
@@ -337,6 +375,7 @@ static void run_row(peri_context *context, const peri_op *op) {
       lane.layout.numel /= PERI_LANES;
       lane.data += (size_t)l * peri_dtype_size(lane.layout.dtype);
       PERI_CHECK(same_bits(y[k][l], &lane), "%s: output %d of lane %d", op->name, k, l);
+      PERI_CHECK(streams[l].block == behind[l].block, "%s: the stream of lane %d", op->name, l);
       peri_tensor_release(&y[k][l]);
     }
     peri_tensor_release(&first.outputs[k].tensor);
@@ -359,6 +398,74 @@ static void rows(void) {
     }
   }
   PERI_CHECK(n > 70, "%d rows run in lanes", n);
+  close_context(context);
+}
+
+/* ---- right ones of many lanes ---- */
+
+static void hits(void) {
+  enum { ROWS = 37, CLASSES = 5 };
+  peri_context *context = open_context(1);
+  for (int wide = 0; wide < 2; wide++) {
+    const peri_dtype dtype = wide ? PERI_FLOAT64 : PERI_FLOAT32;
+    const size_t size = peri_dtype_size(dtype);
+    char scores[ROWS * CLASSES * PERI_LANES * sizeof(double)];
+    int64_t truth[ROWS * PERI_LANES], found[PERI_LANES] = {0};
+    for (int i = 0; i < ROWS * CLASSES * PERI_LANES; i++) { /* equal ones, infinities and NaN among them */
+      const double value = floor(3 * value_of(i * 7, 0.4));
+      peri_store_number(dtype, scores + (size_t)i * size, i % 23 == 0 ? NAN : i % 29 == 0 ? -INFINITY : value);
+    }
+    for (int i = 0; i < ROWS * PERI_LANES; i++) truth[i] = 1 + (i * 5 / 3) % CLASSES;
+    peri_hits_lanes(context, dtype, ROWS, CLASSES, scores, CLASSES * PERI_LANES, PERI_LANES, truth, found);
+    peri_hits_lanes(context, dtype, 1, CLASSES, scores, CLASSES * PERI_LANES, PERI_LANES, truth, found);
+    for (int l = 0; l < PERI_LANES; l++) {
+      peri_measure_scores own = {dtype,      ROWS,      CLASSES,   scores + (size_t)l * size, CLASSES * PERI_LANES,
+                                 PERI_LANES, truth + l, PERI_LANES};
+      double expected = peri_measure_hits(&own, NULL);
+      own.n = 1;
+      expected += peri_measure_hits(&own, NULL);
+      PERI_CHECK((double)found[l] == expected && expected > 0, "%lld of lane %d are right, and not %g",
+                 (long long)found[l], l, expected);
+    }
+  }
+  close_context(context);
+}
+
+/* ---- rows that a plan accepts, whichever they are ---- */
+
+static bool accepts(const network *net, peri_context *context, peri_dtype dtype, int64_t n, double low, double high) {
+  peri_tensor *x = fill(context, PERI_FLOAT32, 2, (int64_t[]){n, 2}, 0), *y = make(context, dtype, 1, &n);
+  for (int64_t i = 0; i < n; i++)
+    peri_store_number(dtype, y->data + (size_t)i * peri_dtype_size(dtype), i == n / 2 ? high : low);
+  const bool all = peri_plan_accepts_rows(net->plan, (peri_tensor *[]){x, y});
+  peri_tensor_release(&x);
+  peri_tensor_release(&y);
+  return all;
+}
+
+static void accepted_rows(void) {
+  peri_context *context = open_context(1);
+  static const struct {
+    const char *options;
+    double low, high;
+    bool all;
+  } cases[] = {{NULL, 1, 2, true},
+               {NULL, 1, 3, false},
+               {NULL, 1, 0, false},
+               {"ignore_index = 2", 1, 1, false}, /* how many have no loss is not the same in each mini-batch */
+               {"ignore_index = 3", 1, 2, true},
+               {"ignore_index = 3", 1, 3, false},
+               {"label_smoothing = 0.1", 1, 2, false}}; /* made of rows of which nobody has said */
+  for (size_t i = 0; i < PERI_COUNT(cases); i++) {
+    trial t = trials[0];
+    network net;
+    t.options = cases[i].options;
+    open_network(context, &t, 0, &net);
+    record(context, &t, 0, &net);
+    PERI_CHECK(accepts(&net, context, PERI_INT64, 50, cases[i].low, cases[i].high) == cases[i].all, "case %zu", i);
+    PERI_CHECK(!peri_plan_accepts_rows(net.plan, (peri_tensor *[]){net.x, net.parameters[0]}), "no classes");
+    close_network(&net);
+  }
   close_context(context);
 }
 
@@ -410,4 +517,5 @@ static void refusals(void) {
   close_context(context);
 }
 
-PERI_TEST_MAIN(PERI_TEST(same_as_alone), PERI_TEST(rows), PERI_TEST(refusals))
+PERI_TEST_MAIN(PERI_TEST(same_as_alone), PERI_TEST(rows), PERI_TEST(hits), PERI_TEST(accepted_rows),
+               PERI_TEST(refusals))

@@ -106,6 +106,43 @@ describe("train.sweep", function()
     assert.is_true(counts >= 4 and diverged >= 4)
   end)
 
+  it("runs epochs that nothing listens to one behind the other, whatever optimizers' numbers are", function()
+    local x, labels, numbers = X[{ { 1, 21 } }], y[{ { 1, 21 } }], Xd[{ { 1, 21 } }]:square()
+    local optimizers = {
+      function(net, p) return optim.SGD(net:parameters(), { lr = p.lr, momentum = 0.9, weight_decay = p.lr / 50 }) end,
+      function(net, p) return optim.Adam(net:parameters(), { lr = p.lr, betas = { 1 / (1 + p.lr), 0.99 } }) end,
+      function(net, p) return optim.RMSprop(net:parameters(), { lr = p.lr / 9 }) end,
+    }
+    for i, make in ipairs(optimizers) do
+      for _, class in ipairs { "Classifier", "Regressor" } do
+        local options = { epochs = i == 1 and 1100 or 30, batch_size = 8, params = { lr = { 0.01, 0.02, 0.05, 1e30 } },
+          seeds = 4, progress = false, train = { x, class == "Classifier" and labels or numbers },
+          build = function(p)
+            local net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+            return net, make(net, p)
+          end }
+        for _, threads in ipairs { 1, 2 } do
+          with_threads(threads, function()
+            local g = train.sweep(options)
+            for k, m in ipairs(g.estimators) do
+              if k % 3 == 1 then
+                local one = train[class] { epochs = options.epochs, batch_size = 8, build = options.build,
+                  params = g.params[k], seed = g.seeds[k], progress = false,
+                  on_batch = i > 1 and function() end or nil }:fit(x, options.train[2])
+                assert.are.same({ one.stopped, one.epochs }, { m.stopped, m.epochs })
+                assert.is_true(same_parameters(one.model, m.model))
+                for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "learning_rate" } do
+                  assert.is_true(same(one[name], m[name]), name)
+                  if g[name] then assert.is_true(same(one[name], g[name][k][{ { 1, m.epochs } }]), name) end
+                end
+              end
+            end
+          end)
+        end
+      end
+    end
+  end)
+
   it("trains them on weighted rows", function()
     local weights = peri.arange(1, #X):mul(0.01):totable()
     local params = { { kind = "small", lr = 0.1 }, { kind = "small", lr = 0.3 }, { kind = "dropout", lr = 0.1 } }

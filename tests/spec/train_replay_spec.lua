@@ -187,6 +187,21 @@ describe("train.fit by plans gives the same bits", function()
         end }
     end)
   end)
+  it("of more epochs than there is room for at once", function()
+    compare("many epochs", function()
+      local model = nn.Sequential(nn.Linear(2, 2))
+      return { model = model, optimizer = sgd(model, { lr = 1e-3 }), train = { rows(3, 2), rows(3, 2) }, batch_size = 2,
+        epochs = 2300 }
+    end)
+  end)
+  it("where some labels have no loss", function()
+    local plan = compare("ignored", function()
+      local model = small()
+      return { model = model, optimizer = sgd(model), loss = nn.CrossEntropyLoss { ignore_index = 2 },
+        train = { rows(23), labels(23) }, batch_size = 5, epochs = 9 }
+    end)
+    assert.is_true(plan.plans > 2) -- for how many
+  end)
   it("that diverge in the same place", function()
     compare("diverges", function()
       local model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2))
@@ -320,6 +335,25 @@ describe("train.fit leaves to Lua", function()
     function Net:init() self.fc = nn.Linear(4, 3) end
     function Net:forward(x) return self.fc(x) end
     assert.equal(0, replays { model = Net() })
+  end)
+  it("labels that the script changes between epochs", function()
+    local words = {}
+    for turn = 1, 2 do
+      peri.manual_seed(3)
+      local model, y, epochs = small(), labels(23), 0
+      local ok, message = pcall(train.fit, { model = model, optimizer = sgd(model), train = { rows(23), y },
+        batch_size = 5, epochs = 6, seed = 1, progress = false, on_batch = turn == 2 and function() end or nil,
+        callbacks = function(state)
+          epochs = state.epoch
+          if epochs == 2 then y[7] = y[7] % 3 + 1 end
+          if epochs == 3 then y[9] = 4 end
+        end })
+      assert.is_false(ok)
+      assert.equal(3, epochs)
+      assert.matches("cross_entropy: row %d of target is class 4", message)
+      words[turn] = message:match "cross.*" .. state_bits(model)
+    end
+    assert.equal(words[2], words[1])
   end)
   it("errors of operations, in their words", function()
     local words = {}

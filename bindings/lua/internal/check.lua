@@ -174,12 +174,12 @@ function check.only(operation, given, known, note)
   look()
   if given == nil then return {}, {} end
   check.read(operation, "options", given, kinds.table)
-  local copy, names = {}, {}
-  for name, value in next, given do
+  local copy, names = internal.joined(given), {}
+  for name in next, given do
     if type(name) ~= "string" then
       fail("%s: options must have names, got the key %s", operation, describe(name))
     end
-    copy[name], names[#names + 1] = value, name
+    names[#names + 1] = name
   end
   table.sort(names)
   for _, name in ipairs(names) do

@@ -131,16 +131,17 @@ end
 
 local FIT_METHOD = { dev = kinds.pair, progress = kinds.boolean, sample_weight = kinds.list }
 
--- What the network is built for: its sizes beside the caller's own numbers.
+-- What the network is built for: its sizes beside the caller's own numbers; and the classes, if any.
 local function build_arguments(self, X, y)
   local p = joined(self._options.params)
   p.n_features = X:size(-1)
-  if self._class == "Classifier" then
-    p.n_classes = #data.classes(data.labels("fit", "y", y, #X))
-  else
+  if self._class == "Regressor" then
     p.n_outputs = data.targets("fit", "y", y, #X, X.dtype):size(2)
+    return p
   end
-  return p
+  local classes = data.classes(data.labels("fit", "y", y, #X))
+  p.n_classes = #classes
+  return p, classes
 end
 
 function methods.fit(self, X, y, given)
@@ -150,7 +151,8 @@ function methods.fit(self, X, y, given)
   local options = check.options("fit", methods.params(self), CLASSIFIER)
   if not options.build then fail "fit: the estimator's build is gone (fields have been changed)" end
   local rows = data.rows("fit", "X", X, prepare.float_dtype(X))
-  local p = build_arguments(self, rows, y)
+  local p, classes = build_arguments(self, rows, y)
+  if call.sample_weight then classes = nil end -- of rows that have a weight
   if options.seed then peri.manual_seed(options.seed) end
   local model, optimizer, scheduler = options.build(p)
   if not kinds.layer.read(model) then fail("fit: build gave %s first (expected a layer)", describe(model)) end
@@ -164,7 +166,7 @@ function methods.fit(self, X, y, given)
   model:eval() -- the mode that it is in after the training
   local result = train("fit", { _class = self._class, _options = self._options, _new = self._new }, joined(options, {
     model = model, optimizer = optimizer, scheduler = scheduler, train = { X, y }, dev = call.dev,
-    sample_weight = call.sample_weight,
+    sample_weight = call.sample_weight, classes = classes,
     task = self._class == "Classifier" and "classification" or "regression",
   }), side)
   for name in pairs(self) do self[name] = nil end

@@ -2,21 +2,24 @@
 local peri, internal, progress, measures, watch, checkpoint, history = ...
 local fail, describe = internal.check.fail, internal.check.describe
 
--- The mode of each module, so that what training and predicting do to it can be undone; containers come after what they
--- hold, and set its mode too.
+-- Each module and its mode, so that what training and predicting do to it can be undone; containers come after what
+-- they hold, and set its mode too.
 local function modes_of(model)
   local modes = {}
   if type(model) == "userdata" then
-    peri.nn.Module.apply(model, function(m) modes[#modes + 1] = { m, m.training } end)
+    peri.nn.Module.apply(model, function(m)
+      local n = #modes
+      modes[n + 1], modes[n + 2] = m, m.training
+    end)
   elseif type(rawget(model, "training")) == "boolean" then
-    modes[1] = { model, model.training }
+    modes[1], modes[2] = model, model.training
   end
   return modes
 end
 
 local function restore(modes)
-  for i = #modes, 1, -1 do
-    local m, training = modes[i][1], modes[i][2]
+  for i = #modes, 2, -2 do
+    local m, training = modes[i - 1], modes[i]
     if m.training ~= training then
       if training then m:train() else m:eval() end
     end
@@ -323,7 +326,7 @@ local AT_ONCE = 1024 -- epochs whose sums have room at a time
 local function open_ahead(job)
   local at = job.at
   at.ahead, at.done_n, at.done = job.epochs - at.epoch, 0, nil
-  if at.ahead > 0 then at.done = peri.empty(4, math.min(at.ahead, AT_ONCE), { dtype = "float64" }) end
+  if at.ahead > 0 then at.done = peri.empty(4, math.min(at.ahead + 1, AT_ONCE), { dtype = "float64" }) end
 end
 
 -- Takes in those that are through; also before an error, so that nothing is computed.
@@ -396,14 +399,6 @@ end
 
 -- ---- the whole ----
 
-local function all_finite(parameters)
-  for _, p in ipairs(parameters) do
-    local values = p:detach()
-    if not (values - values):eq(0):all() then return false end
-  end
-  return true
-end
-
 local function diverged(result, epoch, what)
   result.diverged, result.stopped = true, "diverged"
   result.note = ("diverged in epoch %d: %s (a smaller learning rate or clip_grad_norm may help)"):format(epoch, what)
@@ -454,6 +449,7 @@ local function epoch_of(job, result, line)
     ended, batch, loss = run_epoch(job, result, line)
   end
   local epoch = at.epoch
+  if idle and epoch > job.epochs then return false end -- all were taken in
   result.trained = peri.now() - job.start
   state.epoch, state.seconds = epoch, result.trained
   if ended == nil then
@@ -519,7 +515,7 @@ local function run_epochs(job, result)
   line:from(at.epoch - 1, at.rows)
   if stopper and stopper:is_enough() then result.stopped = "early_stopping" end -- when the checkpoint was written
   while not result.stopped and at.epoch <= job.epochs do epoch_of(job, result, line) end
-  if not result.diverged and not all_finite(job.parameters) then
+  if not result.diverged and not internal.steps.finite(job.parameters) then
     diverged(result, result.history.n, "parameters are no longer finite")
   end
   if result.note then line:note(result.note) end

@@ -28,13 +28,7 @@ local DEFAULTS = { epochs = 10, batch_size = 32, shuffle = true, measure_train =
 
 prepare.DEFAULTS = DEFAULTS
 
-local function joined(...)
-  local all = {}
-  for _, t in ipairs { ... } do
-    for name, value in pairs(t) do all[name] = value end
-  end
-  return all
-end
+local joined = internal.joined
 prepare.joined = joined
 
 -- What is to be called, by the name of the moment.

@@ -45,15 +45,21 @@ end
 -- How far it has come, for the line of progress: so many epochs more.
 function Side:count(n) self.crew.epochs = self.crew.epochs + n end
 
--- Goes on with the coroutine, under its own stream. `handed` is what it hands over: nil when it only waits.
+-- What a coroutine does, one training after the other.
+local function work(f)
+  while true do f = coroutine.yield(work, pcall(f)) end
+end
+
+-- Goes on with the coroutine, under its own stream: ... is what it is told, or, when it begins, what it does.
 local function resume(self, ...)
   local seed, block = steps.stream(self.seed, self.block)
   self.replay = nil
-  local ok, given, result = coroutine.resume(self.thread, ...)
+  local _, given, ok, result = coroutine.resume(self.thread, ...)
   beginning = nil
   self.seed, self.block = steps.stream(seed, block)
-  if coroutine.status(self.thread) == "dead" then
-    self.through, self.ok, self.result = true, ok and given, result
+  if given == work then
+    self.through, self.ok, self.result = true, ok, result
+    table.insert(self.crew.idle, self.thread)
   elseif given ~= self then
     self.through, self.ok = true, false
     self.result = "fit: a function of the script yields (it cannot, where networks train side by side)"
@@ -81,7 +87,7 @@ function together.new(operation, strict, all, most, wanted)
   local line = all and progress(wanted, all, nil, peri.now) or nil
   return setmetatable({
     sides = {}, first = 1, last = 0, active = {}, owners = setmetatable({}, { __mode = not strict and "k" or nil }),
-    operation = operation, strict = strict, line = line, all = all, all_epochs = most, epochs = 0,
+    idle = {}, operation = operation, strict = strict, line = line, all = all, all_epochs = most, epochs = 0,
     most = AT_ONCE * peri.get_num_threads(),
   }, Crew)
 end
@@ -143,13 +149,13 @@ end
 function Crew:start(label, f, done)
   while #self.active >= self.most do advance(self) end
   local side = setmetatable({ crew = self, label = label, done = done }, Side)
-  side.thread = coroutine.create(function() return pcall(f) end)
+  side.thread = table.remove(self.idle) or coroutine.create(work)
   side.seed, side.block = steps.stream()
   self.last = self.last + 1
   self.sides[self.last], self.active[#self.active + 1] = side, side
   beginning = side
-  resume(side)
-  hand_on(self)
+  resume(side, f)
+  if side.through then hand_on(self) end
 end
 
 function Crew:is_idle() return self.first > self.last end
