@@ -4,9 +4,11 @@ local input = internal.load("learn.input", peri, internal)
 local data = internal.load("train.data", peri, internal, input)
 local progress = internal.load("train.progress", internal.process, data, internal)
 local measures = internal.load("train.measures", peri, internal)
-local checkpoint = internal.load("train.checkpoint", peri, internal)
+local history = internal.load("train.history", peri, measures)
+local checkpoint = internal.load("train.checkpoint", peri, internal, history)
 local watch = internal.load("train.watch", peri, measures)
-local loop = internal.load("train.loop", peri, internal, progress, measures, watch, checkpoint)
+local loop = internal.load("train.loop", peri, internal, progress, measures, watch, checkpoint,
+  history)
 local scores = internal.load("train.scores", peri, internal, measures, loop)
 local batches = internal.load("train.batches", peri, internal, data)
 local prepare = internal.load("train.prepare", peri, internal, data, { measures = measures, checkpoint = checkpoint,

@@ -160,3 +160,8 @@ void peri_cross_entropy_lanes_backward(const peri_context *context, peri_dtype d
                                        const int64_t *target, void *gx) {
   softmax_kernels(context)->cross_entropy_lanes_backward[dtype](rows, n, g, g_step, scale, p, target, gx);
 }
+
+void peri_hits_lanes(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
+                     int64_t row_stride, int64_t column_stride, const int64_t *truth, int64_t *hits) {
+  softmax_kernels(context)->hits_lanes[dtype](rows, n, x, row_stride, column_stride, truth, hits);
+}

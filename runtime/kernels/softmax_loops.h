@@ -309,4 +309,36 @@ static void FN(cross_entropy_lanes_backward)(int64_t rows, int64_t n, const void
   }
 }
 
+/* Places are numbers of the scores' type, so that all of it is in vectors of one width. */
+static void FN(hits_lanes)(int64_t rows, int64_t n, const void *x, int64_t row_stride, int64_t column_stride,
+                           const int64_t *truth, int64_t *hits) {
+  enum { ROWS = 16 };
+  const T *in = x;
+  T wanted[ROWS * PERI_LANES], right[PERI_LANES] = {0};
+  for (int64_t r = 0; r < rows; r++, in += row_stride) {
+    T best[PERI_LANES], place[PERI_LANES];
+    if (r % ROWS == 0) {
+      const int64_t count = peri_min(ROWS, rows - r) * PERI_LANES;
+      for (int64_t i = 0; i < count; i++) wanted[i] = (T)truth[r * PERI_LANES + i];
+    }
+    EACH(l) best[l] = in[l];
+    EACH(l) place[l] = 1;
+    for (int64_t j = 1; j < n; j++) {
+      const T *values = in + j * column_stride, number = (T)(j + 1);
+      EACH(l) {
+        const T value = values[l];
+        const T finite = value > best[l] ? number : place[l];
+        place[l] = (value != value) & (best[l] == best[l]) ? number : finite;
+        best[l] = value > best[l] || value != value ? value : best[l];
+      }
+    }
+    const T *own = wanted + r % ROWS * PERI_LANES;
+    EACH(l) {
+      const T more = right[l] + (T)1;
+      right[l] = own[l] == place[l] ? more : right[l];
+    }
+  }
+  EACH(l) hits[l] += (int64_t)right[l];
+}
+
 #undef EACH

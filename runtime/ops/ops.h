@@ -222,6 +222,9 @@ typedef struct peri_op {
   peri_status (*run_lanes)(peri_call *call);
   bool (*lanes_fit)(const peri_call *call);
   peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers);
+  /* Of an argument that infer reads: an interval within which its elements may be whatever they like without infer
+   * saying anything else. False: there is none. NULL: nobody has said. */
+  bool (*reads_within)(const peri_call *call, int arg, double *low, double *high);
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
   const struct peri_op *alone;
   double low, high;   /* tensors of this interval test the gradient */

@@ -38,6 +38,9 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments);
 bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts);
 /* The values alone: of arguments with the layouts of some that fitted, or suited, while nothing else has changed. */
 bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments);
+/* Whether that is so for whatever rows of these tensors: false, too, where nobody can say. Their memory stays as it is.
+ */
+bool peri_plan_accepts_rows(const peri_plan *plan, peri_tensor *const *of);
 /* Makes the step. The arguments fit, and stay until the end. results: as many new references as the plan has results;
  * or NULL, and then they are in peri_plan_result until the next run. A failure leaves what the step itself would have
  * left; where memory was short, peri_plan_resume goes on with what failed, once there is some. */

@@ -277,6 +277,67 @@ bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
   return passes;
 }
 
+static bool lies_within(const peri_tensor *x, double low, double high) {
+  bool all = x->contiguous;
+#define WITHIN(T)                                                                                                      \
+  for (int64_t i = 0; i < x->layout.numel && all; i++) {                                                               \
+    const double value = (double)((const T *)(const void *)x->data)[i];                                                \
+    all = value >= low && value <= high;                                                                               \
+  }
+  switch (x->layout.dtype) {
+  case PERI_INT64:
+    WITHIN(int64_t)
+    return all;
+  case PERI_FLOAT32:
+    WITHIN(float)
+    return all;
+  case PERI_FLOAT64:
+    WITHIN(double)
+    return all;
+  default:
+    return false;
+  }
+#undef WITHIN
+}
+
+/* Which argument of the plan a tensor of it is, or a view of; -1: none. */
+static int argument_of(const peri_plan *plan, const peri_tensor *x) {
+  for (int i = 0; i < plan->arguments_n; i++) {
+    for (const peri_shell *shell = plan->argument_buffers[i]->shells; shell != NULL; shell = shell->next) {
+      if (&shell->tensor == x) return i;
+    }
+  }
+  return -1;
+}
+
+static bool check_passes(const peri_plan *plan, const peri_call *call, peri_tensor *const *of) {
+  double low, high;
+  for (int i = 0; i < peri_op_params(call->op); i++) {
+    const peri_tensor *x = call->args[i].tensor;
+    if (call->args[i].tensors != NULL) return false;
+    if (x == NULL || (peri_is_float(x->layout.dtype) && !call->op->params[i].reads)) continue;
+    const int argument = argument_of(plan, x);
+    if (argument < 0 || call->op->reads_within == NULL || !call->op->reads_within(call, i, &low, &high) ||
+        !lies_within(of[argument], low, high))
+      return false;
+  }
+  return true;
+}
+
+bool peri_plan_accepts_rows(const peri_plan *plan, peri_tensor *const *of) {
+  for (int i = 0; i < plan->actions_n; i++) {
+    const peri_action *action = &plan->actions[i];
+    if (action->early && !check_passes(plan, action->call, of)) return false;
+  }
+  for (int b = 0; b < plan->buffers_n; b++) {
+    const peri_buffer *buffer = plan->buffers[b];
+    for (int i = 0; i < plan->arguments_n; i++) {
+      if (buffer->place == PERI_PLAN_OUTSIDE && buffer->writes && buffer->held->storage == of[i]->storage) return false;
+    }
+  }
+  return true;
+}
+
 /* What is no matter of arguments. */
 static bool holds(const peri_plan *plan) {
   const peri_context *context = plan->context;

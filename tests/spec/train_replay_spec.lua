@@ -115,6 +115,13 @@ describe("train.fit by plans gives the same bits", function()
           batch_size = 4, epochs = 3 }
       end)
     end
+    compare("attention", function()
+      local model = nn.Sequential(nn.Linear(4, 6), nn.PositionalEncoding(6, { dropout = 0.2, batch_first = true }),
+        nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, { dim_feedforward = 8, batch_first = true }), 2),
+        nn.Flatten(), nn.Linear(30, 3))
+      return { model = model, optimizer = sgd(model), train = { peri.randn(14, 5, 4), labels(14) },
+        dev = { peri.randn(6, 5, 4), labels(6) }, batch_size = 4, epochs = 3 }
+    end)
     compare("pooling and dropout of images", function()
       local model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(),
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 3))

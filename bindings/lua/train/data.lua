@@ -149,17 +149,7 @@ function data.batch_weights(where, name, w, n, dtype)
 end
 
 -- The labels that occur, ascending, as int64.
-function data.classes(y)
-  local seen, list = {}, {}
-  for _, label in ipairs(y:totable()) do
-    if not seen[label] then
-      seen[label] = true
-      list[#list + 1] = label
-    end
-  end
-  table.sort(list)
-  return peri.tensor(list, { dtype = "int64" })
-end
+function data.classes(y) return (peri.unique(y)) end
 
 -- Labels as positions in classes.
 function data.positions(where, name, y, classes)

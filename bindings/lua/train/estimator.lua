@@ -26,7 +26,7 @@ local function run(self, job)
       left = { self = self, so_far = so_far, problem = problem }
       if type(problem) == "string" and problem:find "interrupted!?$" then
         local message = ("%s in epoch %d of %d (train.unfinished() gives what was trained until then)"):format(problem,
-          #so_far.result.states + 1, job.epochs)
+          so_far.result.history.n + 1, job.epochs)
         error(message, 0)
       end
     end,

@@ -1,5 +1,5 @@
 -- The training loop: epochs of mini-batches, steps, and what is said of them.
-local peri, internal, progress, measures, watch, checkpoint = ...
+local peri, internal, progress, measures, watch, checkpoint, history = ...
 local fail, describe = internal.check.fail, internal.check.describe
 
 -- The mode of each module, so that what training and predicting do to it can be undone; containers come after what they
@@ -293,8 +293,20 @@ end
 
 local SLICE = 0.1 -- seconds between two looks at the line of progress
 
+-- The first steps, which nothing replays: how.eager makes gradients, without which nothing can be recorded, and where
+-- other trainings are to take part, the next one is recorded.
+local function go_first(job, replay, loader, at, how)
+  how.begun = true
+  local said = "on"
+  if how.eager then said = internal.steps.epoch(how.eager, loader, at, how) end
+  if job.side and said == "on" then said = internal.steps.epoch(replay, loader, at, how) end
+  return said
+end
+
 -- An epoch, or a slice of it: beside those of other trainings where there are any (together.lua).
 local function go(job, replay, loader, at, how)
+  local first = how.begun or go_first(job, replay, loader, at, how)
+  if first ~= "on" and first ~= true then return first end
   if not job.side then return internal.steps.epoch(replay, loader, at, how, SLICE) end
   local side = job.side
   side.replay, side.loader, side.at, side.how = replay, loader, at, how
@@ -305,20 +317,57 @@ local function go(job, replay, loader, at, how)
   return said == "script" and internal.steps.epoch(replay, loader, at, how) or said
 end
 
--- run_epoch without functions of the script: the same, bit for bit. `passed` takes in epochs that are through, where
+local AT_ONCE = 1024 -- epochs whose sums have room at a time
+
+-- Room for the sums of epochs that may follow without coming by here.
+local function open_ahead(job)
+  local at = job.at
+  at.ahead, at.done_n, at.done = job.epochs - at.epoch, 0, nil
+  if at.ahead > 0 then at.done = peri.empty(4, math.min(at.ahead, AT_ONCE), { dtype = "float64" }) end
+end
+
+-- Takes in those that are through; also before an error, so that nothing is computed.
+local function take_done(job, result)
+  local at, n, sums = job.at, job.at.done_n, job.at.done
+  if n == 0 then return end
+  local now, before = peri.now() - job.start, result.trained
+  result.history:add_sums(job, n, sums, job.rate, before, now)
+  at.epoch, result.trained, at.done, at.done_n = at.epoch + n, now, nil, 0
+  if job.side then job.side:count(n) end
+end
+
+-- The same where others may follow.
+local function take_and_go_on(job, result, line)
+  local at, n, sums, before = job.at, job.at.done_n, job.at.done, result.trained
+  if n == 0 then return end
+  take_done(job, result)
+  open_ahead(job)
+  if not line.on then return end
+  local columns, first = measures.of_sums(job, sums[{ {}, { 1, n } }]), at.epoch - n - 1
+  for i = 1, n do
+    local state = { epoch = first + i, seconds = before + (result.trained - before) * i / n }
+    for name, column in pairs(columns) do state[name] = column[i] end
+    line:epoch(state)
+  end
+end
+
+-- run_epoch without functions of the script: the same, bit for bit. `result` takes in epochs that are through, where
 -- others may follow.
-local function run_quietly(job, line, passed)
+local function run_quietly(job, line, result)
   local at = job.at
   job.model:train()
   begin_epoch(job)
   internal.steps.begin(job.source.loader, job.elements and 3 or 2)
-  job.replay = job.replay or internal.steps.new(epoch_step_of(job))
-  job.how = job.how or { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
-    by_rows = not job.sums_rows, weighted = job.elements ~= nil }
+  if not job.replay then
+    local one_step = epoch_step_of(job)
+    job.replay = internal.steps.new(one_step)
+    job.how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
+      by_rows = not job.sums_rows, weighted = job.elements ~= nil, eager = one_step }
+  end
   local said
   repeat
     said = go(job, job.replay, job.source.loader, at, job.how)
-    if passed then passed() end
+    if result then take_and_go_on(job, result, line) end
     if line.live then line:batch(at.epoch, at.rows) end
   until said ~= "on"
   if said ~= "end" then return nil, at.batch, said end
@@ -378,37 +427,19 @@ local function is_idle(job)
     and not job.measure_train and not job.checkpoint and is_quiet(job)
 end
 
--- Takes in the epochs in at.done. When each ended is not known: they take equally long.
-local function take_done(job, result, line)
-  local at, done, states = job.at, job.at.done, result.states
-  local n = #done // 4
-  if n == 0 then return end
-  local before, now, first = result.trained, peri.now() - job.start, at.epoch
-  for i = 0, n - 1 do
-    local loss, right, squares, rows = table.unpack(done, 4 * i + 1, 4 * i + 4)
-    local state = { epoch = first + i, epochs = job.epochs, learning_rate = job.rate, train_loss = loss / rows,
-      seconds = before + (now - before) * (i + 1) / n }
-    measures.record_rest(job, state, right, squares, rows)
-    states[first + i] = state
-    if line.on then line:epoch(state) end
-  end
-  at.done, at.epoch, result.trained = {}, first + n, now
-  if job.side then job.side:count(n) end
-end
-
 -- One epoch and what is known after it, and others before it where nothing is to be done between them; true when
 -- training ends with it.
 local function epoch_of(job, result, line)
   local at = job.at
   local rate = job.optimizer and tonumber(job.optimizer.lr)
   job.start = peri.now() - result.trained
-  local passed
-  at.ahead, at.done = nil, nil
-  if not at.resumed and is_idle(job) then
-    at.ahead, at.done, job.rate = job.epochs - at.epoch, {}, rate
-    passed = function() take_done(job, result, line) end
+  at.ahead, at.done, at.done_n = nil, nil, 0
+  local idle = not at.resumed and is_idle(job)
+  if idle then
+    job.rate = rate
+    open_ahead(job)
   end
-  local _ <close> = passed and setmetatable({}, { __close = passed }) -- also what was done before an error
+  local _ <close> = idle and setmetatable({}, { __close = function() take_done(job, result) end }) or nil
   local state = {
     epoch = at.epoch, epochs = job.epochs, learning_rate = rate, model = job.model, optimizer = job.optimizer,
   }
@@ -418,7 +449,7 @@ local function epoch_of(job, result, line)
   end
   local ended, batch, loss
   if not at.resumed and is_quiet(job) then
-    ended, batch, loss = run_quietly(job, line, passed)
+    ended, batch, loss = run_quietly(job, line, idle and result)
   else
     ended, batch, loss = run_epoch(job, result, line)
   end
@@ -426,14 +457,14 @@ local function epoch_of(job, result, line)
   result.trained = peri.now() - job.start
   state.epoch, state.seconds = epoch, result.trained
   if ended == nil then
-    result.states[epoch] = state
     measures.record_nothing(job, state, "train")
     if job.dev then measures.record_nothing(job, state, "dev") end
+    result.history:add(state)
     diverged(result, epoch, ("the loss of mini-batch %d is %s"):format(batch, named(loss)))
     return true
   end
   measure_epoch(job, state)
-  result.states[epoch] = state -- once it is whole
+  result.history:add(state) -- once it is whole
   if job.side then job.side:count(1) end
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
@@ -461,18 +492,10 @@ local function epoch_of(job, result, line)
   return result.stopped ~= nil
 end
 
-local function is_measure(name) return name:find "^train_" or name:find "^dev_" end
-
-local function history(result)
-  for name, value in pairs(result.states[1] or {}) do
-    if is_measure(name) or (name == "learning_rate" or name == "seconds") and value then
-      local values = {}
-      for i, state in ipairs(result.states) do values[i] = state[name] end
-      result[name] = peri.tensor(values, { dtype = "float64" })
-    end
-  end
-  result.epochs = #result.states
-  result.states, result.trained = nil, nil
+local function write_history(result)
+  for name, values in pairs(result.history:tensors()) do result[name] = values end
+  result.epochs = result.history.n
+  result.history, result.trained = nil, nil
 end
 
 -- The best parameters or the averages of the last, which the model has in the end.
@@ -497,7 +520,7 @@ local function run_epochs(job, result)
   if stopper and stopper:is_enough() then result.stopped = "early_stopping" end -- when the checkpoint was written
   while not result.stopped and at.epoch <= job.epochs do epoch_of(job, result, line) end
   if not result.diverged and not all_finite(job.parameters) then
-    diverged(result, #result.states, "parameters are no longer finite")
+    diverged(result, result.history.n, "parameters are no longer finite")
   end
   if result.note then line:note(result.note) end
 end
@@ -514,7 +537,7 @@ end
 -- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note, not_replayed.
 -- What there is so far stands in `so_far`, {result, job}, where it is found after an error.
 local function trained(job, so_far)
-  local result = { states = {}, trained = 0, diverged = false }
+  local result = { history = history.new(), trained = 0, diverged = false }
   so_far.result, so_far.job = result, job
   ready(job)
   job.told_batch = { model = job.model, optimizer = job.optimizer }
@@ -527,7 +550,7 @@ local function trained(job, so_far)
   run_epochs(job, result)
   result.stopped = result.stopped or "epochs"
   bring_back(job, result)
-  history(result)
+  write_history(result)
   local replay = job.replay or job.single
   result.not_replayed = job.not_replayed or replay and replay.replays == 0 and replay.reason or nil
   return result
@@ -541,7 +564,7 @@ local function unfinished(so_far, problem)
   if stopper and stopper.parameters then
     result.best, result.best_epoch, result.monitor = stopper.parameters, stopper.epoch, stopper.monitor
   end
-  history(result)
+  write_history(result)
   return result
 end
 

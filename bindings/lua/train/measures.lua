@@ -122,13 +122,18 @@ function measures.record(job, state, set, sums, total)
   for name, sum in pairs(sums.metrics) do state[set .. "_" .. name] = sum / sums.rows end
 end
 
--- The same of the training set beside the loss, without metrics.
-function measures.record_rest(job, state, right, squares, rows)
+-- The same of many epochs of the training set: sums is 4 x n float64, of losses, right labels, squared errors and rows.
+function measures.of_sums(job, sums)
+  local rows, total = sums[4], job.train.total
+  local columns = { train_loss = sums[1] / rows }
   if job.classes then
-    state.train_accuracy = right / rows
+    columns.train_accuracy = sums[2] / rows
+  elseif total == 0 then
+    columns.train_r2 = sums[3]:eq(0):to "float64"
   else
-    state.train_r2 = internal.data.r_squared_of(squares, job.train.total)
+    columns.train_r2 = 1 - sums[3] / total
   end
+  return columns
 end
 
 -- What stands for the measures of an epoch whose loss is no longer finite.
