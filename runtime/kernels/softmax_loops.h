@@ -328,7 +328,7 @@ static void FN(hits_lanes)(int64_t rows, int64_t n, const void *x, int64_t row_s
       EACH(l) {
         const T value = values[l];
         const T finite = value > best[l] ? number : place[l];
-        place[l] = (value != value) & (best[l] == best[l]) ? number : finite;
+        place[l] = ((value != value) & (best[l] == best[l])) ? number : finite;
         best[l] = value > best[l] || value != value ? value : best[l];
       }
     }
