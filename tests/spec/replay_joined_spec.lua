@@ -342,6 +342,42 @@ describe("a plan with joined steps", function()
     end
   end)
 
+  it("writes to nothing outside before what may fail first has not", function()
+    local x, state, one = peri.rand { n }, peri.rand { n }, peri.ones({ 3 }, { dtype = "int64" })
+    local plan = peri.replay(function(y, d)
+      local t = y * 2
+      local u = t + 1
+      local q = (d + 1) // (d * 1) -- where that has zeros it fails
+      state:add_(t):add_(u)
+      return q
+    end)
+    for _ = 1, 3 do plan(x, one) end
+    assert(joined(plan, "mul") > 0 and plan.replays == 2)
+    local before = state:clone()
+    assert.is_false(pcall(plan, x, peri.zeros({ 3 }, { dtype = "int64" })))
+    assert.equal(samples.bits(before), samples.bits(state))
+    plan(x, one)
+    local t = x * 2
+    assert.equal(samples.bits(before:add(t):add(t + 1)), samples.bits(state))
+  end)
+
+  it("puts nothing in the place of an element that stands for all", function()
+    local step = function(a, b)
+      local sums = a:cumsum(1)
+      return (b * sums:narrow(1, 1, 1) + 1):cumsum(1)
+    end
+    local plan = peri.replay(step)
+    for _ = 1, 3 do
+      local a, b = peri.rand { n }, peri.rand { n }
+      assert.equal(bits_of(step, a, b), bits_of(plan, a, b))
+    end
+    assert.equal(2, joined(plan))
+    local dense = peri.replay(function(a, b) return (a:cumsum(1) * b + 1):cumsum(1) end)
+    for _ = 1, 2 do dense(peri.rand { n }, peri.rand { n }) end
+    assert.equal(2, joined(dense))
+    assert(dense.bytes < plan.bytes - 3 * n) -- there the sum takes the place of what it is made of
+  end)
+
   it("takes memory for more threads before it begins", function()
     local state = peri.rand { n }
     local before, x = state:clone(), peri.rand { n }
