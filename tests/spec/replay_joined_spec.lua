@@ -361,6 +361,45 @@ describe("a plan with joined steps", function()
     assert.equal(samples.bits(before:add(t):add(t + 1)), samples.bits(state))
   end)
 
+  it("leaves large gradients as the step does, wherever it is stopped", function()
+    local p, q, x = peri.nn.Parameter(peri.rand { n }), peri.nn.Parameter(peri.rand { 3 }), peri.rand { n }
+    local optimizer = peri.optim.SGD({ p, q }, { lr = 0.5 })
+    local function step(y)
+      optimizer:zero_grad()
+      local l = ((p - y) ^ 2 * q:sum()):tanh():sum()
+      l:backward()
+      optimizer:step()
+      return l:detach()
+    end
+    local plan = peri.replay(step)
+    for _ = 1, 4 do plan(x) end
+    local saved, before = { p:detach():clone(), q:detach():clone() }, p.grad:clone()
+    local function reset()
+      p:detach():copy_(saved[1])
+      q:detach():copy_(saved[2])
+      p.grad:copy_(before)
+    end
+    reset()
+    step(x)
+    local after, stepped = p.grad:clone(), p:detach():clone()
+    reset()
+    peri._looks(0)
+    plan(x)
+    local looks, seen = peri._looks(), {}
+    assert(p.grad:equal(after) and p:equal(stepped))
+    for k = 1, looks do
+      reset()
+      peri._looks(k)
+      local ok = pcall(plan, x)
+      peri._looks()
+      local is = p.grad:equal(before) and "before" or p.grad:equal(after) and "after" or "zeros"
+      assert(is ~= "zeros" or not p.grad:ne(0):any())
+      assert(p:equal(ok and stepped or saved[1]) or is == "after")
+      seen[is] = true
+    end
+    assert(seen.before and seen.zeros and seen.after)
+  end)
+
   it("puts nothing in the place of an element that stands for all", function()
     local step = function(a, b)
       local sums = a:cumsum(1)
