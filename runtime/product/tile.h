@@ -275,11 +275,12 @@ static void FN(collect)(int64_t count, int64_t width, int64_t k, const void *con
   }
 }
 
-static void FN(scatter)(int64_t rows, int64_t columns, const void *from, void *to, int64_t ldc) {
+static void FN(scatter)(int64_t rows, int64_t columns, const void *from, const void *bias, void *to, int64_t ldc) {
   const T *x = from, *vectors[LANES];
   T *c = to;
   for (int64_t i = 0; i < rows; i += LANES) {
     int64_t count = peri_min(LANES, rows - i);
+    const V more = bias != NULL ? FN(load_part)((const T *)bias + i, count) : (V){0};
     for (int64_t r = 0; r < count; r++) vectors[r] = x + (i + r) * columns;
     for (int64_t j = 0; j < columns; j += LANES) {
       V square[LANES];
@@ -288,7 +289,7 @@ static void FN(scatter)(int64_t rows, int64_t columns, const void *from, void *t
       else
         FN(turn_edge)(vectors, j, count, columns - j, square);
       for (int64_t s = 0; s < peri_min(LANES, columns - j); s++)
-        FN(store_part)(c + (j + s) * ldc + i, count, square[s]);
+        FN(store_part)(c + (j + s) * ldc + i, count, bias != NULL ? square[s] + more : square[s]);
     }
   }
 }

@@ -68,8 +68,8 @@ typedef struct peri_tile_kernels {
   /* Rows of n elements, ld apart, between zeros; up to a vector beyond the last row is written too */
   void (*pad)(int64_t rows, int64_t before, int64_t n, int64_t after, const void *x, int64_t ld, void *to,
               int64_t pitch);
-  /* c[j * ldc + i] = x[i * columns + j] */
-  void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
+  /* c[j * ldc + i] = x[i * columns + j], plus bias[i] where there is one */
+  void (*scatter)(int64_t rows, int64_t columns, const void *x, const void *bias, void *c, int64_t ldc);
 } peri_tile_kernels;
 
 /* A product for each of PERI_LANES networks: number i of lane l of any operand stands at i * PERI_LANES + l. */
