@@ -49,6 +49,8 @@ def lenet():
 
 
 def main():
+    if sys.argv[1] == "chain":
+        return chain()
     calls, adam, gradient = 8, False, False
     if sys.argv[1] == "lenet":
         net, x, y = lenet()
