@@ -80,9 +80,12 @@ static size_t lay_out(const peri_joined *joined, char *memory) {
   return from.used;
 }
 
-/* Elements of a piece. */
+/* Elements of a piece; of a few elements, where all steps together are work enough, what makes four. */
 static int64_t step_of(const peri_joined *joined) {
-  return (peri_even_step(joined->numel, GRAIN) + LINE - 1) / LINE * LINE;
+  int64_t grain = GRAIN;
+  if (joined->numel * joined->n > 2 * GRAIN)
+    grain = peri_min(GRAIN, peri_max(2 * PERI_JOINED_BLOCK, (joined->numel - 1) / 4 + 1));
+  return (peri_even_step(joined->numel, grain) + LINE - 1) / LINE * LINE;
 }
 
 static int64_t pieces_of(const peri_joined *joined) { return (joined->numel - 1) / step_of(joined) + 1; }
