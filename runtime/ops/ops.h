@@ -204,33 +204,35 @@ typedef struct peri_op {
   peri_status (*compose)(peri_backward *B);
   /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
    * gradient of zeros is to get. NULL for most. */
-  peri_status (*run_onto_zeros)(peri_call *call);
+  PERI_FULL_COLUMN(run_onto_zeros, peri_status (*run_onto_zeros)(peri_call *call));
   /* Whether a call, whose outputs are there, can be made ready, and that done: run of what is ready gives the bits that
    * run (onto_zeros: run_onto_zeros) does. The same for what grad makes at once, into the one tensor that it asks for
    * (peri_formula_new). NULL: it cannot; that costs time alone. */
-  bool (*ready)(const peri_call *call, bool onto_zeros, peri_ready *ready);
-  bool (*grad_ready)(const peri_backward *B, peri_tensor *answer, peri_ready *ready);
+  PERI_FULL_COLUMN(ready, bool (*ready)(const peri_call *call, bool onto_zeros, peri_ready *ready));
+  PERI_FULL_COLUMN(grad_ready, bool (*grad_ready)(const peri_backward *B, peri_tensor *answer, peri_ready *ready));
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
-  peri_status (*grad)(peri_backward *B);
+  PERI_FULL_COLUMN(grad, peri_status (*grad)(peri_backward *B));
   /* Of PERI_LANES networks side by side (plan/lanes.h): run, on tensors with a dimension of so many behind the others,
    * which gives each lane the bits that it has alone; NULL: nobody has said how. An elementwise row's is its run.
    * lanes_fit: whether it can do a call of single networks; NULL: always. And what the row's gradient gives at once
    * (peri_formula_new), into tensors that are there. */
-  peri_status (*run_lanes)(peri_call *call);
-  bool (*lanes_fit)(const peri_call *call);
-  peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers);
+  PERI_FULL_COLUMN(run_lanes, peri_status (*run_lanes)(peri_call *call));
+  PERI_FULL_COLUMN(lanes_fit, bool (*lanes_fit)(const peri_call *call));
+  PERI_FULL_COLUMN(grad_lanes, peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers));
   /* Of an argument that infer reads: an interval within which its elements may be whatever they like without infer
    * saying anything else. False: there is none. NULL: nobody has said. */
-  bool (*reads_within)(const peri_call *call, int arg, double *low, double *high);
+  PERI_FULL_COLUMN(reads_within, bool (*reads_within)(const peri_call *call, int arg, double *low, double *high));
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
   const struct peri_op *alone;
-  double low, high;   /* tensors of this interval test the gradient */
-  const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
-  const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
-  int id;             /* of an elementwise row: which function of its table of loops it is */
+  /* tensors of this interval test the gradient */
+  PERI_FULL_COLUMN(low, double low);
+  PERI_FULL_COLUMN(high, double high);
+  PERI_FULL_TEXT(sample); /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
+  PERI_FULL_TEXT(doc);    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
+  int id;                 /* of an elementwise row: which function of its table of loops it is */
 } peri_op;
 
 /* Every row, by file; each list ends with NULL, and the list of lists where rows is NULL. */
