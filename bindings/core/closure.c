@@ -81,9 +81,17 @@ static void push_environment(lua_State *L, bind_state *S, int globals, int watch
 
 /* ---- functions ---- */
 
-/* A chunk whose one variable is _ENV. */
+static const char chunk_key;
+
+/* A function of one variable, its own. */
 static void push_chunk(lua_State *L) {
-  if (luaL_loadstring(L, "return _ENV") != LUA_OK) lua_error(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &chunk_key) == LUA_TNIL) {
+    lua_pop(L, 1);
+    if (luaL_loadstring(L, "local variable; return function() return variable end") != LUA_OK) lua_error(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &chunk_key);
+  }
+  lua_call(L, 0, 1);
 }
 
 /* The function's variable number i is another from now on, until bind_unwatch_closure. */

@@ -61,9 +61,17 @@ static void read_given(lua_State *L, bind_state *S, given *g) {
   }
 }
 
+/* How many arguments the list at index is of, and itself one more: nil may be among them. */
+static int others_of(lua_State *L, int list) {
+  lua_rawgeti(L, list, 1);
+  const int n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
 /* Whether the arguments that are no tensors are those in the list at index. */
 static bool same_others(lua_State *L, bind_state *S, int list, int top) {
-  bool same = (int)luaL_len(L, list) == top;
+  bool same = others_of(L, list) == top;
   for (int i = 2; i <= top && same; i++) {
     lua_rawgeti(L, list, i);
     same = bind_to_tensor(L, S, i) != NULL ? lua_isboolean(L, -1) && !lua_toboolean(L, -1) : lua_rawequal(L, i, -1);
@@ -72,10 +80,10 @@ static bool same_others(lua_State *L, bind_state *S, int list, int top) {
   return same;
 }
 
-/* A list of as many entries as there are arguments, with false for tensors. */
+/* The arguments in a list, with false for tensors, behind the stack's top with them. */
 static void push_others(lua_State *L, bind_state *S, int top) {
   lua_createtable(L, top, 0);
-  lua_pushboolean(L, 0);
+  lua_pushinteger(L, top);
   lua_rawseti(L, -2, 1);
   for (int i = 2; i <= top; i++) {
     if (bind_to_tensor(L, S, i) != NULL) {
@@ -250,10 +258,23 @@ static int call_replay(lua_State *L) {
   return lua_gettop(L) - g.top;
 }
 
+int bind_replay_again(lua_State *L) {
+  bind_state *S = bind_here(L);
+  replay *r = self(L, "again");
+  given g;
+  read_given(L, S, &g);
+  const bool grad_mode = S->context->grad_mode;
+  S->context->grad_mode = false;
+  const int plan = find_plan(L, S, r, &g); /* raises nothing; the run is in the plan's own mode */
+  S->context->grad_mode = grad_mode;
+  r->calls += plan >= 0;
+  return plan < 0 ? 0 : run_plan(L, S, r, plan, &g);
+}
+
 /* Whether the list at index is that of a call with n tensors and then the values from `first` to the top. */
 static bool same_behind(lua_State *L, int list, int n, int first) {
   const int values = lua_gettop(L) - first + 1 - (list > first);
-  bool same = (int)luaL_len(L, list) == 1 + n + values;
+  bool same = others_of(L, list) == 1 + n + values;
   for (int i = 0; i < n + values && same; i++) {
     lua_rawgeti(L, list, 2 + i);
     same = i < n ? lua_isboolean(L, -1) && !lua_toboolean(L, -1) : lua_rawequal(L, first + i - n, -1);
@@ -302,6 +323,12 @@ static int steps(lua_State *L) {
     lua_setfield(L, -2, "name");
     lua_pushstring(L, step.kind);
     lua_setfield(L, -2, "kind");
+    if (step.within > 0) {
+      lua_pushinteger(L, i + 1 - step.within);
+      lua_setfield(L, -2, "within");
+      lua_rawseti(L, -2, i + 1);
+      continue;
+    }
     lua_pushinteger(L, step.bytes);
     lua_setfield(L, -2, "bytes");
     lua_pushinteger(L, step.products);
@@ -364,7 +391,13 @@ static void add_step(luaL_Buffer *text, const peri_plan_step *step, int64_t time
                      : strcmp(step->kind, "check") == 0  ? " (check)"
                                                          : "";
   char name[64];
-  snprintf(name, sizeof name, "%s%s", step->name, kind);
+  snprintf(name, sizeof name, "%s%s%s", step->within > 0 ? "  " : "", step->name, kind);
+  if (step->joined > 0) snprintf(name, sizeof name, "joined, %d steps", step->joined);
+  if (step->within > 0) {
+    luaL_addstring(text, "\n  ");
+    luaL_addstring(text, name);
+    return;
+  }
   int used = snprintf(line, sizeof line, "\n  %-32s %10lld bytes %12lld multiply-adds", name, (long long)step->bytes,
                       (long long)step->products);
   if (timed > 0) snprintf(line + used, sizeof line - (size_t)used, " %9.3f us", step->seconds / (double)timed * 1e6);
@@ -385,8 +418,11 @@ static int to_text(lua_State *L) {
     return 1;
   }
   const int n = peri_plan_steps(plan);
-  snprintf(line, sizeof line, "plan of %d step%s over %zu bytes, replayed %lld time%s", n, n == 1 ? "" : "s",
-           peri_plan_bytes(plan), (long long)r->replays[r->last], r->replays[r->last] == 1 ? "" : "s");
+  int joined = 0;
+  for (int i = 0; i < n; i++) joined += peri_plan_step_at(plan, i).joined > 0;
+  snprintf(line, sizeof line, "plan of %d step%s over %zu bytes, replayed %lld time%s", n - joined,
+           n - joined == 1 ? "" : "s", peri_plan_bytes(plan), (long long)r->replays[r->last],
+           r->replays[r->last] == 1 ? "" : "s");
   luaL_addstring(&text, line);
   for (int i = 0; i < n; i++) {
     const peri_plan_step step = peri_plan_step_at(plan, i);
@@ -421,8 +457,10 @@ static const bind_function replay_methods[] = {
     {"steps", steps,
      "plan:steps() -> list\n"
      "What the plan that ran last is made of, in order: {name, kind, bytes, multiply_adds, seconds}. kind is operation, "
-     "gradient, copy, check, or act (what an optimizer does). bytes are read and written; multiply_adds are those of "
-     "products; seconds, once there were a few replays, are the mean of ten."},
+     "gradient, copy, check, act (what an optimizer does), or joined: the elementwise steps behind it, whose `within` "
+     "is its place in the list, done together block by block, so that they have no bytes and seconds of their own. bytes are "
+     "read and written; multiply_adds are those of products; seconds, once there were a few replays, are the mean of "
+     "ten."},
     BIND_HAS("plan"),
     {NULL, NULL, NULL}};
 static const luaL_Reg replay_metamethods[] = {

@@ -7,6 +7,10 @@
 
 /* peri.replay */
 int bind_replay_new(lua_State *L);
+/* again(replay, ...) -> what the replay gives under no_grad, where a plan fits; else nothing, and the step is not
+ * called
+ */
+int bind_replay_again(lua_State *L);
 /* Which plan of the replay at index would be replayed for tensors of n layouts, which are its first arguments, and the
  * values from stack index `first` to the top; but for the tensors' values. It lasts until the replay is called. NULL:
  * none. */

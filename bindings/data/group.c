@@ -3,24 +3,24 @@
 
 void data_release_group(data_group *g) {
   for (int i = 0; i < DATA_KNOWN; i++) peri_lanes_release(&g->lanes[i]);
-  for (int l = 0; l < PERI_LANES; l++) data_release_batches(&g->held[l]);
   *g = (data_group){0};
 }
 
-/* Whether two epochs have the same mini-batches ahead, as far as counts go. */
+/* Whether two epochs have the same mini-batches ahead, as far as counts go, and plans for all rows. */
 static bool in_step(const data_epoch *a, const data_epoch *b) {
   if (a->known_n != b->known_n || a->accumulate != b->accumulate || a->group != b->group || a->in_all != b->in_all ||
-      a->batch != b->batch || a->group_rows != b->group_rows || a->running || b->running)
+      a->batch != b->batch || a->group_rows != b->group_rows || a->running || b->running ||
+      a->measures != b->measures || a->classes != b->classes)
     return false;
   for (int i = 0; i < a->known_n; i++) {
-    if (data_find_kind(b, &a->known[i]) != &b->known[i]) return false;
+    if (data_find_kind(b, &a->known[i]) != &b->known[i] || !a->known[i].accepts || !b->known[i].accepts) return false;
   }
   return data_rows_left(a->loader) == data_rows_left(b->loader) &&
          data_rows_ahead(a->loader) == data_rows_ahead(b->loader);
 }
 
 bool data_like(const data_epoch *a, const data_epoch *b) {
-  bool like = in_step(a, b) && a->known_n > 0;
+  bool like = in_step(a, b) && a->known_n > 0 && a->tensors < DATA_MOST && b->tensors < DATA_MOST;
   for (int i = 0; i < a->known_n && like; i++)
     like = peri_plan_steps(a->known[i].plan) == peri_plan_steps(b->known[i].plan) &&
            peri_plan_bytes(a->known[i].plan) == peri_plan_bytes(b->known[i].plan);
@@ -72,23 +72,20 @@ static void say(data_group *g, data_said said, peri_status status) {
   }
 }
 
-/* Gathers and checks the next mini-batch of each; false, and said, where one cannot go on in lanes. */
-static bool gather(data_group *g, peri_context *context, data_batches *batches) {
-  for (int l = 0; l < g->n; l++) {
-    data_epoch *e = g->epochs[l];
-    data_kind wanted = data_next_kind(e, data_rows_ahead(e->loader));
-    const data_kind *known = data_find_kind(e, &wanted);
-    peri_status status = PERI_OK;
-    if (known != NULL) status = data_gather(e, context, &batches[l], wanted.count);
-    if (known == NULL || status != PERI_OK || !peri_plan_accepts(known->plan, e->arguments)) {
-      say(g, DATA_ON, PERI_OK);
-      g->said[l] = status != PERI_OK ? DATA_FAILED : DATA_SCRIPT;
-      e->status = status;
-      return false;
-    }
-    e->kind = *known;
-    g->at = (int)(known - e->known);
+/* Gathers the next mini-batch of each, for which there is a plan with all or with none of them; false, and said, where
+ * there is none. */
+static bool gather(data_group *g) {
+  const data_epoch *first = g->epochs[0];
+  const data_kind wanted = data_next_kind(first, data_rows_ahead(first->loader));
+  const data_kind *known = data_find_kind(first, &wanted);
+  data_loader *loaders[PERI_LANES];
+  if (known == NULL) {
+    say(g, DATA_SCRIPT, PERI_OK);
+    return false;
   }
+  g->at = (int)(known - first->known);
+  for (int l = 0; l < g->n; l++) loaders[l] = g->epochs[l]->loader;
+  for (int i = 0; i < 2; i++) data_take_rows_in_lanes(g->n, loaders, i, peri_lanes_argument(g->lanes[g->at], i));
   return true;
 }
 
@@ -99,30 +96,42 @@ static void load(data_group *g) {
   peri_lanes_load(g->loaded);
 }
 
+/* Of each lane: how many rows are right, or the sum of squared errors. */
+static void find_seconds(const data_group *g, const peri_context *context, double *seconds) {
+  const data_epoch *first = g->epochs[0];
+  const peri_tensor *x = peri_lanes_results(g->loaded, 1);
+  const peri_layout *layout = &x->layout;
+  if (!first->measures) return;
+  if (first->classes) {
+    int64_t hits[PERI_LANES] = {0};
+    peri_hits_lanes(context, layout->dtype, layout->shape[0], layout->shape[1], x->data, layout->strides[0],
+                    layout->strides[1], peri_lanes_argument(g->loaded, 1), hits);
+    for (int l = 0; l < g->n; l++) seconds[l] = (double)hits[l];
+  } else {
+    for (int l = 0; l < g->n; l++)
+      seconds[l] = peri_load_number(layout->dtype, x->data + (size_t)l * peri_dtype_size(layout->dtype));
+  }
+}
+
 /* Takes in a step of all; false where a lane has stopped. */
-static bool count(data_group *g, uint32_t stopped) {
+static bool count(data_group *g, const peri_context *context, uint32_t stopped) {
+  const peri_tensor *loss = peri_lanes_results(g->loaded, 0);
+  const size_t size = peri_dtype_size(loss->layout.dtype);
+  double seconds[PERI_LANES] = {0};
+  find_seconds(g, context, seconds);
   for (int l = 0; l < g->n; l++) {
     data_epoch *e = g->epochs[l];
-    const peri_tensor *loss = peri_lanes_result(g->loaded, l, 0);
-    const double value = peri_load_number(loss->layout.dtype, loss->data);
-    data_count_batch(e, &e->kind, value, peri_lanes_result(g->loaded, l, 1), e->arguments[1]);
+    data_count_batch(e, &e->kind, peri_load_number(loss->layout.dtype, loss->data + (size_t)l * size), seconds[l]);
     g->said[l] = stopped >> l & 1 ? DATA_STOPPED : DATA_ON;
   }
   return stopped == 0;
 }
 
 static peri_status step(data_group *g, peri_context *context, uint32_t *stopped) {
-  peri_tensor *const *arguments[PERI_LANES];
   if (g->running) return peri_lanes_resume(g->loaded, context, stopped);
   load(g);
-  for (int l = 0; l < g->n; l++) {
-    data_epoch *e = g->epochs[l];
-    arguments[l] = e->arguments;
-    data_pass_rows(e->loader);
-    e->batch++;
-    e->rows += e->kind.count;
-  }
-  return peri_lanes_run(g->loaded, context, arguments, stopped);
+  for (int l = 0; l < g->n; l++) data_pass_batch(g->epochs[l], &g->epochs[l]->known[g->at]);
+  return peri_lanes_run(g->loaded, context, NULL, stopped);
 }
 
 /* Begins the next epoch of all; false, and said, where one ends. */
@@ -145,7 +154,7 @@ static bool follow(data_group *g) {
   return all;
 }
 
-static void go(data_group *g, peri_context *context, data_batches *batches, double until) {
+static void go(data_group *g, peri_context *context, double until) {
   const data_epoch *first = g->epochs[0];
   for (bool made = false;; made = true) {
     uint32_t stopped = 0;
@@ -153,21 +162,17 @@ static void go(data_group *g, peri_context *context, data_batches *batches, doub
       if (data_rows_ahead(first->loader) == 0 && !follow(g)) return;
       say(g, DATA_ON, PERI_OK);
       if (made && first->group == 0 && first->steps % DATA_LOOKS == 0 && peri_now() > until) return;
-      if (!gather(g, context, batches)) return;
+      if (!gather(g)) return;
     }
     const peri_status status = step(g, context, &stopped);
     g->running = status == PERI_ERR_MEMORY;
     if (status != PERI_OK) say(g, DATA_FAILED, status);
-    if (status != PERI_OK || !count(g, stopped)) return;
+    if (status != PERI_OK || !count(g, context, stopped)) return;
   }
 }
 
-void data_go_group(data_group *g, peri_context *context, data_batches *batches, double until) {
-  go(g, context, batches, until);
-  if (g->running && batches != g->held) {
-    memcpy(g->held, batches, sizeof g->held); /* others would write over the mini-batches */
-    memset(batches, 0, sizeof g->held);
-  }
+void data_go_group(data_group *g, peri_context *context, double until) {
+  go(g, context, until);
   if (g->running) return; /* the lanes have the values */
   if (g->loaded != NULL) peri_lanes_store(g->loaded);
   g->loaded = NULL;

@@ -192,6 +192,49 @@ peri_status data_take_rows(const loader *l, peri_context *context, int i, peri_t
   return PERI_OK;
 }
 
+/* Rows of one lane, each of `width` numbers. */
+#define TAKE(T, width)                                                                                                 \
+  do {                                                                                                                 \
+    const T *from = rows;                                                                                              \
+    T *out = (T *)into + lane;                                                                                         \
+    for (int64_t r = 0; r < count; r++) {                                                                              \
+      const T *row = from + (order != NULL ? order[r] : r) * (width);                                                  \
+      for (int64_t j = 0; j < (width); j++, out += PERI_LANES) *out = row[j];                                          \
+    }                                                                                                                  \
+  } while (0)
+
+static void take_lane(size_t size, int64_t width, int64_t count, const void *rows, const int64_t *order, int lane,
+                      void *into) {
+  if (size == 4 && width == 2) {
+    TAKE(int32_t, 2);
+  } else if (size == 4) {
+    TAKE(int32_t, width);
+  } else if (size == 8 && width == 1) {
+    TAKE(int64_t, 1);
+  } else if (size == 8) {
+    TAKE(int64_t, width);
+  } else {
+    TAKE(char, width);
+  }
+}
+#undef TAKE
+
+void data_take_rows_in_lanes(int n, loader *const *l, int i, void *into) {
+  const peri_layout *x = &l[0]->tensor[i]->layout;
+  const int64_t count = data_rows_ahead(l[0]), width = x->numel / l[0]->n;
+  const size_t size = peri_dtype_size(x->dtype);
+  for (int lane = 0; lane < PERI_LANES; lane++) {
+    const loader *own = l[lane < n ? lane : 0];
+    const char *rows = own->tensor[i]->data;
+    if (own->shuffle)
+      take_lane(size, width, count, rows, own->order + own->next, lane, into);
+    else
+      take_lane(size, width, count, rows + (size_t)(own->next * width) * size, NULL, lane, into);
+  }
+}
+
+bool data_all_accepted(const loader *l, const peri_plan *plan) { return peri_plan_accepts_rows(plan, l->tensor); }
+
 /* ---- where a loader stands ---- */
 
 static loader *self(lua_State *L, const char *method) {

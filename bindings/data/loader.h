@@ -3,6 +3,7 @@
 #define PERI_BIND_LOADER_H
 
 #include "bindings/core/bind.h"
+#include "plan/plan.h"
 
 typedef struct data_loader data_loader;
 
@@ -19,6 +20,11 @@ void data_layout_rows(const data_loader *l, int i, int64_t count, peri_layout *l
 /* Tensor i of the next mini-batch: into the one that is there, where it looks like that and is the caller's alone, else
  * into a new one. In the loader's context, or a shadow of it. */
 peri_status data_take_rows(const data_loader *l, peri_context *context, int i, peri_tensor **into);
+/* Of n loaders whose mini-batches look alike, into lanes (plan/lanes.h); lanes that are beyond n get the first one's.
+ */
+void data_take_rows_in_lanes(int n, data_loader *const *l, int i, void *into);
+/* Whether the plan accepts whatever rows, in the place of its arguments. */
+bool data_all_accepted(const data_loader *l, const peri_plan *plan);
 /* Goes on behind it. */
 void data_pass_rows(data_loader *l);
 int64_t data_count_batches(const data_loader *l);

@@ -4,9 +4,12 @@ local input = internal.load("learn.input", peri, internal)
 local data = internal.load("train.data", peri, internal, input)
 local progress = internal.load("train.progress", internal.process, data, internal)
 local measures = internal.load("train.measures", peri, internal)
-local checkpoint = internal.load("train.checkpoint", peri, internal)
+local history = internal.load("train.history", peri, measures)
+local checkpoint = internal.load("train.checkpoint", peri, internal, history)
 local watch = internal.load("train.watch", peri, measures)
-local loop = internal.load("train.loop", peri, internal, progress, measures, watch, checkpoint)
+local loop = internal.load("train.loop", peri, internal, progress, measures, watch, checkpoint,
+  history)
+local scores = internal.load("train.scores", peri, internal, measures, loop)
 local batches = internal.load("train.batches", peri, internal, data)
 local prepare = internal.load("train.prepare", peri, internal, data, { measures = measures, checkpoint = checkpoint,
   loop = loop, batches = batches })
@@ -14,7 +17,7 @@ local combinations = internal.load("learn.combinations", peri, internal)
 local together = internal.load("train.together", peri, internal, progress, combinations.explain)
 internal.together = together
 local estimator = internal.load("train.estimator", peri, internal, data, { prepare = prepare, loop = loop,
-  measures = measures, together = together })
+  measures = measures, together = together, scores = scores })
 
 local sweep = internal.load("train.sweep", peri, internal, data, { prepare = prepare, estimator = estimator,
   together = together, combinations = combinations, aligned = input.aligned })
@@ -85,8 +88,9 @@ before, but for epochs. A function's batches are made again up to the place, fro
 Fields: model, classes (k, int64); history, float64, an entry for each epoch: train_loss, train_accuracy or train_r2,
 dev_loss, dev_accuracy or dev_r2, those of metrics (train_name, dev_name), learning_rate, seconds (of training until
 then); epochs, stopped ('epochs', 'early_stopping', 'callback' or 'diverged'; 'error' in train.unfinished), best_epoch
-and monitor (of early stopping), kept ({epoch =, monitor =, path =} of keep_best), ema, diverged, note. A loss that is
-not finite ends the training: diverged is true and note says where.
+and monitor (of early stopping), kept ({epoch =, monitor =, path =} of keep_best), ema, diverged, note, not_replayed
+(why no step was recorded and made again in C, as peri.replay does it, such as a layer or loss written in Lua; nil where
+they were). A loss that is not finite ends the training: diverged is true and note says where.
 Every layer of the model has afterwards the mode (train or eval) that it had before, also after an error. Ctrl-C is an
 error like others: the model keeps what it has learnt until then, and train.unfinished() gives the history.
 Errors: unknown options, wrong values, shapes, labels that are not whole or, in dev, not in train; an optimizer that

@@ -298,7 +298,7 @@ static void set_mode(nn_walk *w, int index, bool training) {
     ((nn_container *)lua_touserdata(w->L, index))->training = training;
     break;
   case BIND_OBJECT:
-    ((nn_object *)lua_touserdata(w->L, index))->training = training;
+    nn_set_mode(lua_touserdata(w->L, index), training);
     break;
   default:
     break;

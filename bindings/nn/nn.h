@@ -27,8 +27,10 @@ typedef struct nn_container {
 /* The child that a call is at, from 1: what errors say. */
 static inline int nn_current(const nn_container *container) { return container->first + container->at + 1; }
 
+typedef struct nn_watch nn_watch;
 typedef struct nn_object {
   bool training, hooked;
+  nn_watch *watch; /* what plans look at; NULL until one does */
 } nn_object;
 enum {
   NN_FIELDS = 1,
@@ -64,6 +66,18 @@ static inline peri_option nn_size_option(const peri_layer_size *size) {
 }
 /* Pushes the constructor of a kind. */
 void nn_push_constructor(lua_State *L, bind_state *S, const peri_layer_kind *kind);
+
+/* ---- objects in steps that are recorded (watch.c) ---- */
+
+/* Whether the object at index is of a class of Perilune's own, with its own forward: what it does follows from its
+ * fields, its mode and shapes. nn_know_class(class) says it of a class. */
+bool nn_is_known(lua_State *L, int index);
+int nn_know_class(lua_State *L);
+/* What a plan that has called the object at index is to look at. */
+void nn_tell_recorder(lua_State *L, bind_state *S, int index);
+void nn_field_changed(nn_object *object);
+void nn_set_mode(nn_object *object, bool training);
+void nn_collect_object(void *object);
 
 /* ---- walking through a module and all that it holds, in the order of registration ---- */
 

@@ -162,6 +162,7 @@ static int object_newindex(lua_State *L) {
   } else {
     reject_list(L, S);
   }
+  nn_field_changed(lua_touserdata(L, 1));
   lua_pushvalue(L, 2);
   lua_pushvalue(L, 3);
   lua_rawset(L, 4);
@@ -180,14 +181,23 @@ static int object_newindex(lua_State *L) {
 
 /* ---- object(...) ---- */
 
+/* The object is at index 2. */
+static void tell_recorder(lua_State *L, bind_state *S) {
+  const int top = lua_gettop(L);
+  if (nn_is_known(L, 2))
+    nn_tell_recorder(L, S, 2);
+  else
+    peri_refuse_replay(S->context, "%s is a layer written in Lua", nn_name(L, S, 2));
+  lua_settop(L, top);
+}
+
 static int forward(lua_State *L) {
   if (lua_getfield(L, 1, "forward") == LUA_TNIL) {
     const char *name = nn_name(L, bind_here(L), 1);
     return bind_error(L, name, "there is no method forward (define function %s:forward(x))", name);
   }
   lua_insert(L, 1);
-  if (bind_here(L)->context->recorder != NULL)
-    peri_refuse_replay(bind_here(L)->context, "%s is a layer written in Lua", nn_name(L, bind_here(L), 2));
+  if (bind_here(L)->context->recorder != NULL) tell_recorder(L, bind_here(L));
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
 }
@@ -221,8 +231,11 @@ static const luaL_Reg object_metamethods[] = {{"__call", call_object},
                                               {"__index", object_index},
                                               {"__newindex", object_newindex},
                                               {NULL, NULL}};
-static const bind_class object_class = {
-    .kind = BIND_OBJECT, .name = "perilune.Module", .metamethods = object_metamethods, .called = nn_called};
+static const bind_class object_class = {.kind = BIND_OBJECT,
+                                        .name = "perilune.Module",
+                                        .collect = nn_collect_object,
+                                        .metamethods = object_metamethods,
+                                        .called = nn_called};
 
 static const luaL_Reg buffer_metamethods[] = {{"__index", buffer_index}, {"__newindex", buffer_index}, {NULL, NULL}};
 static const bind_class buffer_class = {

@@ -87,27 +87,47 @@ static int path_of(lua_State *L) {
   return 1;
 }
 
-/* nn.plain(module) -> whether it is made of layers of the module's own alone, and nobody has given it hooks */
-static bool is_plain(lua_State *L, bind_state *S, int index) {
+/* nn.plain(module) -> whether it is made of layers of Perilune's own alone, and nobody has given it hooks */
+static bool is_plain(lua_State *L, bind_state *S, int index, bool held);
+
+static bool has_plain_parts(lua_State *L, bind_state *S, int index) {
+  const int top = lua_gettop(L);
+  bool plain = true;
+  lua_getiuservalue(L, index, NN_FIELDS);
+  lua_getiuservalue(L, index, NN_ORDER);
+  for (lua_Integer i = 1; plain && lua_rawgeti(L, top + 2, i) != LUA_TNIL; i++) {
+    lua_rawget(L, top + 1);
+    plain = bind_to_tensor(L, S, -1) != NULL || is_plain(L, S, lua_gettop(L), true);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, top);
+  return plain;
+}
+
+/* held: by an object, which calls the elements of a list itself */
+static bool is_plain(lua_State *L, bind_state *S, int index, bool held) {
+  luaL_checkstack(L, 8, "plain");
   if (nn_to_layer(L, S, index) != NULL) return !nn_to_layer(L, S, index)->hooked;
+  if (bind_is(L, S, index, BIND_OBJECT))
+    return !((const nn_object *)lua_touserdata(L, index))->hooked && nn_is_known(L, index) &&
+           has_plain_parts(L, S, index);
   if (!bind_is(L, S, index, BIND_CONTAINER)) return false;
   const nn_container *container = lua_touserdata(L, index);
-  bool plain = container->runs && !container->hooked;
-  luaL_checkstack(L, 4, "plain");
+  bool plain = (container->runs || held) && !container->hooked;
   for (int i = 1; i <= container->n && plain; i++) {
     lua_getiuservalue(L, index, i);
-    plain = is_plain(L, S, lua_gettop(L));
+    plain = is_plain(L, S, lua_gettop(L), held);
     lua_pop(L, 1);
   }
   return plain;
 }
 static int plain(lua_State *L) {
-  lua_pushboolean(L, is_plain(L, bind_here(L), 1));
+  lua_pushboolean(L, is_plain(L, bind_here(L), 1, false));
   return 1;
 }
 
 void nn_open_path(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"path", path_of}, {"plain", plain}, {NULL, NULL}};
+  static const luaL_Reg list[] = {{"path", path_of}, {"plain", plain}, {"know", nn_know_class}, {NULL, NULL}};
   bind_set_internal(L, S, "nn", list);
 }
 

@@ -48,36 +48,37 @@ double peri_measure_r_squared(int64_t n, const double *truth, const double *resi
   return peri_measure_r_squared_of(residual, constant ? 0 : total); /* whose mean is rounded */
 }
 
-/* The place, from 0, of the largest of k numbers at x; a NaN is larger. Without branches, which scores of a net that
- * learns let nobody foresee. */
-#define LARGEST(name, T)                                                                                               \
-  static inline int64_t name(const void *from, int64_t stride, int64_t k) {                                            \
-    const T *x = from;                                                                                                 \
-    int64_t place = 0;                                                                                                 \
-    T best = x[0];                                                                                                     \
-    for (int64_t j = 1; j < k; j++) {                                                                                  \
+/* Whether number t is the first of the largest of k at x; a NaN is larger than others. Without branches, which scores
+ * of a net that learns let nobody foresee. */
+#define IS_LARGEST(name, T)                                                                                            \
+  static inline bool name(const void *from, int64_t stride, int64_t k, int64_t t) {                                    \
+    const T *x = from, own = x[t * stride];                                                                            \
+    bool largest = true;                                                                                               \
+    for (int64_t j = 0; j < k; j++) {                                                                                  \
       const T value = x[j * stride];                                                                                   \
-      const bool larger = (value > best) | ((value != value) & (best == best));                                        \
-      place = larger ? j : place;                                                                                      \
-      best = larger ? value : best;                                                                                    \
+      largest &= (value < own) | ((value == own) & (j >= t));                                                          \
     }                                                                                                                  \
-    return place;                                                                                                      \
+    if (own == own) return largest;                                                                                    \
+    for (int64_t j = 0; j < t; j++) {                                                                                  \
+      if (x[j * stride] != x[j * stride]) return false;                                                                \
+    }                                                                                                                  \
+    return true;                                                                                                       \
   }
-LARGEST(largest_float, float)
-LARGEST(largest_double, double)
+IS_LARGEST(is_largest_float, float)
+IS_LARGEST(is_largest_double, double)
+
+static inline bool is_hit(const peri_measure_scores *s, int64_t row) {
+  const bool wide = s->dtype == PERI_FLOAT64;
+  const char *scores = (const char *)s->scores + row * s->row_stride * (int64_t)(wide ? sizeof(double) : sizeof(float));
+  const int64_t truth = s->truth[row * s->truth_stride] - 1;
+  return truth >= 0 && truth < s->k &&
+         (wide ? is_largest_double : is_largest_float)(scores, s->column_stride, s->k, truth);
+}
 
 double peri_measure_hits(const peri_measure_scores *s, const double *weights) {
-  const bool wide = s->dtype == PERI_FLOAT64;
-  const int64_t row_bytes = s->row_stride * (int64_t)peri_dtype_size(s->dtype);
-  const char *row = s->scores;
+  int64_t count = 0;
   double right = 0;
-  for (int64_t i = 0; i < s->n && s->k > 0; i++, row += row_bytes) {
-    const int64_t best = (wide ? largest_double : largest_float)(row, s->column_stride, s->k);
-    const bool hit = s->truth[i * s->truth_stride] == best + 1;
-    if (weights == NULL)
-      right += hit;
-    else if (hit)
-      right += weights[i];
-  }
-  return right;
+  for (int64_t i = 0; i < s->n && weights == NULL; i++) count += is_hit(s, i);
+  for (int64_t i = 0; i < s->n && weights != NULL; i++) right += is_hit(s, i) ? weights[i] : 0;
+  return weights == NULL ? (double)count : right;
 }

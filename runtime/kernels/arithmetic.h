@@ -118,7 +118,7 @@ static PERI_ALWAYS_INLINE void FN(map2_lanes)(int64_t n, T *y, const T *a, const
     }                                                                                                                  \
   }
 
-/* What pow gives for the exponent 2 is a product. */
+/* What pow gives for the exponents 1 and 2 are products: with 1, and of the number with itself. */
 #define BINARY_LOOP(name, value, hot, by_lanes)                                                                        \
   static PERI_ALWAYS_INLINE T FN(value_##name)(T a, T b, bool far) {                                                   \
     (void)far;                                                                                                         \
@@ -126,8 +126,10 @@ static PERI_ALWAYS_INLINE void FN(map2_lanes)(int64_t n, T *y, const T *a, const
   }                                                                                                                    \
   static void FN(binary_##name)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t sa, const char *b,          \
                                 ptrdiff_t sb) {                                                                        \
-    if (PERI_BINARY_##name == PERI_BINARY_pow && sb == 0 && n > 0 && *(const T *)b == 2) {                             \
-      FN(binary_mul)(n, y, sy, a, sa, a, sa);                                                                          \
+    const bool power = PERI_BINARY_##name == PERI_BINARY_pow && sb == 0 && n > 0;                                      \
+    if (power && (*(const T *)b == 1 || *(const T *)b == 2)) {                                                         \
+      const bool once = *(const T *)b == 1;                                                                            \
+      FN(binary_mul)(n, y, sy, a, sa, once ? b : a, once ? sb : sa);                                                   \
     } else if ((hot) && !(DENSE(T, sy) && DENSE(T, sa) && DENSE(T, sb))) {                                             \
       FN(map2_any)(n, y, sy, a, sa, b, sb, FN(value_##name));                                                          \
     } else if (!(DENSE(T, sy) && DENSE(T, sa) && DENSE(T, sb) && (!(by_lanes) || n % LANES == 0))) {                   \

@@ -7,12 +7,13 @@ typedef struct FN(block) {
 
 #define EACH PERI_INDEPENDENT for (int i = 0; i < BLOCK; i++)
 
+/* Conditions, that sets with masks make vectors of, as a copy of so many bytes would have to be waited for. */
 static PERI_NOINLINE FN(block) FN(load_last)(const T *from, int64_t n) {
-  FN(block) b = {{0}};
-  memcpy(b.at, from, (size_t)n * sizeof(T));
+  FN(block) b;
+  const int count = (int)n;
+  EACH b.at[i] = i < count ? from[i] : 0;
   return b;
 }
-
 static PERI_ALWAYS_INLINE FN(block) FN(load)(const void *from, int64_t at, int64_t n) {
   if (n < BLOCK) return FN(load_last)((const T *)from + at, n);
   FN(block) b;

@@ -124,6 +124,10 @@ void peri_cross_entropy_lanes(const peri_context *context, peri_dtype dtype, int
 void peri_cross_entropy_lanes_backward(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n,
                                        const void *g, int64_t g_step, double scale, const void *p,
                                        const int64_t *target, void *gx);
+/* hits[l] grows by the rows of lane l whose largest score, the first of equals and NaN before all, stands at the place
+ * that truth, contiguous, says, from 1. Strides are those of elements, in lanes. */
+void peri_hits_lanes(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
+                     int64_t row_stride, int64_t column_stride, const int64_t *truth, int64_t *hits);
 
 /* ---- pooling: x is planes x rows x columns, y has a value for each window; contiguous, float dtypes ---- */
 /* The windows along one dimension: number i has the places i * stride - padding + k * dilation of [0, n), k from 0

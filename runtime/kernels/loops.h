@@ -16,6 +16,9 @@ static void FN(where)(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_t
   } else if (dense && sb == 0 && DENSE(T, sc)) {
     T other = *bs;
     PERI_FOR_EACH(i, n, 32, out[i] = mask[i] ? other : cs[i]);
+  } else if (dense && sb == 0 && sc == 0) {
+    T one = *bs, other = *cs;
+    PERI_FOR_EACH(i, n, 32, out[i] = mask[i] ? one : other);
   } else {
     for (int64_t i = 0; i < n; i++) {
       PERI_ONE_BY_ONE;

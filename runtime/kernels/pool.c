@@ -14,8 +14,8 @@ typedef struct pool_job {
   const char *place;
   char *to;
   int64_t *index;
-  double *scratch; /* width of each worker */
-  int64_t width;
+  double *scratch; /* a row of each worker, in cache lines of its own */
+  int64_t pitch;   /* numbers from one to the next */
 } pool_job;
 
 static pool_job new_job(const peri_context *context, peri_dtype dtype, int64_t planes, const peri_windows *windows,
@@ -34,7 +34,7 @@ static pool_job new_job(const peri_context *context, peri_dtype dtype, int64_t p
       .rows = count[0],
       .in = n[0] * n[1],
       .out = count[0] * count[1],
-      .width = n[1],
+      .pitch = (n[1] + 7) / 8 * 8,
       .step = peri_even_step(planes, peri_max(1, PERI_GRAIN / peri_max(n[0] * n[1], count[0] * count[1]))),
       .row_step = count[0],
       .row_pieces = 1,
@@ -159,7 +159,7 @@ static void average_piece(void *arg, int64_t number) {
   pool_piece piece = piece_of(job, number);
   job->kernels->average[job->dtype](piece.planes, job->spans, piece.from, piece.to,
                                     job->from + (size_t)(piece.plane * job->in) * job->size,
-                                    job->to + (size_t)piece.at * job->size, job->scratch + peri_worker() * job->width);
+                                    job->to + (size_t)piece.at * job->size, job->scratch + peri_worker() * job->pitch);
 }
 
 static void spread_piece(void *arg, int64_t number) {
@@ -167,16 +167,16 @@ static void spread_piece(void *arg, int64_t number) {
   pool_piece piece = piece_of(job, number);
   job->kernels->spread[job->dtype](piece.planes, job->spans, job->from + (size_t)piece.at * job->size,
                                    job->to + (size_t)(piece.plane * job->in) * job->size,
-                                   job->scratch + peri_worker() * job->width);
+                                   job->scratch + peri_worker() * job->pitch);
 }
 
 static peri_status run_with_scratch(peri_context *context, pool_job *job, peri_body body) {
   size_t count = (size_t)peri_threads(context);
   void *scratch;
-  PERI_TRY(peri_alloc_array(context, count, (size_t)job->width * sizeof(double), &scratch));
+  PERI_TRY(peri_alloc_array(context, count, (size_t)job->pitch * sizeof(double), &scratch));
   job->scratch = scratch;
   peri_status status = peri_parallel(context, pieces_of(job), body, job);
-  peri_free(context, scratch, count * (size_t)job->width * sizeof(double));
+  peri_free(context, scratch, count * (size_t)job->pitch * sizeof(double));
   return status;
 }
 

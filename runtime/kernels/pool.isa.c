@@ -2,6 +2,8 @@
 #include "kernels/isa.h"
 #include "kernels/rows.h"
 
+#include <math.h>
+
 #define BYTES 16 /* of a vector: rows of windows are short */
 
 /* Vectors pass only between functions that are inlined: how a call would pass them does not matter. */
@@ -35,6 +37,12 @@ static inline bool are_twos(const peri_windows *windows) {
          2 * windows->count <= windows->n;
 }
 static inline bool are_fours(const peri_windows windows[2]) { return are_twos(&windows[0]) && are_twos(&windows[1]); }
+
+/* Whether a division by it is, to the bit, a product with its inverse. */
+static inline bool is_power(double divisor) {
+  int exponent;
+  return fabs(frexp(divisor, &exponent)) == 0.5;
+}
 
 /* Whether each two are averaged, all by one divisor. */
 static inline bool are_pairs(const peri_spans *spans) {

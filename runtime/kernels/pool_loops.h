@@ -242,10 +242,10 @@ static PERI_ALWAYS_INLINE void FN(sum_rows)(const T *x, peri_span rows, int64_t 
 
 static PERI_ALWAYS_INLINE void FN(average_row)(const peri_spans *across, bool pairs, double divisor, const double *sums,
                                                T *y) {
-  if (pairs) {
-    divisor *= across->span[0].divisor;
+  if (pairs && is_power(divisor * across->span[0].divisor)) {
+    const double share = 1 / (divisor * across->span[0].divisor);
     PERI_INDEPENDENT
-    for (int64_t j = 0; j < across->count; j++) y[j] = (T)((sums[2 * j] + sums[2 * j + 1]) / divisor);
+    for (int64_t j = 0; j < across->count; j++) y[j] = (T)((sums[2 * j] + sums[2 * j + 1]) * share);
     return;
   }
   for (int64_t j = 0; j < across->count; j++) {
@@ -270,11 +270,35 @@ static void FN(average)(int64_t planes, const peri_spans spans[2], int64_t from,
   }
 }
 
+/* Windows of two by two, which do not overlap: each element is written once. */
+static void FN(spread_pairs)(int64_t planes, const peri_spans spans[2], const T *in, T *out) {
+  const peri_spans *down = &spans[0], *across = &spans[1];
+  const int64_t width = across->n, count = across->count;
+  const double share = 1 / (down->span[0].divisor * across->span[0].divisor);
+  for (int64_t plane = 0; plane < planes; plane++, out += down->n * width) {
+    for (int64_t i = 0; i < down->count; i++, in += count) {
+      T *row = out + 2 * i * width, *next = row + width;
+      PERI_INDEPENDENT
+      for (int64_t j = 0; j < count; j++) {
+        const T value = (T)(0 + (double)in[j] * share); /* no zero is negative */
+        row[2 * j] = row[2 * j + 1] = next[2 * j] = next[2 * j + 1] = value;
+      }
+      for (int64_t j = 2 * count; j < width; j++) row[j] = next[j] = 0;
+    }
+    const int64_t done = 2 * down->count * width;
+    memset(out + done, 0, (size_t)(down->n * width - done) * sizeof(T));
+  }
+}
+
 static void FN(spread)(int64_t planes, const peri_spans spans[2], const void *y, void *x, double *scratch) {
   const peri_spans *down = &spans[0], *across = &spans[1];
   const T *in = y;
   T *out = x;
   int64_t width = across->n;
+  if (are_pairs(down) && are_pairs(across) && is_power(down->span[0].divisor * across->span[0].divisor)) {
+    FN(spread_pairs)(planes, spans, in, out);
+    return;
+  }
   for (int64_t plane = 0; plane < planes; plane++, out += down->n * width) {
     memset(out, 0, (size_t)(down->n * width) * sizeof(T));
     for (int64_t i = 0; i < down->count; i++, in += across->count) {

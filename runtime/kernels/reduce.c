@@ -289,12 +289,17 @@ static inline peri_status run(peri_context *context, reduce_job job) {
   return run_cut(context, &job);
 }
 
-/* A sum that is not cut, of one block: what small steps have most of, without the frame. */
-static peri_status sum_block(peri_context *context, peri_dtype dtype, int64_t n, int64_t inner, const void *x,
-                             void *y) {
+/* A sum, or a mean, that is not cut, of one block: what small steps have most of, without the frame. */
+static bool is_block(int64_t outer, int64_t n, int64_t inner) {
+  return outer == 1 && n > 0 && inner > 0 && inner <= PERI_REDUCE_COLUMNS && n <= PERI_GRAIN / inner;
+}
+
+static peri_status sum_block(peri_context *context, peri_dtype dtype, int64_t n, int64_t inner, bool mean,
+                             const void *x, void *y) {
   double sums[PERI_REDUCE_COLUMNS]; /* or int64 */
   PERI_TRY(peri_check_cancel(context));
   context->kernels->rows->reduce->sum[dtype](n, inner, inner, x, sums);
+  for (int64_t j = 0; mean && j < inner; j++) sums[j] /= (double)n;
   if (dtype == PERI_FLOAT32)
     put_doubles(dtype, inner, sums, y, 0);
   else
@@ -304,8 +309,7 @@ static peri_status sum_block(peri_context *context, peri_dtype dtype, int64_t n,
 
 peri_status peri_reduce_sum(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                             const void *x, void *y) {
-  if (outer == 1 && n > 0 && inner > 0 && inner <= PERI_REDUCE_COLUMNS && n <= PERI_GRAIN / inner)
-    return sum_block(context, dtype, n, inner, x, y);
+  if (is_block(outer, n, inner)) return sum_block(context, dtype, n, inner, false, x, y);
   return run(context,
              (reduce_job){.kind = SUM, .dtype = dtype, .outer = outer, .n = n, .inner = inner, .x = x, .y = y});
 }
@@ -351,6 +355,7 @@ peri_status peri_reduce_all(peri_context *context, int64_t outer, int64_t n, int
 /* Two passes, three for float64. When n is cut, the means of all outputs stand between them. */
 peri_status peri_reduce_moments(peri_context *context, peri_dtype dtype, int64_t outer, int64_t n, int64_t inner,
                                 const void *x, double degrees, bool root, void *mean, void *spread) {
+  if (spread == NULL && is_block(outer, n, inner)) return sum_block(context, dtype, n, inner, true, x, mean);
   reduce_job job = {.kernels = context->kernels->rows->reduce,
                     .kind = MOMENTS,
                     .dtype = dtype,

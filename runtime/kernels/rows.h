@@ -47,6 +47,8 @@ typedef struct peri_softmax_kernels {
                                            void *p);
   void (*cross_entropy_lanes_backward[PERI_FLOATS])(int64_t rows, int64_t n, const void *g, int64_t g_step,
                                                     double scale, const void *p, const int64_t *target, void *gx);
+  void (*hits_lanes[PERI_FLOATS])(int64_t rows, int64_t n, const void *x, int64_t row_stride, int64_t column_stride,
+                                  const int64_t *truth, int64_t *hits);
 } peri_softmax_kernels;
 
 /* ---- pooling of planes, one behind the other; as the drivers in kernels.h ---- */

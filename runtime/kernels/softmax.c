@@ -30,6 +30,11 @@ static softmax_job new_job(const peri_context *context, peri_dtype dtype, int64_
 }
 
 static peri_status run_job(peri_context *context, softmax_job *job, peri_body body) {
+  if (job->rows <= job->step) { /* without the frame */
+    PERI_TRY(peri_check_cancel(context));
+    body(job, 0);
+    return PERI_OK;
+  }
   return peri_parallel(context, (job->rows + job->step - 1) / job->step, body, job);
 }
 
@@ -154,4 +159,9 @@ void peri_cross_entropy_lanes_backward(const peri_context *context, peri_dtype d
                                        const void *g, int64_t g_step, double scale, const void *p,
                                        const int64_t *target, void *gx) {
   softmax_kernels(context)->cross_entropy_lanes_backward[dtype](rows, n, g, g_step, scale, p, target, gx);
+}
+
+void peri_hits_lanes(const peri_context *context, peri_dtype dtype, int64_t rows, int64_t n, const void *x,
+                     int64_t row_stride, int64_t column_stride, const int64_t *truth, int64_t *hits) {
+  softmax_kernels(context)->hits_lanes[dtype](rows, n, x, row_stride, column_stride, truth, hits);
 }

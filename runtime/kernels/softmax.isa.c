@@ -38,4 +38,5 @@ const peri_softmax_kernels PERI_ISA_NAME(peri_softmax_kernels) = {
     .cross_entropy_backward = PERI_FULL(FLOATS(cross_entropy_backward)),
     .cross_entropy_lanes = PERI_FULL(FLOATS(cross_entropy_lanes)),
     .cross_entropy_lanes_backward = PERI_FULL(FLOATS(cross_entropy_lanes_backward)),
+    .hits_lanes = PERI_FULL(FLOATS(hits_lanes)),
 };

@@ -162,14 +162,44 @@ static void FN(log_softmax_backward)(int64_t rows, int64_t n, const void *gy, co
   }
 }
 
-/* Exponentials become probabilities, and losses, which are x_target - most, what they are to be. The logarithms are one
- * loop over whole vectors. */
+/* Rows of two classes, which are many, go through loops over vectors. */
+static void FN(shift_pairs)(int64_t rows, const T *x, T *out) {
+  PERI_INDEPENDENT
+  for (int64_t r = 0; r < rows; r++) {
+    const T first = x[2 * r], second = x[2 * r + 1], most = FN(larger)(first, second);
+    out[2 * r] = first - most;
+    out[2 * r + 1] = second - most;
+  }
+}
+
+static void FN(divide_pairs)(int64_t rows, T *p, T *sums) {
+  PERI_INDEPENDENT
+  for (int64_t r = 0; r < rows; r++) {
+    const T sum = (T)((double)p[2 * r] + (double)p[2 * r + 1]);
+    p[2 * r] /= sum;
+    p[2 * r + 1] /= sum;
+    sums[r] = sum;
+  }
+}
+
+/* Each row without its largest element; losses are x_target - most. */
+static void FN(shift_rows)(int64_t rows, int64_t n, const T *x, const int64_t *target, T *out, T *losses) {
+  if (n == 2) FN(shift_pairs)(rows, x, out);
+  for (int64_t r = 0; r < rows; r++) {
+    const T most = n == 2 ? 0 : FN(largest)(n, x + r * n);
+    for (int64_t j = 0; j < n && n != 2; j++) out[r * n + j] = x[r * n + j] - most;
+    losses[r] = out[r * n + target[r]];
+  }
+}
+
+/* Exponentials become probabilities, and losses what they are to be. The logarithms are one loop over whole vectors. */
 #define AT_ONE_TIME 64
 static void FN(end_rows)(int64_t rows, int64_t n, T *p, T *losses) {
   enum { RUN = 64 / sizeof(T) };
   T sums[AT_ONE_TIME];
   const int64_t whole = (rows + RUN - 1) & -(int64_t)RUN;
-  for (int64_t r = 0; r < rows; r++, p += n) {
+  if (n == 2) FN(divide_pairs)(rows, p, sums);
+  for (int64_t r = 0; r < rows && n != 2; r++, p += n) {
     T sum = (T)FN(sum_row)(n, p);
     for (int64_t j = 0; j < n; j++) p[j] /= sum;
     sums[r] = sum;
@@ -190,11 +220,7 @@ static void FN(cross_entropy)(int64_t rows, int64_t n, const void *x, const int6
     }
     return;
   }
-  for (int64_t r = 0; r < rows; r++) {
-    T most = FN(largest)(n, in + r * n);
-    for (int64_t j = 0; j < n; j++) out[r * n + j] = in[r * n + j] - most;
-    losses[r] = out[r * n + target[r]];
-  }
+  FN(shift_rows)(rows, n, in, target, out, losses);
   FN(exp_run)(rows * n, out);
   for (int64_t r = 0; r < rows; r += AT_ONE_TIME)
     FN(end_rows)(peri_min(AT_ONE_TIME, rows - r), n, out + r * n, losses + r);
@@ -202,10 +228,24 @@ static void FN(cross_entropy)(int64_t rows, int64_t n, const void *x, const int6
 
 #undef AT_ONE_TIME
 
+static void FN(cross_entropy_backward_pairs)(int64_t rows, const T *g, int64_t g_step, T scale, const T *p,
+                                             const int64_t *target, T *out) {
+  PERI_INDEPENDENT
+  for (int64_t r = 0; r < rows; r++) {
+    const T factor = g[r * g_step] * scale, second = (T)target[r];
+    out[2 * r] = factor * (p[2 * r] - ((T)1 - second));
+    out[2 * r + 1] = factor * (p[2 * r + 1] - second);
+  }
+}
+
 static void FN(cross_entropy_backward)(int64_t rows, int64_t n, const void *g, int64_t g_step, double scale,
                                        const void *p, const int64_t *target, void *gx) {
   const T *gs = g, *ps = p;
   T *out = gx;
+  if (n == 2) {
+    FN(cross_entropy_backward_pairs)(rows, gs, g_step, (T)scale, ps, target, out);
+    return;
+  }
   for (int64_t r = 0; r < rows; r++, ps += n, out += n) {
     T factor = gs[r * g_step] * (T)scale;
     T at_target = factor * (ps[target[r]] - (T)1);
@@ -267,6 +307,38 @@ static void FN(cross_entropy_lanes_backward)(int64_t rows, int64_t n, const void
       out[at] = factor[l] * (ps[at] - (T)1);
     }
   }
+}
+
+/* Places are numbers of the scores' type, so that all of it is in vectors of one width. */
+static void FN(hits_lanes)(int64_t rows, int64_t n, const void *x, int64_t row_stride, int64_t column_stride,
+                           const int64_t *truth, int64_t *hits) {
+  enum { ROWS = 16 };
+  const T *in = x;
+  T wanted[ROWS * PERI_LANES], right[PERI_LANES] = {0};
+  for (int64_t r = 0; r < rows; r++, in += row_stride) {
+    T best[PERI_LANES], place[PERI_LANES];
+    if (r % ROWS == 0) {
+      const int64_t count = peri_min(ROWS, rows - r) * PERI_LANES;
+      for (int64_t i = 0; i < count; i++) wanted[i] = (T)truth[r * PERI_LANES + i];
+    }
+    EACH(l) best[l] = in[l];
+    EACH(l) place[l] = 1;
+    for (int64_t j = 1; j < n; j++) {
+      const T *values = in + j * column_stride, number = (T)(j + 1);
+      EACH(l) {
+        const T value = values[l];
+        const T finite = value > best[l] ? number : place[l];
+        place[l] = ((value != value) & (best[l] == best[l])) ? number : finite;
+        best[l] = value > best[l] || value != value ? value : best[l];
+      }
+    }
+    const T *own = wanted + r % ROWS * PERI_LANES;
+    EACH(l) {
+      const T more = right[l] + (T)1;
+      right[l] = own[l] == place[l] ? more : right[l];
+    }
+  }
+  EACH(l) hits[l] += (int64_t)right[l];
 }
 
 #undef EACH

@@ -323,7 +323,7 @@ static void let_watched(void *note) {
   peri_context_drop(context);
 }
 
-static void tell_recorder(const peri_layer *layer) {
+void peri_layer_tell_recorder(const peri_layer *layer) {
   peri_recorder *r = layer->context->recorder;
   void *block;
   if (r == NULL) return;
@@ -347,7 +347,7 @@ static void tell_recorder(const peri_layer *layer) {
 
 static inline peri_status forward(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                   peri_tensor **out) {
-  if (PERI_TRAINS && layer->context->recorder != NULL) tell_recorder(layer);
+  if (PERI_TRAINS && layer->context->recorder != NULL) peri_layer_tell_recorder(layer);
   if (layer->kind->row != NULL) return apply_row(layer, inputs, activation, out);
   return layer->kind->forward(layer, inputs, activation, out);
 }

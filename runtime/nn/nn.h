@@ -148,6 +148,9 @@ peri_status peri_layer_set_parameter(peri_layer *layer, int parameter, peri_tens
  * its dtype. */
 peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tensor);
 
+/* While a step is recorded: it rests on the layer's parameters, mode and options. A pass tells it by itself; a caller
+ * that takes its parameters for rows of its own does. */
+void peri_layer_tell_recorder(const peri_layer *layer);
 /* inputs: kind->inputs tensors, and behind them one or NULL for each of peri_kind_further(kind). out: as many new
  * references as the kind has outputs; the first may be an input itself. */
 peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out);

@@ -67,7 +67,7 @@ static peri_status grad_tuned(peri_backward *B) {
 #define TUNED(name_, params_, cost, value, derivative, low_, high_, doc_)                                              \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_SERVES(doc_),                                             \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | PERI_SERVES(doc_),                             \
       .saves = PERI_SAVE_INPUT(0),                                                                                     \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}, params_},                                                                    \
@@ -96,7 +96,7 @@ static peri_status grad_gelu(peri_backward *B) {
 }
 const peri_op peri_op_gelu = {
     .name = "gelu",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},

@@ -32,20 +32,20 @@ static peri_status run_xor(peri_call *call) {
 }
 const peri_op peri_op_logical_not = {
     .name = "logical_not",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}},
+    .params = {{"x", PERI_KIND_TENSOR, .bools = true}},
     .infer = infer_logical,
     .run = run_not,
     .sample = "{B(3, 4)}",
     .doc = "logical_not(x) -> bool tensor\nTrue where x, a bool tensor, is false.",
 };
 #define LOGICAL_PARAMS                                                                                                 \
-  {"a", PERI_KIND_TENSOR}, { "b", PERI_KIND_TENSOR }
+  {"a", PERI_KIND_TENSOR, .bools = true}, { "b", PERI_KIND_TENSOR, .bools = true }
 #define LOGICAL_SAMPLE "{B(3, 4), B(3, 4)}, {B(3, 1), B(4)}"
 const peri_op peri_op_logical_and = {
     .name = "logical_and",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .outputs = 1,
     .params = {LOGICAL_PARAMS},
     .infer = infer_logical,
@@ -56,7 +56,7 @@ const peri_op peri_op_logical_and = {
 };
 const peri_op peri_op_logical_or = {
     .name = "logical_or",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .outputs = 1,
     .params = {LOGICAL_PARAMS},
     .infer = infer_logical,
@@ -68,7 +68,7 @@ const peri_op peri_op_logical_or = {
 
 const peri_op peri_op_logical_xor = {
     .name = "logical_xor",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .outputs = 1,
     .params = {LOGICAL_PARAMS},
     .infer = infer_logical,
@@ -103,10 +103,10 @@ static peri_status grad_where(peri_backward *B) {
 }
 const peri_op peri_op_where = {
     .name = "where",
-    .flags = PERI_OP_ELEMENTWISE | PERI_OP_NO_METHOD,
+    .flags = PERI_OP_ELEMENTWISE | PERI_OP_JOINS | PERI_OP_NO_METHOD,
     .saves = PERI_SAVE_INPUT(0),
     .outputs = 1,
-    .params = {{"mask", PERI_KIND_TENSOR}, {"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},
+    .params = {{"mask", PERI_KIND_TENSOR, .bools = true}, {"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},
     .infer = infer_where,
     .run = run_where,
     .run_lanes = run_where,
@@ -151,10 +151,10 @@ static peri_status grad_masked_fill(peri_backward *B) {
 }
 const peri_op peri_op_masked_fill = {
     .name = "masked_fill",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .saves = PERI_SAVE_INPUT(1),
     .outputs = 1,
-    .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR}, {"value", PERI_KIND_NUMBER}},
+    .params = {{"x", PERI_KIND_TENSOR}, {"mask", PERI_KIND_TENSOR, .bools = true}, {"value", PERI_KIND_NUMBER}},
     .infer = infer_masked_fill,
     .run = run_masked_fill,
     .run_lanes = run_masked_fill,
@@ -253,7 +253,7 @@ static peri_status grad_clamp(peri_backward *B) {
 }
 const peri_op peri_op_clamp = {
     .name = "clamp",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_INPUT(2),
     .outputs = 1,
     .params = {{"x", PERI_KIND_TENSOR},

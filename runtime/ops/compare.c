@@ -101,7 +101,7 @@ static peri_status run_compare(peri_call *call) {
 #define COMPARE(name_, value, doc_)                                                                                    \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .flags = PERI_OP_ELEMENTWISE,                                                                                    \
+      .flags = PERI_OP_ELEMENTWISE | PERI_OP_JOINS,                                                                    \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
       .infer = infer_compare,                                                                                          \
@@ -132,7 +132,7 @@ static peri_status run_test(peri_call *call) {
 #define TEST(name_, value, doc_)                                                                                       \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .flags = PERI_OP_ELEMENTWISE,                                                                                    \
+      .flags = PERI_OP_ELEMENTWISE | PERI_OP_JOINS,                                                                    \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
       .infer = infer_test,                                                                                             \

@@ -411,8 +411,8 @@ static peri_status grad_binary(peri_backward *B) {
 #define UNARY(name_, kinds, cost, value, saves_, derivative, low_, high_, doc_)                                        \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | PERI_SERVES(doc_),                            \
+      .metamethod = PERI_FULL(PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL),                                  \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | FLAGS_##saves_ | PERI_SERVES(doc_),            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
@@ -438,8 +438,8 @@ static peri_status grad_binary(peri_backward *B) {
 #define BINARY(name_, metamethod_, kinds, cost, value, saves_, da, db, low_, high_, doc_)                              \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .metamethod = metamethod_,                                                                                       \
-      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | FLAGS_##saves_ | PERI_SERVES(doc_),                            \
+      .metamethod = PERI_FULL(metamethod_),                                                                            \
+      .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | FLAGS_##saves_ | PERI_SERVES(doc_),            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
@@ -458,7 +458,7 @@ static peri_status grad_binary(peri_backward *B) {
 /* mod by PyTorch's name */
 const peri_op peri_op_remainder = {
     .name = "remainder",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .saves = SAVES_AB,
     .outputs = 1,
     .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},

@@ -5,6 +5,8 @@
 #include "kernels/kernels.h"
 #include "ops/index.h"
 
+#include <math.h>
+
 /* ---- cross-entropy ----
  * loss_r = logsumexp(x_r) - x_r[t_r]; with probability rows, sum over j of t_rj (logsumexp(x_r) - x_rj).
  * The second, hidden output keeps softmax(x) for the gradient: p - onehot(t), or p sum_j t_rj - t_r. */
@@ -21,6 +23,15 @@ static peri_status infer_rows(peri_call *call) {
       (size_t)x->shape[0] * size + (classes ? (size_t)x->shape[0] * sizeof(int64_t) : (size_t)x->numel * size);
   PERI_TRY(peri_infer_output(call, 0, x->dtype, call->args[2].integer == PERI_REDUCE_NONE ? 1 : 0, x->shape));
   return peri_infer_output(call, 1, x->dtype, 2, x->shape);
+}
+
+/* It reads none: cross_entropy has. */
+static bool any_within(const peri_call *call, int arg, double *low, double *high) {
+  (void)call;
+  (void)arg;
+  *low = -INFINITY;
+  *high = INFINITY;
+  return true;
 }
 
 /* losses[r] = - sum over j of t_rj log p_rj */
@@ -59,7 +70,7 @@ static peri_status run_classes(peri_call *call, peri_tensor *x, char *losses) {
 }
 
 /* The losses of the rows into the output, as the reduction says. */
-static peri_status reduce_losses(peri_call *call, int64_t n, const char *losses, int64_t reduction) {
+static peri_status reduce_losses(const peri_call *call, int64_t n, const char *losses, int64_t reduction) {
   peri_tensor *y = call->outputs[0].tensor;
   size_t size = peri_dtype_size(call->dtype);
   if (reduction == PERI_REDUCE_NONE) {
@@ -82,6 +93,26 @@ static peri_status run_cross_entropy(peri_call *call) {
   peri_tensor_release(&x);
   if (status != PERI_OK) return status;
   return reduce_losses(call, rows, losses, call->args[2].integer);
+}
+
+/* Of classes, with probabilities for a gradient. */
+static peri_status run_ready(peri_ready *ready) {
+  const peri_call *call = ready->call;
+  const peri_tensor *x = call->args[0].tensor;
+  const int64_t rows = x->layout.shape[0];
+  int64_t *target = call->workspace;
+  char *losses = (char *)(target + rows);
+  PERI_TRY(peri_index_shift(call->args[1].tensor, target));
+  PERI_TRY(peri_cross_entropy(call->context, call->dtype, rows, x->layout.shape[1], x->data, target, losses,
+                              call->outputs[1].tensor->data));
+  return reduce_losses(call, rows, losses, call->args[2].integer);
+}
+
+static bool is_ready(const peri_call *call, bool onto_zeros, peri_ready *ready) {
+  const peri_tensor *x = call->args[0].tensor;
+  ready->run = run_ready;
+  return !onto_zeros && call->note[0] && x->contiguous && x->layout.numel > 0 && call->args[1].tensor->contiguous &&
+         call->outputs[1].tensor != NULL;
 }
 
 /* In lanes: classes, as few as short sums take, of rows that are reduced. */
@@ -116,7 +147,7 @@ static double divisor(const peri_backward *B, int64_t n) {
   return B->args[2].integer == PERI_REDUCE_MEAN ? (double)n : 1;
 }
 
-#define FEW_ROWS 128 /* whose targets stand on the stack */
+#define FEW_ROWS 1024 /* whose targets stand on the stack */
 static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0], *own_g;
   int64_t rows = p->layout.shape[0], few[FEW_ROWS], *target = few;
@@ -141,6 +172,30 @@ static peri_status fused_gradient(peri_backward *B, peri_tensor **gx) {
   }
   if (block != NULL) peri_free(B->context, block, bytes);
   return status;
+}
+
+typedef struct ready_gradient {
+  const peri_backward *B;
+  peri_tensor *gx;
+} ready_gradient;
+
+static peri_status run_ready_gradient(peri_ready *ready) {
+  const ready_gradient *r = (const ready_gradient *)(const void *)ready->note;
+  const peri_backward *B = r->B;
+  const peri_tensor *p = B->outputs[1], *g = B->grad_outputs[0];
+  const int64_t rows = p->layout.shape[0];
+  int64_t target[FEW_ROWS];
+  PERI_TRY(peri_index_shift(B->args[1].tensor, target));
+  return peri_cross_entropy_backward(B->context, p->layout.dtype, rows, p->layout.shape[1], g->data, g->layout.ndim,
+                                     1 / divisor(B, rows), p->data, target, r->gx->data);
+}
+
+static bool gradient_is_ready(const peri_backward *B, peri_tensor *gx, peri_ready *ready) {
+  const peri_tensor *p = B->outputs[1];
+  *(ready_gradient *)(void *)ready->note = (ready_gradient){B, gx};
+  ready->run = run_ready_gradient;
+  return B->note[0] && p->layout.numel > 0 && p->layout.shape[0] <= FEW_ROWS && B->grad_outputs[0]->contiguous &&
+         B->args[1].tensor->contiguous;
 }
 
 static peri_status grad_lanes(const peri_backward *B, peri_tensor *const *answers) {
@@ -197,7 +252,10 @@ const peri_op peri_op_cross_entropy_rows = {
     .outputs = 2,
     .params = {{"input", PERI_KIND_TENSOR}, {"target", PERI_KIND_TENSOR}, PERI_REDUCTION_PARAM},
     .infer = infer_rows,
+    .reads_within = any_within,
     .run = run_cross_entropy,
+    .ready = is_ready,
+    .grad_ready = gradient_is_ready,
     .grad = grad_cross_entropy,
     .run_lanes = run_lanes,
     .lanes_fit = fits_lanes,

@@ -121,6 +121,16 @@ static peri_status infer_nll(peri_call *call) {
   PERI_TRY(peri_loss_vector(call, WEIGHT, call->note[CLASSES]));
   return peri_loss_classes(call, TARGET, call->note[CLASSES], call->args[IGNORE].integer, &call->note[IGNORED]);
 }
+
+/* Classes, as long as none of them is one without a loss, of which infer notes how many there are. */
+static bool classes_within(const peri_call *call, int arg, double *low, double *high) {
+  const int64_t ignored = call->args[IGNORE].integer;
+  *low = 1;
+  *high = (double)call->note[CLASSES];
+  return arg == TARGET && call->note[OF_CLASSES] && call->note[IGNORED] == 0 &&
+         (ignored < 1 || ignored > call->note[CLASSES]);
+}
+
 static peri_status compose_nll(peri_backward *B) {
   answer_likelihoods(B, as_rows(B, peri_of(B->args[INPUT].tensor)), 0);
   return PERI_OK;
@@ -141,6 +151,7 @@ const peri_op peri_op_nll_loss = {
     .params = {CLASS_PARAMS},
     .infer = infer_nll,
     .compose = compose_nll,
+    .reads_within = classes_within,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), T(3), {reduction = 'none'}}, "
@@ -208,6 +219,7 @@ const peri_op peri_op_cross_entropy = {
     .params = {CLASS_PARAMS, {"label_smoothing", PERI_KIND_NUMBER, .optional = true, .named = true}},
     .infer = infer_cross_entropy,
     .compose = compose_cross_entropy,
+    .reads_within = classes_within,
     .low = -2,
     .high = 2,
     .sample = "{T(5, 3), I(3, 5)}, {T(5, 3), I(3, 5), {reduction = 'none'}}, {T(5, 3), I(3, 5), {reduction = 'sum'}}, "

@@ -104,30 +104,34 @@ static void batch_strides(const peri_layout *x, int dims, int64_t *strides) {
   }
 }
 
-static peri_status multiply(peri_call *call, const peri_view *a, const peri_view *b, bool onto_zeros) {
+static peri_product product_of(const peri_call *call, const peri_view *a, const peri_view *b, bool onto_zeros) {
   const peri_tensor *y = call->outputs[0].tensor;
-  int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
-  const int dims = (a->layout.ndim > b->layout.ndim ? a->layout.ndim : b->layout.ndim) - 2;
-  batch_strides(&a->layout, dims, strides_a);
-  batch_strides(&b->layout, dims, strides_b);
-  return peri_multiply(call->context, &(peri_product){
-                                          .dtype = call->dtype,
-                                          .m = call->note[ROWS],
-                                          .n = call->note[COLUMNS],
-                                          .k = call->note[INNER],
-                                          .a = rows_of(a, call->note[FLIP_A]),
-                                          .b = columns_of(b, call->note[FLIP_B]),
-                                          .c = y->data,
-                                          .ldc = call->note[COLUMNS],
-                                          .onto_zeros = onto_zeros,
-                                          .batch_dims = dims,
-                                          .batch_shape = y->layout.shape,
-                                          .batch_a = strides_a,
-                                          .batch_b = strides_b,
-                                      });
+  return (peri_product){
+      .dtype = call->dtype,
+      .m = call->note[ROWS],
+      .n = call->note[COLUMNS],
+      .k = call->note[INNER],
+      .a = rows_of(a, call->note[FLIP_A]),
+      .b = columns_of(b, call->note[FLIP_B]),
+      .c = y->data,
+      .ldc = call->note[COLUMNS],
+      .onto_zeros = onto_zeros,
+      .batch_dims = (a->layout.ndim > b->layout.ndim ? a->layout.ndim : b->layout.ndim) - 2,
+      .batch_shape = y->layout.shape,
+  };
 }
 
-static bool is_ready(const peri_call *call, const peri_tensor *x) {
+static peri_status multiply(peri_call *call, const peri_view *a, const peri_view *b, bool onto_zeros) {
+  int64_t strides_a[PERI_MAX_DIMS], strides_b[PERI_MAX_DIMS];
+  peri_product product = product_of(call, a, b, onto_zeros);
+  batch_strides(&a->layout, product.batch_dims, strides_a);
+  batch_strides(&b->layout, product.batch_dims, strides_b);
+  product.batch_a = strides_a;
+  product.batch_b = strides_b;
+  return peri_multiply(call->context, &product);
+}
+
+static bool is_matrix(const peri_call *call, const peri_tensor *x) {
   return x->layout.dtype == call->dtype && x->layout.ndim > 1;
 }
 
@@ -135,7 +139,7 @@ static peri_status multiply_call(peri_call *call, bool onto_zeros) {
   const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
   peri_tensor *own_left = NULL, *own_right = NULL;
   if (call->outputs[0].tensor->layout.numel == 0) return PERI_OK;
-  if (is_ready(call, x) && is_ready(call, y)) return multiply(call, &x->view, &y->view, onto_zeros);
+  if (is_matrix(call, x) && is_matrix(call, y)) return multiply(call, &x->view, &y->view, onto_zeros);
   peri_view left = as_at_least_matrix(x, true), right = as_at_least_matrix(y, false), a, b;
   PERI_TRY(in_dtype(call, &left, &a, &own_left));
   peri_status status = in_dtype(call, &right, &b, &own_right);
@@ -145,6 +149,42 @@ static peri_status multiply_call(peri_call *call, bool onto_zeros) {
   }
   peri_tensor_release(&own_left);
   return status;
+}
+
+/* What is done with a strip of a linear layer's product while it is in cache. */
+typedef struct activation {
+  peri_loop1 loop;
+  int64_t size;
+} activation;
+
+/* Of a product, or a linear layer, that is ready. */
+typedef struct ready_product {
+  peri_product product;
+  activation f;
+} ready_product;
+_Static_assert(sizeof(ready_product) <= PERI_READY_BYTES, "a product that is ready has its room");
+
+static ready_product *product_at(peri_ready *ready) { return (ready_product *)(void *)ready->note; }
+
+static peri_product *find_operands(peri_ready *ready) {
+  const peri_call *call = ready->call;
+  peri_product *product = &product_at(ready)->product;
+  product->a.data = call->args[0].tensor->data;
+  product->b.data = call->args[1].tensor->data;
+  product->c = call->outputs[0].tensor->data;
+  return product;
+}
+
+static peri_status run_ready_matmul(peri_ready *ready) {
+  return peri_multiply(ready->call->context, find_operands(ready));
+}
+
+static bool ready_matmul(const peri_call *call, bool onto_zeros, peri_ready *ready) {
+  const peri_tensor *x = call->args[0].tensor, *y = call->args[1].tensor;
+  if (!is_matrix(call, x) || !is_matrix(call, y) || x->layout.ndim > 2 || y->layout.ndim > 2) return false;
+  product_at(ready)->product = product_of(call, &x->view, &y->view, onto_zeros);
+  ready->run = run_ready_matmul;
+  return true;
 }
 
 static peri_status run_matmul(peri_call *call) { return multiply_call(call, false); }
@@ -230,6 +270,7 @@ const peri_op peri_op_matmul = {
     .infer = infer_matmul,
     .run = run_matmul,
     .run_onto_zeros = PERI_FULL(run_matmul_onto_zeros),
+    .ready = PERI_FULL(ready_matmul),
     .run_lanes = PERI_FULL(run_matmul_lanes),
     .lanes_fit = PERI_FULL(product_fits_lanes),
     .grad = PERI_FULL(grad_matmul),
@@ -343,12 +384,6 @@ static peri_status infer_linear(peri_call *call) {
 
 const peri_op *const peri_activations[] = {NULL, &peri_op_tanh, &peri_op_relu, &peri_op_sigmoid};
 
-/* What is done with a strip of the product while it is in cache. */
-typedef struct activation {
-  peri_loop1 loop;
-  int64_t size;
-} activation;
-
 static void activate(const void *state, int64_t batch, int64_t i, int64_t rows, int64_t j, int64_t columns, void *c,
                      int64_t ldc) {
   const activation *f = state;
@@ -374,25 +409,31 @@ static peri_status rows_of_inputs(peri_call *call, peri_operand *out, peri_tenso
   return PERI_OK;
 }
 
-static peri_status run_linear(peri_call *call) {
-  peri_tensor *y = call->outputs[0].tensor, *own, *own_bias = NULL;
-  int64_t outputs = call->note[1], choice = call->args[3].integer;
-  activation f = {.size = (int64_t)peri_dtype_size(call->dtype)};
+/* But for x and the bias. */
+static peri_product linear_product(const peri_call *call, activation *f) {
+  const int64_t outputs = call->note[1], choice = call->args[3].integer;
   peri_product product = {
       .dtype = call->dtype,
       .m = call->note[0],
       .n = outputs,
       .k = call->note[2],
       .b = columns_of(&call->args[1].tensor->view, true),
-      .c = y->data,
+      .c = call->outputs[0].tensor->data,
       .ldc = outputs,
   };
+  if (choice == 0) return product;
+  f->size = (int64_t)peri_dtype_size(call->dtype);
+  f->loop = call->context->kernels->elementwise->unary[peri_activations[choice]->id][call->dtype];
+  product.finish = activate;
+  product.state = f;
+  return product;
+}
+
+static peri_status run_linear(peri_call *call) {
+  peri_tensor *y = call->outputs[0].tensor, *own, *own_bias = NULL;
+  activation f;
+  peri_product product = linear_product(call, &f);
   if (y->layout.numel == 0) return PERI_OK;
-  if (choice != 0) {
-    f.loop = call->context->kernels->elementwise->unary[peri_activations[choice]->id][call->dtype];
-    product.finish = activate;
-    product.state = &f;
-  }
   PERI_TRY(rows_of_inputs(call, &product.a, &own));
   const char *bias = NULL;
   peri_status status = PERI_OK;
@@ -406,6 +447,28 @@ static peri_status run_linear(peri_call *call) {
   peri_tensor_release(&own_bias);
   peri_tensor_release(&own);
   return status;
+}
+
+static peri_status run_ready_linear(peri_ready *ready) {
+  const peri_call *call = ready->call;
+  peri_product *product = find_operands(ready);
+  product->packed = NULL;
+  if (product->bias != NULL) product->bias = call->args[2].tensor->data;
+  struct peri_packed *held = peri_packed_hold(call->args[1].tensor, product);
+  peri_status status = peri_multiply(call->context, product);
+  peri_packed_let(held);
+  return status;
+}
+
+static bool ready_linear(const peri_call *call, bool onto_zeros, peri_ready *ready) {
+  const peri_tensor *x = call->args[0].tensor, *bias = call->args[2].tensor;
+  ready_product *r = product_at(ready);
+  if (onto_zeros || x->layout.ndim != 2 || (bias != NULL && !bias->contiguous)) return false;
+  r->product = linear_product(call, &r->f);
+  r->product.a = rows_of(&x->view, false);
+  r->product.bias = bias != NULL ? bias->data : NULL;
+  ready->run = run_ready_linear;
+  return true;
 }
 
 static bool linear_fits_lanes(const peri_call *call) {
@@ -459,6 +522,7 @@ const peri_op peri_op_linear = {
                {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = PERI_ACTIVATIONS}},
     .infer = infer_linear,
     .run = run_linear,
+    .ready = PERI_FULL(ready_linear),
     .run_lanes = PERI_FULL(run_linear_lanes),
     .lanes_fit = PERI_FULL(linear_fits_lanes),
     .grad = PERI_FULL(grad_linear),

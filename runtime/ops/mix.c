@@ -29,7 +29,7 @@ static peri_status grad_lerp(peri_backward *B) {
 }
 const peri_op peri_op_lerp = {
     .name = "lerp",
-    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE,
+    .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS,
     .saves = PERI_SAVE_INPUT(0) | PERI_SAVE_INPUT(1) | PERI_SAVE_INPUT(2),
     .outputs = 1,
     .params = {{"a", PERI_KIND_TENSOR}, {"b", PERI_KIND_TENSOR}, {"weight", PERI_KIND_OPERAND}},

@@ -48,6 +48,7 @@ typedef struct peri_param {
   peri_kind kind;
   bool optional;       /* may be left out */
   bool named;          /* only in the trailing table of options */
+  bool bools;          /* TENSOR: of bools beside others, which infer does not read */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
   int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
@@ -144,6 +145,17 @@ typedef struct peri_backward {
   peri_tensor *const *supply; /* in a replay: what peri_formula_new gives, in order; else NULL */
 } peri_backward;
 
+/* ---- what is run again and again ---- */
+
+/* A call, or a gradient that a kernel makes at once, of a plan: only the elements of its tensors, and where they lie,
+ * differ from one run to the next. All that follows from the rest is noted once. */
+#define PERI_READY_BYTES 384
+typedef struct peri_ready {
+  peri_status (*run)(struct peri_ready *ready); /* needs no memory; fails where it is cancelled, and has done nothing */
+  const peri_call *call;                        /* of a call, which names its tensors and the context */
+  _Alignas(16) char note[PERI_READY_BYTES];
+} peri_ready;
+
 /* ---- rows ---- */
 
 enum {
@@ -163,6 +175,9 @@ enum {
   PERI_OP_LATE = 8192,        /* shapes, or how it computes, follow from values: a step with it is not replayed */
   PERI_OP_COUNTS = 16384,     /* infer's notes and shapes follow from values, which must be known before a replay */
   PERI_OP_SOURCES = 32768,    /* takes sources, too: memory that is lent in another dtype than those of operations */
+  PERI_OP_JOINS = 65536,      /* an element of the output is a function of those in its place: of contiguous operands of
+                                 one dtype, and numbers, run is a loop that allocates nothing, and any thread may run it
+                                 on a part of them (plan/join.c) */
   PERI_OP_INTERNAL = 128,     /* serves gradients and indexing; not shown to scripts */
 };
 
@@ -172,8 +187,8 @@ enum {
 
 typedef struct peri_op {
   const char *name;
-  const char *metamethod; /* "__add", or NULL */
-  const char *also;       /* further names, "swapaxes swapdims", or NULL */
+  PERI_FULL_COLUMN(metamethod, const char *metamethod); /* "__add", or NULL */
+  PERI_FULL_TEXT(also);                                 /* further names, "swapaxes swapdims", or NULL */
   unsigned flags;
   unsigned saves;
   int outputs;
@@ -190,6 +205,11 @@ typedef struct peri_op {
   /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
    * gradient of zeros is to get. NULL for most. */
   PERI_FULL_COLUMN(run_onto_zeros, peri_status (*run_onto_zeros)(peri_call *call));
+  /* Whether a call, whose outputs are there, can be made ready, and that done: run of what is ready gives the bits that
+   * run (onto_zeros: run_onto_zeros) does. The same for what grad makes at once, into the one tensor that it asks for
+   * (peri_formula_new). NULL: it cannot; that costs time alone. */
+  PERI_FULL_COLUMN(ready, bool (*ready)(const peri_call *call, bool onto_zeros, peri_ready *ready));
+  PERI_FULL_COLUMN(grad_ready, bool (*grad_ready)(const peri_backward *B, peri_tensor *answer, peri_ready *ready));
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
@@ -202,8 +222,11 @@ typedef struct peri_op {
   PERI_FULL_COLUMN(run_lanes, peri_status (*run_lanes)(peri_call *call));
   PERI_FULL_COLUMN(lanes_fit, bool (*lanes_fit)(const peri_call *call));
   PERI_FULL_COLUMN(grad_lanes, peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers));
+  /* Of an argument that infer reads: an interval within which its elements may be whatever they like without infer
+   * saying anything else. False: there is none. NULL: nobody has said. */
+  PERI_FULL_COLUMN(reads_within, bool (*reads_within)(const peri_call *call, int arg, double *low, double *high));
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
-  const struct peri_op *alone;
+  PERI_FULL_COLUMN(alone, const struct peri_op *alone);
   /* tensors of this interval test the gradient */
   PERI_FULL_COLUMN(low, double low);
   PERI_FULL_COLUMN(high, double high);

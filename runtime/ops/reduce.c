@@ -40,19 +40,24 @@ peri_status peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bo
   return peri_infer_output(call, output, dtype, ndim, shape);
 }
 
-peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out) {
-  const peri_layout *layout = &x->layout;
+/* But for x. */
+static peri_folded fold_shape(const peri_layout *layout, int64_t set) {
+  peri_folded f = {.outer = 1, .n = 1, .inner = 1, .together = true};
   int first = 0, last = layout->ndim - 1;
   while (first < layout->ndim && !(set >> first & 1)) first++;
   while (last >= first && !(set >> last & 1)) last--;
-  bool together = true;
-  for (int d = first; d <= last; d++) together &= (int)(set >> d & 1);
-  *out = (peri_folded){.outer = 1, .n = 1, .inner = 1};
+  for (int d = first; d <= last; d++) f.together = f.together && (set >> d & 1);
   for (int d = 0; d < layout->ndim; d++) {
-    int64_t *side = (set >> d & 1) ? &out->n : together && d > last ? &out->inner : &out->outer;
+    int64_t *side = (set >> d & 1) ? &f.n : f.together && d > last ? &f.inner : &f.outer;
     *side *= layout->shape[d];
   }
-  if (together) {
+  return f;
+}
+
+peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out) {
+  const peri_layout *layout = &x->layout;
+  *out = fold_shape(layout, set);
+  if (out->together) {
     if (x->layout.dtype == dtype) return peri_tensor_contiguous(x, &out->x);
     return peri_tensor_convert(x, dtype, &out->x);
   }
@@ -136,6 +141,29 @@ peri_status peri_reduce_lanes(peri_call *call, double divisor) {
 
 static peri_status run_sum_lanes(peri_call *call) { return peri_reduce_lanes(call, 1); }
 static peri_status run_sum(peri_call *call) { return run_reduction(call, peri_reduce_sum); }
+
+/* Of a sum whose dimensions lie together. */
+typedef struct ready_sum {
+  int64_t outer, n, inner;
+} ready_sum;
+
+static peri_status run_ready_sum(peri_ready *ready) {
+  const ready_sum *r = (const ready_sum *)(const void *)ready->note;
+  const peri_call *call = ready->call;
+  return peri_reduce_sum(call->context, call->dtype, r->outer, r->n, r->inner, call->args[0].tensor->data,
+                         call->outputs[0].tensor->data);
+}
+
+static bool ready_sum_call(const peri_call *call, bool onto_zeros, peri_ready *ready) {
+  const peri_tensor *x = call->args[0].tensor;
+  const peri_folded f = fold_shape(&x->layout, call->note[0]);
+  (void)onto_zeros;
+  if (!f.together || !x->contiguous || x->layout.dtype != call->dtype) return false;
+  *(ready_sum *)(void *)ready->note = (ready_sum){f.outer, f.n, f.inner};
+  ready->run = run_ready_sum;
+  return true;
+}
+
 static peri_status grad_sum(peri_backward *B) {
   peri_answer(B, 0, peri_step_expand(B, peri_step_unreduce(B, peri_of(B->grad_outputs[0]))));
   return PERI_OK;
@@ -147,6 +175,7 @@ const peri_op peri_op_sum = {
     .infer = infer_sum,
     .run = run_sum,
     .run_onto_zeros = PERI_FULL(run_sum), /* a sum begins with 0 */
+    .ready = PERI_FULL(ready_sum_call),
     .run_lanes = PERI_FULL(run_sum_lanes),
     .lanes_fit = PERI_FULL(peri_reduce_fits_lanes),
     .grad = PERI_FULL(grad_sum),

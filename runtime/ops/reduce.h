@@ -22,6 +22,7 @@ peri_status peri_reduce_output(peri_call *call, int output, peri_dtype dtype, bo
 typedef struct peri_folded {
   peri_tensor *x; /* a reference */
   int64_t outer, n, inner;
+  bool together; /* they lie side by side */
 } peri_folded;
 peri_status peri_fold(peri_tensor *x, int64_t set, peri_dtype dtype, peri_folded *out);
 

@@ -2,45 +2,63 @@
 #include "kernels/kernels.h"
 #include "optim/optim.h"
 
+_Static_assert(PERI_UPDATE_LANES == PERI_LANES, "loops of optimisers go over all lanes");
+
 /* A lane's numbers for the parameters that have taken as many steps. */
 typedef struct numbers {
-  bool known;
   int64_t steps;        /* before this one */
   double before, after; /* the number that a parameter has */
   peri_update_id id;
-  double c[PERI_UPDATE_COEFFICIENTS];
 } numbers;
 
-static void prepare(const peri_optimizer *optimizer, const peri_optimizer_group *group, const peri_optimizer_slot *slot,
-                    numbers *own) {
-  if (own->known && own->steps == slot->steps && own->before == slot->number) return;
-  *own = (numbers){.known = true, .steps = slot->steps, .before = slot->number, .after = slot->number};
-  own->id = optimizer->kind->prepare(group->options, slot->steps + 1, &own->after, own->c);
+/* Those of all lanes. Lanes that are out, or not there, have the numbers of the first that is not. */
+typedef struct all_numbers {
+  bool known, same; /* same: only the first one's are written, and are those of all */
+  int first;
+  numbers lanes[PERI_LANES];
+  double c[PERI_LANES][PERI_UPDATE_COEFFICIENTS];
+} all_numbers;
+
+static bool is_in(const peri_optimizers_abreast *o, uint32_t out, int lane) {
+  return lane < o->n && !(out >> lane & 1);
 }
 
-static size_t group_bytes(const peri_optimizer *optimizer) {
-  return (size_t)peri_option_count(optimizer->kind->options) * sizeof(double);
-}
-
-/* The numbers of all lanes for a slot, and whether they are the same in all. */
-static bool prepare_lanes(int n, peri_optimizer *const *optimizers, uint32_t out, int64_t g, int64_t i, numbers *own) {
-  const numbers *first = NULL;
-  const peri_optimizer_group *group = NULL;
-  bool same = true;
-  for (int l = 0; l < n; l++) {
-    const peri_optimizer *o = optimizers[l];
-    const peri_optimizer_slot *slot = &o->slots[i];
-    if (out >> l & 1) continue;
-    if (first != NULL && slot->steps == first->steps && slot->number == first->before &&
-        memcmp(o->groups[g].options, group->options, group_bytes(o)) == 0) {
-      own[l] = *first;
-      continue;
-    }
-    prepare(o, &o->groups[g], slot, &own[l]);
-    if (first != NULL) same = same && own[l].id == first->id && memcmp(own[l].c, first->c, sizeof first->c) == 0;
-    if (first == NULL) first = &own[l], group = &o->groups[g];
+/* Whether slot i of all lanes stands where the first of `like`, or each, does. */
+static bool stand_alike(const peri_optimizers_abreast *o, uint32_t out, int64_t i, bool same, const all_numbers *like) {
+  bool alike = true;
+  for (int l = 0; l < o->n; l++) {
+    const peri_optimizer_slot *slot = &o->optimizers[l]->slots[i];
+    const numbers *own = &like->lanes[same ? like->first : l];
+    alike &= !is_in(o, out, l) || (slot->steps == own->steps && slot->number == own->before);
   }
-  return same;
+  return alike;
+}
+
+static void prepare_lane(const peri_optimizers_abreast *o, int lane, int64_t g, int64_t i, all_numbers *all) {
+  const peri_optimizer *optimizer = o->optimizers[lane];
+  const peri_optimizer_slot *slot = &optimizer->slots[i];
+  numbers *own = &all->lanes[lane];
+  *own = (numbers){.steps = slot->steps, .before = slot->number, .after = slot->number};
+  memset(all->c[lane], 0, sizeof all->c[lane]);
+  own->id = optimizer->kind->prepare(optimizer->groups[g].options, slot->steps + 1, &own->after, all->c[lane]);
+}
+
+/* Of slot i of group g. */
+static void prepare(const peri_optimizers_abreast *o, uint32_t out, int64_t g, int64_t i, all_numbers *all) {
+  if (all->known && stand_alike(o, out, i, all->same, all)) return;
+  all->known = true;
+  all->first = 0;
+  while (all->first < o->n - 1 && !is_in(o, out, all->first)) all->first++;
+  prepare_lane(o, all->first, g, i, all);
+  all->same = o->same[g] && stand_alike(o, out, i, true, all);
+  for (int l = 0; l < PERI_LANES && !all->same; l++) {
+    if (is_in(o, out, l)) {
+      prepare_lane(o, l, g, i, all);
+    } else {
+      all->lanes[l] = all->lanes[all->first];
+      memcpy(all->c[l], all->c[all->first], sizeof all->c[l]);
+    }
+  }
 }
 
 /* ---- one lane alone ---- */
@@ -57,8 +75,8 @@ static void move_lane(const peri_optimizer_lanes *p, int lane, void *wide, void 
   }
 }
 
-static void update_lane(const peri_optimizer *optimizer, const peri_optimizer_lanes *p, int lane, const numbers *own,
-                        double *scratch) {
+static void update_lane(const peri_update_kernels *kernels, const peri_optimizer_lanes *p, int lane,
+                        const all_numbers *all, double *scratch) {
   void *parameter = scratch, *gradient = scratch + p->numel, *buffers[PERI_UPDATE_BUFFERS];
   move_lane(p, lane, p->parameter, parameter, true);
   move_lane(p, lane, p->gradient, gradient, true);
@@ -66,8 +84,7 @@ static void update_lane(const peri_optimizer *optimizer, const peri_optimizer_la
     buffers[b] = p->buffers[b] == NULL ? NULL : scratch + (2 + b) * p->numel;
     if (buffers[b] != NULL) move_lane(p, lane, p->buffers[b], buffers[b], true);
   }
-  optimizer->context->kernels->update->update[own->id][p->dtype == PERI_FLOAT64](p->numel, parameter, gradient, buffers,
-                                                                                 own->c);
+  kernels->update[all->lanes[lane].id][p->dtype == PERI_FLOAT64](p->numel, parameter, gradient, buffers, all->c[lane]);
   move_lane(p, lane, p->parameter, parameter, false);
   for (int b = 0; b < PERI_UPDATE_BUFFERS; b++) {
     if (buffers[b] != NULL) move_lane(p, lane, p->buffers[b], buffers[b], false);
@@ -93,30 +110,52 @@ bool peri_optimizers_alike(const peri_optimizer *a, const peri_optimizer *b) {
   return a->kind->prepare != NULL;
 }
 
-void peri_optimizers_step_lanes(int n, peri_optimizer *const *optimizers, uint32_t out,
-                                const peri_optimizer_lanes *lanes, void *scratch) {
-  const peri_optimizer *shape = optimizers[0];
+void peri_optimizers_compare(peri_optimizers_abreast *o) {
+  const peri_optimizer *first = o->optimizers[0];
+  const size_t bytes = (size_t)peri_option_count(first->kind->options) * sizeof(double);
+  for (int64_t g = 0; g < first->groups_n; g++) {
+    o->same[g] = true;
+    for (int l = 1; l < o->n; l++)
+      o->same[g] = o->same[g] && memcmp(o->optimizers[l]->groups[g].options, first->groups[g].options, bytes) == 0;
+  }
+}
+
+static void update(const peri_update_kernels *kernels, const peri_optimizers_abreast *o, uint32_t out,
+                   const peri_optimizer_lanes *p, const all_numbers *all, void *scratch) {
+  const bool wide = p->dtype == PERI_FLOAT64;
+  const peri_update_id id = all->lanes[all->first].id;
+  bool one_loop = kernels->lanes[id][wide] != NULL;
+  if (all->same) {
+    kernels->update[id][wide](p->numel * PERI_LANES, p->parameter, p->gradient, p->buffers, all->c[all->first]);
+    return;
+  }
+  for (int l = 0; l < PERI_LANES; l++) one_loop &= all->lanes[l].id == id;
+  if (one_loop) {
+    kernels->lanes[id][wide](p->numel, p->parameter, p->gradient, p->buffers, all->c);
+    return;
+  }
+  for (int l = 0; l < o->n; l++) {
+    if (is_in(o, out, l)) update_lane(kernels, p, l, all, scratch);
+  }
+}
+
+void peri_optimizers_step_lanes(const peri_optimizers_abreast *o, uint32_t out, void *scratch) {
+  const peri_optimizer *shape = o->optimizers[0];
+  const peri_update_kernels *kernels = shape->context->kernels->update;
   for (int64_t g = 0; g < shape->groups_n; g++) {
-    numbers own[PERI_LANES] = {{0}};
+    all_numbers all;
+    all.known = false;
     const int64_t from = shape->groups[g].first, to = from + shape->groups[g].n;
     for (int64_t i = from; i < to; i++) {
-      const peri_optimizer_lanes *p = &lanes[i];
+      const peri_optimizer_lanes *p = &o->slots[i];
       if (p->gradient == NULL) continue;
-      int first = 0;
-      while (first < n - 1 && (out >> first & 1)) first++;
-      if (prepare_lanes(n, optimizers, out, g, i, own)) {
-        shape->context->kernels->update->update[own[first].id][p->dtype == PERI_FLOAT64](
-            p->numel * PERI_LANES, p->parameter, p->gradient, p->buffers, own[first].c);
-      } else {
-        for (int l = 0; l < n; l++) {
-          if (!(out >> l & 1)) update_lane(optimizers[l], p, l, &own[l], scratch);
-        }
-      }
-      for (int l = 0; l < n; l++) {
-        peri_optimizer_slot *slot = &optimizers[l]->slots[i];
-        if (out >> l & 1) continue;
+      prepare(o, out, g, i, &all);
+      update(kernels, o, out, p, &all, scratch);
+      for (int l = 0; l < o->n; l++) {
+        peri_optimizer_slot *slot = &o->optimizers[l]->slots[i];
+        if (!is_in(o, out, l)) continue;
         slot->steps++;
-        slot->number = own[l].after;
+        slot->number = all.lanes[all.same ? all.first : l].after;
       }
     }
   }

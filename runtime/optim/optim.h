@@ -99,13 +99,21 @@ typedef struct peri_optimizer_lanes {
   peri_dtype dtype;
   void *parameter, *gradient, *buffers[PERI_UPDATE_BUFFERS];
 } peri_optimizer_lanes;
+/* Optimisers of n lanes, alike, and their slots. */
+typedef struct peri_optimizers_abreast {
+  int n;
+  peri_optimizer **optimizers;
+  peri_optimizer_lanes *slots;
+  bool *same; /* by group: whether the options of all are the same */
+} peri_optimizers_abreast;
 /* Room that a step needs for lanes of different options: bytes for the largest parameter of one lane. */
 #define PERI_OPTIMIZER_SCRATCH(numel) ((size_t)(numel) * sizeof(double) * (2 + PERI_UPDATE_BUFFERS))
 /* Whether their steps can be made together: the same groups, parameters and buffers, whatever the options. */
 bool peri_optimizers_alike(const peri_optimizer *a, const peri_optimizer *b);
-/* One step of the optimisers of lanes 0 .. n - 1, but for those whose bit in `out` is set. lanes: for each slot. */
-void peri_optimizers_step_lanes(int n, peri_optimizer *const *optimizers, uint32_t out,
-                                const peri_optimizer_lanes *lanes, void *scratch);
+/* Finds which groups have the same options: before the first step after anybody may have changed them. */
+void peri_optimizers_compare(peri_optimizers_abreast *o);
+/* One step of all lanes, but for those whose bit in `out` is set, whose values may then be anything. */
+void peri_optimizers_step_lanes(const peri_optimizers_abreast *o, uint32_t out, void *scratch);
 
 /* ---- the table of schedules ---- */
 

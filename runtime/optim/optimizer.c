@@ -225,16 +225,21 @@ static int64_t group_of(const peri_optimizer *optimizer, int64_t slot) {
   return g;
 }
 
-static peri_status check_gradient(const peri_optimizer *optimizer, int64_t i) {
+static peri_status refuse_gradient(const peri_optimizer *optimizer, int64_t i) {
   const peri_layout *p = &optimizer->slots[i].parameter->layout;
   const peri_tensor *g = optimizer->slots[i].parameter->grad;
   char a[PERI_SHAPE_TEXT], b[PERI_SHAPE_TEXT], name[NAME_TEXT];
-  if (g == NULL || (g->layout.dtype == p->dtype && peri_same_shape(&g->layout, p))) return PERI_OK;
   const int64_t group = group_of(optimizer, i);
   return peri_fail(optimizer->context, PERI_ERR_ARGUMENT, "%s: the gradient of %s is %s of %s (expected %s of %s)",
                    optimizer->kind->name, name_parameter(group, i - optimizer->groups[group].first, name),
                    peri_dtype_name(g->layout.dtype), peri_shape_text(g->layout.ndim, g->layout.shape, a),
                    peri_dtype_name(p->dtype), peri_shape_text(p->ndim, p->shape, b));
+}
+
+static inline peri_status check_gradient(const peri_optimizer *optimizer, int64_t i) {
+  const peri_tensor *p = optimizer->slots[i].parameter, *g = p->grad;
+  const bool fits = g == NULL || (g->layout.dtype == p->layout.dtype && peri_same_shape(&g->layout, &p->layout));
+  return fits ? PERI_OK : refuse_gradient(optimizer, i);
 }
 
 peri_status peri_optimizer_check_gradients(const peri_optimizer *optimizer) {
@@ -270,7 +275,7 @@ typedef struct stretch {
   double coefficients[PERI_UPDATE_COEFFICIENTS];
 } stretch;
 
-static void update_part(const stretch *s, const peri_optimizer_slot *slot, int64_t first, int64_t n) {
+static inline void update_part(const stretch *s, const peri_optimizer_slot *slot, int64_t first, int64_t n) {
   const peri_tensor *p = slot->parameter;
   const size_t offset = (size_t)first * peri_dtype_size(p->layout.dtype);
   void *buffers[PERI_UPDATE_BUFFERS];

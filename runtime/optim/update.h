@@ -29,13 +29,20 @@ typedef enum peri_update_id {
 
 #define PERI_UPDATE_BUFFERS      4
 #define PERI_UPDATE_COEFFICIENTS 8
+#define PERI_UPDATE_LANES        16
 
 /* n parameters p (written), their gradients g, the buffers of the optimiser (written), and numbers
  * whose meaning the optimiser's row and the loop share. None of the arrays overlap. */
 typedef void (*peri_update)(int64_t n, void *p, const void *g, void *const *buffers, const double *c);
 
+/* The same of n parameters of each of PERI_UPDATE_LANES networks, number i of lane l at i * PERI_UPDATE_LANES + l, with
+ * each lane's own numbers. */
+typedef void (*peri_update_lanes)(int64_t n, void *p, const void *g, void *const *buffers,
+                                  const double (*c)[PERI_UPDATE_COEFFICIENTS]);
+
 typedef struct peri_update_kernels {
-  peri_update update[PERI_UPDATES][2]; /* float32, float64 */
+  peri_update update[PERI_UPDATES][2];      /* float32, float64 */
+  peri_update_lanes lanes[PERI_UPDATES][2]; /* NULL for those that are rare */
 } peri_update_kernels;
 
 #endif

@@ -23,68 +23,118 @@ static PERI_ALWAYS_INLINE T FN(sign)(T d) {
   return d > 0 ? 1 : negative;
 }
 
-/* p -= lr (s g + decay p), where s is 1, or -1 to go up: here and below. */
-static void FN(sgd)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
-  const T lr = (T)c[0], decay = (T)c[1], s = (T)c[4];
-  T *ps = p;
-  const T *gs = g;
-  (void)buffers;
+/* ---- loops that can also run in lanes (plan/lanes.h) ----
+ * What happens to value i is a function of its own, with numbers K(0), K(1), .. made of the coefficients; in lanes each
+ * lane has its own. */
+#define K(j) k[(j)*step + lane]
+#define AT() const T *k, int step, int lane, int64_t i, T *p, const T *g, T *const *b
+typedef void (*FN(change))(AT());
+
+static PERI_ALWAYS_INLINE void FN(change_all)(int64_t n, void *p, const void *g, void *const *buffers, const T *k,
+                                              FN(change) change) {
+  T *const b[3] = {buffers[0], buffers[1], buffers[2]};
   PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) ps[i] -= lr * (s * gs[i] + decay * ps[i]);
+  for (int64_t i = 0; i < n; i++) change(k, 1, 0, i, p, g, b);
 }
 
-/* b = keep b + take d (at first: d), p -= lr b, or in Nesterov's form p -= lr (d + keep b); d = s g + decay p */
-static PERI_ALWAYS_INLINE void FN(momentum_loop)(int64_t n, void *p, const void *g, void *buffer, const double *c,
-                                                 bool first, bool nesterov) {
-  const T lr = (T)c[0], decay = (T)c[1], keep = (T)c[2], take = (T)c[3], s = (T)c[4];
-  T *ps = p, *bs = buffer;
-  const T *gs = g;
-  PERI_INDEPENDENT
+static PERI_ALWAYS_INLINE void FN(change_lanes)(int64_t n, void *p, const void *g, void *const *buffers, const T *k,
+                                                FN(change) change) {
+  T *const b[3] = {buffers[0], buffers[1], buffers[2]};
   for (int64_t i = 0; i < n; i++) {
-    T d = s * gs[i] + decay * ps[i];
-    T b = first ? d : keep * bs[i] + take * d;
-    bs[i] = b;
-    ps[i] -= lr * (nesterov ? d + keep * b : b);
+    PERI_INDEPENDENT
+    for (int lane = 0; lane < PERI_UPDATE_LANES; lane++)
+      change(k, PERI_UPDATE_LANES, lane, i * PERI_UPDATE_LANES + lane, p, g, b);
   }
 }
-#define MOMENTUM(name, first, nesterov)                                                                                \
+
+/* Both loops of a change, and its numbers of the coefficients c. */
+#define LOOPS(name, change, numbers)                                                                                   \
   static void FN(name)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {                     \
-    FN(momentum_loop)(n, p, g, buffers[0], c, first, nesterov);                                                        \
+    T k[NUMBERS];                                                                                                      \
+    FN(numbers)(c, k, 1);                                                                                              \
+    FN(change_all)(n, p, g, buffers, k, FN(change));                                                                   \
+  }                                                                                                                    \
+  static void FN(name##_lanes)(int64_t n, void *p, const void *g, void *const *buffers,                                \
+                               const double(*c)[PERI_UPDATE_COEFFICIENTS]) {                                           \
+    T k[NUMBERS * PERI_UPDATE_LANES];                                                                                  \
+    for (int l = 0; l < PERI_UPDATE_LANES; l++) FN(numbers)(c[l], k + l, PERI_UPDATE_LANES);                           \
+    FN(change_lanes)(n, p, g, buffers, k, FN(change));                                                                 \
   }
+#define NUMBERS 10
+
+/* p -= lr (s g + decay p), where s is 1, or -1 to go up: here and below. Numbers: lr, decay, s. */
+static PERI_ALWAYS_INLINE void FN(sgd_numbers)(const double *c, T *k, int step) {
+  k[0] = (T)c[0];
+  k[step] = (T)c[1];
+  k[2 * step] = (T)c[4];
+}
+static PERI_ALWAYS_INLINE void FN(sgd_change)(AT()) {
+  (void)b;
+  p[i] -= K(0) * (K(2) * g[i] + K(1) * p[i]);
+}
+LOOPS(sgd, sgd_change, sgd_numbers)
+
+/* b = keep b + take d (at first: d), p -= lr b, or in Nesterov's form p -= lr (d + keep b); d = s g + decay p. Numbers:
+ * lr, decay, keep, take, s. */
+static PERI_ALWAYS_INLINE void FN(momentum_numbers)(const double *c, T *k, int step) {
+  k[0] = (T)c[0];
+  k[step] = (T)c[1];
+  k[2 * step] = (T)c[2];
+  k[3 * step] = (T)c[3];
+  k[4 * step] = (T)c[4];
+}
+static PERI_ALWAYS_INLINE void FN(momentum_at)(AT(), bool first, bool nesterov) {
+  T d = K(4) * g[i] + K(1) * p[i];
+  T kept = first ? d : K(2) * b[0][i] + K(3) * d;
+  b[0][i] = kept;
+  p[i] -= K(0) * (nesterov ? d + K(2) * kept : kept);
+}
+#define MOMENTUM(name, first, nesterov)                                                                                \
+  static PERI_ALWAYS_INLINE void FN(name##_change)(AT()) {                                                             \
+    FN(momentum_at)(k, step, lane, i, p, g, b, first, nesterov);                                                       \
+  }                                                                                                                    \
+  LOOPS(name, name##_change, momentum_numbers)
 MOMENTUM(momentum, false, false)
 MOMENTUM(first_momentum, true, false)
 MOMENTUM(nesterov, false, true)
 MOMENTUM(first_nesterov, true, true)
 #undef MOMENTUM
 
-/* m = beta1 m + (1 - beta1) d, v = beta2 v + (1 - beta2) d^2, p = shrink p - step m / (sqrt(v) / root + eps),
- * with d = s g + decay p; AMSGrad takes the largest v so far. */
-static PERI_ALWAYS_INLINE void FN(adam_loop)(int64_t n, void *p, const void *g, void *const *buffers, const double *c,
-                                             bool largest) {
-  const T step = (T)c[0], decay = (T)c[1], shrink = (T)c[2], beta1 = (T)c[3], beta2 = (T)c[4], eps = (T)c[5],
-          root = (T)c[6], s = (T)c[7];
-  const T take1 = (T)(1 - c[3]), take2 = (T)(1 - c[4]);
-  T *ps = p, *ms = buffers[0], *vs = buffers[1], *tops = largest ? buffers[2] : NULL;
-  const T *gs = g;
-  PERI_INDEPENDENT
-  for (int64_t i = 0; i < n; i++) {
-    T d = FN(limited)(s * gs[i] + decay * ps[i]);
-    T m = beta1 * ms[i] + take1 * d, v = beta2 * vs[i] + take2 * d * d, top = v;
-    ms[i] = m;
-    vs[i] = v;
-    if (largest) {
-      top = tops[i] > v ? tops[i] : v;
-      tops[i] = top;
-    }
-    ps[i] = shrink * ps[i] - FN(quotient)(step * m, SQRT(top) / root + eps);
+/* m = beta1 m + (1 - beta1) d, v = beta2 v + (1 - beta2) d^2, p = shrink p - rate m / (sqrt(v) / root + eps),
+ * with d = s g + decay p; AMSGrad takes the largest v so far. Numbers: rate, decay, shrink, beta1, beta2, eps, root, s,
+ * 1 - beta1, 1 - beta2. */
+static PERI_ALWAYS_INLINE void FN(adam_numbers)(const double *c, T *k, int step) {
+  k[0] = (T)c[0];
+  k[step] = (T)c[1];
+  k[2 * step] = (T)c[2];
+  k[3 * step] = (T)c[3];
+  k[4 * step] = (T)c[4];
+  k[5 * step] = (T)c[5];
+  k[6 * step] = (T)c[6];
+  k[7 * step] = (T)c[7];
+  k[8 * step] = (T)(1 - c[3]);
+  k[9 * step] = (T)(1 - c[4]);
+}
+static PERI_ALWAYS_INLINE void FN(adam_at)(AT(), bool largest) {
+  T d = FN(limited)(K(7) * g[i] + K(1) * p[i]);
+  T m = K(3) * b[0][i] + K(8) * d, v = K(4) * b[1][i] + K(9) * d * d, top = v;
+  b[0][i] = m;
+  b[1][i] = v;
+  if (largest) {
+    top = b[2][i] > v ? b[2][i] : v;
+    b[2][i] = top;
   }
+  p[i] = K(2) * p[i] - FN(quotient)(K(0) * m, SQRT(top) / K(6) + K(5));
 }
-static void FN(adam)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
-  FN(adam_loop)(n, p, g, buffers, c, false);
-}
-static void FN(amsgrad)(int64_t n, void *p, const void *g, void *const *buffers, const double *c) {
-  FN(adam_loop)(n, p, g, buffers, c, true);
-}
+static PERI_ALWAYS_INLINE void FN(adam_change)(AT()) { FN(adam_at)(k, step, lane, i, p, g, b, false); }
+static PERI_ALWAYS_INLINE void FN(amsgrad_change)(AT()) { FN(adam_at)(k, step, lane, i, p, g, b, true); }
+LOOPS(adam, adam_change, adam_numbers)
+LOOPS(amsgrad, amsgrad_change, adam_numbers)
+
+#undef NUMBERS
+#undef LOOPS
+#undef AT
+#undef K
 
 /* v = alpha v + (1 - alpha) d^2, a = alpha a + (1 - alpha) d, b = momentum b + d / (sqrt(v - centre a^2) + eps) with a
  * root of 0 where rounding makes the variance negative,

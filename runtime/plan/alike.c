@@ -90,8 +90,9 @@ static bool alike_acts(const pair *p, const peri_act *x, const peri_act *y) {
 }
 
 static bool alike_actions(const pair *p, const peri_action *x, const peri_action *y) {
-  if (x->kind != y->kind || x->early != y->early || x->shielded != y->shielded || x->writes != y->writes ||
-      x->run != y->run || x->part != y->part || x->since != y->since || x->direct != y->direct)
+  if (x->kind != y->kind || x->kind == PERI_ACTION_JOINED || x->early != y->early || x->shielded != y->shielded ||
+      x->writes != y->writes || x->run != y->run || x->part != y->part || x->since != y->since ||
+      x->direct != y->direct)
     return false;
   if (x->kind == PERI_ACTION_ACT) return alike_acts(p, &x->act, &y->act);
   for (int i = 0; x->kind == PERI_ACTION_PART && i < x->tensors_n; i++) {

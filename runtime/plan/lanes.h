@@ -20,16 +20,21 @@ void peri_lanes_release(peri_lanes **lanes);
 /* Whether the plans' optimisers still have the parameters and buffers that they had then. */
 bool peri_lanes_hold(const peri_lanes *lanes);
 
+/* Where argument i of a step stands in lanes, for whoever puts it there himself and runs the step without arguments.
+ * Lanes that there are not have the numbers of the first, so that every operation can work on them. */
+void *peri_lanes_argument(const peri_lanes *lanes, int i);
 /* Takes the values of the tensors. */
 void peri_lanes_load(peri_lanes *lanes);
-/* A step of each lane that has not stopped, in a context of the same kernels: arguments[lane] is its mini-batch, which
- * has passed peri_plan_accepts. *stopped: the lanes whose step ended early, since they were loaded, by peri_plan_go_on;
- * their tensors are as a replay leaves them. A failure leaves all loaded lanes where they were by then, as a failed
- * replay does; where memory was short, peri_lanes_resume goes on. */
+/* A step of each lane that has not stopped, in a context of the same kernels: arguments[lane] is its mini-batch, or
+ * arguments NULL where all of them stand in lanes; it has passed peri_plan_accepts. *stopped: the lanes whose step
+ * ended early, since they were loaded, by peri_plan_go_on; their tensors are as a replay leaves them. A failure leaves
+ * all loaded lanes where they were by then, as a failed replay does; where memory was short, peri_lanes_resume goes on.
+ */
 peri_status peri_lanes_run(peri_lanes *lanes, peri_context *context, peri_tensor *const *const *arguments,
                            uint32_t *stopped);
 peri_status peri_lanes_resume(peri_lanes *lanes, peri_context *context, uint32_t *stopped);
-/* Result i of a lane's last step: a view, until the next. */
+/* Result i of the last step, in lanes; and of one lane, a view. Both until the next. */
+const peri_tensor *peri_lanes_results(const peri_lanes *lanes, int i);
 const peri_tensor *peri_lanes_result(peri_lanes *lanes, int lane, int i);
 /* Gives the tensors the values of the lanes that have not stopped. */
 void peri_lanes_store(peri_lanes *lanes);

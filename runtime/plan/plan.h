@@ -38,6 +38,9 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments);
 bool peri_plan_suits(const peri_plan *plan, int n, const peri_layout *layouts);
 /* The values alone: of arguments with the layouts of some that fitted, or suited, while nothing else has changed. */
 bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments);
+/* Whether that is so for whatever rows of these tensors: false, too, where nobody can say. Their memory stays as it is.
+ */
+bool peri_plan_accepts_rows(const peri_plan *plan, peri_tensor *const *of);
 /* Makes the step. The arguments fit, and stay until the end. results: as many new references as the plan has results;
  * or NULL, and then they are in peri_plan_result until the next run. A failure leaves what the step itself would have
  * left; where memory was short, peri_plan_resume goes on with what failed, once there is some. */
@@ -60,12 +63,14 @@ bool peri_plan_stopped(const peri_plan *plan);
 /* ---- what a plan is made of, for printing ---- */
 typedef struct peri_plan_step {
   const char *name;
-  const char *kind; /* "operation", "gradient", "copy", "check", "act" */
-  int64_t bytes;    /* read and written */
+  const char *kind; /* "operation", "gradient", "copy", "check", "act", "joined" */
+  int joined;       /* "joined": how many of the steps that follow it stands for, else 0 */
+  int within;       /* how many places before it the joined one stands that it is part of, else 0 */
+  int64_t bytes;    /* read and written; of a part 0, as the whole says them */
   int64_t products; /* multiply-adds of a product, else 0 */
   double seconds;   /* of all timed replays */
 } peri_plan_step;
-int peri_plan_steps(const peri_plan *plan);
+int peri_plan_steps(const peri_plan *plan);       /* the parts of joined ones too, each behind the whole */
 uint64_t peri_plan_number(const peri_plan *plan); /* no two plans of a context have the same */
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i);
 size_t peri_plan_bytes(const peri_plan *plan); /* of the block that values share, and of constants */

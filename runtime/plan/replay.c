@@ -182,6 +182,8 @@ static peri_status run_other(peri_plan *plan, const peri_action *action) {
     return run_set(action);
   case PERI_ACTION_ACT:
     return action->act.run(action->act.object);
+  case PERI_ACTION_JOINED:
+    return peri_joined_run(plan->context, action);
   default:
     plan->stopped = !is_finite(&action->source->tensor);
     return PERI_OK;
@@ -193,6 +195,7 @@ static inline peri_status run_action(peri_plan *plan, const peri_action *action)
   context->operation = action->name;
   if (!action->shielded && peri_cancelled(context)) return peri_check_cancel(context);
   context->shielded = action->shielded;
+  if (action->ready != NULL) return action->ready->run(action->ready);
   peri_status status = action->kind == PERI_ACTION_PLAIN ? action->run(action->call) : run_other(plan, action);
   return status;
 }
@@ -229,6 +232,7 @@ void peri_plan_move(peri_plan *plan, peri_context *context) {
     peri_call *call = plan->actions[i].call;
     peri_whole_gradient *gradient = plan->actions[i].gradient;
     if (gradient != NULL) gradient->B.context = context;
+    if (plan->actions[i].joined != NULL) peri_joined_move(plan->actions[i].joined, context);
     if (call == NULL) continue;
     call->context = context;
     call->stream = &context->stream; /* the default one: others are not recorded */
@@ -263,7 +267,7 @@ static void bind_arguments(peri_plan *plan, peri_tensor *const *arguments) {
 /* What infer says of values that are there before the step; a message of its failure is the step's to say. */
 bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
   bool passes = true, bound = false;
-  for (int i = 0; i < plan->actions_n && passes; i++) {
+  for (int i = 0; i < plan->early_n && passes; i++) {
     const peri_action *action = &plan->actions[i];
     if (!action->early) continue;
     if (!bound) bind_arguments(plan, arguments);
@@ -271,6 +275,67 @@ bool peri_plan_accepts(peri_plan *plan, peri_tensor *const *arguments) {
     passes = check_again(action->call, action->call->op->infer) == PERI_OK;
   }
   return passes;
+}
+
+static bool lies_within(const peri_tensor *x, double low, double high) {
+  bool all = x->contiguous;
+#define WITHIN(T)                                                                                                      \
+  for (int64_t i = 0; i < x->layout.numel && all; i++) {                                                               \
+    const double value = (double)((const T *)(const void *)x->data)[i];                                                \
+    all = value >= low && value <= high;                                                                               \
+  }
+  switch (x->layout.dtype) {
+  case PERI_INT64:
+    WITHIN(int64_t)
+    return all;
+  case PERI_FLOAT32:
+    WITHIN(float)
+    return all;
+  case PERI_FLOAT64:
+    WITHIN(double)
+    return all;
+  default:
+    return false;
+  }
+#undef WITHIN
+}
+
+/* Which argument of the plan a tensor of it is, or a view of; -1: none. */
+static int argument_of(const peri_plan *plan, const peri_tensor *x) {
+  for (int i = 0; i < plan->arguments_n; i++) {
+    for (const peri_shell *shell = plan->argument_buffers[i]->shells; shell != NULL; shell = shell->next) {
+      if (&shell->tensor == x) return i;
+    }
+  }
+  return -1;
+}
+
+static bool check_passes(const peri_plan *plan, const peri_call *call, peri_tensor *const *of) {
+  double low, high;
+  for (int i = 0; i < peri_op_params(call->op); i++) {
+    const peri_tensor *x = call->args[i].tensor;
+    if (call->args[i].tensors != NULL) return false;
+    if (x == NULL || (peri_is_float(x->layout.dtype) && !call->op->params[i].reads)) continue;
+    const int argument = argument_of(plan, x);
+    if (argument < 0 || call->op->reads_within == NULL || !call->op->reads_within(call, i, &low, &high) ||
+        !lies_within(of[argument], low, high))
+      return false;
+  }
+  return true;
+}
+
+bool peri_plan_accepts_rows(const peri_plan *plan, peri_tensor *const *of) {
+  for (int i = 0; i < plan->actions_n; i++) {
+    const peri_action *action = &plan->actions[i];
+    if (action->early && !check_passes(plan, action->call, of)) return false;
+  }
+  for (int b = 0; b < plan->buffers_n; b++) {
+    const peri_buffer *buffer = plan->buffers[b];
+    for (int i = 0; i < plan->arguments_n; i++) {
+      if (buffer->place == PERI_PLAN_OUTSIDE && buffer->writes && buffer->held->storage == of[i]->storage) return false;
+    }
+  }
+  return true;
 }
 
 /* What is no matter of arguments. */
@@ -295,7 +360,7 @@ bool peri_plan_fits(peri_plan *plan, int n, peri_tensor *const *arguments) {
   for (int i = 0; i < n; i++) {
     const peri_tensor *x = arguments[i];
     if (!peri_same_place(&x->layout, &plan->arguments[i]) || x->requires_grad || x->node != NULL) return false;
-    if (x->storage->barred == PERI_REVOKED) return false;
+    if (x->storage->barred == PERI_REVOKED || (plan->stands_apart && x->storage->lent)) return false;
     if (peri_tensor_context(x) != plan->context || !stands_alone(plan, i, arguments)) return false;
   }
   return holds(plan) && peri_plan_accepts(plan, arguments);
@@ -373,14 +438,31 @@ bool peri_plan_stopped(const peri_plan *plan) { return plan->stopped; }
 
 /* ---- for printing ---- */
 
-int peri_plan_steps(const peri_plan *plan) { return plan->actions_n; }
+static int steps_of(const peri_action *action) { return 1 + (action->joined == NULL ? 0 : action->joined->n); }
+
+int peri_plan_steps(const peri_plan *plan) {
+  int n = 0;
+  for (int i = 0; i < plan->actions_n; i++) n += steps_of(&plan->actions[i]);
+  return n;
+}
+
 uint64_t peri_plan_number(const peri_plan *plan) { return plan->number; }
 
 peri_plan_step peri_plan_step_at(const peri_plan *plan, int i) {
-  static const char *const kinds[] = {"operation", "operation", "check",     "copy", "gradient",
-                                      "gradient",  "act",       "operation", "check"};
-  const peri_action *action = &plan->actions[i];
-  return (peri_plan_step){action->name, kinds[action->kind], action->bytes, action->products, action->seconds};
+  static const char *const kinds[] = {"operation", "operation", "check",     "copy",  "gradient",
+                                      "gradient",  "act",       "operation", "check", "joined"};
+  const peri_action *action = plan->actions;
+  for (; i >= steps_of(action); action++) i -= steps_of(action);
+  if (i > 0) {
+    const peri_action *part = &action->joined->steps[i - 1];
+    return (peri_plan_step){.name = part->name, .kind = kinds[part->kind], .within = i};
+  }
+  return (peri_plan_step){.name = action->joined == NULL ? action->name : "joined",
+                          .kind = kinds[action->kind],
+                          .joined = steps_of(action) - 1,
+                          .bytes = action->bytes,
+                          .products = action->products,
+                          .seconds = action->seconds};
 }
 
 size_t peri_plan_bytes(const peri_plan *plan) {
@@ -388,6 +470,10 @@ size_t peri_plan_bytes(const peri_plan *plan) {
   for (int i = 0; i < plan->buffers_n; i++) {
     const peri_buffer *buffer = plan->buffers[i];
     if (buffer->fresh || buffer->place == PERI_PLAN_CONSTANT || buffer->place == PERI_PLAN_MADE) bytes += buffer->bytes;
+  }
+  for (int i = 0; i < plan->actions_n; i++) {
+    const peri_joined *joined = plan->actions[i].joined;
+    if (joined != NULL) bytes += joined->seats_n * (int64_t)joined->seat_bytes;
   }
   return (size_t)bytes;
 }

@@ -4,6 +4,8 @@
 #include "kernels/rows.h"
 
 #define WHOLE_WORK   1.5e6 /* multiplications below which a product is not cut */
+#define WRITING      8     /* multiplications that an element's way to memory is worth */
+#define FINISHING    24    /* and what it is finished with */
 #define SMALL_WORK   300000
 #define PIECE_WORK   16e6 /* multiplications of a piece, when there are many */
 #define LEAST_PIECES 4
@@ -32,6 +34,7 @@ typedef struct job {
   bool shared;                       /* B is packed before the pieces */
   bool by_panels;                    /* A's rows stay packed, and each panel of B meets them all before the next */
   int64_t own_ldc;                   /* where there is no C: rows in different sets of a cache */
+  bool biased;                       /* tiles begin with the bias, as the chains have one block */
   bool one_strip;                    /* strips are complete one after the other: where there is no C, one place does */
   int64_t panels, blocks;            /* of B */
   size_t panel_bytes;
@@ -90,7 +93,8 @@ static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
   j->part = p->part > 0 ? p->part : peri_part(p->k);
   j->parts = peri_max(1, ceil_div(p->k, j->part));
-  double work = (double)p->m * (double)p->n * (double)p->k * (double)j->batches;
+  const double steps = (double)p->k + WRITING + (p->finish != NULL ? FINISHING : 0);
+  double work = (double)p->m * (double)peri_max(p->n, j->tiles->columns / 4) * steps * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
   if (wanted > MOST_PIECES) wanted = MOST_PIECES;
   wanted = here ? 1 : wanted / (double)j->batches;
@@ -108,6 +112,7 @@ static void cut(job *j, bool here) {
   j->by_panels = here && p->b.gather != NULL && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
                  j->panels * (int64_t)j->panel_bytes > KEPT_BYTES;
   j->one_strip = p->c == NULL && j->blocks == 1 && j->parts == 1;
+  j->biased = p->bias != NULL && !p->add && !p->onto_zeros && j->blocks == 1 && j->parts == 1;
   j->own_ldc = own_ldc(j->columns);
 }
 
@@ -139,6 +144,22 @@ static void prepare(job *j, const peri_context *context, const peri_product *pro
   j->size = wide ? sizeof(double) : sizeof(float);
   cut(j, here);
   lay_out(j);
+}
+
+/* ---- tiles ---- */
+
+/* That of the rows and columns, where rows of A lie anywhere. */
+static peri_tile tile_of(const peri_tile_kernels *tiles, int64_t rows, int64_t columns) {
+  const bool narrow = columns * 4 <= tiles->columns && tiles->narrow[0] != NULL;
+  return narrow ? tiles->narrow[rows - 1] : tiles->some[rows - 1][columns * 2 > tiles->columns];
+}
+
+/* How many of the columns that are left go together, where there are tiles of half a vector: no more than three halves
+ * are a vector and a half. */
+static int64_t columns_ahead(const peri_tile_kernels *tiles, int64_t left) {
+  const int64_t nr = tiles->columns, vector = nr / 2;
+  const bool apart = left > vector && left <= vector + vector / 2 && tiles->narrow[0] != NULL;
+  return apart ? vector : peri_min(nr, left);
 }
 
 /* ---- packing ---- */
@@ -203,9 +224,12 @@ typedef struct piece {
   char *scratch;
 } piece;
 
+static void add_bias(const job *j, const piece *t, int64_t rows, char *c, int64_t ldc) {
+  j->tiles->add_rows(rows, t->columns, (const char *)j->p.bias + t->column * (int64_t)j->size, 0, c, ldc);
+}
+
 static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, char *c, int64_t ldc) {
-  if (j->p.bias != NULL)
-    j->tiles->add_rows(rows, t->columns, (const char *)j->p.bias + t->column * (int64_t)j->size, 0, c, ldc);
+  if (j->p.bias != NULL && !j->biased) add_bias(j, t, rows, c, ldc);
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
@@ -216,14 +240,15 @@ static const void *start_of(const peri_product *p, bool add, const void *c) {
   return add ? c : p->onto_zeros ? zeros : NULL;
 }
 
-/* The tile of packed rows of A and a panel of B. */
-static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_t columns, int64_t steps,
-                     const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+/* The tile of packed rows of A and a panel of B, for columns from `column` on. */
+static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_t column, int64_t columns,
+                     int64_t steps, const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
   const peri_tile_kernels *tiles = j->tiles;
-  bool wide = columns * 2 > tiles->columns, by_rows = layout == PERI_A_ROWS;
-  peri_tile tile = rows == tiles->rows ? tiles->whole[layout][wide] : tiles->some[rows - 1][wide];
+  const bool by_rows = layout == PERI_A_ROWS, wide = columns * 2 > tiles->columns;
+  const bool whole = rows == tiles->rows && columns * 4 > tiles->columns;
+  peri_tile tile = whole ? tiles->whole[layout][wide] : tile_of(tiles, rows, columns);
   tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns,
-       start_of(&j->p, add, c), add ? ldc : 0);
+       j->biased ? (const char *)j->p.bias + column * (int64_t)j->size : start_of(&j->p, add, c), add ? ldc : 0);
 }
 
 /* One block of steps for all of a piece, panel by panel. */
@@ -237,8 +262,8 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
     int64_t columns = peri_min(nr, t->columns - at);
     pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, panel);
     for (int64_t i = 0; i < t->rows; i += tiles->rows) {
-      run_tile(j, layout, peri_min(tiles->rows, t->rows - i), columns, steps, strips + i / tiles->rows * strip, panel,
-               nr, c + (i * ldc + at) * size, ldc, add);
+      run_tile(j, layout, peri_min(tiles->rows, t->rows - i), t->column + at, columns, steps,
+               strips + i / tiles->rows * strip, panel, nr, c + (i * ldc + at) * size, ldc, add);
     }
   }
   for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
@@ -280,6 +305,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
   if (is_row(j, t)) {
     run_row(j, t, from, steps, add, c);
     if (j->p.onto_zeros && !add) add_zeros(tiles, t->columns, c, j->size);
+    if (j->biased) add_bias(j, t, 1, c, ldc);
     if (last) finish_strip(j, t, 0, 1, c, ldc);
     return;
   }
@@ -306,7 +332,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
       } else if (!j->shared && (i == 0 || j->in_place)) {
         pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      run_tile(j, layout, rows, columns, steps, strip, b, b_step, own + at * size, ldc, add);
+      run_tile(j, layout, rows, t->column + at, columns, steps, strip, b, b_step, own + at * size, ldc, add);
     }
     if (last) finish_strip(j, t, i, rows, own, ldc);
   }
@@ -433,10 +459,11 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
   const bool wide = p->dtype == PERI_FLOAT64, across = lies_across(&p->b);
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
   const int64_t nr = tiles->columns, size = wide ? sizeof(double) : sizeof(float);
-  for (int64_t at = 0; at < p->n; at += nr) {
-    int64_t columns = peri_min(nr, p->n - at), b_step = nr;
+  for (int64_t at = 0, columns; at < p->n; at += columns) {
+    int64_t b_step = nr;
     const char *b = panel;
-    if (across && (columns == nr || columns * 2 == nr)) {
+    columns = columns_ahead(tiles, p->n - at);
+    if (across && (columns == nr || columns * 2 == nr || (columns * 4 == nr && tiles->narrow[0] != NULL))) {
       b_step = p->b.step;
       b = (const char *)p->b.data + at * size;
     } else {
@@ -447,8 +474,8 @@ static bool multiply_small(const peri_context *context, const peri_product *p) {
       char *c = (char *)p->c + (i * p->ldc + at) * size;
       const bool biased = p->bias != NULL && !p->add;
       const void *old = biased ? (const char *)p->bias + at * size : start_of(p, p->add, c);
-      tiles->some[rows - 1][columns * 2 > nr](p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along,
-                                              p->a.step, b, b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
+      tile_of(tiles, rows, columns)(p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b,
+                                    b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
     }
   }
   if (p->bias != NULL && p->add) tiles->add_rows(p->m, p->n, p->bias, 0, p->c, p->ldc);
@@ -550,9 +577,10 @@ static peri_status multiply_dot(peri_context *context, const peri_product *produ
 
 #define TURN_WORK 10000 /* multiplications from which it pays */
 
-/* The part of the lanes of whole vectors that so many columns use. */
+/* The part of the lanes of its tiles that so many columns use. */
 static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
-  int64_t lanes = tiles->columns / 2;
+  const bool narrow = columns * 4 <= tiles->columns && tiles->narrow[0] != NULL;
+  const int64_t lanes = tiles->columns / (narrow ? 4 : 2);
   return (double)columns / (double)round_up(columns, lanes);
 }
 
@@ -586,10 +614,11 @@ static peri_status multiply_turned(peri_context *context, const peri_product *pr
   PERI_TRY(peri_alloc(context, bytes, &p.c));
   peri_status status = multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[product->dtype == PERI_FLOAT64];
-  job j = {.p = *product, .context = context, .tiles = tiles, .size = size};
+  job j = {.p = *product, .context = context, .tiles = tiles, .size = size, .biased = true};
   for (int64_t batch = 0; batch < batches && status == PERI_OK; batch++) {
     char *c = (char *)product->c + batch * product->m * product->ldc * (int64_t)size;
-    tiles->scatter(product->n, product->m, (char *)p.c + batch * matrix * (int64_t)size, c, product->ldc);
+    tiles->scatter(product->n, product->m, (char *)p.c + batch * matrix * (int64_t)size, product->bias, c,
+                   product->ldc);
     finish_strip(&j, &(piece){.batch = batch, .rows = product->m, .columns = product->n}, 0, product->m, c,
                  product->ldc);
   }
@@ -643,8 +672,8 @@ void peri_multiply_by_packed(const peri_context *context, const peri_product *p)
         const int64_t rows = peri_min(tiles->rows, p->m - i);
         const char *a = (const char *)p->a.data + (i * p->a.along + from * p->a.step) * size;
         char *c = (char *)p->c + (i * p->ldc + at) * size;
-        tiles->some[rows - 1][columns * 2 > nr](steps, a, p->a.along, p->a.step, b, nr, c, p->ldc, columns,
-                                                p->add || from > 0 ? c : NULL, p->ldc);
+        tile_of(tiles, rows, columns)(steps, a, p->a.along, p->a.step, b, nr, c, p->ldc, columns,
+                                      p->add || from > 0 ? c : NULL, p->ldc);
       }
     }
   }

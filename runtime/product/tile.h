@@ -1,75 +1,8 @@
-/* The micro-kernels and packing loops of one float type; tiles.isa.c includes this file once for each, with T,
- * FN(name), V (a vector of T), LANES, MADD and the partial LOAD and STORE. MR is the rows of a whole tile. */
+/* The tiles and packing loops of one float type; tiles.isa.c includes this file once for each, behind micro.h. MR is
+ * the rows of a whole tile. */
 
 #define NR (2 * LANES)
 
-static PERI_ALWAYS_INLINE V FN(load)(const T *from) {
-  V vector;
-  memcpy(&vector, from, sizeof vector);
-  return vector;
-}
-
-static PERI_ALWAYS_INLINE void FN(store)(T *to, V vector) { memcpy(to, &vector, sizeof vector); }
-
-static PERI_ALWAYS_INLINE V FN(load_part)(const T *from, int64_t count) {
-  return count >= LANES ? FN(load)(from) : LOAD(from, count);
-}
-
-static PERI_ALWAYS_INLINE void FN(store_part)(T *to, int64_t count, V vector) {
-  if (count >= LANES)
-    FN(store)(to, vector);
-  else
-    STORE(to, count, vector);
-}
-
-/* ---- micro-kernels ---- */
-
-static PERI_ALWAYS_INLINE void FN(multiply)(const int rows, const int vectors, const ptrdiff_t a_row,
-                                            const ptrdiff_t a_step, int64_t k, const T *a, const T *b, int64_t b_step,
-                                            T *c, int64_t ldc, int64_t columns, const T *old, int64_t ldo) {
-  V sums[PERI_TILE_ROWS][2];
-#pragma GCC unroll 12
-  for (int r = 0; r < rows; r++) {
-    for (int v = 0; v < vectors; v++) sums[r][v] = (V){0};
-  }
-  for (int64_t p = 0; p < k; p++) {
-    V b0 = FN(load)(b), b1 = vectors > 1 ? FN(load)(b + LANES) : b0;
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++) {
-      V factor = a[r * a_row + p * a_step] - (V){0};
-      sums[r][0] = MADD(factor, b0, sums[r][0]);
-      if (vectors > 1) sums[r][1] = MADD(factor, b1, sums[r][1]);
-    }
-    b += b_step;
-  }
-  const bool whole = columns >= vectors * LANES;
-  if (old != NULL) {
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++) {
-      for (int v = 0; v < vectors; v++) {
-        const T *from = old + r * ldo + v * LANES;
-        sums[r][v] = (whole ? FN(load)(from) : FN(load_part)(from, columns - v * LANES)) + sums[r][v];
-      }
-    }
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < rows; r++) {
-    for (int v = 0; v < vectors; v++) {
-      T *to = c + r * ldc + v * LANES;
-      if (whole)
-        FN(store)(to, sums[r][v]);
-      else
-        FN(store_part)(to, columns - v * LANES, sums[r][v]);
-    }
-  }
-}
-
-#define TILE(name, rows, vectors, row, step)                                                                           \
-  static void FN(name)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,         \
-                       void *c, int64_t ldc, int64_t columns, const void *old, int64_t ldo) {                          \
-    (void)a_row, (void)a_step;                                                                                         \
-    FN(multiply)(rows, vectors, row, step, k, a, b, b_step, c, ldc, columns, old, ldo);                                \
-  }
 TILE(packed_rows_1, MR, 1, PERI_A_PITCH, 1)
 TILE(packed_rows_2, MR, 2, PERI_A_PITCH, 1)
 TILE(packed_steps_1, MR, 1, 1, MR)
@@ -128,11 +61,17 @@ static PERI_ALWAYS_INLINE void FN(turn_steps)(const T *const *x, int64_t p, V ou
 
 /* The same where only `count` rows and `steps` steps are there; the others are 0. */
 static void FN(turn_edge)(const T *const *x, int64_t p, int64_t count, int64_t steps, V out[LANES]) {
-  T square[LANES][LANES] = {{0}};
-  size_t bytes = (size_t)peri_min(steps, LANES) * sizeof(T);
-  for (int64_t r = 0; r < peri_min(count, LANES); r++) memcpy(square[r], x[r] + p, bytes);
-  for (int r = 0; r < LANES; r++) out[r] = FN(load)(square[r]);
-  FN(turn_square)(out);
+  V rows[LANES];
+  if (steps >= LANES) {
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) rows[r] = r < count ? FN(load)(x[r] + p) : (V){0};
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) rows[r] = r < count ? LOAD(x[r] + p, steps) : (V){0};
+  }
+  FN(turn_square)(rows);
+#pragma GCC unroll 16
+  for (int r = 0; r < LANES; r++) out[r] = rows[r];
 }
 
 /* The same of few elements, one by one, into steps of a panel. */
@@ -336,11 +275,12 @@ static void FN(collect)(int64_t count, int64_t width, int64_t k, const void *con
   }
 }
 
-static void FN(scatter)(int64_t rows, int64_t columns, const void *from, void *to, int64_t ldc) {
+static void FN(scatter)(int64_t rows, int64_t columns, const void *from, const void *bias, void *to, int64_t ldc) {
   const T *x = from, *vectors[LANES];
   T *c = to;
   for (int64_t i = 0; i < rows; i += LANES) {
     int64_t count = peri_min(LANES, rows - i);
+    const V more = bias != NULL ? FN(load_part)((const T *)bias + i, count) : (V){0};
     for (int64_t r = 0; r < count; r++) vectors[r] = x + (i + r) * columns;
     for (int64_t j = 0; j < columns; j += LANES) {
       V square[LANES];
@@ -349,13 +289,12 @@ static void FN(scatter)(int64_t rows, int64_t columns, const void *from, void *t
       else
         FN(turn_edge)(vectors, j, count, columns - j, square);
       for (int64_t s = 0; s < peri_min(LANES, columns - j); s++)
-        FN(store_part)(c + (j + s) * ldc + i, count, square[s]);
+        FN(store_part)(c + (j + s) * ldc + i, count, bias != NULL ? square[s] + more : square[s]);
     }
   }
 }
 
 #undef NR
-#undef TILE
 #undef TILES
 #undef WOVEN
 #undef HALVES

@@ -36,6 +36,7 @@ typedef struct peri_tile_kernels {
   int rows, columns;                 /* of a whole tile; columns are two vectors */
   peri_tile whole[2][2];             /* [how A is packed][vectors - 1] */
   peri_tile some[PERI_TILE_ROWS][2]; /* [rows - 1][vectors - 1], rows of A anywhere */
+  peri_tile narrow[PERI_TILE_ROWS];  /* [rows - 1], of half a vector, rows of A anywhere; or NULL */
   /* A single row, c = a B or c += a B, reads B where it lies: in vectors along memory, or side by side. */
   void (*row_along)(int64_t k, const void *a, int64_t a_step, const void *const *vectors, void *c, int64_t columns,
                     bool add);
@@ -67,8 +68,8 @@ typedef struct peri_tile_kernels {
   /* Rows of n elements, ld apart, between zeros; up to a vector beyond the last row is written too */
   void (*pad)(int64_t rows, int64_t before, int64_t n, int64_t after, const void *x, int64_t ld, void *to,
               int64_t pitch);
-  /* c[j * ldc + i] = x[i * columns + j] */
-  void (*scatter)(int64_t rows, int64_t columns, const void *x, void *c, int64_t ldc);
+  /* c[j * ldc + i] = x[i * columns + j], plus bias[i] where there is one */
+  void (*scatter)(int64_t rows, int64_t columns, const void *x, const void *bias, void *c, int64_t ldc);
 } peri_tile_kernels;
 
 /* A product for each of PERI_LANES networks: number i of lane l of any operand stands at i * PERI_LANES + l. */

@@ -4,8 +4,8 @@
 #include "kernels/kernels.h"
 #include "product/vectors.h"
 
-#define SOME_ROWS(something)      something(1) something(2) something(3) something(4)
-#define MORE_ROWS(something)      SOME_ROWS(something) something(5) something(6)
+#define SOME_ROWS(something) something(1) something(2) something(3) something(4)
+#define MORE_ROWS(something) SOME_ROWS(something) something(5) something(6)
 #define ALL_ROWS(something)                                                                                            \
   MORE_ROWS(something) something(7) something(8) something(9) something(10) something(11) something(12)
 #ifdef PERI_SCORES
@@ -24,6 +24,13 @@
 #define LANES_8(f, side) LANES_4(f, side), f(4, side), f(5, side), f(6, side), f(7, side)
 #define LANES_16(f, side)                                                                                              \
   LANES_8(f, side), f(8, side), f(9, side), f(10, side), f(11, side), f(12, side), f(13, side), f(14, side), f(15, side)
+
+#define TILE(name, rows, vectors, row, step)                                                                           \
+  static void FN(name)(int64_t k, const void *a, int64_t a_row, int64_t a_step, const void *b, int64_t b_step,         \
+                       void *c, int64_t ldc, int64_t columns, const void *old, int64_t ldo) {                          \
+    (void)a_row, (void)a_step;                                                                                         \
+    FN(multiply)(rows, vectors, row, step, k, a, b, b_step, c, ldc, columns, old, ldo);                                \
+  }
 
 #define T        float
 #define FN(name) name##_f32
@@ -45,6 +52,7 @@
 #define LANES     4
 #define EACH_LANE LANES_4
 #endif
+#include "product/micro.h"
 #include "product/tile.h"
 #include "product/patch.h"
 #include "product/abreast.h"
@@ -81,27 +89,81 @@
 #define LANES     2
 #define EACH_LANE LANES_2
 #endif
+#include "product/micro.h"
 #include "product/tile.h"
 #include "product/patch.h"
 #include "product/abreast.h"
+#undef T
+#undef FN
+#undef V
+#undef QUARTER
+#undef MADD
+#undef LOAD
+#undef STORE
+#undef MASK
+#undef MASK_OF
+#undef MERGE
+#undef LANES
+#undef EACH_LANE
+
+/* Tiles of half a vector, for few columns: a processor whose widest vectors are two narrower ones does them in half the
+ * time. */
+#if PERI_VECTOR == 64
+#define NARROW(rows) TILE(rows_##rows, rows, 1, a_row, a_step)
+#define T            float
+#define FN(name)     name##_half_f32
+#define V            peri_f32h
+#define LANES        8
+#define MADD         PERI_MADD_F32H
+#define LOAD         PERI_LOAD_F32H
+#define STORE        PERI_STORE_F32H
+#include "product/micro.h"
+EACH_ROWS(NARROW)
+#undef T
+#undef FN
+#undef V
+#undef LANES
+#undef MADD
+#undef LOAD
+#undef STORE
+
+#define T        double
+#define FN(name) name##_half_f64
+#define V        peri_f64h
+#define LANES    4
+#define MADD     PERI_MADD_F64H
+#define LOAD     PERI_LOAD_F64H
+#define STORE    PERI_STORE_F64H
+#include "product/micro.h"
+EACH_ROWS(NARROW)
+
+#define NARROW_F32(rows)        rows_##rows##_half_f32,
+#define NARROW_F64(rows)        rows_##rows##_half_f64,
+#define NARROW_TILES(each_rows) .narrow = {EACH_ROWS(each_rows)},
+#else
+#define NARROW_TILES(each_rows)
+#endif
 
 #define ROWS_F32(rows) {rows_##rows##_1_f32, rows_##rows##_2_f32},
 #define ROWS_F64(rows) {rows_##rows##_1_f64, rows_##rows##_2_f64},
 #ifdef PERI_SCORES
-#define WHOLE(packed, type) {rows_4_1_##type, rows_4_2_##type}
+#define WHOLE(packed, type)                                                                                            \
+  { rows_4_1_##type, rows_4_2_##type }
 #else
-#define WHOLE(packed, type) {packed##_1_##type, packed##_2_##type}
+#define WHOLE(packed, type)                                                                                            \
+  { packed##_1_##type, packed##_2_##type }
 #endif
-#define TABLE(type, lane, each_rows)                                                                                   \
+#define TABLE(type, lane, each_rows, each_narrow)                                                                      \
   {                                                                                                                    \
     .rows = MR, .columns = 2 * PERI_VECTOR / (int)sizeof(lane),                                                        \
     .whole = {[PERI_A_ROWS] = WHOLE(packed_rows, type), [PERI_A_STEPS] = WHOLE(packed_steps, type)},                   \
-    .some = {EACH_ROWS(each_rows)}, .row_along = row_along_##type, .row_across = row_across_##type,                    \
-    .blocks = blocks_##type, .add_rows = add_rows_##type, .turn = turn_##type, .copy = copy_##type,                    \
-    .copy_rows = copy_rows_##type, .collect = collect_##type, .patches = patches_##type,                               \
+    .some = {EACH_ROWS(each_rows)}, NARROW_TILES(each_narrow).row_along = row_along_##type,                            \
+    .row_across = row_across_##type, .blocks = blocks_##type, .add_rows = add_rows_##type, .turn = turn_##type,        \
+    .copy = copy_##type, .copy_rows = copy_rows_##type, .collect = collect_##type, .patches = patches_##type,          \
     .patch_rows = patch_rows_##type, .add_patches = add_patches_##type, .pick = pick_##type, .pad = pad_##type,        \
     .scatter = scatter_##type,                                                                                         \
   }
 
 const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
-    .of = {TABLE(f32, float, ROWS_F32), TABLE(f64, double, ROWS_F64)}, .lanes = PERI_FULL({lanes_f32, lanes_f64})};
+    .of = {TABLE(f32, float, ROWS_F32, NARROW_F32), TABLE(f64, double, ROWS_F64, NARROW_F64)},
+    .lanes = PERI_FULL({lanes_f32, lanes_f64})};

@@ -53,6 +53,18 @@ static PERI_ALWAYS_INLINE peri_f64s peri_madd_f64(peri_f64s a, peri_f64s b, peri
 #define PERI_MADD_F64(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* Half of such a vector, where it is as wide as two of what many processors compute with. */
+#if defined(__AVX512F__)
+typedef float peri_f32h __attribute__((vector_size(32)));
+typedef double peri_f64h __attribute__((vector_size(32)));
+#define PERI_MADD_F32H(a, b, c)            (peri_f32h) _mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c))
+#define PERI_MADD_F64H(a, b, c)            (peri_f64h) _mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c))
+#define PERI_LOAD_F32H(from, count)        (peri_f32h) _mm256_maskz_loadu_ps((__mmask8)((1u << (count)) - 1), from)
+#define PERI_LOAD_F64H(from, count)        (peri_f64h) _mm256_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), from)
+#define PERI_STORE_F32H(to, count, vector) _mm256_mask_storeu_ps(to, (__mmask8)((1u << (count)) - 1), (__m256)(vector))
+#define PERI_STORE_F64H(to, count, vector) _mm256_mask_storeu_pd(to, (__mmask8)((1u << (count)) - 1), (__m256d)(vector))
+#endif
+
 /* The first count lanes, fewer than all: nothing beyond them is read or written, lanes not read are 0. */
 #if defined(__AVX512F__)
 #define PERI_LOAD_F32(from, count)        (peri_f32s) _mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), from)

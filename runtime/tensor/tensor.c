@@ -102,14 +102,6 @@ bool peri_layout_is_contiguous(const peri_layout *layout) {
   return true;
 }
 
-bool peri_same_shape(const peri_layout *a, const peri_layout *b) {
-  if (a->ndim != b->ndim) return false;
-  for (int d = 0; d < a->ndim; d++) {
-    if (a->shape[d] != b->shape[d]) return false;
-  }
-  return true;
-}
-
 /* ---- storages and tensors ---- */
 
 static void storage_release(peri_storage *storage) {
@@ -288,17 +280,12 @@ peri_status peri_tensor_revoke(peri_tensor *tensor) {
   return PERI_OK;
 }
 
-peri_status peri_tensor_check_read(const peri_tensor *x, const char *operation, const char *name) {
-  if (x->storage->barred == 0) return PERI_OK;
+peri_status peri_tensor_refuse(const peri_tensor *x, const char *operation, const char *name) {
   if (x->storage->barred == PERI_SOURCE)
     return peri_fail(peri_tensor_context(x), PERI_ERR_ARGUMENT, "%s: " PERI_SOURCE_TEXT, operation, name,
                      dtypes[x->layout.dtype].name, name);
-  return peri_fail(peri_tensor_context(x), PERI_ERR_STATE, "%s: " PERI_REVOKED_TEXT, operation, name);
-}
-
-peri_status peri_tensor_check_write(const peri_tensor *x, const char *operation, const char *name) {
-  PERI_TRY(peri_tensor_check_read(x, operation, name));
-  if (!x->storage->read_only) return PERI_OK;
+  if (x->storage->barred == PERI_REVOKED)
+    return peri_fail(peri_tensor_context(x), PERI_ERR_STATE, "%s: " PERI_REVOKED_TEXT, operation, name);
   return peri_fail(peri_tensor_context(x), PERI_ERR_STATE,
                    "%s: the memory of %s was lent to be read alone (a clone can be written to)", operation, name);
 }

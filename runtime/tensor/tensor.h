@@ -124,7 +124,13 @@ peri_status peri_layout_contiguous(peri_context *context, const char *operation,
 /* A contiguous layout from dtype and shape already known to be sound. */
 void peri_layout_set(peri_layout *layout, peri_dtype dtype, int ndim, const int64_t *shape);
 bool peri_layout_is_contiguous(const peri_layout *layout);
-bool peri_same_shape(const peri_layout *a, const peri_layout *b);
+static inline bool peri_same_shape(const peri_layout *a, const peri_layout *b) {
+  if (a->ndim != b->ndim) return false;
+  for (int d = 0; d < a->ndim; d++) {
+    if (a->shape[d] != b->shape[d]) return false;
+  }
+  return true;
+}
 /* "3x4", "0-d", for messages; buffer of PERI_SHAPE_TEXT bytes, returned. */
 #define PERI_SHAPE_TEXT 192
 const char *peri_shape_text(int ndim, const int64_t *shape, char *buffer);
@@ -143,8 +149,14 @@ peri_status peri_tensor_view(peri_tensor *base, const peri_layout *layout, peri_
 /* The same elements, cut off from the graph. */
 peri_status peri_tensor_detach(peri_tensor *x, peri_tensor **out);
 /* That x may be read, or written to: its memory may have been taken back, or be lent to be read alone. */
-peri_status peri_tensor_check_read(const peri_tensor *x, const char *operation, const char *name);
-peri_status peri_tensor_check_write(const peri_tensor *x, const char *operation, const char *name);
+peri_status peri_tensor_refuse(const peri_tensor *x, const char *operation, const char *name);
+static inline peri_status peri_tensor_check_read(const peri_tensor *x, const char *operation, const char *name) {
+  return x->storage->barred == 0 ? PERI_OK : peri_tensor_refuse(x, operation, name);
+}
+static inline peri_status peri_tensor_check_write(const peri_tensor *x, const char *operation, const char *name) {
+  const bool may = x->storage->barred == 0 && !x->storage->read_only;
+  return may ? PERI_OK : peri_tensor_refuse(x, operation, name);
+}
 /* x itself (retained) when it is contiguous, else a contiguous copy; not recorded. */
 peri_status peri_tensor_contiguous(peri_tensor *x, peri_tensor **out);
 /* x itself (retained) when it has the dtype, else a contiguous converted copy; not recorded. */

@@ -1,15 +1,16 @@
 -- Steps of small networks beside PyTorch: in a loop of one's own, replayed, and in train.fit; many networks at once.
 --
---   ./dev bench step [ROW ..] [many] [grid] [memory]      all when none is named
+--   ./dev bench step [ROW ..] [many] [grid] [lenet] [memory]      all when none is named
 --
--- The peers' side is tests/peers/bench_step.py, with one thread. Times are the best of several runs, of one step.
+-- The peers' side is tests/peers/bench_step.py, with one thread but where it is said. Times are the best of several
+-- runs, of one step.
 local peri = require "perilune"
 local nn, optim = peri.nn, peri.optim
 local best_of = dofile "tests/bench/best_of.lua"
 
-local function peer(name)
+local function peer(name, threads)
   local command = "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OPENBLAS_NUM_THREADS=1 /usr/bin/python3 "
-    .. "tests/peers/bench_step.py " .. name
+    .. ("tests/peers/bench_step.py %s %d"):format(name, threads or 1)
   local pipe <close> = assert(io.popen(command))
   return tonumber(pipe:read "a") or error("no figure of the peer for " .. name)
 end
@@ -165,6 +166,33 @@ local function grid()
   end
 end
 
+local function lenet()
+  local folder, what = dofile "tests/bench/digits_folder.lua"()
+  local set, epochs = peri.data.mnist(folder).train, 10
+  local images = set.x:view(#set.x, 1, 28, 28)
+  print(("\nLeNet-5, %d images of %s, batches of 128, %d epochs (* measured on one and scaled)"):format(#images, what,
+    epochs))
+  local best
+  for threads = 1, 2 do
+    local t = peer("lenet", threads) * math.ceil(#images / 128) * epochs
+    report(("* PyTorch, its steps alone, %d thread%s"):format(threads, threads == 1 and "" or "s"), t)
+    best = math.min(best or t, t)
+  end
+  for threads = 1, 2 do
+    report(("* train.fit, %d thread%s"):format(threads, threads == 1 and "" or "s"), with_threads(threads, function()
+      peri.manual_seed(1)
+      local net = nn.Sequential(nn.Conv2d(1, 6, 5, { padding = 2 }), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5),
+        nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(),
+        nn.Linear(84, 10))
+      local opt = optim.SGD(net:parameters(), { lr = 0.1 })
+      return best_of(3, function()
+        peri.train.fit { model = net, optimizer = opt, train = { images, set.y }, batch_size = 128, epochs = 1,
+          seed = 1, progress = false }
+      end) * epochs
+    end), best)
+  end
+end
+
 local function memory()
   print "\nmemory in use after so many steps of train.fit (bytes of tensors, and of Lua)"
   local net, opt = circle {}
@@ -177,7 +205,7 @@ local function memory()
   end
 end
 
-local MORE = { many = many, grid = grid, memory = memory }
+local MORE = { many = many, grid = grid, lenet = lenet, memory = memory }
 
 return function(names)
   peri.set_num_threads(1)
@@ -192,7 +220,7 @@ return function(names)
         time(theirs), theirs / (times[3] or times[2])))
     end
   end
-  for _, name in ipairs { "many", "grid", "memory" } do
+  for _, name in ipairs { "many", "grid", "lenet", "memory" } do
     if #names == 0 or wanted[name] then MORE[name]() end
   end
 end

@@ -1,6 +1,6 @@
-"""PyTorch's side of ./dev bench step: prints the seconds of one step of a row, with one thread.
+"""PyTorch's side of ./dev bench step: prints the seconds of one step of a row.
 
-usage: bench_step.py ROW
+usage: bench_step.py ROW THREADS
 """
 import sys
 import time
@@ -8,7 +8,7 @@ import time
 import torch
 from torch import nn
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(sys.argv[2]))
 torch.manual_seed(0)
 
 # sizes, rows, calls, whether Adam, whether the gradient alone
@@ -21,16 +21,31 @@ ROWS = {
 }
 
 
-def main():
-    sizes, rows, calls, adam, gradient = ROWS[sys.argv[1]]
+def dense(sizes, rows):
     layers = []
     for i in range(len(sizes) - 1):
         layers.append(nn.Linear(sizes[i], sizes[i + 1]))
         if i < len(sizes) - 2:
             layers.append(nn.Tanh())
-    net, loss_of = nn.Sequential(*layers), nn.CrossEntropyLoss()
+    return nn.Sequential(*layers), torch.randn(rows, sizes[0]), torch.randint(0, sizes[-1], (rows,))
+
+
+def lenet():
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10))
+    return net, torch.rand(128, 1, 28, 28), torch.randint(0, 10, (128,))
+
+
+def main():
+    calls, adam, gradient = 8, False, False
+    if sys.argv[1] == "lenet":
+        net, x, y = lenet()
+    else:
+        sizes, rows, calls, adam, gradient = ROWS[sys.argv[1]]
+        net, x, y = dense(sizes, rows)
+    loss_of = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(net.parameters()) if adam else torch.optim.SGD(net.parameters(), lr=0.01)
-    x, y = torch.randn(rows, sizes[0]), torch.randint(0, sizes[-1], (rows,))
     best = float("inf")
     for _ in range(15):
         start = time.perf_counter()

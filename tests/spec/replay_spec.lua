@@ -188,6 +188,52 @@ describe("a replay notices", function()
     end
     assert.equal(2, plan.plans)
   end)
+  it("fields of a module that is made of others", function()
+    for _, first in ipairs { false, true } do
+      local one, other = twins(function()
+        return nn.Sequential(nn.Linear(4, 6), nn.TransformerEncoderLayer(6, 2, { dim_feedforward = 8, dropout = 0.1 }),
+          nn.PositionalEncoding(6, { dropout = 0.1 }))
+      end)
+      local nets = { one, other }
+      local plans = { function(x) return peri.no_grad(one, x) end,
+        peri.replay(function(x) return peri.no_grad(other, x) end) }
+      local function same(where, replays)
+        local before = plans[2].replays
+        for i = 1, 4 do
+          local x, got = peri.randn(3, 5, 4), {}
+          for k = 1, 2 do
+            peri.manual_seed(i)
+            got[k] = plans[k](x):bytes()
+          end
+          assert.equal(got[1], got[2], where)
+        end
+        assert.is_nil(plans[2].reason, where)
+        assert.is_true(plans[2].replays >= before + (replays or 3), where)
+      end
+      same "as made"
+      for _, net in ipairs(nets) do net[2].dropout, net[2].self_attn.dropout = nn.Dropout { p = 0.5 }, 0.3 end
+      same "another part, and an option"
+      for _, net in ipairs(nets) do net:eval() end
+      same "eval mode"
+      for _, net in ipairs(nets) do net:train() end
+      same("train mode again", 4)
+      for _, net in ipairs(nets) do
+        net[2].self_attn.batch_first, net[2].batch_first, net[3].batch_first = true, true, first
+      end
+      same "fields"
+      for _, net in ipairs(nets) do net[3].pe = net[3].pe * 2 end
+      same "a buffer"
+      for _, net in ipairs(nets) do net[3].pe:mul_(2) end
+      same("a buffer's elements", 4)
+      for _, net in ipairs(nets) do net[2].self_attn.in_proj_weight.requires_grad = false end
+      same "frozen"
+      local net = other[2].self_attn
+      function net:forward(x) return x, x end
+      plans[2](peri.randn(3, 5, 4))
+      plans[2](peri.randn(3, 5, 4))
+      assert.matches("MultiheadAttention is a layer written in Lua", plans[2].reason)
+    end
+  end)
   it("parameters that are frozen, and thawed", function()
     go("all", 4)
     each(function(net) net[1].weight.requires_grad = false end)
@@ -276,6 +322,17 @@ describe("a replay notices", function()
     assert.same({ 160, 160 }, f(x, x, 4):totable())
     assert.same({ 64 + 3, 64 + 3 }, f(x, y, 3):totable())
     assert.equal(3, f.replays)
+  end)
+  it("nothing as an argument, also as the last of them", function()
+    local sum = peri.replay(function(x, k, y, l) return x * (k or 2) + (y or 1) * (l or 3) end)
+    local x, y = peri.rand(3), peri.rand(3)
+    for _ = 1, 3 do
+      assert.equal(samples.bits(x * 2 + y * 3), samples.bits(sum(x, nil, y, nil)))
+      assert.equal(samples.bits(x * 2 + y * 3), samples.bits(sum(x, nil, y)))
+      assert.equal(samples.bits(x * 2 + 4), samples.bits(sum(x, nil, nil, 4)))
+    end
+    assert.equal(3, sum.plans)
+    assert.equal(6, sum.replays)
   end)
   it("values that operations refuse, with their words", function()
     go("before", 4)

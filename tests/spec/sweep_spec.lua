@@ -106,6 +106,18 @@ describe("train.sweep", function()
     assert.is_true(counts >= 4 and diverged >= 4)
   end)
 
+  it("trains them on weighted rows", function()
+    local weights = peri.arange(1, #X):mul(0.01):totable()
+    local params = { { kind = "small", lr = 0.1 }, { kind = "small", lr = 0.3 }, { kind = "dropout", lr = 0.1 } }
+    local options = options_of { build = build, params = params, seeds = { 3, 5 }, train = { X, y }, dev = { Xd, yd },
+      sample_weight = weights }
+    local g = with_threads(3, train.sweep, options)
+    for i, p in ipairs(g.params) do
+      local one = options_of { build = build, params = p, seed = g.seeds[i], on_batch = function() end }
+      assert_alike(train.Classifier(one):fit(X, y, { dev = { Xd, yd }, sample_weight = weights }), g, i)
+    end
+  end)
+
   it("keeps what was done when a callback raises", function()
     for _, threads in ipairs { 1, 3 } do
       with_threads(threads, function()

@@ -1,5 +1,5 @@
--- train.fit makes epochs by plans where no function of the script is called between mini-batches: what comes of a
--- training is bit for bit what comes of it when one is.
+-- train.fit makes steps by plans, and whole epochs where no function of the script is called between mini-batches: what
+-- comes of a training is bit for bit what comes of it without plans, for which a hook on the model sees.
 local peri = require "perilune"
 local samples = require "support.samples"
 local steps = require("support.internal").steps
@@ -32,22 +32,34 @@ local function counted(f)
   return made, table.unpack(results, 2, results.n)
 end
 
--- build() -> options of a training with a new model. Trains with and without a function that looks on.
+local function nothing() end
+
+-- By plans; step by step, with a function that looks on; without plans.
+local EPOCHS, STEPS, NONE = 1, 2, 3
+local function look_on(turn, options)
+  if turn == STEPS then options.on_batch = nothing end
+  if turn == NONE then options.model:register_forward_hook(nothing) end
+end
+
+-- build() -> options of a training with a new model. Trains in each of the three ways.
 local function compare(where, build, refused)
   local outcomes = {}
   local plan
-  for turn = 1, 2 do
+  for turn = EPOCHS, NONE do
     peri.manual_seed(3)
     local options = build()
     options.seed, options.progress = 5, false
-    if turn == 2 then options.on_batch = function() end end
+    look_on(turn, options)
     local made, m = counted(function() return train.fit(options) end)
     local measured = (options.dev or options.measure_train) and not options.ema and not options.metrics
-    assert.equal((turn == 1 and 1 or 0) + (measured and 1 or 0), #made, where)
+    assert.equal(turn == NONE and 0 or 1 + (measured and 1 or 0), #made, where)
     plan = plan or made[1]
+    if turn == STEPS and not refused then assert.is_true(made[1].plans >= 1, where) end
+    assert.equal(turn == NONE or refused ~= nil, m.not_replayed ~= nil, ("%s: %s"):format(where, m.not_replayed))
     outcomes[turn] = outcome(m, options.model)
   end
-  assert.equal(outcomes[2], outcomes[1], where)
+  assert.equal(outcomes[NONE], outcomes[EPOCHS], where)
+  assert.equal(outcomes[NONE], outcomes[STEPS], where)
   if refused then
     assert.matches(refused, plan.reason, 1, true)
   else
@@ -103,6 +115,13 @@ describe("train.fit by plans gives the same bits", function()
           batch_size = 4, epochs = 3 }
       end)
     end
+    compare("attention", function()
+      local model = nn.Sequential(nn.Linear(4, 6), nn.PositionalEncoding(6, { dropout = 0.2, batch_first = true }),
+        nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, { dim_feedforward = 8, batch_first = true }), 2),
+        nn.Flatten(), nn.Linear(30, 3))
+      return { model = model, optimizer = sgd(model), train = { peri.randn(14, 5, 4), labels(14) },
+        dev = { peri.randn(6, 5, 4), labels(6) }, batch_size = 4, epochs = 3 }
+    end)
     compare("pooling and dropout of images", function()
       local model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(),
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 3))
@@ -183,11 +202,60 @@ describe("train.fit by plans gives the same bits", function()
       local loader = peri.data.loader({ rows(23), rows(23, 2) }, { batch_size = 5, shuffle = true, seed = 2,
         drop_last = true })
       train.fit { model = model, optimizer = sgd(model, { lr = 0.01 }), train = loader, epochs = 3, progress = false,
-        on_batch = turn == 2 and function() end or nil }
+        on_batch = turn == 2 and nothing or nil }
       orders[turn] = { state_bits(model), loader:state_dict() }
       for x in loader do orders[turn][#orders[turn] + 1] = samples.bits(x) end
     end
     assert.same(orders[2], orders[1])
+  end)
+  it("with weights, averages, metrics, checkpoints, and mini-batches of the script's", function()
+    local path = os.tmpname()
+    local function uneven(y)
+      return function()
+        local i = 0
+        return function()
+          i = i + 1
+          if i <= 9 then return rows(3 + i % 3), y(3 + i % 3), i % 2 == 0 and peri.rand(3 + i % 3) + 0.5 or nil end
+        end
+      end
+    end
+    local function numbers(n) return rows(n, 3) end
+    local cases = {
+      weights = { sample_weight = true }, weighted_numbers = { sample_weight = true, y = numbers },
+      weighted_sums = { sample_weight = true, y = numbers, loss = nn.MSELoss { reduction = "sum" } },
+      averages = { ema = 0.9, dev = true }, checkpoints = { checkpoint = { path = path, every = 2 } },
+      metrics = { metrics = { best = function(s) return s:max() end }, dev = true },
+      metrics_of_numbers = { metrics = { best = function(s) return s:max() end }, y = numbers, accumulate = 2 },
+      list = { train = function(y) return { { rows(5), y(5) }, { rows(5), y(5) }, { rows(4), y(4) } } end },
+      uneven = { train = uneven, classes = { 1, 2, 3 } }, uneven_numbers = { train = uneven, y = numbers },
+      loader = { train = function(y)
+        return peri.data.loader({ rows(23), y(23), peri.rand(23) + 0.5 }, { batch_size = 5, shuffle = true, seed = 1 })
+      end },
+      ends = { callbacks = { on_batch = function(state) return state.batches < 12 end }, accumulate = 2 },
+    }
+    for name, case in pairs(cases) do
+      local outcomes = {}
+      for turn = EPOCHS, NONE do
+        peri.manual_seed(3)
+        local y = case.y or labels
+        local model = nn.Sequential(nn.Linear(4, 6), nn.Dropout { p = 0.2 }, nn.Linear(6, 3))
+        local options = { epochs = 4, progress = false, model = model, optimizer = sgd(model, { lr = 0.05 }) }
+        for key, value in pairs(case) do options[key] = value end
+        options.y, options.train = nil, case.train and case.train(y) or { rows(23), y(23) }
+        if not case.train then options.seed, options.batch_size = 5, 5 end
+        if case.train == uneven then options.task = case.y and "regression" or "classification" end
+        if case.dev then options.dev = { rows(9), y(9) } end
+        if case.sample_weight then options.sample_weight = peri.rand(23):totable() end
+        look_on(turn, options)
+        local made, m = counted(function() return train.fit(options) end)
+        outcomes[turn] = outcome(m, model) .. tostring(m.train_best and samples.bits(m.train_best))
+        assert.equal(turn == NONE, m.not_replayed ~= nil, ("%s: %s"):format(name, m.not_replayed))
+        if turn == STEPS then assert.is_true(made[1].replays >= 4, name .. ": " .. made[1].replays) end
+      end
+      assert.equal(outcomes[NONE], outcomes[EPOCHS], name)
+      assert.equal(outcomes[NONE], outcomes[STEPS], name)
+    end
+    os.remove(path)
   end)
   it("stopped and resumed from a checkpoint", function()
     local outcomes = {}
@@ -199,7 +267,7 @@ describe("train.fit by plans gives the same bits", function()
         local optimizer = optim.Adam(model:parameters(), { lr = 0.01 })
         local m = train.fit { model = model, optimizer = optimizer, train = { rows(23), labels(23) }, batch_size = 5,
           epochs = part == 1 and 3 or 6, seed = 5, progress = false, checkpoint = { path = path },
-          resume = part == 2 and path or nil, on_batch = turn == 2 and function() end or nil }
+          resume = part == 2 and path or nil, on_batch = turn == 2 and nothing or nil }
         outcomes[turn] = outcome(m, model)
       end
       os.remove(path)
@@ -217,9 +285,9 @@ describe("train.fit by plans gives the same bits", function()
       local X, y, Z = rows(30), labels(30), rows(7)
       local made, fitted = counted(function()
         return train.Classifier { build = build, epochs = 4, batch_size = 5, seed = 1, progress = false,
-          on_batch = turn == 2 and function() end or nil }:fit(X, y)
+          on_batch = turn == 2 and nothing or nil }:fit(X, y)
       end)
-      assert.equal(2 - turn, #made)
+      assert.equal(1, #made)
       predictions[turn] = state_bits(fitted.model) .. samples.bits(fitted:predict(Z))
     end
     assert.equal(predictions[2], predictions[1])
@@ -233,22 +301,18 @@ describe("train.fit leaves to Lua", function()
     options.model = options.model or small()
     options.optimizer = options.optimizer or sgd(options.model)
     options.train = options.train or { rows(23), labels(23) }
-    return #counted(function() return train.fit(options) end)
+    local made, m = counted(function() return train.fit(options) end)
+    assert.equal(#made == 0, m.not_replayed ~= nil)
+    return #made
   end
-  it("what looks on at mini-batches, or makes them", function()
-    local function nothing() end
+  it("models and losses that are written in Lua", function()
     assert.equal(1, replays {})
-    assert.equal(0, replays { on_batch = nothing })
-    assert.equal(0, replays { callbacks = { on_step_begin = nothing } })
-    assert.equal(0, replays { callbacks = { on_step_end = nothing } })
-    assert.equal(1, replays { callbacks = { on_epoch_begin = nothing } })
-    assert.equal(0, replays { ema = 0.9 })
-    assert.equal(0, replays { metrics = { m = function() return 1 end } })
-    assert.equal(0, replays { sample_weight = peri.ones(23) })
-    local path = os.tmpname()
-    assert.equal(0, replays { checkpoint = { path = path, every = 2 } })
-    os.remove(path)
-    assert.equal(0, replays { train = { { rows(5), labels(5) }, { rows(5), labels(5) } } })
+    assert.equal(1, replays { sample_weight = peri.rand(23) + 0.5 })
+    assert.equal(0, replays { sample_weight = peri.rand(23) + 0.5, accumulate = 2 })
+    assert.equal(0, replays { loss = function(scores, y) return nn.CrossEntropyLoss()(scores, y) end })
+    local model = small()
+    assert.equal(0, replays { model = function(x) return model(x) end, optimizer = sgd(model),
+      parameters = model:parameters() })
     local hooked = small()
     hooked[1]:register_forward_hook(nothing)
     assert.equal(0, replays { model = hooked })
@@ -266,7 +330,7 @@ describe("train.fit leaves to Lua", function()
       y[7] = 1.5
       local ok, message = pcall(train.fit, { model = model, optimizer = sgd(model), loss = nn.BCELoss(),
         train = { rows(20), y }, batch_size = 5, epochs = 3, seed = 1, shuffle = false, progress = false,
-        on_batch = turn == 2 and function() end or nil })
+        on_batch = turn == 2 and nothing or nil })
       assert.is_false(ok)
       assert.matches("binary_cross_entropy: element %(2, 1%) of target is 1.5", message)
       words[turn] = message:match "binary.*" .. state_bits(model)

@@ -150,6 +150,24 @@ function check.choice(operation, name, value, words) return check.read(operation
 
 -- ---- options ----
 
+-- Whether a name is one of those that are known: words of a string, or keys of a table.
+local function is_known(known, name)
+  if type(known) == "table" then return rawget(known, name) ~= nil end
+  for word in known:gmatch "%S+" do
+    if word == name then return true end
+  end
+  return false
+end
+
+local function unknown(operation, given, name, known, note)
+  if internal.is_contents(given) then
+    fail("%s: options are what read_csv gives third (expected: local X, y = data.read_csv(..))", operation)
+  end
+  local list = type(known) == "string" and words_of(known) or check.sorted_keys(known)
+  fail("%s: unknown option %s (known: %s%s)%s", operation, describe(name):sub(2, -2), table.concat(list, ", "),
+    note or "", internal.meant(name, list))
+end
+
 -- A copy of the options, of which only those that are known (names between spaces, or the keys of a table) may be
 -- there; and their names, ascending. A note goes to the end of what is known.
 function check.only(operation, given, known, note)
@@ -164,16 +182,8 @@ function check.only(operation, given, known, note)
     copy[name], names[#names + 1] = value, name
   end
   table.sort(names)
-  local list = type(known) == "string" and words_of(known) or check.sorted_keys(known)
-  local set = set_of(list)
   for _, name in ipairs(names) do
-    if not set[name] and internal.is_contents(given) then
-      fail("%s: options are what read_csv gives third (expected: local X, y = data.read_csv(..))", operation)
-    end
-    if not set[name] then
-      fail("%s: unknown option %s (known: %s%s)%s", operation, describe(name):sub(2, -2), table.concat(list, ", "),
-        note or "", internal.meant(name, list))
-    end
+    if not is_known(known, name) then unknown(operation, given, name, known, note) end
   end
   return copy, names
 end

@@ -370,3 +370,6 @@ function Positions:forward(x, ...)
   if x:dim() == 3 and not first then pe = pe:unsqueeze(2) end
   return self.dropout(x + pe)
 end
+
+-- What these do follows from their fields, their mode and the shapes of what they get: steps with them can be replayed.
+for _, class in ipairs { MultiheadAttention, Layer, Encoder, Positions } do internal.nn.know(class) end

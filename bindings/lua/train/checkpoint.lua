@@ -3,7 +3,7 @@
 -- What has a state_dict is held by it; random streams by where they stand; the order of the data by the loader's state,
 -- or, where batches come from a function, by how many of the epoch's were taken and where the streams stood when it
 -- began.
-local peri, internal = ...
+local peri, internal, history = ...
 local check = internal.check
 local fail, describe, has_method = check.fail, check.describe, check.has_method
 
@@ -72,32 +72,6 @@ local function set_streams(job, list)
   end
 end
 
--- ---- the history ----
-
-local function history_of(states)
-  local columns = {}
-  for name, value in pairs(states[1] or {}) do
-    if math.type(value) and name ~= "epochs" then
-      local values = {}
-      for i, state in ipairs(states) do values[i] = state[name] end
-      columns[name] = peri.tensor(values, { dtype = "float64" })
-    end
-  end
-  return columns
-end
-
-local function states_of(columns, job)
-  local states = {}
-  for name, column in pairs(columns) do
-    for i, value in ipairs(column:totable()) do
-      states[i] = states[i] or { epochs = job.epochs, model = job.model, optimizer = job.optimizer }
-      states[i][name] = value
-    end
-  end
-  for i, state in ipairs(states) do state.epoch = i end
-  return states
-end
-
 -- ---- writing ----
 
 -- What must be the same where a training goes on.
@@ -117,7 +91,7 @@ function checkpoint.write(job, result)
     format = FORMAT, setup = setup(job), objects = held, graded = graded, streams = streams(job),
     at = { epoch = at.epoch, batch = at.batch, rows = at.rows, sums = at.sums, streams = at.streams,
       batches = at.batches, steps = at.steps, source = job.source.state and job.source:state() or nil },
-    history = history_of(result.states), seconds = result.trained,
+    history = result.history:tensors(), seconds = result.trained,
   })
 end
 
@@ -184,7 +158,7 @@ local function restore(where, saved, job, result)
   check_setup(where, saved, job)
   restore_objects(where, saved, job)
   restore_gradients(saved, job)
-  result.states, result.trained = states_of(saved.history, job), saved.seconds
+  result.history, result.trained = history.of_tensors(saved.history), saved.seconds
   job.at = saved.at
   if job.at.batch > 0 then
     job.at.resumed = saved.streams

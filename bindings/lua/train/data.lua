@@ -100,7 +100,7 @@ function data.rows(where, name, X, dtype, least)
   if X:dim() < 2 or #X < (least or 1) then
     fail("%s: %s has shape %s (expected a row for each example)", where, name, check.shape(X))
   end
-  return X:detach():to(dtype)
+  return X.dtype == dtype and not X.requires_grad and X or X:detach():to(dtype)
 end
 
 local function whole_numbers(where, name, y)
@@ -149,17 +149,7 @@ function data.batch_weights(where, name, w, n, dtype)
 end
 
 -- The labels that occur, ascending, as int64.
-function data.classes(y)
-  local seen, list = {}, {}
-  for _, label in ipairs(y:totable()) do
-    if not seen[label] then
-      seen[label] = true
-      list[#list + 1] = label
-    end
-  end
-  table.sort(list)
-  return peri.tensor(list, { dtype = "int64" })
-end
+function data.classes(y) return (peri.unique(y)) end
 
 -- Labels as positions in classes.
 function data.positions(where, name, y, classes)

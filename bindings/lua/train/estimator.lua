@@ -3,6 +3,7 @@ local peri, internal, data, pieces = ...
 local check = internal.check
 local fail, kinds, describe = check.fail, data.kinds, check.describe
 local prepare, loop, spread, together = pieces.prepare, pieces.loop, pieces.measures.spread, pieces.together
+local forward = pieces.scores
 local joined = prepare.joined
 
 local FIT = joined(prepare.LOOP, prepare.DATA, prepare.FILES,
@@ -25,7 +26,7 @@ local function run(self, job)
       left = { self = self, so_far = so_far, problem = problem }
       if type(problem) == "string" and problem:find "interrupted!?$" then
         local message = ("%s in epoch %d of %d (train.unfinished() gives what was trained until then)"):format(problem,
-          #so_far.result.states + 1, job.epochs)
+          so_far.result.history.n + 1, job.epochs)
         error(message, 0)
       end
     end,
@@ -60,7 +61,7 @@ local function classifier(self, where)
 end
 
 local function scores_of(self, where, X)
-  return loop.forward(self.model, data.rows(where, "X", X, self.dtype, 0))
+  return forward(self.model, data.rows(where, "X", X, self.dtype, 0))
 end
 
 function methods.predict(self, X)
@@ -87,7 +88,7 @@ function methods.score(self, X, y)
     return internal.data.accuracy(methods.predict(self, X), labels:contiguous())
   end
   local targets = data.targets("score", "y", y, #X, self.dtype)
-  local scores = loop.forward(self.model, X)
+  local scores = forward(self.model, X)
   if scores:numel() ~= targets:numel() then
     fail("score: y has shape %s (expected %s)", check.shape(targets), check.shape(scores))
   end

@@ -1,5 +1,5 @@
 -- The training loop: epochs of mini-batches, steps, and what is said of them.
-local peri, internal, progress, measures, watch, checkpoint = ...
+local peri, internal, progress, measures, watch, checkpoint, history = ...
 local fail, describe = internal.check.fail, internal.check.describe
 
 -- The mode of each module, so that what training and predicting do to it can be undone; containers come after what they
@@ -39,16 +39,6 @@ local function try(job, x, y)
   end)
   return scores, y, function() return peri.no_grad(job.loss, scores, y) end
 end
-
--- What the model gives for X, without recording and in eval mode.
-local function predict(model, X)
-  model:eval()
-  if #X == 0 then return model(X) end
-  local parts = {}
-  measures.in_chunks(#X, function(from, to) parts[#parts + 1] = model(X[{ { from, to } }]) end)
-  return #parts == 1 and parts[1] or peri.cat(parts, 1)
-end
-local function forward(model, X) return keeping_modes(model, peri.no_grad, predict, model, X) end
 
 local function is_finite(x) return x - x == 0 end
 
@@ -115,6 +105,46 @@ local function step(job, n)
   job.optimizer:step()
 end
 
+-- What a mini-batch does to the model, as a step that can be replayed: x and y, with weights w of rows perhaps, through
+-- model and loss, and back. It may be the first or the last of those of a step of the optimizer, which have n rows in
+-- all; no step follows a loss that is not finite. Gives the loss and the scores, or else the sum of their squared
+-- errors; of weighted rows also the sum of w, and w as float64. `both`: the loss, the scores, and that sum.
+local function step_of(job, both)
+  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
+  local averages = job.accumulate > 1 and not job.sums_rows
+  local clip_value, clip_norm, weighted = job.clip_grad_value, job.clip_grad_norm, job.weighted_loss
+  local function results(l, scores, y, w, rows)
+    local squares = not classes and (scores - y):square()
+    if squares then squares = (w and squares * w:unsqueeze(2) or squares):sum() end
+    if both and squares then return l, scores, squares end
+    if both or not w then return l, squares or scores end
+    return l, squares or scores, rows, w:to "float64"
+  end
+  return function(x, y, first, last, n, w)
+    if first then optimizer:zero_grad() end
+    local scores, rows = model(x), w and w:sum()
+    local l
+    if w then l = weighted(scores, y, w, rows) else l = loss(scores, y) end
+    local given = table.pack(results(l, scores:detach(), y, w, rows))
+    if not internal.steps.go_on(l) then return table.unpack(given, 1, given.n) end
+    if averages then (l * #y):backward() else l:backward() end
+    if last then
+      if averages then average(parameters, n) end
+      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
+      if clip_norm then internal.steps.clip(parameters, clip_norm) end
+      optimizer:step()
+    end
+    return table.unpack(given, 1, given.n)
+  end
+end
+
+-- As an epoch in one call takes it: tensors first.
+local function epoch_step_of(job)
+  local step_with = step_of(job)
+  if not job.elements then return step_with end
+  return function(x, y, w, first, last, n) return step_with(x, y, first, last, n, w) end
+end
+
 -- ---- one epoch ----
 
 -- Ends a step whose mini-batches have n rows and the loss: averages, functions, a checkpoint. False when one of the
@@ -167,12 +197,46 @@ local function batches_of(job)
   return job.source:each(at.epoch, 0)
 end
 
+local MOST_SHAPES = 12 -- of mini-batches that have plans
+
+-- Why the steps of this training cannot be replayed, or nil.
+local function reason_of(job)
+  if not job.optimizer or job.step then return "step is the script's own" end
+  if not internal.nn.plain(job.model) then return "the model is written in Lua, or has hooks" end
+  if not internal.nn.plain(job.loss) then return "the loss is written in Lua, or has hooks" end
+  if job.accumulate > 1 and job.elements then return "rows have weights and steps have several mini-batches" end
+end
+
+-- Whether a mini-batch goes by a plan. Of a source that gives any shapes only those that come again do.
+local function is_planned(job, x, y)
+  if job.check_first or job.not_replayed then return false end
+  if job.source.loader then return true end
+  local shapes = job.shapes or { n = 0 }
+  job.shapes = shapes
+  local shape = ("%s %s"):format(table.concat(x.shape, "x"), table.concat(y.shape, "x"))
+  if shapes[shape] ~= nil or shapes.n == MOST_SHAPES then
+    local known = shapes[shape]
+    shapes[shape] = known ~= nil or nil
+    return known ~= nil
+  end
+  shapes[shape], shapes.n = false, shapes.n + 1
+  return false
+end
+
+-- A mini-batch, which may be the first or the last of a step of `rows` rows, as replayed: loss, scores, squares.
+local function pass_by_plan(job, x, y, w, first, last, rows)
+  job.single = job.single or internal.steps.new(step_of(job, true))
+  local loss, scores, squares = job.single(x, y, first, last, last and job.accumulate > 1 and rows or 0, w)
+  return loss:item(), scores, squares
+end
+
 -- Runs an epoch; gives whether a function of the script has ended it, or nothing, the mini-batch and its loss that is
 -- no longer finite.
 local function run_epoch(job, result, line)
   local at, accumulate = job.at, job.accumulate
   local group, group_loss, group_rows = 0, 0, 0 -- mini-batches of the step that is under way
   job.model:train()
+  job.not_replayed = reason_of(job)
   for x, y, w in batches_of(job) do
     local count, go_on, loss = #y, true, nil
     local n = w and w:sum():item() or count
@@ -182,19 +246,24 @@ local function run_epoch(job, result, line)
       job.step(x, y, w)
       go_on = finish_step(job)
     else
-      local scores
-      if group == 0 then job.optimizer:zero_grad() end
-      loss, scores = pass(job, x, y, n, w)
+      local scores, squares
+      local last, planned = group + 1 == accumulate or at.batch == job.source.batches, is_planned(job, x, y)
+      if planned then
+        loss, scores, squares = pass_by_plan(job, x, y, w, group == 0, last, group_rows + n)
+      else
+        if group == 0 then job.optimizer:zero_grad() end
+        loss, scores = pass(job, x, y, n, w)
+      end
       if not is_finite(loss) then return nil, at.batch, loss end
       group, group_rows = group + 1, group_rows + n
       group_loss = group_loss + (job.sums_rows and loss or loss * n)
-      if group == accumulate or at.batch == job.source.batches then
-        step(job, group_rows)
+      if last then
+        if not planned then step(job, group_rows) end
         go_on = finish_step(job, group_loss, group_rows)
         group, group_loss, group_rows = 0, 0, 0
       end
       if not job.measure_train then
-        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total)
+        measures.add(job, at.sums, loss, scores, y, n, w, job.train.total, squares)
         measures.add_metrics(job, at.sums, scores, y, n)
       end
     end
@@ -211,45 +280,33 @@ end
 
 -- ---- an epoch in one call ----
 
--- What a mini-batch does to the model, as a step that can be replayed: x and y through model and loss, and back. It may
--- be the first or the last of those of a step of the optimizer, which have n rows in all. Gives the loss, and the
--- scores or the sum of their squared errors; no step follows a loss that is not finite.
-local function step_of(job)
-  local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
-  local averages = job.accumulate > 1 and not job.sums_rows
-  local clip_value, clip_norm = job.clip_grad_value, job.clip_grad_norm
-  return function(x, y, first, last, n)
-    if first then optimizer:zero_grad() end
-    local scores = model(x)
-    local l = loss(scores, y)
-    local second = scores:detach()
-    if not classes then second = (second - y):square():sum() end
-    if not internal.steps.go_on(l) then return l, second end
-    if averages then (l * #y):backward() else l:backward() end
-    if last then
-      if averages then average(parameters, n) end
-      if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
-      if clip_norm then internal.steps.clip(parameters, clip_norm) end
-      optimizer:step()
-    end
-    return l, second
-  end
-end
-
 -- Whether nothing of the script's is called between mini-batches, so that they need not come by here.
 local function is_quiet(job)
   local hooks, source = job.hooks, job.source
-  return job.optimizer and not job.step and not job.ema and not job.elements
+  local tensors = job.elements and 3 or 2
+  return job.optimizer and not job.step and not job.ema and (not job.elements or job.accumulate == 1)
     and not hooks.on_batch and not hooks.on_step_begin and not hooks.on_step_end
     and not (job.checkpoint and job.checkpoint.every) and (job.measure_train or #job.metrics == 0)
-    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader)
+    and not job.check_first and source.loader and not source.read and internal.steps.takes(source.loader, tensors)
     and internal.nn.plain(job.model) and internal.nn.plain(job.loss)
 end
 
 local SLICE = 0.1 -- seconds between two looks at the line of progress
 
+-- The first steps, which nothing replays: how.eager makes gradients, without which nothing can be recorded, and where
+-- other trainings are to take part, the next one is recorded.
+local function go_first(job, replay, loader, at, how)
+  how.begun = true
+  local said = "on"
+  if how.eager then said = internal.steps.epoch(how.eager, loader, at, how) end
+  if job.side and said == "on" then said = internal.steps.epoch(replay, loader, at, how) end
+  return said
+end
+
 -- An epoch, or a slice of it: beside those of other trainings where there are any (together.lua).
 local function go(job, replay, loader, at, how)
+  local first = how.begun or go_first(job, replay, loader, at, how)
+  if first ~= "on" and first ~= true then return first end
   if not job.side then return internal.steps.epoch(replay, loader, at, how, SLICE) end
   local side = job.side
   side.replay, side.loader, side.at, side.how = replay, loader, at, how
@@ -260,20 +317,57 @@ local function go(job, replay, loader, at, how)
   return said == "script" and internal.steps.epoch(replay, loader, at, how) or said
 end
 
--- run_epoch without functions of the script: the same, bit for bit. `passed` takes in epochs that are through, where
+local AT_ONCE = 1024 -- epochs whose sums have room at a time
+
+-- Room for the sums of epochs that may follow without coming by here.
+local function open_ahead(job)
+  local at = job.at
+  at.ahead, at.done_n, at.done = job.epochs - at.epoch, 0, nil
+  if at.ahead > 0 then at.done = peri.empty(4, math.min(at.ahead, AT_ONCE), { dtype = "float64" }) end
+end
+
+-- Takes in those that are through; also before an error, so that nothing is computed.
+local function take_done(job, result)
+  local at, n, sums = job.at, job.at.done_n, job.at.done
+  if n == 0 then return end
+  local now, before = peri.now() - job.start, result.trained
+  result.history:add_sums(job, n, sums, job.rate, before, now)
+  at.epoch, result.trained, at.done, at.done_n = at.epoch + n, now, nil, 0
+  if job.side then job.side:count(n) end
+end
+
+-- The same where others may follow.
+local function take_and_go_on(job, result, line)
+  local at, n, sums, before = job.at, job.at.done_n, job.at.done, result.trained
+  if n == 0 then return end
+  take_done(job, result)
+  open_ahead(job)
+  if not line.on then return end
+  local columns, first = measures.of_sums(job, sums[{ {}, { 1, n } }]), at.epoch - n - 1
+  for i = 1, n do
+    local state = { epoch = first + i, seconds = before + (result.trained - before) * i / n }
+    for name, column in pairs(columns) do state[name] = column[i] end
+    line:epoch(state)
+  end
+end
+
+-- run_epoch without functions of the script: the same, bit for bit. `result` takes in epochs that are through, where
 -- others may follow.
-local function run_quietly(job, line, passed)
+local function run_quietly(job, line, result)
   local at = job.at
   job.model:train()
   begin_epoch(job)
-  internal.steps.begin(job.source.loader)
-  job.replay = job.replay or internal.steps.new(step_of(job))
-  job.how = job.how or { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
-    by_rows = not job.sums_rows }
+  internal.steps.begin(job.source.loader, job.elements and 3 or 2)
+  if not job.replay then
+    local one_step = epoch_step_of(job)
+    job.replay = internal.steps.new(one_step)
+    job.how = { accumulate = job.accumulate, measures = not job.measure_train, classes = job.classes ~= nil,
+      by_rows = not job.sums_rows, weighted = job.elements ~= nil, eager = one_step }
+  end
   local said
   repeat
     said = go(job, job.replay, job.source.loader, at, job.how)
-    if passed then passed() end
+    if result then take_and_go_on(job, result, line) end
     if line.live then line:batch(at.epoch, at.rows) end
   until said ~= "on"
   if said ~= "end" then return nil, at.batch, said end
@@ -333,37 +427,19 @@ local function is_idle(job)
     and not job.measure_train and not job.checkpoint and is_quiet(job)
 end
 
--- Takes in the epochs in at.done. When each ended is not known: they take equally long.
-local function take_done(job, result, line)
-  local at, done, states = job.at, job.at.done, result.states
-  local n = #done // 4
-  if n == 0 then return end
-  local before, now, first = result.trained, peri.now() - job.start, at.epoch
-  for i = 0, n - 1 do
-    local loss, right, squares, rows = table.unpack(done, 4 * i + 1, 4 * i + 4)
-    local state = { epoch = first + i, epochs = job.epochs, learning_rate = job.rate, train_loss = loss / rows,
-      seconds = before + (now - before) * (i + 1) / n }
-    measures.record_rest(job, state, right, squares, rows)
-    states[first + i] = state
-    if line.on then line:epoch(state) end
-  end
-  at.done, at.epoch, result.trained = {}, first + n, now
-  if job.side then job.side:count(n) end
-end
-
 -- One epoch and what is known after it, and others before it where nothing is to be done between them; true when
 -- training ends with it.
 local function epoch_of(job, result, line)
   local at = job.at
   local rate = job.optimizer and tonumber(job.optimizer.lr)
   job.start = peri.now() - result.trained
-  local passed
-  at.ahead, at.done = nil, nil
-  if not at.resumed and is_idle(job) then
-    at.ahead, at.done, job.rate = job.epochs - at.epoch, {}, rate
-    passed = function() take_done(job, result, line) end
+  at.ahead, at.done, at.done_n = nil, nil, 0
+  local idle = not at.resumed and is_idle(job)
+  if idle then
+    job.rate = rate
+    open_ahead(job)
   end
-  local _ <close> = passed and setmetatable({}, { __close = passed }) -- also what was done before an error
+  local _ <close> = idle and setmetatable({}, { __close = function() take_done(job, result) end }) or nil
   local state = {
     epoch = at.epoch, epochs = job.epochs, learning_rate = rate, model = job.model, optimizer = job.optimizer,
   }
@@ -373,7 +449,7 @@ local function epoch_of(job, result, line)
   end
   local ended, batch, loss
   if not at.resumed and is_quiet(job) then
-    ended, batch, loss = run_quietly(job, line, passed)
+    ended, batch, loss = run_quietly(job, line, idle and result)
   else
     ended, batch, loss = run_epoch(job, result, line)
   end
@@ -381,14 +457,14 @@ local function epoch_of(job, result, line)
   result.trained = peri.now() - job.start
   state.epoch, state.seconds = epoch, result.trained
   if ended == nil then
-    result.states[epoch] = state
     measures.record_nothing(job, state, "train")
     if job.dev then measures.record_nothing(job, state, "dev") end
+    result.history:add(state)
     diverged(result, epoch, ("the loss of mini-batch %d is %s"):format(batch, named(loss)))
     return true
   end
   measure_epoch(job, state)
-  result.states[epoch] = state -- once it is whole
+  result.history:add(state) -- once it is whole
   if job.side then job.side:count(1) end
   line:epoch(state)
   local measured = state.dev_loss or state.train_loss
@@ -416,18 +492,10 @@ local function epoch_of(job, result, line)
   return result.stopped ~= nil
 end
 
-local function is_measure(name) return name:find "^train_" or name:find "^dev_" end
-
-local function history(result)
-  for name, value in pairs(result.states[1] or {}) do
-    if is_measure(name) or (name == "learning_rate" or name == "seconds") and value then
-      local values = {}
-      for i, state in ipairs(result.states) do values[i] = state[name] end
-      result[name] = peri.tensor(values, { dtype = "float64" })
-    end
-  end
-  result.epochs = #result.states
-  result.states, result.trained = nil, nil
+local function write_history(result)
+  for name, values in pairs(result.history:tensors()) do result[name] = values end
+  result.epochs = result.history.n
+  result.history, result.trained = nil, nil
 end
 
 -- The best parameters or the averages of the last, which the model has in the end.
@@ -452,7 +520,7 @@ local function run_epochs(job, result)
   if stopper and stopper:is_enough() then result.stopped = "early_stopping" end -- when the checkpoint was written
   while not result.stopped and at.epoch <= job.epochs do epoch_of(job, result, line) end
   if not result.diverged and not all_finite(job.parameters) then
-    diverged(result, #result.states, "parameters are no longer finite")
+    diverged(result, result.history.n, "parameters are no longer finite")
   end
   if result.note then line:note(result.note) end
 end
@@ -466,10 +534,10 @@ end
 
 -- job: model, loss, optimizer or step, parameters, source, train {X, y, w, total, of rows that are known}, elements
 -- (for w, the loss of single elements), dev, classes, metrics, hooks, saved (a checkpoint), stream (the default one as
--- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note. What there is so
--- far stands in `so_far`, {result, job}, where it is found after an error.
+-- it was), and fit's options. Gives the history, epochs, stopped, best_epoch, monitor, diverged, note, not_replayed.
+-- What there is so far stands in `so_far`, {result, job}, where it is found after an error.
 local function trained(job, so_far)
-  local result = { states = {}, trained = 0, diverged = false }
+  local result = { history = history.new(), trained = 0, diverged = false }
   so_far.result, so_far.job = result, job
   ready(job)
   job.told_batch = { model = job.model, optimizer = job.optimizer }
@@ -482,7 +550,9 @@ local function trained(job, so_far)
   run_epochs(job, result)
   result.stopped = result.stopped or "epochs"
   bring_back(job, result)
-  history(result)
+  write_history(result)
+  local replay = job.replay or job.single
+  result.not_replayed = job.not_replayed or replay and replay.replays == 0 and replay.reason or nil
   return result
 end
 local function run(job, so_far) return keeping_modes(job.model, trained, job, so_far) end
@@ -494,9 +564,9 @@ local function unfinished(so_far, problem)
   if stopper and stopper.parameters then
     result.best, result.best_epoch, result.monitor = stopper.parameters, stopper.epoch, stopper.monitor
   end
-  history(result)
+  write_history(result)
   return result
 end
 
-return { run = run, unfinished = unfinished, try = try, forward = forward, ready = ready, pass = pass,
+return { run = run, unfinished = unfinished, try = try, ready = ready, pass = pass,
   step = step, keeping_modes = keeping_modes }

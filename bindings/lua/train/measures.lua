@@ -74,11 +74,15 @@ local function add_spread(sums, y, w, n)
   sums.mean, sums.deviation = mean, squares
 end
 
--- n: rows, or the sum of their weights w. total: whether the spread of the targets is known already.
-function measures.add(job, sums, loss, scores, y, n, w, total)
+-- n: rows, or the sum of their weights w. total: whether the spread of the targets is known already. squares: the sum
+-- of squared errors, where it is known.
+function measures.add(job, sums, loss, scores, y, n, w, total, squares)
   if not job.classes then
-    local squares = (scores:detach() - y):square()
-    sums.squares = sums.squares + (w and squares * w:unsqueeze(2) or squares):sum():item()
+    if not squares then
+      squares = (scores:detach() - y):square()
+      squares = (w and squares * w:unsqueeze(2) or squares):sum()
+    end
+    sums.squares = sums.squares + squares:item()
     if not total then add_spread(sums, y, w, n) end
   else
     sums.right = sums.right + internal.data.hits(scores, y, w and w:to "float64")
@@ -118,13 +122,18 @@ function measures.record(job, state, set, sums, total)
   for name, sum in pairs(sums.metrics) do state[set .. "_" .. name] = sum / sums.rows end
 end
 
--- The same of the training set beside the loss, without metrics.
-function measures.record_rest(job, state, right, squares, rows)
+-- The same of many epochs of the training set: sums is 4 x n float64, of losses, right labels, squared errors and rows.
+function measures.of_sums(job, sums)
+  local rows, total = sums[4], job.train.total
+  local columns = { train_loss = sums[1] / rows }
   if job.classes then
-    state.train_accuracy = right / rows
+    columns.train_accuracy = sums[2] / rows
+  elseif total == 0 then
+    columns.train_r2 = sums[3]:eq(0):to "float64"
   else
-    state.train_r2 = internal.data.r_squared_of(squares, job.train.total)
+    columns.train_r2 = 1 - sums[3] / total
   end
+  return columns
 end
 
 -- What stands for the measures of an epoch whose loss is no longer finite.
@@ -169,7 +178,7 @@ local function sums_of(job, set)
     how = { accumulate = 1, measures = true, classes = job.classes ~= nil, by_rows = not job.sums_rows },
   }
   job.model:eval()
-  internal.steps.begin(set.loader)
+  internal.steps.begin(set.loader, 2)
   local said
   repeat said = job.go(job, job.measuring.replay, set.loader, at, job.measuring.how) until said ~= "on"
   return said == "end" and at.sums or nil

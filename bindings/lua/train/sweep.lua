@@ -143,13 +143,15 @@ end
 
 -- A history of each, in rows as long as the longest: NaN behind the end of one.
 local function table_of(fitted, name, epochs)
-  local rows = {}
+  local rows, nothing = {}, peri.full({ epochs }, 0 / 0, { dtype = "float64" })
   for i, m in ipairs(fitted) do
-    local row = m[name] and m[name]:totable() or {}
-    for e = #row + 1, epochs do row[e] = 0 / 0 end
+    local row = m[name]
+    if not row or #row < epochs then
+      row = row and #row > 0 and peri.cat({ row, nothing[{ { #row + 1, epochs } }] }, 1) or nothing
+    end
     rows[i] = row
   end
-  return float64(rows)
+  return peri.stack(rows, 1)
 end
 
 local function is_history(name, value)
@@ -213,14 +215,13 @@ local function rows_of(where, name, set, classifies)
   return { X, y }
 end
 
--- Trains them; fitted[i] are those that are through.
+-- Trains them, each by its estimator; fitted[i] are those that are through.
 local function train_all(where, options, classifies, candidates, crew, fitted)
   local train = rows_of(where, "train", options.train, classifies)
   local dev = options.dev and rows_of(where, "dev", options.dev, classifies)
   for i, candidate in ipairs(candidates) do
     local function fit()
-      local m = estimator_of(where, options, classifies, candidate)
-      return m:fit(train[1], train[2], { dev = dev, sample_weight = options.sample_weight })
+      return candidate.estimator:fit(train[1], train[2], { dev = dev, sample_weight = options.sample_weight })
     end
     crew:start(candidate.label, fit, function(m) fitted[i] = m end)
   end
@@ -243,8 +244,8 @@ local function sweep(given)
   self.monitor, self.less = read_monitor(where, options, classifies)
   local epochs = 0
   for _, candidate in ipairs(candidates) do -- wrong options are errors before anything is trained
-    local m = estimator_of(where, options, classifies, candidate)
-    epochs = epochs + (m._options.epochs or prepare.DEFAULTS.epochs)
+    candidate.estimator = estimator_of(where, options, classifies, candidate)
+    epochs = epochs + (candidate.estimator._options.epochs or prepare.DEFAULTS.epochs)
   end
   local crew <close> = together.new(where, true, #candidates, epochs, options.progress)
   local ok, problem = pcall(train_all, where, options, classifies, candidates, crew, fitted)

@@ -9,7 +9,7 @@ local fail = internal.check.fail
 
 local together = {}
 
-local AT_ONCE = 64 -- for each thread: mini-batches are few, but networks, optimizers and best parameters add up
+local AT_ONCE = 32 -- for each thread: mini-batches are few, but networks, optimizers and best parameters add up
 
 -- ---- one ----
 
@@ -25,8 +25,8 @@ function together.take()
   return side
 end
 
--- The network's parameters are this training's until it is through: a second training of them waits, or, where each is
--- to have a network of its own, is an error.
+-- The network's parameters are this training's until it is handed on: a second training of them waits, or, where each
+-- is to have a network of its own, is an error.
 function Side:own(parameters)
   local owners, strict = self.crew.owners, self.crew.strict
   for _, p in ipairs(parameters) do
@@ -34,7 +34,10 @@ function Side:own(parameters)
     if owner and owner ~= self and strict then
       fail("build gave the network of %s again (expected a new one each time)", owner.label)
     end
-    while owner and owner ~= self and not owner.through do coroutine.yield(self) end
+    while owner and owner ~= self and not owner.over do
+      coroutine.yield(self)
+      owner = owners[p]
+    end
     owners[p] = self
   end
 end
@@ -108,9 +111,10 @@ local function hand_on(self)
     self.sides[self.first] = nil
     self.first = self.first + 1
     side.done(side.result)
+    side.over = true
     self.seed, self.block = steps.stream(seed, block)
     for name in pairs(side) do -- it stays as an owner
-      if name ~= "label" and name ~= "through" then side[name] = nil end
+      if name ~= "label" and name ~= "over" then side[name] = nil end
     end
     if self.line then self.line:networks(self.first - 1, self.all, self.epochs, self.all_epochs) end
   end

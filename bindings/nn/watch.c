@@ -1,0 +1,142 @@
+/* Modules written in Lua that come with Perilune, in a step that is recorded: what they do follows from their fields,
+ * their mode and the shapes of what they are called with, and plans look at the first two. */
+#include "nn.h"
+
+#include "base/memory.h"
+
+/* What an object tells of itself; it may be gone when a plan is still there. */
+struct nn_watch {
+  peri_context *context; /* retained */
+  int references;
+  bool training;
+  uint64_t changes; /* of fields */
+};
+
+typedef struct guarded {
+  nn_watch *watch;
+  uint64_t changes;
+  bool training;
+  int n;
+  struct {
+    peri_tensor *parameter; /* or a buffer; held */
+    bool trained;
+  } tensors[];
+} guarded;
+
+static size_t guarded_bytes(int n) { return sizeof(guarded) + (size_t)n * sizeof(((guarded *)0)->tensors[0]); }
+
+static void let_watch(nn_watch *watch) {
+  peri_context *context = watch->context;
+  if (--watch->references > 0) return;
+  peri_free(context, watch, sizeof *watch);
+  peri_context_drop(context);
+}
+
+static bool holds(const void *note) {
+  const guarded *g = note;
+  if (g->watch->changes != g->changes || g->watch->training != g->training) return false;
+  for (int i = 0; i < g->n; i++) {
+    if (g->tensors[i].parameter->requires_grad != g->tensors[i].trained) return false;
+  }
+  return true;
+}
+
+static void let_guarded(void *note) {
+  guarded *g = note;
+  nn_watch *watch = g->watch;
+  for (int i = 0; i < g->n; i++) peri_tensor_release(&g->tensors[i].parameter);
+  peri_free(watch->context, g, guarded_bytes(g->n));
+  let_watch(watch);
+}
+
+static nn_watch *watch_of(peri_context *context, nn_object *object) {
+  void *block;
+  if (object->watch == NULL && peri_alloc(context, sizeof *object->watch, &block) == PERI_OK) {
+    object->watch = block;
+    *object->watch = (nn_watch){.context = context, .references = 1, .training = object->training};
+    peri_context_retain(context);
+  }
+  return object->watch;
+}
+
+/* The object's tensors, in the order of their names, into the guard; or only how many, and its layers are told of. */
+static int list_parts(lua_State *L, bind_state *S, int index, guarded *g) {
+  int n = 0;
+  lua_getiuservalue(L, index, NN_FIELDS);
+  lua_getiuservalue(L, index, NN_ORDER);
+  const int order = lua_gettop(L);
+  for (lua_Integer i = 1; lua_rawgeti(L, order, i) != LUA_TNIL; i++) {
+    lua_rawget(L, order - 1);
+    peri_tensor *x = bind_to_tensor(L, S, -1);
+    const peri_layer *layer = nn_to_layer(L, S, -1);
+    lua_pop(L, 1);
+    if (layer != NULL && g == NULL) peri_layer_tell_recorder(layer);
+    if (x == NULL) continue;
+    if (g != NULL) {
+      g->tensors[n].parameter = peri_tensor_retain(x);
+      g->tensors[n].trained = x->requires_grad;
+    }
+    n++;
+  }
+  lua_settop(L, order - 2);
+  return n;
+}
+
+void nn_tell_recorder(lua_State *L, bind_state *S, int index) {
+  peri_recorder *r = S->context->recorder;
+  peri_context *context = S->context;
+  const int n = list_parts(L, S, index, NULL);
+  nn_watch *watch = watch_of(context, lua_touserdata(L, index));
+  void *block;
+  if (watch == NULL || peri_alloc(context, guarded_bytes(n), &block) != PERI_OK) {
+    peri_refuse_recorder(r, "memory is short");
+    return;
+  }
+  guarded *g = block;
+  *g = (guarded){watch, watch->changes, watch->training, n};
+  watch->references++;
+  list_parts(L, S, index, g);
+  for (int i = 0; i < n; i++) r->admit(r, g->tensors[i].parameter);
+  r->guard(r, &(peri_guard){holds, let_guarded, g});
+}
+
+void nn_field_changed(nn_object *object) {
+  if (object->watch != NULL) object->watch->changes++;
+}
+
+void nn_set_mode(nn_object *object, bool training) {
+  object->training = training;
+  if (object->watch != NULL) object->watch->training = training;
+}
+
+void nn_collect_object(void *object) {
+  nn_watch *watch = ((nn_object *)object)->watch;
+  ((nn_object *)object)->watch = NULL;
+  if (watch != NULL) let_watch(watch);
+}
+
+/* ---- which classes they are: under this key, a class's own forward ---- */
+
+static const char known_key;
+
+int nn_know_class(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "forward");
+  lua_rawsetp(L, 1, &known_key);
+  return 0;
+}
+
+bool nn_is_known(lua_State *L, int index) {
+  const int top = lua_gettop(L);
+  lua_getiuservalue(L, index, NN_FIELDS);
+  lua_pushliteral(L, "forward");
+  bool known = lua_rawget(L, -2) == LUA_TNIL && lua_getiuservalue(L, index, NN_CLASS) == LUA_TTABLE &&
+               lua_rawgetp(L, -1, &known_key) == LUA_TFUNCTION;
+  if (known) {
+    lua_pushliteral(L, "forward");
+    lua_rawget(L, -3);
+    known = lua_rawequal(L, -1, -2);
+  }
+  lua_settop(L, top);
+  return known;
+}
