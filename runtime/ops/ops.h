@@ -48,15 +48,15 @@ typedef struct peri_param {
   peri_kind kind;
   bool optional;       /* may be left out */
   bool named;          /* only in the trailing table of options */
+  bool shape_only;     /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
   bool bools;          /* TENSOR: of bools beside others, which infer does not read */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
-  int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
-                many, 0: any */
-  bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
-  bool reads;      /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
-  bool spread;     /* TENSORS: or one after the other, without a table */
-  bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
+  int count;   /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
+                  many, 0: any */
+  bool reads;  /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
+  bool spread; /* TENSORS: or one after the other, without a table */
+  bool masks;  /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
