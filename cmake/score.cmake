@@ -88,7 +88,7 @@ if(v4 IN_LIST isa_names)
   perilune_score_loops(v3 v3 ${score_fused})
   perilune_score_loops(v3_hot v3 ${score_hot})
   target_compile_options(perilune_score_v3_hot PRIVATE $<$<CONFIG:Release>:-O2> -fno-align-functions -fno-align-loops
-    -fno-align-jumps -fno-align-labels)
+    $<$<C_COMPILER_ID:GNU>:-fno-align-jumps;-fno-align-labels;-fno-tree-pre;-fno-reorder-blocks>)
 else()
   perilune_score_loops(baseline baseline ${score_fused} ${score_plain})
 endif()

@@ -411,7 +411,7 @@ static peri_status grad_binary(peri_backward *B) {
 #define UNARY(name_, kinds, cost, value, saves_, derivative, low_, high_, doc_)                                        \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
+      .metamethod = PERI_FULL(PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL),                                  \
       .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | FLAGS_##saves_ | PERI_SERVES(doc_),            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
@@ -438,7 +438,7 @@ static peri_status grad_binary(peri_backward *B) {
 #define BINARY(name_, metamethod_, kinds, cost, value, saves_, da, db, low_, high_, doc_)                              \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .metamethod = metamethod_,                                                                                       \
+      .metamethod = PERI_FULL(metamethod_),                                                                            \
       .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | FLAGS_##saves_ | PERI_SERVES(doc_),            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \

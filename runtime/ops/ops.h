@@ -187,8 +187,8 @@ enum {
 
 typedef struct peri_op {
   const char *name;
-  const char *metamethod; /* "__add", or NULL */
-  const char *also;       /* further names, "swapaxes swapdims", or NULL */
+  PERI_FULL_COLUMN(metamethod, const char *metamethod); /* "__add", or NULL */
+  PERI_FULL_TEXT(also);                                 /* further names, "swapaxes swapdims", or NULL */
   unsigned flags;
   unsigned saves;
   int outputs;
@@ -227,7 +227,7 @@ typedef struct peri_op {
    * holds, x being contiguous. NULL: nobody has said. */
   PERI_FULL_COLUMN(reads_alike, bool (*reads_alike)(const peri_call *call, int arg, const peri_tensor *x));
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
-  const struct peri_op *alone;
+  PERI_FULL_COLUMN(alone, const struct peri_op *alone);
   /* tensors of this interval test the gradient */
   PERI_FULL_COLUMN(low, double low);
   PERI_FULL_COLUMN(high, double high);
