@@ -11,7 +11,7 @@ local o = peri.script.options {
 }
 
 -- 0 or 1: its derivative is 0 wherever there is one, so nothing comes back through it.
-local Step = nn.Module.extend "Step"
+local Step = nn.Module.extend("Step", { replays = true })
 function Step:forward(x) return (x:sign() + 1) / 2 end
 
 local activations = {

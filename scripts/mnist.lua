@@ -26,7 +26,7 @@ else
 end
 
 -- Rows of 784 pixels as images of one channel.
-local Images = nn.Module.extend "Images"
+local Images = nn.Module.extend("Images", { replays = true })
 function Images:forward(x) return x:view(#x, 1, 28, 28) end
 
 local function dense()

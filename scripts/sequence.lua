@@ -19,7 +19,7 @@ local function sequences(n, steps, seed)
   return { peri.one_hot(peri.cat({ first, rest }, 2), 2 * SYMBOLS):to "float32", first:view(-1) }
 end
 
-local Memory = nn.Module.extend "Memory" -- scores of the last step's output
+local Memory = nn.Module.extend("Memory", { replays = true }) -- scores of the last step's output
 function Memory:init(kind)
   if kind == "attention" then
     self.inner = nn.Sequential(nn.Linear(2 * SYMBOLS, UNITS),

@@ -10,7 +10,7 @@ internal.load("nn.summary", peri, internal, nn)
 
 internal.load("nn.hooks", peri, internal, nn)
 
-local ModuleDict = nn.Module.extend "ModuleDict"
+local ModuleDict = nn.Module.extend("ModuleDict", { replays = true })
 
 function ModuleDict:init(modules)
   check.read("ModuleDict", "the modules", modules, check.kinds.table)

@@ -69,10 +69,10 @@ void nn_push_constructor(lua_State *L, bind_state *S, const peri_layer_kind *kin
 
 /* ---- objects in steps that are recorded (watch.c) ---- */
 
-/* Whether the object at index is of a class of Perilune's own, with its own forward: what it does follows from its
- * fields, its mode and shapes. nn_know_class(class) says it of a class. */
+/* Whether the object at index is of a class of which it was said, and has no forward of its own: what it does follows
+ * from its fields, its mode and shapes. */
 bool nn_is_known(lua_State *L, int index);
-int nn_know_class(lua_State *L);
+void nn_know_class(lua_State *L, int index);
 /* What a plan that has called the object at index is to look at. */
 void nn_tell_recorder(lua_State *L, bind_state *S, int index);
 void nn_field_changed(nn_object *object);

@@ -36,12 +36,19 @@ static int new_object(lua_State *L) {
   return 1;
 }
 
-/* nn.Module.extend(name), or Class:extend(name) for a class of a class; upvalue 3 is nn.Module. */
+static const peri_option class_options[] = {
+    {"replays", PERI_OPTION_BOOL, 0, 0, 0, NULL, "whether a step with it may be replayed"}, {NULL}};
+
+/* nn.Module.extend(name, options), or Class:extend for a class of a class; upvalue 3 is nn.Module. */
 static int extend(lua_State *L) {
   bool of_class = lua_istable(L, 1);
   int name = of_class ? 2 : 1;
+  double replays;
   if (lua_type(L, name) != LUA_TSTRING)
     return bind_error(L, "extend", "the class's name must be a string, got %s", bind_describe(L, name));
+  bind_options(L, name + 1, "extend", class_options, NULL, &replays);
+  if (lua_gettop(L) > name + 1)
+    return bind_error(L, "extend", "too many arguments: %s was not expected", bind_describe(L, name + 2));
   if (!of_class) {
     lua_pushvalue(L, lua_upvalueindex(3));
     lua_insert(L, 1);
@@ -56,6 +63,7 @@ static int extend(lua_State *L) {
   bind_push_function(L, bind_here(L), new_object, 0);
   lua_setfield(L, -2, "__call");
   lua_setmetatable(L, -2);
+  if (replays != 0) nn_know_class(L, lua_gettop(L));
   return 1;
 }
 
@@ -254,10 +262,14 @@ void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
   bind_open_class(L, S, &object_class, methods);
   lua_pushvalue(L, methods);
   bind_push_member(L, S, NULL, extend, 1);
-  bind_document(L, "Module.extend(name) -> class\n"
+  bind_document(L, "Module.extend(name, {replays = false}) -> class\n"
                    "A class of modules written in Lua: define init(self, ...) and forward(self, x). Modules and "
                    "parameters assigned to the object's fields belong to it, in the order of assignment. A "
-                   "__tostring is used when it is printed. Class:extend(name) builds on a class.");
+                   "__tostring is used when it is printed. Class:extend(name) builds on a class.\n"
+                   "replays = true promises that forward does the same operations whenever the object's fields, its "
+                   "mode, and the shapes of what it is given are the same, whatever the values: steps with it are "
+                   "replayed then (peri.replay, train.fit). Assigning to a field is noticed; what lies in a table is "
+                   "not looked at.");
   lua_setfield(L, methods, "extend");
   lua_pushvalue(L, methods);
   lua_setfield(L, module, "Module");

@@ -87,7 +87,7 @@ static int path_of(lua_State *L) {
   return 1;
 }
 
-/* nn.plain(module) -> whether it is made of layers of Perilune's own alone, and nobody has given it hooks */
+/* nn.plain(module) -> whether steps with it can be replayed: layers in C, and of classes that promise it; no hooks */
 static bool is_plain(lua_State *L, bind_state *S, int index, bool held);
 
 static bool has_plain_parts(lua_State *L, bind_state *S, int index) {
@@ -127,7 +127,7 @@ static int plain(lua_State *L) {
 }
 
 void nn_open_path(lua_State *L, bind_state *S) {
-  static const luaL_Reg list[] = {{"path", path_of}, {"plain", plain}, {"know", nn_know_class}, {NULL, NULL}};
+  static const luaL_Reg list[] = {{"path", path_of}, {"plain", plain}, {NULL, NULL}};
   bind_set_internal(L, S, "nn", list);
 }
 

@@ -1,5 +1,5 @@
-/* Modules written in Lua that come with Perilune, in a step that is recorded: what they do follows from their fields,
- * their mode and the shapes of what they are called with, and plans look at the first two. */
+/* Modules written in Lua of classes that promise so, in a step that is recorded: what they do follows from their
+ * fields, their mode and the shapes of what they are called with, and plans look at the first two. */
 #include "nn.h"
 
 #include "base/memory.h"
@@ -115,28 +115,21 @@ void nn_collect_object(void *object) {
   if (watch != NULL) let_watch(watch);
 }
 
-/* ---- which classes they are: under this key, a class's own forward ---- */
+/* ---- of which classes they are ---- */
 
 static const char known_key;
 
-int nn_know_class(lua_State *L) {
-  lua_settop(L, 1);
-  lua_getfield(L, 1, "forward");
-  lua_rawsetp(L, 1, &known_key);
-  return 0;
+void nn_know_class(lua_State *L, int index) {
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, index, &known_key);
 }
 
 bool nn_is_known(lua_State *L, int index) {
   const int top = lua_gettop(L);
   lua_getiuservalue(L, index, NN_FIELDS);
   lua_pushliteral(L, "forward");
-  bool known = lua_rawget(L, -2) == LUA_TNIL && lua_getiuservalue(L, index, NN_CLASS) == LUA_TTABLE &&
-               lua_rawgetp(L, -1, &known_key) == LUA_TFUNCTION;
-  if (known) {
-    lua_pushliteral(L, "forward");
-    lua_rawget(L, -3);
-    known = lua_rawequal(L, -1, -2);
-  }
+  const bool own = lua_rawget(L, -2) != LUA_TNIL;
+  const bool known = lua_getiuservalue(L, index, NN_CLASS) == LUA_TTABLE && lua_rawgetp(L, -1, &known_key) != LUA_TNIL;
   lua_settop(L, top);
-  return known;
+  return known && !own;
 }

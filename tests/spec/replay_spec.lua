@@ -188,6 +188,45 @@ describe("a replay notices", function()
     end
     assert.equal(2, plan.plans)
   end)
+  it("fields of a module whose class promises to be replayed", function()
+    local Net = nn.Module.extend("Net", { replays = true })
+    function Net:init() self.fc, self.twice = nn.Linear(2, 2), false end
+    function Net:forward(x)
+      local y = self.fc(x)
+      if self.scale then y = y * self.scale end
+      if self.twice then y = y * 2 end
+      return self.training and y or -y
+    end
+    local net = Net()
+    local plain = peri.replay(function(x) return peri.no_grad(net, x) end)
+    local function same(where)
+      local before = plain.replays
+      for _ = 1, 4 do
+        local x = peri.randn(3, 2)
+        assert.equal(peri.no_grad(net, x):bytes(), plain(x):bytes(), where)
+      end
+      assert.is_nil(plain.reason, where)
+      assert.is_true(plain.replays >= before + 3, where)
+    end
+    same "as made"
+    net.twice = true
+    same "a field"
+    net:eval()
+    same "eval mode"
+    net.scale = nn.Buffer(peri.rand(2))
+    same "a buffer"
+    net.scale = nil
+    net.scale = peri.rand(2)
+    local other = peri.replay(function(x) return peri.no_grad(net, x) end)
+    for _ = 1, 3 do assert.equal(peri.no_grad(net, peri.ones(1, 2)):bytes(), other(peri.ones(1, 2)):bytes()) end
+    assert.matches("a tensor that is no argument", other.reason)
+    local part = Net:extend("Part")()
+    local refused = peri.replay(function(x) return peri.no_grad(part, x) end)
+    refused(peri.ones(1, 2))
+    assert.matches("Part is a layer written in Lua", refused.reason)
+    assert.matches("extend: unknown option replay", message(function() nn.Module.extend("Net", { replay = true }) end))
+    assert.matches("too many arguments", message(function() nn.Module.extend("Net", {}, 1) end))
+  end)
   it("fields of a module that is made of others", function()
     for _, first in ipairs { false, true } do
       local one, other = twins(function()

@@ -122,6 +122,13 @@ describe("train.fit by plans gives the same bits", function()
       return { model = model, optimizer = sgd(model), train = { peri.randn(14, 5, 4), labels(14) },
         dev = { peri.randn(6, 5, 4), labels(6) }, batch_size = 4, epochs = 3 }
     end)
+    local Gate = nn.Module.extend("Gate", { replays = true })
+    function Gate:init(n) self.one, self.other = nn.Linear(n, n), nn.Linear(n, n) end
+    function Gate:forward(x) return self.one(x):tanh() * self.other(x):sigmoid() end
+    compare("a layer written in Lua", function()
+      local model = nn.Sequential(nn.Linear(4, 6), Gate(6), nn.Linear(6, 3))
+      return { model = model, optimizer = sgd(model), train = { rows(14), labels(14) }, batch_size = 4, epochs = 3 }
+    end)
     compare("pooling and dropout of images", function()
       local model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(),
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 3))

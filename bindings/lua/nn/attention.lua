@@ -30,7 +30,7 @@ end
 -- The class `name`, made with whole numbers of those names and options {name, kind, default} in order; nn[name] calls
 -- make(object, sizes, options).
 local function define(name, sizes, rows, make, doc)
-  local class = nn.Module.extend(name)
+  local class = nn.Module.extend(name, { replays = true })
   rows[#rows + 1] = { "dtype", FLOATS, "float32" }
   local known = {}
   for _, row in ipairs(rows) do known[row[1]] = row[2] end
@@ -293,7 +293,7 @@ function Layer:macs(x)
   return self.self_attn:macs(x) + 2 * x:numel() * self.dim_feedforward
 end
 
-local Encoder = nn.Module.extend "TransformerEncoder"
+local Encoder = nn.Module.extend("TransformerEncoder", { replays = true })
 
 internal.document("TransformerEncoder", [[
 TransformerEncoder(encoder_layer, num_layers, {norm}) -> module
@@ -370,6 +370,3 @@ function Positions:forward(x, ...)
   if x:dim() == 3 and not first then pe = pe:unsqueeze(2) end
   return self.dropout(x + pe)
 end
-
--- What these do follows from their fields, their mode and the shapes of what they get: steps with them can be replayed.
-for _, class in ipairs { MultiheadAttention, Layer, Encoder, Positions } do internal.nn.know(class) end
