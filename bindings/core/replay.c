@@ -484,7 +484,7 @@ void bind_open_replay(lua_State *L, bind_state *S) {
        "counters) stay those of the recording; give them as arguments or tensors. Other shapes, train or eval mode, frozen parameters, other "
        "variables are recorded for themselves, the last 16 of all these; lr, parameters and data may change in between.\n"
        "What cannot be replayed is done by step itself, and plan.reason says why: a value that the script reads (item, "
-       "comparison, printing), hooks, layers and optimizers written in Lua, shapes by values, random generators, "
+       "comparison, printing), hooks, layers of the script's own, optimizers written in Lua, shapes by values, random generators, "
        "schedules, a result that is part of a graph. plan.plans, plan.replays, plan.calls count; plan.bytes is what "
        "plans hold; tostring(plan) lists the steps with their times.\n"
        "Errors: those of step; what it had done before an error in a replay stays done, as in step."},
