@@ -289,8 +289,7 @@ static bool is_rounded_more(int f) {
          f == PERI_BINARY_xlogy;
 }
 
-static void check_tuned_twins(const peri_kernels *set, const char *isa, peri_dtype d, double x,
-                              const char *at) {
+static void check_tuned_twins(const peri_kernels *set, const char *isa, peri_dtype d, double x, const char *at) {
   const peri_elementwise_kernels *kernels = set->elementwise;
   char y[8], gx[8], g[8];
   float g32 = 1.5f;

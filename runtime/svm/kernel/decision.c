@@ -259,8 +259,8 @@ static peri_status decide(peri_context *context, const peri_svm *model, const in
   if (model->options.kernel == PERI_SVM_LINEAR) return peri_parallel(context, pieces, linear_body, &job);
   peri_dtype compute = model->machine->compute;
   size_t size = peri_float_size(compute);
-  job.packed_at =
-      lines(peri_svm_block_scratch(context, &model->machine->kernel, compute, in->d, job.rows, peri_min(COLUMNS, model->supports), false));
+  job.packed_at = lines(peri_svm_block_scratch(context, &model->machine->kernel, compute, in->d, job.rows,
+                                               peri_min(COLUMNS, model->supports), false));
   job.norms_at = job.packed_at + (in_place(&job) ? 0 : lines((size_t)(job.rows * in->d) * size));
   job.scratch_bytes = job.norms_at + lines((size_t)job.rows * size);
   peri_blocks blocks = {.context = context};

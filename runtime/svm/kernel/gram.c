@@ -434,7 +434,8 @@ peri_status peri_row_caches_new(peri_blocks *blocks, const peri_cached_rows *row
   PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing, &all.missing));
   PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing_row, &all.missing_row));
   if (rows->side.x != NULL) {
-    all.scratch_bytes = peri_svm_block_scratch(context, rows->kernel, dtype, rows->d, batch, peri_min(TILE, most), false);
+    all.scratch_bytes =
+        peri_svm_block_scratch(context, rows->kernel, dtype, rows->d, batch, peri_min(TILE, most), false);
     PERI_TRY(peri_blocks_new(blocks, peri_threads(context), all.scratch_bytes, &all.scratch));
   }
   PERI_TRY(peri_blocks_new(blocks, n * slots, (size_t)ld * size, &all.values));

@@ -195,8 +195,8 @@ static void fill_narrow(filling *f, void *scratch) {
     char *strip = kept ? (char *)block->out + i * ld * size : scratch;
     for (int64_t r = 0; r < rows; r++)
       f->context->kernels->svm->narrow_squares[wide](
-          f->count, block->d, peri_at(block->dtype, block->a.x, block->a.ld, number_of(block, i + r), 0), columns, apart,
-          strip + r * ld * size);
+          f->count, block->d, peri_at(block->dtype, block->a.x, block->a.ld, number_of(block, i + r), 0), columns,
+          apart, strip + r * ld * size);
     finish_strip(f, 0, i, rows, 0, block->n, strip, ld);
   }
 }
@@ -227,10 +227,8 @@ size_t peri_svm_block_scratch(const peri_context *context, const peri_svm_kernel
 }
 
 void peri_svm_block_fill(const peri_context *context, const peri_svm_block *block, void *scratch) {
-  filling f = {.context = context,
-               .block = block,
-               .kernel = &peri_svm_kernel_table[block->kernel->id],
-               .count = block->n};
+  filling f = {
+      .context = context, .block = block, .kernel = &peri_svm_kernel_table[block->kernel->id], .count = block->n};
   if (peri_svm_is_narrow(block->kernel, block->d)) {
     fill_narrow(&f, scratch);
     return;

@@ -21,7 +21,7 @@ typedef struct peri_svm_machine {
   void *norms;        /* supports */
   void *columns;      /* vectors as columns, columns_ld apart (peri_svm_side); NULL where that is of no use */
   int64_t columns_ld;
-  double sign;        /* from public to internal: -1 for two classes */
+  double sign; /* from public to internal: -1 for two classes */
 } peri_svm_machine;
 
 /* The machine of classes a < b among those of k classes. */
