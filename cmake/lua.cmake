@@ -83,12 +83,13 @@ add_dependencies(perilune perilune_module)
 include(CheckCSourceCompiles)
 pkg_check_modules(ZMQ IMPORTED_TARGET libzmq)
 pkg_check_modules(NETTLE IMPORTED_TARGET nettle)
+pkg_check_modules(CJSON IMPORTED_TARGET libcjson)
 check_c_source_compiles("#define _GNU_SOURCE
   #include <stdio.h>
   int main(void) { stdout = fopencookie(NULL, \"w\", (cookie_io_functions_t){0}); return stdout == NULL; }"
   PERILUNE_HAS_OWN_STREAMS)
 set(PERILUNE_KERNEL OFF)
-if(ZMQ_FOUND AND NETTLE_FOUND AND PERILUNE_HAS_OWN_STREAMS)
+if(ZMQ_FOUND AND NETTLE_FOUND AND CJSON_FOUND AND PERILUNE_HAS_OWN_STREAMS)
   set(PERILUNE_KERNEL ON)
   add_library(perilune_kernel MODULE ${kernel_sources})
   target_compile_definitions(perilune_kernel PRIVATE _GNU_SOURCE)

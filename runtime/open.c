@@ -7,12 +7,14 @@
 
 #include <stdlib.h>
 
-#define VARIANT(isa, label, same)                                                                                      \
+/* plain: the set whose loops do what no instruction of this one does better. */
+#define VARIANT(isa, plain, label, same)                                                                               \
   extern const peri_elementwise_kernels peri_elementwise_kernels_##isa;                                                \
-  extern const peri_reduce_kernels peri_reduce_kernels_##isa;                                                          \
+  extern const peri_derivative_kernels peri_derivative_kernels_##isa;                                                  \
+  extern const peri_reduce_kernels peri_reduce_kernels_##plain;                                                        \
   extern const peri_softmax_kernels peri_softmax_kernels_##isa;                                                        \
-  extern const peri_pool_kernels peri_pool_kernels_##isa;                                                              \
-  extern const peri_normalize_kernels peri_normalize_kernels_##isa;                                                    \
+  extern const peri_pool_kernels peri_pool_kernels_##plain;                                                            \
+  extern const peri_normalize_kernels peri_normalize_kernels_##plain;                                                  \
   extern const peri_run_kernels peri_run_kernels_##isa;                                                                \
   extern const peri_cell_kernels peri_cell_kernels_##isa;                                                              \
   extern const peri_random_kernels peri_random_kernels_##isa;                                                          \
@@ -22,31 +24,39 @@
   extern const struct peri_linear_kernels peri_linear_kernels_##isa;                                                   \
   extern const struct peri_update_kernels peri_update_kernels_##isa;                                                   \
   static const peri_row_kernels rows_##isa = {                                                                         \
-      .reduce = &peri_reduce_kernels_##isa,                                                                            \
+      .reduce = &peri_reduce_kernels_##plain,                                                                          \
       .softmax = &peri_softmax_kernels_##isa,                                                                          \
-      .pool = &peri_pool_kernels_##isa,                                                                                \
-      .normalize = &peri_normalize_kernels_##isa,                                                                      \
-      .runs = &peri_run_kernels_##isa,                                                                                 \
+      .pool = &peri_pool_kernels_##plain,                                                                              \
+      .normalize = &peri_normalize_kernels_##plain,                                                                    \
+      .runs = PERI_FULL(&peri_run_kernels_##isa),                                                                      \
       .cells = &peri_cell_kernels_##isa,                                                                               \
-      .random = &peri_random_kernels_##isa,                                                                            \
+      .random = PERI_FULL(&peri_random_kernels_##isa),                                                                 \
   };                                                                                                                   \
   static const peri_kernels kernels_##isa = {                                                                          \
       .name = label,                                                                                                   \
       .same_bits = same,                                                                                               \
       .elementwise = &peri_elementwise_kernels_##isa,                                                                  \
+      .derivatives = PERI_FULL(&peri_derivative_kernels_##isa),                                                        \
       .rows = &rows_##isa,                                                                                             \
       .tiles = &peri_product_tiles_##isa,                                                                              \
-      .distance = &peri_distance_kernels_##isa,                                                                        \
+      .distance = PERI_FULL(&peri_distance_kernels_##isa),                                                             \
       .svm = &peri_svm_kernels_##isa,                                                                                  \
       .linear = &peri_linear_kernels_##isa,                                                                            \
-      .update = &peri_update_kernels_##isa,                                                                            \
+      .update = PERI_FULL(&peri_update_kernels_##isa),                                                                 \
   };
 
 #if defined(__x86_64__)
-VARIANT(baseline, "baseline", false)
-VARIANT(exact, "exact", true)
-VARIANT(v3, "x86-64-v3", true)
-VARIANT(v4, "x86-64-v4", true)
+#ifdef PERI_SCORES /* two sets are enough for the bits, and one of loops that fuse nothing */
+VARIANT(exact, exact, "exact", true)
+VARIANT(v3, exact, "x86-64-v3", true)
+#define kernels_baseline kernels_exact
+#define kernels_v4       kernels_v3
+#else
+VARIANT(baseline, baseline, "baseline", false)
+VARIANT(exact, exact, "exact", true)
+VARIANT(v3, v3, "x86-64-v3", true)
+VARIANT(v4, v4, "x86-64-v4", true)
+#endif
 
 static bool has_v3(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
@@ -78,9 +88,9 @@ const peri_kernels *peri_kernels_select(void) {
 }
 #else /* what the compiler takes for this machine serves all of its kind */
 #if defined(__aarch64__)
-VARIANT(baseline, "aarch64", FUSED)
+VARIANT(baseline, baseline, "aarch64", FUSED)
 #else
-VARIANT(baseline, "baseline", FUSED)
+VARIANT(baseline, baseline, "baseline", FUSED)
 #endif
 const peri_kernels *peri_kernels_select(void) { return &kernels_baseline; }
 #endif

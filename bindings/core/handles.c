@@ -12,7 +12,7 @@
 /* Bytes in Lua up to which a whole walk is short: 0.3 ms for each MB. */
 #define SMALL_HEAP ((size_t)2 << 20)
 #define STEPS      64 /* in a cycle, if it has as many as 50 MB of small tables */
-#define YOUNG      8  /* of a generational collector where most of what is made lives on: each finds all that is young */
+#define YOUNG      8 /* of a generational collector where most of what is made lives on: each finds all that is young */
 /* A cycle of an incremental collector costs as much as a whole walk, which is why it begins only when there are as many
  * handles more as there are so many bytes in Lua. Once begun, Lua goes on with it by itself too. */
 #define BYTES_PER_HANDLE 128

@@ -251,11 +251,11 @@ static const char *const kind_names[] = {
 static const struct {
   unsigned flag;
   const char *name;
-} flag_names[] = {
-    {PERI_OP_IN_PLACE, "in_place"},       {PERI_OP_VIEW, "view"},           {PERI_OP_WRITES, "writes"},
-    {PERI_OP_ELEMENTWISE, "elementwise"}, {PERI_OP_RANDOM, "random"},       {PERI_OP_CREATES, "creates"},
-    {PERI_OP_NO_METHOD, "no_method"},     {PERI_OP_ALLOCATES, "allocates"}, {PERI_OP_NO_GRADIENT, "no_gradient"},
-    {PERI_OP_JOINS, "joins"}};
+} flag_names[] = {{PERI_OP_IN_PLACE, "in_place"},       {PERI_OP_VIEW, "view"},
+                  {PERI_OP_WRITES, "writes"},           {PERI_OP_ELEMENTWISE, "elementwise"},
+                  {PERI_OP_RANDOM, "random"},           {PERI_OP_CREATES, "creates"},
+                  {PERI_OP_NO_METHOD, "no_method"},     {PERI_OP_ALLOCATES, "allocates"},
+                  {PERI_OP_NO_GRADIENT, "no_gradient"}, {PERI_OP_JOINS, "joins"}};
 
 static void push_params(lua_State *L, const peri_op *op) {
   lua_newtable(L);

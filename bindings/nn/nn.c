@@ -68,7 +68,7 @@ static int read_size(lua_State *L, int index, const peri_layer_kind *kind, const
 static bool more_options(const peri_layer_kind *kind, const char *names[PERI_LAYER_PARAMETERS + 2]) {
   bool own = false;
   int n = 0;
-  for (const peri_layer_parameter *row = kind->parameters; row->name != NULL; row++) {
+  for (const peri_layer_parameter *row = peri_kind_parameters(kind); row->name != NULL; row++) {
     own |= !row->given;
     if (row->given) names[n++] = row->name;
   }
@@ -79,20 +79,21 @@ static bool more_options(const peri_layer_kind *kind, const char *names[PERI_LAY
 
 static void give_tensors(lua_State *L, bind_state *S, int table, peri_layer *layer) {
   const peri_layer_kind *kind = layer->kind;
-  for (int i = 0; kind->parameters[i].name != NULL; i++) {
-    if (!kind->parameters[i].given) continue;
-    if (bind_push_entry(L, table, kind->parameters[i].name) != LUA_TNIL)
-      BIND_TRY(L, S, peri_layer_give(layer, i, bind_check_tensor(L, S, -1, kind->name, kind->parameters[i].name)));
+  for (int i = 0; peri_kind_parameters(kind)[i].name != NULL; i++) {
+    if (!peri_kind_parameters(kind)[i].given) continue;
+    if (bind_push_entry(L, table, peri_kind_parameters(kind)[i].name) != LUA_TNIL)
+      BIND_TRY(L, S,
+               peri_layer_give(layer, i, bind_check_tensor(L, S, -1, kind->name, peri_kind_parameters(kind)[i].name)));
     lua_pop(L, 1);
   }
 }
 
 /* A number in their place is the first option elsewhere: Dropout(0.5). */
 static void refuse_number(lua_State *L, const peri_layer_kind *kind, int index) {
-  if (lua_type(L, index) != LUA_TNUMBER || kind->options[0].name == NULL) return;
+  if (lua_type(L, index) != LUA_TNUMBER || peri_kind_options(kind)[0].name == NULL) return;
   const char *value = bind_describe(L, index);
   bind_error(L, kind->name, "options must be a table, got %s (options have names: {%s = %s})", value,
-             kind->options[0].name, value);
+             peri_kind_options(kind)[0].name, value);
 }
 
 static int new_layer(lua_State *L) {
@@ -102,8 +103,8 @@ static int new_layer(lua_State *L) {
   double options[PERI_LAYER_VALUES];
   peri_dtype dtype = PERI_FLOAT32;
   int table = 1, n = 0;
-  for (; kind->sizes[table - 1].name != NULL; table++)
-    n += read_size(L, table, kind, &kind->sizes[table - 1], &sizes[n]);
+  for (; peri_kind_sizes(kind)[table - 1].name != NULL; table++)
+    n += read_size(L, table, kind, &peri_kind_sizes(kind)[table - 1], &sizes[n]);
   if (lua_gettop(L) > table)
     return bind_error(L, kind->name, "too many arguments: %s was not expected", bind_describe(L, table + 1));
   lua_settop(L, table);
@@ -111,7 +112,7 @@ static int new_layer(lua_State *L) {
   const char *more[PERI_LAYER_PARAMETERS + 2];
   bool has_dtype = more_options(kind, more);
   peri_layer_defaults(kind, sizes, options);
-  bind_read_options(L, table, kind->name, kind->options, more, options);
+  bind_read_options(L, table, kind->name, peri_kind_options(kind), more, options);
   if (has_dtype && bind_push_entry(L, table, "dtype") != LUA_TNIL) dtype = bind_check_dtype(L, -1, kind->name);
   peri_layer **handle = bind_push_object(L, S, BIND_LAYER, sizeof *handle, 0);
   BIND_TRY(L, S, peri_layer_new(S->context, kind, dtype, sizes, options, handle));
@@ -139,9 +140,9 @@ static void read_named(lua_State *L, bind_state *S, int at, const peri_layer_kin
                        peri_tensor **inputs) {
   const peri_option none = {NULL};
   bind_read_options(L, at, kind->name, &none, names, NULL);
-  for (int i = 0; kind->further[i].name != NULL; i++) {
-    const char *name = kind->further[i].name;
-    if (!kind->further[i].named || bind_push_entry(L, at, name) == LUA_TNIL) continue;
+  for (int i = 0; peri_kind_further(kind)[i].name != NULL; i++) {
+    const char *name = peri_kind_further(kind)[i].name;
+    if (!peri_kind_further(kind)[i].named || bind_push_entry(L, at, name) == LUA_TNIL) continue;
     if (lua_istable(L, -1)) bind_tensor_from_value(L, S, lua_gettop(L), PERI_INT64, kind->name);
     inputs[i] = bind_check_tensor(L, S, -1, kind->name, name);
   }
@@ -150,11 +151,11 @@ static void read_named(lua_State *L, bind_state *S, int at, const peri_layer_kin
 /* States in one table, as in Python. */
 static void refuse_list(lua_State *L, const peri_layer_kind *kind) {
   lua_pushfstring(L, "layer(x");
-  for (int i = 0; kind->further[i].name != NULL && !kind->further[i].named; i++) {
-    lua_pushfstring(L, ", %s", kind->further[i].name);
+  for (int i = 0; peri_kind_further(kind)[i].name != NULL && !peri_kind_further(kind)[i].named; i++) {
+    lua_pushfstring(L, ", %s", peri_kind_further(kind)[i].name);
     lua_concat(L, 2);
   }
-  bind_error(L, kind->name, "%s must be a tensor, got a list (expected %s))", kind->further[0].name,
+  bind_error(L, kind->name, "%s must be a tensor, got a list (expected %s))", peri_kind_further(kind)[0].name,
              lua_tostring(L, -1));
 }
 
@@ -162,18 +163,18 @@ static void refuse_list(lua_State *L, const peri_layer_kind *kind) {
 static void read_further(lua_State *L, bind_state *S, const peri_layer_kind *kind, peri_tensor **inputs) {
   const char *names[PERI_LAYER_INPUTS + 1] = {NULL};
   int at = kind->inputs + 2, n = 0;
-  for (int i = 0; kind->further[i].name != NULL; i++) {
-    if (kind->further[i].named) names[n++] = kind->further[i].name;
+  for (int i = 0; peri_kind_further(kind)[i].name != NULL; i++) {
+    if (peri_kind_further(kind)[i].named) names[n++] = peri_kind_further(kind)[i].name;
   }
-  for (int i = 0; kind->further[i].name != NULL; i++) {
+  for (int i = 0; peri_kind_further(kind)[i].name != NULL; i++) {
     inputs[i] = NULL;
     if (i == 0 && n > 0 && lua_istable(L, at) && lua_rawlen(L, at) > 0) refuse_list(L, kind);
-    if (kind->further[i].named || (n > 0 && lua_istable(L, at))) continue;
-    if (kind->further[i].whole && lua_istable(L, at)) {
+    if (peri_kind_further(kind)[i].named || (n > 0 && lua_istable(L, at))) continue;
+    if (peri_kind_further(kind)[i].whole && lua_istable(L, at)) {
       bind_tensor_from_value(L, S, at, PERI_INT64, kind->name);
       lua_replace(L, at);
     }
-    if (!lua_isnoneornil(L, at)) inputs[i] = bind_check_tensor(L, S, at, kind->name, kind->further[i].name);
+    if (!lua_isnoneornil(L, at)) inputs[i] = bind_check_tensor(L, S, at, kind->name, peri_kind_further(kind)[i].name);
     at++;
   }
   if (n == 0) at--; /* there is no table */
@@ -203,7 +204,7 @@ static int forward(lua_State *L) {
     inputs[i] = bind_to_tensor(L, S, 2 + i);
     if (inputs[i] == NULL) bind_check_tensor(L, S, 2 + i, layer->kind->name, input_name(layer->kind, i));
   }
-  if (layer->kind->further[0].name != NULL)
+  if (peri_kind_further(layer->kind)[0].name != NULL)
     read_further(L, S, layer->kind, inputs + n);
   else if (lua_gettop(L) > n + 1)
     return bind_error(L, layer->kind->name, "too many arguments: %s was not expected", bind_describe(L, n + 2));
@@ -240,23 +241,23 @@ static void push_size(lua_State *L, const peri_layer_size *size, const int64_t *
 /* Sizes and options, as the layer was made. */
 static bool push_argument(lua_State *L, const peri_layer *layer, const char *name) {
   const int64_t *values = layer->sizes;
-  for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++) {
+  for (const peri_layer_size *size = peri_kind_sizes(layer->kind); size->name != NULL; size++) {
     if (strcmp(size->name, name) == 0) {
       push_size(L, size, values);
       return true;
     }
     values += peri_layer_size_values(size);
   }
-  return bind_push_named_option(L, layer->kind->options, layer->options, name);
+  return bind_push_named_option(L, peri_kind_options(layer->kind), layer->options, name);
 }
 
 static int no_field(lua_State *L, const peri_layer *layer) {
   bind_guess guess = bind_guess_for(L, 2);
   bind_guess_keys(L, &guess, lua_upvalueindex(3));
-  bind_guess_options(&guess, layer->kind->options);
+  bind_guess_options(&guess, peri_kind_options(layer->kind));
   char room[PERI_LAYER_NAME];
   for (int i = 0; i < layer->parameter_count; i++) bind_guess_name(&guess, peri_layer_parameter_name(layer, i, room));
-  for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++)
+  for (const peri_layer_size *size = peri_kind_sizes(layer->kind); size->name != NULL; size++)
     bind_guess_name(&guess, size->name);
   return bind_no_field(L, layer->kind->name, bind_describe(L, 2), &guess);
 }
@@ -325,8 +326,8 @@ static int type_of(lua_State *L) {
 /* {name =, optional =, named =} for each input. */
 static void push_inputs(lua_State *L, const peri_layer_kind *kind) {
   lua_newtable(L);
-  for (int i = 0; i < kind->inputs || kind->further[i - kind->inputs].name != NULL; i++) {
-    const peri_layer_input *further = i < kind->inputs ? NULL : &kind->further[i - kind->inputs];
+  for (int i = 0; i < kind->inputs || peri_kind_further(kind)[i - kind->inputs].name != NULL; i++) {
+    const peri_layer_input *further = i < kind->inputs ? NULL : &peri_kind_further(kind)[i - kind->inputs];
     lua_createtable(L, 0, 3);
     lua_pushstring(L, further == NULL ? input_name(kind, i) : further->name);
     lua_setfield(L, -2, "name");
@@ -350,22 +351,22 @@ static int list_kinds(lua_State *L) {
     lua_pushstring(L, (*kind)->sample);
     lua_setfield(L, -2, "sample");
     lua_newtable(L);
-    for (int i = 0; (*kind)->sizes[i].name != NULL; i++) {
-      lua_pushstring(L, (*kind)->sizes[i].name);
+    for (int i = 0; peri_kind_sizes(*kind)[i].name != NULL; i++) {
+      lua_pushstring(L, peri_kind_sizes(*kind)[i].name);
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "sizes");
     lua_newtable(L);
-    for (int i = 0; (*kind)->sizes[i].name != NULL; i++) {
-      lua_pushboolean(L, (*kind)->sizes[i].zero);
-      lua_setfield(L, -2, (*kind)->sizes[i].name);
+    for (int i = 0; peri_kind_sizes(*kind)[i].name != NULL; i++) {
+      lua_pushboolean(L, peri_kind_sizes(*kind)[i].zero);
+      lua_setfield(L, -2, peri_kind_sizes(*kind)[i].name);
     }
     lua_setfield(L, -2, "from_zero");
-    bind_push_options(L, (*kind)->options);
+    bind_push_options(L, peri_kind_options(*kind));
     lua_setfield(L, -2, "options");
     lua_newtable(L);
-    for (int i = 0; (*kind)->parameters[i].name != NULL; i++) {
-      lua_pushstring(L, (*kind)->parameters[i].name);
+    for (int i = 0; peri_kind_parameters(*kind)[i].name != NULL; i++) {
+      lua_pushstring(L, peri_kind_parameters(*kind)[i].name);
       lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "parameters");

@@ -18,7 +18,7 @@ static void push_layer(lua_State *L, const peri_layer *layer) {
   int list = lua_gettop(L), n = 0;
   const int64_t *values = layer->sizes;
   double defaults[PERI_LAYER_VALUES];
-  for (const peri_layer_size *size = layer->kind->sizes; size->name != NULL; size++, n++) {
+  for (const peri_layer_size *size = peri_kind_sizes(layer->kind); size->name != NULL; size++, n++) {
     double numbers[PERI_LAYER_SIZES];
     const peri_option row = nn_size_option(size);
     for (int i = 0; i < peri_layer_size_values(size); i++, values++)
@@ -28,7 +28,7 @@ static void push_layer(lua_State *L, const peri_layer *layer) {
   }
   lua_newtable(L);
   peri_layer_defaults(layer->kind, layer->sizes, defaults);
-  bind_add_option_texts(L, layer->kind->options, defaults, layer->options);
+  bind_add_option_texts(L, peri_kind_options(layer->kind), defaults, layer->options);
   if (layer->dtype != PERI_FLOAT32) {
     lua_pushfstring(L, "dtype = \"%s\"", peri_dtype_name(layer->dtype));
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);

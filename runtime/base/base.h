@@ -3,6 +3,7 @@
 #ifndef PERI_BASE_H
 #define PERI_BASE_H
 
+#include "base/full.h"
 #include "base/record.h"
 #include <perilune/perilune.h>
 #include <pthread.h>

@@ -24,7 +24,7 @@ typedef struct peri_option {
   double otherwise;    /* the default; NaN: must be given */
   double low, high;    /* inclusive; both 0: any finite number */
   const char *choices; /* "min max": the value is the word's position from 0; for numbers see below */
-  const char *doc;
+  PERI_FULL_TEXT(doc);
   int count;              /* numbers: from 2 on a list of so many, or one number for all of them */
   const char *like;       /* of layers: the size whose values are the default in place of `otherwise` */
   const double *defaults; /* of a list whose numbers differ: one for each, in place of `otherwise` */

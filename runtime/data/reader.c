@@ -1,7 +1,7 @@
-/* The sequential reader: files through pread, memory, and gzip through zlib, whose own memory is
- * drawn from the context's budget too. */
+/* The sequential reader: files through pread, and memory. Compressed data go through the reader's inflater, which is
+ * inflate.c's. */
 #include "data/reader.h"
-#include "data/library.h"
+#include "data/checksum.h"
 #include "data/place.h"
 #include "data/utf8.h"
 
@@ -12,15 +12,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-
-#define INPUT_SIZE 65536
-
-typedef struct peri_inflater {
-  z_stream stream;
-  bool ended; /* the current gzip member is complete, its checksum verified */
-  unsigned char input[INPUT_SIZE];
-} peri_inflater;
 
 const char *peri_system_error(int number) { return strerror_l(number, uselocale((locale_t)0)); }
 
@@ -84,19 +75,16 @@ void peri_reader_open_memory(peri_context *context, const char *operation, const
 }
 
 void peri_reader_close(peri_reader *reader) {
-  if (reader->inflater != NULL) {
-    inflateEnd(&reader->inflater->stream);
-    peri_free(reader->context, reader->inflater, sizeof *reader->inflater);
-    reader->inflater = NULL;
-  }
+  if (reader->inflater != NULL) reader->inflater->close(reader);
+  reader->inflater = NULL;
   if (reader->fd >= 0 && reader->member == NULL) close(reader->fd); /* a member's is its archive's */
   reader->fd = -1;
 }
 
 /* ---- the file's own bytes ---- */
 
-/* The next n raw bytes; the caller has seen that the file has them. */
-static peri_status read_raw(peri_reader *reader, unsigned char *to, uint64_t n) {
+peri_status peri_reader_read_raw(peri_reader *reader, void *out, uint64_t n) {
+  unsigned char *to = out;
   while (n > 0) {
     PERI_TRY(peri_check_cancel(reader->context));
     size_t slice = (size_t)(n < PERI_IO_SLICE ? n : PERI_IO_SLICE);
@@ -121,86 +109,6 @@ static peri_status read_raw(peri_reader *reader, unsigned char *to, uint64_t n) 
   return PERI_OK;
 }
 
-/* ---- compressed data ---- */
-
-/* From here on, inflates what follows; bits are what zlib calls windowBits. */
-static peri_status start_inflater(peri_reader *reader, int bits) {
-  void *block;
-  PERI_TRY(peri_alloc(reader->context, sizeof(peri_inflater), &block));
-  peri_inflater *inflater = block;
-  inflater->ended = false;
-  inflater->stream = (z_stream){.zalloc = peri_zlib_alloc, .zfree = peri_zlib_free, .opaque = reader->context};
-  int code = inflateInit2(&inflater->stream, bits);
-  if (code != Z_OK) {
-    peri_free(reader->context, inflater, sizeof *inflater);
-    if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY; /* peri_alloc has said it */
-    return peri_reader_fail(reader, 0, "zlib cannot be started (code %d)", code);
-  }
-  reader->inflater = inflater;
-  return PERI_OK;
-}
-
-peri_status peri_reader_detect_gzip(peri_reader *reader) {
-  unsigned char magic[2];
-  if (reader->size < sizeof magic) return PERI_OK;
-  PERI_TRY(read_raw(reader, magic, sizeof magic));
-  reader->raw_at = 0;
-  if (magic[0] != 0x1f || magic[1] != 0x8b) return PERI_OK;
-  return start_inflater(reader, 15 + 16); /* the largest window, gzip's wrapping */
-}
-
-static peri_status refill(peri_reader *reader) {
-  peri_inflater *inflater = reader->inflater;
-  uint64_t left = reader->size - reader->raw_at;
-  uint64_t n = left < INPUT_SIZE ? left : INPUT_SIZE;
-  PERI_TRY(read_raw(reader, inflater->input, n));
-  inflater->stream.next_in = inflater->input;
-  inflater->stream.avail_in = (uInt)n;
-  return PERI_OK;
-}
-
-/* A gzip file is one or more members, each with its own header and checksum; of an archive's member it is one stream.
- */
-static peri_status next_member(peri_reader *reader) {
-  peri_inflater *inflater = reader->inflater;
-  if (reader->member != NULL) return peri_reader_fail(reader, reader->at, "more follows than the compressed stream");
-  if (inflateReset(&inflater->stream) != Z_OK) return peri_reader_fail(reader, reader->at, "zlib cannot be reset");
-  inflater->ended = false;
-  return PERI_OK;
-}
-
-static const char *stream_name(const peri_reader *reader) { return reader->member != NULL ? "deflate" : "gzip"; }
-
-/* Up to n inflated bytes: *got < n only at the end of the last member. */
-static peri_status read_inflated(peri_reader *reader, unsigned char *to, uint64_t n, uint64_t *got) {
-  peri_inflater *inflater = reader->inflater;
-  z_stream *stream = &inflater->stream;
-  *got = 0;
-  for (;;) {
-    PERI_TRY(peri_check_cancel(reader->context));
-    if (stream->avail_in == 0) PERI_TRY(refill(reader));
-    if (inflater->ended) {
-      if (stream->avail_in == 0 || *got == n) return PERI_OK;
-      PERI_TRY(next_member(reader));
-    }
-    if (stream->avail_in == 0)
-      return peri_reader_fail(reader, reader->at, "the %s stream is cut here", stream_name(reader));
-    uInt slice = (uInt)(n - *got < PERI_IO_SLICE ? n - *got : PERI_IO_SLICE);
-    stream->next_out = to + *got;
-    stream->avail_out = slice;
-    int code = inflate(stream, Z_NO_FLUSH);
-    *got += slice - stream->avail_out;
-    reader->at += slice - stream->avail_out;
-    if (code == Z_MEM_ERROR) return PERI_ERR_MEMORY;
-    if (code == Z_STREAM_END) inflater->ended = true;
-    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
-      return peri_reader_fail(reader, reader->at, "the %s stream is corrupt: %s", stream_name(reader),
-                              stream->msg != NULL ? stream->msg : "not deflate data");
-    }
-    if (*got == n && !inflater->ended) return PERI_OK;
-  }
-}
-
 /* ---- the data ---- */
 
 uint64_t peri_reader_capacity(const peri_reader *reader) {
@@ -210,7 +118,7 @@ uint64_t peri_reader_capacity(const peri_reader *reader) {
 }
 
 static void check_sum(peri_reader *reader, const void *bytes, uint64_t n) {
-  if (reader->member != NULL) reader->crc = (uint32_t)crc32_z(reader->crc, bytes, (z_size_t)n);
+  if (reader->member != NULL) reader->crc = peri_crc32(reader->crc, bytes, (size_t)n);
 }
 
 static peri_status read_plain(peri_reader *reader, void *to, uint64_t n, const char *what) {
@@ -220,7 +128,7 @@ static peri_status read_plain(peri_reader *reader, void *to, uint64_t n, const c
                             reader->member != NULL ? "member" : "file", (unsigned long long)left, (unsigned long long)n,
                             what);
   }
-  PERI_TRY(read_raw(reader, to, n));
+  PERI_TRY(peri_reader_read_raw(reader, to, n));
   reader->at += n;
   return PERI_OK;
 }
@@ -231,7 +139,7 @@ peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const ch
     PERI_TRY(read_plain(reader, to, n, what));
   } else {
     uint64_t got, start = reader->at;
-    PERI_TRY(read_inflated(reader, to, n, &got));
+    PERI_TRY(reader->inflater->read(reader, to, n, &got));
     if (got < n) {
       return peri_reader_fail(reader, start, "the data end after %llu more bytes (expected %llu of %s)",
                               (unsigned long long)got, (unsigned long long)n, what);
@@ -243,11 +151,11 @@ peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const ch
 
 peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uint64_t *got) {
   if (reader->inflater != NULL) {
-    PERI_TRY(read_inflated(reader, to, n, got));
+    PERI_TRY(reader->inflater->read(reader, to, n, got));
   } else {
     uint64_t left = reader->size - reader->raw_at, count = n < left ? n : left;
     *got = 0;
-    PERI_TRY(read_raw(reader, to, count));
+    PERI_TRY(peri_reader_read_raw(reader, to, count));
     reader->at += count;
     *got = count;
   }
@@ -258,8 +166,7 @@ peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uin
 peri_status peri_reader_rewind(peri_reader *reader) {
   reader->raw_at = reader->at = 0;
   if (reader->inflater == NULL) return PERI_OK;
-  reader->inflater->stream.avail_in = 0;
-  return next_member(reader);
+  return reader->inflater->restart(reader);
 }
 
 peri_status peri_reader_seek(peri_reader *reader, uint64_t offset) {
@@ -273,7 +180,7 @@ peri_status peri_reader_finish(peri_reader *reader) {
   if (reader->inflater != NULL) {
     unsigned char extra;
     uint64_t got;
-    PERI_TRY(read_inflated(reader, &extra, 1, &got));
+    PERI_TRY(reader->inflater->read(reader, &extra, 1, &got));
     if (got > 0) return peri_reader_fail(reader, end, "more data follow (expected the end)");
   } else if (reader->raw_at < reader->size) {
     return peri_reader_fail(reader, end, "%llu more bytes follow (expected the end)",
@@ -288,16 +195,4 @@ peri_status peri_reader_finish(peri_reader *reader) {
                             reader->member->crc);
   }
   return PERI_OK;
-}
-
-/* ---- members of archives ---- */
-
-peri_status peri_reader_open_member(const peri_reader *archive, const peri_member *member, peri_reader *out) {
-  *out = *archive;
-  out->member = member;
-  out->raw_at = member->begin;
-  out->size = member->begin + member->size;
-  out->at = 0;
-  out->crc = 0;
-  return member->deflated ? start_inflater(out, -15) : PERI_OK; /* the largest window, no wrapping */
 }

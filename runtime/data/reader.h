@@ -15,19 +15,29 @@ typedef struct peri_member {
   bool deflated;
 } peri_member;
 
-typedef struct peri_reader {
+typedef struct peri_reader peri_reader;
+
+/* What stands between the file's bytes and its data where these are compressed. */
+typedef struct peri_inflater {
+  /* up to n inflated bytes: *got < n only at the end */
+  peri_status (*read)(peri_reader *reader, unsigned char *to, uint64_t n, uint64_t *got);
+  peri_status (*restart)(peri_reader *reader); /* the file's bytes begin anew */
+  void (*close)(peri_reader *reader);
+} peri_inflater;
+
+struct peri_reader {
   peri_context *context;
   const char *operation; /* begins every message */
   const char *name;      /* the file, in messages */
   const unsigned char *memory;
-  int fd;                         /* -1 when reading from memory */
-  uint64_t size;                  /* bytes of the file, compressed or not */
-  uint64_t raw_at;                /* bytes of it that were consumed */
-  uint64_t at;                    /* offset in the data, inflated if they are compressed */
-  struct peri_inflater *inflater; /* NULL: the data are the file's bytes */
-  const peri_member *member;      /* that it reads, or NULL: the file. raw_at and size are still those of the file */
-  uint32_t crc;                   /* of what was read of the member */
-} peri_reader;
+  int fd;                    /* -1 when reading from memory */
+  uint64_t size;             /* bytes of the file, compressed or not */
+  uint64_t raw_at;           /* bytes of it that were consumed */
+  uint64_t at;               /* offset in the data, inflated if they are compressed */
+  peri_inflater *inflater;   /* NULL: the data are the file's bytes */
+  const peri_member *member; /* that it reads, or NULL: the file. raw_at and size are still those of the file */
+  uint32_t crc;              /* of what was read of the member */
+};
 
 /* Regular files only; an open never blocks. On failure there is nothing to close. */
 peri_status peri_reader_open(peri_context *context, const char *operation, const char *path, peri_reader *out);
@@ -42,6 +52,8 @@ void peri_reader_close(peri_reader *reader);
 
 /* Exactly n bytes, or an error saying what is missing. */
 peri_status peri_reader_read(peri_reader *reader, void *to, uint64_t n, const char *what);
+/* The next n bytes of the file itself; the caller has seen that it has them. */
+peri_status peri_reader_read_raw(peri_reader *reader, void *to, uint64_t n);
 /* As many of n bytes as there are: *got < n only at the end, where a gzip stream's checksum was verified. */
 peri_status peri_reader_read_some(peri_reader *reader, void *to, uint64_t n, uint64_t *got);
 /* To the first byte again. */

@@ -27,5 +27,5 @@
   { F32(name), F64(name) }
 const peri_cell_kernels PERI_ISA_NAME(peri_cell_kernels) = {
     .forward = {FLOATS(tanh_cell), FLOATS(relu_cell), FLOATS(gru_cell), FLOATS(lstm_cell)},
-    .backward = {FLOATS(tanh_slope), FLOATS(relu_slope), FLOATS(gru_slope), FLOATS(lstm_slope)},
+    .backward = PERI_FULL({FLOATS(tanh_slope), FLOATS(relu_slope), FLOATS(gru_slope), FLOATS(lstm_slope)}),
 };

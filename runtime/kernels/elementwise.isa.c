@@ -278,7 +278,14 @@ static void logical_or(int64_t n, char *y, ptrdiff_t sy, const char *a, ptrdiff_
 
 CONVERT(not, uint8_t, uint8_t, x == 0)
 
-/* ---- the table ---- */
+/* ---- the tables ---- */
+
+/* Those of the scorer's library have the functions that layers and machines apply, of floats. */
+#ifdef PERI_SCORES
+#define FUNCTIONS "kernels/scored.def"
+#else
+#define FUNCTIONS "kernels/elementwise.def"
+#endif
 
 #define FLOATS(name) [PERI_FLOAT32] = F32(name), [PERI_FLOAT64] = F64(name)
 #define LOOPS_F(name)                                                                                                  \
@@ -292,16 +299,56 @@ CONVERT(not, uint8_t, uint8_t, x == 0)
 #define CONVERSIONS_OF(from)                                                                                           \
   {                                                                                                                    \
     [PERI_FLOAT32] = convert_##from##_f32, [PERI_FLOAT64] = convert_##from##_f64, [PERI_INT64] = convert_##from##_i64, \
-    [PERI_UINT8] = convert_##from##_u8, [PERI_BOOL] = convert_##from##_bool                                            \
+    PERI_FULL([PERI_UINT8] = convert_##from##_u8, [PERI_BOOL] = convert_##from##_bool)                                 \
   }
 
 const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {
     .unary =
         {
 #define UNARY(name, kinds, ...) [PERI_UNARY_##name] = LOOPS_##kinds(unary_##name),
-#include "kernels/elementwise.def"
+#include FUNCTIONS
         },
-    .derivative =
+    .tuned =
+        {
+#define TUNED(name, ...) [PERI_TUNED_##name] = LOOPS_F(tuned_##name),
+#include FUNCTIONS
+        },
+    .test =
+        {
+#define TEST(name, ...) [PERI_TEST_##name] = LOOPS_ALL(is_##name),
+#include FUNCTIONS
+        },
+    .binary =
+        {
+#define BINARY(name, metamethod, kinds, ...) [PERI_BINARY_##name] = LOOPS_##kinds(binary_##name),
+#include FUNCTIONS
+        },
+    .compare =
+        {
+#define COMPARE(name, ...) [PERI_COMPARE_##name] = LOOPS_ALL(compare_##name),
+#include FUNCTIONS
+        },
+    .compare_mixed =
+        {
+#define COMPARE(name, ...) [PERI_COMPARE_##name] = compare_mixed_##name,
+#include FUNCTIONS
+        },
+    .lerp = PERI_FULL(LOOPS_F(lerp)),
+    .where = PERI_FULL(LOOPS_ALL(where)),
+    .convert =
+        {
+            [PERI_FLOAT32] = CONVERSIONS_OF(f32),
+            [PERI_FLOAT64] = CONVERSIONS_OF(f64),
+            [PERI_INT64] = CONVERSIONS_OF(i64),
+            PERI_FULL([PERI_UINT8] = CONVERSIONS_OF(u8), [PERI_BOOL] = CONVERSIONS_OF(u8)),
+        },
+    .logical_and = PERI_FULL(logical_and),
+    .logical_or = PERI_FULL(logical_or),
+    .logical_not = PERI_FULL(convert_not),
+};
+
+const peri_derivative_kernels PERI_ISA_NAME(peri_derivative_kernels) = {
+    .unary =
         {
 #define DERIVATIVE_CHEAP(name)    LOOPS_F(derivative_##name)
 #define DERIVATIVE_COSTLY(name)   LOOPS_F(derivative_##name)
@@ -315,45 +362,7 @@ const peri_elementwise_kernels PERI_ISA_NAME(peri_elementwise_kernels) = {
         },
     .tuned =
         {
-#define TUNED(name, ...) [PERI_TUNED_##name] = LOOPS_F(tuned_##name),
-#include "kernels/elementwise.def"
-        },
-    .tuned_derivative =
-        {
 #define TUNED(name, ...) [PERI_TUNED_##name] = LOOPS_F(tuned_derivative_##name),
 #include "kernels/elementwise.def"
         },
-    .test =
-        {
-#define TEST(name, ...) [PERI_TEST_##name] = LOOPS_ALL(is_##name),
-#include "kernels/elementwise.def"
-        },
-    .binary =
-        {
-#define BINARY(name, metamethod, kinds, ...) [PERI_BINARY_##name] = LOOPS_##kinds(binary_##name),
-#include "kernels/elementwise.def"
-        },
-    .compare =
-        {
-#define COMPARE(name, ...) [PERI_COMPARE_##name] = LOOPS_ALL(compare_##name),
-#include "kernels/elementwise.def"
-        },
-    .compare_mixed =
-        {
-#define COMPARE(name, ...) [PERI_COMPARE_##name] = compare_mixed_##name,
-#include "kernels/elementwise.def"
-        },
-    .lerp = LOOPS_F(lerp),
-    .where = LOOPS_ALL(where),
-    .convert =
-        {
-            [PERI_FLOAT32] = CONVERSIONS_OF(f32),
-            [PERI_FLOAT64] = CONVERSIONS_OF(f64),
-            [PERI_INT64] = CONVERSIONS_OF(i64),
-            [PERI_UINT8] = CONVERSIONS_OF(u8),
-            [PERI_BOOL] = CONVERSIONS_OF(u8),
-        },
-    .logical_and = logical_and,
-    .logical_or = logical_or,
-    .logical_not = convert_not,
 };

@@ -6,6 +6,8 @@
 #ifndef PERI_KERNELS_ISA_H
 #define PERI_KERNELS_ISA_H
 
+#include "base/full.h"
+
 #include <stdint.h>
 
 #ifndef PERI_ISA

@@ -238,11 +238,7 @@ peri_status peri_permutation(peri_context *context, int64_t n, uint64_t seed, ui
 /* ---- the tables of loops; NULL where a dtype has no such loop ---- */
 typedef struct peri_elementwise_kernels {
   peri_loop1 unary[PERI_UNARIES][PERI_DTYPES];
-  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. NULL where the
-   * gradient is a formula alone. */
-  peri_loop3 derivative[PERI_UNARIES][PERI_DTYPES];
   peri_tuned1 tuned[PERI_TUNEDS][PERI_DTYPES];
-  peri_tuned2 tuned_derivative[PERI_TUNEDS][PERI_DTYPES]; /* gx from (g, x) */
   /* divisors of int64 floor_div and mod are not zero, exponents of int64 pow not negative */
   peri_loop2 binary[PERI_BINARIES][PERI_DTYPES];
   peri_loop1 test[PERI_TESTS][PERI_DTYPES];       /* y is bool */
@@ -257,10 +253,18 @@ typedef struct peri_elementwise_kernels {
   peri_loop1 logical_not;
 } peri_elementwise_kernels;
 
+typedef struct peri_derivative_kernels {
+  /* gx from (g, x, y): g * derivative(x, y). An operand that the function does not save is not read. NULL where the
+   * gradient is a formula alone. */
+  peri_loop3 unary[PERI_UNARIES][PERI_DTYPES];
+  peri_tuned2 tuned[PERI_TUNEDS][PERI_DTYPES]; /* gx from (g, x) */
+} peri_derivative_kernels;
+
 typedef struct peri_kernels {
   const char *name; /* "baseline", "exact", "x86-64-v3", "x86-64-v4", "aarch64" */
   bool same_bits;   /* those of every machine with FMA; see docs/numerics.md */
   const peri_elementwise_kernels *elementwise;
+  const peri_derivative_kernels *derivatives;
   const struct peri_row_kernels *rows;          /* what the drivers above run; declared in kernels/rows.h */
   const struct peri_product_tiles *tiles;       /* declared in product/tiles.h */
   const struct peri_distance_kernels *distance; /* declared in product/distance.h */

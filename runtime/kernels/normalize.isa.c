@@ -21,6 +21,6 @@
   { F32(name), F64(name) }
 const peri_normalize_kernels PERI_ISA_NAME(peri_normalize_kernels) = {
     .scale = FLOATS(scale),
-    .products = FLOATS(products),
-    .correct = FLOATS(correct),
+    .products = PERI_FULL(FLOATS(products)),
+    .correct = PERI_FULL(FLOATS(correct)),
 };

@@ -76,8 +76,8 @@ static inline bool are_pairs(const peri_spans *spans) {
   { F32(name), F64(name) }
 const peri_pool_kernels PERI_ISA_NAME(peri_pool_kernels) = {
     .max = FLOATS(max),
-    .scatter = FLOATS(scatter),
-    .gather = FLOATS(gather),
+    .scatter = PERI_FULL(FLOATS(scatter)),
+    .gather = PERI_FULL(FLOATS(gather)),
     .average = FLOATS(average),
-    .spread = FLOATS(spread),
+    .spread = PERI_FULL(FLOATS(spread)),
 };

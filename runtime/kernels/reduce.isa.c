@@ -204,12 +204,12 @@ static void all_u8(int64_t n, int64_t stride, int64_t width, const void *x, void
 }
 
 const peri_reduce_kernels PERI_ISA_NAME(peri_reduce_kernels) = {
-    .sum = {sum_f32, sum_f64, sum_i64},
-    .prod = {prod_f32, prod_f64, prod_i64},
+    .sum = {sum_f32, sum_f64, PERI_FULL(sum_i64)},
+    .prod = PERI_FULL({prod_f32, prod_f64, prod_i64}),
     .deviations = {deviations_f32, deviations_f64},
     .squares = {squares_f32, squares_f64},
-    .max = {max_f32, max_f64, max_i64, max_u8, max_u8},
-    .min = {min_f32, min_f64, min_i64, min_u8, min_u8},
-    .any = any_u8,
-    .all = all_u8,
+    .max = {max_f32, max_f64, PERI_FULL(max_i64, max_u8, max_u8)},
+    .min = PERI_FULL({min_f32, min_f64, min_i64, min_u8, min_u8}),
+    .any = PERI_FULL(any_u8),
+    .all = PERI_FULL(all_u8),
 };

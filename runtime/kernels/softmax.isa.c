@@ -32,11 +32,11 @@
 const peri_softmax_kernels PERI_ISA_NAME(peri_softmax_kernels) = {
     .softmax = FLOATS(softmax),
     .log_softmax = FLOATS(log_softmax),
-    .softmax_backward = FLOATS(softmax_backward),
-    .log_softmax_backward = FLOATS(log_softmax_backward),
-    .cross_entropy = FLOATS(cross_entropy),
-    .cross_entropy_backward = FLOATS(cross_entropy_backward),
-    .cross_entropy_lanes = FLOATS(cross_entropy_lanes),
-    .cross_entropy_lanes_backward = FLOATS(cross_entropy_lanes_backward),
-    .hits_lanes = FLOATS(hits_lanes),
+    .softmax_backward = PERI_FULL(FLOATS(softmax_backward)),
+    .log_softmax_backward = PERI_FULL(FLOATS(log_softmax_backward)),
+    .cross_entropy = PERI_FULL(FLOATS(cross_entropy)),
+    .cross_entropy_backward = PERI_FULL(FLOATS(cross_entropy_backward)),
+    .cross_entropy_lanes = PERI_FULL(FLOATS(cross_entropy_lanes)),
+    .cross_entropy_lanes_backward = PERI_FULL(FLOATS(cross_entropy_lanes_backward)),
+    .hits_lanes = PERI_FULL(FLOATS(hits_lanes)),
 };

@@ -95,7 +95,7 @@ static peri_status read_loss(training *t, const peri_item *item) {
     return peri_fail(t->context, PERI_ERR_ARGUMENT, "fit: %.40s is no loss of scores and targets", name);
   peri_layer_defaults(*kind, NULL, options);
   if (item != NULL)
-    PERI_TRY(peri_item_options(t->context, (*kind)->name, item, (*kind)->options, NULL, false, options));
+    PERI_TRY(peri_item_options(t->context, (*kind)->name, item, peri_kind_options(*kind), NULL, false, options));
   return peri_layer_new(t->context, *kind, PERI_FLOAT32, NULL, options, &t->loss);
 }
 

@@ -410,12 +410,13 @@ static peri_status restore(const peri_machine *e, const peri_machine_source *sou
 /* ---- the types ---- */
 
 #define CALLS                                                                                                          \
-  .callable = "kernel", .reports = true, .facts = facts, .check = check, .support = support_of, .fit = fit,            \
-  .release = release, .predict = predict, .columns = columns, .decide = decide, .restore = restore
+  .callable = "kernel", .reports = true, .facts = facts, .check = PERI_FULL(check), .support = PERI_FULL(support_of),  \
+  .fit = PERI_FULL(fit), .release = release, .predict = predict, .columns = columns, .decide = decide,                 \
+  .restore = restore
 #define OF_LABELS                                                                                                      \
-  .targets = PERI_TARGET_LABELS, .weighs = true, .fields = class_fields, .probabilities = probabilities,               \
+  .targets = PERI_TARGET_LABELS, .weighs = true, .fields = PERI_FULL(class_fields), .probabilities = probabilities,    \
   .no_probabilities = no_probabilities
-#define OF_NUMBERS .targets = PERI_TARGET_NUMBERS, .fields = number_fields
+#define OF_NUMBERS .targets = PERI_TARGET_NUMBERS, .fields = PERI_FULL(number_fields)
 
 const peri_machine_type peri_machine_svc = {.name = "SVC",
                                             .which = PERI_C_SVC,
@@ -446,5 +447,5 @@ const peri_machine_type peri_machine_one_class = {.name = "OneClassSVM",
                                                   .targets = PERI_TARGET_NONE,
                                                   .options = one_class_options,
                                                   .positive = "nu tol cache_size time_limit",
-                                                  .fields = one_class_fields,
+                                                  .fields = PERI_FULL(one_class_fields),
                                                   CALLS};

@@ -158,9 +158,10 @@ static peri_status restore(const peri_machine *e, const peri_machine_source *sou
 /* ---- the types ---- */
 
 #define CALLS                                                                                                          \
-  .positive = "C tol max_iter intercept_scaling time_limit", .facts = facts, .fit = fit, .release = release,           \
-  .columns = columns, .decide = decide, .restore = restore
-#define OF_LABELS .targets = PERI_TARGET_LABELS, .weighs = true, .fields = class_fields, .predict = predict_labels
+  .positive = "C tol max_iter intercept_scaling time_limit", .facts = facts, .fit = PERI_FULL(fit),                    \
+  .release = release, .columns = columns, .decide = decide, .restore = restore
+#define OF_LABELS                                                                                                      \
+  .targets = PERI_TARGET_LABELS, .weighs = true, .fields = PERI_FULL(class_fields), .predict = predict_labels
 
 const peri_machine_type peri_machine_linear_svc = {
     .name = "LinearSVC", .which = PERI_LINEAR_CLASSIFIER, .options = svc_options, OF_LABELS, CALLS};
@@ -168,7 +169,7 @@ const peri_machine_type peri_machine_linear_svr = {.name = "LinearSVR",
                                                    .which = PERI_LINEAR_REGRESSOR,
                                                    .options = svr_options,
                                                    .targets = PERI_TARGET_NUMBERS,
-                                                   .fields = number_fields,
+                                                   .fields = PERI_FULL(number_fields),
                                                    .predict = predict_numbers,
                                                    CALLS};
 const peri_machine_type peri_machine_logistic = {.name = "LogisticRegression",

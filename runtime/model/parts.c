@@ -13,7 +13,13 @@ static const peri_layer_kind *find_kind(const char *name) {
   return *kind;
 }
 
-static bool has_parameters(const peri_layer_kind *kind) { return kind->parameters[0].name != NULL; }
+static bool is_elsewhere(const char *name) {
+  const char *const *other = peri_layers_elsewhere;
+  while (*other != NULL && strcmp(*other, name) != 0) other++;
+  return *other != NULL;
+}
+
+static bool has_parameters(const peri_layer_kind *kind) { return peri_kind_parameters(kind)[0].name != NULL; }
 
 /* The numbers of a size: one, which stands for all of a list that is not open, or as many as the list has. */
 static peri_status read_size(peri_context *context, const char *name, const peri_item *item,
@@ -56,12 +62,15 @@ peri_status peri_read_layer(peri_context *context, const char *operation, const 
   peri_dtype dtype;
   *out = NULL;
   const peri_layer_kind *kind = item->kind == PERI_ITEM_CALL ? find_kind(item->text) : NULL;
+  if (kind == NULL && item->kind == PERI_ITEM_CALL && is_elsewhere(item->text))
+    return peri_fail(context, PERI_ERR_ARGUMENT, "%s: libperilune_score has no %s (libperilune has)", operation,
+                     item->text);
   if (kind == NULL)
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %.60s is no layer of nn", operation,
                      item->kind == PERI_ITEM_CALL ? item->text : "what stands in a Sequential");
   const peri_item *child = item->first, *table = item;
   int n = 0;
-  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++) {
+  for (const peri_layer_size *size = peri_kind_sizes(kind); size->name != NULL; size++) {
     if (child == NULL || child->key != NULL)
       return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is missing", kind->name, size->name);
     PERI_TRY(read_size(context, kind->name, child, size, &sizes[n]));
@@ -75,7 +84,7 @@ peri_status peri_read_layer(peri_context *context, const char *operation, const 
     table = child;
   }
   peri_layer_defaults(kind, sizes, options);
-  PERI_TRY(peri_item_options(context, kind->name, table, kind->options, has_parameters(kind) ? also : NULL,
+  PERI_TRY(peri_item_options(context, kind->name, table, peri_kind_options(kind), has_parameters(kind) ? also : NULL,
                              table == item && places, options));
   PERI_TRY(read_dtype(context, kind->name, table, &dtype));
   return peri_layer_from(context, kind, dtype, sizes, options, source, arg, out);
@@ -85,19 +94,19 @@ void peri_write_layer(peri_writer *w, const peri_layer *layer) {
   const peri_layer_kind *kind = layer->kind;
   const int64_t *value = layer->sizes;
   peri_write(w, "%s(", kind->name);
-  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++) {
+  for (const peri_layer_size *size = peri_kind_sizes(kind); size->name != NULL; size++) {
     const int n = peri_layer_size_values(size);
-    peri_write(w, "%s%s", size == kind->sizes ? "" : ", ", n > 1 ? "{" : "");
+    peri_write(w, "%s%s", size == peri_kind_sizes(kind) ? "" : ", ", n > 1 ? "{" : "");
     for (int i = 0; i < n; i++, value++) {
       if (i > 0 && size->open && *value == 0) continue;
       peri_write(w, "%s%lld", i > 0 ? ", " : "", (long long)*value);
     }
     if (n > 1) peri_write(w, "}");
   }
-  const bool options = kind->options[0].name != NULL, own = has_parameters(kind);
+  const bool options = peri_kind_options(kind)[0].name != NULL, own = has_parameters(kind);
   if (options || own) {
-    peri_write(w, kind->sizes[0].name != NULL ? ", {" : "{");
-    peri_write_options(w, kind->options, layer->options);
+    peri_write(w, peri_kind_sizes(kind)[0].name != NULL ? ", {" : "{");
+    peri_write_options(w, peri_kind_options(kind), layer->options);
     if (own) peri_write(w, "%sdtype = '%s'", options ? ", " : "", peri_dtype_name(layer->dtype));
     peri_write(w, "}");
   }

@@ -6,12 +6,13 @@
 #include "ops/rows.h"
 
 static const peri_op *const unary_rows[PERI_UNARIES] = {
-#define UNARY(name, ...) &peri_op_##name,
-#include "kernels/elementwise.def"
+#define SERVES(...)
+#define UNARY(name, ...) [PERI_UNARY_##name] = &peri_op_##name,
+#include "kernels/scored.def"
 };
 static const peri_op *const tuned_rows[PERI_TUNEDS] = {
-#define TUNED(name, ...) &peri_op_##name,
-#include "kernels/elementwise.def"
+#define TUNED(name, ...) [PERI_TUNED_##name] = &peri_op_##name,
+#include "kernels/scored.def"
 };
 
 static int find_row(const peri_op *const *rows, int n, const peri_op *row) {
@@ -30,7 +31,8 @@ static bool plan_elementwise(const peri_layer *layer, peri_dtype dtype, const pe
   if (id >= 0) return d->loop != NULL;
   id = find_row(tuned_rows, PERI_TUNEDS, row);
   if (id < 0 || id == PERI_TUNED_nan_to_num) return false;
-  for (int i = 0; i < 3 && i < peri_option_count(layer->kind->options); i++) d->numbers[i] = layer->options[i];
+  for (int i = 0; i < 3 && i < peri_option_count(peri_kind_options(layer->kind)); i++)
+    d->numbers[i] = layer->options[i];
   d->tuned = kernels->tuned[id][dtype];
   return d->tuned != NULL;
 }

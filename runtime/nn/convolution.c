@@ -19,7 +19,7 @@ enum { IN_CHANNELS, OUT_CHANNELS, KERNEL };
 
 static double option_of(const peri_layer *layer, const char *name) {
   const double *value = layer->options;
-  for (const peri_option *option = layer->kind->options; option->name != NULL; option++) {
+  for (const peri_option *option = peri_kind_options(layer->kind); option->name != NULL; option++) {
     if (strcmp(option->name, name) == 0) return *value;
     value += peri_option_values(option);
   }
@@ -29,7 +29,7 @@ static double option_of(const peri_layer *layer, const char *name) {
 /* One or two sizes of the kernel behind those of the channels. */
 static int shape_of_kernels(const peri_layer *layer, int copy, int64_t *shape) {
   (void)copy;
-  const int dims = peri_layer_size_values(&layer->kind->sizes[KERNEL]);
+  const int dims = peri_layer_size_values(&peri_kind_sizes(layer->kind)[KERNEL]);
   shape[0] = layer->sizes[OUT_CHANNELS];
   shape[1] = layer->sizes[IN_CHANNELS] / (int64_t)option_of(layer, "groups");
   for (int d = 0; d < dims; d++) shape[2 + d] = layer->sizes[KERNEL + d];
@@ -52,7 +52,7 @@ static peri_status check_channels(const peri_layer *layer) {
 
 /* 'same' has no strides. */
 static peri_status check_padding(const peri_layer *layer) {
-  const int dims = peri_layer_size_values(&layer->kind->sizes[KERNEL]);
+  const int dims = peri_layer_size_values(&peri_kind_sizes(layer->kind)[KERNEL]);
   const double *stride = layer->options; /* the first of the options */
   if (peri_option_word(option_of(layer, "padding")) != 1 || (stride[0] == 1 && stride[dims - 1] == 1)) return PERI_OK;
   if (dims == 1) {
@@ -69,23 +69,20 @@ static peri_status uniform_by_patch(const peri_layer *layer, peri_tensor *parame
   double inputs = 1;
   PERI_TRY(check_channels(layer));
   PERI_TRY(check_padding(layer));
-  int ndim = layer->kind->parameters[0].shape_of(layer, 0, shape);
+  int ndim = peri_kind_parameters(layer->kind)[0].shape_of(layer, 0, shape);
   for (int d = 1; d < ndim; d++) inputs *= (double)shape[d];
   return peri_init_uniform(layer, parameter, inputs);
 }
 
 #define PARAMETERS(shape)                                                                                              \
-  {                                                                                                                    \
-    {"weight", .initialise = uniform_by_patch, .shape_of = shape}, {                                                   \
-      "bias", "bias", 1, {OUT_CHANNELS}, uniform_by_patch                                                              \
-    }                                                                                                                  \
-  }
+  PERI_PARAMETERS({"weight", .initialise = PERI_FULL(uniform_by_patch), .shape_of = shape},                            \
+                  {"bias", "bias", 1, {OUT_CHANNELS}, PERI_FULL(uniform_by_patch)})
 
 const peri_layer_kind peri_kind_conv2d = {
     .name = "Conv2d",
     .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
-    .options = {STRIDE(2), PADDING(2, "valid same", SAME_DOC), DILATION(2), GROUPS, BIAS},
+    .sizes = PERI_SIZES({"in_channels"}, {"out_channels"}, {"kernel_size", 2}),
+    .options = PERI_OPTIONS(STRIDE(2), PADDING(2, "valid same", SAME_DOC), DILATION(2), GROUPS, BIAS),
     .parameters = PARAMETERS(shape_of_kernels),
     .row = &peri_op_conv2d,
     .activates = true,
@@ -102,8 +99,8 @@ const peri_layer_kind peri_kind_conv2d = {
 const peri_layer_kind peri_kind_conv1d = {
     .name = "Conv1d",
     .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size"}},
-    .options = {STRIDE(1), PADDING(1, "valid same", SAME_DOC), DILATION(1), GROUPS, BIAS},
+    .sizes = PERI_SIZES({"in_channels"}, {"out_channels"}, {"kernel_size"}),
+    .options = PERI_OPTIONS(STRIDE(1), PADDING(1, "valid same", SAME_DOC), DILATION(1), GROUPS, BIAS),
     .parameters = PARAMETERS(shape_of_kernels),
     .row = &peri_op_conv1d,
     .activates = true,
@@ -119,13 +116,11 @@ const peri_layer_kind peri_kind_conv1d = {
 const peri_layer_kind peri_kind_conv_transpose2d = {
     .name = "ConvTranspose2d",
     .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
-    .options = {STRIDE(2),
-                PADDING(2, NULL, "cut off around the result"),
-                {"output_padding", PERI_OPTION_INTEGER, 0, 0, MOST_STEP, NULL, "added at the end of the result", 2},
-                DILATION(2),
-                GROUPS,
-                BIAS},
+    .sizes = PERI_SIZES({"in_channels"}, {"out_channels"}, {"kernel_size", 2}),
+    .options = PERI_OPTIONS(
+        STRIDE(2), PADDING(2, NULL, "cut off around the result"),
+        {"output_padding", PERI_OPTION_INTEGER, 0, 0, MOST_STEP, NULL, "added at the end of the result", 2},
+        DILATION(2), GROUPS, BIAS),
     .parameters = PARAMETERS(shape_of_transposed),
     .row = &peri_op_conv_transpose2d,
     .sample =

@@ -38,9 +38,9 @@ static peri_status normal_rows(const peri_layer *layer, peri_tensor *weight) {
 const peri_layer_kind peri_kind_embedding = {
     .name = "Embedding",
     .inputs = 1,
-    .sizes = {{"num_embeddings"}, {"embedding_dim"}},
-    .options = {PADDING},
-    .parameters = {{"weight", NULL, 2, {NUMBERS, SIZE}, normal_rows}},
+    .sizes = PERI_SIZES({"num_embeddings"}, {"embedding_dim"}),
+    .options = PERI_OPTIONS(PADDING),
+    .parameters = PERI_PARAMETERS({"weight", NULL, 2, {NUMBERS, SIZE}, PERI_FULL(normal_rows)}),
     .row = &peri_op_embedding,
     .sample = "{{5, 3}, {I(5, 4)}}, {{4, 2, {padding_idx = 4}}, {I(3, 2, 3)}}, {{1, 1}, {I(1, 2)}}",
     .doc =
@@ -52,10 +52,11 @@ const peri_layer_kind peri_kind_embedding = {
 const peri_layer_kind peri_kind_embedding_bag = {
     .name = "EmbeddingBag",
     .inputs = 1,
-    .further = {{"offsets", .whole = true}},
-    .sizes = {{"num_embeddings"}, {"embedding_dim"}},
-    .options = {PADDING, {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "sum mean", "what becomes of the rows of a bag"}},
-    .parameters = {{"weight", NULL, 2, {NUMBERS, SIZE}, normal_rows}},
+    .further = PERI_INPUTS({"offsets", .whole = true}),
+    .sizes = PERI_SIZES({"num_embeddings"}, {"embedding_dim"}),
+    .options =
+        PERI_OPTIONS(PADDING, {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "sum mean", "what becomes of the rows of a bag"}),
+    .parameters = PERI_PARAMETERS({"weight", NULL, 2, {NUMBERS, SIZE}, PERI_FULL(normal_rows)}),
     .row = &peri_op_embedding_bag,
     .sample =
         "{{5, 3}, {I(5, 4, 2)}}, {{4, 2, {padding_idx = 2, mode = 'sum'}}, {I(4, 2, 3)}}, {{2, 1}, {I(2, 2, 5)}}, "
@@ -76,9 +77,10 @@ static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *param
 const peri_layer_kind peri_kind_bilinear = {
     .name = "Bilinear",
     .inputs = 2,
-    .sizes = {{"in1_features"}, {"in2_features"}, {"out_features"}},
-    .options = {{"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
-    .parameters = {{"weight", NULL, 3, {2, 0, 1}, uniform_by_inputs}, {"bias", "bias", 1, {2}, uniform_by_inputs}},
+    .sizes = PERI_SIZES({"in1_features"}, {"in2_features"}, {"out_features"}),
+    .options = PERI_OPTIONS({"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}),
+    .parameters = PERI_PARAMETERS({"weight", NULL, 3, {2, 0, 1}, PERI_FULL(uniform_by_inputs)},
+                                  {"bias", "bias", 1, {2}, PERI_FULL(uniform_by_inputs)}),
     .row = &peri_op_bilinear,
     .sample = "{{3, 2, 4}, {T(5, 3), T(5, 2)}}, {{3, 2, 1, {bias = false}}, {T(2, 2, 3), T(2, 2, 2)}}, {{1, 2, 2}, "
               "{T(1), T(2)}}",
@@ -92,7 +94,7 @@ const peri_layer_kind peri_kind_bilinear = {
 const peri_layer_kind peri_kind_unflatten = {
     .name = "Unflatten",
     .inputs = 1,
-    .sizes = {{"dim"}, {"sizes", 4, .open = true}},
+    .sizes = PERI_SIZES({"dim"}, {"sizes", 4, .open = true}),
     .row = &peri_op_unflatten,
     .sample = "{{2, {3, 2}}, {T(4, 6)}}, {{1, {2, 1, 2}}, {T(4)}}, {{3, {1, 2}}, {T(2, 3, 2)}}",
     .doc = "Unflatten(dim, sizes) -> layer\n"
@@ -102,12 +104,12 @@ const peri_layer_kind peri_kind_unflatten = {
 const peri_layer_kind peri_kind_upsample = {
     .name = "Upsample",
     .inputs = 1,
-    .options = {{"size", PERI_OPTION_INTEGER, PERI_OPTION_WORD(0), 1, INT32_MAX, "none", "of the result", 2,
-                 .open = true},
-                {"scale_factor", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 1e-300, 1e300, "none",
-                 "the size of the result to that of x"},
-                {"mode", PERI_OPTION_CHOICE, 0, 0, 0, "nearest linear bilinear", "how elements come between others"},
-                {"align_corners", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the outermost elements stay where they are"}},
+    .options = PERI_OPTIONS(
+        {"size", PERI_OPTION_INTEGER, PERI_OPTION_WORD(0), 1, INT32_MAX, "none", "of the result", 2, .open = true},
+        {"scale_factor", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 1e-300, 1e300, "none",
+         "the size of the result to that of x"},
+        {"mode", PERI_OPTION_CHOICE, 0, 0, 0, "nearest linear bilinear", "how elements come between others"},
+        {"align_corners", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the outermost elements stay where they are"}),
     .row = &peri_op_interpolate,
     .sample = "{{{scale_factor = 2}}, {T(2, 3, 2, 3)}}, {{{size = {3, 5}, mode = 'bilinear'}}, {T(1, 2, 2, 2)}}, "
               "{{{size = 4, mode = 'linear', align_corners = true}}, {T(2, 1, 3)}}",
@@ -135,7 +137,7 @@ static peri_status forward_zero_pad(const peri_layer *layer, peri_tensor *const 
 const peri_layer_kind peri_kind_zero_pad2d = {
     .name = "ZeroPad2d",
     .inputs = 1,
-    .sizes = {{"padding", 4, .zero = true}},
+    .sizes = PERI_SIZES({"padding", 4, .zero = true}),
     .forward = forward_zero_pad,
     .sample = "{{1}, {T(2, 1, 2, 3)}}, {{{1, 0, 2, 3}}, {T(2, 3, 2)}}, {{0}, {T(1, 1, 1)}}",
     .doc =

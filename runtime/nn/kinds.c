@@ -47,9 +47,10 @@ static peri_status uniform_by_inputs(const peri_layer *layer, peri_tensor *param
 static const peri_layer_kind Linear = {
     .name = "Linear",
     .inputs = 1,
-    .sizes = {{"in_features"}, {"out_features"}},
-    .options = {{"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}},
-    .parameters = {{"weight", NULL, 2, {1, 0}, uniform_by_inputs}, {"bias", "bias", 1, {1}, uniform_by_inputs}},
+    .sizes = PERI_SIZES({"in_features"}, {"out_features"}),
+    .options = PERI_OPTIONS({"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"}),
+    .parameters = PERI_PARAMETERS({"weight", NULL, 2, {1, 0}, PERI_FULL(uniform_by_inputs)},
+                                  {"bias", "bias", 1, {1}, PERI_FULL(uniform_by_inputs)}),
     .row = &peri_op_linear,
     .activates = true,
     .sample = "{{3, 4}, {T(5, 3)}}, {{3, 4, {bias = false}}, {T(2, 5, 3)}}, {{2, 1}, {T(2)}}",
@@ -102,7 +103,7 @@ static peri_status drop_while_training(const peri_layer *layer, peri_tensor *x, 
     return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: x is %s (expected N x C x H x W)", layer->kind->name,
                      peri_shape_text(x->layout.ndim, x->layout.shape, text));
   }
-  if (layer->training && layer->options[0] > 0) {
+  if (PERI_TRAINS && layer->training && layer->options[0] > 0) {
     if (images) return drop_images(layer->context, layer->options[0], x, out);
     return peri_layer_drop(layer->context, layer->options[0], x, out);
   }
@@ -124,7 +125,7 @@ static peri_status forward_dropout2d(const peri_layer *layer, peri_tensor *const
 const peri_layer_kind peri_kind_dropout2d = {
     .name = "Dropout2d",
     .inputs = 1,
-    .options = {{"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that a channel becomes zero"}},
+    .options = PERI_OPTIONS({"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that a channel becomes zero"}),
     .forward = forward_dropout2d,
     .sample = "{{{p = 0.25}}, {T(2, 3, 2, 2)}}, {{}, {T(1, 2, 2, 3)}}, {{{p = 0}}, {T(2, 1, 1, 1)}}",
     .doc =
@@ -136,7 +137,7 @@ const peri_layer_kind peri_kind_dropout2d = {
 static const peri_layer_kind Dropout = {
     .name = "Dropout",
     .inputs = 1,
-    .options = {{"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that an element becomes zero"}},
+    .options = PERI_OPTIONS({"p", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "the probability that an element becomes zero"}),
     .forward = forward_dropout,
     .sample = "{{{p = 0.25}}, {T(4, 3)}}, {{}, {T(5)}}, {{{p = 0}}, {T(5)}}",
     .doc = "Dropout({p = 0.5}) -> layer\n"
@@ -170,7 +171,7 @@ static const peri_layer_kind Identity = {.name = "Identity",
 #define ACTIVATION(class_name, row_name, fused, option_list, arguments, samples, doc_text)                             \
   static const peri_layer_kind class_name = {.name = #class_name,                                                      \
                                              .inputs = 1,                                                              \
-                                             .options = {option_list},                                                 \
+                                             .options = PERI_OPTIONS(option_list),                                     \
                                              .row = &peri_op_##row_name,                                               \
                                              .activation = fused,                                                      \
                                              .sample = "{{}, {T(4, 3)}}" samples,                                      \
@@ -192,9 +193,10 @@ static peri_status slopes(const peri_layer *layer, peri_tensor *weight) {
 static const peri_layer_kind PReLU = {
     .name = "PReLU",
     .inputs = 1,
-    .options = {{"num_parameters", PERI_OPTION_INTEGER, 1, 1, INT32_MAX, NULL, "one for all, or one for each channel"},
-                {"init", PERI_OPTION_NUMBER, 0.25, 0, 0, NULL, "what the slopes begin as"}},
-    .parameters = {{"weight", .initialise = slopes, .shape_of = one_for_each}},
+    .options = PERI_OPTIONS(
+        {"num_parameters", PERI_OPTION_INTEGER, 1, 1, INT32_MAX, NULL, "one for all, or one for each channel"},
+        {"init", PERI_OPTION_NUMBER, 0.25, 0, 0, NULL, "what the slopes begin as"}),
+    .parameters = PERI_PARAMETERS({"weight", .initialise = PERI_FULL(slopes), .shape_of = one_for_each}),
     .row = &peri_op_prelu,
     .sample = "{{}, {T(4, 3)}}, {{{num_parameters = 3, init = 0.5}}, {T(2, 3, 2)}}",
     .doc = "PReLU({num_parameters = 1, init = 0.25, dtype = 'float32'}) -> layer\n"
@@ -202,9 +204,7 @@ static const peri_layer_kind PReLU = {
            "each channel (the second dimension of x). K. He et al., 'Delving deep into rectifiers', 2015."};
 
 #define DIM_OPTION(initial, doc)                                                                                       \
-  {                                                                                                                    \
-    { "dim", PERI_OPTION_INTEGER, initial, -PERI_MAX_DIMS, PERI_MAX_DIMS, NULL, doc }                                  \
-  }
+  PERI_OPTIONS({"dim", PERI_OPTION_INTEGER, initial, -PERI_MAX_DIMS, PERI_MAX_DIMS, NULL, doc})
 
 static const peri_layer_kind Softmax = {
     .name = "Softmax",
@@ -238,6 +238,16 @@ static const peri_layer_kind Flatten = {
     .sample = "{{}, {T(4, 3, 2)}}, {{{dim = 1}}, {T(4, 3)}}, {{}, {T(4, 3)}}",
     .doc = "Flatten({dim = 2}) -> layer\nThe dimensions from dim on as one: n x 1 x 28 x 28 becomes n x 784."};
 
+#ifdef PERI_SCORES
+#define ELSEWHERE(name, kind) #name,
+const char *const peri_layers_elsewhere[] = {PERI_KINDS_ELSEWHERE(ELSEWHERE) NULL};
+#undef ELSEWHERE
+#define ELSEWHERE(name, kind)
+#else
+#define ELSEWHERE(name, kind) &peri_kind_##kind,
+const char *const peri_layers_elsewhere[] = {NULL};
+#endif
+
 const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_conv2d,
 #define ACTIVATION(name, ...) &name,
@@ -259,22 +269,15 @@ const peri_layer_kind *const peri_layer_kinds[] = {&Linear,
                                                    &peri_kind_max_pool1d,
                                                    &peri_kind_avg_pool1d,
                                                    &peri_kind_adaptive_avg_pool1d,
-                                                   &peri_kind_adaptive_max_pool2d,
                                                    &peri_kind_layer_norm,
                                                    &peri_kind_rms_norm,
                                                    &peri_kind_group_norm,
                                                    &peri_kind_instance_norm2d,
                                                    &peri_kind_embedding,
-                                                   &peri_kind_embedding_bag,
-                                                   &peri_kind_bilinear,
                                                    &peri_kind_dropout2d,
                                                    &peri_kind_unflatten,
-                                                   &peri_kind_upsample,
                                                    &peri_kind_zero_pad2d,
                                                    &peri_kind_rnn,
                                                    &peri_kind_lstm,
                                                    &peri_kind_gru,
-                                                   &peri_kind_rnn_cell,
-                                                   &peri_kind_lstm_cell,
-                                                   &peri_kind_gru_cell,
-                                                   NULL};
+                                                   PERI_KINDS_ELSEWHERE(ELSEWHERE) NULL};

@@ -26,4 +26,9 @@ extern const peri_layer_kind peri_kind_max_pool2d, peri_kind_avg_pool2d, peri_ki
 extern const peri_layer_kind peri_kind_rnn, peri_kind_lstm, peri_kind_gru, peri_kind_rnn_cell, peri_kind_lstm_cell,
     peri_kind_gru_cell;
 
+/* Layers that libperilune_score is without, for the size of what they alone call. */
+#define PERI_KINDS_ELSEWHERE(kind)                                                                                     \
+  kind(AdaptiveMaxPool2d, adaptive_max_pool2d) kind(EmbeddingBag, embedding_bag) kind(Bilinear, bilinear)              \
+      kind(Upsample, upsample) kind(RNNCell, rnn_cell) kind(LSTMCell, lstm_cell) kind(GRUCell, gru_cell)
+
 #endif

@@ -10,7 +10,7 @@
 
 static bool option_is_on(const peri_layer *layer, const char *name) {
   const double *value = layer->options;
-  for (const peri_option *option = layer->kind->options; option->name != NULL; option++) {
+  for (const peri_option *option = peri_kind_options(layer->kind); option->name != NULL; option++) {
     if (strcmp(option->name, name) == 0) return *value != 0;
     value += peri_option_values(option);
   }
@@ -18,10 +18,11 @@ static bool option_is_on(const peri_layer *layer, const char *name) {
 }
 
 void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, double *options) {
-  peri_option_defaults(kind->options, options);
-  for (const peri_option *option = kind->options; option->name != NULL; options += peri_option_values(option++)) {
+  peri_option_defaults(peri_kind_options(kind), options);
+  for (const peri_option *option = peri_kind_options(kind); option->name != NULL;
+       options += peri_option_values(option++)) {
     const int64_t *size = sizes;
-    for (const peri_layer_size *row = kind->sizes; option->like != NULL && row->name != NULL; row++) {
+    for (const peri_layer_size *row = peri_kind_sizes(kind); option->like != NULL && row->name != NULL; row++) {
       const int n = peri_layer_size_values(row);
       for (int i = 0; strcmp(row->name, option->like) == 0 && i < peri_option_values(option); i++)
         options[i] = (double)size[i < n ? i : n - 1];
@@ -32,21 +33,22 @@ void peri_layer_defaults(const peri_layer_kind *kind, const int64_t *sizes, doub
 
 static int count_rows(const peri_layer_kind *kind) {
   int n = 0;
-  while (kind->parameters[n].name != NULL) n++;
+  while (peri_kind_parameters(kind)[n].name != NULL) n++;
   return n;
 }
 
 const peri_layer_parameter *peri_layer_parameter_row(const peri_layer *layer, int parameter) {
-  return &layer->kind->parameters[layer->kind->copies == NULL ? parameter : parameter % count_rows(layer->kind)];
+  return &peri_kind_parameters(
+      layer->kind)[layer->kind->copies == NULL ? parameter : parameter % count_rows(layer->kind)];
 }
 
 const char *peri_layer_parameter_name(const peri_layer *layer, int parameter, char room[PERI_LAYER_NAME]) {
   const peri_layer_kind *kind = layer->kind;
-  if (kind->copies == NULL) return kind->parameters[parameter].name;
+  if (kind->copies == NULL) return peri_kind_parameters(kind)[parameter].name;
   const int rows = count_rows(kind);
   char suffix[PERI_LAYER_NAME] = "";
   kind->suffix(layer, parameter / rows, suffix);
-  snprintf(room, PERI_LAYER_NAME, "%s%.32s", kind->parameters[parameter % rows].name, suffix);
+  snprintf(room, PERI_LAYER_NAME, "%s%.32s", peri_kind_parameters(kind)[parameter % rows].name, suffix);
   return room;
 }
 
@@ -92,27 +94,28 @@ static peri_status check_arguments(peri_context *context, const peri_layer_kind 
                      peri_dtype_name(dtype));
   }
   int first = kind->inputs; /* of the row's parameters, those that are sizes and options */
-  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++, first++) {
+  for (const peri_layer_size *size = peri_kind_sizes(kind); size->name != NULL; size++, first++) {
     for (int i = 0; i < peri_layer_size_values(size); i++, sizes++) {
       if (*sizes >= (size->zero ? 0 : 1) || (size->open && i > 0 && *sizes == 0)) continue;
       return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is %lld (expected at least %d)", kind->name, size->name,
                        (long long)*sizes, size->zero ? 0 : 1);
     }
   }
-  for (int i = 0; kind->row != NULL && kind->options[i].name != NULL; i++) {
-    int at = place_of(kind->row, kind->options[i].name, first + i);
+  for (int i = 0; kind->row != NULL && peri_kind_options(kind)[i].name != NULL; i++) {
+    int at = place_of(kind->row, peri_kind_options(kind)[i].name, first + i);
     bool zero = at >= 0 && kind->row->params[at].kind == PERI_KIND_DIM && *options == 0;
-    options += peri_option_values(&kind->options[i]);
+    options += peri_option_values(&peri_kind_options(kind)[i]);
     if (!zero) continue;
     return peri_fail(context, PERI_ERR_ARGUMENT, "%s: %s is 0 (counting starts at 1, or at -1 from the end)",
-                     kind->name, kind->options[i].name);
+                     kind->name, peri_kind_options(kind)[i].name);
   }
   return PERI_OK;
 }
 
 static int count_sizes(const peri_layer_kind *kind) {
   int n = 0;
-  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++) n += peri_layer_size_values(size);
+  for (const peri_layer_size *size = peri_kind_sizes(kind); size->name != NULL; size++)
+    n += peri_layer_size_values(size);
   return n;
 }
 
@@ -132,7 +135,7 @@ peri_status peri_layer_from(peri_context *context, const peri_layer_kind *kind, 
   PERI_TRY(check_arguments(context, kind, dtype, sizes, options));
   peri_layer made = {.references = 1, .context = context, .kind = kind, .training = true, .dtype = dtype};
   for (int i = count_sizes(kind) - 1; i >= 0; i--) made.sizes[i] = sizes[i];
-  for (int i = peri_option_count(kind->options) - 1; i >= 0; i--) made.options[i] = options[i];
+  for (int i = peri_option_count(peri_kind_options(kind)) - 1; i >= 0; i--) made.options[i] = options[i];
   made.parameter_count = count_rows(kind) * (kind->copies != NULL ? kind->copies(&made) : 1);
   PERI_TRY(peri_alloc(context, bytes_of(&made), &block));
   peri_layer *layer = block;
@@ -198,7 +201,7 @@ peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tenso
   const peri_layer_kind *kind = layer->kind;
   if (!peri_is_float(tensor->layout.dtype) || tensor->requires_grad) {
     return peri_fail(layer->context, PERI_ERR_ARGUMENT, "%s: %s is %s%s (expected floats that require no grad)",
-                     kind->name, kind->parameters[parameter].name, peri_dtype_name(tensor->layout.dtype),
+                     kind->name, peri_kind_parameters(kind)[parameter].name, peri_dtype_name(tensor->layout.dtype),
                      tensor->requires_grad ? " that requires grad" : "");
   }
   peri_tensor_release(&layer->parameters[parameter]);
@@ -249,14 +252,14 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
     call.args[i].given = true;
     call.args[i].tensor = inputs[i];
   }
-  for (int i = 0; kind->further[i].name != NULL; i++) {
-    const int place = place_of(kind->row, kind->further[i].name, kind->inputs + i);
+  for (int i = 0; peri_kind_further(kind)[i].name != NULL; i++) {
+    const int place = place_of(kind->row, peri_kind_further(kind)[i].name, kind->inputs + i);
     call.args[place].tensor = inputs[kind->inputs + i];
     call.args[place].given = inputs[kind->inputs + i] != NULL;
   }
   int at = kind->inputs;
   const int64_t *size = layer->sizes;
-  for (const peri_layer_size *row = kind->sizes; row->name != NULL; row++) {
+  for (const peri_layer_size *row = peri_kind_sizes(kind); row->name != NULL; row++) {
     double numbers[PERI_LAYER_SIZES];
     const int n = peri_layer_size_values(row);
     int given = 0;
@@ -265,12 +268,13 @@ static peri_status apply_row(const peri_layer *layer, peri_tensor *const *inputs
     size += n;
   }
   const double *value = layer->options;
-  for (const peri_option *option = kind->options; option->name != NULL; value += peri_option_values(option++)) {
+  for (const peri_option *option = peri_kind_options(kind); option->name != NULL;
+       value += peri_option_values(option++)) {
     if (!is_none(option, value)) set_argument(&call, option->name, value, peri_option_length(option, value), &at);
   }
   int i = 0;
-  for (; kind->parameters[i].name != NULL; i++) {
-    const int place = place_of(kind->row, kind->parameters[i].name, kind->inputs + i);
+  for (; peri_kind_parameters(kind)[i].name != NULL; i++) {
+    const int place = place_of(kind->row, peri_kind_parameters(kind)[i].name, kind->inputs + i);
     if (layer->parameters[i] == NULL || place < 0) continue;
     call.args[place].given = true;
     call.args[place].tensor = layer->parameters[i];
@@ -343,7 +347,7 @@ void peri_layer_tell_recorder(const peri_layer *layer) {
 
 static inline peri_status forward(const peri_layer *layer, peri_tensor *const *inputs, int activation,
                                   peri_tensor **out) {
-  if (layer->context->recorder != NULL) peri_layer_tell_recorder(layer);
+  if (PERI_TRAINS && layer->context->recorder != NULL) peri_layer_tell_recorder(layer);
   if (layer->kind->row != NULL) return apply_row(layer, inputs, activation, out);
   return layer->kind->forward(layer, inputs, activation, out);
 }

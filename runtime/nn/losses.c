@@ -15,7 +15,7 @@ static const peri_layer_kind MSELoss = {
     .name = "MSELoss",
     .inputs = 2,
     .row = &peri_op_mse_loss,
-    .options = {REDUCTION},
+    .options = PERI_OPTIONS(REDUCTION),
     .sample =
         "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
     .doc = "MSELoss({reduction = 'mean'}) -> loss\n"
@@ -26,7 +26,7 @@ static const peri_layer_kind L1Loss = {
     .name = "L1Loss",
     .inputs = 2,
     .row = &peri_op_l1_loss,
-    .options = {REDUCTION},
+    .options = PERI_OPTIONS(REDUCTION),
     .sample =
         "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum'}}, {T(4), T(4)}}, {{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
     .doc = "L1Loss({reduction = 'mean'}) -> loss\n"
@@ -36,7 +36,8 @@ static const peri_layer_kind SmoothL1Loss = {
     .name = "SmoothL1Loss",
     .inputs = 2,
     .row = &peri_op_smooth_l1_loss,
-    .options = {{"beta", PERI_OPTION_NUMBER, 1, 0, DBL_MAX, NULL, "where the square becomes a line"}, REDUCTION},
+    .options =
+        PERI_OPTIONS({"beta", PERI_OPTION_NUMBER, 1, 0, DBL_MAX, NULL, "where the square becomes a line"}, REDUCTION),
     .sample = "{{}, {T(4, 3), T(4, 3)}}, {{{beta = 0.5, reduction = 'sum'}}, {T(4), T(4)}}, "
               "{{{beta = 0, reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
     .doc = "SmoothL1Loss({beta = 1, reduction = 'mean'}) -> loss\n"
@@ -46,7 +47,8 @@ static const peri_layer_kind HuberLoss = {
     .name = "HuberLoss",
     .inputs = 2,
     .row = &peri_op_huber_loss,
-    .options = {{"delta", PERI_OPTION_NUMBER, 1, DBL_MIN, DBL_MAX, NULL, "where the square becomes a line"}, REDUCTION},
+    .options = PERI_OPTIONS({"delta", PERI_OPTION_NUMBER, 1, DBL_MIN, DBL_MAX, NULL, "where the square becomes a line"},
+                            REDUCTION),
     .sample = "{{}, {T(4, 3), T(4, 3)}}, {{{delta = 0.5, reduction = 'sum'}}, {T(4), T(4)}}, "
               "{{{reduction = 'none'}}, {T(4, 3), T(4, 3)}}",
     .doc = "HuberLoss({delta = 1, reduction = 'mean'}) -> loss\n"
@@ -59,9 +61,9 @@ static const peri_layer_kind CrossEntropyLoss = {
     .name = "CrossEntropyLoss",
     .inputs = 2,
     .row = &peri_op_cross_entropy,
-    .options = {CLASS_OPTIONS,
-                {"label_smoothing", PERI_OPTION_NUMBER, 0, 0, 1, NULL, "how much of the target goes to all classes"}},
-    .parameters = {GIVEN("weight")},
+    .options = PERI_OPTIONS(CLASS_OPTIONS, {"label_smoothing", PERI_OPTION_NUMBER, 0, 0, 1, NULL,
+                                            "how much of the target goes to all classes"}),
+    .parameters = PERI_PARAMETERS(GIVEN("weight")),
     .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}, {{{reduction = 'none'}}, "
               "{T(4, 3), I(3, 4)}}, {{}, {T(4, 3), T(4, 3):softmax()}}, "
               "{{{weight = T(3), label_smoothing = 0.1, ignore_index = 2}}, {T(2, 3, 4), I(3, 2, 4)}}",
@@ -74,8 +76,8 @@ static const peri_layer_kind NLLLoss = {
     .name = "NLLLoss",
     .inputs = 2,
     .row = &peri_op_nll_loss,
-    .options = {CLASS_OPTIONS},
-    .parameters = {GIVEN("weight")},
+    .options = PERI_OPTIONS(CLASS_OPTIONS),
+    .parameters = PERI_PARAMETERS(GIVEN("weight")),
     .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{reduction = 'sum', weight = T(3)}}, {T(4, 3), I(3, 4)}}, "
               "{{{reduction = 'none', ignore_index = 1}}, {T(2, 3, 2), I(3, 2, 2)}}",
     .doc = "NLLLoss({weight, ignore_index = -100, reduction = 'mean'}) -> loss\n"
@@ -87,8 +89,8 @@ static const peri_layer_kind BCELoss = {
     .name = "BCELoss",
     .inputs = 2,
     .row = &peri_op_binary_cross_entropy,
-    .options = {REDUCTION},
-    .parameters = {GIVEN("weight")},
+    .options = PERI_OPTIONS(REDUCTION),
+    .parameters = PERI_PARAMETERS(GIVEN("weight")),
     .sample = "{{}, {T(4, 3):sigmoid(), T(4, 3):sigmoid()}}, {{{reduction = 'sum', weight = T(3)}}, {T(4, "
               "3):sigmoid(), T(4, 3):sigmoid()}}, {{{reduction = 'none'}}, {T(4):sigmoid(), T(4):sigmoid()}}",
     .doc =
@@ -100,8 +102,8 @@ static const peri_layer_kind BCEWithLogitsLoss = {
     .name = "BCEWithLogitsLoss",
     .inputs = 2,
     .row = &peri_op_binary_cross_entropy_with_logits,
-    .options = {REDUCTION},
-    .parameters = {GIVEN("weight"), GIVEN("pos_weight")},
+    .options = PERI_OPTIONS(REDUCTION),
+    .parameters = PERI_PARAMETERS(GIVEN("weight"), GIVEN("pos_weight")),
     .sample =
         "{{}, {T(4, 3), T(4, 3)}}, {{{reduction = 'sum', weight = T(3), pos_weight = T(3)}}, {T(4, 3), T(4, 3)}}, "
         "{{{reduction = 'none', pos_weight = T(1)}}, {T(4), T(4)}}",
@@ -114,9 +116,10 @@ static const peri_layer_kind KLDivLoss = {
     .name = "KLDivLoss",
     .inputs = 2,
     .row = &peri_op_kl_div,
-    .options = {{"log_target", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the target has logarithms of probabilities, too"},
-                {"reduction", PERI_OPTION_CHOICE, 2, 0, 0, "none sum mean batchmean",
-                 "what becomes of the single losses; batchmean: their sum, divided by the first size"}},
+    .options =
+        PERI_OPTIONS({"log_target", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the target has logarithms of probabilities, too"},
+                     {"reduction", PERI_OPTION_CHOICE, 2, 0, 0, "none sum mean batchmean",
+                      "what becomes of the single losses; batchmean: their sum, divided by the first size"}),
     .sample = "{{}, {T(4, 3), T(4, 3):softmax()}}, {{{reduction = 'batchmean', log_target = true}}, {T(4, 3), T(4, "
               "3)}}, {{{reduction = 'none'}}, {T(4), T(4):sigmoid()}}, {{{reduction = 'sum'}}, {T(4), T(4):sigmoid()}}",
     .doc = "KLDivLoss({log_target = false, reduction = 'mean'}) -> loss\n"
@@ -127,7 +130,7 @@ static const peri_layer_kind HingeEmbeddingLoss = {
     .name = "HingeEmbeddingLoss",
     .inputs = 2,
     .row = &peri_op_hinge_embedding_loss,
-    .options = {MARGIN(1), REDUCTION},
+    .options = PERI_OPTIONS(MARGIN(1), REDUCTION),
     .sample = "{{}, {T(4, 3), I(2, 4, 3) * 2 - 3}}, {{{margin = 0.5, reduction = 'sum'}}, {T(4), I(2, 4) * 2 - 3}}, "
               "{{{reduction = 'none'}}, {T(4), I(2, 4) * 2 - 3}}",
     .doc = "HingeEmbeddingLoss({margin = 1, reduction = 'mean'}) -> loss\n"
@@ -138,7 +141,7 @@ static const peri_layer_kind SoftMarginLoss = {
     .name = "SoftMarginLoss",
     .inputs = 2,
     .row = &peri_op_soft_margin_loss,
-    .options = {REDUCTION},
+    .options = PERI_OPTIONS(REDUCTION),
     .sample = "{{}, {T(4, 3), I(2, 4, 3) * 2 - 3}}, {{{reduction = 'sum'}}, {T(4), I(2, 4) * 2 - 3}}, "
               "{{{reduction = 'none'}}, {T(4), I(2, 4) * 2 - 3}}",
     .doc = "SoftMarginLoss({reduction = 'mean'}) -> loss\n"
@@ -148,10 +151,9 @@ static const peri_layer_kind MultiMarginLoss = {
     .name = "MultiMarginLoss",
     .inputs = 2,
     .row = &peri_op_multi_margin_loss,
-    .options = {{"p", PERI_OPTION_INTEGER, 1, 1, 2, NULL, "the power of what is over the margin"},
-                MARGIN(1),
-                REDUCTION},
-    .parameters = {GIVEN("weight")},
+    .options = PERI_OPTIONS({"p", PERI_OPTION_INTEGER, 1, 1, 2, NULL, "the power of what is over the margin"},
+                            MARGIN(1), REDUCTION),
+    .parameters = PERI_PARAMETERS(GIVEN("weight")),
     .sample = "{{}, {T(4, 3), I(3, 4)}}, {{{p = 2, margin = 0.5, weight = T(3), reduction = 'none'}}, {T(4, 3), I(3, "
               "4)}}, {{{reduction = 'sum'}}, {T(4, 3), I(3, 4)}}",
     .doc = "MultiMarginLoss({p = 1, margin = 1, weight, reduction = 'mean'}) -> loss\n"
@@ -163,7 +165,7 @@ static const peri_layer_kind MultiLabelMarginLoss = {
     .name = "MultiLabelMarginLoss",
     .inputs = 2,
     .row = &peri_op_multilabel_margin_loss,
-    .options = {REDUCTION},
+    .options = PERI_OPTIONS(REDUCTION),
     .sample = "{{}, {T(4, 3), I(3, 4, 3)}}, {{{reduction = 'none'}}, {T(4, 3), I(3, 4, 3)}}, {{{reduction = 'sum'}}, "
               "{T(3), I(3, 3)}}",
     .doc = "MultiLabelMarginLoss({reduction = 'mean'}) -> loss\n"
@@ -174,10 +176,10 @@ static const peri_layer_kind PoissonNLLLoss = {
     .name = "PoissonNLLLoss",
     .inputs = 2,
     .row = &peri_op_poisson_nll_loss,
-    .options = {{"log_input", PERI_OPTION_BOOL, 1, 0, 0, NULL, "the input is the logarithm of the mean"},
-                {"full", PERI_OPTION_BOOL, 0, 0, 0, NULL, "add the terms of the target alone"},
-                {"eps", PERI_OPTION_NUMBER, 1e-8, 0, DBL_MAX, NULL, "added to the mean before its logarithm"},
-                REDUCTION},
+    .options = PERI_OPTIONS(
+        {"log_input", PERI_OPTION_BOOL, 1, 0, 0, NULL, "the input is the logarithm of the mean"},
+        {"full", PERI_OPTION_BOOL, 0, 0, 0, NULL, "add the terms of the target alone"},
+        {"eps", PERI_OPTION_NUMBER, 1e-8, 0, DBL_MAX, NULL, "added to the mean before its logarithm"}, REDUCTION),
     .sample = "{{}, {T(4, 3), T(4, 3):exp()}}, {{{log_input = false, eps = 0.1, reduction = 'sum'}}, {T(4):exp(), "
               "T(4):exp()}}, {{{full = true, reduction = 'none'}}, {T(4), T(4):exp()}}",
     .doc = "PoissonNLLLoss({log_input = true, full = false, eps = 1e-8, reduction = 'mean'}) -> loss\n"
@@ -188,9 +190,8 @@ static const peri_layer_kind GaussianNLLLoss = {
     .name = "GaussianNLLLoss",
     .inputs = 3,
     .row = &peri_op_gaussian_nll_loss,
-    .options = {{"full", PERI_OPTION_BOOL, 0, 0, 0, NULL, "add the constant term"},
-                {"eps", PERI_OPTION_NUMBER, 1e-6, DBL_MIN, DBL_MAX, NULL, "the least variance"},
-                REDUCTION},
+    .options = PERI_OPTIONS({"full", PERI_OPTION_BOOL, 0, 0, 0, NULL, "add the constant term"},
+                            {"eps", PERI_OPTION_NUMBER, 1e-6, DBL_MIN, DBL_MAX, NULL, "the least variance"}, REDUCTION),
     .sample = "{{}, {T(4, 3), T(4, 3), T(4, 3):exp()}}, {{{full = true, reduction = 'sum'}}, {T(4, 3), T(4, 3), T(4, "
               "1):exp()}}, {{{eps = 0.01, reduction = 'none'}}, {T(4, 3), T(4, 3), T(4):exp()}}",
     .doc = "GaussianNLLLoss({full = false, eps = 1e-6, reduction = 'mean'}) -> loss\n"
@@ -201,7 +202,7 @@ static const peri_layer_kind MarginRankingLoss = {
     .name = "MarginRankingLoss",
     .inputs = 3,
     .row = &peri_op_margin_ranking_loss,
-    .options = {MARGIN(0), REDUCTION},
+    .options = PERI_OPTIONS(MARGIN(0), REDUCTION),
     .sample =
         "{{}, {T(4), T(4), I(2, 4) * 2 - 3}}, {{{margin = 0.5, reduction = 'sum'}}, {T(4), T(4), I(2, 4) * 2 - 3}}, {{{reduction = 'none'}}, {T(4, 2), T(4, 2), I(2, 4, 2) * 2 - 3}}",
     .doc = "MarginRankingLoss({margin = 0, reduction = 'mean'}) -> loss\n"
@@ -212,7 +213,7 @@ static const peri_layer_kind CosineEmbeddingLoss = {
     .name = "CosineEmbeddingLoss",
     .inputs = 3,
     .row = &peri_op_cosine_embedding_loss,
-    .options = {MARGIN(0), REDUCTION},
+    .options = PERI_OPTIONS(MARGIN(0), REDUCTION),
     .sample =
         "{{}, {T(4, 3), T(4, 3), I(2, 4) * 2 - 3}}, {{{margin = 0.5, reduction = 'sum'}}, {T(4, 3), T(4, 3), I(2, 4) * 2 - 3}}, {{{reduction = 'none'}}, {T(4, 2), T(4, 2), I(2, 4) * 2 - 3}}",
     .doc = "CosineEmbeddingLoss({margin = 0, reduction = 'mean'}) -> loss\n"
@@ -223,11 +224,11 @@ static const peri_layer_kind TripletMarginLoss = {
     .name = "TripletMarginLoss",
     .inputs = 3,
     .row = &peri_op_triplet_margin_loss,
-    .options = {MARGIN(1),
-                {"p", PERI_OPTION_NUMBER, 2, DBL_MIN, DBL_MAX, NULL, "of the norm"},
-                {"eps", PERI_OPTION_NUMBER, 1e-6, 0, DBL_MAX, NULL, "added to differences"},
-                {"swap", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the distance of positive and negative counts, if smaller"},
-                REDUCTION},
+    .options = PERI_OPTIONS(
+        MARGIN(1), {"p", PERI_OPTION_NUMBER, 2, DBL_MIN, DBL_MAX, NULL, "of the norm"},
+        {"eps", PERI_OPTION_NUMBER, 1e-6, 0, DBL_MAX, NULL, "added to differences"},
+        {"swap", PERI_OPTION_BOOL, 0, 0, 0, NULL, "the distance of positive and negative counts, if smaller"},
+        REDUCTION),
     .sample =
         "{{}, {T(4, 3), T(4, 3), T(4, 3)}}, {{{margin = 3, p = 1, reduction = 'sum', swap = true}}, {T(4, 3), T(4, "
         "3), T(4, 3)}}, {{{margin = 2, p = 3, eps = 0.01, reduction = 'none'}}, {T(4, 3), T(4, 3), T(4, 3)}}",

@@ -14,8 +14,7 @@
 
 #define PERI_LAYER_INPUTS     5 /* with those that may be left out */
 #define PERI_LAYER_OUTPUTS    3
-#define PERI_LAYER_SIZES      6 /* values of sizes */
-#define PERI_LAYER_OPTIONS    8
+#define PERI_LAYER_SIZES      6  /* values of sizes */
 #define PERI_LAYER_VALUES     16 /* of options */
 #define PERI_LAYER_PARAMETERS 6  /* rows of them */
 #define PERI_LAYER_NAME       64 /* bytes of a parameter's name */
@@ -48,14 +47,25 @@ typedef struct peri_layer_input {
   bool whole; /* of whole numbers: a list stands for an int64 tensor */
 } peri_layer_input;
 
+/* What a kind's lists are written as: each ends with a NULL name, and a list that is left out is empty. They are read
+ * by peri_kind_sizes and its like. */
+#define PERI_NAMED(type, ...)                                                                                          \
+  (const type[]) {                                                                                                     \
+    __VA_ARGS__, { NULL }                                                                                              \
+  }
+#define PERI_INPUTS(...)     PERI_NAMED(peri_layer_input, __VA_ARGS__)
+#define PERI_SIZES(...)      PERI_NAMED(peri_layer_size, __VA_ARGS__)
+#define PERI_OPTIONS(...)    PERI_NAMED(peri_option, __VA_ARGS__)
+#define PERI_PARAMETERS(...) PERI_NAMED(peri_layer_parameter, __VA_ARGS__)
+
 typedef struct peri_layer_kind {
   const char *name;
-  int inputs;                                  /* that must be given: 1; a loss has 2 or more */
-  peri_layer_input further[PERI_LAYER_INPUTS]; /* behind them those that may be left out, ended by a NULL name */
-  int outputs;                                 /* 0 stands for 1; a Sequential hands on the first */
-  peri_layer_size sizes[PERI_LAYER_SIZES + 1]; /* positional arguments, whole numbers from 1; ended by a NULL name */
-  peri_option options[PERI_LAYER_OPTIONS + 1]; /* ended by a NULL name */
-  peri_layer_parameter parameters[PERI_LAYER_PARAMETERS + 1]; /* ended by a NULL name */
+  int inputs;                             /* that must be given: 1; a loss has 2 or more */
+  int outputs;                            /* 0 stands for 1; a Sequential hands on the first */
+  const peri_layer_input *further;        /* behind those inputs them that may be left out; at most PERI_LAYER_INPUTS */
+  const peri_layer_size *sizes;           /* positional arguments, whole numbers from 1; at most PERI_LAYER_SIZES */
+  const peri_option *options;             /* at most PERI_LAYER_VALUES values */
+  const peri_layer_parameter *parameters; /* at most PERI_LAYER_PARAMETERS */
   /* How often the layer has these parameters (once for each layer and direction of an LSTM), and what stands behind
    * their names then ("_l0_reverse"), in room for PERI_LAYER_NAME bytes; or NULL: once. */
   int (*copies)(const peri_layer *layer);
@@ -65,14 +75,28 @@ typedef struct peri_layer_kind {
    * is a choice of linear's option of that name: only kinds that have `activates` are asked to apply one. */
   const peri_op *row;
   peri_status (*forward)(const peri_layer *layer, peri_tensor *const *inputs, int activation, peri_tensor **out);
-  bool activates;     /* forward can apply the activation that follows, in one row */
-  int activation;     /* as which choice of linear's option this kind can be fused; 0: none */
-  const char *sample; /* Lua: lists {constructor arguments, inputs} that tests use: "{{3, 2}, {T(5, 3)}}" */
-  const char *doc;
+  bool activates;         /* forward can apply the activation that follows, in one row */
+  int activation;         /* as which choice of linear's option this kind can be fused; 0: none */
+  PERI_FULL_TEXT(sample); /* Lua: lists {constructor arguments, inputs} that tests use: "{{3, 2}, {T(5, 3)}}" */
+  PERI_FULL_TEXT(doc);
 } peri_layer_kind;
 
 /* Each list ends with NULL. */
 extern const peri_layer_kind *const peri_layer_kinds[], *const peri_loss_kinds[];
+/* Names of layers that the full library has and this one has not. */
+extern const char *const peri_layers_elsewhere[];
+
+/* The kind's lists, never NULL. */
+#define PERI_KIND_LIST(type, name)                                                                                     \
+  static inline const type *peri_kind_##name(const peri_layer_kind *kind) {                                            \
+    static const type none = {NULL};                                                                                   \
+    return kind->name != NULL ? kind->name : &none;                                                                    \
+  }
+PERI_KIND_LIST(peri_layer_input, further)
+PERI_KIND_LIST(peri_layer_size, sizes)
+PERI_KIND_LIST(peri_option, options)
+PERI_KIND_LIST(peri_layer_parameter, parameters)
+#undef PERI_KIND_LIST
 
 struct peri_layer {
   size_t references;
@@ -95,7 +119,7 @@ int peri_layer_find_parameter(const peri_layer *layer, const char *name);
 
 /* Whether a Sequential can run layers of the kind itself: of one tensor it makes one. */
 static inline bool peri_layer_is_plain(const peri_layer_kind *kind) {
-  return kind->inputs == 1 && kind->further[0].name == NULL && kind->outputs <= 1;
+  return kind->inputs == 1 && peri_kind_further(kind)[0].name == NULL && kind->outputs <= 1;
 }
 static inline int peri_layer_outputs(const peri_layer_kind *kind) { return kind->outputs > 1 ? kind->outputs : 1; }
 
@@ -127,8 +151,8 @@ peri_status peri_layer_give(peri_layer *layer, int parameter, peri_tensor *tenso
 /* While a step is recorded: it rests on the layer's parameters, mode and options. A pass tells it by itself; a caller
  * that takes its parameters for rows of its own does. */
 void peri_layer_tell_recorder(const peri_layer *layer);
-/* inputs: kind->inputs tensors, and behind them one or NULL for each of kind->further. out: as many new references as
- * the kind has outputs; the first may be an input itself. */
+/* inputs: kind->inputs tensors, and behind them one or NULL for each of peri_kind_further(kind). out: as many new
+ * references as the kind has outputs; the first may be an input itself. */
 peri_status peri_layer_forward(const peri_layer *layer, peri_tensor *const *inputs, peri_tensor **out);
 /* n >= 1 plain layers, one after the other; an activation behind a layer that can apply it is
  * done in the same row. *at is the layer that was reached, from 0: the one that failed. Where memory was short *out is

@@ -64,26 +64,19 @@ static peri_status forward_2d(const peri_layer *layer, peri_tensor *const *input
 }
 
 #define OPTIONS                                                                                                        \
-  {                                                                                                                    \
-    {"eps", PERI_OPTION_NUMBER, 1e-5, 1e-300, 1e300, NULL, "added to the variance"},                                   \
-        {"momentum",                                                                                                   \
-         PERI_OPTION_NUMBER,                                                                                           \
-         0.1,                                                                                                          \
-         0,                                                                                                            \
-         1,                                                                                                            \
-         "cumulative",                                                                                                 \
-         "how much of the running statistics a batch becomes; 'cumulative': they are the mean of all batches'"},       \
-        {"affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight and a bias of each channel"},                      \
-        {"track_running_stats", PERI_OPTION_BOOL, 1, 0, 0, NULL, "keep running statistics, which serve after eval()"}, \
-  }
+  PERI_OPTIONS(                                                                                                        \
+      {"eps", PERI_OPTION_NUMBER, 1e-5, 1e-300, 1e300, NULL, "added to the variance"},                                 \
+      {"momentum", PERI_OPTION_NUMBER, 0.1, 0, 1, "cumulative",                                                        \
+       "how much of the running statistics a batch becomes; 'cumulative': they are the mean of all batches'"},         \
+      {"affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight and a bias of each channel"},                        \
+      {"track_running_stats", PERI_OPTION_BOOL, 1, 0, 0, NULL, "keep running statistics, which serve after eval()"})
 #define PARAMETERS                                                                                                     \
-  {                                                                                                                    \
-    {"weight", "affine", 1, {0}, peri_init_ones}, {"bias", "affine", 1, {0}, peri_init_zeros},                         \
-        {"running_mean", "track_running_stats", 1, {0}, peri_init_zeros, .buffer = true},                              \
-        {"running_var", "track_running_stats", 1, {0}, peri_init_ones, .buffer = true},                                \
-        {"num_batches_tracked",         "track_running_stats", 0,                                                      \
-         .initialise = peri_init_zeros, .buffer = true,        .counts = true},                                        \
-  }
+  PERI_PARAMETERS({"weight", "affine", 1, {0}, PERI_FULL(peri_init_ones)},                                             \
+                  {"bias", "affine", 1, {0}, PERI_FULL(peri_init_zeros)},                                              \
+                  {"running_mean", "track_running_stats", 1, {0}, PERI_FULL(peri_init_zeros), .buffer = true},         \
+                  {"running_var", "track_running_stats", 1, {0}, PERI_FULL(peri_init_ones), .buffer = true},           \
+                  {"num_batches_tracked", "track_running_stats", 0, .initialise = PERI_FULL(peri_init_zeros),          \
+                   .buffer = true, .counts = true})
 #define DOC                                                                                                                  \
   " while training by the batch's mean and variance, after eval() by the running ones: peri.batch_norm. weight "             \
   "begins as peri_init_ones, bias as zeros; running_mean, running_var and num_batches_tracked are saved with the layer and " \
@@ -92,7 +85,7 @@ static peri_status forward_2d(const peri_layer *layer, peri_tensor *const *input
 const peri_layer_kind peri_kind_batch_norm1d = {
     .name = "BatchNorm1d",
     .inputs = 1,
-    .sizes = {{"num_features"}},
+    .sizes = PERI_SIZES({"num_features"}),
     .options = OPTIONS,
     .parameters = PARAMETERS,
     .forward = forward_1d,
@@ -105,7 +98,7 @@ const peri_layer_kind peri_kind_batch_norm1d = {
 const peri_layer_kind peri_kind_batch_norm2d = {
     .name = "BatchNorm2d",
     .inputs = 1,
-    .sizes = {{"num_features"}},
+    .sizes = PERI_SIZES({"num_features"}),
     .options = OPTIONS,
     .parameters = PARAMETERS,
     .forward = forward_2d,
@@ -132,11 +125,12 @@ static int normalized_shape(const peri_layer *layer, int copy, int64_t *shape) {
 const peri_layer_kind peri_kind_layer_norm = {
     .name = "LayerNorm",
     .inputs = 1,
-    .sizes = {{"normalized_shape", 4, .open = true}},
-    .options = {EPS_OPTION,
-                {"elementwise_affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight and a bias of each element"}},
-    .parameters = {{"weight", "elementwise_affine", .initialise = peri_init_ones, .shape_of = normalized_shape},
-                   {"bias", "elementwise_affine", .initialise = peri_init_zeros, .shape_of = normalized_shape}},
+    .sizes = PERI_SIZES({"normalized_shape", 4, .open = true}),
+    .options = PERI_OPTIONS(EPS_OPTION, {"elementwise_affine", PERI_OPTION_BOOL, 1, 0, 0, NULL,
+                                         "learn a weight and a bias of each element"}),
+    .parameters = PERI_PARAMETERS(
+        {"weight", "elementwise_affine", .initialise = PERI_FULL(peri_init_ones), .shape_of = normalized_shape},
+        {"bias", "elementwise_affine", .initialise = PERI_FULL(peri_init_zeros), .shape_of = normalized_shape}),
     .row = &peri_op_layer_norm,
     .sample = "{{3}, {T(5, 3)}}, {{{3, 4}, {eps = 0.01}}, {T(2, 3, 4)}}, {{4, {elementwise_affine = false}}, {T(2, 2, "
               "4)}}",
@@ -148,11 +142,12 @@ const peri_layer_kind peri_kind_layer_norm = {
 const peri_layer_kind peri_kind_rms_norm = {
     .name = "RMSNorm",
     .inputs = 1,
-    .sizes = {{"normalized_shape", 4, .open = true}},
-    .options = {{"eps", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 1e-300, 1e300, "none",
-                 "added to the mean of squares; none: what the dtype rounds 1 by"},
-                {"elementwise_affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight of each element"}},
-    .parameters = {{"weight", "elementwise_affine", .initialise = peri_init_ones, .shape_of = normalized_shape}},
+    .sizes = PERI_SIZES({"normalized_shape", 4, .open = true}),
+    .options = PERI_OPTIONS({"eps", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 1e-300, 1e300, "none",
+                             "added to the mean of squares; none: what the dtype rounds 1 by"},
+                            {"elementwise_affine", PERI_OPTION_BOOL, 1, 0, 0, NULL, "learn a weight of each element"}),
+    .parameters = PERI_PARAMETERS(
+        {"weight", "elementwise_affine", .initialise = PERI_FULL(peri_init_ones), .shape_of = normalized_shape}),
     .row = &peri_op_rms_norm,
     .sample = "{{3}, {T(5, 3)}}, {{{3, 4}, {eps = 0.01}}, {T(2, 3, 4)}}, {{4, {elementwise_affine = false}}, {T(2, 2, "
               "4)}}",
@@ -165,9 +160,10 @@ const peri_layer_kind peri_kind_rms_norm = {
 const peri_layer_kind peri_kind_group_norm = {
     .name = "GroupNorm",
     .inputs = 1,
-    .sizes = {{"num_groups"}, {"num_channels"}},
-    .options = {EPS_OPTION, AFFINE_OPTION(1)},
-    .parameters = {{"weight", "affine", 1, {1}, peri_init_ones}, {"bias", "affine", 1, {1}, peri_init_zeros}},
+    .sizes = PERI_SIZES({"num_groups"}, {"num_channels"}),
+    .options = PERI_OPTIONS(EPS_OPTION, AFFINE_OPTION(1)),
+    .parameters = PERI_PARAMETERS({"weight", "affine", 1, {1}, PERI_FULL(peri_init_ones)},
+                                  {"bias", "affine", 1, {1}, PERI_FULL(peri_init_zeros)}),
     .row = &peri_op_group_norm,
     .sample = "{{2, 4}, {T(5, 4)}}, {{1, 3, {eps = 0.01}}, {T(2, 3, 4)}}, {{3, 3, {affine = false}}, {T(2, 3, 2, 2)}}",
     .doc = "GroupNorm(num_groups, num_channels, {eps = 1e-5, affine = true, dtype = 'float32'}) -> layer\n"
@@ -255,12 +251,12 @@ static peri_status forward_instance_norm(const peri_layer *layer, peri_tensor *c
 const peri_layer_kind peri_kind_instance_norm2d = {
     .name = "InstanceNorm2d",
     .inputs = 1,
-    .sizes = {{"num_features"}},
-    .options = {EPS_OPTION,
-                {"momentum", PERI_OPTION_NUMBER, 0.1, 0, 1, NULL, "how much of the running statistics a batch becomes"},
-                AFFINE_OPTION(0),
-                {"track_running_stats", PERI_OPTION_BOOL, 0, 0, 0, NULL,
-                 "keep running statistics, which serve after eval()"}},
+    .sizes = PERI_SIZES({"num_features"}),
+    .options = PERI_OPTIONS(
+        EPS_OPTION,
+        {"momentum", PERI_OPTION_NUMBER, 0.1, 0, 1, NULL, "how much of the running statistics a batch becomes"},
+        AFFINE_OPTION(0),
+        {"track_running_stats", PERI_OPTION_BOOL, 0, 0, 0, NULL, "keep running statistics, which serve after eval()"}),
     .parameters = PARAMETERS,
     .forward = forward_instance_norm,
     .sample = "{{3}, {T(2, 3, 2, 4)}}, {{2, {affine = true, eps = 0.01}}, {T(1, 2, 3, 3)}}, {{2}, {T(4, 2, 1, 2)}}, "

@@ -19,8 +19,8 @@
 const peri_layer_kind peri_kind_max_pool2d = {
     .name = "MaxPool2d",
     .inputs = 1,
-    .sizes = {{"kernel_size", 2}},
-    .options = {STRIDE(2), PADDING(2), DILATION(2), CEIL_MODE},
+    .sizes = PERI_SIZES({"kernel_size", 2}),
+    .options = PERI_OPTIONS(STRIDE(2), PADDING(2), DILATION(2), CEIL_MODE),
     .row = &peri_op_max_pool2d,
     .sample = "{{2}, {T(2, 3, 4, 6)}}, {{{3, 2}, {stride = {2, 1}, padding = 1}}, {T(3, 5, 5)}}, "
               "{{2, {dilation = 2, ceil_mode = true}}, {T(1, 2, 5, 6)}}",
@@ -31,8 +31,8 @@ const peri_layer_kind peri_kind_max_pool2d = {
 const peri_layer_kind peri_kind_avg_pool2d = {
     .name = "AvgPool2d",
     .inputs = 1,
-    .sizes = {{"kernel_size", 2}},
-    .options = {STRIDE(2), PADDING(2), CEIL_MODE, COUNT_PAD},
+    .sizes = PERI_SIZES({"kernel_size", 2}),
+    .options = PERI_OPTIONS(STRIDE(2), PADDING(2), CEIL_MODE, COUNT_PAD),
     .row = &peri_op_avg_pool2d,
     .sample = "{{2}, {T(2, 3, 4, 6)}}, {{{3, 2}, {stride = {2, 1}, padding = 1}}, {T(3, 5, 5)}}, "
               "{{3, {padding = 1, ceil_mode = true, count_include_pad = false}}, {T(1, 2, 5, 6)}}",
@@ -44,7 +44,7 @@ const peri_layer_kind peri_kind_avg_pool2d = {
 const peri_layer_kind peri_kind_adaptive_avg_pool2d = {
     .name = "AdaptiveAvgPool2d",
     .inputs = 1,
-    .sizes = {{"output_size", 2}},
+    .sizes = PERI_SIZES({"output_size", 2}),
     .row = &peri_op_adaptive_avg_pool2d,
     .sample = "{{1}, {T(2, 3, 4, 6)}}, {{{2, 3}}, {T(3, 5, 5)}}, {{5}, {T(1, 2, 3, 4)}}",
     .doc = "AdaptiveAvgPool2d(output_size) -> layer\n"
@@ -54,7 +54,7 @@ const peri_layer_kind peri_kind_adaptive_avg_pool2d = {
 const peri_layer_kind peri_kind_adaptive_max_pool2d = {
     .name = "AdaptiveMaxPool2d",
     .inputs = 1,
-    .sizes = {{"output_size", 2}},
+    .sizes = PERI_SIZES({"output_size", 2}),
     .row = &peri_op_adaptive_max_pool2d,
     .sample = "{{1}, {T(2, 3, 4, 6)}}, {{{2, 3}}, {T(3, 5, 5)}}, {{5}, {T(1, 2, 3, 4)}}",
     .doc = "AdaptiveMaxPool2d(output_size) -> layer\n"
@@ -66,8 +66,8 @@ const peri_layer_kind peri_kind_adaptive_max_pool2d = {
 const peri_layer_kind peri_kind_max_pool1d = {
     .name = "MaxPool1d",
     .inputs = 1,
-    .sizes = {{"kernel_size"}},
-    .options = {STRIDE(1), PADDING(1), DILATION(1), CEIL_MODE},
+    .sizes = PERI_SIZES({"kernel_size"}),
+    .options = PERI_OPTIONS(STRIDE(1), PADDING(1), DILATION(1), CEIL_MODE),
     .row = &peri_op_max_pool1d,
     .sample = "{{2}, {T(2, 3, 6)}}, {{3, {stride = 2, padding = 1}}, {T(3, 5)}}, "
               "{{2, {dilation = 2, ceil_mode = true}}, {T(1, 2, 6)}}",
@@ -77,8 +77,8 @@ const peri_layer_kind peri_kind_max_pool1d = {
 const peri_layer_kind peri_kind_avg_pool1d = {
     .name = "AvgPool1d",
     .inputs = 1,
-    .sizes = {{"kernel_size"}},
-    .options = {STRIDE(1), PADDING(1), CEIL_MODE, COUNT_PAD},
+    .sizes = PERI_SIZES({"kernel_size"}),
+    .options = PERI_OPTIONS(STRIDE(1), PADDING(1), CEIL_MODE, COUNT_PAD),
     .row = &peri_op_avg_pool1d,
     .sample = "{{2}, {T(2, 3, 6)}}, {{3, {stride = 2, padding = 1}}, {T(3, 5)}}, "
               "{{3, {padding = 1, ceil_mode = true, count_include_pad = false}}, {T(1, 2, 6)}}",
@@ -89,7 +89,7 @@ const peri_layer_kind peri_kind_avg_pool1d = {
 const peri_layer_kind peri_kind_adaptive_avg_pool1d = {
     .name = "AdaptiveAvgPool1d",
     .inputs = 1,
-    .sizes = {{"output_size"}},
+    .sizes = PERI_SIZES({"output_size"}),
     .row = &peri_op_adaptive_avg_pool1d,
     .sample = "{{1}, {T(2, 3, 6)}}, {{2}, {T(3, 5)}}, {{5}, {T(1, 2, 3)}}",
     .doc = "AdaptiveAvgPool1d(output_size) -> layer\n"

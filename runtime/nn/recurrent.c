@@ -190,7 +190,7 @@ static void sequence(pass *p, int copy, bool reverse, peri_value x, const peri_v
 static peri_value drop(pass *p, peri_value x) {
   const peri_layer *layer = p->layer;
   peri_tensor *y = NULL;
-  if (p->formula.status != PERI_OK || !layer->training || layer->options[DROPOUT] == 0) return x;
+  if (!PERI_TRAINS || p->formula.status != PERI_OK || !layer->training || layer->options[DROPOUT] == 0) return x;
   peri_status status = peri_layer_drop(layer->context, layer->options[DROPOUT], x.tensor, &y);
   return peri_formula_own(&p->B, status, y);
 }
@@ -231,7 +231,7 @@ static peri_status check_inputs(const peri_layer *layer, const recurrent *how, p
                 peri_shape_text(x->ndim, x->shape, text));
   const int64_t shape[3] = {copies(layer), s->alone ? layer->sizes[HIDDEN] : s->batch, layer->sizes[HIDDEN]};
   for (int i = 0; i < how->states; i++)
-    PERI_TRY(check_state(layer, layer->kind->further[i].name, inputs[1 + i], s->alone ? 2 : 3, shape));
+    PERI_TRY(check_state(layer, peri_kind_further(layer->kind)[i].name, inputs[1 + i], s->alone ? 2 : 3, shape));
   return PERI_OK;
 }
 
@@ -340,7 +340,7 @@ static peri_status forward_cell(const peri_layer *layer, const recurrent *how, p
   }
   const int64_t batch = x->ndim == 2 ? x->shape[0] : 1, shape[2] = {x->ndim == 2 ? batch : hidden, hidden};
   for (int i = 0; i < how->states; i++)
-    PERI_TRY(check_state(layer, layer->kind->further[i].name, inputs[1 + i], x->ndim, shape));
+    PERI_TRY(check_state(layer, peri_kind_further(layer->kind)[i].name, inputs[1 + i], x->ndim, shape));
   pass p;
   begin(&p, layer, how, out);
   peri_value first[2], results[3];
@@ -383,12 +383,10 @@ FORWARD(lstm)
     "bidirectional", PERI_OPTION_BOOL, 0, 0, 0, NULL, "a second one goes from the end, and y has both"                 \
   }
 #define PARAMETERS(prefix, name)                                                                                       \
-  {                                                                                                                    \
-    {"weight_ih", .initialise = uniform_by_hidden, .shape_of = prefix##input_##name},                                  \
-        {"weight_hh", .initialise = uniform_by_hidden, .shape_of = state_##name},                                      \
-        {"bias_ih", "bias", .initialise = uniform_by_hidden, .shape_of = bias_##name},                                 \
-        {"bias_hh", "bias", .initialise = uniform_by_hidden, .shape_of = bias_##name},                                 \
-  }
+  PERI_PARAMETERS({"weight_ih", .initialise = PERI_FULL(uniform_by_hidden), .shape_of = prefix##input_##name},         \
+                  {"weight_hh", .initialise = PERI_FULL(uniform_by_hidden), .shape_of = state_##name},                 \
+                  {"bias_ih", "bias", .initialise = PERI_FULL(uniform_by_hidden), .shape_of = bias_##name},            \
+                  {"bias_hh", "bias", .initialise = PERI_FULL(uniform_by_hidden), .shape_of = bias_##name})
 #define DOC_OPTIONS                                                                                                    \
   "num_layers = 1, bias = true, batch_first = false, dropout = 0, bidirectional = false, dtype = 'float32'}) -> layer\n"
 #define DOC(state)                                                                                                       \
@@ -404,10 +402,10 @@ FORWARD(lstm)
 const peri_layer_kind peri_kind_rnn = {
     .name = "RNN",
     .inputs = 1,
-    .further = {{"h"}, {"lengths", true}, {"mask", true}},
+    .further = PERI_INPUTS({"h"}, {"lengths", true}, {"mask", true}),
     .outputs = 2,
-    .sizes = {{"input_size"}, {"hidden_size"}},
-    .options = {OPTIONS, NONLINEARITY_OPTION},
+    .sizes = PERI_SIZES({"input_size"}, {"hidden_size"}),
+    .options = PERI_OPTIONS(OPTIONS, NONLINEARITY_OPTION),
     .parameters = PARAMETERS(, rnn),
     .copies = copies,
     .suffix = suffix,
@@ -422,10 +420,10 @@ const peri_layer_kind peri_kind_rnn = {
 const peri_layer_kind peri_kind_gru = {
     .name = "GRU",
     .inputs = 1,
-    .further = {{"h"}, {"lengths", true}, {"mask", true}},
+    .further = PERI_INPUTS({"h"}, {"lengths", true}, {"mask", true}),
     .outputs = 2,
-    .sizes = {{"input_size"}, {"hidden_size"}},
-    .options = {OPTIONS},
+    .sizes = PERI_SIZES({"input_size"}, {"hidden_size"}),
+    .options = PERI_OPTIONS(OPTIONS),
     .parameters = PARAMETERS(, gru),
     .copies = copies,
     .suffix = suffix,
@@ -438,10 +436,10 @@ const peri_layer_kind peri_kind_gru = {
 const peri_layer_kind peri_kind_lstm = {
     .name = "LSTM",
     .inputs = 1,
-    .further = {{"h"}, {"c"}, {"lengths", true}, {"mask", true}},
+    .further = PERI_INPUTS({"h"}, {"c"}, {"lengths", true}, {"mask", true}),
     .outputs = 3,
-    .sizes = {{"input_size"}, {"hidden_size"}},
-    .options = {OPTIONS},
+    .sizes = PERI_SIZES({"input_size"}, {"hidden_size"}),
+    .options = PERI_OPTIONS(OPTIONS),
     .parameters = PARAMETERS(, lstm),
     .copies = copies,
     .suffix = suffix,
@@ -462,9 +460,9 @@ const peri_layer_kind peri_kind_lstm = {
 const peri_layer_kind peri_kind_rnn_cell = {
     .name = "RNNCell",
     .inputs = 1,
-    .further = {{"h"}},
-    .sizes = {{"input_size"}, {"hidden_size"}},
-    .options = {BIAS_OPTION, NONLINEARITY_OPTION},
+    .further = PERI_INPUTS({"h"}),
+    .sizes = PERI_SIZES({"input_size"}, {"hidden_size"}),
+    .options = PERI_OPTIONS(BIAS_OPTION, NONLINEARITY_OPTION),
     .parameters = PARAMETERS(cell_, rnn),
     .forward = forward_cell_rnn,
     .sample = "{{2, 3}, {T(2, 2), T(2, 3)}}, {{2, 1, {bias = false, nonlinearity = 'relu'}}, {T(2), T(1)}}",
@@ -473,10 +471,10 @@ const peri_layer_kind peri_kind_rnn_cell = {
 const peri_layer_kind peri_kind_lstm_cell = {
     .name = "LSTMCell",
     .inputs = 1,
-    .further = {{"h"}, {"c"}},
+    .further = PERI_INPUTS({"h"}, {"c"}),
     .outputs = 2,
-    .sizes = {{"input_size"}, {"hidden_size"}},
-    .options = {BIAS_OPTION},
+    .sizes = PERI_SIZES({"input_size"}, {"hidden_size"}),
+    .options = PERI_OPTIONS(BIAS_OPTION),
     .parameters = PARAMETERS(cell_, lstm),
     .forward = forward_cell_lstm,
     .sample = "{{2, 3}, {T(2, 2), T(2, 3), T(2, 3)}}, {{2, 1, {bias = false}}, {T(2), T(1), T(1)}}",
@@ -485,9 +483,9 @@ const peri_layer_kind peri_kind_lstm_cell = {
 const peri_layer_kind peri_kind_gru_cell = {
     .name = "GRUCell",
     .inputs = 1,
-    .further = {{"h"}},
-    .sizes = {{"input_size"}, {"hidden_size"}},
-    .options = {BIAS_OPTION},
+    .further = PERI_INPUTS({"h"}),
+    .sizes = PERI_SIZES({"input_size"}, {"hidden_size"}),
+    .options = PERI_OPTIONS(BIAS_OPTION),
     .parameters = PARAMETERS(cell_, gru),
     .forward = forward_cell_gru,
     .sample = "{{2, 3}, {T(2, 2), T(2, 3)}}, {{2, 1, {bias = false}}, {T(2), T(1)}}",

@@ -51,8 +51,7 @@ static peri_status grad_tuned(peri_backward *B) {
   double numbers[PERI_TUNED_NUMBERS];
   peri_tensor *x = B->args[0].tensor, *g = B->grad_outputs[0];
   read_numbers(B->op, B->args, g->layout.dtype, numbers);
-  peri_loops l = {.tuned2 = B->context->kernels->elementwise->tuned_derivative[B->op->id][g->layout.dtype],
-                  .numbers = numbers};
+  peri_loops l = {.tuned2 = B->context->kernels->derivatives->tuned[B->op->id][g->layout.dtype], .numbers = numbers};
   peri_answer(B, 0,
               B->create_graph ? peri_step_mul(B, peri_of(g), peri_tuned_derivative(B, B->op->id, peri_of(x), numbers))
                               : peri_fused_gradient(B, &l, g, x, NULL));
@@ -74,8 +73,8 @@ static peri_status grad_tuned(peri_backward *B) {
       .params = {{"x", PERI_KIND_TENSOR}, params_},                                                                    \
       .infer = infer_tuned,                                                                                            \
       .run = run_tuned,                                                                                                \
-      .run_lanes = run_tuned,                                                                                          \
-      .grad = grad_tuned,                                                                                              \
+      .run_lanes = PERI_FULL(run_tuned),                                                                               \
+      .grad = PERI_FULL(grad_tuned),                                                                                   \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
       .sample = "{T(3, 4)}, {T()}, {T(0)}, {T(5), 0.5}",                                                               \
@@ -104,8 +103,8 @@ const peri_op peri_op_gelu = {
                {"approximate", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "none tanh"}},
     .infer = peri_infer_floats,
     .run = run_gelu,
-    .run_lanes = run_gelu,
-    .grad = grad_gelu,
+    .run_lanes = PERI_FULL(run_gelu),
+    .grad = PERI_FULL(grad_gelu),
     .low = -3,
     .high = 3,
     .sample = "{T(3, 4)}, {T()}, {T(0)}, {T(5), {approximate = 'tanh'}}",
@@ -184,7 +183,7 @@ const peri_op peri_op_prelu = {
     .params = {{"x", PERI_KIND_TENSOR}, {"weight", PERI_KIND_TENSOR}},
     .infer = infer_prelu,
     .run = run_prelu,
-    .grad = grad_prelu,
+    .grad = PERI_FULL(grad_prelu),
     .low = -3,
     .high = 3,
     .sample = "{T(2, 3, 2), T(3)}, {T(3, 4), T()}, {T(4), T(1)}, {T(4), T(4)}",
@@ -263,7 +262,7 @@ const peri_op peri_op_glu = {
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}},
     .infer = infer_glu,
     .run = run_glu,
-    .grad = grad_glu,
+    .grad = PERI_FULL(grad_glu),
     .low = -3,
     .high = 3,
     .sample = "{T(3, 4)}, {T(4, 3), 1}, {T(2, 6, 2), 2}, {T(0, 2)}",

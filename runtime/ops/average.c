@@ -145,7 +145,7 @@ static const peri_op spread_row = {
                AVERAGE_OPTIONS},
     .infer = infer_spread,
     .run = run_spread,
-    .grad = grad_spread,
+    .grad = PERI_FULL(grad_spread),
     .doc = "avg_pool_spread(y, sizes, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) -> "
            "tensor\n"
            "Each y, divided as its window's sum is, added to the window's elements: the gradient of avg_pool2d.",
@@ -211,7 +211,7 @@ static const peri_op spread_parts_row = {
     .params = {{"y", PERI_KIND_TENSOR}, {"sizes", PERI_KIND_SHAPE}},
     .infer = infer_spread,
     .run = run_spread_parts,
-    .grad = grad_spread_parts,
+    .grad = PERI_FULL(grad_spread_parts),
     .doc = "adaptive_avg_pool_spread(y, sizes) -> tensor\n"
            "Each y, divided by the count of its part's elements, added to them: the gradient of adaptive_avg_pool2d.",
 };
@@ -230,7 +230,7 @@ const peri_op peri_op_avg_pool2d = {
     .params = {PERI_POOL_PARAMS(2), AVERAGE_OPTIONS},
     .infer = infer_average,
     .run = run_average,
-    .grad = grad_average,
+    .grad = PERI_FULL(grad_average),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3, 4, 6), 2}, {T(3, 5, 4), {3, 2}, 2, 1}, {T(1, 2, 7, 7), 3, {2, 1}, {1, 0}, true, false}, "
@@ -246,7 +246,7 @@ const peri_op peri_op_avg_pool1d = {
     .params = {PERI_POOL_PARAMS(1), AVERAGE_OPTIONS},
     .infer = infer_average,
     .run = run_average,
-    .grad = grad_average,
+    .grad = PERI_FULL(grad_average),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3, 6), 2}, {T(3, 7), 3, 2, 1}, {T(1, 2, 8), 3, {2}, 1, true, false}",
@@ -262,7 +262,7 @@ const peri_op peri_op_adaptive_avg_pool2d = {
     .params = {{"x", PERI_KIND_TENSOR}, {"output_size", PERI_KIND_SHAPE, .count = 2}},
     .infer = infer_parts,
     .run = run_parts,
-    .grad = grad_parts,
+    .grad = PERI_FULL(grad_parts),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3, 5, 7), {2, 3}}, {T(3, 4, 6), 1}, {T(1, 2, 3, 4), {5, 2}}",
@@ -279,7 +279,7 @@ const peri_op peri_op_adaptive_avg_pool1d = {
     .params = {{"x", PERI_KIND_TENSOR}, {"output_size", PERI_KIND_SHAPE, .count = 1}},
     .infer = infer_parts,
     .run = run_parts,
-    .grad = grad_parts,
+    .grad = PERI_FULL(grad_parts),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3, 7), 3}, {T(3, 5), {1}}, {T(1, 2, 3), 5}",

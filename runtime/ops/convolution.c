@@ -124,7 +124,7 @@ static const peri_op convolve = {.name = "convolve",
                                  .params = {CORE_PARAMS("x", "weight")},
                                  .infer = infer_convolve,
                                  .run = run_convolve,
-                                 .grad = grad_convolve,
+                                 .grad = PERI_FULL(grad_convolve),
                                  .doc = "convolve(x, weight, ...)"};
 
 static peri_status infer_convolve_input(peri_call *call) {
@@ -158,7 +158,7 @@ static const peri_op convolve_input = {.name = "convolve_input",
                                        .params = {CORE_PARAMS("gy", "weight")},
                                        .infer = infer_convolve_input,
                                        .run = run_convolve_input,
-                                       .grad = grad_convolve_input,
+                                       .grad = PERI_FULL(grad_convolve_input),
                                        .doc = "convolve_input(gy, weight, ...)"};
 
 /* The convolution from x and gy: the weights are the result. */
@@ -204,7 +204,7 @@ static const peri_op convolve_weight = {.name = "convolve_weight",
                                         .params = {CORE_PARAMS("x", "gy")},
                                         .infer = infer_convolve_weight,
                                         .run = run_convolve_weight,
-                                        .grad = grad_convolve_weight,
+                                        .grad = PERI_FULL(grad_convolve_weight),
                                         .doc = "convolve_weight(x, gy, ...)"};
 
 /* ---- reading options ---- */
@@ -400,7 +400,7 @@ static peri_status grad_conv(peri_backward *B) {
              PAIR("dilation"),                                                                                         \
              GROUPS,                                                                                                   \
              {"activation", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = PERI_ACTIVATIONS}},          \
-  .infer = infer_conv, .run = run_conv, .grad = grad_conv, .low = -1, .high = 1
+  .infer = infer_conv, .run = run_conv, .grad = PERI_FULL(grad_conv), .low = -1, .high = 1
 
 const peri_op peri_op_conv1d = {
     .name = "conv1d",
@@ -504,7 +504,7 @@ const peri_op peri_op_conv_transpose2d = {
     .params = {TENSORS, PAIR("stride"), PAIR("padding"), PAIR("output_padding"), PAIR("dilation"), GROUPS},
     .infer = infer_conv_transpose,
     .run = run_conv_transpose,
-    .grad = grad_conv_transpose,
+    .grad = PERI_FULL(grad_conv_transpose),
     .low = -1,
     .high = 1,
     .sample =

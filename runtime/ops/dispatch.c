@@ -110,7 +110,7 @@ static peri_status check_foreign(peri_call *call, int param) {
 static peri_status check_gradient(peri_call *call) {
   const peri_op *op = call->op;
   bool floats = false;
-  if (op->grad != NULL || op->compose != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
+  if (op->grad || op->compose != NULL || (op->flags & PERI_OP_NO_GRADIENT)) return PERI_OK;
   for (int i = 0; i < call->output_count; i++) floats |= peri_is_float(call->outputs[i].layout.dtype);
   if (!floats) return PERI_OK;
   return peri_call_fail(call, PERI_ERR_STATE,
@@ -220,7 +220,7 @@ static peri_status run_steps(peri_call *call, peri_tensor **results) {
   bool composing = context->composing, grad_mode = context->grad_mode;
   B.answers = results;
   context->composing = true;
-  if (call->op->grad != NULL) context->grad_mode = false; /* recorded as one */
+  if (call->op->grad) context->grad_mode = false; /* recorded as one */
   peri_formula_begin(&B, &formula);
   peri_status status = call->op->compose(&B);
   peri_status steps = peri_formula_end(&B);
@@ -289,15 +289,15 @@ static peri_status run_call(peri_call *call) {
   int foreign;
   bool tracked = any_tracked(call, &foreign);
   const peri_stream stream = *call->stream;
-  call->recording = tracked && call->context->grad_mode && op->grad != NULL && !writes;
+  call->recording = PERI_TRAINS && tracked && call->context->grad_mode && op->grad && !writes;
   if (foreign >= 0) PERI_TRY(check_foreign(call, foreign));
-  bool watched = call->context->detect_anomaly && !call->context->composing && peri_anomaly_free(call);
+  bool watched = PERI_TRAINS && call->context->detect_anomaly && !call->context->composing && peri_anomaly_free(call);
   if (peri_cancelled(call->context)) return peri_check_cancel(call->context); /* a loop of small ones stops too */
   if (writes) PERI_TRY(check_target(call, tracked));
   PERI_TRY(op->infer(call));
   if (call->in_place) PERI_TRY(check_in_place_result(call));
   if (tracked && !call->recording && call->context->grad_mode && !writes) PERI_TRY(check_gradient(call));
-  peri_recorder *recorder = call->context->recorder;
+  peri_recorder *recorder = PERI_TRAINS ? call->context->recorder : NULL;
   int64_t note[PERI_MAX_NOTES];
   if (recorder != NULL && op->compose != NULL) recorder->check(recorder, call);
   if (recorder != NULL) memcpy(note, call->note, sizeof note);
@@ -305,7 +305,7 @@ static peri_status run_call(peri_call *call) {
   if (status == PERI_OK && op->run != NULL) status = writes ? run_in_place(call) : op->run(call);
   if (status == PERI_OK && op->compose != NULL) status = run_composed(call);
   if (status == PERI_OK && watched) status = peri_anomaly_check_results(call);
-  if (status == PERI_OK && call->recording) status = peri_node_record(call);
+  if (PERI_TRAINS && status == PERI_OK && call->recording) status = peri_node_record(call);
   if (status == PERI_OK && op->commit != NULL) op->commit(call);
   if (recorder != NULL) tell_recorder(call, status, &stream, note);
   peri_free(call->context, call->workspace, call->workspace == NULL ? 0 : call->workspace_bytes);

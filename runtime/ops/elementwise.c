@@ -205,7 +205,7 @@ peri_value peri_fused_gradient(peri_backward *B, peri_loops *l, peri_tensor *g, 
 }
 
 peri_value peri_unary_gradient(peri_backward *B, int id, peri_value g, peri_value x, peri_value y) {
-  peri_loops l = {.three = B->context->kernels->elementwise->derivative[id][g.tensor->layout.dtype]};
+  peri_loops l = {.three = B->context->kernels->derivatives->unary[id][g.tensor->layout.dtype]};
   if (B->create_graph || l.three == NULL) return peri_step_mul(B, g, peri_unary_derivative(B, id, x, y));
   return peri_fused_gradient(B, &l, g.tensor, x.tensor, y.tensor);
 }
@@ -411,15 +411,15 @@ static peri_status grad_binary(peri_backward *B) {
 #define UNARY(name_, kinds, cost, value, saves_, derivative, low_, high_, doc_)                                        \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .metamethod = PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL,                                             \
+      .metamethod = PERI_FULL(PERI_UNARY_##name_ == PERI_UNARY_neg ? "__unm" : NULL),                                  \
       .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | FLAGS_##saves_ | PERI_SERVES(doc_),            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"x", PERI_KIND_TENSOR}},                                                                             \
       .infer = infer_unary,                                                                                            \
       .run = run_unary,                                                                                                \
-      .run_lanes = run_unary,                                                                                          \
-      .grad = GRAD_##saves_(grad_unary),                                                                               \
+      .run_lanes = PERI_FULL(run_unary),                                                                               \
+      .grad = PERI_FULL(GRAD_##saves_(grad_unary)),                                                                    \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
       .sample = "{T(3, 4)}, {T()}, {T(0)}",                                                                            \
@@ -438,15 +438,15 @@ static peri_status grad_binary(peri_backward *B) {
 #define BINARY(name_, metamethod_, kinds, cost, value, saves_, da, db, low_, high_, doc_)                              \
   const peri_op peri_op_##name_ = {                                                                                    \
       .name = #name_,                                                                                                  \
-      .metamethod = metamethod_,                                                                                       \
+      .metamethod = PERI_FULL(metamethod_),                                                                            \
       .flags = PERI_OP_IN_PLACE | PERI_OP_ELEMENTWISE | PERI_OP_JOINS | FLAGS_##saves_ | PERI_SERVES(doc_),            \
       .saves = SAVES_##saves_,                                                                                         \
       .outputs = 1,                                                                                                    \
       .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},                                                  \
       .infer = infer_binary,                                                                                           \
       .run = run_binary,                                                                                               \
-      .run_lanes = run_binary,                                                                                         \
-      .grad = GRAD_##saves_(grad_binary),                                                                              \
+      .run_lanes = PERI_FULL(run_binary),                                                                              \
+      .grad = PERI_FULL(GRAD_##saves_(grad_binary)),                                                                   \
       .low = low_,                                                                                                     \
       .high = high_,                                                                                                   \
       .sample = SAMPLE_##kinds,                                                                                        \
@@ -464,7 +464,7 @@ const peri_op peri_op_remainder = {
     .params = {{"a", PERI_KIND_OPERAND}, {"b", PERI_KIND_OPERAND}},
     .infer = infer_binary,
     .run = run_binary,
-    .grad = grad_binary,
+    .grad = PERI_FULL(grad_binary),
     .low = 0.5,
     .high = 3,
     .sample = SAMPLE_FI,

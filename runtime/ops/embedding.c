@@ -36,11 +36,10 @@ static peri_status infer_embedding(peri_call *call) {
                         value == 0 ? "; they count from 1" : "");
 }
 
-/* The rows of all indices, n x size; and a mask, n x 1, of those that are padding, where there may be some. */
-static peri_value rows_of(peri_backward *B, peri_value *padded) {
-  int64_t n = B->args[INDEX].tensor->layout.numel, column[2] = {n, 1};
+/* The rows of all indices, n x size. */
+static peri_value rows_of(peri_backward *B) {
+  int64_t n = B->args[INDEX].tensor->layout.numel;
   peri_value index = peri_step_reshape(B, peri_of(B->args[INDEX].tensor), 1, &n);
-  *padded = peri_constant(0);
   if (B->formula->status != PERI_OK) return index;
   peri_call call;
   peri_value weight = peri_of(B->args[WEIGHT].tensor);
@@ -48,19 +47,23 @@ static peri_value rows_of(peri_backward *B, peri_value *padded) {
   call.args[1].given = call.args[2].given = true;
   call.args[1].integer = 0;
   call.args[2].tensor = index.tensor;
-  peri_value y = peri_step_run(B, &call);
-  if (!B->args[PADDING].given) return y;
-  *padded = peri_step_eq(B, index, peri_constant((double)B->args[PADDING].integer));
-  *padded = peri_step_reshape(B, *padded, 2, column);
-  return y;
+  return peri_step_run(B, &call);
+}
+
+/* A mask, n x 1, of those that are padding, where there may be some. */
+static peri_value padding_of(peri_backward *B) {
+  int64_t column[2] = {B->args[INDEX].tensor->layout.numel, 1};
+  if (!B->args[PADDING].given) return peri_constant(0);
+  peri_value index = peri_step_reshape(B, peri_of(B->args[INDEX].tensor), 2, column);
+  return peri_step_eq(B, index, peri_constant((double)B->args[PADDING].integer));
 }
 
 static peri_status compose_embedding(peri_backward *B) {
   const peri_layout *index = &B->args[INDEX].tensor->layout;
   int64_t shape[PERI_MAX_DIMS];
-  peri_value padded, y = rows_of(B, &padded);
+  peri_value y = rows_of(B), padded = PERI_TRAINS && B->context->grad_mode ? padding_of(B) : peri_constant(0);
   if (B->formula->status != PERI_OK) return PERI_OK;
-  if (padded.tensor != NULL) { /* no gradient goes there */
+  if (PERI_TRAINS && padded.tensor != NULL) { /* no gradient goes there */
     peri_tensor *constant = NULL;
     peri_status status = peri_tensor_detach(y.tensor, &constant);
     y = peri_step_where(B, padded, peri_formula_own(B, status, constant), y);
@@ -159,7 +162,7 @@ static peri_value add_by_bag(peri_backward *B, peri_value x, peri_value bag, int
 /* The same where offsets say where bags begin. */
 static peri_status compose_bags(peri_backward *B) {
   const int64_t n = B->args[INDEX].tensor->layout.numel, size = B->args[WEIGHT].tensor->layout.shape[1];
-  peri_value padded, y = rows_of(B, &padded), bag = bags_of(B);
+  peri_value y = rows_of(B), padded = padding_of(B), bag = bags_of(B);
   if (padded.tensor != NULL) y = peri_apply(B, &peri_op_masked_fill, 3, (peri_value[]){y, padded, peri_constant(0)});
   y = add_by_bag(B, y, bag, size);
   if (B->args[MODE].integer == 1 && B->formula->status == PERI_OK) {
@@ -185,7 +188,7 @@ static peri_status compose_bag(peri_backward *B) {
   if (B->args[OFFSETS].tensor != NULL) return compose_bags(B);
   const peri_layout *index = &B->args[INDEX].tensor->layout, *weight = &B->args[WEIGHT].tensor->layout;
   const int64_t bags[3] = {index->shape[0], index->shape[1], weight->shape[1]}, along = 1;
-  peri_value padded, y = rows_of(B, &padded);
+  peri_value y = rows_of(B), padded = padding_of(B);
   if (padded.tensor != NULL) y = peri_apply(B, &peri_op_masked_fill, 3, (peri_value[]){y, padded, peri_constant(0)});
   y = peri_step_sum(B, peri_step_reshape(B, y, 3, bags), 1, &along, false);
   if (B->args[MODE].integer == 1) {

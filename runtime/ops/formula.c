@@ -141,7 +141,7 @@ static bool fold(const peri_op *op, double a, double b, double *value) {
 static peri_value apply_two(peri_backward *B, const peri_op *op, peri_value a, peri_value b) {
   double value;
   if (B->formula->status != PERI_OK) return peri_constant(0);
-  if (a.tensor == NULL && b.tensor == NULL) {
+  if (PERI_TRAINS && a.tensor == NULL && b.tensor == NULL) {
     if (fold(op, a.number, b.number, &value)) return peri_constant(value);
     a = as_tensor(B, a.number);
   }

@@ -48,15 +48,15 @@ typedef struct peri_param {
   peri_kind kind;
   bool optional;       /* may be left out */
   bool named;          /* only in the trailing table of options */
+  bool shape_only;     /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
+  bool bools;          /* TENSOR: of bools beside others, which infer does not read */
   double otherwise;    /* the default of a number, integer, index, bool, dtype or choice left out */
   const char *choices; /* "none sum mean" */
-  int count; /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
-                many, 0: any */
-  bool shape_only; /* TENSOR: nothing but its shape and dtype is read, and no gradient goes there */
-  bool bools;      /* TENSOR: of bools beside others, which infer does not read */
-  bool reads;      /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
-  bool spread;     /* TENSORS: or one after the other, without a table */
-  bool masks;      /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
+  int count;   /* SHAPE: exactly so many sizes, or one number that stands for all of them; or PERI_LISTED; NUMBERS: so
+                  many, 0: any */
+  bool reads;  /* TENSOR, OPERAND: infer reads values also of floats, which a replay looks at again */
+  bool spread; /* TENSORS: or one after the other, without a table */
+  bool masks;  /* TENSORS: scripts may give a bool tensor, for the coordinates of what is true in it */
 } peri_param;
 
 /* One argument. A union would save bytes and cost clarity. */
@@ -187,8 +187,8 @@ enum {
 
 typedef struct peri_op {
   const char *name;
-  const char *metamethod; /* "__add", or NULL */
-  const char *also;       /* further names, "swapaxes swapdims", or NULL */
+  PERI_FULL_COLUMN(metamethod, const char *metamethod); /* "__add", or NULL */
+  PERI_FULL_TEXT(also);                                 /* further names, "swapaxes swapdims", or NULL */
   unsigned flags;
   unsigned saves;
   int outputs;
@@ -204,35 +204,37 @@ typedef struct peri_op {
   peri_status (*compose)(peri_backward *B);
   /* As run, but each element is 0 + what run gives, which no zero of is negative: for plans, which need not add what a
    * gradient of zeros is to get. NULL for most. */
-  peri_status (*run_onto_zeros)(peri_call *call);
+  PERI_FULL_COLUMN(run_onto_zeros, peri_status (*run_onto_zeros)(peri_call *call));
   /* Whether a call, whose outputs are there, can be made ready, and that done: run of what is ready gives the bits that
    * run (onto_zeros: run_onto_zeros) does. The same for what grad makes at once, into the one tensor that it asks for
    * (peri_formula_new). NULL: it cannot; that costs time alone. */
-  bool (*ready)(const peri_call *call, bool onto_zeros, peri_ready *ready);
-  bool (*grad_ready)(const peri_backward *B, peri_tensor *answer, peri_ready *ready);
+  PERI_FULL_COLUMN(ready, bool (*ready)(const peri_call *call, bool onto_zeros, peri_ready *ready));
+  PERI_FULL_COLUMN(grad_ready, bool (*grad_ready)(const peri_backward *B, peri_tensor *answer, peri_ready *ready));
   /* What the row writes to arguments beside its results, with the workspace as run left it: called last, when nothing
    * can fail any more, and raises the versions itself. NULL for most. */
   void (*commit)(peri_call *call);
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
-  peri_status (*grad)(peri_backward *B);
+  PERI_FULL_COLUMN(grad, peri_status (*grad)(peri_backward *B));
   /* Of PERI_LANES networks side by side (plan/lanes.h): run, on tensors with a dimension of so many behind the others,
    * which gives each lane the bits that it has alone, with what commit does; NULL: nobody has said how. An elementwise
    * row's is its run.
    * A random row takes from the streams of all lanes, of which call->stream is the first.
    * lanes_fit: whether it can do a call of single networks; NULL: always. And what the row's gradient gives at once
    * (peri_formula_new), into tensors that are there. */
-  peri_status (*run_lanes)(peri_call *call);
-  bool (*lanes_fit)(const peri_call *call);
-  peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers);
+  PERI_FULL_COLUMN(run_lanes, peri_status (*run_lanes)(peri_call *call));
+  PERI_FULL_COLUMN(lanes_fit, bool (*lanes_fit)(const peri_call *call));
+  PERI_FULL_COLUMN(grad_lanes, peri_status (*grad_lanes)(const peri_backward *B, peri_tensor *const *answers));
   /* Of an argument that infer reads: whether infer, and what follows from it, is the same whatever elements of x it
    * holds, x being contiguous. NULL: nobody has said. */
-  bool (*reads_alike)(const peri_call *call, int arg, const peri_tensor *x);
+  PERI_FULL_COLUMN(reads_alike, bool (*reads_alike)(const peri_call *call, int arg, const peri_tensor *x));
   /* Called with its first argument alone it is this internal row, whose matrix scripts get as the list of its rows. */
-  const struct peri_op *alone;
-  double low, high;   /* tensors of this interval test the gradient */
-  const char *sample; /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
-  const char *doc;    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
-  int id;             /* of an elementwise row: which function of its table of loops it is */
+  PERI_FULL_COLUMN(alone, const struct peri_op *alone);
+  /* tensors of this interval test the gradient */
+  PERI_FULL_COLUMN(low, double low);
+  PERI_FULL_COLUMN(high, double high);
+  PERI_FULL_TEXT(sample); /* Lua: a list of argument lists that tests call the row with, for instance "{T(3, 4), 1}" */
+  PERI_FULL_TEXT(doc);    /* first line: "name(parameters) -> result"; then what it does, shapes, errors, source */
+  int id;                 /* of an elementwise row: which function of its table of loops it is */
 } peri_op;
 
 /* Every row, by file; each list ends with NULL, and the list of lists where rows is NULL. */

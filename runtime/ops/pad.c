@@ -172,7 +172,7 @@ const peri_op peri_op_pad = {
                {"value", PERI_KIND_NUMBER, .optional = true}},
     .infer = infer_pad,
     .run = run_pad,
-    .grad = grad_pad,
+    .grad = PERI_FULL(grad_pad),
     .low = -1,
     .high = 1,
     .sample = "{T(3, 4), {1, 2}}, {T(2, 3, 4), {1, 0, 2, 1}, 'constant', 1}, {T(2, 3, 4), {2, 3, 1, 2}, 'reflect'}, "
@@ -229,7 +229,7 @@ static const peri_op back_row = {
                {"shape", PERI_KIND_SHAPE}},
     .infer = infer_back,
     .run = run_back,
-    .grad = grad_back,
+    .grad = PERI_FULL(grad_back),
     .doc =
         "pad_backward(gy, sizes, mode, shape) -> tensor\n"
         "The gradient of pad in a mode that repeats elements of x, of that shape: each gy added where its element was.",

@@ -217,7 +217,7 @@ static const peri_op scatter_row = {
     .params = {{"y", PERI_KIND_TENSOR}, {"place", PERI_KIND_TENSOR}, {"sizes", PERI_KIND_SHAPE}, PLACED_PARAMS},
     .infer = infer_scatter,
     .run = run_scatter,
-    .grad = grad_scatter,
+    .grad = PERI_FULL(grad_scatter),
     .doc = "max_pool_scatter(y, place, sizes, kernel_size, stride, padding, dilation) -> tensor\n"
            "Zeros with each y added where its window's largest element stood: the gradient of max_pool2d.",
 };
@@ -252,7 +252,7 @@ static const peri_op gather_row = {
     .params = {{"x", PERI_KIND_TENSOR}, {"place", PERI_KIND_TENSOR}, PLACED_PARAMS},
     .infer = infer_gather,
     .run = run_gather,
-    .grad = grad_gather,
+    .grad = PERI_FULL(grad_gather),
     .doc = "max_pool_gather(x, place, kernel_size, stride, padding, dilation) -> tensor\n"
            "The elements of x where the largest of their windows stood.",
 };
@@ -278,7 +278,7 @@ const peri_op peri_op_max_pool2d = {
     .params = {MAX_PARAMS(2)},
     .infer = infer_max,
     .run = run_max,
-    .grad = grad_max,
+    .grad = PERI_FULL(grad_max),
     .low = -1,
     .high = 1,
     .sample = MAX_SAMPLE_2D,
@@ -294,7 +294,7 @@ const peri_op peri_op_max_pool2d_with_indices = {
     .params = {MAX_PARAMS(2)},
     .infer = infer_max,
     .run = run_max,
-    .grad = grad_max,
+    .grad = PERI_FULL(grad_max),
     .low = -1,
     .high = 1,
     .sample = MAX_SAMPLE_2D,
@@ -312,7 +312,7 @@ const peri_op peri_op_max_pool1d = {
     .params = {MAX_PARAMS(1)},
     .infer = infer_max,
     .run = run_max,
-    .grad = grad_max,
+    .grad = PERI_FULL(grad_max),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 3, 6), 2}, {T(3, 7), 3, 2, 1}, {T(1, 2, 9), 3, {1}, 1, 2, true}",

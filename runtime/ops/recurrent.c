@@ -260,7 +260,7 @@ const peri_op peri_op_rnn_sequence = {
                {"nonlinearity", PERI_KIND_CHOICE, .optional = true, .named = true, .choices = "tanh relu"}},
     .infer = infer_rnn,
     .run = run_sequence,
-    .grad = grad_sequence,
+    .grad = PERI_FULL(grad_sequence),
     .low = -1,
     .high = 1,
     .sample = "{T(3, 2, 2), T(2, 2), T(2), T(2, 2)}, {T(2, 3, 2), T(2, 2), {lengths = {2, 1, 2}, reverse = true}}, "
@@ -277,7 +277,7 @@ const peri_op peri_op_gru_sequence = {
     .params = {INPUTS, ORDER},
     .infer = infer_gru,
     .run = run_sequence,
-    .grad = grad_sequence,
+    .grad = PERI_FULL(grad_sequence),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 1, 6), T(6, 2), T(6), T(1, 2)}, {T(2, 3, 3), T(3, 1), {lengths = {2, 1, 2}, reverse = true}}, "
@@ -297,7 +297,7 @@ const peri_op peri_op_lstm_sequence = {
     .params = {INPUTS, {"c", PERI_KIND_TENSOR, .optional = true}, ORDER},
     .infer = infer_lstm,
     .run = run_sequence,
-    .grad = grad_sequence,
+    .grad = PERI_FULL(grad_sequence),
     .low = -1,
     .high = 1,
     .sample = "{T(2, 1, 8), T(8, 2), T(8), T(1, 2), T(1, 2)}, "

@@ -78,7 +78,7 @@ const peri_op peri_op_index_backward = {
                {"dims", PERI_KIND_DIMS}},
     .infer = infer_index_backward,
     .run = run_index_backward,
-    .grad = grad_index_backward,
+    .grad = PERI_FULL(grad_index_backward),
     .doc = "index_backward(g, index, shape, dims) -> tensor\n"
            "Zeros of a shape with g added where index, which runs over dims together, points to: the gradient of rows "
            "that read by index.",
@@ -124,7 +124,7 @@ const peri_op peri_op_index_at = {
     .params = {{"x", PERI_KIND_TENSOR}, {"index", PERI_KIND_INDICES}, {"dims", PERI_KIND_DIMS}},
     .infer = infer_index_at,
     .run = run_index_at,
-    .grad = grad_index_at,
+    .grad = PERI_FULL(grad_index_at),
     .doc = "index_at(x, index, dims) -> tensor\n"
            "What index, which runs over dims together, points to in x: the gradient of index_backward.",
 };
@@ -175,7 +175,7 @@ const peri_op peri_op_index_select = {
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM, .optional = true}, {"index", PERI_KIND_INDICES}},
     .infer = infer_index_select,
     .run = run_index_select,
-    .grad = grad_index_select,
+    .grad = PERI_FULL(grad_index_select),
     .low = -1,
     .high = 1,
     .sample = "{T(4, 3), 1, I(4, 6)}, {T(4, 3), 2, I(3, 2)}, {T(4), 1, I(4, 0)}",
@@ -298,7 +298,7 @@ const peri_op peri_op_index = {
                {"dims", PERI_KIND_DIMS, .optional = true, .named = true}},
     .infer = infer_index,
     .run = run_index,
-    .grad = grad_index,
+    .grad = PERI_FULL(grad_index),
     .low = -1,
     .high = 1,
     .sample = "{T(4, 3), {I(4, 6)}}, {T(4, 3), {I(4, 5), I(3, 5)}}, {T(2, 3, 4), {I(2, 5, 1), I(4, 2)}, {dims = {1, "
@@ -354,7 +354,7 @@ const peri_op peri_op_take = {
     .params = {{"x", PERI_KIND_TENSOR}, {"index", PERI_KIND_INDICES}},
     .infer = infer_take,
     .run = run_take,
-    .grad = grad_take,
+    .grad = PERI_FULL(grad_take),
     .low = -1,
     .high = 1,
     .sample = "{T(3, 4), I(12, 5)}, {T(3, 4), I(12, 2, 3)}, {T(6), I(6, 0)}",
@@ -409,7 +409,7 @@ const peri_op peri_op_gather = {
     .params = {{"x", PERI_KIND_TENSOR}, {"dim", PERI_KIND_DIM}, {"index", PERI_KIND_INDICES}},
     .infer = infer_gather,
     .run = run_gather,
-    .grad = grad_gather,
+    .grad = PERI_FULL(grad_gather),
     .low = -1,
     .high = 1,
     .sample = "{T(3, 4), 2, I(4, 3, 2)}, {T(3, 4), 1, I(3, 2, 4)}, {T(5), -1, I(5, 7)}, {T(3, 4), 1, I(3, 5, 2)}",
@@ -451,7 +451,7 @@ const peri_op peri_op_gather_backward = {
                {"dim", PERI_KIND_DIM}},
     .infer = infer_gather_backward,
     .run = run_gather_backward,
-    .grad = grad_gather_backward,
+    .grad = PERI_FULL(grad_gather_backward),
     .doc = "gather_backward(g, shape, index, dim) -> tensor\nThe gradient of gather, of max and min, of sort.",
 };
 
@@ -524,7 +524,7 @@ const peri_op peri_op_take_along_dim = {
     .params = {{"x", PERI_KIND_TENSOR}, {"index", PERI_KIND_INDICES}, {"dim", PERI_KIND_DIM}},
     .infer = infer_take_along_dim,
     .run = run_take_along_dim,
-    .grad = grad_take_along_dim,
+    .grad = PERI_FULL(grad_take_along_dim),
     .low = -1,
     .high = 1,
     .sample = "{T(3, 4), I(4, 3, 2), 2}, {T(3, 4), I(3, 2, 1), 1}, {T(3, 1), I(3, 2, 4), 1}",

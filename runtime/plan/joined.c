@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 
 #define GRAIN 32768 /* elements of a piece of work for the team, as of the iterator's */
-#define LINE  64
+#define LINE  64    /* bytes, and elements behind which no line of memory is shared */
 
 typedef struct seat {
   peri_status status;
@@ -80,9 +80,12 @@ static size_t lay_out(const peri_joined *joined, char *memory) {
   return from.used;
 }
 
-/* Elements of a piece. */
+/* Elements of a piece; of a few elements, where all steps together are work enough, what makes four. */
 static int64_t step_of(const peri_joined *joined) {
-  return (peri_even_step(joined->numel, GRAIN) + LINE - 1) / LINE * LINE;
+  int64_t grain = GRAIN;
+  if (joined->numel * joined->n > 2 * GRAIN)
+    grain = peri_min(GRAIN, peri_max(2 * PERI_JOINED_BLOCK, (joined->numel - 1) / 4 + 1));
+  return (peri_even_step(joined->numel, grain) + LINE - 1) / LINE * LINE;
 }
 
 static int64_t pieces_of(const peri_joined *joined) { return (joined->numel - 1) / step_of(joined) + 1; }
@@ -166,12 +169,28 @@ static void run_block(const job *j, seat *s, int64_t at, int64_t n) {
   }
 }
 
+/* The tensors' next block comes into the second cache while this one is computed: each is a short stretch, behind which
+ * a processor foresees little by itself. */
+static void fetch_block(const peri_joined *joined, int64_t at, int64_t n) {
+  for (int k = 0; k < joined->operands_n; k++) {
+    const peri_joined_operand *operand = &joined->operands[k];
+    const peri_tensor *whole = &operand->shell->tensor;
+    const int64_t size = (int64_t)peri_dtype_size(whole->layout.dtype);
+    if (operand->slot >= 0 || operand->uniform) continue;
+    const char *from = whole->data + at * size;
+    for (int64_t i = 0; i < n * size; i += LINE) __builtin_prefetch(from + i, 0, 2);
+  }
+}
+
 static void run_piece(void *arg, int64_t piece) {
   const job *j = arg;
   seat *s = seat_at(j->joined, peri_worker());
   const int64_t end = peri_min((piece + 1) * j->step, j->joined->numel);
-  for (int64_t at = piece * j->step; at < end; at += PERI_JOINED_BLOCK)
+  for (int64_t at = piece * j->step; at < end; at += PERI_JOINED_BLOCK) {
+    const int64_t next = at + PERI_JOINED_BLOCK;
+    if (next < end) fetch_block(j->joined, next, peri_min(PERI_JOINED_BLOCK, end - next));
     run_block(j, s, at, peri_min(PERI_JOINED_BLOCK, end - at));
+  }
 }
 
 /* As each of them does by itself. */

@@ -2,6 +2,7 @@
 #include "plan/parts.h"
 
 #include "ops/node.h"
+#include "ops/rows.h"
 
 static peri_plan *plan_of(peri_recorder *r) { return (peri_plan *)r; }
 
@@ -145,7 +146,7 @@ static void copy_elements(peri_recorder *r, peri_tensor *target, peri_tensor *so
   if (buffer != NULL) buffer->written = true;
 }
 
-/* A row that has made its output itself, of the elements of its argument: into a buffer, by a copy. */
+/* A row whose output has the elements of its argument, into a buffer, by a copy. */
 static void record_copy(peri_plan *plan, const peri_call *call) {
   peri_tensor *y = call->outputs[0].tensor;
   peri_action *action = add_action(plan, PERI_ACTION_COPY, call->op->name);
@@ -162,7 +163,7 @@ static void record_call(peri_recorder *r, const peri_call *call, const peri_stre
   record_stream(plan, call, before);
   if (call->op->flags & PERI_OP_LATE) peri_refuse_recorder(r, "what %s gives has a shape by values", call->op->name);
   if (peri_plan_is_refused(plan) || goes_again(plan) || (!writes(call) && gives_views(plan, call))) return;
-  if ((call->op->flags & PERI_OP_ALLOCATES) && !writes(call)) {
+  if (call->op == &peri_op_clone || ((call->op->flags & PERI_OP_ALLOCATES) && !writes(call))) {
     record_copy(plan, call);
     return;
   }

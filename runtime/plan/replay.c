@@ -122,16 +122,33 @@ static peri_status run_gradient(const peri_action *action) {
   return status;
 }
 
-static peri_status run_set(const peri_action *action) {
+#define FEW 8192 /* elements that are added without an iterator */
+
+static void add_row(void *arg, int64_t n, char *const *p, const ptrdiff_t *s) {
+  (*(const peri_loop2 *)arg)(n, p[0], s[0], p[1], s[1], p[2], s[2]);
+}
+
+/* Whole or not at all, as a write in place is. */
+static peri_status run_set(peri_context *context, const peri_action *action) {
   peri_tensor *g = &action->target->tensor;
   g->storage->version += 2;
   if (action->direct && !action->aside) return PERI_OK;
   const peri_tensor *x = &action->source->tensor;
   const ptrdiff_t size = (ptrdiff_t)peri_dtype_size(g->layout.dtype);
   const double zero = 0;
-  peri_loop2 add = peri_tensor_context(g)->kernels->elementwise->binary[PERI_BINARY_add][g->layout.dtype];
-  add(g->layout.numel, g->data, size, (const char *)&zero, 0, x->data, size);
-  return PERI_OK;
+  const bool shielded = context->shielded;
+  peri_loop2 add = context->kernels->elementwise->binary[PERI_BINARY_add][g->layout.dtype];
+  if (g->layout.numel <= FEW) {
+    add(g->layout.numel, g->data, size, (const char *)&zero, 0, x->data, size);
+    return PERI_OK;
+  }
+  peri_iterator it;
+  peri_iterator_open(&it, g->layout.ndim, g->layout.shape, 3, (const peri_view *[]){&g->view, NULL, &x->view});
+  peri_iterator_scalar(&it, 1, &zero);
+  context->shielded = true;
+  peri_status status = peri_iterate(context, &it, add_row, &add);
+  context->shielded = shielded;
+  return status;
 }
 
 /* Whether what was to be added stands in the gradient already. */
@@ -179,7 +196,7 @@ static peri_status run_other(peri_plan *plan, const peri_action *action) {
     if (action->counts) action->tensors[0]->storage->version++;
     return action->part(action->note, action->tensors);
   case PERI_ACTION_SET:
-    return run_set(action);
+    return run_set(plan->context, action);
   case PERI_ACTION_ACT:
     return action->act.run(action->act.object);
   case PERI_ACTION_JOINED:

@@ -3,8 +3,6 @@
 
 #include "ops/rows.h"
 
-#define FEW 8192 /* numbers; more are added by the team */
-
 static bool is_plain(const peri_tensor *x, const peri_tensor *like) {
   return x != NULL && x->contiguous && x->layout.dtype == like->layout.dtype &&
          peri_same_shape(&x->layout, &like->layout);
@@ -55,7 +53,7 @@ void peri_plan_join_zeros(peri_plan *plan) {
     const peri_tensor *leaf = action->kind == PERI_ACTION_ACT ? action->act.zeroed : NULL;
     peri_action *addition = leaf == NULL ? NULL : first_addition(plan, leaf, i);
     peri_action *maker = addition == NULL ? NULL : maker_of(plan, addition, i);
-    if (maker != NULL || (addition != NULL && leaf->layout.numel <= FEW)) {
+    if (addition != NULL) {
       addition->kind = PERI_ACTION_SET;
       addition->target = shell_at(addition->call->args[0].tensor);
       addition->source = shell_at(addition->call->args[1].tensor);

@@ -155,7 +155,8 @@ static peri_status run(peri_context *context, const peri_sequence *s, const peri
   j.room = (char *)memory + packed;
   peri_status status = peri_pack_columns(context, &weight, memory);
   if (status == PERI_OK)
-    status = peri_parallel(context, (s->batch + ROWS - 1) / ROWS, g != NULL ? slope_piece : run_piece, &j);
+    status =
+        peri_parallel(context, (s->batch + ROWS - 1) / ROWS, PERI_TRAINS && g != NULL ? slope_piece : run_piece, &j);
   peri_free(context, memory, bytes);
   return status == PERI_OK ? peri_check_cancel(context) : status;
 }

@@ -4,15 +4,20 @@
 #include "kernels/kernels.h"
 #include "product/vectors.h"
 
-#if defined(__AVX512F__) || defined(__ARM_NEON)
-#define MR 12 /* 24 sums, two vectors of B and one of A: all of 32 registers are used */
-#define EACH_ROWS(something)                                                                                           \
-  SOME_ROWS(something) something(7) something(8) something(9) something(10) something(11) something(12)
+#define SOME_ROWS(something) something(1) something(2) something(3) something(4)
+#define MORE_ROWS(something) SOME_ROWS(something) something(5) something(6)
+#define ALL_ROWS(something)                                                                                            \
+  MORE_ROWS(something) something(7) something(8) something(9) something(10) something(11) something(12)
+#ifdef PERI_SCORES
+#define MR        4 /* a third of the code at nearly the speed */
+#define EACH_ROWS SOME_ROWS
+#elif defined(__AVX512F__) || defined(__ARM_NEON)
+#define MR        12 /* 24 sums, two vectors of B and one of A: all of 32 registers are used */
+#define EACH_ROWS ALL_ROWS
 #else
-#define MR                   6 /* of 16 registers */
-#define EACH_ROWS(something) SOME_ROWS(something)
+#define MR        6 /* of 16 registers */
+#define EACH_ROWS MORE_ROWS
 #endif
-#define SOME_ROWS(something) something(1) something(2) something(3) something(4) something(5) something(6)
 
 #define LANES_2(f, side) f(0, side), f(1, side)
 #define LANES_4(f, side) LANES_2(f, side), f(2, side), f(3, side)
@@ -141,11 +146,17 @@ EACH_ROWS(NARROW)
 
 #define ROWS_F32(rows) {rows_##rows##_1_f32, rows_##rows##_2_f32},
 #define ROWS_F64(rows) {rows_##rows##_1_f64, rows_##rows##_2_f64},
+#ifdef PERI_SCORES
+#define WHOLE(packed, type)                                                                                            \
+  { rows_4_1_##type, rows_4_2_##type }
+#else
+#define WHOLE(packed, type)                                                                                            \
+  { packed##_1_##type, packed##_2_##type }
+#endif
 #define TABLE(type, lane, each_rows, each_narrow)                                                                      \
   {                                                                                                                    \
     .rows = MR, .columns = 2 * PERI_VECTOR / (int)sizeof(lane),                                                        \
-    .whole = {[PERI_A_ROWS] = {packed_rows_1_##type, packed_rows_2_##type},                                            \
-              [PERI_A_STEPS] = {packed_steps_1_##type, packed_steps_2_##type}},                                        \
+    .whole = {[PERI_A_ROWS] = WHOLE(packed_rows, type), [PERI_A_STEPS] = WHOLE(packed_steps, type)},                   \
     .some = {EACH_ROWS(each_rows)}, NARROW_TILES(each_narrow).row_along = row_along_##type,                            \
     .row_across = row_across_##type, .blocks = blocks_##type, .add_rows = add_rows_##type, .turn = turn_##type,        \
     .copy = copy_##type, .copy_rows = copy_rows_##type, .collect = collect_##type, .patches = patches_##type,          \
@@ -155,4 +166,4 @@ EACH_ROWS(NARROW)
 
 const peri_product_tiles PERI_ISA_NAME(peri_product_tiles) = {
     .of = {TABLE(f32, float, ROWS_F32, NARROW_F32), TABLE(f64, double, ROWS_F64, NARROW_F64)},
-    .lanes = {lanes_f32, lanes_f64}};
+    .lanes = PERI_FULL({lanes_f32, lanes_f64})};

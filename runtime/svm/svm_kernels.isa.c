@@ -336,9 +336,9 @@ static bool is_bounded(double norm, double largest, double gamma, double loss) {
 #include "svm/svm_loops.h"
 
 const peri_svm_kernels PERI_ISA_NAME(peri_svm_kernels) = {
-    .extremes = extremes,
-    .step = {step_32, step_64},
-    .partner = {partner_32, partner_64},
+    .extremes = PERI_FULL(extremes),
+    .step = PERI_FULL({step_32, step_64}),
+    .partner = PERI_FULL({partner_32, partner_64}),
     .axpy = {axpy_32, axpy_64},
     .axpy4 = {axpy4_32, axpy4_64},
     .dot = {dot_32, dot_64},

@@ -54,6 +54,26 @@ local function measure(sizes, rows, batch_size, how)
   return times
 end
 
+-- Seconds of a loss of one's own with its gradient, by itself and replayed, where its operations are joined.
+local function measure_chain()
+  peri.manual_seed(1)
+  local a, b = peri.rand(1000000):requires_grad_(), peri.rand(1000000)
+  local function step(target)
+    a.grad:zero_()
+    local l = ((a - target) ^ 2 * 0.7 + 0.1):tanh():mean()
+    l:backward()
+    return l:detach()
+  end
+  a:sum():backward()
+  local plan, times = peri.replay(step), {}
+  for i, f in ipairs { step, plan } do
+    times[i] = best_of(15, function()
+      for _ = 1, 5 do f(b) end
+    end) / 5
+  end
+  return times
+end
+
 local ROWS = {
   { "circle10", "2-10-2, batch 10, SGD", function() return measure({ 2, 10, 2 }, 200, 10, { calls = 2000 }) end },
   { "circle1", "2-10-2, batch 1, SGD", function() return measure({ 2, 10, 2 }, 200, 1, { calls = 2000 }) end },
@@ -66,6 +86,7 @@ local ROWS = {
   { "mnist32", "784-128-10, batch 32, SGD", function()
     return measure({ 784, 128, 10 }, 3200, 32, { calls = 100 })
   end },
+  { "chain", "a loss of 10^6 numbers, gradient", measure_chain },
 }
 
 local function time(t) return t and ("%.2f us"):format(t * 1e6) or "-" end

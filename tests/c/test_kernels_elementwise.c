@@ -9,13 +9,13 @@
 #define LONGEST 67
 
 /* NULL where this processor lacks the set. */
-static const peri_elementwise_kernels *variant(size_t v) {
+static const peri_kernels *variant(size_t v) {
   setenv("PERILUNE_ISA", variants[v], 1);
   const peri_kernels *kernels = peri_kernels_select();
   unsetenv("PERILUNE_ISA");
-  if (strcmp(variants[v], "baseline") == 0) return kernels->elementwise; /* whatever it is called on this processor */
+  if (strcmp(variants[v], "baseline") == 0) return kernels; /* whatever it is called on this processor */
   size_t length = strlen(kernels->name), wanted = strlen(variants[v]);
-  return length >= wanted && strcmp(kernels->name + length - wanted, variants[v]) == 0 ? kernels->elementwise : NULL;
+  return length >= wanted && strcmp(kernels->name + length - wanted, variants[v]) == 0 ? kernels : NULL;
 }
 
 /* ---- values ---- */
@@ -181,7 +181,8 @@ static const char *const compare_names[] = {
 #include "kernels/elementwise.def"
 };
 
-static void check_arithmetic_loops(const peri_elementwise_kernels *kernels, const char *isa) {
+static void check_arithmetic_loops(const peri_kernels *set, const char *isa) {
+  const peri_elementwise_kernels *kernels = set->elementwise;
   for (int d = 0; d < PERI_DTYPES; d++) {
     for (int f = 0; f < PERI_UNARIES; f++) {
       loop l = {.name = unary_names[f], .isa = isa, .operands = 1, .one = kernels->unary[f][d], .in = {d}, .out = d};
@@ -189,7 +190,7 @@ static void check_arithmetic_loops(const peri_elementwise_kernels *kernels, cons
       loop slope = {.name = unary_names[f],
                     .isa = isa,
                     .operands = 3,
-                    .three = kernels->derivative[f][d],
+                    .three = set->derivatives->unary[f][d],
                     .in = {d, d, d},
                     .out = d};
       if (slope.three != NULL) check_all_strides(&slope);
@@ -208,7 +209,7 @@ static void check_arithmetic_loops(const peri_elementwise_kernels *kernels, cons
       loop l = {.name = tuned_names[f], .isa = isa, .operands = 1, .in = {d}, .out = d};
       l.tuned1 = kernels->tuned[f][d];
       loop slope = {.name = tuned_names[f], .isa = isa, .operands = 2, .in = {d, d}, .out = d};
-      slope.tuned2 = kernels->tuned_derivative[f][d];
+      slope.tuned2 = set->derivatives->tuned[f][d];
       if (l.tuned1 != NULL) check_all_strides(&l);
       if (slope.tuned2 != NULL) check_all_strides(&slope);
     }
@@ -258,9 +259,10 @@ static void check_other_loops(const peri_elementwise_kernels *kernels, const cha
 
 static void test_loops(void) {
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
-    const peri_elementwise_kernels *kernels = variant(v);
-    if (kernels == NULL) continue;
-    check_arithmetic_loops(kernels, variants[v]);
+    const peri_kernels *set = variant(v);
+    if (set == NULL) continue;
+    const peri_elementwise_kernels *kernels = set->elementwise;
+    check_arithmetic_loops(set, variants[v]);
     check_other_loops(kernels, variants[v]);
   }
 }
@@ -287,8 +289,9 @@ static bool is_rounded_more(int f) {
          f == PERI_BINARY_xlogy;
 }
 
-static void check_tuned_twins(const peri_elementwise_kernels *kernels, const char *isa, peri_dtype d, double x,
+static void check_tuned_twins(const peri_kernels *set, const char *isa, peri_dtype d, double x,
                               const char *at) {
+  const peri_elementwise_kernels *kernels = set->elementwise;
   char y[8], gx[8], g[8];
   float g32 = 1.5f;
   double g64 = 1.5, unit = d == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
@@ -299,14 +302,15 @@ static void check_tuned_twins(const peri_elementwise_kernels *kernels, const cha
     PERI_CHECK(close_to(d, get_float(d, y), want, 2), "%s %s(%g) dtype %d = %g, not %g", isa, tuned_names[f], x, (int)d,
                get_float(d, y), want);
     if (fabs(x) > 10) continue;
-    kernels->tuned_derivative[f][d](1, gx, 0, g, 0, at, 0, numbers);
+    set->derivatives->tuned[f][d](1, gx, 0, g, 0, at, 0, numbers);
     double slope = 1.5 * tuned_twins[f].slope(x, numbers[0], numbers[1], numbers[2]), got = get_float(d, gx);
     PERI_CHECK(close_to(d, got, slope, 8) || fabs(got - slope) <= 8 * unit,
                "%s slope of %s at %g dtype %d = %g, not %g", isa, tuned_names[f], x, (int)d, got, slope);
   }
 }
 
-static void check_float_twins(const peri_elementwise_kernels *kernels, const char *isa, peri_dtype d) {
+static void check_float_twins(const peri_kernels *set, const char *isa, peri_dtype d) {
+  const peri_elementwise_kernels *kernels = set->elementwise;
   char at[8], at_b[8], y[8], gx[8], g[8];
   float g32 = 1.5f;
   double g64 = 1.5;
@@ -314,17 +318,17 @@ static void check_float_twins(const peri_elementwise_kernels *kernels, const cha
   for (size_t i = 0; i < PERI_COUNT(float_values); i++) {
     put_value(d, at, (int64_t)i);
     double a = get_float(d, at);
-    check_tuned_twins(kernels, isa, d, a, at);
+    check_tuned_twins(set, isa, d, a, at);
     for (int f = 0; f < PERI_UNARIES; f++) {
       kernels->unary[f][d](1, y, 0, at, 0);
       double want = unary_twins[f].value(a);
       bool near = near_its_zeros(f) && fabs(get_float(d, y) - want) <= 4 * (d == PERI_FLOAT32 ? 0x1p-24 : 0x1p-53);
       PERI_CHECK(near || close_to(d, get_float(d, y), want, 2), "%s %s(%g) dtype %d = %g, not %g", isa, unary_names[f],
                  a, (int)d, get_float(d, y), want);
-      if (kernels->derivative[f][d] == NULL) continue;
+      if (set->derivatives->unary[f][d] == NULL) continue;
       /* the slope from the rounded y may be off where the twin's y is not */
       if (fabs(a) > 10 || (d == PERI_FLOAT32 && a != 0 && fabs(a) < 1e-25)) continue;
-      kernels->derivative[f][d](1, gx, 0, g, 0, at, 0, y, 0);
+      set->derivatives->unary[f][d](1, gx, 0, g, 0, at, 0, y, 0);
       double slope = 1.5 * unary_twins[f].slope(a), got = get_float(d, gx),
              unit = d == PERI_FLOAT32 ? 0x1p-23 : 0x1p-52;
       PERI_CHECK(close_to(d, got, slope, 8) || fabs(got - slope) <= 8 * unit,
@@ -483,10 +487,11 @@ static void check_tests(const peri_elementwise_kernels *kernels, const char *isa
 
 static void test_values(void) {
   for (size_t v = 0; v < PERI_COUNT(variants); v++) {
-    const peri_elementwise_kernels *kernels = variant(v);
-    if (kernels == NULL) continue;
-    check_float_twins(kernels, variants[v], PERI_FLOAT32);
-    check_float_twins(kernels, variants[v], PERI_FLOAT64);
+    const peri_kernels *set = variant(v);
+    if (set == NULL) continue;
+    const peri_elementwise_kernels *kernels = set->elementwise;
+    check_float_twins(set, variants[v], PERI_FLOAT32);
+    check_float_twins(set, variants[v], PERI_FLOAT64);
     check_integer_twins(kernels, variants[v]);
     check_mixed(kernels, variants[v]);
     check_conversions(kernels, variants[v]);
@@ -497,13 +502,13 @@ static void test_values(void) {
 
 /* Operands that a slope does not save may be missing. */
 static void test_unsaved_operands(void) {
-  const peri_elementwise_kernels *kernels = variant(0);
+  const peri_kernels *set = variant(0);
   float x[3] = {-1, 0, 2}, y[3] = {0, 0, 2}, g[3] = {1, 2, 3}, gx[3];
-  kernels->derivative[PERI_UNARY_abs][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, (char *)x, 4, NULL, 0);
+  set->derivatives->unary[PERI_UNARY_abs][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, (char *)x, 4, NULL, 0);
   PERI_CHECK(gx[0] == -1 && gx[1] == 0 && gx[2] == 3, "abs: %g %g %g", (double)gx[0], (double)gx[1], (double)gx[2]);
-  kernels->derivative[PERI_UNARY_relu][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, NULL, 0, (char *)y, 4);
+  set->derivatives->unary[PERI_UNARY_relu][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, NULL, 0, (char *)y, 4);
   PERI_CHECK(gx[0] == 0 && gx[1] == 0 && gx[2] == 3, "relu: %g %g %g", (double)gx[0], (double)gx[1], (double)gx[2]);
-  kernels->derivative[PERI_UNARY_neg][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, NULL, 0, NULL, 0);
+  set->derivatives->unary[PERI_UNARY_neg][PERI_FLOAT32](3, (char *)gx, 4, (char *)g, 4, NULL, 0, NULL, 0);
   PERI_CHECK(gx[0] == -1 && gx[1] == -2 && gx[2] == -3, "neg: %g %g %g", (double)gx[0], (double)gx[1], (double)gx[2]);
 }
 

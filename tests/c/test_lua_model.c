@@ -1,6 +1,7 @@
 /* Models that scripts have made, scored without Lua: every built-in layer, every machine, pipelines and what train
  * fits, by file and by peri_lua_model, with the bits of the script's own predict, in batches of any size; from many
- * threads; and without an allocation once warm. */
+ * threads; and without an allocation once warm. libperilune_score gives the bits of all files, too, by each of its
+ * instruction sets, but for layers that it refuses by name. */
 #include "bindings/core/bind.h"
 #include "test.h"
 
@@ -76,6 +77,74 @@ static peri_status score_twice(peri_scorer *scorer, scoring score, peri_tensor *
   return PERI_OK;
 }
 
+/* ---- the library that only scores, where the build has one ---- */
+
+#define LIGHT_CALLS(call)                                                                                              \
+  call(peri_context_new) call(peri_context_release) call(peri_message) call(peri_model_load) call(peri_model_release)  \
+      call(peri_scorer_new) call(peri_scorer_release) call(peri_scorer_message) call(peri_score)                       \
+          call(peri_score_labels) call(peri_score_probabilities)
+static struct {
+#define MEMBER(name) __typeof__(&name) name;
+  LIGHT_CALLS(MEMBER)
+} light;
+static int light_models, light_refusals;
+
+/* false: there is none */
+static bool open_light(void) {
+  char path[4096];
+  const char *build = getenv("PERILUNE_BUILD_DIR");
+  snprintf(path, sizeof path, "%s/libperilune_score.so", build != NULL ? build : ".");
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library == NULL) return false;
+#define FIND(name)                                                                                                     \
+  {                                                                                                                    \
+    void *found = dlsym(library, #name);                                                                               \
+    PERI_CHECK(found != NULL, "libperilune_score has no " #name);                                                      \
+    memcpy(&light.name, &found, sizeof found);                                                                         \
+  }
+  LIGHT_CALLS(FIND)
+  return true;
+}
+
+static peri_status light_score(peri_scorer *scorer, char what, peri_tensor *x, int64_t rows, void *out) {
+  const peri_dtype dtype = peri_tensor_dtype(x);
+  const void *data = peri_tensor_data(x);
+  return what == 's'   ? light.peri_score(scorer, dtype, rows, data, 0, out)
+         : what == 'l' ? light.peri_score_labels(scorer, dtype, rows, data, 0, out)
+                       : light.peri_score_probabilities(scorer, dtype, rows, data, 0, out);
+}
+
+/* The file by the other library: the same bits, or the same status and message. */
+static void compare_light(const char *path, const char *set, char what, int64_t most, peri_tensor *x, int64_t rows,
+                          peri_status status, const char *message, const void *wanted, size_t bytes) {
+  peri_context *context = NULL;
+  peri_model *model = NULL;
+  peri_scorer *scorer = NULL;
+  setenv("PERILUNE_ISA", set, 1);
+  PERI_CHECK(light.peri_context_new(NULL, &context) == PERI_OK, "no context");
+  if (light.peri_model_load(context, path, &model) == PERI_OK) {
+    void *out = calloc(bytes + 1, 1);
+    PERI_CHECK(light.peri_scorer_new(model, most, &scorer) == PERI_OK, "no scorer");
+    peri_status own = light_score(scorer, what, x, rows, out);
+    PERI_CHECK(own == status, "status %d, not %d: %s", own, status, light.peri_scorer_message(scorer));
+    if (status == PERI_OK)
+      PERI_CHECK(memcmp(out, wanted, bytes) == 0, "libperilune_score by %s has other bits", set);
+    else
+      PERI_CHECK(strcmp(light.peri_scorer_message(scorer), message) == 0, "%s", light.peri_scorer_message(scorer));
+    light_models++;
+    free(out);
+  } else {
+    const char *text = light.peri_message(context);
+    PERI_CHECK(strstr(text, "libperilune_score has no ") != NULL && strstr(text, "(libperilune has)") != NULL, "%s",
+               text);
+    light_refusals++;
+  }
+  unsetenv("PERILUNE_ISA");
+  light.peri_scorer_release(&scorer);
+  light.peri_model_release(&model);
+  light.peri_context_release(&context);
+}
+
 static peri_model *get_model(lua_State *L, const char *path) {
   if (path == NULL) return peri_lua_model(L, 1);
   peri_model *model;
@@ -102,6 +171,12 @@ static int score(lua_State *L) {
                                    : what == 'l' ? labels
                                                  : probabilities,
                                    x, rows, peri_tensor_data(out), (size_t)(rows * columns) * 8);
+  if (lua_isstring(L, 5) && light.peri_score != NULL) {
+    static const char *const sets[] = {"v3", "exact"};
+    for (size_t i = 0; i < PERI_COUNT(sets); i++)
+      compare_light(lua_tostring(L, 5), sets[i], what, luaL_checkinteger(L, 4), x, rows, status,
+                    peri_scorer_message(scorer), peri_tensor_data(out), (size_t)(rows * columns) * 8);
+  }
   if (status == PERI_OK)
     peri_lua_push_tensor(L, out);
   else
@@ -325,4 +400,20 @@ static void threads(void) {
   }
 }
 
-PERI_TEST_MAIN(PERI_TEST(machines), PERI_TEST(layers), PERI_TEST(networks), PERI_TEST(threads))
+/* What the tests before have compared. */
+static void light_library(void) {
+  if (light.peri_score == NULL) return;
+  PERI_CHECK(light_models > 1000, "%d files", light_models);
+  PERI_CHECK(light_refusals > 0, "none was refused");
+}
+
+static void opens(void) {
+  bool has = open_light();
+#ifndef SANITIZED
+  PERI_CHECK(has, "%s", dlerror());
+#endif
+  (void)has;
+}
+
+PERI_TEST_MAIN(PERI_TEST(opens), PERI_TEST(machines), PERI_TEST(layers), PERI_TEST(networks), PERI_TEST(threads),
+               PERI_TEST(light_library))

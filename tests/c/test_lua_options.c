@@ -25,14 +25,15 @@ static peri_status forward_same(const peri_layer *layer, peri_tensor *const *inp
 static const peri_layer_kind patches = {
     .name = "Patches",
     .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
-    .options = {{"stride", PERI_OPTION_INTEGER, NAN, 1, 1000, NULL, "steps of the kernel", 2, "kernel_size"},
-                {"padding", PERI_OPTION_INTEGER, 0, 0, 1000, "same valid", "zeros around x", 2},
-                {"mode", PERI_OPTION_CHOICE, 0, 0, 0, "zeros reflect", "of padding"},
-                {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"},
-                {"slope", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 0, 2, "auto steep", "a number or a word"}},
-    .parameters = {{"weight", .ndim = 4, .shape = {1, 0, 2, 3}, .initialise = fill_ones},
-                   {"bias", "bias", 1, {1}, fill_ones}},
+    .sizes = PERI_SIZES({"in_channels"}, {"out_channels"}, {"kernel_size", 2}),
+    .options =
+        PERI_OPTIONS({"stride", PERI_OPTION_INTEGER, NAN, 1, 1000, NULL, "steps of the kernel", 2, "kernel_size"},
+                     {"padding", PERI_OPTION_INTEGER, 0, 0, 1000, "same valid", "zeros around x", 2},
+                     {"mode", PERI_OPTION_CHOICE, 0, 0, 0, "zeros reflect", "of padding"},
+                     {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, "add a learned bias"},
+                     {"slope", PERI_OPTION_NUMBER, PERI_OPTION_WORD(0), 0, 2, "auto steep", "a number or a word"}),
+    .parameters = PERI_PARAMETERS({"weight", .ndim = 4, .shape = {1, 0, 2, 3}, .initialise = fill_ones},
+                                  {"bias", "bias", 1, {1}, fill_ones}),
     .forward = forward_same,
     .doc = "Patches(in_channels, out_channels, kernel_size) -> layer"};
 

@@ -37,10 +37,10 @@ static peri_status forward_scale(const peri_layer *layer, peri_tensor *const *in
 static const peri_layer_kind wide = {
     .name = "Wide",
     .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"height"}, {"width"}},
-    .options = {{"groups", PERI_OPTION_INTEGER, 1, 1, 100, NULL, ""}},
-    .parameters = {{"weight", .ndim = 4, .initialise = fill_ones, .shape_of = weight_shape},
-                   {"mean", .ndim = 1, .shape = {1}, .initialise = fill_ones, .buffer = true}},
+    .sizes = PERI_SIZES({"in_channels"}, {"out_channels"}, {"height"}, {"width"}),
+    .options = PERI_OPTIONS({"groups", PERI_OPTION_INTEGER, 1, 1, 100, NULL, ""}),
+    .parameters = PERI_PARAMETERS({"weight", .ndim = 4, .initialise = fill_ones, .shape_of = weight_shape},
+                                  {"mean", .ndim = 1, .shape = {1}, .initialise = fill_ones, .buffer = true}),
     .forward = forward_scale};
 
 static void wide_rows(void) {
@@ -83,14 +83,14 @@ enum { STRIDE, PADDING = STRIDE + 2, MODE = PADDING + 2, BIAS, BORDER, PATCH_VAL
 static const peri_layer_kind patches = {
     .name = "Patches",
     .inputs = 1,
-    .sizes = {{"in_channels"}, {"out_channels"}, {"kernel_size", 2}},
-    .options = {{"stride", PERI_OPTION_INTEGER, NAN, 1, 1000, NULL, "", 2, "kernel_size"},
-                {"padding", PERI_OPTION_INTEGER, PERI_OPTION_WORD(1), 0, 1000, "same valid", "", 2},
-                {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "zeros reflect", ""},
-                {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, ""},
-                {"border", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "", 2}},
-    .parameters = {{"weight", .ndim = 4, .shape = {1, 0, 2, 3}, .initialise = fill_ones},
-                   {"bias", "bias", 1, {1}, fill_ones}},
+    .sizes = PERI_SIZES({"in_channels"}, {"out_channels"}, {"kernel_size", 2}),
+    .options = PERI_OPTIONS({"stride", PERI_OPTION_INTEGER, NAN, 1, 1000, NULL, "", 2, "kernel_size"},
+                            {"padding", PERI_OPTION_INTEGER, PERI_OPTION_WORD(1), 0, 1000, "same valid", "", 2},
+                            {"mode", PERI_OPTION_CHOICE, 1, 0, 0, "zeros reflect", ""},
+                            {"bias", PERI_OPTION_BOOL, 1, 0, 0, NULL, ""},
+                            {"border", PERI_OPTION_NUMBER, 0.5, 0, 1, NULL, "", 2}),
+    .parameters = PERI_PARAMETERS({"weight", .ndim = 4, .shape = {1, 0, 2, 3}, .initialise = fill_ones},
+                                  {"bias", "bias", 1, {1}, fill_ones}),
     .forward = forward_scale};
 
 static void lists_of_values(void) {
@@ -139,17 +139,18 @@ static void words_of_numbers(void) {
 
 /* ---- layers that are a row: its arguments are the sizes and options of their names ---- */
 
-static const peri_layer_kind shaped = {.name = "Shaped", .inputs = 1, .row = &peri_op_reshape, .sizes = {{"shape", 3}}};
+static const peri_layer_kind shaped = {
+    .name = "Shaped", .inputs = 1, .row = &peri_op_reshape, .sizes = PERI_SIZES({"shape", 3})};
 static const peri_layer_kind turned = {.name = "Turned",
                                        .inputs = 1,
                                        .row = &peri_op_permute,
-                                       .options = {{"dims", PERI_OPTION_INTEGER, NAN, -8, 8, NULL, "", 3}}};
-static const peri_layer_kind strip = {
-    .name = "Strip",
-    .inputs = 1,
-    .row = &peri_op_narrow,
-    .sizes = {{"dim"}},
-    .options = {{"start", PERI_OPTION_INTEGER, 1, 0, 0, NULL, ""}, {"length", PERI_OPTION_INTEGER, 2, 0, 0, NULL, ""}}};
+                                       .options = PERI_OPTIONS({"dims", PERI_OPTION_INTEGER, NAN, -8, 8, NULL, "", 3})};
+static const peri_layer_kind strip = {.name = "Strip",
+                                      .inputs = 1,
+                                      .row = &peri_op_narrow,
+                                      .sizes = PERI_SIZES({"dim"}),
+                                      .options = PERI_OPTIONS({"start", PERI_OPTION_INTEGER, 1, 0, 0, NULL, ""},
+                                                              {"length", PERI_OPTION_INTEGER, 2, 0, 0, NULL, ""})};
 
 static void check_shape(peri_context *context, const peri_layer_kind *kind, const int64_t *sizes, const double *options,
                         const int64_t *input, const int64_t *expected) {
@@ -189,27 +190,27 @@ static bool has_argument(const peri_op *row, const char *name) {
 /* What the row does not know is not handed on: of a layer without parameters of its own, that would be a mistake. */
 static void check_row_names(const peri_layer_kind *kind) {
   bool own = kind->row == NULL;
-  for (const peri_layer_parameter *parameter = kind->parameters; parameter->name != NULL; parameter++) {
+  for (const peri_layer_parameter *parameter = peri_kind_parameters(kind); parameter->name != NULL; parameter++) {
     own |= !parameter->given;
     PERI_CHECK(!parameter->given || has_argument(kind->row, parameter->name), "%s: %s", kind->name, parameter->name);
   }
-  for (const peri_layer_size *size = kind->sizes; size->name != NULL; size++)
+  for (const peri_layer_size *size = peri_kind_sizes(kind); size->name != NULL; size++)
     PERI_CHECK(own || has_argument(kind->row, size->name), "%s: %s", kind->name, size->name);
-  for (const peri_option *option = kind->options; option->name != NULL; option++)
+  for (const peri_option *option = peri_kind_options(kind); option->name != NULL; option++)
     PERI_CHECK(own || has_argument(kind->row, option->name), "%s: %s", kind->name, option->name);
 }
 
 static void check_kinds(const peri_layer_kind *const *kinds) {
   for (; *kinds != NULL; kinds++) {
     int values = 0;
-    check_option_row((*kinds)->name, (*kinds)->options, PERI_LAYER_VALUES);
+    check_option_row((*kinds)->name, peri_kind_options(*kinds), PERI_LAYER_VALUES);
     check_row_names(*kinds);
-    for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
+    for (const peri_layer_size *size = peri_kind_sizes(*kinds); size->name != NULL; size++)
       values += peri_layer_size_values(size);
     PERI_CHECK(values <= PERI_LAYER_SIZES, "%s: %d values of sizes", (*kinds)->name, values);
-    for (const peri_option *option = (*kinds)->options; option->name != NULL; option++) {
+    for (const peri_option *option = peri_kind_options(*kinds); option->name != NULL; option++) {
       bool found = option->like == NULL;
-      for (const peri_layer_size *size = (*kinds)->sizes; size->name != NULL; size++)
+      for (const peri_layer_size *size = peri_kind_sizes(*kinds); size->name != NULL; size++)
         found = found || strcmp(size->name, option->like) == 0;
       PERI_CHECK(found, "%s: %s is like %s", (*kinds)->name, option->name, option->like);
     }

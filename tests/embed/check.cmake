@@ -48,6 +48,23 @@ foreach(model small wide machine pipeline)
   set_tests_properties(server-${model} PROPERTIES FIXTURES_REQUIRED models
     PASS_REGULAR_EXPRESSION "8 threads, [0-9]+ rows a second, a row takes p50 [0-9.]+ us, p99 [0-9.]+ us\n$")
 endforeach()
+# The same hosts with the library that only scores: each of its calls, and what it has no layers for.
+foreach(model small wide machine pipeline)
+  foreach(host ${CMAKE_CURRENT_BINARY_DIR}/server_score ${by_pkgconfig}/server_score)
+    string(MD5 unique ${host})
+    string(SUBSTRING ${unique} 0 4 unique)
+    add_test(NAME server_score-${model}-${unique} COMMAND ${host} ${models}/${model}.model 2 20000)
+    set_tests_properties(server_score-${model}-${unique} PROPERTIES FIXTURES_REQUIRED "models;made"
+      PASS_REGULAR_EXPRESSION "2 threads, [0-9]+ rows a second, a row takes p50 [0-9.]+ us, p99 [0-9.]+ us\n$")
+  endforeach()
+endforeach()
+add_test(NAME cpp_score COMMAND cpp_score ${models}/small.model 0.5 1)
+set_tests_properties(cpp_score PROPERTIES FIXTURES_REQUIRED models PASS_REGULAR_EXPRESSION "^Sequential: -?[0-9.]+ -?[0-9.]+\n$")
+add_test(NAME cpp_score-elsewhere COMMAND cpp_score ${models}/bags.model 1 2)
+set_tests_properties(cpp_score-elsewhere PROPERTIES FIXTURES_REQUIRED models
+  PASS_REGULAR_EXPRESSION "^cpp: load: .*bags.model: libperilune_score has no EmbeddingBag \\(libperilune has\\)")
+add_test(NAME score-size COMMAND ${CMAKE_COMMAND} -DLIBRARY=$<TARGET_FILE:perilune::score> -DSTRIP=${CMAKE_STRIP}
+  -DREADELF=${CMAKE_READELF} -DMOST=${PERILUNE_SCORE_MOST} -P ${CMAKE_CURRENT_SOURCE_DIR}/score_size.cmake)
 add_test(NAME server-missing COMMAND server ${models}/none.model)
 set_tests_properties(server-missing PROPERTIES PASS_REGULAR_EXPRESSION "^server: load: .*none.model: cannot be opened")
 add_test(NAME cpp COMMAND cpp ${models}/small.model 0.5 1)

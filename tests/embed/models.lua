@@ -13,6 +13,8 @@ peri.save_model(folder .. "/wide.model", nn.Sequential(nn.Linear(784, 128), nn.R
 peri.save_model(folder .. "/machine.model", peri.svm.SVC { C = 1 }:fit(X, y))
 peri.save_model(folder .. "/pipeline.model",
   peri.model.pipeline { data.StandardScaler(), peri.svm.SVC { C = 10, probability = true } }:fit(X, y))
+-- what the library for scoring alone has no layers for
+peri.save_model(folder .. "/bags.model", nn.Sequential(nn.EmbeddingBag(9, 3)), { input = { 2 } })
 -- digits in MNIST's files
 for prefix, n in pairs { train = 2000, t10k = 500 } do
   local x, labels = data.digits(n, { seed = n })

@@ -342,6 +342,81 @@ describe("a plan with joined steps", function()
     end
   end)
 
+  it("writes to nothing outside before what may fail first has not", function()
+    local x, state, one = peri.rand { n }, peri.rand { n }, peri.ones({ 3 }, { dtype = "int64" })
+    local plan = peri.replay(function(y, d)
+      local t = y * 2
+      local u = t + 1
+      local q = (d + 1) // (d * 1) -- where that has zeros it fails
+      state:add_(t):add_(u)
+      return q
+    end)
+    for _ = 1, 3 do plan(x, one) end
+    assert(joined(plan, "mul") > 0 and plan.replays == 2)
+    local before = state:clone()
+    assert.is_false(pcall(plan, x, peri.zeros({ 3 }, { dtype = "int64" })))
+    assert.equal(samples.bits(before), samples.bits(state))
+    plan(x, one)
+    local t = x * 2
+    assert.equal(samples.bits(before:add(t):add(t + 1)), samples.bits(state))
+  end)
+
+  it("leaves large gradients as the step does, wherever it is stopped", function()
+    local p, q, x = peri.nn.Parameter(peri.rand { n }), peri.nn.Parameter(peri.rand { 3 }), peri.rand { n }
+    local optimizer = peri.optim.SGD({ p, q }, { lr = 0.5 })
+    local function step(y)
+      optimizer:zero_grad()
+      local l = ((p - y) ^ 2 * q:sum()):tanh():sum()
+      l:backward()
+      optimizer:step()
+      return l:detach()
+    end
+    local plan = peri.replay(step)
+    for _ = 1, 4 do plan(x) end
+    local saved, before = { p:detach():clone(), q:detach():clone() }, p.grad:clone()
+    local function reset()
+      p:detach():copy_(saved[1])
+      q:detach():copy_(saved[2])
+      p.grad:copy_(before)
+    end
+    reset()
+    step(x)
+    local after, stepped = p.grad:clone(), p:detach():clone()
+    reset()
+    peri._looks(0)
+    plan(x)
+    local looks, seen = peri._looks(), {}
+    assert(p.grad:equal(after) and p:equal(stepped))
+    for k = 1, looks do
+      reset()
+      peri._looks(k)
+      local ok = pcall(plan, x)
+      peri._looks()
+      local is = p.grad:equal(before) and "before" or p.grad:equal(after) and "after" or "zeros"
+      assert(is ~= "zeros" or not p.grad:ne(0):any())
+      assert(p:equal(ok and stepped or saved[1]) or is == "after")
+      seen[is] = true
+    end
+    assert(seen.before and seen.zeros and seen.after)
+  end)
+
+  it("puts nothing in the place of an element that stands for all", function()
+    local step = function(a, b)
+      local sums = a:cumsum(1)
+      return (b * sums:narrow(1, 1, 1) + 1):cumsum(1)
+    end
+    local plan = peri.replay(step)
+    for _ = 1, 3 do
+      local a, b = peri.rand { n }, peri.rand { n }
+      assert.equal(bits_of(step, a, b), bits_of(plan, a, b))
+    end
+    assert.equal(2, joined(plan))
+    local dense = peri.replay(function(a, b) return (a:cumsum(1) * b + 1):cumsum(1) end)
+    for _ = 1, 2 do dense(peri.rand { n }, peri.rand { n }) end
+    assert.equal(2, joined(dense))
+    assert(dense.bytes < plan.bytes - 3 * n) -- there the sum takes the place of what it is made of
+  end)
+
   it("takes memory for more threads before it begins", function()
     local state = peri.rand { n }
     local before, x = state:clone(), peri.rand { n }

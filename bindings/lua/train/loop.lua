@@ -90,11 +90,11 @@ local function pass(job, x, y, n, w)
   return value, scores
 end
 
--- Gradients of a sum over n rows become those of the mean.
-local function average(parameters, n)
+-- Gradients of a sum over n rows become those of the mean; part: 1 / n, or a tensor of it.
+local function average(parameters, part)
   peri.no_grad(function()
     for _, p in ipairs(parameters) do
-      if p.grad ~= nil then p.grad:mul_(1 / n) end
+      if p.grad ~= nil then p.grad:mul_(part) end
     end
   end)
 end
@@ -102,7 +102,7 @@ end
 -- The optimizer's step on the gradients of mini-batches that have n rows (or weights) in all.
 local function step(job, n)
   local parameters = job.parameters
-  if job.accumulate > 1 and not job.sums_rows then average(parameters, n) end
+  if job.accumulate > 1 and not job.sums_rows then average(parameters, 1 / n) end
   if job.clip_grad_value then peri.nn.utils.clip_grad_value_(parameters, job.clip_grad_value) end
   if job.clip_grad_norm then peri.nn.utils.clip_grad_norm_(parameters, job.clip_grad_norm) end
   job.optimizer:step()
@@ -110,8 +110,9 @@ end
 
 -- What a mini-batch does to the model, as a step that can be replayed: x and y, with weights w of rows perhaps, through
 -- model and loss, and back. It may be the first or the last of those of a step of the optimizer, which have n rows in
--- all; no step follows a loss that is not finite. Gives the loss and the scores, or else the sum of their squared
--- errors; of weighted rows also the sum of w, and w as float64. `both`: the loss, the scores, and that sum.
+-- all (of weights `part` is the tensor 1 / n); no step follows a loss that is not finite. Gives the loss and the
+-- scores, or else the sum of their squared errors; of weighted rows also the sum of w, and w as float64. `both`: the
+-- loss, the scores, and that sum.
 local function step_of(job, both)
   local model, loss, optimizer, parameters, classes = job.model, job.loss, job.optimizer, job.parameters, job.classes
   local averages = job.accumulate > 1 and not job.sums_rows
@@ -123,16 +124,16 @@ local function step_of(job, both)
     if both or not w then return l, squares or scores end
     return l, squares or scores, rows, w:to "float64"
   end
-  return function(x, y, first, last, n, w)
+  return function(x, y, first, last, n, w, part)
     if first then optimizer:zero_grad() end
     local scores, rows = model(x), w and w:sum()
     local l
     if w then l = weighted(scores, y, w, rows) else l = loss(scores, y) end
     local given = table.pack(results(l, scores:detach(), y, w, rows))
     if not internal.steps.go_on(l) then return table.unpack(given, 1, given.n) end
-    if averages then (l * #y):backward() else l:backward() end
+    if averages then (l * (rows or #y)):backward() else l:backward() end
     if last then
-      if averages then average(parameters, n) end
+      if averages then average(parameters, part or 1 / n) end
       if clip_value then peri.nn.utils.clip_grad_value_(parameters, clip_value) end
       if clip_norm then internal.steps.clip(parameters, clip_norm) end
       optimizer:step()
@@ -207,7 +208,6 @@ local function reason_of(job)
   if not job.optimizer or job.step then return "step is the script's own" end
   if not internal.nn.plain(job.model) then return "the model is written in Lua, or has hooks" end
   if not internal.nn.plain(job.loss) then return "the loss is written in Lua, or has hooks" end
-  if job.accumulate > 1 and job.elements then return "rows have weights and steps have several mini-batches" end
 end
 
 -- Whether a mini-batch goes by a plan. Of a source that gives any shapes only those that come again do.
@@ -229,7 +229,9 @@ end
 -- A mini-batch, which may be the first or the last of a step of `rows` rows, as replayed: loss, scores, squares.
 local function pass_by_plan(job, x, y, w, first, last, rows)
   job.single = job.single or internal.steps.new(step_of(job, true))
-  local loss, scores, squares = job.single(x, y, first, last, last and job.accumulate > 1 and rows or 0, w)
+  local several = last and job.accumulate > 1 -- a sum of weights is seldom the same: it comes as a tensor
+  local part = several and w and peri.tensor(1 / rows, { dtype = w.dtype }) or nil
+  local loss, scores, squares = job.single(x, y, first, last, several and not w and rows or 0, w, part)
   return loss:item(), scores, squares
 end
 

@@ -1,6 +1,7 @@
 /* Writing NPZ. A stored member has its CRC and sizes before it, a deflated one behind it, so that nothing is made
  * twice. */
 #include "data/file.h"
+#include "data/checksum.h"
 #include "data/formats/formats.h"
 #include "data/formats/npy.h"
 #include "data/formats/zip.h"
@@ -176,11 +177,11 @@ static void put_end(record *r, const job *j) {
 static peri_status sum(job *j, item *it) {
   const unsigned char *bytes = (const unsigned char *)it->tensor->data;
   uint64_t left = element_bytes(it);
-  it->crc = (uint32_t)crc32_z(0, j->npy, j->npy_size);
+  it->crc = peri_crc32(0, j->npy, j->npy_size);
   while (left > 0) {
     size_t slice = (size_t)(left < PERI_IO_SLICE ? left : PERI_IO_SLICE);
     PERI_TRY(peri_check_cancel(j->context));
-    it->crc = (uint32_t)crc32_z(it->crc, bytes, slice);
+    it->crc = peri_crc32(it->crc, bytes, slice);
     bytes += slice;
     left -= slice;
   }
@@ -219,7 +220,7 @@ static void feed(job *j, item *it) {
       head ? j->npy : (const unsigned char *)it->tensor->data + (size_t)(j->taken - j->npy_size);
   uint64_t left = head ? j->npy_size : it->length - j->taken;
   uInt slice = (uInt)(left < PERI_IO_SLICE ? left : PERI_IO_SLICE);
-  it->crc = (uint32_t)crc32_z(it->crc, bytes, slice);
+  it->crc = peri_crc32(it->crc, bytes, slice);
   j->stream.next_in = (Bytef *)(uintptr_t)bytes;
   j->stream.avail_in = slice;
   j->taken += slice;

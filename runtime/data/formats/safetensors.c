@@ -1,9 +1,8 @@
 /* Reading the tensors of a safetensors file, once its header is known to be sound. */
 #include "data/formats/safetensors.h"
+#include "data/checksum.h"
 #include "data/formats/formats.h"
 #include "tensor/tensor.h"
-
-#include <zlib.h>
 
 /* ---- the list ---- */
 
@@ -52,7 +51,7 @@ peri_status peri_safetensors_sum(peri_context *context, const unsigned char *byt
   while (n > 0) {
     const uint64_t slice = n < PERI_IO_SLICE ? n : PERI_IO_SLICE;
     PERI_TRY(peri_check_cancel(context));
-    *crc = (uint32_t)crc32_z(*crc, bytes, (size_t)slice);
+    *crc = peri_crc32(*crc, bytes, (size_t)slice);
     bytes += slice;
     n -= slice;
   }

@@ -41,9 +41,12 @@ typedef struct peri_safetensors_pair {
   const char *key, *value;
 } peri_safetensors_pair;
 
-/* A parsed header. Strings belong to the JSON document. */
+/* A parsed header. Strings belong to its text. */
 typedef struct peri_safetensors_header {
-  struct cJSON *document;
+  char *text;
+  size_t text_bytes;
+  struct peri_json *document;
+  size_t values; /* of the document */
   size_t n, metadata_n;
   peri_safetensors_entry *entries; /* in the order of their bytes, which cover the buffer exactly */
   peri_safetensors_pair *metadata;

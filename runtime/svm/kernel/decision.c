@@ -108,7 +108,7 @@ static bool in_place(const decision_job *job) {
 static void pack_rows(const decision_job *job, int64_t from, int64_t m, char *packed, void *norms) {
   const peri_svm_machine *machine = job->model->machine;
   int64_t d = job->model->d;
-  bool wide = peri_is_wide(machine->compute);
+  const bool wide = peri_is_wide(machine->compute), narrow = peri_svm_is_narrow(&machine->kernel, d);
   for (int64_t i = 0; i < m; i++) {
     const void *row = peri_at(job->dtype, job->x, job->ldx, from + i, 0);
     if (!in_place(job)) {
@@ -116,7 +116,7 @@ static void pack_rows(const decision_job *job, int64_t from, int64_t m, char *pa
       peri_svm_pack_row(job->dtype, row, machine->compute, to, d, machine->centre);
       row = to;
     }
-    if (!peri_svm_kernel_table[machine->kernel.id].of_distance) continue;
+    if (narrow || !peri_svm_kernel_table[machine->kernel.id].of_distance) continue;
     double norm = job->context->kernels->svm->square[wide](d, row);
     if (wide)
       ((double *)norms)[i] = norm;
@@ -145,7 +145,9 @@ static void kernel_body(void *arg, int64_t piece) {
                            .ld = d,
                            .from = model->dtype,
                            .given = model->support_vectors,
-                           .given_ld = d};
+                           .given_ld = d,
+                           .columns = machine->columns,
+                           .columns_ld = machine->columns_ld};
   for (int64_t c = 0; c < model->groups; c++) {
     for (int64_t s = machine->start[c]; s < machine->start[c + 1]; s += COLUMNS) {
       tile t = {.job = job, .row = from, .c = c, .from = s, .columns = peri_min(COLUMNS, machine->start[c + 1] - s)};
@@ -258,7 +260,7 @@ static peri_status decide(peri_context *context, const peri_svm *model, const in
   peri_dtype compute = model->machine->compute;
   size_t size = peri_float_size(compute);
   job.packed_at =
-      lines(peri_svm_block_scratch(context, compute, in->d, job.rows, peri_min(COLUMNS, model->supports), false));
+      lines(peri_svm_block_scratch(context, &model->machine->kernel, compute, in->d, job.rows, peri_min(COLUMNS, model->supports), false));
   job.norms_at = job.packed_at + (in_place(&job) ? 0 : lines((size_t)(job.rows * in->d) * size));
   job.scratch_bytes = job.norms_at + lines((size_t)job.rows * size);
   peri_blocks blocks = {.context = context};

@@ -108,7 +108,7 @@ peri_status peri_gram_fill(peri_context *context, const peri_svm_kernel *kernel,
   job.tiles = (n + job.rows - 1) / job.rows;
   int64_t pieces = n <= SMALL ? 1 : job.tiles * (job.tiles + 1) / 2;
   peri_blocks blocks = {.context = context};
-  job.scratch_bytes = peri_svm_block_scratch(context, dtype, d, job.rows, job.rows, true);
+  job.scratch_bytes = peri_svm_block_scratch(context, kernel, dtype, d, job.rows, job.rows, true);
   PERI_TRY(peri_blocks_new(&blocks, peri_min(peri_threads(context), pieces), job.scratch_bytes, &job.scratch));
   peri_status status = peri_parallel(context, pieces, n <= SMALL ? small_gram_body : gram_body, &job);
   peri_blocks_release(&blocks);
@@ -214,7 +214,7 @@ static void part_body(void *arg, int64_t piece) { fill_part(arg, piece); }
 size_t peri_gram_part_scratch(const peri_context *context, const peri_cached_rows *rows) {
   if (rows->side.x == NULL) return 0;
   int64_t tile = peri_min(LARGE, rows->most);
-  return peri_svm_block_scratch(context, rows->dtype, rows->d, tile, tile, true);
+  return peri_svm_block_scratch(context, rows->kernel, rows->dtype, rows->d, tile, tile, true);
 }
 
 peri_status peri_gram_fill_part(peri_context *context, const peri_cached_rows *rows, int64_t stretches,
@@ -434,7 +434,7 @@ peri_status peri_row_caches_new(peri_blocks *blocks, const peri_cached_rows *row
   PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing, &all.missing));
   PERI_TRY(peri_blocks_new(blocks, n * batch, sizeof *all.missing_row, &all.missing_row));
   if (rows->side.x != NULL) {
-    all.scratch_bytes = peri_svm_block_scratch(context, dtype, rows->d, batch, peri_min(TILE, most), false);
+    all.scratch_bytes = peri_svm_block_scratch(context, rows->kernel, dtype, rows->d, batch, peri_min(TILE, most), false);
     PERI_TRY(peri_blocks_new(blocks, peri_threads(context), all.scratch_bytes, &all.scratch));
   }
   PERI_TRY(peri_blocks_new(blocks, n * slots, (size_t)ld * size, &all.values));

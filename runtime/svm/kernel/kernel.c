@@ -81,11 +81,16 @@ peri_svm_side peri_svm_side_from(const peri_svm_side *side, peri_dtype dtype, in
   peri_svm_side rest = *side;
   rest.x = peri_at(dtype, side->x, side->ld, row, 0);
   rest.norms = peri_at(dtype, side->norms, 1, row, 0);
+  if (side->columns != NULL) rest.columns = peri_at(dtype, side->columns, 1, row, 0);
   if (side->order != NULL)
     rest.order = side->order + row;
   else
     rest.given = peri_svm_given_row(side, row);
   return rest;
+}
+
+bool peri_svm_is_narrow(const peri_svm_kernel *kernel, int64_t d) {
+  return peri_svm_kernel_table[kernel->id].of_distance && d <= NARROW;
 }
 
 bool peri_svm_wants_centre(const peri_svm_kernel *kernel, int64_t d) {
@@ -100,6 +105,7 @@ typedef struct filling {
   const peri_svm_block *block;
   const peri_svm_kernel_row *kernel;
   double largest; /* of the norms of b */
+  int64_t count;  /* of values in a row of a strip, with those that nobody reads */
 } filling;
 
 static int64_t number_of(const peri_svm_block *block, int64_t i) { return block->rows != NULL ? block->rows[i] : i; }
@@ -129,7 +135,7 @@ static void exponents(const filling *f, int64_t i, void *x) {
   double gamma = block->kernel->gamma;
   bool wide = peri_is_wide(block->dtype), lost;
   if (block->d <= NARROW) {
-    lost = loops->distance_exponent[wide](block->n, x, gamma);
+    lost = loops->distance_exponent[wide](f->count, x, gamma);
   } else {
     double norm = peri_value(block->dtype, block->a.norms, number_of(block, i));
     lost = loops->rbf_exponent[wide](block->n, x, block->b.norms, f->largest, norm, gamma);
@@ -146,7 +152,7 @@ static void finish_strip(const void *state, int64_t batch, int64_t i, int64_t ro
   for (int64_t r = 0; r < rows; r++) {
     void *values = (char *)strip + r * ld * (int64_t)peri_float_size(block->dtype);
     if (f->kernel->of_distance) exponents(f, i + r, values);
-    f->kernel->apply(f->context->kernels, block->kernel, block->dtype, block->n, values);
+    f->kernel->apply(f->context->kernels, block->kernel, block->dtype, f->count, values);
   }
   if (block->use != NULL) block->use(block->state, i, rows, strip, ld);
 }
@@ -155,32 +161,42 @@ static void finish_strip(const void *state, int64_t batch, int64_t i, int64_t ro
 
 #define NARROW_ROWS 64
 
-/* Squared distances of few features. Columns of b' a piece at a time, transposed on the stack. */
-static void fill_narrow(const filling *f, void *scratch) {
-  const peri_svm_block *block = f->block;
-  peri_dtype dtype = block->dtype;
-  bool wide = dtype == PERI_FLOAT64;
-  int64_t size = (int64_t)peri_float_size(dtype), ld = block->out != NULL ? block->ldo : block->n;
-  union {
-    double wide[NARROW * PERI_SVM_COLUMNS];
-    float single[NARROW * PERI_SVM_COLUMNS];
-  } turned;
+/* The rows of b as columns. */
+static void turn_rows(const peri_svm_block *block, void *turned) {
+  const bool wide = block->dtype == PERI_FLOAT64;
   for (int64_t j = 0; j < block->n; j++) {
-    const void *row = peri_at(dtype, block->b.x, block->b.ld, j, 0);
+    const void *row = peri_at(block->dtype, block->b.x, block->b.ld, j, 0);
     for (int64_t l = 0; l < block->d; l++) {
       if (wide)
-        turned.wide[l * PERI_SVM_COLUMNS + j] = ((const double *)row)[l];
+        ((double *)turned)[l * PERI_SVM_COLUMNS + j] = ((const double *)row)[l];
       else
-        turned.single[l * PERI_SVM_COLUMNS + j] = ((const float *)row)[l];
+        ((float *)turned)[l * PERI_SVM_COLUMNS + j] = ((const float *)row)[l];
     }
+  }
+}
+
+/* Squared distances of few features. Where b has its columns, values that nobody keeps are made in whole vectors. */
+static void fill_narrow(filling *f, void *scratch) {
+  const peri_svm_block *block = f->block;
+  const bool wide = block->dtype == PERI_FLOAT64, kept = block->out != NULL;
+  const int64_t size = (int64_t)peri_float_size(block->dtype), ld = kept ? block->ldo : peri_svm_padded(block->n);
+  double turned[NARROW * PERI_SVM_COLUMNS]; /* of either type */
+  const void *columns = block->b.columns;
+  int64_t apart = block->b.columns_ld;
+  if (columns == NULL) {
+    turn_rows(block, turned);
+    columns = turned;
+    apart = PERI_SVM_COLUMNS;
+  } else if (!kept) {
+    f->count = peri_svm_padded(block->n);
   }
   for (int64_t i = 0; i < block->m; i += NARROW_ROWS) {
     int64_t rows = peri_min(NARROW_ROWS, block->m - i);
-    char *strip = block->out != NULL ? (char *)block->out + i * ld * size : scratch;
+    char *strip = kept ? (char *)block->out + i * ld * size : scratch;
     for (int64_t r = 0; r < rows; r++)
       f->context->kernels->svm->narrow_squares[wide](
-          block->n, block->d, peri_at(dtype, block->a.x, block->a.ld, number_of(block, i + r), 0), &turned,
-          PERI_SVM_COLUMNS, strip + r * ld * size);
+          f->count, block->d, peri_at(block->dtype, block->a.x, block->a.ld, number_of(block, i + r), 0), columns, apart,
+          strip + r * ld * size);
     finish_strip(f, 0, i, rows, 0, block->n, strip, ld);
   }
 }
@@ -199,20 +215,23 @@ static peri_product product_of(const filling *f) {
                         .state = f};
 }
 
-size_t peri_svm_block_scratch(const peri_context *context, peri_dtype dtype, int64_t d, int64_t m, int64_t n,
-                              bool kept) {
+size_t peri_svm_block_scratch(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
+                              int64_t m, int64_t n, bool kept) {
   char any;
+  if (peri_svm_is_narrow(kernel, d))
+    return (size_t)(kept ? 1 : peri_min(m, NARROW_ROWS) * peri_svm_padded(n)) * peri_float_size(dtype);
   peri_svm_block block = {.dtype = dtype, .d = d, .m = m, .n = n, .out = kept ? &any : NULL};
   filling f = {.context = context, .block = &block};
   peri_product product = product_of(&f);
-  size_t narrow = (size_t)(peri_min(m, NARROW_ROWS) * n) * peri_float_size(dtype);
-  size_t bytes = peri_multiply_scratch(context, &product);
-  return d <= NARROW && !kept && narrow > bytes ? narrow : bytes;
+  return peri_multiply_scratch(context, &product);
 }
 
 void peri_svm_block_fill(const peri_context *context, const peri_svm_block *block, void *scratch) {
-  filling f = {.context = context, .block = block, .kernel = &peri_svm_kernel_table[block->kernel->id]};
-  if (f.kernel->of_distance && block->d <= NARROW) {
+  filling f = {.context = context,
+               .block = block,
+               .kernel = &peri_svm_kernel_table[block->kernel->id],
+               .count = block->n};
+  if (peri_svm_is_narrow(block->kernel, block->d)) {
     fill_narrow(&f, scratch);
     return;
   }

@@ -39,11 +39,20 @@ typedef struct peri_svm_side {
   const void *given;
   int64_t given_ld;
   const int64_t *order;
+  /* Where distances come from differences alone: the rows as columns, d x columns_ld, with PERI_SVM_PAD zeros at least
+   * behind the last; or NULL. */
+  const void *columns;
+  int64_t columns_ld;
 } peri_svm_side;
+
+#define PERI_SVM_PAD 16 /* what loops over kernel values may go beyond the last */
+static inline int64_t peri_svm_padded(int64_t n) { return (n + PERI_SVM_PAD - 1) / PERI_SVM_PAD * PERI_SVM_PAD; }
 
 const void *peri_svm_given_row(const peri_svm_side *side, int64_t i);
 /* The rows from `row` on. */
 peri_svm_side peri_svm_side_from(const peri_svm_side *side, peri_dtype dtype, int64_t row);
+/* Whether distances of so few features come from their differences alone. */
+bool peri_svm_is_narrow(const peri_svm_kernel *kernel, int64_t d);
 /* Whether x is to be centred, so that few distances cancel; else x is what was given. */
 bool peri_svm_wants_centre(const peri_svm_kernel *kernel, int64_t d);
 
@@ -64,8 +73,8 @@ typedef struct peri_svm_block {
 #define PERI_SVM_COLUMNS 512
 
 /* What blocks of up to m x n take as scratch memory; kept: they have an `out`. */
-size_t peri_svm_block_scratch(const peri_context *context, peri_dtype dtype, int64_t d, int64_t m, int64_t n,
-                              bool kept);
+size_t peri_svm_block_scratch(const peri_context *context, const peri_svm_kernel *kernel, peri_dtype dtype, int64_t d,
+                              int64_t m, int64_t n, bool kept);
 /* On the thread that calls, which may be in a body: it allocates nothing. */
 void peri_svm_block_fill(const peri_context *context, const peri_svm_block *block, void *scratch);
 

@@ -103,7 +103,7 @@ peri_status peri_svm_kernel_matrix(peri_context *context, const char *who, const
   int64_t tiles = (job.m + job.tile - 1) / job.tile * job.across;
   peri_blocks blocks = {.context = context};
   peri_status status = prepare(&blocks, &job, a, b);
-  job.scratch_bytes = peri_svm_block_scratch(context, job.dtype, job.d, job.tile, job.tile, true);
+  job.scratch_bytes = peri_svm_block_scratch(context, job.kernel, job.dtype, job.d, job.tile, job.tile, true);
   if (status == PERI_OK)
     status = peri_blocks_new(&blocks, peri_min(peri_threads(context), tiles), job.scratch_bytes, &job.scratch);
   if (status == PERI_OK) status = peri_parallel(context, tiles, tile_body, &job);

@@ -109,6 +109,20 @@ static peri_status turn_coefficients(peri_svm *model) {
   return PERI_OK;
 }
 
+static peri_status turn_vectors(peri_svm *model) {
+  peri_svm_machine *machine = model->machine;
+  const int64_t size = (int64_t)peri_float_size(machine->compute);
+  if (!peri_svm_is_narrow(&machine->kernel, model->d)) return PERI_OK;
+  machine->columns_ld = peri_svm_padded(model->supports) + PERI_SVM_PAD;
+  PERI_TRY(peri_blocks_new_zeroed(&machine->blocks, model->d * machine->columns_ld, (size_t)size, &machine->columns));
+  for (int64_t s = 0; s < model->supports; s++) {
+    for (int64_t l = 0; l < model->d; l++)
+      memcpy((char *)machine->columns + (l * machine->columns_ld + s) * size,
+             peri_at(machine->compute, machine->vectors, model->d, s, l), (size_t)size);
+  }
+  return PERI_OK;
+}
+
 peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   peri_svm_machine *machine = model->machine;
   peri_blocks *blocks = &machine->blocks;
@@ -132,6 +146,7 @@ peri_status peri_svm_prepare(peri_context *context, peri_svm *model) {
   PERI_TRY(peri_blocks_new(blocks, model->supports, size, &machine->norms));
   PERI_TRY(peri_svm_pack(context, model->dtype, model->supports, model->d, model->support_vectors, model->d, NULL,
                          machine->centre, machine->compute, machine->vectors));
+  PERI_TRY(turn_vectors(model));
   return peri_svm_norms(context, &machine->kernel, machine->compute, model->supports, model->d, machine->vectors,
                         model->d, machine->norms);
 }

@@ -19,6 +19,8 @@ typedef struct peri_svm_machine {
   double *centre;     /* d: subtracted from features; NULL where the kernel does not allow it */
   void *vectors;      /* supports x d of `compute`, centred; NULL for the linear and the precomputed kernel */
   void *norms;        /* supports */
+  void *columns;      /* vectors as columns, columns_ld apart (peri_svm_side); NULL where that is of no use */
+  int64_t columns_ld;
   double sign;        /* from public to internal: -1 for two classes */
 } peri_svm_machine;
 

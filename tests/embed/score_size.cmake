@@ -1,0 +1,16 @@
+# cmake -DLIBRARY=.. -DSTRIP=.. -DREADELF=.. [-DMOST=..] -P score_size.cmake: what libperilune_score takes on a disk, which
+# is to be no more than that, and what it needs.
+set(stripped ${CMAKE_CURRENT_BINARY_DIR}/score.stripped)
+execute_process(COMMAND ${STRIP} -o ${stripped} ${LIBRARY} COMMAND_ERROR_IS_FATAL ANY)
+file(SIZE ${stripped} size)
+execute_process(COMMAND ${READELF} -d ${LIBRARY} OUTPUT_VARIABLE headers COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "Shared library: \\[[^]]+\\]" needed "${headers}")
+message("libperilune_score has ${size} bytes (expected at most ${MOST}), and needs: ${needed}")
+if(MOST AND size GREATER MOST)
+  message(FATAL_ERROR "too large: see cmake/score.cmake")
+endif()
+foreach(library IN LISTS needed)
+  if(NOT library MATCHES "\\[(libc|libm|libpthread|ld-linux[^.]*|libgcc_s)\\.so")
+    message(FATAL_ERROR "${library}: it links nothing but libc")
+  endif()
+endforeach()
