@@ -107,8 +107,9 @@ and n_classes or n_outputs. params = {name = {value, ..}}: all combinations, nam
 fastest; or a list of tables {{name = value}, ..}. A name that is an option of Classifier (batch_size, epochs, ..) is
 that option, all others are build's. seeds: so many, from 1 on, or a list; each combination is trained with each
 (1). What needs no Lua (mini-batches, steps of built-in layers, losses and optimizers) runs on one thread for each
-network; measures, schedules, early stopping and callbacks run in Lua, network by network. sample_weight, on_batch and
-layers in Lua are trained one network after the other.
+network; measures, schedules, early stopping and callbacks run in Lua, network by network. Small networks of the same
+layers go sixteen at a time, but with sample_weight and clip_grad_norm. on_batch and layers in Lua are trained one
+network after the other.
 Options: those of Classifier but seed, and train, dev, sample_weight, task as of train.fit; monitor (what best is by:
 that of early_stopping, else 'dev_loss', or 'train_loss' without dev) with mode = 'min' or 'max' where it is one of
 metrics. progress = true shows how many networks are through.

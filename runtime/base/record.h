@@ -20,6 +20,7 @@ typedef struct peri_act {
   void (*release)(void *object);
   void *object;        /* with a reference, or memory of its own, that release lets go */
   peri_tensor *zeroed; /* all it does is that the gradient of this parameter becomes zeros; or NULL */
+  bool apart;          /* no operation of the step sees what it changes, and it cannot fail */
 } peri_act;
 
 /* What must hold for what was recorded to be replayed. */

@@ -46,7 +46,11 @@ static peri_status forward(const peri_layer *layer, peri_tensor *x, int least, i
   if (r != NULL && peri_option_word(layer->options[MOMENTUM]) == 0)
     peri_refuse_recorder(r, "%s's momentum follows from how many batches it has seen", layer->kind->name);
   if (r != NULL)
-    r->act(r, &(peri_act){"count of batches", count_batch, release_count, peri_tensor_retain(batches), NULL});
+    r->act(r, &(peri_act){.name = "count of batches",
+                          .run = count_batch,
+                          .release = release_count,
+                          .object = peri_tensor_retain(batches),
+                          .apart = true});
   return PERI_OK;
 }
 

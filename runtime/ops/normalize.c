@@ -319,6 +319,77 @@ static peri_status grad_batch_norm(peri_backward *B) {
   return formula ? grad_as_formula(B) : grad_at_once(B);
 }
 
+/* ---- networks in lanes: n x channels as it lies there is n x (channels of all lanes) ---- */
+
+#define LANE_ROWS     256 /* rows that are not cut, however many channels there are */
+#define LANE_CHANNELS 256 /* that are added up beside each other; one alone is added up otherwise */
+
+static bool fits_lanes(const peri_call *call) {
+  const peri_layout *x = &call->args[X].tensor->layout;
+  bool fits = x->ndim == 2 && x->shape[0] <= LANE_ROWS && x->shape[1] > 1 && x->shape[1] <= LANE_CHANNELS;
+  for (int i = X; i <= BIAS; i++) fits = fits && (call->args[i].tensor == NULL || call->args[i].tensor->contiguous);
+  return fits;
+}
+
+static peri_layout all_channels(peri_layout layout) {
+  layout.ndim--;
+  layout.shape[layout.ndim - 1] *= PERI_LANES;
+  layout.strides[layout.ndim - 1] = 1;
+  return layout;
+}
+
+/* A contiguous tensor in lanes with the channels of all; it is the caller's. */
+static peri_tensor *with_all_channels(const peri_tensor *x, peri_tensor *room) {
+  if (x == NULL) return NULL;
+  *room = *x;
+  room->references = 1;
+  room->layout = all_channels(x->layout);
+  return room;
+}
+
+static peri_status run_lanes(peri_call *call) {
+  peri_tensor args[BIAS + 1], outputs[2];
+  peri_call own = *call;
+  own.outputs = own.few_outputs;
+  for (int i = X; i <= BIAS; i++) own.args[i].tensor = with_all_channels(call->args[i].tensor, &args[i]);
+  for (int i = 0; i < 2; i++) own.outputs[i].tensor = with_all_channels(call->outputs[i].tensor, &outputs[i]);
+  PERI_TRY(run_batch_norm(&own));
+  commit_batch_norm(&own);
+  return PERI_OK;
+}
+
+static peri_status grad_lanes(const peri_backward *B, peri_tensor *const *answers) {
+  peri_tensor args[BIAS + 1], kept, arrived, made[BIAS + 1], *g, *supply[BIAS + 1], *given[EPS + 1] = {NULL};
+  peri_arg own_args[EPS + 1];
+  peri_layout layout;
+  const peri_layout *layouts[EPS + 1];
+  peri_formula formula;
+  peri_backward own = *B;
+  int n = 0;
+  PERI_TRY(peri_tensor_contiguous(B->grad_outputs[0], &g));
+  memcpy(own_args, B->args, sizeof own_args);
+  for (int i = X; i <= BIAS; i++) own_args[i].tensor = with_all_channels(B->args[i].tensor, &args[i]);
+  for (int i = 0; i < B->edges && i <= EPS; i++) layouts[i] = B->layouts[i];
+  for (int i = X; i <= BIAS; i++) {
+    if (!needs(B, i)) continue;
+    supply[n] = with_all_channels(answers[n], &made[n]);
+    n++;
+  }
+  layout = args[X].layout;
+  layouts[X] = &layout;
+  own.args = own_args;
+  own.layouts = layouts;
+  own.outputs[1] = with_all_channels(B->outputs[1], &kept);
+  own.grad_outputs = (peri_tensor *[]){with_all_channels(g, &arrived)};
+  own.answers = given;
+  own.supply = supply;
+  peri_formula_begin(&own, &formula);
+  peri_status status = grad_at_once(&own), steps = peri_formula_end(&own);
+  for (int i = X; i <= BIAS; i++) peri_tensor_release(&given[i]);
+  peri_tensor_release(&g);
+  return status == PERI_OK ? steps : status;
+}
+
 const peri_op peri_op_batch_norm = {
     .name = "batch_norm",
     .saves = PERI_SAVE_INPUT(X) | PERI_SAVE_INPUT(RUNNING_MEAN) | PERI_SAVE_INPUT(RUNNING_VAR) |
@@ -336,6 +407,9 @@ const peri_op peri_op_batch_norm = {
     .run = run_batch_norm,
     .commit = commit_batch_norm,
     .grad = PERI_FULL(grad_batch_norm),
+    .run_lanes = PERI_FULL(run_lanes),
+    .lanes_fit = PERI_FULL(fits_lanes),
+    .grad_lanes = PERI_FULL(grad_lanes),
     .low = 0.25,
     .high = 2,
     .sample = "{T(5, 3), T(3):detach(), T(3):detach(), T(3), T(3), true}, {T(2, 3, 4), T(3), T(3), T(3), T(3)}, "

@@ -216,7 +216,8 @@ typedef struct peri_op {
   /* NULL: no gradient; floats computed while recording are then an error, unless PERI_OP_NO_GRADIENT says so */
   PERI_FULL_COLUMN(grad, peri_status (*grad)(peri_backward *B));
   /* Of PERI_LANES networks side by side (plan/lanes.h): run, on tensors with a dimension of so many behind the others,
-   * which gives each lane the bits that it has alone; NULL: nobody has said how. An elementwise row's is its run.
+   * which gives each lane the bits that it has alone, with what commit does; NULL: nobody has said how. An elementwise
+   * row's is its run.
    * A random row takes from the streams of all lanes, of which call->stream is the first.
    * lanes_fit: whether it can do a call of single networks; NULL: always. And what the row's gradient gives at once
    * (peri_formula_new), into tensors that are there. */

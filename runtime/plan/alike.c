@@ -85,6 +85,7 @@ static int leaf_number(const peri_plan *plan, const peri_tensor *leaf) {
 static bool alike_acts(const pair *p, const peri_act *x, const peri_act *y) {
   const peri_optimizer *a = peri_optimizer_of_act(x), *b = peri_optimizer_of_act(y);
   if (a != NULL && b != NULL) return a != b && peri_optimizers_alike(a, b);
+  if (x->apart && y->apart) return x->run == y->run && x->object != y->object;
   return a == b && x->zeroed != NULL && y->zeroed != NULL &&
          leaf_number(p->a, x->zeroed) == leaf_number(p->b, y->zeroed);
 }

@@ -141,6 +141,11 @@ static void run_act(peri_lanes *lanes, const peri_action *action, const lane_act
     peri_optimizers_step_lanes(&own->optimizer->abreast, lanes->stopped, lanes->scratch);
     return;
   }
+  for (int l = 0; l < lanes->n && action->act.apart; l++) {
+    const peri_act *act = &lanes->plans[l]->actions[lanes->at].act;
+    if (!(lanes->stopped >> l & 1)) (void)act->run(act->object);
+  }
+  if (action->act.apart) return;
   const peri_tensor *g = action->act.zeroed->grad;
   memset(own->zeroed, 0, (size_t)g->layout.numel * PERI_LANES * peri_dtype_size(g->layout.dtype));
 }

@@ -137,17 +137,30 @@ static void turn_arguments(const peri_lanes *lanes, peri_arg *args, int n) {
   }
 }
 
+/* What a row commits to (it may write to any argument) is stored. */
+static void note_commits(peri_lanes *lanes, const peri_call *call) {
+  const peri_plan *plan = lanes->plans[0];
+  for (int i = 0; i < peri_op_params(call->op); i++) {
+    for (int b = 0; b < plan->buffers_n; b++) {
+      const peri_shell *shell = plan->buffers[b]->shells;
+      while (shell != NULL && &shell->tensor != call->args[i].tensor) shell = shell->next;
+      if (shell != NULL && plan->buffers[b]->place == PERI_PLAN_OUTSIDE) lanes->buffers[b].written = true;
+    }
+  }
+}
+
 static peri_status open_call(peri_lanes *lanes, const peri_action *action, lane_action *own, bool *fits) {
   const peri_call *call = action->call;
   const peri_op *op = call->op;
-  *fits = op->run_lanes != NULL && (op->lanes_fit == NULL || op->lanes_fit(call)) && op->commit == NULL &&
-          !action->infers && call->output_count <= PERI_MAX_OUTPUTS;
+  *fits = op->run_lanes != NULL && (op->lanes_fit == NULL || op->lanes_fit(call)) && !action->infers &&
+          call->output_count <= PERI_MAX_OUTPUTS;
   if (!*fits) return PERI_OK;
   own->call = room(lanes, sizeof *own->call);
   if (own->call == NULL) return PERI_ERR_MEMORY;
   *own->call = *call;
   own->call->outputs = own->call->few_outputs;
   own->call->stream = lanes->streams;
+  if (op->commit != NULL) note_commits(lanes, call);
   turn_arguments(lanes, own->call->args, peri_op_params(op));
   for (int i = 0; i < call->output_count; i++) {
     peri_output *y = &own->call->outputs[i];
@@ -257,6 +270,7 @@ static peri_status open_action(peri_lanes *lanes, int at, bool *fits) {
     return PERI_OK;
   case PERI_ACTION_ACT:
     if (peri_optimizer_of_act(&action->act) != NULL) return open_optimizer(lanes, at, own, fits);
+    if (action->act.apart) return PERI_OK;
     own->zeroed = values_of(lanes, action->act.zeroed->grad, true);
     *fits = own->zeroed != NULL;
     return PERI_OK;

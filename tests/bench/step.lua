@@ -100,12 +100,6 @@ local function circle(p)
   return net, optim.SGD(net:parameters(), { lr = p.lr or 0.1 })
 end
 
-local function seconds(f)
-  local start = peri.now()
-  f()
-  return peri.now() - start
-end
-
 local function with_threads(n, f)
   local before = peri.get_num_threads()
   peri.set_num_threads(n)
@@ -153,7 +147,7 @@ local function many()
   report("* one by one, Classifier:fit", fit, loop)
   for threads = 1, 2 do
     report(("train.sweep, %d thread%s"):format(threads, threads == 1 and "" or "s"), with_threads(threads, function()
-      return seconds(function()
+      return best_of(3, function()
         peri.train.sweep { build = circle, seeds = networks, epochs = epochs, batch_size = 10, train = circles,
           progress = false }
       end)

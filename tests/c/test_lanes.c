@@ -285,7 +285,8 @@ static peri_tensor *argument_of(peri_context *context, const peri_op *op, peri_d
   const char *name = op->params[i].name;
   const int64_t shape[2] = {SIDE, SIDE};
   const bool labels = op == &peri_op_cross_entropy_rows && i == 1, mask = strcmp(name, "mask") == 0;
-  if (strcmp(name, "bias") == 0) return fill(context, PERI_FLOAT32, 1, shape, lane);
+  if (strcmp(name, "bias") == 0 || (op == &peri_op_batch_norm && i > 0))
+    return fill(context, PERI_FLOAT32, 1, shape, lane);
   peri_tensor *x = fill(context, labels ? PERI_INT64 : mask ? PERI_BOOL : dtype, labels ? 1 : 2, shape, 2.1 * lane + i);
   for (int64_t k = 0; k < SIDE && labels; k++) ((int64_t *)(void *)x->data)[k] = 1 + (k + lane) % SIDE;
   for (int64_t k = 0; k < SIDE * SIDE && mask; k++) x->data[k] = (k * 5 + lane) % 3 == 0;

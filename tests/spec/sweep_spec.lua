@@ -119,8 +119,14 @@ describe("train.sweep", function()
           seeds = 4, progress = false, train = { x, class == "Classifier" and labels or numbers },
           build = function(p)
             local net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+            if i == 2 then net = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2)) end
+            if i == 3 then
+              net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 7), nn.BatchNorm1d(7, { affine = false }), nn.ReLU(),
+                nn.Dropout { p = 0.1 }, nn.Linear(7, 2))
+            end
             return net, make(net, p)
           end }
+        if i == 3 then options.dev = { x:add(0.1), options.train[2] } end
         for _, threads in ipairs { 1, 2 } do
           with_threads(threads, function()
             local g = train.sweep(options)
@@ -128,10 +134,10 @@ describe("train.sweep", function()
               if k % 3 == 1 then
                 local one = train[class] { epochs = options.epochs, batch_size = 8, build = options.build,
                   params = g.params[k], seed = g.seeds[k], progress = false,
-                  on_batch = i > 1 and function() end or nil }:fit(x, options.train[2])
+                  on_batch = i > 1 and function() end or nil }:fit(x, options.train[2], { dev = options.dev })
                 assert.are.same({ one.stopped, one.epochs }, { m.stopped, m.epochs })
                 assert.is_true(same_parameters(one.model, m.model))
-                for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "learning_rate" } do
+                for _, name in ipairs { "train_loss", "train_accuracy", "train_r2", "dev_loss", "learning_rate" } do
                   assert.is_true(same(one[name], m[name]), name)
                   if g[name] then assert.is_true(same(one[name], g[name][k][{ { 1, m.epochs } }]), name) end
                 end
