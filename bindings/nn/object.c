@@ -195,7 +195,8 @@ static void tell_recorder(lua_State *L, bind_state *S) {
   if (nn_is_known(L, 2))
     nn_tell_recorder(L, S, 2);
   else
-    peri_refuse_replay(S->context, "%s is a layer written in Lua", nn_name(L, S, 2));
+    peri_refuse_replay(S->context, "%s is a layer written in Lua, whose class does not promise it (nn.Module.extend)",
+                       nn_name(L, S, 2));
   lua_settop(L, top);
 }
 

@@ -203,11 +203,13 @@ end
 
 local MOST_SHAPES = 12 -- of mini-batches that have plans
 
+local PROMISE = " (nn.Module.extend(name, {replays = true}) promises that it can be replayed)"
+
 -- Why the steps of this training cannot be replayed, or nil.
 local function reason_of(job)
   if not job.optimizer or job.step then return "step is the script's own" end
-  if not internal.nn.plain(job.model) then return "the model is written in Lua, or has hooks" end
-  if not internal.nn.plain(job.loss) then return "the loss is written in Lua, or has hooks" end
+  if not internal.nn.plain(job.model) then return "the model has hooks, or layers written in Lua" .. PROMISE end
+  if not internal.nn.plain(job.loss) then return "the loss has hooks, or is written in Lua" .. PROMISE end
 end
 
 -- Whether a mini-batch goes by a plan. Of a source that gives any shapes only those that come again do.
