@@ -14,6 +14,7 @@
 #define SHARED_BYTES ((size_t)8 << 20)    /* up to here B is packed once for all pieces */
 #define MEETING      60000.0              /* elements that could be packed while the team meets once more */
 #define NEAR_STEPS   3584                 /* bytes between steps of B, up to which copying it gains nothing */
+#define NEAR_ROWS    2048                 /* bytes between rows of A, up to which few columns need no copy of a block */
 #define MOST_HERE    2048                 /* columns of a product within a body that are not cut */
 #define KEPT_BYTES   ((int64_t)128 << 10) /* in a body, where B is gathered, up to here all of A is packed at once */
 #define MOST_PARTS   64
@@ -31,6 +32,7 @@ typedef struct job {
   int64_t rows, columns;             /* of a piece */
   int64_t row_pieces, column_pieces; /* in each batch and part */
   bool in_place;                     /* B is read where it lies */
+  bool rows_in_place;                /* A's rows are, too */
   bool shared;                       /* B is packed before the pieces */
   bool by_panels;                    /* A's rows stay packed, and each panel of B meets them all before the next */
   int64_t own_ldc;                   /* where there is no C: rows in different sets of a cache */
@@ -105,6 +107,9 @@ static void cut(job *j, bool here) {
   j->apart = !here && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
   j->in_place = p->packed == NULL && lies_across(&p->b) &&
                 (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
+  j->rows_in_place = p->a.gather == NULL && p->a.index == NULL && p->a.step == 1 && p->k <= PERI_BLOCK &&
+                     p->a.along >= 0 && p->a.along * (int64_t)j->size <= NEAR_ROWS &&
+                     j->columns <= 2 * j->tiles->columns;
   j->shared = !here && (p->packed != NULL || (j->row_pieces > 1 && !j->in_place && can_share(j)));
   j->panels = ceil_div(p->n, j->tiles->columns);
   j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
@@ -240,14 +245,25 @@ static const void *start_of(const peri_product *p, bool add, const void *c) {
   return add ? c : p->onto_zeros ? zeros : NULL;
 }
 
-/* The tile of packed rows of A and a panel of B, for columns from `column` on. */
-static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_t column, int64_t columns,
-                     int64_t steps, const void *strip, const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
+/* Rows of A, packed or where they lie. */
+typedef struct strip {
+  const char *data;
+  int64_t row, step;      /* elements from one row, and from one step, to the next */
+  const peri_tile *whole; /* tiles of a whole strip that is packed, by vectors; or NULL */
+} strip;
+
+static strip packed_strip(const job *j, peri_layout_of_a layout, const char *data) {
+  const bool by_rows = layout == PERI_A_ROWS;
+  return (strip){data, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : j->tiles->rows, j->tiles->whole[layout]};
+}
+
+/* The tile of rows of A and a panel of B, for columns from `column` on. */
+static void run_tile(const job *j, const strip *a, int64_t rows, int64_t column, int64_t columns, int64_t steps,
+                     const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
   const peri_tile_kernels *tiles = j->tiles;
-  const bool by_rows = layout == PERI_A_ROWS, wide = columns * 2 > tiles->columns;
-  const bool whole = rows == tiles->rows && columns * 4 > tiles->columns;
-  peri_tile tile = whole ? tiles->whole[layout][wide] : tile_of(tiles, rows, columns);
-  tile(steps, strip, by_rows ? PERI_A_PITCH : 1, by_rows ? 1 : tiles->rows, b, b_step, c, ldc, columns,
+  const bool whole = a->whole != NULL && rows == tiles->rows && columns * 4 > tiles->columns;
+  peri_tile tile = whole ? a->whole[columns * 2 > tiles->columns] : tile_of(tiles, rows, columns);
+  tile(steps, a->data, a->row, a->step, b, b_step, c, ldc, columns,
        j->biased ? (const char *)j->p.bias + column * (int64_t)j->size : start_of(&j->p, add, c), add ? ldc : 0);
 }
 
@@ -255,15 +271,16 @@ static void run_tile(const job *j, peri_layout_of_a layout, int64_t rows, int64_
 static void run_block_by_panels(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c,
                                 int64_t ldc, bool last) {
   const peri_tile_kernels *tiles = j->tiles;
-  const int64_t nr = tiles->columns, size = (int64_t)j->size, strip = tiles->rows * PERI_A_PITCH * size;
+  const int64_t nr = tiles->columns, size = (int64_t)j->size, strip_bytes = tiles->rows * PERI_A_PITCH * size;
   char *strips = t->scratch + j->strip_at, *panel = t->scratch;
   peri_layout_of_a layout = pack_a(j, t->a, t->i, t->rows, from, steps, strips);
   for (int64_t at = 0; at < t->columns; at += nr) {
     int64_t columns = peri_min(nr, t->columns - at);
     pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, panel);
     for (int64_t i = 0; i < t->rows; i += tiles->rows) {
-      run_tile(j, layout, peri_min(tiles->rows, t->rows - i), t->column + at, columns, steps,
-               strips + i / tiles->rows * strip, panel, nr, c + (i * ldc + at) * size, ldc, add);
+      const strip a = packed_strip(j, layout, strips + i / tiles->rows * strip_bytes);
+      run_tile(j, &a, peri_min(tiles->rows, t->rows - i), t->column + at, columns, steps, panel, nr,
+               c + (i * ldc + at) * size, ldc, add);
     }
   }
   for (int64_t i = 0; i < t->rows && last; i += tiles->rows)
@@ -318,10 +335,11 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
   peri_layout_of_a layout = PERI_A_ROWS;
   for (int64_t i = 0; i < t->rows; i += tiles->rows) {
     int64_t rows = peri_min(tiles->rows, t->rows - i), number = i / tiles->rows % STRIPS;
-    if (number == 0)
+    if (number == 0 && !j->rows_in_place)
       layout = pack_a(j, t->a, t->i + i, peri_min(STRIPS * tiles->rows, t->rows - i), from, steps, strips);
     char *own = c + (j->one_strip ? 0 : i * ldc * size);
-    const char *strip = strips + (size_t)(number * tiles->rows * PERI_A_PITCH) * j->size;
+    const strip a = j->rows_in_place ? (strip){t->a + ((t->i + i) * j->p.a.along + from) * size, j->p.a.along, 1, NULL}
+                                     : packed_strip(j, layout, strips + number * tiles->rows * PERI_A_PITCH * size);
     for (int64_t at = 0; at < t->columns; at += nr) {
       int64_t columns = peri_min(nr, t->columns - at), b_step = nr;
       size_t panel = (size_t)(j->in_place ? 0 : at / nr) * j->panel_bytes;
@@ -332,7 +350,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
       } else if (!j->shared && (i == 0 || j->in_place)) {
         pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
-      run_tile(j, layout, rows, t->column + at, columns, steps, strip, b, b_step, own + at * size, ldc, add);
+      run_tile(j, &a, rows, t->column + at, columns, steps, b, b_step, own + at * size, ldc, add);
     }
     if (last) finish_strip(j, t, i, rows, own, ldc);
   }
