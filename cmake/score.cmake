@@ -8,7 +8,7 @@ set(score_sources
   open.c
   base/{context,memory,record,team}.c
   kernels/{normalize,pad,places,pool,reduce,rows,scalar,softmax,turn}.c
-  product/{convolution,convolution_input,patches,product,sequence}.c
+  product/{convolution,convolution_input,patches,product,sequence,small}.c
   tensor/{iterator,packed,source,tensor}.c
   ops/{activation,average,convolution,dispatch,elementwise,embedding,expand,formula,index,join,matrix,moments,normalize}.c
   ops/{normalize_rows,order,pad,pool,recurrent,reduce,slice,softmax,take,view}.c

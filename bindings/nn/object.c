@@ -270,7 +270,7 @@ void nn_open_objects(lua_State *L, bind_state *S, int methods, int module) {
                    "replays = true promises that forward does the same operations whenever the object's fields, its "
                    "mode, and the shapes of what it is given are the same, whatever the values: steps with it are "
                    "replayed then (peri.replay, train.fit). Assigning to a field is noticed; what lies in a table is "
-                   "not looked at.");
+                   "not looked at.\nErrors: a name that is no string; unknown options.");
   lua_setfield(L, methods, "extend");
   lua_pushvalue(L, methods);
   lua_setfield(L, module, "Module");

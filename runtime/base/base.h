@@ -15,6 +15,10 @@
 
 static inline int64_t peri_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t peri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t peri_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static inline int64_t peri_round_up(int64_t a, int64_t b) { return peri_ceil_div(a, b) * b; }
+/* Bytes of whole cache lines. */
+static inline size_t peri_lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 /* Of a number and a NaN the number; of two zeros the second, where fmax and fmin leave open which. */
 static inline double peri_larger(double a, double b) { return a > b || b != b ? a : b; }
 static inline double peri_smaller(double a, double b) { return a < b || b != b ? a : b; }

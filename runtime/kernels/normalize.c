@@ -31,8 +31,6 @@ typedef struct channel_job {
   double *sums, *products; /* of each channel, for each part */
 } channel_job;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-
 static bool is_empty(peri_channels size) { return size.n == 0 || size.channels == 0 || size.inner == 0; }
 
 static channel_job new_job(const peri_context *context, peri_dtype dtype, peri_channels size) {
@@ -49,11 +47,11 @@ static channel_job new_job(const peri_context *context, peri_dtype dtype, peri_c
   };
   job.step = peri_max(1, peri_max(LEAST_COLUMNS, PERI_GRAIN / size.n) / size.inner);
   job.step = peri_min(job.step, size.channels);
-  job.pieces = ceil_div(size.channels, job.step);
+  job.pieces = peri_ceil_div(size.channels, job.step);
   int64_t columns = job.step * size.inner;
   if (job.pieces < ENOUGH_PIECES && size.n > MOST_UNCUT / columns) {
-    job.part = peri_min(size.n, peri_max(ceil_div(PERI_GRAIN, columns), ceil_div(size.n, MOST_PARTS)));
-    job.parts = ceil_div(size.n, job.part);
+    job.part = peri_min(size.n, peri_max(peri_ceil_div(PERI_GRAIN, columns), peri_ceil_div(size.n, MOST_PARTS)));
+    job.parts = peri_ceil_div(size.n, job.part);
   }
   return job;
 }

@@ -42,8 +42,6 @@ static size_t size_of(peri_dtype dtype) {
 
 /* ---- cutting ---- */
 
-static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-
 static void cut(reduce_job *job) {
   int64_t n = peri_max(1, job->n), outer_size = n * job->inner;
   if (job->outer * outer_size <= PERI_GRAIN) { /* uncut; the general way would find the same, with six divisions */
@@ -58,10 +56,10 @@ static void cut(reduce_job *job) {
   job->n_step = n;
   if (outer_size > PERI_GRAIN) {
     job->inner_step = peri_min(job->inner, peri_max(LEAST_COLUMNS, PERI_GRAIN / n));
-    int64_t pieces = job->outer * ceil_div(job->inner, job->inner_step);
+    int64_t pieces = job->outer * peri_ceil_div(job->inner, job->inner_step);
     if (pieces < ENOUGH_PIECES) {
       int64_t most = job->inner == 1 ? MOST_PARTS : MOST_ROWS;
-      job->n_step = peri_min(n, peri_max(ceil_div(PERI_GRAIN, job->inner_step), ceil_div(n, most)));
+      job->n_step = peri_min(n, peri_max(peri_ceil_div(PERI_GRAIN, job->inner_step), peri_ceil_div(n, most)));
     }
     if (job->inner > 1 || pieces >= ENOUGH_PIECES) {
       job->n_step = peri_min(job->n_step, peri_max(1, LONGEST_PIECE / job->inner_step));
@@ -69,9 +67,9 @@ static void cut(reduce_job *job) {
   }
   job->outer_step = peri_even_step(job->outer, job->outer_step);
   job->n_step = peri_even_step(n, job->n_step);
-  job->outer_pieces = ceil_div(job->outer, job->outer_step);
-  job->inner_pieces = ceil_div(job->inner, job->inner_step);
-  job->n_pieces = ceil_div(n, job->n_step);
+  job->outer_pieces = peri_ceil_div(job->outer, job->outer_step);
+  job->inner_pieces = peri_ceil_div(job->inner, job->inner_step);
+  job->n_pieces = peri_ceil_div(n, job->n_step);
 }
 
 /* ---- results: sums and products are double or int64, the others have the dtype of x ---- */

@@ -14,10 +14,6 @@
 #define PERI_LEAST_ROWS  96     /* of a piece, where many are cut: patches are packed for each */
 #define PERI_MOST_COPIES 0x1p46 /* elements that a thread may have copied */
 
-static inline int64_t peri_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static inline int64_t peri_round_up(int64_t a, int64_t b) { return peri_ceil_div(a, b) * b; }
-static inline size_t peri_lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 /* The patches of an image stand in a grid, `step` elements apart, and are read at `taps`. Where zeros stand around the
  * image, or columns of the grid do not lie side by side, some rows of it are copied: with the zeros, and the columns of
  * each phase (position modulo the step) together. Then the patches of a row of the grid, at one tap, lie side by side.

@@ -1,13 +1,12 @@
 /* The frame of the product engine; see product.h. */
-#include "product/product.h"
+#include "product/panels.h"
 
 #include "kernels/rows.h"
 
 #define WHOLE_WORK   1.5e6 /* multiplications below which a product is not cut */
 #define WRITING      8     /* multiplications that an element's way to memory is worth */
 #define FINISHING    24    /* and what it is finished with */
-#define SMALL_WORK   300000
-#define PIECE_WORK   16e6 /* multiplications of a piece, when there are many */
+#define PIECE_WORK   16e6  /* multiplications of a piece, when there are many */
 #define LEAST_PIECES 4
 #define MOST_PIECES  65536
 #define WIDEST       512                  /* columns of a piece: its block of B stays in the second-level cache */
@@ -46,17 +45,12 @@ typedef struct job {
   size_t strip_at, part_at, c_at, scratch_bytes; /* a thread's: panels of B, one of A, the sum of a part, C */
 } job;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
 /* ---- cutting ---- */
 
 int64_t peri_part(int64_t k) {
   if (k <= PERI_PART) return peri_max(k, 1);
-  return peri_max(PERI_PART / 2, round_up(ceil_div(k, MOST_PARTS), PERI_BLOCK));
+  return peri_max(PERI_PART / 2, peri_round_up(peri_ceil_div(k, MOST_PARTS), PERI_BLOCK));
 }
-
-static bool lies_across(const peri_operand *x) { return x->gather == NULL && x->index == NULL && x->along == 1; }
 
 /* Whether B can be packed once for all: parts begin with a block wherever this is done. */
 static bool can_share(const job *j) {
@@ -68,7 +62,7 @@ static bool can_share(const job *j) {
  * B unless they are shared. */
 static void cut_outputs(job *j, double wanted) {
   const peri_product *p = &j->p;
-  int64_t least_columns = ceil_div(p->n, WIDEST), most_columns = peri_max(least_columns, p->n / j->tiles->columns);
+  int64_t least_columns = peri_ceil_div(p->n, WIDEST), most_columns = peri_max(least_columns, p->n / j->tiles->columns);
   int64_t most_rows = peri_max(1, p->m / j->tiles->rows);
   double least = 0;
   for (int64_t c = least_columns; c <= peri_min(most_columns, (int64_t)wanted + least_columns); c++) {
@@ -82,19 +76,20 @@ static void cut_outputs(job *j, double wanted) {
     j->row_pieces = r;
     j->column_pieces = c;
   }
-  j->rows = peri_min(p->m, round_up(ceil_div(p->m, j->row_pieces), j->row_pieces > 1 ? 4 : 1));
-  j->columns = peri_min(p->n, round_up(ceil_div(p->n, j->column_pieces), j->column_pieces > 1 ? j->tiles->columns : 1));
-  j->row_pieces = ceil_div(p->m, j->rows);
-  j->column_pieces = ceil_div(p->n, j->columns);
+  j->rows = peri_min(p->m, peri_round_up(peri_ceil_div(p->m, j->row_pieces), j->row_pieces > 1 ? 4 : 1));
+  j->columns = peri_min(
+      p->n, peri_round_up(peri_ceil_div(p->n, j->column_pieces), j->column_pieces > 1 ? j->tiles->columns : 1));
+  j->row_pieces = peri_ceil_div(p->m, j->rows);
+  j->column_pieces = peri_ceil_div(p->n, j->columns);
 }
 
-static int64_t own_ldc(int64_t columns) { return round_up(columns, 32) + 16; }
+static int64_t own_ldc(int64_t columns) { return peri_round_up(columns, 32) + 16; }
 
 /* For the team, or within a body for one thread, where little is cut. */
 static void cut(job *j, bool here) {
   const peri_product *p = &j->p;
   j->part = p->part > 0 ? p->part : peri_part(p->k);
-  j->parts = peri_max(1, ceil_div(p->k, j->part));
+  j->parts = peri_max(1, peri_ceil_div(p->k, j->part));
   const double steps = (double)p->k + WRITING + (p->finish != NULL ? FINISHING : 0);
   double work = (double)p->m * (double)peri_max(p->n, j->tiles->columns / 4) * steps * (double)j->batches;
   double wanted = work < WHOLE_WORK ? 1 : work / PIECE_WORK < LEAST_PIECES ? LEAST_PIECES : work / PIECE_WORK;
@@ -105,14 +100,14 @@ static void cut(job *j, bool here) {
   else
     cut_outputs(j, wanted < 1 ? 1 : wanted);
   j->apart = !here && j->parts > 1 && (double)(j->row_pieces * j->column_pieces) * 2 <= wanted;
-  j->in_place = p->packed == NULL && lies_across(&p->b) &&
+  j->in_place = p->packed == NULL && peri_lies_across(&p->b) &&
                 (j->rows <= 2 * j->tiles->rows || p->b.step * (int64_t)j->size <= NEAR_STEPS);
   j->rows_in_place = p->a.gather == NULL && p->a.index == NULL && p->a.step == 1 && p->k <= PERI_BLOCK &&
                      p->a.along >= 0 && p->a.along * (int64_t)j->size <= NEAR_ROWS &&
                      j->columns <= 2 * j->tiles->columns;
   j->shared = !here && (p->packed != NULL || (j->row_pieces > 1 && !j->in_place && can_share(j)));
-  j->panels = ceil_div(p->n, j->tiles->columns);
-  j->blocks = peri_max(1, ceil_div(p->k, PERI_BLOCK));
+  j->panels = peri_ceil_div(p->n, j->tiles->columns);
+  j->blocks = peri_max(1, peri_ceil_div(p->k, PERI_BLOCK));
   j->panel_bytes = (size_t)(peri_min(PERI_BLOCK, peri_max(1, p->k)) * j->tiles->columns) * j->size;
   j->by_panels = here && p->b.gather != NULL && p->c != NULL && p->m * PERI_A_PITCH * (int64_t)j->size <= KEPT_BYTES &&
                  j->panels * (int64_t)j->panel_bytes > KEPT_BYTES;
@@ -121,17 +116,16 @@ static void cut(job *j, bool here) {
   j->own_ldc = own_ldc(j->columns);
 }
 
-static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 static void lay_out(job *j) {
-  size_t output = lines((size_t)(j->rows * j->columns) * j->size);
-  int64_t panels = j->shared ? 0 : j->in_place || j->by_panels ? 1 : ceil_div(j->columns, j->tiles->columns);
-  j->strip_at = lines((size_t)panels * j->panel_bytes);
-  int64_t strips = j->by_panels ? ceil_div(j->rows, j->tiles->rows) : STRIPS;
-  j->part_at = j->strip_at + lines((size_t)(strips * j->tiles->rows * PERI_A_PITCH) * j->size);
+  size_t output = peri_lines((size_t)(j->rows * j->columns) * j->size);
+  int64_t panels = j->shared ? 0 : j->in_place || j->by_panels ? 1 : peri_ceil_div(j->columns, j->tiles->columns);
+  j->strip_at = peri_lines((size_t)panels * j->panel_bytes);
+  int64_t strips = j->by_panels ? peri_ceil_div(j->rows, j->tiles->rows) : STRIPS;
+  j->part_at = j->strip_at + peri_lines((size_t)(strips * j->tiles->rows * PERI_A_PITCH) * j->size);
   j->c_at = j->part_at + (j->parts > 1 && !j->apart ? output : 0);
   int64_t own_rows = j->one_strip ? peri_min(j->rows, j->tiles->rows) : j->rows;
-  j->scratch_bytes = j->c_at + (j->p.c == NULL && !j->apart ? lines((size_t)(own_rows * j->own_ldc) * j->size) : 0);
+  j->scratch_bytes =
+      j->c_at + (j->p.c == NULL && !j->apart ? peri_lines((size_t)(own_rows * j->own_ldc) * j->size) : 0);
 }
 
 static int64_t batches_of(const peri_product *p) {
@@ -151,57 +145,14 @@ static void prepare(job *j, const peri_context *context, const peri_product *pro
   lay_out(j);
 }
 
-/* ---- tiles ---- */
-
-/* That of the rows and columns, where rows of A lie anywhere. */
-static peri_tile tile_of(const peri_tile_kernels *tiles, int64_t rows, int64_t columns) {
-  const bool narrow = columns * 4 <= tiles->columns && tiles->narrow[0] != NULL;
-  return narrow ? tiles->narrow[rows - 1] : tiles->some[rows - 1][columns * 2 > tiles->columns];
-}
-
-/* How many of the columns that are left go together, where there are tiles of half a vector: no more than three halves
- * are a vector and a half. */
-static int64_t columns_ahead(const peri_tile_kernels *tiles, int64_t left) {
-  const int64_t nr = tiles->columns, vector = nr / 2;
-  const bool apart = left > vector && left <= vector + vector / 2 && tiles->narrow[0] != NULL;
-  return apart ? vector : peri_min(nr, left);
-}
-
 /* ---- packing ---- */
-
-#define MOST_COLUMNS 64
-
-/* Where step `from` of count vectors lies. */
-static void find_vectors(size_t size, const peri_operand *x, const char *data, int64_t first, int64_t count,
-                         int64_t from, const void **vectors) {
-  for (int64_t i = 0; i < count; i++) {
-    int64_t vector = x->index != NULL ? x->index[first + i] : first + i;
-    vectors[i] = data + (vector * x->along + from * x->step) * (int64_t)size;
-  }
-}
-
-static void pack_b(const peri_tile_kernels *tiles, size_t size, const peri_operand *b, const char *data, int64_t first,
-                   int64_t count, int64_t from, int64_t steps, void *panel) {
-  const void *vectors[MOST_COLUMNS];
-  if (b->gather != NULL) {
-    b->gather(b->source, tiles, first, count, from, steps, panel);
-  } else if (lies_across(b)) {
-    tiles->copy(count, steps, data + (first + from * b->step) * (int64_t)size, b->step, panel);
-  } else {
-    find_vectors(size, b, data, first, count, from, vectors);
-    if (b->step == 1)
-      tiles->turn(count, steps, vectors, panel);
-    else
-      tiles->collect(count, tiles->columns, steps, vectors, b->step, panel);
-  }
-}
 
 /* Some tiles' rows of A, each tile's in a panel of its own. */
 static peri_layout_of_a pack_a(const job *j, const char *data, int64_t first, int64_t count, int64_t from,
                                int64_t steps, void *panel) {
   const peri_operand *a = &j->p.a;
   const peri_tile_kernels *tiles = j->tiles;
-  if (lies_across(a) && a->step != 1) {
+  if (peri_lies_across(a) && a->step != 1) {
     tiles->copy_rows(count, steps, data + (first + from * a->step) * (int64_t)j->size, a->step, panel);
     return PERI_A_STEPS;
   }
@@ -213,7 +164,7 @@ static peri_layout_of_a pack_a(const job *j, const char *data, int64_t first, in
       a->gather(a->source, tiles, first + i, rows, from, steps, to);
       continue;
     }
-    find_vectors(j->size, a, data, first + i, rows, from, vectors);
+    peri_find_vectors(j->size, a, data, first + i, rows, from, vectors);
     if (a->step != 1) tiles->collect(rows, tiles->rows, steps, vectors, a->step, to);
     for (int64_t r = 0; r < rows && a->step == 1; r++)
       memcpy(to + (size_t)(r * PERI_A_PITCH) * j->size, vectors[r], (size_t)steps * j->size);
@@ -238,13 +189,6 @@ static void finish_strip(const job *j, const piece *t, int64_t i, int64_t rows, 
   if (j->p.finish != NULL) j->p.finish(j->p.state, t->batch, t->i + i, rows, t->column, t->columns, c, ldc);
 }
 
-static const double zeros[MOST_COLUMNS]; /* of either type */
-
-/* What a tile begins from: C, or zeros where the sign of zero tells. */
-static const void *start_of(const peri_product *p, bool add, const void *c) {
-  return add ? c : p->onto_zeros ? zeros : NULL;
-}
-
 /* Rows of A, packed or where they lie. */
 typedef struct strip {
   const char *data;
@@ -262,9 +206,9 @@ static void run_tile(const job *j, const strip *a, int64_t rows, int64_t column,
                      const void *b, int64_t b_step, void *c, int64_t ldc, bool add) {
   const peri_tile_kernels *tiles = j->tiles;
   const bool whole = a->whole != NULL && rows == tiles->rows && columns * 4 > tiles->columns;
-  peri_tile tile = whole ? a->whole[columns * 2 > tiles->columns] : tile_of(tiles, rows, columns);
+  peri_tile tile = whole ? a->whole[columns * 2 > tiles->columns] : peri_tile_of(tiles, rows, columns);
   tile(steps, a->data, a->row, a->step, b, b_step, c, ldc, columns,
-       j->biased ? (const char *)j->p.bias + column * (int64_t)j->size : start_of(&j->p, add, c), add ? ldc : 0);
+       j->biased ? (const char *)j->p.bias + column * (int64_t)j->size : peri_tile_start(&j->p, add, c), add ? ldc : 0);
 }
 
 /* One block of steps for all of a piece, panel by panel. */
@@ -276,7 +220,7 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
   peri_layout_of_a layout = pack_a(j, t->a, t->i, t->rows, from, steps, strips);
   for (int64_t at = 0; at < t->columns; at += nr) {
     int64_t columns = peri_min(nr, t->columns - at);
-    pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, panel);
+    peri_pack_panel(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, panel);
     for (int64_t i = 0; i < t->rows; i += tiles->rows) {
       const strip a = packed_strip(j, layout, strips + i / tiles->rows * strip_bytes);
       run_tile(j, &a, peri_min(tiles->rows, t->rows - i), t->column + at, columns, steps, panel, nr,
@@ -289,27 +233,27 @@ static void run_block_by_panels(const job *j, const piece *t, int64_t from, int6
 
 static bool is_row(const job *j, const piece *t) {
   return t->rows == 1 && !j->shared && j->p.a.gather == NULL && j->p.a.index == NULL && j->p.b.gather == NULL &&
-         (j->p.b.step == 1 || lies_across(&j->p.b));
+         (j->p.b.step == 1 || peri_lies_across(&j->p.b));
 }
 
 /* C = 0 + C, of a single row */
 static void add_zeros(const peri_tile_kernels *tiles, int64_t columns, char *c, size_t size) {
-  for (int64_t at = 0; at < columns; at += MOST_COLUMNS)
-    tiles->add_rows(1, peri_min(MOST_COLUMNS, columns - at), zeros, 0, c + (size_t)at * size, 0);
+  for (int64_t at = 0; at < columns; at += PERI_PANEL_COLUMNS)
+    tiles->add_rows(1, peri_min(PERI_PANEL_COLUMNS, columns - at), peri_zeros, 0, c + (size_t)at * size, 0);
 }
 
 /* A block of steps for a single row. */
 static void run_row(const job *j, const piece *t, int64_t from, int64_t steps, bool add, char *c) {
   const char *a = t->a + (t->i * j->p.a.along + from * j->p.a.step) * (int64_t)j->size;
-  if (lies_across(&j->p.b)) {
+  if (peri_lies_across(&j->p.b)) {
     const char *b = t->b + (t->column + from * j->p.b.step) * (int64_t)j->size;
     j->tiles->row_across(steps, a, j->p.a.step, b, j->p.b.step, c, t->columns, add);
     return;
   }
-  const void *vectors[MOST_COLUMNS];
-  for (int64_t at = 0; at < t->columns; at += MOST_COLUMNS) {
-    int64_t columns = peri_min(MOST_COLUMNS, t->columns - at);
-    find_vectors(j->size, &j->p.b, t->b, t->column + at, columns, from, vectors);
+  const void *vectors[PERI_PANEL_COLUMNS];
+  for (int64_t at = 0; at < t->columns; at += PERI_PANEL_COLUMNS) {
+    int64_t columns = peri_min(PERI_PANEL_COLUMNS, t->columns - at);
+    peri_find_vectors(j->size, &j->p.b, t->b, t->column + at, columns, from, vectors);
     j->tiles->row_along(steps, a, j->p.a.step, vectors, c + at * (int64_t)j->size, columns, add);
   }
 }
@@ -348,7 +292,7 @@ static void run_block(const job *j, const piece *t, int64_t from, int64_t steps,
         b_step = j->p.b.step;
         b = t->b + (t->column + at + from * b_step) * size;
       } else if (!j->shared && (i == 0 || j->in_place)) {
-        pack_b(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, t->scratch + panel);
+        peri_pack_panel(tiles, j->size, &j->p.b, t->b, t->column + at, columns, from, steps, t->scratch + panel);
       }
       run_tile(j, &a, rows, t->column + at, columns, steps, b, b_step, own + at * size, ldc, add);
     }
@@ -450,8 +394,8 @@ static void share_panel(void *arg, int64_t number) {
   const job *j = arg;
   int64_t nr = j->tiles->columns, column = number % j->panels * nr, from = number / j->panels % j->blocks * PERI_BLOCK;
   const char *b = batch_of(j, &j->p.b, j->p.batch_b, number / j->panels / j->blocks);
-  pack_b(j->tiles, j->size, &j->p.b, b, column, peri_min(nr, j->p.n - column), from,
-         peri_min(PERI_BLOCK, j->p.k - from), (char *)j->packed + (size_t)number * j->panel_bytes);
+  peri_pack_panel(j->tiles, j->size, &j->p.b, b, column, peri_min(nr, j->p.n - column), from,
+                  peri_min(PERI_BLOCK, j->p.k - from), (char *)j->packed + (size_t)number * j->panel_bytes);
 }
 
 static peri_status run_all(peri_context *context, job *j) {
@@ -464,43 +408,6 @@ static peri_status run_all(peri_context *context, job *j) {
 
 /* ---- the driver ---- */
 
-/* Small products: A and where it can be B are read where they lie, and nothing is cut, allocated or written down. */
-static bool is_small(const peri_product *p) {
-  return p->m <= SMALL_WORK && p->n <= SMALL_WORK && p->k <= PERI_BLOCK && p->m * p->n * p->k <= SMALL_WORK &&
-         p->a.gather == NULL && p->a.index == NULL && p->b.gather == NULL && p->c != NULL && p->batch_dims == 0 &&
-         p->packed == NULL;
-}
-
-static bool multiply_small(const peri_context *context, const peri_product *p) {
-  _Alignas(64) char panel[PERI_BLOCK * MOST_COLUMNS * 4];
-  if (!is_small(p)) return false;
-  const bool wide = p->dtype == PERI_FLOAT64, across = lies_across(&p->b);
-  const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
-  const int64_t nr = tiles->columns, size = wide ? sizeof(double) : sizeof(float);
-  for (int64_t at = 0, columns; at < p->n; at += columns) {
-    int64_t b_step = nr;
-    const char *b = panel;
-    columns = columns_ahead(tiles, p->n - at);
-    if (across && (columns == nr || columns * 2 == nr || (columns * 4 == nr && tiles->narrow[0] != NULL))) {
-      b_step = p->b.step;
-      b = (const char *)p->b.data + at * size;
-    } else {
-      pack_b(tiles, (size_t)size, &p->b, p->b.data, at, columns, 0, p->k, panel);
-    }
-    for (int64_t i = 0; i < p->m; i += tiles->rows) {
-      int64_t rows = peri_min(tiles->rows, p->m - i);
-      char *c = (char *)p->c + (i * p->ldc + at) * size;
-      const bool biased = p->bias != NULL && !p->add;
-      const void *old = biased ? (const char *)p->bias + at * size : start_of(p, p->add, c);
-      tile_of(tiles, rows, columns)(p->k, (const char *)p->a.data + i * p->a.along * size, p->a.along, p->a.step, b,
-                                    b_step, c, p->ldc, columns, old, p->add ? p->ldc : 0);
-    }
-  }
-  if (p->bias != NULL && p->add) tiles->add_rows(p->m, p->n, p->bias, 0, p->c, p->ldc);
-  if (p->finish != NULL) p->finish(p->state, 0, 0, p->m, 0, p->n, p->c, p->ldc);
-  return true;
-}
-
 static peri_status multiply_cut(peri_context *context, const peri_product *product) {
   job j;
   prepare(&j, context, product, false);
@@ -509,11 +416,11 @@ static peri_status multiply_cut(peri_context *context, const peri_product *produ
   bool shares = j.shared && product->packed == NULL;
   size_t packed = shares ? (size_t)(j.batches * j.blocks * j.panels) * j.panel_bytes : 0;
   size_t results = j.apart ? (size_t)(j.batches * j.parts * j.p.m * j.p.n) * j.size : 0;
-  size_t bytes = threads * j.scratch_bytes + lines(packed) + results;
+  size_t bytes = threads * j.scratch_bytes + peri_lines(packed) + results;
   void *memory;
   PERI_TRY(peri_alloc(context, bytes, &memory));
   j.packed = product->packed != NULL ? product->packed : memory;
-  j.scratch = (char *)memory + lines(packed);
+  j.scratch = (char *)memory + peri_lines(packed);
   j.results = j.scratch + threads * j.scratch_bytes;
   peri_status status = run_all(context, &j);
   peri_free(context, memory, bytes);
@@ -574,8 +481,8 @@ static peri_status multiply_dot(peri_context *context, const peri_product *produ
   size_t bytes = (size_t)j.blocks * j.size;
   PERI_TRY(peri_alloc(context, bytes, &sums));
   d.sums = sums;
-  peri_status status = peri_parallel(context, ceil_div(j.blocks, DOT_BLOCKS), run_blocks, &d);
-  int64_t part_blocks = ceil_div(j.part, PERI_BLOCK);
+  peri_status status = peri_parallel(context, peri_ceil_div(j.blocks, DOT_BLOCKS), run_blocks, &d);
+  int64_t part_blocks = peri_ceil_div(j.part, PERI_BLOCK);
   for (int64_t from = 0; from < j.blocks && status == PERI_OK; from += part_blocks) {
     char *part = d.sums + from * (int64_t)j.size;
     for (int64_t i = 1; i < peri_min(part_blocks, j.blocks - from); i++)
@@ -597,9 +504,8 @@ static peri_status multiply_dot(peri_context *context, const peri_product *produ
 
 /* The part of the lanes of its tiles that so many columns use. */
 static double used_lanes(const peri_tile_kernels *tiles, int64_t columns) {
-  const bool narrow = columns * 4 <= tiles->columns && tiles->narrow[0] != NULL;
-  const int64_t lanes = tiles->columns / (narrow ? 4 : 2);
-  return (double)columns / (double)round_up(columns, lanes);
+  const int64_t lanes = tiles->columns / (peri_is_half(tiles, columns) ? 4 : 2);
+  return (double)columns / (double)peri_round_up(columns, lanes);
 }
 
 /* Few columns leave lanes idle: then C' = B' A' is computed, whose rows they are. Not of small products, since that
@@ -608,7 +514,7 @@ static bool is_narrow(const peri_context *context, const peri_product *p) {
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[p->dtype == PERI_FLOAT64];
   if (p->a.gather != NULL || p->b.gather != NULL || p->c == NULL || p->add || p->packed != NULL) return false;
   if (p->n == 1 && p->m > 1) return true;
-  return p->n < 2 * tiles->columns && !is_small(p) && p->m * p->n * p->k >= TURN_WORK &&
+  return p->n < 2 * tiles->columns && !peri_is_small(p) && p->m * p->n * p->k >= TURN_WORK &&
          used_lanes(tiles, p->n) < 0.75 * used_lanes(tiles, p->m);
 }
 
@@ -625,12 +531,12 @@ static peri_product turned(const peri_product *product) {
 static peri_status multiply_turned(peri_context *context, const peri_product *product) {
   peri_product p = turned(product);
   if (product->n == 1 && product->ldc == 1 && product->bias == NULL && product->finish == NULL)
-    return multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
+    return peri_multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
   int64_t batches = batches_of(product), matrix = product->m * product->n;
   size_t size = product->dtype == PERI_FLOAT64 ? sizeof(double) : sizeof(float),
          bytes = (size_t)(batches * matrix) * size;
   PERI_TRY(peri_alloc(context, bytes, &p.c));
-  peri_status status = multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
+  peri_status status = peri_multiply_small(context, &p) ? PERI_OK : multiply_cut(context, &p);
   const peri_tile_kernels *tiles = &context->kernels->tiles->of[product->dtype == PERI_FLOAT64];
   job j = {.p = *product, .context = context, .tiles = tiles, .size = size, .biased = true};
   for (int64_t batch = 0; batch < batches && status == PERI_OK; batch++) {
@@ -648,7 +554,7 @@ peri_status peri_multiply(peri_context *context, const peri_product *product) {
   if (is_empty(product)) return PERI_OK;
   if (is_dot(product)) return multiply_dot(context, product);
   if (is_narrow(context, product)) return multiply_turned(context, product);
-  return multiply_small(context, product) ? PERI_OK : multiply_cut(context, product);
+  return peri_multiply_small(context, product) ? PERI_OK : multiply_cut(context, product);
 }
 
 /* ---- within a body ---- */
@@ -674,29 +580,4 @@ void peri_multiply_here(const peri_context *context, const peri_product *product
   prepare(&j, context, product, true);
   j.scratch = (char *)scratch - (size_t)peri_worker() * j.scratch_bytes;
   for (int64_t number = 0; number < j.batches * j.row_pieces * j.column_pieces; number++) run_piece(&j, number);
-}
-
-void peri_multiply_by_packed(const peri_context *context, const peri_product *p) {
-  const bool wide = p->dtype == PERI_FLOAT64;
-  const peri_tile_kernels *tiles = &context->kernels->tiles->of[wide];
-  const int64_t size = wide ? sizeof(double) : sizeof(float), nr = tiles->columns;
-  const int64_t panel = peri_min(PERI_BLOCK, peri_max(1, p->k)) * nr * size; /* bytes */
-  const char *b = p->packed;
-  for (int64_t from = 0; from < p->k; from += PERI_BLOCK) {
-    const int64_t steps = peri_min(PERI_BLOCK, p->k - from);
-    for (int64_t at = 0; at < p->n; at += nr, b += panel) {
-      const int64_t columns = peri_min(nr, p->n - at);
-      for (int64_t i = 0; i < p->m; i += tiles->rows) {
-        const int64_t rows = peri_min(tiles->rows, p->m - i);
-        const char *a = (const char *)p->a.data + (i * p->a.along + from * p->a.step) * size;
-        char *c = (char *)p->c + (i * p->ldc + at) * size;
-        tile_of(tiles, rows, columns)(steps, a, p->a.along, p->a.step, b, nr, c, p->ldc, columns,
-                                      p->add || from > 0 ? c : NULL, p->ldc);
-      }
-    }
-  }
-}
-
-void peri_multiply_lanes(const peri_context *context, peri_dtype dtype, const peri_lane_product *product) {
-  context->kernels->tiles->lanes[dtype == PERI_FLOAT64](product);
 }

@@ -52,22 +52,7 @@
 #define LANES     4
 #define EACH_LANE LANES_4
 #endif
-#include "product/micro.h"
-#include "product/tile.h"
-#include "product/patch.h"
-#include "product/abreast.h"
-#undef T
-#undef FN
-#undef V
-#undef QUARTER
-#undef MADD
-#undef LOAD
-#undef STORE
-#undef MASK
-#undef MASK_OF
-#undef MERGE
-#undef LANES
-#undef EACH_LANE
+#include "product/of_type.h"
 
 #define T        double
 #define FN(name) name##_f64
@@ -89,22 +74,7 @@
 #define LANES     2
 #define EACH_LANE LANES_2
 #endif
-#include "product/micro.h"
-#include "product/tile.h"
-#include "product/patch.h"
-#include "product/abreast.h"
-#undef T
-#undef FN
-#undef V
-#undef QUARTER
-#undef MADD
-#undef LOAD
-#undef STORE
-#undef MASK
-#undef MASK_OF
-#undef MERGE
-#undef LANES
-#undef EACH_LANE
+#include "product/of_type.h"
 
 /* Tiles of half a vector, for few columns: a processor whose widest vectors are two narrower ones does them in half the
  * time. */
