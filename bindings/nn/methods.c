@@ -381,6 +381,7 @@ static void replace_parameter(nn_walk *w, const nn_place *place) {
     if (peri_is_float(successor->layout.dtype)) layer->dtype = successor->layout.dtype;
     peri_tensor_release(&before);
   } else {
+    nn_field_changed(lua_touserdata(L, place->owner));
     lua_getiuservalue(L, place->owner, NN_FIELDS);
     lua_getiuservalue(L, place->owner, NN_ORDER);
     lua_rawgeti(L, -1, place->position);

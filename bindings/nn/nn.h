@@ -75,6 +75,7 @@ bool nn_is_known(lua_State *L, int index);
 void nn_know_class(lua_State *L, int index);
 /* What a plan that has called the object at index is to look at. */
 void nn_tell_recorder(lua_State *L, bind_state *S, int index);
+/* Whoever writes to the fields of an object says so. */
 void nn_field_changed(nn_object *object);
 void nn_set_mode(nn_object *object, bool training);
 void nn_collect_object(void *object);

@@ -8,6 +8,7 @@
 struct nn_watch {
   peri_context *context; /* retained */
   int references;
+  bool gone;
   bool training;
   uint64_t changes; /* of fields */
 };
@@ -18,7 +19,8 @@ typedef struct guarded {
   bool training;
   int n;
   struct {
-    peri_tensor *parameter; /* or a buffer; held */
+    peri_tensor *const *place; /* in the field's handle, which is there as long as the field is what it was */
+    peri_tensor *held;         /* what it has, a parameter or a buffer */
     bool trained;
   } tensors[];
 } guarded;
@@ -34,9 +36,10 @@ static void let_watch(nn_watch *watch) {
 
 static bool holds(const void *note) {
   const guarded *g = note;
-  if (g->watch->changes != g->changes || g->watch->training != g->training) return false;
+  if (g->watch->gone || g->watch->changes != g->changes || g->watch->training != g->training) return false;
   for (int i = 0; i < g->n; i++) {
-    if (g->tensors[i].parameter->requires_grad != g->tensors[i].trained) return false;
+    const peri_tensor *held = g->tensors[i].held;
+    if (*g->tensors[i].place != held || held->requires_grad != g->tensors[i].trained) return false;
   }
   return true;
 }
@@ -44,7 +47,7 @@ static bool holds(const void *note) {
 static void let_guarded(void *note) {
   guarded *g = note;
   nn_watch *watch = g->watch;
-  for (int i = 0; i < g->n; i++) peri_tensor_release(&g->tensors[i].parameter);
+  for (int i = 0; i < g->n; i++) peri_tensor_release(&g->tensors[i].held);
   peri_free(watch->context, g, guarded_bytes(g->n));
   let_watch(watch);
 }
@@ -67,14 +70,15 @@ static int list_parts(lua_State *L, bind_state *S, int index, guarded *g) {
   const int order = lua_gettop(L);
   for (lua_Integer i = 1; lua_rawgeti(L, order, i) != LUA_TNIL; i++) {
     lua_rawget(L, order - 1);
-    peri_tensor *x = bind_to_tensor(L, S, -1);
+    peri_tensor *const *place = bind_to_handle(L, S, -1);
     const peri_layer *layer = nn_to_layer(L, S, -1);
     lua_pop(L, 1);
     if (layer != NULL && g == NULL) peri_layer_tell_recorder(layer);
-    if (x == NULL) continue;
+    if (place == NULL || *place == NULL) continue;
     if (g != NULL) {
-      g->tensors[n].parameter = peri_tensor_retain(x);
-      g->tensors[n].trained = x->requires_grad;
+      g->tensors[n].place = place;
+      g->tensors[n].held = peri_tensor_retain(*place);
+      g->tensors[n].trained = (*place)->requires_grad;
     }
     n++;
   }
@@ -96,7 +100,7 @@ void nn_tell_recorder(lua_State *L, bind_state *S, int index) {
   *g = (guarded){watch, watch->changes, watch->training, n};
   watch->references++;
   list_parts(L, S, index, g);
-  for (int i = 0; i < n; i++) r->admit(r, g->tensors[i].parameter);
+  for (int i = 0; i < n; i++) r->admit(r, g->tensors[i].held);
   r->guard(r, &(peri_guard){holds, let_guarded, g});
 }
 
@@ -112,7 +116,9 @@ void nn_set_mode(nn_object *object, bool training) {
 void nn_collect_object(void *object) {
   nn_watch *watch = ((nn_object *)object)->watch;
   ((nn_object *)object)->watch = NULL;
-  if (watch != NULL) let_watch(watch);
+  if (watch == NULL) return;
+  watch->gone = true;
+  let_watch(watch);
 }
 
 /* ---- of which classes they are ---- */

@@ -215,11 +215,30 @@ describe("a replay notices", function()
     same "eval mode"
     net.scale = nn.Buffer(peri.rand(2))
     same "a buffer"
+    peri.no_grad(function() net.fc.weight:mul_(2) net.scale:mul_(2) end)
+    same "elements"
+    net:to "float64"
+    assert.matches("x is float32 but weight is float64", message(function() plain(peri.randn(3, 2)) end))
+    net:to "float32"
+    same "there and back"
+    net.scale:release()
+    assert.matches("released", message(function() plain(peri.randn(3, 2)) end))
     net.scale = nil
     net.scale = peri.rand(2)
     local other = peri.replay(function(x) return peri.no_grad(net, x) end)
     for _ = 1, 3 do assert.equal(peri.no_grad(net, peri.ones(1, 2)):bytes(), other(peri.ones(1, 2)):bytes()) end
     assert.matches("a tensor that is no argument", other.reason)
+    local Own = nn.Module.extend("Own", { replays = true }) -- nothing but tensors of its own
+    function Own:init() self.w, self.b = nn.Parameter(peri.ones(2)), nn.Buffer(peri.ones(2)) end
+    function Own:forward(x) return x * self.w + self.b end
+    local own = Own()
+    local of_own = peri.replay(function(x) return peri.no_grad(own, x) end)
+    for _ = 1, 3 do of_own(peri.ones(3, 2)) end
+    assert.equal(2, of_own.replays)
+    own:to "float64"
+    assert.equal("float64", of_own(peri.ones(3, 2)).dtype)
+    own.b:release()
+    assert.matches("released", message(function() of_own(peri.ones(3, 2)) end))
     local part = Net:extend("Part")()
     local inherited = peri.replay(function(x) return peri.no_grad(part, x) end)
     inherited(peri.ones(1, 2))
